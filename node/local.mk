@@ -1,0 +1,17 @@
+# SPDX-License-Identifier: GPL-3.0-or-later
+# One file per line, alphabetical, so that merges rarely conflict.
+# With the first source, take the mark off these lines:
+#noinst_LIBRARIES += node/libnode.a
+#node_libnode_a_SOURCES =
+#node_libnode_a_SOURCES += node/example.c
+#node_libnode_a_SOURCES += node/example.h
+
+# What a program links to use this folder.
+XN_NODE_LIBS = node/libnode.a $(XN_DISCOVERY_LIBS) $(XN_INDEX_LIBS)
+
+EXTRA_DIST += node/deps
+
+# Unit tests of this folder, three lines each:
+#UNIT_TESTS += tests/unit/example
+#tests_unit_example_SOURCES = tests/unit/example.c
+#tests_unit_example_LDADD = $(XN_NODE_LIBS) $(CMOCKA_LIBS)

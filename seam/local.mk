@@ -1,0 +1,17 @@
+# SPDX-License-Identifier: GPL-3.0-or-later
+# One file per line, alphabetical, so that merges rarely conflict.
+# With the first source, take the mark off these lines:
+#noinst_LIBRARIES += seam/libseam.a
+#seam_libseam_a_SOURCES =
+#seam_libseam_a_SOURCES += seam/example.c
+#seam_libseam_a_SOURCES += seam/example.h
+
+# What a program links to use this folder.
+XN_SEAM_LIBS = seam/libseam.a $(XN_WIRE_LIBS)
+
+EXTRA_DIST += seam/deps
+
+# Unit tests of this folder, three lines each:
+#UNIT_TESTS += tests/unit/example
+#tests_unit_example_SOURCES = tests/unit/example.c
+#tests_unit_example_LDADD = $(XN_SEAM_LIBS) $(CMOCKA_LIBS)

@@ -1,0 +1,39 @@
+# SPDX-License-Identifier: GPL-3.0-or-later
+# One file per line, alphabetical, so that merges rarely conflict.
+# With the first source, take the mark off these lines:
+#noinst_LIBRARIES += wire/libwire.a
+#wire_libwire_a_SOURCES =
+#wire_libwire_a_SOURCES += wire/example.c
+#wire_libwire_a_SOURCES += wire/example.h
+#nodist_wire_libwire_a_SOURCES = $(WIRE_PB)
+
+# wire/NAME.proto becomes BUILD/wire/NAME.pb-c.[ch].  One .proto is three
+# lines; a program that includes "wire/NAME.pb-c.h" needs no further rule,
+# since BUILT_SOURCES are made before anything is compiled.
+WIRE_PB =
+#PROTOS += wire/example.proto
+#WIRE_PB += wire/example.pb-c.c
+#WIRE_PB += wire/example.pb-c.h
+
+BUILT_SOURCES += $(WIRE_PB)
+CLEANFILES += $(WIRE_PB)
+
+SUFFIXES = .proto .pb-c.c .pb-c.h
+.proto.pb-c.c:
+	$(AM_V_GEN)$(MKDIR_P) $(@D) && \
+	$(PROTOC_C) -I$(srcdir) --c_out=$(builddir) $<
+
+# protoc-c writes both at once; an empty recipe says that the header is then
+# newer, and makes it again should somebody have removed it alone.
+.pb-c.c.pb-c.h:
+	@test -f $@ || { rm -f $< && $(MAKE) $(AM_MAKEFLAGS) $<; }
+
+# What a program links to use this folder.
+XN_WIRE_LIBS = wire/libwire.a $(XN_LIB_LIBS) $(CRYPTO_LIBS) $(XML_LIBS) $(PROTOBUFC_LIBS)
+
+EXTRA_DIST += wire/deps
+
+# Unit tests of this folder, three lines each:
+#UNIT_TESTS += tests/unit/example
+#tests_unit_example_SOURCES = tests/unit/example.c
+#tests_unit_example_LDADD = $(XN_WIRE_LIBS) $(CMOCKA_LIBS)
