@@ -1,0 +1,26 @@
+/* SPDX-License-Identifier: GPL-3.0-or-later */
+/* The three-line form in which every program says what went wrong:
+ *
+ *     xenofind: cannot reach any node [XS-7-NODES]
+ *       because: 127.0.0.1:9001: connection refused
+ *       try:     xenodev status
+ */
+#ifndef LIB_GRIPE_H
+#define LIB_GRIPE_H
+
+/* `what` names the thing that could not be done, with a code in brackets
+ * where the program has one; `because` and `try` may be NULL. */
+void xn_gripe(const char *program, const char *what, const char *because,
+              const char *try);
+
+/* The same with a formatted reason. */
+void xn_gripef(const char *program, const char *what, const char *try,
+               const char *because_fmt, ...)
+    __attribute__((format(printf, 4, 5)));
+
+/* The entry of words[0..n) nearest to `word` by edit distance, or NULL where
+ * none is near: for "did you mean". */
+const char *xn_nearest(const char *word, const char *const *words,
+                       unsigned long n);
+
+#endif

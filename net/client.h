@@ -1,0 +1,24 @@
+/* SPDX-License-Identifier: GPL-3.0-or-later */
+/* Blocking HTTPS requests for command-line programs. */
+#ifndef NET_CLIENT_H
+#define NET_CLIENT_H
+
+#include "lib/buf.h"
+#include "net/identity.h"
+
+struct net_reply {
+    int status;
+    struct xn_buf body;
+    struct xn_cert server; /* who answered; its corp is one of the anchors */
+};
+
+/* identity's anchors decide whom we talk to; its certificate is shown.  peer
+ * may be NULL: any certified one.  0 whatever the status; XN_EUNREACH,
+ * XN_ETIMEOUT, XN_EIDENT; why_out gets a line. */
+int net_request(const struct net_identity *identity, const char *method,
+                const char *url, const void *body, size_t len,
+                const xn_id *peer, unsigned timeout_ms,
+                struct net_reply *reply_out, char *why_out, size_t why_len);
+void net_reply_clear(struct net_reply *reply);
+
+#endif

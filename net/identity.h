@@ -1,0 +1,43 @@
+/* SPDX-License-Identifier: GPL-3.0-or-later */
+/* A program's key, certificate and accepted corps, in its state folder:
+ * key.pem (0600), cert.pem, corps/NAME.pem. */
+#ifndef NET_IDENTITY_H
+#define NET_IDENTITY_H
+
+#include "wire/cert.h"
+#include "wire/key.h"
+
+struct net_identity {
+    EVP_PKEY *key;
+    X509 *x509;
+    struct xn_cert cert;
+    struct xn_anchors *anchors;
+};
+
+/* How to find and trust a corp: "https://host:port#<64 hex of its id>". */
+struct net_corp {
+    char url[128];
+    xn_id id;
+    bool pinned;
+};
+int net_corp_parse(const char *text, struct net_corp *corp_out);
+
+/* Load what the folder has; XN_ENOENT where key or certificate is missing. */
+int net_identity_load(const char *dir, struct net_identity *identity_out);
+/* A key and a self-made certificate in memory: searching only. */
+int net_identity_anonymous(struct net_identity *identity_out);
+/* Make the key if there is none, register it with the corp, save what comes
+ * back.  Errors are told with xn_gripe. */
+struct net_enrolment {
+    const struct net_corp *corp;
+    Xn__Role role;
+    const char *label, *owner, *payout, *machine, *index_node, *invitation;
+};
+int net_identity_enrol(const char *dir, const struct net_enrolment *enrolment,
+                       struct net_identity *identity_out);
+/* Fetch and keep a further accepted corp's certificate, checked by its pin. */
+int net_identity_accept(const char *dir, const struct net_corp *corp,
+                        struct net_identity *identity);
+void net_identity_clear(struct net_identity *identity);
+
+#endif

@@ -1,0 +1,35 @@
+/* SPDX-License-Identifier: GPL-3.0-or-later */
+/* The node core: overlay, index and discovery joined into one state machine.
+ * It owns the tickets, the seeded generator and the outbox, hands events to the
+ * component they concern, and answers the client API (doc/PROTOCOL.md). */
+#ifndef NODE_NODE_H
+#define NODE_NODE_H
+
+#include "index/xis.h"
+#include "overlay/ov.h"
+#include "seam/peers.h"
+#include "seam/xn_core.h"
+
+#define NODE_CORPS_MAX 8
+
+struct node_config {
+    struct ov_config overlay;
+    struct xis_config index;
+    const char *corps[NODE_CORPS_MAX]; /* base URLs: sample and announce */
+    size_t n_corps;
+    uint64_t announce_us; /* to the corps; 60 s */
+    Xn__Contact *const *bootstrap; /* first contacts; copied */
+    size_t n_bootstrap;
+};
+
+/* Starts with its first WAKE.  `peers` must outlive the core. */
+int node_new(const struct node_config *config, const struct xn_peers *peers,
+             uint64_t seed, struct xn_core **core_out);
+/* Defaults of every setting (design values); id, position, address empty. */
+void node_config_default(struct node_config *config);
+
+/* For the simulator's checkers. */
+struct ov *node_overlay(struct xn_core *core);
+struct xis *node_index(struct xn_core *core);
+
+#endif

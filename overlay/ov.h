@@ -1,0 +1,136 @@
+/* SPDX-License-Identifier: GPL-3.0-or-later */
+/* The overlay: one node's part of the ring.
+ *
+ * The key's owner is the live node whose position is nearest to it (shorter
+ * way round; a tie goes to the smaller position); its copies are the next
+ * nearest.  Only linked peers route: what others tell about third nodes is a
+ * hint whom to dial.  Below the link budget every node links to every other
+ * and a lookup is one hop; above it links are the leaf set, then those that
+ * fill the prefix table (Rowstron and Druschel, Middleware 2001).
+ *
+ * A component of the node core: called with (now, event), it adds actions to
+ * `out`.  It calls its user back through struct ov_user, always from within one
+ * of the calls below.  Units: microseconds of mono time.
+ */
+#ifndef OVERLAY_OV_H
+#define OVERLAY_OV_H
+
+#include "lib/rng.h"
+#include "seam/out.h"
+#include "seam/peers.h"
+#include "seam/tickets.h"
+#include "wire/id.h"
+
+#define OV_COPIES_MAX 8
+#define OV_ADDRESS_MAX 80
+
+struct ov;
+
+struct ov_config {
+    xn_id id;
+    xn_id position;
+    char address[OV_ADDRESS_MAX + 1]; /* where we accept links */
+    uint32_t links_max;               /* budget; 512 */
+    uint32_t leaves;                  /* each side; 8 */
+    uint32_t copies;                  /* of each key, owner included; 3 */
+};
+
+/* A question that arrived here, to be answered once with ov_answer, now or
+ * later.  `from` is the link it came over: the asker itself only if direct. */
+struct ov_request {
+    uint64_t token;  /* names it to ov_answer */
+    xn_id key;
+    uint32_t copy;
+    bool direct;
+    xn_peer from; /* XN_PEER_SELF: asked by this node */
+    uint32_t hops;
+    uint64_t deadline_us; /* the asker's patience ends */
+    struct xn_msg *msg;   /* lent */
+};
+
+/* Answer to ov_ask: rc 0 and msg, or an error and NULL.  `from`: whose id the
+ * path names (the peer's own certificate where hops <= 1). */
+struct ov_reply {
+    int rc;
+    struct xn_msg *msg; /* lent */
+    xn_id from;
+    uint32_t hops;
+};
+
+typedef void ov_replied(void *user, void *ctx, const struct xn_now *now,
+                        const struct ov_reply *reply, struct xn_out *out);
+
+struct ov_user {
+    void *user;
+    /* A request for us: we own the key, are the copy asked, or were asked
+     * directly. */
+    void (*deliver)(void *user, const struct xn_now *now,
+                    const struct ov_request *request, struct xn_out *out);
+    /* The set of linked peers near us on the ring changed. */
+    void (*leaves_changed)(void *user, const struct xn_now *now,
+                           struct xn_out *out);
+    /* A peer joined (its HELLO came) or left: for those who keep per-peer
+     * state. */
+    void (*peer_changed)(void *user, const struct xn_now *now, xn_peer peer,
+                         bool joined, struct xn_out *out);
+};
+
+int ov_new(const struct ov_config *config, const struct xn_peers *peers,
+           struct xn_rng *rng, struct xn_tickets *tickets,
+           const struct ov_user *user, struct ov **ov_out);
+void ov_free(struct ov *ov);
+
+/* Begin to join through these contacts (from a corp's sample, or remembered).
+ * May be called again at any time with more. */
+void ov_join(struct ov *ov, const struct xn_now *now,
+             Xn__Contact *const *contacts, size_t n, struct xn_out *out);
+
+/* The driver's link events. */
+void ov_up(struct ov *ov, const struct xn_now *now, xn_peer peer,
+           const Xn__Up *up, struct xn_out *out);
+void ov_gone(struct ov *ov, const struct xn_now *now, xn_peer peer,
+             struct xn_out *out);
+/* Any message of kinds HELLO..REPLY; others are rude and drop the link. */
+void ov_msg(struct ov *ov, const struct xn_now *now, xn_peer peer,
+            struct xn_msg *msg, struct xn_out *out);
+
+/* Ask the owner of `key` (copy 0) or its copy-th neighbour.  `fn` is called
+ * exactly once, at the latest at deadline_us, perhaps before this returns when
+ * we are the one asked.  A silent hop is routed around within the deadline. */
+void ov_ask(struct ov *ov, const struct xn_now *now, const xn_id *key,
+            uint32_t copy, unsigned kind, const void *body,
+            uint64_t deadline_us, ov_replied *fn, void *ctx,
+            struct xn_out *out);
+/* Ask this linked peer itself. */
+void ov_ask_peer(struct ov *ov, const struct xn_now *now, xn_peer peer,
+                 unsigned kind, const void *body, uint64_t deadline_us,
+                 ov_replied *fn, void *ctx, struct xn_out *out);
+
+/* Answer a delivered request; rc != 0 or a message.  Late answers are
+ * ignored.  `body` NULL with rc != 0. */
+void ov_answer(struct ov *ov, const struct xn_now *now, uint64_t token, int rc,
+               unsigned kind, const void *body, struct xn_out *out);
+
+/* The n nodes nearest to key among us and our linked peers, nearest first;
+ * XN_PEER_SELF stands for us.  Returns how many (fewer in a small overlay).
+ * True for keys near us; elsewhere only in a full mesh. */
+size_t ov_nearest(const struct ov *ov, const xn_id *key, size_t n,
+                  xn_peer *peers_out);
+/* Are we among the config.copies nearest to key? */
+bool ov_holds(const struct ov *ov, const xn_id *key);
+/* Peers of the leaf set, clockwise then counter-clockwise side, nearest first;
+ * at most 2 * config.leaves. */
+size_t ov_leaves(const struct ov *ov, xn_peer *peers_out);
+size_t ov_links(const struct ov *ov); /* live links, HELLO done */
+/* All live links in ring order. */
+size_t ov_all(const struct ov *ov, xn_peer *peers_out, size_t max);
+const struct xn_contact *ov_contact(const struct ov *ov, xn_peer peer);
+/* The peer's own address from its HELLO; "" where it has none. */
+const char *ov_address(const struct ov *ov, xn_peer peer);
+/* Contacts to remember for the next start and to hand out: at most n, with
+ * addresses.  Strings live until the next call into ov. */
+size_t ov_sample(struct ov *ov, size_t n, Xn__Contact *contacts_out);
+
+bool ov_check(const struct ov *ov, char *why_out, size_t len);
+
+#endif

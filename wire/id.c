@@ -1,0 +1,117 @@
+/* SPDX-License-Identifier: GPL-3.0-or-later */
+#include "wire/id.h"
+
+#include <stdio.h>
+#include <string.h>
+
+#include <openssl/evp.h>
+#include <openssl/sha.h>
+
+#include "lib/err.h"
+#include "lib/hex.h"
+
+int xn_id_cmp(const xn_id *a, const xn_id *b)
+{
+    return memcmp(a->b, b->b, XN_ID_SIZE);
+}
+
+bool xn_id_eq(const xn_id *a, const xn_id *b)
+{
+    return xn_id_cmp(a, b) == 0;
+}
+
+bool xn_id_is_zero(const xn_id *id)
+{
+    static const xn_id zero;
+
+    return xn_id_eq(id, &zero);
+}
+
+void xn_id_hash(const void *data, size_t len, xn_id *out)
+{
+    SHA256(data, len, out->b);
+}
+
+void xn_id_hash2(const void *a, size_t a_len, const void *b, size_t b_len,
+                 xn_id *out)
+{
+    EVP_MD_CTX *ctx = EVP_MD_CTX_new();
+    unsigned len = XN_ID_SIZE;
+
+    memset(out, 0, sizeof *out);
+    if (ctx && EVP_DigestInit_ex(ctx, EVP_sha256(), NULL) == 1 &&
+        EVP_DigestUpdate(ctx, a, a_len) == 1 &&
+        EVP_DigestUpdate(ctx, b, b_len) == 1) {
+        EVP_DigestFinal_ex(ctx, out->b, &len);
+    }
+    EVP_MD_CTX_free(ctx);
+}
+
+int xn_id_from_bytes(const ProtobufCBinaryData *bytes, xn_id *out)
+{
+    if (bytes->len != XN_ID_SIZE) return XN_EINVAL;
+    memcpy(out->b, bytes->data, XN_ID_SIZE);
+    return 0;
+}
+
+ProtobufCBinaryData xn_id_bytes(const xn_id *id)
+{
+    ProtobufCBinaryData bytes = {XN_ID_SIZE, (uint8_t *)(uintptr_t)id->b};
+
+    return bytes;
+}
+
+void xn_id_hex(const xn_id *id, char out[XN_ID_HEX])
+{
+    xn_hex(id->b, XN_ID_SIZE, out);
+}
+
+int xn_id_unhex(const char *text, size_t len, xn_id *out)
+{
+    return xn_unhex(text, len, out->b, XN_ID_SIZE);
+}
+
+void xn_id_name(const xn_id *id, const char *label, char out[XN_NAME_MAX])
+{
+    /* RFC 4648 base 32, lower case: nothing to confuse with the dash. */
+    static const char digits[] = "abcdefghijklmnopqrstuvwxyz234567";
+    uint32_t bits = (uint32_t)id->b[0] << 16 | (uint32_t)id->b[1] << 8 |
+                    id->b[2];
+
+    snprintf(out, XN_NAME_MAX, "%c%c%c%c%s%.32s", digits[bits >> 19 & 31],
+             digits[bits >> 14 & 31], digits[bits >> 9 & 31],
+             digits[bits >> 4 & 31], label && *label ? "-" : "",
+             label ? label : "");
+}
+
+void xn_ring_clockwise(const xn_id *a, const xn_id *b, xn_id *out)
+{
+    int i, borrow = 0;
+
+    for (i = XN_ID_SIZE - 1; i >= 0; i--) {
+        int d = b->b[i] - a->b[i] - borrow;
+
+        borrow = d < 0;
+        out->b[i] = (uint8_t)d;
+    }
+}
+
+void xn_ring_distance(const xn_id *a, const xn_id *b, xn_id *out)
+{
+    xn_id there, back;
+
+    xn_ring_clockwise(a, b, &there);
+    xn_ring_clockwise(b, a, &back);
+    *out = xn_id_cmp(&there, &back) <= 0 ? there : back;
+}
+
+bool xn_ring_nearer(const xn_id *key, const xn_id *a, const xn_id *b)
+{
+    xn_id da, db;
+    int cmp;
+
+    xn_ring_distance(key, a, &da);
+    xn_ring_distance(key, b, &db);
+    cmp = xn_id_cmp(&da, &db);
+    return cmp ? cmp < 0 : xn_id_cmp(a, b) < 0;
+}
