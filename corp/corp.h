@@ -8,12 +8,12 @@
 #include "wire/id.h"
 
 struct corp_config {
-    const char *name;         /* "alpha.example" */
-    const char *invitation;   /* demanded of registrants; NULL: none */
-    uint64_t certificate_us;  /* life of what is issued; 90 days */
-    uint64_t alive_us;        /* a node counts as live so long; 180 s */
-    uint32_t sample_max;      /* contacts handed out; 16 */
-    uint32_t nodes_max;       /* remembered; 1 000 000 */
+    const char *name;        /* "alpha.example" */
+    const char *invitation;  /* demanded of registrants; NULL: none */
+    uint64_t certificate_us; /* life of what is issued; 90 days */
+    uint64_t alive_us;       /* a node counts as live so long; 180 s */
+    uint32_t sample_max;     /* contacts handed out; 16 */
+    uint32_t nodes_max;      /* remembered; 1 000 000 */
 };
 
 void corp_config_default(struct corp_config *config);

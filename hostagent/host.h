@@ -12,12 +12,12 @@
 
 struct host_config {
     xn_id id;
-    const struct advert_offer *offer; /* copied */
+    const struct advert_offer *offer;  /* copied */
     const char *nodes[HOST_NODES_MAX]; /* API URLs, tried in turn */
     size_t n_nodes;
-    uint64_t lease_us;   /* 15 min */
-    uint64_t renew_us;   /* 5 min */
-    uint64_t watch_us;   /* is our node alive? 5 s */
+    uint64_t lease_us; /* 15 min */
+    uint64_t renew_us; /* 5 min */
+    uint64_t watch_us; /* is our node alive? 5 s */
 };
 
 void host_config_default(struct host_config *config);

@@ -23,17 +23,16 @@
 struct xis;
 
 struct xis_config {
-    uint32_t copies_near;    /* 3 */
-    uint32_t copies_far;     /* 2 */
-    uint64_t lease_us_max;   /* AD_LEASE_US_MAX */
-    uint64_t sync_us;        /* background digest exchange; 60 s */
-    uint64_t grace_us;       /* all former holders lost; 15 s */
-    size_t ads_max;          /* bound; 1 000 000 */
+    uint32_t copies_near;  /* 3 */
+    uint32_t copies_far;   /* 2 */
+    uint64_t lease_us_max; /* AD_LEASE_US_MAX */
+    uint64_t sync_us;      /* background digest exchange; 60 s */
+    uint64_t grace_us;     /* all former holders lost; 15 s */
+    size_t ads_max;        /* bound; 1 000 000 */
 };
 
-int xis_new(const struct xis_config *config, struct ov *ov,
-            struct xn_rng *rng, struct xn_tickets *tickets,
-            struct xis **xis_out);
+int xis_new(const struct xis_config *config, struct ov *ov, struct xn_rng *rng,
+            struct xn_tickets *tickets, struct xis **xis_out);
 void xis_free(struct xis *xis);
 
 /* Load what the store has (READ actions); answers are XN_ENOTYET until the

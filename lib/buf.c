@@ -32,7 +32,8 @@ static int reserve(struct xn_buf *buf, size_t len)
     need = buf->len + len;
     if (buf->max && need > buf->max) return buf->rc = XN_ETOOBIG;
     if (need < buf->cap) return 0;
-    while (cap <= need) cap *= 2;
+    while (cap <= need)
+        cap *= 2;
     data = realloc(buf->data, cap);
     if (!data) return buf->rc = XN_ENOMEM;
     buf->data = data;

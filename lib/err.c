@@ -10,10 +10,9 @@ struct row {
     int exit_code;
 };
 
-static const struct row rows[] = {
-    {"OK", "success", 0, XN_EXIT_OK},
+static const struct row rows[] = {{"OK", "success", 0, XN_EXIT_OK},
 #define X(name, value, code, text) {#name, text, -(value), code},
-    XN_ERRORS(X)
+                                  XN_ERRORS(X)
 #undef X
 };
 

@@ -33,7 +33,8 @@ static unsigned distance(const char *a, const char *b)
     unsigned row[WORD_MAX + 1], i, j, diagonal, above;
     unsigned n = (unsigned)strlen(b);
 
-    for (j = 0; j <= n; j++) row[j] = j;
+    for (j = 0; j <= n; j++)
+        row[j] = j;
     for (i = 0; a[i]; i++) {
         diagonal = row[0];
         row[0] = i + 1;

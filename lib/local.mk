@@ -1,10 +1,22 @@
 # SPDX-License-Identifier: GPL-3.0-or-later
 # One file per line, alphabetical, so that merges rarely conflict.
-# With the first source, take the mark off these lines:
-#noinst_LIBRARIES += lib/libxnlib.a
-#lib_libxnlib_a_SOURCES =
-#lib_libxnlib_a_SOURCES += lib/example.c
-#lib_libxnlib_a_SOURCES += lib/example.h
+noinst_LIBRARIES += lib/libxnlib.a
+lib_libxnlib_a_SOURCES =
+lib_libxnlib_a_SOURCES += lib/arena.c
+lib_libxnlib_a_SOURCES += lib/arena.h
+lib_libxnlib_a_SOURCES += lib/buf.c
+lib_libxnlib_a_SOURCES += lib/buf.h
+lib_libxnlib_a_SOURCES += lib/dec.h
+lib_libxnlib_a_SOURCES += lib/err.c
+lib_libxnlib_a_SOURCES += lib/err.h
+lib_libxnlib_a_SOURCES += lib/gripe.c
+lib_libxnlib_a_SOURCES += lib/gripe.h
+lib_libxnlib_a_SOURCES += lib/hex.c
+lib_libxnlib_a_SOURCES += lib/hex.h
+lib_libxnlib_a_SOURCES += lib/log.c
+lib_libxnlib_a_SOURCES += lib/log.h
+lib_libxnlib_a_SOURCES += lib/rng.c
+lib_libxnlib_a_SOURCES += lib/rng.h
 
 # What a program links to use this folder.
 XN_LIB_LIBS = lib/libxnlib.a -lm

@@ -42,8 +42,9 @@ void xn_log(enum xn_log_level level, const char *fmt, ...)
     clock_gettime(CLOCK_REALTIME, &ts);
     gmtime_r(&ts.tv_sec, &tm);
     len = (int)strftime(line, sizeof line, "%Y-%m-%dT%H:%M:%S", &tm);
-    len += snprintf(line + len, sizeof line - (size_t)len, ".%03ldZ %s %s: ",
-                    ts.tv_nsec / 1000000, level_names[level], log_name);
+    len += snprintf(line + len, sizeof line - (size_t)len,
+                    ".%03ldZ %s %s: ", ts.tv_nsec / 1000000, level_names[level],
+                    log_name);
     va_start(ap, fmt);
     more = vsnprintf(line + len, sizeof line - (size_t)len - 1, fmt, ap);
     va_end(ap);

@@ -19,7 +19,8 @@ void xn_rng_seed(struct xn_rng *rng, uint64_t seed)
 {
     int i;
 
-    for (i = 0; i < 4; i++) rng->s[i] = splitmix(&seed);
+    for (i = 0; i < 4; i++)
+        rng->s[i] = splitmix(&seed);
 }
 
 uint64_t xn_rng_u64(struct xn_rng *rng)
@@ -42,7 +43,8 @@ uint64_t xn_rng_below(struct xn_rng *rng, uint64_t n)
 
     if (n == 0) return 0;
     limit = UINT64_MAX - UINT64_MAX % n; /* no bias towards small values */
-    do x = xn_rng_u64(rng);
+    do
+        x = xn_rng_u64(rng);
     while (x >= limit);
     return x % n;
 }

@@ -34,7 +34,7 @@ AC_DEFUN([XN_FLAGS],
 [xn_warn=
 for xn_flag in -Wall -Wextra -Wshadow -Wstrict-prototypes \
     -Wmissing-prototypes -Wold-style-definition -Wpointer-arith \
-    -Wwrite-strings -Wcast-qual -Wvla -Wundef -Wformat=2 \
+    -Wwrite-strings -Wvla -Wundef -Wformat=2 \
     -Wimplicit-fallthrough -Wnull-dereference -Wlogical-op \
     -Wduplicated-cond -Wno-unknown-warning-option \
     -Wno-unused-parameter; do

@@ -17,7 +17,7 @@ struct node_config {
     struct xis_config index;
     const char *corps[NODE_CORPS_MAX]; /* base URLs: sample and announce */
     size_t n_corps;
-    uint64_t announce_us; /* to the corps; 60 s */
+    uint64_t announce_us;          /* to the corps; 60 s */
     Xn__Contact *const *bootstrap; /* first contacts; copied */
     size_t n_bootstrap;
 };

@@ -21,7 +21,7 @@
 #include "seam/tickets.h"
 #include "wire/id.h"
 
-#define OV_COPIES_MAX 8
+#define OV_COPIES_MAX  8
 #define OV_ADDRESS_MAX 80
 
 struct ov;
@@ -38,7 +38,7 @@ struct ov_config {
 /* A question that arrived here, to be answered once with ov_answer, now or
  * later.  `from` is the link it came over: the asker itself only if direct. */
 struct ov_request {
-    uint64_t token;  /* names it to ov_answer */
+    uint64_t token; /* names it to ov_answer */
     xn_id key;
     uint32_t copy;
     bool direct;

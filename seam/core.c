@@ -30,9 +30,9 @@ const char *xn_ev_name(enum xn_ev ev)
 const char *xn_act_name(enum xn_act act)
 {
     static const char *const names[] = {
-        "?",      "DIAL",   "HANG", "SEND", "ANSWER", "SIGN",
-        "VERIFY", "ISSUE",  "RANDOM", "TXN", "READ",  "CALL",
-        "FETCH",  "DOMAIN", "METER", "PROBE", "ABORT", "LOG",
+        "?",      "DIAL",   "HANG",   "SEND",  "ANSWER", "SIGN",
+        "VERIFY", "ISSUE",  "RANDOM", "TXN",   "READ",   "CALL",
+        "FETCH",  "DOMAIN", "METER",  "PROBE", "ABORT",  "LOG",
     };
 
     return act < sizeof names / sizeof names[0] ? names[act] : "?";

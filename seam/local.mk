@@ -1,10 +1,14 @@
 # SPDX-License-Identifier: GPL-3.0-or-later
 # One file per line, alphabetical, so that merges rarely conflict.
-# With the first source, take the mark off these lines:
-#noinst_LIBRARIES += seam/libseam.a
-#seam_libseam_a_SOURCES =
-#seam_libseam_a_SOURCES += seam/example.c
-#seam_libseam_a_SOURCES += seam/example.h
+noinst_LIBRARIES += seam/libseam.a
+seam_libseam_a_SOURCES =
+seam_libseam_a_SOURCES += seam/core.c
+seam_libseam_a_SOURCES += seam/out.c
+seam_libseam_a_SOURCES += seam/out.h
+seam_libseam_a_SOURCES += seam/peers.h
+seam_libseam_a_SOURCES += seam/tickets.c
+seam_libseam_a_SOURCES += seam/tickets.h
+seam_libseam_a_SOURCES += seam/xn_core.h
 
 # What a program links to use this folder.
 XN_SEAM_LIBS = seam/libseam.a $(XN_WIRE_LIBS)

@@ -17,7 +17,8 @@ void xn_out_reset(struct xn_out *out)
 {
     size_t i;
 
-    for (i = 0; i < out->n; i++) xn_msg_free(out->act[i].msg);
+    for (i = 0; i < out->n; i++)
+        xn_msg_free(out->act[i].msg);
     out->n = 0;
     out->rc = 0;
 }

@@ -10,8 +10,8 @@
 #include "wire/id.h"
 #include "wire/local.pb-c.h"
 
-#define AD_AHEAD_US_MAX (5 * 60 * 1000000ULL)    /* version, issued */
-#define AD_LEASE_US_MAX (15 * 60 * 1000000ULL)   /* until - issued, default */
+#define AD_AHEAD_US_MAX (5 * 60 * 1000000ULL)  /* version, issued */
+#define AD_LEASE_US_MAX (15 * 60 * 1000000ULL) /* until - issued, default */
 
 struct ad_lease {
     xn_id server;

@@ -20,10 +20,10 @@
 #include "wire/id.h"
 #include "wire/token.h"
 
-#define ADVERT_BYTES_MAX (32 * 1024)
-#define ADVERT_DEPTH_MAX 16
+#define ADVERT_BYTES_MAX  (32 * 1024)
+#define ADVERT_DEPTH_MAX  16
 #define ADVERT_TOKENS_MAX 256
-#define ADVERT_ROWS_MAX 32
+#define ADVERT_ROWS_MAX   32
 
 struct advert_value {
     const char *token;
@@ -40,7 +40,7 @@ struct advert_row {
 struct advert {
     uint64_t version; /* us of wall time */
     const char *server_name;
-    const char *currency; /* of Prices */
+    const char *currency;      /* of Prices */
     const char *const *tokens; /* distinct, sorted */
     size_t n_tokens;
     const struct advert_row *rows;

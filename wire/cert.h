@@ -19,9 +19,9 @@
 
 struct xn_cert { /* facts of a checked certificate */
     xn_id id;
-    xn_id corp;      /* id of the issuer's key; own id for a corp */
-    xn_id position;  /* nodes; else zero */
-    Xn__Role role;   /* XN__ROLE__ANYBODY: self-made */
+    xn_id corp;     /* id of the issuer's key; own id for a corp */
+    xn_id position; /* nodes; else zero */
+    Xn__Role role;  /* XN__ROLE__ANYBODY: self-made */
     uint64_t not_before_us, not_after_us;
     char label[XN_LABEL_MAX + 1];
 };
@@ -71,7 +71,7 @@ int xn_cert_self(EVP_PKEY *key, Xn__Role role, const char *label,
 
 int xn_cert_to_der(X509 *x509, uint8_t **der_out, size_t *len_out);
 int xn_cert_from_der(const uint8_t *der, size_t len, X509 **x509_out);
-int xn_cert_save(X509 *x509, const char *path);   /* PEM, atomically */
+int xn_cert_save(X509 *x509, const char *path); /* PEM, atomically */
 int xn_cert_load(const char *path, X509 **x509_out);
 
 #endif

@@ -75,8 +75,8 @@ void xn_id_name(const xn_id *id, const char *label, char out[XN_NAME_MAX])
 {
     /* RFC 4648 base 32, lower case: nothing to confuse with the dash. */
     static const char digits[] = "abcdefghijklmnopqrstuvwxyz234567";
-    uint32_t bits = (uint32_t)id->b[0] << 16 | (uint32_t)id->b[1] << 8 |
-                    id->b[2];
+    uint32_t bits =
+        (uint32_t)id->b[0] << 16 | (uint32_t)id->b[1] << 8 | id->b[2];
 
     snprintf(out, XN_NAME_MAX, "%c%c%c%c%s%.32s", digits[bits >> 19 & 31],
              digits[bits >> 14 & 31], digits[bits >> 9 & 31],

@@ -1,19 +1,26 @@
 # SPDX-License-Identifier: GPL-3.0-or-later
 # One file per line, alphabetical, so that merges rarely conflict.
-# With the first source, take the mark off these lines:
-#noinst_LIBRARIES += wire/libwire.a
-#wire_libwire_a_SOURCES =
-#wire_libwire_a_SOURCES += wire/example.c
-#wire_libwire_a_SOURCES += wire/example.h
-#nodist_wire_libwire_a_SOURCES = $(WIRE_PB)
+noinst_LIBRARIES += wire/libwire.a
+wire_libwire_a_SOURCES =
+wire_libwire_a_SOURCES += wire/id.c
+wire_libwire_a_SOURCES += wire/id.h
+wire_libwire_a_SOURCES += wire/msg.c
+wire_libwire_a_SOURCES += wire/msg.h
+nodist_wire_libwire_a_SOURCES = $(WIRE_PB)
 
 # wire/NAME.proto becomes BUILD/wire/NAME.pb-c.[ch].  One .proto is three
 # lines; a program that includes "wire/NAME.pb-c.h" needs no further rule,
 # since BUILT_SOURCES are made before anything is compiled.
 WIRE_PB =
-#PROTOS += wire/example.proto
-#WIRE_PB += wire/example.pb-c.c
-#WIRE_PB += wire/example.pb-c.h
+PROTOS += wire/api.proto
+WIRE_PB += wire/api.pb-c.c
+WIRE_PB += wire/api.pb-c.h
+PROTOS += wire/local.proto
+WIRE_PB += wire/local.pb-c.c
+WIRE_PB += wire/local.pb-c.h
+PROTOS += wire/overlay.proto
+WIRE_PB += wire/overlay.pb-c.c
+WIRE_PB += wire/overlay.pb-c.h
 
 BUILT_SOURCES += $(WIRE_PB)
 CLEANFILES += $(WIRE_PB)

@@ -12,30 +12,33 @@ struct kind_row {
     const ProtobufCMessageDescriptor *descriptor;
 };
 
-#define ROW(kind, type) {XN__KIND__##kind, #kind, &xn__##type##__descriptor}
+#define ROW(kind, type)                                                        \
+    {                                                                          \
+        XN__KIND__##kind, #kind, &xn__##type##__descriptor                     \
+    }
 
 static const struct kind_row kinds[] = {
-    ROW(HELLO, hello),          ROW(PEERS, peers),
-    ROW(PING, ping),            ROW(PONG, pong),
-    ROW(SUSPECT, suspect),      ROW(LEAVE, leave),
-    ROW(REQUEST, request),      ROW(ACK, ack),
-    ROW(REPLY, reply),          ROW(PUT, put),
-    ROW(PUT_DONE, put_done),    ROW(FIND, find),
-    ROW(FOUND, found),          ROW(SYNC, sync),
-    ROW(SYNC_DIFF, sync_diff),  ROW(OFFER, offer),
-    ROW(WANT, want),            ROW(HAVE, have),
-    ROW(HAVE_DONE, have_done),  ROW(UP, up),
-    ROW(DIAL, dial),            ROW(SIGN, sign),
-    ROW(SIGNED, signed),        ROW(VERIFY, verify),
-    ROW(VERIFIED, verified),    ROW(ISSUE, issue),
-    ROW(ISSUED, issued),        ROW(RANDOM, random),
-    ROW(BYTES, bytes),          ROW(TXN, txn),
-    ROW(READ, read),            ROW(RECORDS, records),
-    ROW(CALL, call),            ROW(ASK, ask),
-    ROW(ANSWER, answer),        ROW(LOG, log),
-    ROW(FETCH, fetch),          ROW(DOMAIN, domain),
-    ROW(METER, meter),          ROW(PROBE, probe),
-    ROW(NEWS, news),            ROW(REASON, reason),
+    ROW(HELLO, hello),         ROW(PEERS, peers),
+    ROW(PING, ping),           ROW(PONG, pong),
+    ROW(SUSPECT, suspect),     ROW(LEAVE, leave),
+    ROW(REQUEST, request),     ROW(ACK, ack),
+    ROW(REPLY, reply),         ROW(PUT, put),
+    ROW(PUT_DONE, put_done),   ROW(FIND, find),
+    ROW(FOUND, found),         ROW(SYNC, sync),
+    ROW(SYNC_DIFF, sync_diff), ROW(OFFER, offer),
+    ROW(WANT, want),           ROW(HAVE, have),
+    ROW(HAVE_DONE, have_done), ROW(UP, up),
+    ROW(DIAL, dial),           ROW(SIGN, sign),
+    ROW(SIGNED, signed),       ROW(VERIFY, verify),
+    ROW(VERIFIED, verified),   ROW(ISSUE, issue),
+    ROW(ISSUED, issued),       ROW(RANDOM, random),
+    ROW(BYTES, bytes),         ROW(TXN, txn),
+    ROW(READ, read),           ROW(RECORDS, records),
+    ROW(CALL, call),           ROW(ASK, ask),
+    ROW(ANSWER, answer),       ROW(LOG, log),
+    ROW(FETCH, fetch),         ROW(DOMAIN, domain),
+    ROW(METER, meter),         ROW(PROBE, probe),
+    ROW(NEWS, news),           ROW(REASON, reason),
 };
 
 static const struct kind_row *row_of(unsigned kind)

@@ -18,8 +18,8 @@
 #include "wire/advert.h"
 #include "wire/overlay.pb-c.h"
 
-#define QUERY_TERMS_MAX 256
-#define QUERY_DEPTH_MAX 32
+#define QUERY_TERMS_MAX  256
+#define QUERY_DEPTH_MAX  32
 #define QUERY_VALUES_MAX 1024
 
 /* A compiled query: bounds parsed, tokens numbered.  Opaque but for what the
@@ -32,8 +32,8 @@ struct query_token { /* a token that the query looks at */
 
 /* What went wrong in a text: for the error's caret. */
 struct query_error {
-    size_t offset;   /* byte in the text */
-    char text[160];  /* "expected a value after ':'" */
+    size_t offset;  /* byte in the text */
+    char text[160]; /* "expected a value after ':'" */
 };
 
 /* ---- making one ---- */
@@ -99,9 +99,8 @@ struct query_rank { /* where a match stands in the order */
 };
 
 /* The rank of a matching row. */
-void query_rank_cells(const struct query *query,
-                      const struct query_cell *cells, const xn_id *server,
-                      struct query_rank *rank_out);
+void query_rank_cells(const struct query *query, const struct query_cell *cells,
+                      const xn_id *server, struct query_rank *rank_out);
 /* Order by sort key (descending where asked), absent ones last, ties by server
  * id ascending. */
 int query_rank_cmp(const struct query *query, const struct query_rank *a,
@@ -109,9 +108,8 @@ int query_rank_cmp(const struct query *query, const struct query_rank *a,
 
 /* Whole advertisements: match if any row does; the rank is the best of the
  * matching rows'. */
-bool query_match_advert(const struct query *query,
-                        const struct advert *advert, const xn_id *server,
-                        struct query_rank *rank_out);
+bool query_match_advert(const struct query *query, const struct advert *advert,
+                        const xn_id *server, struct query_rank *rank_out);
 
 /* ---- explaining it ---- */
 

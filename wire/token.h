@@ -14,17 +14,17 @@
 
 #include "wire/id.h"
 
-#define XN_TOKEN_MAX 64   /* bytes of a name */
-#define XN_VALUE_MAX 256  /* bytes of a value's text */
+#define XN_TOKEN_MAX 64  /* bytes of a name */
+#define XN_VALUE_MAX 256 /* bytes of a value's text */
 
 enum xn_token_type { XN_TOKEN_ANY, XN_TOKEN_NUMBER, XN_TOKEN_STRING };
 
 struct xn_token_info {
     const char *name;
     enum xn_token_type type;
-    const char *unit;   /* "ms of CPU time per s", "" */
-    bool mandatory;     /* in every advertisement */
-    bool price;         /* compared in one currency only */
+    const char *unit; /* "ms of CPU time per s", "" */
+    bool mandatory;   /* in every advertisement */
+    bool price;       /* compared in one currency only */
 };
 
 /* NULL for a token that our schema does not know. */
