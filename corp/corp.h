@@ -1,6 +1,11 @@
 /* SPDX-License-Identifier: GPL-3.0-or-later */
 /* The XenoCorp core: registers nodes, servers and clients, has certificates
- * issued for them, and hands out random live nodes. */
+ * issued for them, and hands out random live nodes.
+ *
+ * Registrations rest in the store alone and are read when they are wanted, so
+ * memory does not grow with them; live nodes are kept in memory and written
+ * lazily, so that a restarted corp still has some to hand out.  Times are
+ * microseconds.  Paths and bodies: doc/PROTOCOL.md. */
 #ifndef CORP_CORP_H
 #define CORP_CORP_H
 
@@ -16,7 +21,10 @@ struct corp_config {
     uint32_t nodes_max;      /* remembered; 1 000 000 */
 };
 
+/* Every number at its design value; name, certificate, invitation empty. */
 void corp_config_default(struct corp_config *config);
+/* Copies the configuration.  XN_ENOMEM; XN_EINVAL: no name or certificate, or
+ * a number out of range. */
 int corp_new(const struct corp_config *config, uint64_t seed,
              struct xn_core **core_out);
 

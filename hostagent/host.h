@@ -1,7 +1,11 @@
 /* SPDX-License-Identifier: GPL-3.0-or-later */
 /* The host agent's core.  Here: it writes the server's advertisement, has it
  * signed, publishes it through a node, renews the lease, fails over to another
- * node, answers query status, withdraws on request. */
+ * node, answers query status, withdraws on request.
+ *
+ * A version is durable, with every place that may hold it or an older one,
+ * before it is said to anybody: after a crash the next version is higher and
+ * goes wherever an old one may still lie.  Times are microseconds. */
 #ifndef HOSTAGENT_HOST_H
 #define HOSTAGENT_HOST_H
 
@@ -20,7 +24,10 @@ struct host_config {
     uint64_t watch_us; /* is our node alive? 5 s */
 };
 
+/* The times as given beside them; all else empty. */
 void host_config_default(struct host_config *config);
+/* XN_ENOMEM; XN_EINVAL: no offer, no node, or times that cannot work (a lease
+ * that is not longer than two renewals). */
 int host_new(const struct host_config *config, uint64_t seed,
              struct xn_core **core_out);
 

@@ -21,6 +21,9 @@ WIRE_PB += wire/local.pb-c.h
 PROTOS += wire/overlay.proto
 WIRE_PB += wire/overlay.pb-c.c
 WIRE_PB += wire/overlay.pb-c.h
+PROTOS += wire/store.proto
+WIRE_PB += wire/store.pb-c.c
+WIRE_PB += wire/store.pb-c.h
 
 BUILT_SOURCES += $(WIRE_PB)
 CLEANFILES += $(WIRE_PB)
