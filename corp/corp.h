@@ -13,7 +13,9 @@
 #include "wire/id.h"
 
 struct corp_config {
-    const char *name;        /* "alpha.example" */
+    const char *name;           /* "alpha.example" */
+    const uint8_t *certificate; /* the corp's own, DER; copied */
+    size_t certificate_len;
     const char *invitation;  /* demanded of registrants; NULL: none */
     uint64_t certificate_us; /* life of what is issued; 90 days */
     uint64_t alive_us;       /* a node counts as live so long; 180 s */

@@ -16,8 +16,10 @@
 
 struct host_config {
     xn_id id;
+    xn_id certificate; /* SHA-256 of its DER: another one than before asks for
+                        * a new version, since the old envelope would expire */
     const struct advert_offer *offer;  /* copied */
-    const char *nodes[HOST_NODES_MAX]; /* API URLs, tried in turn */
+    const char *nodes[HOST_NODES_MAX]; /* API URLs, tried in turn; copied */
     size_t n_nodes;
     uint64_t lease_us; /* 15 min */
     uint64_t renew_us; /* 5 min */
