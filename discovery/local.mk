@@ -1,10 +1,17 @@
 # SPDX-License-Identifier: GPL-3.0-or-later
 # One file per line, alphabetical, so that merges rarely conflict.
-# With the first source, take the mark off these lines:
-#noinst_LIBRARIES += discovery/libdiscovery.a
-#discovery_libdiscovery_a_SOURCES =
-#discovery_libdiscovery_a_SOURCES += discovery/example.c
-#discovery_libdiscovery_a_SOURCES += discovery/example.h
+noinst_LIBRARIES += discovery/libdiscovery.a
+discovery_libdiscovery_a_SOURCES =
+discovery_libdiscovery_a_SOURCES += discovery/cost.c
+discovery_libdiscovery_a_SOURCES += discovery/engine.c
+discovery_libdiscovery_a_SOURCES += discovery/engine.h
+discovery_libdiscovery_a_SOURCES += discovery/match.c
+discovery_libdiscovery_a_SOURCES += discovery/merge.c
+discovery_libdiscovery_a_SOURCES += discovery/merge.h
+discovery_libdiscovery_a_SOURCES += discovery/rd.c
+discovery_libdiscovery_a_SOURCES += discovery/rd.h
+discovery_libdiscovery_a_SOURCES += discovery/summaries.c
+discovery_libdiscovery_a_SOURCES += discovery/summaries.h
 
 # What a program links to use this folder.
 XN_DISCOVERY_LIBS = discovery/libdiscovery.a $(XN_SEAM_LIBS)

@@ -9,8 +9,8 @@
 #ifndef DISCOVERY_RD_H
 #define DISCOVERY_RD_H
 
+#include "lib/rng.h"
 #include "seam/out.h"
-#include "seam/tickets.h"
 #include "wire/id.h"
 #include "wire/query.h"
 
@@ -33,7 +33,7 @@ struct rd_index {
 };
 
 int rd_new(const struct rd_index *index, struct xn_rng *rng,
-           struct xn_tickets *tickets, struct rd **rd_out);
+           struct rd **rd_out);
 void rd_free(struct rd *rd);
 
 /* Search and end the ASK `ticket` with a SearchResult or a Refusal.  Bounded:

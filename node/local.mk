@@ -1,10 +1,12 @@
 # SPDX-License-Identifier: GPL-3.0-or-later
 # One file per line, alphabetical, so that merges rarely conflict.
-# With the first source, take the mark off these lines:
-#noinst_LIBRARIES += node/libnode.a
-#node_libnode_a_SOURCES =
-#node_libnode_a_SOURCES += node/example.c
-#node_libnode_a_SOURCES += node/example.h
+noinst_LIBRARIES += node/libnode.a
+node_libnode_a_SOURCES =
+node_libnode_a_SOURCES += node/api.c
+node_libnode_a_SOURCES += node/corps.c
+node_libnode_a_SOURCES += node/node.c
+node_libnode_a_SOURCES += node/node.h
+node_libnode_a_SOURCES += node/state.h
 
 # What a program links to use this folder.
 XN_NODE_LIBS = node/libnode.a $(XN_DISCOVERY_LIBS) $(XN_INDEX_LIBS)

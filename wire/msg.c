@@ -39,6 +39,7 @@ static const struct kind_row kinds[] = {
     ROW(FETCH, fetch),         ROW(DOMAIN, domain),
     ROW(METER, meter),         ROW(PROBE, probe),
     ROW(NEWS, news),           ROW(REASON, reason),
+    ROW(SAMPLE, sample),
 };
 
 static const struct kind_row *row_of(unsigned kind)

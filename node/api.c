@@ -1,0 +1,107 @@
+/* SPDX-License-Identifier: GPL-3.0-or-later */
+/* The node's HTTPS interface: paths to components.  doc/PROTOCOL.md has the
+ * table. */
+#include "lib/err.h"
+#include "node/state.h"
+
+#include <string.h>
+
+enum { LEAVES_MAX = 64 };
+
+static void publish(struct node *node, const struct xn_now *now,
+                    uint64_t ticket, const Xn__Ask *ask, struct xn_out *out)
+{
+    Xn__Publish *publish_body;
+
+    /* Ads prove themselves; a certificate keeps strangers from filling us. */
+    if (!ask->caller || ask->caller->role == XN__ROLE__ANYBODY ||
+        ask->caller->role == XN__ROLE__ROLE_NONE) {
+        xn_out_refuse(out, ticket, XN_EIDENT, "publishing refused",
+                      "the caller shows no certificate of an accepted corp",
+                      "register with a XenoCorp first");
+        return;
+    }
+    publish_body = xn__publish__unpack(NULL, ask->body.len, ask->body.data);
+    if (!publish_body) {
+        xn_out_refuse(out, ticket, XN_EINVAL, "publishing refused",
+                      "the body is no Publish message", NULL);
+        return;
+    }
+    xis_publish(node->xis, now, ticket, publish_body, out);
+    xn__publish__free_unpacked(publish_body, NULL);
+}
+
+static void search(struct node *node, const struct xn_now *now, uint64_t ticket,
+                   const Xn__Ask *ask, struct xn_out *out)
+{
+    Xn__Search *request =
+        xn__search__unpack(NULL, ask->body.len, ask->body.data);
+
+    if (!request) {
+        xn_out_refuse(out, ticket, XN_EINVAL, "search refused",
+                      "the body is no Search message", NULL);
+        return;
+    }
+    rd_search(node->rd, now, ticket, request, out);
+    xn__search__free_unpacked(request, NULL);
+}
+
+static void status(struct node *node, const struct xn_now *now, uint64_t ticket,
+                   const Xn__Ask *ask, struct xn_out *out)
+{
+    Xn__NodeStatus body = XN__NODE_STATUS__INIT;
+    Xn__Contact self = XN__CONTACT__INIT;
+    Xn__Contact leaves[LEAVES_MAX], *rows[LEAVES_MAX];
+    xn_peer peers[2 * LEAVES_MAX];
+    size_t i, n = ov_leaves(node->ov, peers);
+
+    (void)ask;
+    self.id = xn_id_bytes(&node->config.overlay.id);
+    self.position = xn_id_bytes(&node->config.overlay.position);
+    self.address = node->config.overlay.address;
+    if (n > LEAVES_MAX) n = LEAVES_MAX;
+    for (i = 0; i < n; i++) {
+        const struct xn_contact *contact = ov_contact(node->ov, peers[i]);
+
+        xn__contact__init(&leaves[i]);
+        leaves[i].id = xn_id_bytes(&contact->id);
+        leaves[i].position = xn_id_bytes(&contact->position);
+        leaves[i].address = (char *)(uintptr_t)ov_address(node->ov, peers[i]);
+        rows[i] = &leaves[i];
+    }
+    body.self = &self;
+    body.links = (uint32_t)ov_links(node->ov);
+    body.ads = (uint32_t)xis_ads(node->xis);
+    body.settled = xis_settled(node->xis);
+    body.leaves = rows;
+    body.n_leaves = n;
+    body.uptime_s = (now->mono_us - node->started_us) / 1000000;
+    xn_out_answer(out, ticket, 200, &body);
+}
+
+static const struct path {
+    const char *method;
+    const char *path;
+    void (*serve)(struct node *node, const struct xn_now *now, uint64_t ticket,
+                  const Xn__Ask *ask, struct xn_out *out);
+} paths[] = {
+    {"POST", "/v1/publish", publish},
+    {"POST", "/v1/search", search},
+    {"GET", "/v1/status", status},
+};
+
+void node_api_ask(struct node *node, const struct xn_now *now, uint64_t ticket,
+                  const Xn__Ask *ask, struct xn_out *out)
+{
+    size_t i;
+
+    for (i = 0; i < sizeof paths / sizeof paths[0]; i++) {
+        if (strcmp(ask->path, paths[i].path)) continue;
+        if (strcmp(ask->method, paths[i].method)) continue;
+        paths[i].serve(node, now, ticket, ask, out);
+        return;
+    }
+    xn_out_refuse(out, ticket, XN_ENOENT, "request refused",
+                  "a node has no such method and path",
+                  "POST /v1/search, POST /v1/publish or GET /v1/status");
+}

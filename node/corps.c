@@ -1,0 +1,203 @@
+/* SPDX-License-Identifier: GPL-3.0-or-later */
+/* Finding the overlay: remembered peers first, then the corps' samples.  Once
+ * linked, a node needs nobody in particular; it goes on announcing itself so
+ * that others can find it. */
+#include "lib/err.h"
+#include "lib/log.h"
+#include "node/state.h"
+
+#include <stdio.h>
+#include <stdlib.h>
+
+enum { REMEMBER_MAX = 64, URL_MAX = 256, LINKS_ENOUGH = 4 };
+
+#define CALL_US         10000000
+#define SAMPLE_RETRY_US 3000000 /* while hardly linked */
+#define REMEMBER_US     30000000
+
+static const char peers_key[] = "node/peers";
+
+static void join_sample(struct node *node, const struct xn_now *now,
+                        const uint8_t *data, size_t len, struct xn_out *out)
+{
+    Xn__Sample *sample = xn__sample__unpack(NULL, len, data);
+
+    if (!sample) return;
+    ov_join(node->ov, now, sample->nodes, sample->n_nodes, out);
+    xn__sample__free_unpacked(sample, NULL);
+}
+
+/* ---- peers remembered over restarts ---- */
+
+static void remember_again(struct node *node, const struct xn_now *now,
+                           struct xn_out *out);
+
+static void peers_read(void *owner, void *ctx, const struct xn_now *now, int rc,
+                       struct xn_msg *msg, struct xn_out *out)
+{
+    struct node *node = owner;
+    const Xn__Records *records;
+
+    (void)ctx;
+    if (rc || !msg || msg->kind != XN__KIND__RECORDS) return;
+    records = XN_BODY(msg, Xn__Records);
+    if (records->n_records == 0) return;
+    join_sample(node, now, records->records[0]->value.data,
+                records->records[0]->value.len, out);
+}
+
+static void read_peers(struct node *node, const struct xn_now *now,
+                       struct xn_out *out)
+{
+    Xn__Read read = XN__READ__INIT;
+    uint64_t ticket = xn_ticket(node->tickets, now->mono_us + CALL_US,
+                                peers_read, node, NULL, out);
+
+    read.prefix.data = (uint8_t *)(uintptr_t)peers_key;
+    read.prefix.len = sizeof peers_key - 1;
+    read.limit = 1;
+    xn_out_emit(out, XN_ACT_READ, ticket, XN_PEER_NONE, XN__KIND__READ, &read);
+}
+
+static void write_peers(struct node *node, const uint8_t *data, size_t len,
+                        struct xn_out *out)
+{
+    Xn__Txn txn = XN__TXN__INIT;
+    Xn__Write write = XN__WRITE__INIT, *writes[] = {&write};
+
+    write.key.data = (uint8_t *)(uintptr_t)peers_key;
+    write.key.len = sizeof peers_key - 1;
+    write.value.data = (uint8_t *)(uintptr_t)data;
+    write.value.len = len;
+    txn.writes = writes;
+    txn.n_writes = 1;
+    xn_out_emit(out, XN_ACT_TXN, 0, XN_PEER_NONE, XN__KIND__TXN, &txn);
+}
+
+static void remember(void *owner, void *ctx, const struct xn_now *now, int rc,
+                     struct xn_msg *msg, struct xn_out *out)
+{
+    struct node *node = owner;
+    Xn__Contact contacts[REMEMBER_MAX], *rows[REMEMBER_MAX];
+    Xn__Sample sample = XN__SAMPLE__INIT;
+    size_t i, n = ov_sample(node->ov, REMEMBER_MAX, contacts), len;
+    uint8_t *data;
+    xn_id hash;
+
+    (void)ctx, (void)rc, (void)msg;
+    for (i = 0; i < n; i++)
+        rows[i] = &contacts[i];
+    sample.nodes = rows;
+    sample.n_nodes = n;
+    len = xn__sample__get_packed_size(&sample);
+    data = malloc(len + 1);
+    if (data && n > 0) {
+        xn__sample__pack(&sample, data);
+        xn_id_hash(data, len, &hash);
+        if (!xn_id_eq(&hash, &node->remembered)) {
+            write_peers(node, data, len, out);
+        }
+        node->remembered = hash;
+    }
+    free(data);
+    remember_again(node, now, out);
+}
+
+static void remember_again(struct node *node, const struct xn_now *now,
+                           struct xn_out *out)
+{
+    uint64_t pause = xn_rng_between(&node->rng, REMEMBER_US / 2, REMEMBER_US);
+
+    xn_ticket(node->tickets, now->mono_us + pause, remember, node, NULL, out);
+}
+
+/* ---- corps ---- */
+
+static void call_corp(struct node *node, const struct xn_now *now,
+                      const char *corp, const char *method, const char *path,
+                      const void *body, xn_ended *fn, struct xn_out *out)
+{
+    Xn__Call call = XN__CALL__INIT;
+    const ProtobufCMessage *base = body;
+    uint8_t packed[512];
+    char url[URL_MAX];
+    uint64_t ticket =
+        xn_ticket(node->tickets, now->mono_us + CALL_US, fn, node, NULL, out);
+
+    snprintf(url, sizeof url, "%s%s", corp, path);
+    call.method = (char *)(uintptr_t)method;
+    call.url = url;
+    call.patience_ms = CALL_US / 1000;
+    if (base && protobuf_c_message_get_packed_size(base) <= sizeof packed) {
+        call.body.len = protobuf_c_message_pack(base, packed);
+        call.body.data = packed;
+    }
+    xn_out_emit(out, XN_ACT_CALL, ticket, XN_PEER_NONE, XN__KIND__CALL, &call);
+}
+
+static void sampled(void *owner, void *ctx, const struct xn_now *now, int rc,
+                    struct xn_msg *msg, struct xn_out *out)
+{
+    struct node *node = owner;
+    const Xn__Answer *answer;
+
+    (void)ctx;
+    if (rc || !msg || msg->kind != XN__KIND__ANSWER) {
+        xn_out_log(out, XN_LOG_INFO, "no sample of nodes from a corp: %s",
+                   xn_strerror(rc));
+        return;
+    }
+    answer = XN_BODY(msg, Xn__Answer);
+    if (answer->status != 200) return;
+    join_sample(node, now, answer->body.data, answer->body.len, out);
+}
+
+static void announced(void *owner, void *ctx, const struct xn_now *now, int rc,
+                      struct xn_msg *msg, struct xn_out *out)
+{
+    (void)owner, (void)ctx, (void)now, (void)msg;
+    if (rc) {
+        xn_out_log(out, XN_LOG_INFO, "cannot announce to a corp: %s",
+                   xn_strerror(rc));
+    }
+}
+
+/* Announce always; ask for a sample while hardly linked. */
+static void visit(void *owner, void *ctx, const struct xn_now *now, int rc,
+                  struct xn_msg *msg, struct xn_out *out)
+{
+    struct node *node = owner;
+    Xn__Announce announce = XN__ANNOUNCE__INIT;
+    Xn__Contact self = XN__CONTACT__INIT;
+    bool alone = ov_links(node->ov) < LINKS_ENOUGH;
+    uint64_t pause = alone ? SAMPLE_RETRY_US : node->config.announce_us;
+    size_t i;
+
+    (void)ctx, (void)rc, (void)msg;
+    self.id = xn_id_bytes(&node->config.overlay.id);
+    self.position = xn_id_bytes(&node->config.overlay.position);
+    self.address = node->config.overlay.address;
+    announce.contact = &self;
+    for (i = 0; i < node->config.n_corps; i++) {
+        call_corp(node, now, node->config.corps[i], "POST", "/v1/announce",
+                  &announce, announced, out);
+        if (!alone) continue;
+        call_corp(node, now, node->config.corps[i], "GET", "/v1/sample", NULL,
+                  sampled, out);
+    }
+    pause = xn_rng_between(&node->rng, pause / 2, pause);
+    xn_ticket(node->tickets, now->mono_us + pause, visit, node, NULL, out);
+}
+
+void node_corps_start(struct node *node, const struct xn_now *now,
+                      struct xn_out *out)
+{
+    if (node->bootstrap) {
+        const Xn__Sample *sample = XN_BODY(node->bootstrap, Xn__Sample);
+
+        ov_join(node->ov, now, sample->nodes, sample->n_nodes, out);
+    }
+    read_peers(node, now, out);
+    visit(node, NULL, now, 0, NULL, out);
+    remember_again(node, now, out);
+}

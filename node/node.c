@@ -1,0 +1,261 @@
+/* SPDX-License-Identifier: GPL-3.0-or-later */
+#include "node/node.h"
+
+#include <stdlib.h>
+#include <string.h>
+
+#include <utlist.h>
+
+#include "lib/err.h"
+#include "node/state.h"
+#include "wire/ad.h"
+
+static struct node *node_of(struct xn_core *core)
+{
+    return (struct node *)core;
+}
+
+/* ---- the overlay's upcalls ---- */
+
+static void deliver(void *user, const struct xn_now *now,
+                    const struct ov_request *request, struct xn_out *out)
+{
+    struct node *node = user;
+
+    /* All that travels in requests today is the index's. */
+    xis_deliver(node->xis, now, request, out);
+}
+
+static void leaves_changed(void *user, const struct xn_now *now,
+                           struct xn_out *out)
+{
+    struct node *node = user;
+
+    xis_leaves_changed(node->xis, now, out);
+}
+
+static void peer_changed(void *user, const struct xn_now *now, xn_peer peer,
+                         bool joined, struct xn_out *out)
+{
+    struct node *node = user;
+
+    xis_peer_changed(node->xis, now, peer, joined, out);
+}
+
+/* ---- discovery's way to the index ---- */
+
+struct question { /* under way in the overlay */
+    rd_found *fn;
+    void *owner;
+    void *ctx;
+    struct question *prev, *next;
+};
+
+static void question_replied(void *user, void *ctx, const struct xn_now *now,
+                             const struct ov_reply *reply, struct xn_out *out)
+{
+    struct node *node = user;
+    struct question *question = ctx;
+
+    DL_DELETE(node->questions, question);
+    question->fn(question->owner, question->ctx, now, reply->rc, reply->msg,
+                 &reply->from, out);
+    free(question);
+}
+
+static void ask_index(void *user, const struct xn_now *now,
+                      const Xn__Find *find, uint32_t copy, uint64_t deadline_us,
+                      rd_found *fn, void *owner, void *ctx, struct xn_out *out)
+{
+    struct node *node = user;
+    struct question *question = calloc(1, sizeof *question);
+    uint32_t near = node->config.index.copies_near;
+    bool far = copy >= near;
+    xn_id key;
+
+    if (!question) {
+        out->rc = XN_ENOMEM;
+        return;
+    }
+    *question = (struct question){.fn = fn, .owner = owner, .ctx = ctx};
+    DL_APPEND(node->questions, question);
+    xn_token_key(find->token, find->prefix.data, find->prefix.len, far, &key);
+    ov_ask(node->ov, now, &key, far ? copy - near : copy, XN__KIND__FIND, find,
+           deadline_us, question_replied, question, out);
+}
+
+/* ---- the step ---- */
+
+static void begin(struct node *node, const struct xn_now *now,
+                  struct xn_out *out)
+{
+    node->started = true;
+    node->started_us = now->mono_us;
+    xis_start(node->xis, now, out);
+    node_corps_start(node, now, out);
+}
+
+static void dispatch(struct node *node, const struct xn_now *now,
+                     const struct xn_event *ev, struct xn_out *out)
+{
+    switch (ev->kind) {
+    case XN_EV_UP:
+        ov_up(node->ov, now, ev->peer, XN_BODY(ev->msg, Xn__Up), out);
+        break;
+    case XN_EV_MSG: ov_msg(node->ov, now, ev->peer, ev->msg, out); break;
+    case XN_EV_GONE: ov_gone(node->ov, now, ev->peer, out); break;
+    case XN_EV_ASK:
+        node_api_ask(node, now, ev->ticket, XN_BODY(ev->msg, Xn__Ask), out);
+        break;
+    case XN_EV_CANCEL: rd_cancel(node->rd, ev->ticket); break;
+    case XN_EV_DONE:
+        xn_ticket_end(node->tickets, ev->ticket, now, ev->rc, ev->msg, out);
+        break;
+    case XN_EV_WAKE:
+    case XN_EV_MORE:
+    case XN_EV_NEWS: break;
+    }
+}
+
+static int node_step(struct xn_core *core, const struct xn_now *now,
+                     const struct xn_event *ev, struct xn_outbox *box_out)
+{
+    struct node *node = node_of(core);
+
+    xn_out_reset(&node->out);
+    if (!node->started) begin(node, now, &node->out);
+    xn_tickets_run(node->tickets, now, &node->out);
+    dispatch(node, now, ev, &node->out);
+    *box_out = xn_out_box(&node->out, xn_tickets_next(node->tickets));
+    return node->out.rc;
+}
+
+static bool node_check(const struct xn_core *core, char *why_out, size_t len)
+{
+    const struct node *node = (const struct node *)core;
+
+    return ov_check(node->ov, why_out, len) &&
+           xis_check(node->xis, why_out, len);
+}
+
+static void drop_context(void *owner, void *ctx, xn_ended *fn)
+{
+    /* Contexts belong to the components, which free them themselves. */
+    (void)owner, (void)ctx, (void)fn;
+}
+
+static void node_free(struct xn_core *core)
+{
+    struct node *node = node_of(core);
+    struct question *question, *next;
+    size_t i;
+
+    DL_FOREACH_SAFE(node->questions, question, next) free(question);
+    rd_free(node->rd);
+    xis_free(node->xis);
+    ov_free(node->ov);
+    xn_tickets_free(node->tickets, drop_context);
+    xn_out_clear(&node->out);
+    xn_msg_free(node->bootstrap);
+    for (i = 0; i < node->config.n_corps; i++) {
+        free((char *)(uintptr_t)node->config.corps[i]);
+    }
+    free(node);
+}
+
+static const struct xn_core_ops node_ops = {
+    .name = "node",
+    .step = node_step,
+    .check = node_check,
+    .free = node_free,
+};
+
+/* ---- making one ---- */
+
+void node_config_default(struct node_config *config)
+{
+    memset(config, 0, sizeof *config);
+    config->overlay.links_max = 512;
+    config->overlay.leaves = 8;
+    config->overlay.copies = 3;
+    config->index.copies_near = 3;
+    config->index.copies_far = 2;
+    config->index.lease_us_max = AD_LEASE_US_MAX;
+    config->index.sync_us = 60 * 1000000ULL;
+    config->index.grace_us = 15 * 1000000ULL;
+    config->index.ads_max = 1000000;
+    config->announce_us = 60 * 1000000ULL;
+}
+
+static int copy_config(struct node *node, const struct node_config *config)
+{
+    Xn__Sample sample = XN__SAMPLE__INIT;
+    size_t i;
+
+    node->config = *config;
+    node->config.n_corps = 0;
+    node->config.bootstrap = NULL;
+    node->config.n_bootstrap = 0;
+    for (i = 0; i < config->n_corps && i < NODE_CORPS_MAX; i++) {
+        node->config.corps[i] = strdup(config->corps[i]);
+        if (!node->config.corps[i]) return XN_ENOMEM;
+        node->config.n_corps++;
+    }
+    sample.nodes = (Xn__Contact **)(uintptr_t)config->bootstrap;
+    sample.n_nodes = config->n_bootstrap;
+    return xn_msg_new(XN__KIND__SAMPLE, &sample, &node->bootstrap);
+}
+
+static int make_parts(struct node *node, const struct xn_peers *peers)
+{
+    const struct ov_user user = {node, deliver, leaves_changed, peer_changed};
+    const struct rd_index index = {
+        .user = node,
+        .ask = ask_index,
+        .copies =
+            node->config.index.copies_near + node->config.index.copies_far,
+        .copies_near = node->config.index.copies_near,
+    };
+    int rc;
+
+    rc = xn_tickets_new(&node->tickets);
+    if (rc) return rc;
+    rc = ov_new(&node->config.overlay, peers, &node->rng, node->tickets, &user,
+                &node->ov);
+    if (rc) return rc;
+    rc = xis_new(&node->config.index, node->ov, &node->rng, node->tickets,
+                 &node->xis);
+    if (rc) return rc;
+    return rd_new(&index, &node->rng, &node->rd);
+}
+
+int node_new(const struct node_config *config, const struct xn_peers *peers,
+             uint64_t seed, struct xn_core **core_out)
+{
+    struct node *node = calloc(1, sizeof *node);
+    int rc;
+
+    if (!node) return XN_ENOMEM;
+    node->core.ops = &node_ops;
+    xn_rng_seed(&node->rng, seed);
+    xn_out_init(&node->out);
+    rc = copy_config(node, config);
+    if (rc) goto out;
+    rc = make_parts(node, peers);
+    if (rc) goto out;
+    *core_out = &node->core;
+    node = NULL;
+out:
+    if (node) node_free(&node->core);
+    return rc;
+}
+
+struct ov *node_overlay(struct xn_core *core)
+{
+    return node_of(core)->ov;
+}
+
+struct xis *node_index(struct xn_core *core)
+{
+    return node_of(core)->xis;
+}

@@ -1,0 +1,38 @@
+/* SPDX-License-Identifier: GPL-3.0-or-later */
+/* The node core's state, shared by the files of this folder alone. */
+#ifndef NODE_STATE_H
+#define NODE_STATE_H
+
+#include "discovery/rd.h"
+#include "node/node.h"
+
+struct question;
+
+struct node {
+    struct xn_core core; /* first: a node is a core */
+    struct xn_out out;
+    struct xn_tickets *tickets;
+    struct xn_rng rng;
+    struct ov *ov;
+    struct xis *xis;
+    struct rd *rd;
+    struct question *questions; /* of rd to the index, under way */
+    struct node_config config;  /* corps and bootstrap are copies */
+    bool started;
+    uint64_t started_us;
+    struct xn_msg *bootstrap; /* Sample: contacts to begin with, or NULL */
+    xn_id remembered;         /* hash of the peers stored last */
+};
+
+/* ---- corps.c: how a node finds others and is found ---- */
+
+/* Read remembered peers, ask the corps for a sample, announce; repeats. */
+void node_corps_start(struct node *node, const struct xn_now *now,
+                      struct xn_out *out);
+
+/* ---- api.c: the client interface ---- */
+
+void node_api_ask(struct node *node, const struct xn_now *now, uint64_t ticket,
+                  const Xn__Ask *ask, struct xn_out *out);
+
+#endif
