@@ -2,9 +2,14 @@
 /* The real driver: turns one core's crank with libevent, TLS 1.3 links, HTTPS,
  * Kyoto Cabinet and the clocks.  One per process.
  *
- * The loop thread alone touches the core.  SIGN, VERIFY, ISSUE and TXN run in
- * a small pool; their results come back to the loop as DONE events.  CALL runs
- * on libcurl's multi interface in the same loop. */
+ * The loop thread alone touches the core.  SIGN, VERIFY and ISSUE run in a
+ * small pool, TXN and READ in the store's own thread; their results come back
+ * to the loop as DONE events.  CALL runs on libcurl's multi interface in the
+ * same loop.  FETCH, DOMAIN, METER and PROBE end with XN_EREFUSED.
+ *
+ * The first event of a core is a WAKE.  On SIGTERM the core gets a News of
+ * kind "stop" and then about a second to send what it has to say.
+ */
 #ifndef NET_DRIVER_H
 #define NET_DRIVER_H
 
@@ -15,29 +20,36 @@
 struct net_driver;
 
 struct net_config {
+    const char *program;                 /* for messages */
     const struct net_identity *identity; /* key, certificate, anchors */
     const char *listen_links; /* "127.0.0.1:0"; NULL: no overlay links */
     const char *listen_api;   /* HTTPS; NULL: none */
     const char *store_path;   /* Kyoto Cabinet file; NULL: no store */
     const char *record_path;  /* --record; NULL: no recording */
     unsigned threads;         /* of the pool; 1 */
-    unsigned links_max;       /* accepted and dialled, hard bound */
-    unsigned api_max;         /* connections */
-    const char *drill;        /* test builds alone: see net/drill.h; NULL */
+    unsigned links_max; /* accepted, dialled, half-open: hard bound; 512 */
+    unsigned api_max;   /* connections; 256 */
+    unsigned api_rate;  /* anonymous requests per second and address; 50; 0: no
+                          bound */
 };
 
+/* Everything at its default; the texts NULL. */
+void net_config_default(struct net_config *config);
+
 /* Binds and opens everything: errors are told with xn_gripe already.  The
- * peers table lives as long as the driver. */
+ * peers table lives as long as the driver; config->identity must outlive it,
+ * the texts are copied. */
 int net_driver_new(const struct net_config *config,
                    struct net_driver **driver_out);
 void net_driver_free(struct net_driver *driver);
 const struct xn_peers *net_driver_peers(const struct net_driver *driver);
-/* The bound addresses, ports filled in. */
+/* The bound addresses, ports filled in; "" where there is no such listener. */
 const char *net_driver_links_address(const struct net_driver *driver);
 const char *net_driver_api_address(const struct net_driver *driver);
 
 /* Runs the core until SIGTERM or SIGINT (a second one ends at once).  Takes
- * the core over: frees it at the end. */
+ * the core over: frees it at the end.  0, or the error that ended it.  program,
+ * seed and config go into the head of a recording. */
 int net_driver_run(struct net_driver *driver, struct xn_core *core,
                    const char *program, uint64_t seed, const void *config,
                    size_t config_len);

@@ -26,9 +26,14 @@ int net_corp_parse(const char *text, struct net_corp *corp_out);
 int net_identity_load(const char *dir, struct net_identity *identity_out);
 /* A key and a self-made certificate in memory: searching only. */
 int net_identity_anonymous(struct net_identity *identity_out);
+/* A corp's own: makes key and self-signed certificate where they are missing;
+ * the corp is its own first anchor.  Errors are told with xn_gripe. */
+int net_identity_corp(const char *program, const char *dir, const char *label,
+                      struct net_identity *identity_out);
 /* Make the key if there is none, register it with the corp, save what comes
  * back.  Errors are told with xn_gripe. */
 struct net_enrolment {
+    const char *program; /* for messages */
     const struct net_corp *corp;
     Xn__Role role;
     const char *label, *owner, *payout, *machine, *index_node, *invitation;
@@ -36,7 +41,8 @@ struct net_enrolment {
 int net_identity_enrol(const char *dir, const struct net_enrolment *enrolment,
                        struct net_identity *identity_out);
 /* Fetch and keep a further accepted corp's certificate, checked by its pin. */
-int net_identity_accept(const char *dir, const struct net_corp *corp,
+int net_identity_accept(const char *program, const char *dir,
+                        const struct net_corp *corp,
                         struct net_identity *identity);
 void net_identity_clear(struct net_identity *identity);
 
