@@ -14,8 +14,8 @@
 
 __extension__ typedef __int128 xn_i128;
 
-#define XN_DEC_PLACES   12
-#define XN_DEC_ONE      ((xn_i128)1000000000000)
+#define XN_DEC_PLACES 12
+#define XN_DEC_ONE ((xn_i128)1000000000000)
 #define XN_DEC_TEXT_MAX 48 /* longest text with its NUL */
 
 typedef struct {

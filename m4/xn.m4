@@ -55,7 +55,7 @@ AS_IF([test "x$enable_sanitizers" = xyes],
      # it warns without -O, hence the trial.
      for xn_flag in "-U_FORTIFY_SOURCE -D_FORTIFY_SOURCE=2" \
          -fstack-protector-strong -fstack-clash-protection \
-         -fcf-protection -Werror=format-security; do
+         -fcf-protection "-Wformat -Werror=format-security"; do
          XN_TRY_FLAG([xn_harden], [$xn_flag])
      done
      xn_code="$xn_code -fPIE"

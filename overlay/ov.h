@@ -21,7 +21,7 @@
 #include "seam/tickets.h"
 #include "wire/id.h"
 
-#define OV_COPIES_MAX  8
+#define OV_COPIES_MAX 8
 #define OV_ADDRESS_MAX 80
 
 struct ov;

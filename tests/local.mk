@@ -11,8 +11,8 @@ LOG_COMPILER = bash $(top_srcdir)/tests/tap-unit
 T_LOG_COMPILER = bash
 AM_TESTS_ENVIRONMENT = \
 	XN_SRC='$(abs_top_srcdir)' XN_BUILD='$(abs_top_builddir)' \
-	XN_NM='$(NM)' XN_CLANG_FORMAT='$(CLANG_FORMAT)'; \
-	export XN_SRC XN_BUILD XN_NM XN_CLANG_FORMAT;
+	XN_NM='$(NM)' XN_CLANG_FORMAT='$(CLANG_FORMAT)' CC='$(CC)'; \
+	export XN_SRC XN_BUILD XN_NM XN_CLANG_FORMAT CC;
 
 # A fuzz target is a file with LLVMFuzzerTestOneInput.  Under --enable-fuzz
 # libFuzzer supplies main; otherwise replay.c runs the corpus once.
@@ -23,6 +23,15 @@ FUZZ_MAIN = tests/fuzz/replay.c
 endif
 FUZZ_LIBS = $(FUZZ_ENGINE)
 EXTRA_DIST += tests/fuzz/replay.c
+
+SHELL_TESTS += tests/lint/deps.t
+SHELL_TESTS += tests/lint/format.t
+SHELL_TESTS += tests/lint/lint-fails.t
+SHELL_TESTS += tests/lint/pure.t
+SHELL_TESTS += tests/lint/words.t
+EXTRA_DIST += tests/lint/deps.groups
+EXTRA_DIST += tests/lint/lint.sh
+EXTRA_DIST += tests/lint/pure.allow
 
 check_PROGRAMS += $(UNIT_TESTS) $(FUZZ_TARGETS)
 TESTS += $(UNIT_TESTS) $(FUZZ_TARGETS) $(SHELL_TESTS)

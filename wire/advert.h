@@ -20,10 +20,10 @@
 #include "wire/id.h"
 #include "wire/token.h"
 
-#define ADVERT_BYTES_MAX  (32 * 1024)
-#define ADVERT_DEPTH_MAX  16
+#define ADVERT_BYTES_MAX (32 * 1024)
+#define ADVERT_DEPTH_MAX 16
 #define ADVERT_TOKENS_MAX 256
-#define ADVERT_ROWS_MAX   32
+#define ADVERT_ROWS_MAX 32
 
 struct advert_value {
     const char *token;

@@ -14,8 +14,8 @@
 #include "wire/key.h"
 
 #define ENVELOPE_BYTES_MAX (48 * 1024)
-#define BLOB_BYTES_MAX     4608
-#define LEASE_CONTEXT      "xn.lease.1"
+#define BLOB_BYTES_MAX 4608
+#define LEASE_CONTEXT "xn.lease.1"
 
 /* *out is the caller's (free). */
 int envelope_sign(const uint8_t *payload, size_t len, EVP_PKEY *key, X509 *cert,

@@ -13,8 +13,8 @@
 
 #include <protobuf-c/protobuf-c.h>
 
-#define XN_ID_SIZE  32
-#define XN_ID_HEX   (2 * XN_ID_SIZE + 1)
+#define XN_ID_SIZE 32
+#define XN_ID_HEX (2 * XN_ID_SIZE + 1)
 #define XN_NAME_MAX 48 /* "k7f2-" and a label of 32, with NUL */
 
 typedef struct {

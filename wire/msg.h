@@ -17,7 +17,7 @@
 #include "wire/local.pb-c.h"
 #include "wire/overlay.pb-c.h"
 
-#define XN_MSG_MAX   (1U << 20) /* encoded body of a link frame, bytes */
+#define XN_MSG_MAX (1U << 20)   /* encoded body of a link frame, bytes */
 #define XN_LOCAL_MAX (1U << 26) /* of a local message */
 
 struct xn_msg {

@@ -18,8 +18,8 @@
 #include "wire/advert.h"
 #include "wire/overlay.pb-c.h"
 
-#define QUERY_TERMS_MAX  256
-#define QUERY_DEPTH_MAX  32
+#define QUERY_TERMS_MAX 256
+#define QUERY_DEPTH_MAX 32
 #define QUERY_VALUES_MAX 1024
 
 /* A compiled query: bounds parsed, tokens numbered.  Opaque but for what the

@@ -1,0 +1,46 @@
+# SPDX-License-Identifier: GPL-3.0-or-later
+# Sourced by the lint tests.  XN_SRC is the source tree (lint-fails.t gives a
+# spoilt copy), XN_BUILD the build tree.
+
+src=${XN_SRC:-$(cd "$(dirname "${BASH_SOURCE[0]}")/../.." && pwd)}
+build=${XN_BUILD:-$src/build}
+lint=$(cd "$(dirname "${BASH_SOURCE[0]}")" && pwd)
+points=0
+
+# tap_point RC NAME [WHY...]: one TAP point; the reasons stand below it.
+tap_point() {
+    local rc=$1 name=$2 why
+    shift 2
+    points=$((points + 1))
+    if [ "$rc" -eq 0 ]; then
+        echo "ok $points - $name"
+    else
+        echo "not ok $points - $name"
+        for why; do printf '%s\n' "$why" | sed 's/^/# /'; done
+    fi
+}
+
+tap_skip() {
+    points=$((points + 1))
+    echo "ok $points - $1 # SKIP $2"
+}
+
+# All files that are ours, relative to the source tree.  Without git (a
+# release, a machine that has none) whatever is there, less what is made.
+our_files() {
+    (
+        cd "$src" || exit 1
+        if [ -e .git ] && git ls-files -z >/dev/null 2>&1; then
+            git ls-files -z --cached --others --exclude-standard
+        else
+            find . \( -name .git -o -name autom4te.cache -o -name build-aux \
+                -o -path ./build -o -name .deps -o -name '*.pb-c.[ch]' \) \
+                -prune -o -type d -exec test -e '{}/config.status' \; -prune \
+                -o -type f ! -name Makefile.in ! -name configure \
+                ! -name aclocal.m4 ! -name 'config.h*' ! -name '*.[ao]' \
+                ! -name '*.log' ! -name '*.trs' -print0
+        fi
+    ) | while IFS= read -r -d '' f; do
+        [ -f "$src/$f" ] && printf '%s\n' "${f#./}"
+    done | sort
+}
