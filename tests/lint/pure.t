@@ -49,8 +49,24 @@ outside() {
             if (s in have || $2 in have) next
             for (p in prefix) if (index(s, p) == 1) next
             print $3 " " $2
-        }' | sort -u
+        }' | sort -u | while read -r where symbol; do
+        undefined_but_declared "$1" "$symbol" || echo "$where $symbol"
+    done
 }
+
+# A function that a header below declares and no archive defines is the
+# linker's business; one that an archive of back ends defines is not excused.
+undefined_but_declared() { # FOLDER SYMBOL
+    local a headers
+    case $2 in *_*) ;; *) return 1 ;; esac # ours have a prefix
+    grep -qx "$2" <<<"$all_defined" && return 1
+    headers=$(cd "$src" && for a in ${below[$1]}; do
+        ls "$PWD/${a%/*}"/*.h 2>/dev/null
+    done)
+    [ -n "$headers" ] && grep -q "\<$2(" $headers
+}
+all_defined=$(find . -name '*.a' -exec "$nm" -g --defined-only {} + \
+    2>/dev/null | awk 'NF == 3 { print $3 }')
 
 # Writable data.  .data.rel.ro is constant once the program is loaded.
 variables() {
