@@ -11,9 +11,9 @@
 
 enum { REMEMBER_MAX = 64, URL_MAX = 256, LINKS_ENOUGH = 4 };
 
-#define CALL_US         10000000
+#define CALL_US 10000000
 #define SAMPLE_RETRY_US 3000000 /* while hardly linked */
-#define REMEMBER_US     30000000
+#define REMEMBER_US 30000000
 
 static const char peers_key[] = "node/peers";
 

@@ -6,6 +6,7 @@ node_libnode_a_SOURCES += node/api.c
 node_libnode_a_SOURCES += node/corps.c
 node_libnode_a_SOURCES += node/node.c
 node_libnode_a_SOURCES += node/node.h
+node_libnode_a_SOURCES += node/setup.c
 node_libnode_a_SOURCES += node/state.h
 
 # What a program links to use this folder.

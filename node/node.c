@@ -8,7 +8,6 @@
 
 #include "lib/err.h"
 #include "node/state.h"
-#include "wire/ad.h"
 
 static struct node *node_of(struct xn_core *core)
 {
@@ -171,21 +170,6 @@ static const struct xn_core_ops node_ops = {
 };
 
 /* ---- making one ---- */
-
-void node_config_default(struct node_config *config)
-{
-    memset(config, 0, sizeof *config);
-    config->overlay.links_max = 512;
-    config->overlay.leaves = 8;
-    config->overlay.copies = 3;
-    config->index.copies_near = 3;
-    config->index.copies_far = 2;
-    config->index.lease_us_max = AD_LEASE_US_MAX;
-    config->index.sync_us = 60 * 1000000ULL;
-    config->index.grace_us = 15 * 1000000ULL;
-    config->index.ads_max = 1000000;
-    config->announce_us = 60 * 1000000ULL;
-}
 
 static int copy_config(struct node *node, const struct node_config *config)
 {

@@ -28,6 +28,15 @@ int node_new(const struct node_config *config, const struct xn_peers *peers,
 /* Defaults of every setting (design values); id, position, address empty. */
 void node_config_default(struct node_config *config);
 
+/* The configuration as bytes (an Xn__NodeSetup), for the head of a recording;
+ * *bytes_out is the caller's (free). */
+int node_config_pack(const struct node_config *config, uint8_t **bytes_out,
+                     size_t *len_out);
+/* A node core from such bytes.  XN_EINVAL. */
+int node_new_packed(const uint8_t *bytes, size_t len,
+                    const struct xn_peers *peers, uint64_t seed,
+                    struct xn_core **core_out);
+
 /* For the simulator's checkers. */
 struct ov *node_overlay(struct xn_core *core);
 struct xis *node_index(struct xn_core *core);

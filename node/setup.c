@@ -1,0 +1,102 @@
+/* SPDX-License-Identifier: GPL-3.0-or-later */
+/* A node's configuration: defaults, and the form it has in a recording. */
+#include <stdlib.h>
+#include <string.h>
+
+#include "lib/err.h"
+#include "node/node.h"
+#include "wire/ad.h"
+
+void node_config_default(struct node_config *config)
+{
+    memset(config, 0, sizeof *config);
+    config->overlay.links_max = 512;
+    config->overlay.leaves = 8;
+    config->overlay.copies = 3;
+    config->index.copies_near = 3;
+    config->index.copies_far = 2;
+    config->index.lease_us_max = AD_LEASE_US_MAX;
+    config->index.sync_us = 60 * 1000000ULL;
+    config->index.grace_us = 15 * 1000000ULL;
+    config->index.ads_max = 1000000;
+    config->announce_us = 60 * 1000000ULL;
+}
+
+int node_config_pack(const struct node_config *config, uint8_t **bytes_out,
+                     size_t *len_out)
+{
+    Xn__NodeSetup setup = XN__NODE_SETUP__INIT;
+    Xn__Contact self = XN__CONTACT__INIT;
+    uint8_t *bytes;
+
+    self.id = xn_id_bytes(&config->overlay.id);
+    self.position = xn_id_bytes(&config->overlay.position);
+    self.address = (char *)(uintptr_t)config->overlay.address;
+    setup.self = &self;
+    setup.links = config->overlay.links_max;
+    setup.leaves = config->overlay.leaves;
+    setup.copies_near = config->index.copies_near;
+    setup.copies_far = config->index.copies_far;
+    setup.lease_us = config->index.lease_us_max;
+    setup.sync_us = config->index.sync_us;
+    setup.grace_us = config->index.grace_us;
+    setup.ads = config->index.ads_max;
+    setup.announce_us = config->announce_us;
+    setup.corps = (char **)(uintptr_t)config->corps;
+    setup.n_corps = config->n_corps;
+    setup.bootstrap = (Xn__Contact **)(uintptr_t)config->bootstrap;
+    setup.n_bootstrap = config->n_bootstrap;
+    bytes = malloc(xn__node_setup__get_packed_size(&setup) + 1);
+    if (!bytes) return XN_ENOMEM;
+    *len_out = xn__node_setup__pack(&setup, bytes);
+    *bytes_out = bytes;
+    return 0;
+}
+
+static int unpack(const Xn__NodeSetup *setup, struct node_config *config)
+{
+    size_t i;
+    int rc;
+
+    node_config_default(config);
+    if (!setup->self || strlen(setup->self->address) > OV_ADDRESS_MAX ||
+        setup->n_corps > NODE_CORPS_MAX) {
+        return XN_EINVAL;
+    }
+    rc = xn_id_from_bytes(&setup->self->id, &config->overlay.id);
+    if (rc) return rc;
+    rc = xn_id_from_bytes(&setup->self->position, &config->overlay.position);
+    if (rc) return rc;
+    strcpy(config->overlay.address, setup->self->address);
+    config->overlay.links_max = setup->links;
+    config->overlay.leaves = setup->leaves;
+    config->overlay.copies = setup->copies_near;
+    config->index.copies_near = setup->copies_near;
+    config->index.copies_far = setup->copies_far;
+    config->index.lease_us_max = setup->lease_us;
+    config->index.sync_us = setup->sync_us;
+    config->index.grace_us = setup->grace_us;
+    config->index.ads_max = setup->ads;
+    config->announce_us = setup->announce_us;
+    for (i = 0; i < setup->n_corps; i++)
+        config->corps[i] = setup->corps[i];
+    config->n_corps = setup->n_corps;
+    config->bootstrap = setup->bootstrap;
+    config->n_bootstrap = setup->n_bootstrap;
+    return 0;
+}
+
+int node_new_packed(const uint8_t *bytes, size_t len,
+                    const struct xn_peers *peers, uint64_t seed,
+                    struct xn_core **core_out)
+{
+    Xn__NodeSetup *setup = xn__node_setup__unpack(NULL, len, bytes);
+    struct node_config config;
+    int rc;
+
+    if (!setup) return XN_EINVAL;
+    rc = unpack(setup, &config);
+    if (!rc) rc = node_new(&config, peers, seed, core_out);
+    xn__node_setup__free_unpacked(setup, NULL);
+    return rc;
+}
