@@ -37,6 +37,46 @@ check_PROGRAMS += $(UNIT_TESTS) $(FUZZ_TARGETS)
 TESTS += $(UNIT_TESTS) $(FUZZ_TARGETS) $(SHELL_TESTS)
 dist_check_SCRIPTS += $(SHELL_TESTS)
 
+# make fuzz TIME=30m [JOBS=2]
+TIME = 60s
+JOBS = 1
+fuzz: $(BUILT_SOURCES)
+if FUZZ
+	@$(MAKE) $(AM_MAKEFLAGS) $(FUZZ_TARGETS)
+	@XN_SRC='$(abs_top_srcdir)' JOBS='$(JOBS)' \
+	bash $(srcdir)/tests/fuzz/run '$(TIME)' $(FUZZ_TARGETS)
+else
+	@echo "make fuzz: this build cannot fuzz" >&2; \
+	echo "  because: it was configured without --enable-fuzz" >&2; \
+	echo "  try:     in another directory: configure CC=clang --enable-fuzz" >&2; \
+	exit 1
+endif
+list-fuzz:
+	@echo $(FUZZ_TARGETS)
+clean-local:
+	-rm -rf fuzz
+EXTRA_DIST += tests/fuzz/run
+
+# The tests that need nothing run.
+lint:
+	@$(MAKE) --no-print-directory check \
+	TESTS='$(filter tests/lint/%,$(SHELL_TESTS))'
+
+# Static analysis.  Sources are checked one by one as the compiler sees them.
+analyze: $(BUILT_SOURCES)
+	@test -n '$(CPPCHECK)' || { \
+	echo "make analyze: cannot analyze" >&2; \
+	echo "  because: cppcheck is not installed" >&2; \
+	echo "  try:     apt-get install cppcheck, then configure again" >&2; \
+	exit 1; }
+	cd $(srcdir) && $(CPPCHECK) --quiet --error-exitcode=1 --std=c11 \
+	--enable=warning,portability --inline-suppr --suppress=missingInclude \
+	--suppressions-list=tests/lint/cppcheck.skip -D_GNU_SOURCE \
+	-I. -I$(abs_top_builddir) lib wire seam overlay index discovery node \
+	corp hostagent net sim tools
+EXTRA_DIST += tests/lint/cppcheck.skip
+.PHONY: analyze fuzz lint list-fuzz
+
 # Called by GNUmakefile around Automake's check: what an earlier run left must
 # not be counted, and the closing line comes also when something failed.
 check-begin:
