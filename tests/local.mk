@@ -70,7 +70,7 @@ analyze: $(BUILT_SOURCES)
 	echo "  try:     apt-get install cppcheck, then configure again" >&2; \
 	exit 1; }
 	cd $(srcdir) && $(CPPCHECK) --quiet --error-exitcode=1 --std=c11 \
-	--enable=warning,portability --inline-suppr --suppress=missingInclude \
+	--enable=warning,portability,performance --inline-suppr \
 	--suppressions-list=tests/lint/cppcheck.skip -D_GNU_SOURCE \
 	-I. -I$(abs_top_builddir) lib wire seam overlay index discovery node \
 	corp hostagent net sim tools
