@@ -57,6 +57,7 @@ struct ov_reply {
     uint32_t hops;
 };
 
+/* `user` is that of struct ov_user, `ctx` as given to ov_ask. */
 typedef void ov_replied(void *user, void *ctx, const struct xn_now *now,
                         const struct ov_reply *reply, struct xn_out *out);
 
@@ -78,6 +79,8 @@ struct ov_user {
 int ov_new(const struct ov_config *config, const struct xn_peers *peers,
            struct xn_rng *rng, struct xn_tickets *tickets,
            const struct ov_user *user, struct ov **ov_out);
+/* Questions under way are forgotten without a call: whoever keeps a ctx that
+ * must be freed keeps a list of its own. */
 void ov_free(struct ov *ov);
 
 /* Begin to join through these contacts (from a corp's sample, or remembered).
@@ -90,13 +93,19 @@ void ov_up(struct ov *ov, const struct xn_now *now, xn_peer peer,
            const Xn__Up *up, struct xn_out *out);
 void ov_gone(struct ov *ov, const struct xn_now *now, xn_peer peer,
              struct xn_out *out);
+/* Leave on purpose: tell every peer, close every link, dial no more (until
+ * ov_join is called again). */
+void ov_leave(struct ov *ov, const struct xn_now *now, struct xn_out *out);
 /* Any message of kinds HELLO..REPLY; others are rude and drop the link. */
 void ov_msg(struct ov *ov, const struct xn_now *now, xn_peer peer,
             struct xn_msg *msg, struct xn_out *out);
 
 /* Ask the owner of `key` (copy 0) or its copy-th neighbour.  `fn` is called
  * exactly once, at the latest at deadline_us, perhaps before this returns when
- * we are the one asked.  A silent hop is routed around within the deadline. */
+ * we are the one asked.  A silent hop is routed around within the deadline, so
+ * a request may be delivered twice, at two nodes or at one: it must bear that.
+ * XN_ENOENT: there are not so many nodes; XN_EUNREACH: nobody left to try;
+ * XN_EBUSY: too much under way here or there; XN_ETOOBIG: over a frame. */
 void ov_ask(struct ov *ov, const struct xn_now *now, const xn_id *key,
             uint32_t copy, unsigned kind, const void *body,
             uint64_t deadline_us, ov_replied *fn, void *ctx,
@@ -130,6 +139,18 @@ const char *ov_address(const struct ov *ov, xn_peer peer);
 /* Contacts to remember for the next start and to hand out: at most n, with
  * addresses.  Strings live until the next call into ov. */
 size_t ov_sample(struct ov *ov, size_t n, Xn__Contact *contacts_out);
+
+/* Counts since the start. */
+struct ov_stats {
+    uint64_t dials, dials_failed;
+    uint64_t refused;   /* links that the budget had no room for */
+    uint64_t evicted;   /* links closed to make room */
+    uint64_t rude;      /* peers dropped for breaking the protocol */
+    uint64_t suspected; /* peers dropped for silence */
+    uint64_t asked, delivered, forwarded, rerouted, expired;
+    uint64_t busy; /* requests refused for want of room */
+};
+const struct ov_stats *ov_stats(const struct ov *ov);
 
 bool ov_check(const struct ov *ov, char *why_out, size_t len);
 
