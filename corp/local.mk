@@ -1,17 +1,22 @@
 # SPDX-License-Identifier: GPL-3.0-or-later
 # One file per line, alphabetical, so that merges rarely conflict.
-# With the first source, take the mark off these lines:
-#noinst_LIBRARIES += corp/libcorp.a
-#corp_libcorp_a_SOURCES =
-#corp_libcorp_a_SOURCES += corp/example.c
-#corp_libcorp_a_SOURCES += corp/example.h
+noinst_LIBRARIES += corp/libcorp.a
+corp_libcorp_a_SOURCES =
+corp_libcorp_a_SOURCES += corp/core.h
+corp_libcorp_a_SOURCES += corp/corp.c
+corp_libcorp_a_SOURCES += corp/corp.h
+corp_libcorp_a_SOURCES += corp/member.c
+corp_libcorp_a_SOURCES += corp/nodes.c
+corp_libcorp_a_SOURCES += corp/nodes.h
+corp_libcorp_a_SOURCES += corp/text.c
+corp_libcorp_a_SOURCES += corp/text.h
 
 # What a program links to use this folder.
 XN_CORP_LIBS = corp/libcorp.a $(XN_SEAM_LIBS)
 
 EXTRA_DIST += corp/deps
 
-# Unit tests of this folder, three lines each:
-#UNIT_TESTS += tests/unit/example
-#tests_unit_example_SOURCES = tests/unit/example.c
-#tests_unit_example_LDADD = $(XN_CORP_LIBS) $(CMOCKA_LIBS)
+# Unit tests of this folder; crank is a driver by hand.
+UNIT_TESTS += tests/unit/corp
+tests_unit_corp_SOURCES = tests/unit/corp.c tests/unit/crank.c tests/unit/crank.h
+tests_unit_corp_LDADD = $(XN_CORP_LIBS) $(CMOCKA_LIBS)

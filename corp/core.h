@@ -1,0 +1,50 @@
+/* SPDX-License-Identifier: GPL-3.0-or-later */
+/* Inside the XenoCorp core: its state, and the steps of a registration. */
+#ifndef CORP_CORE_H
+#define CORP_CORE_H
+
+#include "corp/corp.h"
+#include "corp/nodes.h"
+#include "lib/rng.h"
+#include "seam/out.h"
+#include "seam/tickets.h"
+
+#define CORP_SAMPLE_MAX  64  /* bound of sample_max */
+#define CORP_MEMBERS_MAX 256 /* registrations under way */
+#define CORP_HELD_MAX    256 /* questions that wait for the store's answer */
+
+struct corp_member; /* a registration under way: member.c */
+
+struct corp_held {
+    uint64_t ask;
+    struct xn_msg *msg;
+};
+
+struct corp {
+    struct xn_core core;
+    struct corp_config config; /* its pointers are ours */
+    struct xn_rng rng;
+    struct xn_tickets *tickets;
+    struct xn_out out;
+    struct corp_nodes *nodes;
+    struct corp_member *members; /* oldest first */
+    size_t n_members;
+    uint64_t loading; /* ticket of the READ or pause under way; 0: loaded */
+    bool loaded;
+    uint32_t load_failures;
+    uint8_t load_from[2 + XN_ID_SIZE]; /* right behind the last key read */
+    size_t load_from_len;
+    struct corp_held held[CORP_HELD_MAX];
+    size_t n_held;
+    bool flushing; /* a timer or a TXN of nodes is under way */
+};
+
+/* ASK POST /v1/register. */
+void corp_register(struct corp *corp, const struct xn_now *now, uint64_t ask,
+                   const Xn__Ask *question);
+/* The asker of this registration went away: finish it, answer nobody. */
+void corp_register_cancel(struct corp *corp, uint64_t ask);
+/* Drops a registration whose ticket is forgotten: for xn_tickets_free. */
+void corp_member_free(struct corp *corp, struct corp_member *member);
+
+#endif

@@ -1,0 +1,477 @@
+/* SPDX-License-Identifier: GPL-3.0-or-later */
+/* The XenoCorp core: what it answers to, and its start. */
+#include "corp/corp.h"
+
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "corp/core.h"
+#include "corp/text.h"
+#include "lib/err.h"
+#include "lib/log.h"
+
+#define SECOND_US       1000000ULL
+#define LOAD_US         (30 * SECOND_US)
+#define LOAD_PAGE       1000
+#define LOAD_PAUSE_MAX  (30 * SECOND_US)
+#define FLUSH_US        (10 * SECOND_US)
+#define TXN_US          (30 * SECOND_US)
+#define ANNOUNCE_MAX    1024
+#define CERTIFICATE_MAX 8192
+
+/* ---- nodes: sample and announce ---- */
+
+static void answer_sample(struct corp *corp, const struct xn_now *now,
+                          uint64_t ask, const xn_id *but)
+{
+    Xn__Contact contacts[CORP_SAMPLE_MAX];
+    Xn__Contact *list[CORP_SAMPLE_MAX];
+    Xn__Sample sample = XN__SAMPLE__INIT;
+    size_t i;
+
+    sample.n_nodes = corp_nodes_sample(corp->nodes, now, &corp->rng, but,
+                                       corp->config.sample_max, contacts);
+    for (i = 0; i < sample.n_nodes; i++)
+        list[i] = &contacts[i];
+    sample.nodes = list;
+    xn_out_answer(&corp->out, ask, 200, &sample);
+}
+
+static void on_sample(struct corp *corp, const struct xn_now *now, uint64_t ask,
+                      const Xn__Ask *question)
+{
+    xn_id id;
+
+    if (question->caller && !xn_id_from_bytes(&question->caller->id, &id)) {
+        answer_sample(corp, now, ask, &id);
+    } else {
+        answer_sample(corp, now, ask, NULL);
+    }
+}
+
+static void flush_soon(struct corp *corp, const struct xn_now *now);
+
+static void on_flushed(void *owner, void *ctx, const struct xn_now *now, int rc,
+                       struct xn_msg *msg, struct xn_out *out)
+{
+    struct corp *corp = owner;
+
+    corp->flushing = false;
+    if (rc) {
+        xn_out_log(out, XN_LOG_WARN, "cannot store the live nodes: %s",
+                   xn_strerror(rc));
+    }
+    corp_nodes_written(corp->nodes, rc);
+    flush_soon(corp, now);
+}
+
+static void on_flush_time(void *owner, void *ctx, const struct xn_now *now,
+                          int rc, struct xn_msg *msg, struct xn_out *out)
+{
+    struct corp *corp = owner;
+    uint64_t ticket;
+
+    corp->flushing = false;
+    if (!corp_nodes_dirty(corp->nodes, now)) return;
+    ticket = xn_ticket(corp->tickets, now->mono_us + TXN_US, on_flushed, corp,
+                       NULL, out);
+    if (!ticket) return;
+    if (corp_nodes_write(corp->nodes, now, ticket, out))
+        corp->flushing = true;
+    else
+        xn_ticket_forget(corp->tickets, ticket);
+}
+
+/* Everything that changes within 10 s goes into one TXN. */
+static void flush_soon(struct corp *corp, const struct xn_now *now)
+{
+    if (corp->flushing || !corp_nodes_dirty(corp->nodes, now)) return;
+    corp->flushing = xn_ticket(corp->tickets, now->mono_us + FLUSH_US,
+                               on_flush_time, corp, NULL, &corp->out) != 0;
+}
+
+/* Does the contact name its sender?  What the certificate says counts. */
+static int check_contact(const Xn__Caller *caller, const Xn__Contact *contact,
+                         xn_id *id, xn_id *position, const char **because)
+{
+    xn_id claimed;
+
+    *because = "only a node that an accepted XenoCorp certified announces "
+               "itself";
+    if (!caller || caller->role != XN__ROLE__NODE) return XN_EPERM;
+    if (xn_id_from_bytes(&caller->id, id) ||
+        xn_id_from_bytes(&caller->position, position)) {
+        return XN_EPERM;
+    }
+    *because = "the contact names another node than the certificate";
+    if (!contact || xn_id_from_bytes(&contact->id, &claimed) ||
+        !xn_id_eq(&claimed, id)) {
+        return XN_EIDENT;
+    }
+    if (xn_id_from_bytes(&contact->position, &claimed) ||
+        !xn_id_eq(&claimed, position)) {
+        return XN_EIDENT;
+    }
+    *because = "an address is host:port, at most 80 bytes, IPv6 in brackets";
+    return corp_address_ok(contact->address) ? 0 : XN_EINVAL;
+}
+
+static void on_announce(struct corp *corp, const struct xn_now *now,
+                        uint64_t ask, const Xn__Ask *question)
+{
+    const char *because = "the body is not an Announce message";
+    Xn__Announce *announce = NULL;
+    xn_id id, position;
+    int rc = XN_EPROTO;
+
+    if (question->body.len <= ANNOUNCE_MAX) {
+        announce =
+            xn__announce__unpack(NULL, question->body.len, question->body.data);
+    }
+    if (announce) {
+        rc = check_contact(question->caller, announce->contact, &id, &position,
+                           &because);
+    }
+    if (!rc) {
+        because = "no more nodes can be remembered now";
+        rc = corp_nodes_seen(corp->nodes, now, &id, &position,
+                             announce->contact->address);
+    }
+    if (announce) xn__announce__free_unpacked(announce, NULL);
+    if (rc) {
+        xn_out_refuse(&corp->out, ask, rc, "cannot announce", because, NULL);
+        return;
+    }
+    flush_soon(corp, now);
+    answer_sample(corp, now, ask, &id);
+}
+
+static void on_certificate(struct corp *corp, const struct xn_now *now,
+                           uint64_t ask, const Xn__Ask *question)
+{
+    Xn__Answer answer = XN__ANSWER__INIT;
+
+    answer.status = 200;
+    answer.content_type = (char *)(uintptr_t) "application/pkix-cert";
+    answer.body.data = (uint8_t *)(uintptr_t)corp->config.certificate;
+    answer.body.len = corp->config.certificate_len;
+    xn_out_emit(&corp->out, XN_ACT_ANSWER, ask, XN_PEER_NONE, XN__KIND__ANSWER,
+                &answer);
+}
+
+/* ---- questions ---- */
+
+struct route {
+    const char *method;
+    const char *path;
+    bool stored; /* needs what the store knows: waits until it is loaded */
+    void (*handle)(struct corp *corp, const struct xn_now *now, uint64_t ask,
+                   const Xn__Ask *question);
+};
+
+static const struct route routes[] = {
+    {"POST", "/v1/announce", true, on_announce},
+    {"GET", "/v1/certificate", false, on_certificate},
+    {"POST", "/v1/register", true, corp_register},
+    {"GET", "/v1/sample", true, on_sample},
+};
+
+static const struct route *find_route(const Xn__Ask *question)
+{
+    size_t i;
+
+    for (i = 0; i < sizeof routes / sizeof routes[0]; i++) {
+        if (strcmp(routes[i].path, question->path) == 0 &&
+            strcmp(routes[i].method, question->method) == 0) {
+            return &routes[i];
+        }
+    }
+    return NULL;
+}
+
+/* Keep the question until the store has been read. */
+static void hold(struct corp *corp, uint64_t ask, struct xn_msg *msg)
+{
+    if (corp->n_held == CORP_HELD_MAX) {
+        xn_out_refuse(&corp->out, ask, XN_EBUSY, "cannot answer yet",
+                      "this XenoCorp is starting", "again in a second");
+        return;
+    }
+    corp->held[corp->n_held++] = (struct corp_held){ask, xn_msg_ref(msg)};
+}
+
+static void on_ask(struct corp *corp, const struct xn_now *now,
+                   const struct xn_event *ev)
+{
+    const Xn__Ask *question = XN_BODY(ev->msg, Xn__Ask);
+    const struct route *route = find_route(question);
+
+    if (!route) {
+        xn_out_refuse(&corp->out, ev->ticket, XN_ENOENT, "cannot answer",
+                      "a XenoCorp has no such path for this method",
+                      "GET /v1/certificate or /v1/sample, POST /v1/register "
+                      "or /v1/announce");
+    } else if (route->stored && !corp->loaded) {
+        hold(corp, ev->ticket, ev->msg);
+    } else {
+        route->handle(corp, now, ev->ticket, question);
+    }
+}
+
+static void on_cancel(struct corp *corp, uint64_t ask)
+{
+    size_t i;
+
+    corp_register_cancel(corp, ask);
+    for (i = 0; i < corp->n_held; i++) {
+        if (corp->held[i].ask != ask) continue;
+        xn_msg_free(corp->held[i].msg);
+        corp->n_held--;
+        memmove(&corp->held[i], &corp->held[i + 1],
+                (corp->n_held - i) * sizeof corp->held[0]);
+        return;
+    }
+}
+
+/* ---- the start: live nodes are read, page by page ---- */
+
+static void load(struct corp *corp, const struct xn_now *now);
+
+static void release_held(struct corp *corp, const struct xn_now *now, int rc)
+{
+    size_t i;
+
+    for (i = 0; i < corp->n_held; i++) {
+        struct corp_held *held = &corp->held[i];
+        const Xn__Ask *question = XN_BODY(held->msg, Xn__Ask);
+
+        if (rc) {
+            xn_out_refuse(&corp->out, held->ask, rc, "cannot answer yet",
+                          "the store cannot be read", "again in a minute");
+        } else {
+            find_route(question)->handle(corp, now, held->ask, question);
+        }
+        xn_msg_free(held->msg);
+    }
+    corp->n_held = 0;
+}
+
+static void on_load_again(void *owner, void *ctx, const struct xn_now *now,
+                          int rc, struct xn_msg *msg, struct xn_out *out)
+{
+    struct corp *corp = owner;
+
+    corp->loading = 0;
+    load(corp, now);
+}
+
+static void load_failed(struct corp *corp, const struct xn_now *now, int rc)
+{
+    uint64_t pause = SECOND_US
+                     << (corp->load_failures < 5 ? corp->load_failures : 5);
+
+    xn_out_log(&corp->out, XN_LOG_ERROR, "cannot read the store: %s",
+               xn_strerror(rc));
+    corp->load_failures++;
+    if (pause > LOAD_PAUSE_MAX) pause = LOAD_PAUSE_MAX;
+    corp->loading = xn_ticket(corp->tickets, now->mono_us + pause,
+                              on_load_again, corp, NULL, &corp->out);
+    release_held(corp, now, rc);
+}
+
+static void load_page(struct corp *corp, const struct xn_now *now,
+                      const Xn__Records *records)
+{
+    size_t i;
+    int rc;
+
+    for (i = 0; i < records->n_records; i++) {
+        const Xn__Record *record = records->records[i];
+
+        rc = corp_nodes_restore(corp->nodes, now, record->value.data,
+                                record->value.len);
+        if (rc == XN_EINVAL) {
+            xn_out_log(&corp->out, XN_LOG_WARN, "a stored node is damaged");
+        }
+        if (rc == XN_ENOMEM) corp->out.rc = rc;
+    }
+}
+
+/* The next page begins right behind the last key. */
+static bool load_goes_on(struct corp *corp, const Xn__Records *records)
+{
+    const ProtobufCBinaryData *key;
+
+    if (!records->more || records->n_records == 0) return false;
+    key = &records->records[records->n_records - 1]->key;
+    if (key->len + 1 > sizeof corp->load_from) return false;
+    memcpy(corp->load_from, key->data, key->len);
+    corp->load_from[key->len] = 0;
+    corp->load_from_len = key->len + 1;
+    return true;
+}
+
+static void on_loaded(void *owner, void *ctx, const struct xn_now *now, int rc,
+                      struct xn_msg *msg, struct xn_out *out)
+{
+    struct corp *corp = owner;
+    const Xn__Records *records;
+
+    corp->loading = 0;
+    if (!rc && (!msg || msg->kind != XN__KIND__RECORDS)) rc = XN_EPROTO;
+    if (rc) {
+        load_failed(corp, now, rc);
+        return;
+    }
+    records = XN_BODY(msg, Xn__Records);
+    load_page(corp, now, records);
+    if (load_goes_on(corp, records)) {
+        load(corp, now);
+        return;
+    }
+    corp->loaded = true;
+    xn_out_log(out, XN_LOG_INFO, "%s: %zu nodes remembered", corp->config.name,
+               corp_nodes_live(corp->nodes));
+    release_held(corp, now, 0);
+    flush_soon(corp, now);
+}
+
+static void load(struct corp *corp, const struct xn_now *now)
+{
+    Xn__Read read = XN__READ__INIT;
+
+    corp->loading = xn_ticket(corp->tickets, now->mono_us + LOAD_US, on_loaded,
+                              corp, NULL, &corp->out);
+    if (!corp->loading) return;
+    read.prefix.data = (uint8_t *)(uintptr_t)CORP_NODES_KEY;
+    read.prefix.len = strlen(CORP_NODES_KEY);
+    read.from.data = corp->load_from;
+    read.from.len = corp->load_from_len;
+    read.limit = LOAD_PAGE;
+    xn_out_emit(&corp->out, XN_ACT_READ, corp->loading, XN_PEER_NONE,
+                XN__KIND__READ, &read);
+}
+
+/* ---- the core ---- */
+
+static int corp_step(struct xn_core *core, const struct xn_now *now,
+                     const struct xn_event *ev, struct xn_outbox *out)
+{
+    struct corp *corp = (struct corp *)core;
+
+    xn_out_reset(&corp->out);
+    if (!corp->loaded && !corp->loading) load(corp, now);
+    switch (ev->kind) {
+    case XN_EV_ASK:
+        if (ev->msg && ev->msg->kind == XN__KIND__ASK) on_ask(corp, now, ev);
+        break;
+    case XN_EV_CANCEL: on_cancel(corp, ev->ticket); break;
+    case XN_EV_DONE:
+        xn_ticket_end(corp->tickets, ev->ticket, now, ev->rc, ev->msg,
+                      &corp->out);
+        break;
+    default: break; /* a corp has no links, streams or back ends */
+    }
+    xn_tickets_run(corp->tickets, now, &corp->out);
+    *out = xn_out_box(&corp->out, xn_tickets_next(corp->tickets));
+    return corp->out.rc;
+}
+
+static bool corp_check(const struct xn_core *core, char *why_out, size_t len)
+{
+    const struct corp *corp = (const struct corp *)core;
+
+    if (corp->n_members > CORP_MEMBERS_MAX) {
+        snprintf(why_out, len, "too many registrations under way");
+        return false;
+    }
+    if (corp->loaded && corp->n_held) {
+        snprintf(why_out, len, "questions held for no reason");
+        return false;
+    }
+    return corp_nodes_check(corp->nodes, why_out, len);
+}
+
+static void corp_free(struct xn_core *core)
+{
+    struct corp *corp = (struct corp *)core;
+    size_t i;
+
+    xn_tickets_free(corp->tickets, NULL);
+    while (corp->members)
+        corp_member_free(corp, corp->members);
+    for (i = 0; i < corp->n_held; i++)
+        xn_msg_free(corp->held[i].msg);
+    corp_nodes_free(corp->nodes);
+    xn_out_clear(&corp->out);
+    free((char *)(uintptr_t)corp->config.name);
+    free((char *)(uintptr_t)corp->config.invitation);
+    free((uint8_t *)(uintptr_t)corp->config.certificate);
+    free(corp);
+}
+
+static const struct xn_core_ops corp_ops = {"corp", corp_step, corp_check,
+                                            corp_free};
+
+void corp_config_default(struct corp_config *config)
+{
+    memset(config, 0, sizeof *config);
+    config->certificate_us = 90ULL * 24 * 3600 * SECOND_US;
+    config->alive_us = 180 * SECOND_US;
+    config->sample_max = 16;
+    config->nodes_max = 1000000;
+}
+
+static bool config_ok(const struct corp_config *config)
+{
+    return config->name && config->name[0] && config->certificate &&
+           config->certificate_len > 0 &&
+           config->certificate_len <= CERTIFICATE_MAX &&
+           config->certificate_us > 0 && config->alive_us > 0 &&
+           config->sample_max > 0 && config->sample_max <= CORP_SAMPLE_MAX &&
+           config->nodes_max > 0;
+}
+
+/* Take copies of what the configuration points to. */
+static int copy_config(struct corp *corp, const struct corp_config *config)
+{
+    uint8_t *certificate = malloc(config->certificate_len);
+
+    corp->config = *config;
+    corp->config.name = strdup(config->name);
+    corp->config.invitation =
+        config->invitation ? strdup(config->invitation) : NULL;
+    corp->config.certificate = certificate;
+    if (!corp->config.name || !certificate ||
+        (config->invitation && !corp->config.invitation)) {
+        return XN_ENOMEM;
+    }
+    memcpy(certificate, config->certificate, config->certificate_len);
+    return 0;
+}
+
+int corp_new(const struct corp_config *config, uint64_t seed,
+             struct xn_core **core_out)
+{
+    struct corp *corp = NULL;
+    int rc;
+
+    if (!config_ok(config)) return XN_EINVAL;
+    corp = calloc(1, sizeof *corp);
+    if (!corp) return XN_ENOMEM;
+    corp->core.ops = &corp_ops;
+    xn_out_init(&corp->out);
+    xn_rng_seed(&corp->rng, seed);
+    rc = copy_config(corp, config);
+    if (rc) goto out;
+    rc = xn_tickets_new(&corp->tickets);
+    if (rc) goto out;
+    rc = corp_nodes_new(config->nodes_max, config->alive_us, &corp->nodes);
+    if (rc) goto out;
+    *core_out = &corp->core;
+    corp = NULL;
+out:
+    if (corp) corp_free(&corp->core);
+    return rc;
+}

@@ -1,0 +1,457 @@
+/* SPDX-License-Identifier: GPL-3.0-or-later */
+/* A registration, step by step:
+ *
+ *   ASK -> check -> ISSUE -> READ what is known of this key -> TXN -> ANSWER
+ *
+ * The key's name is known only once the request has been checked, which the
+ * driver does on ISSUE; so a certificate is made first, and thrown away where
+ * the key has a good one.  A node keeps the certificate it has until its last
+ * third: a new one would carry a new salt, and so a new place on the ring, and
+ * who could have as many places as he likes would surround a rival (Castro et
+ * al. 2002).
+ *
+ * The TXN is guarded by what was read, so that of two registrations of one key
+ * at the same time one wins and the other reads again.
+ */
+#include <stdlib.h>
+#include <string.h>
+
+#include <utlist.h>
+
+#include "corp/core.h"
+#include "corp/text.h"
+#include "lib/err.h"
+#include "lib/log.h"
+#include "wire/store.pb-c.h"
+
+#define SECOND_US  1000000ULL
+#define ISSUE_US   (10 * SECOND_US)
+#define STORE_US   (20 * SECOND_US)
+#define BODY_MAX   8192
+#define CSR_MAX    4096
+#define OWNER_MAX  256
+#define INDEX_MAX  128
+#define ROUNDS_MAX 3
+#define KEY_SIZE   (2 + XN_ID_SIZE)
+#define WHAT       "cannot register"
+
+struct corp_member {
+    uint64_t ask; /* 0: nobody waits any more */
+    Xn__Register *order;
+    xn_id id;
+    struct xn_msg *issued; /* Issued, from the driver */
+    struct xn_msg *stored; /* Records: what was known, or NULL */
+    unsigned rounds;
+    struct corp_member *prev, *next;
+};
+
+void corp_member_free(struct corp *corp, struct corp_member *member)
+{
+    DL_DELETE(corp->members, member);
+    corp->n_members--;
+    xn__register__free_unpacked(member->order, NULL);
+    xn_msg_free(member->issued);
+    xn_msg_free(member->stored);
+    free(member);
+}
+
+static void refuse(struct corp *corp, struct corp_member *member, int rc,
+                   const char *because, const char *try)
+{
+    if (member->ask) {
+        xn_out_refuse(&corp->out, member->ask, rc, WHAT, because, try);
+    }
+    corp_member_free(corp, member);
+}
+
+static const Xn__Issued *issued_of(const struct corp_member *member)
+{
+    return XN_BODY(member->issued, Xn__Issued);
+}
+
+/* ---- the answer ---- */
+
+static void answer(struct corp *corp, const struct xn_now *now,
+                   struct corp_member *member, ProtobufCBinaryData certificate)
+{
+    Xn__Registered registered = XN__REGISTERED__INIT;
+    Xn__Contact contacts[CORP_SAMPLE_MAX];
+    Xn__Contact *list[CORP_SAMPLE_MAX];
+    size_t i;
+
+    registered.certificate = certificate;
+    registered.corp.data = (uint8_t *)(uintptr_t)corp->config.certificate;
+    registered.corp.len = corp->config.certificate_len;
+    registered.n_nodes =
+        corp_nodes_sample(corp->nodes, now, &corp->rng, &member->id,
+                          corp->config.sample_max, contacts);
+    for (i = 0; i < registered.n_nodes; i++)
+        list[i] = &contacts[i];
+    registered.nodes = list;
+    if (member->ask) xn_out_answer(&corp->out, member->ask, 200, &registered);
+    corp_member_free(corp, member);
+}
+
+static const char *role_name(Xn__Role role)
+{
+    switch (role) {
+    case XN__ROLE__NODE: return "node";
+    case XN__ROLE__SERVER: return "server";
+    case XN__ROLE__CLIENT: return "client";
+    default: return "?";
+    }
+}
+
+/* The audit note; who owns it stays in the store. */
+static void note(struct corp *corp, const struct corp_member *member,
+                 bool known)
+{
+    char name[XN_NAME_MAX], hex[XN_ID_HEX];
+
+    xn_id_name(&member->id, member->order->label, name);
+    xn_id_hex(&member->id, hex);
+    xn_out_log(&corp->out, XN_LOG_INFO, "%s %s %s %s until %llu us",
+               known ? "renewed" : "registered", role_name(member->order->role),
+               name, hex,
+               (unsigned long long)issued_of(member)->who->not_after_us);
+}
+
+/* ---- the store ---- */
+
+static void read_member(struct corp *corp, const struct xn_now *now,
+                        struct corp_member *member);
+
+static void put_key(const struct corp_member *member, uint8_t key[KEY_SIZE])
+{
+    key[0] = 'm';
+    key[1] = (uint8_t)member->order->role;
+    memcpy(key + 2, member->id.b, XN_ID_SIZE);
+}
+
+static const Xn__Record *stored_record(const struct corp_member *member)
+{
+    const Xn__Records *records;
+
+    if (!member->stored) return NULL;
+    records = XN_BODY(member->stored, Xn__Records);
+    return records->n_records ? records->records[0] : NULL;
+}
+
+static void on_stored(void *owner, void *ctx, const struct xn_now *now, int rc,
+                      struct xn_msg *msg, struct xn_out *out)
+{
+    struct corp *corp = owner;
+    struct corp_member *member = ctx;
+
+    if (rc == XN_ECONFLICT && member->rounds < ROUNDS_MAX) {
+        read_member(corp, now, member);
+    } else if (rc == XN_ETIMEOUT) {
+        refuse(corp, member, XN_EUNKNOWN, "the ledger did not answer in time",
+               "the same again: registering twice does no harm");
+    } else if (rc) {
+        xn_out_log(out, XN_LOG_ERROR, "cannot store a registration: %s",
+                   xn_strerror(rc));
+        refuse(corp, member, rc, xn_strerror(rc),
+               "later; XenoCorp's operator has been told");
+    } else {
+        note(corp, member, stored_record(member) != NULL);
+        answer(corp, now, member, issued_of(member)->certificate);
+    }
+}
+
+/* The record as it will be; `old` may be NULL.  *value_out is the caller's. */
+static int pack_member(const struct corp_member *member,
+                       const struct xn_now *now, const Xn__Member *old,
+                       ProtobufCBinaryData *value_out)
+{
+    const Xn__Issued *issued = issued_of(member);
+    Xn__Member record = XN__MEMBER__INIT;
+
+    record.role = member->order->role;
+    record.id = xn_id_bytes(&member->id);
+    record.label = member->order->label;
+    record.owner = member->order->owner;
+    record.payout = member->order->payout;
+    record.machine = member->order->machine;
+    record.index_node = member->order->index_node;
+    record.certificate = issued->certificate;
+    record.registered_us = old ? old->registered_us : now->wall_us;
+    record.issued_us = now->wall_us;
+    record.not_after_us = issued->who->not_after_us;
+    value_out->len = xn__member__get_packed_size(&record);
+    value_out->data = malloc(value_out->len);
+    if (!value_out->data) return XN_ENOMEM;
+    xn__member__pack(&record, value_out->data);
+    return 0;
+}
+
+static void store_member(struct corp *corp, const struct xn_now *now,
+                         struct corp_member *member, const Xn__Member *old)
+{
+    const Xn__Record *record = stored_record(member);
+    Xn__Guard guard = XN__GUARD__INIT, *guards[1] = {&guard};
+    Xn__Write write = XN__WRITE__INIT, *writes[1] = {&write};
+    Xn__Txn txn = XN__TXN__INIT;
+    uint8_t key[KEY_SIZE];
+    uint64_t ticket;
+    int rc;
+
+    put_key(member, key);
+    rc = pack_member(member, now, old, &write.value);
+    if (rc) {
+        refuse(corp, member, rc, xn_strerror(rc), "later");
+        return;
+    }
+    guard.key.data = write.key.data = key;
+    guard.key.len = write.key.len = KEY_SIZE;
+    guard.absent = !record;
+    if (record) guard.value = record->value;
+    txn.n_guards = txn.n_writes = 1;
+    txn.guards = guards;
+    txn.writes = writes;
+    ticket = xn_ticket(corp->tickets, now->mono_us + STORE_US, on_stored, corp,
+                       member, &corp->out);
+    if (ticket) {
+        xn_out_emit(&corp->out, XN_ACT_TXN, ticket, XN_PEER_NONE, XN__KIND__TXN,
+                    &txn);
+    } else {
+        refuse(corp, member, XN_ENOMEM, xn_strerror(XN_ENOMEM), "later");
+    }
+    free(write.value.data);
+}
+
+/* Is the node's certificate good for more than a third of its life? */
+static bool still_good(const struct corp *corp, const struct xn_now *now,
+                       const Xn__Member *old)
+{
+    return old->not_after_us > now->wall_us &&
+           old->not_after_us - now->wall_us > corp->config.certificate_us / 3;
+}
+
+static void decide(struct corp *corp, const struct xn_now *now,
+                   struct corp_member *member, const Xn__Member *old)
+{
+    if (!old || member->order->role != XN__ROLE__NODE ||
+        !still_good(corp, now, old)) {
+        store_member(corp, now, member, old);
+    } else if (strcmp(old->label, member->order->label) != 0) {
+        refuse(corp, member, XN_ECONFLICT,
+               "this key has a node's certificate with another label, and "
+               "with it its place on the ring",
+               "the label it has, or a new key");
+    } else {
+        answer(corp, now, member, old->certificate);
+    }
+}
+
+static void on_read(void *owner, void *ctx, const struct xn_now *now, int rc,
+                    struct xn_msg *msg, struct xn_out *out)
+{
+    struct corp *corp = owner;
+    struct corp_member *member = ctx;
+    const Xn__Record *record;
+    Xn__Member *old = NULL;
+
+    if (!rc && (!msg || msg->kind != XN__KIND__RECORDS)) rc = XN_EPROTO;
+    if (rc) {
+        refuse(corp, member, rc, xn_strerror(rc), "later");
+        return;
+    }
+    xn_msg_free(member->stored);
+    member->stored = xn_msg_ref(msg);
+    record = stored_record(member);
+    if (record) {
+        old = xn__member__unpack(NULL, record->value.len, record->value.data);
+        if (!old) {
+            xn_out_log(out, XN_LOG_ERROR, "a registration is damaged");
+            refuse(corp, member, XN_EINTEGRITY,
+                   "what is known of this key is damaged",
+                   "another key, or ask XenoCorp's operator");
+            return;
+        }
+    }
+    decide(corp, now, member, old);
+    if (old) xn__member__free_unpacked(old, NULL);
+}
+
+static void read_member(struct corp *corp, const struct xn_now *now,
+                        struct corp_member *member)
+{
+    Xn__Read read = XN__READ__INIT;
+    uint8_t key[KEY_SIZE];
+    uint64_t ticket;
+
+    member->rounds++;
+    put_key(member, key);
+    read.prefix.data = read.from.data = key;
+    read.prefix.len = read.from.len = KEY_SIZE;
+    read.limit = 1;
+    ticket = xn_ticket(corp->tickets, now->mono_us + STORE_US, on_read, corp,
+                       member, &corp->out);
+    if (!ticket) {
+        refuse(corp, member, XN_ENOMEM, xn_strerror(XN_ENOMEM), "later");
+        return;
+    }
+    xn_out_emit(&corp->out, XN_ACT_READ, ticket, XN_PEER_NONE, XN__KIND__READ,
+                &read);
+}
+
+/* ---- the certificate ---- */
+
+static void on_issued(void *owner, void *ctx, const struct xn_now *now, int rc,
+                      struct xn_msg *msg, struct xn_out *out)
+{
+    struct corp *corp = owner;
+    struct corp_member *member = ctx;
+    const Xn__Issued *issued;
+
+    if (rc == XN_ESIGNATURE || rc == XN_EINVAL) {
+        refuse(corp, member, rc,
+               "the certificate request is not one, is not for a P-256 key, "
+               "or is not signed by that key",
+               "openssl req -in FILE -verify");
+        return;
+    }
+    issued = !rc && msg && msg->kind == XN__KIND__ISSUED
+                 ? XN_BODY(msg, Xn__Issued)
+                 : NULL;
+    if (!issued || !issued->who ||
+        xn_id_from_bytes(&issued->who->id, &member->id)) {
+        refuse(corp, member, rc ? rc : XN_EPROTO,
+               "the certificate could not be made", "later");
+        return;
+    }
+    member->issued = xn_msg_ref(msg);
+    read_member(corp, now, member);
+}
+
+static void issue(struct corp *corp, const struct xn_now *now,
+                  struct corp_member *member)
+{
+    Xn__Issue issue = XN__ISSUE__INIT;
+    uint64_t ticket;
+
+    issue.csr = member->order->csr;
+    issue.role = member->order->role;
+    issue.label = member->order->label;
+    issue.not_after_us = now->wall_us + corp->config.certificate_us;
+    ticket = xn_ticket(corp->tickets, now->mono_us + ISSUE_US, on_issued, corp,
+                       member, &corp->out);
+    if (!ticket) {
+        refuse(corp, member, XN_ENOMEM, xn_strerror(XN_ENOMEM), "later");
+        return;
+    }
+    xn_out_emit(&corp->out, XN_ACT_ISSUE, ticket, XN_PEER_NONE, XN__KIND__ISSUE,
+                &issue);
+}
+
+/* ---- the question ---- */
+
+/* Over digests, so that neither where they differ nor the length of ours shows
+ * in the time. */
+static bool same_secret(const char *a, const char *b)
+{
+    xn_id x, y;
+    unsigned i, differ = 0;
+
+    xn_id_hash(a, strlen(a), &x);
+    xn_id_hash(b, strlen(b), &y);
+    for (i = 0; i < XN_ID_SIZE; i++)
+        differ |= (unsigned)(x.b[i] ^ y.b[i]);
+    return differ == 0;
+}
+
+/* 0 or what to refuse with. */
+static int check(const struct corp *corp, const Xn__Register *order,
+                 const char **because, const char **try)
+{
+    *try = "xenoserver join --help";
+    if (corp->config.invitation &&
+        !same_secret(corp->config.invitation, order->invitation)) {
+        *because = "this XenoCorp registers by invitation, and that was not it";
+        *try = "ask its operator for an invitation";
+        return XN_EPERM;
+    }
+    if (order->role != XN__ROLE__NODE && order->role != XN__ROLE__SERVER &&
+        order->role != XN__ROLE__CLIENT) {
+        *because = "one registers as a node, a server or a client";
+        return XN_EINVAL;
+    }
+    if (!corp_label_ok(order->label)) {
+        *because = "a label is 1 to 32 of a-z, 0-9 and -";
+        return XN_EINVAL;
+    }
+    if (!corp_text_ok(order->owner, OWNER_MAX) ||
+        !corp_text_ok(order->payout, OWNER_MAX) ||
+        !corp_text_ok(order->machine, OWNER_MAX) ||
+        !corp_text_ok(order->index_node, INDEX_MAX)) {
+        *because = "owner, payout and machine are at most 256 bytes of UTF-8 "
+                   "without control characters, the index node at most 128";
+        return XN_EINVAL;
+    }
+    if (order->csr.len == 0 || order->csr.len > CSR_MAX) {
+        *because = "a certificate request is 1 to 4096 bytes";
+        return order->csr.len ? XN_ETOOBIG : XN_EINVAL;
+    }
+    return 0;
+}
+
+static int begin(struct corp *corp, uint64_t ask, const Xn__Ask *question,
+                 struct corp_member **member_out, const char **because,
+                 const char **try)
+{
+    struct corp_member *member = NULL;
+    Xn__Register *order = NULL;
+    int rc;
+
+    *because = "the body is not a Register message of at most 8192 bytes";
+    *try = NULL;
+    rc = XN_ETOOBIG;
+    if (question->body.len > BODY_MAX) goto out;
+    order = xn__register__unpack(NULL, question->body.len, question->body.data);
+    rc = XN_EPROTO;
+    if (!order) goto out;
+    rc = check(corp, order, because, try);
+    if (rc) goto out;
+    *because = "too many register at this moment";
+    *try = "again in a second";
+    rc = XN_EBUSY;
+    if (corp->n_members >= CORP_MEMBERS_MAX) goto out;
+    member = calloc(1, sizeof *member);
+    *because = xn_strerror(XN_ENOMEM);
+    rc = XN_ENOMEM;
+    if (!member) goto out;
+    member->ask = ask;
+    member->order = order;
+    order = NULL;
+    DL_APPEND(corp->members, member);
+    corp->n_members++;
+    *member_out = member;
+    rc = 0;
+out:
+    if (order) xn__register__free_unpacked(order, NULL);
+    return rc;
+}
+
+void corp_register(struct corp *corp, const struct xn_now *now, uint64_t ask,
+                   const Xn__Ask *question)
+{
+    struct corp_member *member = NULL;
+    const char *because = NULL, *try = NULL;
+    int rc = begin(corp, ask, question, &member, &because, &try);
+
+    if (rc)
+        xn_out_refuse(&corp->out, ask, rc, WHAT, because, try);
+    else
+        issue(corp, now, member);
+}
+
+void corp_register_cancel(struct corp *corp, uint64_t ask)
+{
+    struct corp_member *member;
+
+    DL_FOREACH(corp->members, member)
+    {
+        if (member->ask == ask) member->ask = 0;
+    }
+}

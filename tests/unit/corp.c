@@ -1,0 +1,908 @@
+/* SPDX-License-Identifier: GPL-3.0-or-later */
+/* The XenoCorp core, driven by hand. */
+#include <setjmp.h>
+#include <stdarg.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include <cmocka.h>
+
+#include "corp/corp.h"
+#include "corp/nodes.h"
+#include "corp/text.h"
+#include "lib/err.h"
+#include "tests/unit/crank.h"
+#include "wire/store.pb-c.h"
+
+#define SECOND 1000000ULL
+#define WALL   (1795255200ULL * SECOND)
+#define DAY    (86400 * SECOND)
+
+struct fix {
+    struct crank c;
+    unsigned issued; /* certificates made: each has its number */
+};
+
+static struct xn_core *new_corp(const char *invitation, uint32_t nodes_max)
+{
+    struct corp_config config;
+    struct xn_core *core = NULL;
+
+    corp_config_default(&config);
+    config.name = "alpha.example";
+    config.certificate = (const uint8_t *)"CORP";
+    config.certificate_len = 4;
+    config.invitation = invitation;
+    if (nodes_max) config.nodes_max = nodes_max;
+    assert_int_equal(corp_new(&config, 7, &core), 0);
+    return core;
+}
+
+static void start(struct fix *f, struct xn_core *core)
+{
+    crank_init(&f->c, core, 1000, WALL);
+    crank_wake(&f->c);
+    crank_serve_store(&f->c);
+}
+
+static int set_up(void **state)
+{
+    struct fix *f = calloc(1, sizeof *f);
+
+    start(f, new_corp(NULL, 0));
+    *state = f;
+    return 0;
+}
+
+static int tear_down(void **state)
+{
+    struct fix *f = *state;
+
+    crank_clear(&f->c);
+    free(f);
+    return 0;
+}
+
+static Xn__Register order(Xn__Role role, const char *key, const char *label)
+{
+    Xn__Register reg = XN__REGISTER__INIT;
+
+    reg.role = role;
+    reg.csr.data = (uint8_t *)(uintptr_t)key;
+    reg.csr.len = strlen(key);
+    reg.label = (char *)(uintptr_t)label;
+    return reg;
+}
+
+/* A name made of the "request", as the driver takes it from the key. */
+static void serve_issue(struct fix *f)
+{
+    struct xn_action act = crank_take(&f->c, XN_ACT_ISSUE);
+    const Xn__Issue *issue = XN_BODY(act.msg, Xn__Issue);
+    Xn__Issued issued = XN__ISSUED__INIT;
+    Xn__Caller who = XN__CALLER__INIT;
+    char certificate[32];
+    xn_id id;
+
+    xn_id_hash(issue->csr.data, issue->csr.len, &id);
+    snprintf(certificate, sizeof certificate, "CERT%u", ++f->issued);
+    who.id = xn_id_bytes(&id);
+    who.role = issue->role;
+    who.label = issue->label;
+    who.not_after_us = issue->not_after_us;
+    issued.who = &who;
+    issued.certificate.data = (uint8_t *)certificate;
+    issued.certificate.len = strlen(certificate);
+    crank_done(&f->c, &act, 0, XN__KIND__ISSUED, &issued);
+}
+
+static uint64_t ask_register(struct fix *f, const Xn__Register *reg)
+{
+    return crank_ask(&f->c, "POST", "/v1/register", reg, NULL);
+}
+
+/* The certificate in the answer, as text; `n_out` contacts beside it. */
+static void registered(struct fix *f, uint64_t ask, char text_out[32],
+                       size_t *n_out)
+{
+    struct xn_msg *msg = NULL;
+    const Xn__Answer *answer = crank_answer(&f->c, ask, &msg);
+    Xn__Registered *reg;
+
+    assert_int_equal(answer->status, 200);
+    reg = xn__registered__unpack(NULL, answer->body.len, answer->body.data);
+    assert_non_null(reg);
+    assert_int_equal(reg->corp.len, 4);
+    assert_memory_equal(reg->corp.data, "CORP", 4);
+    snprintf(text_out, 32, "%.*s", (int)reg->certificate.len,
+             (char *)reg->certificate.data);
+    if (n_out) *n_out = reg->n_nodes;
+    xn__registered__free_unpacked(reg, NULL);
+    xn_msg_free(msg);
+}
+
+static void expect_registered(struct fix *f, const Xn__Register *reg,
+                              const char *certificate)
+{
+    uint64_t ask = ask_register(f, reg);
+    char text[32];
+
+    serve_issue(f);
+    crank_serve_store(&f->c);
+    registered(f, ask, text, NULL);
+    assert_string_equal(text, certificate);
+}
+
+/* ---- registration ---- */
+
+static void answers_after_it_is_durable(void **state)
+{
+    struct fix *f = *state;
+    Xn__Register reg = order(XN__ROLE__SERVER, "key-a", "otter");
+    uint64_t ask = ask_register(f, &reg);
+    char text[32];
+
+    assert_int_equal(crank_count(&f->c, XN_ACT_ANSWER), 0);
+    serve_issue(f);
+    crank_serve_read(&f->c);
+    assert_int_equal(crank_count(&f->c, XN_ACT_TXN), 1);
+    assert_int_equal(crank_count(&f->c, XN_ACT_ANSWER), 0);
+    crank_serve_txn(&f->c);
+    registered(f, ask, text, NULL);
+    assert_string_equal(text, "CERT1");
+    assert_non_null(strstr(f->c.log, "registered server"));
+    assert_non_null(strstr(f->c.log, "-otter"));
+}
+
+static void keeps_what_was_told(void **state)
+{
+    struct fix *f = *state;
+    Xn__Register reg = order(XN__ROLE__SERVER, "key-a", "otter");
+    Xn__Member *member;
+    uint64_t first_us;
+
+    reg.owner = (char *)(uintptr_t) "Ann \xc3\x96zer";
+    reg.payout = (char *)(uintptr_t) "account 7";
+    expect_registered(f, &reg, "CERT1");
+    assert_int_equal(f->c.n_records, 1);
+    member = xn__member__unpack(NULL, f->c.records[0].value_len,
+                                f->c.records[0].value);
+    assert_non_null(member);
+    assert_string_equal(member->owner, reg.owner);
+    assert_string_equal(member->payout, reg.payout);
+    assert_int_equal(member->role, XN__ROLE__SERVER);
+    assert_true(member->not_after_us == f->c.now.wall_us + 90 * DAY);
+    first_us = member->registered_us;
+    xn__member__free_unpacked(member, NULL);
+
+    /* Again, later: a fresh certificate, the same first day. */
+    crank_pass(&f->c, 5 * SECOND);
+    expect_registered(f, &reg, "CERT2");
+    assert_int_equal(f->c.n_records, 1);
+    member = xn__member__unpack(NULL, f->c.records[0].value_len,
+                                f->c.records[0].value);
+    assert_true(member->registered_us == first_us);
+    assert_true(member->issued_us == first_us + 5 * SECOND);
+    xn__member__free_unpacked(member, NULL);
+}
+
+static void node_keeps_its_position(void **state)
+{
+    struct fix *f = *state;
+    Xn__Register reg = order(XN__ROLE__NODE, "key-n", "otter");
+    Xn__Register other = order(XN__ROLE__NODE, "key-n", "badger");
+    Xn__Register server = order(XN__ROLE__SERVER, "key-n", "otter");
+    uint64_t ask;
+
+    expect_registered(f, &reg, "CERT1");
+    expect_registered(f, &reg, "CERT1");
+    /* Another label is no way to a new position. */
+    ask = ask_register(f, &other);
+    serve_issue(f);
+    crank_serve_store(&f->c);
+    assert_int_equal(crank_refused(&f->c, ask), XN_ECONFLICT);
+    /* The key may have another role beside. */
+    expect_registered(f, &server, "CERT4");
+    crank_pass(&f->c, 59 * DAY);
+    expect_registered(f, &reg, "CERT1");
+    /* In its last third the certificate is renewed. */
+    crank_pass(&f->c, 2 * DAY);
+    expect_registered(f, &reg, "CERT6");
+    expect_registered(f, &reg, "CERT6");
+}
+
+static void two_at_once_get_one_position(void **state)
+{
+    struct fix *f = *state;
+    Xn__Register reg = order(XN__ROLE__NODE, "key-n", "otter");
+    uint64_t a = ask_register(f, &reg), b = ask_register(f, &reg);
+    char text[32];
+
+    serve_issue(f);
+    serve_issue(f);
+    crank_serve_read(&f->c);
+    crank_serve_read(&f->c);
+    assert_int_equal(crank_count(&f->c, XN_ACT_TXN), 2);
+    crank_serve_store(&f->c);
+    registered(f, a, text, NULL);
+    assert_string_equal(text, "CERT1");
+    registered(f, b, text, NULL);
+    assert_string_equal(text, "CERT1");
+}
+
+static void survives_a_restart(void **state)
+{
+    struct fix *f = *state;
+    Xn__Register reg = order(XN__ROLE__NODE, "key-n", "otter");
+
+    expect_registered(f, &reg, "CERT1");
+    crank_stop(&f->c);
+    start(f, new_corp(NULL, 0));
+    expect_registered(f, &reg, "CERT1");
+}
+
+static void refuses_bad_orders(void **state)
+{
+    static const char *const labels[] = {
+        "",        "Otter", "ot ter", "\xc3\xb6tter",
+        "o\ntter", "../x",  "a.b.c",  "abcdefghijklmnopqrstuvwxyz0123456"};
+    struct fix *f = *state;
+    char big[5000];
+    size_t i;
+
+    memset(big, 'x', sizeof big);
+    for (i = 0; i < sizeof labels / sizeof labels[0]; i++) {
+        Xn__Register reg = order(XN__ROLE__SERVER, "key", labels[i]);
+
+        assert_int_equal(crank_refused(&f->c, ask_register(f, &reg)),
+                         XN_EINVAL);
+    }
+    for (i = 0; i < 7; i++) {
+        Xn__Register reg = order((Xn__Role)i, "key", "otter");
+
+        if (i >= XN__ROLE__NODE && i <= XN__ROLE__CLIENT) continue;
+        assert_int_equal(crank_refused(&f->c, ask_register(f, &reg)),
+                         XN_EINVAL);
+    }
+    for (i = 256; i <= 257; i++) { /* at the bound and one past it */
+        Xn__Register reg = order(XN__ROLE__SERVER, "key", "otter");
+        char text[258];
+        uint64_t ask;
+
+        memset(text, 'o', i);
+        text[i] = 0;
+        reg.owner = text;
+        ask = ask_register(f, &reg);
+        if (i > 256)
+            assert_int_equal(crank_refused(&f->c, ask), XN_EINVAL);
+        else
+            assert_int_equal(crank_count(&f->c, XN_ACT_ISSUE), 1);
+    }
+    for (i = 4096; i <= 4097; i++) {
+        Xn__Register reg = order(XN__ROLE__SERVER, "", "otter");
+        uint64_t ask;
+
+        reg.csr.data = (uint8_t *)big;
+        reg.csr.len = i;
+        ask = ask_register(f, &reg);
+        if (i > 4096)
+            assert_int_equal(crank_refused(&f->c, ask), XN_ETOOBIG);
+        else
+            assert_int_equal(crank_count(&f->c, XN_ACT_ISSUE), 2);
+    }
+    assert_int_equal(
+        crank_refused(&f->c,
+                      crank_ask_raw(&f->c, "POST", "/v1/register",
+                                    (const uint8_t *)"\xff\xff", 2, NULL)),
+        XN_EPROTO);
+    assert_int_equal(f->issued, 0);
+}
+
+static void demands_the_invitation(void **state)
+{
+    struct fix *f = *state;
+    Xn__Register reg = order(XN__ROLE__CLIENT, "key", "otter");
+
+    crank_stop(&f->c);
+    start(f, new_corp("open sesame", 0));
+    assert_int_equal(crank_refused(&f->c, ask_register(f, &reg)), XN_EPERM);
+    reg.invitation = (char *)(uintptr_t) "open sesam";
+    assert_int_equal(crank_refused(&f->c, ask_register(f, &reg)), XN_EPERM);
+    reg.invitation = (char *)(uintptr_t) "open sesame";
+    expect_registered(f, &reg, "CERT1");
+}
+
+static void tells_a_bad_request(void **state)
+{
+    struct fix *f = *state;
+    Xn__Register reg = order(XN__ROLE__SERVER, "key", "otter");
+    uint64_t ask = ask_register(f, &reg);
+    struct xn_action act = crank_take(&f->c, XN_ACT_ISSUE);
+
+    crank_done(&f->c, &act, XN_ESIGNATURE, 0, NULL);
+    assert_int_equal(crank_refused(&f->c, ask), XN_ESIGNATURE);
+    assert_int_equal(f->c.n_records, 0);
+}
+
+static void full_disk_is_told_and_forgotten(void **state)
+{
+    struct fix *f = *state;
+    Xn__Register reg = order(XN__ROLE__NODE, "key", "otter");
+    uint64_t ask = ask_register(f, &reg);
+    struct xn_action act;
+
+    serve_issue(f);
+    crank_serve_read(&f->c);
+    act = crank_take(&f->c, XN_ACT_TXN);
+    crank_done(&f->c, &act, XN_ENOSPC, 0, NULL);
+    assert_int_equal(crank_refused(&f->c, ask), XN_ENOSPC);
+    expect_registered(f, &reg, "CERT2");
+}
+
+/* Each step's DONE is lost in turn: the asker hears of it all the same, and
+ * the late DONE harms nobody. */
+static void lost_results_end(void **state)
+{
+    struct fix *f = *state;
+    Xn__Register reg = order(XN__ROLE__SERVER, "key", "otter");
+    static const enum xn_act lost[] = {XN_ACT_ISSUE, XN_ACT_READ, XN_ACT_TXN};
+    static const int rcs[] = {XN_ETIMEOUT, XN_ETIMEOUT, XN_EUNKNOWN};
+    size_t i;
+
+    for (i = 0; i < 3; i++) {
+        uint64_t ask = ask_register(f, &reg);
+        struct xn_action act;
+
+        if (i > 0) serve_issue(f);
+        if (i > 1) crank_serve_read(&f->c);
+        act = crank_take(&f->c, lost[i]);
+        crank_pass(&f->c, 60 * SECOND);
+        assert_int_equal(crank_refused(&f->c, ask), rcs[i]);
+        crank_done(&f->c, &act, 0, 0, NULL);
+        assert_int_equal(crank_count(&f->c, XN_ACT_ANSWER), 0);
+    }
+}
+
+static void nobody_is_answered_after_cancel(void **state)
+{
+    struct fix *f = *state;
+    Xn__Register reg = order(XN__ROLE__SERVER, "key", "otter");
+    uint64_t ask = ask_register(f, &reg);
+
+    crank_event(&f->c, XN_EV_CANCEL, ask, 0, NULL);
+    serve_issue(f);
+    crank_serve_store(&f->c);
+    assert_int_equal(crank_count(&f->c, XN_ACT_ANSWER), 0);
+    assert_int_equal(f->c.n_records, 1); /* it is registered nonetheless */
+}
+
+static void bounds_what_is_under_way(void **state)
+{
+    struct fix *f = *state;
+    Xn__Register reg = order(XN__ROLE__SERVER, "key", "otter");
+    uint64_t ask;
+    int i;
+
+    for (i = 0; i < 256; i++) {
+        ask_register(f, &reg);
+        assert_int_equal(crank_count(&f->c, XN_ACT_ANSWER), 0);
+    }
+    ask = ask_register(f, &reg);
+    assert_int_equal(crank_refused(&f->c, ask), XN_EBUSY);
+}
+
+/* ---- paths ---- */
+
+static void serves_its_certificate(void **state)
+{
+    struct fix *f = *state;
+    struct xn_msg *msg = NULL;
+    uint64_t ask = crank_ask(&f->c, "GET", "/v1/certificate", NULL, NULL);
+    const Xn__Answer *answer = crank_answer(&f->c, ask, &msg);
+
+    assert_int_equal(answer->status, 200);
+    assert_string_equal(answer->content_type, "application/pkix-cert");
+    assert_int_equal(answer->body.len, 4);
+    assert_memory_equal(answer->body.data, "CORP", 4);
+    xn_msg_free(msg);
+}
+
+static void knows_no_other_path(void **state)
+{
+    static const char *const paths[] = {"/",           "/v1/certificate/",
+                                        "/v1/charge",  "/v1/register?x",
+                                        "v1/register", ""};
+    struct fix *f = *state;
+    size_t i;
+
+    for (i = 0; i < sizeof paths / sizeof paths[0]; i++) {
+        assert_int_equal(
+            crank_refused(&f->c, crank_ask(&f->c, "GET", paths[i], NULL, NULL)),
+            XN_ENOENT);
+    }
+    assert_int_equal(
+        crank_refused(&f->c,
+                      crank_ask(&f->c, "GET", "/v1/register", NULL, NULL)),
+        XN_ENOENT);
+}
+
+/* ---- nodes ---- */
+
+struct who {
+    xn_id id, position;
+    Xn__Caller caller;
+    Xn__Contact contact;
+    Xn__Announce announce;
+    char address[32];
+};
+
+static void make_node(struct who *w, unsigned n)
+{
+    xn_id_hash(&n, sizeof n, &w->id);
+    xn_id_hash(&w->id, sizeof w->id, &w->position);
+    xn__caller__init(&w->caller);
+    xn__contact__init(&w->contact);
+    xn__announce__init(&w->announce);
+    w->caller.role = XN__ROLE__NODE;
+    w->caller.id = w->contact.id = xn_id_bytes(&w->id);
+    w->caller.position = w->contact.position = xn_id_bytes(&w->position);
+    snprintf(w->address, sizeof w->address, "127.0.0.1:%u", 10000 + n);
+    w->contact.address = w->address;
+    w->announce.contact = &w->contact;
+}
+
+static uint64_t announce(struct fix *f, const struct who *w)
+{
+    return crank_ask(&f->c, "POST", "/v1/announce", &w->announce, &w->caller);
+}
+
+static size_t sample_size(struct fix *f, uint64_t ask, xn_id *first_out)
+{
+    struct xn_msg *msg = NULL;
+    const Xn__Answer *answer = crank_answer(&f->c, ask, &msg);
+    Xn__Sample *sample;
+    size_t n, i, j;
+
+    assert_int_equal(answer->status, 200);
+    sample = xn__sample__unpack(NULL, answer->body.len, answer->body.data);
+    assert_non_null(sample);
+    n = sample->n_nodes;
+    for (i = 0; i < n; i++) {
+        assert_int_equal(sample->nodes[i]->id.len, XN_ID_SIZE);
+        for (j = 0; j < i; j++) {
+            assert_memory_not_equal(sample->nodes[i]->id.data,
+                                    sample->nodes[j]->id.data, XN_ID_SIZE);
+        }
+    }
+    if (n && first_out) xn_id_from_bytes(&sample->nodes[0]->id, first_out);
+    xn__sample__free_unpacked(sample, NULL);
+    xn_msg_free(msg);
+    return n;
+}
+
+static size_t sample(struct fix *f, const Xn__Caller *caller, xn_id *first_out)
+{
+    return sample_size(f, crank_ask(&f->c, "GET", "/v1/sample", NULL, caller),
+                       first_out);
+}
+
+static void announce_many(struct fix *f, unsigned from, unsigned to)
+{
+    struct who w;
+    unsigned i;
+
+    for (i = from; i < to; i++) {
+        make_node(&w, i);
+        sample_size(f, announce(f, &w), NULL);
+    }
+}
+
+static void hands_out_live_nodes(void **state)
+{
+    struct fix *f = *state;
+    struct who w;
+    xn_id first;
+
+    assert_int_equal(sample(f, NULL, NULL), 0);
+    make_node(&w, 1);
+    assert_int_equal(sample_size(f, announce(f, &w), NULL), 0); /* not itself */
+    assert_int_equal(sample(f, NULL, &first), 1);
+    assert_true(xn_id_eq(&first, &w.id));
+    assert_int_equal(sample(f, &w.caller, NULL), 0);
+    announce_many(f, 2, 40);
+    assert_int_equal(sample(f, NULL, NULL), 16);
+    assert_int_equal(sample(f, &w.caller, NULL), 16);
+    /* Those who go on announcing stay. */
+    crank_pass(&f->c, 100 * SECOND);
+    announce_many(f, 1, 6);
+    crank_pass(&f->c, 100 * SECOND);
+    assert_int_equal(sample(f, NULL, NULL), 5);
+    crank_pass(&f->c, 100 * SECOND);
+    assert_int_equal(sample(f, NULL, NULL), 0);
+}
+
+/* Each of 40 is drawn about as often as any other: 16 of 40, 500 times, is 200
+ * expected with a deviation of 11. */
+static void draws_evenly(void **state)
+{
+    struct fix *f = *state;
+    unsigned counts[40] = {0}, i, k;
+    struct who w[40];
+
+    announce_many(f, 0, 40);
+    for (i = 0; i < 40; i++)
+        make_node(&w[i], i);
+    for (k = 0; k < 500; k++) {
+        uint64_t ask = crank_ask(&f->c, "GET", "/v1/sample", NULL, NULL);
+        struct xn_msg *msg = NULL;
+        const Xn__Answer *answer = crank_answer(&f->c, ask, &msg);
+        Xn__Sample *s =
+            xn__sample__unpack(NULL, answer->body.len, answer->body.data);
+        size_t j;
+
+        for (j = 0; j < s->n_nodes; j++) {
+            for (i = 0; i < 40; i++) {
+                counts[i] +=
+                    !memcmp(s->nodes[j]->id.data, w[i].id.b, XN_ID_SIZE);
+            }
+        }
+        xn__sample__free_unpacked(s, NULL);
+        xn_msg_free(msg);
+    }
+    for (i = 0; i < 40; i++)
+        assert_in_range(counts[i], 140, 260);
+}
+
+static void believes_certificates_alone(void **state)
+{
+    struct fix *f = *state;
+    struct who w, other;
+
+    make_node(&w, 1);
+    make_node(&other, 2);
+    w.caller.role = XN__ROLE__ANYBODY;
+    assert_int_equal(crank_refused(&f->c, announce(f, &w)), XN_EPERM);
+    w.caller.role = XN__ROLE__SERVER;
+    assert_int_equal(crank_refused(&f->c, announce(f, &w)), XN_EPERM);
+    w.caller.role = XN__ROLE__NODE;
+    w.contact.id = xn_id_bytes(&other.id);
+    assert_int_equal(crank_refused(&f->c, announce(f, &w)), XN_EIDENT);
+    w.contact.id = xn_id_bytes(&w.id);
+    w.contact.position = xn_id_bytes(&other.position);
+    assert_int_equal(crank_refused(&f->c, announce(f, &w)), XN_EIDENT);
+    w.contact.position = xn_id_bytes(&w.position);
+    w.announce.contact = NULL;
+    assert_int_equal(crank_refused(&f->c, announce(f, &w)), XN_EIDENT);
+    w.announce.contact = &w.contact;
+    w.contact.address = (char *)(uintptr_t) "127.0.0.1";
+    assert_int_equal(crank_refused(&f->c, announce(f, &w)), XN_EINVAL);
+    assert_int_equal(
+        crank_refused(
+            &f->c, crank_ask(&f->c, "POST", "/v1/announce", &w.announce, NULL)),
+        XN_EPERM);
+    assert_int_equal(sample(f, NULL, NULL), 0);
+}
+
+static void remembers_so_many(void **state)
+{
+    struct fix *f = *state;
+    struct who w;
+
+    crank_stop(&f->c);
+    start(f, new_corp(NULL, 20));
+    announce_many(f, 0, 20);
+    make_node(&w, 20);
+    assert_int_equal(crank_refused(&f->c, announce(f, &w)), XN_EBUSY);
+    announce_many(f, 0, 20); /* those it knows may go on */
+    crank_serve_store(&f->c);
+    /* The silent make room once the store has let go of them too. */
+    crank_pass(&f->c, 200 * SECOND);
+    crank_serve_store(&f->c);
+    assert_int_equal(crank_refused(&f->c, announce(f, &w)), XN_EBUSY);
+    crank_pass(&f->c, 20 * SECOND);
+    crank_serve_store(&f->c);
+    assert_int_equal(sample_size(f, announce(f, &w), NULL), 0);
+}
+
+static void writes_nodes_together(void **state)
+{
+    struct fix *f = *state;
+
+    announce_many(f, 0, 600);
+    assert_int_equal(crank_count(&f->c, XN_ACT_TXN), 0);
+    crank_pass(&f->c, 10 * SECOND);
+    assert_int_equal(crank_count(&f->c, XN_ACT_TXN), 1);
+    crank_serve_txn(&f->c);
+    assert_int_equal(f->c.n_records, CORP_NODES_BATCH);
+    crank_pass(&f->c, 10 * SECOND);
+    crank_serve_txn(&f->c);
+    assert_int_equal(f->c.n_records, 600);
+    /* The same again is no change. */
+    announce_many(f, 0, 600);
+    crank_pass(&f->c, 11 * SECOND);
+    assert_int_equal(crank_count(&f->c, XN_ACT_TXN), 0);
+}
+
+static void writes_again_after_failure(void **state)
+{
+    struct fix *f = *state;
+    struct xn_action act;
+
+    announce_many(f, 0, 3);
+    crank_pass(&f->c, 10 * SECOND);
+    act = crank_take(&f->c, XN_ACT_TXN);
+    crank_done(&f->c, &act, XN_ENOSPC, 0, NULL);
+    assert_non_null(strstr(f->c.log, "cannot store"));
+    assert_int_equal(sample(f, NULL, NULL), 3);
+    crank_pass(&f->c, 10 * SECOND);
+    act = crank_take(&f->c, XN_ACT_TXN); /* this one's end is lost */
+    xn_msg_free(act.msg);
+    crank_pass(&f->c, 45 * SECOND);
+    crank_serve_store(&f->c);
+    assert_int_equal(f->c.n_records, 3);
+}
+
+static void node_that_returns_is_written_again(void **state)
+{
+    struct fix *f = *state;
+    struct xn_action act;
+
+    announce_many(f, 0, 1);
+    crank_pass(&f->c, 11 * SECOND);
+    crank_serve_store(&f->c);
+    assert_int_equal(f->c.n_records, 1);
+    crank_pass(&f->c, 300 * SECOND);
+    assert_int_equal(sample(f, NULL, NULL), 0);
+    announce_many(f, 1, 2); /* starts the clock of the next TXN */
+    crank_pass(&f->c, 11 * SECOND);
+    act = crank_take(&f->c, XN_ACT_TXN);
+    assert_int_equal(XN_BODY(act.msg, Xn__Txn)->n_writes, 2);
+    announce_many(f, 0, 1); /* it is back while its end is being written */
+    f->c.pending = realloc(f->c.pending, (f->c.cap + 1) * sizeof act);
+    f->c.pending[f->c.n_pending++] = act;
+    crank_serve_txn(&f->c);
+    crank_pass(&f->c, 11 * SECOND);
+    crank_serve_store(&f->c);
+    assert_int_equal(f->c.n_records, 2);
+    assert_int_equal(sample(f, NULL, NULL), 2);
+}
+
+static void restarted_corp_has_a_sample(void **state)
+{
+    struct fix *f = *state;
+    uint64_t ask;
+
+    announce_many(f, 0, 1300);
+    crank_pass(&f->c, 60 * SECOND);
+    crank_serve_store(&f->c);
+    crank_pass(&f->c, 60 * SECOND);
+    crank_serve_store(&f->c);
+    crank_pass(&f->c, 60 * SECOND);
+    crank_serve_store(&f->c);
+    assert_int_equal(f->c.n_records, 1300);
+    crank_stop(&f->c);
+    crank_init(&f->c, new_corp(NULL, 0), 5, WALL + 3600 * SECOND);
+    /* Who asks before the store has been read waits. */
+    ask = crank_ask(&f->c, "GET", "/v1/sample", NULL, NULL);
+    assert_int_equal(crank_count(&f->c, XN_ACT_ANSWER), 0);
+    crank_serve_read(&f->c);
+    assert_int_equal(crank_count(&f->c, XN_ACT_ANSWER), 0);
+    crank_serve_read(&f->c);
+    assert_int_equal(sample_size(f, ask, NULL), 16);
+    assert_non_null(strstr(f->c.log, "1300 nodes"));
+    /* The benefit of the doubt ends. */
+    crank_pass(&f->c, 181 * SECOND);
+    assert_int_equal(sample(f, NULL, NULL), 0);
+}
+
+static void old_records_are_dropped(void **state)
+{
+    struct fix *f = *state;
+
+    announce_many(f, 0, 5);
+    crank_pass(&f->c, 11 * SECOND);
+    crank_serve_store(&f->c);
+    crank_stop(&f->c);
+    crank_init(&f->c, new_corp(NULL, 0), 5, WALL + 2 * DAY);
+    crank_wake(&f->c);
+    crank_serve_read(&f->c);
+    assert_int_equal(sample(f, NULL, NULL), 0);
+    crank_pass(&f->c, 11 * SECOND);
+    crank_serve_store(&f->c);
+    assert_int_equal(f->c.n_records, 0);
+}
+
+static void damaged_records_are_passed_over(void **state)
+{
+    struct fix *f = *state;
+
+    announce_many(f, 0, 5);
+    crank_pass(&f->c, 11 * SECOND);
+    crank_serve_store(&f->c);
+    f->c.records[2].value[0] = 0xff;
+    f->c.records[3].value_len = 0;
+    crank_stop(&f->c);
+    start(f, new_corp(NULL, 0));
+    assert_int_equal(sample(f, NULL, NULL), 3);
+}
+
+static void unreadable_store_is_told(void **state)
+{
+    struct fix *f = *state;
+    Xn__Register reg = order(XN__ROLE__SERVER, "key", "otter");
+    struct xn_action act;
+    uint64_t ask;
+
+    crank_stop(&f->c);
+    crank_init(&f->c, new_corp(NULL, 0), 5, WALL);
+    ask = ask_register(f, &reg);
+    act = crank_take(&f->c, XN_ACT_READ);
+    crank_done(&f->c, &act, XN_EINTEGRITY, 0, NULL);
+    assert_int_equal(crank_refused(&f->c, ask), XN_EINTEGRITY);
+    ask = ask_register(f, &reg);
+    crank_event(&f->c, XN_EV_CANCEL, ask, 0, NULL);
+    ask = ask_register(f, &reg);
+    crank_pass(&f->c, 2 * SECOND);
+    crank_serve_store(&f->c);
+    assert_int_equal(crank_count(&f->c, XN_ACT_ISSUE), 1);
+    serve_issue(f);
+    crank_serve_store(&f->c);
+    registered(f, ask, (char[32]){0}, NULL);
+}
+
+static void registrants_get_a_sample(void **state)
+{
+    struct fix *f = *state;
+    Xn__Register reg = order(XN__ROLE__SERVER, "key", "otter");
+    char text[32];
+    uint64_t ask;
+    size_t n;
+
+    announce_many(f, 0, 3);
+    ask = ask_register(f, &reg);
+    serve_issue(f);
+    crank_serve_store(&f->c);
+    registered(f, ask, text, &n);
+    assert_int_equal(n, 3);
+}
+
+/* ---- the same events give the same actions ---- */
+
+static xn_id story(void)
+{
+    struct fix *f = calloc(1, sizeof *f);
+    Xn__Register reg = order(XN__ROLE__NODE, "key", "otter");
+    xn_id digest;
+    int i;
+
+    start(f, new_corp("x", 0));
+    announce_many(f, 0, 50);
+    for (i = 0; i < 20; i++)
+        sample(f, NULL, NULL);
+    reg.invitation = (char *)(uintptr_t) "x";
+    expect_registered(f, &reg, "CERT1");
+    crank_pass(&f->c, 400 * SECOND);
+    crank_serve_store(&f->c);
+    digest = f->c.digest;
+    crank_clear(&f->c);
+    free(f);
+    return digest;
+}
+
+static void repeats(void **state)
+{
+    xn_id a = story(), b = story();
+
+    assert_true(xn_id_eq(&a, &b));
+    assert_false(xn_id_is_zero(&a));
+}
+
+static void checks_addresses(void **state)
+{
+    static const char *const good[] = {"127.0.0.1:1", "[::1]:65535",
+                                       "host.example:80", "[2001:db8::7]:9001"};
+    static const char *const bad[] = {
+        "",           "127.0.0.1",  ":1",         "a:0",    "a:65536",
+        "a:080",      "a:1x",       "::1:80",     "[::1]",  "[::1]80",
+        "[]:80",      "[:]:80",     "a b:80",     "a\n:80", "a:99999999",
+        "[::1%lo]:1", "http://a:1", "\xc3\xa4:1", "a:1:2"};
+    char longest[90];
+    size_t i;
+
+    for (i = 0; i < sizeof good / sizeof good[0]; i++) {
+        assert_true(corp_address_ok(good[i]));
+    }
+    for (i = 0; i < sizeof bad / sizeof bad[0]; i++) {
+        if (corp_address_ok(bad[i])) fail_msg("%s", bad[i]);
+    }
+    memset(longest, 'a', sizeof longest);
+    strcpy(longest + CORP_ADDRESS_MAX - 3, ":80");
+    assert_true(corp_address_ok(longest));
+    strcpy(longest + CORP_ADDRESS_MAX - 2, ":80");
+    longest[CORP_ADDRESS_MAX - 3] = 'a';
+    assert_false(corp_address_ok(longest));
+}
+
+static void checks_texts(void **state)
+{
+    static const char *const bad[] = {"\x01",
+                                      "a\tb",
+                                      "\x7f",
+                                      "\xc3",
+                                      "\xc0\xaf",
+                                      "\xe0\x80\x80",
+                                      "\xed\xa0\x80",
+                                      "\xf4\x90\x80\x80",
+                                      "\xf0\x80\x80\x80",
+                                      "\xff",
+                                      "\xc2\x85",
+                                      "\xe2\x82"};
+    size_t i;
+
+    assert_true(corp_text_ok("", 0));
+    assert_true(corp_text_ok("\xe2\x82\xac 5, \xf0\x9f\xa6\xa6", 20));
+    assert_true(corp_text_ok("abc", 3));
+    assert_false(corp_text_ok("abcd", 3));
+    for (i = 0; i < sizeof bad / sizeof bad[0]; i++) {
+        if (corp_text_ok(bad[i], 20)) fail_msg("%zu", i);
+    }
+}
+
+static void refuses_bad_configuration(void **state)
+{
+    struct corp_config config;
+    struct xn_core *core = NULL;
+
+    corp_config_default(&config);
+    assert_int_equal(corp_new(&config, 1, &core), XN_EINVAL);
+    config.name = "alpha.example";
+    assert_int_equal(corp_new(&config, 1, &core), XN_EINVAL);
+    config.certificate = (const uint8_t *)"CORP";
+    config.certificate_len = 4;
+    config.sample_max = 65;
+    assert_int_equal(corp_new(&config, 1, &core), XN_EINVAL);
+    config.sample_max = 64;
+    assert_int_equal(corp_new(&config, 1, &core), 0);
+    xn_core_free(core);
+}
+
+#define TEST(name) cmocka_unit_test_setup_teardown(name, set_up, tear_down)
+
+int main(void)
+{
+    static const struct CMUnitTest tests[] = {
+        TEST(answers_after_it_is_durable),
+        TEST(keeps_what_was_told),
+        TEST(node_keeps_its_position),
+        TEST(two_at_once_get_one_position),
+        TEST(survives_a_restart),
+        TEST(refuses_bad_orders),
+        TEST(demands_the_invitation),
+        TEST(tells_a_bad_request),
+        TEST(full_disk_is_told_and_forgotten),
+        TEST(lost_results_end),
+        TEST(nobody_is_answered_after_cancel),
+        TEST(bounds_what_is_under_way),
+        TEST(serves_its_certificate),
+        TEST(knows_no_other_path),
+        TEST(hands_out_live_nodes),
+        TEST(draws_evenly),
+        TEST(believes_certificates_alone),
+        TEST(remembers_so_many),
+        TEST(writes_nodes_together),
+        TEST(writes_again_after_failure),
+        TEST(node_that_returns_is_written_again),
+        TEST(restarted_corp_has_a_sample),
+        TEST(old_records_are_dropped),
+        TEST(damaged_records_are_passed_over),
+        TEST(unreadable_store_is_told),
+        TEST(registrants_get_a_sample),
+        cmocka_unit_test(repeats),
+        cmocka_unit_test(checks_addresses),
+        cmocka_unit_test(checks_texts),
+        cmocka_unit_test(refuses_bad_configuration),
+    };
+
+    return cmocka_run_group_tests(tests, NULL, NULL);
+}
