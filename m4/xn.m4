@@ -35,11 +35,13 @@ AC_DEFUN([XN_FLAGS],
 for xn_flag in -Wall -Wextra -Wshadow -Wstrict-prototypes \
     -Wmissing-prototypes -Wold-style-definition -Wpointer-arith \
     -Wwrite-strings -Wvla -Wundef -Wformat=2 \
-    -Wimplicit-fallthrough -Wnull-dereference -Wlogical-op \
+    -Wnull-dereference -Wlogical-op \
     -Wduplicated-cond -Wno-unknown-warning-option \
     -Wno-unused-parameter; do
     XN_TRY_FLAG([xn_warn], [$xn_flag])
 done
+# clang does not read "fall through" comments, not even those in uthash's macros.
+AC_CHECK_DECL([__clang__], [], [XN_TRY_FLAG([xn_warn], [-Wimplicit-fallthrough])])
 AS_IF([test "x$enable_werror" = xyes], [xn_warn="$xn_warn -Werror"])
 
 # FMA would give digests that differ between machines.

@@ -22,7 +22,7 @@ else
 FUZZ_MAIN = tests/fuzz/replay.c
 endif
 FUZZ_LIBS = $(FUZZ_ENGINE)
-EXTRA_DIST += tests/fuzz/replay.c
+EXTRA_DIST += tests/fuzz/corpus tests/fuzz/replay.c
 
 SHELL_TESTS += tests/lint/deps.t
 SHELL_TESTS += tests/lint/format.t
