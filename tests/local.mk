@@ -27,6 +27,7 @@ EXTRA_DIST += tests/fuzz/corpus tests/fuzz/replay.c
 SHELL_TESTS += tests/lint/deps.t
 SHELL_TESTS += tests/lint/format.t
 SHELL_TESTS += tests/lint/lint-fails.t
+SHELL_TESTS += tests/lint/listed.t
 SHELL_TESTS += tests/lint/pure.t
 SHELL_TESTS += tests/lint/words.t
 EXTRA_DIST += tests/lint/deps.groups
@@ -53,6 +54,8 @@ else
 endif
 list-fuzz:
 	@echo $(FUZZ_TARGETS)
+list-dist:
+	@echo $(DISTFILES)
 clean-local:
 	-rm -rf fuzz
 EXTRA_DIST += tests/fuzz/run
@@ -75,7 +78,7 @@ analyze: $(BUILT_SOURCES)
 	-I. -I$(abs_top_builddir) lib wire seam overlay index discovery node \
 	corp hostagent net sim tools
 EXTRA_DIST += tests/lint/cppcheck.skip
-.PHONY: analyze fuzz lint list-fuzz
+.PHONY: analyze fuzz lint list-dist list-fuzz
 
 # Called by GNUmakefile around Automake's check: what an earlier run left must
 # not be counted, and the closing line comes also when something failed.
