@@ -1,6 +1,8 @@
 /* SPDX-License-Identifier: GPL-3.0-or-later */
 /* P-256 keys and their names.  Public keys count only in the uncompressed
- * 91-byte SubjectPublicKeyInfo form: otherwise one key would have two names. */
+ * 91-byte SubjectPublicKeyInfo form: otherwise one key would have two names.
+ *
+ * All of this may be called from several threads; a key may be shared. */
 #ifndef WIRE_KEY_H
 #define WIRE_KEY_H
 
@@ -12,10 +14,10 @@
 
 int xn_key_generate(EVP_PKEY **key_out);
 /* PEM file, mode 0600, written whole or not at all (temporary, fsync, rename).
- * XN_EIO. */
+ * XN_EPERM, XN_ENOSPC, XN_EIO. */
 int xn_key_save(const EVP_PKEY *key, const char *path);
-/* XN_ENOENT: no file; XN_EPERM: others can read it; XN_EINVAL: not a P-256
- * private key. */
+/* XN_ENOENT: no file; XN_EPERM: others can read it, or we cannot; XN_EINVAL:
+ * not a P-256 private key, or one behind a password. */
 int xn_key_load(const char *path, EVP_PKEY **key_out);
 
 /* Exactly the 91 bytes; XN_EINVAL for another kind of key. */
@@ -23,5 +25,7 @@ int xn_key_spki(const EVP_PKEY *key, uint8_t out[XN_SPKI_SIZE]);
 /* Public key from them: 29 us, against 311 for a general decoder. */
 int xn_key_from_spki(const uint8_t *spki, size_t len, EVP_PKEY **key_out);
 int xn_key_id(const EVP_PKEY *key, xn_id *id_out);
+/* Of the right size and head?  (Not: is the point on the curve.) */
+bool xn_spki_valid(const uint8_t *spki, size_t len);
 
 #endif

@@ -2,10 +2,21 @@
 # One file per line, alphabetical, so that merges rarely conflict.
 noinst_LIBRARIES += wire/libwire.a
 wire_libwire_a_SOURCES =
+wire_libwire_a_SOURCES += wire/blob.c
+wire_libwire_a_SOURCES += wire/cert.c
+wire_libwire_a_SOURCES += wire/cert.h
+wire_libwire_a_SOURCES += wire/cert_form.h
+wire_libwire_a_SOURCES += wire/cert_make.c
+wire_libwire_a_SOURCES += wire/envelope.c
+wire_libwire_a_SOURCES += wire/envelope.h
 wire_libwire_a_SOURCES += wire/id.c
 wire_libwire_a_SOURCES += wire/id.h
+wire_libwire_a_SOURCES += wire/key.c
+wire_libwire_a_SOURCES += wire/key.h
 wire_libwire_a_SOURCES += wire/msg.c
 wire_libwire_a_SOURCES += wire/msg.h
+wire_libwire_a_SOURCES += wire/pemfile.c
+wire_libwire_a_SOURCES += wire/pemfile.h
 nodist_wire_libwire_a_SOURCES = $(WIRE_PB)
 
 # wire/NAME.proto becomes BUILD/wire/NAME.pb-c.[ch].  One .proto is three
@@ -44,6 +55,12 @@ XN_WIRE_LIBS = wire/libwire.a $(XN_LIB_LIBS) $(CRYPTO_LIBS) $(XML_LIBS) $(PROTOB
 EXTRA_DIST += wire/deps
 
 # Unit tests of this folder, three lines each:
-#UNIT_TESTS += tests/unit/example
-#tests_unit_example_SOURCES = tests/unit/example.c
-#tests_unit_example_LDADD = $(XN_WIRE_LIBS) $(CMOCKA_LIBS)
+UNIT_TESTS += tests/unit/cert
+tests_unit_cert_SOURCES = tests/unit/cert.c tests/unit/wire_kit.h
+tests_unit_cert_LDADD = $(XN_WIRE_LIBS) $(CMOCKA_LIBS)
+UNIT_TESTS += tests/unit/envelope
+tests_unit_envelope_SOURCES = tests/unit/envelope.c tests/unit/wire_kit.h
+tests_unit_envelope_LDADD = $(XN_WIRE_LIBS) $(CMOCKA_LIBS)
+UNIT_TESTS += tests/unit/key
+tests_unit_key_SOURCES = tests/unit/key.c tests/unit/wire_kit.h
+tests_unit_key_LDADD = $(XN_WIRE_LIBS) $(CMOCKA_LIBS)

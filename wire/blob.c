@@ -1,0 +1,151 @@
+/* SPDX-License-Identifier: GPL-3.0-or-later */
+/* The small container: a payload, the key that signed it, the signature. */
+#include <stdlib.h>
+#include <string.h>
+
+#include <openssl/err.h>
+#include <openssl/evp.h>
+
+#include "lib/err.h"
+#include "wire/envelope.h"
+#include "wire/overlay.pb-c.h"
+
+enum { SIGNATURE_MAX = 80 }; /* ECDSA P-256 in DER: at most 72 bytes */
+
+/* What is signed: context, a zero byte, payload.  The zero keeps one context
+ * from being the start of another.  The caller frees. */
+static uint8_t *message_of(const char *context, const uint8_t *payload,
+                           size_t len, size_t *len_out)
+{
+    size_t head = strlen(context) + 1;
+    uint8_t *message = malloc(head + len);
+
+    if (!message) return NULL;
+    memcpy(message, context, head);
+    if (len) memcpy(message + head, payload, len);
+    *len_out = head + len;
+    return message;
+}
+
+static int sign(const uint8_t *message, size_t len, EVP_PKEY *key,
+                uint8_t *signature, size_t *signature_len)
+{
+    EVP_MD_CTX *ctx = EVP_MD_CTX_new();
+    int rc = XN_ENOMEM;
+
+    if (ctx && EVP_DigestSignInit(ctx, NULL, EVP_sha256(), NULL, key) == 1 &&
+        EVP_DigestSign(ctx, signature, signature_len, message, len) == 1) {
+        rc = 0;
+    }
+    EVP_MD_CTX_free(ctx);
+    ERR_clear_error();
+    return rc;
+}
+
+int blob_sign(const uint8_t *payload, size_t len, const char *context,
+              EVP_PKEY *key, uint8_t **out, size_t *out_len)
+{
+    Xn__SignedBlob blob = XN__SIGNED_BLOB__INIT;
+    uint8_t spki[XN_SPKI_SIZE], signature[SIGNATURE_MAX];
+    uint8_t *message = NULL, *packed;
+    size_t message_len;
+    int rc;
+
+    rc = XN_ETOOBIG;
+    if (len > BLOB_PAYLOAD_MAX) goto out;
+    rc = xn_key_spki(key, spki);
+    if (rc) goto out;
+    rc = XN_ENOMEM;
+    message = message_of(context, payload, len, &message_len);
+    if (!message) goto out;
+    blob.signature.data = signature;
+    blob.signature.len = sizeof signature;
+    rc = sign(message, message_len, key, signature, &blob.signature.len);
+    if (rc) goto out;
+    blob.payload.data = (uint8_t *)(uintptr_t)payload;
+    blob.payload.len = len;
+    blob.spki.data = spki;
+    blob.spki.len = sizeof spki;
+    rc = XN_ENOMEM;
+    packed = malloc(xn__signed_blob__get_packed_size(&blob));
+    if (!packed) goto out;
+    *out_len = xn__signed_blob__pack(&blob, packed);
+    *out = packed;
+    rc = 0;
+out:
+    free(message);
+    return rc;
+}
+
+/* Only the one encoding that blob_sign makes: a blob has one hash. */
+static bool is_exact(const Xn__SignedBlob *blob, const uint8_t *data,
+                     size_t len)
+{
+    uint8_t again[BLOB_BYTES_MAX];
+
+    if (blob->base.n_unknown_fields) return false;
+    if (xn__signed_blob__get_packed_size(blob) != len) return false;
+    xn__signed_blob__pack(blob, again);
+    return memcmp(again, data, len) == 0;
+}
+
+static int check_signature(const Xn__SignedBlob *blob, const char *context)
+{
+    EVP_MD_CTX *ctx = NULL;
+    uint8_t *message = NULL;
+    EVP_PKEY *key = NULL;
+    size_t message_len;
+    int rc;
+
+    rc = xn_key_from_spki(blob->spki.data, blob->spki.len, &key);
+    if (rc) goto out;
+    rc = XN_ENOMEM;
+    message = message_of(context, blob->payload.data, blob->payload.len,
+                         &message_len);
+    ctx = EVP_MD_CTX_new();
+    if (!message || !ctx ||
+        EVP_DigestVerifyInit(ctx, NULL, EVP_sha256(), NULL, key) != 1) {
+        goto out;
+    }
+    rc = EVP_DigestVerify(ctx, blob->signature.data, blob->signature.len,
+                          message, message_len) == 1
+             ? 0
+             : XN_ESIGNATURE;
+out:
+    EVP_MD_CTX_free(ctx);
+    EVP_PKEY_free(key);
+    free(message);
+    ERR_clear_error();
+    return rc;
+}
+
+int blob_verify(const uint8_t *data, size_t len, const char *context,
+                xn_id *signer_out, uint8_t **payload_out,
+                size_t *payload_len_out)
+{
+    Xn__SignedBlob *blob = NULL;
+    uint8_t *payload = NULL;
+    int rc = XN_EINVAL;
+
+    if (len == 0 || len > BLOB_BYTES_MAX) goto out;
+    blob = xn__signed_blob__unpack(NULL, len, data);
+    if (!blob || blob->payload.len > BLOB_PAYLOAD_MAX ||
+        blob->signature.len > SIGNATURE_MAX || !is_exact(blob, data, len)) {
+        goto out;
+    }
+    rc = check_signature(blob, context);
+    if (rc) goto out;
+    rc = XN_ENOMEM;
+    payload = malloc(blob->payload.len + 1); /* never malloc(0) */
+    if (!payload) goto out;
+    if (blob->payload.len) {
+        memcpy(payload, blob->payload.data, blob->payload.len);
+    }
+    xn_id_hash(blob->spki.data, blob->spki.len, signer_out);
+    *payload_out = payload;
+    *payload_len_out = blob->payload.len;
+    rc = 0;
+out:
+    if (blob) xn__signed_blob__free_unpacked(blob, NULL);
+    return rc;
+}

@@ -1,0 +1,31 @@
+/* SPDX-License-Identifier: GPL-3.0-or-later */
+/* What cert.c (reads) and cert_make.c (writes) agree on; nobody else's. */
+#ifndef WIRE_CERT_FORM_H
+#define WIRE_CERT_FORM_H
+
+#include "wire/cert.h"
+#include "wire/key.h"
+
+/* Our extension: 2.25 and a UUID (a09e3b44-d458-479d-b229-820529e54b24), so
+ * that nobody had to be asked for a number (X.667). */
+#define CERT_OID "2.25.213498064344634254599695197739409558308"
+
+/* The same as the contents of its DER. */
+#define CERT_OID_DER                                                           \
+    {                                                                          \
+        0x69, 0x82, 0xc1, 0x9e, 0x9d, 0xd1, 0x9a, 0xc5, 0xc2, 0x9e, 0xbb,      \
+            0xb2, 0x94, 0xe0, 0xc0, 0xd2, 0xcf, 0x95, 0x96, 0x24               \
+    }
+
+#define CERT_SKEW_US (5 * 60 * 1000000ULL)
+/* 9999-12-31: the last that X.509 can write. */
+#define CERT_TIME_US_MAX (253402300799ULL * 1000000ULL)
+
+/* [a-z0-9.-], 1 to XN_LABEL_MAX bytes, no dot or dash at either end. */
+bool cert_label_valid(const char *label, size_t len);
+
+/* The 91 bytes of a SubjectPublicKeyInfo as they stand in the certificate or
+ * request; XN_EINVAL for any other form. */
+int cert_spki(X509_PUBKEY *pub, uint8_t out[XN_SPKI_SIZE]);
+
+#endif
