@@ -36,6 +36,38 @@ static const char *times(struct xn_arena *arena, const char *text,
     return xn_arena_strdup(arena, out);
 }
 
+/* Columns that are elements of the schema itself fill the offer's fields. */
+static bool fill_known(struct advert_offer *offer, const char *column,
+                       const char *value)
+{
+    const struct {
+        const char *column;
+        const char **field;
+    } known[] = {
+        {"Architecture", &offer->architecture},
+        {"CPUSecond", &offer->cpu_second},
+        {"CPUsmps", &offer->cpu_smps},
+        {"City", &offer->city},
+        {"Country", &offer->country},
+        {"DiskGB", &offer->disk_gb},
+        {"IPv4Addresses", &offer->ipv4_addresses},
+        {"MemoryMB", &offer->memory_mb},
+        {"MemoryMBHour", &offer->memory_mb_hour},
+        {"NetGB", &offer->net_gb},
+        {"NetMbps", &offer->net_mbps},
+        {"PricePerHour", &offer->price_per_hour},
+        {"SetUp", &offer->setup},
+    };
+    size_t i;
+
+    for (i = 0; i < sizeof known / sizeof known[0]; i++) {
+        if (strcmp(column, known[i].column)) continue;
+        *known[i].field = value;
+        return true;
+    }
+    return xn_token_info(column); /* others of the schema are not for rows */
+}
+
 /* What a column says beside its own token. */
 static void derive(struct dev_offer *o, const char *column, const char *value)
 {
@@ -75,7 +107,8 @@ int dev_offer_new(const struct dev_platform *platform,
         const char *column = dev_catalogue_column(catalogue, j);
         const char *value = dev_catalogue_value(catalogue, i, j);
 
-        if (!*value || o->offer.n_extras == EXTRAS_MAX) continue;
+        if (!*value || fill_known(&o->offer, column, value)) continue;
+        if (o->offer.n_extras == EXTRAS_MAX) continue;
         derive(o, column, value);
         o->extras[o->offer.n_extras++] = (struct advert_extra){column, value};
     }
