@@ -13,7 +13,7 @@
 #include "lib/err.h"
 #include "lib/gripe.h"
 #include "net/client.h"
-#include "net/settings.h"
+#include "lib/span.h"
 #include "wire/ad.h"
 #include "wire/advert.h"
 #include "wire/envelope.h"
@@ -225,7 +225,7 @@ int dev_inject(struct dev_platform *platform,
                   dev_catalogue_rows(catalogue) - first);
         return XN_EINVAL;
     }
-    rc = net_span_parse(platform->lease, &in.lease_us);
+    rc = xn_span_parse(platform->lease, &in.lease_us);
     if (rc) return rc;
     for (i = 0; i < BATCH; i++)
         in.list[i] = &in.rows[i];

@@ -18,7 +18,7 @@
 #include "lib/err.h"
 #include "lib/gripe.h"
 #include "net/client.h"
-#include "net/settings.h"
+#include "lib/span.h"
 #include "tools/dev.h"
 
 #ifndef XN_DATADIR
@@ -579,7 +579,7 @@ static int parse_options(int argc, char **argv, struct options *opt)
         case 'l': {
             uint64_t span_us;
 
-            if (net_span_parse(optarg, &span_us) || strlen(optarg) > 15) {
+            if (xn_span_parse(optarg, &span_us) || strlen(optarg) > 15) {
                 return usage_error("--lease wants a time such as 15m");
             }
             opt->lease = optarg;
