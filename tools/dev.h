@@ -132,6 +132,7 @@ int dev_offer_config(const struct dev_offer *offer, const char *lease,
 
 /* ---- dev_up.c ---- */
 
+int dev_make_corps(struct dev_platform *platform);
 int dev_start_corp(struct dev_platform *platform, size_t i);
 int dev_start_servers(struct dev_platform *platform, const unsigned *numbers,
                       size_t n);

@@ -12,8 +12,8 @@
 
 #include "lib/err.h"
 #include "lib/gripe.h"
-#include "net/client.h"
 #include "lib/span.h"
+#include "net/client.h"
 #include "wire/ad.h"
 #include "wire/advert.h"
 #include "wire/envelope.h"

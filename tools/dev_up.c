@@ -76,6 +76,40 @@ void dev_corp_url(const struct dev_platform *platform, size_t i, char *out,
 
 /* ---- corps ---- */
 
+/* Both corps' keys are made before either runs, so that each can be given the
+ * other's certificate: they accept each other's nodes. */
+int dev_make_corps(struct dev_platform *platform)
+{
+    struct net_identity made[DEV_CORPS] = {{.key = NULL}};
+    char path[DEV_PATH_MAX];
+    size_t i, j;
+    int rc = 0;
+
+    for (i = 0; !rc && i < DEV_CORPS; i++) {
+        struct dev_corp *corp = &platform->corps[i];
+
+        dev_path(platform, path, "corp-%s", corp->name);
+        rc = dev_mkdir(path);
+        if (!rc) {
+            rc = net_identity_corp(DEV_PROGRAM, path, corp->name, &made[i]);
+        }
+        if (!rc) xn_id_hex(&made[i].cert.id, corp->process.id);
+    }
+    for (i = 0; !rc && i < DEV_CORPS; i++) {
+        dev_path(platform, path, "corp-%s/corps", platform->corps[i].name);
+        rc = dev_mkdir(path);
+        for (j = 0; !rc && j < DEV_CORPS; j++) {
+            if (i == j) continue;
+            dev_path(platform, path, "corp-%s/corps/%s.pem",
+                     platform->corps[i].name, platform->corps[j].name);
+            rc = xn_cert_save(made[j].x509, path);
+        }
+    }
+    for (i = 0; i < DEV_CORPS; i++)
+        net_identity_clear(&made[i]);
+    return rc;
+}
+
 int dev_start_corp(struct dev_platform *platform, size_t i)
 {
     struct dev_corp *corp = &platform->corps[i];
@@ -227,6 +261,7 @@ int dev_client(struct dev_platform *platform, struct net_identity *identity)
 {
     struct net_corp corps[DEV_CORPS];
     struct net_enrolment enrolment = {
+        .program = DEV_PROGRAM,
         .corp = &corps[0],
         .role = XN__ROLE__CLIENT,
         .label = "developer",
@@ -243,7 +278,7 @@ int dev_client(struct dev_platform *platform, struct net_identity *identity)
     }
     rc = net_identity_enrol(path, &enrolment, identity);
     for (i = 1; !rc && i < DEV_CORPS; i++) {
-        rc = net_identity_accept(path, &corps[i], identity);
+        rc = net_identity_accept(DEV_PROGRAM, path, &corps[i], identity);
     }
     return rc;
 }

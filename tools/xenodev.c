@@ -17,8 +17,8 @@
 #include "lib/buf.h"
 #include "lib/err.h"
 #include "lib/gripe.h"
-#include "net/client.h"
 #include "lib/span.h"
+#include "net/client.h"
 #include "tools/dev.h"
 
 #ifndef XN_DATADIR
@@ -321,6 +321,7 @@ static int up_new(struct dev_platform *platform, const struct options *opt)
     if (!rc) rc = make_folders(platform);
     if (!rc) rc = write_client_config(platform);
     if (!rc) rc = write_offers(platform, catalogue);
+    if (!rc) rc = dev_make_corps(platform);
     if (!rc) rc = start_everything(platform);
     /* Saved in any case: what was started must be stoppable. */
     if (dev_save(platform) && !rc) rc = XN_EIO;
