@@ -3,7 +3,6 @@
 
 #include <stdio.h>
 #include <stdlib.h>
-#include <string.h>
 
 #include "lib/err.h"
 #include "lib/gripe.h"
@@ -81,8 +80,7 @@ static int parse_contacts(struct contacts *contacts)
         size_t hex = XN_ID_HEX - 1;
         Xn__Contact *row = &contacts->rows[i];
 
-        if (strlen(word) <= hex || word[hex] != '@' ||
-            xn_id_unhex(word, hex, &contacts->ids[i])) {
+        if (xn_id_unhex(word, hex, &contacts->ids[i]) || word[hex] != '@') {
             xn_gripef("xenonoded", "cannot use a first node",
                       "--node <64 hex digits>@127.0.0.1:9000",
                       "'%s' is not ID@HOST:PORT", word);

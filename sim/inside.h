@@ -1,0 +1,135 @@
+/* SPDX-License-Identifier: GPL-3.0-or-later */
+/* The world's state, shared by the files of this folder that make it up:
+ * world.c (nodes, the loop), link.c, act.c, corp.c, fault.c. */
+#ifndef SIM_INSIDE_H
+#define SIM_INSIDE_H
+
+#include "sim/queue.h"
+#include "sim/store.h"
+#include "sim/world.h"
+
+enum sim_kind {
+    SIM_WAKE = 1,
+    SIM_SYN, /* a dial: SYN, SYNACK, CONNECT, READY, each one latency */
+    SIM_SYNACK,
+    SIM_CONNECT,
+    SIM_READY,
+    SIM_REFUSE,
+    SIM_DIAL_LATE, /* no answer to a dial */
+    SIM_MSG,
+    SIM_CLOSE, /* the other end closed, reset, died or fell silent */
+    SIM_HUNG,  /* our own end closed */
+    SIM_DONE,
+    SIM_ASK,
+    SIM_START,
+    SIM_KILL,
+    SIM_CONTROL,
+};
+
+enum sim_half { SIM_FREE, SIM_DIALLING, SIM_UP, SIM_CLOSING };
+
+/* One end of a link.  The two ends know of each other only by events. */
+struct sim_link {
+    uint32_t peer;
+    uint8_t state;      /* enum sim_half */
+    bool heard;         /* dialling: the peer has answered so far */
+    uint32_t peer_mark; /* the peer's counter when it last agreed */
+    uint64_t conn;      /* dialler << 32 | dialler's counter */
+    uint64_t last_us;   /* arrival of what was sent last: TCP keeps order */
+    uint64_t ticket;    /* of our DIAL */
+};
+
+struct sim_node {
+    struct xn_core *core;   /* NULL: the process is down */
+    uint64_t wake_us;       /* wanted by the core */
+    uint64_t pending_us;    /* earliest WAKE in the queue */
+    uint64_t since_us;      /* start of the process */
+    uint64_t busy_us;       /* its crypto thread is busy until then */
+    struct sim_link *links; /* hash table by peer */
+    uint32_t links_n, links_cap;
+    uint32_t counter; /* of events sent: goes on over crashes */
+    uint32_t draws;
+    uint32_t life; /* incarnation */
+    bool power;    /* the machine is up */
+    struct sim_store *store;
+};
+
+struct sim_corp {
+    uint32_t *nodes; /* announced ones */
+    uint32_t *index; /* of node number + 1 in it; 0: not there */
+    uint64_t *seen_us;
+    uint32_t n;
+};
+
+struct sim_world {
+    struct sim_config config;
+    const struct sim_latency *latency;
+    struct sim_maker maker;
+    struct sim_hooks hooks;
+    struct sim_queue *queue;
+    struct sim_digest *digest;
+    struct sim_totals totals;
+    struct sim_node *nodes;
+    struct xn_contact *contacts;
+    struct xn_peers peers;
+    struct sim_corp corp;
+    uint64_t now_us;
+    uint64_t cut_until_us;
+    uint32_t cut_ppm;
+    uint32_t running;
+    uint32_t control; /* counter of control events */
+    int rc;
+};
+
+/* ---- world.c ---- */
+
+/* Send an event from node `from`: fills at_us and key.  Takes over msg. */
+void sim_push(struct sim_world *world, uint32_t from, uint64_t at_us,
+              struct sim_event event);
+/* Give an event to a node's core and perform what it says. */
+void sim_step(struct sim_world *world, uint32_t node, enum xn_ev kind,
+              uint64_t ticket, int rc, xn_peer peer, struct xn_msg *msg);
+/* A rule was broken: ends the run. */
+void sim_broken(struct sim_world *world, uint32_t node, const char *fmt, ...)
+    __attribute__((format(printf, 3, 4)));
+uint64_t sim_node_draw(struct sim_world *world, uint32_t node);
+
+/* ---- link.c ---- */
+
+void sim_link_event(struct sim_world *world, const struct sim_event *event);
+void sim_link_dial(struct sim_world *world, uint32_t node,
+                   const struct xn_action *action);
+void sim_link_hang(struct sim_world *world, uint32_t node,
+                   const struct xn_action *action);
+void sim_link_send(struct sim_world *world, uint32_t node,
+                   const struct xn_action *action);
+void sim_link_abort(struct sim_world *world, uint32_t node, uint64_t ticket);
+/* The process ends: tell the peers (unless the machine went too), forget. */
+void sim_link_end_all(struct sim_world *world, uint32_t node, bool tell);
+
+/* ---- act.c ---- */
+
+void sim_perform(struct sim_world *world, uint32_t node,
+                 const struct xn_outbox *box);
+/* The action with that ticket ends after so long.  Takes over msg. */
+void sim_done(struct sim_world *world, uint32_t node, uint64_t ticket,
+              uint64_t after_us, int rc, struct xn_msg *msg);
+
+/* ---- corp.c ---- */
+
+int sim_corp_init(struct sim_corp *corp, uint32_t nodes);
+void sim_corp_clear(struct sim_corp *corp);
+void sim_corp_call(struct sim_world *world, uint32_t node,
+                   const struct xn_action *action);
+
+/* ---- fault.c ---- */
+
+bool sim_is_cut(const struct sim_world *world, uint32_t a, uint32_t b);
+bool sim_is_slow(const struct sim_world *world, uint32_t node);
+/* When a message sent now arrives: latency, jitter, slowness, loss.
+ * UINT64_MAX: never, the link dies. */
+uint64_t sim_arrival(struct sim_world *world, uint32_t from, uint32_t to);
+/* The same for a packet of which nobody keeps a copy: UINT64_MAX: lost. */
+uint64_t sim_arrival_bare(struct sim_world *world, uint32_t from, uint32_t to);
+
+#endif

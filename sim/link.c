@@ -1,0 +1,553 @@
+/* SPDX-License-Identifier: GPL-3.0-or-later */
+/* Links, as the real driver's TLS over TCP shows them to a core.
+ *
+ * A dial is SYN, SYNACK, CONNECT, READY, one latency each: the accepting side
+ * is up after one and a half round trips, the dialling side after two (it
+ * waits for the other's word).  Each end keeps its own half and learns of the
+ * other's only by events, so both may briefly disagree, as in life.
+ *
+ * One link per pair: where both dial at once, the one dialled by the smaller
+ * id stays.
+ */
+#include <stdlib.h>
+#include <string.h>
+
+#include "lib/err.h"
+#include "lib/rng.h"
+#include "sim/crypto.h"
+#include "sim/inside.h"
+
+/* ---- the table of halves: open addressing, linear, no tombstones ---- */
+
+static uint32_t home_of(const struct sim_node *node, uint32_t peer)
+{
+    return (peer * 2654435761U) & (node->links_cap - 1);
+}
+
+static struct sim_link *find(const struct sim_node *node, uint32_t peer)
+{
+    uint32_t i;
+
+    if (!node->links_cap) return NULL;
+    for (i = home_of(node, peer); node->links[i].state != SIM_FREE;
+         i = (i + 1) & (node->links_cap - 1)) {
+        if (node->links[i].peer == peer) return &node->links[i];
+    }
+    return NULL;
+}
+
+static struct sim_link *place(struct sim_node *node, uint32_t peer)
+{
+    uint32_t i = home_of(node, peer);
+
+    while (node->links[i].state != SIM_FREE)
+        i = (i + 1) & (node->links_cap - 1);
+    memset(&node->links[i], 0, sizeof node->links[i]);
+    node->links[i].peer = peer;
+    node->links_n++;
+    return &node->links[i];
+}
+
+static int grow(struct sim_node *node)
+{
+    uint32_t old_cap = node->links_cap, cap = old_cap ? 2 * old_cap : 8, i;
+    struct sim_link *old = node->links;
+    struct sim_link *links = calloc(cap, sizeof *links);
+
+    if (!links) return XN_ENOMEM;
+    node->links = links;
+    node->links_cap = cap;
+    node->links_n = 0;
+    for (i = 0; i < old_cap; i++) {
+        if (old[i].state != SIM_FREE) *place(node, old[i].peer) = old[i];
+    }
+    free(old);
+    return 0;
+}
+
+/* A new half in `state`; NULL: out of memory, the world has been told. */
+static struct sim_link *add(struct sim_world *world, uint32_t number,
+                            uint32_t peer, enum sim_half state, uint64_t conn)
+{
+    struct sim_node *node = &world->nodes[number];
+    struct sim_link *link;
+
+    if (4 * (node->links_n + 1) > 3 * node->links_cap && grow(node)) {
+        sim_world_stop(world, XN_ENOMEM);
+        return NULL;
+    }
+    link = place(node, peer);
+    link->state = (uint8_t)state;
+    link->conn = conn;
+    return link;
+}
+
+static void drop(struct sim_node *node, struct sim_link *link)
+{
+    uint32_t mask = node->links_cap - 1;
+    uint32_t hole = (uint32_t)(link - node->links), i = hole, home;
+
+    node->links_n--;
+    for (;;) {
+        i = (i + 1) & mask;
+        if (node->links[i].state == SIM_FREE) break;
+        home = home_of(node, node->links[i].peer);
+        /* May it move up to the hole?  Only if its home is not between. */
+        if (((i - home) & mask) >= ((i - hole) & mask)) {
+            node->links[hole] = node->links[i];
+            hole = i;
+        }
+    }
+    node->links[hole].state = SIM_FREE;
+}
+
+/* ---- words between the two ends ---- */
+
+static void say(struct sim_world *world, uint32_t from, uint32_t to,
+                enum sim_kind kind, uint64_t conn, int rc)
+{
+    uint64_t at_us = sim_arrival_bare(world, from, to);
+    struct sim_event event = {.to = to,
+                              .from = from,
+                              .ticket = conn,
+                              .rc = rc,
+                              .mark = world->nodes[from].counter,
+                              .kind = (uint8_t)kind};
+
+    if (at_us != UINT64_MAX) sim_push(world, from, at_us, event);
+}
+
+/* After what was sent before on this link. */
+static void say_last(struct sim_world *world, uint32_t from,
+                     struct sim_link *link, enum sim_kind kind, int rc)
+{
+    uint64_t at_us = sim_arrival_bare(world, from, link->peer);
+    struct sim_event event = {.to = link->peer,
+                              .from = from,
+                              .ticket = link->conn,
+                              .rc = rc,
+                              .mark = world->nodes[from].counter,
+                              .kind = (uint8_t)kind};
+
+    if (at_us == UINT64_MAX) return;
+    if (at_us < link->last_us) at_us = link->last_us;
+    link->last_us = at_us;
+    sim_push(world, from, at_us, event);
+}
+
+/* Both ends will find out that nothing comes through. */
+static void fall_silent(struct sim_world *world, uint32_t from, uint32_t to,
+                        uint64_t conn)
+{
+    uint64_t at_us = world->now_us + world->config.settings.silence_us;
+    struct sim_event event = {.to = to,
+                              .from = from,
+                              .ticket = conn,
+                              .rc = XN_ETIMEOUT,
+                              .kind = SIM_CLOSE};
+
+    world->totals.broken_links++;
+    sim_push(world, from, at_us, event);
+    event.to = from;
+    event.from = to;
+    sim_push(world, from, at_us, event);
+}
+
+static void tell_up(struct sim_world *world, uint32_t node, uint32_t peer,
+                    bool incoming, uint64_t ticket)
+{
+    Xn__Up up = XN__UP__INIT;
+    struct sim_caller who;
+    struct xn_msg *msg = NULL;
+    int rc;
+
+    sim_caller(world->config.seed, XN__ROLE__NODE, peer,
+               world->contacts[peer].not_after_us, &who);
+    up.who = &who.caller;
+    up.incoming = incoming;
+    up.ticket = ticket;
+    rc = xn_msg_new(XN__KIND__UP, &up, &msg);
+    if (rc) {
+        sim_world_stop(world, rc);
+        return;
+    }
+    world->totals.ups++;
+    sim_step(world, node, XN_EV_UP, 0, 0, peer, msg);
+    xn_msg_free(msg);
+}
+
+static void tell_gone(struct sim_world *world, uint32_t node, uint32_t peer,
+                      int why)
+{
+    Xn__Reason reason = XN__REASON__INIT;
+    struct xn_msg *msg = NULL;
+    int rc;
+
+    reason.rc = why;
+    reason.text = (char *)(uintptr_t)xn_strerror(why);
+    rc = xn_msg_new(XN__KIND__REASON, &reason, &msg);
+    if (rc) {
+        sim_world_stop(world, rc);
+        return;
+    }
+    sim_step(world, node, XN_EV_GONE, 0, 0, peer, msg);
+    xn_msg_free(msg);
+}
+
+/* ---- a dial, in the order in which it happens ---- */
+
+void sim_link_dial(struct sim_world *world, uint32_t number,
+                   const struct xn_action *action)
+{
+    const Xn__Contact *contact = XN_BODY(action->msg, Xn__Dial)->contact;
+    struct sim_node *node = &world->nodes[number];
+    uint32_t peer = contact ? sim_address_node(contact->address) : UINT32_MAX;
+    struct sim_event late = {
+        .to = number, .from = number, .kind = SIM_DIAL_LATE};
+    struct sim_link *link;
+
+    world->totals.dials++;
+    if (peer >= world->config.nodes || peer == number) {
+        sim_done(world, number, action->ticket, 1000, XN_EUNREACH, NULL);
+        return;
+    }
+    if (contact->id.len &&
+        (contact->id.len != XN_ID_SIZE ||
+         memcmp(contact->id.data, world->contacts[peer].id.b, XN_ID_SIZE))) {
+        sim_done(world, number, action->ticket, 1000, XN_EIDENT, NULL);
+        return;
+    }
+    if (find(node, peer)) { /* linked or dialling already */
+        sim_done(world, number, action->ticket, 1, XN_ECONFLICT, NULL);
+        return;
+    }
+    link = add(world, number, peer, SIM_DIALLING,
+               (uint64_t)number << 32 | node->counter);
+    if (!link) return;
+    link->ticket = action->ticket;
+    late.from = peer;
+    late.ticket = link->conn;
+    sim_push(world, number, world->now_us + world->config.settings.dial_us,
+             late);
+    say(world, number, peer, SIM_SYN, link->conn, 0);
+}
+
+static void on_syn(struct sim_world *world, const struct sim_event *event)
+{
+    const struct sim_node *node = &world->nodes[event->to];
+
+    if (!node->power) return;
+    say(world, event->to, event->from, node->core ? SIM_SYNACK : SIM_REFUSE,
+        event->ticket, XN_EUNREACH);
+}
+
+/* The half that this word is about, if it still stands. */
+static struct sim_link *meant(struct sim_world *world,
+                              const struct sim_event *event,
+                              enum sim_half state)
+{
+    struct sim_link *link = find(&world->nodes[event->to], event->from);
+
+    return link && link->state == state && link->conn == event->ticket ? link
+                                                                       : NULL;
+}
+
+static void on_synack(struct sim_world *world, const struct sim_event *event)
+{
+    struct sim_link *link = meant(world, event, SIM_DIALLING);
+
+    if (!link) return;
+    link->heard = true;
+    say(world, event->to, event->from, SIM_CONNECT, link->conn, 0);
+}
+
+static void end_dial(struct sim_world *world, uint32_t node,
+                     struct sim_link *link, int rc)
+{
+    uint64_t ticket = link->ticket;
+
+    world->totals.dials_failed++;
+    drop(&world->nodes[node], link);
+    sim_done(world, node, ticket, 0, rc, NULL);
+}
+
+static void on_refuse(struct sim_world *world, const struct sim_event *event,
+                      int rc)
+{
+    struct sim_link *link = meant(world, event, SIM_DIALLING);
+
+    if (link) end_dial(world, event->to, link, rc);
+}
+
+static void close_half(struct sim_world *world, uint32_t node,
+                       struct sim_link *link, int why)
+{
+    uint32_t peer = link->peer;
+
+    drop(&world->nodes[node], link);
+    tell_gone(world, node, peer, why);
+}
+
+/* May this connection come in, beside what we have with that peer? */
+static bool make_way(struct sim_world *world, const struct sim_event *event)
+{
+    uint32_t to = event->to, from = event->from;
+    struct sim_link *link = find(&world->nodes[to], from);
+
+    /* It agreed to the present link before it dialled this one: it must have
+     * lost that. */
+    if (link && (link->state == SIM_CLOSING ||
+                 (link->state == SIM_UP &&
+                  (uint32_t)event->ticket >= link->peer_mark))) {
+        close_half(world, to, link, XN_EUNREACH);
+        link = find(&world->nodes[to], from);
+    }
+    if (!link) return true;
+    if (link->state != SIM_DIALLING) return false;
+    if (link->heard &&
+        xn_id_cmp(&world->contacts[to].id, &world->contacts[from].id) < 0) {
+        return false;
+    }
+    end_dial(world, to, link, XN_ECONFLICT);
+    return true;
+}
+
+static void on_connect(struct sim_world *world, const struct sim_event *event)
+{
+    struct sim_node *node = &world->nodes[event->to];
+    struct sim_link *link;
+
+    if (!node->power) return;
+    if (!node->core || !make_way(world, event)) {
+        say(world, event->to, event->from, SIM_REFUSE, event->ticket,
+            node->core ? XN_ECONFLICT : XN_EUNREACH);
+        return;
+    }
+    link = add(world, event->to, event->from, SIM_UP, event->ticket);
+    if (!link) return;
+    link->peer_mark = event->mark;
+    say_last(world, event->to, link, SIM_READY, 0);
+    tell_up(world, event->to, event->from, true, 0);
+}
+
+static void on_ready(struct sim_world *world, const struct sim_event *event)
+{
+    struct sim_link *link = meant(world, event, SIM_DIALLING);
+    uint64_t ticket;
+
+    if (!link) {
+        say(world, event->to, event->from, SIM_CLOSE, event->ticket,
+            XN_EUNREACH);
+        return;
+    }
+    ticket = link->ticket;
+    link->state = SIM_UP;
+    link->peer_mark = event->mark;
+    tell_up(world, event->to, event->from, false, ticket);
+}
+
+void sim_link_abort(struct sim_world *world, uint32_t number, uint64_t ticket)
+{
+    struct sim_node *node = &world->nodes[number];
+    uint32_t i;
+
+    for (i = 0; ticket && i < node->links_cap; i++) {
+        struct sim_link *link = &node->links[i];
+
+        if (link->state == SIM_DIALLING && link->ticket == ticket) {
+            end_dial(world, number, link, XN_ECANCELLED);
+            return;
+        }
+    }
+}
+
+/* ---- a link's life and end ---- */
+
+void sim_link_send(struct sim_world *world, uint32_t number,
+                   const struct xn_action *action)
+{
+    struct sim_link *link = find(&world->nodes[number], action->peer);
+    struct sim_event event = {
+        .to = action->peer, .from = number, .kind = SIM_MSG};
+    uint64_t at_us;
+
+    if (!xn_kind_is_wire(action->msg->kind)) {
+        sim_broken(world, number, "sent a %s, which is no message of links",
+                   xn_kind_name(action->msg->kind));
+        return;
+    }
+    if (!link || link->state != SIM_UP) return;
+    at_us = sim_arrival(world, number, action->peer);
+    if (at_us == UINT64_MAX) {
+        fall_silent(world, number, action->peer, link->conn);
+        return;
+    }
+    if (at_us < link->last_us) at_us = link->last_us;
+    link->last_us = at_us;
+    event.ticket = link->conn;
+    event.msg = xn_msg_ref(action->msg);
+    sim_push(world, number, at_us, event);
+}
+
+static void on_close(struct sim_world *world, const struct sim_event *event)
+{
+    struct sim_link *link = meant(world, event, SIM_UP);
+
+    if (link) close_half(world, event->to, link, event->rc);
+}
+
+static void on_hung(struct sim_world *world, const struct sim_event *event)
+{
+    struct sim_link *link = meant(world, event, SIM_CLOSING);
+
+    if (link) close_half(world, event->to, link, event->rc);
+}
+
+void sim_link_hang(struct sim_world *world, uint32_t number,
+                   const struct xn_action *action)
+{
+    struct sim_link *link = find(&world->nodes[number], action->peer);
+    struct sim_event hung = {.to = number,
+                             .from = action->peer,
+                             .rc = XN_ECANCELLED,
+                             .kind = SIM_HUNG};
+
+    if (!link || link->state != SIM_UP) return;
+    say_last(world, number, link, SIM_CLOSE, XN_EUNREACH);
+    link->state = SIM_CLOSING;
+    hung.ticket = link->conn;
+    sim_push(world, number, world->now_us, hung);
+}
+
+static struct xn_msg *damaged(const struct sim_world *world,
+                              const struct xn_msg *msg)
+{
+    struct xn_msg *out = NULL;
+    uint8_t *bytes = malloc(msg->size + 1);
+
+    if (!bytes) return NULL;
+    memcpy(bytes, msg->bytes, msg->size);
+    if (msg->size) {
+        uint64_t draw = xn_rng_mix(world->config.seed, world->config.flip);
+
+        bytes[draw % msg->size] ^= (uint8_t)(1U << (draw >> 60 & 7));
+    }
+    xn_msg_decode(msg->kind, bytes, msg->size, &out);
+    free(bytes);
+    return out;
+}
+
+/* What a receiver reads from the bytes must be what was sent. */
+static struct xn_msg *reread(struct sim_world *world,
+                             const struct sim_event *event)
+{
+    const struct xn_msg *msg = event->msg;
+    struct xn_msg *fresh = NULL, *again = NULL;
+
+    if (xn_msg_decode(msg->kind, msg->bytes, msg->size, &fresh) ||
+        xn_msg_new(msg->kind, fresh->body, &again)) {
+        sim_broken(world, event->from, "sent a %s that does not decode",
+                   xn_kind_name(msg->kind));
+        xn_msg_free(fresh);
+        return NULL;
+    }
+    if (again->size != msg->size ||
+        memcmp(again->bytes, msg->bytes, msg->size) != 0) {
+        sim_broken(world, event->from, "sent a %s that encodes differently",
+                   xn_kind_name(msg->kind));
+    }
+    xn_msg_free(again);
+    return fresh;
+}
+
+static void count(struct sim_world *world, const struct xn_msg *msg)
+{
+    struct sim_totals *totals = &world->totals;
+    uint32_t hops;
+
+    totals->messages++;
+    totals->bytes += msg->size + 6;
+    if (msg->size > totals->message_max) totals->message_max = msg->size;
+    if (msg->kind != XN__KIND__REPLY) return;
+    hops = XN_BODY(msg, Xn__Reply)->hops;
+    totals->replies[hops < SIM_TRAFFIC_HOPS ? hops : SIM_TRAFFIC_HOPS - 1]++;
+}
+
+static void deliver(struct sim_world *world, const struct sim_event *event,
+                    struct sim_link *link)
+{
+    struct xn_msg *msg = event->msg, *fresh = NULL;
+
+    count(world, msg);
+    if (world->totals.messages == world->config.flip) {
+        fresh = damaged(world, msg);
+        if (!fresh) { /* a real receiver would drop the link */
+            say_last(world, event->to, link, SIM_CLOSE, XN_EPROTO);
+            close_half(world, event->to, link, XN_EPROTO);
+            return;
+        }
+        msg = fresh;
+    } else if (world->config.wire) {
+        fresh = reread(world, event);
+        if (!fresh) return;
+        msg = fresh;
+    }
+    sim_step(world, event->to, XN_EV_MSG, 0, 0, event->from, msg);
+    xn_msg_free(fresh);
+}
+
+static void on_msg(struct sim_world *world, const struct sim_event *event)
+{
+    const struct sim_node *node = &world->nodes[event->to];
+    struct sim_link *link = meant(world, event, SIM_UP);
+
+    if (!node->power) {
+        fall_silent(world, event->to, event->from, event->ticket);
+    } else if (!link) {
+        say(world, event->to, event->from, SIM_CLOSE, event->ticket,
+            XN_EUNREACH);
+    } else {
+        deliver(world, event, link);
+    }
+}
+
+void sim_link_event(struct sim_world *world, const struct sim_event *event)
+{
+    switch ((enum sim_kind)event->kind) {
+    case SIM_SYN: on_syn(world, event); break;
+    case SIM_SYNACK: on_synack(world, event); break;
+    case SIM_CONNECT: on_connect(world, event); break;
+    case SIM_READY: on_ready(world, event); break;
+    case SIM_REFUSE: on_refuse(world, event, event->rc); break;
+    case SIM_DIAL_LATE: on_refuse(world, event, XN_ETIMEOUT); break;
+    case SIM_MSG: on_msg(world, event); break;
+    case SIM_CLOSE: on_close(world, event); break;
+    case SIM_HUNG: on_hung(world, event); break;
+    default: break;
+    }
+}
+
+static int by_peer(const void *a, const void *b)
+{
+    const struct sim_link *x = a, *y = b;
+
+    return (x->peer > y->peer) - (x->peer < y->peer);
+}
+
+void sim_link_end_all(struct sim_world *world, uint32_t number, bool tell)
+{
+    struct sim_node *node = &world->nodes[number];
+    uint32_t i;
+
+    /* Not in the order of the table: its size depends on the past. */
+    if (tell && node->links_cap) {
+        qsort(node->links, node->links_cap, sizeof *node->links, by_peer);
+    }
+    for (i = 0; tell && i < node->links_cap; i++) {
+        if (node->links[i].state != SIM_UP) continue;
+        say_last(world, number, &node->links[i], SIM_CLOSE, XN_EUNREACH);
+    }
+    free(node->links);
+    node->links = NULL;
+    node->links_n = node->links_cap = 0;
+}

@@ -1,0 +1,153 @@
+/* SPDX-License-Identifier: GPL-3.0-or-later */
+/* The world: nodes, each a core with its links, store and modelled key, on
+ * virtual time.  The other driver of the seam; it has no model of the
+ * protocol, it runs it.
+ *
+ * A node is a number from 0; the number is its peer handle everywhere (one
+ * table of contacts serves all) and gives its seed, key, address and place, so
+ * a node does not depend on how many others there are or who started first.
+ * Nodes meet only through events that take at least SIM_LATENCY_US_MIN.
+ *
+ * A machine is up or down, and so is the process on it.  Time: us of virtual
+ * time since the start.
+ */
+#ifndef SIM_WORLD_H
+#define SIM_WORLD_H
+
+#include <stdbool.h>
+
+#include "seam/peers.h"
+#include "seam/xn_core.h"
+#include "sim/digest.h"
+#include "sim/latency.h"
+
+#define SIM_NODES_MAX (1U << 24)
+#define SIM_WALL_START 1795255200000000ULL /* wall time of virtual time 0 */
+#define SIM_ADDRESS_MAX 32
+#define SIM_CORP_URL "https://corp.sim"
+#define SIM_TRAFFIC_HOPS 34 /* 0 .. 33 */
+
+struct sim_world;
+struct sim_event;
+
+/* Makes a node's core: the only place that knows which core is run.  The peers
+ * table and the contact are the world's. */
+struct sim_maker {
+    const char *name;
+    void *user;
+    int (*make)(void *user, const struct sim_world *world, uint32_t number,
+                uint64_t seed, struct xn_core **core_out);
+};
+
+/* Who wants to know what. */
+struct sim_hooks {
+    void *user;
+    /* A node answered the question `ticket` (sim_world_ask), or its process
+     * died: answer NULL. */
+    void (*answered)(void *user, uint32_t node, uint64_t ticket,
+                     const Xn__Answer *answer);
+    /* The time set with sim_world_at has come. */
+    void (*control)(void *user, uint64_t what);
+    /* A node's core did what a core must not: `why` says what. */
+    void (*broken)(void *user, uint32_t node, const char *why);
+    /* A LOG action. */
+    void (*log)(void *user, uint32_t node, const Xn__Log *log);
+};
+
+/* Costs and faults; all may be changed while the world runs. */
+struct sim_settings {
+    uint64_t sign_us, verify_us, blob_us; /* on one thread per node */
+    uint64_t txn_us, read_us;
+    uint64_t corp_us;    /* XenoCorp's thinking */
+    uint64_t dial_us;    /* a dial without any answer ends */
+    uint64_t silence_us; /* unacknowledged data end a link */
+    uint32_t loss_ppm;   /* of messages: delayed by retransmission */
+    uint32_t break_ppm;  /* of lost messages: the link dies */
+    uint32_t jitter_ppm; /* of the latency, at most, added per message */
+    uint32_t slow_ppm;   /* of nodes */
+    uint64_t slow_us;    /* added to what a slow node receives */
+    uint64_t skew_us;    /* wall clocks differ by at most so much */
+    uint32_t queue_max;  /* unread messages on one link: a bound */
+};
+
+struct sim_config {
+    uint32_t nodes;
+    uint64_t seed;
+    bool wire;     /* decode each delivery anew and check it */
+    uint64_t flip; /* number of the MSG delivery to damage; 0: none */
+    struct sim_settings settings;
+};
+
+struct sim_totals {
+    uint64_t events;   /* given to cores */
+    uint64_t messages; /* MSG events */
+    uint64_t bytes;    /* of their bodies, with 6 of header */
+    uint64_t lost, broken_links, dials, dials_failed, ups;
+    uint64_t message_max; /* bytes */
+    uint64_t signs, verifies, txns, calls, logs;
+    uint64_t kills, starts;
+    uint64_t replies[SIM_TRAFFIC_HOPS]; /* REPLY deliveries by hops */
+    uint64_t queue_max;                 /* longest queue seen on one link */
+    uint64_t last_disturbed_us;
+};
+
+void sim_settings_default(struct sim_settings *settings);
+
+/* Latency and maker must outlive the world. */
+int sim_world_new(const struct sim_config *config,
+                  const struct sim_latency *latency,
+                  const struct sim_maker *maker, const struct sim_hooks *hooks,
+                  struct sim_world **world_out);
+void sim_world_free(struct sim_world *world);
+
+/* Run all that happens before until_us, then stand there.  XN_ENOMEM; XN_EINVAL
+ * when a core broke a rule (hooks->broken was told). */
+int sim_world_run(struct sim_world *world, uint64_t until_us);
+void sim_world_stop(struct sim_world *world, int rc); /* from a hook */
+
+uint64_t sim_world_now(const struct sim_world *world);
+struct xn_now sim_world_time(const struct sim_world *world, uint32_t node);
+const struct sim_config *sim_world_config(const struct sim_world *world);
+struct sim_settings *sim_world_settings(struct sim_world *world);
+const struct sim_totals *sim_world_totals(const struct sim_world *world);
+const struct xn_peers *sim_world_peers(const struct sim_world *world);
+void sim_world_digest(struct sim_world *world, xn_id *digest_out);
+void sim_address(uint32_t node, char out[SIM_ADDRESS_MAX]);
+/* UINT32_MAX: none of ours. */
+uint32_t sim_address_node(const char *address);
+
+/* ---- steering ---- */
+
+/* hooks->control(what) at that time, after all events of the nodes then. */
+int sim_world_at(struct sim_world *world, uint64_t at_us, uint64_t what);
+/* Start a node's process (and machine); nothing where it runs. */
+int sim_world_start(struct sim_world *world, uint32_t node, uint64_t at_us);
+/* End it.  power: the machine goes too, so peers are not told. */
+int sim_world_kill(struct sim_world *world, uint32_t node, uint64_t at_us,
+                   bool power);
+/* Cut the nodes in two groups until then; share_ppm of them in one. */
+void sim_world_cut(struct sim_world *world, uint32_t share_ppm,
+                   uint64_t until_us);
+/* An HTTPS request to a running node, now; hooks->answered brings the answer.
+ * The ticket must be new at that node. */
+int sim_world_ask(struct sim_world *world, uint32_t node, uint64_t ticket,
+                  const Xn__Ask *ask);
+/* Act as if the node's core had said so: for probes that call into it. */
+int sim_world_perform(struct sim_world *world, uint32_t node,
+                      const struct xn_outbox *box);
+
+/* ---- looking ---- */
+
+bool sim_world_runs(const struct sim_world *world, uint32_t node);
+/* Virtual time at which its process started; UINT64_MAX: it does not run. */
+uint64_t sim_world_since(const struct sim_world *world, uint32_t node);
+struct xn_core *sim_world_core(const struct sim_world *world, uint32_t node);
+uint32_t sim_world_running(const struct sim_world *world);
+/* Live links of a node. */
+uint32_t sim_world_links(const struct sim_world *world, uint32_t node);
+/* Wall clock of the node differs from virtual time by so much. */
+int64_t sim_world_skew(const struct sim_world *world, uint32_t node);
+/* A draw that depends on the seed and these alone. */
+uint64_t sim_draw(const struct sim_world *world, uint64_t a, uint64_t b);
+
+#endif
