@@ -15,6 +15,8 @@ lib_libxnlib_a_SOURCES += lib/hex.h
 lib_libxnlib_a_SOURCES += lib/nearest.c
 lib_libxnlib_a_SOURCES += lib/rng.c
 lib_libxnlib_a_SOURCES += lib/rng.h
+lib_libxnlib_a_SOURCES += lib/span.c
+lib_libxnlib_a_SOURCES += lib/span.h
 
 # What writes to the outside.  In an archive of its own, so that a core which
 # calls it fails tests/lint/pure.t; programs and drivers call it freely.
@@ -37,3 +39,7 @@ EXTRA_DIST += lib/deps
 UNIT_TESTS += tests/unit/dec
 tests_unit_dec_SOURCES = tests/unit/dec.c
 tests_unit_dec_LDADD = $(XN_LIB_LIBS) $(CMOCKA_LIBS)
+
+UNIT_TESTS += tests/unit/span
+tests_unit_span_SOURCES = tests/unit/span.c
+tests_unit_span_LDADD = $(XN_LIB_LIBS) $(CMOCKA_LIBS)

@@ -3,6 +3,7 @@
 
 #include <stdio.h>
 #include <stdlib.h>
+#include <string.h>
 
 #include "lib/err.h"
 #include "lib/gripe.h"
@@ -80,7 +81,8 @@ static int parse_contacts(struct contacts *contacts)
         size_t hex = XN_ID_HEX - 1;
         Xn__Contact *row = &contacts->rows[i];
 
-        if (xn_id_unhex(word, hex, &contacts->ids[i]) || word[hex] != '@') {
+        if (strlen(word) <= hex || word[hex] != '@' ||
+            xn_id_unhex(word, hex, &contacts->ids[i])) {
             xn_gripef("xenonoded", "cannot use a first node",
                       "--node <64 hex digits>@127.0.0.1:9000",
                       "'%s' is not ID@HOST:PORT", word);

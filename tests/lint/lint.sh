@@ -33,14 +33,23 @@ our_files() {
         if [ -e .git ] && git ls-files -z >/dev/null 2>&1; then
             git ls-files -z --cached --others --exclude-standard
         else
-            find . \( -name .git -o -name autom4te.cache -o -name build-aux \
-                -o -path ./build -o -name .deps -o -name '*.pb-c.[ch]' \) \
-                -prune -o -type d -exec test -e '{}/config.status' \; -prune \
-                -o -type f ! -name Makefile.in ! -name configure \
-                ! -name aclocal.m4 ! -name 'config.h*' ! -name '*.[ao]' \
-                ! -name '*.log' ! -name '*.trs' -print0
+            find . -mindepth 1 \( -name .git -o -name autom4te.cache \
+                -o -name build-aux -o -path ./build -o -name .deps \
+                -o -name '*.pb-c.[ch]' \) -prune \
+                -o -type d -exec test -e '{}/config.status' \; -prune \
+                -o -type f ! -name Makefile ! -name GNUmakefile \
+                ! -name Makefile.in ! -name configure ! -name 'configure~' \
+                ! -name aclocal.m4 ! -name 'config.[hls]*' \
+                ! -name stamp-h1 ! -name .dirstamp ! -name '*.[ao]' \
+                ! -name '*.log' ! -name '*.trs' ! -name '*.tar.xz' -print0
         fi
     ) | while IFS= read -r -d '' f; do
-        [ -f "$src/$f" ] && printf '%s\n' "${f#./}"
-    done | sort
+        [ -f "$src/$f" ] || continue
+        # Programs of a build within the tree.
+        if IFS= read -r -N 4 start <"$src/$f" &&
+            [ "$start" = $'\x7fELF' ]; then
+            continue
+        fi
+        printf '%s\n' "${f#./}"
+    done 2>/dev/null | sort
 }

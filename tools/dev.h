@@ -1,0 +1,155 @@
+/* SPDX-License-Identifier: GPL-3.0-or-later */
+/* A development platform on one machine: what xenodev keeps in its state
+ * folder and what its files share.
+ *
+ *     STATE/platform.json   what is below, written atomically
+ *     STATE/lock            held by a xenodev that changes the platform
+ *     STATE/corp-NAME/ node-NN/ host-NN/ client/   the programs' own folders
+ *     STATE/log/PROGRAM-NN.log
+ *     STATE/xeno.conf       what XENO_CONFIG points to
+ */
+#ifndef TOOLS_DEV_H
+#define TOOLS_DEV_H
+
+#include <stdbool.h>
+#include <stddef.h>
+#include <stdint.h>
+#include <sys/types.h>
+
+#include "lib/buf.h"
+#include "net/identity.h"
+#include "wire/advert.h"
+
+#define DEV_CORPS 2
+#define DEV_SERVERS_MAX 256
+#define DEV_PATH_MAX 512
+#define DEV_PROGRAM "xenodev"
+
+struct dev_process {
+    pid_t pid;        /* 0: never started */
+    uint64_t started; /* of /proc/PID/stat: a reused pid is another process */
+    int port_api;
+    int port_links; /* nodes */
+    char id[XN_ID_HEX];
+};
+
+struct dev_corp {
+    char name[64];
+    struct dev_process process;
+};
+
+struct dev_server {
+    unsigned number; /* from 1 */
+    char name[64];
+    char program[DEV_PATH_MAX]; /* run as its node; "": xenonoded */
+    struct dev_process node;
+    struct dev_process host;
+};
+
+struct dev_platform {
+    char state[DEV_PATH_MAX];
+    char currency[8];
+    char lease[16];     /* of the servers' ads: "15m" */
+    char lease_max[16]; /* that nodes and clients accept */
+    uint64_t seed;
+    struct dev_corp corps[DEV_CORPS];
+    struct dev_server servers[DEV_SERVERS_MAX];
+    size_t n_servers;
+    const char *sets[64]; /* --set, for the nodes */
+    size_t n_sets;
+    int lock_fd;
+};
+
+/* ---- dev_state.c ---- */
+
+/* Create or open the state folder and take its lock; XN_EBUSY. */
+int dev_open(struct dev_platform *platform, const char *state, bool create);
+void dev_close(struct dev_platform *platform);
+/* XN_ENOENT where there is no platform. */
+int dev_load(struct dev_platform *platform);
+int dev_save(const struct dev_platform *platform);
+/* "STATE/fmt..." into out. */
+void dev_path(const struct dev_platform *platform, char out[DEV_PATH_MAX],
+              const char *fmt, ...) __attribute__((format(printf, 3, 4)));
+int dev_mkdir(const char *path); /* 0700; there already is fine */
+int dev_write_file(const char *path, const void *data, size_t len);
+
+/* ---- dev_process.c ---- */
+
+/* Is it still the process that was started? */
+bool dev_alive(const struct dev_process *process);
+/* Starts argv[0] (a program's name, found beside this one) with --ready-fd
+ * added, output to log_path; comes back at once. */
+int dev_spawn(const char *folder, char *const *argv, const char *log_path,
+              struct dev_process *process, int *ready_fd_out);
+/* Waits for the readiness line and takes the id from it; closes the fd.
+ * XN_ETIMEOUT, XN_EIO (it ended instead: the log's end is shown). */
+int dev_wait_ready(struct dev_process *process, int ready_fd,
+                   const char *log_path, unsigned timeout_ms);
+/* Runs a command and waits for it; XN_EIO unless it ends with 0. */
+int dev_run(char *const *argv);
+/* Sends a signal, if it is alive. */
+void dev_signal(const struct dev_process *process, int sig);
+/* Waits until none of them is alive; those left after timeout_ms are killed. */
+void dev_reap(struct dev_process **processes, size_t n, unsigned timeout_ms);
+/* `n` free loopback ports below the range that outgoing connections use, so
+ * that a restarted program finds its port free again. */
+int dev_free_ports(int *ports_out, size_t n);
+
+/* ---- dev_catalogue.c ---- */
+
+struct dev_catalogue; /* rows of a CSV */
+
+/* A CSV, plain or .xz, first row names.  Rows without Price are dropped. */
+int dev_catalogue_read(const char *path, struct dev_catalogue **catalogue_out);
+void dev_catalogue_free(struct dev_catalogue *catalogue);
+size_t dev_catalogue_rows(const struct dev_catalogue *catalogue);
+/* Puts the rows in an order drawn by seed: row i is the i-th drawn, without
+ * replacement. */
+void dev_catalogue_shuffle(struct dev_catalogue *catalogue, uint64_t seed);
+/* Column j's name and the value in row i; "" where it has none. */
+size_t dev_catalogue_columns(const struct dev_catalogue *catalogue);
+const char *dev_catalogue_column(const struct dev_catalogue *catalogue,
+                                 size_t j);
+const char *dev_catalogue_value(const struct dev_catalogue *catalogue, size_t i,
+                                size_t j);
+
+/* ---- dev_offer.c ---- */
+
+struct dev_offer; /* an advert_offer and the memory it points to */
+
+/* Row i as an offer: its columns become tokens; vCPUs, MemoryGiB and Price
+ * also give CPUsmps, MemoryMB and PricePerHour. */
+int dev_offer_new(const struct dev_platform *platform,
+                  const struct dev_catalogue *catalogue, size_t i,
+                  const char *server_name, const char *corp,
+                  struct dev_offer **offer_out);
+void dev_offer_free(struct dev_offer *offer);
+const struct advert_offer *dev_offer_get(const struct dev_offer *offer);
+/* The same as xenohostd's configuration. */
+int dev_offer_config(const struct dev_offer *offer, const char *lease,
+                     struct xn_buf *out);
+
+/* ---- dev_up.c ---- */
+
+int dev_make_corps(struct dev_platform *platform);
+int dev_start_corp(struct dev_platform *platform, size_t i);
+int dev_start_servers(struct dev_platform *platform, const unsigned *numbers,
+                      size_t n);
+/* Waits until every node finds `n` servers; XN_ETIMEOUT. */
+int dev_wait_findable(struct dev_platform *platform, size_t n,
+                      unsigned timeout_s);
+/* The client's key and certificate, made at the first call. */
+int dev_client(struct dev_platform *platform, struct net_identity *identity);
+void dev_corp_url(const struct dev_platform *platform, size_t i, char *out,
+                  size_t len);
+
+/* ---- dev_ads.c ---- */
+
+/* Injects n further ads, rows first.. of the catalogue, each under a key that
+ * corp certified, through the nodes in turn. */
+int dev_inject(struct dev_platform *platform,
+               const struct dev_catalogue *catalogue, size_t first, size_t n,
+               const struct net_identity *client);
+
+#endif

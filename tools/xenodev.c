@@ -1,0 +1,678 @@
+/* SPDX-License-Identifier: GPL-3.0-or-later */
+/* xenodev: the whole platform on one machine, as real processes on loopback;
+ * no Xen, no root, no network. */
+#include <errno.h>
+#include <getopt.h>
+#include <locale.h>
+#include <signal.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/stat.h>
+#include <time.h>
+#include <unistd.h>
+
+#include <libsmartcols/libsmartcols.h>
+
+#include "lib/buf.h"
+#include "lib/err.h"
+#include "lib/gripe.h"
+#include "lib/span.h"
+#include "net/client.h"
+#include "tools/dev.h"
+
+#ifndef XN_DATADIR
+#define XN_DATADIR "/usr/local/share/xenoserver"
+#endif
+
+struct options {
+    unsigned servers;
+    unsigned long ads;
+    uint64_t seed;
+    const char *catalogue;
+    const char *currency;
+    const char *state;
+    const char *lease;
+    const char *sets[64];
+    size_t n_sets;
+    const char *programs[DEV_SERVERS_MAX + 1]; /* by number */
+    bool keep;
+};
+
+static const char usage_text[] =
+    "usage: xenodev up [--servers N] [--catalogue CSV] [--currency USD]\n"
+    "                  [--seed N] [--lease DUR] [--ads N] [--state DIR]\n"
+    "                  [--set KEY=VALUE]... [--noded N=PROGRAM]...\n"
+    "       xenodev down [--keep] | status | env | kill N... | start N...\n"
+    "\n"
+    "The whole platform on this machine: two XenoCorps and N servers, each a\n"
+    "node and a host agent, as processes on loopback.\n"
+    "\n"
+    "  up       start it, wait until every server is findable, print env\n"
+    "  env      print the environment: eval \"$(xenodev env)\"\n"
+    "  status   what runs\n"
+    "  kill     kill -9 all processes of these servers\n"
+    "  start    start them again from their state\n"
+    "  down     stop everything; removes the state unless --keep\n"
+    "\n"
+    "  --servers N      how many (default 24)\n"
+    "  --catalogue CSV  what they offer, rows drawn by seed (.xz too)\n"
+    "  --currency CUR   of the catalogue's prices (default USD)\n"
+    "  --seed N         of the draw (default 1)\n"
+    "  --lease DUR      of the advertisements (default 15m)\n"
+    "  --ads N          inject N more advertisements\n"
+    "  --state DIR      default $XENODEV_STATE, else\n"
+    "                   ~/.local/state/xenodev\n"
+    "  --set KEY=VALUE  a setting of all nodes (see xenonoded(8))\n"
+    "  --noded N=PROGRAM  run PROGRAM as the node of server N\n"
+    "  --help --version\n";
+
+static int usage_error(const char *because)
+{
+    xn_gripe(DEV_PROGRAM, "cannot understand the command", because,
+             "xenodev --help");
+    return XN_EXIT_USAGE;
+}
+
+/* ---- where things are ---- */
+
+static int default_state(char *out, size_t len)
+{
+    const char *env = getenv("XENODEV_STATE"), *home = getenv("HOME");
+
+    if (env && *env) {
+        snprintf(out, len, "%s", env);
+        return 0;
+    }
+    if (!home || !*home) {
+        xn_gripe(DEV_PROGRAM, "cannot choose a state folder", "HOME is not set",
+                 "--state DIR");
+        return XN_EINVAL;
+    }
+    /* Each step of the path may be missing on a fresh account. */
+    snprintf(out, len, "%s/.local", home);
+    mkdir(out, 0755);
+    snprintf(out, len, "%s/.local/state", home);
+    mkdir(out, 0755);
+    snprintf(out, len, "%s/.local/state/xenodev", home);
+    return 0;
+}
+
+/* The catalogue that ships: installed, or in the source tree. */
+static const char *default_catalogue(void)
+{
+    static char path[DEV_PATH_MAX];
+    const char *source = getenv("XENODEV_CATALOGUE");
+    char self[DEV_PATH_MAX - 64];
+    ssize_t len;
+    char *slash;
+
+    if (source && *source) return source;
+    len = readlink("/proc/self/exe", self, sizeof self - 1);
+    self[len > 0 ? len : 0] = '\0';
+    slash = strrchr(self, '/');
+    if (slash) *slash = '\0';
+    snprintf(path, sizeof path, "%s/../share/xenoserver/catalogue.csv", self);
+    if (access(path, R_OK) == 0) return path;
+    snprintf(path, sizeof path, "%s/../dist/catalogue.csv", self);
+    if (access(path, R_OK) == 0) return path;
+    return XN_DATADIR "/catalogue.csv";
+}
+
+/* ---- up ---- */
+
+static void print_env(const struct dev_platform *platform)
+{
+    char url[256];
+    size_t i;
+
+    printf("export XENO_NODES='");
+    for (i = 0; i < platform->n_servers; i++) {
+        printf("%shttps://127.0.0.1:%d", i ? " " : "",
+               platform->servers[i].node.port_api);
+    }
+    printf("'\nexport XENO_CORP='");
+    for (i = 0; i < DEV_CORPS; i++) {
+        dev_corp_url(platform, i, url, sizeof url);
+        printf("%s%s", i ? " " : "", url);
+    }
+    printf("'\nexport XENO_KEY='%s/client'\n", platform->state);
+    printf("export XENO_CONFIG='%s/xeno.conf'\n", platform->state);
+    printf("export XENODEV_STATE='%s'\n", platform->state);
+}
+
+static int write_client_config(const struct dev_platform *platform)
+{
+    char path[DEV_PATH_MAX], text[256];
+
+    snprintf(text, sizeof text,
+             "find {\n    currency = \"%s\"\n    lease = \"%s\"\n}\n",
+             platform->currency, platform->lease_max);
+    dev_path(platform, path, "xeno.conf");
+    return dev_write_file(path, text, strlen(text));
+}
+
+static int make_folders(const struct dev_platform *platform)
+{
+    char path[DEV_PATH_MAX];
+
+    dev_path(platform, path, "log");
+    return dev_mkdir(path);
+}
+
+static int take_ports(struct dev_platform *platform)
+{
+    int ports[DEV_CORPS + 3 * DEV_SERVERS_MAX];
+    size_t i, at = 0;
+    int rc = dev_free_ports(ports, DEV_CORPS + 3 * platform->n_servers);
+
+    if (rc) return rc;
+    for (i = 0; i < DEV_CORPS; i++) {
+        platform->corps[i].process.port_api = ports[at++];
+    }
+    for (i = 0; i < platform->n_servers; i++) {
+        platform->servers[i].node.port_links = ports[at++];
+        platform->servers[i].node.port_api = ports[at++];
+        platform->servers[i].host.port_api = ports[at++];
+    }
+    return 0;
+}
+
+static int lay_out(struct dev_platform *platform, const struct options *opt)
+{
+    static const char *const names[DEV_CORPS] = {"alpha.example",
+                                                 "beta.example"};
+    size_t i;
+
+    snprintf(platform->currency, sizeof platform->currency, "%s",
+             opt->currency);
+    snprintf(platform->lease, sizeof platform->lease, "%s", opt->lease);
+    snprintf(platform->lease_max, sizeof platform->lease_max, "%s", opt->lease);
+    platform->seed = opt->seed;
+    for (i = 0; i < opt->n_sets; i++)
+        platform->sets[i] = opt->sets[i];
+    platform->n_sets = opt->n_sets;
+    for (i = 0; i < DEV_CORPS; i++) {
+        snprintf(platform->corps[i].name, sizeof platform->corps[i].name, "%s",
+                 names[i]);
+    }
+    platform->n_servers = opt->servers;
+    for (i = 0; i < opt->servers; i++) {
+        struct dev_server *server = &platform->servers[i];
+        const char *program = opt->programs[i + 1];
+
+        server->number = (unsigned)i + 1;
+        snprintf(server->name, sizeof server->name, "server-%02zu", i + 1);
+        snprintf(server->program, sizeof server->program, "%s",
+                 program ? program : "");
+    }
+    return take_ports(platform);
+}
+
+static int write_offers(const struct dev_platform *platform,
+                        const struct dev_catalogue *catalogue)
+{
+    size_t i;
+    int rc = 0;
+
+    if (dev_catalogue_rows(catalogue) < platform->n_servers) {
+        xn_gripef(DEV_PROGRAM, "cannot draw the servers",
+                  "fewer --servers, or a larger --catalogue",
+                  "the catalogue has %zu priced rows",
+                  dev_catalogue_rows(catalogue));
+        return XN_EINVAL;
+    }
+    for (i = 0; !rc && i < platform->n_servers; i++) {
+        const struct dev_server *server = &platform->servers[i];
+        const char *corp = platform->corps[server->number % DEV_CORPS].name;
+        struct dev_offer *offer = NULL;
+        char path[DEV_PATH_MAX];
+        struct xn_buf text;
+
+        xn_buf_init(&text, 0);
+        rc = dev_offer_new(platform, catalogue, i, server->name, corp, &offer);
+        if (!rc) rc = dev_offer_config(offer, platform->lease, &text);
+        dev_path(platform, path, "host-%02u.conf", server->number);
+        if (!rc) rc = dev_write_file(path, text.data, text.len);
+        dev_offer_free(offer);
+        xn_buf_clear(&text);
+    }
+    return rc;
+}
+
+static int inject(struct dev_platform *platform,
+                  const struct dev_catalogue *catalogue, unsigned long ads)
+{
+    struct net_identity client = {.key = NULL};
+    int rc;
+
+    if (ads == 0) return 0;
+    rc = dev_client(platform, &client);
+    if (!rc)
+        rc = dev_inject(platform, catalogue, platform->n_servers, ads, &client);
+    net_identity_clear(&client);
+    if (rc) return rc;
+    return dev_wait_findable(platform, platform->n_servers + ads, 300);
+}
+
+static int start_everything(struct dev_platform *platform)
+{
+    unsigned numbers[DEV_SERVERS_MAX];
+    size_t i;
+    int rc = 0;
+
+    for (i = 0; !rc && i < DEV_CORPS; i++)
+        rc = dev_start_corp(platform, i);
+    for (i = 0; i < platform->n_servers; i++) {
+        numbers[i] = platform->servers[i].number;
+    }
+    if (!rc) rc = dev_start_servers(platform, numbers, platform->n_servers);
+    return rc;
+}
+
+static size_t all_processes(struct dev_platform *platform,
+                            struct dev_process **out)
+{
+    size_t i, n = 0;
+
+    /* Hosts first: a withdrawn server needs its node. */
+    for (i = 0; i < platform->n_servers; i++) {
+        out[n++] = &platform->servers[i].host;
+    }
+    for (i = 0; i < platform->n_servers; i++) {
+        out[n++] = &platform->servers[i].node;
+    }
+    for (i = 0; i < DEV_CORPS; i++)
+        out[n++] = &platform->corps[i].process;
+    return n;
+}
+
+static void stop_everything(struct dev_platform *platform)
+{
+    struct dev_process *all[DEV_CORPS + 2 * DEV_SERVERS_MAX];
+    size_t i, n = all_processes(platform, all);
+
+    for (i = 0; i < n; i++)
+        dev_signal(all[i], SIGTERM);
+    dev_reap(all, n, 10000);
+}
+
+static bool is_up(struct dev_platform *platform)
+{
+    struct dev_process *all[DEV_CORPS + 2 * DEV_SERVERS_MAX];
+    size_t i, n = all_processes(platform, all);
+
+    for (i = 0; i < n; i++) {
+        if (dev_alive(all[i])) return true;
+    }
+    return false;
+}
+
+static int up_new(struct dev_platform *platform, const struct options *opt)
+{
+    struct dev_catalogue *catalogue = NULL;
+    const char *path = opt->catalogue ? opt->catalogue : default_catalogue();
+    int rc;
+
+    rc = dev_catalogue_read(path, &catalogue);
+    if (rc) return rc;
+    dev_catalogue_shuffle(catalogue, opt->seed);
+    rc = lay_out(platform, opt);
+    if (!rc) rc = make_folders(platform);
+    if (!rc) rc = write_client_config(platform);
+    if (!rc) rc = write_offers(platform, catalogue);
+    if (!rc) rc = dev_make_corps(platform);
+    if (!rc) rc = start_everything(platform);
+    /* Saved in any case: what was started must be stoppable. */
+    if (dev_save(platform) && !rc) rc = XN_EIO;
+    if (!rc) rc = dev_wait_findable(platform, platform->n_servers, 120);
+    if (!rc) rc = inject(platform, catalogue, opt->ads);
+    dev_catalogue_free(catalogue);
+    return rc;
+}
+
+static int run_up(struct dev_platform *platform, const struct options *opt)
+{
+    int rc = dev_load(platform);
+
+    if (rc == 0 && is_up(platform)) {
+        xn_gripef(DEV_PROGRAM, "cannot bring a platform up",
+                  "xenodev status, or xenodev down", "one runs already in %s",
+                  platform->state);
+        return XN_EBUSY;
+    }
+    if (rc == 0) {
+        fprintf(stderr, "xenodev: starting the platform kept in %s\n",
+                platform->state);
+        rc = start_everything(platform);
+        if (dev_save(platform) && !rc) rc = XN_EIO;
+        if (!rc) rc = dev_wait_findable(platform, platform->n_servers, 120);
+    } else if (rc == XN_ENOENT) {
+        rc = up_new(platform, opt);
+    }
+    if (rc) {
+        stop_everything(platform);
+        return rc;
+    }
+    fprintf(stderr, "xenodev: %zu servers are findable\n", platform->n_servers);
+    print_env(platform);
+    return 0;
+}
+
+/* ---- the other verbs ---- */
+
+static int no_platform(const struct dev_platform *platform)
+{
+    xn_gripef(DEV_PROGRAM, "there is no platform", "xenodev up",
+              "%s/platform.json does not exist", platform->state);
+    return XN_ENOENT;
+}
+
+static int remove_state(const struct dev_platform *platform)
+{
+    char *argv[] = {(char *)(uintptr_t) "rm", (char *)(uintptr_t) "-rf",
+                    (char *)(uintptr_t) "--",
+                    (char *)(uintptr_t)platform->state, NULL};
+    return dev_run(argv);
+}
+
+static int run_down(struct dev_platform *platform, const struct options *opt)
+{
+    stop_everything(platform);
+    if (opt->keep) return 0;
+    return remove_state(platform);
+}
+
+static int node_status(const struct net_identity *client, int port,
+                       Xn__NodeStatus **status_out)
+{
+    struct net_reply reply = {.status = 0};
+    char url[128], why[256];
+    int rc;
+
+    snprintf(url, sizeof url, "https://127.0.0.1:%d/v1/status", port);
+    rc = net_request(client, "GET", url, NULL, 0, NULL, 3000, &reply, why,
+                     sizeof why);
+    if (!rc) {
+        *status_out =
+            xn__node_status__unpack(NULL, reply.body.len, reply.body.data);
+        if (!*status_out) rc = XN_EPROTO;
+    }
+    net_reply_clear(&reply);
+    return rc;
+}
+
+static void status_row(struct libscols_table *table, const char *what,
+                       const struct dev_process *process,
+                       const Xn__NodeStatus *status)
+{
+    struct libscols_line *line = scols_table_new_line(table, NULL);
+    char text[64];
+
+    if (!line) return;
+    scols_line_set_data(line, 0, what);
+    snprintf(text, sizeof text, "%d", (int)process->pid);
+    scols_line_set_data(line, 1, dev_alive(process) ? text : "-");
+    snprintf(text, sizeof text, "%d", process->port_api);
+    scols_line_set_data(line, 2, text);
+    if (!status) return;
+    snprintf(text, sizeof text, "%u", status->links);
+    scols_line_set_data(line, 3, text);
+    snprintf(text, sizeof text, "%u", status->ads);
+    scols_line_set_data(line, 4, text);
+    scols_line_set_data(line, 5, status->settled ? "yes" : "no");
+}
+
+static int run_status(struct dev_platform *platform)
+{
+    static const char *const columns[] = {"PROGRAM", "PID", "API",
+                                          "LINKS",   "ADS", "SETTLED"};
+    struct net_identity client = {.key = NULL};
+    struct libscols_table *table;
+    char what[96];
+    size_t i;
+
+    scols_init_debug(0);
+    table = scols_new_table();
+    for (i = 0; i < 6; i++) {
+        scols_table_new_column(table, columns[i], 0,
+                               i && i < 5 ? SCOLS_FL_RIGHT : 0);
+    }
+    if (dev_client(platform, &client)) net_identity_anonymous(&client);
+    for (i = 0; i < DEV_CORPS; i++) {
+        snprintf(what, sizeof what, "corp %s", platform->corps[i].name);
+        status_row(table, what, &platform->corps[i].process, NULL);
+    }
+    for (i = 0; i < platform->n_servers; i++) {
+        const struct dev_server *server = &platform->servers[i];
+        Xn__NodeStatus *status = NULL;
+
+        if (dev_alive(&server->node)) {
+            node_status(&client, server->node.port_api, &status);
+        }
+        snprintf(what, sizeof what, "node %s", server->name);
+        status_row(table, what, &server->node, status);
+        if (status) xn__node_status__free_unpacked(status, NULL);
+        snprintf(what, sizeof what, "host %s", server->name);
+        status_row(table, what, &server->host, NULL);
+    }
+    scols_print_table(table);
+    scols_unref_table(table);
+    net_identity_clear(&client);
+    return 0;
+}
+
+static int parse_numbers(const struct dev_platform *platform, char **words,
+                         int n_words, unsigned *numbers)
+{
+    int i;
+
+    for (i = 0; i < n_words && i < DEV_SERVERS_MAX; i++) {
+        char *end;
+        unsigned long number = strtoul(words[i], &end, 10);
+
+        if (*end || number < 1 || number > platform->n_servers) {
+            xn_gripef(DEV_PROGRAM, "there is no such server", "xenodev status",
+                      "'%s' is not a number from 1 to %zu", words[i],
+                      platform->n_servers);
+            return XN_EINVAL;
+        }
+        numbers[i] = (unsigned)number;
+    }
+    return i ? 0 : XN_EINVAL;
+}
+
+static int run_kill(struct dev_platform *platform, const unsigned *numbers,
+                    size_t n)
+{
+    struct dev_process *victims[2 * DEV_SERVERS_MAX];
+    size_t i;
+
+    for (i = 0; i < n; i++) {
+        victims[2 * i] = &platform->servers[numbers[i] - 1].node;
+        victims[2 * i + 1] = &platform->servers[numbers[i] - 1].host;
+    }
+    for (i = 0; i < 2 * n; i++)
+        dev_signal(victims[i], SIGKILL);
+    dev_reap(victims, 2 * n, 10000);
+    return 0;
+}
+
+static int run_start(struct dev_platform *platform, const unsigned *numbers,
+                     size_t n)
+{
+    size_t i;
+    int rc;
+
+    for (i = 0; i < n; i++) {
+        const struct dev_server *server = &platform->servers[numbers[i] - 1];
+
+        if (!dev_alive(&server->node) && !dev_alive(&server->host)) continue;
+        xn_gripef(DEV_PROGRAM, "cannot start a server", "xenodev kill first",
+                  "%s runs already", server->name);
+        return XN_EBUSY;
+    }
+    rc = dev_start_servers(platform, numbers, n);
+    if (dev_save(platform) && !rc) rc = XN_EIO;
+    return rc;
+}
+
+/* ---- main ---- */
+
+static int parse_program(const char *text, struct options *opt)
+{
+    char *end;
+    unsigned long number = strtoul(text, &end, 10);
+
+    if (*end != '=' || number < 1 || number > DEV_SERVERS_MAX) return -1;
+    opt->programs[number] = end + 1;
+    return 0;
+}
+
+static int parse_options(int argc, char **argv, struct options *opt)
+{
+    static const struct option longs[] = {
+        {"ads", required_argument, NULL, 'a'},
+        {"catalogue", required_argument, NULL, 'c'},
+        {"currency", required_argument, NULL, 'u'},
+        {"help", no_argument, NULL, 'h'},
+        {"keep", no_argument, NULL, 'k'},
+        {"lease", required_argument, NULL, 'l'},
+        {"noded", required_argument, NULL, 'p'},
+        {"seed", required_argument, NULL, 's'},
+        {"servers", required_argument, NULL, 'n'},
+        {"set", required_argument, NULL, 'S'},
+        {"state", required_argument, NULL, 'd'},
+        {"version", no_argument, NULL, 'V'},
+        {NULL, 0, NULL, 0},
+    };
+    unsigned long number;
+    char *end = NULL;
+    int c;
+
+    opterr = 0;
+    while ((c = getopt_long(argc, argv, "h", longs, NULL)) != -1) {
+        number = optarg ? strtoul(optarg, &end, 10) : 0;
+        switch (c) {
+        case 'a':
+            if (*end) return usage_error("--ads wants a number");
+            opt->ads = number;
+            break;
+        case 'n':
+            if (*end || number < 1 || number > DEV_SERVERS_MAX) {
+                return usage_error("--servers wants a number from 1 to 256");
+            }
+            opt->servers = (unsigned)number;
+            break;
+        case 's':
+            if (*end) return usage_error("--seed wants a number");
+            opt->seed = number;
+            break;
+        case 'c': opt->catalogue = optarg; break;
+        case 'u':
+            if (strlen(optarg) != 3) {
+                return usage_error("--currency wants three letters");
+            }
+            opt->currency = optarg;
+            break;
+        case 'd': opt->state = optarg; break;
+        case 'k': opt->keep = true; break;
+        case 'l': {
+            uint64_t span_us;
+
+            if (xn_span_parse(optarg, &span_us) || strlen(optarg) > 15) {
+                return usage_error("--lease wants a time such as 15m");
+            }
+            opt->lease = optarg;
+            break;
+        }
+        case 'p':
+            if (parse_program(optarg, opt)) {
+                return usage_error("--noded wants N=PROGRAM");
+            }
+            break;
+        case 'S':
+            if (opt->n_sets == 64) return usage_error("too many --set");
+            opt->sets[opt->n_sets++] = optarg;
+            break;
+        case 'h': fputs(usage_text, stdout); return -1;
+        case 'V': puts("xenodev " PACKAGE_VERSION); return -1;
+        default: {
+            char because[160];
+
+            snprintf(because, sizeof because,
+                     "%.100s is unknown or lacks its value", argv[optind - 1]);
+            return usage_error(because);
+        }
+        }
+    }
+    return 0;
+}
+
+static int run_verb(const char *verb, struct dev_platform *platform,
+                    const struct options *opt, char **words, int n_words)
+{
+    unsigned numbers[DEV_SERVERS_MAX];
+    int rc;
+
+    if (strcmp(verb, "up") == 0) return run_up(platform, opt);
+    rc = dev_load(platform);
+    if (rc == XN_ENOENT) return no_platform(platform);
+    if (rc) return rc;
+    if (strcmp(verb, "down") == 0) return run_down(platform, opt);
+    if (strcmp(verb, "status") == 0) return run_status(platform);
+    if (strcmp(verb, "env") == 0) {
+        print_env(platform);
+        return 0;
+    }
+    rc = parse_numbers(platform, words, n_words, numbers);
+    if (rc) return rc;
+    if (strcmp(verb, "kill") == 0) {
+        return run_kill(platform, numbers, (size_t)n_words);
+    }
+    return run_start(platform, numbers, (size_t)n_words);
+}
+
+int main(int argc, char **argv)
+{
+    static const char *const verbs[] = {"up",  "down", "status",
+                                        "env", "kill", "start"};
+    static struct dev_platform platform;
+    struct options opt = {
+        .servers = 24, .seed = 1, .currency = "USD", .lease = "15m"};
+    char state[DEV_PATH_MAX];
+    const char *verb;
+    size_t i;
+    int rc;
+
+    setlocale(LC_ALL, "");
+    signal(SIGPIPE, SIG_IGN);
+    rc = parse_options(argc, argv, &opt);
+    if (rc) return rc < 0 ? XN_EXIT_OK : rc;
+    if (optind == argc) return usage_error("no verb");
+    verb = argv[optind];
+    for (i = 0; i < 6 && strcmp(verb, verbs[i]); i++)
+        continue;
+    if (i == 6) {
+        const char *near = xn_nearest(verb, verbs, 6);
+
+        xn_gripef(DEV_PROGRAM, "cannot understand the command",
+                  "xenodev --help", "there is no verb '%s'%s%s%s", verb,
+                  near ? ", did you mean " : "", near ? near : "",
+                  near ? "?" : "");
+        return XN_EXIT_USAGE;
+    }
+    if (opt.state) {
+        snprintf(state, sizeof state, "%s", opt.state);
+    } else if (default_state(state, sizeof state)) {
+        return XN_EXIT_USAGE;
+    }
+    rc = dev_open(&platform, state, strcmp(verb, "up") == 0);
+    if (rc == XN_ENOENT) rc = no_platform(&platform);
+    if (!rc) {
+        rc = run_verb(verb, &platform, &opt, argv + optind + 1,
+                      argc - optind - 1);
+    }
+    dev_close(&platform);
+    return xn_exit_code(rc);
+}
