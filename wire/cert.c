@@ -14,7 +14,6 @@
 #include "lib/err.h"
 #include "wire/cert_form.h"
 #include "wire/key.h"
-#include "wire/pemfile.h"
 
 /* ---- the form ---- */
 
@@ -443,38 +442,6 @@ int xn_cert_from_der(const uint8_t *der, size_t len, X509 **x509_out)
         X509_free(x509);
         return XN_EINVAL;
     }
-    *x509_out = x509;
-    return 0;
-}
-
-int xn_cert_save(X509 *x509, const char *path)
-{
-    BIO *bio = BIO_new(BIO_s_mem());
-    char *text;
-    long len;
-    int rc = XN_ENOMEM;
-
-    if (!bio || PEM_write_bio_X509(bio, x509) != 1) goto out;
-    len = BIO_get_mem_data(bio, &text);
-    rc = pemfile_write(path, text, (size_t)len, false);
-out:
-    BIO_free(bio);
-    ERR_clear_error();
-    return rc;
-}
-
-int xn_cert_load(const char *path, X509 **x509_out)
-{
-    BIO *bio = NULL;
-    X509 *x509;
-    int rc;
-
-    rc = pemfile_read(path, false, &bio);
-    if (rc) return rc;
-    x509 = PEM_read_bio_X509(bio, NULL, pemfile_no_password, NULL);
-    BIO_free(bio);
-    ERR_clear_error();
-    if (!x509) return XN_EINVAL;
     *x509_out = x509;
     return 0;
 }

@@ -1,5 +1,6 @@
 /* SPDX-License-Identifier: GPL-3.0-or-later */
 #include "wire/key.h"
+#include "wire/key_form.h"
 
 #include <string.h>
 
@@ -11,7 +12,6 @@
 #include <openssl/pem.h>
 
 #include "lib/err.h"
-#include "wire/pemfile.h"
 
 enum {
     POINT_SIZE = 65,
@@ -142,25 +142,6 @@ int xn_key_generate(EVP_PKEY **key_out)
     return 0;
 }
 
-int xn_key_save(const EVP_PKEY *key, const char *path)
-{
-    BIO *bio = BIO_new(BIO_s_secmem());
-    char *text;
-    long len;
-    int rc = XN_ENOMEM;
-
-    if (!bio || PEM_write_bio_PKCS8PrivateKey(bio, key, NULL, NULL, 0, NULL,
-                                              NULL) != 1) {
-        goto out;
-    }
-    len = BIO_get_mem_data(bio, &text);
-    rc = pemfile_write(path, text, (size_t)len, true);
-out:
-    BIO_free(bio);
-    ERR_clear_error();
-    return rc;
-}
-
 /* The same key in the one form that we use, whatever form the file had. */
 static int normalise(const EVP_PKEY *raw, EVP_PKEY **key_out)
 {
@@ -190,28 +171,17 @@ static bool is_pair(EVP_PKEY *key)
     return ok;
 }
 
-int xn_key_load(const char *path, EVP_PKEY **key_out)
+int key_accept(const EVP_PKEY *raw, EVP_PKEY **key_out)
 {
-    EVP_PKEY *raw = NULL, *key = NULL;
-    BIO *bio = NULL;
+    EVP_PKEY *key = NULL;
     int rc;
 
-    rc = pemfile_read(path, true, &bio);
-    if (rc) goto out;
-    rc = XN_EINVAL;
-    raw = PEM_read_bio_PrivateKey(bio, NULL, pemfile_no_password, NULL);
-    if (!raw) goto out;
     rc = normalise(raw, &key);
-    if (rc) goto out;
-    rc = XN_EINVAL;
-    if (!is_pair(key)) goto out;
+    if (rc) return rc;
+    if (!is_pair(key)) {
+        EVP_PKEY_free(key);
+        return XN_EINVAL;
+    }
     *key_out = key;
-    key = NULL;
-    rc = 0;
-out:
-    EVP_PKEY_free(key);
-    EVP_PKEY_free(raw);
-    BIO_free(bio);
-    ERR_clear_error();
-    return rc;
+    return 0;
 }

@@ -13,11 +13,18 @@ wire_libwire_a_SOURCES += wire/id.c
 wire_libwire_a_SOURCES += wire/id.h
 wire_libwire_a_SOURCES += wire/key.c
 wire_libwire_a_SOURCES += wire/key.h
+wire_libwire_a_SOURCES += wire/key_form.h
 wire_libwire_a_SOURCES += wire/msg.c
 wire_libwire_a_SOURCES += wire/msg.h
-wire_libwire_a_SOURCES += wire/pemfile.c
-wire_libwire_a_SOURCES += wire/pemfile.h
 nodist_wire_libwire_a_SOURCES = $(WIRE_PB)
+
+# Files, in an archive of its own so that a core which reads or writes one
+# fails tests/lint/pure.t.
+noinst_LIBRARIES += wire/libwiresys.a
+wire_libwiresys_a_SOURCES =
+wire_libwiresys_a_SOURCES += wire/keyfile.c
+wire_libwiresys_a_SOURCES += wire/pemfile.c
+wire_libwiresys_a_SOURCES += wire/pemfile.h
 
 # wire/NAME.proto becomes BUILD/wire/NAME.pb-c.[ch].  One .proto is three
 # lines; a program that includes "wire/NAME.pb-c.h" needs no further rule,
@@ -50,7 +57,7 @@ SUFFIXES = .proto .pb-c.c .pb-c.h
 	@test -f $@ || { rm -f $< && $(MAKE) $(AM_MAKEFLAGS) $<; }
 
 # What a program links to use this folder.
-XN_WIRE_LIBS = wire/libwire.a $(XN_LIB_LIBS) $(CRYPTO_LIBS) $(XML_LIBS) $(PROTOBUFC_LIBS)
+XN_WIRE_LIBS = wire/libwiresys.a wire/libwire.a $(XN_LIB_LIBS) $(CRYPTO_LIBS) $(XML_LIBS) $(PROTOBUFC_LIBS)
 
 EXTRA_DIST += wire/deps
 

@@ -3,7 +3,7 @@
 # The linker's word that cores are pure: what an archive wants from outside
 # must stand in pure.allow or be defined by an archive below it, and a core
 # keeps nothing in file-scope variables (100,000 nodes share a process).
-set -u
+set -uf
 . "$(dirname "$0")/lint.sh"
 cd "$build" || exit 1
 nm=${XN_NM:-nm}
@@ -34,8 +34,13 @@ outside() {
         # shellcheck disable=SC2086 # a list
         defined "${archive[$1]}" ${below[$1]} | sed 's/^/have /'
         grep -v '^#' "$lint/pure.allow" | while read -r who names; do
-            case $who in "*" | "$1") printf '%s\n' "$names" ;; esac
-        done | tr -s ' ' '\n' | sed '/^$/d; s/^/allow /'
+            case $who in "*" | "$1") word=allow ;; "-") word=deny ;;
+            -cores) word=deny; case $1 in lib | wire | seam) continue ;; esac ;;
+            *) continue ;;
+            esac
+            # shellcheck disable=SC2086 # a list, of patterns for awk
+            printf "$word %s\n" $names
+        done
         "$nm" -A -u "${archive[$1]}" | awk '{ print "want", $NF, $1 }'
     } | awk '
         $1 == "have" { have[$2] = 1 }
@@ -43,9 +48,11 @@ outside() {
             if ($2 ~ /\*$/) prefix[substr($2, 1, length($2) - 1)] = 1
             else have[$2] = 1
         }
+        $1 == "deny" { deny[$2] = 1 }
         $1 == "want" {
             s = $2
             if (s ~ /^__.*_chk$/) { sub(/^__/, "", s); sub(/_chk$/, "", s) }
+            if (s in deny || $2 in deny) { print $3 " " $2; next }
             if (s in have || $2 in have) next
             for (p in prefix) if (index(s, p) == 1) next
             print $3 " " $2
@@ -61,7 +68,7 @@ undefined_but_declared() { # FOLDER SYMBOL
     case $2 in *_*) ;; *) return 1 ;; esac # ours have a prefix
     grep -qx "$2" <<<"$all_defined" && return 1
     headers=$(cd "$src" && for a in ${below[$1]}; do
-        ls "$PWD/${a%/*}"/*.h 2>/dev/null
+        find "$PWD/${a%/*}" -maxdepth 1 -name '*.h' 2>/dev/null
     done)
     [ -n "$headers" ] && grep -q "\<$2(" $headers
 }
