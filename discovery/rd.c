@@ -15,7 +15,7 @@ enum { COPIES_MAX = 16, AVOID_MAX = 64 };
 
 /* All of a search, and what one copy is given before the next is asked. */
 #define SEARCH_US 8000000
-#define TRY_US    2000000
+#define TRY_US 2000000
 
 struct search {
     struct rd *rd;

@@ -7,7 +7,7 @@
 
 __extension__ typedef unsigned __int128 u128;
 
-#define ONE        ((u128)XN_DEC_ONE)
+#define ONE ((u128)XN_DEC_ONE)
 #define DIGITS_MAX 25
 /* 10^37: one past the greatest value that can be written down.  Results
  * beyond it are an overflow, so that every value has a text that parses. */

@@ -27,7 +27,7 @@
 #include "net/settings.h"
 
 #define NET_DAEMON_CORPS_MAX 8
-#define NET_DAEMON_SETS_MAX  64
+#define NET_DAEMON_SETS_MAX 64
 
 /* An option of one daemon's own: a value (arg says what, for --help) or,
  * where arg is NULL, a flag that becomes "". Repeatable where values has room
