@@ -19,3 +19,7 @@ EXTRA_DIST += seam/deps
 #UNIT_TESTS += tests/unit/example
 #tests_unit_example_SOURCES = tests/unit/example.c
 #tests_unit_example_LDADD = $(XN_SEAM_LIBS) $(CMOCKA_LIBS)
+
+UNIT_TESTS += tests/unit/tickets
+tests_unit_tickets_SOURCES = tests/unit/tickets.c
+tests_unit_tickets_LDADD = $(XN_SEAM_LIBS) $(CMOCKA_LIBS)

@@ -71,3 +71,7 @@ tests_unit_envelope_LDADD = $(XN_WIRE_LIBS) $(CMOCKA_LIBS)
 UNIT_TESTS += tests/unit/key
 tests_unit_key_SOURCES = tests/unit/key.c tests/unit/wire_kit.h
 tests_unit_key_LDADD = $(XN_WIRE_LIBS) $(CMOCKA_LIBS)
+
+UNIT_TESTS += tests/unit/msg
+tests_unit_msg_SOURCES = tests/unit/msg.c
+tests_unit_msg_LDADD = $(XN_WIRE_LIBS) $(CMOCKA_LIBS)

@@ -1,0 +1,142 @@
+/* SPDX-License-Identifier: GPL-3.0-or-later */
+#include <setjmp.h>
+#include <stdarg.h>
+#include <stddef.h>
+#include <stdint.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include <cmocka.h>
+
+#include "lib/err.h"
+#include "wire/id.h"
+#include "wire/msg.h"
+
+static void a_message_keeps_a_copy_of_its_own(void **state)
+{
+    char address[] = "127.0.0.1:9000";
+    Xn__Hello hello = XN__HELLO__INIT;
+    struct xn_msg *msg = NULL, *back = NULL;
+
+    (void)state;
+    hello.version = 1;
+    hello.address = address;
+    assert_int_equal(xn_msg_new(XN__KIND__HELLO, &hello, &msg), 0);
+    address[0] = 'x';
+    assert_string_equal(XN_BODY(msg, Xn__Hello)->address, "127.0.0.1:9000");
+    assert_int_equal(xn_msg_decode(msg->kind, msg->bytes, msg->size, &back), 0);
+    assert_int_equal(back->size, msg->size);
+    assert_memory_equal(back->bytes, msg->bytes, msg->size);
+    xn_msg_free(back);
+    assert_ptr_equal(xn_msg_ref(msg), msg);
+    xn_msg_free(msg);
+    assert_int_equal(msg->refs, 1);
+    xn_msg_free(msg);
+    xn_msg_free(NULL);
+}
+
+static void wrong_kinds_and_bytes_are_refused(void **state)
+{
+    static const uint8_t bad[] = {0x0a, 0xff};
+    Xn__Ping ping = XN__PING__INIT;
+    struct xn_msg *msg = NULL;
+
+    (void)state;
+    assert_int_equal(xn_msg_new(XN__KIND__HELLO, &ping, &msg), XN_EINVAL);
+    assert_int_equal(xn_msg_new(9999, &ping, &msg), XN_EINVAL);
+    assert_int_equal(xn_msg_decode(9999, bad, 0, &msg), XN_EPROTO);
+    assert_int_equal(xn_msg_decode(XN__KIND__HELLO, bad, 2, &msg), XN_EPROTO);
+    assert_true(xn_kind_is_wire(XN__KIND__HELLO));
+    assert_false(xn_kind_is_wire(XN__KIND__UP));
+    assert_false(xn_kind_is_wire(XN__KIND__KIND_NONE));
+    assert_string_equal(xn_kind_name(XN__KIND__FOUND), "FOUND");
+    assert_string_equal(xn_kind_name(9999), "?");
+}
+
+static void a_frame_has_a_bound_and_it_is_exact(void **state)
+{
+    Xn__Reply reply = XN__REPLY__INIT;
+    struct xn_msg *msg = NULL;
+    uint8_t *payload = calloc(1, XN_MSG_MAX);
+
+    (void)state;
+    assert_non_null(payload);
+    reply.payload.data = payload;
+    reply.payload.len = XN_MSG_MAX - 4; /* tag and length of the field */
+    assert_int_equal(xn_msg_new(XN__KIND__REPLY, &reply, &msg), 0);
+    assert_int_equal(msg->size, XN_MSG_MAX);
+    xn_msg_free(msg);
+    reply.payload.len++;
+    assert_int_equal(xn_msg_new(XN__KIND__REPLY, &reply, &msg), XN_ETOOBIG);
+    assert_int_equal(
+        xn_msg_decode(XN__KIND__REPLY, payload, XN_MSG_MAX + 1, &msg),
+        XN_ETOOBIG);
+    free(payload);
+}
+
+static xn_id at(uint8_t first, uint8_t last)
+{
+    xn_id id = {{0}};
+
+    id.b[0] = first;
+    id.b[XN_ID_SIZE - 1] = last;
+    return id;
+}
+
+static void the_ring_wraps(void **state)
+{
+    xn_id a = at(0, 1), b = at(0xff, 0), key = at(0, 0), d;
+    xn_id low = at(0x10, 0), high = at(0x30, 0), mid = at(0x20, 0);
+
+    (void)state;
+    xn_ring_distance(&a, &b, &d);
+    assert_int_equal(d.b[0], 1);
+    assert_int_equal(d.b[XN_ID_SIZE - 1], 1);
+    assert_true(xn_ring_nearer(&key, &a, &b));
+    assert_false(xn_ring_nearer(&key, &b, &a));
+    assert_true(xn_ring_nearer(&mid, &low, &high)); /* a tie: the smaller */
+    assert_false(xn_ring_nearer(&mid, &high, &low));
+    xn_ring_clockwise(&b, &a, &d);
+    assert_int_equal(d.b[0], 1);
+    xn_ring_clockwise(&a, &b, &d);
+    assert_int_equal(d.b[0], 0xfe);
+}
+
+static void ids_have_bytes_hex_and_names(void **state)
+{
+    xn_id id = at(0xab, 0xcd), back;
+    ProtobufCBinaryData bytes = xn_id_bytes(&id);
+    char hex[XN_ID_HEX], name[XN_NAME_MAX];
+
+    (void)state;
+    assert_int_equal(xn_id_from_bytes(&bytes, &back), 0);
+    assert_true(xn_id_eq(&id, &back));
+    bytes.len--;
+    assert_int_equal(xn_id_from_bytes(&bytes, &back), XN_EINVAL);
+    xn_id_hex(&id, hex);
+    assert_int_equal(xn_id_unhex(hex, 64, &back), 0);
+    assert_true(xn_id_eq(&id, &back));
+    assert_int_equal(xn_id_unhex(hex, 63, &back), XN_EINVAL);
+    xn_id_name(&id, "otter", name);
+    assert_string_equal(name, "vmaa-otter");
+    xn_id_name(&id, NULL, name);
+    assert_string_equal(name, "vmaa");
+    xn_id_hash("abc", 3, &id);
+    xn_id_hash2("a", 1, "bc", 2, &back);
+    assert_true(xn_id_eq(&id, &back));
+    assert_int_equal(id.b[0], 0xba); /* FIPS 180-4's example */
+    assert_false(xn_id_is_zero(&id));
+}
+
+int main(void)
+{
+    const struct CMUnitTest tests[] = {
+        cmocka_unit_test(a_message_keeps_a_copy_of_its_own),
+        cmocka_unit_test(wrong_kinds_and_bytes_are_refused),
+        cmocka_unit_test(a_frame_has_a_bound_and_it_is_exact),
+        cmocka_unit_test(the_ring_wraps),
+        cmocka_unit_test(ids_have_bytes_hex_and_names),
+    };
+
+    return cmocka_run_group_tests(tests, NULL, NULL);
+}
