@@ -1,17 +1,26 @@
 # SPDX-License-Identifier: GPL-3.0-or-later
 # One file per line, alphabetical, so that merges rarely conflict.
-# With the first source, take the mark off these lines:
-#noinst_LIBRARIES += overlay/liboverlay.a
-#overlay_liboverlay_a_SOURCES =
-#overlay_liboverlay_a_SOURCES += overlay/example.c
-#overlay_liboverlay_a_SOURCES += overlay/example.h
+noinst_LIBRARIES += overlay/liboverlay.a
+overlay_liboverlay_a_SOURCES =
+overlay_liboverlay_a_SOURCES += overlay/check.c
+overlay_liboverlay_a_SOURCES += overlay/hints.c
+overlay_liboverlay_a_SOURCES += overlay/inside.h
+overlay_liboverlay_a_SOURCES += overlay/leaves.c
+overlay_liboverlay_a_SOURCES += overlay/links.c
+overlay_liboverlay_a_SOURCES += overlay/ov.c
+overlay_liboverlay_a_SOURCES += overlay/ov.h
+overlay_liboverlay_a_SOURCES += overlay/ring.c
+overlay_liboverlay_a_SOURCES += overlay/route.c
+overlay_liboverlay_a_SOURCES += overlay/watch.c
 
 # What a program links to use this folder.
 XN_OVERLAY_LIBS = overlay/liboverlay.a $(XN_SEAM_LIBS)
 
+EXTRA_DIST += overlay/README.md
 EXTRA_DIST += overlay/deps
 
-# Unit tests of this folder, three lines each:
-#UNIT_TESTS += tests/unit/example
-#tests_unit_example_SOURCES = tests/unit/example.c
-#tests_unit_example_LDADD = $(XN_OVERLAY_LIBS) $(CMOCKA_LIBS)
+UNIT_TESTS += tests/unit/ov_mesh
+tests_unit_ov_mesh_SOURCES = tests/unit/ov_mesh.c
+tests_unit_ov_mesh_SOURCES += tests/unit/ov_net.c
+tests_unit_ov_mesh_SOURCES += tests/unit/ov_net.h
+tests_unit_ov_mesh_LDADD = $(XN_OVERLAY_LIBS) $(CMOCKA_LIBS)

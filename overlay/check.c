@@ -1,0 +1,128 @@
+/* SPDX-License-Identifier: GPL-3.0-or-later */
+#include <stdio.h>
+#include <string.h>
+
+#include "overlay/inside.h"
+
+static const char *check_rings(const struct ov *ov)
+{
+    size_t i, live = 0, new = 0, before = 0;
+
+    for (i = 0; i < ov->by_peer.n; i++) {
+        const struct link *link = link_at(&ov->by_peer, i);
+
+        if (i > 0 && link_at(&ov->by_peer, i - 1)->peer >= link->peer) {
+            return "links out of order by handle";
+        }
+        live += link->state == LINK_LIVE;
+        new += link->state == LINK_NEW;
+        if (link->state == LINK_CLOSING && (link->sent || link->held)) {
+            return "a request waits on a closed link";
+        }
+    }
+    if (live != ov->ring.n || new != ov->n_new) return "links miscounted";
+    if (live + new != ov->by_id.n) return "links by id miscounted";
+    for (i = 0; i < ov->by_id.n; i++) {
+        if (i > 0 &&
+            xn_id_cmp(&link_contact(ov, link_at(&ov->by_id, i - 1))->id,
+                      &link_contact(ov, link_at(&ov->by_id, i))->id) >= 0) {
+            return "links out of order by id, or two to one node";
+        }
+    }
+    for (i = 0; i < live; i++) {
+        const xn_id *position =
+            &link_contact(ov, link_at(&ov->ring, i))->position;
+
+        before += xn_id_cmp(position, &ov->config.position) < 0;
+        if (link_at(&ov->ring, i)->state != LINK_LIVE) return "dead on ring";
+        if (i > 0 &&
+            xn_id_cmp(&link_contact(ov, link_at(&ov->ring, i - 1))->position,
+                      position) > 0) {
+            return "ring out of order";
+        }
+    }
+    return before == ov->self_at ? NULL : "our own place is wrong";
+}
+
+static const char *check_leaves(const struct ov *ov)
+{
+    xn_peer peers[2 * LEAVES_MAX];
+    size_t n = ring_leaves(ov, peers);
+
+    if (ov->depth == 0 &&
+        (n != ov->n_leafset ||
+         memcmp(peers, ov->leafset, n * sizeof *peers) != 0)) {
+        return "leaf set is not of the ring";
+    }
+    if (ov->ring.n > ov->config.links_max) return "over the link budget";
+    return ov->n_new <= ov->config.links_max + NEW_MAX ? NULL
+                                                       : "too many new links";
+}
+
+static const char *check_hints(const struct ov *ov)
+{
+    size_t i, dials = 0;
+
+    if (ov->hints.n != ov->hints_pos.n) return "hints miscounted";
+    if (ov->hints.n > HINTS_MAX) return "too many hints";
+    for (i = 0; i < ov->hints.n; i++) {
+        const struct hint *hint = ov->hints.v[i];
+        const struct link *link = link_find_id(ov, &hint->id);
+
+        if (i > 0) {
+            const struct hint *last = ov->hints.v[i - 1];
+
+            if (xn_id_cmp(&last->id, &hint->id) >= 0) {
+                return "hints out of order";
+            }
+        }
+        if (link && link->state == LINK_LIVE) return "a hint for a linked node";
+        dials += hint->ticket != 0;
+    }
+    if (dials != ov->n_dials) return "dials miscounted";
+    return dials <= DIALS_MAX ? NULL : "too many dials";
+}
+
+static const char *check_queries(const struct ov *ov)
+{
+    size_t i, from = 0, held = 0;
+
+    if (ov->queries.n > QUERIES_MAX) return "too many requests";
+    for (i = 0; i < ov->queries.n; i++) {
+        const struct query *q = ov->queries.v[i];
+
+        if (i > 0) {
+            const struct query *last = ov->queries.v[i - 1];
+
+            if (last->number >= q->number) return "requests out of order";
+        }
+        from += q->from != NULL;
+        if (q->via && q->delivered) return "a request in two places";
+        if (q->n_tried > SENDS_MAX) return "a request sent too often";
+        if (ov->depth == 0 && !q->via && !q->delivered) {
+            return "a request nowhere";
+        }
+        if (ov->depth == 0 && !q->timer) return "a request for ever";
+    }
+    for (i = 0; i < ov->by_peer.n; i++) {
+        const struct link *link = link_at(&ov->by_peer, i);
+
+        if (link->asked > QUERIES_FROM_ONE) return "a peer asks too much";
+        held += link->asked;
+    }
+    return from == held && from == ov->n_from && from <= QUERIES_FROM_ALL
+               ? NULL
+               : "requests of peers miscounted";
+}
+
+bool ov_check(const struct ov *ov, char *why_out, size_t len)
+{
+    const char *why = check_rings(ov);
+
+    if (!why) why = check_leaves(ov);
+    if (!why) why = check_hints(ov);
+    if (!why) why = check_queries(ov);
+    if (!why) return true;
+    snprintf(why_out, len, "overlay: %s", why);
+    return false;
+}

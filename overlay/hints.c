@@ -1,0 +1,285 @@
+/* SPDX-License-Identifier: GPL-3.0-or-later */
+/* Nodes that we have heard of: whom to dial, when.  All hearsay, so the table
+ * is bounded and what is claimed only orders the dialling. */
+#include <stdlib.h>
+#include <string.h>
+
+#include "lib/err.h"
+#include "overlay/inside.h"
+
+#define FAILURES_MAX 6U /* then a hint is forgotten, unless ... */
+#define LEAF_US                                                                \
+    (3600 * SECOND_US) /* ... it would be a neighbour: for so long */
+#define LEAF_RETRY_US (30 * SECOND_US)
+#define RETRY_MAX_US (60 * SECOND_US)
+#define GAP_TRIES 8U
+
+static struct hint *hint_at(const struct vec *vec, size_t i)
+{
+    return vec->v[i];
+}
+
+static size_t hint_lower(const struct ov *ov, const xn_id *id)
+{
+    size_t lo = 0, hi = ov->hints.n;
+
+    while (lo < hi) {
+        size_t mid = (lo + hi) / 2;
+
+        if (xn_id_cmp(&hint_at(&ov->hints, mid)->id, id) < 0)
+            lo = mid + 1;
+        else
+            hi = mid;
+    }
+    return lo;
+}
+
+/* By claimed position, then id: liars may claim the same one. */
+static size_t hint_pos_lower(const struct ov *ov, const xn_id *position,
+                             const xn_id *id)
+{
+    size_t lo = 0, hi = ov->hints_pos.n;
+
+    while (lo < hi) {
+        size_t mid = (lo + hi) / 2;
+        const struct hint *hint = hint_at(&ov->hints_pos, mid);
+        int cmp = xn_id_cmp(&hint->position, position);
+
+        if (cmp == 0) cmp = xn_id_cmp(&hint->id, id);
+        if (cmp < 0)
+            lo = mid + 1;
+        else
+            hi = mid;
+    }
+    return lo;
+}
+
+struct hint *hint_find(const struct ov *ov, const xn_id *id)
+{
+    size_t i = hint_lower(ov, id);
+
+    if (i == ov->hints.n || !xn_id_eq(&hint_at(&ov->hints, i)->id, id)) {
+        return NULL;
+    }
+    return hint_at(&ov->hints, i);
+}
+
+void hint_drop(struct ov *ov, struct hint *hint)
+{
+    if (hint->ticket) {
+        xn_ticket_forget(ov->tickets, hint->ticket);
+        ov->n_dials--;
+    }
+    vec_drop(&ov->hints, hint_lower(ov, &hint->id));
+    vec_drop(&ov->hints_pos, hint_pos_lower(ov, &hint->position, &hint->id));
+    free(hint);
+}
+
+void hints_clear(struct ov *ov)
+{
+    while (ov->hints.n > 0)
+        hint_drop(ov, hint_at(&ov->hints, ov->hints.n - 1));
+    free(ov->hints.v);
+    free(ov->hints_pos.v);
+}
+
+bool address_is_good(const char *address)
+{
+    size_t len = strlen(address), i;
+
+    if (len == 0 || len > OV_ADDRESS_MAX) return false;
+    for (i = 0; i < len; i++) {
+        if (address[i] <= ' ' || address[i] > '~') return false;
+    }
+    return true;
+}
+
+static size_t hints_max(const struct ov *ov)
+{
+    size_t max = 4 * (size_t)ov->config.links_max;
+
+    if (max < HINTS_MIN) return HINTS_MIN;
+    return max < HINTS_MAX ? max : HINTS_MAX;
+}
+
+/* Full: a random one that is not being dialled and would not be a neighbour
+ * gives way, so that a liar cannot fill the table for good. */
+static bool make_room(struct ov *ov)
+{
+    size_t i, n = ov->hints.n;
+
+    if (n < hints_max(ov)) return true;
+    for (i = 0; i < GAP_TRIES; i++) {
+        struct hint *hint = hint_at(&ov->hints, xn_rng_below(ov->rng, n));
+
+        if (hint->ticket || ring_is_leaf(ov, &hint->position)) continue;
+        hint_drop(ov, hint);
+        return true;
+    }
+    return false;
+}
+
+struct hint *hint_add(struct ov *ov, const struct xn_now *now, const xn_id *id,
+                      const xn_id *position, const char *address)
+{
+    struct hint *hint;
+
+    if (xn_id_eq(id, &ov->config.id) || !address_is_good(address)) return NULL;
+    if (link_find_id(ov, id)) return NULL;
+    hint = hint_find(ov, id);
+    if (hint) {
+        /* News helps only where what we have did not work. */
+        if (hint->failures > 0 && !hint->ticket) {
+            memcpy(hint->address, address, strlen(address) + 1);
+        }
+        return hint;
+    }
+    if (!make_room(ov)) return NULL;
+    hint = calloc(1, sizeof *hint);
+    if (!hint) return NULL;
+    hint->id = *id;
+    hint->position = *position;
+    memcpy(hint->address, address, strlen(address) + 1);
+    hint->next_us = now->mono_us;
+    if (!vec_put(&ov->hints, hint_lower(ov, id), hint)) {
+        free(hint);
+        return NULL;
+    }
+    if (!vec_put(&ov->hints_pos, hint_pos_lower(ov, position, id), hint)) {
+        vec_drop(&ov->hints, hint_lower(ov, id));
+        free(hint);
+        return NULL;
+    }
+    ov->dial_dirty = true;
+    return hint;
+}
+
+bool hints_take(struct ov *ov, const struct xn_now *now,
+                Xn__Contact *const *contacts, size_t n)
+{
+    size_t i;
+
+    for (i = 0; i < n; i++) {
+        xn_id id, position;
+
+        if (xn_id_from_bytes(&contacts[i]->id, &id) ||
+            xn_id_from_bytes(&contacts[i]->position, &position) ||
+            strlen(contacts[i]->address) > OV_ADDRESS_MAX) {
+            return false;
+        }
+        if (i < HINTS_PER_MSG) {
+            hint_add(ov, now, &id, &position, contacts[i]->address);
+        }
+    }
+    return true;
+}
+
+/* Half of `us` and up to as much again: those who lost the same node must not
+ * come back all at once. */
+static uint64_t jittered(struct ov *ov, uint64_t us)
+{
+    return us / 2 + xn_rng_below(ov->rng, us);
+}
+
+void hint_failed(struct ov *ov, const struct xn_now *now, struct hint *hint,
+                 bool full)
+{
+    bool leaf = ring_is_leaf(ov, &hint->position);
+    uint64_t wait_us = RETRY_MAX_US;
+
+    if (hint->failures == 0) hint->failed_us = now->mono_us;
+    if (hint->failures < UINT8_MAX) hint->failures++;
+    if (leaf ? now->mono_us - hint->failed_us > LEAF_US
+             : hint->failures >= FAILURES_MAX) {
+        hint_drop(ov, hint);
+        return;
+    }
+    if (!full && hint->failures <= 6) {
+        wait_us = SECOND_US << (hint->failures - 1);
+        if (wait_us > RETRY_MAX_US) wait_us = RETRY_MAX_US;
+    }
+    if (leaf && wait_us > LEAF_RETRY_US) wait_us = LEAF_RETRY_US;
+    hint->next_us = now->mono_us + jittered(ov, wait_us);
+    ov->dial_dirty = true;
+}
+
+/* A link may be open and wait for its HELLO: the hint goes when that comes. */
+static bool is_due(const struct ov *ov, const struct hint *hint,
+                   const struct xn_now *now)
+{
+    return !hint->ticket && hint->next_us <= now->mono_us &&
+           !link_find_id(ov, &hint->id);
+}
+
+/* Those who claim to be beside us, from near to far on both sides. */
+static struct hint *pick_leaf(const struct ov *ov, const struct xn_now *now)
+{
+    size_t n = ov->hints_pos.n, max = 4 * (size_t)ov->config.leaves, at, d;
+
+    if (n == 0) return NULL;
+    at = hint_pos_lower(ov, &ov->config.position, &ov->config.id);
+    for (d = 0; d < n && d < max; d++) {
+        struct hint *up = hint_at(&ov->hints_pos, (at + d) % n);
+        struct hint *down = hint_at(&ov->hints_pos, (at + n - 1 - d % n) % n);
+
+        if (is_due(ov, up, now) && ring_is_leaf(ov, &up->position)) return up;
+        if (is_due(ov, down, now) && ring_is_leaf(ov, &down->position))
+            return down;
+    }
+    return NULL;
+}
+
+static struct hint *pick_any(const struct ov *ov, const struct xn_now *now)
+{
+    size_t n = ov->hints.n, at = xn_rng_below(ov->rng, n), i;
+
+    for (i = 0; i < n; i++) {
+        struct hint *hint = hint_at(&ov->hints, (at + i) % n);
+
+        if (is_due(ov, hint, now)) return hint;
+    }
+    return NULL;
+}
+
+/* At the budget: some that would fill a gap of the prefix table. */
+static struct hint *pick_gap(const struct ov *ov, const struct xn_now *now)
+{
+    size_t n = ov->hints.n, i;
+
+    for (i = 0; i < GAP_TRIES && n > 0; i++) {
+        struct hint *hint = hint_at(&ov->hints, xn_rng_below(ov->rng, n));
+
+        if (is_due(ov, hint, now) && links_fills_gap(ov, &hint->position)) {
+            return hint;
+        }
+    }
+    return NULL;
+}
+
+struct hint *hint_pick(const struct ov *ov, const struct xn_now *now)
+{
+    struct hint *hint = pick_leaf(ov, now);
+
+    if (hint || ov->hints.n == 0) return hint;
+    if (ov->ring.n + ov->n_new + ov->n_dials < ov->config.links_max) {
+        return pick_any(ov, now);
+    }
+    return pick_gap(ov, now);
+}
+
+/* Those that are due and were not picked are looked at again later. */
+uint64_t hints_next(const struct ov *ov, const struct xn_now *now)
+{
+    uint64_t next_us = UINT64_MAX;
+    size_t i;
+
+    for (i = 0; i < ov->hints.n; i++) {
+        const struct hint *hint = hint_at(&ov->hints, i);
+        uint64_t at_us = hint->next_us > now->mono_us
+                             ? hint->next_us
+                             : now->mono_us + GOSSIP_MAX_US;
+
+        if (!hint->ticket && at_us < next_us) next_us = at_us;
+    }
+    return next_us;
+}

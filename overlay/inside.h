@@ -1,0 +1,315 @@
+/* SPDX-License-Identifier: GPL-3.0-or-later */
+/* What the files of the overlay share; nobody else includes this.
+ *
+ *   ov.c      lifecycle, the calls that come in, the upcalls that go out
+ *   ring.c    sorted arrays of links: by position, by handle, by id
+ *   hints.c   nodes that we have heard of
+ *   links.c   dialling, HELLO, the link budget
+ *   leaves.c  the leaf set, and spreading who is there (PEERS)
+ *   route.c   requests and replies
+ *   watch.c   who is alive (PING, SUSPECT, LEAVE)
+ *   check.c   do the tables hold together?
+ *
+ * Upcalls run only when the call that came in is done with our tables
+ * (ov_enter, ov_leave): a user may call us from within one.  A link's memory
+ * lives until the driver's GONE, so pointers to links outlast any upcall.
+ */
+#ifndef OVERLAY_INSIDE_H
+#define OVERLAY_INSIDE_H
+
+#include "overlay/ov.h"
+
+#define VERSION 1U
+
+#define LEAVES_MAX 32U /* each side */
+#define DIALS_MAX 16U  /* outstanding */
+#define NEW_MAX 32U    /* links over the budget until their HELLO */
+#define HINTS_MIN 256U /* the table holds 4 * links_max within these */
+#define HINTS_MAX 4096U
+#define HINTS_PER_MSG 512U  /* taken from one message */
+#define PAGE_MAX 256U       /* contacts in one PEERS */
+#define HELLO_PEERS_MAX 64U /* in one HELLO */
+#define HOPS_MAX 32U
+#define SENDS_MAX 4U       /* of one request: the first and three reroutes */
+#define QUERIES_MAX 16384U /* pending, all */
+#define QUERIES_FROM_ALL 8192U /* of these, from peers */
+#define QUERIES_FROM_ONE 512U  /* of these, from one peer */
+#define PATIENCE_MS_MAX 600000U
+#define EARLY_MAX 32U /* messages before their HELLO */
+#define BUCKETS 16U   /* of the digest: sixteenths of the ring */
+
+#define SECOND_US 1000000ULL
+#define DIAL_US (15 * SECOND_US)
+#define HELLO_US (3 * SECOND_US) /* then it is said again */
+#define HELLOS_MAX 4U            /* then the link is closed */
+#define FRESH_US                                                               \
+    (10 * SECOND_US) /* two links this young were dialled at once */
+#define RTO_FIRST_US SECOND_US
+#define RTO_MIN_US (SECOND_US / 4)
+#define RTO_MAX_US (3 * SECOND_US)
+#define PROBE_US SECOND_US /* at least, between two tries */
+#define PROBES_MAX 3U
+#define WATCH_US (5 * SECOND_US)
+#define ACKED_US (3 * SECOND_US) /* a holder silent for so long is probed */
+#define GOSSIP_MIN_US (2 * SECOND_US)
+#define GOSSIP_MAX_US (30 * SECOND_US)
+#define CROWDED_US (600 * SECOND_US)
+#define SKEW_US (300 * SECOND_US)
+
+/* A growing array of pointers. */
+struct vec {
+    void **v;
+    size_t n;
+    size_t cap;
+};
+
+enum link_state { LINK_NEW, LINK_LIVE, LINK_CLOSING };
+
+/* What a peer may make us do per second. */
+enum allowance {
+    ALLOW_PONG,
+    ALLOW_PROBE,
+    ALLOW_PEERS,
+    ALLOW_HELLO,
+    ALLOWANCES
+};
+
+struct query;
+
+struct link {
+    xn_peer peer;
+    uint32_t serial; /* handles are used again, this is not */
+    uint8_t state;   /* enum link_state */
+    uint8_t hellos;  /* said by us */
+    uint8_t early;   /* messages ignored for want of their HELLO */
+    uint8_t probes;  /* PINGs unanswered */
+    bool incoming;
+    bool hearsay;  /* probed because of a SUSPECT */
+    bool push;     /* owed our leaf set */
+    bool paging;   /* we read its contacts page by page */
+    uint8_t pages; /* read so */
+    uint8_t used[ALLOWANCES];
+    uint32_t rtt_us, rtt_var_us; /* RFC 6298; 0: no sample */
+    uint32_t asked;              /* its requests under way here */
+    uint64_t window_us;          /* when `used` was last set to zero */
+    uint64_t up_us, heard_us, ping_us, told_us;
+    uint64_t nonce;
+    uint64_t timer;     /* HELLO while new, PING while probed; 0: none */
+    uint64_t timer_us;  /* when it falls due */
+    struct query *sent; /* that wait for this peer */
+    struct query *held; /* that this peer waits for */
+    char *address;
+};
+
+/* A node that we have heard of and are not linked to. */
+struct hint {
+    xn_id id;
+    xn_id position; /* as claimed */
+    char address[OV_ADDRESS_MAX + 1];
+    uint8_t failures;
+    uint64_t ticket;    /* of the DIAL under way; 0: none */
+    uint64_t failed_us; /* first failure */
+    uint64_t next_us;
+};
+
+/* A request that we sent on, or that we have to answer.  `number` is both the
+ * rid on links and the token of ov_answer. */
+struct query {
+    uint64_t number;
+    struct query *sent_prev, *sent_next, *held_prev, *held_next;
+    struct link *via;  /* it waits there; NULL: nowhere */
+    struct link *from; /* who asked us; NULL: we ourselves */
+    uint64_t from_rid;
+    bool direct, acked, delivered;
+    uint8_t n_tried;
+    uint32_t tried[SENDS_MAX]; /* serials */
+    xn_id key;
+    uint32_t copy, hops, kind;
+    struct xn_msg *carrier; /* keeps the payload */
+    const uint8_t *payload;
+    size_t payload_len;
+    uint64_t deadline_us, sent_us, timer;
+    ov_replied *fn;
+    void *ctx;
+};
+
+struct change {
+    xn_peer peer;
+    bool joined;
+};
+
+struct ov {
+    struct ov_config config;
+    const struct xn_peers *peers;
+    struct xn_rng *rng;
+    struct xn_tickets *tickets;
+    struct ov_user user;
+
+    struct vec by_peer; /* links, every state, by handle */
+    struct vec by_id;   /* links, new and live, by id */
+    struct vec ring;    /* links, live, by position */
+    size_t self_at;     /* how many of the ring lie before us */
+    size_t n_new;
+    uint32_t serial;
+    uint64_t digest[BUCKETS];
+
+    struct vec hints;     /* by id */
+    struct vec hints_pos; /* the same, by claimed position */
+    size_t n_dials;
+
+    struct vec queries; /* by number, which only grows */
+    size_t n_from;      /* of these, from peers */
+    uint64_t number;
+
+    xn_peer leafset[2 * LEAVES_MAX];
+    size_t n_leafset;
+    struct change *changes;
+    size_t n_changes, cap_changes;
+    unsigned depth;
+    bool leaving;
+    bool dial_dirty;
+
+    unsigned paged;      /* peers whose contacts we have asked for */
+    uint64_t crowded_us; /* until then: the overlay exceeds the budget */
+    uint64_t gossip_us;  /* interval now */
+    uint64_t gossip_timer, watch_timer, dial_timer, push_timer;
+    uint64_t dial_timer_us;
+    struct ov_stats stats;
+};
+
+/* ---- ring.c */
+
+bool vec_put(struct vec *vec, size_t at, void *item);
+void vec_drop(struct vec *vec, size_t at);
+
+static inline struct link *link_at(const struct vec *vec, size_t i)
+{
+    return vec->v[i];
+}
+
+const struct xn_contact *link_contact(const struct ov *ov,
+                                      const struct link *link);
+struct link *link_find(const struct ov *ov, xn_peer peer);
+struct link *link_find_live(const struct ov *ov, xn_peer peer);
+struct link *link_find_id(const struct ov *ov, const xn_id *id);
+/* All three: false when out of memory. */
+bool ring_add_peer(struct ov *ov, struct link *link);
+bool ring_add_id(struct ov *ov, struct link *link);
+bool ring_add_live(struct ov *ov, struct link *link);
+void ring_drop_peer(struct ov *ov, struct link *link);
+void ring_drop_id(struct ov *ov, struct link *link);
+void ring_drop_live(struct ov *ov, struct link *link);
+/* The first index whose position is not before `position`. */
+size_t ring_lower(const struct ov *ov, const xn_id *position);
+
+/* Us and the live links from near a key outwards. */
+struct walk {
+    const struct ov *ov;
+    const xn_id *key;
+    size_t down, up, left;
+};
+
+void walk_start(struct walk *walk, const struct ov *ov, const xn_id *key);
+/* false at the end; *link_out NULL stands for us. */
+bool walk_next(struct walk *walk, struct link **link_out);
+
+/* Live link, d-th clockwise or counter-clockwise from us; d from 1. */
+struct link *ring_cw(const struct ov *ov, size_t d);
+struct link *ring_ccw(const struct ov *ov, size_t d);
+/* Would a node at this position be in our leaf set? */
+bool ring_is_leaf(const struct ov *ov, const xn_id *position);
+size_t ring_leaves(const struct ov *ov, xn_peer *peers_out);
+
+/* ---- hints.c */
+
+struct hint *hint_find(const struct ov *ov, const xn_id *id);
+/* NULL: not taken (ours, linked, no room, no usable address). */
+struct hint *hint_add(struct ov *ov, const struct xn_now *now, const xn_id *id,
+                      const xn_id *position, const char *address);
+void hint_drop(struct ov *ov, struct hint *hint);
+/* false: one of them is malformed. */
+bool hints_take(struct ov *ov, const struct xn_now *now,
+                Xn__Contact *const *contacts, size_t n);
+void hint_failed(struct ov *ov, const struct xn_now *now, struct hint *hint,
+                 bool full);
+/* The hint to dial now, or NULL. */
+struct hint *hint_pick(const struct ov *ov, const struct xn_now *now);
+uint64_t hints_next(const struct ov *ov, const struct xn_now *now);
+bool address_is_good(const char *address);
+void hints_clear(struct ov *ov);
+
+/* ---- links.c */
+
+void links_dial(struct ov *ov, const struct xn_now *now, struct xn_out *out);
+void links_hello(struct ov *ov, const struct xn_now *now, struct link *link,
+                 struct xn_msg *msg, struct xn_out *out);
+/* Is the part of the prefix table empty that this position belongs in, and
+ * another so full that a link can be spared for it? */
+bool links_fills_gap(const struct ov *ov, const xn_id *position);
+bool links_crowded(const struct ov *ov, const struct xn_now *now);
+/* Takes the link out of all use; its memory stays until GONE. */
+void link_lose(struct ov *ov, const struct xn_now *now, struct link *link,
+               struct xn_out *out);
+void link_hang(struct ov *ov, const struct xn_now *now, struct link *link,
+               int rc, const char *why, struct xn_out *out);
+/* The peer broke the protocol. */
+void link_rude(struct ov *ov, const struct xn_now *now, struct link *link,
+               const char *why, struct xn_out *out);
+bool link_allows(struct link *link, const struct xn_now *now,
+                 enum allowance what);
+void link_timer(struct ov *ov, struct link *link, uint64_t due_us, xn_ended *fn,
+                struct xn_out *out);
+void link_timer_stop(struct ov *ov, struct link *link);
+void link_free(struct link *link);
+
+/* ---- leaves.c */
+
+void leaves_live(struct ov *ov, const struct xn_now *now, struct link *link,
+                 struct xn_out *out);
+void leaves_peers(struct ov *ov, const struct xn_now *now, struct link *link,
+                  const Xn__Peers *body, struct xn_out *out);
+/* Compares the leaf set with what it was; true if it changed. */
+bool leaves_update(struct ov *ov);
+void leaves_push(struct ov *ov, const struct xn_now *now, struct xn_out *out);
+void leaves_gossip(struct ov *ov, const struct xn_now *now, struct xn_out *out);
+/* Contact of a link for a message; false where it has no address. */
+bool contact_of(const struct ov *ov, const struct link *link,
+                Xn__Contact *contact_out);
+
+/* ---- route.c */
+
+void route_request(struct ov *ov, const struct xn_now *now, struct link *link,
+                   struct xn_msg *msg, struct xn_out *out);
+void route_ack(struct ov *ov, const struct xn_now *now, struct link *link,
+               uint64_t rid, struct xn_out *out);
+void route_reply(struct ov *ov, const struct xn_now *now, struct link *link,
+                 struct xn_msg *msg, struct xn_out *out);
+/* The link is lost: what waits for it goes elsewhere, what it waits for is
+ * forgotten. */
+void route_lost(struct ov *ov, const struct xn_now *now, struct link *link,
+                struct xn_out *out);
+void route_clear(struct ov *ov);
+
+/* ---- watch.c */
+
+void watch_start(struct ov *ov, const struct xn_now *now, struct xn_out *out);
+void watch_probe(struct ov *ov, const struct xn_now *now, struct link *link,
+                 bool hearsay, struct xn_out *out);
+void watch_heard(struct ov *ov, const struct xn_now *now, struct link *link);
+void watch_pong(struct ov *ov, const struct xn_now *now, struct link *link,
+                uint64_t nonce);
+void watch_suspect(struct ov *ov, const struct xn_now *now, struct link *link,
+                   const Xn__Suspect *body, struct xn_out *out);
+void watch_rtt(struct link *link, uint64_t sample_us);
+uint64_t watch_rto(const struct link *link);
+
+/* ---- ov.c */
+
+void ov_enter(struct ov *ov);
+void ov_exit(struct ov *ov, const struct xn_now *now, struct xn_out *out);
+void ov_changed(struct ov *ov, xn_peer peer, bool joined, struct xn_out *out);
+/* xn_out_send that takes a body too large for an error of the sender's, not of
+ * the step.  0 or XN_ETOOBIG, XN_ENOMEM. */
+int ov_send(struct xn_out *out, xn_peer peer, unsigned kind, const void *body);
+
+#endif

@@ -1,0 +1,336 @@
+/* SPDX-License-Identifier: GPL-3.0-or-later */
+/* The leaf set, and how nodes come to know of each other.
+ *
+ * A newcomer reads the contacts of its first few peers page by page and dials
+ * them all; who came in at the same moment is in the page of whichever asked
+ * later.  What still slips through is found by gossip: now and then two nodes
+ * compare digests of whom they are linked to, and only where these differ,
+ * contacts travel.  Above the link budget nobody knows all: there neighbours
+ * tell each other their leaf sets. */
+#include <string.h>
+
+#include "overlay/inside.h"
+
+#define FIRST_PEERS 3U /* whose contacts a newcomer reads */
+#define PAGES_MAX 64U  /* read from one peer at one time */
+#define PUSH_US (SECOND_US / 10)
+#define DIGEST_SIZE (8 * BUCKETS)
+#define SAMPLE_MAX 32U
+
+struct rows {
+    Xn__Contact row[PAGE_MAX];
+    Xn__Contact *ptr[PAGE_MAX];
+    size_t n;
+};
+
+static void rows_add(struct rows *rows, const struct ov *ov,
+                     const struct link *link)
+{
+    if (rows->n == PAGE_MAX) return;
+    if (!contact_of(ov, link, &rows->row[rows->n])) return;
+    rows->ptr[rows->n] = &rows->row[rows->n];
+    rows->n++;
+}
+
+/* ---- asking ---- */
+
+static void want(struct ov *ov, const struct link *link, const xn_id *from,
+                 struct xn_out *out)
+{
+    Xn__Peers peers = XN__PEERS__INIT;
+
+    peers.want = true;
+    peers.from = xn_id_bytes(from);
+    ov_send(out, link->peer, XN__KIND__PEERS, &peers);
+}
+
+void leaves_live(struct ov *ov, const struct xn_now *now, struct link *link,
+                 struct xn_out *out)
+{
+    bool near = ring_is_leaf(ov, &link_contact(ov, link)->position);
+
+    if (ov->paged < FIRST_PEERS) {
+        ov->paged++;
+        link->paging = true;
+        want(ov, link, &ov->config.position, out);
+    } else if (near && links_crowded(ov, now)) {
+        want(ov, link, &ov->config.position, out);
+    }
+}
+
+/* ---- answering ---- */
+
+/* Who is clockwise from `from`, as far as the asker itself. */
+static bool add_page(struct rows *rows, const struct ov *ov,
+                     const struct link *to, const xn_id *from)
+{
+    const xn_id *end = &link_contact(ov, to)->position;
+    size_t at = ring_lower(ov, from), i;
+    xn_id d_end, d;
+
+    xn_ring_clockwise(from, end, &d_end);
+    for (i = 0; i < ov->ring.n; i++) {
+        struct link *link = link_at(&ov->ring, (at + i) % ov->ring.n);
+
+        if (link == to) continue;
+        xn_ring_clockwise(from, &link_contact(ov, link)->position, &d);
+        /* From its own position the asker wants all the way round. */
+        if (!xn_id_is_zero(&d_end) && xn_id_cmp(&d, &d_end) > 0) break;
+        if (rows->n == PAGE_MAX) return true;
+        rows_add(rows, ov, link);
+    }
+    return false;
+}
+
+static void add_near(struct rows *rows, const struct ov *ov,
+                     const struct link *to, const xn_id *position)
+{
+    size_t max = 2 * (size_t)ov->config.leaves;
+    struct walk walk;
+    struct link *link;
+
+    walk_start(&walk, ov, position);
+    while (rows->n < max && walk_next(&walk, &link)) {
+        if (link && link != to) rows_add(rows, ov, link);
+    }
+}
+
+static void add_sample(struct rows *rows, const struct ov *ov,
+                       const struct link *to)
+{
+    size_t i, n = ov->ring.n;
+
+    for (i = 0; i < SAMPLE_MAX && n > 0; i++) {
+        struct link *link = link_at(&ov->ring, xn_rng_below(ov->rng, n));
+
+        if (link != to) rows_add(rows, ov, link);
+    }
+}
+
+static void answer_want(struct ov *ov, const struct xn_now *now,
+                        struct link *link, const xn_id *from,
+                        struct xn_out *out)
+{
+    Xn__Peers peers = XN__PEERS__INIT;
+    struct rows leaves = {.n = 0}, sample = {.n = 0};
+
+    add_near(&leaves, ov, link,
+             from ? from : &link_contact(ov, link)->position);
+    if (from && !links_crowded(ov, now)) {
+        peers.more = add_page(&sample, ov, link, from);
+    } else {
+        add_sample(&sample, ov, link);
+    }
+    if (from) peers.from = xn_id_bytes(from);
+    peers.leaves = leaves.ptr;
+    peers.n_leaves = leaves.n;
+    peers.sample = sample.ptr;
+    peers.n_sample = sample.n;
+    ov_send(out, link->peer, XN__KIND__PEERS, &peers);
+}
+
+/* ---- digests ---- */
+
+static void write_digest(const struct ov *ov, uint8_t data[DIGEST_SIZE])
+{
+    size_t i, j, own = ov->config.position.b[0] >> 4;
+
+    for (i = 0; i < BUCKETS; i++) {
+        for (j = 0; j < 8; j++) {
+            data[8 * i + j] = (uint8_t)(ov->digest[i] >> 8 * j);
+            if (i == own) data[8 * i + j] ^= ov->config.id.b[j];
+        }
+    }
+}
+
+/* All we know in those sixteenths of the ring where the two differ. */
+static void add_differing(struct rows *rows, const struct ov *ov,
+                          const struct link *to, const uint8_t *ours,
+                          const uint8_t *theirs)
+{
+    size_t n = ov->ring.n, i, at;
+
+    if (n == 0) return;
+    /* Where a page cannot hold it all, it is another part each time. */
+    at = xn_rng_below(ov->rng, n);
+    for (i = 0; i < n; i++) {
+        struct link *link = link_at(&ov->ring, (at + i) % n);
+        size_t b = link_contact(ov, link)->position.b[0] >> 4;
+
+        if (link == to || memcmp(ours + 8 * b, theirs + 8 * b, 8) == 0) {
+            continue;
+        }
+        rows_add(rows, ov, link);
+    }
+}
+
+/* A digest alone asks for a comparison; with contacts it answers one, and what
+ * we have there goes back without. */
+static void compare(struct ov *ov, struct link *link, const Xn__Peers *body,
+                    struct xn_out *out)
+{
+    Xn__Peers peers = XN__PEERS__INIT;
+    struct rows rows = {.n = 0};
+    uint8_t ours[DIGEST_SIZE];
+    const uint8_t *theirs = body->digest.data;
+
+    write_digest(ov, ours);
+    if (memcmp(ours, theirs, DIGEST_SIZE) == 0) return;
+    ov->gossip_us = GOSSIP_MIN_US;
+    add_differing(&rows, ov, link, ours, theirs);
+    if (body->n_sample == 0) {
+        peers.digest.data = ours;
+        peers.digest.len = DIGEST_SIZE;
+    }
+    if (rows.n == 0 && body->n_sample > 0) return;
+    peers.sample = rows.ptr;
+    peers.n_sample = rows.n;
+    ov_send(out, link->peer, XN__KIND__PEERS, &peers);
+}
+
+/* ---- PEERS ---- */
+
+/* The next page starts behind the last contact of this one. */
+static void read_on(struct ov *ov, struct link *link, const Xn__Peers *body,
+                    struct xn_out *out)
+{
+    xn_id last;
+
+    if (!link->paging || body->from.len != XN_ID_SIZE) return;
+    if (!body->more || body->n_sample == 0 || ++link->pages >= PAGES_MAX ||
+        xn_id_from_bytes(&body->sample[body->n_sample - 1]->position, &last)) {
+        link->paging = false;
+        return;
+    }
+    want(ov, link, &last, out);
+}
+
+void leaves_peers(struct ov *ov, const struct xn_now *now, struct link *link,
+                  const Xn__Peers *body, struct xn_out *out)
+{
+    bool has_from = body->from.len > 0, has_digest = body->digest.len > 0;
+    xn_id from;
+
+    if ((has_from && xn_id_from_bytes(&body->from, &from)) ||
+        (has_digest && body->digest.len != DIGEST_SIZE) ||
+        !hints_take(ov, now, body->leaves, body->n_leaves) ||
+        !hints_take(ov, now, body->sample, body->n_sample)) {
+        link_rude(ov, now, link, "malformed PEERS", out);
+        return;
+    }
+    if (!body->want) read_on(ov, link, body, out);
+    if (!body->want && !has_digest) return;
+    if (!link_allows(link, now, ALLOW_PEERS)) return;
+    if (body->want) {
+        answer_want(ov, now, link, has_from ? &from : NULL, out);
+    } else if (!links_crowded(ov, now)) {
+        compare(ov, link, body, out);
+    }
+}
+
+/* ---- the leaf set ---- */
+
+bool leaves_update(struct ov *ov)
+{
+    xn_peer peers[2 * LEAVES_MAX];
+    size_t n = ring_leaves(ov, peers);
+
+    if (n == ov->n_leafset &&
+        memcmp(peers, ov->leafset, n * sizeof *peers) == 0) {
+        return false;
+    }
+    memcpy(ov->leafset, peers, n * sizeof *peers);
+    ov->n_leafset = n;
+    return true;
+}
+
+static void push_due(void *owner, void *ctx, const struct xn_now *now, int rc,
+                     struct xn_msg *msg, struct xn_out *out);
+
+static void push_later(struct ov *ov, uint64_t due_us, struct xn_out *out)
+{
+    if (ov->push_timer) return;
+    ov->push_timer = xn_ticket(ov->tickets, due_us, push_due, ov, NULL, out);
+}
+
+/* Tell the neighbours who our neighbours are; each at most once a second. */
+static void push_due(void *owner, void *ctx, const struct xn_now *now, int rc,
+                     struct xn_msg *msg, struct xn_out *out)
+{
+    struct ov *ov = owner;
+    Xn__Peers peers = XN__PEERS__INIT;
+    struct rows rows = {.n = 0};
+    size_t i;
+
+    (void)ctx, (void)rc, (void)msg;
+    ov->push_timer = 0;
+    for (i = 0; i < ov->n_leafset; i++) {
+        rows_add(&rows, ov, link_find(ov, ov->leafset[i]));
+    }
+    peers.leaves = rows.ptr;
+    peers.n_leaves = rows.n;
+    for (i = 0; i < ov->n_leafset; i++) {
+        struct link *link = link_find(ov, ov->leafset[i]);
+
+        if (!link->push) continue;
+        if (link->told_us && now->mono_us - link->told_us < SECOND_US) {
+            push_later(ov, link->told_us + SECOND_US, out);
+            continue;
+        }
+        link->push = false;
+        link->told_us = now->mono_us;
+        ov_send(out, link->peer, XN__KIND__PEERS, &peers);
+    }
+}
+
+void leaves_push(struct ov *ov, const struct xn_now *now, struct xn_out *out)
+{
+    size_t i;
+
+    /* In a full mesh each learns of the newcomer from itself. */
+    if (!links_crowded(ov, now) || ov->leaving) return;
+    for (i = 0; i < ov->n_leafset; i++)
+        link_find(ov, ov->leafset[i])->push = true;
+    push_later(ov, now->mono_us + PUSH_US, out);
+}
+
+/* ---- gossip ---- */
+
+static void gossip_due(void *owner, void *ctx, const struct xn_now *now, int rc,
+                       struct xn_msg *msg, struct xn_out *out)
+{
+    struct ov *ov = owner;
+    Xn__Peers peers = XN__PEERS__INIT;
+    uint8_t digest[DIGEST_SIZE];
+    size_t n = ov->ring.n;
+
+    (void)ctx, (void)rc, (void)msg;
+    ov->gossip_timer = 0;
+    if (n == 0) return;
+    if (links_crowded(ov, now)) {
+        /* A neighbour for neighbours; its sample fills the prefix table. */
+        want(ov,
+             link_find(ov, ov->leafset[xn_rng_below(ov->rng, ov->n_leafset)]),
+             &ov->config.position, out);
+    } else {
+        write_digest(ov, digest);
+        peers.digest.data = digest;
+        peers.digest.len = DIGEST_SIZE;
+        ov_send(out, link_at(&ov->ring, xn_rng_below(ov->rng, n))->peer,
+                XN__KIND__PEERS, &peers);
+    }
+    /* Rarer and rarer until somebody differs. */
+    ov->gossip_us *= 2;
+    if (ov->gossip_us > GOSSIP_MAX_US) ov->gossip_us = GOSSIP_MAX_US;
+    leaves_gossip(ov, now, out);
+}
+
+void leaves_gossip(struct ov *ov, const struct xn_now *now, struct xn_out *out)
+{
+    uint64_t wait_us;
+
+    if (ov->gossip_timer || ov->ring.n == 0 || ov->leaving) return;
+    wait_us = ov->gossip_us / 2 + xn_rng_below(ov->rng, ov->gossip_us);
+    ov->gossip_timer = xn_ticket(ov->tickets, now->mono_us + wait_us,
+                                 gossip_due, ov, NULL, out);
+}

@@ -1,0 +1,592 @@
+/* SPDX-License-Identifier: GPL-3.0-or-later */
+/* Links: dial, say HELLO, count or refuse, close.  In the order in which it
+ * happens to a link. */
+#include <stdlib.h>
+#include <string.h>
+
+#include "lib/err.h"
+#include "lib/log.h"
+#include "overlay/inside.h"
+
+bool links_crowded(const struct ov *ov, const struct xn_now *now)
+{
+    return ov->ring.n >= ov->config.links_max || now->mono_us < ov->crowded_us;
+}
+
+static void set_crowded(struct ov *ov, const struct xn_now *now)
+{
+    ov->crowded_us = now->mono_us + CROWDED_US;
+}
+
+bool link_allows(struct link *link, const struct xn_now *now,
+                 enum allowance what)
+{
+    static const uint8_t per_second[ALLOWANCES] = {20, 16, 16, 1};
+
+    if (now->mono_us - link->window_us >= SECOND_US) {
+        link->window_us = now->mono_us;
+        memset(link->used, 0, sizeof link->used);
+    }
+    if (link->used[what] >= per_second[what]) return false;
+    link->used[what]++;
+    return true;
+}
+
+void link_timer_stop(struct ov *ov, struct link *link)
+{
+    if (link->timer) xn_ticket_forget(ov->tickets, link->timer);
+    link->timer = 0;
+}
+
+void link_timer(struct ov *ov, struct link *link, uint64_t due_us, xn_ended *fn,
+                struct xn_out *out)
+{
+    link_timer_stop(ov, link);
+    link->timer_us = due_us;
+    link->timer = xn_ticket(ov->tickets, due_us, fn, ov, link, out);
+}
+
+void link_free(struct link *link)
+{
+    if (!link) return;
+    free(link->address);
+    free(link);
+}
+
+/* ---- dialling ---- */
+
+static void dial_ended(void *owner, void *ctx, const struct xn_now *now, int rc,
+                       struct xn_msg *msg, struct xn_out *out)
+{
+    struct ov *ov = owner;
+    struct hint *hint = ctx;
+
+    (void)rc, (void)msg;
+    ov_enter(ov);
+    hint->ticket = 0;
+    ov->n_dials--;
+    ov->stats.dials_failed++;
+    hint_failed(ov, now, hint, false);
+    ov_exit(ov, now, out);
+}
+
+static void dial(struct ov *ov, const struct xn_now *now, struct hint *hint,
+                 struct xn_out *out)
+{
+    Xn__Contact contact = XN__CONTACT__INIT;
+    Xn__Dial body = XN__DIAL__INIT;
+
+    hint->ticket = xn_ticket(ov->tickets, now->mono_us + DIAL_US, dial_ended,
+                             ov, hint, out);
+    if (!hint->ticket) return;
+    ov->n_dials++;
+    ov->stats.dials++;
+    contact.id = xn_id_bytes(&hint->id);
+    contact.position = xn_id_bytes(&hint->position);
+    contact.address = hint->address;
+    body.contact = &contact;
+    xn_out_emit(out, XN_ACT_DIAL, hint->ticket, XN_PEER_NONE, XN__KIND__DIAL,
+                &body);
+}
+
+static void dial_due(void *owner, void *ctx, const struct xn_now *now, int rc,
+                     struct xn_msg *msg, struct xn_out *out)
+{
+    struct ov *ov = owner;
+
+    (void)ctx, (void)rc, (void)msg;
+    ov_enter(ov);
+    ov->dial_timer = 0;
+    ov->dial_dirty = true;
+    ov_exit(ov, now, out);
+}
+
+void links_dial(struct ov *ov, const struct xn_now *now, struct xn_out *out)
+{
+    struct hint *hint;
+    uint64_t next_us;
+
+    ov->dial_dirty = false;
+    if (ov->leaving) return;
+    while (ov->n_dials < DIALS_MAX && (hint = hint_pick(ov, now)) != NULL) {
+        dial(ov, now, hint, out);
+        if (!hint->ticket) return;
+    }
+    /* With all slots taken the end of a dial brings us back here. */
+    next_us = ov->n_dials < DIALS_MAX ? hints_next(ov, now) : UINT64_MAX;
+    if (ov->dial_timer && next_us != ov->dial_timer_us) {
+        xn_ticket_forget(ov->tickets, ov->dial_timer);
+        ov->dial_timer = 0;
+    }
+    if (!ov->dial_timer && next_us != UINT64_MAX) {
+        ov->dial_timer_us = next_us;
+        ov->dial_timer =
+            xn_ticket(ov->tickets, next_us, dial_due, ov, NULL, out);
+    }
+}
+
+/* A dial of ours became a link to `id`: the hint has served.  Its address is
+ * the peer's until its HELLO says another. */
+static void dial_answered(struct ov *ov, const struct xn_now *now,
+                          uint64_t ticket, const xn_id *id, char **address_out)
+{
+    size_t i;
+
+    for (i = 0; i < ov->hints.n; i++) {
+        struct hint *hint = ov->hints.v[i];
+
+        if (hint->ticket != ticket) continue;
+        xn_ticket_forget(ov->tickets, ticket);
+        hint->ticket = 0;
+        ov->n_dials--;
+        ov->dial_dirty = true;
+        if (xn_id_eq(&hint->id, id)) {
+            *address_out = strdup(hint->address);
+        } else {
+            hint_failed(ov, now, hint, false);
+        }
+        return;
+    }
+}
+
+/* ---- the prefix table ---- */
+
+/* Row: hexadecimal digits shared with us; column: the next digit.  The table
+ * is not stored: the ring is sorted, so a place in it is a range there. */
+static size_t prefix_count(const struct ov *ov, const xn_id *position,
+                           size_t *first_out)
+{
+    const xn_id *self = &ov->config.position;
+    xn_id lo, hi;
+    size_t digits = 0, i, end;
+
+    while (digits < 2 * XN_ID_SIZE - 1) {
+        uint8_t diff = (uint8_t)(self->b[digits / 2] ^ position->b[digits / 2]);
+
+        if (digits % 2 == 0 ? diff >> 4 : diff & 15) break;
+        digits++;
+    }
+    lo = hi = *position;
+    for (i = digits + 1; i < 2 * XN_ID_SIZE; i++) {
+        lo.b[i / 2] &= (uint8_t)(i % 2 ? 0xf0 : 0x00);
+        hi.b[i / 2] |= (uint8_t)(i % 2 ? 0x0f : 0xff);
+    }
+    *first_out = ring_lower(ov, &lo);
+    end = ring_lower(ov, &hi);
+    return end - *first_out;
+}
+
+static bool is_leaf_now(const struct ov *ov, const struct link *link)
+{
+    return ring_is_leaf(ov, &link_contact(ov, link)->position);
+}
+
+/* Who could go most easily: not a neighbour, from the place in the prefix table
+ * that is fullest; there the one that is linked shortest. */
+static struct link *least_useful(const struct ov *ov, size_t *count_out)
+{
+    struct link *worst = NULL;
+    size_t i, first, worst_count = 0;
+
+    for (i = 0; i < ov->ring.n; i++) {
+        struct link *link = link_at(&ov->ring, i);
+        size_t count;
+
+        if (is_leaf_now(ov, link)) continue;
+        count = prefix_count(ov, &link_contact(ov, link)->position, &first);
+        if (count > worst_count ||
+            (count == worst_count && worst && link->serial > worst->serial)) {
+            worst = link;
+            worst_count = count;
+        }
+    }
+    *count_out = worst_count;
+    return worst;
+}
+
+bool links_fills_gap(const struct ov *ov, const xn_id *position)
+{
+    size_t first, count;
+
+    if (prefix_count(ov, position, &first) > 0) return false;
+    return least_useful(ov, &count) && count >= 2;
+}
+
+/* At the budget, is a link to this position worth more than one we have? */
+static bool is_wanted(const struct ov *ov, const xn_id *position)
+{
+    return ov->ring.n < ov->config.links_max || ring_is_leaf(ov, position) ||
+           links_fills_gap(ov, position);
+}
+
+/* ---- HELLO ---- */
+
+bool contact_of(const struct ov *ov, const struct link *link,
+                Xn__Contact *contact_out)
+{
+    const struct xn_contact *contact = link_contact(ov, link);
+
+    if (!link->address || !link->address[0]) return false;
+    xn__contact__init(contact_out);
+    contact_out->id = xn_id_bytes(&contact->id);
+    contact_out->position = xn_id_bytes(&contact->position);
+    contact_out->address = link->address;
+    return true;
+}
+
+/* Whom the other should dial: its neighbours as far as we know them, and where
+ * we turn it away some more from all around the ring. */
+static size_t hello_peers(const struct ov *ov, const struct link *to, bool full,
+                          Xn__Contact *rows)
+{
+    size_t n = 0, i, near = 2 * (size_t)ov->config.leaves;
+    struct walk walk;
+    struct link *link;
+
+    if (near > HELLO_PEERS_MAX / 2) near = HELLO_PEERS_MAX / 2;
+    walk_start(&walk, ov, &link_contact(ov, to)->position);
+    while (n < near && walk_next(&walk, &link)) {
+        if (link && link != to && contact_of(ov, link, &rows[n])) n++;
+    }
+    for (i = 0; full && i < HELLO_PEERS_MAX / 2 && ov->ring.n > 0; i++) {
+        link = link_at(&ov->ring, xn_rng_below(ov->rng, ov->ring.n));
+        if (link != to && contact_of(ov, link, &rows[n])) n++;
+    }
+    return n;
+}
+
+static void say_hello(struct ov *ov, const struct xn_now *now,
+                      struct link *link, bool full, struct xn_out *out)
+{
+    Xn__Hello hello = XN__HELLO__INIT;
+    Xn__Contact rows[HELLO_PEERS_MAX], *peers[HELLO_PEERS_MAX];
+    size_t i, n = 0;
+
+    if (full || links_crowded(ov, now)) n = hello_peers(ov, link, full, rows);
+    for (i = 0; i < n; i++)
+        peers[i] = &rows[i];
+    hello.version = VERSION;
+    hello.address = ov->config.address;
+    hello.full = full;
+    hello.peers = peers;
+    hello.n_peers = n;
+    hello.wall_us = now->wall_us;
+    link->hellos++;
+    ov_send(out, link->peer, XN__KIND__HELLO, &hello);
+}
+
+static void hello_late(void *owner, void *ctx, const struct xn_now *now, int rc,
+                       struct xn_msg *msg, struct xn_out *out)
+{
+    struct ov *ov = owner;
+    struct link *link = ctx;
+
+    (void)rc, (void)msg;
+    ov_enter(ov);
+    link->timer = 0;
+    if (link->hellos >= HELLOS_MAX) {
+        link_hang(ov, now, link, XN_ETIMEOUT, "no HELLO", out);
+    } else {
+        say_hello(ov, now, link, false, out);
+        link_timer(ov, link, now->mono_us + HELLO_US, hello_late, out);
+    }
+    ov_exit(ov, now, out);
+}
+
+static void refuse(struct ov *ov, const struct xn_now *now, struct link *link,
+                   struct xn_out *out)
+{
+    ov->stats.refused++;
+    set_crowded(ov, now);
+    say_hello(ov, now, link, true, out);
+    link_hang(ov, now, link, XN_EBUSY, "at the link budget", out);
+}
+
+/* ---- UP ---- */
+
+/* Two links to one node.  Dialled at the same time from both sides, both keep
+ * the one that the smaller id dialled; else the peer lost the older one. */
+static bool newer_wins(const struct ov *ov, const struct xn_now *now,
+                       const struct link *old, const xn_id *id, bool incoming)
+{
+    bool theirs = xn_id_cmp(id, &ov->config.id) < 0;
+
+    if (now->mono_us - old->up_us > FRESH_US || old->incoming == incoming) {
+        return true;
+    }
+    return incoming == theirs;
+}
+
+static struct link *link_new(struct ov *ov, const struct xn_now *now,
+                             xn_peer peer, bool incoming)
+{
+    struct link *link = calloc(1, sizeof *link);
+
+    if (!link) return NULL;
+    link->peer = peer;
+    link->serial = ++ov->serial;
+    link->state = LINK_NEW;
+    link->incoming = incoming;
+    link->up_us = link->heard_us = link->window_us = now->mono_us;
+    if (!ring_add_peer(ov, link)) {
+        free(link);
+        return NULL;
+    }
+    if (!ring_add_id(ov, link)) {
+        ring_drop_peer(ov, link);
+        free(link);
+        return NULL;
+    }
+    ov->n_new++;
+    return link;
+}
+
+/* The driver has one link per pair of nodes and both dialled: nothing new.
+ * Otherwise it is a new link under an old handle. */
+static bool is_same_link(const struct xn_now *now, const struct link *link)
+{
+    return link->state == LINK_NEW ||
+           (link->state == LINK_LIVE && now->mono_us - link->up_us <= FRESH_US);
+}
+
+static void up(struct ov *ov, const struct xn_now *now, xn_peer peer,
+               const Xn__Up *body, struct xn_out *out)
+{
+    const struct xn_contact *contact = xn_peer_contact(ov->peers, peer);
+    struct link *link = link_find(ov, peer), *old;
+    char *address = NULL;
+
+    if (body->ticket) {
+        dial_answered(ov, now, body->ticket, &contact->id, &address);
+    }
+    if (link) {
+        if (is_same_link(now, link)) goto out;
+        link_lose(ov, now, link, out);
+        ring_drop_peer(ov, link);
+        link_free(link);
+    }
+    old = link_find_id(ov, &contact->id);
+    if (ov->leaving || xn_id_eq(&contact->id, &ov->config.id) ||
+        (old && !newer_wins(ov, now, old, &contact->id, body->incoming))) {
+        xn_out_hang(out, peer, XN_ECONFLICT, "not needed");
+        goto out;
+    }
+    if (old) link_hang(ov, now, old, XN_ECONFLICT, "replaced", out);
+    link = link_new(ov, now, peer, body->incoming);
+    if (!link) {
+        out->rc = XN_ENOMEM;
+        goto out;
+    }
+    link->address = address;
+    address = NULL;
+    if (!is_wanted(ov, &contact->position) ||
+        ov->ring.n + ov->n_new > ov->config.links_max + NEW_MAX) {
+        refuse(ov, now, link, out);
+        goto out;
+    }
+    say_hello(ov, now, link, false, out);
+    link_timer(ov, link, now->mono_us + HELLO_US, hello_late, out);
+out:
+    free(address);
+}
+
+void ov_up(struct ov *ov, const struct xn_now *now, xn_peer peer,
+           const Xn__Up *body, struct xn_out *out)
+{
+    ov_enter(ov);
+    up(ov, now, peer, body, out);
+    ov_exit(ov, now, out);
+}
+
+/* ---- their HELLO ---- */
+
+/* The budget is kept by closing another one. */
+static void make_room(struct ov *ov, const struct xn_now *now,
+                      struct xn_out *out)
+{
+    size_t count;
+    struct link *worst = least_useful(ov, &count);
+
+    set_crowded(ov, now);
+    if (!worst) return;
+    ov->stats.evicted++;
+    link_hang(ov, now, worst, XN_EBUSY, "room for a nearer node", out);
+}
+
+static void link_live(struct ov *ov, const struct xn_now *now,
+                      struct link *link, struct xn_out *out)
+{
+    struct hint *hint = hint_find(ov, &link_contact(ov, link)->id);
+
+    link_timer_stop(ov, link);
+    if (!ring_add_live(ov, link)) {
+        out->rc = XN_ENOMEM;
+        return;
+    }
+    link->state = LINK_LIVE;
+    ov->n_new--;
+    if (hint) hint_drop(ov, hint);
+    ov_changed(ov, link->peer, true, out);
+    leaves_live(ov, now, link, out);
+}
+
+/* The other end has no room: its contacts are the next best. */
+static void refused_there(struct ov *ov, const struct xn_now *now,
+                          struct link *link, struct xn_out *out)
+{
+    struct hint *hint;
+
+    set_crowded(ov, now);
+    link_hang(ov, now, link, XN_EBUSY, "the peer has no room", out);
+    hint = hint_find(ov, &link_contact(ov, link)->id);
+    if (hint) hint_failed(ov, now, hint, true);
+}
+
+static void log_skew(const struct ov *ov, const struct xn_now *now,
+                     const struct link *link, uint64_t theirs_us,
+                     struct xn_out *out)
+{
+    uint64_t skew_us = theirs_us > now->wall_us ? theirs_us - now->wall_us
+                                                : now->wall_us - theirs_us;
+    char name[XN_NAME_MAX];
+
+    if (theirs_us == 0 || skew_us <= SKEW_US) return;
+    xn_id_name(&link_contact(ov, link)->id, NULL, name);
+    xn_out_log(out, XN_LOG_WARN, "clock of %s is %llu s %s ours", name,
+               (unsigned long long)(skew_us / SECOND_US),
+               theirs_us > now->wall_us ? "ahead of" : "behind");
+}
+
+static void take_address(struct link *link, const char *address)
+{
+    char *copy;
+
+    if (!address[0]) {
+        free(link->address);
+        link->address = NULL;
+    } else if (address_is_good(address)) {
+        copy = strdup(address);
+        if (!copy) return;
+        free(link->address);
+        link->address = copy;
+    }
+}
+
+static void first_hello(struct ov *ov, const struct xn_now *now,
+                        struct link *link, const Xn__Hello *hello,
+                        struct xn_out *out)
+{
+    const xn_id *position = &link_contact(ov, link)->position;
+
+    if (hello->version != VERSION) {
+        link_hang(ov, now, link, XN_EPROTO, "speaks another version", out);
+        return;
+    }
+    if ((hello->address[0] && !address_is_good(hello->address)) ||
+        !hints_take(ov, now, hello->peers, hello->n_peers)) {
+        link_rude(ov, now, link, "malformed HELLO", out);
+        return;
+    }
+    log_skew(ov, now, link, hello->wall_us, out);
+    take_address(link, hello->address);
+    if (hello->full) {
+        refused_there(ov, now, link, out);
+        return;
+    }
+    if (ov->ring.n >= ov->config.links_max) {
+        if (!is_wanted(ov, position)) {
+            refuse(ov, now, link, out);
+            return;
+        }
+        make_room(ov, now, out);
+    }
+    link_live(ov, now, link, out);
+}
+
+void links_hello(struct ov *ov, const struct xn_now *now, struct link *link,
+                 struct xn_msg *msg, struct xn_out *out)
+{
+    const Xn__Hello *hello = XN_BODY(msg, Xn__Hello);
+
+    if (link->state == LINK_NEW) {
+        first_hello(ov, now, link, hello, out);
+    } else if (hello->full) {
+        refused_there(ov, now, link, out);
+    } else if (link_allows(link, now, ALLOW_HELLO)) {
+        /* It says so again: ours was lost. */
+        say_hello(ov, now, link, false, out);
+    }
+}
+
+/* ---- the end ---- */
+
+/* A node lost is dialled again soon: perhaps only the link broke.  One that
+ * never said HELLO has failed us as if it had not been reached. */
+static void remember(struct ov *ov, const struct xn_now *now,
+                     const struct link *link, bool live)
+{
+    const struct xn_contact *contact = link_contact(ov, link);
+    struct hint *hint = hint_find(ov, &contact->id);
+
+    if (hint && !live) hint_failed(ov, now, hint, false);
+    if (hint || !live || !link->address || ov->leaving) return;
+    hint = hint_add(ov, now, &contact->id, &contact->position, link->address);
+    if (hint) {
+        hint->next_us =
+            now->mono_us + SECOND_US / 2 + xn_rng_below(ov->rng, SECOND_US);
+    }
+}
+
+void link_lose(struct ov *ov, const struct xn_now *now, struct link *link,
+               struct xn_out *out)
+{
+    bool live = link->state == LINK_LIVE;
+
+    if (link->state == LINK_CLOSING) return;
+    link_timer_stop(ov, link);
+    ring_drop_id(ov, link);
+    if (live)
+        ring_drop_live(ov, link);
+    else
+        ov->n_new--;
+    link->state = LINK_CLOSING;
+    if (live) {
+        if (ov->ring.n == 0) ov->paged = 0;
+        ov_changed(ov, link->peer, false, out);
+    }
+    remember(ov, now, link, live);
+    ov->dial_dirty = true;
+    route_lost(ov, now, link, out);
+}
+
+void link_hang(struct ov *ov, const struct xn_now *now, struct link *link,
+               int rc, const char *why, struct xn_out *out)
+{
+    if (link->state == LINK_CLOSING) return;
+    link_lose(ov, now, link, out);
+    xn_out_hang(out, link->peer, rc, why);
+}
+
+void link_rude(struct ov *ov, const struct xn_now *now, struct link *link,
+               const char *why, struct xn_out *out)
+{
+    struct hint *hint;
+
+    ov->stats.rude++;
+    link_hang(ov, now, link, XN_EPROTO, why, out);
+    hint = hint_find(ov, &link_contact(ov, link)->id);
+    if (hint) hint_failed(ov, now, hint, true);
+}
+
+void ov_gone(struct ov *ov, const struct xn_now *now, xn_peer peer,
+             struct xn_out *out)
+{
+    struct link *link = link_find(ov, peer);
+
+    if (!link) return; /* hung up at once */
+    ov_enter(ov);
+    link_lose(ov, now, link, out);
+    ov_exit(ov, now, out);
+    ring_drop_peer(ov, link);
+    link_free(link);
+}

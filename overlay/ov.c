@@ -1,0 +1,274 @@
+/* SPDX-License-Identifier: GPL-3.0-or-later */
+#include "overlay/ov.h"
+
+#include <stdlib.h>
+#include <string.h>
+
+#include "lib/err.h"
+#include "overlay/inside.h"
+
+int ov_new(const struct ov_config *config, const struct xn_peers *peers,
+           struct xn_rng *rng, struct xn_tickets *tickets,
+           const struct ov_user *user, struct ov **ov_out)
+{
+    struct ov *ov = calloc(1, sizeof *ov);
+    struct ov_config *c;
+
+    if (!ov) return XN_ENOMEM;
+    ov->config = *config;
+    ov->peers = peers;
+    ov->rng = rng;
+    ov->tickets = tickets;
+    ov->user = *user;
+    ov->gossip_us = GOSSIP_MIN_US;
+    c = &ov->config;
+    if (c->links_max == 0) c->links_max = 512;
+    /* Half of the budget is for the prefix table. */
+    if (c->leaves > LEAVES_MAX) c->leaves = LEAVES_MAX;
+    if (c->leaves > c->links_max / 4) c->leaves = c->links_max / 4;
+    if (c->leaves == 0) c->leaves = 1;
+    if (c->copies == 0) c->copies = 3;
+    if (c->copies > OV_COPIES_MAX) c->copies = OV_COPIES_MAX;
+    *ov_out = ov;
+    return 0;
+}
+
+void ov_free(struct ov *ov)
+{
+    size_t i;
+
+    if (!ov) return;
+    route_clear(ov);
+    hints_clear(ov);
+    for (i = 0; i < ov->by_peer.n; i++)
+        link_free(link_at(&ov->by_peer, i));
+    free(ov->by_peer.v);
+    free(ov->by_id.v);
+    free(ov->ring.v);
+    free(ov->changes);
+    free(ov);
+}
+
+/* ---- in and out ---- */
+
+void ov_enter(struct ov *ov)
+{
+    ov->depth++;
+}
+
+void ov_changed(struct ov *ov, xn_peer peer, bool joined, struct xn_out *out)
+{
+    if (ov->n_changes == ov->cap_changes) {
+        size_t cap = ov->cap_changes ? 2 * ov->cap_changes : 4;
+        struct change *changes = realloc(ov->changes, cap * sizeof *changes);
+
+        if (!changes) {
+            out->rc = XN_ENOMEM;
+            return;
+        }
+        ov->changes = changes;
+        ov->cap_changes = cap;
+    }
+    ov->changes[ov->n_changes++] = (struct change){peer, joined};
+}
+
+/* An upcall may call us and so add to what is to be told. */
+static void tell_user(struct ov *ov, const struct xn_now *now,
+                      struct xn_out *out)
+{
+    size_t i;
+
+    while (ov->n_changes > 0) {
+        for (i = 0; i < ov->n_changes; i++) {
+            struct change change = ov->changes[i];
+
+            ov->user.peer_changed(ov->user.user, now, change.peer,
+                                  change.joined, out);
+        }
+        ov->n_changes = 0;
+        if (!leaves_update(ov)) continue;
+        leaves_push(ov, now, out);
+        ov->user.leaves_changed(ov->user.user, now, out);
+    }
+}
+
+void ov_exit(struct ov *ov, const struct xn_now *now, struct xn_out *out)
+{
+    if (ov->depth == 1) {
+        if (ov->n_changes > 0) {
+            tell_user(ov, now, out);
+            leaves_gossip(ov, now, out);
+            watch_start(ov, now, out);
+        }
+        if (ov->dial_dirty) links_dial(ov, now, out);
+    }
+    ov->depth--;
+}
+
+int ov_send(struct xn_out *out, xn_peer peer, unsigned kind, const void *body)
+{
+    struct xn_msg *msg = NULL;
+    int rc = xn_msg_new(kind, body, &msg);
+
+    if (rc == XN_ENOMEM) out->rc = rc;
+    if (rc) return rc;
+    xn_out_add(out, XN_ACT_SEND, 0, peer, msg);
+    return 0;
+}
+
+/* ---- events ---- */
+
+void ov_join(struct ov *ov, const struct xn_now *now,
+             Xn__Contact *const *contacts, size_t n, struct xn_out *out)
+{
+    size_t i;
+
+    ov_enter(ov);
+    ov->leaving = false;
+    for (i = 0; i < n; i++)
+        hints_take(ov, now, &contacts[i], 1); /* a bad one costs itself */
+    ov_exit(ov, now, out);
+}
+
+void ov_leave(struct ov *ov, const struct xn_now *now, struct xn_out *out)
+{
+    const Xn__Leave body = XN__LEAVE__INIT;
+
+    ov_enter(ov);
+    ov->leaving = true;
+    while (ov->by_id.n > 0) {
+        struct link *link = link_at(&ov->by_id, ov->by_id.n - 1);
+
+        if (link->state == LINK_LIVE) {
+            ov_send(out, link->peer, XN__KIND__LEAVE, &body);
+        }
+        link_hang(ov, now, link, XN_ECANCELLED, "leaving", out);
+    }
+    ov_exit(ov, now, out);
+}
+
+/* It goes on purpose: nothing to dial again. */
+static void peer_leaves(struct ov *ov, const struct xn_now *now,
+                        struct link *link, struct xn_out *out)
+{
+    struct hint *hint;
+
+    link_hang(ov, now, link, XN_ECANCELLED, "the peer leaves", out);
+    hint = hint_find(ov, &link_contact(ov, link)->id);
+    if (hint) hint_drop(ov, hint);
+}
+
+static void pong(struct link *link, const struct xn_now *now, uint64_t nonce,
+                 struct xn_out *out)
+{
+    Xn__Pong body = XN__PONG__INIT;
+
+    if (!link_allows(link, now, ALLOW_PONG)) return;
+    body.nonce = nonce;
+    ov_send(out, link->peer, XN__KIND__PONG, &body);
+}
+
+static void dispatch(struct ov *ov, const struct xn_now *now, struct link *link,
+                     struct xn_msg *msg, struct xn_out *out)
+{
+    switch (msg->kind) {
+    case XN__KIND__HELLO: links_hello(ov, now, link, msg, out); break;
+    case XN__KIND__PEERS:
+        leaves_peers(ov, now, link, XN_BODY(msg, Xn__Peers), out);
+        break;
+    case XN__KIND__PING:
+        pong(link, now, XN_BODY(msg, Xn__Ping)->nonce, out);
+        break;
+    case XN__KIND__PONG:
+        watch_pong(ov, now, link, XN_BODY(msg, Xn__Pong)->nonce);
+        break;
+    case XN__KIND__SUSPECT:
+        watch_suspect(ov, now, link, XN_BODY(msg, Xn__Suspect), out);
+        break;
+    case XN__KIND__LEAVE: peer_leaves(ov, now, link, out); break;
+    case XN__KIND__REQUEST: route_request(ov, now, link, msg, out); break;
+    case XN__KIND__ACK:
+        route_ack(ov, now, link, XN_BODY(msg, Xn__Ack)->rid, out);
+        break;
+    case XN__KIND__REPLY: route_reply(ov, now, link, msg, out); break;
+    default: link_rude(ov, now, link, "unexpected message", out);
+    }
+}
+
+/* Until their HELLO comes other things may overtake it only where messages are
+ * lost: they are ignored, within reason. */
+static bool is_early(struct ov *ov, const struct xn_now *now, struct link *link,
+                     unsigned kind, struct xn_out *out)
+{
+    if (link->state != LINK_NEW || kind == XN__KIND__HELLO) return false;
+    if (++link->early >= EARLY_MAX) {
+        link_rude(ov, now, link, "no HELLO first", out);
+    }
+    return true;
+}
+
+void ov_msg(struct ov *ov, const struct xn_now *now, xn_peer peer,
+            struct xn_msg *msg, struct xn_out *out)
+{
+    struct link *link = link_find(ov, peer);
+
+    if (!link || link->state == LINK_CLOSING) return;
+    ov_enter(ov);
+    watch_heard(ov, now, link);
+    if (!is_early(ov, now, link, msg->kind, out)) {
+        dispatch(ov, now, link, msg, out);
+    }
+    ov_exit(ov, now, out);
+}
+
+/* ---- what others ask ---- */
+
+size_t ov_leaves(const struct ov *ov, xn_peer *peers_out)
+{
+    return ring_leaves(ov, peers_out);
+}
+
+size_t ov_links(const struct ov *ov)
+{
+    return ov->ring.n;
+}
+
+size_t ov_all(const struct ov *ov, xn_peer *peers_out, size_t max)
+{
+    size_t i;
+
+    for (i = 0; i < ov->ring.n && i < max; i++)
+        peers_out[i] = link_at(&ov->ring, i)->peer;
+    return i;
+}
+
+const struct xn_contact *ov_contact(const struct ov *ov, xn_peer peer)
+{
+    return xn_peer_contact(ov->peers, peer);
+}
+
+const char *ov_address(const struct ov *ov, xn_peer peer)
+{
+    const struct link *link = link_find(ov, peer);
+
+    return link && link->address ? link->address : "";
+}
+
+/* Spread evenly over the ring, beginning beside us: the same while the links
+ * are the same, so that nobody writes down what has not changed. */
+size_t ov_sample(struct ov *ov, size_t n, Xn__Contact *contacts_out)
+{
+    size_t all = ov->ring.n, take = n < all ? n : all, i, got = 0;
+
+    for (i = 0; i < take; i++) {
+        size_t at = (ov->self_at + i * all / take) % all;
+
+        if (contact_of(ov, link_at(&ov->ring, at), &contacts_out[got])) got++;
+    }
+    return got;
+}
+
+const struct ov_stats *ov_stats(const struct ov *ov)
+{
+    return &ov->stats;
+}

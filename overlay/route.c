@@ -1,0 +1,641 @@
+/* SPDX-License-Identifier: GPL-3.0-or-later */
+/* Requests and replies.
+ *
+ * A request is in one of two places: sent on over a link (`via`), or delivered
+ * to our user.  Its answer goes to whoever asked: over the link `from`, or to
+ * the function that ov_ask was given.  Forwarding brings a request strictly
+ * nearer to the key, but for one thing: a node among those who hold the key
+ * passes a request for another copy to that copy, whichever side it is on. */
+#include <stdlib.h>
+#include <string.h>
+
+#include "lib/err.h"
+#include "overlay/inside.h"
+
+#include <utlist.h>
+
+static struct query *query_at(const struct ov *ov, size_t i)
+{
+    return ov->queries.v[i];
+}
+
+static size_t query_lower(const struct ov *ov, uint64_t number)
+{
+    size_t lo = 0, hi = ov->queries.n;
+
+    while (lo < hi) {
+        size_t mid = (lo + hi) / 2;
+
+        if (query_at(ov, mid)->number < number)
+            lo = mid + 1;
+        else
+            hi = mid;
+    }
+    return lo;
+}
+
+static struct query *query_find(const struct ov *ov, uint64_t number)
+{
+    size_t i = query_lower(ov, number);
+
+    if (i == ov->queries.n || query_at(ov, i)->number != number) return NULL;
+    return query_at(ov, i);
+}
+
+/* NULL: out of memory. */
+static struct query *query_new(struct ov *ov, struct link *from)
+{
+    struct query *q = calloc(1, sizeof *q);
+
+    if (!q) return NULL;
+    q->number = ++ov->number;
+    if (!vec_put(&ov->queries, ov->queries.n, q)) {
+        free(q);
+        return NULL;
+    }
+    q->from = from;
+    if (from) {
+        DL_APPEND2(from->held, q, held_prev, held_next);
+        from->asked++;
+        ov->n_from++;
+    }
+    return q;
+}
+
+static void query_unsend(struct query *q)
+{
+    if (q->via) DL_DELETE2(q->via->sent, q, sent_prev, sent_next);
+    q->via = NULL;
+}
+
+/* Out of all tables; the memory is the caller's. */
+static void query_detach(struct ov *ov, struct query *q)
+{
+    query_unsend(q);
+    if (q->from) {
+        DL_DELETE2(q->from->held, q, held_prev, held_next);
+        q->from->asked--;
+        ov->n_from--;
+    }
+    if (q->timer) xn_ticket_forget(ov->tickets, q->timer);
+    q->timer = 0;
+    vec_drop(&ov->queries, query_lower(ov, q->number));
+}
+
+static void query_free(struct query *q)
+{
+    xn_msg_free(q->carrier);
+    free(q);
+}
+
+void route_clear(struct ov *ov)
+{
+    size_t i;
+
+    for (i = 0; i < ov->queries.n; i++)
+        query_free(query_at(ov, i));
+    free(ov->queries.v);
+}
+
+/* ---- answering whoever asked ---- */
+
+static void send_reply(struct link *to, uint64_t rid, const Xn__Reply *body,
+                       struct xn_out *out)
+{
+    Xn__Reply reply = *body, refusal = XN__REPLY__INIT;
+
+    reply.rid = rid;
+    if (ov_send(out, to->peer, XN__KIND__REPLY, &reply) != XN_ETOOBIG) return;
+    refusal.rid = rid;
+    refusal.rc = XN_ETOOBIG;
+    refusal.from = body->from;
+    refusal.hops = body->hops;
+    ov_send(out, to->peer, XN__KIND__REPLY, &refusal);
+}
+
+static void call_back(struct ov *ov, const struct xn_now *now,
+                      const struct query *q, const Xn__Reply *body,
+                      struct xn_msg *msg, struct xn_out *out)
+{
+    struct ov_reply reply = {.rc = body->rc, .msg = msg, .hops = body->hops};
+
+    xn_id_from_bytes(&body->from, &reply.from);
+    q->fn(ov->user.user, q->ctx, now, &reply, out);
+}
+
+/* The end of a request.  `msg`: the payload where it is decoded already. */
+static void finish(struct ov *ov, const struct xn_now *now, struct query *q,
+                   const Xn__Reply *body, struct xn_msg *msg,
+                   struct xn_out *out)
+{
+    Xn__Reply broken = *body;
+    struct xn_msg *decoded = NULL;
+    int rc = 0;
+
+    query_detach(ov, q);
+    if (q->from) {
+        send_reply(q->from, q->from_rid, body, out);
+    } else {
+        if (body->rc == 0 && !msg) {
+            rc = xn_msg_decode(body->kind, body->payload.data,
+                               body->payload.len, &decoded);
+            broken.rc = rc;
+        }
+        call_back(ov, now, q, rc ? &broken : body, msg ? msg : decoded, out);
+        xn_msg_free(decoded);
+    }
+    query_free(q);
+}
+
+static void fail(struct ov *ov, const struct xn_now *now, struct query *q,
+                 int rc, struct xn_out *out)
+{
+    Xn__Reply reply = XN__REPLY__INIT;
+
+    reply.rc = rc;
+    reply.from = xn_id_bytes(&ov->config.id);
+    reply.hops = q->hops;
+    finish(ov, now, q, &reply, NULL, out);
+}
+
+void ov_answer(struct ov *ov, const struct xn_now *now, uint64_t token, int rc,
+               unsigned kind, const void *body, struct xn_out *out)
+{
+    struct query *q = query_find(ov, token);
+    Xn__Reply reply = XN__REPLY__INIT;
+    struct xn_msg *msg = NULL;
+
+    if (!q || !q->delivered) return;
+    ov_enter(ov);
+    if (rc == 0) rc = xn_msg_new(kind, body, &msg);
+    reply.rc = rc;
+    reply.from = xn_id_bytes(&ov->config.id);
+    reply.hops = q->hops;
+    if (msg) {
+        reply.kind = kind;
+        reply.payload.data = msg->bytes;
+        reply.payload.len = msg->size;
+    }
+    finish(ov, now, q, &reply, msg, out);
+    xn_msg_free(msg);
+    ov_exit(ov, now, out);
+}
+
+/* ---- delivering ---- */
+
+static void query_due(void *owner, void *ctx, const struct xn_now *now, int rc,
+                      struct xn_msg *msg, struct xn_out *out);
+
+static void set_timer(struct ov *ov, struct query *q, uint64_t due_us,
+                      struct xn_out *out)
+{
+    if (due_us > q->deadline_us) due_us = q->deadline_us;
+    if (q->timer && xn_ticket_postpone(ov->tickets, q->timer, due_us)) return;
+    q->timer = xn_ticket(ov->tickets, due_us, query_due, ov, q, out);
+}
+
+static void send_ack(struct query *q, struct xn_out *out)
+{
+    Xn__Ack ack = XN__ACK__INIT;
+
+    ack.rid = q->from_rid;
+    ov_send(out, q->from->peer, XN__KIND__ACK, &ack);
+}
+
+static void deliver(struct ov *ov, const struct xn_now *now, struct query *q,
+                    struct xn_out *out)
+{
+    struct ov_request request = {
+        .token = q->number,
+        .key = q->key,
+        .copy = q->copy,
+        .direct = q->direct,
+        .from = q->from ? q->from->peer : XN_PEER_SELF,
+        .hops = q->hops,
+        .deadline_us = q->deadline_us,
+    };
+    uint64_t number = q->number;
+    int rc;
+
+    rc = xn_msg_decode(q->kind, q->payload, q->payload_len, &request.msg);
+    if (rc) {
+        fail(ov, now, q, rc, out);
+        return;
+    }
+    ov->stats.delivered++;
+    q->delivered = true;
+    q->payload = NULL; /* never sent on again */
+    q->payload_len = 0;
+    xn_msg_free(q->carrier);
+    q->carrier = NULL;
+    set_timer(ov, q, q->deadline_us, out);
+    ov->user.deliver(ov->user.user, now, &request, out);
+    xn_msg_free(request.msg);
+    q = query_find(ov, number);
+    if (q && q->from && !q->acked) {
+        q->acked = true;
+        send_ack(q, out);
+    }
+}
+
+/* ---- choosing the next hop ---- */
+
+static bool was_tried(const struct query *q, const struct link *link)
+{
+    size_t i;
+
+    for (i = 0; i < q->n_tried; i++) {
+        if (q->tried[i] == link->serial) return true;
+    }
+    return false;
+}
+
+/* Silent ones are passed over: they will soon be gone, or heard again. */
+static bool is_usable(const struct query *q, const struct link *link)
+{
+    return !was_tried(q, link) && link->probes < 2;
+}
+
+struct choice {
+    struct link *first, *wanted; /* nearest; the copy asked; NULL: us */
+    bool has_wanted, has_self;   /* we are among those looked at */
+    size_t self_rank;
+};
+
+static void look_around(const struct ov *ov, const struct query *q, size_t max,
+                        struct choice *choice)
+{
+    struct walk walk;
+    struct link *link;
+    size_t rank = 0;
+
+    memset(choice, 0, sizeof *choice);
+    walk_start(&walk, ov, &q->key);
+    while (rank < max && walk_next(&walk, &link)) {
+        if (link && !is_usable(q, link)) continue;
+        if (rank == 0) choice->first = link;
+        if (rank == q->copy) {
+            choice->wanted = link;
+            choice->has_wanted = true;
+        }
+        if (!link) {
+            choice->has_self = true;
+            choice->self_rank = rank;
+        }
+        rank++;
+    }
+}
+
+enum hop { HOP_HERE, HOP_ON, HOP_NOWHERE };
+
+static enum hop choose(const struct ov *ov, const struct xn_now *now,
+                       const struct query *q, struct link **link_out)
+{
+    bool mesh = !links_crowded(ov, now);
+    size_t max = q->copy + 1;
+    struct choice c;
+
+    if (!mesh && max < ov->config.leaves) max = ov->config.leaves;
+    look_around(ov, q, max, &c);
+    /* Those nearest to the key know the order there; others only the way. */
+    *link_out = mesh || c.has_self ? c.wanted : c.first;
+    if ((mesh || c.has_self) && !c.has_wanted) {
+        return q->from ? HOP_HERE : HOP_NOWHERE;
+    }
+    if (!*link_out || q->hops >= HOPS_MAX || *link_out == q->from) {
+        return HOP_HERE;
+    }
+    return HOP_ON;
+}
+
+/* ---- sending on ---- */
+
+static int send_request(struct ov *ov, const struct xn_now *now,
+                        struct query *q, struct link *to, struct xn_out *out)
+{
+    Xn__Request request = XN__REQUEST__INIT;
+    uint64_t patience_ms = (q->deadline_us - now->mono_us) / 1000;
+    int rc;
+
+    request.rid = q->number;
+    request.key = xn_id_bytes(&q->key);
+    request.copy = q->copy;
+    request.direct = q->direct;
+    request.hops = q->hops;
+    request.patience_ms =
+        patience_ms < PATIENCE_MS_MAX ? (uint32_t)patience_ms : PATIENCE_MS_MAX;
+    request.kind = q->kind;
+    request.payload.data = (uint8_t *)(uintptr_t)q->payload;
+    request.payload.len = q->payload_len;
+    rc = ov_send(out, to->peer, XN__KIND__REQUEST, &request);
+    if (rc) return rc;
+    query_unsend(q);
+    q->via = to;
+    DL_APPEND2(to->sent, q, sent_prev, sent_next);
+    q->acked = false;
+    q->sent_us = now->mono_us;
+    if (!was_tried(q, to)) q->tried[q->n_tried] = to->serial;
+    q->n_tried++;
+    set_timer(ov, q, now->mono_us + watch_rto(to), out);
+    return 0;
+}
+
+static void send_on(struct ov *ov, const struct xn_now *now, struct query *q,
+                    struct link *to, struct xn_out *out)
+{
+    int rc = send_request(ov, now, q, to, out);
+
+    if (rc)
+        fail(ov, now, q, rc, out);
+    else if (q->from)
+        ov->stats.forwarded++;
+}
+
+static void route(struct ov *ov, const struct xn_now *now, struct query *q,
+                  struct xn_out *out)
+{
+    struct link *to = NULL;
+
+    if (q->deadline_us <= now->mono_us + 1000) {
+        fail(ov, now, q, XN_ETIMEOUT, out);
+        return;
+    }
+    switch (choose(ov, now, q, &to)) {
+    case HOP_HERE: deliver(ov, now, q, out); break;
+    case HOP_ON: send_on(ov, now, q, to, out); break;
+    case HOP_NOWHERE:
+        fail(ov, now, q, q->n_tried ? XN_EUNREACH : XN_ENOENT, out);
+        break;
+    }
+}
+
+/* No ACK in time, or the link is gone: somebody else, as if that one did not
+ * exist. */
+static void reroute(struct ov *ov, const struct xn_now *now, struct query *q,
+                    struct xn_out *out)
+{
+    ov->stats.rerouted++;
+    query_unsend(q);
+    route(ov, now, q, out);
+}
+
+/* Silence of the one it was sent to. */
+static void no_ack(struct ov *ov, const struct xn_now *now, struct query *q,
+                   struct xn_out *out)
+{
+    struct link *link = q->via, *other = NULL;
+
+    watch_probe(ov, now, link, false, out);
+    if (q->n_tried >= SENDS_MAX) {
+        set_timer(ov, q, q->deadline_us, out);
+        return;
+    }
+    if (!q->direct && choose(ov, now, q, &other) != HOP_NOWHERE) {
+        reroute(ov, now, q, out);
+        return;
+    }
+    /* Nobody else can answer: perhaps it was lost on the way. */
+    send_on(ov, now, q, link, out);
+}
+
+static void query_due(void *owner, void *ctx, const struct xn_now *now, int rc,
+                      struct xn_msg *msg, struct xn_out *out)
+{
+    struct ov *ov = owner;
+    struct query *q = ctx;
+
+    (void)rc, (void)msg;
+    ov_enter(ov);
+    q->timer = 0;
+    if (now->mono_us >= q->deadline_us) {
+        ov->stats.expired++;
+        if (q->from) {
+            query_detach(ov, q);
+            query_free(q);
+        } else {
+            fail(ov, now, q, XN_ETIMEOUT, out);
+        }
+    } else if (q->via && q->acked) {
+        watch_probe(ov, now, q->via, false, out);
+        set_timer(ov, q, now->mono_us + ACKED_US, out);
+    } else if (q->via) {
+        no_ack(ov, now, q, out);
+    } else {
+        set_timer(ov, q, q->deadline_us, out);
+    }
+    ov_exit(ov, now, out);
+}
+
+/* ---- our own questions ---- */
+
+static void refuse_ask(struct ov *ov, const struct xn_now *now, ov_replied *fn,
+                       void *ctx, int rc, struct xn_out *out)
+{
+    const struct ov_reply reply = {.rc = rc, .from = ov->config.id};
+
+    fn(ov->user.user, ctx, now, &reply, out);
+}
+
+static struct query *ask_new(struct ov *ov, const struct xn_now *now,
+                             const xn_id *key, uint32_t copy, unsigned kind,
+                             const void *body, uint64_t deadline_us,
+                             ov_replied *fn, void *ctx, struct xn_out *out)
+{
+    struct query *q = NULL;
+    struct xn_msg *msg = NULL;
+    int rc;
+
+    rc = ov->queries.n >= QUERIES_MAX ? XN_EBUSY : xn_msg_new(kind, body, &msg);
+    if (rc == 0) q = query_new(ov, NULL);
+    if (!q) {
+        xn_msg_free(msg);
+        refuse_ask(ov, now, fn, ctx, rc ? rc : XN_ENOMEM, out);
+        return NULL;
+    }
+    q->key = *key;
+    q->copy = copy < OV_COPIES_MAX ? copy : OV_COPIES_MAX - 1;
+    q->kind = kind;
+    q->carrier = msg;
+    q->payload = msg->bytes;
+    q->payload_len = msg->size;
+    q->deadline_us = deadline_us;
+    q->fn = fn;
+    q->ctx = ctx;
+    ov->stats.asked++;
+    return q;
+}
+
+void ov_ask(struct ov *ov, const struct xn_now *now, const xn_id *key,
+            uint32_t copy, unsigned kind, const void *body,
+            uint64_t deadline_us, ov_replied *fn, void *ctx, struct xn_out *out)
+{
+    struct query *q;
+
+    ov_enter(ov);
+    q = ask_new(ov, now, key, copy, kind, body, deadline_us, fn, ctx, out);
+    if (q) route(ov, now, q, out);
+    ov_exit(ov, now, out);
+}
+
+void ov_ask_peer(struct ov *ov, const struct xn_now *now, xn_peer peer,
+                 unsigned kind, const void *body, uint64_t deadline_us,
+                 ov_replied *fn, void *ctx, struct xn_out *out)
+{
+    struct link *link = link_find_live(ov, peer);
+    struct query *q;
+
+    ov_enter(ov);
+    if (!link || deadline_us <= now->mono_us + 1000) {
+        refuse_ask(ov, now, fn, ctx, link ? XN_ETIMEOUT : XN_EUNREACH, out);
+        goto out;
+    }
+    q = ask_new(ov, now, &link_contact(ov, link)->position, 0, kind, body,
+                deadline_us, fn, ctx, out);
+    if (!q) goto out;
+    q->direct = true;
+    send_on(ov, now, q, link, out);
+out:
+    ov_exit(ov, now, out);
+}
+
+/* ---- what comes over links ---- */
+
+static void say_busy(struct ov *ov, struct link *link, uint64_t rid, int rc,
+                     struct xn_out *out)
+{
+    Xn__Reply reply = XN__REPLY__INIT;
+
+    if (rc == XN_EBUSY) ov->stats.busy++;
+    reply.rc = rc;
+    reply.from = xn_id_bytes(&ov->config.id);
+    send_reply(link, rid, &reply, out);
+}
+
+static bool is_request_kind(unsigned kind)
+{
+    return kind >= XN__KIND__PUT && xn_kind_is_wire(kind);
+}
+
+static void take_request(struct ov *ov, const struct xn_now *now,
+                         struct link *link, struct xn_msg *msg,
+                         const xn_id *key, struct xn_out *out)
+{
+    const Xn__Request *body = XN_BODY(msg, Xn__Request);
+    uint32_t patience_ms = body->patience_ms;
+    struct query *q = query_new(ov, link);
+
+    if (!q) {
+        say_busy(ov, link, body->rid, XN_ENOMEM, out);
+        return;
+    }
+    if (patience_ms > PATIENCE_MS_MAX) patience_ms = PATIENCE_MS_MAX;
+    q->from_rid = body->rid;
+    q->direct = body->direct;
+    q->key = *key;
+    q->copy = body->copy;
+    q->hops = body->hops + 1;
+    q->kind = body->kind;
+    q->carrier = xn_msg_ref(msg);
+    q->payload = body->payload.data;
+    q->payload_len = body->payload.len;
+    q->deadline_us = now->mono_us + 1000 * (uint64_t)patience_ms;
+    if (q->direct) {
+        deliver(ov, now, q, out);
+        return;
+    }
+    {
+        uint64_t number = q->number;
+
+        route(ov, now, q, out);
+        q = query_find(ov, number);
+        if (q && q->via) send_ack(q, out);
+    }
+}
+
+void route_request(struct ov *ov, const struct xn_now *now, struct link *link,
+                   struct xn_msg *msg, struct xn_out *out)
+{
+    const Xn__Request *body = XN_BODY(msg, Xn__Request);
+    xn_id key;
+
+    if (xn_id_from_bytes(&body->key, &key) || body->copy >= OV_COPIES_MAX ||
+        body->hops > HOPS_MAX || !is_request_kind(body->kind)) {
+        link_rude(ov, now, link, "malformed REQUEST", out);
+        return;
+    }
+    if (body->patience_ms == 0) {
+        say_busy(ov, link, body->rid, XN_ETIMEOUT, out);
+    } else if (link->asked >= QUERIES_FROM_ONE ||
+               ov->n_from >= QUERIES_FROM_ALL) {
+        say_busy(ov, link, body->rid, XN_EBUSY, out);
+    } else {
+        take_request(ov, now, link, msg, &key, out);
+    }
+}
+
+/* Karn: what was sent twice tells nothing about time. */
+static void take_sample(const struct xn_now *now, const struct query *q)
+{
+    if (!q->acked && q->n_tried == 1) {
+        watch_rtt(q->via, now->mono_us - q->sent_us);
+    }
+}
+
+void route_ack(struct ov *ov, const struct xn_now *now, struct link *link,
+               uint64_t rid, struct xn_out *out)
+{
+    struct query *q = query_find(ov, rid);
+
+    if (!q || !q->via || q->via != link) return;
+    take_sample(now, q);
+    q->acked = true;
+    set_timer(ov, q, now->mono_us + ACKED_US, out);
+}
+
+static bool reply_is_good(const Xn__Reply *body)
+{
+    if (body->from.len != XN_ID_SIZE || body->rc > 0) return false;
+    return body->rc < 0 || is_request_kind(body->kind);
+}
+
+void route_reply(struct ov *ov, const struct xn_now *now, struct link *link,
+                 struct xn_msg *msg, struct xn_out *out)
+{
+    const Xn__Reply *body = XN_BODY(msg, Xn__Reply);
+    struct query *q = query_find(ov, body->rid);
+    Xn__Reply reply = *body;
+
+    if (!reply_is_good(body)) {
+        link_rude(ov, now, link, "malformed REPLY", out);
+        return;
+    }
+    /* Late, doubled, or of one who was not asked. */
+    if (!q || !q->via || !was_tried(q, link)) return;
+    if (q->via != link && body->rc != 0) return; /* another may do better */
+    if (q->via == link) take_sample(now, q);
+    reply.rid = 0;
+    if (body->hops <= q->hops + 1) {
+        /* It says that it answered itself: then we know who that is. */
+        reply.from = xn_id_bytes(&link_contact(ov, link)->id);
+    }
+    finish(ov, now, q, &reply, NULL, out);
+}
+
+void route_lost(struct ov *ov, const struct xn_now *now, struct link *link,
+                struct xn_out *out)
+{
+    struct query *q;
+
+    while ((q = link->held) != NULL) {
+        query_detach(ov, q);
+        query_free(q);
+    }
+    while ((q = link->sent) != NULL) {
+        query_unsend(q);
+        if (q->direct || q->n_tried >= SENDS_MAX) {
+            fail(ov, now, q, XN_EUNREACH, out);
+        } else {
+            reroute(ov, now, q, out);
+        }
+    }
+}

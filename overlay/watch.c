@@ -1,0 +1,207 @@
+/* SPDX-License-Identifier: GPL-3.0-or-later */
+/* Who is alive.  A link that the driver sees break is gone at once.  A node
+ * that falls silent is found by the one before it on the ring, who pings it
+ * every few seconds, or by whoever asks it something; other idle links cost
+ * nothing.  Nobody is dropped because of what a third node says. */
+#include "lib/err.h"
+#include "overlay/inside.h"
+
+#define STALL_US (SECOND_US / 2)
+#define HEARD_US SECOND_US /* so lately heard, a SUSPECT is not looked into */
+
+/* ---- round trips: RFC 6298 ---- */
+
+void watch_rtt(struct link *link, uint64_t sample_us)
+{
+    uint32_t r = sample_us < 60 * SECOND_US ? (uint32_t)sample_us
+                                            : (uint32_t)(60 * SECOND_US);
+    uint32_t diff;
+
+    if (r == 0) r = 1;
+    if (link->rtt_us == 0) {
+        link->rtt_us = r;
+        link->rtt_var_us = r / 2;
+        return;
+    }
+    diff = link->rtt_us > r ? link->rtt_us - r : r - link->rtt_us;
+    link->rtt_var_us = link->rtt_var_us - link->rtt_var_us / 4 + diff / 4;
+    link->rtt_us = link->rtt_us - link->rtt_us / 8 + r / 8;
+    if (link->rtt_us == 0) link->rtt_us = 1;
+}
+
+uint64_t watch_rto(const struct link *link)
+{
+    uint64_t rto_us = RTO_FIRST_US;
+
+    if (link->rtt_us) {
+        rto_us = link->rtt_us + 4 * (uint64_t)link->rtt_var_us;
+    }
+    if (rto_us < RTO_MIN_US) return RTO_MIN_US;
+    return rto_us < RTO_MAX_US ? rto_us : RTO_MAX_US;
+}
+
+/* ---- probing ---- */
+
+static void probe_due(void *owner, void *ctx, const struct xn_now *now, int rc,
+                      struct xn_msg *msg, struct xn_out *out);
+
+static void ping(struct ov *ov, const struct xn_now *now, struct link *link,
+                 struct xn_out *out)
+{
+    Xn__Ping body = XN__PING__INIT;
+    uint64_t wait_us = watch_rto(link);
+
+    body.nonce = ++link->nonce;
+    link->ping_us = now->mono_us;
+    ov_send(out, link->peer, XN__KIND__PING, &body);
+    if (wait_us < PROBE_US) wait_us = PROBE_US;
+    link_timer(ov, link, now->mono_us + wait_us, probe_due, out);
+}
+
+void watch_probe(struct ov *ov, const struct xn_now *now, struct link *link,
+                 bool hearsay, struct xn_out *out)
+{
+    if (link->state != LINK_LIVE || link->probes > 0) return;
+    link->probes = 1;
+    link->hearsay = hearsay;
+    ping(ov, now, link, out);
+}
+
+void watch_heard(struct ov *ov, const struct xn_now *now, struct link *link)
+{
+    link->heard_us = now->mono_us;
+    if (link->state != LINK_LIVE || link->probes == 0) return;
+    link->probes = 0;
+    link_timer_stop(ov, link);
+}
+
+void watch_pong(struct ov *ov, const struct xn_now *now, struct link *link,
+                uint64_t nonce)
+{
+    (void)ov;
+    /* The nonce is the last one's: no doubt which PING is answered. */
+    if (nonce != link->nonce || link->ping_us == 0) return;
+    watch_rtt(link, now->mono_us - link->ping_us);
+    link->ping_us = 0;
+}
+
+/* ---- suspicion ---- */
+
+static void tell(struct xn_out *out, xn_peer peer, const xn_id *id)
+{
+    Xn__Suspect body = XN__SUSPECT__INIT;
+
+    body.id = xn_id_bytes(id);
+    ov_send(out, peer, XN__KIND__SUSPECT, &body);
+}
+
+/* The one before it on the ring watches it; when that is us, everybody who may
+ * be linked to it should look (above the budget we know only the neighbours). */
+static void spread(struct ov *ov, const struct xn_now *now, const xn_id *id,
+                   bool ours, const struct link *before, struct xn_out *out)
+{
+    size_t i;
+
+    if (!ours) {
+        if (before) tell(out, before->peer, id);
+    } else if (links_crowded(ov, now)) {
+        xn_peer peers[2 * LEAVES_MAX];
+        size_t n = ring_leaves(ov, peers);
+
+        for (i = 0; i < n; i++)
+            tell(out, peers[i], id);
+    } else {
+        for (i = 0; i < ov->ring.n; i++)
+            tell(out, link_at(&ov->ring, i)->peer, id);
+    }
+}
+
+static void drop_silent(struct ov *ov, const struct xn_now *now,
+                        struct link *link, struct xn_out *out)
+{
+    const struct xn_contact *contact = link_contact(ov, link);
+    bool ours = ring_cw(ov, 1) == link, hearsay = link->hearsay;
+    size_t n;
+    const struct link *before = NULL;
+
+    ov->stats.suspected++;
+    link_hang(ov, now, link, XN_ETIMEOUT, "silent", out);
+    n = ov->ring.n;
+    if (n > 0) {
+        before = link_at(&ov->ring,
+                         (ring_lower(ov, &contact->position) + n - 1) % n);
+    }
+    if (ours || !hearsay) spread(ov, now, &contact->id, ours, before, out);
+    /* Neighbours often fall together: look at the next one now. */
+    if (ours && n > 0) watch_probe(ov, now, ring_cw(ov, 1), false, out);
+}
+
+static void probe_due(void *owner, void *ctx, const struct xn_now *now, int rc,
+                      struct xn_msg *msg, struct xn_out *out)
+{
+    struct ov *ov = owner;
+    struct link *link = ctx;
+
+    (void)rc, (void)msg;
+    ov_enter(ov);
+    link->timer = 0;
+    if (now->mono_us > link->timer_us + STALL_US) {
+        /* We ourselves stood still: its answer may wait to be read. */
+        ping(ov, now, link, out);
+    } else if (link->probes < PROBES_MAX) {
+        link->probes++;
+        ping(ov, now, link, out);
+    } else {
+        drop_silent(ov, now, link, out);
+    }
+    ov_exit(ov, now, out);
+}
+
+void watch_suspect(struct ov *ov, const struct xn_now *now, struct link *link,
+                   const Xn__Suspect *body, struct xn_out *out)
+{
+    struct link *about;
+    xn_id id;
+
+    if (xn_id_from_bytes(&body->id, &id)) {
+        link_rude(ov, now, link, "malformed SUSPECT", out);
+        return;
+    }
+    if (!link_allows(link, now, ALLOW_PROBE)) return;
+    about = link_find_id(ov, &id);
+    if (!about || about == link || now->mono_us - about->heard_us < HEARD_US) {
+        return;
+    }
+    watch_probe(ov, now, about, true, out);
+}
+
+/* ---- the neighbour ---- */
+
+static void watch_due(void *owner, void *ctx, const struct xn_now *now, int rc,
+                      struct xn_msg *msg, struct xn_out *out)
+{
+    struct ov *ov = owner;
+
+    (void)ctx, (void)rc, (void)msg;
+    ov_enter(ov);
+    ov->watch_timer = 0;
+    if (ov->ring.n > 0) {
+        struct link *link = ring_cw(ov, 1);
+
+        if (now->mono_us - link->heard_us >= WATCH_US / 2) {
+            watch_probe(ov, now, link, false, out);
+        }
+    }
+    watch_start(ov, now, out);
+    ov_exit(ov, now, out);
+}
+
+void watch_start(struct ov *ov, const struct xn_now *now, struct xn_out *out)
+{
+    uint64_t wait_us = WATCH_US - WATCH_US / 5;
+
+    if (ov->watch_timer || ov->ring.n == 0) return;
+    wait_us += xn_rng_below(ov->rng, 2 * WATCH_US / 5);
+    ov->watch_timer = xn_ticket(ov->tickets, now->mono_us + wait_us, watch_due,
+                                ov, NULL, out);
+}
