@@ -9,9 +9,9 @@
 #include "seam/out.h"
 #include "seam/tickets.h"
 
-#define CORP_SAMPLE_MAX  64  /* bound of sample_max */
+#define CORP_SAMPLE_MAX 64   /* bound of sample_max */
 #define CORP_MEMBERS_MAX 256 /* registrations under way */
-#define CORP_HELD_MAX    256 /* questions that wait for the store's answer */
+#define CORP_HELD_MAX 256    /* questions that wait for the store's answer */
 
 struct corp_member; /* a registration under way: member.c */
 

@@ -11,13 +11,13 @@
 #include "lib/err.h"
 #include "lib/log.h"
 
-#define SECOND_US       1000000ULL
-#define LOAD_US         (30 * SECOND_US)
-#define LOAD_PAGE       1000
-#define LOAD_PAUSE_MAX  (30 * SECOND_US)
-#define FLUSH_US        (10 * SECOND_US)
-#define TXN_US          (30 * SECOND_US)
-#define ANNOUNCE_MAX    1024
+#define SECOND_US 1000000ULL
+#define LOAD_US (30 * SECOND_US)
+#define LOAD_PAGE 1000
+#define LOAD_PAUSE_MAX (30 * SECOND_US)
+#define FLUSH_US (10 * SECOND_US)
+#define TXN_US (30 * SECOND_US)
+#define ANNOUNCE_MAX 1024
 #define CERTIFICATE_MAX 8192
 
 /* ---- nodes: sample and announce ---- */

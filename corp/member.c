@@ -24,16 +24,16 @@
 #include "lib/log.h"
 #include "wire/store.pb-c.h"
 
-#define SECOND_US  1000000ULL
-#define ISSUE_US   (10 * SECOND_US)
-#define STORE_US   (20 * SECOND_US)
-#define BODY_MAX   8192
-#define CSR_MAX    4096
-#define OWNER_MAX  256
-#define INDEX_MAX  128
+#define SECOND_US 1000000ULL
+#define ISSUE_US (10 * SECOND_US)
+#define STORE_US (20 * SECOND_US)
+#define BODY_MAX 8192
+#define CSR_MAX 4096
+#define OWNER_MAX 256
+#define INDEX_MAX 128
 #define ROUNDS_MAX 3
-#define KEY_SIZE   (2 + XN_ID_SIZE)
-#define WHAT       "cannot register"
+#define KEY_SIZE (2 + XN_ID_SIZE)
+#define WHAT "cannot register"
 
 struct corp_member {
     uint64_t ask; /* 0: nobody waits any more */

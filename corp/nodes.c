@@ -13,12 +13,12 @@
 #include "lib/err.h"
 #include "wire/store.pb-c.h"
 
-#define DAY_US     (24 * 3600 * 1000000ULL)
+#define DAY_US (24 * 3600 * 1000000ULL)
 #define REWRITE_US (3600 * 1000000ULL) /* how old a stored time may grow */
-#define SLOT_NONE  UINT32_MAX
-#define KEY_SIZE   (1 + XN_ID_SIZE)
+#define SLOT_NONE UINT32_MAX
+#define KEY_SIZE (1 + XN_ID_SIZE)
 #define SAMPLE_MAX 64
-#define ROW_BYTES  512 /* key, value and structs of one write, at most */
+#define ROW_BYTES 512 /* key, value and structs of one write, at most */
 
 struct row {
     xn_id id;

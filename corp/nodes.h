@@ -13,7 +13,7 @@
 #include "seam/out.h"
 #include "wire/id.h"
 
-#define CORP_NODES_KEY   "n" /* and 32 bytes of id */
+#define CORP_NODES_KEY "n"   /* and 32 bytes of id */
 #define CORP_NODES_BATCH 512 /* written by one TXN */
 
 struct corp_nodes;

@@ -4,7 +4,7 @@
 #include <stdint.h>
 #include <string.h>
 
-#define LOWER  "abcdefghijklmnopqrstuvwxyz"
+#define LOWER "abcdefghijklmnopqrstuvwxyz"
 #define DIGITS "0123456789"
 
 bool corp_label_ok(const char *label)

@@ -6,7 +6,7 @@
 #include <stdbool.h>
 #include <stddef.h>
 
-#define CORP_LABEL_MAX   32
+#define CORP_LABEL_MAX 32
 #define CORP_ADDRESS_MAX 80
 
 /* [a-z0-9-]{1,32} */

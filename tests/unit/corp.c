@@ -16,8 +16,8 @@
 #include "wire/store.pb-c.h"
 
 #define SECOND 1000000ULL
-#define WALL   (1795255200ULL * SECOND)
-#define DAY    (86400 * SECOND)
+#define WALL (1795255200ULL * SECOND)
+#define DAY (86400 * SECOND)
 
 struct fix {
     struct crank c;

@@ -1,0 +1,314 @@
+/* SPDX-License-Identifier: GPL-3.0-or-later */
+/* The host agent's core: what it answers to, and its start. */
+#include "hostagent/host.h"
+
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "hostagent/offer.h"
+#include "hostagent/state.h"
+#include "lib/err.h"
+#include "wire/ad.h"
+
+#define SECOND_US 1000000ULL
+#define ORDER_US (30 * SECOND_US)
+#define ARENA_MAX (1 << 20)
+#define URL_MAX 256
+
+/* ---- query status ---- */
+
+static void answer_status(struct host *host, uint64_t ask)
+{
+    Xn__HostStatus status = XN__HOST_STATUS__INIT;
+
+    if (host->record) status.envelope = host->record->envelope;
+    if (host->lease) status.lease = XN_BODY(host->lease, Xn__Signed)->data;
+    status.node = (char *)(uintptr_t)host->config.nodes[host->node];
+    status.published_us = host->published_us;
+    status.copies_least = host->copies_least;
+    xn_out_answer(&host->out, ask, 200, &status);
+}
+
+static void on_query(struct host *host, const struct xn_now *now, uint64_t ask,
+                     const Xn__Ask *question)
+{
+    if (host->record && host->lease) {
+        answer_status(host, ask);
+        return;
+    }
+    xn_out_refuse(&host->out, ask, XN_ENOTYET, "cannot tell the status",
+                  "nothing has been signed yet", "again in a second");
+}
+
+/* ---- orders of the operator: withdraw, offer again ---- */
+
+static void end_order(struct host *host)
+{
+    if (host->order_timer) {
+        xn_ticket_forget(host->tickets, host->order_timer);
+    }
+    host->order = host->order_timer = 0;
+}
+
+void host_order_done(struct host *host)
+{
+    if (host->order) answer_status(host, host->order);
+    end_order(host);
+}
+
+void host_order_failed(struct host *host, int rc, const char *because,
+                       const char *try)
+{
+    if (!host->order) return;
+    host->withdraw = host->record && host->record->withdrawn;
+    xn_out_refuse(&host->out, host->order, rc, "cannot do as ordered", because,
+                  try);
+    end_order(host);
+}
+
+static void on_order_time(void *owner, void *ctx, const struct xn_now *now,
+                          int rc, struct xn_msg *msg, struct xn_out *out)
+{
+    struct host *host = owner;
+
+    xn_out_refuse(out, host->order, XN_EUNKNOWN, "cannot tell the outcome",
+                  "no node has confirmed it yet",
+                  "nothing: it is tried until one does");
+    host->order = host->order_timer = 0;
+}
+
+static bool is_operator(const struct host *host, const Xn__Caller *caller)
+{
+    xn_id id;
+
+    return caller && !xn_id_from_bytes(&caller->id, &id) &&
+           xn_id_eq(&id, &host->config.id);
+}
+
+static void take_order(struct host *host, const struct xn_now *now,
+                       uint64_t ask, const Xn__Ask *question, bool withdraw)
+{
+    if (!is_operator(host, question->caller)) {
+        xn_out_refuse(&host->out, ask, XN_EPERM, "cannot do as ordered",
+                      "only the server's own key may order this",
+                      "the key and certificate in the state folder");
+        return;
+    }
+    if (host->order || !host->loaded) {
+        xn_out_refuse(&host->out, ask, XN_EBUSY, "cannot do as ordered",
+                      "another order is under way, or the start is",
+                      "again in a second");
+        return;
+    }
+    host->order = ask;
+    host->order_timer = xn_ticket(host->tickets, now->mono_us + ORDER_US,
+                                  on_order_time, host, NULL, &host->out);
+    host->withdraw = withdraw;
+    host_resume(host, now);
+}
+
+static void on_withdraw(struct host *host, const struct xn_now *now,
+                        uint64_t ask, const Xn__Ask *question)
+{
+    take_order(host, now, ask, question, true);
+}
+
+static void on_offer(struct host *host, const struct xn_now *now, uint64_t ask,
+                     const Xn__Ask *question)
+{
+    take_order(host, now, ask, question, false);
+}
+
+/* ---- questions ---- */
+
+struct route {
+    const char *method;
+    const char *path;
+    void (*handle)(struct host *host, const struct xn_now *now, uint64_t ask,
+                   const Xn__Ask *question);
+};
+
+static const struct route routes[] = {
+    {"POST", "/v1/offer", on_offer},
+    {"GET", "/v1/status", on_query},
+    {"POST", "/v1/withdraw", on_withdraw},
+};
+
+static void on_ask(struct host *host, const struct xn_now *now,
+                   const struct xn_event *ev)
+{
+    const Xn__Ask *question = XN_BODY(ev->msg, Xn__Ask);
+    size_t i;
+
+    for (i = 0; i < sizeof routes / sizeof routes[0]; i++) {
+        if (strcmp(routes[i].path, question->path) == 0 &&
+            strcmp(routes[i].method, question->method) == 0) {
+            routes[i].handle(host, now, ev->ticket, question);
+            return;
+        }
+    }
+    xn_out_refuse(&host->out, ev->ticket, XN_ENOENT, "cannot answer",
+                  "a server has no such path for this method",
+                  "GET /v1/status, POST /v1/withdraw or /v1/offer");
+}
+
+/* ---- the core ---- */
+
+static int host_step(struct xn_core *core, const struct xn_now *now,
+                     const struct xn_event *ev, struct xn_outbox *out)
+{
+    struct host *host = (struct host *)core;
+
+    xn_out_reset(&host->out);
+    if (!host->loaded && !host->step) host_begin(host, now);
+    switch (ev->kind) {
+    case XN_EV_ASK:
+        if (ev->msg && ev->msg->kind == XN__KIND__ASK) on_ask(host, now, ev);
+        break;
+    case XN_EV_CANCEL: /* the order stands, nobody waits for it */
+        if (host->order && ev->ticket == host->order) end_order(host);
+        break;
+    case XN_EV_DONE:
+        xn_ticket_end(host->tickets, ev->ticket, now, ev->rc, ev->msg,
+                      &host->out);
+        break;
+    default: break;
+    }
+    xn_tickets_run(host->tickets, now, &host->out);
+    *out = xn_out_box(&host->out, xn_tickets_next(host->tickets));
+    return host->out.rc;
+}
+
+static const char *wrong(const struct host *host)
+{
+    if (host->node >= host->config.n_nodes) return "no such node";
+    if (host->record && host->record->version > host->floor) {
+        return "version above the floor";
+    }
+    if (host->record && host->record->n_tokens > HOST_TOKENS_MAX) {
+        return "too many places";
+    }
+    if (xn_tickets_count(host->tickets) > 3) return "too much under way";
+    if (host->loaded && !host->step && !host->out.rc &&
+        !(host->withdraw && (!host->record || host->record->placed))) {
+        return "stands still";
+    }
+    return NULL;
+}
+
+static bool host_check(const struct xn_core *core, char *why_out, size_t len)
+{
+    const char *why = wrong((const struct host *)core);
+
+    if (why) snprintf(why_out, len, "host: %s", why);
+    return !why;
+}
+
+static void host_free(struct xn_core *core)
+{
+    struct host *host = (struct host *)core;
+
+    xn_tickets_free(host->tickets, NULL);
+    xn__host_record__free_unpacked(host->record, NULL);
+    xn__host_record__free_unpacked(host->draft, NULL);
+    xn_msg_free(host->lease);
+    xn_out_clear(&host->out);
+    xn_arena_clear(&host->arena);
+    free(host);
+}
+
+static const struct xn_core_ops host_ops = {"host", host_step, host_check,
+                                            host_free};
+
+void host_config_default(struct host_config *config)
+{
+    memset(config, 0, sizeof *config);
+    config->lease_us = AD_LEASE_US_MAX;
+    config->renew_us = 5 * 60 * SECOND_US;
+    config->watch_us = 5 * SECOND_US;
+}
+
+static bool config_ok(const struct host_config *config)
+{
+    size_t i;
+
+    if (!config->offer || config->n_nodes == 0 ||
+        config->n_nodes > HOST_NODES_MAX) {
+        return false;
+    }
+    for (i = 0; i < config->n_nodes; i++) {
+        size_t len = strlen(config->nodes[i]);
+
+        if (len == 0 || len > URL_MAX) return false;
+    }
+    return config->watch_us > 0 && config->renew_us > 0 &&
+           config->lease_us / 2 > config->renew_us;
+}
+
+/* What the document says decides where it goes: read it back once. */
+static int take_tokens(struct host *host)
+{
+    struct advert *advert = NULL;
+    struct xn_buf xml;
+    char why[128];
+    size_t i;
+    int rc;
+
+    xn_buf_init(&xml, ADVERT_BYTES_MAX);
+    rc = offer_write(&host->offer, 1, &xml, &advert, why, sizeof why);
+    if (rc) goto out;
+    rc = XN_ENOMEM;
+    host->tokens = xn_arena_alloc(&host->arena, (advert->n_tokens + 1) *
+                                                    sizeof *host->tokens);
+    if (!host->tokens) goto out;
+    for (i = 0; i < advert->n_tokens; i++) {
+        host->tokens[i] = xn_arena_strdup(&host->arena, advert->tokens[i]);
+        if (!host->tokens[i]) goto out;
+    }
+    host->n_tokens = advert->n_tokens;
+    rc = 0;
+out:
+    advert_free(advert);
+    xn_buf_clear(&xml);
+    return rc;
+}
+
+static int take_config(struct host *host, const struct host_config *config)
+{
+    size_t i;
+    int rc;
+
+    host->config = *config;
+    for (i = 0; i < config->n_nodes; i++) {
+        host->config.nodes[i] = xn_arena_strdup(&host->arena, config->nodes[i]);
+        if (!host->config.nodes[i]) return XN_ENOMEM;
+    }
+    rc = offer_copy(config->offer, &host->arena, &host->offer);
+    host->config.offer = &host->offer;
+    return rc ? rc : take_tokens(host);
+}
+
+int host_new(const struct host_config *config, uint64_t seed,
+             struct xn_core **core_out)
+{
+    struct host *host = NULL;
+    int rc;
+
+    if (!config_ok(config)) return XN_EINVAL;
+    host = calloc(1, sizeof *host);
+    if (!host) return XN_ENOMEM;
+    host->core.ops = &host_ops;
+    xn_out_init(&host->out);
+    xn_arena_init(&host->arena, ARENA_MAX);
+    xn_rng_seed(&host->rng, seed);
+    rc = xn_tickets_new(&host->tickets);
+    if (rc) goto out;
+    rc = take_config(host, config);
+    if (rc) goto out;
+    *core_out = &host->core;
+    host = NULL;
+out:
+    if (host) host_free(&host->core);
+    return rc;
+}

@@ -1,0 +1,82 @@
+/* SPDX-License-Identifier: GPL-3.0-or-later */
+/* Inside the host agent's core. */
+#ifndef HOSTAGENT_STATE_H
+#define HOSTAGENT_STATE_H
+
+#include "hostagent/host.h"
+#include "lib/arena.h"
+#include "lib/rng.h"
+#include "seam/out.h"
+#include "seam/tickets.h"
+#include "wire/store.pb-c.h"
+
+#define HOST_TOKENS_MAX 1024 /* places remembered */
+
+struct host {
+    struct xn_core core;
+    struct host_config config; /* what it points to is in the arena */
+    struct advert_offer offer;
+    struct xn_arena arena;
+    const char **tokens; /* of the offer, in the arena */
+    size_t n_tokens;
+    struct xn_rng rng;
+    struct xn_tickets *tickets;
+    struct xn_out out;
+
+    /* What is durable, and the version in the making.  NULL: none. */
+    Xn__HostRecord *record, *draft;
+    bool loaded;
+    bool withdraw;  /* wanted; the record says what is */
+    uint64_t floor; /* the next version must be higher */
+
+    /* The one thing under way: publish.c goes from step to step. */
+    uint64_t step;
+    struct xn_msg *lease; /* Signed; of the record's version */
+    uint64_t leased_us;   /* mono time of it */
+    uint32_t rounds;      /* failed in a row: of the whole list */
+    uint32_t failures;    /* nodes failed in this round */
+
+    /* The node through which we publish, watched while it works. */
+    size_t node;
+    uint64_t watch; /* 0: not watched */
+    uint64_t uptime_s;
+    xn_id node_id;
+    bool node_known;
+
+    uint64_t published_us; /* wall; 0: never */
+    uint32_t copies_least;
+
+    /* A withdrawal or renewed offer that somebody waits for. */
+    uint64_t order, order_timer;
+};
+
+/* publish.c: from what is stored to what is published, again and again.
+ * host_begin reads the store; host_resume goes on with what is wanted now,
+ * giving up the step under way. */
+void host_begin(struct host *host, const struct xn_now *now);
+void host_resume(struct host *host, const struct xn_now *now);
+
+/* watch.c: ask our node every few seconds whether it lives. */
+void host_watch(struct host *host, const struct xn_now *now);
+void host_unwatch(struct host *host);
+/* publish.c: the node through which we publish failed. */
+void host_node_failed(struct host *host, const struct xn_now *now,
+                      const char *why);
+/* publish.c: it lives but has forgotten us. */
+void host_republish(struct host *host, const struct xn_now *now);
+
+/* host.c: what is published now is what the order wanted / it failed. */
+void host_order_done(struct host *host);
+void host_order_failed(struct host *host, int rc, const char *because,
+                       const char *try);
+
+/* calls.c */
+/* A call to our node; returns its ticket, 0 out of memory. */
+uint64_t host_call(struct host *host, const struct xn_now *now,
+                   const char *method, const char *path, const void *body,
+                   uint64_t patience_us, xn_ended *fn);
+/* The body of a node's good answer; NULL and why_out otherwise. */
+const Xn__Answer *host_answer(int rc, const struct xn_msg *msg, char *why_out,
+                              size_t len);
+
+#endif
