@@ -14,6 +14,7 @@ corp_libcorp_a_SOURCES += corp/text.h
 # What a program links to use this folder.
 XN_CORP_LIBS = corp/libcorp.a $(XN_SEAM_LIBS)
 
+EXTRA_DIST += corp/README.md
 EXTRA_DIST += corp/deps
 
 # Unit tests of this folder; crank is a driver by hand.

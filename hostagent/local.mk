@@ -14,5 +14,6 @@ hostagent_libhostagent_a_SOURCES += hostagent/watch.c
 # What a program links to use this folder.
 XN_HOSTAGENT_LIBS = hostagent/libhostagent.a $(XN_SEAM_LIBS)
 
+EXTRA_DIST += hostagent/README.md
 EXTRA_DIST += hostagent/deps
 
