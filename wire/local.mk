@@ -16,6 +16,20 @@ wire_libwire_a_SOURCES += wire/key.h
 wire_libwire_a_SOURCES += wire/key_form.h
 wire_libwire_a_SOURCES += wire/msg.c
 wire_libwire_a_SOURCES += wire/msg.h
+wire_libwire_a_SOURCES += wire/price.c
+wire_libwire_a_SOURCES += wire/price.h
+wire_libwire_a_SOURCES += wire/query.c
+wire_libwire_a_SOURCES += wire/query.h
+wire_libwire_a_SOURCES += wire/query_advert.c
+wire_libwire_a_SOURCES += wire/query_compile.c
+wire_libwire_a_SOURCES += wire/query_eval.c
+wire_libwire_a_SOURCES += wire/query_explain.c
+wire_libwire_a_SOURCES += wire/query_impl.h
+wire_libwire_a_SOURCES += wire/query_job.c
+wire_libwire_a_SOURCES += wire/query_rank.c
+wire_libwire_a_SOURCES += wire/query_text.c
+wire_libwire_a_SOURCES += wire/query_where.c
+wire_libwire_a_SOURCES += wire/query_words.c
 nodist_wire_libwire_a_SOURCES = $(WIRE_PB)
 
 # Files, in an archive of its own so that a core which reads or writes one
@@ -75,3 +89,6 @@ tests_unit_key_LDADD = $(XN_WIRE_LIBS) $(CMOCKA_LIBS)
 UNIT_TESTS += tests/unit/msg
 tests_unit_msg_SOURCES = tests/unit/msg.c
 tests_unit_msg_LDADD = $(XN_WIRE_LIBS) $(CMOCKA_LIBS)
+UNIT_TESTS += tests/unit/price
+tests_unit_price_SOURCES = tests/unit/price.c
+tests_unit_price_LDADD = $(XN_WIRE_LIBS) $(CMOCKA_LIBS)

@@ -31,8 +31,8 @@ struct price_usage { /* cumulative since the session's start */
     xn_dec disk_gb_h;
 };
 
-/* The exact sum before rounding to micro-units; XN_EOVERFLOW, XN_EINVAL for a
- * negative price or usage. */
+/* The sum before rounding to micro-units: exact but for one rounding at 1e-12,
+ * half to even.  XN_EOVERFLOW, XN_EINVAL for a negative price or usage. */
 int price_exact(const struct price_list *prices,
                 const struct price_usage *usage, xn_dec *sum_out);
 /* Rounded once, half to even. */

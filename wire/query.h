@@ -32,7 +32,7 @@ struct query_token { /* a token that the query looks at */
 
 /* What went wrong in a text: for the error's caret. */
 struct query_error {
-    size_t offset;  /* byte in the text */
+    size_t offset;  /* byte in the text; of words: joined by one blank each */
     char text[160]; /* "expected a value after ':'" */
 };
 
@@ -49,16 +49,20 @@ int query_from_proto(const Xn__Query *proto, struct query **query_out);
 const Xn__Query *query_proto(const struct query *query);
 void query_free(struct query *query);
 
-/* Adds `more`'s condition with "and"; `more` stays the caller's. */
+/* Adds `more`'s condition with "and"; `more` stays the caller's.  *query may
+ * be NULL: then it is made of that condition. */
 int query_and(struct query **query, const struct query *more);
 /* Sort by a token, "total" or (NULL) server id. */
 int query_set_sort(struct query *query, const char *token, bool descending);
-/* Servers in other currencies are left out where the query looks at prices. */
+/* Servers in other currencies are left out where the query looks at prices: a
+ * row's Currency must then equal this one, also where it is "" (so set one).
+ * Three to eight capital letters. */
 int query_set_currency(struct query *query, const char *currency);
 /* "cpu=2h mem=4GiB*6h out=10GiB": see query_job.c for the grammar. */
 int query_set_job(struct query *query, const char *text,
                   struct query_error *error_out);
-/* "10GBP" or "10": total at most; a currency sets the query's. */
+/* "10GBP" or "10": total at most; a currency sets the query's.  The job must
+ * have been set before. */
 int query_set_budget(struct query *query, const char *text,
                      struct query_error *error_out);
 
@@ -89,6 +93,9 @@ bool query_match_cells(const struct query *query,
 /* The same, ignoring the currency: to count who was left out for it alone. */
 bool query_match_any_currency(const struct query *query,
                               const struct query_cell *cells);
+/* Is the row in the query's currency, where that matters? */
+bool query_match_currency(const struct query *query,
+                          const struct query_cell *cells);
 
 struct query_rank { /* where a match stands in the order */
     bool absent;    /* lacks the sort token: after all that have it */
@@ -106,14 +113,25 @@ void query_rank_cells(const struct query *query, const struct query_cell *cells,
 int query_rank_cmp(const struct query *query, const struct query_rank *a,
                    const struct query_rank *b);
 
+/* A rank as the place where a result stream goes on.  Writing: points into
+ * the rank and `number`.  Reading: XN_EINVAL; points into the cursor. */
+void query_cursor_write(const struct query_rank *rank,
+                        char number[XN_DEC_TEXT_MAX], Xn__Cursor *cursor_out);
+int query_cursor_read(const struct query *query, const Xn__Cursor *cursor,
+                      struct query_rank *rank_out);
+
 /* Whole advertisements: match if any row does; the rank is the best of the
  * matching rows'. */
 bool query_match_advert(const struct query *query, const struct advert *advert,
                         const xn_id *server, struct query_rank *rank_out);
+/* The least total of the matching rows; false where none has one. */
+bool query_total_advert(const struct query *query, const struct advert *advert,
+                        xn_dec *total_out);
 
 /* ---- explaining it ---- */
 
-/* The top-level conditions that "and" joins. */
+/* The top-level conditions that "and" joins; the budget, if any, is the last.
+ */
 size_t query_conditions(const struct query *query);
 /* Condition i as text in the positional form, or as --where text. */
 int query_condition_text(const struct query *query, size_t i,
@@ -121,8 +139,8 @@ int query_condition_text(const struct query *query, size_t i,
 bool query_condition_match(const struct query *query, size_t i,
                            const struct query_cell *cells);
 /* For a condition that is one range on numbers: how far outside is the row's
- * value, and the bound that would admit it ("CPUsmps:120.."). XN_ENOENT where
- * it cannot be widened so. */
+ * value (0 within), and the bound that would admit it ("CPUsmps:120..").
+ * XN_ENOENT where it cannot be widened so. */
 int query_condition_widen(const struct query *query, size_t i,
                           const struct query_cell *cells, xn_dec *gap_out,
                           struct xn_buf *text_out);
