@@ -3,6 +3,7 @@
  * table. */
 #include "lib/err.h"
 #include "node/state.h"
+#include "wire/nest.h"
 
 #include <string.h>
 
@@ -35,7 +36,7 @@ static void search(struct node *node, const struct xn_now *now, uint64_t ticket,
                    const Xn__Ask *ask, struct xn_out *out)
 {
     Xn__Search *request =
-        xn__search__unpack(NULL, ask->body.len, ask->body.data);
+        xn_unpack(&xn__search__descriptor, ask->body.data, ask->body.len);
 
     if (!request) {
         xn_out_refuse(out, ticket, XN_EINVAL, "search refused",

@@ -5,6 +5,7 @@
 #include <string.h>
 
 #include "lib/err.h"
+#include "wire/nest.h"
 
 struct kind_row {
     unsigned kind;
@@ -133,6 +134,7 @@ int xn_msg_decode(unsigned kind, const uint8_t *data, size_t size,
 
     if (!row) return XN_EPROTO;
     if (size > size_max(kind)) return XN_ETOOBIG;
+    if (xn_nest_check(row->descriptor, data, size)) return XN_EPROTO;
     bytes = malloc(size + 1);
     if (!bytes) return XN_ENOMEM;
     if (size) memcpy(bytes, data, size);

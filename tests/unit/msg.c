@@ -11,6 +11,7 @@
 #include "lib/err.h"
 #include "wire/id.h"
 #include "wire/msg.h"
+#include "wire/nest.h"
 
 static void a_message_keeps_a_copy_of_its_own(void **state)
 {
@@ -33,6 +34,54 @@ static void a_message_keeps_a_copy_of_its_own(void **state)
     assert_int_equal(msg->refs, 1);
     xn_msg_free(msg);
     xn_msg_free(NULL);
+}
+
+/* FIND { query { where { args { args ... } } } }, `depth` messages in all. */
+static uint8_t *nested(unsigned depth, size_t *len_out)
+{
+    size_t cap = 8 * (size_t)depth, at = cap, len = 0;
+    uint8_t *all = malloc(cap), *exact;
+
+    for (unsigned level = depth; level > 1; level--) {
+        uint8_t head[8];
+        size_t n = 0, rest = len;
+
+        head[n++] = level <= 3 ? 0x0a : 0x12; /* field 1 or 2 */
+        do {
+            head[n++] = (uint8_t)((rest & 0x7f) | (rest > 0x7f ? 0x80 : 0));
+            rest >>= 7;
+        } while (rest);
+        at -= n;
+        memcpy(all + at, head, n);
+        len += n;
+    }
+    exact = malloc(len + 1);
+    memcpy(exact, all + at, len);
+    free(all);
+    *len_out = len;
+    return exact;
+}
+
+/* Two hundred thousand messages within messages would end the stack. */
+static void deep_nesting_is_refused(void **state)
+{
+    static const struct {
+        unsigned depth;
+        int rc;
+    } rows[] = {
+        {XN_NEST_MAX, 0}, {XN_NEST_MAX + 1, XN_EPROTO}, {200000, XN_EPROTO}};
+
+    (void)state;
+    for (size_t i = 0; i < sizeof rows / sizeof rows[0]; i++) {
+        struct xn_msg *msg = NULL;
+        size_t len;
+        uint8_t *bytes = nested(rows[i].depth, &len);
+
+        assert_int_equal(xn_msg_decode(XN__KIND__FIND, bytes, len, &msg),
+                         rows[i].rc);
+        xn_msg_free(msg);
+        free(bytes);
+    }
 }
 
 static void wrong_kinds_and_bytes_are_refused(void **state)
@@ -132,6 +181,7 @@ int main(void)
 {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(a_message_keeps_a_copy_of_its_own),
+        cmocka_unit_test(deep_nesting_is_refused),
         cmocka_unit_test(wrong_kinds_and_bytes_are_refused),
         cmocka_unit_test(a_frame_has_a_bound_and_it_is_exact),
         cmocka_unit_test(the_ring_wraps),

@@ -1,0 +1,21 @@
+/* SPDX-License-Identifier: GPL-3.0-or-later */
+/* protobuf-c unpacks nested messages by recursion without a bound: a megabyte
+ * of Expr within Expr ends the stack, and with it the process.  So whatever
+ * comes from a peer and can nest (all that holds an Expr: Query, Find, Search)
+ * is looked through first. */
+#ifndef WIRE_NEST_H
+#define WIRE_NEST_H
+
+#include <protobuf-c/protobuf-c.h>
+
+#define XN_NEST_MAX 48 /* messages within messages */
+
+/* XN_EPROTO where the bytes nest deeper or break off within a field. */
+int xn_nest_check(const ProtobufCMessageDescriptor *descriptor,
+                  const uint8_t *bytes, size_t len);
+
+/* The same, then unpacks; NULL: refused, malformed or out of memory. */
+void *xn_unpack(const ProtobufCMessageDescriptor *descriptor,
+                const uint8_t *bytes, size_t len);
+
+#endif
