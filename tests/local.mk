@@ -55,7 +55,7 @@ endif
 list-fuzz:
 	@echo $(FUZZ_TARGETS)
 list-dist:
-	@echo $(DISTFILES)
+	@echo $(patsubst $(srcdir)/%,%,$(DISTFILES))
 clean-local:
 	-rm -rf fuzz
 EXTRA_DIST += tests/fuzz/run
