@@ -45,6 +45,9 @@ our_files() {
         fi
     ) | while IFS= read -r -d '' f; do
         [ -f "$src/$f" ] || continue
+        case $f in # a build directory that git does not know to ignore
+        [!.]*/*) [ ! -e "$src/${f%%/*}/config.status" ] || continue ;;
+        esac
         # Programs of a build within the tree.
         if IFS= read -r -N 4 start <"$src/$f" &&
             [ "$start" = $'\x7fELF' ]; then
