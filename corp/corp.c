@@ -83,6 +83,17 @@ static void on_flush_time(void *owner, void *ctx, const struct xn_now *now,
         xn_ticket_forget(corp->tickets, ticket);
 }
 
+/* The daemon is told to stop: what a restart would miss is written now. */
+static void on_news(struct corp *corp, const struct xn_now *now,
+                    const struct xn_event *ev)
+{
+    if (!ev->msg || ev->msg->kind != XN__KIND__NEWS) return;
+    if (strcmp(XN_BODY(ev->msg, Xn__News)->kind, "stop") != 0) return;
+    if (corp_nodes_write(corp->nodes, now, 0, &corp->out)) {
+        corp_nodes_written(corp->nodes, 0);
+    }
+}
+
 /* Everything that changes within 10 s goes into one TXN. */
 static void flush_soon(struct corp *corp, const struct xn_now *now)
 {
@@ -371,6 +382,7 @@ static int corp_step(struct xn_core *core, const struct xn_now *now,
         xn_ticket_end(corp->tickets, ev->ticket, now, ev->rc, ev->msg,
                       &corp->out);
         break;
+    case XN_EV_NEWS: on_news(corp, now, ev); break;
     default: break; /* a corp has no links, streams or back ends */
     }
     xn_tickets_run(corp->tickets, now, &corp->out);

@@ -16,6 +16,12 @@ XN_CORP_LIBS = corp/libcorp.a $(XN_SEAM_LIBS)
 
 EXTRA_DIST += corp/README.md
 EXTRA_DIST += corp/deps
+EXTRA_DIST += corp/xenocorp.c
+EXTRA_DIST += corp/xenocorpd.c
+man_MANS += man/xenocorp.8
+EXTRA_DIST += man/xenocorp.8
+man_MANS += man/xenocorpd.8
+EXTRA_DIST += man/xenocorpd.8
 
 # Unit tests of this folder; crank is a driver by hand.
 UNIT_TESTS += tests/unit/corp

@@ -16,4 +16,11 @@ XN_HOSTAGENT_LIBS = hostagent/libhostagent.a $(XN_SEAM_LIBS)
 
 EXTRA_DIST += hostagent/README.md
 EXTRA_DIST += hostagent/deps
+EXTRA_DIST += hostagent/xenohostd.c
+EXTRA_DIST += hostagent/xenohostd_offer.c
+EXTRA_DIST += hostagent/xenohostd_offer.h
+man_MANS += man/xenohostd.8
+EXTRA_DIST += man/xenohostd.8
+man_MANS += man/xenohostd.conf.5
+EXTRA_DIST += man/xenohostd.conf.5
 

@@ -643,6 +643,21 @@ static void writes_again_after_failure(void **state)
     assert_int_equal(f->c.n_records, 3);
 }
 
+static void writes_nodes_before_it_stops(void **state)
+{
+    struct fix *f = *state;
+    Xn__News news = XN__NEWS__INIT;
+    struct xn_msg *msg = NULL;
+
+    announce_many(f, 0, 3);
+    news.kind = (char *)(uintptr_t) "stop";
+    assert_int_equal(xn_msg_new(XN__KIND__NEWS, &news, &msg), 0);
+    crank_event(&f->c, XN_EV_NEWS, 0, 0, msg);
+    xn_msg_free(msg);
+    crank_serve_store(&f->c);
+    assert_int_equal(f->c.n_records, 3);
+}
+
 static void node_that_returns_is_written_again(void **state)
 {
     struct fix *f = *state;
@@ -892,6 +907,7 @@ int main(void)
         TEST(remembers_so_many),
         TEST(writes_nodes_together),
         TEST(writes_again_after_failure),
+        TEST(writes_nodes_before_it_stops),
         TEST(node_that_returns_is_written_again),
         TEST(restarted_corp_has_a_sample),
         TEST(old_records_are_dropped),

@@ -227,7 +227,7 @@ void crank_done(struct crank *c, struct xn_action *act, int rc, unsigned kind,
     struct xn_msg *msg = NULL;
 
     if (body) assert_int_equal(xn_msg_new(kind, body, &msg), 0);
-    crank_event(c, XN_EV_DONE, act->ticket, rc, msg);
+    if (act->ticket) crank_event(c, XN_EV_DONE, act->ticket, rc, msg);
     xn_msg_free(msg);
     xn_msg_free(act->msg);
     act->msg = NULL;

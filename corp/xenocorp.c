@@ -1,0 +1,121 @@
+/* SPDX-License-Identifier: GPL-3.0-or-later */
+/* The broker's tool: works on a XenoCorp's state folder. */
+#include <stdio.h>
+#include <string.h>
+
+#include "config.h"
+#include "lib/err.h"
+#include "lib/gripe.h"
+#include "net/identity.h"
+
+#define PROGRAM "xenocorp"
+
+static const char help[] =
+    "usage: xenocorp init DIR NAME   make a XenoCorp: key and certificate\n"
+    "       xenocorp show DIR        its name, id and address\n"
+    "       xenocorp --help | --version\n"
+    "\n"
+    "DIR is the state folder of xenocorpd; NAME is like alpha.example.\n";
+
+static int usage(const char *because)
+{
+    xn_gripe(PROGRAM, "cannot understand the command line", because,
+             "xenocorp --help");
+    return XN_EXIT_USAGE;
+}
+
+/* The address is known once the daemon has run. */
+static void print_url(const char *dir, const xn_id *id)
+{
+    char path[512], line[256] = "", hex[XN_ID_HEX];
+    FILE *file;
+
+    snprintf(path, sizeof path, "%s/url", dir);
+    file = fopen(path, "re");
+    if (file && fgets(line, sizeof line, file)) {
+        line[strcspn(line, "\n")] = 0;
+        printf("url   %s\n", line);
+    } else {
+        xn_id_hex(id, hex);
+        printf("pin   #%s\n", hex);
+    }
+    if (file) fclose(file);
+}
+
+static void print_corp(const char *dir, const struct net_identity *identity)
+{
+    char hex[XN_ID_HEX];
+
+    xn_id_hex(&identity->cert.id, hex);
+    printf("name  %s\n", identity->cert.label);
+    printf("id    %s\n", hex);
+    print_url(dir, &identity->cert.id);
+}
+
+static int init(const char *dir, const char *name)
+{
+    struct net_identity identity;
+    int rc;
+
+    rc = net_identity_load(dir, &identity);
+    if (!rc) {
+        net_identity_clear(&identity);
+        xn_gripef(PROGRAM, "cannot make a XenoCorp", "xenocorp show DIR",
+                  "%s holds one already", dir);
+        return XN_EXIT_FAILED;
+    }
+    if (rc != XN_ENOENT) {
+        xn_gripef(PROGRAM, "cannot make a XenoCorp", "another folder", "%s: %s",
+                  dir, xn_strerror(rc));
+        return xn_exit_code(rc);
+    }
+    rc = net_identity_corp(PROGRAM, dir, name, &identity);
+    if (rc) return xn_exit_code(rc);
+    print_corp(dir, &identity);
+    net_identity_clear(&identity);
+    return XN_EXIT_OK;
+}
+
+static int show(const char *dir)
+{
+    struct net_identity identity;
+    int rc = net_identity_load(dir, &identity);
+
+    if (rc) {
+        xn_gripef(PROGRAM, "cannot show the XenoCorp", "xenocorp init DIR NAME",
+                  "%s: %s", dir, xn_strerror(rc));
+        return rc == XN_ENOENT ? XN_EXIT_FAILED : xn_exit_code(rc);
+    }
+    if (identity.cert.role != XN__ROLE__CORP) {
+        xn_gripef(PROGRAM, "cannot show the XenoCorp", NULL,
+                  "%s holds another program's key", dir);
+        rc = XN_EIDENT;
+    } else {
+        print_corp(dir, &identity);
+    }
+    net_identity_clear(&identity);
+    return xn_exit_code(rc);
+}
+
+int main(int argc, char **argv)
+{
+    const char *verb = argc > 1 ? argv[1] : "";
+
+    if (strcmp(verb, "--help") == 0) {
+        fputs(help, stdout);
+        return XN_EXIT_OK;
+    }
+    if (strcmp(verb, "--version") == 0) {
+        printf("%s %s\n", PROGRAM, PACKAGE_VERSION);
+        return XN_EXIT_OK;
+    }
+    if (strcmp(verb, "init") == 0) {
+        if (argc != 4) return usage("init takes a folder and a name");
+        return init(argv[2], argv[3]);
+    }
+    if (strcmp(verb, "show") == 0) {
+        if (argc != 3) return usage("show takes a folder");
+        return show(argv[2]);
+    }
+    return usage(argc > 1 ? "no such command" : "a command is missing");
+}

@@ -1,0 +1,138 @@
+/* SPDX-License-Identifier: GPL-3.0-or-later */
+/* The XenoCorp as a daemon: options and settings around the corp core. */
+#include <errno.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "corp/corp.h"
+#include "lib/err.h"
+#include "lib/gripe.h"
+#include "net/daemon.h"
+
+#define PROGRAM "xenocorpd"
+#define SECOND 1000000ULL
+#define DAY (24 * 3600 * SECOND)
+#define INVITATION_MAX 128
+
+static const struct net_setting settings[] = {
+    {"register.certificate", NET_SPAN, "90d", 60 * SECOND, 3650 * DAY,
+     "life of a certificate"},
+    {"nodes.alive", NET_SPAN, "180s", SECOND, DAY,
+     "how long after its last word a node counts as live"},
+    {"nodes.sample", NET_NUMBER, "16", 1, 64, "live nodes handed out at once"},
+    {"nodes.most", NET_NUMBER, "1000000", 1, 10000000, "nodes remembered"},
+};
+
+/* The invitation is the file's first line.  *text is the caller's. */
+static int read_invitation(const char *path, char **text)
+{
+    char line[INVITATION_MAX + 2] = "";
+    FILE *file = fopen(path, "re");
+    size_t len;
+
+    if (!file || !fgets(line, sizeof line, file)) {
+        xn_gripef(PROGRAM, "cannot read the invitation",
+                  "a file with one line, readable by this user", "%s: %s", path,
+                  file && !ferror(file) ? "is empty" : strerror(errno));
+        if (file) fclose(file);
+        return XN_EIO;
+    }
+    fclose(file);
+    len = strcspn(line, "\r\n");
+    line[len] = 0;
+    if (len == 0 || len > INVITATION_MAX) {
+        xn_gripef(PROGRAM, "cannot use the invitation",
+                  "openssl rand -hex 16 > FILE",
+                  "%s: an invitation is a line of 1 to %d bytes", path,
+                  INVITATION_MAX);
+        return XN_EINVAL;
+    }
+    *text = strdup(line);
+    return *text ? 0 : XN_ENOMEM;
+}
+
+static int configure(const struct net_daemon *daemon,
+                     struct corp_config *config, uint8_t **der, char **word)
+{
+    const struct net_settings *set = daemon->settings;
+    int rc;
+
+    corp_config_default(config);
+    rc = xn_cert_to_der(daemon->identity.x509, der, &config->certificate_len);
+    if (rc) return rc;
+    config->certificate = *der;
+    config->name = daemon->identity.cert.label;
+    config->certificate_us = net_settings_span_us(set, "register.certificate");
+    config->alive_us = net_settings_span_us(set, "nodes.alive");
+    config->sample_max = (uint32_t)net_settings_number(set, "nodes.sample");
+    config->nodes_max = (uint32_t)net_settings_number(set, "nodes.most");
+    if (daemon->invitation) rc = read_invitation(daemon->invitation, word);
+    config->invitation = *word;
+    return rc;
+}
+
+/* Where and as whom we are found, what `--corp` of the others takes: on
+ * standard output, and in STATE/url for `xenocorp show`. */
+static int tell_url(const struct net_daemon *daemon)
+{
+    char hex[XN_ID_HEX], url[256], path[512], temporary[520];
+    FILE *file;
+
+    xn_id_hex(&daemon->identity.cert.id, hex);
+    snprintf(url, sizeof url, "https://%s#%s",
+             net_driver_api_address(daemon->driver), hex);
+    snprintf(path, sizeof path, "%s/url", daemon->state);
+    snprintf(temporary, sizeof temporary, "%s.new", path);
+    file = fopen(temporary, "we");
+    if (file) fprintf(file, "%s\n", url);
+    if (!file || fclose(file) || rename(temporary, path)) {
+        xn_gripef(PROGRAM, "cannot write where it is found", NULL, "%s: %s",
+                  path, strerror(errno));
+        return XN_EIO;
+    }
+    puts(url);
+    fflush(stdout);
+    return 0;
+}
+
+static int serve(struct net_daemon *daemon)
+{
+    struct corp_config config;
+    struct xn_core *core = NULL;
+    uint8_t *der = NULL;
+    char *word = NULL;
+    int rc;
+
+    rc = configure(daemon, &config, &der, &word);
+    if (rc) goto out;
+    rc = corp_new(&config, daemon->seed, &core);
+    if (rc) goto out;
+    rc = tell_url(daemon);
+    if (rc) goto out;
+    rc = net_daemon_run(daemon, core, NULL, 0);
+    core = NULL; /* it has been taken over */
+out:
+    xn_core_free(core);
+    free(der);
+    free(word);
+    return rc;
+}
+
+int main(int argc, char **argv)
+{
+    struct net_daemon daemon = {
+        .program = PROGRAM,
+        .purpose = "a XenoCorp: registers nodes, servers and clients",
+        .role = XN__ROLE__CORP,
+        .wants_api = true,
+        .wants_store = true,
+        .settings_rows = settings,
+        .n_settings_rows = sizeof settings / sizeof settings[0],
+    };
+    int rc = net_daemon_init(&daemon, argc, argv);
+
+    if (!rc && !daemon.exit_now) rc = net_daemon_open(&daemon);
+    if (!rc && !daemon.exit_now) rc = serve(&daemon);
+    return net_daemon_end(&daemon, rc);
+}

@@ -1,0 +1,188 @@
+/* SPDX-License-Identifier: GPL-3.0-or-later */
+/* The host agent as a daemon: options, settings and identity around the core.
+ */
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "hostagent/host.h"
+#include "hostagent/offer.h"
+#include "hostagent/xenohostd_offer.h"
+#include "lib/arena.h"
+#include "lib/err.h"
+#include "lib/gripe.h"
+#include "net/daemon.h"
+
+#define PROGRAM "xenohostd"
+#define ARENA_MAX (4 << 20)
+
+static const char *node_words[HOST_NODES_MAX];
+static size_t n_node_words;
+
+static const struct net_option options[] = {
+    {"node", "URL", "a node to publish through; repeatable, tried in turn",
+     node_words, HOST_NODES_MAX, &n_node_words},
+};
+
+static int bad_offer(int rc, const char *why)
+{
+    xn_gripe(PROGRAM, "cannot make an offer", why, "man xenohostd.conf");
+    return rc;
+}
+
+/* --node beats publish.nodes. */
+static int set_nodes(const struct net_daemon *daemon, struct xn_arena *arena,
+                     struct host_config *config)
+{
+    const char *text = net_settings_text(daemon->settings, "publish.nodes");
+    char **list = NULL;
+    size_t i;
+    int rc = 0;
+
+    config->n_nodes = n_node_words;
+    for (i = 0; i < n_node_words; i++)
+        config->nodes[i] = node_words[i];
+    if (n_node_words == 0 && text) {
+        rc = xenohostd_split(text, ' ', HOST_NODES_MAX, arena, &list,
+                             &config->n_nodes);
+        for (i = 0; !rc && i < config->n_nodes; i++)
+            config->nodes[i] = list[i];
+    }
+    if (rc == 0 && config->n_nodes == 0) rc = XN_EINVAL;
+    for (i = 0; !rc && i < config->n_nodes; i++) {
+        if (strncmp(config->nodes[i], "https://", 8) != 0) rc = XN_EINVAL;
+    }
+    if (rc) {
+        xn_gripef(PROGRAM, "cannot publish", "--node https://HOST:PORT",
+                  "1 to %d nodes are needed, each an https:// URL",
+                  HOST_NODES_MAX);
+    }
+    return rc;
+}
+
+/* Name, corps and address are known only now. */
+static int complete_offer(const struct net_daemon *daemon,
+                          struct xn_arena *arena, struct advert_offer *offer)
+{
+    const struct net_identity *self = &daemon->identity;
+    const struct xn_cert *corp =
+        xn_anchors_find(self->anchors, &self->cert.corp);
+    const char *more = net_settings_text(daemon->settings, "publish.corps");
+    char **corps = NULL, url[256];
+    size_t n = 0;
+    int rc;
+
+    rc = xenohostd_split(more ? more : "", ' ', NET_DAEMON_CORPS_MAX, arena,
+                         &corps, &n);
+    if (rc) return bad_offer(rc, "publish.corps: too many");
+    if (corp) corps[n++] = xn_arena_strdup(arena, corp->label);
+    offer->corps = (const char *const *)corps;
+    offer->n_corps = n;
+    if (!offer->server_name) {
+        offer->server_name = xn_arena_strdup(arena, self->cert.label);
+    }
+    snprintf(url, sizeof url, "https://%s",
+             net_driver_api_address(daemon->driver));
+    if (!offer->endpoint) offer->endpoint = xn_arena_strdup(arena, url);
+    return offer->endpoint && offer->server_name ? 0 : XN_ENOMEM;
+}
+
+static int check_offer(const struct advert_offer *offer)
+{
+    struct xn_buf xml;
+    char why[256];
+    int rc;
+
+    xn_buf_init(&xml, ADVERT_BYTES_MAX);
+    rc = offer_write(offer, 1, &xml, NULL, why, sizeof why);
+    xn_buf_clear(&xml);
+    return rc ? bad_offer(rc, why) : 0;
+}
+
+static int set_certificate(const struct net_daemon *daemon,
+                           struct host_config *config)
+{
+    uint8_t *der = NULL;
+    size_t len = 0;
+    int rc = xn_cert_to_der(daemon->identity.x509, &der, &len);
+
+    if (!rc) xn_id_hash(der, len, &config->certificate);
+    free(der);
+    return rc;
+}
+
+static int configure(const struct net_daemon *daemon,
+                     struct host_config *config)
+{
+    const struct net_settings *set = daemon->settings;
+
+    config->id = daemon->identity.cert.id;
+    config->lease_us = net_settings_span_us(set, "publish.lease");
+    config->renew_us = net_settings_span_us(set, "publish.renew");
+    config->watch_us = net_settings_span_us(set, "publish.watch");
+    if (config->lease_us / 2 <= config->renew_us) {
+        xn_gripe(PROGRAM, "cannot keep the advertisement alive",
+                 "publish.renew is not less than half of publish.lease",
+                 "publish { lease = 15m renew = 5m }");
+        return XN_EINVAL;
+    }
+    return set_certificate(daemon, config);
+}
+
+static int serve(struct net_daemon *daemon, struct xn_arena *arena,
+                 struct advert_offer *offer, struct host_config *config)
+{
+    struct xn_core *core = NULL;
+    int rc;
+
+    rc = configure(daemon, config);
+    if (!rc) rc = complete_offer(daemon, arena, offer);
+    if (!rc) rc = check_offer(offer);
+    config->offer = offer;
+    if (!rc) rc = host_new(config, daemon->seed, &core);
+    return rc ? rc : net_daemon_run(daemon, core, NULL, 0);
+}
+
+/* What can be wrong with the offer is told before anything is registered. */
+static int prepare(struct net_daemon *daemon, struct xn_arena *arena,
+                   struct advert_offer *offer, struct host_config *config)
+{
+    char why[256];
+    int rc;
+
+    host_config_default(config);
+    rc = set_nodes(daemon, arena, config);
+    if (rc) return rc;
+    if (!daemon->index_node) daemon->index_node = config->nodes[0];
+    rc = xenohostd_offer(daemon->settings, arena, offer, why, sizeof why);
+    return rc ? bad_offer(rc, why) : 0;
+}
+
+int main(int argc, char **argv)
+{
+    struct net_daemon daemon = {
+        .program = PROGRAM,
+        .purpose = "a server's agent: advertises what it offers",
+        .role = XN__ROLE__SERVER,
+        .wants_api = true,
+        .wants_store = true,
+        .options = options,
+        .n_options = sizeof options / sizeof options[0],
+        .settings_rows = xenohostd_offer_rows,
+        .n_settings_rows = XENOHOSTD_OFFER_ROWS,
+    };
+    struct host_config config;
+    struct advert_offer offer;
+    struct xn_arena arena;
+    int rc = net_daemon_init(&daemon, argc, argv);
+
+    xn_arena_init(&arena, ARENA_MAX);
+    if (!rc && !daemon.exit_now) {
+        rc = prepare(&daemon, &arena, &offer, &config);
+        if (!rc) rc = net_daemon_open(&daemon);
+        if (!rc) rc = serve(&daemon, &arena, &offer, &config);
+    }
+    rc = net_daemon_end(&daemon, rc);
+    xn_arena_clear(&arena);
+    return rc;
+}

@@ -1,0 +1,278 @@
+/* SPDX-License-Identifier: GPL-3.0-or-later */
+#include "hostagent/xenohostd_offer.h"
+
+#include <stdio.h>
+#include <string.h>
+#include <sys/utsname.h>
+#include <unistd.h>
+
+#include "lib/err.h"
+#include "wire/token.h"
+
+#define ENVIRONMENTS_MAX 16
+#define EXTRAS_MAX 200
+#define BLANK " \t\r\n"
+#define MEMORY_STEP_MB 256 /* so that a restart does not change the offer */
+
+#define TEXT(key, max, help)                                                   \
+    {                                                                          \
+        key, NET_TEXT, NULL, 1, max, help                                      \
+    }
+
+const struct net_setting xenohostd_offer_rows[XENOHOSTD_OFFER_ROWS] = {
+    TEXT("offer.name", 64, "ServerName; the label where it is left out"),
+    TEXT("offer.endpoint", 256,
+         "URL of this server's API, where others reach "
+         "it elsewhere than where it listens"),
+    TEXT("offer.architecture", 64, "Architecture; found out"),
+    TEXT("offer.country", 64, "Country, two letters"),
+    TEXT("offer.city", 256, "City"),
+    TEXT("offer.environments", 4096,
+         "\"TYPE [KERNEL [VIRTUALISATION]]; ...\"; this kernel"),
+    TEXT("offer.cpu_smps", 48, "CPUsmps: ms of CPU time a second; found out"),
+    TEXT("offer.memory_mb", 48, "MemoryMB; what is free now"),
+    TEXT("offer.disk_gb", 48, "DiskGB"),
+    TEXT("offer.net_mbps", 48, "NetMbps"),
+    TEXT("offer.ipv4_addresses", 48, "IPv4Addresses"),
+    TEXT("offer.tokens", 16384, "further tokens, \"NAME=VALUE; ...\""),
+    TEXT("price.currency", 8, "of all prices: \"GBP\""),
+    TEXT("price.per_hour", 48, "PricePerHour"),
+    TEXT("price.cpu_second", 48, "CPUSecond: a second of CPU time"),
+    TEXT("price.memory_mb_hour", 48, "MemoryMBHour: a MB for an hour"),
+    TEXT("price.net_gb", 48, "NetGB: a GB sent or received"),
+    TEXT("price.setup", 48, "SetUp: once per session"),
+    TEXT("place.x", 48, "network coordinate, ms"),
+    TEXT("place.y", 48, "network coordinate, ms"),
+    TEXT("place.h", 48, "height of the access link, ms"),
+    TEXT("place.error", 48, "relative error of the coordinate"),
+    {"publish.lease", NET_SPAN, "15m", 2000000, 900000000,
+     "how long the advertisement outlives its server"},
+    {"publish.renew", NET_SPAN, "5m", 100000, 400000000,
+     "how often the lease is renewed; less than half of it"},
+    {"publish.watch", NET_SPAN, "5s", 100000, 60000000,
+     "how often the node is asked whether it lives"},
+    TEXT("publish.nodes", 4096, "URLs of nodes, in order, between blanks"),
+    TEXT("publish.corps", 1024,
+         "names of further corps that this server "
+         "accepts, between blanks"),
+};
+
+/* ---- lists ---- */
+
+/* Ends at a separator without a backslash before it; blanks around are cut. */
+static int take_part(const char **text, char separator, struct xn_arena *arena,
+                     char **part_out)
+{
+    const char *s = *text + strspn(*text, BLANK);
+    char *part = xn_arena_alloc(arena, strlen(s) + 1);
+    size_t n = 0;
+
+    if (!part) return XN_ENOMEM;
+    while (*s && *s != separator) {
+        if (*s == '\\' && s[1]) s++;
+        part[n++] = *s++;
+    }
+    while (n && strchr(BLANK, part[n - 1]))
+        n--;
+    part[n] = 0;
+    *text = *s ? s + 1 : s;
+    *part_out = part;
+    return 0;
+}
+
+int xenohostd_split(const char *text, char separator, size_t max,
+                    struct xn_arena *arena, char ***list_out, size_t *n_out)
+{
+    char **list = xn_arena_alloc(arena, (max + 1) * sizeof *list);
+    char *part;
+    size_t n = 0;
+    int rc;
+
+    if (!list) return XN_ENOMEM;
+    while (*text) {
+        rc = take_part(&text, separator, arena, &part);
+        if (rc) return rc;
+        if (!*part) continue;
+        if (n == max) return XN_ETOOBIG;
+        list[n++] = part;
+    }
+    *list_out = list;
+    *n_out = n;
+    return 0;
+}
+
+static int set_environments(const char *text, struct xn_arena *arena,
+                            struct advert_offer *offer, char *why, size_t len)
+{
+    struct advert_environment *list;
+    char **parts, **words;
+    size_t n, n_words, i;
+    int rc;
+
+    snprintf(why, len, "offer.environments: more than %d", ENVIRONMENTS_MAX);
+    rc = xenohostd_split(text, ';', ENVIRONMENTS_MAX, arena, &parts, &n);
+    if (rc) return rc;
+    list = xn_arena_alloc(arena, (n + 1) * sizeof *list);
+    if (!list) return XN_ENOMEM;
+    for (i = 0; i < n; i++) {
+        snprintf(
+            why, len,
+            "offer.environments: '%s' is not TYPE [KERNEL [VIRTUALISATION]]",
+            parts[i]);
+        rc = xenohostd_split(parts[i], ' ', 3, arena, &words, &n_words);
+        if (rc || n_words == 0) return XN_EINVAL;
+        list[i].type = words[0];
+        list[i].kernel = n_words > 1 ? words[1] : NULL;
+        list[i].virtualisation = n_words > 2 ? words[2] : NULL;
+    }
+    offer->environments = list;
+    offer->n_environments = n;
+    return 0;
+}
+
+static int set_extras(const char *text, struct xn_arena *arena,
+                      struct advert_offer *offer, char *why, size_t len)
+{
+    struct advert_extra *list;
+    char **parts;
+    size_t n, i;
+    int rc;
+
+    snprintf(why, len, "offer.tokens: more than %d", EXTRAS_MAX);
+    rc = xenohostd_split(text, ';', EXTRAS_MAX, arena, &parts, &n);
+    if (rc) return rc;
+    list = xn_arena_alloc(arena, (n + 1) * sizeof *list);
+    if (!list) return XN_ENOMEM;
+    for (i = 0; i < n; i++) {
+        char *equals = strchr(parts[i], '=');
+
+        snprintf(why, len, "offer.tokens: '%s' is not NAME=VALUE", parts[i]);
+        if (!equals || !equals[1]) return XN_EINVAL;
+        if (!xn_token_valid(parts[i], (size_t)(equals - parts[i]))) {
+            return XN_EINVAL;
+        }
+        *equals = 0;
+        list[i] = (struct advert_extra){parts[i], equals + 1};
+    }
+    offer->extras = list;
+    offer->n_extras = n;
+    return 0;
+}
+
+/* ---- what can be found out ---- */
+
+static const char *text_of(struct xn_arena *arena, unsigned long number)
+{
+    char text[32];
+
+    snprintf(text, sizeof text, "%lu", number);
+    return xn_arena_strdup(arena, text);
+}
+
+static const char *find_memory(struct xn_arena *arena)
+{
+    long pages = sysconf(_SC_AVPHYS_PAGES), size = sysconf(_SC_PAGE_SIZE);
+    unsigned long mb;
+
+    if (pages <= 0 || size <= 0) return NULL;
+    mb = (unsigned long)pages / 1024 * (unsigned long)size / 1024;
+    mb -= mb % MEMORY_STEP_MB;
+    return text_of(arena, mb ? mb : MEMORY_STEP_MB);
+}
+
+static const char *find_cpus(struct xn_arena *arena)
+{
+    long n = sysconf(_SC_NPROCESSORS_ONLN);
+
+    return text_of(arena, n > 0 ? 1000UL * (unsigned long)n : 1000);
+}
+
+/* This kernel, as tasks in a sandbox would see it: "Linux", "6.1". */
+static int find_environment(struct xn_arena *arena, struct advert_offer *offer)
+{
+    struct advert_environment *env = xn_arena_alloc(arena, sizeof *env);
+    struct utsname name;
+    size_t major, len;
+
+    if (!env || uname(&name)) return XN_ENOMEM;
+    major = strspn(name.release, "0123456789");
+    len = major + (name.release[major] == '.');
+    len += strspn(name.release + len, "0123456789");
+    env->type = xn_arena_strdup(arena, name.sysname);
+    env->kernel = xn_arena_strndup(arena, name.release, len);
+    env->virtualisation = "sandbox";
+    if (!env->type || !env->kernel) return XN_ENOMEM;
+    offer->environments = env;
+    offer->n_environments = 1;
+    return 0;
+}
+
+static int find_out(struct xn_arena *arena, struct advert_offer *offer)
+{
+    struct utsname name;
+
+    if (!offer->cpu_smps) offer->cpu_smps = find_cpus(arena);
+    if (!offer->memory_mb) offer->memory_mb = find_memory(arena);
+    if (!offer->architecture && !uname(&name)) {
+        offer->architecture = xn_arena_strdup(arena, name.machine);
+    }
+    return offer->n_environments ? 0 : find_environment(arena, offer);
+}
+
+/* ---- the whole ---- */
+
+static void set_texts(const struct net_settings *s, struct advert_offer *o)
+{
+    o->server_name = net_settings_text(s, "offer.name");
+    o->endpoint = net_settings_text(s, "offer.endpoint");
+    o->architecture = net_settings_text(s, "offer.architecture");
+    o->country = net_settings_text(s, "offer.country");
+    o->city = net_settings_text(s, "offer.city");
+    o->cpu_smps = net_settings_text(s, "offer.cpu_smps");
+    o->memory_mb = net_settings_text(s, "offer.memory_mb");
+    o->disk_gb = net_settings_text(s, "offer.disk_gb");
+    o->net_mbps = net_settings_text(s, "offer.net_mbps");
+    o->ipv4_addresses = net_settings_text(s, "offer.ipv4_addresses");
+    o->currency = net_settings_text(s, "price.currency");
+    o->price_per_hour = net_settings_text(s, "price.per_hour");
+    o->cpu_second = net_settings_text(s, "price.cpu_second");
+    o->memory_mb_hour = net_settings_text(s, "price.memory_mb_hour");
+    o->net_gb = net_settings_text(s, "price.net_gb");
+    o->setup = net_settings_text(s, "price.setup");
+    o->coord_x = net_settings_text(s, "place.x");
+    o->coord_y = net_settings_text(s, "place.y");
+    o->coord_h = net_settings_text(s, "place.h");
+    o->coord_error = net_settings_text(s, "place.error");
+}
+
+int xenohostd_offer(const struct net_settings *settings, struct xn_arena *arena,
+                    struct advert_offer *offer_out, char *why_out,
+                    size_t why_len)
+{
+    const char *environments =
+        net_settings_text(settings, "offer.environments");
+    const char *tokens = net_settings_text(settings, "offer.tokens");
+    struct advert_offer offer;
+    int rc = 0;
+
+    memset(&offer, 0, sizeof offer);
+    set_texts(settings, &offer);
+    snprintf(why_out, why_len, "no price.currency");
+    if (!offer.currency) return XN_EINVAL;
+    snprintf(why_out, why_len, "no price is given");
+    if (!offer.price_per_hour && !offer.cpu_second && !offer.memory_mb_hour) {
+        return XN_EINVAL;
+    }
+    if (environments) {
+        rc = set_environments(environments, arena, &offer, why_out, why_len);
+    }
+    if (!rc && tokens) {
+        rc = set_extras(tokens, arena, &offer, why_out, why_len);
+    }
+    if (rc) return rc;
+    snprintf(why_out, why_len, "out of memory");
+    rc = find_out(arena, &offer);
+    if (rc) return rc;
+    *offer_out = offer;
+    return 0;
+}
