@@ -247,6 +247,16 @@ const struct xn_contact *ov_contact(const struct ov *ov, xn_peer peer)
     return xn_peer_contact(ov->peers, peer);
 }
 
+const xn_id *ov_position(const struct ov *ov)
+{
+    return &ov->config.position;
+}
+
+bool ov_is_mesh(const struct ov *ov, const struct xn_now *now)
+{
+    return !links_crowded(ov, now);
+}
+
 const char *ov_address(const struct ov *ov, xn_peer peer)
 {
     const struct link *link = link_find(ov, peer);

@@ -134,6 +134,9 @@ size_t ov_links(const struct ov *ov); /* live links, HELLO done */
 /* All live links in ring order. */
 size_t ov_all(const struct ov *ov, xn_peer *peers_out, size_t max);
 const struct xn_contact *ov_contact(const struct ov *ov, xn_peer peer);
+const xn_id *ov_position(const struct ov *ov); /* ours */
+/* Are we, as far as we know, linked to every node? */
+bool ov_is_mesh(const struct ov *ov, const struct xn_now *now);
 /* The peer's own address from its HELLO; "" where it has none. */
 const char *ov_address(const struct ov *ov, xn_peer peer);
 /* Contacts to remember for the next start and to hand out: at most n, with
