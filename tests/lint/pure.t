@@ -61,13 +61,13 @@ outside() {
     done
 }
 
-# A function that a header below declares and no archive defines is the
+# A function that a header here or below declares and no archive defines is the
 # linker's business; one that an archive of back ends defines is not excused.
 undefined_but_declared() { # FOLDER SYMBOL
     local a headers
     case $2 in *_*) ;; *) return 1 ;; esac # ours have a prefix
     grep -qx "$2" <<<"$all_defined" && return 1
-    headers=$(cd "$src" && for a in ${below[$1]}; do
+    headers=$(cd "$src" && for a in ${archive[$1]} ${below[$1]}; do
         find "$PWD/${a%/*}" -maxdepth 1 -name '*.h' 2>/dev/null
     done)
     [ -n "$headers" ] && grep -q "\<$2(" $headers
