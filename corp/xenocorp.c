@@ -11,8 +11,9 @@
 #define PROGRAM "xenocorp"
 
 static const char help[] =
-    "usage: xenocorp init DIR NAME   make a XenoCorp: key and certificate\n"
-    "       xenocorp show DIR        its name, id and address\n"
+    "usage: xenocorp init DIR NAME       make a XenoCorp: key and certificate\n"
+    "       xenocorp show DIR            its name, id and address\n"
+    "       xenocorp accept DIR URL#ID   let that one's nodes announce here\n"
     "       xenocorp --help | --version\n"
     "\n"
     "DIR is the state folder of xenocorpd; NAME is like alpha.example.\n";
@@ -76,23 +77,48 @@ static int init(const char *dir, const char *name)
     return XN_EXIT_OK;
 }
 
-static int show(const char *dir)
+/* The folder's identity, which must be a corp's; otherwise the exit code. */
+static int load(const char *dir, struct net_identity *identity)
 {
-    struct net_identity identity;
-    int rc = net_identity_load(dir, &identity);
+    int rc = net_identity_load(dir, identity);
 
     if (rc) {
-        xn_gripef(PROGRAM, "cannot show the XenoCorp", "xenocorp init DIR NAME",
+        xn_gripef(PROGRAM, "cannot use the XenoCorp", "xenocorp init DIR NAME",
                   "%s: %s", dir, xn_strerror(rc));
         return rc == XN_ENOENT ? XN_EXIT_FAILED : xn_exit_code(rc);
     }
-    if (identity.cert.role != XN__ROLE__CORP) {
-        xn_gripef(PROGRAM, "cannot show the XenoCorp", NULL,
+    if (identity->cert.role != XN__ROLE__CORP) {
+        xn_gripef(PROGRAM, "cannot use the XenoCorp", NULL,
                   "%s holds another program's key", dir);
-        rc = XN_EIDENT;
-    } else {
-        print_corp(dir, &identity);
+        net_identity_clear(identity);
+        return XN_EXIT_IDENTITY;
     }
+    return XN_EXIT_OK;
+}
+
+static int show(const char *dir)
+{
+    struct net_identity identity;
+    int code = load(dir, &identity);
+
+    if (code) return code;
+    print_corp(dir, &identity);
+    net_identity_clear(&identity);
+    return XN_EXIT_OK;
+}
+
+static int accept_corp(const char *dir, const char *text)
+{
+    struct net_identity identity;
+    struct net_corp corp;
+    int code, rc;
+
+    if (net_corp_parse(text, &corp) || !corp.pinned) {
+        return usage("a XenoCorp is https://HOST:PORT#<64 hex digits>");
+    }
+    code = load(dir, &identity);
+    if (code) return code;
+    rc = net_identity_accept(PROGRAM, dir, &corp, &identity);
     net_identity_clear(&identity);
     return xn_exit_code(rc);
 }
@@ -116,6 +142,10 @@ int main(int argc, char **argv)
     if (strcmp(verb, "show") == 0) {
         if (argc != 3) return usage("show takes a folder");
         return show(argv[2]);
+    }
+    if (strcmp(verb, "accept") == 0) {
+        if (argc != 4) return usage("accept takes a folder and a URL#ID");
+        return accept_corp(argv[2], argv[3]);
     }
     return usage(argc > 1 ? "no such command" : "a command is missing");
 }

@@ -15,6 +15,13 @@
 #define DAY (24 * 3600 * SECOND)
 #define INVITATION_MAX 128
 
+static const char *invitation_path;
+
+static const struct net_option options[] = {
+    {"invitation", "FILE", "register those alone who know its first line",
+     &invitation_path, 1, NULL},
+};
+
 static const struct net_setting settings[] = {
     {"register.certificate", NET_SPAN, "90d", 60 * SECOND, 3650 * DAY,
      "life of a certificate"},
@@ -67,7 +74,7 @@ static int configure(const struct net_daemon *daemon,
     config->alive_us = net_settings_span_us(set, "nodes.alive");
     config->sample_max = (uint32_t)net_settings_number(set, "nodes.sample");
     config->nodes_max = (uint32_t)net_settings_number(set, "nodes.most");
-    if (daemon->invitation) rc = read_invitation(daemon->invitation, word);
+    if (invitation_path) rc = read_invitation(invitation_path, word);
     config->invitation = *word;
     return rc;
 }
@@ -127,6 +134,8 @@ int main(int argc, char **argv)
         .role = XN__ROLE__CORP,
         .wants_api = true,
         .wants_store = true,
+        .options = options,
+        .n_options = sizeof options / sizeof options[0],
         .settings_rows = settings,
         .n_settings_rows = sizeof settings / sizeof settings[0],
     };
