@@ -19,6 +19,13 @@ int net_request(const struct net_identity *identity, const char *method,
                 const char *url, const void *body, size_t len,
                 const xn_id *peer, unsigned timeout_ms,
                 struct net_reply *reply_out, char *why_out, size_t why_len);
+/* The same where the peer's id alone is the proof, since no corp is accepted
+ * yet: to meet a corp for the first time. */
+int net_request_pinned(const struct net_identity *identity, const char *method,
+                       const char *url, const void *body, size_t len,
+                       const xn_id *peer, unsigned timeout_ms,
+                       struct net_reply *reply_out, char *why_out,
+                       size_t why_len);
 void net_reply_clear(struct net_reply *reply);
 
 #endif

@@ -44,6 +44,10 @@ int net_identity_enrol(const char *dir, const struct net_enrolment *enrolment,
 int net_identity_accept(const char *program, const char *dir,
                         const struct net_corp *corp,
                         struct net_identity *identity);
+/* Add the folder's corps/NAME.pem to an identity that was made otherwise. */
+int net_identity_anchors(const char *dir, struct net_identity *identity);
+/* The three lines for an error of net_identity_load. */
+void net_identity_gripe(const char *program, const char *dir, int rc);
 void net_identity_clear(struct net_identity *identity);
 
 #endif

@@ -1,17 +1,53 @@
 # SPDX-License-Identifier: GPL-3.0-or-later
 # One file per line, alphabetical, so that merges rarely conflict.
-# With the first source, take the mark off these lines:
-#noinst_LIBRARIES += net/libnet.a
-#net_libnet_a_SOURCES =
-#net_libnet_a_SOURCES += net/example.c
-#net_libnet_a_SOURCES += net/example.h
+noinst_LIBRARIES += net/libnet.a
+net_libnet_a_SOURCES =
+net_libnet_a_SOURCES += net/addr.c
+net_libnet_a_SOURCES += net/addr.h
+net_libnet_a_SOURCES += net/budget.c
+net_libnet_a_SOURCES += net/budget.h
+net_libnet_a_SOURCES += net/cache.c
+net_libnet_a_SOURCES += net/cache.h
+net_libnet_a_SOURCES += net/call.c
+net_libnet_a_SOURCES += net/call.h
+net_libnet_a_SOURCES += net/client.c
+net_libnet_a_SOURCES += net/client.h
+net_libnet_a_SOURCES += net/clock.h
+net_libnet_a_SOURCES += net/crypto.c
+net_libnet_a_SOURCES += net/crypto.h
+net_libnet_a_SOURCES += net/driver.c
+net_libnet_a_SOURCES += net/driver.h
+net_libnet_a_SOURCES += net/enrol.c
+net_libnet_a_SOURCES += net/file.c
+net_libnet_a_SOURCES += net/file.h
+net_libnet_a_SOURCES += net/frame.c
+net_libnet_a_SOURCES += net/frame.h
+net_libnet_a_SOURCES += net/http.c
+net_libnet_a_SOURCES += net/http.h
+net_libnet_a_SOURCES += net/identity.c
+net_libnet_a_SOURCES += net/identity.h
+net_libnet_a_SOURCES += net/kv.c
+net_libnet_a_SOURCES += net/kv.h
+net_libnet_a_SOURCES += net/link.c
+net_libnet_a_SOURCES += net/link.h
+net_libnet_a_SOURCES += net/links.c
+net_libnet_a_SOURCES += net/links.h
+net_libnet_a_SOURCES += net/loop.c
+net_libnet_a_SOURCES += net/loop.h
+net_libnet_a_SOURCES += net/pool.c
+net_libnet_a_SOURCES += net/pool.h
+net_libnet_a_SOURCES += net/post.c
+net_libnet_a_SOURCES += net/post.h
+net_libnet_a_SOURCES += net/record.c
+net_libnet_a_SOURCES += net/record.h
+net_libnet_a_SOURCES += net/store.c
+net_libnet_a_SOURCES += net/store.h
+net_libnet_a_SOURCES += net/tls.c
+net_libnet_a_SOURCES += net/tls.h
+net_libnet_a_SOURCES += net/transfer.c
+net_libnet_a_SOURCES += net/transfer.h
 
 # What a program links to use this folder.
 XN_NET_LIBS = net/libnet.a $(XN_SEAM_LIBS) $(EVENT_SSL_LIBS) $(EVENT_THREADS_LIBS) $(EVENT_LIBS) $(SSL_LIBS) $(CURL_LIBS) $(KYOTO_LIBS)
 
 EXTRA_DIST += net/deps
-
-# Unit tests of this folder, three lines each:
-#UNIT_TESTS += tests/unit/example
-#tests_unit_example_SOURCES = tests/unit/example.c
-#tests_unit_example_LDADD = $(XN_NET_LIBS) $(CMOCKA_LIBS)

@@ -1,0 +1,27 @@
+/* SPDX-License-Identifier: GPL-3.0-or-later */
+/* Numeric addresses with ports, as text: "127.0.0.1:4001", "[::1]:4001". */
+#ifndef NET_ADDR_H
+#define NET_ADDR_H
+
+#include <sys/socket.h>
+
+#define NET_ADDR_TEXT 64
+
+struct net_addr {
+    struct sockaddr_storage sa;
+    socklen_t len;
+};
+
+/* XN_EINVAL: not numeric, or no port. */
+int net_addr_parse(const char *text, struct net_addr *addr_out);
+void net_addr_text(const struct sockaddr *sa, char out[NET_ADDR_TEXT]);
+/* Do both come from one source: the same IPv4 host, the same IPv6 /64? */
+int net_addr_same_source(const struct sockaddr *a, const struct sockaddr *b);
+/* What net_addr_same_source compares, in 8 bytes. */
+unsigned long long net_addr_source(const struct sockaddr *sa);
+
+/* A listening socket: non-blocking, close on exec, TCP_NODELAY (which accepted
+ * ones inherit).  Writes the bound address.  XN_EINVAL; XN_EIO with errno. */
+int net_listen(const char *text, int *fd_out, char bound_out[NET_ADDR_TEXT]);
+
+#endif

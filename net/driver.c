@@ -1,0 +1,364 @@
+/* SPDX-License-Identifier: GPL-3.0-or-later */
+#include "net/driver.h"
+
+#include <errno.h>
+#include <signal.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "lib/err.h"
+#include "lib/gripe.h"
+#include "lib/log.h"
+#include "net/call.h"
+#include "net/clock.h"
+#include "net/crypto.h"
+#include "net/http.h"
+#include "net/links.h"
+#include "net/loop.h"
+#include "net/pool.h"
+#include "net/post.h"
+#include "net/record.h"
+#include "net/store.h"
+
+/* After SIGTERM: how long a core may still say things. */
+#define GRACE_US 1500000ULL
+
+struct net_driver {
+    struct net_loop *loop;
+    struct net_post *post;
+    struct net_pool *pool;
+    struct net_crypto *crypto;
+    struct net_links *links;
+    struct net_http *http;
+    struct net_calls *calls;
+    struct net_store *store;
+    struct net_record *record;
+    struct event *term, *intr, *linger;
+    uint64_t stop_us; /* mono: when to end at the latest; 0: go on */
+};
+
+void net_config_default(struct net_config *config)
+{
+    *config = (struct net_config){
+        .program = "xeno",
+        .threads = 1,
+        .links_max = 512,
+        .api_max = 256,
+        .api_rate = 50,
+    };
+}
+
+/* ---- actions ----------------------------------------------------------- */
+
+static void lacking(struct net_driver *d, const struct xn_action *action)
+{
+    net_loop_done(d->loop, action->ticket, XN_EREFUSED, NULL);
+}
+
+static void abort_action(struct net_driver *d, uint64_t ticket)
+{
+    if (d->calls && net_calls_abort(d->calls, ticket)) return;
+    if (d->links) net_links_abort(d->links, ticket);
+    /* The others end soon by themselves. */
+}
+
+static void act_link(struct net_driver *d, const struct xn_action *action)
+{
+    if (!d->links) {
+        lacking(d, action);
+    } else if (action->kind == XN_ACT_DIAL) {
+        net_links_dial(d->links, action->ticket,
+                       XN_BODY(action->msg, Xn__Dial));
+    } else if (action->kind == XN_ACT_HANG) {
+        net_links_hang(d->links, action->peer,
+                       action->msg ? XN_BODY(action->msg, Xn__Reason) : NULL);
+    } else {
+        net_links_send(d->links, action->peer, action->msg);
+    }
+}
+
+static void act_store(struct net_driver *d, const struct xn_action *action)
+{
+    if (!d->store) {
+        lacking(d, action);
+    } else if (action->kind == XN_ACT_TXN) {
+        net_store_txn(d->store, action->ticket, action->msg);
+    } else {
+        net_store_read(d->store, action->ticket, action->msg);
+    }
+}
+
+/* The kind of message that each action carries: a core that gets this wrong is
+ * broken, and so would be what we made of it. */
+static unsigned kind_of(enum xn_act kind)
+{
+    switch (kind) {
+    case XN_ACT_DIAL: return XN__KIND__DIAL;
+    case XN_ACT_ANSWER: return XN__KIND__ANSWER;
+    case XN_ACT_SIGN: return XN__KIND__SIGN;
+    case XN_ACT_VERIFY: return XN__KIND__VERIFY;
+    case XN_ACT_ISSUE: return XN__KIND__ISSUE;
+    case XN_ACT_RANDOM: return XN__KIND__RANDOM;
+    case XN_ACT_TXN: return XN__KIND__TXN;
+    case XN_ACT_READ: return XN__KIND__READ;
+    case XN_ACT_CALL: return XN__KIND__CALL;
+    case XN_ACT_LOG: return XN__KIND__LOG;
+    default: return 0;
+    }
+}
+
+static void act(void *user, const struct xn_action *action)
+{
+    struct net_driver *d = user;
+    unsigned kind = kind_of(action->kind);
+
+    if (kind && (!action->msg || action->msg->kind != kind)) {
+        xn_log(XN_LOG_ERROR, "core: %s without its message",
+               xn_act_name(action->kind));
+        net_loop_done(d->loop, action->ticket, XN_EINVAL, NULL);
+        return;
+    }
+    switch (action->kind) {
+    case XN_ACT_DIAL:
+    case XN_ACT_HANG:
+    case XN_ACT_SEND: act_link(d, action); break;
+    case XN_ACT_ANSWER:
+        if (d->http) {
+            net_http_answer(d->http, action->ticket,
+                            XN_BODY(action->msg, Xn__Answer));
+        }
+        break;
+    case XN_ACT_SIGN:
+    case XN_ACT_VERIFY:
+    case XN_ACT_ISSUE:
+    case XN_ACT_RANDOM: net_crypto_act(d->crypto, action); break;
+    case XN_ACT_TXN:
+    case XN_ACT_READ: act_store(d, action); break;
+    case XN_ACT_CALL:
+        net_calls_make(d->calls, action->ticket,
+                       XN_BODY(action->msg, Xn__Call));
+        break;
+    case XN_ACT_ABORT: abort_action(d, action->ticket); break;
+    case XN_ACT_LOG:
+        xn_log((enum xn_log_level)XN_BODY(action->msg, Xn__Log)->level, "%s",
+               XN_BODY(action->msg, Xn__Log)->text);
+        break;
+    case XN_ACT_FETCH:
+    case XN_ACT_DOMAIN:
+    case XN_ACT_METER:
+    case XN_ACT_PROBE: lacking(d, action); break;
+    }
+}
+
+static void gone(void *user, xn_peer peer)
+{
+    struct net_driver *d = user;
+
+    if (d->links) net_links_release(d->links, peer);
+}
+
+static void stepped(void *user, const struct xn_now *now,
+                    const struct xn_event *ev, const struct xn_outbox *box)
+{
+    struct net_driver *d = user;
+
+    if (d->record) net_record_step(d->record, now, ev, box);
+}
+
+/* ---- the end ----------------------------------------------------------- */
+
+static bool all_idle(const struct net_driver *d)
+{
+    return net_loop_quiet(d->loop) && net_crypto_idle(d->crypto) &&
+           net_calls_idle(d->calls) &&
+           (!d->store || net_store_idle(d->store)) &&
+           (!d->links || net_links_idle(d->links)) &&
+           (!d->http || net_http_idle(d->http));
+}
+
+static void turned(void *user)
+{
+    struct net_driver *d = user;
+
+    if (d->links) net_links_flush(d->links);
+    if (d->stop_us && all_idle(d)) net_loop_stop(d->loop, 0);
+}
+
+static void on_linger(evutil_socket_t fd, short what, void *arg)
+{
+    struct net_driver *d = arg;
+
+    if (net_mono_us() >= d->stop_us || all_idle(d)) net_loop_stop(d->loop, 0);
+}
+
+static void on_signal(evutil_socket_t fd, short what, void *arg)
+{
+    struct net_driver *d = arg;
+    struct timeval tick = {0, 20000};
+    Xn__News news = XN__NEWS__INIT;
+
+    if (d->stop_us) {
+        net_loop_stop(d->loop, 0);
+        return;
+    }
+    xn_log(XN_LOG_INFO, "going down");
+    d->stop_us = net_mono_us() + GRACE_US;
+    news.kind = (char *)(uintptr_t) "stop";
+    net_loop_tell(d->loop, XN_EV_NEWS, 0, XN_PEER_NONE, XN__KIND__NEWS, &news);
+    event_add(d->linger, &tick);
+}
+
+/* ---- begin and end ----------------------------------------------------- */
+
+static int cannot_listen(const struct net_config *config, const char *address,
+                         int rc)
+{
+    xn_gripef(config->program, "cannot listen",
+              "an address and port of this machine, such as 127.0.0.1:0",
+              "%s: %s", address,
+              rc == XN_EIO      ? strerror(errno)
+              : rc == XN_EINVAL ? "not a numeric address with port"
+                                : xn_strerror(rc));
+    return rc;
+}
+
+static int open_links(struct net_driver *d, const struct net_config *config)
+{
+    struct net_links_config links = {config->identity, config->listen_links,
+                                     config->links_max};
+    int rc;
+
+    if (!config->listen_links) return 0;
+    rc = net_links_new(d->loop, &links, &d->links);
+    return rc ? cannot_listen(config, config->listen_links, rc) : 0;
+}
+
+static int open_http(struct net_driver *d, const struct net_config *config)
+{
+    struct net_http_config http = {config->identity, config->listen_api,
+                                   config->api_max, config->api_rate};
+    int rc;
+
+    if (!config->listen_api) return 0;
+    rc = net_http_new(d->loop, &http, &d->http);
+    return rc ? cannot_listen(config, config->listen_api, rc) : 0;
+}
+
+static int open_record(struct net_driver *d, const struct net_config *config)
+{
+    int rc;
+
+    if (!config->record_path) return 0;
+    rc =
+        net_record_new(net_loop_base(d->loop), config->record_path, &d->record);
+    if (rc) {
+        xn_gripef(config->program, "cannot record", "another file", "%s: %s",
+                  config->record_path, strerror(errno));
+    }
+    return rc;
+}
+
+static int open_signals(struct net_driver *d)
+{
+    struct event_base *base = net_loop_base(d->loop);
+
+    /* A peer that goes away in the middle of a write must not kill us. */
+    signal(SIGPIPE, SIG_IGN);
+    d->term = evsignal_new(base, SIGTERM, on_signal, d);
+    d->intr = evsignal_new(base, SIGINT, on_signal, d);
+    d->linger = event_new(base, -1, EV_PERSIST, on_linger, d);
+    if (!d->term || !d->intr || !d->linger) return XN_ENOMEM;
+    return event_add(d->term, NULL) || event_add(d->intr, NULL) ? XN_ENOMEM : 0;
+}
+
+/* The parts in the order in which they need each other. */
+static int open_parts(struct net_driver *d, const struct net_config *config)
+{
+    struct event_base *base = net_loop_base(d->loop);
+    int rc;
+
+    rc = open_signals(d);
+    if (!rc) rc = net_post_new(base, &d->post);
+    if (!rc) rc = net_pool_new(d->post, config->threads, &d->pool);
+    if (!rc) {
+        rc = net_crypto_new(d->loop, d->pool, config->identity, &d->crypto);
+    }
+    if (!rc) rc = net_calls_new(d->loop, config->identity, &d->calls);
+    if (rc) {
+        xn_gripe(config->program, "cannot start", xn_strerror(rc), NULL);
+        return rc;
+    }
+    if (config->store_path) {
+        rc = net_store_new(d->loop, d->post, config->program,
+                           config->store_path, &d->store);
+    }
+    if (!rc) rc = open_record(d, config);
+    if (!rc) rc = open_links(d, config);
+    if (!rc) rc = open_http(d, config);
+    return rc;
+}
+
+int net_driver_new(const struct net_config *config,
+                   struct net_driver **driver_out)
+{
+    struct net_driver *d = calloc(1, sizeof *d);
+    struct net_loop_user user = {d, act, gone, turned, stepped};
+    int rc = d ? net_loop_new(&user, &d->loop) : XN_ENOMEM;
+
+    if (!rc) rc = open_parts(d, config);
+    if (rc) {
+        net_driver_free(d);
+        return rc;
+    }
+    *driver_out = d;
+    return 0;
+}
+
+void net_driver_free(struct net_driver *d)
+{
+    if (!d) return;
+    net_http_free(d->http);
+    net_links_free(d->links);
+    net_calls_free(d->calls);
+    net_store_free(d->store);
+    net_pool_free(d->pool);
+    net_crypto_free(d->crypto);
+    net_post_free(d->post);
+    net_record_free(d->record);
+    if (d->term) event_free(d->term);
+    if (d->intr) event_free(d->intr);
+    if (d->linger) event_free(d->linger);
+    net_loop_free(d->loop);
+    free(d);
+}
+
+const struct xn_peers *net_driver_peers(const struct net_driver *d)
+{
+    static const struct xn_peers nobody;
+
+    return d->links ? net_links_peers(d->links) : &nobody;
+}
+
+const char *net_driver_links_address(const struct net_driver *d)
+{
+    return d->links ? net_links_address(d->links) : "";
+}
+
+const char *net_driver_api_address(const struct net_driver *d)
+{
+    return d->http ? net_http_address(d->http) : "";
+}
+
+int net_driver_run(struct net_driver *d, struct xn_core *core,
+                   const char *program, uint64_t seed, const void *config,
+                   size_t config_len)
+{
+    int rc;
+
+    if (d->record) {
+        net_record_head(d->record, program, seed, config, config_len);
+    }
+    rc = net_loop_run(d->loop, core);
+    xn_core_free(core);
+    return rc;
+}

@@ -1,0 +1,257 @@
+/* SPDX-License-Identifier: GPL-3.0-or-later */
+/* Registering with a XenoCorp, and accepting further ones. */
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "lib/err.h"
+#include "lib/gripe.h"
+#include "net/client.h"
+#include "net/clock.h"
+#include "net/file.h"
+
+enum { PATH_ROOM = 512, TIMEOUT_MS = 15000, REFUSAL_TEXT = 300 };
+
+#define DAY_US (24 * 3600 * 1000000ULL)
+
+/* What is wrong, for the three lines. */
+struct trouble {
+    char because[REFUSAL_TEXT];
+    char try[REFUSAL_TEXT];
+};
+
+static void set_path(char out[PATH_ROOM], const char *dir, const char *name)
+{
+    snprintf(out, PATH_ROOM, "%s/%s", dir, name);
+}
+
+static char *text_of(const char *text)
+{
+    return (char *)(uintptr_t)(text ? text : "");
+}
+
+/* ---- to ask a corp ----------------------------------------------------- */
+
+static int refused(const struct net_reply *reply, struct trouble *trouble)
+{
+    Xn__Refusal *refusal =
+        xn__refusal__unpack(NULL, reply->body.len, reply->body.data);
+    int rc = XN_EREFUSED;
+
+    if (refusal && refusal->rc < 0) {
+        rc = refusal->rc;
+        snprintf(trouble->because, sizeof trouble->because, "%s: %s",
+                 refusal->what, refusal->because);
+        snprintf(trouble->try, sizeof trouble->try, "%s", refusal->try_);
+    } else {
+        snprintf(trouble->because, sizeof trouble->because,
+                 "it answered with status %d", reply->status);
+    }
+    if (refusal) xn__refusal__free_unpacked(refusal, NULL);
+    return rc;
+}
+
+static int ask(const struct net_identity *as, const struct net_corp *corp,
+               const char *method, const char *path, const void *body,
+               size_t len, struct net_reply *reply_out, struct trouble *trouble)
+{
+    char url[sizeof corp->url + 32];
+    int rc;
+
+    if (!corp->pinned) {
+        snprintf(trouble->because, sizeof trouble->because,
+                 "%s names no id that its key must have", corp->url);
+        snprintf(trouble->try, sizeof trouble->try,
+                 "https://host:port#ID, with the id that the XenoCorp told");
+        return XN_EIDENT;
+    }
+    snprintf(url, sizeof url, "%s%s", corp->url, path);
+    rc = net_request_pinned(as, method, url, body, len, &corp->id, TIMEOUT_MS,
+                            reply_out, trouble->because,
+                            sizeof trouble->because);
+    if (rc) return rc;
+    if (reply_out->status == 200) return 0;
+    rc = refused(reply_out, trouble);
+    net_reply_clear(reply_out);
+    return rc;
+}
+
+/* ---- a corp's certificate ---------------------------------------------- */
+
+/* Keep it as corps/ID.pem, if it is the corp that was meant. */
+static int keep_corp(const char *dir, const struct net_corp *corp,
+                     const uint8_t *der, size_t len)
+{
+    struct xn_anchors *anchors = NULL;
+    char folder[PATH_ROOM], path[PATH_ROOM + 80], hex[XN_ID_HEX];
+    X509 *x509 = NULL;
+    int rc;
+
+    rc = xn_anchors_new(&anchors);
+    if (!rc) rc = xn_anchors_add(anchors, der, len, net_wall_us());
+    if (!rc && !xn_anchors_find(anchors, &corp->id)) rc = XN_EIDENT;
+    if (!rc) rc = xn_cert_from_der(der, len, &x509);
+    if (rc) goto out;
+    set_path(folder, dir, "corps");
+    rc = net_file_dir(folder);
+    if (rc) goto out;
+    xn_id_hex(&corp->id, hex);
+    snprintf(path, sizeof path, "%s/%s.pem", folder, hex);
+    rc = xn_cert_save(x509, path);
+out:
+    X509_free(x509);
+    xn_anchors_free(anchors);
+    return rc;
+}
+
+static int tell(const char *program, const char *what, int rc,
+                const struct trouble *trouble)
+{
+    xn_gripe(program, what,
+             trouble->because[0] ? trouble->because : xn_strerror(rc),
+             trouble->try[0] ? trouble->try : NULL);
+    return rc;
+}
+
+int net_identity_accept(const char *program, const char *dir,
+                        const struct net_corp *corp,
+                        struct net_identity *identity)
+{
+    struct trouble trouble = {{0}, {0}};
+    struct net_reply reply = {0};
+    int rc;
+
+    if (xn_anchors_find(identity->anchors, &corp->id)) return 0;
+    rc = ask(identity, corp, "GET", "/v1/certificate", NULL, 0, &reply,
+             &trouble);
+    if (!rc) rc = keep_corp(dir, corp, reply.body.data, reply.body.len);
+    if (!rc) {
+        rc = xn_anchors_add(identity->anchors, reply.body.data, reply.body.len,
+                            net_wall_us());
+    }
+    net_reply_clear(&reply);
+    return rc ? tell(program, "cannot accept that XenoCorp", rc, &trouble) : 0;
+}
+
+/* ---- registering ------------------------------------------------------- */
+
+static int own_key(const char *dir, EVP_PKEY **key_out)
+{
+    char path[PATH_ROOM];
+    int rc;
+
+    set_path(path, dir, "key.pem");
+    rc = xn_key_load(path, key_out);
+    if (rc != XN_ENOENT) return rc;
+    rc = xn_key_generate(key_out);
+    if (!rc) rc = xn_key_save(*key_out, path);
+    return rc;
+}
+
+static int pack_request(const struct net_enrolment *e, EVP_PKEY *key,
+                        struct xn_buf *out)
+{
+    Xn__Register body = XN__REGISTER__INIT;
+    size_t len;
+    uint8_t *bytes = NULL;
+    int rc;
+
+    rc = xn_csr_make(key, text_of(e->label), &body.csr.data, &body.csr.len);
+    if (rc) return rc;
+    body.role = e->role;
+    body.label = text_of(e->label);
+    body.owner = text_of(e->owner);
+    body.payout = text_of(e->payout);
+    body.machine = text_of(e->machine);
+    body.index_node = text_of(e->index_node);
+    body.invitation = text_of(e->invitation);
+    len = xn__register__get_packed_size(&body);
+    bytes = malloc(len + 1);
+    if (bytes) {
+        xn__register__pack(&body, bytes);
+        xn_buf_add(out, bytes, len);
+    }
+    free(bytes);
+    free(body.csr.data);
+    return bytes ? xn_buf_rc(out) : XN_ENOMEM;
+}
+
+/* The corp first, the certificate last: what is half done is done again. */
+static int keep(const char *dir, const struct net_enrolment *e,
+                const struct net_reply *reply)
+{
+    Xn__Registered *got =
+        xn__registered__unpack(NULL, reply->body.len, reply->body.data);
+    char path[PATH_ROOM];
+    X509 *x509 = NULL;
+    int rc;
+
+    if (!got) return XN_EPROTO;
+    rc = keep_corp(dir, e->corp, got->corp.data, got->corp.len);
+    if (!rc) {
+        rc = xn_cert_from_der(got->certificate.data, got->certificate.len,
+                              &x509);
+    }
+    set_path(path, dir, "cert.pem");
+    if (!rc) rc = xn_cert_save(x509, path);
+    X509_free(x509);
+    xn__registered__free_unpacked(got, NULL);
+    return rc;
+}
+
+/* A certificate of our own making, to speak TLS with. */
+static int provisional(EVP_PKEY *key, struct net_identity *identity_out)
+{
+    struct net_identity identity = {.key = key};
+    uint64_t now_us = net_wall_us();
+    int rc = xn_anchors_new(&identity.anchors);
+
+    if (!rc) {
+        rc = xn_cert_self(key, XN__ROLE__ANYBODY, "anybody", now_us,
+                          now_us + DAY_US, &identity.x509);
+    }
+    *identity_out = identity;
+    return rc;
+}
+
+static int enrol(const char *dir, const struct net_enrolment *e,
+                 struct trouble *trouble)
+{
+    struct net_identity self = {0};
+    struct net_reply reply = {0};
+    struct xn_buf body = {0};
+    EVP_PKEY *key = NULL;
+    int rc;
+
+    rc = own_key(dir, &key);
+    if (rc) goto out;
+    rc = provisional(key, &self);
+    if (!rc) rc = pack_request(e, key, &body);
+    if (!rc) {
+        rc = ask(&self, e->corp, "POST", "/v1/register", body.data, body.len,
+                 &reply, trouble);
+    }
+    if (!rc) rc = keep(dir, e, &reply);
+out:
+    if (!self.key) EVP_PKEY_free(key);
+    net_identity_clear(&self);
+    net_reply_clear(&reply);
+    xn_buf_clear(&body);
+    return rc;
+}
+
+int net_identity_enrol(const char *dir, const struct net_enrolment *e,
+                       struct net_identity *identity_out)
+{
+    struct trouble trouble = {{0}, {0}};
+    int rc = enrol(dir, e, &trouble);
+
+    if (!rc) rc = net_identity_load(dir, identity_out);
+    if (!rc && identity_out->cert.role != e->role) {
+        net_identity_clear(identity_out);
+        rc = XN_EIDENT;
+    }
+    return rc ? tell(e->program, "cannot register with the XenoCorp", rc,
+                     &trouble)
+              : 0;
+}

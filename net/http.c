@@ -1,0 +1,489 @@
+/* SPDX-License-Identifier: GPL-3.0-or-later */
+#include "net/http.h"
+
+#include <errno.h>
+#include <pthread.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/socket.h>
+#include <unistd.h>
+
+#include <event2/buffer.h>
+#include <event2/bufferevent.h>
+#include <event2/bufferevent_ssl.h>
+#include <event2/http.h>
+#include <event2/keyvalq_struct.h>
+#include <event2/listener.h>
+#include <uthash.h>
+#include <utlist.h>
+
+#include "lib/err.h"
+#include "lib/log.h"
+#include "net/addr.h"
+#include "net/budget.h"
+#include "net/clock.h"
+#include "net/tls.h"
+
+enum {
+    BODY_MAX = 1 << 20,
+    HEADERS_MAX = 8 * 1024,
+    GAP_S = 60, /* evhttp's own: silence */
+};
+/* evhttp bounds the gaps alone, and a byte a second lives for ever: these are
+ * from the connection's begin or its last answer to the next whole request. */
+#define FIRST_US 30000000ULL
+#define NEXT_US  60000000ULL
+#define ASK_US   30000000ULL
+#define SKEW_US  300000000ULL
+
+/* Lives from the accept until OpenSSL frees the SSL: evhttp tells nobody about
+ * a connection before its first request. */
+struct conn {
+    struct net_http *http; /* NULL: that is gone */
+    SSL *ssl;
+    struct bufferevent *bev;
+    struct evhttp_connection *evcon; /* since the first request */
+    struct ask *ask;                 /* unanswered */
+    uint64_t limit_us;               /* mono: then it is closed */
+    struct xn_cert caller;
+    uint64_t source;
+    char address[NET_ADDR_TEXT];
+    struct conn *prev, *next;
+};
+
+struct ask {
+    uint64_t ticket;
+    struct conn *conn;
+    struct evhttp_request *request;
+    struct event *closed;
+    uint64_t limit_us;
+    UT_hash_handle hh;
+};
+
+struct net_http {
+    struct net_loop *loop;
+    const struct net_identity *identity;
+    SSL_CTX *ctx;
+    struct evhttp *evhttp;
+    struct evconnlistener *listener;
+    struct event *tick;
+    struct net_budget *budget;
+    char address[NET_ADDR_TEXT];
+    unsigned max, n;
+    struct conn *conns;
+    struct ask *asks;
+    uint64_t last_ticket;
+};
+
+const char *net_http_address(const struct net_http *http)
+{
+    return http->address;
+}
+
+bool net_http_idle(const struct net_http *http)
+{
+    return !http->asks;
+}
+
+/* ---- connections ------------------------------------------------------- */
+
+static pthread_once_t once = PTHREAD_ONCE_INIT;
+static int conn_index = -1; /* of SSL's extra data */
+
+/* OpenSSL frees an SSL, and with it our connection ends. */
+static void conn_end(void *parent, void *ptr, CRYPTO_EX_DATA *ad, int index,
+                     long argl, void *argp)
+{
+    struct conn *conn = ptr;
+    struct net_http *http;
+
+    if (!conn) return;
+    http = conn->http;
+    if (http) {
+        DL_DELETE(http->conns, conn);
+        http->n--;
+        evconnlistener_enable(http->listener);
+    }
+    free(conn);
+}
+
+static void make_index(void)
+{
+    conn_index = SSL_get_ex_new_index(0, NULL, NULL, NULL, conn_end);
+}
+
+/* A connection begins.  NULL would not refuse it but serve it without TLS;
+ * on_request refuses what has no SSL. */
+static struct bufferevent *new_bufferevent(struct event_base *base, void *arg)
+{
+    struct net_http *http = arg;
+    struct conn *conn = calloc(1, sizeof *conn);
+    SSL *ssl = SSL_new(http->ctx);
+    struct bufferevent *bev = NULL;
+
+    if (!conn || !ssl || !SSL_set_ex_data(ssl, conn_index, conn)) {
+        SSL_free(ssl);
+        free(conn);
+        return NULL;
+    }
+    conn->http = http;
+    conn->ssl = ssl;
+    conn->limit_us = net_mono_us() + FIRST_US;
+    DL_APPEND(http->conns, conn);
+    if (++http->n >= http->max) evconnlistener_disable(http->listener);
+    bev = bufferevent_openssl_socket_new(
+        base, -1, ssl, BUFFEREVENT_SSL_ACCEPTING, BEV_OPT_CLOSE_ON_FREE);
+    if (!bev) {
+        SSL_free(ssl);
+        return NULL;
+    }
+    bufferevent_openssl_set_allow_dirty_shutdown(bev, 1);
+    conn->bev = bev;
+    return bev;
+}
+
+/* Let evhttp find the connection dead and clear it away itself. */
+static void cut(struct conn *conn)
+{
+    evutil_socket_t fd = bufferevent_getfd(conn->bev);
+
+    if (fd >= 0) shutdown(fd, SHUT_RDWR);
+}
+
+/* Who calls, told once per connection. */
+static void meet(struct conn *conn, struct evhttp_connection *evcon)
+{
+    struct sockaddr_storage sa;
+    socklen_t len = sizeof sa;
+    evutil_socket_t fd = bufferevent_getfd(conn->bev);
+
+    conn->evcon = evcon;
+    net_tls_caller(conn->ssl, conn->http->identity, &conn->caller);
+    memset(&sa, 0, sizeof sa);
+    getpeername(fd, (struct sockaddr *)&sa, &len);
+    net_addr_text((struct sockaddr *)&sa, conn->address);
+    conn->source = net_addr_source((struct sockaddr *)&sa);
+}
+
+/* A certificate that ends while its connection lives proves a key alone. */
+static void age(struct conn *conn)
+{
+    xn_id id = conn->caller.id;
+
+    if (conn->caller.role == XN__ROLE__ANYBODY ||
+        net_wall_us() <= conn->caller.not_after_us + SKEW_US) {
+        return;
+    }
+    memset(&conn->caller, 0, sizeof conn->caller);
+    conn->caller.id = id;
+    conn->caller.role = XN__ROLE__ANYBODY;
+}
+
+/* ---- requests ---------------------------------------------------------- */
+
+static void reply(struct evhttp_request *request, int status,
+                  const char *content_type, const void *body, size_t len)
+{
+    struct evkeyvalq *headers = evhttp_request_get_output_headers(request);
+    struct evbuffer *buffer = evbuffer_new();
+
+    if (buffer && len) evbuffer_add(buffer, body, len);
+    evhttp_add_header(headers, "Content-Type", content_type);
+    if (status == 429 || status == 503) {
+        evhttp_add_header(headers, "Retry-After", "1");
+    }
+    evhttp_send_reply(request, status, NULL, buffer);
+    if (buffer) evbuffer_free(buffer);
+}
+
+static void refuse(struct evhttp_request *request, int status, int rc,
+                   const char *what, const char *because, const char *try)
+{
+    Xn__Refusal refusal = XN__REFUSAL__INIT;
+    uint8_t bytes[512];
+    size_t len;
+
+    refusal.rc = rc;
+    refusal.what = (char *)(uintptr_t)what;
+    refusal.because = (char *)(uintptr_t)because;
+    refusal.try_ = (char *)(uintptr_t)try;
+    len = xn__refusal__get_packed_size(&refusal);
+    if (len > sizeof bytes) len = 0;
+    if (len) xn__refusal__pack(&refusal, bytes);
+    reply(request, status, "application/x-protobuf", bytes, len);
+}
+
+/* The ask is over; its request is the caller's. */
+static struct evhttp_request *end_ask(struct ask *ask)
+{
+    struct evhttp_request *request = ask->request;
+
+    HASH_DEL(ask->conn->http->asks, ask);
+    ask->conn->ask = NULL;
+    ask->conn->limit_us = net_mono_us() + NEXT_US;
+    if (ask->closed) event_free(ask->closed);
+    free(ask);
+    return request;
+}
+
+static void cancel(struct ask *ask, int status, int rc, const char *because)
+{
+    struct net_loop *loop = ask->conn->http->loop;
+    uint64_t ticket = ask->ticket;
+
+    net_loop_raise(loop, XN_EV_CANCEL, ticket, 0, XN_PEER_NONE, NULL);
+    refuse(end_ask(ask), status, rc, "no answer", because, "ask again");
+}
+
+/* evhttp does not read while a request is being answered, so it does not see
+ * its client leave. */
+static void on_client_left(evutil_socket_t fd, short what, void *arg)
+{
+    cancel(arg, 503, XN_ECANCELLED, "the asker has closed the connection");
+}
+
+/* evhttp drops the connection, for whatever reason. */
+static void on_conn_closed(struct evhttp_connection *evcon, void *arg)
+{
+    struct conn *conn = arg;
+    struct ask *ask = conn->ask;
+    struct evhttp_request *request;
+
+    if (!ask || !conn->http) return;
+    net_loop_raise(conn->http->loop, XN_EV_CANCEL, ask->ticket, 0, XN_PEER_NONE,
+                   NULL);
+    request = end_ask(ask);
+    /* Taken off its connection already: nobody else frees it. */
+    if (!evhttp_request_get_connection(request)) evhttp_request_free(request);
+}
+
+static const char *method_name(struct evhttp_request *request)
+{
+    switch (evhttp_request_get_command(request)) {
+    case EVHTTP_REQ_GET: return "GET";
+    case EVHTTP_REQ_POST: return "POST";
+    case EVHTTP_REQ_PUT: return "PUT";
+    case EVHTTP_REQ_DELETE: return "DELETE";
+    default: return NULL;
+    }
+}
+
+static struct ask *new_ask(struct conn *conn, struct evhttp_request *request)
+{
+    struct ask *ask = calloc(1, sizeof *ask);
+    struct net_http *http = conn->http;
+
+    if (!ask) return NULL;
+    ask->closed =
+        event_new(net_loop_base(http->loop), bufferevent_getfd(conn->bev),
+                  EV_CLOSED, on_client_left, ask);
+    if (!ask->closed || event_add(ask->closed, NULL)) {
+        if (ask->closed) event_free(ask->closed);
+        free(ask);
+        return NULL;
+    }
+    ask->ticket = ++http->last_ticket;
+    ask->conn = conn;
+    ask->request = request;
+    ask->limit_us = net_mono_us() + ASK_US;
+    conn->ask = ask;
+    HASH_ADD(hh, http->asks, ticket, sizeof ask->ticket, ask);
+    return ask;
+}
+
+static void raise_ask(struct conn *conn, const struct ask *ask)
+{
+    struct evbuffer *in = evhttp_request_get_input_buffer(ask->request);
+    const struct evhttp_uri *uri = evhttp_request_get_evhttp_uri(ask->request);
+    const char *path = evhttp_uri_get_path(uri);
+    const char *query = evhttp_uri_get_query(uri);
+    Xn__Ask body = XN__ASK__INIT;
+    Xn__Caller caller;
+
+    net_caller(&conn->caller, conn->address, &caller);
+    body.method = (char *)(uintptr_t)method_name(ask->request);
+    body.path = (char *)(uintptr_t)(path && *path ? path : "/");
+    body.query = (char *)(uintptr_t)(query ? query : "");
+    body.body.len = evbuffer_get_length(in);
+    body.body.data = body.body.len ? evbuffer_pullup(in, -1) : NULL;
+    body.caller = &caller;
+    net_loop_tell(conn->http->loop, XN_EV_ASK, ask->ticket, XN_PEER_NONE,
+                  XN__KIND__ASK, &body);
+}
+
+static void on_request(struct evhttp_request *request, void *arg)
+{
+    struct net_http *http = arg;
+    struct evhttp_connection *evcon = evhttp_request_get_connection(request);
+    struct bufferevent *bev = evhttp_connection_get_bufferevent(evcon);
+    SSL *ssl = bufferevent_openssl_get_ssl(bev);
+    struct conn *conn = ssl ? SSL_get_ex_data(ssl, conn_index) : NULL;
+    struct ask *ask;
+
+    if (!conn) {
+        refuse(request, 400, XN_EPROTO, "not understood", "HTTPS alone", "");
+        return;
+    }
+    if (!conn->evcon) meet(conn, evcon);
+    evhttp_connection_set_closecb(evcon, on_conn_closed, conn);
+    age(conn);
+    conn->limit_us = net_mono_us() + NEXT_US;
+    if (!method_name(request)) {
+        refuse(request, 405, XN_EINVAL, "not understood", "no such method", "");
+        return;
+    }
+    if (http->budget && conn->caller.role == XN__ROLE__ANYBODY &&
+        !net_budget_take(http->budget, conn->source, net_mono_us())) {
+        refuse(request, 429, XN_EBUSY, "asked too often",
+               "callers without a certificate of an accepted XenoCorp share "
+               "a budget per address",
+               "wait a second, or register");
+        return;
+    }
+    ask = new_ask(conn, request);
+    if (!ask) {
+        refuse(request, 503, XN_ENOMEM, "cannot answer", "out of memory", "");
+        return;
+    }
+    raise_ask(conn, ask);
+}
+
+void net_http_answer(struct net_http *http, uint64_t ticket,
+                     const Xn__Answer *answer)
+{
+    struct ask *ask;
+    int status = answer->status;
+    const char *type = answer->content_type;
+
+    HASH_FIND(hh, http->asks, &ticket, sizeof ticket, ask);
+    if (!ask) return;
+    if (status < 200 || status > 599) status = 500;
+    reply(end_ask(ask), status, type && *type ? type : "application/x-protobuf",
+          answer->body.data, answer->body.len);
+}
+
+/* ---- deadlines, begin and end ------------------------------------------ */
+
+static void on_tick(evutil_socket_t fd, short what, void *arg)
+{
+    struct net_http *http = arg;
+    uint64_t now_us = net_mono_us();
+    struct conn *conn, *next;
+
+    DL_FOREACH_SAFE(http->conns, conn, next)
+    {
+        if (conn->ask && now_us > conn->ask->limit_us) {
+            cancel(conn->ask, 504, XN_ETIMEOUT, "it takes too long");
+        } else if (!conn->ask && now_us > conn->limit_us) {
+            cut(conn);
+        }
+    }
+    /* After a shortage of descriptors. */
+    if (http->n < http->max) evconnlistener_enable(http->listener);
+}
+
+static void on_accept_error(struct evconnlistener *listener, void *arg)
+{
+    xn_log(XN_LOG_WARN, "cannot accept requests: %s", strerror(errno));
+    evconnlistener_disable(listener);
+}
+
+static int open_listener(struct net_http *http, const char *text)
+{
+    int fd = -1, rc;
+
+    rc = net_listen(text, &fd, http->address);
+    if (rc) return rc;
+    http->listener = evconnlistener_new(
+        net_loop_base(http->loop), NULL, NULL,
+        LEV_OPT_CLOSE_ON_FREE | LEV_OPT_CLOSE_ON_EXEC, 0, fd);
+    if (!http->listener) {
+        close(fd);
+        return XN_ENOMEM;
+    }
+    evconnlistener_set_error_cb(http->listener, on_accept_error);
+    return 0;
+}
+
+static int open_evhttp(struct net_http *http)
+{
+    http->evhttp = evhttp_new(net_loop_base(http->loop));
+    if (!http->evhttp) return XN_ENOMEM;
+    evhttp_set_bevcb(http->evhttp, new_bufferevent, http);
+    evhttp_set_gencb(http->evhttp, on_request, http);
+    evhttp_set_max_headers_size(http->evhttp, HEADERS_MAX);
+    evhttp_set_max_body_size(http->evhttp, BODY_MAX);
+    evhttp_set_timeout(http->evhttp, GAP_S);
+    evhttp_set_allowed_methods(http->evhttp, EVHTTP_REQ_GET | EVHTTP_REQ_POST |
+                                                 EVHTTP_REQ_PUT |
+                                                 EVHTTP_REQ_DELETE);
+    return evhttp_bind_listener(http->evhttp, http->listener) ? 0 : XN_ENOMEM;
+}
+
+static int start(struct net_http *http, const struct net_http_config *config)
+{
+    struct timeval tick = {1, 0};
+    int rc;
+
+    pthread_once(&once, make_index);
+    if (conn_index < 0) return XN_ENOMEM;
+    if (config->rate) {
+        rc = net_budget_new(config->rate, &http->budget);
+        if (rc) return rc;
+    }
+    rc = net_tls_api(config->identity, &http->ctx);
+    if (!rc) rc = open_listener(http, config->listen);
+    if (!rc) rc = open_evhttp(http);
+    if (rc) return rc;
+    http->tick =
+        event_new(net_loop_base(http->loop), -1, EV_PERSIST, on_tick, http);
+    return http->tick && !event_add(http->tick, &tick) ? 0 : XN_ENOMEM;
+}
+
+int net_http_new(struct net_loop *loop, const struct net_http_config *config,
+                 struct net_http **http_out)
+{
+    struct net_http *http = calloc(1, sizeof *http);
+    int rc;
+
+    if (!http) return XN_ENOMEM;
+    http->loop = loop;
+    http->identity = config->identity;
+    http->max = config->max;
+    rc = start(http, config);
+    if (rc) {
+        int saved = errno;
+
+        net_http_free(http);
+        errno = saved;
+        return rc;
+    }
+    *http_out = http;
+    return 0;
+}
+
+void net_http_free(struct net_http *http)
+{
+    struct ask *ask, *tmp;
+    struct conn *conn;
+
+    if (!http) return;
+    HASH_ITER(hh, http->asks, ask, tmp)
+    {
+        end_ask(ask); /* evhttp frees the request with its connection */
+    }
+    /* libevent may free them after us. */
+    DL_FOREACH(http->conns, conn)
+    {
+        conn->http = NULL;
+    }
+    if (http->tick) event_free(http->tick);
+    if (http->evhttp) {
+        evhttp_free(http->evhttp); /* the listener too */
+    } else if (http->listener) {
+        evconnlistener_free(http->listener);
+    }
+    SSL_CTX_free(http->ctx);
+    net_budget_free(http->budget);
+    free(http);
+}

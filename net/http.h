@@ -1,0 +1,29 @@
+/* SPDX-License-Identifier: GPL-3.0-or-later */
+/* The HTTPS interface: requests become ASK events, ANSWER actions their
+ * replies.  evhttp over TLS; a client certificate is optional. */
+#ifndef NET_HTTP_H
+#define NET_HTTP_H
+
+#include "net/identity.h"
+#include "net/loop.h"
+
+struct net_http;
+
+struct net_http_config {
+    const struct net_identity *identity;
+    const char *listen;
+    unsigned max;  /* connections */
+    unsigned rate; /* anonymous requests per second and address; 0: no bound */
+};
+
+/* XN_EINVAL: address; XN_EIO with errno: cannot bind. */
+int net_http_new(struct net_loop *loop, const struct net_http_config *config,
+                 struct net_http **http_out);
+void net_http_free(struct net_http *http);
+const char *net_http_address(const struct net_http *http);
+/* An unknown ticket (its asker went away) is ignored. */
+void net_http_answer(struct net_http *http, uint64_t ticket,
+                     const Xn__Answer *answer);
+bool net_http_idle(const struct net_http *http); /* nothing is unanswered */
+
+#endif

@@ -1,0 +1,229 @@
+/* SPDX-License-Identifier: GPL-3.0-or-later */
+#include "net/identity.h"
+
+#include <dirent.h>
+#include <errno.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "lib/err.h"
+#include "lib/gripe.h"
+#include "lib/log.h"
+#include "net/clock.h"
+#include "net/file.h"
+
+enum { PATH_ROOM = 512 };
+
+#define DAY_US (24 * 3600 * 1000000ULL)
+
+int net_corp_parse(const char *text, struct net_corp *corp_out)
+{
+    struct net_corp corp = {.pinned = false};
+    const char *hash = strchr(text, '#');
+    size_t len = hash ? (size_t)(hash - text) : strlen(text);
+
+    if (strncmp(text, "https://", 8) != 0 || len <= 8) return XN_EINVAL;
+    if (len >= sizeof corp.url) return XN_ETOOBIG;
+    memcpy(corp.url, text, len);
+    while (len > 8 && corp.url[len - 1] == '/')
+        corp.url[--len] = '\0';
+    if (hash) {
+        if (xn_id_unhex(hash + 1, strlen(hash + 1), &corp.id)) {
+            return XN_EINVAL;
+        }
+        corp.pinned = true;
+    }
+    *corp_out = corp;
+    return 0;
+}
+
+static void path_in(char out[PATH_ROOM], const char *dir, const char *name)
+{
+    snprintf(out, PATH_ROOM, "%s/%s", dir, name);
+}
+
+static int add_anchor(struct net_identity *identity, X509 *x509)
+{
+    uint8_t *der = NULL;
+    size_t len = 0;
+    int rc = xn_cert_to_der(x509, &der, &len);
+
+    if (!rc) rc = xn_anchors_add(identity->anchors, der, len, net_wall_us());
+    free(der);
+    return rc;
+}
+
+static int is_pem(const struct dirent *entry)
+{
+    size_t len = strlen(entry->d_name);
+
+    return len > 4 && strcmp(entry->d_name + len - 4, ".pem") == 0;
+}
+
+/* Every corps/NAME.pem.  One that is not good (any more) is said and left out:
+ * the others still count. */
+static int load_anchors(const char *dir, struct net_identity *identity)
+{
+    char corps[PATH_ROOM], path[PATH_ROOM + 300];
+    struct dirent **entries = NULL;
+    int n, i, rc = 0;
+
+    path_in(corps, dir, "corps");
+    n = scandir(corps, &entries, is_pem, alphasort);
+    if (n < 0) return errno == ENOENT ? 0 : XN_EIO;
+    for (i = 0; i < n; i++) {
+        X509 *x509 = NULL;
+
+        snprintf(path, sizeof path, "%s/%s", corps, entries[i]->d_name);
+        rc = xn_cert_load(path, &x509);
+        if (!rc) rc = add_anchor(identity, x509);
+        if (rc) {
+            xn_log(XN_LOG_WARN, "%s is left out: %s", path, xn_strerror(rc));
+        }
+        X509_free(x509);
+        free(entries[i]);
+    }
+    free(entries);
+    return rc == XN_ENOMEM ? rc : 0;
+}
+
+static int check_own(struct net_identity *identity)
+{
+    xn_id id;
+    int rc = xn_cert_check(identity->x509, identity->anchors, net_wall_us(),
+                           &identity->cert);
+
+    if (!rc) rc = xn_key_id(identity->key, &id);
+    if (!rc && !xn_id_eq(&id, &identity->cert.id)) rc = XN_EIDENT;
+    return rc;
+}
+
+int net_identity_load(const char *dir, struct net_identity *identity_out)
+{
+    struct net_identity identity = {0};
+    char path[PATH_ROOM];
+    int rc = xn_anchors_new(&identity.anchors);
+
+    if (!rc) rc = load_anchors(dir, &identity);
+    path_in(path, dir, "key.pem");
+    if (!rc) rc = xn_key_load(path, &identity.key);
+    path_in(path, dir, "cert.pem");
+    if (!rc) rc = xn_cert_load(path, &identity.x509);
+    if (!rc) rc = check_own(&identity);
+    if (rc) {
+        net_identity_clear(&identity);
+        return rc;
+    }
+    *identity_out = identity;
+    return 0;
+}
+
+int net_identity_anonymous(struct net_identity *identity_out)
+{
+    struct net_identity identity = {0};
+    uint64_t now_us = net_wall_us();
+    int rc = xn_anchors_new(&identity.anchors);
+
+    if (!rc) rc = xn_key_generate(&identity.key);
+    if (!rc) {
+        rc = xn_cert_self(identity.key, XN__ROLE__ANYBODY, "anybody", now_us,
+                          now_us + DAY_US, &identity.x509);
+    }
+    if (!rc) rc = check_own(&identity);
+    if (rc) {
+        net_identity_clear(&identity);
+        return rc;
+    }
+    *identity_out = identity;
+    return 0;
+}
+
+int net_identity_anchors(const char *dir, struct net_identity *identity)
+{
+    return load_anchors(dir, identity);
+}
+
+/* ---- a corp's own ------------------------------------------------------ */
+
+static int make_corp(const char *dir, const char *label)
+{
+    char path[PATH_ROOM];
+    EVP_PKEY *key = NULL;
+    X509 *x509 = NULL;
+    uint64_t now_us = net_wall_us();
+    int rc;
+
+    path_in(path, dir, "key.pem");
+    rc = xn_key_load(path, &key);
+    if (rc == XN_ENOENT) {
+        rc = xn_key_generate(&key);
+        if (!rc) rc = xn_key_save(key, path);
+    }
+    if (!rc) {
+        rc = xn_cert_self(key, XN__ROLE__CORP, label, now_us,
+                          now_us + 3650 * DAY_US, &x509);
+    }
+    path_in(path, dir, "cert.pem");
+    if (!rc) rc = xn_cert_save(x509, path);
+    EVP_PKEY_free(key);
+    X509_free(x509);
+    return rc;
+}
+
+/* A corp's certificate is good because it is its own. */
+static int load_corp(const char *dir, struct net_identity *identity_out)
+{
+    struct net_identity identity = {0};
+    char path[PATH_ROOM];
+    int rc = xn_anchors_new(&identity.anchors);
+
+    if (!rc) rc = load_anchors(dir, &identity);
+    path_in(path, dir, "key.pem");
+    if (!rc) rc = xn_key_load(path, &identity.key);
+    path_in(path, dir, "cert.pem");
+    if (!rc) rc = xn_cert_load(path, &identity.x509);
+    if (!rc) rc = add_anchor(&identity, identity.x509);
+    if (!rc) rc = check_own(&identity);
+    if (!rc && identity.cert.role != XN__ROLE__CORP) rc = XN_EIDENT;
+    if (rc) {
+        net_identity_clear(&identity);
+        return rc;
+    }
+    *identity_out = identity;
+    return 0;
+}
+
+int net_identity_corp(const char *program, const char *dir, const char *label,
+                      struct net_identity *identity_out)
+{
+    int rc = load_corp(dir, identity_out);
+
+    if (rc == XN_ENOENT && label) {
+        rc = make_corp(dir, label);
+        if (!rc) rc = load_corp(dir, identity_out);
+    }
+    if (rc) net_identity_gripe(program, dir, rc);
+    return rc;
+}
+
+void net_identity_gripe(const char *program, const char *dir, int rc)
+{
+    const char *try = NULL;
+
+    if (rc == XN_EPERM) try = "chmod 600 key.pem in that folder";
+    if (rc == XN_ENOENT) try = "--corp URL#ID, to register with a XenoCorp";
+    if (rc == XN_EEXPIRED) try = "--corp URL#ID, to have it renewed";
+    xn_gripef(program, "cannot use the identity", try, "%s: %s", dir,
+              rc == XN_EPERM    ? "key.pem can be read by others"
+              : rc == XN_ENOENT ? "key.pem or cert.pem is missing"
+                                : xn_strerror(rc));
+}
+
+void net_identity_clear(struct net_identity *identity)
+{
+    EVP_PKEY_free(identity->key);
+    X509_free(identity->x509);
+    xn_anchors_free(identity->anchors);
+    memset(identity, 0, sizeof *identity);
+}

@@ -1,0 +1,475 @@
+/* SPDX-License-Identifier: GPL-3.0-or-later */
+#include "net/kv.h"
+
+#include <errno.h>
+#include <fcntl.h>
+#include <kclangc.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/file.h>
+#include <unistd.h>
+
+#include "lib/err.h"
+#include "net/file.h"
+#include "wire/id.h"
+
+enum {
+    SUM = 8, /* bytes of checksum before each value */
+    KEY_MAX = 1024,
+    READ_BYTES_MAX = 4 << 20,
+    READ_RECORDS_MAX = 65536,
+    PATH_ROOM = 512,
+};
+
+/* Keys of the core follow 'd'; ours follow 'm'. */
+static const char format_key[] = "mformat";
+static const char format_value[] = "xeno.store/1";
+/* msiz=0: no memory map, so a full disk is an error and not SIGBUS. */
+static const char tuning[] = "#type=kct#msiz=0#pccap=16777216";
+
+struct net_kv {
+    KCDB *db; /* NULL after a failure that could not be mended */
+    char path[PATH_ROOM];
+    int lock_fd;
+};
+
+/* ---- records ----------------------------------------------------------- */
+
+static void checksum(const void *key, size_t key_len, const void *value,
+                     size_t len, uint8_t sum_out[SUM])
+{
+    uint8_t lead[4 + KEY_MAX + 1];
+    xn_id hash;
+
+    lead[0] = (uint8_t)(key_len >> 24);
+    lead[1] = (uint8_t)(key_len >> 16);
+    lead[2] = (uint8_t)(key_len >> 8);
+    lead[3] = (uint8_t)key_len;
+    memcpy(lead + 4, key, key_len);
+    xn_id_hash2(lead, 4 + key_len, value, len, &hash);
+    memcpy(sum_out, hash.b, SUM);
+}
+
+static bool is_good(const void *key, size_t key_len, const char *stored,
+                    size_t len)
+{
+    uint8_t sum[SUM];
+
+    if (len < SUM || key_len > KEY_MAX + 1) return false;
+    checksum(key, key_len, stored + SUM, len - SUM, sum);
+    return memcmp(sum, stored, SUM) == 0;
+}
+
+static int kc_error(void)
+{
+    switch (errno) {
+    case ENOSPC:
+    case EFBIG:
+    case EDQUOT: return XN_ENOSPC;
+    default: return XN_EIO;
+    }
+}
+
+static int put(KCDB *db, const char *key, size_t key_len, const void *value,
+               size_t len)
+{
+    char *stored = malloc(SUM + len);
+    int ok;
+
+    if (!stored) return XN_ENOMEM;
+    checksum(key, key_len, value, len, (uint8_t *)stored);
+    if (len) memcpy(stored + SUM, value, len);
+    errno = 0;
+    ok = kcdbset(db, key, key_len, stored, SUM + len);
+    free(stored);
+    return ok ? 0 : kc_error();
+}
+
+static size_t our_key(const ProtobufCBinaryData *key, char out[KEY_MAX + 1])
+{
+    out[0] = 'd';
+    if (key->len) memcpy(out + 1, key->data, key->len);
+    return 1 + key->len;
+}
+
+/* ---- opening ----------------------------------------------------------- */
+
+static KCDB *open_db(const char *path, bool create)
+{
+    char name[PATH_ROOM + sizeof tuning];
+    KCDB *db = kcdbnew();
+    uint32_t mode = KCOWRITER | KCONOLOCK | (create ? KCOCREATE : 0);
+
+    snprintf(name, sizeof name, "%s%s", path, tuning);
+    errno = 0;
+    if (!kcdbopen(db, name, mode)) {
+        int saved = errno;
+
+        kcdbdel(db);
+        errno = saved;
+        return NULL;
+    }
+    return db;
+}
+
+static void shut_db(KCDB *db)
+{
+    if (!db) return;
+    kcdbclose(db);
+    kcdbdel(db);
+}
+
+/* Read every record; copy the good ones of the core into `copy` where given.
+ * XN_EINTEGRITY: the tree itself is not sound. */
+static int walk(KCDB *db, KCDB *copy, struct net_kv_report *report)
+{
+    KCCUR *cursor = kcdbcursor(db);
+    uint64_t seen = 0;
+    bool format = false;
+    int rc = 0;
+
+    report->records = report->damaged = 0;
+    kccurjump(cursor);
+    while (!rc) {
+        const char *value;
+        size_t key_len, len;
+        char *key = kccurget(cursor, &key_len, &value, &len, 1);
+
+        if (!key) break;
+        seen++;
+        if (!is_good(key, key_len, value, len)) {
+            report->damaged++;
+        } else if (key[0] == 'm') {
+            format = true;
+        } else {
+            report->records++;
+            if (copy) rc = put(copy, key, key_len, value + SUM, len - SUM);
+        }
+        kcfree(key);
+    }
+    if (!rc && (kccurecode(cursor) != KCENOREC || !format ||
+                (int64_t)seen != kcdbcount(db))) {
+        rc = XN_EINTEGRITY;
+    }
+    kccurdel(cursor);
+    return rc;
+}
+
+/* A new file with the format record and what is good in `old` (may be NULL).
+ * It gets its name only when it is whole: a file without the format record is
+ * a damaged one, not a new one. */
+static int make(const char *path, KCDB *old, struct net_kv_report *report)
+{
+    char fresh[PATH_ROOM + 8];
+    KCDB *db;
+    int rc;
+
+    snprintf(fresh, sizeof fresh, "%s.new", path);
+    unlink(fresh);
+    db = open_db(fresh, true);
+    if (!db) return kc_error();
+    rc = kcdbbegintran(db, 1) ? 0 : kc_error();
+    if (!rc) {
+        rc = put(db, format_key, sizeof format_key - 1, format_value,
+                 sizeof format_value - 1);
+        if (!rc && old) {
+            rc = walk(old, db, report);
+            if (rc == XN_EINTEGRITY) rc = 0; /* known; the rest is saved */
+        }
+        if (!kcdbendtran(db, rc == 0) && !rc) rc = kc_error();
+    }
+    if (!kcdbclose(db) && !rc) rc = kc_error();
+    kcdbdel(db);
+    if (!rc && rename(fresh, path)) rc = XN_EIO;
+    if (!rc) rc = net_file_sync_dir(path);
+    if (rc) unlink(fresh);
+    return rc;
+}
+
+static int set_aside(const char *path, struct net_kv_report *report)
+{
+    char log[PATH_ROOM + 8], log_aside[PATH_ROOM + 40];
+    unsigned n;
+
+    for (n = 1; n < 1000; n++) {
+        snprintf(report->set_aside, sizeof report->set_aside,
+                 "%.400s.damaged-%u", path, n);
+        if (access(report->set_aside, F_OK)) break;
+    }
+    if (rename(path, report->set_aside)) return XN_EIO;
+    snprintf(log, sizeof log, "%s.wal", path);
+    snprintf(log_aside, sizeof log_aside, "%s.wal", report->set_aside);
+    if (rename(log, log_aside) && errno != ENOENT) return XN_EIO;
+    return 0;
+}
+
+static int open_sound(struct net_kv *kv, struct net_kv_report *report)
+{
+    int rc = 0;
+
+    if (access(kv->path, F_OK)) {
+        rc = make(kv->path, NULL, report);
+        if (rc) return rc;
+    }
+    kv->db = open_db(kv->path, false);
+    if (!kv->db && errno == ENOSPC) return XN_ENOSPC;
+    if (kv->db && walk(kv->db, NULL, report) == 0) return 0;
+    rc = set_aside(kv->path, report);
+    if (!rc) rc = make(kv->path, kv->db, report);
+    shut_db(kv->db);
+    kv->db = rc ? NULL : open_db(kv->path, false);
+    if (!rc && !kv->db) rc = XN_EIO;
+    return rc;
+}
+
+/* fcntl locks, which the library uses, vanish with any close in the process:
+ * flock on a file of its own. */
+static int lock(struct net_kv *kv)
+{
+    char path[PATH_ROOM + 8];
+
+    snprintf(path, sizeof path, "%s.lock", kv->path);
+    kv->lock_fd = open(path, O_RDWR | O_CREAT | O_CLOEXEC, 0600);
+    if (kv->lock_fd < 0) return XN_EIO;
+    return flock(kv->lock_fd, LOCK_EX | LOCK_NB) ? XN_EBUSY : 0;
+}
+
+int net_kv_open(const char *path, struct net_kv **kv_out,
+                struct net_kv_report *report_out)
+{
+    struct net_kv *kv;
+    int rc;
+
+    memset(report_out, 0, sizeof *report_out);
+    if (strchr(path, '#') || strlen(path) > 400) return XN_EINVAL;
+    kv = calloc(1, sizeof *kv);
+    if (!kv) return XN_ENOMEM;
+    snprintf(kv->path, sizeof kv->path, "%s", path);
+    rc = lock(kv);
+    if (!rc) rc = open_sound(kv, report_out);
+    if (rc) {
+        net_kv_close(kv);
+        return rc;
+    }
+    *kv_out = kv;
+    return 0;
+}
+
+void net_kv_close(struct net_kv *kv)
+{
+    if (!kv) return;
+    shut_db(kv->db);
+    if (kv->lock_fd >= 0) close(kv->lock_fd);
+    free(kv);
+}
+
+/* ---- writing ----------------------------------------------------------- */
+
+static bool guard_holds(KCDB *db, const Xn__Guard *guard)
+{
+    char key[KEY_MAX + 1];
+    size_t key_len = our_key(&guard->key, key), len = 0;
+    char *stored = kcdbget(db, key, key_len, &len);
+    bool good = stored && is_good(key, key_len, stored, len);
+    bool holds;
+
+    if (guard->absent) {
+        holds = !good;
+    } else {
+        holds = good && len - SUM == guard->value.len &&
+                (len == SUM ||
+                 memcmp(stored + SUM, guard->value.data, len - SUM) == 0);
+    }
+    if (stored) kcfree(stored);
+    return holds;
+}
+
+static int write_one(KCDB *db, const Xn__Write *write)
+{
+    char key[KEY_MAX + 1];
+    size_t key_len = our_key(&write->key, key);
+
+    if (!write->drop) {
+        return put(db, key, key_len, write->value.data, write->value.len);
+    }
+    errno = 0;
+    if (kcdbremove(db, key, key_len) || kcdbecode(db) == KCENOREC) return 0;
+    return kc_error();
+}
+
+static bool keys_fit(const Xn__Txn *txn)
+{
+    size_t i;
+
+    for (i = 0; i < txn->n_guards; i++) {
+        if (txn->guards[i]->key.len > KEY_MAX) return false;
+    }
+    for (i = 0; i < txn->n_writes; i++) {
+        if (txn->writes[i]->key.len > KEY_MAX) return false;
+    }
+    return true;
+}
+
+/* 0, or what ends the whole transaction; *rc_out is this one's own result. */
+static int apply_one(KCDB *db, const Xn__Txn *txn, int *rc_out)
+{
+    size_t i;
+    int rc = 0;
+
+    *rc_out = keys_fit(txn) ? 0 : XN_EINVAL;
+    for (i = 0; i < txn->n_guards && !*rc_out; i++) {
+        if (!guard_holds(db, txn->guards[i])) *rc_out = XN_ECONFLICT;
+    }
+    for (i = 0; i < txn->n_writes && !*rc_out && !rc; i++)
+        rc = write_one(db, txn->writes[i]);
+    return rc;
+}
+
+/* After a failed write the library may still be within its transaction; to
+ * close and open again brings back what was durable. */
+static void mend(struct net_kv *kv)
+{
+    shut_db(kv->db);
+    kv->db = open_db(kv->path, false);
+}
+
+void net_kv_apply(struct net_kv *kv, const Xn__Txn *const *txns, size_t n,
+                  int *rcs)
+{
+    size_t i;
+    int rc = 0;
+
+    if (!kv->db) mend(kv);
+    errno = 0;
+    if (!kv->db || !kcdbbegintran(kv->db, 1)) {
+        rc = kc_error();
+    } else {
+        for (i = 0; i < n && !rc; i++)
+            rc = apply_one(kv->db, txns[i], &rcs[i]);
+        errno = 0;
+        if (!kcdbendtran(kv->db, rc == 0) && !rc) rc = kc_error();
+    }
+    if (!rc) return;
+    for (i = 0; i < n; i++)
+        rcs[i] = rc;
+    if (kv->db) mend(kv);
+}
+
+/* ---- reading ----------------------------------------------------------- */
+
+struct page {
+    Xn__Records body;
+    Xn__Record *rows;
+    size_t cap, bytes;
+};
+
+static int add_row(struct page *page, const char *key, size_t key_len,
+                   const char *value, size_t len)
+{
+    Xn__Record *row;
+
+    if (page->body.n_records == page->cap) {
+        size_t cap = page->cap ? 2 * page->cap : 64;
+        Xn__Record *rows = realloc(page->rows, cap * sizeof *rows);
+
+        if (!rows) return XN_ENOMEM;
+        page->rows = rows;
+        page->cap = cap;
+    }
+    row = &page->rows[page->body.n_records];
+    xn__record__init(row);
+    row->key.data = malloc(key_len + len + 1);
+    if (!row->key.data) return XN_ENOMEM;
+    if (key_len) memcpy(row->key.data, key, key_len);
+    row->key.len = key_len;
+    row->value.data = row->key.data + key_len;
+    row->value.len = len;
+    if (len) memcpy(row->value.data, value, len);
+    page->body.n_records++;
+    page->bytes += key_len + len + 16;
+    return 0;
+}
+
+static int pack(struct page *page, struct xn_msg **records_out)
+{
+    Xn__Record **index = calloc(page->body.n_records + 1, sizeof *index);
+    size_t i;
+    int rc;
+
+    if (!index) return XN_ENOMEM;
+    for (i = 0; i < page->body.n_records; i++)
+        index[i] = &page->rows[i];
+    page->body.records = index;
+    rc = xn_msg_new(XN__KIND__RECORDS, &page->body, records_out);
+    free(index);
+    return rc;
+}
+
+static void clear_page(struct page *page)
+{
+    size_t i;
+
+    for (i = 0; i < page->body.n_records; i++)
+        free(page->rows[i].key.data);
+    free(page->rows);
+}
+
+static int fill(KCCUR *cursor, const char *prefix, size_t prefix_len,
+                size_t limit, struct page *page)
+{
+    int rc = 0;
+
+    while (!rc) {
+        const char *value;
+        size_t key_len, len;
+        char *key = kccurget(cursor, &key_len, &value, &len, 1);
+
+        if (!key) break;
+        if (key_len < prefix_len || memcmp(key, prefix, prefix_len) != 0) {
+            kcfree(key);
+            break;
+        }
+        if (page->body.n_records >= limit || page->bytes >= READ_BYTES_MAX) {
+            page->body.more = true;
+            kcfree(key);
+            break;
+        }
+        if (is_good(key, key_len, value, len)) {
+            rc = add_row(page, key + 1, key_len - 1, value + SUM, len - SUM);
+        }
+        kcfree(key);
+    }
+    return rc;
+}
+
+int net_kv_read(struct net_kv *kv, const Xn__Read *read,
+                struct xn_msg **records_out)
+{
+    struct page page = {.body = XN__RECORDS__INIT};
+    char prefix[KEY_MAX + 1], from[KEY_MAX + 1];
+    size_t prefix_len, from_len, common, limit = read->limit;
+    KCCUR *cursor;
+    int rc;
+
+    if (read->prefix.len > KEY_MAX || read->from.len > KEY_MAX) {
+        return XN_EINVAL;
+    }
+    if (!kv->db) mend(kv);
+    if (!kv->db) return XN_EIO;
+    if (limit == 0 || limit > READ_RECORDS_MAX) limit = READ_RECORDS_MAX;
+    prefix_len = our_key(&read->prefix, prefix);
+    from_len = our_key(&read->from, from);
+    common = prefix_len < from_len ? prefix_len : from_len;
+    if (memcmp(from, prefix, common) < 0 || from_len < prefix_len) {
+        memcpy(from, prefix, prefix_len);
+        from_len = prefix_len;
+    }
+    cursor = kcdbcursor(kv->db);
+    kccurjumpkey(cursor, from, from_len);
+    rc = fill(cursor, prefix, prefix_len, limit, &page);
+    kccurdel(cursor);
+    if (!rc) rc = pack(&page, records_out);
+    clear_page(&page);
+    return rc;
+}

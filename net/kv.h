@@ -1,0 +1,39 @@
+/* SPDX-License-Identifier: GPL-3.0-or-later */
+/* The store's file: a Kyoto Cabinet tree in hard transactions, each record with
+ * a checksum of our own, since a flipped value or a torn page goes unnoticed by
+ * the library.  Blocking; one thread at a time.
+ *
+ * What is damaged is found when the file is opened (every record is read): a
+ * record whose checksum is wrong is passed over from then on; a file whose
+ * structure is wrong is set aside as PATH.damaged-N and a new one begins with
+ * all records that were still good.
+ */
+#ifndef NET_KV_H
+#define NET_KV_H
+
+#include "wire/msg.h"
+
+struct net_kv;
+
+struct net_kv_report {
+    uint64_t records;    /* good ones */
+    uint64_t damaged;    /* checksum wrong: passed over */
+    char set_aside[512]; /* where a damaged file went; "" */
+};
+
+/* XN_EBUSY: another process has it; XN_EINVAL: the path holds a '#'; XN_EIO,
+ * XN_ENOSPC. */
+int net_kv_open(const char *path, struct net_kv **kv_out,
+                struct net_kv_report *report_out);
+void net_kv_close(struct net_kv *kv);
+
+/* All in one hard transaction, in order; durable when this returns.  rcs[i]:
+ * 0, XN_ECONFLICT (a guard of that one failed: it wrote nothing), or for all
+ * of them XN_ENOSPC or XN_EIO, and then nothing was written. */
+void net_kv_apply(struct net_kv *kv, const Xn__Txn *const *txns, size_t n,
+                  int *rcs);
+/* A Records message, at most `limit` of them (0: as many as fit in 4 MiB). */
+int net_kv_read(struct net_kv *kv, const Xn__Read *read,
+                struct xn_msg **records_out);
+
+#endif

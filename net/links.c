@@ -1,0 +1,502 @@
+/* SPDX-License-Identifier: GPL-3.0-or-later */
+#include "net/links.h"
+
+#include <errno.h>
+#include <stdlib.h>
+#include <string.h>
+#include <unistd.h>
+
+#include <event2/listener.h>
+#include <utlist.h>
+
+#include "lib/err.h"
+#include "lib/log.h"
+#include "net/clock.h"
+#include "net/link.h"
+#include "net/tls.h"
+
+enum {
+    TICK_S = 30,
+    /* A dial takes 10 s at most: a link older than this cannot have been made
+     * by a dial that is simultaneous with the new link's. */
+    SIMULTANEOUS_US = 15000000,
+    SKEW_US = 300000000,
+    HALF_OPEN_LEAST = 8, /* that one source may have */
+};
+
+/* Who has a handle; `link` is NULL from its end until the core knows. */
+struct slot {
+    struct net_link *link;
+    bool used;
+};
+
+struct net_links {
+    struct net_loop *loop;
+    const struct net_identity *identity;
+    SSL_CTX *server, *client;
+    struct evconnlistener *listener;
+    struct event *tick;
+    char address[NET_ADDR_TEXT];
+    unsigned max, n;
+    bool paused, freeing;
+    struct net_link *all;   /* every state */
+    struct net_link *dirty; /* have frames of this turn */
+    struct slot *slots;
+    struct xn_contact *rows;
+    size_t n_slots;
+    struct xn_peers peers;
+};
+
+const struct xn_peers *net_links_peers(const struct net_links *links)
+{
+    return &links->peers;
+}
+
+const char *net_links_address(const struct net_links *links)
+{
+    return links->address;
+}
+
+/* ---- handles ----------------------------------------------------------- */
+
+static int grow(struct net_links *links)
+{
+    size_t n = links->n_slots ? 2 * links->n_slots : 16;
+    struct xn_contact *rows = realloc(links->rows, n * sizeof *rows);
+    struct slot *slots;
+
+    if (!rows) return XN_ENOMEM;
+    links->rows = rows;
+    links->peers.rows = rows;
+    slots = realloc(links->slots, n * sizeof *slots);
+    if (!slots) return XN_ENOMEM;
+    links->slots = slots;
+    memset(rows + links->n_slots, 0, (n - links->n_slots) * sizeof *rows);
+    memset(slots + links->n_slots, 0, (n - links->n_slots) * sizeof *slots);
+    links->n_slots = n;
+    links->peers.n = n;
+    return 0;
+}
+
+static int take_slot(struct net_links *links, struct net_link *link)
+{
+    size_t i = 0;
+    int rc;
+
+    while (i < links->n_slots && links->slots[i].used)
+        i++;
+    if (i == links->n_slots) {
+        rc = grow(links);
+        if (rc) return rc;
+    }
+    links->slots[i] = (struct slot){link, true};
+    links->rows[i] =
+        (struct xn_contact){link->cert.id, link->cert.position, link->cert.corp,
+                            link->cert.not_after_us};
+    link->peer = (xn_peer)i;
+    return 0;
+}
+
+static struct net_link *link_of(const struct net_links *links, xn_peer peer)
+{
+    return peer < links->n_slots ? links->slots[peer].link : NULL;
+}
+
+void net_links_release(struct net_links *links, xn_peer peer)
+{
+    if (peer < links->n_slots && !links->slots[peer].link) {
+        links->slots[peer].used = false;
+    }
+}
+
+/* The handle dies: the core is told, and the link has none any more. */
+static void part(struct net_links *links, struct net_link *link, int rc,
+                 const char *text)
+{
+    Xn__Reason reason = XN__REASON__INIT;
+    xn_peer peer = link->peer;
+
+    if (peer == XN_PEER_NONE) return;
+    links->slots[peer].link = NULL;
+    link->peer = XN_PEER_NONE;
+    if (links->freeing) return;
+    reason.rc = rc;
+    reason.text = (char *)(uintptr_t)text;
+    net_loop_tell(links->loop, XN_EV_GONE, 0, peer, XN__KIND__REASON, &reason);
+}
+
+static struct net_link *link_with(const struct net_links *links,
+                                  const xn_id *id)
+{
+    size_t i;
+
+    for (i = 0; i < links->n_slots; i++) {
+        if (links->slots[i].link && xn_id_eq(&links->rows[i].id, id)) {
+            return links->slots[i].link;
+        }
+    }
+    return NULL;
+}
+
+/* ---- what links report ------------------------------------------------- */
+
+/* The dial has failed. */
+static void dial_failed(struct net_links *links, struct net_link *link, int rc,
+                        const char *text)
+{
+    struct xn_msg *msg = NULL;
+    Xn__Reason reason = XN__REASON__INIT;
+    uint64_t ticket = link->ticket;
+
+    link->ticket = 0;
+    if (ticket == 0 || links->freeing) return;
+    reason.rc = rc;
+    reason.text = (char *)(uintptr_t)text;
+    if (xn_msg_new(XN__KIND__REASON, &reason, &msg)) msg = NULL;
+    net_loop_done(links->loop, ticket, rc, msg);
+}
+
+static void on_closed(struct net_link *link, int rc, const char *text)
+{
+    struct net_links *links = link->owner;
+
+    dial_failed(links, link, rc, text);
+    part(links, link, rc, text);
+    if (link->dirty) {
+        LL_DELETE2(links->dirty, link, dirty_next);
+        link->dirty = false;
+    }
+    DL_DELETE(links->all, link);
+    links->n--;
+    if (links->paused && !links->freeing) {
+        links->paused = false;
+        evconnlistener_enable(links->listener);
+    }
+}
+
+static void on_frame(struct net_link *link, struct xn_msg *msg)
+{
+    struct net_links *links = link->owner;
+
+    net_loop_raise(links->loop, XN_EV_MSG, 0, 0, link->peer, msg);
+}
+
+/* May the new link live beside or instead of what is there?  Both ends must
+ * come to the same answer. */
+static bool wins(const struct net_links *links, const struct net_link *link,
+                 const struct net_link *old)
+{
+    int cmp = xn_id_cmp(&links->identity->cert.id, &link->cert.id);
+    bool smaller_dialled = link->incoming ? cmp > 0 : cmp < 0;
+
+    return smaller_dialled || net_mono_us() - old->open_us > SIMULTANEOUS_US;
+}
+
+/* 0: the peer is who it must be and this link to it may live. */
+static int admit(struct net_links *links, struct net_link *link,
+                 const char **why_out)
+{
+    struct net_link *old = link_with(links, &link->cert.id);
+
+    if (!xn_id_is_zero(&link->want) && !xn_id_eq(&link->want, &link->cert.id)) {
+        *why_out = "another node answers there";
+        return XN_EIDENT;
+    }
+    if (xn_id_eq(&links->identity->cert.id, &link->cert.id)) {
+        *why_out = "that is this node itself";
+        return XN_EIDENT;
+    }
+    if (old && !wins(links, link, old)) {
+        *why_out = "linked already";
+        return XN_ECONFLICT;
+    }
+    if (old) net_link_close(old, XN_ECONFLICT, "replaced by a newer link");
+    return 0;
+}
+
+static void on_ready(struct net_link *link)
+{
+    struct net_links *links = link->owner;
+    Xn__Up up = XN__UP__INIT;
+    Xn__Caller who;
+    char address[NET_ADDR_TEXT];
+    const char *why = "out of memory";
+    int rc = admit(links, link, &why);
+
+    if (!rc) rc = take_slot(links, link);
+    if (rc) {
+        net_link_close(link, rc, why);
+        return;
+    }
+    link->open_us = net_mono_us();
+    net_addr_text((struct sockaddr *)&link->remote.sa, address);
+    net_caller(&link->cert, address, &who);
+    up.who = &who;
+    up.incoming = link->incoming;
+    up.ticket = link->ticket;
+    link->ticket = 0;
+    net_loop_tell(links->loop, XN_EV_UP, 0, link->peer, XN__KIND__UP, &up);
+}
+
+static const struct net_link_user link_user = {on_ready, on_frame, on_closed};
+
+/* ---- accepting --------------------------------------------------------- */
+
+static void pause_at_bound(struct net_links *links)
+{
+    if (links->n < links->max || !links->listener) return;
+    links->paused = true;
+    evconnlistener_disable(links->listener);
+}
+
+/* Has this source too many handshakes under way? */
+static bool crowded(const struct net_links *links, const struct sockaddr *sa)
+{
+    const struct net_link *link;
+    unsigned n = 0, most = links->max / 4;
+
+    DL_FOREACH(links->all, link)
+    {
+        if (link->incoming && link->state == NET_LINK_SHAKING &&
+            net_addr_same_source((const struct sockaddr *)&link->remote.sa,
+                                 sa)) {
+            n++;
+        }
+    }
+    return n >= (most > HALF_OPEN_LEAST ? most : HALF_OPEN_LEAST);
+}
+
+static struct net_link *add(struct net_links *links, int fd, bool incoming,
+                            const struct sockaddr *sa, socklen_t len)
+{
+    struct net_link *link = NULL;
+
+    if (net_link_new(net_loop_base(links->loop),
+                     incoming ? links->server : links->client, fd, incoming,
+                     &link_user, links, &link)) {
+        return NULL;
+    }
+    memcpy(&link->remote.sa, sa, len);
+    link->remote.len = len;
+    DL_APPEND(links->all, link);
+    links->n++;
+    pause_at_bound(links);
+    return link;
+}
+
+static void on_accept(struct evconnlistener *listener, evutil_socket_t fd,
+                      struct sockaddr *sa, int len, void *arg)
+{
+    struct net_links *links = arg;
+
+    if (links->n >= links->max || crowded(links, sa)) {
+        close(fd);
+        return;
+    }
+    add(links, fd, true, sa, (socklen_t)len);
+}
+
+/* No descriptors: wait for the next tick instead of spinning on the socket. */
+static void on_accept_error(struct evconnlistener *listener, void *arg)
+{
+    struct net_links *links = arg;
+
+    xn_log(XN_LOG_WARN, "cannot accept links: %s", strerror(errno));
+    links->paused = true;
+    evconnlistener_disable(listener);
+}
+
+static void on_tick(evutil_socket_t fd, short what, void *arg)
+{
+    struct net_links *links = arg;
+    uint64_t wall_us = net_wall_us();
+    struct net_link *link, *next;
+
+    DL_FOREACH_SAFE(links->all, link, next)
+    {
+        if (link->peer != XN_PEER_NONE &&
+            wall_us > link->cert.not_after_us + SKEW_US) {
+            net_link_close(link, XN_EEXPIRED, "its certificate has ended");
+        }
+    }
+    if (links->paused && links->n < links->max) {
+        links->paused = false;
+        evconnlistener_enable(links->listener);
+    }
+}
+
+/* ---- actions ----------------------------------------------------------- */
+
+static int dial(struct net_links *links, const Xn__Contact *contact,
+                const char **why_out, struct net_link **link_out)
+{
+    struct net_addr addr;
+    struct net_link *link;
+    xn_id want = {{0}};
+    int fd;
+
+    *why_out = "contact is malformed";
+    if (!contact || net_addr_parse(contact->address, &addr) ||
+        (contact->id.len && xn_id_from_bytes(&contact->id, &want))) {
+        return XN_EINVAL;
+    }
+    *why_out = "that is this node itself";
+    if (xn_id_eq(&want, &links->identity->cert.id)) return XN_EIDENT;
+    *why_out = "linked already";
+    if (link_with(links, &want)) return XN_ECONFLICT;
+    *why_out = "at the bound of links";
+    if (links->n >= links->max) return XN_EBUSY;
+    fd = socket(addr.sa.ss_family, SOCK_STREAM | SOCK_NONBLOCK | SOCK_CLOEXEC,
+                0);
+    *why_out = strerror(errno);
+    if (fd < 0) return XN_EUNREACH;
+    if (connect(fd, (struct sockaddr *)&addr.sa, addr.len) &&
+        errno != EINPROGRESS) {
+        *why_out = strerror(errno);
+        close(fd);
+        return XN_EUNREACH;
+    }
+    *why_out = "out of memory";
+    link = add(links, fd, false, (struct sockaddr *)&addr.sa, addr.len);
+    if (!link) return XN_ENOMEM;
+    link->want = want;
+    *link_out = link;
+    return 0;
+}
+
+void net_links_dial(struct net_links *links, uint64_t ticket,
+                    const Xn__Dial *body)
+{
+    struct net_link *link = NULL, failed = {0};
+    const char *why;
+    int rc = dial(links, body->contact, &why, &link);
+
+    if (rc) {
+        failed.ticket = ticket;
+        dial_failed(links, &failed, rc, why);
+    } else {
+        link->ticket = ticket;
+    }
+}
+
+bool net_links_abort(struct net_links *links, uint64_t ticket)
+{
+    struct net_link *link;
+
+    DL_FOREACH(links->all, link)
+    {
+        if (link->ticket == ticket) {
+            net_link_close(link, XN_ECANCELLED, "no longer wanted");
+            return true;
+        }
+    }
+    return false;
+}
+
+void net_links_hang(struct net_links *links, xn_peer peer,
+                    const Xn__Reason *reason)
+{
+    struct net_link *link = link_of(links, peer);
+
+    if (!link) return;
+    part(links, link, reason ? reason->rc : 0, reason ? reason->text : "");
+    net_link_drain(link);
+}
+
+void net_links_send(struct net_links *links, xn_peer peer, struct xn_msg *msg)
+{
+    struct net_link *link = link_of(links, peer);
+
+    if (!link || !msg || !xn_kind_is_wire(msg->kind)) return;
+    if (!net_link_send(link, msg)) {
+        net_link_close(link, XN_EBUSY, "reads too slowly");
+        return;
+    }
+    if (!link->dirty) {
+        link->dirty = true;
+        LL_PREPEND2(links->dirty, link, dirty_next);
+    }
+}
+
+void net_links_flush(struct net_links *links)
+{
+    while (links->dirty) {
+        struct net_link *link = links->dirty;
+
+        LL_DELETE2(links->dirty, link, dirty_next);
+        link->dirty = false;
+        net_link_flush(link);
+    }
+}
+
+bool net_links_idle(const struct net_links *links)
+{
+    const struct net_link *link;
+
+    DL_FOREACH(links->all, link)
+    {
+        if (link->state >= NET_LINK_OPEN && !net_link_idle(link)) return false;
+    }
+    return true;
+}
+
+/* ---- begin and end ----------------------------------------------------- */
+
+static int open_listener(struct net_links *links, const char *text)
+{
+    int fd = -1, rc;
+
+    rc = net_listen(text, &fd, links->address);
+    if (rc) return rc;
+    links->listener = evconnlistener_new(
+        net_loop_base(links->loop), on_accept, links,
+        LEV_OPT_CLOSE_ON_FREE | LEV_OPT_CLOSE_ON_EXEC, 0, fd);
+    if (!links->listener) {
+        close(fd);
+        return XN_ENOMEM;
+    }
+    evconnlistener_set_error_cb(links->listener, on_accept_error);
+    return 0;
+}
+
+int net_links_new(struct net_loop *loop, const struct net_links_config *config,
+                  struct net_links **links_out)
+{
+    struct net_links *links = calloc(1, sizeof *links);
+    struct timeval tick = {TICK_S, 0};
+    int rc = XN_ENOMEM;
+
+    if (!links) goto out;
+    links->loop = loop;
+    links->identity = config->identity;
+    links->max = config->max;
+    rc = net_tls_links(config->identity, &links->server, &links->client);
+    if (rc) goto out;
+    rc = open_listener(links, config->listen);
+    if (rc) goto out;
+    links->tick =
+        event_new(net_loop_base(loop), -1, EV_PERSIST, on_tick, links);
+    rc = XN_ENOMEM;
+    if (!links->tick || event_add(links->tick, &tick)) goto out;
+    *links_out = links;
+    links = NULL;
+    rc = 0;
+out:
+    net_links_free(links);
+    return rc;
+}
+
+void net_links_free(struct net_links *links)
+{
+    if (!links) return;
+    links->freeing = true;
+    while (links->all)
+        net_link_close(links->all, XN_ECANCELLED, "going down");
+    if (links->tick) event_free(links->tick);
+    if (links->listener) evconnlistener_free(links->listener);
+    SSL_CTX_free(links->server);
+    SSL_CTX_free(links->client);
+    free(links->slots);
+    free(links->rows);
+    free(links);
+}

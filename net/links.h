@@ -1,0 +1,44 @@
+/* SPDX-License-Identifier: GPL-3.0-or-later */
+/* All overlay links of a node: accepting, dialling, one per peer, handles.
+ *
+ * One link per peer id.  When both sides dial at once, the link that the side
+ * with the smaller id dialled stays, at both ends; a link that is older than
+ * any simultaneous dial could make it yields to a new one, since its peer must
+ * have lost it. */
+#ifndef NET_LINKS_H
+#define NET_LINKS_H
+
+#include "net/addr.h"
+#include "net/identity.h"
+#include "net/loop.h"
+#include "seam/peers.h"
+
+struct net_links;
+
+struct net_links_config {
+    const struct net_identity *identity;
+    const char *listen;
+    unsigned max; /* all states together */
+};
+
+/* XN_EINVAL: address; XN_EIO with errno: cannot bind. */
+int net_links_new(struct net_loop *loop, const struct net_links_config *config,
+                  struct net_links **links_out);
+void net_links_free(struct net_links *links);
+const struct xn_peers *net_links_peers(const struct net_links *links);
+const char *net_links_address(const struct net_links *links);
+
+void net_links_dial(struct net_links *links, uint64_t ticket,
+                    const Xn__Dial *dial);
+/* End a dial early; false: no such one. */
+bool net_links_abort(struct net_links *links, uint64_t ticket);
+void net_links_hang(struct net_links *links, xn_peer peer,
+                    const Xn__Reason *reason);
+void net_links_send(struct net_links *links, xn_peer peer, struct xn_msg *msg);
+/* The core has handled GONE: the handle is free. */
+void net_links_release(struct net_links *links, xn_peer peer);
+/* Send what the last turn queued. */
+void net_links_flush(struct net_links *links);
+bool net_links_idle(const struct net_links *links); /* all is sent */
+
+#endif

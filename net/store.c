@@ -1,0 +1,218 @@
+/* SPDX-License-Identifier: GPL-3.0-or-later */
+#include "net/store.h"
+
+#include <pthread.h>
+#include <stdlib.h>
+
+#include "lib/err.h"
+#include "lib/gripe.h"
+#include "lib/log.h"
+#include "net/kv.h"
+#include "net/pool.h"
+
+enum { BATCH_MAX = 512 };
+
+struct work {
+    struct net_job job; /* first */
+    struct net_store *store;
+    bool is_txn;
+    uint64_t ticket;
+    struct xn_msg *in; /* the loop's reference: the thread only reads it */
+    struct xn_msg *out;
+    int rc;
+};
+
+struct net_store {
+    struct net_loop *loop;
+    struct net_post *post;
+    struct net_kv *kv;
+    size_t pending; /* the loop thread's count */
+    unsigned long thread;
+    bool running;
+
+    pthread_mutex_t lock;
+    pthread_cond_t wake;
+    struct net_job *first, **last;
+    bool stop;
+};
+
+static void work_done(struct net_job *job)
+{
+    struct work *work = (struct work *)(void *)job;
+
+    work->store->pending--;
+    net_loop_done(work->store->loop, work->ticket, work->rc, work->out);
+    xn_msg_free(work->in);
+    free(work);
+}
+
+/* The TXNs at the front of the list, at most BATCH_MAX, in one transaction.
+ * Returns what is behind them. */
+static struct net_job *do_txns(struct net_store *store, struct net_job *first)
+{
+    const Xn__Txn *txns[BATCH_MAX];
+    int rcs[BATCH_MAX] = {0};
+    struct net_job *job = first;
+    size_t n = 0, i;
+
+    while (job && n < BATCH_MAX && ((struct work *)(void *)job)->is_txn) {
+        txns[n++] = XN_BODY(((struct work *)(void *)job)->in, Xn__Txn);
+        job = job->next;
+    }
+    net_kv_apply(store->kv, txns, n, rcs);
+    for (i = 0; i < n; i++) {
+        struct net_job *next = first->next;
+
+        ((struct work *)(void *)first)->rc = rcs[i];
+        net_post_send(store->post, first);
+        first = next;
+    }
+    return job;
+}
+
+static struct net_job *do_read(struct net_store *store, struct net_job *job)
+{
+    struct work *work = (struct work *)(void *)job;
+    struct net_job *next = job->next;
+
+    work->rc = net_kv_read(store->kv, XN_BODY(work->in, Xn__Read), &work->out);
+    net_post_send(store->post, job);
+    return next;
+}
+
+static struct net_job *take_all(struct net_store *store)
+{
+    struct net_job *first;
+
+    pthread_mutex_lock(&store->lock);
+    while (!store->first && !store->stop)
+        pthread_cond_wait(&store->wake, &store->lock);
+    first = store->first;
+    store->first = NULL;
+    store->last = &store->first;
+    pthread_mutex_unlock(&store->lock);
+    return first;
+}
+
+static void *labour(void *arg)
+{
+    struct net_store *store = arg;
+    struct net_job *job;
+
+    while ((job = take_all(store))) {
+        while (job) {
+            if (((struct work *)(void *)job)->is_txn) {
+                job = do_txns(store, job);
+            } else {
+                job = do_read(store, job);
+            }
+        }
+    }
+    return NULL;
+}
+
+static void add(struct net_store *store, bool is_txn, uint64_t ticket,
+                struct xn_msg *msg)
+{
+    struct work *work = calloc(1, sizeof *work);
+
+    if (!work) {
+        net_loop_done(store->loop, ticket, XN_ENOMEM, NULL);
+        return;
+    }
+    work->job.done = work_done;
+    work->store = store;
+    work->is_txn = is_txn;
+    work->ticket = ticket;
+    work->in = xn_msg_ref(msg);
+    store->pending++;
+    pthread_mutex_lock(&store->lock);
+    *store->last = &work->job;
+    store->last = &work->job.next;
+    pthread_cond_signal(&store->wake);
+    pthread_mutex_unlock(&store->lock);
+}
+
+void net_store_txn(struct net_store *store, uint64_t ticket, struct xn_msg *msg)
+{
+    add(store, true, ticket, msg);
+}
+
+void net_store_read(struct net_store *store, uint64_t ticket,
+                    struct xn_msg *msg)
+{
+    add(store, false, ticket, msg);
+}
+
+bool net_store_idle(const struct net_store *store)
+{
+    return store->pending == 0;
+}
+
+static int open_file(struct net_store *store, const char *program,
+                     const char *path)
+{
+    struct net_kv_report report;
+    int rc = net_kv_open(path, &store->kv, &report);
+
+    if (rc) {
+        xn_gripef(program, "cannot open the store",
+                  rc == XN_EBUSY ? "end the other process first" : NULL,
+                  "%s: %s", path,
+                  rc == XN_EBUSY ? "in use by another process"
+                                 : xn_strerror(rc));
+        return rc;
+    }
+    if (report.set_aside[0]) {
+        xn_log(XN_LOG_ERROR,
+               "the store %s was damaged: it is kept as %s, and %llu records "
+               "were saved from it",
+               path, report.set_aside, (unsigned long long)report.records);
+    }
+    if (report.damaged) {
+        xn_log(XN_LOG_ERROR, "%llu records of %s are damaged and left out",
+               (unsigned long long)report.damaged, path);
+    }
+    return 0;
+}
+
+int net_store_new(struct net_loop *loop, struct net_post *post,
+                  const char *program, const char *path,
+                  struct net_store **store_out)
+{
+    struct net_store *store = calloc(1, sizeof *store);
+    int rc;
+
+    if (!store) return XN_ENOMEM;
+    store->loop = loop;
+    store->post = post;
+    store->last = &store->first;
+    pthread_mutex_init(&store->lock, NULL);
+    pthread_cond_init(&store->wake, NULL);
+    rc = open_file(store, program, path);
+    if (!rc) rc = net_thread_start(labour, store, &store->thread);
+    if (rc) {
+        net_store_free(store);
+        return rc;
+    }
+    store->running = true;
+    *store_out = store;
+    return 0;
+}
+
+void net_store_free(struct net_store *store)
+{
+    if (!store) return;
+    if (store->running) {
+        pthread_mutex_lock(&store->lock);
+        store->stop = true;
+        pthread_cond_signal(&store->wake);
+        pthread_mutex_unlock(&store->lock);
+        net_thread_join(store->thread);
+        net_post_flush(store->post);
+    }
+    net_kv_close(store->kv);
+    pthread_cond_destroy(&store->wake);
+    pthread_mutex_destroy(&store->lock);
+    free(store);
+}
