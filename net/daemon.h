@@ -13,7 +13,7 @@
  * flock on STATE/lock: a second daemon on it is refused, and whether one lives
  * is told by that lock, never by a pid.
  *
- * When everything is bound and the core has begun, one line goes to
+ * When everything is bound, one line goes to
  * --ready-fd, which is then closed:
  *
  *     ready pid=4711 id=<64 hex> links=127.0.0.1:40001 api=127.0.0.1:40002
@@ -72,6 +72,8 @@ struct net_daemon {
     /* Private. */
     const char *listen, *listen_api, *config, *log_level;
     struct net_setting *rows;
+    char state_own[300];
+    bool seed_given;
     const char *sets[NET_DAEMON_SETS_MAX];
     size_t n_sets;
     int ready_fd, lock_fd;

@@ -32,9 +32,9 @@ enum {
 /* evhttp bounds the gaps alone, and a byte a second lives for ever: these are
  * from the connection's begin or its last answer to the next whole request. */
 #define FIRST_US 30000000ULL
-#define NEXT_US  60000000ULL
-#define ASK_US   30000000ULL
-#define SKEW_US  300000000ULL
+#define NEXT_US 60000000ULL
+#define ASK_US 30000000ULL
+#define SKEW_US 300000000ULL
 
 /* Lives from the accept until OpenSSL frees the SSL: evhttp tells nobody about
  * a connection before its first request. */

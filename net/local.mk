@@ -15,6 +15,8 @@ net_libnet_a_SOURCES += net/client.h
 net_libnet_a_SOURCES += net/clock.h
 net_libnet_a_SOURCES += net/crypto.c
 net_libnet_a_SOURCES += net/crypto.h
+net_libnet_a_SOURCES += net/daemon.c
+net_libnet_a_SOURCES += net/daemon.h
 net_libnet_a_SOURCES += net/driver.c
 net_libnet_a_SOURCES += net/driver.h
 net_libnet_a_SOURCES += net/enrol.c
@@ -34,12 +36,16 @@ net_libnet_a_SOURCES += net/links.c
 net_libnet_a_SOURCES += net/links.h
 net_libnet_a_SOURCES += net/loop.c
 net_libnet_a_SOURCES += net/loop.h
+net_libnet_a_SOURCES += net/options.c
+net_libnet_a_SOURCES += net/options.h
 net_libnet_a_SOURCES += net/pool.c
 net_libnet_a_SOURCES += net/pool.h
 net_libnet_a_SOURCES += net/post.c
 net_libnet_a_SOURCES += net/post.h
 net_libnet_a_SOURCES += net/record.c
 net_libnet_a_SOURCES += net/record.h
+net_libnet_a_SOURCES += net/settings.c
+net_libnet_a_SOURCES += net/settings.h
 net_libnet_a_SOURCES += net/store.c
 net_libnet_a_SOURCES += net/store.h
 net_libnet_a_SOURCES += net/tls.c
@@ -48,6 +54,6 @@ net_libnet_a_SOURCES += net/transfer.c
 net_libnet_a_SOURCES += net/transfer.h
 
 # What a program links to use this folder.
-XN_NET_LIBS = net/libnet.a $(XN_SEAM_LIBS) $(EVENT_SSL_LIBS) $(EVENT_THREADS_LIBS) $(EVENT_LIBS) $(SSL_LIBS) $(CURL_LIBS) $(KYOTO_LIBS)
+XN_NET_LIBS = net/libnet.a $(XN_SEAM_LIBS) $(EVENT_SSL_LIBS) $(EVENT_THREADS_LIBS) $(EVENT_LIBS) $(SSL_LIBS) $(CURL_LIBS) $(KYOTO_LIBS) $(CONFUSE_LIBS) -lpthread
 
 EXTRA_DIST += net/deps

@@ -50,7 +50,7 @@ static void work_done(struct net_job *job)
  * Returns what is behind them. */
 static struct net_job *do_txns(struct net_store *store, struct net_job *first)
 {
-    const Xn__Txn *txns[BATCH_MAX];
+    const Xn__Txn *txns[BATCH_MAX] = {NULL};
     int rcs[BATCH_MAX] = {0};
     struct net_job *job = first;
     size_t n = 0, i;

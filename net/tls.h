@@ -7,6 +7,7 @@
 #include <openssl/ssl.h>
 
 #include "net/identity.h"
+#include "wire/local.pb-c.h"
 
 /* Both ends of overlay links: the other side must be a node that an accepted
  * corp certified.  identity must outlive the contexts. */

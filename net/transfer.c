@@ -1,6 +1,8 @@
 /* SPDX-License-Identifier: GPL-3.0-or-later */
 #include "net/transfer.h"
 
+#include "config.h"
+
 #include <pthread.h>
 #include <string.h>
 #include <strings.h>

@@ -1,0 +1,312 @@
+/* SPDX-License-Identifier: GPL-3.0-or-later */
+#include "net/daemon.h"
+
+#include <errno.h>
+#include <fcntl.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/file.h>
+#include <sys/resource.h>
+#include <sys/stat.h>
+#include <unistd.h>
+
+#include <openssl/rand.h>
+
+#include "lib/err.h"
+#include "lib/gripe.h"
+#include "lib/log.h"
+#include "net/clock.h"
+#include "net/file.h"
+#include "net/options.h"
+
+enum { PATH_ROOM = 512 };
+
+/* Renewed when less is left. */
+#define RENEW_US (30 * 86400 * 1000000ULL)
+
+/* ---- state folder ------------------------------------------------------ */
+
+static int no_state(const struct net_daemon *d, const char *because)
+{
+    xn_gripef(d->program, "cannot use the state folder", "--state DIR",
+              "%s: %s", d->state ? d->state : "(none)", because);
+    return XN_EIO;
+}
+
+/* Where no --state says otherwise; kept in d->state_own. */
+static int default_state(struct net_daemon *d)
+{
+    const char *home = getenv("HOME");
+    char *p;
+
+    if (geteuid() == 0) {
+        snprintf(d->state_own, sizeof d->state_own, "/var/lib/xeno/%s",
+                 d->program);
+    } else if (home && *home == '/') {
+        snprintf(d->state_own, sizeof d->state_own,
+                 "%.200s/.local/state/xeno/%s", home, d->program);
+    } else {
+        return no_state(d, "HOME is not set");
+    }
+    d->state = d->state_own;
+    for (p = strchr(d->state_own + 1, '/'); p; p = strchr(p + 1, '/')) {
+        *p = '\0';
+        if (mkdir(d->state_own, 0755) && errno != EEXIST) {
+            *p = '/';
+            return no_state(d, strerror(errno));
+        }
+        *p = '/';
+    }
+    return 0;
+}
+
+/* The pid in it is for people; whether somebody lives is what the lock says. */
+static int lock_state(struct net_daemon *d)
+{
+    char path[PATH_ROOM], text[32];
+    int n;
+
+    snprintf(path, sizeof path, "%s/lock", d->state);
+    d->lock_fd = open(path, O_RDWR | O_CREAT | O_CLOEXEC, 0600);
+    if (d->lock_fd < 0) return no_state(d, strerror(errno));
+    if (flock(d->lock_fd, LOCK_EX | LOCK_NB)) {
+        no_state(d, "another daemon runs on it");
+        return XN_EBUSY;
+    }
+    n = snprintf(text, sizeof text, "%d\n", (int)getpid());
+    if (ftruncate(d->lock_fd, 0) || write(d->lock_fd, text, (size_t)n) != n) {
+        return no_state(d, strerror(errno));
+    }
+    return 0;
+}
+
+static int open_state(struct net_daemon *d)
+{
+    int rc = d->state ? 0 : default_state(d);
+
+    if (rc) return rc;
+    if (strlen(d->state) > 300 || strchr(d->state, '#')) {
+        return no_state(d, "its name is too long or holds a '#'");
+    }
+    if (net_file_dir(d->state)) return no_state(d, strerror(errno));
+    return lock_state(d);
+}
+
+/* ---- settings ---------------------------------------------------------- */
+
+static int join_settings(struct net_daemon *d)
+{
+    size_t n_common;
+    const struct net_setting *common = net_common_settings(&n_common);
+    size_t n = d->n_settings_rows + n_common;
+
+    d->rows = calloc(n + 1, sizeof *d->rows);
+    if (!d->rows) return XN_ENOMEM;
+    if (d->n_settings_rows) {
+        memcpy(d->rows, d->settings_rows, d->n_settings_rows * sizeof *d->rows);
+    }
+    memcpy(d->rows + d->n_settings_rows, common, n_common * sizeof *common);
+    return net_settings_new(d->rows, n, &d->settings);
+}
+
+static int open_settings(struct net_daemon *d)
+{
+    char why[600];
+    size_t i;
+    int rc = join_settings(d);
+
+    if (rc) return rc;
+    if (d->config)
+        rc = net_settings_file(d->settings, d->config, why, sizeof why);
+    for (i = 0; i < d->n_sets && !rc; i++)
+        rc = net_settings_set(d->settings, d->sets[i], why, sizeof why);
+    if (rc) {
+        xn_gripe(d->program, "cannot use these settings", why, "--help");
+        return rc == XN_ENOENT ? XN_EINVAL : rc;
+    }
+    if (!d->listen) d->listen = net_settings_text(d->settings, "listen.links");
+    if (!d->listen_api) {
+        d->listen_api = net_settings_text(d->settings, "listen.api");
+    }
+    if (!d->log_level) {
+        d->log_level = net_settings_text(d->settings, "log.level");
+    }
+    return 0;
+}
+
+static int open_log(struct net_daemon *d)
+{
+    int level = xn_log_level_parse(d->log_level);
+
+    if (level < 0) {
+        xn_gripef(d->program, "cannot start", "error, warn, info or debug",
+                  "'%.20s' is not a level of the log", d->log_level);
+        return XN_EINVAL;
+    }
+    xn_log_open(d->program, (enum xn_log_level)level);
+    return 0;
+}
+
+/* Hundreds of links and connections are our trade. */
+static void raise_limits(void)
+{
+    struct rlimit limit;
+
+    if (getrlimit(RLIMIT_NOFILE, &limit)) return;
+    limit.rlim_cur = limit.rlim_max;
+    setrlimit(RLIMIT_NOFILE, &limit);
+}
+
+int net_daemon_init(struct net_daemon *d, int argc, char **argv)
+{
+    int rc;
+
+    d->lock_fd = -1;
+    rc = net_options_parse(d, argc, argv);
+    if (rc || d->exit_now) return rc;
+    rc = open_settings(d);
+    if (!rc) rc = open_log(d);
+    if (!rc) rc = open_state(d);
+    if (!rc && !d->seed_given &&
+        RAND_bytes((unsigned char *)&d->seed, sizeof d->seed) != 1) {
+        rc = XN_EIO;
+    }
+    raise_limits();
+    return rc;
+}
+
+/* ---- identity and driver ----------------------------------------------- */
+
+static int enrol(struct net_daemon *d)
+{
+    struct net_enrolment e = {
+        .program = d->program,
+        .corp = &d->corps[0],
+        .role = d->role,
+        .label = d->label ? d->label : "node",
+        .owner = d->owner,
+        .payout = d->payout,
+        .machine = d->machine,
+        .index_node = d->index_node,
+        .invitation = d->invitation,
+    };
+
+    return net_identity_enrol(d->state, &e, &d->identity);
+}
+
+/* Shortly before its end a certificate is renewed; that the corp cannot be
+ * reached then is no reason to stay away. */
+static void renew(struct net_daemon *d)
+{
+    struct net_identity old = d->identity;
+
+    if (d->identity.cert.not_after_us > net_wall_us() + RENEW_US ||
+        d->n_corps == 0) {
+        return;
+    }
+    memset(&d->identity, 0, sizeof d->identity);
+    if (enrol(d)) {
+        xn_log(XN_LOG_WARN, "the certificate ends soon and was not renewed");
+        d->identity = old;
+    } else {
+        net_identity_clear(&old);
+    }
+}
+
+static int open_identity(struct net_daemon *d)
+{
+    size_t i;
+    int rc;
+
+    if (d->role == XN__ROLE__CORP) {
+        return net_identity_corp(d->program, d->state, d->label, &d->identity);
+    }
+    rc = net_identity_load(d->state, &d->identity);
+    if (!rc) {
+        renew(d);
+    } else if ((rc == XN_ENOENT || rc == XN_EEXPIRED) && d->n_corps > 0) {
+        rc = enrol(d);
+    } else {
+        net_identity_gripe(d->program, d->state, rc);
+    }
+    for (i = 0; i < d->n_corps && !rc; i++) {
+        rc = net_identity_accept(d->program, d->state, &d->corps[i],
+                                 &d->identity);
+    }
+    return rc;
+}
+
+int net_daemon_open(struct net_daemon *d)
+{
+    struct net_config config;
+    char store[PATH_ROOM];
+    int rc = open_identity(d);
+
+    if (rc) return rc;
+    net_config_default(&config);
+    snprintf(store, sizeof store, "%s/store.kct", d->state);
+    config.program = d->program;
+    config.identity = &d->identity;
+    config.listen_links = d->wants_links ? d->listen : NULL;
+    config.listen_api = d->wants_api ? d->listen_api : NULL;
+    config.store_path = d->wants_store ? store : NULL;
+    config.record_path = d->record;
+    config.threads =
+        (unsigned)net_settings_number(d->settings, "limits.threads");
+    config.links_max =
+        (unsigned)net_settings_number(d->settings, "limits.links");
+    config.api_max =
+        (unsigned)net_settings_number(d->settings, "limits.connections");
+    config.api_rate =
+        (unsigned)net_settings_number(d->settings, "limits.anonymous");
+    return net_driver_new(&config, &d->driver);
+}
+
+/* ---- running ----------------------------------------------------------- */
+
+static int say_ready(struct net_daemon *d)
+{
+    char hex[XN_ID_HEX], line[320];
+    const char *links = net_driver_links_address(d->driver);
+    const char *api = net_driver_api_address(d->driver);
+    int n, rc = 0;
+
+    xn_id_hex(&d->identity.cert.id, hex);
+    n = snprintf(line, sizeof line, "ready pid=%d id=%s%s%s%s%s\n",
+                 (int)getpid(), hex, *links ? " links=" : "", links,
+                 *api ? " api=" : "", api);
+    xn_log(XN_LOG_INFO, "%.*s", n - 1, line);
+    if (d->ready_fd < 0) return 0;
+    if (write(d->ready_fd, line, (size_t)n) != n) {
+        xn_gripef(d->program, "cannot say that it is ready", NULL,
+                  "--ready-fd %d: %s", d->ready_fd, strerror(errno));
+        rc = XN_EIO;
+    }
+    close(d->ready_fd);
+    d->ready_fd = -1;
+    return rc;
+}
+
+int net_daemon_run(struct net_daemon *d, struct xn_core *core,
+                   const void *config, size_t config_len)
+{
+    int rc = say_ready(d);
+
+    if (rc) {
+        xn_core_free(core);
+        return rc;
+    }
+    return net_driver_run(d->driver, core, core->ops->name, d->seed, config,
+                          config_len);
+}
+
+int net_daemon_end(struct net_daemon *d, int rc)
+{
+    net_driver_free(d->driver);
+    net_identity_clear(&d->identity);
+    net_settings_free(d->settings);
+    free(d->rows);
+    if (d->lock_fd >= 0) close(d->lock_fd);
+    return xn_exit_code(rc);
+}
