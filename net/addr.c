@@ -9,23 +9,46 @@
 #include <string.h>
 #include <unistd.h>
 
-#include <event2/util.h>
-
 #include "lib/err.h"
+
+static int parse_port(const char *text, in_port_t *port_out)
+{
+    unsigned port = 0;
+    const char *p;
+
+    for (p = text; *p >= '0' && *p <= '9' && p - text < 5; p++)
+        port = 10 * port + (unsigned)(*p - '0');
+    if (p == text || *p || port > 65535) return XN_EINVAL;
+    *port_out = htons((in_port_t)port);
+    return 0;
+}
 
 int net_addr_parse(const char *text, struct net_addr *addr_out)
 {
     struct net_addr addr = {0};
+    struct sockaddr_in *in = (void *)&addr.sa;
+    struct sockaddr_in6 *in6 = (void *)&addr.sa;
     const char *colon = strrchr(text, ':');
-    int len = sizeof addr.sa;
+    char host[INET6_ADDRSTRLEN + 2];
+    size_t len = colon ? (size_t)(colon - text) : sizeof host;
 
-    /* evutil takes an address without a port as well. */
-    if (!colon || !colon[1] || strchr(colon, ']')) return XN_EINVAL;
-    if (text[0] != '[' && strchr(text, ':') != colon) return XN_EINVAL;
-    if (evutil_parse_sockaddr_port(text, (struct sockaddr *)&addr.sa, &len)) {
-        return XN_EINVAL;
+    if (len < 2 || len >= sizeof host) return XN_EINVAL;
+    memcpy(host, text, len);
+    host[len] = '\0';
+    if (host[0] == '[' && host[len - 1] == ']') {
+        host[len - 1] = '\0';
+        addr.len = sizeof *in6;
+        addr.sa.ss_family = AF_INET6;
+        if (inet_pton(AF_INET6, host + 1, &in6->sin6_addr) != 1) {
+            return XN_EINVAL;
+        }
+    } else {
+        addr.len = sizeof *in;
+        addr.sa.ss_family = AF_INET;
+        if (inet_pton(AF_INET, host, &in->sin_addr) != 1) return XN_EINVAL;
     }
-    addr.len = (socklen_t)len;
+    /* The port stands at one place in both forms. */
+    if (parse_port(colon + 1, &in->sin_port)) return XN_EINVAL;
     *addr_out = addr;
     return 0;
 }

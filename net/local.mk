@@ -56,4 +56,11 @@ net_libnet_a_SOURCES += net/transfer.h
 # What a program links to use this folder.
 XN_NET_LIBS = net/libnet.a $(XN_SEAM_LIBS) $(EVENT_SSL_LIBS) $(EVENT_THREADS_LIBS) $(EVENT_LIBS) $(SSL_LIBS) $(CURL_LIBS) $(KYOTO_LIBS) $(CONFUSE_LIBS) -lpthread
 
-EXTRA_DIST += net/deps
+EXTRA_DIST += net/deps net/README.md
+
+UNIT_TESTS += tests/unit/net_links
+tests_unit_net_links_SOURCES = tests/unit/net_links.c $(NET_KIT)
+tests_unit_net_links_LDADD = $(XN_NET_LIBS) $(CMOCKA_LIBS)
+
+# What these tests share.
+NET_KIT = tests/unit/net_kit.c tests/unit/net_kit.h

@@ -266,6 +266,9 @@ static void full_key(cfg_t *cfg, const char *name, char out[KEY_ROOM])
 }
 
 static void on_error(cfg_t *cfg, const char *fmt, va_list ap)
+    __attribute__((format(printf, 2, 0)));
+
+static void on_error(cfg_t *cfg, const char *fmt, va_list ap)
 {
     char text[256], key[KEY_ROOM], what[512], word[TOKEN_ROOM] = "";
     char *from, *to;

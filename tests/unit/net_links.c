@@ -1,0 +1,551 @@
+/* SPDX-License-Identifier: GPL-3.0-or-later */
+/* Links between drivers, and what a rude peer can do to one. */
+#include "tests/unit/net_kit.h"
+
+#include <arpa/inet.h>
+#include <pthread.h>
+#include <signal.h>
+#include <stdio.h>
+#include <sys/socket.h>
+#include <unistd.h>
+
+#include <openssl/err.h>
+
+#include "net/addr.h"
+#include "net/tls.h"
+
+static struct net_identity corp, corp2, a, b, stranger, client;
+
+static int setup(void **state)
+{
+    kit_make_corp(&corp, "alpha.example");
+    kit_make_corp(&corp2, "beta.example");
+    kit_make_member(&corp, XN__ROLE__NODE, "a", &a);
+    kit_make_member(&corp, XN__ROLE__NODE, "b", &b);
+    kit_make_member(&corp2, XN__ROLE__NODE, "stranger", &stranger);
+    kit_make_member(&corp, XN__ROLE__CLIENT, "client", &client);
+    /* The stranger would take us; we do not take it. */
+    kit_accept(&stranger, &corp);
+    signal(SIGPIPE, SIG_IGN);
+    return 0;
+}
+
+static int teardown(void **state)
+{
+    net_identity_clear(&corp);
+    net_identity_clear(&corp2);
+    net_identity_clear(&a);
+    net_identity_clear(&b);
+    net_identity_clear(&stranger);
+    net_identity_clear(&client);
+    return 0;
+}
+
+/* Answers pings. */
+static void polite(struct kit_core *core, const struct xn_now *now,
+                   const struct xn_event *ev, struct xn_out *out)
+{
+    Xn__Pong pong = XN__PONG__INIT;
+
+    if (ev->kind == XN_EV_MSG && ev->msg->kind == XN__KIND__PING) {
+        pong.nonce = XN_BODY(ev->msg, Xn__Ping)->nonce;
+        xn_out_send(out, ev->peer, XN__KIND__PONG, &pong);
+    }
+}
+
+struct story {
+    struct kit_child *other;
+    const char *address;
+    const xn_id *id;
+    int dial_rc;
+    unsigned ups, pongs, gones;
+    int gone_rc;
+    xn_peer peer;
+};
+
+static void dials(struct kit_core *core, const struct xn_now *now,
+                  const struct xn_event *ev, struct xn_out *out)
+{
+    struct story *s = core->ctx;
+
+    switch (ev->kind) {
+    case XN_EV_WAKE: kit_dial(out, 5, s->address, s->id); break;
+    case XN_EV_UP:
+        s->ups++;
+        s->peer = ev->peer;
+        assert_int_equal(XN_BODY(ev->msg, Xn__Up)->ticket, 5);
+        assert_false(XN_BODY(ev->msg, Xn__Up)->incoming);
+        assert_true(ev->peer < core->peers->n);
+        assert_true(xn_id_eq(&core->peers->rows[ev->peer].id, &b.cert.id));
+        assert_true(
+            xn_id_eq(&core->peers->rows[ev->peer].position, &b.cert.position));
+        kit_ping(out, ev->peer, 99);
+        break;
+    case XN_EV_MSG:
+        assert_int_equal(ev->msg->kind, XN__KIND__PONG);
+        assert_int_equal(XN_BODY(ev->msg, Xn__Pong)->nonce, 99);
+        s->pongs++;
+        if (s->other) {
+            kit_kill(s->other, SIGKILL);
+        } else {
+            kit_stop();
+        }
+        break;
+    case XN_EV_GONE:
+        s->gones++;
+        s->gone_rc = XN_BODY(ev->msg, Xn__Reason)->rc;
+        assert_int_equal(ev->peer, s->peer);
+        kit_stop();
+        break;
+    case XN_EV_DONE:
+        assert_int_equal(ev->ticket, 5);
+        s->dial_rc = ev->rc;
+        kit_stop();
+        break;
+    default: break;
+    }
+}
+
+static void run_dials(const struct net_identity *me, struct story *s)
+{
+    struct net_config config = kit_config(me);
+    struct net_driver *driver;
+
+    assert_int_equal(net_driver_new(&config, &driver), 0);
+    kit_run(driver, dials, s);
+    net_driver_free(driver);
+}
+
+static void up_exchange_gone(void **state)
+{
+    struct net_config config = kit_config(&b);
+    struct kit_child child;
+    struct story s = {.other = &child, .id = &b.cert.id};
+
+    kit_spawn(&config, polite, &child);
+    s.address = child.links;
+    run_dials(&a, &s);
+    assert_int_equal(s.ups, 1);
+    assert_int_equal(s.pongs, 1);
+    assert_int_equal(s.gones, 1);
+    assert_int_equal(s.gone_rc, XN_EUNREACH);
+    kit_kill(&child, SIGKILL);
+}
+
+static void dial_fails(const struct net_identity *server,
+                       const struct net_identity *me, const xn_id *id, int want)
+{
+    struct net_config config = kit_config(server);
+    struct kit_child child;
+    struct story s = {.id = id};
+
+    kit_spawn(&config, polite, &child);
+    s.address = child.links;
+    run_dials(me, &s);
+    assert_int_equal(s.dial_rc, want);
+    assert_int_equal(s.ups, 0);
+    kit_kill(&child, SIGTERM);
+}
+
+static void wrong_corp(void **state)
+{
+    dial_fails(&stranger, &a, NULL, XN_EIDENT);
+}
+
+static void wrong_role(void **state)
+{
+    dial_fails(&client, &a, NULL, XN_EIDENT);
+}
+
+static void wrong_id(void **state)
+{
+    dial_fails(&b, &a, &corp.cert.id, XN_EIDENT);
+}
+
+static void nobody_there(void **state)
+{
+    struct story s = {.address = "127.0.0.1:1"};
+
+    run_dials(&a, &s);
+    assert_int_equal(s.dial_rc, XN_EUNREACH);
+}
+
+static void names_are_not_dialled(void **state)
+{
+    struct story s = {.address = "localhost:80"};
+
+    run_dials(&a, &s);
+    assert_int_equal(s.dial_rc, XN_EINVAL);
+}
+
+/* ---- raw peers --------------------------------------------------------- */
+
+static int raw_connect(const char *address)
+{
+    struct net_addr addr;
+    int fd;
+
+    assert_int_equal(net_addr_parse(address, &addr), 0);
+    fd = socket(AF_INET, SOCK_STREAM, 0);
+    assert_true(fd >= 0);
+    assert_int_equal(connect(fd, (struct sockaddr *)&addr.sa, addr.len), 0);
+    return fd;
+}
+
+/* A TLS end by hand, certified as `me`. */
+struct raw {
+    int fd;
+    SSL_CTX *server, *client;
+    SSL *ssl;
+    struct xn_cert cert;
+};
+
+static void raw_link(const struct net_identity *me, const char *address,
+                     struct raw *raw)
+{
+    raw->fd = raw_connect(address);
+    assert_int_equal(net_tls_links(me, &raw->server, &raw->client), 0);
+    raw->ssl = SSL_new(raw->client);
+    net_tls_peer_to(raw->ssl, &raw->cert);
+    SSL_set_fd(raw->ssl, raw->fd);
+    assert_int_equal(SSL_connect(raw->ssl), 1);
+}
+
+static void raw_end(struct raw *raw)
+{
+    SSL_free(raw->ssl);
+    SSL_CTX_free(raw->server);
+    SSL_CTX_free(raw->client);
+    close(raw->fd);
+}
+
+/* The other side has dropped us: reads until it ends. */
+static void raw_dropped(struct raw *raw)
+{
+    char c[4096];
+    int n;
+
+    do
+        n = SSL_read(raw->ssl, c, sizeof c);
+    while (n > 0);
+    ERR_clear_error();
+}
+
+/* Tells its parent of every GONE. */
+static void tells(struct kit_core *core, const struct xn_now *now,
+                  const struct xn_event *ev, struct xn_out *out)
+{
+    char line[64];
+    int n;
+
+    polite(core, now, ev, out);
+    if (ev->kind != XN_EV_GONE) return;
+    n = snprintf(line, sizeof line, "gone %d\n",
+                 XN_BODY(ev->msg, Xn__Reason)->rc);
+    if (write(kit_child_out, line, (size_t)n) != n) abort();
+}
+
+static int read_gone(struct kit_child *child)
+{
+    char line[64];
+    size_t n = 0;
+    int rc = 1;
+
+    while (n < sizeof line - 1 && read(child->out, line + n, 1) == 1 &&
+           line[n] != '\n')
+        n++;
+    line[n] = '\0';
+    assert_int_equal(sscanf(line, "gone %d", &rc), 1);
+    return rc;
+}
+
+/* It still answers. */
+static void still_polite(struct kit_child *child)
+{
+    struct story s = {.address = child->links, .id = &b.cert.id};
+
+    run_dials(&a, &s);
+    assert_int_equal(s.pongs, 1);
+}
+
+static void garbage_on_the_port(void **state)
+{
+    struct net_config config = kit_config(&b);
+    struct kit_child child;
+    char junk[4096];
+    int i, fd;
+
+    kit_spawn(&config, tells, &child);
+    for (i = 0; i < 8; i++) {
+        memset(junk, 'A' + i, sizeof junk);
+        if (i == 1) memcpy(junk, "GET / HTTP/1.1\r\n\r\n", 18);
+        if (i == 2) memcpy(junk, "\x16\x03\x01\xff\xff\x01", 6);
+        fd = raw_connect(child.links);
+        assert_true(write(fd, junk, sizeof junk) > 0);
+        close(fd);
+    }
+    still_polite(&child);
+    kit_kill(&child, SIGTERM);
+}
+
+static void bad_frames(void **state)
+{
+    static const struct {
+        uint8_t bytes[8];
+        int len, rc;
+    } frames[] = {
+        {{0, 0x20, 0, 0, 0, 3}, 6, XN_ETOOBIG},         /* 2 MiB */
+        {{0, 0, 0, 2, 0x03, 0xe9}, 6, XN_EPROTO},       /* UP, a local kind */
+        {{0, 0, 0, 2, 0x00, 0xc8}, 6, XN_EPROTO},       /* no such kind */
+        {{0, 0, 0, 1, 0, 3}, 6, XN_EPROTO},             /* no room for a kind */
+        {{0, 0, 0, 4, 0, 3, 0xff, 0xff}, 8, XN_EPROTO}, /* not protobuf */
+    };
+    struct net_config config = kit_config(&b);
+    struct kit_child child;
+    size_t i;
+
+    kit_spawn(&config, tells, &child);
+    for (i = 0; i < sizeof frames / sizeof frames[0]; i++) {
+        struct raw raw;
+
+        raw_link(&a, child.links, &raw);
+        assert_int_equal(SSL_write(raw.ssl, frames[i].bytes, frames[i].len),
+                         frames[i].len);
+        raw_dropped(&raw);
+        assert_int_equal(read_gone(&child), frames[i].rc);
+        raw_end(&raw);
+    }
+    still_polite(&child);
+    kit_kill(&child, SIGTERM);
+}
+
+/* A frame that comes byte by byte, and many that come at once. */
+static void any_cut(void **state)
+{
+    static const uint8_t ping[] = {0, 0, 0, 4, 0, 3, 8, 42};
+    struct net_config config = kit_config(&b);
+    struct kit_child child;
+    struct raw raw;
+    uint8_t many[8 * 1000], got[8];
+    int i, n;
+
+    kit_spawn(&config, tells, &child);
+    raw_link(&a, child.links, &raw);
+    for (i = 0; i < 8; i++)
+        assert_int_equal(SSL_write(raw.ssl, ping + i, 1), 1);
+    for (i = 0; i < 1000; i++)
+        memcpy(many + 8 * i, ping, 8);
+    assert_int_equal(SSL_write(raw.ssl, many, sizeof many), sizeof many);
+    for (n = 0; n < 1001 * 8; n++) {
+        assert_int_equal(SSL_read(raw.ssl, got + n % 8, 1), 1);
+        if (n % 8 == 7) {
+            assert_int_equal(got[5], XN__KIND__PONG);
+            assert_int_equal(got[7], 42);
+        }
+    }
+    raw_end(&raw);
+    kit_kill(&child, SIGTERM);
+}
+
+/* Once linked, sends more than any queue holds. */
+static void pours(struct kit_core *core, const struct xn_now *now,
+                  const struct xn_event *ev, struct xn_out *out)
+{
+    Xn__Hello hello = XN__HELLO__INIT;
+    char *address;
+    int i;
+
+    tells(core, now, ev, out);
+    if (ev->kind != XN_EV_UP) return;
+    address = malloc(500001);
+    assert_non_null(address);
+    memset(address, 'x', 500000);
+    address[500000] = '\0';
+    hello.address = address;
+    for (i = 0; i < 40; i++)
+        xn_out_send(out, ev->peer, XN__KIND__HELLO, &hello);
+    free(address);
+}
+
+static void slow_reader(void **state)
+{
+    struct net_config config = kit_config(&b);
+    struct kit_child child;
+    struct raw raw;
+
+    kit_spawn(&config, pours, &child);
+    raw_link(&a, child.links, &raw);
+    assert_int_equal(read_gone(&child), XN_EBUSY);
+    raw_end(&raw);
+    kit_kill(&child, SIGTERM);
+}
+
+/* At the bound nobody more is taken; one that leaves makes room. */
+static void half_open(void **state)
+{
+    struct net_config config = kit_config(&b);
+    struct kit_child child;
+    int fds[8], i;
+
+    config.links_max = 8;
+    kit_spawn(&config, tells, &child);
+    for (i = 0; i < 8; i++)
+        fds[i] = raw_connect(child.links);
+    for (i = 0; i < 8; i++)
+        close(fds[i]);
+    still_polite(&child);
+    kit_kill(&child, SIGTERM);
+}
+
+/* ---- one link per peer ------------------------------------------------- */
+
+struct twice {
+    const char *address;
+    int conflicts;
+};
+
+static void dials_twice(struct kit_core *core, const struct xn_now *now,
+                        const struct xn_event *ev, struct xn_out *out)
+{
+    struct twice *t = core->ctx;
+
+    if (ev->kind == XN_EV_WAKE) kit_dial(out, 1, t->address, &b.cert.id);
+    if (ev->kind == XN_EV_UP) kit_dial(out, 2, t->address, &b.cert.id);
+    if (ev->kind == XN_EV_DONE) {
+        assert_int_equal(ev->ticket, 2);
+        assert_int_equal(ev->rc, XN_ECONFLICT);
+        t->conflicts++;
+        kit_stop();
+    }
+}
+
+static void one_link_per_peer(void **state)
+{
+    struct net_config config = kit_config(&b), mine = kit_config(&a);
+    struct net_driver *driver;
+    struct kit_child child;
+    struct twice t = {0};
+
+    kit_spawn(&config, polite, &child);
+    t.address = child.links;
+    assert_int_equal(net_driver_new(&mine, &driver), 0);
+    kit_run(driver, dials_twice, &t);
+    net_driver_free(driver);
+    assert_int_equal(t.conflicts, 1);
+    kit_kill(&child, SIGTERM);
+}
+
+/* Both dial at once, again and again: both must end with the same one link, so
+ * a ping over it comes back. */
+struct both {
+    const char *api, *links, *own; /* theirs, theirs, ours */
+    unsigned ups, gones, pongs;
+    xn_peer peer;
+    bool linked;
+};
+
+static void dials_back(struct kit_core *core, const struct xn_now *now,
+                       const struct xn_event *ev, struct xn_out *out)
+{
+    polite(core, now, ev, out);
+    /* Whom to dial comes as a request. */
+    if (ev->kind == XN_EV_ASK) {
+        const Xn__Ask *ask = XN_BODY(ev->msg, Xn__Ask);
+        Xn__NodeStatus status = XN__NODE_STATUS__INIT;
+        char address[64] = "";
+
+        memcpy(address, ask->body.data, ask->body.len);
+        kit_dial(out, 0, address, &a.cert.id);
+        xn_out_answer(out, ev->ticket, 200, &status);
+    }
+}
+
+static void dials_both(struct kit_core *core, const struct xn_now *now,
+                       const struct xn_event *ev, struct xn_out *out)
+{
+    struct both *t = core->ctx;
+    Xn__Call call = XN__CALL__INIT;
+    char url[128];
+
+    switch (ev->kind) {
+    case XN_EV_WAKE:
+        core->wake_us = UINT64_MAX;
+        if (t->linked) {
+            kit_ping(out, t->peer, 7);
+        } else if (!t->ups) {
+            snprintf(url, sizeof url, "https://%s/dial", t->api);
+            call.method = (char *)(uintptr_t) "POST";
+            call.url = url;
+            call.body.data = (uint8_t *)(uintptr_t)t->own;
+            call.body.len = strlen(t->own);
+            xn_out_emit(out, XN_ACT_CALL, 9, XN_PEER_NONE, XN__KIND__CALL,
+                        &call);
+            kit_dial(out, 8, t->links, &b.cert.id);
+        }
+        break;
+    case XN_EV_UP:
+        t->ups++;
+        t->linked = true;
+        t->peer = ev->peer;
+        core->wake_us = now->mono_us + 300000;
+        break;
+    case XN_EV_GONE:
+        t->gones++;
+        if (ev->peer == t->peer) t->linked = false;
+        break;
+    case XN_EV_MSG:
+        t->pongs++;
+        kit_stop();
+        break;
+    default: break;
+    }
+}
+
+static void simultaneous(const struct net_identity *left,
+                         const struct net_identity *right)
+{
+    struct net_config config = kit_config(right), mine = kit_config(left);
+    struct net_driver *driver;
+    struct kit_child child;
+    struct both t = {0};
+
+    kit_spawn(&config, dials_back, &child);
+    assert_int_equal(net_driver_new(&mine, &driver), 0);
+    t.api = child.api;
+    t.links = child.links;
+    t.own = net_driver_links_address(driver);
+    kit_run(driver, dials_both, &t);
+    net_driver_free(driver);
+    assert_int_equal(t.pongs, 1);
+    assert_true(t.ups - t.gones == 1);
+    kit_kill(&child, SIGTERM);
+}
+
+static void simultaneous_dials(void **state)
+{
+    int i;
+
+    for (i = 0; i < 3; i++)
+        simultaneous(&a, &b);
+}
+
+int main(void)
+{
+    const struct CMUnitTest tests[] = {
+        cmocka_unit_test(up_exchange_gone),
+        cmocka_unit_test(wrong_corp),
+        cmocka_unit_test(wrong_role),
+        cmocka_unit_test(wrong_id),
+        cmocka_unit_test(nobody_there),
+        cmocka_unit_test(names_are_not_dialled),
+        cmocka_unit_test(garbage_on_the_port),
+        cmocka_unit_test(bad_frames),
+        cmocka_unit_test(any_cut),
+        cmocka_unit_test(slow_reader),
+        cmocka_unit_test(half_open),
+        cmocka_unit_test(one_link_per_peer),
+        cmocka_unit_test(simultaneous_dials),
+    };
+
+    return cmocka_run_group_tests(tests, setup, teardown);
+}
