@@ -4,7 +4,11 @@
  * An advertisement is flattened into rows of (token -> value): one row where
  * nothing repeats, else one for each combination of the repeated elements
  * (two Environments give two rows), so that conditions on tokens of one kind
- * hold within the same element.  At most ADVERT_ROWS_MAX rows.
+ * hold within the same element.  At most ADVERT_ROWS_MAX rows.  The elements
+ * that hold others (Server, GPU) name no tokens, those within them do; of
+ * attributes only Prices' currency (Currency) and Coordinate's four
+ * (CoordinateX, ...Y, ...H, ...Error).  A token in two different parts is
+ * refused: a condition could mean either.
  *
  * Pure: parsing and schema checks take bytes and give structs.
  */
@@ -87,12 +91,15 @@ struct advert_offer {
     const char *cpu_utilisation, *sessions, *clients; /* status */
     const char *currency;
     const char *price_per_hour, *cpu_second, *memory_mb_hour, *net_gb, *setup;
+    const char *disk_gb_hour;
     const char *coord_x, *coord_y, *coord_h, *coord_error;
     const struct advert_extra *extras;
     size_t n_extras;
 };
 
-/* Appends the XML, UTF-8, escaped; valid against the schema if the offer is. */
+/* Appends the XML, UTF-8, escaped; valid against the schema if the offer is:
+ * advert_parse says whether it is.  XN_EINVAL: an extra's token is none, or
+ * control characters; XN_ENOMEM, XN_ETOOBIG. */
 int advert_write(const struct advert_offer *offer, uint64_t version,
                  struct xn_buf *out);
 

@@ -2,6 +2,11 @@
 # One file per line, alphabetical, so that merges rarely conflict.
 noinst_LIBRARIES += wire/libwire.a
 wire_libwire_a_SOURCES =
+wire_libwire_a_SOURCES += wire/ad.c
+wire_libwire_a_SOURCES += wire/ad.h
+wire_libwire_a_SOURCES += wire/advert.c
+wire_libwire_a_SOURCES += wire/advert.h
+wire_libwire_a_SOURCES += wire/advert_write.c
 wire_libwire_a_SOURCES += wire/blob.c
 wire_libwire_a_SOURCES += wire/cert.c
 wire_libwire_a_SOURCES += wire/cert.h
@@ -32,7 +37,14 @@ wire_libwire_a_SOURCES += wire/query_rank.c
 wire_libwire_a_SOURCES += wire/query_text.c
 wire_libwire_a_SOURCES += wire/query_where.c
 wire_libwire_a_SOURCES += wire/query_words.c
-nodist_wire_libwire_a_SOURCES = $(WIRE_PB)
+wire_libwire_a_SOURCES += wire/requirement.c
+wire_libwire_a_SOURCES += wire/requirement.h
+wire_libwire_a_SOURCES += wire/token.c
+wire_libwire_a_SOURCES += wire/token.h
+wire_libwire_a_SOURCES += wire/xml.c
+wire_libwire_a_SOURCES += wire/xml.h
+wire_libwire_a_SOURCES += wire/xml_schema.c
+nodist_wire_libwire_a_SOURCES = $(WIRE_PB) $(WIRE_XSD)
 
 # Files, in an archive of its own so that a core which reads or writes one
 # fails tests/lint/pure.t.
@@ -72,12 +84,36 @@ SUFFIXES = .proto .pb-c.c .pb-c.h
 .pb-c.c.pb-c.h:
 	@test -f $@ || { rm -f $< && $(MAKE) $(AM_MAKEFLAGS) $<; }
 
+# schema/NAME.xsd becomes a C string, so that what is valid does not depend on
+# what is installed.
+dist_pkgdata_DATA += schema/advertisement.xsd
+dist_pkgdata_DATA += schema/requirements.xsd
+WIRE_XSD = wire/advertisement.xsd.h wire/requirements.xsd.h
+BUILT_SOURCES += $(WIRE_XSD)
+CLEANFILES += $(WIRE_XSD)
+XSD_TO_C = $(MKDIR_P) wire && \
+	$(SED) -e 's/[\\"]/\\&/g' -e 's/.*/"&\\n"/'
+
+wire/advertisement.xsd.h: $(srcdir)/schema/advertisement.xsd
+	$(AM_V_GEN)$(XSD_TO_C) $(srcdir)/schema/advertisement.xsd >$@
+
+wire/requirements.xsd.h: $(srcdir)/schema/requirements.xsd
+	$(AM_V_GEN)$(XSD_TO_C) $(srcdir)/schema/requirements.xsd >$@
+
+wire/xml_schema.$(OBJEXT): $(WIRE_XSD)
+
 # What a program links to use this folder.
 XN_WIRE_LIBS = wire/libwiresys.a wire/libwire.a $(XN_LIB_LIBS) $(CRYPTO_LIBS) $(XML_LIBS) $(PROTOBUFC_LIBS)
 
 EXTRA_DIST += wire/deps
 
 # Unit tests of this folder, three lines each:
+UNIT_TESTS += tests/unit/ad
+tests_unit_ad_SOURCES = tests/unit/ad.c tests/unit/wire_kit.h
+tests_unit_ad_LDADD = $(XN_WIRE_LIBS) $(CMOCKA_LIBS)
+UNIT_TESTS += tests/unit/advert
+tests_unit_advert_SOURCES = tests/unit/advert.c tests/unit/wire_kit.h
+tests_unit_advert_LDADD = $(XN_WIRE_LIBS) $(CMOCKA_LIBS)
 UNIT_TESTS += tests/unit/cert
 tests_unit_cert_SOURCES = tests/unit/cert.c tests/unit/wire_kit.h
 tests_unit_cert_LDADD = $(XN_WIRE_LIBS) $(CMOCKA_LIBS)
@@ -94,3 +130,6 @@ tests_unit_msg_LDADD = $(XN_WIRE_LIBS) $(CMOCKA_LIBS)
 UNIT_TESTS += tests/unit/price
 tests_unit_price_SOURCES = tests/unit/price.c
 tests_unit_price_LDADD = $(XN_WIRE_LIBS) $(CMOCKA_LIBS)
+UNIT_TESTS += tests/unit/requirement
+tests_unit_requirement_SOURCES = tests/unit/requirement.c tests/unit/wire_kit.h
+tests_unit_requirement_LDADD = $(XN_WIRE_LIBS) $(CMOCKA_LIBS)

@@ -40,7 +40,8 @@ bool xn_token_valid(const char *name, size_t len);
 #define XN_TOKEN_EVERY "ServerName"
 
 /* The ring key of a trie node: SHA-256("xn.trie.1" 0 token 0 prefix).  `far`:
- * the independent second place, salted. */
+ * the independent second place, SHA-256("xn.trie.far.1" 0 token 0 prefix).
+ * prefix may be NULL where it is empty. */
 void xn_token_key(const char *token, const uint8_t *prefix, size_t prefix_len,
                   bool far, xn_id *key_out);
 

@@ -1,0 +1,110 @@
+/* SPDX-License-Identifier: GPL-3.0-or-later */
+/* Validation.  The schemas are part of the library: nothing is read at run
+ * time, and what is valid does not depend on what is installed. */
+#include "wire/xml.h"
+
+#include <stdatomic.h>
+#include <stdbool.h>
+#include <string.h>
+
+#include <libxml/parser.h>
+#include <libxml/xmlschemas.h>
+
+#include "lib/err.h"
+
+#define XSI "http://www.w3.org/2001/XMLSchema-instance"
+
+/* Made from schema/NAME.xsd by the build. */
+static const char advertisement_xsd[] =
+#include "wire/advertisement.xsd.h"
+    ;
+static const char requirements_xsd[] =
+#include "wire/requirements.xsd.h"
+    ;
+
+static xmlSchema *compile(const char *text, size_t len)
+{
+    xmlSchemaParserCtxt *ctxt;
+    xmlSchema *schema = NULL;
+
+    xmlInitParser();
+    ctxt = xmlSchemaNewMemParserCtxt(text, (int)len);
+    if (ctxt) schema = xmlSchemaParse(ctxt);
+    xmlSchemaFreeParserCtxt(ctxt);
+    return schema;
+}
+
+/* Compiled once, then only read, by any thread.  The one thing in wire/ that
+ * outlives its call: compiling costs ten times what validating does. */
+static const xmlSchema *schema_of(enum xml_schema which)
+{
+    static _Atomic(xmlSchema *) kept[2];
+    xmlSchema *schema, *other = NULL;
+
+    schema = atomic_load(&kept[which]);
+    if (schema) return schema;
+    schema = which == XML_ADVERTISEMENT
+                 ? compile(advertisement_xsd, sizeof advertisement_xsd - 1)
+                 : compile(requirements_xsd, sizeof requirements_xsd - 1);
+    if (!schema) return NULL;
+    if (!atomic_compare_exchange_strong(&kept[which], &other, schema)) {
+        xmlSchemaFree(schema); /* another thread was faster */
+        return other;
+    }
+    return schema;
+}
+
+static void on_error(void *user, xmlErrorPtr error)
+{
+    xml_why(user, error->line > 0 ? (unsigned long)error->line : 0, "%s",
+            error->message ? error->message : "not valid");
+}
+
+/* xsi:type would let a document choose its own types. */
+static bool has_xsi(const xmlNode *root, struct xml_why *why)
+{
+    const xmlNode *node = root;
+
+    while (node) {
+        const xmlAttr *attr =
+            node->type == XML_ELEMENT_NODE ? node->properties : NULL;
+
+        for (; attr; attr = attr->next) {
+            if (!attr->ns || strcmp((const char *)attr->ns->href, XSI) != 0) {
+                continue;
+            }
+            xml_why(why, (unsigned long)xmlGetLineNo(node),
+                    "attribute %s of XML Schema is not allowed",
+                    (const char *)attr->name);
+            return true;
+        }
+        if (node->type == XML_ELEMENT_NODE && node->children) {
+            node = node->children;
+            continue;
+        }
+        while (node != root && !node->next)
+            node = node->parent;
+        node = node == root ? NULL : node->next;
+    }
+    return false;
+}
+
+int xml_validate(xmlDoc *doc, enum xml_schema which, struct xml_why *why)
+{
+    /* Validation reads the schema; the interface forgets to say so. */
+    xmlSchema *schema = (xmlSchema *)(uintptr_t)schema_of(which);
+    xmlSchemaValidCtxt *ctxt;
+    int result;
+
+    if (!schema) return XN_ENOMEM;
+    if (has_xsi(xmlDocGetRootElement(doc), why)) return XN_ESCHEMA;
+    ctxt = xmlSchemaNewValidCtxt(schema);
+    if (!ctxt) return XN_ENOMEM;
+    xmlSchemaSetValidStructuredErrors(ctxt, on_error, why);
+    result = xmlSchemaValidateDoc(ctxt, doc);
+    xmlSchemaFreeValidCtxt(ctxt);
+    if (result == 0) return 0;
+    if (result < 0) return XN_ENOMEM; /* an internal error, no judgement */
+    xml_why(why, 0, "does not follow the schema");
+    return XN_ESCHEMA;
+}
