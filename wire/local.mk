@@ -133,3 +133,14 @@ tests_unit_price_LDADD = $(XN_WIRE_LIBS) $(CMOCKA_LIBS)
 UNIT_TESTS += tests/unit/requirement
 tests_unit_requirement_SOURCES = tests/unit/requirement.c tests/unit/wire_kit.h
 tests_unit_requirement_LDADD = $(XN_WIRE_LIBS) $(CMOCKA_LIBS)
+UNIT_TESTS += tests/unit/query
+tests_unit_query_SOURCES = tests/unit/query.c
+tests_unit_query_LDADD = $(XN_WIRE_LIBS) $(CMOCKA_LIBS)
+
+# Fuzz targets of this folder.
+FUZZ_TARGETS += tests/fuzz/fuzz_query
+tests_fuzz_fuzz_query_SOURCES = tests/fuzz/fuzz_query.c $(FUZZ_MAIN)
+tests_fuzz_fuzz_query_LDADD = $(XN_WIRE_LIBS) $(FUZZ_LIBS)
+FUZZ_TARGETS += tests/fuzz/fuzz_query_proto
+tests_fuzz_fuzz_query_proto_SOURCES = tests/fuzz/fuzz_query_proto.c $(FUZZ_MAIN)
+tests_fuzz_fuzz_query_proto_LDADD = $(XN_WIRE_LIBS) $(FUZZ_LIBS)
