@@ -42,6 +42,14 @@ static bool spki_read(const ProtobufCBinaryData *spki, Xn__Role *role_out,
     return !memcmp(again, spki->data, SIM_SPKI);
 }
 
+uint32_t sim_spki_number(const ProtobufCBinaryData *spki)
+{
+    Xn__Role role;
+    uint32_t number;
+
+    return spki_read(spki, &role, &number) ? number : UINT32_MAX;
+}
+
 void sim_key_id(Xn__Role role, uint32_t number, xn_id *id_out)
 {
     uint8_t spki[SIM_SPKI];

@@ -3,19 +3,38 @@
 noinst_LIBRARIES += sim/libsim.a
 sim_libsim_a_SOURCES =
 sim_libsim_a_SOURCES += sim/act.c
+sim_libsim_a_SOURCES += sim/check.c
+sim_libsim_a_SOURCES += sim/cli.c
+sim_libsim_a_SOURCES += sim/cli.h
 sim_libsim_a_SOURCES += sim/corp.c
 sim_libsim_a_SOURCES += sim/crypto.c
 sim_libsim_a_SOURCES += sim/crypto.h
 sim_libsim_a_SOURCES += sim/digest.c
 sim_libsim_a_SOURCES += sim/digest.h
 sim_libsim_a_SOURCES += sim/fault.c
+sim_libsim_a_SOURCES += sim/hist.c
+sim_libsim_a_SOURCES += sim/hist.h
 sim_libsim_a_SOURCES += sim/inside.h
 sim_libsim_a_SOURCES += sim/latency.c
 sim_libsim_a_SOURCES += sim/latency.h
 sim_libsim_a_SOURCES += sim/latency_file.c
 sim_libsim_a_SOURCES += sim/link.c
+sim_libsim_a_SOURCES += sim/lookup.c
+sim_libsim_a_SOURCES += sim/market.c
+sim_libsim_a_SOURCES += sim/market.h
+sim_libsim_a_SOURCES += sim/market_ad.c
+sim_libsim_a_SOURCES += sim/market_ask.c
+sim_libsim_a_SOURCES += sim/market_judge.c
+sim_libsim_a_SOURCES += sim/market_query.c
+sim_libsim_a_SOURCES += sim/market_state.h
 sim_libsim_a_SOURCES += sim/queue.c
 sim_libsim_a_SOURCES += sim/queue.h
+sim_libsim_a_SOURCES += sim/replay.c
+sim_libsim_a_SOURCES += sim/report.c
+sim_libsim_a_SOURCES += sim/run.c
+sim_libsim_a_SOURCES += sim/run.h
+sim_libsim_a_SOURCES += sim/scenario.c
+sim_libsim_a_SOURCES += sim/scenario.h
 sim_libsim_a_SOURCES += sim/store.c
 sim_libsim_a_SOURCES += sim/store.h
 sim_libsim_a_SOURCES += sim/world.c
@@ -24,7 +43,27 @@ sim_libsim_a_SOURCES += sim/world.h
 # What a program links to use this folder.
 XN_SIM_LIBS = sim/libsim.a $(XN_SEAM_LIBS) $(LZMA_LIBS)
 
+#bin_PROGRAMS += sim/xenosim
+#sim_xenosim_SOURCES =
+#sim_xenosim_SOURCES += sim/with_node.c
+#sim_xenosim_SOURCES += sim/with_node.h
+#sim_xenosim_SOURCES += sim/xenosim.c
+#sim_xenosim_LDADD = $(XN_SIM_LIBS) $(XN_NODE_LIBS) $(XN_SIM_LIBS)
+
+# The engine with a toy core: what it costs by itself.
+noinst_PROGRAMS += tests/toysim
+tests_toysim_SOURCES =
+tests_toysim_SOURCES += tests/toy_core.c
+tests_toysim_SOURCES += tests/toy_core.h
+tests_toysim_SOURCES += tests/toysim.c
+tests_toysim_LDADD = $(XN_SIM_LIBS)
+
 EXTRA_DIST += sim/README.md sim/deps
+dist_pkgdata_DATA += sim/scenarios/smoke.scn
+
+FUZZ_TARGETS += tests/fuzz/fuzz_scenario
+tests_fuzz_fuzz_scenario_SOURCES = tests/fuzz/fuzz_scenario.c $(FUZZ_MAIN)
+tests_fuzz_fuzz_scenario_LDADD = $(XN_SIM_LIBS) $(FUZZ_LIBS)
 
 UNIT_TESTS += tests/unit/sim_latency
 tests_unit_sim_latency_SOURCES = tests/unit/sim_latency.c
@@ -32,6 +71,9 @@ tests_unit_sim_latency_LDADD = $(XN_SIM_LIBS) $(CMOCKA_LIBS)
 UNIT_TESTS += tests/unit/sim_queue
 tests_unit_sim_queue_SOURCES = tests/unit/sim_queue.c
 tests_unit_sim_queue_LDADD = $(XN_SIM_LIBS) $(CMOCKA_LIBS)
+UNIT_TESTS += tests/unit/sim_scenario
+tests_unit_sim_scenario_SOURCES = tests/unit/sim_scenario.c
+tests_unit_sim_scenario_LDADD = $(XN_SIM_LIBS) $(CMOCKA_LIBS)
 UNIT_TESTS += tests/unit/sim_world
 tests_unit_sim_world_SOURCES = tests/unit/sim_world.c
 tests_unit_sim_world_SOURCES += tests/toy_core.c

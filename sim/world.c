@@ -301,6 +301,12 @@ static void on_wake(struct sim_world *world, const struct sim_event *event)
     sim_step(world, event->to, XN_EV_WAKE, 0, 0, XN_PEER_NONE, NULL);
 }
 
+static void tell_changed(struct sim_world *world, uint32_t node, bool runs)
+{
+    if (!world->hooks.changed) return;
+    world->hooks.changed(world->hooks.user, node, runs);
+}
+
 static void on_start(struct sim_world *world, const struct sim_event *event)
 {
     struct sim_node *node = &world->nodes[event->to];
@@ -324,6 +330,7 @@ static void on_start(struct sim_world *world, const struct sim_event *event)
     world->running++;
     world->totals.starts++;
     world->totals.last_disturbed_us = world->now_us;
+    tell_changed(world, event->to, true);
     sim_step(world, event->to, XN_EV_WAKE, 0, 0, XN_PEER_NONE, NULL);
 }
 
@@ -340,6 +347,7 @@ static void on_kill(struct sim_world *world, const struct sim_event *event)
     world->totals.kills++;
     world->totals.last_disturbed_us = world->now_us;
     sim_link_end_all(world, event->to, !power);
+    tell_changed(world, event->to, false);
 }
 
 static void on_self(struct sim_world *world, const struct sim_event *event)

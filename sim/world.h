@@ -42,14 +42,16 @@ struct sim_maker {
 /* Who wants to know what. */
 struct sim_hooks {
     void *user;
-    /* A node answered the question `ticket` (sim_world_ask), or its process
-     * died: answer NULL. */
+    /* A node answered the question `ticket` (sim_world_ask); one that dies
+     * before does not. */
     void (*answered)(void *user, uint32_t node, uint64_t ticket,
                      const Xn__Answer *answer);
     /* The time set with sim_world_at has come. */
     void (*control)(void *user, uint64_t what);
     /* A node's core did what a core must not: `why` says what. */
     void (*broken)(void *user, uint32_t node, const char *why);
+    /* A node's process began or ended. */
+    void (*changed)(void *user, uint32_t node, bool runs);
     /* A LOG action. */
     void (*log)(void *user, uint32_t node, const Xn__Log *log);
 };

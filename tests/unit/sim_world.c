@@ -77,7 +77,7 @@ static void begin(struct bench *bench, const struct sim_config *config,
                   uint32_t degree)
 {
     struct sim_maker maker = {"toy", bench, make_toy};
-    struct sim_hooks hooks = {bench, answered, control, broken, NULL};
+    struct sim_hooks hooks = {bench, answered, control, broken, NULL, NULL};
 
     memset(bench, 0, sizeof *bench);
     bench->degree = degree;

@@ -1,0 +1,125 @@
+/* SPDX-License-Identifier: GPL-3.0-or-later */
+/* Lookups of random keys at random nodes: who answers must be the owner. */
+#include <stdlib.h>
+
+#include <utlist.h>
+
+#include "lib/err.h"
+#include "lib/rng.h"
+#include "sim/run.h"
+
+struct sim_lookup {
+    uint64_t number;
+    uint64_t asked_us;
+    uint32_t node;
+    xn_id key;
+    struct sim_lookup *prev, *next;
+};
+
+static void random_key(struct sim_run *run, xn_id *key_out)
+{
+    uint64_t draw = sim_run_draw(run);
+
+    xn_id_hash(&draw, sizeof draw, key_out);
+}
+
+static struct sim_lookup *find(struct sim_run *run, uint64_t number)
+{
+    struct sim_lookup *row;
+
+    DL_SEARCH_SCALAR(run->lookup_rows, row, number, number);
+    return row;
+}
+
+/* The whole way there and back, beside the direct way: thousandths. */
+static void count_stretch(struct sim_run *run, const struct sim_lookup *row,
+                          uint32_t owner, uint64_t took_us)
+{
+    uint64_t rtt_us;
+
+    if (owner == row->node) return;
+    rtt_us = sim_latency_us(run->latency, run->seed, row->node, owner) +
+             sim_latency_us(run->latency, run->seed, owner, row->node);
+    run->tally.lookup_stretch_sum += took_us * 1000 / rtt_us;
+    run->tally.lookup_stretch_n++;
+}
+
+static void looked_up(struct sim_run *run, uint64_t number, int rc,
+                      const xn_id *from, uint32_t hops)
+{
+    struct sim_lookup *row = find(run, number);
+    uint64_t took_us;
+    uint32_t owner;
+
+    if (!row) return;
+    took_us = sim_world_now(run->world) - row->asked_us;
+    if (rc && rc != XN_ENOTYET) {
+        run->tally.lookup_failed++;
+        if (sim_run_settled(run)) {
+            sim_run_violation(run, "a lookup at node %u ended with %s",
+                              row->node, xn_errname(rc));
+        }
+    } else {
+        owner = sim_run_owner(run, &row->key);
+        sim_hist_add(&run->tally.lookup, took_us);
+        sim_hist_add(&run->tally.hops, hops);
+        if (owner != UINT32_MAX &&
+            !xn_id_eq(
+                from,
+                &xn_peer_contact(sim_world_peers(run->world), owner)->id)) {
+            run->tally.lookup_wrong++;
+            if (sim_run_settled(run)) {
+                sim_run_violation(run,
+                                  "a lookup at node %u reached another than "
+                                  "the key's owner, node %u",
+                                  row->node, owner);
+            }
+        } else if (owner != UINT32_MAX) {
+            count_stretch(run, row, owner, took_us);
+        }
+    }
+    DL_DELETE(run->lookup_rows, row);
+    free(row);
+}
+
+void sim_lookup_tick(struct sim_run *run)
+{
+    const struct sim_probe *probe = &run->options->probe;
+    struct sim_lookup *row;
+    int rc;
+
+    if (!probe->lookup) return;
+    row = calloc(1, sizeof *row);
+    if (!row) {
+        sim_world_stop(run->world, XN_ENOMEM);
+        return;
+    }
+    row->node = sim_run_some_node(run);
+    if (row->node == UINT32_MAX) {
+        free(row);
+        return;
+    }
+    random_key(run, &row->key);
+    row->number = ++run->lookups;
+    row->asked_us = sim_world_now(run->world);
+    DL_APPEND(run->lookup_rows, row);
+    run->tally.lookup_count++;
+    rc = probe->lookup(probe->user, run, row->node, &row->key, row->number,
+                       looked_up);
+    if (rc) sim_world_stop(run->world, rc);
+}
+
+void sim_lookup_clear(struct sim_run *run)
+{
+    struct sim_lookup *row, *next;
+
+    DL_FOREACH_SAFE(run->lookup_rows, row, next)
+    {
+        run->tally.lookup_lost++;
+        DL_DELETE(run->lookup_rows, row);
+        free(row);
+    }
+    if (run->options->probe.clear) {
+        run->options->probe.clear(run->options->probe.user);
+    }
+}

@@ -1,0 +1,292 @@
+/* SPDX-License-Identifier: GPL-3.0-or-later */
+/* What a run tells: summary lines on stdout, the same and a time series as CSV
+ * in a folder, plots where gnuplot is there. */
+#include <errno.h>
+#include <spawn.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/stat.h>
+#include <sys/wait.h>
+#include <unistd.h>
+
+#include "lib/err.h"
+#include "lib/gripe.h"
+#include "sim/market.h"
+#include "sim/run.h"
+
+extern char **environ;
+
+enum { PATH = 4096 };
+
+static FILE *open_in(const struct sim_run *run, const char *name)
+{
+    char path[PATH];
+    FILE *f;
+
+    snprintf(path, sizeof path, "%s/%s", run->options->out, name);
+    f = fopen(path, "w");
+    if (!f) {
+        xn_gripef(run->options->program, "cannot write the results",
+                  "--out with a folder that can be written", "%s: %s", path,
+                  strerror(errno));
+    }
+    return f;
+}
+
+int sim_report_open(struct sim_run *run)
+{
+    const char *out = run->options->out;
+
+    if (!out) return 0;
+    if (mkdir(out, 0777) && errno != EEXIST) {
+        xn_gripef(run->options->program, "cannot write the results",
+                  "--out with a folder that can be written", "%s: %s", out,
+                  strerror(errno));
+        return XN_EIO;
+    }
+    run->series = open_in(run, "series.csv");
+    if (!run->series) return XN_EIO;
+    fprintf(run->series, "s,running,live_ads,messages_per_s,bytes_per_s,"
+                         "kills,starts,find,find_missed,find_failed\n");
+    return 0;
+}
+
+void sim_report_sample(struct sim_run *run)
+{
+    const struct sim_totals *t = sim_world_totals(run->world);
+
+    if (!run->series) return;
+    fprintf(run->series, "%.0f,%u,%zu,%llu,%llu,%llu,%llu,%llu,%llu,%llu\n",
+            (double)sim_world_now(run->world) / 1e6,
+            sim_world_running(run->world), market_live(run->market),
+            (unsigned long long)(t->messages - run->sampled_messages),
+            (unsigned long long)(t->bytes - run->sampled_bytes),
+            (unsigned long long)t->kills, (unsigned long long)t->starts,
+            (unsigned long long)run->tally.find_count,
+            (unsigned long long)run->tally.find_missed,
+            (unsigned long long)run->tally.find_failed);
+    run->sampled_messages = t->messages;
+    run->sampled_bytes = t->bytes;
+}
+
+/* ---- the summary ---- */
+
+struct summary {
+    FILE *csv; /* may be NULL */
+};
+
+static void line(struct summary *s, const char *metric, const char *unit,
+                 const char *value)
+{
+    printf("%s %s %s\n", metric, value, unit);
+    if (s->csv) fprintf(s->csv, "%s,%s,%s\n", metric, value, unit);
+}
+
+static void count(struct summary *s, const char *metric, uint64_t value)
+{
+    char text[32];
+
+    snprintf(text, sizeof text, "%llu", (unsigned long long)value);
+    line(s, metric, "count", text);
+}
+
+static void number(struct summary *s, const char *metric, const char *unit,
+                   double value)
+{
+    char text[32];
+
+    snprintf(text, sizeof text, "%.3f", value);
+    line(s, metric, unit, text);
+}
+
+static void delays(struct summary *s, const char *name,
+                   const struct sim_hist *hist)
+{
+    char metric[64];
+
+    snprintf(metric, sizeof metric, "%s.delay.p50", name);
+    number(s, metric, "ms", (double)sim_hist_at(hist, 500000) / 1e3);
+    snprintf(metric, sizeof metric, "%s.delay.p99", name);
+    number(s, metric, "ms", (double)sim_hist_at(hist, 990000) / 1e3);
+}
+
+/* Round trips between random pairs, as the model has them. */
+static void measure_rtt(struct sim_run *run)
+{
+    uint32_t nodes = sim_world_config(run->world)->nodes;
+    int i;
+
+    for (i = 0; nodes > 1 && i < 2000; i++) {
+        uint32_t a = (uint32_t)(sim_run_draw(run) % nodes);
+        uint32_t b = (uint32_t)(sim_run_draw(run) % nodes);
+
+        if (a == b) continue;
+        sim_hist_add(&run->tally.rtt,
+                     sim_latency_us(run->latency, run->seed, a, b) +
+                         sim_latency_us(run->latency, run->seed, b, a));
+    }
+}
+
+static void tell_lookups(struct summary *s, const struct sim_tally *t)
+{
+    count(s, "lookup.count", t->lookup_count);
+    count(s, "lookup.wrong", t->lookup_wrong);
+    count(s, "lookup.failed", t->lookup_failed);
+    count(s, "lookup.lost", t->lookup_lost);
+    number(s, "lookup.hops.mean", "hops", sim_hist_mean(&t->hops));
+    delays(s, "lookup", &t->lookup);
+    number(s, "lookup.stretch", "ratio",
+           t->lookup_stretch_n ? (double)t->lookup_stretch_sum / 1e3 /
+                                     (double)t->lookup_stretch_n
+                               : 0);
+}
+
+static void tell_market(struct summary *s, struct sim_run *run)
+{
+    const struct sim_tally *t = &run->tally;
+
+    count(s, "ads.live", market_live(run->market));
+    count(s, "publish.count", t->publish_count);
+    count(s, "publish.failed", t->publish_failed);
+    count(s, "find.count", t->find_count);
+    count(s, "find.wrong", t->find_wrong);
+    count(s, "find.missed", t->find_missed);
+    count(s, "find.failed", t->find_failed);
+    count(s, "find.hits", t->find_hits);
+    delays(s, "find", &t->find);
+    count(s, "get.count", t->get_count);
+    count(s, "get.wrong", t->get_wrong);
+    count(s, "get.missed", t->get_missed);
+    count(s, "get.failed", t->get_failed);
+    delays(s, "get", &t->get);
+    count(s, "pending", market_asking(run->market));
+}
+
+static void tell_traffic(struct summary *s, struct sim_run *run)
+{
+    const struct sim_totals *t = sim_world_totals(run->world);
+    double virtual_s = (double)sim_world_now(run->world) / 1e6;
+    uint32_t nodes = sim_world_config(run->world)->nodes;
+
+    measure_rtt(run);
+    number(s, "latency.rtt.p50", "ms",
+           (double)sim_hist_at(&run->tally.rtt, 500000) / 1e3);
+    number(s, "node.upkeep.rate", "B/s",
+           virtual_s > 0 ? (double)t->bytes / virtual_s / nodes : 0);
+    count(s, "messages", t->messages);
+    number(s, "messages.bytes.mean", "B",
+           t->messages ? (double)t->bytes / (double)t->messages : 0);
+    count(s, "message.max", t->message_max);
+    count(s, "outbox.max", t->queue_max);
+    count(s, "lost", t->lost);
+    count(s, "links.up", t->ups);
+    count(s, "links.broken", t->broken_links);
+    count(s, "dials", t->dials);
+    count(s, "dials.failed", t->dials_failed);
+    count(s, "kills", t->kills);
+    count(s, "starts", t->starts);
+    count(s, "verifies", t->verifies);
+    count(s, "txns", t->txns);
+    count(s, "events", t->events);
+}
+
+static void tell_cost(struct summary *s, struct sim_run *run)
+{
+    const struct sim_totals *t = sim_world_totals(run->world);
+    uint32_t nodes = sim_world_config(run->world)->nodes;
+
+    number(s, "node.bytes", "B", (double)run->tally.rss_bytes / nodes);
+    number(s, "cpu.seconds", "s", run->tally.cpu_s);
+    number(s, "events.rate", "1/s",
+           run->tally.cpu_s > 0 ? (double)t->events / run->tally.cpu_s : 0);
+}
+
+static void tell_failure(struct sim_run *run)
+{
+    const struct sim_tally *t = &run->tally;
+    uint64_t i;
+
+    fflush(stdout);
+    fprintf(stderr, "%s: the run broke %llu rules\n", run->options->program,
+            (unsigned long long)t->violations);
+    for (i = 0; i < t->violations && i < SIM_WHYS; i++) {
+        fprintf(stderr, "  because: %s\n", t->whys[i]);
+    }
+    fprintf(stderr, "  seed:    %llu\n  try:     %s\n",
+            (unsigned long long)run->seed, run->options->command);
+}
+
+static const char plot[] =
+    "set terminal svg size 900,600 dynamic\n"
+    "set output 'series.svg'\n"
+    "set datafile separator ','\n"
+    "set key autotitle columnhead outside\n"
+    "set xlabel 'virtual time, s'\n"
+    "set multiplot layout 2,1\n"
+    "plot 'series.csv' using 1:2 with lines, '' using 1:3 with lines\n"
+    "set logscale y\n"
+    "plot 'series.csv' using 1:($4+1) with lines title 'messages/s', "
+    "'' using 1:($5+1) with lines title 'bytes/s'\n"
+    "unset multiplot\n";
+
+/* A run without gnuplot has no picture, and says nothing about it: the script
+ * is there for later. */
+static void draw_plot(struct sim_run *run)
+{
+    char *argv[] = {
+        (char *)(uintptr_t) "sh",
+        (char *)(uintptr_t) "-c",
+        (char *)(uintptr_t) "cd \"$1\" && command -v gnuplot >/dev/null && "
+                            "gnuplot series.gp >/dev/null 2>&1",
+        (char *)(uintptr_t) "sh",
+        (char *)(uintptr_t)run->options->out,
+        NULL};
+    FILE *f = open_in(run, "series.gp");
+    pid_t pid;
+
+    if (!f) return;
+    fputs(plot, f);
+    fclose(f);
+    if (posix_spawn(&pid, "/bin/sh", NULL, NULL, argv, environ)) return;
+    while (waitpid(pid, NULL, 0) < 0 && errno == EINTR)
+        continue;
+}
+
+int sim_report_end(struct sim_run *run)
+{
+    struct summary s = {NULL};
+    char hex[XN_ID_HEX];
+    xn_id digest;
+
+    if (run->options->out) {
+        s.csv = open_in(run, "summary.csv");
+        if (!s.csv) return XN_EIO;
+        fprintf(s.csv, "metric,value,unit\n");
+    }
+    count(&s, "nodes", sim_world_config(run->world)->nodes);
+    count(&s, "nodes.running", sim_world_running(run->world));
+    count(&s, "seed", run->seed);
+    number(&s, "virtual.seconds", "s", (double)sim_world_now(run->world) / 1e6);
+    tell_lookups(&s, &run->tally);
+    tell_market(&s, run);
+    tell_traffic(&s, run);
+    count(&s, "checks", run->tally.checks);
+    count(&s, "checks.settled", run->tally.checks_settled);
+    count(&s, "checks.cores", run->tally.checked_cores);
+    count(&s, "checks.owners", run->tally.checked_keys);
+    count(&s, "checks.ads", run->tally.checked_ads);
+    count(&s, "violations", run->tally.violations);
+    tell_cost(&s, run);
+    sim_world_digest(run->world, &digest);
+    xn_id_hex(&digest, hex);
+    line(&s, "digest", "sha256", hex);
+    if (s.csv) fclose(s.csv);
+    if (run->series) {
+        fclose(run->series);
+        run->series = NULL;
+        draw_plot(run);
+    }
+    if (!run->tally.violations) return 0;
+    tell_failure(run);
+    return XN_EINTEGRITY;
+}

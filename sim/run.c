@@ -1,0 +1,520 @@
+/* SPDX-License-Identifier: GPL-3.0-or-later */
+#include "sim/run.h"
+
+#include <math.h>
+#include <stdarg.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/resource.h>
+
+#include "lib/err.h"
+#include "lib/gripe.h"
+#include "lib/rng.h"
+#include "lib/span.h"
+#include "sim/market.h"
+
+enum { SALT_RUN = 0x7275, TRIES = 64 };
+
+#define SAMPLE_US 1000000ULL
+
+/* ---- small things ---- */
+
+uint64_t sim_run_draw(struct sim_run *run)
+{
+    return xn_rng_mix(run->seed ^ SALT_RUN, run->draws++);
+}
+
+uint32_t sim_run_some_node(struct sim_run *run)
+{
+    uint32_t nodes = sim_world_config(run->world)->nodes, node;
+    int i;
+
+    for (i = 0; i < TRIES; i++) {
+        node = (uint32_t)(sim_run_draw(run) % nodes);
+        if (sim_world_runs(run->world, node)) return node;
+    }
+    return UINT32_MAX;
+}
+
+bool sim_run_settled(const struct sim_run *run)
+{
+    return sim_world_totals(run->world)->last_disturbed_us +
+               run->scn->settle_us <=
+           sim_world_now(run->world);
+}
+
+void sim_run_violation(struct sim_run *run, const char *fmt, ...)
+{
+    char *text;
+    va_list ap;
+    int n;
+
+    run->tally.violations++;
+    if (run->tally.violations > SIM_WHYS) return;
+    text = run->tally.whys[run->tally.violations - 1];
+    n = snprintf(text, SIM_WHY_LEN,
+                 "at %.6f s: ", (double)sim_world_now(run->world) / 1e6);
+    va_start(ap, fmt);
+    vsnprintf(text + n, SIM_WHY_LEN - (size_t)n, fmt, ap);
+    va_end(ap);
+}
+
+uint32_t sim_run_owner(const struct sim_run *run, const xn_id *key)
+{
+    const struct xn_peers *peers = sim_world_peers(run->world);
+    uint32_t best = UINT32_MAX, i;
+
+    for (i = 0; i < peers->n; i++) {
+        if (!sim_world_runs(run->world, i)) continue;
+        if (best == UINT32_MAX || xn_ring_nearer(key, &peers->rows[i].position,
+                                                 &peers->rows[best].position)) {
+            best = i;
+        }
+    }
+    return best;
+}
+
+/* ---- settings ---- */
+
+static const struct span_setting {
+    const char *key;
+    size_t at;
+} spans[] = {
+    {"sim.blob", offsetof(struct sim_settings, blob_us)},
+    {"sim.corp", offsetof(struct sim_settings, corp_us)},
+    {"sim.dial", offsetof(struct sim_settings, dial_us)},
+    {"sim.read", offsetof(struct sim_settings, read_us)},
+    {"sim.sign", offsetof(struct sim_settings, sign_us)},
+    {"sim.silence", offsetof(struct sim_settings, silence_us)},
+    {"sim.txn", offsetof(struct sim_settings, txn_us)},
+    {"sim.verify", offsetof(struct sim_settings, verify_us)},
+};
+enum { SPANS = sizeof spans / sizeof spans[0], KEYS_MAX = 64 };
+
+static int set_one(const struct sim_probe *probe, struct sim_config *config,
+                   const struct scn_set *set)
+{
+    char *end;
+    size_t i;
+
+    for (i = 0; i < SPANS; i++) {
+        uint64_t *us =
+            (uint64_t *)(void *)((char *)&config->settings + spans[i].at);
+
+        if (!strcmp(set->key, spans[i].key)) {
+            return xn_span_parse(set->value, us);
+        }
+    }
+    if (!strcmp(set->key, "sim.flip")) {
+        config->flip = strtoull(set->value, &end, 10);
+        return *end || !config->flip ? XN_EINVAL : 0;
+    }
+    return probe->set ? probe->set(probe->user, set->key, set->value)
+                      : XN_ENOENT;
+}
+
+static const char *nearest_key(const struct sim_probe *probe, const char *key)
+{
+    const char *names[KEYS_MAX] = {"sim.flip"};
+    const char *const *more =
+        probe->settings ? probe->settings(probe->user) : NULL;
+    size_t n = 1, i;
+
+    for (i = 0; i < SPANS; i++)
+        names[n++] = spans[i].key;
+    while (more && *more && n < KEYS_MAX)
+        names[n++] = *more++;
+    return xn_nearest(key, names, n);
+}
+
+static int apply_sets(const struct sim_run_options *o,
+                      struct sim_config *config)
+{
+    char try[300];
+    size_t i;
+
+    for (i = 0; i < o->scn->n_sets; i++) {
+        const struct scn_set *set = &o->scn->sets[i];
+        int rc = set_one(&o->probe, config, set);
+        const char *near = nearest_key(&o->probe, set->key);
+
+        if (!rc) continue;
+        snprintf(try, sizeof try, "%s%s%s",
+                 rc == XN_ENOENT && near ? "did you mean " : "",
+                 rc == XN_ENOENT && near ? near : "man xenosim",
+                 rc == XN_ENOENT && near ? "?" : "");
+        xn_gripef(o->program, "cannot use a setting", try, "%s %s%s: %s%s",
+                  set->line ? "line" : "option", set->line ? "" : "--set ",
+                  set->key,
+                  rc == XN_ENOENT ? "no such setting" : "not a value for it: ",
+                  rc == XN_ENOENT ? "" : set->value);
+        return XN_EINVAL;
+    }
+    return 0;
+}
+
+/* ---- churn ---- */
+
+/* A time of the law with this mean.  libm's log and pow are not required to
+ * round correctly, so the result is cut to whole milliseconds; a draw that
+ * falls on an edge between two machines' results is the accepted risk. */
+static uint64_t draw_span(struct sim_run *run, uint64_t mean_us)
+{
+    double u = (double)((sim_run_draw(run) >> 11) + 1) * 0x1p-53;
+    double shape = run->churn.shape_milli / 1000.0, mean = (double)mean_us, x;
+
+    switch (run->churn.law) {
+    case SCN_PARETO: x = mean * (shape - 1) / shape * pow(u, -1 / shape); break;
+    case SCN_WEIBULL:
+        x = mean / tgamma(1 + 1 / shape) * pow(-log(u), 1 / shape);
+        break;
+    default: x = -mean * log(u);
+    }
+    if (x > 1e15) x = 1e15;
+    return (uint64_t)(x / 1000) * 1000 + 1000;
+}
+
+static void plan_churn(struct sim_run *run, uint32_t node, bool runs)
+{
+    uint64_t mean_us = runs ? run->churn.us : run->churn.us2;
+    uint64_t at_us = sim_world_now(run->world) + draw_span(run, mean_us);
+
+    sim_world_at(run->world, at_us,
+                 SIM_CTL(runs ? SIM_CTL_CRASH : SIM_CTL_RESTART,
+                         (uint64_t)(run->churn_epoch & 0xffffff) << 32 | node));
+}
+
+static void begin_churn(struct sim_run *run, const struct scn_step *step)
+{
+    uint32_t nodes = sim_world_config(run->world)->nodes, i;
+
+    run->churn_epoch++;
+    run->churning = !step->off;
+    if (step->off) return;
+    run->churn = *step;
+    for (i = 0; i < nodes; i++) {
+        if (sim_world_runs(run->world, i)) plan_churn(run, i, true);
+    }
+}
+
+static void churn_event(struct sim_run *run, uint64_t what)
+{
+    uint32_t node = (uint32_t)what;
+    bool crash = SIM_CTL_KIND(what) == SIM_CTL_CRASH;
+    uint64_t epoch = SIM_CTL_N(what) >> 32;
+    bool power;
+
+    /* Churn may be over; a node that is down comes back all the same. */
+    if (crash && (!run->churning || epoch != (run->churn_epoch & 0xffffff))) {
+        return;
+    }
+    if (crash != sim_world_runs(run->world, node)) return;
+    if (crash) {
+        power = sim_run_draw(run) % SCN_MILLION < run->churn.ppm;
+        sim_world_kill(run->world, node, sim_world_now(run->world), power);
+    } else {
+        sim_world_start(run->world, node, sim_world_now(run->world));
+    }
+}
+
+/* ---- steps ---- */
+
+static bool eligible(const struct sim_run *run, enum scn_verb verb,
+                     uint32_t node)
+{
+    bool runs = sim_world_runs(run->world, node);
+
+    switch (verb) {
+    case SCN_JOIN:
+    case SCN_RESTART: return !runs;
+    case SCN_ADVERTISE: return runs && !market_has(run->market, node);
+    case SCN_REWRITE:
+    case SCN_WITHDRAW: return runs && market_has(run->market, node);
+    default: return runs;
+    }
+}
+
+static void act_on(struct sim_run *run, const struct scn_step *step,
+                   uint32_t node, uint64_t at_us)
+{
+    switch (step->verb) {
+    case SCN_JOIN:
+    case SCN_RESTART: sim_world_start(run->world, node, at_us); break;
+    case SCN_CRASH: sim_world_kill(run->world, node, at_us, step->power); break;
+    case SCN_ADVERTISE:
+        market_plan(run->market, MARKET_DO_ADVERTISE, node, at_us);
+        break;
+    case SCN_REWRITE:
+        market_plan(run->market, MARKET_DO_REWRITE, node, at_us);
+        break;
+    default: market_plan(run->market, MARKET_DO_WITHDRAW, node, at_us);
+    }
+}
+
+/* Pick so many of the eligible nodes, spread evenly over the time.  `join`
+ * takes them in order, the rest at random. */
+static int act_on_some(struct sim_run *run, const struct scn_step *step)
+{
+    uint32_t nodes = sim_world_config(run->world)->nodes, i, n = 0, k;
+    uint32_t *list = malloc(nodes * sizeof *list);
+    uint64_t want, now_us = sim_world_now(run->world);
+
+    if (!list) return XN_ENOMEM;
+    for (i = 0; i < nodes; i++) {
+        if (eligible(run, step->verb, i)) list[n++] = i;
+    }
+    want = scn_amount_of(&step->amount,
+                         step->amount.form == SCN_SHARE ? nodes : n);
+    if (want > n) want = n;
+    for (i = 0; i < want; i++) {
+        if (step->verb != SCN_JOIN) {
+            k = i + (uint32_t)(sim_run_draw(run) % (n - i));
+            uint32_t pick = list[k];
+
+            list[k] = list[i];
+            list[i] = pick;
+        }
+        act_on(run, step, list[i], now_us + step->us * i / want);
+    }
+    free(list);
+    return 0;
+}
+
+static uint64_t period_us(uint32_t rate_milli)
+{
+    uint64_t us = 1000000000ULL / rate_milli;
+
+    return us ? us : 1;
+}
+
+static void restart_ticks(struct sim_run *run, const struct scn_step *step)
+{
+    struct sim_world *world = run->world;
+    uint64_t now_us = sim_world_now(world);
+
+    if (step->verb == SCN_QUERY) {
+        run->query = *step;
+        if (!step->off) {
+            sim_world_at(world, now_us,
+                         SIM_CTL(SIM_CTL_QUERY, ++run->query_epoch));
+        }
+        run->querying = !step->off;
+    } else if (step->verb == SCN_LOOKUP) {
+        run->lookup = *step;
+        if (!step->off) {
+            sim_world_at(world, now_us,
+                         SIM_CTL(SIM_CTL_LOOKUP, ++run->lookup_epoch));
+        }
+        run->looking = !step->off;
+    } else if (step->now) {
+        sim_check_tick(run, true);
+    } else {
+        run->check = *step;
+        if (!step->off) {
+            sim_world_at(world, now_us + step->us,
+                         SIM_CTL(SIM_CTL_CHECK, ++run->check_epoch));
+        }
+        run->checking = !step->off;
+    }
+}
+
+static void do_step(struct sim_run *run, const struct scn_step *step)
+{
+    struct sim_settings *set = sim_world_settings(run->world);
+    int rc = 0;
+
+    switch (step->verb) {
+    case SCN_JOIN:
+    case SCN_CRASH:
+    case SCN_RESTART:
+    case SCN_ADVERTISE:
+    case SCN_REWRITE:
+    case SCN_WITHDRAW: rc = act_on_some(run, step); break;
+    case SCN_CHURN: begin_churn(run, step); break;
+    case SCN_PARTITION:
+        sim_world_cut(run->world, step->ppm,
+                      sim_world_now(run->world) + step->us);
+        break;
+    case SCN_LOSS:
+        set->loss_ppm = step->ppm;
+        set->break_ppm = step->ppm2;
+        break;
+    case SCN_JITTER: set->jitter_ppm = step->ppm; break;
+    case SCN_SLOW:
+        set->slow_ppm = step->ppm;
+        set->slow_us = step->us;
+        break;
+    case SCN_SKEW: set->skew_us = step->us; break;
+    case SCN_QUERY:
+    case SCN_LOOKUP:
+    case SCN_CHECK: restart_ticks(run, step); break;
+    }
+    if (rc) sim_world_stop(run->world, rc);
+}
+
+/* ---- hooks of the world ---- */
+
+static void tick(struct sim_run *run, uint64_t what)
+{
+    struct sim_world *world = run->world;
+    uint64_t now_us = sim_world_now(world), n = SIM_CTL_N(what);
+
+    switch (SIM_CTL_KIND(what)) {
+    case SIM_CTL_QUERY:
+        if (!run->querying || n != run->query_epoch) return;
+        market_query(run->market);
+        sim_world_at(world, now_us + period_us(run->query.rate_milli), what);
+        break;
+    case SIM_CTL_LOOKUP:
+        if (!run->looking || n != run->lookup_epoch) return;
+        sim_lookup_tick(run);
+        sim_world_at(world, now_us + period_us(run->lookup.rate_milli), what);
+        break;
+    case SIM_CTL_CHECK:
+        if (!run->checking || n != run->check_epoch) return;
+        sim_check_tick(run, false);
+        sim_world_at(world, now_us + run->check.us, what);
+        break;
+    default:
+        sim_report_sample(run);
+        sim_world_at(world, now_us + SAMPLE_US, what);
+    }
+}
+
+static void on_control(void *user, uint64_t what)
+{
+    struct sim_run *run = user;
+
+    switch (SIM_CTL_KIND(what)) {
+    case SIM_CTL_STEP: do_step(run, &run->scn->steps[SIM_CTL_N(what)]); break;
+    case SIM_CTL_PUBLISH:
+        market_publish_due(run->market, SIM_CTL_N(what));
+        break;
+    case SIM_CTL_MARKET: market_do(run->market, SIM_CTL_N(what)); break;
+    case SIM_CTL_ASK_LATE: market_late(run->market, SIM_CTL_N(what)); break;
+    case SIM_CTL_CRASH:
+    case SIM_CTL_RESTART: churn_event(run, what); break;
+    default: tick(run, what);
+    }
+}
+
+static void on_answered(void *user, uint32_t node, uint64_t ticket,
+                        const Xn__Answer *answer)
+{
+    struct sim_run *run = user;
+
+    market_answered(run->market, node, ticket, answer);
+}
+
+static void on_broken(void *user, uint32_t node, const char *why)
+{
+    sim_run_violation(user, "node %u: %s", node, why);
+}
+
+static void on_changed(void *user, uint32_t node, bool runs)
+{
+    struct sim_run *run = user;
+
+    if (runs) {
+        market_started(run->market, node);
+    } else {
+        market_died(run->market, node);
+    }
+    if (run->churning) plan_churn(run, node, runs);
+}
+
+static void on_log(void *user, uint32_t node, const Xn__Log *log)
+{
+    const struct sim_run *run = user;
+
+    if (!run->options->verbose) return;
+    fprintf(stderr, "%.6f node %u: %s\n",
+            (double)sim_world_now(run->world) / 1e6, node, log->text);
+}
+
+/* ---- the run ---- */
+
+static int load_latency(const struct sim_run_options *o,
+                        struct sim_latency **latency_out)
+{
+    const char *file = o->latency ? o->latency : o->scn->file;
+    char why[SIM_LATENCY_TEXT];
+    int rc;
+
+    if (!o->latency && o->scn->latency != SCN_FILE) {
+        bool said = o->scn->latency == SCN_UNIFORM;
+
+        return sim_latency_uniform(said ? o->scn->lo_us : 5000,
+                                   said ? o->scn->hi_us : 100000, latency_out);
+    }
+    rc = sim_latency_load(file, o->latency ? 0 : o->scn->unit_us, latency_out,
+                          why, sizeof why);
+    if (rc) {
+        xn_gripe(o->program, "cannot read the latencies",
+                 why[0] ? why : xn_strerror(rc),
+                 "a file of rtt_*_NxN.u16le.xz, .tsv or .csv form");
+    }
+    return rc;
+}
+
+static int set_up(struct sim_run *run)
+{
+    const struct sim_run_options *o = run->options;
+    struct sim_hooks hooks = {run,       on_answered, on_control,
+                              on_broken, on_changed,  on_log};
+    struct sim_config config = {.wire = o->wire, .seed = o->seed};
+    size_t i;
+    int rc;
+
+    config.nodes = o->nodes ? o->nodes : o->scn->nodes;
+    sim_settings_default(&config.settings);
+    rc = apply_sets(o, &config);
+    if (!rc) rc = load_latency(o, &run->latency);
+    if (rc) return rc;
+    rc = sim_world_new(&config, run->latency, &o->maker, &hooks, &run->world);
+    if (!rc) rc = market_new(run, &run->market);
+    if (!rc) rc = sim_report_open(run);
+    for (i = 0; !rc && i < run->scn->n_steps; i++) {
+        rc = sim_world_at(run->world, run->scn->steps[i].at_us,
+                          SIM_CTL(SIM_CTL_STEP, i));
+    }
+    if (!rc) {
+        rc = sim_world_at(run->world, SAMPLE_US, SIM_CTL(SIM_CTL_SAMPLE, 0));
+    }
+    return rc;
+}
+
+static void measure(struct sim_run *run)
+{
+    struct rusage usage;
+
+    if (getrusage(RUSAGE_SELF, &usage)) return;
+    run->tally.cpu_s =
+        (double)usage.ru_utime.tv_sec + (double)usage.ru_stime.tv_sec +
+        ((double)usage.ru_utime.tv_usec + (double)usage.ru_stime.tv_usec) / 1e6;
+    run->tally.rss_bytes = (uint64_t)usage.ru_maxrss * 1024;
+}
+
+int sim_run(const struct sim_run_options *options)
+{
+    struct sim_run *run = calloc(1, sizeof *run);
+    int rc = XN_ENOMEM;
+
+    if (!run) return rc;
+    run->options = options;
+    run->scn = options->scn;
+    run->seed = options->seed;
+    rc = set_up(run);
+    if (rc) goto out;
+    rc = sim_world_run(run->world, run->scn->run_us);
+    measure(run);
+    sim_lookup_clear(run);
+    if (!rc || run->tally.violations) rc = sim_report_end(run);
+out:
+    if (run->series) fclose(run->series);
+    market_free(run->market);
+    sim_world_free(run->world);
+    sim_latency_free(run->latency);
+    free(run);
+    return rc;
+}

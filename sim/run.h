@@ -1,0 +1,135 @@
+/* SPDX-License-Identifier: GPL-3.0-or-later */
+/* One run: a scenario carried out on a world, watched by the market (ads and
+ * queries), the lookups and the checkers, and told in a summary.
+ *
+ * What the run wants from cores beyond the seam comes through struct
+ * sim_probe, so that only one file knows which core is run.
+ */
+#ifndef SIM_RUN_H
+#define SIM_RUN_H
+
+#include <stdio.h>
+
+#include "sim/hist.h"
+#include "sim/scenario.h"
+#include "sim/world.h"
+
+struct sim_run;
+struct sim_market;
+
+/* How a lookup ended; `from` is zero where nobody answered. */
+typedef void sim_looked_up(struct sim_run *run, uint64_t number, int rc,
+                           const xn_id *from, uint32_t hops);
+
+/* Functions may be NULL: such cores have no such thing. */
+struct sim_probe {
+    void *user;
+    /* A setting of the core.  XN_ENOENT: unknown key; XN_EINVAL: the value;
+     * names_out (may be NULL) gets the known keys, NULL-terminated. */
+    int (*set)(void *user, const char *key, const char *value);
+    const char *const *(*settings)(void *user);
+    /* Ask the owner of `key`, from this node; `done` is called once, unless the
+     * node dies before. */
+    int (*lookup)(void *user, struct sim_run *run, uint32_t node,
+                  const xn_id *key, uint64_t number, sim_looked_up *done);
+    /* Whom does this node take for the key's owner? */
+    bool (*owner)(void *user, uint32_t node, struct xn_core *core,
+                  const xn_id *key, uint32_t *owner_out);
+    bool (*settled)(void *user, struct xn_core *core);
+    void (*clear)(void *user); /* forget lookups under way */
+};
+
+struct sim_run_options {
+    const char *program;
+    const char *command; /* that repeats this run */
+    const struct scn *scn;
+    uint32_t nodes; /* beats the scenario's; 0: not given */
+    uint64_t seed;
+    bool wire;
+    bool verbose;        /* tell the cores' LOG lines on stderr */
+    const char *latency; /* file; NULL: the scenario's */
+    const char *out;     /* folder; NULL: none */
+    struct sim_maker maker;
+    struct sim_probe probe;
+};
+
+enum { SIM_WHYS = 20, SIM_WHY_LEN = 240 };
+
+struct sim_tally {
+    struct sim_hist find, get, lookup, hops, rtt;
+    uint64_t find_count, find_wrong, find_missed, find_failed, find_hits;
+    uint64_t get_count, get_wrong, get_missed, get_failed;
+    uint64_t lookup_count, lookup_wrong, lookup_failed, lookup_lost;
+    uint64_t lookup_stretch_sum, lookup_stretch_n; /* thousandths */
+    uint64_t publish_count, publish_failed;
+    uint64_t checks, checks_settled, checked_cores, checked_keys, checked_ads;
+    uint64_t violations;
+    char whys[SIM_WHYS][SIM_WHY_LEN]; /* the first ones */
+    double cpu_s;
+    uint64_t rss_bytes;
+};
+
+struct sim_run {
+    const struct sim_run_options *options;
+    const struct scn *scn;
+    struct sim_world *world;
+    struct sim_latency *latency;
+    struct sim_market *market;
+    struct sim_tally tally;
+    uint64_t seed;
+    uint64_t draws; /* of the run itself */
+    /* What goes on now, as the scenario's steps left it. */
+    struct scn_step churn, query, lookup, check;
+    bool churning, querying, looking, checking;
+    uint32_t query_epoch, lookup_epoch, check_epoch, churn_epoch;
+    uint64_t lookups; /* numbers given out */
+    FILE *series;     /* DIR/series.csv */
+    uint64_t sampled_messages, sampled_bytes;
+    struct sim_lookup *lookup_rows; /* under way */
+};
+
+/* 0: done, all checks held; XN_EINTEGRITY: a checker found something, or a core
+ * broke a rule; others: could not be run.  Errors and the summary are told. */
+int sim_run(const struct sim_run_options *options);
+
+/* ---- for the parts of a run ---- */
+
+enum sim_control { /* high byte of a control number */
+                   SIM_CTL_STEP = 1,
+                   SIM_CTL_QUERY,
+                   SIM_CTL_LOOKUP,
+                   SIM_CTL_CHECK,
+                   SIM_CTL_SAMPLE,
+                   SIM_CTL_PUBLISH,
+                   SIM_CTL_MARKET,
+                   SIM_CTL_ASK_LATE,
+                   SIM_CTL_CRASH,
+                   SIM_CTL_RESTART,
+};
+#define SIM_CTL(kind, n) ((uint64_t)(kind) << 56 | (n))
+#define SIM_CTL_KIND(what) ((enum sim_control)((what) >> 56))
+#define SIM_CTL_N(what) ((what)&0xffffffffffffffULL)
+
+uint64_t sim_run_draw(struct sim_run *run);
+/* A running node, or UINT32_MAX after many tries. */
+uint32_t sim_run_some_node(struct sim_run *run);
+/* Nothing has disturbed the world for the scenario's settle time. */
+bool sim_run_settled(const struct sim_run *run);
+__attribute__((format(printf, 2, 3))) void sim_run_violation(
+    struct sim_run *run, const char *fmt, ...);
+/* The running node nearest to the key; UINT32_MAX: none runs. */
+uint32_t sim_run_owner(const struct sim_run *run, const xn_id *key);
+
+/* lookup.c */
+void sim_lookup_tick(struct sim_run *run);
+void sim_lookup_clear(struct sim_run *run);
+
+/* check.c */
+void sim_check_tick(struct sim_run *run, bool now);
+
+/* report.c */
+int sim_report_open(struct sim_run *run);
+void sim_report_sample(struct sim_run *run);
+int sim_report_end(struct sim_run *run);
+
+#endif

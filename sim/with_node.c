@@ -1,0 +1,231 @@
+/* SPDX-License-Identifier: GPL-3.0-or-later */
+#include "sim/with_node.h"
+
+#include <stdlib.h>
+#include <string.h>
+
+#include <utlist.h>
+
+#include "lib/err.h"
+#include "lib/span.h"
+#include "node/node.h"
+
+#define LOOKUP_US 10000000ULL
+
+struct probe { /* a lookup under way */
+    struct sim_nodes *nodes;
+    struct sim_run *run;
+    uint64_t number;
+    sim_looked_up *done;
+    struct probe *prev, *next;
+};
+
+struct sim_nodes {
+    struct node_config config;
+    struct probe *probes;
+};
+
+enum unit { NUMBER32, SPAN, SIZE };
+
+/* The names of xenonoded's settings. */
+static const struct setting {
+    const char *key;
+    enum unit unit;
+    size_t at;
+    uint64_t least, most;
+} settings[] = {
+    {"index.ads", SIZE, offsetof(struct node_config, index.ads_max), 1,
+     100000000},
+    {"index.grace", SPAN, offsetof(struct node_config, index.grace_us), 100000,
+     3600000000},
+    {"index.lease", SPAN, offsetof(struct node_config, index.lease_us_max),
+     1000000, 86400000000},
+    {"index.sync", SPAN, offsetof(struct node_config, index.sync_us), 1000000,
+     3600000000},
+    {"overlay.announce", SPAN, offsetof(struct node_config, announce_us),
+     1000000, 3600000000},
+    {"overlay.leaves", NUMBER32, offsetof(struct node_config, overlay.leaves),
+     3, 32},
+    {"overlay.links", NUMBER32, offsetof(struct node_config, overlay.links_max),
+     4, 1U << 20},
+};
+enum { SETTINGS = sizeof settings / sizeof settings[0] };
+
+static int parse(const struct setting *setting, const char *value,
+                 uint64_t *out)
+{
+    char *end;
+
+    if (setting->unit == SPAN) {
+        if (xn_span_parse(value, out)) return XN_EINVAL;
+    } else {
+        *out = strtoull(value, &end, 10);
+        if (end == value || *end || *value == '-') return XN_EINVAL;
+    }
+    return *out < setting->least || *out > setting->most ? XN_EINVAL : 0;
+}
+
+static int set(void *user, const char *key, const char *value)
+{
+    struct sim_nodes *nodes = user;
+    size_t i = 0;
+    uint64_t v;
+    void *at;
+    int rc;
+
+    while (i < SETTINGS && strcmp(settings[i].key, key) != 0)
+        i++;
+    if (i == SETTINGS) return XN_ENOENT;
+    rc = parse(&settings[i], value, &v);
+    if (rc) return rc;
+    at = (char *)&nodes->config + settings[i].at;
+    if (settings[i].unit == NUMBER32) {
+        *(uint32_t *)at = (uint32_t)v;
+    } else {
+        *(uint64_t *)at = v; /* size_t is as wide: a 64-bit program */
+    }
+    return 0;
+}
+
+_Static_assert(sizeof(size_t) == sizeof(uint64_t), "set() stores both alike");
+
+static const char *const *known_settings(void *user)
+{
+    static const char *const names[] = {
+        "index.ads",        "index.grace",    "index.lease",   "index.sync",
+        "overlay.announce", "overlay.leaves", "overlay.links", NULL};
+
+    (void)user;
+    return names;
+}
+
+static int make(void *user, const struct sim_world *world, uint32_t number,
+                uint64_t seed, struct xn_core **core_out)
+{
+    const struct sim_nodes *nodes = user;
+    const struct xn_peers *peers = sim_world_peers(world);
+    struct node_config config = nodes->config;
+
+    config.overlay.id = peers->rows[number].id;
+    config.overlay.position = peers->rows[number].position;
+    sim_address(number, config.overlay.address);
+    config.corps[0] = SIM_CORP_URL;
+    config.n_corps = 1;
+    return node_new(&config, peers, seed, core_out);
+}
+
+/* ---- lookups ---- */
+
+static void replied(void *user, void *ctx, const struct xn_now *now,
+                    const struct ov_reply *reply, struct xn_out *out)
+{
+    struct probe *probe = ctx;
+
+    (void)user, (void)now, (void)out;
+    DL_DELETE(probe->nodes->probes, probe);
+    probe->done(probe->run, probe->number, reply->rc, &reply->from,
+                reply->hops);
+    free(probe);
+}
+
+/* HAVE with nothing in it: whoever owns the key answers at once. */
+static int lookup(void *user, struct sim_run *run, uint32_t node,
+                  const xn_id *key, uint64_t number, sim_looked_up *done)
+{
+    struct sim_nodes *nodes = user;
+    struct xn_core *core = sim_world_core(run->world, node);
+    struct xn_now now = sim_world_time(run->world, node);
+    struct probe *probe = calloc(1, sizeof *probe);
+    Xn__Have have = XN__HAVE__INIT;
+    struct xn_outbox box;
+    struct xn_out out;
+    int rc;
+
+    if (!probe) return XN_ENOMEM;
+    *probe = (struct probe){nodes, run, number, done, NULL, NULL};
+    DL_APPEND(nodes->probes, probe);
+    xn_out_init(&out);
+    ov_ask(node_overlay(core), &now, key, 0, XN__KIND__HAVE, &have,
+           now.mono_us + LOOKUP_US, replied, probe, &out);
+    box = xn_out_box(&out, UINT64_MAX);
+    rc = out.rc ? out.rc : sim_world_perform(run->world, node, &box);
+    xn_out_clear(&out);
+    return rc;
+}
+
+static void clear(void *user)
+{
+    struct sim_nodes *nodes = user;
+    struct probe *probe, *next;
+
+    DL_FOREACH_SAFE(nodes->probes, probe, next)
+    {
+        DL_DELETE(nodes->probes, probe);
+        free(probe);
+    }
+}
+
+static bool owner(void *user, uint32_t node, struct xn_core *core,
+                  const xn_id *key, uint32_t *owner_out)
+{
+    xn_peer nearest;
+
+    (void)user;
+    if (!ov_nearest(node_overlay(core), key, 1, &nearest)) return false;
+    *owner_out = nearest == XN_PEER_SELF ? node : nearest;
+    return true;
+}
+
+static bool settled(void *user, struct xn_core *core)
+{
+    (void)user;
+    return xis_settled(node_index(core));
+}
+
+/* ---- the outside ---- */
+
+int sim_nodes_new(struct sim_nodes **nodes_out)
+{
+    struct sim_nodes *nodes = calloc(1, sizeof *nodes);
+
+    if (!nodes) return XN_ENOMEM;
+    node_config_default(&nodes->config);
+    *nodes_out = nodes;
+    return 0;
+}
+
+void sim_nodes_free(struct sim_nodes *nodes)
+{
+    if (!nodes) return;
+    clear(nodes);
+    free(nodes);
+}
+
+void sim_nodes_maker(struct sim_nodes *nodes, struct sim_maker *maker_out)
+{
+    *maker_out = (struct sim_maker){"node", nodes, make};
+}
+
+void sim_nodes_probe(struct sim_nodes *nodes, struct sim_probe *probe_out)
+{
+    *probe_out = (struct sim_probe){
+        .user = nodes,
+        .set = set,
+        .settings = known_settings,
+        .lookup = lookup,
+        .owner = owner,
+        .settled = settled,
+        .clear = clear,
+    };
+}
+
+int sim_nodes_replay(const Xn__Recording *head, const struct xn_peers *peers,
+                     struct xn_core **core_out)
+{
+    if (strcmp(head->program, "node") != 0 &&
+        strcmp(head->program, "xenonoded") != 0) {
+        return XN_EINVAL;
+    }
+    return node_new_packed(head->config.data, head->config.len, peers,
+                           head->seed, core_out);
+}
