@@ -418,22 +418,12 @@ static void corp_free(struct xn_core *core)
     corp_nodes_free(corp->nodes);
     xn_out_clear(&corp->out);
     free((char *)(uintptr_t)corp->config.name);
-    free((char *)(uintptr_t)corp->config.invitation);
     free((uint8_t *)(uintptr_t)corp->config.certificate);
     free(corp);
 }
 
 static const struct xn_core_ops corp_ops = {"corp", corp_step, corp_check,
                                             corp_free};
-
-void corp_config_default(struct corp_config *config)
-{
-    memset(config, 0, sizeof *config);
-    config->certificate_us = 90ULL * 24 * 3600 * SECOND_US;
-    config->alive_us = 180 * SECOND_US;
-    config->sample_max = 16;
-    config->nodes_max = 1000000;
-}
 
 static bool config_ok(const struct corp_config *config)
 {
@@ -452,13 +442,8 @@ static int copy_config(struct corp *corp, const struct corp_config *config)
 
     corp->config = *config;
     corp->config.name = strdup(config->name);
-    corp->config.invitation =
-        config->invitation ? strdup(config->invitation) : NULL;
     corp->config.certificate = certificate;
-    if (!corp->config.name || !certificate ||
-        (config->invitation && !corp->config.invitation)) {
-        return XN_ENOMEM;
-    }
+    if (!corp->config.name || !certificate) return XN_ENOMEM;
     memcpy(certificate, config->certificate, config->certificate_len);
     return 0;
 }

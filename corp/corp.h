@@ -16,7 +16,8 @@ struct corp_config {
     const char *name;           /* "alpha.example" */
     const uint8_t *certificate; /* the corp's own, DER; copied */
     size_t certificate_len;
-    const char *invitation;  /* demanded of registrants; NULL: none */
+    bool invited;            /* an invitation is demanded of registrants: */
+    xn_id invitation;        /* SHA-256 of the word */
     uint64_t certificate_us; /* life of what is issued; 90 days */
     uint64_t alive_us;       /* a node counts as live so long; 180 s */
     uint32_t sample_max;     /* contacts handed out; 16 */
@@ -25,9 +26,19 @@ struct corp_config {
 
 /* Every number at its design value; name, certificate, invitation empty. */
 void corp_config_default(struct corp_config *config);
+/* Demand this word. */
+void corp_config_invite(struct corp_config *config, const char *word);
 /* Copies the configuration.  XN_ENOMEM; XN_EINVAL: no name or certificate, or
  * a number out of range. */
 int corp_new(const struct corp_config *config, uint64_t seed,
              struct xn_core **core_out);
+
+/* The configuration as bytes (an Xn__CorpSetup), for the head of a recording;
+ * *bytes_out is the caller's (free).  Holds no secret. */
+int corp_config_pack(const struct corp_config *config, uint8_t **bytes_out,
+                     size_t *len_out);
+/* A core from such bytes.  XN_EINVAL. */
+int corp_new_packed(const uint8_t *bytes, size_t len, uint64_t seed,
+                    struct xn_core **core_out);
 
 #endif

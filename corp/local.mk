@@ -8,6 +8,7 @@ corp_libcorp_a_SOURCES += corp/corp.h
 corp_libcorp_a_SOURCES += corp/member.c
 corp_libcorp_a_SOURCES += corp/nodes.c
 corp_libcorp_a_SOURCES += corp/nodes.h
+corp_libcorp_a_SOURCES += corp/setup.c
 corp_libcorp_a_SOURCES += corp/text.c
 corp_libcorp_a_SOURCES += corp/text.h
 

@@ -347,17 +347,16 @@ static void issue(struct corp *corp, const struct xn_now *now,
 
 /* ---- the question ---- */
 
-/* Over digests, so that neither where they differ nor the length of ours shows
- * in the time. */
-static bool same_secret(const char *a, const char *b)
+/* Over digests, so that the time does not show where they differ. */
+static bool knows_invitation(const struct corp *corp, const char *word)
 {
-    xn_id x, y;
     unsigned i, differ = 0;
+    xn_id digest;
 
-    xn_id_hash(a, strlen(a), &x);
-    xn_id_hash(b, strlen(b), &y);
-    for (i = 0; i < XN_ID_SIZE; i++)
-        differ |= (unsigned)(x.b[i] ^ y.b[i]);
+    xn_id_hash(word, strlen(word), &digest);
+    for (i = 0; i < XN_ID_SIZE; i++) {
+        differ |= (unsigned)(digest.b[i] ^ corp->config.invitation.b[i]);
+    }
     return differ == 0;
 }
 
@@ -366,8 +365,7 @@ static int check(const struct corp *corp, const Xn__Register *order,
                  const char **because, const char **try)
 {
     *try = "xenoserver join --help";
-    if (corp->config.invitation &&
-        !same_secret(corp->config.invitation, order->invitation)) {
+    if (corp->config.invited && !knows_invitation(corp, order->invitation)) {
         *because = "this XenoCorp registers by invitation, and that was not it";
         *try = "ask its operator for an invitation";
         return XN_EPERM;

@@ -31,8 +31,8 @@ static const struct net_setting settings[] = {
     {"nodes.most", NET_NUMBER, "1000000", 1, 10000000, "nodes remembered"},
 };
 
-/* The invitation is the file's first line.  *text is the caller's. */
-static int read_invitation(const char *path, char **text)
+/* The invitation is the file's first line. */
+static int read_invitation(const char *path, struct corp_config *config)
 {
     char line[INVITATION_MAX + 2] = "";
     FILE *file = fopen(path, "re");
@@ -55,12 +55,12 @@ static int read_invitation(const char *path, char **text)
                   INVITATION_MAX);
         return XN_EINVAL;
     }
-    *text = strdup(line);
-    return *text ? 0 : XN_ENOMEM;
+    corp_config_invite(config, line);
+    return 0;
 }
 
 static int configure(const struct net_daemon *daemon,
-                     struct corp_config *config, uint8_t **der, char **word)
+                     struct corp_config *config, uint8_t **der)
 {
     const struct net_settings *set = daemon->settings;
     int rc;
@@ -74,9 +74,7 @@ static int configure(const struct net_daemon *daemon,
     config->alive_us = net_settings_span_us(set, "nodes.alive");
     config->sample_max = (uint32_t)net_settings_number(set, "nodes.sample");
     config->nodes_max = (uint32_t)net_settings_number(set, "nodes.most");
-    if (invitation_path) rc = read_invitation(invitation_path, word);
-    config->invitation = *word;
-    return rc;
+    return invitation_path ? read_invitation(invitation_path, config) : 0;
 }
 
 /* Where and as whom we are found, what `--corp` of the others takes: on
@@ -107,22 +105,24 @@ static int serve(struct net_daemon *daemon)
 {
     struct corp_config config;
     struct xn_core *core = NULL;
-    uint8_t *der = NULL;
-    char *word = NULL;
+    uint8_t *der = NULL, *packed = NULL;
+    size_t len = 0;
     int rc;
 
-    rc = configure(daemon, &config, &der, &word);
+    rc = configure(daemon, &config, &der);
+    if (rc) goto out;
+    rc = corp_config_pack(&config, &packed, &len);
     if (rc) goto out;
     rc = corp_new(&config, daemon->seed, &core);
     if (rc) goto out;
     rc = tell_url(daemon);
     if (rc) goto out;
-    rc = net_daemon_run(daemon, core, NULL, 0);
+    rc = net_daemon_run(daemon, core, packed, len);
     core = NULL; /* it has been taken over */
 out:
     xn_core_free(core);
     free(der);
-    free(word);
+    free(packed);
     return rc;
 }
 

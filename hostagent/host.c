@@ -9,7 +9,6 @@
 #include "hostagent/offer.h"
 #include "hostagent/state.h"
 #include "lib/err.h"
-#include "wire/ad.h"
 
 #define SECOND_US 1000000ULL
 #define ORDER_US (30 * SECOND_US)
@@ -220,14 +219,6 @@ static void host_free(struct xn_core *core)
 
 static const struct xn_core_ops host_ops = {"host", host_step, host_check,
                                             host_free};
-
-void host_config_default(struct host_config *config)
-{
-    memset(config, 0, sizeof *config);
-    config->lease_us = AD_LEASE_US_MAX;
-    config->renew_us = 5 * 60 * SECOND_US;
-    config->watch_us = 5 * SECOND_US;
-}
 
 static bool config_ok(const struct host_config *config)
 {

@@ -33,4 +33,12 @@ void host_config_default(struct host_config *config);
 int host_new(const struct host_config *config, uint64_t seed,
              struct xn_core **core_out);
 
+/* The configuration as bytes (an Xn__HostSetup), for the head of a recording;
+ * *bytes_out is the caller's (free). */
+int host_config_pack(const struct host_config *config, uint8_t **bytes_out,
+                     size_t *len_out);
+/* A core from such bytes.  XN_EINVAL. */
+int host_new_packed(const uint8_t *bytes, size_t len, uint64_t seed,
+                    struct xn_core **core_out);
+
 #endif

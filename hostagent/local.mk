@@ -8,6 +8,7 @@ hostagent_libhostagent_a_SOURCES += hostagent/host.h
 hostagent_libhostagent_a_SOURCES += hostagent/offer.c
 hostagent_libhostagent_a_SOURCES += hostagent/offer.h
 hostagent_libhostagent_a_SOURCES += hostagent/publish.c
+hostagent_libhostagent_a_SOURCES += hostagent/setup.c
 hostagent_libhostagent_a_SOURCES += hostagent/state.h
 hostagent_libhostagent_a_SOURCES += hostagent/watch.c
 

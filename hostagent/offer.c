@@ -25,33 +25,41 @@ static int keep_all(struct xn_arena *arena, const char **const texts[],
     return rc;
 }
 
+void offer_texts(struct advert_offer *o, const char **texts[OFFER_TEXTS])
+{
+    const char **const list[OFFER_TEXTS] = {&o->server_name,
+                                            &o->endpoint,
+                                            &o->architecture,
+                                            &o->country,
+                                            &o->city,
+                                            &o->cpu_smps,
+                                            &o->memory_mb,
+                                            &o->disk_gb,
+                                            &o->net_mbps,
+                                            &o->ipv4_addresses,
+                                            &o->cpu_utilisation,
+                                            &o->sessions,
+                                            &o->clients,
+                                            &o->currency,
+                                            &o->price_per_hour,
+                                            &o->cpu_second,
+                                            &o->memory_mb_hour,
+                                            &o->net_gb,
+                                            &o->setup,
+                                            &o->coord_x,
+                                            &o->coord_y,
+                                            &o->coord_h,
+                                            &o->coord_error};
+
+    memcpy(texts, list, sizeof list);
+}
+
 static int keep_texts(struct advert_offer *o, struct xn_arena *arena)
 {
-    const char **const texts[] = {&o->server_name,
-                                  &o->endpoint,
-                                  &o->architecture,
-                                  &o->country,
-                                  &o->city,
-                                  &o->cpu_smps,
-                                  &o->memory_mb,
-                                  &o->disk_gb,
-                                  &o->net_mbps,
-                                  &o->ipv4_addresses,
-                                  &o->cpu_utilisation,
-                                  &o->sessions,
-                                  &o->clients,
-                                  &o->currency,
-                                  &o->price_per_hour,
-                                  &o->cpu_second,
-                                  &o->memory_mb_hour,
-                                  &o->net_gb,
-                                  &o->setup,
-                                  &o->coord_x,
-                                  &o->coord_y,
-                                  &o->coord_h,
-                                  &o->coord_error};
+    const char **texts[OFFER_TEXTS];
 
-    return keep_all(arena, texts, sizeof texts / sizeof texts[0]);
+    offer_texts(o, texts);
+    return keep_all(arena, (const char **const *)texts, OFFER_TEXTS);
 }
 
 static int keep_corps(struct advert_offer *o, struct xn_arena *arena)

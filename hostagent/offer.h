@@ -6,6 +6,10 @@
 #include "lib/arena.h"
 #include "wire/advert.h"
 
+/* Where the offer's single texts are, in an order that never changes. */
+#define OFFER_TEXTS 23
+void offer_texts(struct advert_offer *offer, const char **texts[OFFER_TEXTS]);
+
 /* XN_ENOMEM: no memory, or past the arena's bound. */
 int offer_copy(const struct advert_offer *offer, struct xn_arena *arena,
                struct advert_offer *copy_out);

@@ -133,14 +133,19 @@ static int serve(struct net_daemon *daemon, struct xn_arena *arena,
                  struct advert_offer *offer, struct host_config *config)
 {
     struct xn_core *core = NULL;
+    uint8_t *packed = NULL;
+    size_t len = 0;
     int rc;
 
     rc = configure(daemon, config);
     if (!rc) rc = complete_offer(daemon, arena, offer);
     if (!rc) rc = check_offer(offer);
     config->offer = offer;
+    if (!rc) rc = host_config_pack(config, &packed, &len);
     if (!rc) rc = host_new(config, daemon->seed, &core);
-    return rc ? rc : net_daemon_run(daemon, core, NULL, 0);
+    if (!rc) rc = net_daemon_run(daemon, core, packed, len);
+    free(packed);
+    return rc;
 }
 
 /* What can be wrong with the offer is told before anything is registered. */

@@ -33,7 +33,7 @@ static struct xn_core *new_corp(const char *invitation, uint32_t nodes_max)
     config.name = "alpha.example";
     config.certificate = (const uint8_t *)"CORP";
     config.certificate_len = 4;
-    config.invitation = invitation;
+    if (invitation) corp_config_invite(&config, invitation);
     if (nodes_max) config.nodes_max = nodes_max;
     assert_int_equal(corp_new(&config, 7, &core), 0);
     return core;
@@ -813,6 +813,36 @@ static void repeats(void **state)
     assert_false(xn_id_is_zero(&a));
 }
 
+/* A core made from the packed form is the same. */
+static void packed_is_the_same(void **state)
+{
+    struct corp_config config;
+    struct xn_core *core = NULL;
+    struct fix *f = *state;
+    Xn__Register reg = order(XN__ROLE__CLIENT, "key", "otter");
+    uint8_t *bytes = NULL;
+    size_t len = 0;
+
+    corp_config_default(&config);
+    config.name = "alpha.example";
+    config.certificate = (const uint8_t *)"CORP";
+    config.certificate_len = 4;
+    config.sample_max = 2;
+    corp_config_invite(&config, "word");
+    assert_int_equal(corp_config_pack(&config, &bytes, &len), 0);
+    assert_null(memmem(bytes, len, "word", 4));
+    assert_int_equal(corp_new_packed(bytes, len, 7, &core), 0);
+    crank_stop(&f->c);
+    start(f, core);
+    announce_many(f, 0, 3);
+    assert_int_equal(sample(f, NULL, NULL), 2);
+    assert_int_equal(crank_refused(&f->c, ask_register(f, &reg)), XN_EPERM);
+    reg.invitation = (char *)(uintptr_t) "word";
+    expect_registered(f, &reg, "CERT1");
+    assert_int_equal(corp_new_packed(bytes, len - 1, 7, &core), XN_EINVAL);
+    free(bytes);
+}
+
 static void checks_addresses(void **state)
 {
     static const char *const good[] = {"127.0.0.1:1", "[::1]:65535",
@@ -914,6 +944,7 @@ int main(void)
         TEST(damaged_records_are_passed_over),
         TEST(unreadable_store_is_told),
         TEST(registrants_get_a_sample),
+        TEST(packed_is_the_same),
         cmocka_unit_test(repeats),
         cmocka_unit_test(checks_addresses),
         cmocka_unit_test(checks_texts),

@@ -1,0 +1,69 @@
+/* SPDX-License-Identifier: GPL-3.0-or-later */
+/* A XenoCorp's configuration: defaults, and the form it has in a recording. */
+#include <stdlib.h>
+#include <string.h>
+
+#include "corp/corp.h"
+#include "lib/err.h"
+
+#define SECOND_US 1000000ULL
+
+void corp_config_default(struct corp_config *config)
+{
+    memset(config, 0, sizeof *config);
+    config->certificate_us = 90ULL * 24 * 3600 * SECOND_US;
+    config->alive_us = 180 * SECOND_US;
+    config->sample_max = 16;
+    config->nodes_max = 1000000;
+}
+
+void corp_config_invite(struct corp_config *config, const char *word)
+{
+    config->invited = true;
+    xn_id_hash(word, strlen(word), &config->invitation);
+}
+
+int corp_config_pack(const struct corp_config *config, uint8_t **bytes_out,
+                     size_t *len_out)
+{
+    Xn__CorpSetup setup = XN__CORP_SETUP__INIT;
+    uint8_t *bytes;
+
+    setup.name = (char *)(uintptr_t)config->name;
+    setup.certificate.data = (uint8_t *)(uintptr_t)config->certificate;
+    setup.certificate.len = config->certificate_len;
+    if (config->invited) setup.invitation = xn_id_bytes(&config->invitation);
+    setup.certificate_us = config->certificate_us;
+    setup.alive_us = config->alive_us;
+    setup.sample = config->sample_max;
+    setup.nodes = config->nodes_max;
+    bytes = malloc(xn__corp_setup__get_packed_size(&setup) + 1);
+    if (!bytes) return XN_ENOMEM;
+    *len_out = xn__corp_setup__pack(&setup, bytes);
+    *bytes_out = bytes;
+    return 0;
+}
+
+int corp_new_packed(const uint8_t *bytes, size_t len, uint64_t seed,
+                    struct xn_core **core_out)
+{
+    Xn__CorpSetup *setup = xn__corp_setup__unpack(NULL, len, bytes);
+    struct corp_config config = {.invited = false};
+    int rc = 0;
+
+    if (!setup) return XN_EINVAL;
+    config.name = setup->name;
+    config.certificate = setup->certificate.data;
+    config.certificate_len = setup->certificate.len;
+    config.certificate_us = setup->certificate_us;
+    config.alive_us = setup->alive_us;
+    config.sample_max = setup->sample;
+    config.nodes_max = setup->nodes;
+    if (setup->invitation.len) {
+        config.invited = true;
+        rc = xn_id_from_bytes(&setup->invitation, &config.invitation);
+    }
+    if (!rc) rc = corp_new(&config, seed, core_out);
+    xn__corp_setup__free_unpacked(setup, NULL);
+    return rc;
+}
