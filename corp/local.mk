@@ -17,12 +17,17 @@ XN_CORP_LIBS = corp/libcorp.a $(XN_SEAM_LIBS)
 
 EXTRA_DIST += corp/README.md
 EXTRA_DIST += corp/deps
-EXTRA_DIST += corp/xenocorp.c
-EXTRA_DIST += corp/xenocorpd.c
 man_MANS += man/xenocorp.8
 EXTRA_DIST += man/xenocorp.8
 man_MANS += man/xenocorpd.8
 EXTRA_DIST += man/xenocorpd.8
+
+sbin_PROGRAMS += corp/xenocorp
+corp_xenocorp_SOURCES = corp/xenocorp.c
+corp_xenocorp_LDADD = $(XN_NET_LIBS)
+sbin_PROGRAMS += corp/xenocorpd
+corp_xenocorpd_SOURCES = corp/xenocorpd.c
+corp_xenocorpd_LDADD = $(XN_CORP_LIBS) $(XN_NET_LIBS)
 
 # Unit tests of this folder; crank is a driver by hand.
 UNIT_TESTS += tests/unit/corp

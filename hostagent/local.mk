@@ -17,11 +17,16 @@ XN_HOSTAGENT_LIBS = hostagent/libhostagent.a $(XN_SEAM_LIBS)
 
 EXTRA_DIST += hostagent/README.md
 EXTRA_DIST += hostagent/deps
-EXTRA_DIST += hostagent/xenohostd.c
-EXTRA_DIST += hostagent/xenohostd_offer.c
-EXTRA_DIST += hostagent/xenohostd_offer.h
 man_MANS += man/xenohostd.8
 EXTRA_DIST += man/xenohostd.8
 man_MANS += man/xenohostd.conf.5
 EXTRA_DIST += man/xenohostd.conf.5
 
+sbin_PROGRAMS += hostagent/xenohostd
+hostagent_xenohostd_SOURCES = hostagent/xenohostd.c hostagent/xenohostd_offer.c hostagent/xenohostd_offer.h
+hostagent_xenohostd_LDADD = $(XN_HOSTAGENT_LIBS) $(XN_NET_LIBS)
+
+# Unit tests of this folder; crank is a driver by hand.
+UNIT_TESTS += tests/unit/host
+tests_unit_host_SOURCES = tests/unit/crank.c tests/unit/crank.h tests/unit/host.c
+tests_unit_host_LDADD = $(XN_HOSTAGENT_LIBS) $(CMOCKA_LIBS)
