@@ -138,9 +138,18 @@ tests_unit_query_SOURCES = tests/unit/query.c
 tests_unit_query_LDADD = $(XN_WIRE_LIBS) $(CMOCKA_LIBS)
 
 # Fuzz targets of this folder.
+FUZZ_TARGETS += tests/fuzz/fuzz_advert
+tests_fuzz_fuzz_advert_SOURCES = tests/fuzz/fuzz_advert.c $(FUZZ_MAIN)
+tests_fuzz_fuzz_advert_LDADD = $(XN_WIRE_LIBS) $(FUZZ_LIBS)
+FUZZ_TARGETS += tests/fuzz/fuzz_envelope
+tests_fuzz_fuzz_envelope_SOURCES = tests/fuzz/fuzz_envelope.c $(FUZZ_MAIN)
+tests_fuzz_fuzz_envelope_LDADD = $(XN_WIRE_LIBS) $(FUZZ_LIBS)
 FUZZ_TARGETS += tests/fuzz/fuzz_query
 tests_fuzz_fuzz_query_SOURCES = tests/fuzz/fuzz_query.c $(FUZZ_MAIN)
 tests_fuzz_fuzz_query_LDADD = $(XN_WIRE_LIBS) $(FUZZ_LIBS)
 FUZZ_TARGETS += tests/fuzz/fuzz_query_proto
 tests_fuzz_fuzz_query_proto_SOURCES = tests/fuzz/fuzz_query_proto.c $(FUZZ_MAIN)
 tests_fuzz_fuzz_query_proto_LDADD = $(XN_WIRE_LIBS) $(FUZZ_LIBS)
+FUZZ_TARGETS += tests/fuzz/fuzz_requirement
+tests_fuzz_fuzz_requirement_SOURCES = tests/fuzz/fuzz_requirement.c $(FUZZ_MAIN)
+tests_fuzz_fuzz_requirement_LDADD = $(XN_WIRE_LIBS) $(FUZZ_LIBS)
