@@ -58,9 +58,29 @@ XN_NET_LIBS = net/libnet.a $(XN_SEAM_LIBS) $(EVENT_SSL_LIBS) $(EVENT_THREADS_LIB
 
 EXTRA_DIST += net/deps net/README.md
 
+UNIT_TESTS += tests/unit/net_http
+tests_unit_net_http_SOURCES = tests/unit/net_http.c $(NET_KIT)
+tests_unit_net_http_LDADD = $(XN_NET_LIBS) $(CMOCKA_LIBS)
+UNIT_TESTS += tests/unit/net_kv
+tests_unit_net_kv_SOURCES = tests/unit/net_kv.c $(NET_KIT)
+tests_unit_net_kv_LDADD = $(XN_NET_LIBS) $(CMOCKA_LIBS)
 UNIT_TESTS += tests/unit/net_links
 tests_unit_net_links_SOURCES = tests/unit/net_links.c $(NET_KIT)
 tests_unit_net_links_LDADD = $(XN_NET_LIBS) $(CMOCKA_LIBS)
+UNIT_TESTS += tests/unit/net_record
+tests_unit_net_record_SOURCES = tests/unit/net_record.c $(NET_KIT)
+tests_unit_net_record_SOURCES += tests/toy_core.c tests/toy_core.h
+tests_unit_net_record_LDADD = $(XN_NET_LIBS) $(CMOCKA_LIBS)
+UNIT_TESTS += tests/unit/net_settings
+tests_unit_net_settings_SOURCES = tests/unit/net_settings.c
+tests_unit_net_settings_LDADD = $(XN_NET_LIBS) $(CMOCKA_LIBS)
+
+FUZZ_TARGETS += tests/fuzz/fuzz_config
+tests_fuzz_fuzz_config_SOURCES = tests/fuzz/fuzz_config.c $(FUZZ_MAIN)
+tests_fuzz_fuzz_config_LDADD = $(XN_NET_LIBS) $(FUZZ_LIBS)
+FUZZ_TARGETS += tests/fuzz/fuzz_frame
+tests_fuzz_fuzz_frame_SOURCES = tests/fuzz/fuzz_frame.c $(FUZZ_MAIN)
+tests_fuzz_fuzz_frame_LDADD = $(XN_NET_LIBS) $(FUZZ_LIBS)
 
 # What these tests share.
 NET_KIT = tests/unit/net_kit.c tests/unit/net_kit.h

@@ -16,6 +16,10 @@
 
 enum { KEY_ROOM = 64, TOKEN_ROOM = 128 };
 
+/* libconfuse takes a section or a text that the file's end cuts off.  So a key
+ * of ours is put behind the file: it must come out as a key, in no section. */
+static const char last_key[] = "xeno-end-of-file";
+
 struct value {
     const struct net_setting *row;
     char *text;      /* NULL: unset */
@@ -205,6 +209,7 @@ struct reading {
     char *why;
     size_t len;
     int rc;
+    bool whole; /* last_key has been seen */
 };
 static _Thread_local struct reading *reading;
 
@@ -238,10 +243,23 @@ static size_t column_of(const char *text, int line, const char *word)
     return 0;
 }
 
+static int lines_of(const char *text)
+{
+    int n = 1;
+
+    for (; *text; text++)
+        n += *text == '\n' && text[1];
+    return n;
+}
+
 /* The first error counts: it says where and what. */
 static void complain(int line, const char *word, const char *what)
 {
-    size_t column = column_of(reading->text, line, word);
+    int last = lines_of(reading->text);
+    size_t column;
+
+    if (line > last) line = last; /* what we put behind it */
+    column = column_of(reading->text, line, word);
 
     /* The library may have read on to the next line before it said so. */
     if (!column && line > 1) {
@@ -279,7 +297,10 @@ static void on_error(cfg_t *cfg, const char *fmt, va_list ap)
     if (to && (size_t)(to - from) < sizeof word) {
         memcpy(word, from + 1, (size_t)(to - from - 1));
     }
-    if (strncmp(text, "no such option", 14) == 0) {
+    if (strcmp(word, last_key) == 0) {
+        snprintf(what, sizeof what, "%s is not closed", cfg_name(cfg));
+        snprintf(word, sizeof word, "%s", cfg_name(cfg));
+    } else if (strncmp(text, "no such option", 14) == 0) {
         full_key(cfg, word, key);
         say_unknown(reading->settings, key, what, sizeof what);
     } else {
@@ -296,6 +317,10 @@ static int on_value(cfg_t *cfg, cfg_opt_t *opt)
     const char *text = cfg_opt_getnstr(opt, 0);
     int rc;
 
+    if (strcmp(cfg_opt_name(opt), last_key) == 0) {
+        reading->whole = true;
+        return 0;
+    }
     full_key(cfg, cfg_opt_name(opt), key);
     value = find(reading->settings, key);
     if (!value || !text) return -1;
@@ -341,6 +366,7 @@ static void build(const struct net_settings *settings, cfg_opt_t *opts,
         }
         opts[at++] = end;
     }
+    tops[n_tops++] = (cfg_opt_t)CFG_STR(last_key, NULL, CFGF_NODEFAULT);
     tops[n_tops] = end;
 }
 
@@ -355,6 +381,7 @@ static void listen_to(cfg_t *cfg, const struct net_settings *settings)
         cfg_set_validate_func(cfg, path, on_value);
         settings->values[i].seen = false;
     }
+    cfg_set_validate_func(cfg, last_key, on_value);
     cfg_set_error_function(cfg, on_error);
 }
 
@@ -362,19 +389,20 @@ static int run_parser(struct reading *r)
 {
     size_t n = r->settings->n;
     cfg_opt_t *opts = calloc(2 * n + 1, sizeof *opts);
-    cfg_opt_t *tops = calloc(n + 1, sizeof *tops);
-    char *names = calloc(n + 1, KEY_ROOM);
+    cfg_opt_t *tops = calloc(n + 2, sizeof *tops);
+    char *names = calloc(n + 1, KEY_ROOM), *text = NULL;
     cfg_t *cfg = NULL;
     int rc = XN_ENOMEM;
 
-    if (!opts || !tops || !names) goto out;
+    if (asprintf(&text, "%s\n%s=1\n", r->text, last_key) < 0) text = NULL;
+    if (!opts || !tops || !names || !text) goto out;
     build(r->settings, opts, tops, names);
     cfg = cfg_init(tops, CFGF_NONE);
     if (!cfg) goto out;
     listen_to(cfg, r->settings);
     reading = r;
-    if (cfg_parse_buf(cfg, r->text) && !r->rc) {
-        complain(cfg->line, "", "not understood");
+    if ((cfg_parse_buf(cfg, text) || !r->whole) && !r->rc) {
+        complain(cfg->line, "", "not understood, or a text is not closed");
     }
     reading = NULL;
     rc = r->rc;
@@ -383,13 +411,14 @@ out:
     free(opts);
     free(tops);
     free(names);
+    free(text);
     return rc;
 }
 
 int net_settings_parse(struct net_settings *settings, const char *name,
                        const char *text, char *why_out, size_t len)
 {
-    struct reading r = {settings, name, text, why_out, len, 0};
+    struct reading r = {settings, name, text, why_out, len, 0, false};
     const char *dollar = strstr(text, "${"), *p;
     int line = 1;
 

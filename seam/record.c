@@ -19,7 +19,7 @@ static uint8_t *put(uint8_t *p, uint64_t v, unsigned bytes)
 static void add_action(const struct xn_action *action, xn_id *digest)
 {
     uint8_t block[1 + 8 + 4 + 2 + XN_ID_SIZE], *p = block;
-    xn_id body = {{0}};
+    xn_id body = {{0}}, so_far = *digest; /* not hashed in place */
 
     if (action->msg) {
         xn_id_hash(action->msg->bytes, action->msg->size, &body);
@@ -29,7 +29,7 @@ static void add_action(const struct xn_action *action, xn_id *digest)
     p = put(p, action->peer, 4);
     p = put(p, action->msg ? action->msg->kind : 0, 2);
     memcpy(p, body.b, XN_ID_SIZE);
-    xn_id_hash2(digest->b, XN_ID_SIZE, block, sizeof block, digest);
+    xn_id_hash2(so_far.b, XN_ID_SIZE, block, sizeof block, digest);
 }
 
 void xn_record_digest(const struct xn_outbox *box, xn_id *digest_out)

@@ -141,24 +141,36 @@ void kit_run(struct net_driver *driver, kit_on *on, void *ctx)
     alarm(0);
 }
 
-static void child_main(const struct net_config *config, kit_on *on)
+static const char *shown(const char *address)
+{
+    return *address ? address : "-";
+}
+
+static void child_main(const struct net_config *config,
+                       struct xn_core *(*make)(const struct xn_peers *peers,
+                                               void *arg),
+                       void *arg)
 {
     struct net_driver *driver;
     char line[160];
     int n;
 
     if (net_driver_new(config, &driver)) _exit(1);
-    n = snprintf(line, sizeof line, "%s %s\n", net_driver_links_address(driver),
-                 net_driver_api_address(driver));
+    n = snprintf(line, sizeof line, "%s %s\n",
+                 shown(net_driver_links_address(driver)),
+                 shown(net_driver_api_address(driver)));
     if (write(kit_child_out, line, (size_t)n) != n) _exit(1);
     alarm(60);
-    net_driver_run(driver, kit_core_new(on, NULL, net_driver_peers(driver)),
-                   "kit", 1, NULL, 0);
+    net_driver_run(driver, make(net_driver_peers(driver), arg), "kit", 1, NULL,
+                   0);
+    net_driver_free(driver);
     _exit(0);
 }
 
-void kit_spawn(const struct net_config *config, kit_on *on,
-               struct kit_child *child_out)
+void kit_spawn_core(const struct net_config *config,
+                    struct xn_core *(*make)(const struct xn_peers *peers,
+                                            void *arg),
+                    void *arg, struct kit_child *child_out)
 {
     char line[160];
     size_t n = 0;
@@ -169,7 +181,7 @@ void kit_spawn(const struct net_config *config, kit_on *on,
     if (child_out->pid == 0) {
         close(ends[0]);
         kit_child_out = ends[1];
-        child_main(config, on);
+        child_main(config, make, arg);
     }
     assert_true(child_out->pid > 0);
     close(ends[1]);
@@ -180,6 +192,17 @@ void kit_spawn(const struct net_config *config, kit_on *on,
     line[n] = '\0';
     assert_int_equal(
         sscanf(line, "%63s %63s", child_out->links, child_out->api), 2);
+}
+
+static struct xn_core *make_kit(const struct xn_peers *peers, void *arg)
+{
+    return kit_core_new(*(kit_on **)arg, NULL, peers);
+}
+
+void kit_spawn(const struct net_config *config, kit_on *on,
+               struct kit_child *child_out)
+{
+    kit_spawn_core(config, make_kit, &on, child_out);
 }
 
 void kit_kill(struct kit_child *child, int signal)

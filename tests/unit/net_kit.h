@@ -57,6 +57,11 @@ struct kit_child {
 extern int kit_child_out;
 void kit_spawn(const struct net_config *config, kit_on *on,
                struct kit_child *child_out);
+/* The same with any core; `make` is called in the child. */
+void kit_spawn_core(const struct net_config *config,
+                    struct xn_core *(*make)(const struct xn_peers *peers,
+                                            void *arg),
+                    void *arg, struct kit_child *child_out);
 void kit_kill(struct kit_child *child, int signal);
 
 /* Actions. */

@@ -397,6 +397,25 @@ static void half_open(void **state)
     kit_kill(&child, SIGTERM);
 }
 
+/* One address may not have a quarter of all links half open. */
+static void half_open_source(void **state)
+{
+    struct net_config config = kit_config(&b);
+    struct kit_child child;
+    int fds[17], i;
+    char c;
+
+    config.links_max = 64;
+    kit_spawn(&config, tells, &child);
+    for (i = 0; i < 17; i++)
+        fds[i] = raw_connect(child.links);
+    assert_int_equal(read(fds[16], &c, 1), 0);
+    for (i = 0; i < 17; i++)
+        close(fds[i]);
+    still_polite(&child);
+    kit_kill(&child, SIGTERM);
+}
+
 /* ---- one link per peer ------------------------------------------------- */
 
 struct twice {
@@ -543,6 +562,7 @@ int main(void)
         cmocka_unit_test(any_cut),
         cmocka_unit_test(slow_reader),
         cmocka_unit_test(half_open),
+        cmocka_unit_test(half_open_source),
         cmocka_unit_test(one_link_per_peer),
         cmocka_unit_test(simultaneous_dials),
     };

@@ -1,0 +1,436 @@
+/* SPDX-License-Identifier: GPL-3.0-or-later */
+/* HTTPS both ways: requests to a driver, and CALLs from one. */
+#include "tests/unit/net_kit.h"
+
+#include <arpa/inet.h>
+#include <signal.h>
+#include <stdio.h>
+#include <sys/socket.h>
+#include <unistd.h>
+
+#include <openssl/ssl.h>
+
+#include "net/addr.h"
+#include "net/client.h"
+#include "net/clock.h"
+
+static struct net_identity corp, corp2, node, client, foreign, anybody;
+static struct kit_child child;
+
+/* Answers a Caller: who asked, with method, path and query as its label.
+ * /slow is never answered, /silent neither, and its CANCEL is told. */
+static void echoes(struct kit_core *core, const struct xn_now *now,
+                   const struct xn_event *ev, struct xn_out *out)
+{
+    static uint64_t silent;
+    const Xn__Ask *ask;
+    Xn__Caller caller;
+    char label[256];
+
+    if (ev->kind == XN_EV_CANCEL && ev->ticket == silent) {
+        if (write(kit_child_out, "cancel\n", 7) != 7) abort();
+    }
+    if (ev->kind != XN_EV_ASK) return;
+    ask = XN_BODY(ev->msg, Xn__Ask);
+    if (strcmp(ask->path, "/silent") == 0) {
+        silent = ev->ticket;
+        if (write(kit_child_out, "asked\n", 6) != 6) abort();
+        return;
+    }
+    if (strcmp(ask->path, "/refuse") == 0) {
+        xn_out_refuse(out, ev->ticket, XN_EPERM, "no", "because", "never");
+        return;
+    }
+    caller = *ask->caller;
+    snprintf(label, sizeof label, "%s %s %s %zu", ask->method, ask->path,
+             ask->query, ask->body.len);
+    caller.label = label;
+    xn_out_answer(out, ev->ticket, 200, &caller);
+}
+
+static int setup(void **state)
+{
+    struct net_config config;
+
+    kit_make_corp(&corp, "alpha.example");
+    kit_make_corp(&corp2, "beta.example");
+    kit_make_member(&corp, XN__ROLE__NODE, "node", &node);
+    kit_make_member(&corp, XN__ROLE__CLIENT, "client", &client);
+    kit_make_member(&corp2, XN__ROLE__CLIENT, "foreign", &foreign);
+    kit_accept(&foreign, &corp);
+    assert_int_equal(net_identity_anonymous(&anybody), 0);
+    kit_accept(&anybody, &corp);
+    signal(SIGPIPE, SIG_IGN);
+    config = kit_config(&node);
+    kit_spawn(&config, echoes, &child);
+    return 0;
+}
+
+static int teardown(void **state)
+{
+    kit_kill(&child, SIGTERM);
+    net_identity_clear(&corp);
+    net_identity_clear(&corp2);
+    net_identity_clear(&node);
+    net_identity_clear(&client);
+    net_identity_clear(&foreign);
+    net_identity_clear(&anybody);
+    return 0;
+}
+
+static Xn__Caller *ask_as(const struct net_identity *who, const char *method,
+                          const char *path, const void *body, size_t len)
+{
+    struct net_reply reply;
+    char url[200], why[300];
+    Xn__Caller *caller;
+    int rc;
+
+    snprintf(url, sizeof url, "https://%s%s", child.api, path);
+    rc = net_request(who, method, url, body, len, &node.cert.id, 10000, &reply,
+                     why, sizeof why);
+    if (rc) print_message("%s\n", why);
+    assert_int_equal(rc, 0);
+    assert_int_equal(reply.status, 200);
+    assert_true(xn_id_eq(&reply.server.id, &node.cert.id));
+    assert_int_equal(reply.server.role, XN__ROLE__NODE);
+    caller = xn__caller__unpack(NULL, reply.body.len, reply.body.data);
+    assert_non_null(caller);
+    net_reply_clear(&reply);
+    return caller;
+}
+
+static void check_caller(const struct net_identity *who, Xn__Role role,
+                         const xn_id *id)
+{
+    Xn__Caller *caller = ask_as(who, "POST", "/v1/x?a=b&c", "body", 4);
+    xn_id got = {{0}};
+
+    assert_string_equal(caller->label, "POST /v1/x a=b&c 4");
+    assert_int_equal(caller->role, role);
+    if (caller->id.len) xn_id_from_bytes(&caller->id, &got);
+    assert_true(xn_id_eq(&got, id));
+    assert_int_equal(strncmp(caller->address, "127.0.0.1:", 10), 0);
+    xn__caller__free_unpacked(caller, NULL);
+}
+
+static void who_asks(void **state)
+{
+    struct net_identity nameless = {.anchors = anybody.anchors};
+    static const xn_id nobody;
+
+    check_caller(&client, XN__ROLE__CLIENT, &client.cert.id);
+    check_caller(&anybody, XN__ROLE__ANYBODY, &anybody.cert.id);
+    check_caller(&foreign, XN__ROLE__ANYBODY, &foreign.cert.id);
+    check_caller(&nameless, XN__ROLE__ANYBODY, &nobody);
+}
+
+static void get_and_refusal(void **state)
+{
+    Xn__Caller *caller = ask_as(&client, "GET", "/", NULL, 0);
+    struct net_reply reply;
+    char url[200], why[300];
+    Xn__Refusal *refusal;
+
+    assert_string_equal(caller->label, "GET /  0");
+    xn__caller__free_unpacked(caller, NULL);
+    snprintf(url, sizeof url, "https://%s/refuse", child.api);
+    assert_int_equal(net_request(&client, "GET", url, NULL, 0, NULL, 10000,
+                                 &reply, why, sizeof why),
+                     0);
+    assert_int_equal(reply.status, 403);
+    refusal = xn__refusal__unpack(NULL, reply.body.len, reply.body.data);
+    assert_non_null(refusal);
+    assert_string_equal(refusal->because, "because");
+    xn__refusal__free_unpacked(refusal, NULL);
+    net_reply_clear(&reply);
+}
+
+static int request_rc(const struct net_identity *who, const char *url,
+                      const xn_id *peer, unsigned ms)
+{
+    struct net_reply reply;
+    char why[300];
+    int rc = net_request(who, "GET", url, NULL, 0, peer, ms, &reply, why,
+                         sizeof why);
+
+    net_reply_clear(&reply);
+    return rc;
+}
+
+static void request_fails(void **state)
+{
+    struct net_identity lonely;
+    char url[200];
+
+    snprintf(url, sizeof url, "https://%s/", child.api);
+    assert_int_equal(request_rc(&client, url, &corp.cert.id, 5000), XN_EIDENT);
+    assert_int_equal(net_identity_anonymous(&lonely), 0);
+    assert_int_equal(request_rc(&lonely, url, NULL, 5000), XN_EIDENT);
+    net_identity_clear(&lonely);
+    assert_int_equal(request_rc(&client, "https://127.0.0.1:1/", NULL, 5000),
+                     XN_EUNREACH);
+    assert_int_equal(request_rc(&client, "http://127.0.0.1:1/", NULL, 5000),
+                     XN_EINVAL);
+    assert_int_equal(request_rc(&client, "file:///etc/passwd", NULL, 5000),
+                     XN_EINVAL);
+    snprintf(url, sizeof url, "https://%s/silent", child.api);
+    assert_int_equal(request_rc(&client, url, NULL, 300), XN_ETIMEOUT);
+}
+
+static void expect_line(const char *want)
+{
+    char line[64];
+    size_t n = 0;
+
+    while (n < sizeof line - 1 && read(child.out, line + n, 1) == 1 &&
+           line[n] != '\n')
+        n++;
+    line[n] = '\0';
+    assert_string_equal(line, want);
+}
+
+/* The request of request_fails that was given up: the core hears of it. */
+static void asker_goes_away(void **state)
+{
+    expect_line("asked");
+    expect_line("cancel");
+}
+
+/* ---- bad input --------------------------------------------------------- */
+
+struct raw {
+    int fd;
+    SSL_CTX *ctx;
+    SSL *ssl;
+};
+
+static void raw_open(struct raw *raw)
+{
+    struct net_addr addr;
+
+    assert_int_equal(net_addr_parse(child.api, &addr), 0);
+    raw->fd = socket(AF_INET, SOCK_STREAM, 0);
+    assert_int_equal(connect(raw->fd, (struct sockaddr *)&addr.sa, addr.len),
+                     0);
+    raw->ctx = SSL_CTX_new(TLS_client_method());
+    raw->ssl = SSL_new(raw->ctx);
+    SSL_set_fd(raw->ssl, raw->fd);
+    assert_int_equal(SSL_connect(raw->ssl), 1);
+}
+
+static void raw_close(struct raw *raw)
+{
+    SSL_free(raw->ssl);
+    SSL_CTX_free(raw->ctx);
+    close(raw->fd);
+}
+
+/* What the server says to this, in at most `size` bytes; 0: it hangs up. */
+static int raw_says(const char *head, size_t body, char *out, int size)
+{
+    struct raw raw;
+    char zeros[4096] = {0};
+    int n;
+
+    raw_open(&raw);
+    SSL_write(raw.ssl, head, (int)strlen(head));
+    while (body > 0) {
+        size_t part = body < sizeof zeros ? body : sizeof zeros;
+
+        if (SSL_write(raw.ssl, zeros, (int)part) <= 0) break;
+        body -= part;
+    }
+    n = SSL_read(raw.ssl, out, size - 1);
+    out[n > 0 ? n : 0] = '\0';
+    raw_close(&raw);
+    return n > 0 ? n : 0;
+}
+
+static void bad_requests(void **state)
+{
+    char out[512], head[9000 + 64];
+
+    raw_says("BREW / HTTP/1.1\r\n\r\n", 0, out, sizeof out);
+    assert_null(strstr(out, " 200 "));
+    raw_says("HEAD / HTTP/1.1\r\n\r\n", 0, out, sizeof out);
+    assert_null(strstr(out, " 200 "));
+    raw_says("junk\r\n\r\n", 0, out, sizeof out);
+    assert_null(strstr(out, " 200 "));
+    snprintf(head, sizeof head, "GET / HTTP/1.1\r\nX: ");
+    memset(head + strlen(head), 'x', 9000);
+    memcpy(head + 9000, "\r\n\r\n", 5);
+    raw_says(head, 0, out, sizeof out);
+    assert_null(strstr(out, " 200 "));
+    raw_says("POST / HTTP/1.1\r\nContent-Length: 1048577\r\n\r\n", 0, out,
+             sizeof out);
+    assert_null(strstr(out, " 200 "));
+    /* One byte less is fine. */
+    raw_says("POST / HTTP/1.1\r\nContent-Length: 1048576\r\n\r\n", 1048576, out,
+             sizeof out);
+    assert_non_null(strstr(out, " 200 "));
+}
+
+static void plain_http_is_refused(void **state)
+{
+    static const char get[] = "GET / HTTP/1.1\r\n\r\n";
+    struct net_addr addr;
+    char out[64];
+    int fd = socket(AF_INET, SOCK_STREAM, 0);
+    ssize_t n;
+
+    assert_int_equal(net_addr_parse(child.api, &addr), 0);
+    assert_int_equal(connect(fd, (struct sockaddr *)&addr.sa, addr.len), 0);
+    assert_int_equal(write(fd, get, sizeof get - 1), sizeof get - 1);
+    do
+        n = read(fd, out, sizeof out);
+    while (n > 0 && memcmp(out, "HTTP", 4) != 0);
+    assert_true(n <= 0);
+    close(fd);
+}
+
+/* More connections than allowed: the rest waits, and is served later. */
+static void connections_are_bounded(void **state)
+{
+    struct net_config config = kit_config(&node);
+    struct kit_child first = child;
+    struct raw raws[4];
+    Xn__Caller *caller;
+    int i;
+
+    config.api_max = 4;
+    kit_spawn(&config, echoes, &child);
+    for (i = 0; i < 4; i++)
+        raw_open(&raws[i]);
+    {
+        char url[200];
+
+        snprintf(url, sizeof url, "https://%s/", child.api);
+        assert_int_equal(request_rc(&client, url, NULL, 300), XN_ETIMEOUT);
+    }
+    for (i = 0; i < 4; i++)
+        raw_close(&raws[i]);
+    caller = ask_as(&client, "GET", "/", NULL, 0);
+    xn__caller__free_unpacked(caller, NULL);
+    kit_kill(&child, SIGTERM);
+    child = first;
+}
+
+static void anonymous_budget(void **state)
+{
+    struct net_config config = kit_config(&node);
+    struct kit_child first = child;
+    struct net_reply reply;
+    char url[200], why[300];
+    int i, refused = 0;
+
+    config.api_rate = 1;
+    kit_spawn(&config, echoes, &child);
+    snprintf(url, sizeof url, "https://%s/", child.api);
+    for (i = 0; i < 8; i++) {
+        assert_int_equal(net_request(&anybody, "GET", url, NULL, 0, NULL, 5000,
+                                     &reply, why, sizeof why),
+                         0);
+        refused += reply.status == 429;
+        net_reply_clear(&reply);
+    }
+    assert_true(refused >= 4);
+    check_caller(&client, XN__ROLE__CLIENT, &client.cert.id);
+    kit_kill(&child, SIGTERM);
+    child = first;
+}
+
+/* ---- CALL -------------------------------------------------------------- */
+
+struct calls {
+    int step;
+};
+
+static void make_call(struct xn_out *out, uint64_t ticket, const char *url,
+                      const xn_id *peer, uint32_t patience_ms)
+{
+    Xn__Call call = XN__CALL__INIT;
+
+    call.method = (char *)(uintptr_t) "POST";
+    call.url = (char *)(uintptr_t)url;
+    call.body.data = (uint8_t *)(uintptr_t) "hello";
+    call.body.len = 5;
+    call.patience_ms = patience_ms;
+    if (peer) call.peer_id = xn_id_bytes(peer);
+    xn_out_emit(out, XN_ACT_CALL, ticket, XN_PEER_NONE, XN__KIND__CALL, &call);
+}
+
+static void next_call(struct calls *c, struct xn_out *out)
+{
+    char url[128], silent[128];
+
+    snprintf(url, sizeof url, "https://%s/call", child.api);
+    snprintf(silent, sizeof silent, "https://%s/silent", child.api);
+    switch (++c->step) {
+    case 1: make_call(out, 1, url, &node.cert.id, 5000); break;
+    /* Over the same connection, which must not answer for another id. */
+    case 2: make_call(out, 2, url, &corp.cert.id, 5000); break;
+    case 3: make_call(out, 3, url, NULL, 5000); break;
+    case 4: make_call(out, 4, "https://127.0.0.1:1/", NULL, 5000); break;
+    case 5: make_call(out, 5, silent, NULL, 200); break;
+    case 6:
+        make_call(out, 6, silent, NULL, 20000);
+        xn_out_add(out, XN_ACT_ABORT, 6, XN_PEER_NONE, NULL);
+        break;
+    default: kit_stop(); break;
+    }
+}
+
+static void calls(struct kit_core *core, const struct xn_now *now,
+                  const struct xn_event *ev, struct xn_out *out)
+{
+    static const int want[] = {0,           0,           XN_EIDENT,    0,
+                               XN_EUNREACH, XN_ETIMEOUT, XN_ECANCELLED};
+    struct calls *c = core->ctx;
+    const Xn__Answer *answer;
+    xn_id id;
+
+    if (ev->kind == XN_EV_WAKE && c->step == 0) next_call(c, out);
+    if (ev->kind != XN_EV_DONE) return;
+    assert_int_equal(ev->ticket, c->step);
+    assert_int_equal(ev->rc, want[c->step]);
+    if (!ev->rc) {
+        answer = XN_BODY(ev->msg, Xn__Answer);
+        assert_int_equal(answer->status, 200);
+        assert_int_equal(xn_id_from_bytes(&answer->server->id, &id), 0);
+        assert_true(xn_id_eq(&id, &node.cert.id));
+        assert_int_equal(answer->server->role, XN__ROLE__NODE);
+        assert_true(answer->body.len > 0);
+    }
+    next_call(c, out);
+}
+
+static void calls_out(void **state)
+{
+    struct net_config config = kit_config(&client);
+    struct net_driver *driver;
+    struct calls c = {0};
+
+    config.listen_api = config.listen_links = NULL;
+    assert_int_equal(net_driver_new(&config, &driver), 0);
+    kit_run(driver, calls, &c);
+    net_driver_free(driver);
+    assert_int_equal(c.step, 7);
+}
+
+int main(void)
+{
+    const struct CMUnitTest tests[] = {
+        cmocka_unit_test(who_asks),
+        cmocka_unit_test(get_and_refusal),
+        cmocka_unit_test(request_fails),
+        cmocka_unit_test(asker_goes_away),
+        cmocka_unit_test(bad_requests),
+        cmocka_unit_test(plain_http_is_refused),
+        cmocka_unit_test(connections_are_bounded),
+        cmocka_unit_test(anonymous_budget),
+        cmocka_unit_test(calls_out),
+    };
+
+    return cmocka_run_group_tests(tests, setup, teardown);
+}
