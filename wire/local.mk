@@ -113,12 +113,14 @@ tests_unit_ad_SOURCES = tests/unit/ad.c tests/unit/wire_kit.h
 tests_unit_ad_LDADD = $(XN_WIRE_LIBS) $(CMOCKA_LIBS)
 UNIT_TESTS += tests/unit/advert
 tests_unit_advert_SOURCES = tests/unit/advert.c tests/unit/wire_kit.h
+tests_unit_advert_LDFLAGS = $(AM_LDFLAGS) -Wl,--wrap=calloc
 tests_unit_advert_LDADD = $(XN_WIRE_LIBS) $(CMOCKA_LIBS)
 UNIT_TESTS += tests/unit/cert
 tests_unit_cert_SOURCES = tests/unit/cert.c tests/unit/wire_kit.h
 tests_unit_cert_LDADD = $(XN_WIRE_LIBS) $(CMOCKA_LIBS)
 UNIT_TESTS += tests/unit/envelope
 tests_unit_envelope_SOURCES = tests/unit/envelope.c tests/unit/wire_kit.h
+tests_unit_envelope_LDFLAGS = $(AM_LDFLAGS) -Wl,--wrap=malloc
 tests_unit_envelope_LDADD = $(XN_WIRE_LIBS) $(CMOCKA_LIBS)
 UNIT_TESTS += tests/unit/key
 tests_unit_key_SOURCES = tests/unit/key.c tests/unit/wire_kit.h

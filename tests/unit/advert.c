@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: GPL-3.0-or-later */
 #include "tests/unit/wire_kit.h"
 
+#include <pthread.h>
 #include <stdio.h>
 
 #include "lib/buf.h"
@@ -496,6 +497,74 @@ static void test_cut(void **state)
         assert_int_equal(parse_bytes(xml, len, &a), XN_EINVAL);
 }
 
+/* ---- no memory, many threads ---- */
+
+static long allocations_left = -1; /* -1: as many as wanted */
+
+void *__real_calloc(size_t n, size_t size);
+void *__wrap_calloc(size_t n, size_t size);
+void *__wrap_calloc(size_t n, size_t size)
+{
+    if (allocations_left == 0) return NULL;
+    if (allocations_left > 0) allocations_left--;
+    return __real_calloc(n, size);
+}
+
+static void test_no_memory(void **state)
+{
+    static const char xml[] =
+        BASIC "<Tag>a</Tag><Tag>b</Tag><G><a>1</a><a>2</a></G>" TAIL;
+    struct advert *a = NULL;
+    long n = 0;
+    int rc;
+
+    (void)state;
+    for (;; n++) {
+        allocations_left = n;
+        rc = advert_parse((const uint8_t *)xml, sizeof xml - 1, &a, NULL, 0);
+        allocations_left = -1;
+        if (!rc) break;
+        assert_int_equal(rc, XN_ENOMEM);
+    }
+    assert_true(n >= 3);
+    assert_int_equal(a->n_rows, 4);
+    advert_free(a);
+}
+
+static void *parse_many(void *ok)
+{
+    static const char xml[] = BASIC "<Tag>a</Tag><Tag>b</Tag>" TAIL;
+
+    for (int i = 0; i < 200; i++) {
+        struct advert *a = NULL;
+
+        if (advert_parse((const uint8_t *)xml, sizeof xml - 1, &a, NULL, 0)) {
+            return NULL;
+        }
+        if (a->n_rows != 2) return NULL;
+        advert_free(a);
+        if (!advert_parse((const uint8_t *)xml, sizeof xml - 3, &a, NULL, 0)) {
+            return NULL;
+        }
+    }
+    return ok;
+}
+
+static void test_threads(void **state)
+{
+    pthread_t threads[4];
+    void *ok;
+
+    (void)state;
+    for (int i = 0; i < 4; i++) {
+        assert_int_equal(pthread_create(&threads[i], NULL, parse_many, why), 0);
+    }
+    for (int i = 0; i < 4; i++) {
+        assert_int_equal(pthread_join(threads[i], &ok), 0);
+        assert_ptr_equal(ok, why);
+    }
+}
+
 /* ---- writing ---- */
 
 static const char *const corps[] = {"alpha.example", "beta.example"};
@@ -677,6 +746,7 @@ static void test_token_keys(void **state)
 int main(void)
 {
     const struct CMUnitTest tests[] = {
+        cmocka_unit_test(test_threads), /* first: they race to compile */
         cmocka_unit_test(test_basic),
         cmocka_unit_test(test_two_environments),
         cmocka_unit_test(test_product),
@@ -690,6 +760,7 @@ int main(void)
         cmocka_unit_test(test_encodings),
         cmocka_unit_test(test_bounds),
         cmocka_unit_test(test_cut),
+        cmocka_unit_test(test_no_memory),
         cmocka_unit_test(test_write),
         cmocka_unit_test(test_write_least),
         cmocka_unit_test(test_tokens),

@@ -1,6 +1,8 @@
 /* SPDX-License-Identifier: GPL-3.0-or-later */
 #include "tests/unit/wire_kit.h"
 
+#include <pthread.h>
+
 #include <openssl/cms.h>
 
 #include "wire/envelope.h"
@@ -359,6 +361,107 @@ static void test_blob_sizes(void **state)
     free(big);
 }
 
+/* ---- many threads: drivers sign and verify from a pool ---- */
+
+static void *sign_and_verify(void *arg)
+{
+    struct world *w = arg;
+
+    for (int i = 0; i < 20; i++) {
+        uint8_t *data = NULL, *payload = NULL;
+        size_t len, payload_len;
+        struct xn_cert cert;
+        xn_id signer;
+
+        if (envelope_sign((const uint8_t *)text, 5, w->server.key,
+                          w->server.x509, &data, &len) ||
+            envelope_verify(data, len, w->anchors, NOW_US, &cert, &payload,
+                            &payload_len)) {
+            return NULL;
+        }
+        free(data);
+        free(payload);
+        if (blob_sign((const uint8_t *)text, 5, LEASE_CONTEXT, w->server.key,
+                      &data, &len) ||
+            blob_verify(data, len, LEASE_CONTEXT, &signer, &payload,
+                        &payload_len)) {
+            return NULL;
+        }
+        free(data);
+        free(payload);
+    }
+    return w;
+}
+
+static void test_threads(void **state)
+{
+    pthread_t threads[4];
+    void *ok;
+
+    for (int i = 0; i < 4; i++) {
+        assert_int_equal(
+            pthread_create(&threads[i], NULL, sign_and_verify, *state), 0);
+    }
+    for (int i = 0; i < 4; i++) {
+        assert_int_equal(pthread_join(threads[i], &ok), 0);
+        assert_ptr_equal(ok, *state);
+    }
+}
+
+/* ---- no memory ---- */
+
+static long allocations_left = -1; /* -1: as many as wanted */
+
+void *__real_malloc(size_t size);
+void *__wrap_malloc(size_t size);
+void *__wrap_malloc(size_t size)
+{
+    if (allocations_left == 0) return NULL;
+    if (allocations_left > 0) allocations_left--;
+    return __real_malloc(size);
+}
+
+/* Whatever call fails, what comes out is an error and nothing is lost. */
+static void test_no_memory(void **state)
+{
+    struct world *w = *state;
+    uint8_t *data = NULL, *blob = NULL, *payload = NULL;
+    size_t len, blob_len, payload_len;
+    struct xn_cert cert;
+    xn_id signer;
+    long n = 0;
+    int rc[4];
+
+    assert_int_equal(blob_sign((const uint8_t *)text, 5, LEASE_CONTEXT,
+                               w->server.key, &blob, &blob_len),
+                     0);
+    do {
+        allocations_left = n;
+        rc[0] = envelope_verify(w->data, w->len, w->anchors, NOW_US, &cert,
+                                &payload, &payload_len);
+        allocations_left = -1;
+        if (!rc[0]) free(payload);
+        allocations_left = n;
+        rc[1] = blob_verify(blob, blob_len, LEASE_CONTEXT, &signer, &payload,
+                            &payload_len);
+        allocations_left = -1;
+        if (!rc[1]) free(payload);
+        allocations_left = n;
+        rc[2] = envelope_sign((const uint8_t *)text, 5, w->server.key,
+                              w->server.x509, &data, &len);
+        allocations_left = -1;
+        if (!rc[2]) free(data);
+        allocations_left = n;
+        rc[3] = blob_sign((const uint8_t *)text, 5, LEASE_CONTEXT,
+                          w->server.key, &data, &len);
+        allocations_left = -1;
+        if (!rc[3]) free(data);
+        n++;
+    } while (rc[0] || rc[1] || rc[2] || rc[3]);
+    assert_true(n > 1);
+    free(blob);
+}
+
 #define TEST(f) cmocka_unit_test_setup_teardown(f, set_up, tear_down)
 
 int main(void)
@@ -368,7 +471,8 @@ int main(void)
         TEST(test_altered_bytes), TEST(test_cut_and_added),
         TEST(test_signers),       TEST(test_cms_verifies_ours),
         TEST(test_cms_forms),     TEST(test_blob),
-        TEST(test_blob_sizes),
+        TEST(test_blob_sizes),    TEST(test_threads),
+        TEST(test_no_memory),
     };
 
     return cmocka_run_group_tests(tests, NULL, NULL);
