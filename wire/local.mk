@@ -105,7 +105,7 @@ wire/xml_schema.$(OBJEXT): $(WIRE_XSD)
 # What a program links to use this folder.
 XN_WIRE_LIBS = wire/libwiresys.a wire/libwire.a $(XN_LIB_LIBS) $(CRYPTO_LIBS) $(XML_LIBS) $(PROTOBUFC_LIBS)
 
-EXTRA_DIST += wire/deps
+EXTRA_DIST += wire/README.md wire/deps
 
 # Unit tests of this folder, three lines each:
 UNIT_TESTS += tests/unit/ad
