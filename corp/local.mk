@@ -24,7 +24,7 @@ EXTRA_DIST += man/xenocorpd.8
 
 sbin_PROGRAMS += corp/xenocorp
 corp_xenocorp_SOURCES = corp/xenocorp.c
-corp_xenocorp_LDADD = $(XN_NET_LIBS)
+corp_xenocorp_LDADD = $(XN_CORP_LIBS) $(XN_NET_LIBS)
 sbin_PROGRAMS += corp/xenocorpd
 corp_xenocorpd_SOURCES = corp/xenocorpd.c
 corp_xenocorpd_LDADD = $(XN_CORP_LIBS) $(XN_NET_LIBS)

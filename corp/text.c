@@ -15,6 +15,15 @@ bool corp_label_ok(const char *label)
            strspn(label, LOWER DIGITS "-") == len;
 }
 
+bool corp_name_ok(const char *name)
+{
+    size_t len = strlen(name);
+
+    return len >= 1 && len <= CORP_NAME_MAX &&
+           strspn(name, LOWER DIGITS ".-") == len && !strchr(".-", name[0]) &&
+           !strchr(".-", name[len - 1]);
+}
+
 /* Length of the UTF-8 sequence at s, 0 where it is none.  Overlong forms,
  * surrogates and what lies beyond U+10FFFF are none. */
 static size_t utf8_len(const uint8_t *s)

@@ -1,11 +1,16 @@
 /* SPDX-License-Identifier: GPL-3.0-or-later */
 /* The broker's tool: works on a XenoCorp's state folder. */
+#include <errno.h>
+#include <stdbool.h>
 #include <stdio.h>
 #include <string.h>
+#include <unistd.h>
 
 #include "config.h"
+#include "corp/text.h"
 #include "lib/err.h"
 #include "lib/gripe.h"
+#include "net/file.h"
 #include "net/identity.h"
 
 #define PROGRAM "xenocorp"
@@ -53,21 +58,32 @@ static void print_corp(const char *dir, const struct net_identity *identity)
     print_url(dir, &identity->cert.id);
 }
 
+/* Does the folder hold an identity? */
+static bool is_taken(const char *dir)
+{
+    char path[512];
+
+    snprintf(path, sizeof path, "%s/key.pem", dir);
+    return access(path, F_OK) == 0;
+}
+
 static int init(const char *dir, const char *name)
 {
+    static const char what[] = "cannot make a XenoCorp";
     struct net_identity identity;
     int rc;
 
-    rc = net_identity_load(dir, &identity);
-    if (!rc) {
-        net_identity_clear(&identity);
-        xn_gripef(PROGRAM, "cannot make a XenoCorp", "xenocorp show DIR",
-                  "%s holds one already", dir);
+    if (!corp_name_ok(name)) {
+        return usage("a name is 1 to 63 of a-z, 0-9, '.' and '-'");
+    }
+    if (is_taken(dir)) {
+        xn_gripef(PROGRAM, what, "xenocorp show DIR, or another folder",
+                  "%s holds a key already", dir);
         return XN_EXIT_FAILED;
     }
-    if (rc != XN_ENOENT) {
-        xn_gripef(PROGRAM, "cannot make a XenoCorp", "another folder", "%s: %s",
-                  dir, xn_strerror(rc));
+    rc = net_file_dir(dir);
+    if (rc) {
+        xn_gripef(PROGRAM, what, NULL, "%s: %s", dir, strerror(errno));
         return xn_exit_code(rc);
     }
     rc = net_identity_corp(PROGRAM, dir, name, &identity);
@@ -80,20 +96,12 @@ static int init(const char *dir, const char *name)
 /* The folder's identity, which must be a corp's; otherwise the exit code. */
 static int load(const char *dir, struct net_identity *identity)
 {
-    int rc = net_identity_load(dir, identity);
-
-    if (rc) {
+    if (!is_taken(dir)) {
         xn_gripef(PROGRAM, "cannot use the XenoCorp", "xenocorp init DIR NAME",
-                  "%s: %s", dir, xn_strerror(rc));
-        return rc == XN_ENOENT ? XN_EXIT_FAILED : xn_exit_code(rc);
+                  "%s holds no key", dir);
+        return XN_EXIT_FAILED;
     }
-    if (identity->cert.role != XN__ROLE__CORP) {
-        xn_gripef(PROGRAM, "cannot use the XenoCorp", NULL,
-                  "%s holds another program's key", dir);
-        net_identity_clear(identity);
-        return XN_EXIT_IDENTITY;
-    }
-    return XN_EXIT_OK;
+    return xn_exit_code(net_identity_corp(PROGRAM, dir, NULL, identity));
 }
 
 static int show(const char *dir)

@@ -4,8 +4,10 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <unistd.h>
 
 #include "corp/corp.h"
+#include "corp/text.h"
 #include "lib/err.h"
 #include "lib/gripe.h"
 #include "net/daemon.h"
@@ -126,6 +128,21 @@ out:
     return rc;
 }
 
+/* The first start needs a name; later ones have it in the certificate. */
+static int check_name(const struct net_daemon *daemon)
+{
+    char path[512];
+
+    snprintf(path, sizeof path, "%s/cert.pem", daemon->state);
+    if (!daemon->label && access(path, F_OK) == 0) return 0;
+    if (daemon->label && corp_name_ok(daemon->label)) return 0;
+    xn_gripe(PROGRAM, "cannot make a XenoCorp",
+             daemon->label ? "a name is 1 to 63 of a-z, 0-9, '.' and '-'"
+                           : "its first start needs a name",
+             "--name alpha.example");
+    return XN_EINVAL;
+}
+
 int main(int argc, char **argv)
 {
     struct net_daemon daemon = {
@@ -141,6 +158,7 @@ int main(int argc, char **argv)
     };
     int rc = net_daemon_init(&daemon, argc, argv);
 
+    if (!rc && !daemon.exit_now) rc = check_name(&daemon);
     if (!rc && !daemon.exit_now) rc = net_daemon_open(&daemon);
     if (!rc && !daemon.exit_now) rc = serve(&daemon);
     return net_daemon_end(&daemon, rc);
