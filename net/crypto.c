@@ -121,7 +121,7 @@ static int issue_one(const Xn__Issue *in, const struct net_identity *identity,
     order.csr_len = in->csr.len;
     order.role = in->role;
     order.label = context_of(in->label);
-    order.salt = salt;
+    order.salt = in->role == XN__ROLE__NODE ? salt : NULL;
     order.not_before_us = now_us;
     order.not_after_us = in->not_after_us;
     rc = xn_cert_issue(&order, identity->key, identity->x509, &x509);
