@@ -125,6 +125,7 @@ struct hint *hint_add(struct ov *ov, const struct xn_now *now, const xn_id *id,
     struct hint *hint;
 
     if (xn_id_eq(id, &ov->config.id) || !address_is_good(address)) return NULL;
+    if (strcmp(address, ov->config.address) == 0) return NULL;
     if (link_find_id(ov, id)) return NULL;
     hint = hint_find(ov, id);
     if (hint) {
@@ -256,11 +257,23 @@ static struct hint *pick_gap(const struct ov *ov, const struct xn_now *now)
     return NULL;
 }
 
-struct hint *hint_pick(const struct ov *ov, const struct xn_now *now)
+/* Where everybody is at the budget a dial mostly costs two nodes a handshake
+ * for nothing: with half of the budget filled there is no hurry. */
+static bool may_better(struct ov *ov, const struct xn_now *now)
+{
+    if (!links_crowded(ov, now) || ov->ring.n < ov->config.links_max / 2) {
+        return true;
+    }
+    if (now->mono_us < ov->calm_us) return false;
+    ov->calm_us = now->mono_us + jittered(ov, CALM_US);
+    return true;
+}
+
+struct hint *hint_pick(struct ov *ov, const struct xn_now *now)
 {
     struct hint *hint = pick_leaf(ov, now);
 
-    if (hint || ov->hints.n == 0) return hint;
+    if (hint || ov->hints.n == 0 || !may_better(ov, now)) return hint;
     if (ov->ring.n + ov->n_new + ov->n_dials < ov->config.links_max) {
         return pick_any(ov, now);
     }

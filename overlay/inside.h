@@ -50,7 +50,8 @@
 #define PROBE_US SECOND_US /* at least, between two tries */
 #define PROBES_MAX 3U
 #define WATCH_US (5 * SECOND_US)
-#define ACKED_US (3 * SECOND_US) /* a holder silent for so long is probed */
+#define ACKED_US (3 * SECOND_US) /* no reply for so long: asked again */
+#define CALM_US (20 * SECOND_US) /* between dials that only better the table */
 #define GOSSIP_MIN_US (2 * SECOND_US)
 #define GOSSIP_MAX_US (30 * SECOND_US)
 #define CROWDED_US (600 * SECOND_US)
@@ -90,6 +91,7 @@ struct link {
     uint8_t pages; /* read so */
     uint8_t used[ALLOWANCES];
     uint32_t rtt_us, rtt_var_us; /* RFC 6298; 0: no sample */
+    uint64_t rid_max;            /* that it used */
     uint32_t asked;              /* its requests under way here */
     uint64_t window_us;          /* when `used` was last set to zero */
     uint64_t up_us, heard_us, ping_us, told_us;
@@ -121,7 +123,7 @@ struct query {
     struct link *from; /* who asked us; NULL: we ourselves */
     uint64_t from_rid;
     bool direct, acked, delivered;
-    uint8_t n_tried;
+    uint8_t n_tried, n_sent;
     uint32_t tried[SENDS_MAX]; /* serials */
     xn_id key;
     uint32_t copy, hops, kind;
@@ -170,6 +172,7 @@ struct ov {
     bool dial_dirty;
 
     unsigned paged;      /* peers whose contacts we have asked for */
+    uint64_t calm_us;    /* when crowded: no dial before, neighbours apart */
     uint64_t crowded_us; /* until then: the overlay exceeds the budget */
     uint64_t gossip_us;  /* interval now */
     uint64_t gossip_timer, watch_timer, dial_timer, push_timer;
@@ -233,7 +236,7 @@ bool hints_take(struct ov *ov, const struct xn_now *now,
 void hint_failed(struct ov *ov, const struct xn_now *now, struct hint *hint,
                  bool full);
 /* The hint to dial now, or NULL. */
-struct hint *hint_pick(const struct ov *ov, const struct xn_now *now);
+struct hint *hint_pick(struct ov *ov, const struct xn_now *now);
 uint64_t hints_next(const struct ov *ov, const struct xn_now *now);
 bool address_is_good(const char *address);
 void hints_clear(struct ov *ov);

@@ -292,6 +292,10 @@ void leaves_push(struct ov *ov, const struct xn_now *now, struct xn_out *out)
     for (i = 0; i < ov->n_leafset; i++)
         link_find(ov, ov->leafset[i])->push = true;
     push_later(ov, now->mono_us + PUSH_US, out);
+    /* And ask them soon, too: who changed us may be new to them. */
+    ov->gossip_us = GOSSIP_MIN_US;
+    if (ov->gossip_timer) xn_ticket_forget(ov->tickets, ov->gossip_timer);
+    ov->gossip_timer = 0;
 }
 
 /* ---- gossip ---- */

@@ -125,10 +125,10 @@ void links_dial(struct ov *ov, const struct xn_now *now, struct xn_out *out)
     }
 }
 
-/* A dial of ours became a link to `id`: the hint has served.  Its address is
- * the peer's until its HELLO says another. */
-static void dial_answered(struct ov *ov, const struct xn_now *now,
-                          uint64_t ticket, const xn_id *id, char **address_out)
+/* A dial of ours became a link to `id`.  Its address is the peer's until its
+ * HELLO says another.  false: the hint lied, it was for somebody else. */
+static bool dial_answered(struct ov *ov, uint64_t ticket, const xn_id *id,
+                          char **address_out)
 {
     size_t i;
 
@@ -136,17 +136,18 @@ static void dial_answered(struct ov *ov, const struct xn_now *now,
         struct hint *hint = ov->hints.v[i];
 
         if (hint->ticket != ticket) continue;
+        ov->dial_dirty = true;
+        if (!xn_id_eq(&hint->id, id)) {
+            hint_drop(ov, hint);
+            return false;
+        }
         xn_ticket_forget(ov->tickets, ticket);
         hint->ticket = 0;
         ov->n_dials--;
-        ov->dial_dirty = true;
-        if (xn_id_eq(&hint->id, id)) {
-            *address_out = strdup(hint->address);
-        } else {
-            hint_failed(ov, now, hint, false);
-        }
-        return;
+        *address_out = strdup(hint->address);
+        return true;
     }
+    return true; /* it linked to us meanwhile, and the hint was dropped */
 }
 
 /* ---- the prefix table ---- */
@@ -356,8 +357,10 @@ static void up(struct ov *ov, const struct xn_now *now, xn_peer peer,
     struct link *link = link_find(ov, peer), *old;
     char *address = NULL;
 
-    if (body->ticket) {
-        dial_answered(ov, now, body->ticket, &contact->id, &address);
+    if (body->ticket &&
+        !dial_answered(ov, body->ticket, &contact->id, &address)) {
+        if (!link) xn_out_hang(out, peer, XN_EIDENT, "not who was dialled");
+        goto out;
     }
     if (link) {
         if (is_same_link(now, link)) goto out;

@@ -19,8 +19,26 @@ XN_OVERLAY_LIBS = overlay/liboverlay.a $(XN_SEAM_LIBS)
 EXTRA_DIST += overlay/README.md
 EXTRA_DIST += overlay/deps
 
+UNIT_TESTS += tests/unit/ov_budget
+tests_unit_ov_budget_SOURCES = tests/unit/ov_budget.c
+tests_unit_ov_budget_SOURCES += tests/unit/ov_net.c
+tests_unit_ov_budget_SOURCES += tests/unit/ov_net.h
+tests_unit_ov_budget_LDADD = $(XN_OVERLAY_LIBS) $(CMOCKA_LIBS)
+
+UNIT_TESTS += tests/unit/ov_faults
+tests_unit_ov_faults_SOURCES = tests/unit/ov_faults.c
+tests_unit_ov_faults_SOURCES += tests/unit/ov_net.c
+tests_unit_ov_faults_SOURCES += tests/unit/ov_net.h
+tests_unit_ov_faults_LDADD = $(XN_OVERLAY_LIBS) $(CMOCKA_LIBS)
+
 UNIT_TESTS += tests/unit/ov_mesh
 tests_unit_ov_mesh_SOURCES = tests/unit/ov_mesh.c
 tests_unit_ov_mesh_SOURCES += tests/unit/ov_net.c
 tests_unit_ov_mesh_SOURCES += tests/unit/ov_net.h
 tests_unit_ov_mesh_LDADD = $(XN_OVERLAY_LIBS) $(CMOCKA_LIBS)
+
+UNIT_TESTS += tests/unit/ov_rude
+tests_unit_ov_rude_SOURCES = tests/unit/ov_net.c
+tests_unit_ov_rude_SOURCES += tests/unit/ov_net.h
+tests_unit_ov_rude_SOURCES += tests/unit/ov_rude.c
+tests_unit_ov_rude_LDADD = $(XN_OVERLAY_LIBS) $(CMOCKA_LIBS)

@@ -26,9 +26,11 @@ int ov_new(const struct ov_config *config, const struct xn_peers *peers,
     /* Half of the budget is for the prefix table. */
     if (c->leaves > LEAVES_MAX) c->leaves = LEAVES_MAX;
     if (c->leaves > c->links_max / 4) c->leaves = c->links_max / 4;
-    if (c->leaves == 0) c->leaves = 1;
     if (c->copies == 0) c->copies = 3;
     if (c->copies > OV_COPIES_MAX) c->copies = OV_COPIES_MAX;
+    /* But who holds a key must know the others who do. */
+    if (c->leaves < c->copies) c->leaves = c->copies;
+    if (c->links_max < 2 * c->leaves + 2) c->links_max = 2 * c->leaves + 2;
     *ov_out = ov;
     return 0;
 }

@@ -31,7 +31,7 @@ struct ov_config {
     xn_id position;
     char address[OV_ADDRESS_MAX + 1]; /* where we accept links */
     uint32_t links_max;               /* budget; 512 */
-    uint32_t leaves;                  /* each side; 8 */
+    uint32_t leaves;                  /* each side; 8; at least copies */
     uint32_t copies;                  /* of each key, owner included; 3 */
 };
 

@@ -334,8 +334,8 @@ static int send_request(struct ov *ov, const struct xn_now *now,
     DL_APPEND2(to->sent, q, sent_prev, sent_next);
     q->acked = false;
     q->sent_us = now->mono_us;
-    if (!was_tried(q, to)) q->tried[q->n_tried] = to->serial;
-    q->n_tried++;
+    if (!was_tried(q, to)) q->tried[q->n_tried++] = to->serial;
+    q->n_sent++;
     set_timer(ov, q, now->mono_us + watch_rto(to), out);
     return 0;
 }
@@ -386,7 +386,7 @@ static void no_ack(struct ov *ov, const struct xn_now *now, struct query *q,
     struct link *link = q->via, *other = NULL;
 
     watch_probe(ov, now, link, false, out);
-    if (q->n_tried >= SENDS_MAX) {
+    if (q->n_sent >= SENDS_MAX) {
         set_timer(ov, q, q->deadline_us, out);
         return;
     }
@@ -396,6 +396,19 @@ static void no_ack(struct ov *ov, const struct xn_now *now, struct query *q,
     }
     /* Nobody else can answer: perhaps it was lost on the way. */
     send_on(ov, now, q, link, out);
+}
+
+/* Acknowledged long ago.  It works on it, or it fell silent, or the reply was
+ * lost: it is asked once more, rarer each time. */
+static void no_reply(struct ov *ov, const struct xn_now *now, struct query *q,
+                     struct xn_out *out)
+{
+    watch_probe(ov, now, q->via, false, out);
+    if (q->n_sent >= SENDS_MAX) {
+        set_timer(ov, q, now->mono_us + ACKED_US, out);
+    } else {
+        send_on(ov, now, q, q->via, out);
+    }
 }
 
 static void query_due(void *owner, void *ctx, const struct xn_now *now, int rc,
@@ -416,8 +429,7 @@ static void query_due(void *owner, void *ctx, const struct xn_now *now, int rc,
             fail(ov, now, q, XN_ETIMEOUT, out);
         }
     } else if (q->via && q->acked) {
-        watch_probe(ov, now, q->via, false, out);
-        set_timer(ov, q, now->mono_us + ACKED_US, out);
+        no_reply(ov, now, q, out);
     } else if (q->via) {
         no_ack(ov, now, q, out);
     } else {
@@ -552,6 +564,25 @@ static void take_request(struct ov *ov, const struct xn_now *now,
     }
 }
 
+/* One that is sent again while we work on it is acknowledged again.  What was
+ * answered already is done again: users know (ov.h). */
+static bool is_repeated(struct link *link, uint64_t rid, struct xn_out *out)
+{
+    struct query *q;
+
+    if (rid > link->rid_max) {
+        link->rid_max = rid;
+        return false;
+    }
+    DL_FOREACH2(link->held, q, held_next)
+    {
+        if (q->from_rid != rid) continue;
+        send_ack(q, out);
+        return true;
+    }
+    return false;
+}
+
 void route_request(struct ov *ov, const struct xn_now *now, struct link *link,
                    struct xn_msg *msg, struct xn_out *out)
 {
@@ -563,6 +594,7 @@ void route_request(struct ov *ov, const struct xn_now *now, struct link *link,
         link_rude(ov, now, link, "malformed REQUEST", out);
         return;
     }
+    if (is_repeated(link, body->rid, out)) return;
     if (body->patience_ms == 0) {
         say_busy(ov, link, body->rid, XN_ETIMEOUT, out);
     } else if (link->asked >= QUERIES_FROM_ONE ||
@@ -576,7 +608,7 @@ void route_request(struct ov *ov, const struct xn_now *now, struct link *link,
 /* Karn: what was sent twice tells nothing about time. */
 static void take_sample(const struct xn_now *now, const struct query *q)
 {
-    if (!q->acked && q->n_tried == 1) {
+    if (!q->acked && q->n_sent == 1) {
         watch_rtt(q->via, now->mono_us - q->sent_us);
     }
 }
@@ -589,7 +621,7 @@ void route_ack(struct ov *ov, const struct xn_now *now, struct link *link,
     if (!q || !q->via || q->via != link) return;
     take_sample(now, q);
     q->acked = true;
-    set_timer(ov, q, now->mono_us + ACKED_US, out);
+    set_timer(ov, q, now->mono_us + (ACKED_US << q->n_sent) / 2, out);
 }
 
 static bool reply_is_good(const Xn__Reply *body)
@@ -632,7 +664,7 @@ void route_lost(struct ov *ov, const struct xn_now *now, struct link *link,
     }
     while ((q = link->sent) != NULL) {
         query_unsend(q);
-        if (q->direct || q->n_tried >= SENDS_MAX) {
+        if (q->direct || q->n_sent >= SENDS_MAX) {
             fail(ov, now, q, XN_EUNREACH, out);
         } else {
             reroute(ov, now, q, out);

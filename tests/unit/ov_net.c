@@ -204,8 +204,7 @@ static void act_dial(struct net *net, struct node *node,
                           .conn = to,
                           .ticket = act->ticket};
 
-    assert_true(to < net->config.nodes);
-    assert_int_not_equal(to, node->index);
+    if (to >= net->config.nodes || to == node->index) h.kind = FAILED;
     happen(net, h);
 }
 
@@ -651,22 +650,38 @@ static bool counts(const struct node *node)
     return node->up && !node->deaf;
 }
 
-uint32_t net_nearest(const struct net *net, const xn_id *key, uint32_t rank)
+/* The nearest to key of those farther than node `last`; UINT32_MAX as last:
+ * of all. */
+static uint32_t nearest_beyond(const struct net *net, const xn_id *key,
+                               uint32_t last)
 {
-    uint32_t i, j;
+    uint32_t i, best = UINT32_MAX;
 
     for (i = 0; i < net->config.nodes; i++) {
-        uint32_t nearer = 0;
+        const xn_id *position = &net->node[i].contact.position;
 
         if (!counts(&net->node[i])) continue;
-        for (j = 0; j < net->config.nodes; j++) {
-            nearer += j != i && counts(&net->node[j]) &&
-                      xn_ring_nearer(key, &net->node[j].contact.position,
-                                     &net->node[i].contact.position);
+        if (last != UINT32_MAX &&
+            !xn_ring_nearer(key, &net->node[last].contact.position, position)) {
+            continue;
         }
-        if (nearer == rank) return i;
+        if (best == UINT32_MAX ||
+            xn_ring_nearer(key, position, &net->node[best].contact.position)) {
+            best = i;
+        }
     }
-    return UINT32_MAX;
+    return best;
+}
+
+uint32_t net_nearest(const struct net *net, const xn_id *key, uint32_t rank)
+{
+    uint32_t r, i = UINT32_MAX;
+
+    for (r = 0; r <= rank; r++) {
+        i = nearest_beyond(net, key, i);
+        if (i == UINT32_MAX) break;
+    }
+    return i;
 }
 
 bool net_is_mesh(struct net *net)
@@ -684,15 +699,15 @@ bool net_is_mesh(struct net *net)
 
 bool net_has_leaves(struct net *net)
 {
-    uint32_t i, rank;
+    uint32_t i, rank, j;
     xn_peer peer;
 
     for (i = 0; i < net->config.nodes; i++) {
         if (!counts(&net->node[i])) continue;
-        for (rank = 1; rank <= net->config.leaves; rank++) {
-            uint32_t j = net_nearest(net, &net->node[i].contact.position, rank);
-
-            if (j != UINT32_MAX && !find_peer(net, i, j, &peer)) return false;
+        for (rank = 0, j = i; rank < net->config.leaves; rank++) {
+            j = nearest_beyond(net, &net->node[i].contact.position, j);
+            if (j == UINT32_MAX) break;
+            if (!find_peer(net, i, j, &peer)) return false;
         }
     }
     return true;

@@ -1,0 +1,137 @@
+/* SPDX-License-Identifier: GPL-3.0-or-later */
+/* The overlay above its link budget: leaf sets and prefix routing. */
+#include <setjmp.h>
+#include <stdarg.h>
+#include <stddef.h>
+#include <stdint.h>
+#include <stdio.h>
+
+#include <cmocka.h>
+
+#include "lib/err.h"
+#include "tests/unit/ov_net.h"
+
+static struct net *start(uint32_t nodes, uint32_t links_max, uint32_t leaves)
+{
+    const struct net_config config = {.nodes = nodes,
+                                      .links_max = links_max,
+                                      .leaves = leaves,
+                                      .handle_per_link = true,
+                                      .seed = 11};
+    struct net *net = net_new(&config);
+    uint32_t i;
+
+    for (i = 0; i < nodes; i++) {
+        net_start(net, i, i / 2);
+        net_run(net, SEC / 20);
+    }
+    return net;
+}
+
+static void ask_all(struct net *net, unsigned rounds, const char *when)
+{
+    static struct asked asked[256];
+    static uint32_t truth[256];
+    unsigned hops = 0, hops_max = 0, n = 0, wrong = 0, r;
+    uint32_t i;
+
+    for (r = 0; r < rounds; r++) {
+        for (i = 0; i < net->config.nodes; i++) {
+            xn_id key;
+
+            if (!net->node[i].up) continue;
+            net_key(net, &key);
+            truth[i] = net_nearest(net, &key, r % 3);
+            net_ask(net, i, &key, r % 3, 20 * SEC, &asked[i]);
+        }
+        net_run(net, 21 * SEC);
+        for (i = 0; i < net->config.nodes; i++) {
+            if (!net->node[i].up) continue;
+            assert_int_equal(asked[i].calls, 1);
+            assert_int_equal(asked[i].rc, 0);
+            wrong += asked[i].by != truth[i];
+            hops += asked[i].hops;
+            if (asked[i].hops > hops_max) hops_max = asked[i].hops;
+            n++;
+        }
+    }
+    print_message("# %s: %u asked, %u wrong, hops mean %u.%02u max %u\n", when,
+                  n, wrong, hops / n, hops * 100 / n % 100, hops_max);
+    assert_int_equal(wrong, 0);
+    assert_true(hops_max <= 8);
+}
+
+static void test_200_by_32(void **state)
+{
+    struct net *net = start(200, 32, 8);
+    uint64_t refused = 0, evicted = 0, before;
+    uint32_t i;
+
+    (void)state;
+    assert_true(net_until(net, 300 * SEC, net_has_leaves));
+    for (i = 0; i < 200; i++) {
+        refused += ov_stats(net->node[i].ov)->refused;
+        evicted += ov_stats(net->node[i].ov)->evicted;
+        assert_true(ov_links(net->node[i].ov) <= 32);
+        assert_true(ov_links(net->node[i].ov) >= 16);
+    }
+    print_message("# leaf sets right after %llu s; %llu links refused, %llu "
+                  "closed for better ones, %llu messages, %llu KiB\n",
+                  (unsigned long long)(net->now.mono_us / SEC - 1000),
+                  (unsigned long long)refused, (unsigned long long)evicted,
+                  (unsigned long long)net->sent,
+                  (unsigned long long)net->sent_bytes / 1024);
+    assert_true(refused > 0); /* and all took somebody else instead */
+    ask_all(net, 15, "200 nodes");
+    for (i = 20; i < 60; i++)
+        net_crash(net, i, true);
+    net_run(net, 30 * SEC);
+    assert_true(net_until(net, 300 * SEC, net_has_leaves));
+    ask_all(net, 6, "40 of them gone");
+    for (i = 20; i < 60; i++)
+        net_start(net, i, 100 + i);
+    net_run(net, 10 * SEC);
+    assert_true(net_until(net, 300 * SEC, net_has_leaves));
+    ask_all(net, 6, "all back");
+    before = net->sent;
+    net_run(net, 100 * SEC);
+    print_message("# at rest: %llu messages per node and minute\n",
+                  (unsigned long long)(net->sent - before) * 60 / 100 / 200);
+    assert_true((net->sent - before) * 60 / 100 / 200 < 100);
+    net_free(net);
+}
+
+static void test_40_by_8(void **state)
+{
+    struct net *net = start(40, 8, 3);
+
+    (void)state;
+    assert_true(net_until(net, 300 * SEC, net_has_leaves));
+    ask_all(net, 9, "40 nodes with 8 links");
+    net_free(net);
+}
+
+/* Who is turned away takes what it was told instead. */
+static void test_refused(void **state)
+{
+    struct net *net = start(20, 8, 3);
+    uint32_t i;
+
+    (void)state;
+    assert_true(net_until(net, 300 * SEC, net_has_leaves));
+    assert_true(ov_links(net->node[0].ov) <= 8);
+    for (i = 1; i < 20; i++)
+        assert_true(ov_links(net->node[i].ov) >= 4);
+    net_free(net);
+}
+
+int main(void)
+{
+    const struct CMUnitTest tests[] = {
+        cmocka_unit_test(test_200_by_32),
+        cmocka_unit_test(test_40_by_8),
+        cmocka_unit_test(test_refused),
+    };
+
+    return cmocka_run_group_tests_name("ov_budget", tests, NULL, NULL);
+}

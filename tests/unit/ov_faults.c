@@ -1,0 +1,306 @@
+/* SPDX-License-Identifier: GPL-3.0-or-later */
+/* The overlay when things break: crashes seen and silent, lost messages, two
+ * dials at once, nodes that come back. */
+#include <setjmp.h>
+#include <stdarg.h>
+#include <stddef.h>
+#include <stdint.h>
+#include <stdio.h>
+
+#include <cmocka.h>
+
+#include "lib/err.h"
+#include "tests/unit/ov_net.h"
+
+static struct net *start(uint32_t nodes, bool handle_per_link, unsigned loss)
+{
+    const struct net_config config = {.nodes = nodes,
+                                      .links_max = 512,
+                                      .leaves = 8,
+                                      .handle_per_link = handle_per_link,
+                                      .loss_percent = loss,
+                                      .seed = 7};
+    struct net *net = net_new(&config);
+    uint32_t i;
+
+    for (i = 0; i < nodes; i++)
+        net_start(net, i, 0);
+    return net;
+}
+
+static struct net *mesh(uint32_t nodes, bool handle_per_link)
+{
+    struct net *net = start(nodes, handle_per_link, 0);
+
+    assert_true(net_until(net, 60 * SEC, net_is_mesh));
+    return net;
+}
+
+/* Every survivor asks; the true owner among those alive must answer. */
+static void expect_owners(struct net *net, unsigned keys)
+{
+    struct asked asked[256];
+    uint32_t truth[256], i;
+    unsigned k;
+
+    for (k = 0; k < keys; k++) {
+        for (i = 0; i < net->config.nodes; i++) {
+            xn_id key;
+
+            if (!net->node[i].up || net->node[i].deaf) continue;
+            net_key(net, &key);
+            truth[i] = net_nearest(net, &key, 0);
+            net_ask(net, i, &key, 0, 20 * SEC, &asked[i]);
+        }
+        net_run(net, 21 * SEC);
+        for (i = 0; i < net->config.nodes; i++) {
+            if (!net->node[i].up || net->node[i].deaf) continue;
+            assert_int_equal(asked[i].calls, 1);
+            assert_int_equal(asked[i].rc, 0);
+            assert_int_equal(asked[i].by, truth[i]);
+        }
+    }
+}
+
+static void test_crash_seen(void **state)
+{
+    struct net *net = mesh(24, true);
+    uint32_t i;
+
+    (void)state;
+    for (i = 5; i < 11; i++)
+        net_crash(net, i, true);
+    expect_owners(net, 1); /* while the news is under way */
+    assert_true(net_is_mesh(net));
+    expect_owners(net, 5);
+    for (i = 5; i < 11; i++)
+        net_start(net, i, i - 4);
+    assert_true(net_until(net, 30 * SEC, net_is_mesh));
+    expect_owners(net, 2);
+    net_free(net);
+}
+
+static void crash_silent(bool handle_per_link)
+{
+    struct net *net = mesh(24, handle_per_link);
+    uint32_t i;
+
+    for (i = 3; i < 9; i++)
+        net->node[i].deaf = true;
+    expect_owners(net, 1);
+    assert_true(net_until(net, 60 * SEC, net_is_mesh));
+    print_message("# six silent nodes dropped by all within %llu s\n",
+                  (unsigned long long)(net->now.mono_us / SEC - 1000));
+    for (i = 3; i < 9; i++)
+        net_crash(net, i, false);
+    expect_owners(net, 2);
+    for (i = 3; i < 9; i++)
+        net_start(net, i, 0);
+    assert_true(net_until(net, 60 * SEC, net_is_mesh));
+    net_free(net);
+}
+
+static void test_crash_silent(void **state)
+{
+    (void)state;
+    crash_silent(true);
+    crash_silent(false);
+}
+
+/* Nobody asks anything: the neighbour finds out. */
+static void test_silence_found(void **state)
+{
+    struct net *net = mesh(24, true);
+
+    (void)state;
+    net_run(net, 60 * SEC);
+    net->node[4].deaf = true;
+    assert_true(net_until(net, 20 * SEC, net_is_mesh));
+    net_free(net);
+}
+
+/* It comes back before anybody noticed. */
+static void test_back_at_once(void **state)
+{
+    struct net *net = mesh(24, true);
+
+    (void)state;
+    net_run(net, 60 * SEC);
+    net_crash(net, 9, false);
+    net_start(net, 9, 3);
+    assert_true(net_until(net, 10 * SEC, net_is_mesh));
+    expect_owners(net, 2);
+    net_free(net);
+}
+
+static void both_dial(bool handle_per_link)
+{
+    const struct net_config config = {.nodes = 2,
+                                      .links_max = 512,
+                                      .leaves = 8,
+                                      .handle_per_link = handle_per_link,
+                                      .seed = 3};
+    struct net *net = net_new(&config);
+    uint32_t i;
+
+    net_start(net, 0, 1);
+    net_start(net, 1, 0);
+    net_join(net, 0, 1);
+    net_run(net, SEC);
+    assert_true(net_is_mesh(net));
+    for (i = 0; i < 2; i++) {
+        /* One link is left, and the user was told as much. */
+        assert_int_equal(net->node[i].joined - net->node[i].left, 1);
+    }
+    net_run(net, 60 * SEC);
+    assert_true(net_is_mesh(net));
+    net_free(net);
+}
+
+static void test_both_dial(void **state)
+{
+    (void)state;
+    both_dial(true);
+    both_dial(false);
+}
+
+static void test_link_breaks(void **state)
+{
+    struct net *net = mesh(3, true);
+
+    (void)state;
+    net_run(net, 60 * SEC);
+    net_cut(net, 1, 2);
+    net_run(net, SEC / 10);
+    assert_false(net_is_mesh(net));
+    assert_true(net_until(net, 5 * SEC, net_is_mesh));
+    net_free(net);
+}
+
+static void test_leave(void **state)
+{
+    struct net *net = mesh(24, true);
+    uint64_t dials = 0;
+    uint32_t i;
+
+    (void)state;
+    net_leave(net, 6);
+    assert_true(net_is_mesh(net));
+    for (i = 0; i < 24; i++) {
+        if (i != 6) dials += ov_stats(net->node[i].ov)->dials_failed;
+    }
+    net_run(net, 120 * SEC);
+    for (i = 0; i < 24; i++) {
+        if (i != 6) dials -= ov_stats(net->node[i].ov)->dials_failed;
+    }
+    assert_int_equal(dials, 0); /* nobody looks for it */
+    net_free(net);
+}
+
+static void test_loss(void **state)
+{
+    struct net *net = start(24, false, 3);
+    unsigned k, wrong = 0, unanswered = 0;
+
+    (void)state;
+    assert_true(net_until(net, 120 * SEC, net_is_mesh));
+    for (k = 0; k < 500; k++) {
+        struct asked asked;
+        uint32_t truth;
+        xn_id key;
+
+        net_key(net, &key);
+        truth = net_nearest(net, &key, 0);
+        net_ask(net, k % 24, &key, 0, 20 * SEC, &asked);
+        net_run(net, 21 * SEC);
+        assert_int_equal(asked.calls, 1);
+        unanswered += asked.rc != 0;
+        wrong += asked.rc == 0 && asked.by != truth;
+    }
+    print_message("# 3 %% loss: %u of 500 unanswered, %u by another copy\n",
+                  unanswered, wrong);
+    assert_true(unanswered <= 5);
+    net_free(net);
+}
+
+static void test_slow_answers(void **state)
+{
+    struct net *net = mesh(24, true);
+    uint32_t i;
+
+    (void)state;
+    for (i = 0; i < 24; i++)
+        net->node[i].answer = ANSWER_LATER;
+    expect_owners(net, 2);
+    for (i = 0; i < 24; i++) {
+        assert_int_equal(ov_stats(net->node[i].ov)->rerouted, 0);
+    }
+    net_free(net);
+}
+
+static void test_no_answer(void **state)
+{
+    struct net *net = mesh(3, true);
+    struct asked asked;
+
+    (void)state;
+    net->node[1].answer = ANSWER_NEVER;
+    net_ask_peer(net, 0, 1, 5 * SEC, &asked);
+    net_run(net, 4 * SEC);
+    assert_int_equal(asked.calls, 0);
+    net_run(net, 2 * SEC);
+    assert_int_equal(asked.calls, 1);
+    assert_int_equal(asked.rc, XN_ETIMEOUT);
+    assert_true(net_is_mesh(net)); /* slow, not dead */
+    net_ask_peer(net, 0, 1, 60 * SEC, &asked);
+    net_run(net, SEC);
+    net_crash(net, 1, true);
+    net_run(net, SEC);
+    assert_int_equal(asked.calls, 1);
+    assert_int_equal(asked.rc, XN_EUNREACH);
+    net_free(net);
+}
+
+static void test_holder_dies(void **state)
+{
+    struct net *net = mesh(24, true);
+    struct asked asked;
+    uint32_t owner, second;
+    xn_id key;
+
+    (void)state;
+    do {
+        net_key(net, &key);
+        owner = net_nearest(net, &key, 0);
+        second = net_nearest(net, &key, 1);
+    } while (owner == 0 || second == 0);
+    net->node[owner].answer = ANSWER_NEVER;
+    net_ask(net, 0, &key, 0, 20 * SEC, &asked);
+    net_run(net, SEC);
+    assert_int_equal(asked.calls, 0);
+    net_crash(net, owner, true); /* it had acknowledged */
+    net_run(net, SEC);
+    assert_int_equal(asked.calls, 1);
+    assert_int_equal(asked.rc, 0);
+    assert_int_equal(asked.by, second);
+    net_free(net);
+}
+
+int main(void)
+{
+    const struct CMUnitTest tests[] = {
+        cmocka_unit_test(test_crash_seen),
+        cmocka_unit_test(test_crash_silent),
+        cmocka_unit_test(test_silence_found),
+        cmocka_unit_test(test_back_at_once),
+        cmocka_unit_test(test_both_dial),
+        cmocka_unit_test(test_link_breaks),
+        cmocka_unit_test(test_leave),
+        cmocka_unit_test(test_loss),
+        cmocka_unit_test(test_slow_answers),
+        cmocka_unit_test(test_no_answer),
+        cmocka_unit_test(test_holder_dies),
+    };
+
+    return cmocka_run_group_tests_name("ov_faults", tests, NULL, NULL);
+}

@@ -1,0 +1,333 @@
+/* SPDX-License-Identifier: GPL-3.0-or-later */
+/* The overlay against peers that do what they should not. */
+#include <setjmp.h>
+#include <stdarg.h>
+#include <stddef.h>
+#include <stdint.h>
+#include <stdio.h>
+#include <string.h>
+
+#include <cmocka.h>
+
+#include "lib/err.h"
+#include "tests/unit/ov_net.h"
+
+static struct net *mesh(uint32_t nodes)
+{
+    const struct net_config config = {.nodes = nodes,
+                                      .links_max = 512,
+                                      .leaves = 8,
+                                      .handle_per_link = true,
+                                      .seed = 5};
+    struct net *net = net_new(&config);
+    uint32_t i;
+
+    for (i = 0; i < nodes; i++)
+        net_start(net, i, 0);
+    assert_true(net_until(net, 60 * SEC, net_is_mesh));
+    return net;
+}
+
+static bool inject(struct net *net, uint32_t i, uint32_t j, unsigned kind,
+                   const void *body)
+{
+    struct xn_msg *msg = NULL;
+    bool done;
+
+    assert_int_equal(xn_msg_new(kind, body, &msg), 0);
+    done = net_inject(net, i, j, msg);
+    xn_msg_free(msg);
+    return done;
+}
+
+static uint64_t rude(const struct net *net, uint32_t i)
+{
+    return ov_stats(net->node[i].ov)->rude;
+}
+
+static void test_malformed(void **state)
+{
+    struct net *net = mesh(3);
+    Xn__Request request = XN__REQUEST__INIT;
+    Xn__Suspect suspect = XN__SUSPECT__INIT;
+    Xn__Reply reply = XN__REPLY__INIT;
+    Xn__Peers peers = XN__PEERS__INIT;
+    Xn__Put put = XN__PUT__INIT;
+    uint8_t bytes[40] = {0};
+    const struct {
+        unsigned kind;
+        const void *body;
+    } bad[] = {
+        {XN__KIND__REQUEST, &request}, {XN__KIND__SUSPECT, &suspect},
+        {XN__KIND__REPLY, &reply},     {XN__KIND__PEERS, &peers},
+        {XN__KIND__PUT, &put}, /* outside a REQUEST */
+    };
+    size_t i;
+
+    (void)state;
+    suspect.id.data = bytes;
+    suspect.id.len = 31;
+    peers.digest.data = bytes;
+    peers.digest.len = 1;
+    for (i = 0; i < sizeof bad / sizeof bad[0]; i++) {
+        assert_true(inject(net, 0, 1, bad[i].kind, bad[i].body));
+        assert_int_equal(rude(net, 0), i + 1);
+        assert_int_equal(ov_links(net->node[0].ov), 1);
+        assert_true(net_until(net, 200 * SEC, net_is_mesh));
+    }
+    net_free(net);
+}
+
+/* Answers that nobody waits for, or from one who was not asked. */
+static void test_stray_replies(void **state)
+{
+    struct net *net = mesh(3);
+    Xn__Reply reply = XN__REPLY__INIT;
+    Xn__Ack ack = XN__ACK__INIT;
+    struct asked asked;
+    uint64_t rid;
+
+    (void)state;
+    net->node[1].answer = ANSWER_LATER;
+    net_ask_peer(net, 0, 1, 10 * SEC, &asked);
+    net_run(net, SEC);
+    reply.from = xn_id_bytes(&net->node[2].contact.id);
+    reply.kind = XN__KIND__FOUND;
+    for (rid = 0; rid < 100; rid++) {
+        reply.rid = ack.rid = rid;
+        inject(net, 0, 2, XN__KIND__REPLY, &reply);
+        inject(net, 0, 2, XN__KIND__ACK, &ack);
+    }
+    assert_int_equal(asked.calls, 0);
+    net_run(net, 3 * SEC);
+    assert_int_equal(asked.calls, 1);
+    assert_int_equal(asked.by, 1);
+    for (rid = 0; rid < 100; rid++) { /* late and doubled */
+        reply.rid = rid;
+        inject(net, 0, 1, XN__KIND__REPLY, &reply);
+    }
+    assert_int_equal(asked.calls, 1);
+    assert_int_equal(rude(net, 0), 0);
+    net_free(net);
+}
+
+static void test_floods(void **state)
+{
+    struct net *net = mesh(3);
+    Xn__Request request = XN__REQUEST__INIT;
+    Xn__Ping ping = XN__PING__INIT;
+    Xn__Suspect suspect = XN__SUSPECT__INIT;
+    uint64_t sent;
+    unsigned i;
+
+    (void)state;
+    net->node[0].answer = ANSWER_NEVER;
+    request.key = xn_id_bytes(&net->node[0].contact.position);
+    request.direct = true;
+    request.patience_ms = 5000;
+    request.kind = XN__KIND__FIND;
+    for (i = 1; i <= 513; i++) {
+        request.rid = i;
+        inject(net, 0, 1, XN__KIND__REQUEST, &request);
+        /* At the bound and one past it. */
+        assert_int_equal(ov_stats(net->node[0].ov)->busy, i > 512);
+        assert_int_equal(net->node[0].delivered, i < 512 ? i : 512);
+    }
+    request.rid = 7; /* sent again: not done again */
+    inject(net, 0, 1, XN__KIND__REQUEST, &request);
+    assert_int_equal(net->node[0].delivered, 512);
+    net_run(net, 6 * SEC);
+    request.rid = 514; /* forgotten after their deadline */
+    inject(net, 0, 1, XN__KIND__REQUEST, &request);
+    assert_int_equal(net->node[0].delivered, 513);
+    sent = net->sent;
+    for (i = 0; i < 1000; i++)
+        inject(net, 0, 1, XN__KIND__PING, &ping);
+    assert_int_equal(net->sent - sent, 20);
+    suspect.id = xn_id_bytes(&net->node[2].contact.id);
+    net_run(net, 20 * SEC);
+    sent = net->sent;
+    for (i = 0; i < 1000; i++)
+        inject(net, 0, 1, XN__KIND__SUSPECT, &suspect);
+    assert_true(net->sent - sent <= 1); /* one PING, and on hearsay no more */
+    net_run(net, 20 * SEC);
+    assert_true(net_is_mesh(net));
+    net_free(net);
+}
+
+/* More hints than the table holds, all lies. */
+static void test_lies(void **state)
+{
+    struct net *net = mesh(24);
+    Xn__Contact row[512], *rows[512];
+    xn_id id[512];
+    Xn__Peers peers = XN__PEERS__INIT;
+    unsigned round, i;
+
+    (void)state;
+    for (round = 0; round < 20; round++) {
+        for (i = 0; i < 512; i++) {
+            xn__contact__init(&row[i]);
+            rows[i] = &row[i];
+            net_key(net, &id[i]);
+            row[i].id = row[i].position = xn_id_bytes(&id[i]);
+            row[i].address = (char *)(uintptr_t) "n23";
+        }
+        peers.sample = rows;
+        peers.n_sample = 512;
+        inject(net, 0, 1, XN__KIND__PEERS, &peers);
+    }
+    net_run(net, 600 * SEC);
+    assert_true(net_is_mesh(net));
+    net_free(net);
+}
+
+static struct xn_msg *random_message(struct net *net, unsigned kind)
+{
+    uint8_t bytes[256];
+    struct xn_msg *msg = NULL;
+    size_t len = xn_rng_below(&net->rng, sizeof bytes), i;
+
+    for (i = 0; i < len; i++)
+        bytes[i] = (uint8_t)xn_rng_u64(&net->rng);
+    /* Keys of small field numbers make it past the decoder more often. */
+    if (len > 1) bytes[0] = (uint8_t)(8 * (1 + bytes[0] % 8) + bytes[0] / 128);
+    return xn_msg_decode(kind, bytes, len, &msg) ? NULL : msg;
+}
+
+/* Mutates a sound message: most of it still makes sense. */
+static struct xn_msg *bent_message(struct net *net, const struct xn_msg *good)
+{
+    uint8_t bytes[4096];
+    struct xn_msg *msg = NULL;
+    size_t n = 1 + xn_rng_below(&net->rng, 3);
+
+    if (good->size == 0 || good->size > sizeof bytes) return NULL;
+    memcpy(bytes, good->bytes, good->size);
+    while (n-- > 0) {
+        bytes[xn_rng_below(&net->rng, good->size)] =
+            (uint8_t)xn_rng_u64(&net->rng);
+    }
+    return xn_msg_decode(good->kind, bytes, good->size, &msg) ? NULL : msg;
+}
+
+static struct xn_msg *sound_message(struct net *net, unsigned kind)
+{
+    Xn__Contact contact = XN__CONTACT__INIT, *rows[] = {&contact};
+    Xn__Hello hello = XN__HELLO__INIT;
+    Xn__Peers peers = XN__PEERS__INIT;
+    Xn__Ping ping = XN__PING__INIT;
+    Xn__Pong pong = XN__PONG__INIT;
+    Xn__Suspect suspect = XN__SUSPECT__INIT;
+    Xn__Leave leave = XN__LEAVE__INIT;
+    Xn__Request request = XN__REQUEST__INIT;
+    Xn__Ack ack = XN__ACK__INIT;
+    Xn__Reply reply = XN__REPLY__INIT;
+    const void *body = NULL;
+    struct xn_msg *msg = NULL;
+    uint8_t digest[128] = {0};
+    xn_id key;
+
+    net_key(net, &key);
+    contact.id = contact.position = xn_id_bytes(&key);
+    contact.address = (char *)(uintptr_t) "n1";
+    switch (kind) {
+    case XN__KIND__HELLO:
+        hello.version = 1;
+        hello.full = xn_rng_below(&net->rng, 4) == 0;
+        hello.peers = rows;
+        hello.n_peers = 1;
+        body = &hello;
+        break;
+    case XN__KIND__PEERS:
+        peers.want = xn_rng_below(&net->rng, 2);
+        peers.sample = rows;
+        peers.n_sample = xn_rng_below(&net->rng, 2);
+        if (xn_rng_below(&net->rng, 2)) peers.from = xn_id_bytes(&key);
+        peers.digest.data = digest;
+        peers.digest.len = xn_rng_below(&net->rng, 2) ? 128 : 0;
+        body = &peers;
+        break;
+    case XN__KIND__PING: body = &ping; break;
+    case XN__KIND__PONG: body = &pong; break;
+    case XN__KIND__SUSPECT:
+        suspect.id = xn_id_bytes(
+            &net->node[xn_rng_below(&net->rng, net->config.nodes)].contact.id);
+        body = &suspect;
+        break;
+    case XN__KIND__LEAVE: body = &leave; break;
+    case XN__KIND__REQUEST:
+        request.rid = xn_rng_below(&net->rng, 1000);
+        request.key = xn_id_bytes(&key);
+        request.copy = (uint32_t)xn_rng_below(&net->rng, 9);
+        request.direct = xn_rng_below(&net->rng, 2);
+        request.hops = (uint32_t)xn_rng_below(&net->rng, 34);
+        request.patience_ms = (uint32_t)xn_rng_below(&net->rng, 10000);
+        request.kind = XN__KIND__FIND;
+        body = &request;
+        break;
+    case XN__KIND__ACK:
+        ack.rid = xn_rng_below(&net->rng, 1000);
+        body = &ack;
+        break;
+    case XN__KIND__REPLY:
+        reply.rid = xn_rng_below(&net->rng, 1000);
+        reply.rc = -(int32_t)xn_rng_below(&net->rng, 3);
+        reply.kind = XN__KIND__FOUND;
+        reply.from = xn_id_bytes(&key);
+        body = &reply;
+        break;
+    default: return NULL;
+    }
+    assert_int_equal(xn_msg_new(kind, body, &msg), 0);
+    return msg;
+}
+
+static void test_garbage(void **state)
+{
+    static const unsigned kinds[] = {
+        XN__KIND__HELLO, XN__KIND__PEERS,   XN__KIND__PING,    XN__KIND__PONG,
+        XN__KIND__LEAVE, XN__KIND__SUSPECT, XN__KIND__REQUEST, XN__KIND__ACK,
+        XN__KIND__REPLY, XN__KIND__PUT,     XN__KIND__FOUND,   XN__KIND__WANT,
+    };
+    struct net *net = mesh(6);
+    struct asked asked;
+    unsigned i;
+
+    (void)state;
+    for (i = 0; i < 20000; i++) {
+        unsigned kind = kinds[xn_rng_below(&net->rng, 12)];
+        uint32_t to = (uint32_t)xn_rng_below(&net->rng, 5);
+        struct xn_msg *good = sound_message(net, kind), *msg = NULL;
+        xn_id key;
+
+        switch (xn_rng_below(&net->rng, 3)) {
+        case 0: msg = random_message(net, kind); break;
+        case 1: msg = good ? bent_message(net, good) : NULL; break;
+        default: msg = xn_msg_ref(good);
+        }
+        if (msg) net_inject(net, to, 5, msg); /* node 5 is the villain */
+        xn_msg_free(msg);
+        xn_msg_free(good);
+        if (i % 10 == 0) {
+            net_key(net, &key);
+            net_ask(net, to, &key, 0, SEC / 2, &asked);
+            net_run(net, SEC);
+            assert_int_equal(asked.calls, 1);
+        }
+    }
+    net_crash(net, 5, true);
+    assert_true(net_until(net, 120 * SEC, net_is_mesh));
+    net_free(net);
+}
+
+int main(void)
+{
+    const struct CMUnitTest tests[] = {
+        cmocka_unit_test(test_malformed), cmocka_unit_test(test_stray_replies),
+        cmocka_unit_test(test_floods),    cmocka_unit_test(test_lies),
+        cmocka_unit_test(test_garbage),
+    };
+
+    return cmocka_run_group_tests_name("ov_rude", tests, NULL, NULL);
+}
