@@ -22,3 +22,7 @@ EXTRA_DIST += discovery/deps
 #UNIT_TESTS += tests/unit/example
 #tests_unit_example_SOURCES = tests/unit/example.c
 #tests_unit_example_LDADD = $(XN_DISCOVERY_LIBS) $(CMOCKA_LIBS)
+
+UNIT_TESTS += tests/unit/rd
+tests_unit_rd_SOURCES = tests/unit/rd.c
+tests_unit_rd_LDADD = $(XN_DISCOVERY_LIBS) $(CMOCKA_LIBS)

@@ -106,10 +106,16 @@ static int add_ad(struct uni *uni, Xn__SignedAd *ad, size_t source,
         uni->n++;
         known = entry;
     } else if (newer(entry, known)) {
+        /* Who gave an older version did not give this one. */
+        if (entry->version > known->version) {
+            memset(known->place, 0, sizeof known->place);
+        }
         known->ad = ad;
         known->source = source;
         known->version = entry->version;
         known->until_us = entry->until_us;
+    } else if (entry->version < known->version) {
+        return 0;
     }
     known->place[source] = place;
     return 0;

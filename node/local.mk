@@ -12,6 +12,12 @@ node_libnode_a_SOURCES += node/state.h
 # What a program links to use this folder.
 XN_NODE_LIBS = node/libnode.a $(XN_DISCOVERY_LIBS) $(XN_INDEX_LIBS)
 
+man_MANS += man/xenonoded.8
+EXTRA_DIST += man/xenonoded.8
+EXTRA_DIST += node/xenonoded.c
+EXTRA_DIST += node/xenonoded_run.c
+EXTRA_DIST += node/xenonoded_run.h
+
 EXTRA_DIST += node/deps
 
 # Unit tests of this folder, three lines each:

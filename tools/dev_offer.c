@@ -2,6 +2,7 @@
 /* From a catalogue's row to what a server offers. */
 #include "tools/dev.h"
 
+#include <inttypes.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -11,6 +12,7 @@
 #include "lib/dec.h"
 #include "lib/err.h"
 #include "lib/gripe.h"
+#include "lib/span.h"
 #include "wire/advert.h"
 
 enum { EXTRAS_MAX = 64 };
@@ -138,4 +140,80 @@ void dev_offer_free(struct dev_offer *o)
 const struct advert_offer *dev_offer_get(const struct dev_offer *o)
 {
     return &o->offer;
+}
+
+/* ---- as xenohostd's configuration ---- */
+
+/* A text in quotes; what would end it or mean something gets a backslash. */
+static void put_quoted(struct xn_buf *out, const char *text)
+{
+    for (; *text; text++) {
+        if (strchr("\"\\", *text)) xn_buf_char(out, '\\');
+        xn_buf_char(out, *text);
+    }
+}
+
+static void put(struct xn_buf *out, const char *key, const char *value)
+{
+    if (!value) return;
+    xn_buf_printf(out, "    %s = \"", key);
+    put_quoted(out, value);
+    xn_buf_str(out, "\"\n");
+}
+
+/* NAME=VALUE; ...: semicolons and backslashes of a value are escaped once for
+ * the list, and what results once more for the file. */
+static void put_tokens(struct xn_buf *out, const struct advert_offer *offer)
+{
+    size_t i;
+    const char *p;
+
+    if (offer->n_extras == 0) return;
+    xn_buf_str(out, "    tokens = \"");
+    for (i = 0; i < offer->n_extras; i++) {
+        xn_buf_printf(out, "%s%s=", i ? "; " : "", offer->extras[i].token);
+        for (p = offer->extras[i].value; *p; p++) {
+            char one[3] = {*p, '\0', '\0'};
+
+            if (strchr(";\\", *p)) {
+                one[0] = '\\';
+                one[1] = *p;
+            }
+            put_quoted(out, one);
+        }
+    }
+    xn_buf_str(out, "\"\n");
+}
+
+int dev_offer_config(const struct dev_offer *o, const char *lease,
+                     struct xn_buf *out)
+{
+    const struct advert_offer *offer = &o->offer;
+    uint64_t lease_us;
+    int rc = xn_span_parse(lease, &lease_us);
+
+    if (rc) return rc;
+    xn_buf_str(out, "offer {\n");
+    put(out, "name", offer->server_name);
+    put(out, "architecture", offer->architecture);
+    put(out, "country", offer->country);
+    put(out, "city", offer->city);
+    xn_buf_printf(out, "    environments = \"%s %s %s\"\n", o->environment.type,
+                  o->environment.kernel, o->environment.virtualisation);
+    put(out, "cpu_smps", offer->cpu_smps);
+    put(out, "memory_mb", offer->memory_mb);
+    put(out, "disk_gb", offer->disk_gb);
+    put(out, "net_mbps", offer->net_mbps);
+    put(out, "ipv4_addresses", offer->ipv4_addresses);
+    put_tokens(out, offer);
+    xn_buf_str(out, "}\nprice {\n");
+    put(out, "currency", offer->currency);
+    put(out, "per_hour", offer->price_per_hour);
+    put(out, "cpu_second", offer->cpu_second);
+    put(out, "memory_mb_hour", offer->memory_mb_hour);
+    put(out, "net_gb", offer->net_gb);
+    put(out, "setup", offer->setup);
+    xn_buf_printf(out, "}\npublish {\n    lease = \"%s\"\n", lease);
+    xn_buf_printf(out, "    renew = \"%" PRIu64 "ms\"\n}\n", lease_us / 3000);
+    return xn_buf_rc(out);
 }

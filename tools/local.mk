@@ -1,10 +1,55 @@
 # SPDX-License-Identifier: GPL-3.0-or-later
 # One file per line, alphabetical, so that merges rarely conflict.
-# A program:
-#bin_PROGRAMS += tools/xenodev
-#tools_xenodev_SOURCES = tools/xenodev.c
-#tools_xenodev_LDADD = $(XN_NET_LIBS)
-#man_MANS += man/xenodev.1
-#EXTRA_DIST += man/xenodev.1
 
+# A development platform's parts, for xenodev and for the tests around it.
+noinst_LIBRARIES += tools/libdev.a
+tools_libdev_a_SOURCES =
+tools_libdev_a_SOURCES += tools/dev.h
+tools_libdev_a_SOURCES += tools/dev_ads.c
+tools_libdev_a_SOURCES += tools/dev_catalogue.c
+tools_libdev_a_SOURCES += tools/dev_offer.c
+tools_libdev_a_SOURCES += tools/dev_process.c
+tools_libdev_a_SOURCES += tools/dev_state.c
+tools_libdev_a_SOURCES += tools/dev_up.c
+XN_DEV_LIBS = tools/libdev.a $(XN_NET_LIBS) $(JANSSON_LIBS) $(LZMA_LIBS)
+
+bin_PROGRAMS += tools/xenodev
+tools_xenodev_SOURCES = tools/xenodev.c
+tools_xenodev_LDADD = $(XN_DEV_LIBS) $(SMARTCOLS_LIBS)
+man_MANS += man/xenodev.1
+EXTRA_DIST += man/xenodev.1
+
+dist_pkgdata_DATA += dist/catalogue.csv
+# Beside the program in the build tree, so that it runs from there.
+noinst_DATA += tools/catalogue.csv
+CLEANFILES += tools/catalogue.csv
+tools/catalogue.csv: dist/catalogue.csv
+	$(AM_V_GEN)$(MKDIR_P) $(@D) && cp $(srcdir)/dist/catalogue.csv $@
+
+EXTRA_DIST += dist/catalogue.README
 EXTRA_DIST += tools/deps
+
+# ---- the whole platform under test ----
+check_PROGRAMS += tests/e2e/findcheck
+tests_e2e_findcheck_SOURCES = tests/e2e/findcheck.c
+tests_e2e_findcheck_LDADD = $(XN_DEV_LIBS)
+
+check_PROGRAMS += tests/e2e/holders
+tests_e2e_holders_SOURCES = tests/e2e/holders.c
+tests_e2e_holders_LDADD = $(XN_DEV_LIBS)
+
+EXTRA_DIST += tests/e2e/liar.c
+
+EXTRA_DIST += tests/cli/bad-input.t
+EXTRA_DIST += tests/cli/help.t
+EXTRA_DIST += tests/e2e/find.t
+EXTRA_DIST += tests/e2e/kill.t
+EXTRA_DIST += tests/e2e/liar.t
+EXTRA_DIST += tests/e2e/replay.t
+EXTRA_DIST += tests/e2e/lib.sh
+
+# In full: every offer that has a price, six of 24 servers killed at once.
+soak-node: all $(check_PROGRAMS)
+	@XN_SOAK=1 $(MAKE) --no-print-directory check \
+	TESTS='tests/e2e/find.t tests/e2e/kill.t'
+.PHONY: soak-node

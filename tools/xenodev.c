@@ -14,6 +14,7 @@
 
 #include <libsmartcols/libsmartcols.h>
 
+#include "config.h"
 #include "lib/buf.h"
 #include "lib/err.h"
 #include "lib/gripe.h"
@@ -98,7 +99,7 @@ static int default_state(char *out, size_t len)
     return 0;
 }
 
-/* The catalogue that ships: installed, or in the source tree. */
+/* The catalogue that ships: installed, or beside us in a build tree. */
 static const char *default_catalogue(void)
 {
     static char path[DEV_PATH_MAX];
@@ -114,7 +115,7 @@ static const char *default_catalogue(void)
     if (slash) *slash = '\0';
     snprintf(path, sizeof path, "%s/../share/xenoserver/catalogue.csv", self);
     if (access(path, R_OK) == 0) return path;
-    snprintf(path, sizeof path, "%s/../dist/catalogue.csv", self);
+    snprintf(path, sizeof path, "%s/catalogue.csv", self);
     if (access(path, R_OK) == 0) return path;
     return XN_DATADIR "/catalogue.csv";
 }
@@ -429,7 +430,7 @@ static int run_status(struct dev_platform *platform)
                                           "LINKS",   "ADS", "SETTLED"};
     struct net_identity client = {.key = NULL};
     struct libscols_table *table;
-    char what[96];
+    char what[96], path[DEV_PATH_MAX];
     size_t i;
 
     scols_init_debug(0);
@@ -438,7 +439,8 @@ static int run_status(struct dev_platform *platform)
         scols_table_new_column(table, columns[i], 0,
                                i && i < 5 ? SCOLS_FL_RIGHT : 0);
     }
-    if (dev_client(platform, &client)) net_identity_anonymous(&client);
+    dev_path(platform, path, "client");
+    if (net_identity_load(path, &client)) net_identity_anonymous(&client);
     for (i = 0; i < DEV_CORPS; i++) {
         snprintf(what, sizeof what, "corp %s", platform->corps[i].name);
         status_row(table, what, &platform->corps[i].process, NULL);

@@ -1,0 +1,48 @@
+# SPDX-License-Identifier: GPL-3.0-or-later
+# Every program has --help and --version, and its manual page names every
+# option that --help names.
+set -u
+n=0
+ok() {
+    n=$((n + 1))
+    [ "$1" -eq 0 ] && echo "ok $n - $2" || echo "not ok $n - $2"
+}
+
+check() { # PROGRAM PAGE
+    local program=$XN_BUILD/$1 page=$XN_SRC/man/$2 name=${1##*/} missing option
+    if [ ! -x "$program" ]; then
+        echo "# $program was not built"
+        ok 1 "$name is built"
+        return
+    fi
+    "$program" --version </dev/null 2>&1 | grep -q "^$name [0-9]"
+    ok $? "$name --version"
+    "$program" --help </dev/null >/dev/null 2>&1
+    ok $? "$name --help ends with 0"
+    missing=
+    for option in $("$program" --help </dev/null 2>&1 |
+        grep -oE '(^|[^-[:alnum:]])--[a-z][a-z-]*' | grep -oE '[a-z][a-z-]*' |
+        sort -u); do
+        grep -qE "Fl -$option( |\$|[^a-z-])" "$page" || missing="$missing --$option"
+    done
+    [ -z "$missing" ] || echo "# not in man/$2:$missing"
+    [ -z "$missing" ]
+    ok $? "man/$2 names every option"
+    "$program" --frobnicate </dev/null >/dev/null 2>"$err"
+    [ $? -eq 2 ]
+    ok $? "$name: an unknown option is exit 2"
+    grep -q "^$name: " "$err" && grep -q '^  because: .*frobnicate' "$err" &&
+        grep -q '^  try: ' "$err"
+    ok $? "$name: and says what, because, try"
+}
+
+err=$(mktemp) || exit 99
+trap 'rm -f "$err"' EXIT
+check corp/xenocorp xenocorp.8
+check corp/xenocorpd xenocorpd.8
+check discovery/xenofind xenofind.1
+check hostagent/xenohostd xenohostd.8
+check node/xenonoded xenonoded.8
+check sim/xenosim xenosim.1
+check tools/xenodev xenodev.1
+echo "1..$n"

@@ -1,0 +1,83 @@
+# SPDX-License-Identifier: GPL-3.0-or-later
+# For the end-to-end tests: TAP, and a platform that always goes away again.
+# Sourced; the caller sets nothing before.
+
+set -u
+xenodev=$XN_BUILD/tools/xenodev
+xenofind=$XN_BUILD/discovery/xenofind
+findcheck=$XN_BUILD/tests/e2e/findcheck
+holders=$XN_BUILD/tests/e2e/holders
+liar=$XN_BUILD/tests/e2e/liar
+scratch=$(mktemp -d) || exit 99
+export XENODEV_STATE=$scratch/platform
+n_tests=0
+
+goes_away() {
+    "$xenodev" down --keep >/dev/null 2>&1
+    rm -rf "$scratch"
+}
+trap goes_away EXIT
+trap 'exit 99' INT TERM
+
+ok() { # RC NAME
+    n_tests=$((n_tests + 1))
+    if [ "$1" -eq 0 ]; then
+        echo "ok $n_tests - $2"
+    else
+        echo "not ok $n_tests - $2"
+    fi
+}
+
+diag() {
+    sed 's/^/# /' "$@"
+}
+
+plan() {
+    echo "1..$n_tests"
+}
+
+bail() {
+    echo "Bail out! $*"
+    exit 99
+}
+
+up() { # xenodev's options
+    "$xenodev" up "$@" >"$scratch/env" 2>"$scratch/up.err" || {
+        diag "$scratch/up.err"
+        tail -n 5 "$XENODEV_STATE"/log/*.log 2>/dev/null | diag
+        bail "the platform did not come up"
+    }
+    eval "$(cat "$scratch/env")"
+}
+
+down() {
+    "$xenodev" down || return 1
+    [ ! -e "$XENODEV_STATE" ]
+}
+
+# Until the command succeeds, SECONDS at the most.
+await() { # SECONDS COMMAND...
+    local deadline=$((SECONDS + $1))
+    shift
+    until "$@"; do
+        [ "$SECONDS" -lt "$deadline" ] || return 1
+        read -rt 0.3 <> <(:) # a pause without a process
+    done
+}
+
+node_url() { # N: the API of server N's node
+    echo "$XENO_NODES" | cut -d' ' -f"$1"
+}
+
+names_at() { # N OPTION...: the servers that xenofind shows at this node
+    local url
+    url=$(node_url "$1")
+    shift
+    XENO_NODES=$url "$xenofind" -n all -o csv -c ServerName "$@" \
+        2>>"$scratch/find.err" | tail -n +2 | sort
+}
+
+server_names() { # N...
+    local n
+    for n; do printf 'server-%02d\n' "$n"; done | sort
+}
