@@ -18,6 +18,23 @@ XN_DISCOVERY_LIBS = discovery/libdiscovery.a $(XN_SEAM_LIBS)
 
 EXTRA_DIST += discovery/deps
 
+# The client.
+bin_PROGRAMS += discovery/xenofind
+discovery_xenofind_SOURCES =
+discovery_xenofind_SOURCES += discovery/verify.c
+discovery_xenofind_SOURCES += discovery/verify.h
+discovery_xenofind_SOURCES += discovery/xenofind.c
+discovery_xenofind_SOURCES += discovery/xenofind.h
+discovery_xenofind_SOURCES += discovery/xenofind_fetch.c
+discovery_xenofind_SOURCES += discovery/xenofind_json.c
+discovery_xenofind_SOURCES += discovery/xenofind_options.c
+discovery_xenofind_SOURCES += discovery/xenofind_print.c
+discovery_xenofind_SOURCES += discovery/xenofind_query.c
+discovery_xenofind_SOURCES += discovery/xenofind_table.c
+discovery_xenofind_LDADD = $(XN_NET_LIBS) $(JANSSON_LIBS) $(SMARTCOLS_LIBS)
+man_MANS += man/xenofind.1
+EXTRA_DIST += man/xenofind.1
+
 # Unit tests of this folder, three lines each:
 #UNIT_TESTS += tests/unit/example
 #tests_unit_example_SOURCES = tests/unit/example.c
@@ -26,3 +43,9 @@ EXTRA_DIST += discovery/deps
 UNIT_TESTS += tests/unit/rd
 tests_unit_rd_SOURCES = tests/unit/rd.c
 tests_unit_rd_LDADD = $(XN_DISCOVERY_LIBS) $(CMOCKA_LIBS)
+UNIT_TESTS += tests/unit/find_verify
+tests_unit_find_verify_SOURCES = tests/unit/find_verify.c
+tests_unit_find_verify_SOURCES += tests/unit/wire_kit.h
+tests_unit_find_verify_SOURCES += discovery/verify.c discovery/verify.h
+tests_unit_find_verify_LDADD = $(XN_WIRE_LIBS) $(CMOCKA_LIBS)
+SHELL_TESTS += tests/xenofind-usage.t

@@ -1,0 +1,99 @@
+/* SPDX-License-Identifier: GPL-3.0-or-later */
+/* xenofind: find servers.  Trusts nobody: what it prints it has verified. */
+#include <locale.h>
+#include <signal.h>
+#include <stdio.h>
+#include <stdlib.h>
+
+#include "discovery/xenofind.h"
+#include "lib/err.h"
+#include "lib/gripe.h"
+#include "lib/log.h"
+
+static int print(const struct find_options *opt, const struct query *query,
+                 const struct find_result *result)
+{
+    int rc;
+
+    switch (opt->output) {
+    case FIND_JSON: return find_print_json(opt, query, result);
+    case FIND_CSV: rc = find_print_csv(opt, query, result); break;
+    case FIND_NAME: rc = find_print_names(result); break;
+    default: rc = find_print_table(opt, query, result);
+    }
+    if (!rc && opt->explain) rc = find_print_explain(opt, result);
+    return rc;
+}
+
+/* An answer that survives is an answer, whoever lied beside it. */
+static int exit_code(const struct find_options *opt,
+                     const struct find_result *result)
+{
+    const struct find_list *list = &result->list;
+
+    if (list->n == 0 && list->n_rejects > 0) return XN_EXIT_INTEGRITY;
+    if (result->answered_ppm < 1000000) return XN_EXIT_PARTIAL;
+    if (list->n > 0) return XN_EXIT_OK;
+    /* Counts alone were asked for. */
+    return opt->limit == 0 && result->matching ? XN_EXIT_OK : XN_EXIT_NONE;
+}
+
+static int no_nodes(void)
+{
+    xn_gripe(FIND_PROGRAM, "no node to ask [XS-2-NODES]",
+             "neither --node, XENO_NODES nor find.nodes names one",
+             "--node https://HOST:PORT, or eval \"$(xenodev env)\"");
+    return XN_EINVAL;
+}
+
+static int search(const struct find_options *opt)
+{
+    struct net_identity identity = {.key = NULL};
+    struct find_result result = {.matching = 0};
+    struct query *query = NULL;
+    int rc, code = XN_EXIT_OK;
+
+    rc = find_query_make(opt, &query);
+    if (rc) goto out;
+    if (opt->n_nodes == 0) {
+        rc = no_nodes();
+        goto out;
+    }
+    rc = find_identity_make(opt, &identity);
+    if (rc) goto out;
+    rc = find_fetch(opt, query, &identity, &result);
+    if (rc) goto out;
+    rc = print(opt, query, &result);
+    if (!rc && (fflush(stdout) || ferror(stdout))) rc = XN_EIO;
+    if (rc) {
+        xn_gripe(FIND_PROGRAM, "cannot print the answer [XS-1-OUT]",
+                 xn_strerror(rc), NULL);
+        goto out;
+    }
+    find_print_summary(query, &result);
+    code = exit_code(opt, &result);
+out:
+    find_result_clear(&result);
+    net_identity_clear(&identity);
+    query_free(query);
+    return rc ? xn_exit_code(rc) : code;
+}
+
+int main(int argc, char **argv)
+{
+    struct find_options opt = {.limit = 0};
+    int rc, code = XN_EXIT_OK;
+
+    /* Characters alone: numbers are written with a point everywhere. */
+    setlocale(LC_CTYPE, "");
+    signal(SIGPIPE, SIG_IGN);
+    xn_log_open(FIND_PROGRAM, XN_LOG_WARN);
+    rc = find_options_parse(argc, argv, &opt);
+    if (rc) {
+        code = xn_exit_code(rc);
+    } else if (!opt.exit_now) {
+        code = search(&opt);
+    }
+    find_options_clear(&opt);
+    return code;
+}

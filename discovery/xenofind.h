@@ -1,0 +1,98 @@
+/* SPDX-License-Identifier: GPL-3.0-or-later */
+/* What the files xenofind*.c share: the client of the index. */
+#ifndef DISCOVERY_XENOFIND_H
+#define DISCOVERY_XENOFIND_H
+
+#include "discovery/verify.h"
+#include "net/identity.h"
+#include "net/settings.h"
+
+#define FIND_PROGRAM "xenofind"
+#define FIND_NODES_MAX 256
+#define FIND_CORPS_MAX 16
+#define FIND_WORDS_MAX 256
+#define FIND_COLUMNS_MAX 64
+#define FIND_ALL UINT64_MAX
+
+enum find_output { FIND_TABLE, FIND_JSON, FIND_CSV, FIND_NAME };
+
+/* Where things come from: options beat environment beats configuration. */
+struct find_options {
+    const char *words[FIND_WORDS_MAX]; /* positional constraints */
+    size_t n_words;
+    const char *where, *requirements, *sort, *currency, *budget, *job;
+    char *columns[FIND_COLUMNS_MAX];
+    size_t n_columns;
+    char *nodes[FIND_NODES_MAX]; /* URLs without a slash at the end */
+    size_t n_nodes;
+    struct net_corp corps[FIND_CORPS_MAX];
+    size_t n_corps;
+    const char *state;   /* folder of key.pem, cert.pem, corps/ */
+    const char *anchors; /* folder of further corps' certificates, or NULL */
+    uint64_t limit, offset, timeout_us, lease_us_max;
+    enum find_output output;
+    bool explain, paranoid, lookup, currency_given, exit_now;
+    struct net_settings *settings;
+    char state_own[512];
+    char *split; /* the copy that columns point into */
+};
+
+/* Errors are told in three lines.  XN_EINVAL: usage. */
+int find_options_parse(int argc, char **argv, struct find_options *opt);
+void find_options_clear(struct find_options *opt);
+
+/* The query that the options ask for.  Errors are told, with a caret under
+ * the place in the text. */
+int find_query_make(const struct find_options *opt, struct query **query_out);
+
+/* Key, certificate and accepted corps.  Errors are told. */
+int find_identity_make(const struct find_options *opt,
+                       struct net_identity *identity_out);
+
+/* What was found out. */
+struct find_result {
+    struct find_list list;
+    uint64_t matching, known, other_currency;
+    uint32_t answered_ppm;
+    char **silent; /* tokens whose shards did not answer */
+    size_t n_silent;
+    Xn__SearchResult *explained; /* the answer that has the conditions */
+};
+
+/* Asks node after node until enough has come that verifies.  0: an answer
+ * came, perhaps an empty one; else the error, which is told. */
+int find_fetch(const struct find_options *opt, const struct query *query,
+               const struct net_identity *identity, struct find_result *result);
+void find_result_clear(struct find_result *result);
+
+/* ---- printing ---- */
+
+/* The value of a column: a token, or id, name, age, corp, total, currency.
+ * Several values of one token are joined by commas.  Appends; false where the
+ * server has none. */
+bool find_column(const struct query *query, const struct find_hit *hit,
+                 const char *column, struct xn_buf *out);
+/* Appends the distinct values of a token, in the order of rows.  Returns how
+ * many; `out` has room for ADVERT_ROWS_MAX. */
+size_t find_values(const struct advert *advert, const char *token,
+                   const struct advert_value **out);
+uint64_t find_age_s(const struct find_hit *hit);
+/* The columns to show: those asked for, or the usual ones that any hit has. */
+size_t find_columns(const struct find_options *opt, const struct query *query,
+                    const struct find_result *result, const char **out);
+
+int find_print_json(const struct find_options *opt, const struct query *query,
+                    const struct find_result *result);
+int find_print_table(const struct find_options *opt, const struct query *query,
+                     const struct find_result *result);
+int find_print_csv(const struct find_options *opt, const struct query *query,
+                   const struct find_result *result);
+int find_print_names(const struct find_result *result);
+/* Conditions with their counts, and the cheapest relaxation. */
+int find_print_explain(const struct find_options *opt,
+                       const struct find_result *result);
+/* On stderr: how many were shown, how old, what did not answer, who lied. */
+void find_print_summary(const struct query *query,
+                        const struct find_result *result);
+
+#endif

@@ -1,0 +1,402 @@
+/* SPDX-License-Identifier: GPL-3.0-or-later */
+/* Asking nodes: page by page, around whoever lies, until enough has come. */
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "discovery/xenofind.h"
+#include "lib/err.h"
+#include "lib/gripe.h"
+#include "net/client.h"
+#include "net/clock.h"
+#include "wire/nest.h"
+
+enum {
+    PAGE = 200,    /* ads asked for at once: they fit one frame */
+    RETRIES = 3,   /* of one node, around the liars that it named */
+    AVOID_MAX = 64 /* liars named to one node */
+};
+
+/* One node's answer, as far as it was good. */
+struct answer {
+    struct find_list list;
+    Xn__SearchResult *raw;
+    bool clean, merged;
+};
+
+struct run {
+    const struct find_options *opt;
+    const struct query *query;
+    const struct net_identity *identity;
+    struct find_result *result;
+    size_t node; /* that is asked first */
+    bool paranoid, first;
+    struct query_rank after; /* where the page begins; its text is ours */
+    bool has_after;
+    char *after_text;
+    xn_id avoid[AVOID_MAX];
+    size_t n_avoid;
+    int rc; /* of the last node that gave no answer, and why */
+    char what[160], why[512], try[256];
+};
+
+static void answer_clear(struct answer *answer)
+{
+    find_list_clear(&answer->list);
+    if (answer->raw) xn__search_result__free_unpacked(answer->raw, NULL);
+    memset(answer, 0, sizeof *answer);
+}
+
+/* ---- one request ---- */
+
+static void fill_search(struct run *run, uint32_t want, Xn__Search *search,
+                        Xn__Cursor *cursor, char number[XN_DEC_TEXT_MAX],
+                        ProtobufCBinaryData avoid[AVOID_MAX])
+{
+    const struct find_options *opt = run->opt;
+    size_t i;
+
+    xn__search__init(search);
+    search->query = (Xn__Query *)(uintptr_t)query_proto(run->query);
+    search->limit = want;
+    search->explain = opt->explain && run->first;
+    search->paranoid = run->paranoid;
+    if (opt->lookup) search->token = (char *)(uintptr_t)opt->words[1];
+    if (run->has_after) {
+        query_cursor_write(&run->after, number, cursor);
+        search->after = cursor;
+    } else {
+        search->offset = (uint32_t)opt->offset;
+    }
+    for (i = 0; i < run->n_avoid; i++)
+        avoid[i] = xn_id_bytes(&run->avoid[i]);
+    search->avoid = avoid;
+    search->n_avoid = run->n_avoid;
+}
+
+/* Text of a peer on a terminal: nothing but what prints. */
+static void copy_plain(char *out, size_t len, const char *text)
+{
+    size_t i;
+
+    for (i = 0; i + 1 < len && text[i]; i++) {
+        unsigned char c = (unsigned char)text[i];
+
+        out[i] = c < 0x20 || c >= 0x7f ? '?' : (char)c;
+    }
+    out[i] = '\0';
+}
+
+static int fail(struct run *run, const char *node, int rc, const char *why)
+{
+    run->rc = rc;
+    snprintf(run->what, sizeof run->what, "%s",
+             rc == XN_EIDENT ? "no node proved its identity [XS-6-NODES]"
+                             : "cannot reach any node [XS-7-NODES]");
+    if (why != run->why) {
+        snprintf(run->why, sizeof run->why, "%s: %s", node, why);
+    }
+    run->try[0] = '\0';
+    return rc;
+}
+
+static int refused(struct run *run, const char *node,
+                   const struct net_reply *reply)
+{
+    Xn__Refusal *refusal =
+        xn_unpack(&xn__refusal__descriptor, reply->body.data, reply->body.len);
+    char because[256];
+    int rc = XN_EREFUSED;
+
+    if (!refusal || refusal->rc >= 0) {
+        snprintf(because, sizeof because, "status %d", reply->status);
+        fail(run, node, rc, because);
+    } else {
+        rc = refusal->rc;
+        copy_plain(because, sizeof because, refusal->because);
+        fail(run, node, rc, because);
+        copy_plain(run->what, sizeof run->what, refusal->what);
+        copy_plain(run->try, sizeof run->try, refusal->try_);
+    }
+    if (refusal) xn__refusal__free_unpacked(refusal, NULL);
+    return rc;
+}
+
+static int post(struct run *run, const char *node, uint32_t want,
+                struct net_reply *reply)
+{
+    ProtobufCBinaryData avoid[AVOID_MAX];
+    char number[XN_DEC_TEXT_MAX], url[512], why[400] = "";
+    Xn__Search search;
+    Xn__Cursor cursor;
+    uint8_t *body;
+    size_t len;
+    int rc;
+
+    fill_search(run, want, &search, &cursor, number, avoid);
+    len = xn__search__get_packed_size(&search);
+    body = malloc(len + 1);
+    if (!body) return XN_ENOMEM;
+    xn__search__pack(&search, body);
+    snprintf(url, sizeof url, "%s/v1/search", node);
+    rc = net_request(run->identity, "POST", url, body, len, NULL,
+                     (unsigned)(run->opt->timeout_us / 1000), reply, why,
+                     sizeof why);
+    free(body);
+    if (rc) return fail(run, node, rc, why[0] ? why : xn_strerror(rc));
+    if (reply->server.role != XN__ROLE__NODE) {
+        rc = fail(run, node, XN_EIDENT, "its certificate is not a node's");
+    } else if (reply->status != 200) {
+        rc = refused(run, node, reply);
+    }
+    if (rc) net_reply_clear(reply);
+    return rc;
+}
+
+static int ask(struct run *run, const char *node, uint32_t want,
+               struct answer *answer)
+{
+    struct find_check check = {run->query, run->identity->anchors, 0,
+                               run->opt->lease_us_max};
+    struct find_asked asked = {.after = run->has_after ? &run->after : NULL,
+                               .merged = run->paranoid};
+    struct net_reply reply = {.status = 0};
+    int rc = post(run, node, want, &reply);
+
+    if (rc) return rc;
+    asked.via = reply.server.id;
+    check.wall_us = net_wall_us();
+    answer->merged = run->paranoid;
+    answer->raw = xn_unpack(&xn__search_result__descriptor, reply.body.data,
+                            reply.body.len);
+    net_reply_clear(&reply);
+    if (!answer->raw) {
+        return fail(run, node, XN_EPROTO, "its answer is no SearchResult");
+    }
+    return find_verify(&check, &asked, answer->raw, &answer->list,
+                       &answer->clean);
+}
+
+/* ---- around liars ---- */
+
+/* Every reason is kept; true: someone new can be avoided. */
+static bool note_liars(struct run *run, const struct find_list *list)
+{
+    bool any = false;
+    size_t i, j;
+
+    for (i = 0; i < list->n_rejects; i++) {
+        const struct find_reject *reject = &list->rejects[i];
+
+        for (j = 0; j < run->n_avoid; j++) {
+            if (xn_id_eq(&run->avoid[j], &reject->node)) break;
+        }
+        if (j < run->n_avoid || run->n_avoid == AVOID_MAX) continue;
+        run->avoid[run->n_avoid++] = reject->node;
+        any = true;
+    }
+    return any;
+}
+
+static int keep_rejects(struct run *run, const struct answer *answer)
+{
+    size_t i;
+    int rc = 0;
+
+    for (i = 0; i < answer->list.n_rejects && !rc; i++) {
+        rc = find_list_reject(&run->result->list, &answer->list.rejects[i]);
+    }
+    return rc;
+}
+
+static bool is_whole(const struct answer *answer)
+{
+    return answer->clean && answer->raw->answered_ppm >= 1000000;
+}
+
+/* The better of two goes on in `best`. */
+static void choose(struct answer *best, struct answer *other)
+{
+    struct answer swap;
+
+    if (!best->raw || is_whole(other) || other->list.n > best->list.n) {
+        swap = *best;
+        *best = *other;
+        *other = swap;
+    }
+    answer_clear(other);
+}
+
+/* Asks one node until it gives a whole answer without a lie.  What was best
+ * goes into `best`. */
+static int ask_node(struct run *run, const char *node, uint32_t want,
+                    struct answer *best)
+{
+    int i, rc = 0;
+
+    run->n_avoid = 0; /* what another node said of its sources is hearsay */
+    for (i = 0; i <= RETRIES; i++) {
+        struct answer answer = {.raw = NULL};
+        bool again = false;
+
+        rc = ask(run, node, want, &answer);
+        if (rc) {
+            answer_clear(&answer);
+            break;
+        }
+        rc = keep_rejects(run, &answer);
+        if (!answer.clean) again = note_liars(run, &answer.list);
+        choose(best, &answer);
+        if (rc || !again) break;
+    }
+    return rc;
+}
+
+/* A page from the first node that gives it whole, else the best that came. */
+static int fetch_page(struct run *run, uint32_t want, struct answer *page)
+{
+    size_t n = run->opt->n_nodes, i, at = run->node;
+
+    for (i = 0; i < n; i++) {
+        at = (run->node + i) % n;
+        if (ask_node(run, run->opt->nodes[at], want, page) == XN_ENOMEM) {
+            return XN_ENOMEM;
+        }
+        if (page->raw && is_whole(page)) break;
+        if (page->raw && !page->clean) run->paranoid = true;
+    }
+    run->node = at;
+    return page->raw ? 0 : run->rc;
+}
+
+/* ---- pages ---- */
+
+static int take_silent(struct find_result *result, const Xn__SearchResult *raw)
+{
+    size_t i;
+
+    if (result->n_silent || raw->n_silent == 0) return 0;
+    result->silent = calloc(raw->n_silent, sizeof *result->silent);
+    if (!result->silent) return XN_ENOMEM;
+    for (i = 0; i < raw->n_silent; i++) {
+        result->silent[i] = strdup(raw->silent[i]);
+        if (!result->silent[i]) return XN_ENOMEM;
+        copy_plain(result->silent[i], strlen(raw->silent[i]) + 1,
+                   raw->silent[i]);
+        result->n_silent++;
+    }
+    return 0;
+}
+
+static int take_counts(struct run *run, struct answer *page)
+{
+    struct find_result *result = run->result;
+    const Xn__SearchResult *raw = page->raw;
+
+    if (raw->answered_ppm < result->answered_ppm) {
+        result->answered_ppm = raw->answered_ppm;
+    }
+    if (run->first) {
+        result->matching = raw->matching;
+        result->known = raw->known;
+        result->other_currency = raw->other_currency;
+    }
+    return take_silent(result, raw);
+}
+
+static int set_after(struct run *run, const struct find_hit *last)
+{
+    free(run->after_text);
+    run->after_text = NULL;
+    run->after = last->rank;
+    run->has_after = true;
+    if (!last->rank.text) return 0;
+    run->after_text = strdup(last->rank.text);
+    run->after.text = run->after_text;
+    return run->after_text ? 0 : XN_ENOMEM;
+}
+
+static int take_page(struct run *run, uint32_t want, struct answer *page,
+                     bool *more_out)
+{
+    struct find_check check = {.query = run->query};
+    struct find_list *list = &page->list;
+    int rc = take_counts(run, page);
+
+    *more_out = page->raw->more || list->n > want;
+    /* Of several copies' union no more than `want` is sure to be without a
+     * gap: each copy gave its own first ones. */
+    find_list_cut(list, want);
+    if (list->n == 0) *more_out = false;
+    if (!rc && list->n) rc = set_after(run, &list->hits[list->n - 1]);
+    if (!rc) rc = find_list_move(&check, list, &run->result->list);
+    if (run->first && run->opt->explain) {
+        run->result->explained = page->raw;
+        page->raw = NULL;
+    }
+    run->first = false;
+    return rc;
+}
+
+static int fetch_all(struct run *run)
+{
+    struct find_list *list = &run->result->list;
+    bool more = true;
+    int rc = 0;
+
+    while (more && !rc) {
+        struct answer page = {.raw = NULL};
+        uint64_t left = run->opt->limit - list->n;
+        uint32_t want = left < PAGE ? (uint32_t)left : PAGE;
+
+        rc = fetch_page(run, want, &page);
+        if (!rc) rc = take_page(run, want, &page, &more);
+        answer_clear(&page);
+        if (list->n >= run->opt->limit) more = false;
+    }
+    return rc;
+}
+
+int find_fetch(const struct find_options *opt, const struct query *query,
+               const struct net_identity *identity, struct find_result *result)
+{
+    struct run run = {.opt = opt,
+                      .query = query,
+                      .identity = identity,
+                      .result = result,
+                      .paranoid = opt->paranoid,
+                      .first = true};
+    int rc;
+
+    result->answered_ppm = 1000000;
+    rc = fetch_all(&run);
+    free(run.after_text);
+    if (rc && !run.first && rc != XN_ENOMEM) {
+        result->answered_ppm = 0; /* the pages before are good */
+        rc = 0;
+    }
+    if (result->list.n > result->matching) result->matching = result->list.n;
+    if (!rc) return 0;
+    if (run.rc == rc) {
+        xn_gripe(FIND_PROGRAM, run.what, run.why,
+                 run.try[0] ? run.try : "another --node, or xenodev status");
+    } else {
+        xn_gripe(FIND_PROGRAM, "cannot search [XS-1-FAIL]", xn_strerror(rc),
+                 NULL);
+    }
+    return rc;
+}
+
+void find_result_clear(struct find_result *result)
+{
+    size_t i;
+
+    find_list_clear(&result->list);
+    for (i = 0; i < result->n_silent; i++)
+        free(result->silent[i]);
+    free(result->silent);
+    if (result->explained) {
+        xn__search_result__free_unpacked(result->explained, NULL);
+    }
+    memset(result, 0, sizeof *result);
+}

@@ -1,0 +1,396 @@
+/* SPDX-License-Identifier: GPL-3.0-or-later */
+/* Command line, environment and configuration of xenofind. */
+#include <errno.h>
+#include <getopt.h>
+#include <stdarg.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "config.h"
+#include "discovery/xenofind.h"
+#include "lib/err.h"
+#include "lib/gripe.h"
+#include "lib/span.h"
+
+static const char help[] =
+    "usage: xenofind [OPTION]... [TOKEN:VALUE]...\n"
+    "       xenofind [OPTION]... lookup TOKEN LO..HI\n"
+    "Find servers by what they advertise; every answer is verified here.\n"
+    "\n"
+    "  TOKEN:V  TOKEN:A,B  TOKEN:LO..HI  TOKEN:LO..  TOKEN:..HI  TOKEN:*\n"
+    "  --where TEXT         and or not ( ) = != < <= > >= in (A, B) has TOKEN\n"
+    "  --requirements FILE  an EnvironmentalRequirements document\n"
+    "  --for JOB            time=6h cpu=2h mem=4GiB*6h out=10GiB disk=20GB*6h\n"
+    "  --budget AMOUNT      the job's total at most, such as 10GBP\n"
+    "  --currency CUR       of all prices asked about\n"
+    "  -s KEY[:desc]        sort by a token or by total\n"
+    "  -n N|all             how many to show (10)\n"
+    "  -o FORMAT            table, json, csv or name\n"
+    "  -c COLS              tokens, id, name, age, corp, total, currency\n"
+    "  --explain            count the servers that meet each condition\n"
+    "  --paranoid           ask every copy of the index, name who hides\n"
+    "  --node URL, --rd URL ask this node ($XENO_NODES); may be repeated\n"
+    "  --from N --count N   position and length, of lookup\n"
+    "  --timeout DUR        for one node's answer (10s)\n"
+    "  --config FILE  --help  --version\n"
+    "\n"
+    "  xenofind EnvType:Linux CPUsmps:4000.. -s PricePerHour\n"
+    "  xenofind --where 'MemoryMB >= 65536 and not Country = \"US\"' -o json\n"
+    "  xenofind --for 'cpu=2h mem=4GiB*6h' --budget 10USD -s total\n";
+
+static const struct net_setting rows[] = {
+    {"find.currency", NET_TEXT, NULL, 3, 8, "of prices asked about"},
+    {"find.lease", NET_SPAN, "15m", 1000000, 86400000000ULL,
+     "longest lease accepted"},
+    {"find.nodes", NET_TEXT, NULL, 1, 32768, "URLs of nodes to ask"},
+    {"find.corps", NET_TEXT, NULL, 1, 4096, "URL#ID of accepted XenoCorps"},
+    {"find.anchors", NET_TEXT, NULL, 1, 500,
+     "folder of accepted XenoCorps' certificates"},
+    {"find.key", NET_TEXT, NULL, 1, 500, "state folder"},
+    {"find.timeout", NET_SPAN, "10s", 1000, 3600000000ULL,
+     "for one node's answer"},
+};
+
+enum {
+    LONG = 256,
+    OPT_WHERE,
+    OPT_REQUIREMENTS,
+    OPT_CURRENCY,
+    OPT_BUDGET,
+    OPT_FOR,
+    OPT_EXPLAIN,
+    OPT_PARANOID,
+    OPT_TIMEOUT,
+    OPT_NODE,
+    OPT_FROM,
+    OPT_COUNT,
+    OPT_CONFIG,
+    OPT_HELP,
+    OPT_VERSION
+};
+
+static const struct option longs[] = {
+    {"where", required_argument, NULL, OPT_WHERE},
+    {"requirements", required_argument, NULL, OPT_REQUIREMENTS},
+    {"sort", required_argument, NULL, 's'},
+    {"currency", required_argument, NULL, OPT_CURRENCY},
+    {"budget", required_argument, NULL, OPT_BUDGET},
+    {"for", required_argument, NULL, OPT_FOR},
+    {"output", required_argument, NULL, 'o'},
+    {"columns", required_argument, NULL, 'c'},
+    {"explain", no_argument, NULL, OPT_EXPLAIN},
+    {"paranoid", no_argument, NULL, OPT_PARANOID},
+    {"timeout", required_argument, NULL, OPT_TIMEOUT},
+    {"node", required_argument, NULL, OPT_NODE},
+    {"rd", required_argument, NULL, OPT_NODE},
+    {"from", required_argument, NULL, OPT_FROM},
+    {"count", required_argument, NULL, OPT_COUNT},
+    {"config", required_argument, NULL, OPT_CONFIG},
+    {"help", no_argument, NULL, OPT_HELP},
+    {"version", no_argument, NULL, OPT_VERSION},
+    {NULL, 0, NULL, 0},
+};
+
+/* What the command line said of things that have other sources too. */
+struct line {
+    const char *config, *timeout;
+    bool limited;
+};
+
+static int usage(const char *fmt, ...) __attribute__((format(printf, 1, 2)));
+
+static int usage(const char *fmt, ...)
+{
+    char because[640];
+    va_list ap;
+
+    va_start(ap, fmt);
+    vsnprintf(because, sizeof because, fmt, ap);
+    va_end(ap);
+    xn_gripe(FIND_PROGRAM, "cannot understand the command [XS-2-USAGE]",
+             because, "xenofind --help");
+    return XN_EINVAL;
+}
+
+static int read_count(const char *text, uint64_t *out)
+{
+    char *end;
+
+    if (text[0] < '0' || text[0] > '9') return XN_EINVAL;
+    errno = 0;
+    *out = strtoull(text, &end, 10);
+    return *end || errno ? XN_EINVAL : 0;
+}
+
+/* ---- lists of URLs ---- */
+
+static int add_node(struct find_options *opt, const char *text, size_t len)
+{
+    while (len > 8 && text[len - 1] == '/')
+        len--;
+    if (len < 9 || strncmp(text, "https://", 8) != 0) {
+        return usage("'%s' is no https:// address of a node", text);
+    }
+    if (opt->n_nodes == FIND_NODES_MAX) return usage("too many nodes");
+    opt->nodes[opt->n_nodes] = strndup(text, len);
+    if (!opt->nodes[opt->n_nodes]) return XN_ENOMEM;
+    opt->n_nodes++;
+    return 0;
+}
+
+static int add_corp(struct find_options *opt, const char *text, size_t len)
+{
+    char copy[512];
+
+    if (opt->n_corps == FIND_CORPS_MAX) return usage("too many XenoCorps");
+    snprintf(copy, sizeof copy, "%.*s", (int)(len < 500 ? len : 500), text);
+    if (net_corp_parse(copy, &opt->corps[opt->n_corps])) {
+        return usage("'%s' is no XenoCorp's https://host:port#ID", copy);
+    }
+    opt->n_corps++;
+    return 0;
+}
+
+static int add_all(struct find_options *opt, const char *text,
+                   int (*add)(struct find_options *, const char *, size_t))
+{
+    int rc = 0;
+
+    while (text && *text && !rc) {
+        size_t len = strcspn(text, ", \t\n");
+
+        if (len) rc = add(opt, text, len);
+        text += len + (text[len] != '\0');
+    }
+    return rc;
+}
+
+/* ---- the command line ---- */
+
+static int read_output(struct find_options *opt, const char *text)
+{
+    static const char *const names[] = {"table", "json", "csv", "name"};
+    size_t i;
+
+    for (i = 0; i < 4; i++) {
+        if (strcmp(text, names[i]) != 0) continue;
+        opt->output = (enum find_output)i;
+        return 0;
+    }
+    return usage("-o %s: it is table, json, csv or name", text);
+}
+
+static int read_columns(struct find_options *opt, const char *text)
+{
+    char *save = NULL, *column;
+
+    free(opt->split);
+    opt->n_columns = 0;
+    opt->split = strdup(text);
+    if (!opt->split) return XN_ENOMEM;
+    for (column = strtok_r(opt->split, ",", &save); column;
+         column = strtok_r(NULL, ",", &save)) {
+        if (!xn_token_valid(column, strlen(column))) {
+            return usage("-c: '%s' is no column", column);
+        }
+        if (opt->n_columns == FIND_COLUMNS_MAX) {
+            return usage("-c: too many columns");
+        }
+        opt->columns[opt->n_columns++] = column;
+    }
+    return opt->n_columns ? 0 : usage("-c needs a column");
+}
+
+static int read_limit(struct find_options *opt, const char *text)
+{
+    if (strcmp(text, "all") == 0) {
+        opt->limit = FIND_ALL;
+        return 0;
+    }
+    return read_count(text, &opt->limit)
+               ? usage("'%s' is neither a number nor all", text)
+               : 0;
+}
+
+static int read_option(struct find_options *opt, struct line *line, int c)
+{
+    switch (c) {
+    case 's': opt->sort = optarg; return 0;
+    case 'n':
+    case OPT_COUNT: return read_limit(opt, optarg);
+    case 'o': return read_output(opt, optarg);
+    case 'c': return read_columns(opt, optarg);
+    case OPT_WHERE: opt->where = optarg; return 0;
+    case OPT_REQUIREMENTS: opt->requirements = optarg; return 0;
+    case OPT_CURRENCY:
+        opt->currency = optarg;
+        opt->currency_given = true;
+        return 0;
+    case OPT_BUDGET: opt->budget = optarg; return 0;
+    case OPT_FOR: opt->job = optarg; return 0;
+    case OPT_EXPLAIN: opt->explain = true; return 0;
+    case OPT_PARANOID: opt->paranoid = true; return 0;
+    case OPT_TIMEOUT: line->timeout = optarg; return 0;
+    case OPT_NODE: return add_all(opt, optarg, add_node);
+    case OPT_CONFIG: line->config = optarg; return 0;
+    case OPT_FROM:
+        return read_count(optarg, &opt->offset) || opt->offset > UINT32_MAX
+                   ? usage("--from %s is no position", optarg)
+                   : 0;
+    case OPT_HELP:
+        fputs(help, stdout);
+        opt->exit_now = true;
+        return 0;
+    case OPT_VERSION:
+        printf("xenofind (XenoServer) %s\n", PACKAGE_VERSION);
+        opt->exit_now = true;
+        return 0;
+    default: return XN_EINVAL;
+    }
+}
+
+/* What getopt did not know, with the nearest that it does. */
+static int unknown_option(const char *text, int c)
+{
+    const char *names[sizeof longs / sizeof longs[0]], *near = NULL;
+    char word[64], because[256];
+    size_t n;
+
+    for (n = 0; longs[n].name; n++)
+        names[n] = longs[n].name;
+    snprintf(word, sizeof word, "%.*s", (int)strcspn(text, "="), text);
+    if (strncmp(word, "--", 2) == 0 && c == '?') {
+        near = xn_nearest(word + 2, names, n);
+    }
+    snprintf(because, sizeof because, "%s %s%s%s", word,
+             c == ':' ? "needs a value" : "is no option",
+             near ? ", did you mean --" : "", near ? near : "");
+    return usage("%s", because);
+}
+
+static int read_words(struct find_options *opt, int argc, char **argv)
+{
+    for (; optind < argc; optind++) {
+        if (opt->n_words == FIND_WORDS_MAX) {
+            return usage("more than %d constraints", FIND_WORDS_MAX);
+        }
+        opt->words[opt->n_words++] = argv[optind];
+    }
+    if (opt->n_words && strcmp(opt->words[0], "lookup") == 0) {
+        opt->lookup = true;
+        if (opt->n_words != 3) return usage("lookup wants TOKEN LO..HI");
+        if (opt->where || opt->requirements) {
+            return usage("lookup takes no other condition");
+        }
+    } else if (opt->offset) {
+        return usage("--from is for lookup");
+    }
+    return 0;
+}
+
+static int read_line(int argc, char **argv, struct find_options *opt,
+                     struct line *line)
+{
+    int c, rc = 0;
+
+    opterr = 0;
+    while (!rc && !opt->exit_now &&
+           (c = getopt_long(argc, argv, ":s:n:o:c:", longs, NULL)) != -1) {
+        if (c == '?' || c == ':') return unknown_option(argv[optind - 1], c);
+        rc = read_option(opt, line, c);
+    }
+    if (rc || opt->exit_now) return rc;
+    return read_words(opt, argc, argv);
+}
+
+/* ---- the other sources ---- */
+
+static const char *env(const char *name)
+{
+    const char *text = getenv(name);
+
+    return text && *text ? text : NULL;
+}
+
+static int read_config(struct find_options *opt, const char *path)
+{
+    char why[256];
+    int rc =
+        net_settings_new(rows, sizeof rows / sizeof rows[0], &opt->settings);
+
+    if (!rc && path) {
+        rc = net_settings_file(opt->settings, path, why, sizeof why);
+        if (rc) {
+            xn_gripe(FIND_PROGRAM, "cannot use the configuration [XS-2-CONF]",
+                     why, NULL);
+        }
+    }
+    return rc;
+}
+
+static const char *setting(const struct find_options *opt, const char *key)
+{
+    return net_settings_text(opt->settings, key);
+}
+
+static void set_state(struct find_options *opt)
+{
+    const char *home = env("HOME"), *base = env("XDG_STATE_HOME");
+
+    opt->state = env("XENO_KEY");
+    if (!opt->state) opt->state = setting(opt, "find.key");
+    if (opt->state) return;
+    snprintf(opt->state_own, sizeof opt->state_own, "%s%s/xenoserver",
+             base   ? base
+             : home ? home
+                    : ".",
+             base ? "" : "/.local/state");
+    opt->state = opt->state_own;
+}
+
+static int complete(struct find_options *opt, const struct line *line)
+{
+    const char *nodes = env("XENO_NODES"), *corps = env("XENO_CORP");
+    int rc = 0;
+
+    opt->lease_us_max = net_settings_span_us(opt->settings, "find.lease");
+    opt->timeout_us = net_settings_span_us(opt->settings, "find.timeout");
+    if (line->timeout &&
+        (xn_span_parse(line->timeout, &opt->timeout_us) ||
+         opt->timeout_us < 1000 || opt->timeout_us > 3600000000ULL)) {
+        return usage("--timeout %s: 1ms to 1h", line->timeout);
+    }
+    if (!opt->currency) opt->currency = env("XENO_CURRENCY");
+    if (!opt->currency) opt->currency = setting(opt, "find.currency");
+    opt->anchors = env("XENO_CORPS");
+    if (!opt->anchors) opt->anchors = setting(opt, "find.anchors");
+    set_state(opt);
+    if (!corps) corps = setting(opt, "find.corps");
+    rc = add_all(opt, corps, add_corp);
+    if (rc || opt->n_nodes) return rc;
+    if (!nodes) nodes = setting(opt, "find.nodes");
+    return add_all(opt, nodes, add_node);
+}
+
+int find_options_parse(int argc, char **argv, struct find_options *opt)
+{
+    struct line line = {.config = NULL};
+    int rc;
+
+    opt->limit = 10;
+    rc = read_line(argc, argv, opt, &line);
+    if (rc || opt->exit_now) return rc;
+    rc = read_config(opt, line.config ? line.config : env("XENO_CONFIG"));
+    return rc ? rc : complete(opt, &line);
+}
+
+void find_options_clear(struct find_options *opt)
+{
+    size_t i;
+
+    for (i = 0; i < opt->n_nodes; i++)
+        free(opt->nodes[i]);
+    free(opt->split);
+    net_settings_free(opt->settings);
+}

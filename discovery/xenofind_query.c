@@ -1,0 +1,359 @@
+/* SPDX-License-Identifier: GPL-3.0-or-later */
+/* From options to the query, and to the identity under which it is asked. */
+#include <dirent.h>
+#include <errno.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/stat.h>
+
+#include "discovery/xenofind.h"
+#include "lib/err.h"
+#include "lib/gripe.h"
+#include "net/clock.h"
+#include "wire/requirement.h"
+
+/* ---- errors with a caret ---- */
+
+/* Continuation bytes of UTF-8 take no column. */
+static bool takes_column(char c)
+{
+    return ((unsigned char)c & 0xc0) != 0x80;
+}
+
+/* The text, shortened around the place, and a caret under it. */
+static void show_caret(const char *text, size_t offset)
+{
+    enum { BEFORE = 50, AFTER = 24 };
+    size_t len = strlen(text), from, to, i;
+
+    if (offset > len) offset = len;
+    from = offset > BEFORE ? offset - BEFORE : 0;
+    to = len - offset > AFTER ? offset + AFTER : len;
+    while (from > 0 && !takes_column(text[from]))
+        from--;
+    while (to < len && !takes_column(text[to]))
+        to++;
+    fputs("    ", stderr);
+    for (i = from; i < to; i++) {
+        unsigned char c = (unsigned char)text[i];
+
+        fputc(c < 0x20 || c == 0x7f ? ' ' : c, stderr);
+    }
+    fputs("\n    ", stderr);
+    for (i = from; i < offset; i++) {
+        if (takes_column(text[i])) fputc(' ', stderr);
+    }
+    fputs("^\n", stderr);
+}
+
+static int tell(const char *what, const char *text,
+                const struct query_error *error)
+{
+    char line[128];
+
+    snprintf(line, sizeof line, "cannot understand %s [XS-2-QUERY]", what);
+    xn_gripe(FIND_PROGRAM, line, error->text, "xenofind --help");
+    show_caret(text, error->offset);
+    return XN_EINVAL;
+}
+
+/* ---- conditions ---- */
+
+static int add_words(const struct find_options *opt, struct query **query)
+{
+    struct query_error error = {0, "out of memory"};
+    struct xn_buf text = {0};
+    char *joined;
+    size_t i;
+    int rc = query_parse_words(opt->words, opt->n_words, query, &error);
+
+    if (!rc) return 0;
+    for (i = 0; i < opt->n_words; i++) {
+        xn_buf_printf(&text, "%s%s", i ? " " : "", opt->words[i]);
+    }
+    joined = xn_buf_steal_str(&text);
+    tell("the constraint", joined ? joined : "", &error);
+    free(joined);
+    return rc;
+}
+
+/* lookup TOKEN LO..HI is a word, sorted by its token. */
+static int add_lookup(const struct find_options *opt, struct query **query)
+{
+    struct query_error error = {0, "out of memory"};
+    struct xn_buf text = {0};
+    const char *word;
+    char *joined;
+    int rc;
+
+    xn_buf_printf(&text, "%s:%s", opt->words[1], opt->words[2]);
+    joined = xn_buf_steal_str(&text);
+    if (!joined) return XN_ENOMEM;
+    word = joined;
+    rc = query_parse_words(&word, 1, query, &error);
+    if (rc) tell("the lookup", joined, &error);
+    if (!rc) rc = query_set_sort(*query, opt->words[1], false);
+    free(joined);
+    return rc;
+}
+
+static int join(struct query *query, struct query *more)
+{
+    int rc = query_and(&query, more);
+
+    query_free(more);
+    if (rc) {
+        xn_gripe(FIND_PROGRAM, "cannot ask all that at once [XS-2-QUERY]",
+                 xn_strerror(rc), NULL);
+    }
+    return rc;
+}
+
+static int add_where(const struct find_options *opt, struct query *query)
+{
+    struct query_error error = {0, "out of memory"};
+    struct query *more = NULL;
+    int rc;
+
+    if (!opt->where) return 0;
+    rc = query_parse_where(opt->where, &more, &error);
+    if (rc) return tell("--where", opt->where, &error);
+    return join(query, more);
+}
+
+static int read_file(const char *path, struct xn_buf *out)
+{
+    char block[4096];
+    FILE *f = fopen(path, "re");
+    size_t n;
+    int rc = 0;
+
+    if (!f) return XN_EIO;
+    while ((n = fread(block, 1, sizeof block, f)) > 0)
+        xn_buf_add(out, block, n);
+    if (ferror(f)) rc = XN_EIO;
+    fclose(f);
+    return rc ? rc : xn_buf_rc(out);
+}
+
+static int add_requirements(const struct find_options *opt, struct query *query)
+{
+    struct query *more = NULL;
+    struct xn_buf xml;
+    char why[256] = "";
+    int rc;
+
+    if (!opt->requirements) return 0;
+    xn_buf_init(&xml, ADVERT_BYTES_MAX + 1);
+    errno = 0;
+    rc = read_file(opt->requirements, &xml);
+    if (rc == XN_EIO) snprintf(why, sizeof why, "%s", strerror(errno));
+    if (!rc) {
+        rc = requirement_parse(xml.data, xml.len, &more, why, sizeof why);
+    }
+    xn_buf_clear(&xml);
+    if (!rc) return join(query, more);
+    xn_gripef(FIND_PROGRAM, "cannot use the requirements [XS-2-XML]", NULL,
+              "%s: %s", opt->requirements, why[0] ? why : xn_strerror(rc));
+    return rc == XN_EIO ? XN_EINVAL : rc;
+}
+
+/* ---- order, money ---- */
+
+static int set_sort(const struct find_options *opt, struct query *query)
+{
+    const char *colon, *way;
+    char key[XN_TOKEN_MAX + 1];
+    bool down = false;
+    size_t len;
+
+    /* A job without an order is asked for by its cost: nodes sort so too. */
+    if (!opt->sort) return opt->job ? query_set_sort(query, "total", false) : 0;
+    colon = strchr(opt->sort, ':');
+    len = colon ? (size_t)(colon - opt->sort) : strlen(opt->sort);
+    way = colon ? colon + 1 : "asc";
+    if (strcmp(way, "desc") == 0) down = true;
+    if (!xn_token_valid(opt->sort, len) || (!down && strcmp(way, "asc") != 0)) {
+        xn_gripef(FIND_PROGRAM, "cannot understand -s [XS-2-QUERY]",
+                  "-s PricePerHour, or -s CPUsmps:desc",
+                  "'%s' is not KEY, KEY:asc or KEY:desc", opt->sort);
+        return XN_EINVAL;
+    }
+    memcpy(key, opt->sort, len);
+    key[len] = '\0';
+    if (strcmp(key, "total") == 0 && !opt->job) {
+        xn_gripe(FIND_PROGRAM, "cannot sort by total [XS-2-QUERY]",
+                 "there is no job whose cost that would be",
+                 "--for 'cpu=2h mem=4GiB*6h'");
+        return XN_EINVAL;
+    }
+    return query_set_sort(query, key, down);
+}
+
+static int set_money(const struct find_options *opt, struct query *query)
+{
+    struct query_error error = {0, "out of memory"};
+    const char *letters;
+
+    if (opt->job && query_set_job(query, opt->job, &error)) {
+        return tell("--for", opt->job, &error);
+    }
+    if (opt->currency && query_set_currency(query, opt->currency)) {
+        xn_gripef(FIND_PROGRAM, "cannot understand --currency [XS-2-QUERY]",
+                  "--currency GBP", "'%s' is no currency", opt->currency);
+        return XN_EINVAL;
+    }
+    if (!opt->budget) return 0;
+    if (query_set_budget(query, opt->budget, &error)) {
+        return tell("--budget", opt->budget, &error);
+    }
+    /* A budget's currency beats a configured one, not one that was given. */
+    letters = opt->budget + strspn(opt->budget, "0123456789.");
+    if (!*letters || !opt->currency_given ||
+        strcmp(letters, opt->currency) == 0) {
+        return 0;
+    }
+    xn_gripef(FIND_PROGRAM, "cannot compare prices [XS-2-MONEY]",
+              "one currency for both", "--currency %s, but --budget %s",
+              opt->currency, opt->budget);
+    return XN_EINVAL;
+}
+
+int find_query_make(const struct find_options *opt, struct query **query_out)
+{
+    struct query *query = NULL;
+    int rc;
+
+    rc = opt->lookup ? add_lookup(opt, &query) : add_words(opt, &query);
+    if (!rc) rc = add_where(opt, query);
+    if (!rc) rc = add_requirements(opt, query);
+    if (!rc) rc = set_money(opt, query);
+    if (!rc && (opt->sort || !opt->lookup)) rc = set_sort(opt, query);
+    if (!rc && query_uses_price(query) && !query_currency(query)[0]) {
+        xn_gripe(FIND_PROGRAM, "cannot compare prices [XS-2-MONEY]",
+                 "it is not said in which currency",
+                 "--currency USD, or find { currency = \"USD\" } in the "
+                 "configuration");
+        rc = XN_EINVAL;
+    }
+    if (rc) {
+        query_free(query);
+        return rc;
+    }
+    *query_out = query;
+    return 0;
+}
+
+/* ---- identity ---- */
+
+static int add_anchor(const char *path, struct net_identity *identity)
+{
+    X509 *x509 = NULL;
+    uint8_t *der = NULL;
+    size_t len = 0;
+    int rc = xn_cert_load(path, &x509);
+
+    if (!rc) rc = xn_cert_to_der(x509, &der, &len);
+    if (!rc) rc = xn_anchors_add(identity->anchors, der, len, net_wall_us());
+    free(der);
+    X509_free(x509);
+    return rc;
+}
+
+static int add_anchors(const char *folder, struct net_identity *identity)
+{
+    char path[1024];
+    struct dirent **entries = NULL;
+    int n, i, rc = 0;
+
+    n = scandir(folder, &entries, NULL, alphasort);
+    if (n < 0) rc = XN_EIO;
+    for (i = 0; i < n; i++) {
+        size_t len = strlen(entries[i]->d_name);
+
+        snprintf(path, sizeof path, "%s/%s", folder, entries[i]->d_name);
+        if (!rc && len > 4 &&
+            strcmp(entries[i]->d_name + len - 4, ".pem") == 0) {
+            rc = add_anchor(path, identity);
+        }
+        free(entries[i]);
+    }
+    free(entries);
+    if (rc) {
+        xn_gripef(FIND_PROGRAM,
+                  "cannot use the XenoCorps' certificates "
+                  "[XS-6-CORPS]",
+                  NULL, "%s: %s", n < 0 ? folder : path,
+                  n < 0 ? strerror(errno) : xn_strerror(rc));
+        return XN_EIDENT;
+    }
+    return 0;
+}
+
+/* mkdir -p, mode 0700; whether it worked shows when something is put there. */
+static void make_folders(const char *path)
+{
+    char copy[512], *p;
+
+    snprintf(copy, sizeof copy, "%s", path);
+    for (p = copy + 1; *p; p++) {
+        if (*p != '/') continue;
+        *p = '\0';
+        (void)mkdir(copy, 0700);
+        *p = '/';
+    }
+    (void)mkdir(copy, 0700);
+}
+
+static int accept_corps(const struct find_options *opt,
+                        struct net_identity *identity)
+{
+    size_t i;
+    int rc = 0, last;
+
+    for (i = 0; i < opt->n_corps; i++) {
+        if (!opt->corps[i].pinned) continue;
+        if (xn_anchors_find(identity->anchors, &opt->corps[i].id)) continue;
+        make_folders(opt->state);
+        last = net_identity_accept(FIND_PROGRAM, opt->state, &opt->corps[i],
+                                   identity);
+        if (last) rc = last;
+    }
+    return rc;
+}
+
+int find_identity_make(const struct find_options *opt,
+                       struct net_identity *identity_out)
+{
+    struct net_identity identity = {0};
+    int rc = net_identity_load(opt->state, &identity), corps_rc;
+
+    if (rc == XN_ENOENT) { /* searching needs no account */
+        rc = net_identity_anonymous(&identity);
+        if (!rc) rc = net_identity_anchors(opt->state, &identity);
+    }
+    if (rc) {
+        net_identity_gripe(FIND_PROGRAM, opt->state, rc);
+        return XN_EIDENT;
+    }
+    if (opt->anchors) rc = add_anchors(opt->anchors, &identity);
+    if (!rc) {
+        corps_rc = accept_corps(opt, &identity);
+        if (xn_anchors_count(identity.anchors) == 0) {
+            rc = corps_rc ? corps_rc : XN_EIDENT;
+            if (!corps_rc) {
+                xn_gripe(FIND_PROGRAM, "no XenoCorp is accepted [XS-6-CORPS]",
+                         "nothing that a server says could be verified",
+                         "XENO_CORP=https://host:port#ID, or eval \"$(xenodev "
+                         "env)\"");
+            }
+        }
+    }
+    if (rc) {
+        net_identity_clear(&identity);
+        return rc;
+    }
+    *identity_out = identity;
+    return 0;
+}
