@@ -30,3 +30,6 @@ hostagent_xenohostd_LDADD = $(XN_HOSTAGENT_LIBS) $(XN_NET_LIBS)
 UNIT_TESTS += tests/unit/host
 tests_unit_host_SOURCES = tests/unit/crank.c tests/unit/crank.h tests/unit/host.c
 tests_unit_host_LDADD = $(XN_HOSTAGENT_LIBS) $(CMOCKA_LIBS)
+UNIT_TESTS += tests/unit/host_offer
+tests_unit_host_offer_SOURCES = hostagent/xenohostd_offer.c hostagent/xenohostd_offer.h tests/unit/host_offer.c
+tests_unit_host_offer_LDADD = $(XN_NET_LIBS) $(CMOCKA_LIBS)

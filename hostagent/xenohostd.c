@@ -30,6 +30,32 @@ static int bad_offer(int rc, const char *why)
     return rc;
 }
 
+static int check_offer(const struct advert_offer *offer)
+{
+    struct xn_buf xml;
+    char why[256];
+    int rc;
+
+    xn_buf_init(&xml, ADVERT_BYTES_MAX);
+    rc = offer_write(offer, 1, &xml, NULL, why, sizeof why);
+    xn_buf_clear(&xml);
+    return rc ? bad_offer(rc, why) : 0;
+}
+
+/* The same before name, corp and address are known: with some in their place.
+ */
+static int check_settings(const struct advert_offer *offer)
+{
+    static const char *const some_corp[] = {"corp"};
+    struct advert_offer whole = *offer;
+
+    whole.corps = some_corp;
+    whole.n_corps = 1;
+    if (!whole.server_name) whole.server_name = "name";
+    if (!whole.endpoint) whole.endpoint = "https://endpoint";
+    return check_offer(&whole);
+}
+
 /* --node beats publish.nodes. */
 static int set_nodes(const struct net_daemon *daemon, struct xn_arena *arena,
                      struct host_config *config)
@@ -85,18 +111,6 @@ static int complete_offer(const struct net_daemon *daemon,
              net_driver_api_address(daemon->driver));
     if (!offer->endpoint) offer->endpoint = xn_arena_strdup(arena, url);
     return offer->endpoint && offer->server_name ? 0 : XN_ENOMEM;
-}
-
-static int check_offer(const struct advert_offer *offer)
-{
-    struct xn_buf xml;
-    char why[256];
-    int rc;
-
-    xn_buf_init(&xml, ADVERT_BYTES_MAX);
-    rc = offer_write(offer, 1, &xml, NULL, why, sizeof why);
-    xn_buf_clear(&xml);
-    return rc ? bad_offer(rc, why) : 0;
 }
 
 static int set_certificate(const struct net_daemon *daemon,
@@ -160,7 +174,7 @@ static int prepare(struct net_daemon *daemon, struct xn_arena *arena,
     if (rc) return rc;
     if (!daemon->index_node) daemon->index_node = config->nodes[0];
     rc = xenohostd_offer(daemon->settings, arena, offer, why, sizeof why);
-    return rc ? bad_offer(rc, why) : 0;
+    return rc ? bad_offer(rc, why) : check_settings(offer);
 }
 
 int main(int argc, char **argv)

@@ -24,6 +24,7 @@ endif
 FUZZ_LIBS = $(FUZZ_ENGINE)
 EXTRA_DIST += tests/fuzz/corpus tests/fuzz/replay.c
 
+SHELL_TESTS += tests/daemons-corp.t
 SHELL_TESTS += tests/lint/deps.t
 SHELL_TESTS += tests/lint/format.t
 SHELL_TESTS += tests/lint/lint-fails.t
@@ -33,6 +34,11 @@ SHELL_TESTS += tests/lint/words.t
 EXTRA_DIST += tests/lint/deps.groups
 EXTRA_DIST += tests/lint/lint.sh
 EXTRA_DIST += tests/lint/pure.allow
+
+# What daemons-corp.t runs beside the real programs.
+check_PROGRAMS += tests/fake_node
+tests_fake_node_SOURCES = tests/fake_node.c
+tests_fake_node_LDADD = $(XN_NET_LIBS)
 
 check_PROGRAMS += $(UNIT_TESTS) $(FUZZ_TARGETS)
 TESTS += $(UNIT_TESTS) $(FUZZ_TARGETS) $(SHELL_TESTS)
