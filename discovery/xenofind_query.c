@@ -60,15 +60,28 @@ static int tell(const char *what, const char *text,
 
 /* ---- conditions ---- */
 
+static int join(struct query **query, struct query *more)
+{
+    int rc = query_and(query, more);
+
+    query_free(more);
+    if (rc) {
+        xn_gripe(FIND_PROGRAM, "cannot ask all that at once [XS-2-QUERY]",
+                 xn_strerror(rc), NULL);
+    }
+    return rc;
+}
+
 static int add_words(const struct find_options *opt, struct query **query)
 {
     struct query_error error = {0, "out of memory"};
+    struct query *more = NULL;
     struct xn_buf text = {0};
     char *joined;
     size_t i;
-    int rc = query_parse_words(opt->words, opt->n_words, query, &error);
+    int rc = query_parse_words(opt->words, opt->n_words, &more, &error);
 
-    if (!rc) return 0;
+    if (!rc) return join(query, more);
     for (i = 0; i < opt->n_words; i++) {
         xn_buf_printf(&text, "%s%s", i ? " " : "", opt->words[i]);
     }
@@ -98,19 +111,7 @@ static int add_lookup(const struct find_options *opt, struct query **query)
     return rc;
 }
 
-static int join(struct query *query, struct query *more)
-{
-    int rc = query_and(&query, more);
-
-    query_free(more);
-    if (rc) {
-        xn_gripe(FIND_PROGRAM, "cannot ask all that at once [XS-2-QUERY]",
-                 xn_strerror(rc), NULL);
-    }
-    return rc;
-}
-
-static int add_where(const struct find_options *opt, struct query *query)
+static int add_where(const struct find_options *opt, struct query **query)
 {
     struct query_error error = {0, "out of memory"};
     struct query *more = NULL;
@@ -137,9 +138,10 @@ static int read_file(const char *path, struct xn_buf *out)
     return rc ? rc : xn_buf_rc(out);
 }
 
-static int add_requirements(const struct find_options *opt, struct query *query)
+/* The document may hold a job and a budget too: its query is the first. */
+static int add_requirements(const struct find_options *opt,
+                            struct query **query)
 {
-    struct query *more = NULL;
     struct xn_buf xml;
     char why[256] = "";
     int rc;
@@ -150,10 +152,10 @@ static int add_requirements(const struct find_options *opt, struct query *query)
     rc = read_file(opt->requirements, &xml);
     if (rc == XN_EIO) snprintf(why, sizeof why, "%s", strerror(errno));
     if (!rc) {
-        rc = requirement_parse(xml.data, xml.len, &more, why, sizeof why);
+        rc = requirement_parse(xml.data, xml.len, query, why, sizeof why);
     }
     xn_buf_clear(&xml);
-    if (!rc) return join(query, more);
+    if (!rc) return 0;
     xn_gripef(FIND_PROGRAM, "cannot use the requirements [XS-2-XML]", NULL,
               "%s: %s", opt->requirements, why[0] ? why : xn_strerror(rc));
     return rc == XN_EIO ? XN_EINVAL : rc;
@@ -166,10 +168,11 @@ static int set_sort(const struct find_options *opt, struct query *query)
     const char *colon, *way;
     char key[XN_TOKEN_MAX + 1];
     bool down = false;
+    bool job = query_proto(query)->job;
     size_t len;
 
     /* A job without an order is asked for by its cost: nodes sort so too. */
-    if (!opt->sort) return opt->job ? query_set_sort(query, "total", false) : 0;
+    if (!opt->sort) return job ? query_set_sort(query, "total", false) : 0;
     colon = strchr(opt->sort, ':');
     len = colon ? (size_t)(colon - opt->sort) : strlen(opt->sort);
     way = colon ? colon + 1 : "asc";
@@ -182,7 +185,7 @@ static int set_sort(const struct find_options *opt, struct query *query)
     }
     memcpy(key, opt->sort, len);
     key[len] = '\0';
-    if (strcmp(key, "total") == 0 && !opt->job) {
+    if (strcmp(key, "total") == 0 && !job) {
         xn_gripe(FIND_PROGRAM, "cannot sort by total [XS-2-QUERY]",
                  "there is no job whose cost that would be",
                  "--for 'cpu=2h mem=4GiB*6h'");
@@ -191,33 +194,50 @@ static int set_sort(const struct find_options *opt, struct query *query)
     return query_set_sort(query, key, down);
 }
 
+static int two_currencies(const char *a, const char *b)
+{
+    xn_gripef(FIND_PROGRAM, "cannot compare prices [XS-2-MONEY]",
+              "one currency for both", "--currency %s, but a budget in %s", a,
+              b);
+    return XN_EINVAL;
+}
+
+/* A budget's currency beats a configured one, not one that was given. */
+static int set_currency(const struct find_options *opt, struct query *query)
+{
+    const char *budgets = query_currency(query); /* of the requirements */
+
+    if (!opt->currency || (budgets[0] && !opt->currency_given)) return 0;
+    if (budgets[0] && strcmp(budgets, opt->currency) != 0) {
+        return two_currencies(opt->currency, budgets);
+    }
+    if (query_set_currency(query, opt->currency) == 0) return 0;
+    xn_gripef(FIND_PROGRAM, "cannot understand --currency [XS-2-QUERY]",
+              "--currency GBP", "'%s' is no currency", opt->currency);
+    return XN_EINVAL;
+}
+
 static int set_money(const struct find_options *opt, struct query *query)
 {
     struct query_error error = {0, "out of memory"};
     const char *letters;
+    int rc;
 
     if (opt->job && query_set_job(query, opt->job, &error)) {
         return tell("--for", opt->job, &error);
     }
-    if (opt->currency && query_set_currency(query, opt->currency)) {
-        xn_gripef(FIND_PROGRAM, "cannot understand --currency [XS-2-QUERY]",
-                  "--currency GBP", "'%s' is no currency", opt->currency);
-        return XN_EINVAL;
-    }
+    rc = set_currency(opt, query);
+    if (rc) return rc;
     if (!opt->budget) return 0;
     if (query_set_budget(query, opt->budget, &error)) {
         return tell("--budget", opt->budget, &error);
     }
-    /* A budget's currency beats a configured one, not one that was given. */
     letters = opt->budget + strspn(opt->budget, "0123456789.");
     if (!*letters || !opt->currency_given ||
         strcmp(letters, opt->currency) == 0) {
         return 0;
     }
-    xn_gripef(FIND_PROGRAM, "cannot compare prices [XS-2-MONEY]",
-              "one currency for both", "--currency %s, but --budget %s",
-              opt->currency, opt->budget);
-    return XN_EINVAL;
+    return two_currencies(opt->currency, letters);
 }
 
 int find_query_make(const struct find_options *opt, struct query **query_out)
@@ -225,9 +245,10 @@ int find_query_make(const struct find_options *opt, struct query **query_out)
     struct query *query = NULL;
     int rc;
 
-    rc = opt->lookup ? add_lookup(opt, &query) : add_words(opt, &query);
-    if (!rc) rc = add_where(opt, query);
-    if (!rc) rc = add_requirements(opt, query);
+    rc = add_requirements(opt, &query);
+    if (!rc)
+        rc = opt->lookup ? add_lookup(opt, &query) : add_words(opt, &query);
+    if (!rc) rc = add_where(opt, &query);
     if (!rc) rc = set_money(opt, query);
     if (!rc && (opt->sort || !opt->lookup)) rc = set_sort(opt, query);
     if (!rc && query_uses_price(query) && !query_currency(query)[0]) {
