@@ -10,6 +10,7 @@ hostagent_libhostagent_a_SOURCES += hostagent/offer.h
 hostagent_libhostagent_a_SOURCES += hostagent/publish.c
 hostagent_libhostagent_a_SOURCES += hostagent/setup.c
 hostagent_libhostagent_a_SOURCES += hostagent/state.h
+hostagent_libhostagent_a_SOURCES += hostagent/version.c
 hostagent_libhostagent_a_SOURCES += hostagent/watch.c
 
 # What a program links to use this folder.

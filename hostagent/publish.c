@@ -12,11 +12,9 @@
  * before any node hears of it.  So whatever happens to us, the next version is
  * higher and reaches every place where an old one may lie.
  */
-#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 
-#include "hostagent/offer.h"
 #include "hostagent/state.h"
 #include "lib/err.h"
 #include "lib/log.h"
@@ -134,49 +132,6 @@ static void on_places_saved(void *owner, void *ctx, const struct xn_now *now,
     host_order_done(host);
 }
 
-static bool has_text(char *const *list, size_t n, const char *text)
-{
-    size_t i;
-
-    for (i = 0; i < n; i++) {
-        if (strcmp(list[i], text) == 0) return true;
-    }
-    return false;
-}
-
-static bool is_ours(const struct host *host, const char *token)
-{
-    size_t i;
-
-    for (i = 0; i < host->n_tokens; i++) {
-        if (strcmp(host->tokens[i], token) == 0) return true;
-    }
-    return false;
-}
-
-/* Old places that the node no longer names have been ended.  Only ever fewer:
- * a lying node cannot make us forget where this version belongs, nor add
- * places. */
-static bool drop_places(struct host *host, const Xn__Published *published)
-{
-    Xn__HostRecord *record = host->record;
-    size_t i, n = 0;
-
-    for (i = 0; i < record->n_tokens; i++) {
-        char *token = record->tokens[i];
-
-        if (has_text(published->tokens, published->n_tokens, token) ||
-            (!record->withdrawn && is_ours(host, token))) {
-            record->tokens[n++] = token;
-        } else {
-            free(token);
-        }
-    }
-    if (n == record->n_tokens) return false;
-    record->n_tokens = n;
-    return true;
-}
-
 /* Everything is where it should be. */
 static void placed(struct host *host, const struct xn_now *now,
                    const Xn__Published *published)
@@ -190,7 +145,7 @@ static void placed(struct host *host, const struct xn_now *now,
                host->config.nodes[host->node],
                (unsigned long long)record->version, published->copies_least);
     record->placed = true;
-    if (drop_places(host, published) || first) {
+    if (host_drop_places(host, published) || first) {
         save(host, now, record, on_places_saved);
         return;
     }
@@ -391,47 +346,6 @@ static void on_saved(void *owner, void *ctx, const struct xn_now *now, int rc,
 
 /* ---- a new version ---- */
 
-static int set_bytes(ProtobufCBinaryData *to, const void *data, size_t len)
-{
-    uint8_t *bytes = malloc(len + 1);
-
-    if (!bytes) return XN_ENOMEM;
-    if (len) memcpy(bytes, data, len);
-    free(to->data);
-    to->data = bytes;
-    to->len = len;
-    return 0;
-}
-
-static int add_token(Xn__HostRecord *draft, const char *token)
-{
-    if (has_text(draft->tokens, draft->n_tokens, token)) return 0;
-    if (draft->n_tokens == HOST_TOKENS_MAX) return 0;
-    draft->tokens[draft->n_tokens] = strdup(token);
-    if (!draft->tokens[draft->n_tokens]) return XN_ENOMEM;
-    draft->n_tokens++;
-    return 0;
-}
-
-/* The places of this version, then those of older ones.  Past the bound the
- * oldest are left to their leases' end. */
-static int set_tokens(struct host *host, Xn__HostRecord *draft)
-{
-    const Xn__HostRecord *old = host->record;
-    size_t i;
-    int rc = 0;
-
-    draft->tokens = calloc(HOST_TOKENS_MAX, sizeof *draft->tokens);
-    if (!draft->tokens) return XN_ENOMEM;
-    for (i = 0; i < host->n_tokens && !rc && !draft->withdrawn; i++) {
-        rc = add_token(draft, host->tokens[i]);
-    }
-    for (i = 0; old && i < old->n_tokens && !rc; i++) {
-        rc = add_token(draft, old->tokens[i]);
-    }
-    return rc;
-}
-
 static void on_enveloped(void *owner, void *ctx, const struct xn_now *now,
                          int rc, struct xn_msg *msg, struct xn_out *out)
 {
@@ -442,53 +356,13 @@ static void on_enveloped(void *owner, void *ctx, const struct xn_now *now,
     if (!rc) {
         const Xn__Signed *body = XN_BODY(msg, Xn__Signed);
 
-        rc = set_bytes(&host->draft->envelope, body->data.data, body->data.len);
+        rc = host_set_bytes(&host->draft->envelope, body->data.data,
+                            body->data.len);
     }
     if (rc)
         own_failure(host, now, "sign the advertisement", rc);
     else
         save(host, now, host->draft, on_saved);
-}
-
-/* Above every version that we ever said or heard of, whatever the clock
- * does. */
-static uint64_t next_version(struct host *host, const struct xn_now *now)
-{
-    uint64_t version = now->wall_us;
-
-    if (host->record && version <= host->record->version) {
-        version = host->record->version + 1;
-    }
-    if (version <= host->floor) version = host->floor + 1;
-    host->floor = version;
-    return version;
-}
-
-static int make_draft(struct host *host, const struct xn_now *now)
-{
-    Xn__HostRecord *draft = malloc(sizeof *draft);
-    struct xn_buf xml;
-    char why[128];
-    int rc;
-
-    xn_buf_init(&xml, ADVERT_BYTES_MAX);
-    if (!draft) return XN_ENOMEM;
-    xn__host_record__init(draft);
-    host->draft = draft;
-    draft->version = next_version(host, now);
-    draft->withdrawn = host->withdraw;
-    rc = set_tokens(host, draft);
-    if (!rc && !draft->withdrawn) {
-        rc = offer_write(&host->offer, draft->version, &xml, NULL, why,
-                         sizeof why);
-    }
-    if (!rc) rc = set_bytes(&draft->document, xml.data, xml.len);
-    if (!rc) {
-        rc = set_bytes(&draft->certificate, host->config.certificate.b,
-                       XN_ID_SIZE);
-    }
-    xn_buf_clear(&xml);
-    return rc;
 }
 
 static void compose(struct host *host, const struct xn_now *now)
@@ -497,7 +371,7 @@ static void compose(struct host *host, const struct xn_now *now)
 
     xn__host_record__free_unpacked(host->draft, NULL);
     host->draft = NULL;
-    rc = make_draft(host, now);
+    rc = host_make_draft(host, now);
     if (rc) {
         own_failure(host, now, "write the advertisement", rc);
     } else if (host->draft->withdrawn) {
@@ -509,36 +383,6 @@ static void compose(struct host *host, const struct xn_now *now)
 }
 
 /* ---- what is to be done ---- */
-
-/* Would the document, written anew with the stored version, be the same? */
-static bool same_document(struct host *host)
-{
-    const Xn__HostRecord *record = host->record;
-    struct xn_buf xml;
-    char why[128];
-    bool same;
-
-    xn_buf_init(&xml, ADVERT_BYTES_MAX);
-    same = !offer_write(&host->offer, record->version, &xml, NULL, why,
-                        sizeof why) &&
-           xml.len == record->document.len &&
-           !memcmp(xml.data, record->document.data, xml.len);
-    xn_buf_clear(&xml);
-    return same;
-}
-
-static bool needs_version(struct host *host)
-{
-    const Xn__HostRecord *record = host->record;
-    xn_id certificate;
-
-    if (!record || record->version < host->floor) return true;
-    if (record->withdrawn != host->withdraw) return true;
-    if (record->withdrawn) return false;
-    return xn_id_from_bytes(&record->certificate, &certificate) ||
-           !xn_id_eq(&certificate, &host->config.certificate) ||
-           record->envelope.len == 0 || !same_document(host);
-}
 
 /* A lease just signed is tried at the next node as it is. */
 static bool has_fresh_lease(const struct host *host, const struct xn_now *now)
@@ -553,7 +397,7 @@ static void go_on(struct host *host, const struct xn_now *now)
         host_begin(host, now);
     } else if (!host->record && host->withdraw) {
         host_order_done(host); /* nothing was ever said */
-    } else if (needs_version(host)) {
+    } else if (host_needs_version(host)) {
         compose(host, now);
     } else if (host->record->withdrawn && host->record->placed) {
         host_order_done(host);

@@ -56,6 +56,18 @@ struct host {
 void host_begin(struct host *host, const struct xn_now *now);
 void host_resume(struct host *host, const struct xn_now *now);
 
+/* version.c */
+/* Does what is offered now differ from what the record says? */
+bool host_needs_version(struct host *host);
+/* host->draft: the next version, not signed yet. */
+int host_make_draft(struct host *host, const struct xn_now *now);
+/* Old places that the node no longer names have been ended: true where the
+ * record lost some.  Only ever fewer: a lying node cannot make us forget where
+ * this version belongs, nor add places. */
+bool host_drop_places(struct host *host, const Xn__Published *published);
+/* A copy of data in place of what was there. */
+int host_set_bytes(ProtobufCBinaryData *to, const void *data, size_t len);
+
 /* watch.c: ask our node every few seconds whether it lives. */
 void host_watch(struct host *host, const struct xn_now *now);
 void host_unwatch(struct host *host);
