@@ -259,12 +259,17 @@ static int read_gone(struct kit_child *child)
     return rc;
 }
 
-/* It still answers. */
+/* It still answers; where it was crowded, as soon as it has seen that those
+ * before are gone. */
 static void still_polite(struct kit_child *child)
 {
-    struct story s = {.address = child->links, .id = &b.cert.id};
+    int tries = 1000;
+    struct story s;
 
-    run_dials(&a, &s);
+    do {
+        s = (struct story){.address = child->links, .id = &b.cert.id};
+        run_dials(&a, &s);
+    } while (!s.pongs && --tries);
     assert_int_equal(s.pongs, 1);
 }
 
