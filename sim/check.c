@@ -80,6 +80,48 @@ static void check_owners(struct sim_run *run)
     }
 }
 
+/* The running node next to this one on the ring; itself when alone. */
+static uint32_t next_of(const struct sim_run *run, uint32_t node,
+                        bool clockwise)
+{
+    const struct xn_peers *peers = sim_world_peers(run->world);
+    const xn_id *self = &peers->rows[node].position;
+    uint32_t best = node, i;
+    xn_id way, least;
+
+    for (i = 0; i < peers->n; i++) {
+        if (i == node || !sim_world_runs(run->world, i)) continue;
+        if (clockwise) {
+            xn_ring_clockwise(self, &peers->rows[i].position, &way);
+        } else {
+            xn_ring_clockwise(&peers->rows[i].position, self, &way);
+        }
+        if (best != node && xn_id_cmp(&way, &least) >= 0) continue;
+        best = i;
+        least = way;
+    }
+    return best;
+}
+
+/* Owners are right wherever every node knows the two beside it. */
+static void check_neighbours(struct sim_run *run, size_t most)
+{
+    const struct xn_peers *peers = sim_world_peers(run->world);
+    uint32_t node, next;
+    size_t i;
+    int side;
+
+    if (!run->options->probe.owner) return;
+    for (i = 0; i < most; i++) {
+        node = most >= peers->n ? (uint32_t)i : sim_run_some_node(run);
+        if (node >= peers->n || !sim_world_runs(run->world, node)) continue;
+        for (side = 0; side < 2; side++) {
+            next = next_of(run, node, side);
+            ask_owner(run, node, &peers->rows[next].position, next);
+        }
+    }
+}
+
 static void check_settled(struct sim_run *run)
 {
     const struct sim_probe *probe = &run->options->probe;
@@ -102,5 +144,6 @@ void sim_check_tick(struct sim_run *run, bool now)
     run->tally.checks_settled++;
     check_settled(run);
     check_owners(run);
+    check_neighbours(run, now ? all : NODES);
     run->tally.checked_ads += market_get(run->market, now ? all : ADS, now);
 }

@@ -79,8 +79,18 @@ static const struct option longs[] = {
     {NULL, 0, NULL, 0},
 };
 
+static int bad_option(const struct sim_cli *cli, const char *why,
+                      const char *word)
+{
+    char text[200];
+
+    snprintf(text, sizeof text, "%s: %s", word, why);
+    return usage(cli, text);
+}
+
 /* -1: go on; else the exit code. */
-static int take_option(const struct sim_cli *cli, struct line *line, int c)
+static int take_option(const struct sim_cli *cli, struct line *line, int c,
+                       const char *word)
 {
     uint64_t n;
 
@@ -111,7 +121,9 @@ static int take_option(const struct sim_cli *cli, struct line *line, int c)
     case 'V':
         printf("%s %s\n", cli->program, PACKAGE_VERSION);
         return XN_EXIT_OK;
-    default: return usage(cli, "unknown option, or one without its value");
+    default:
+        return bad_option(cli, optopt ? "needs a value" : "unknown option",
+                          word);
     }
 }
 
@@ -122,7 +134,7 @@ static int take_line(const struct sim_cli *cli, int argc, char **argv,
 
     opterr = 0;
     while ((c = getopt_long(argc, argv, "", longs, NULL)) != -1) {
-        rc = take_option(cli, line, c);
+        rc = take_option(cli, line, c, argv[optind - 1]);
         if (rc >= 0) return rc;
     }
     if (argc - optind != 2) {

@@ -50,6 +50,11 @@ XN_SIM_LIBS = sim/libsim.a $(XN_SEAM_LIBS) $(LZMA_LIBS)
 #sim_xenosim_SOURCES += sim/xenosim.c
 #sim_xenosim_LDADD = $(XN_SIM_LIBS) $(XN_NODE_LIBS) $(XN_SIM_LIBS)
 
+#SHELL_TESTS += tests/sim/broken.t
+#SHELL_TESTS += tests/sim/repeat.t
+EXTRA_DIST += tests/sim
+EXTRA_DIST += sim/with_node.c sim/with_node.h sim/xenosim.c
+
 # The engine with a toy core: what it costs by itself.
 noinst_PROGRAMS += tests/toysim
 tests_toysim_SOURCES =
@@ -58,6 +63,9 @@ tests_toysim_SOURCES += tests/toy_core.h
 tests_toysim_SOURCES += tests/toysim.c
 tests_toysim_LDADD = $(XN_SIM_LIBS)
 
+man_MANS += man/xenosim.1
+EXTRA_DIST += man/xenosim.1
+EXTRA_DIST += doc/SCENARIOS.md
 EXTRA_DIST += sim/README.md sim/deps
 dist_pkgdata_DATA += sim/scenarios/smoke.scn
 
