@@ -49,3 +49,7 @@ tests_unit_find_verify_SOURCES += tests/unit/wire_kit.h
 tests_unit_find_verify_SOURCES += discovery/verify.c discovery/verify.h
 tests_unit_find_verify_LDADD = $(XN_WIRE_LIBS) $(CMOCKA_LIBS)
 SHELL_TESTS += tests/xenofind-usage.t
+UNIT_TESTS += tests/unit/find_program
+tests_unit_find_program_SOURCES = tests/unit/find_program.c
+tests_unit_find_program_SOURCES += tests/unit/net_kit.c tests/unit/net_kit.h
+tests_unit_find_program_LDADD = $(XN_NET_LIBS) $(JANSSON_LIBS) $(CMOCKA_LIBS)

@@ -1,0 +1,616 @@
+/* SPDX-License-Identifier: GPL-3.0-or-later */
+/* xenofind as a program against nodes that are made here: a small index that
+ * answers truly, and some that do not. */
+#include "tests/unit/net_kit.h"
+
+#include <signal.h>
+#include <stdio.h>
+#include <sys/stat.h>
+#include <sys/wait.h>
+#include <unistd.h>
+
+#include <jansson.h>
+
+#include "net/client.h"
+#include "net/clock.h"
+#include "wire/ad.h"
+#include "wire/envelope.h"
+#include "wire/nest.h"
+#include "wire/query.h"
+
+enum { ADS = 230 };
+
+struct ad {
+    Xn__SignedAd signed_ad;
+    struct advert *advert;
+    xn_id server;
+    int cpu;
+};
+
+static struct net_identity corp, corp2, node, node2, foreign;
+static struct ad ads[ADS];
+static char dir[64];
+
+/* How a node behaves; set before it is spawned. */
+static enum { TRUE_, ALTERS, ALTERS_BY_SOURCE, SILENT, HIDES, SCRAMBLES } way;
+
+/* ---- the advertisements ---- */
+
+static char *document_of(int i, uint64_t version)
+{
+    char *text = NULL;
+
+    assert_true(
+        asprintf(&text,
+                 "<XenoServerAdvertisement "
+                 "xmlns=\"urn:xenoserver:advertisement:1\" version=\"%llu\">"
+                 "<Server><ServerName>s%03d</ServerName><XenoCorp>alpha.example"
+                 "</XenoCorp><Endpoint>https://x</Endpoint><Country>%s"
+                 "</Country></Server><Environment><EnvType>Linux</EnvType>"
+                 "<EnvKernel>6.10</EnvKernel></Environment><Environment>"
+                 "<EnvType>NetBSD</EnvType><EnvKernel>9.3</EnvKernel>"
+                 "</Environment><Availability><CPUsmps>%d</CPUsmps><MemoryMB>"
+                 "6144</MemoryMB></Availability><Prices currency=\"%s\">"
+                 "<PricePerHour>0.%04d</PricePerHour></Prices><Odd>a,\"b\""
+                 "</Odd><Share>0.1</Share></XenoServerAdvertisement>",
+                 (unsigned long long)version, i, i % 2 ? "GB" : "US",
+                 ads[i].cpu, i % 10 ? "USD" : "EUR", 1 + i * 7 % 1000) > 0);
+    return text;
+}
+
+static void make_ad(int i)
+{
+    uint64_t now = net_wall_us(), version = now - 3600000000ULL;
+    struct ad_lease lease = {.version = version,
+                             .issued_us = now - 120000000ULL,
+                             .until_us = now + 600000000ULL};
+    struct ad *ad = &ads[i];
+    struct net_identity server;
+    char label[16], *xml;
+    uint8_t *bytes;
+    size_t len;
+
+    ad->cpu = 1000 + i * 37 % 500;
+    snprintf(label, sizeof label, "s%03d", i);
+    kit_make_member(&corp, XN__ROLE__SERVER, label, &server);
+    ad->server = lease.server = server.cert.id;
+    xml = document_of(i, version);
+    xn_id_hash(xml, strlen(xml), &lease.document);
+    xn__signed_ad__init(&ad->signed_ad);
+    assert_int_equal(
+        advert_parse((uint8_t *)xml, strlen(xml), &ad->advert, NULL, 0), 0);
+    assert_int_equal(envelope_sign((uint8_t *)xml, strlen(xml), server.key,
+                                   server.x509, &ad->signed_ad.envelope.data,
+                                   &ad->signed_ad.envelope.len),
+                     0);
+    assert_int_equal(ad_lease_encode(&lease, &bytes, &len), 0);
+    assert_int_equal(blob_sign(bytes, len, LEASE_CONTEXT, server.key,
+                               &ad->signed_ad.lease.data,
+                               &ad->signed_ad.lease.len),
+                     0);
+    free(bytes);
+    free(xml);
+    net_identity_clear(&server);
+}
+
+/* ---- a node ---- */
+
+struct match {
+    struct query_rank rank;
+    int ad;
+};
+
+static const struct query *sort_query;
+
+static int by_rank(const void *a, const void *b)
+{
+    return query_rank_cmp(sort_query, &((const struct match *)a)->rank,
+                          &((const struct match *)b)->rank);
+}
+
+static size_t match_all(const struct query *query, struct match *out)
+{
+    size_t n = 0;
+
+    for (int i = 0; i < ADS; i++) {
+        out[n].ad = i;
+        if (query_match_advert(query, ads[i].advert, &ads[i].server,
+                               &out[n].rank)) {
+            n++;
+        }
+    }
+    sort_query = query;
+    qsort(out, n, sizeof *out, by_rank);
+    return n;
+}
+
+static bool avoided(const Xn__Search *search, const xn_id *id)
+{
+    for (size_t i = 0; i < search->n_avoid; i++) {
+        if (memcmp(search->avoid[i].data, id->b, XN_ID_SIZE) == 0) return true;
+    }
+    return false;
+}
+
+/* Which of the matches an answer begins with. */
+static size_t begin(const struct query *query, const Xn__Search *search,
+                    const struct match *list, size_t n)
+{
+    struct query_rank after;
+    size_t at = search->offset;
+
+    if (!search->after) return at < n ? at : n;
+    if (query_cursor_read(query, search->after, &after)) abort();
+    for (at = 0; at < n; at++) {
+        if (query_rank_cmp(query, &list[at].rank, &after) > 0) break;
+    }
+    return at;
+}
+
+static void spoil(Xn__SearchResult *result, const Xn__Search *search,
+                  const xn_id *source)
+{
+    if (result->n_hits == 0) return;
+    if (way == ALTERS ||
+        (way == ALTERS_BY_SOURCE && !avoided(search, source))) {
+        Xn__SignedAd *ad = result->hits[0]->ad;
+
+        ad->envelope.data[ad->envelope.len / 3] ^= 1;
+    }
+    if (way == SCRAMBLES && result->n_hits > 1) {
+        Xn__Hit *swap = result->hits[0];
+
+        result->hits[0] = result->hits[1];
+        result->hits[1] = swap;
+    }
+}
+
+static void answer(const Xn__Search *search, uint64_t ticket,
+                   struct xn_out *out)
+{
+    static struct match list[ADS + 1];
+    static Xn__Hit hits[ADS];
+    static Xn__Hit *pointers[ADS];
+    Xn__SearchResult result = XN__SEARCH_RESULT__INIT;
+    Xn__Condition condition = XN__CONDITION__INIT, *conditions[] = {&condition};
+    Xn__Source hider = XN__SOURCE__INIT, *sources[] = {&hider};
+    ProtobufCBinaryData missing;
+    static char nearest[] = "CPUsmps:1499..", text[] = "CPUsmps:9000..";
+    struct query *query = NULL;
+    xn_id source;
+    size_t n, at;
+
+    xn_id_hash("source", 6, &source);
+    if (query_from_proto(search->query, &query)) abort();
+    n = match_all(query, list);
+    result.matching = n;
+    result.known = ADS;
+    result.answered_ppm = way == SILENT ? 0 : 1000000;
+    result.hits = pointers;
+    at = begin(query, search, list, n);
+    for (; way != SILENT && at < n && result.n_hits < search->limit; at++) {
+        Xn__Hit *hit = &hits[result.n_hits];
+
+        xn__hit__init(hit);
+        hit->ad = &ads[list[at].ad].signed_ad;
+        hit->source = xn_id_bytes(&source);
+        pointers[result.n_hits++] = hit;
+    }
+    result.more = at < n && way != SILENT;
+    if (way == HIDES && search->paranoid && result.n_hits) {
+        hider.node = xn_id_bytes(&node.cert.id);
+        missing = xn_id_bytes(&ads[list[0].ad].server);
+        hider.missing = &missing;
+        hider.n_missing = 1;
+        result.sources = sources;
+        result.n_sources = 1;
+    }
+    if (search->explain) {
+        condition.text = text;
+        condition.nearest = nearest;
+        condition.nearest_count = 1;
+        result.conditions = conditions;
+        result.n_conditions = 1;
+    }
+    spoil(&result, search, &source);
+    xn_out_answer(out, ticket, 200, &result);
+    spoil(&result, search, &source); /* and back */
+    query_free(query);
+}
+
+static void serve(struct kit_core *core, const struct xn_now *now,
+                  const struct xn_event *ev, struct xn_out *out)
+{
+    const Xn__Ask *ask;
+    Xn__Search *search;
+
+    (void)core, (void)now;
+    if (ev->kind != XN_EV_ASK) return;
+    ask = XN_BODY(ev->msg, Xn__Ask);
+    search = xn_unpack(&xn__search__descriptor, ask->body.data, ask->body.len);
+    if (!search || strcmp(ask->path, "/v1/search") != 0) abort();
+    answer(search, ev->ticket, out);
+    xn__search__free_unpacked(search, NULL);
+}
+
+static void spawn(const struct net_identity *who, int how,
+                  struct kit_child *child)
+{
+    struct net_config config = kit_config(who);
+
+    way = how;
+    kit_spawn(&config, serve, child);
+}
+
+/* ---- the program ---- */
+
+static char out_text[1 << 20];
+static char err_text[1 << 14];
+
+static void slurp(const char *name, char *out, size_t len)
+{
+    char path[128];
+    FILE *file;
+    size_t n;
+
+    snprintf(path, sizeof path, "%s/%s", dir, name);
+    file = fopen(path, "r");
+    assert_non_null(file);
+    n = fread(out, 1, len - 1, file);
+    out[n] = '\0';
+    fclose(file);
+}
+
+/* Runs xenofind against these nodes; its exit code. */
+static int find(const char *nodes, const char *args)
+{
+    const char *build = getenv("XN_BUILD");
+    char command[2048];
+    int status;
+
+    snprintf(command, sizeof command,
+             "env -u XENO_CONFIG -u XENO_CORP XENO_NODES='%s' XENO_CORPS=%s/ca "
+             "XENO_KEY=%s/none %s/discovery/xenofind %s >%s/out 2>%s/err",
+             nodes, dir, dir, build ? build : ".", args, dir, dir);
+    status = system(command);
+    slurp("out", out_text, sizeof out_text);
+    slurp("err", err_text, sizeof err_text);
+    if (!WIFEXITED(status)) fail_msg("%s\n%s", command, err_text);
+    return WEXITSTATUS(status);
+}
+
+static void assert_exit(int code, const char *nodes, const char *args)
+{
+    int got = find(nodes, args);
+
+    if (got != code) fail_msg("exit %d of %s:\n%s", got, args, err_text);
+}
+
+static void assert_says(const char *text)
+{
+    if (!strstr(err_text, text)) fail_msg("'%s' not in:\n%s", text, err_text);
+}
+
+static json_t *json(void)
+{
+    json_error_t error;
+    json_t *top = json_loads(out_text, 0, &error);
+
+    if (!top) fail_msg("%s", error.text);
+    assert_string_equal(json_string_value(json_object_get(top, "schema")),
+                        "xeno.find/1");
+    return top;
+}
+
+static size_t shown(const json_t *top)
+{
+    return json_array_size(json_object_get(top, "servers"));
+}
+
+static size_t rejected(const json_t *top)
+{
+    return json_array_size(json_object_get(top, "rejected"));
+}
+
+/* The servers' numbers, as their names say. */
+static int number_of(const json_t *top, size_t i)
+{
+    const json_t *server = json_array_get(json_object_get(top, "servers"), i);
+    const char *name = json_string_value(
+        json_object_get(json_object_get(server, "tokens"), "ServerName"));
+
+    assert_non_null(name);
+    return atoi(name + 1);
+}
+
+static int set_up(void **state)
+{
+    char path[128];
+
+    (void)state;
+    signal(SIGPIPE, SIG_IGN);
+    kit_mkdir(dir);
+    kit_make_corp(&corp, "alpha.example");
+    kit_make_corp(&corp2, "beta.example");
+    kit_make_member(&corp, XN__ROLE__NODE, "node", &node);
+    kit_make_member(&corp, XN__ROLE__NODE, "node2", &node2);
+    kit_make_member(&corp2, XN__ROLE__NODE, "foreign", &foreign);
+    for (int i = 0; i < ADS; i++)
+        make_ad(i);
+    snprintf(path, sizeof path, "%s/ca", dir);
+    assert_int_equal(mkdir(path, 0700), 0);
+    snprintf(path, sizeof path, "%s/ca/alpha.pem", dir);
+    assert_int_equal(xn_cert_save(corp.x509, path), 0);
+    return 0;
+}
+
+static int tear_down(void **state)
+{
+    (void)state;
+    for (int i = 0; i < ADS; i++) {
+        advert_free(ads[i].advert);
+        free(ads[i].signed_ad.envelope.data);
+        free(ads[i].signed_ad.lease.data);
+    }
+    net_identity_clear(&corp);
+    net_identity_clear(&corp2);
+    net_identity_clear(&node);
+    net_identity_clear(&node2);
+    net_identity_clear(&foreign);
+    kit_rmdir(dir);
+    return 0;
+}
+
+static char *url_of(const struct kit_child *child, char out[96])
+{
+    snprintf(out, 96, "https://%s", child->api);
+    return out;
+}
+
+static void check_everything(const char *url)
+{
+    bool seen[ADS] = {false};
+    json_t *top;
+
+    assert_exit(0, url, "-n all -o json"); /* two pages */
+    top = json();
+    assert_int_equal(shown(top), ADS);
+    for (size_t i = 0; i < ADS; i++)
+        seen[number_of(top, i)] = true;
+    for (size_t i = 0; i < ADS; i++)
+        assert_true(seen[i]);
+    assert_int_equal(rejected(top), 0);
+    json_decref(top);
+}
+
+static void check_sorted(const char *url)
+{
+    int before = 2000, expected = 0;
+    json_t *top;
+
+    for (int i = 0; i < ADS; i++)
+        expected += ads[i].cpu <= 1300 && i % 2;
+    assert_exit(0, url,
+                "CPUsmps:..1300 --where 'Country = GB and EnvType = NetBSD' "
+                "-s CPUsmps:desc -n all -o json");
+    top = json();
+    assert_int_equal(shown(top), expected);
+    for (size_t i = 0; i < shown(top); i++) {
+        int cpu = ads[number_of(top, i)].cpu;
+
+        assert_true(cpu <= before && cpu <= 1300);
+        before = cpu;
+    }
+    json_decref(top);
+}
+
+/* Numbers as numbers, prices as strings, rows that differ as arrays. */
+static void check_values(const char *url)
+{
+    const json_t *server, *tokens;
+    json_t *top;
+
+    assert_exit(0, url, "ServerName:s003 -o json");
+    top = json();
+    assert_int_equal(shown(top), 1);
+    server = json_array_get(json_object_get(top, "servers"), 0);
+    tokens = json_object_get(server, "tokens");
+    assert_int_equal(json_integer_value(json_object_get(tokens, "CPUsmps")),
+                     ads[3].cpu);
+    assert_string_equal(
+        json_string_value(json_object_get(tokens, "PricePerHour")), "0.0022");
+    assert_string_equal(json_string_value(json_object_get(server, "currency")),
+                        "USD");
+    assert_int_equal(json_array_size(json_object_get(tokens, "EnvType")), 2);
+    assert_true(json_is_real(json_object_get(tokens, "Share")));
+    assert_non_null(strstr(out_text, "\"Share\": 0.1,"));
+    assert_string_equal(json_string_value(json_array_get(
+                            json_object_get(tokens, "EnvKernel"), 0)),
+                        "6.10");
+    json_decref(top);
+    assert_exit(3, url, "EnvType:NetBSD EnvKernel:6.10 -o json");
+}
+
+static void check_money(const char *url)
+{
+    json_t *top;
+    const char *total;
+
+    assert_exit(0, url,
+                "--for time=10h --budget 0.05USD -o json --currency USD");
+    top = json();
+    total = json_string_value(json_object_get(
+        json_array_get(json_object_get(top, "servers"), 0), "total"));
+    assert_string_equal(total,
+                        "0.002"); /* server 0 is cheaper, in another currency */
+    json_decref(top);
+    assert_exit(0, url, "--for time=10h --currency EUR -n 1 -c name,total");
+    assert_non_null(strstr(out_text, "0.001"));
+}
+
+static void check_forms(const char *url)
+{
+    assert_exit(0, url, "ServerName:s003 -o csv -c ServerName,Odd,Country");
+    assert_string_equal(
+        out_text, "ServerName,Odd,Country\r\ns003,\"a,\"\"b\"\"\",GB\r\n");
+    assert_exit(0, url, "ServerName:s003 -o name");
+    assert_string_equal(out_text + 4, "-s003\n");
+    assert_exit(0, url, "ServerName:s003");
+    assert_non_null(strstr(out_text, "NAME"));
+    assert_non_null(strstr(out_text, "s003"));
+    assert_says("shown 1 of 1 matching (230 known), ads 12");
+    assert_exit(3, url, "CPUsmps:9000.. --explain");
+    assert_non_null(strstr(out_text, "cheapest relaxation: CPUsmps:1499.."));
+}
+
+static void check_lookup(const char *url)
+{
+    json_t *top;
+
+    assert_exit(0, url,
+                "lookup CPUsmps 1000..1499 --from 200 --count 5 -o json");
+    top = json();
+    assert_int_equal(shown(top), 5);
+    assert_int_equal(ads[number_of(top, 0)].cpu >= 1400, 1);
+    json_decref(top);
+}
+
+static void test_true_node(void **state)
+{
+    struct kit_child child;
+    char url[96];
+
+    (void)state;
+    spawn(&node, TRUE_, &child);
+    url_of(&child, url);
+    check_everything(url);
+    check_sorted(url);
+    check_values(url);
+    check_money(url);
+    check_forms(url);
+    check_lookup(url);
+    kit_kill(&child, SIGTERM);
+}
+
+/* A liar first, a true one second: nothing false, the liar named. */
+static void test_liars(void **state)
+{
+    static const int ways[] = {ALTERS, SCRAMBLES};
+    struct kit_child liar, honest;
+    char urls[256], url[96], hex[XN_ID_HEX];
+    json_t *top;
+
+    (void)state;
+    xn_id_hex(&node.cert.id, hex);
+    spawn(&node2, TRUE_, &honest);
+    for (size_t i = 0; i < 2; i++) {
+        spawn(&node, ways[i], &liar);
+        url_of(&liar, url);
+        snprintf(urls, sizeof urls, "%s https://%s", url, honest.api);
+        assert_exit(0, urls, "CPUsmps:1100.. -n 5 -o json");
+        top = json();
+        assert_int_equal(shown(top), 5);
+        assert_true(rejected(top) > 0);
+        assert_string_equal(
+            json_string_value(json_object_get(
+                json_array_get(json_object_get(top, "rejected"), 0), "via")),
+            hex);
+        assert_says("is not to be believed");
+        json_decref(top);
+        kit_kill(&liar, SIGTERM);
+    }
+    kit_kill(&honest, SIGTERM);
+}
+
+static void test_avoid(void **state)
+{
+    struct kit_child child;
+    char url[96];
+    json_t *top;
+
+    (void)state;
+    spawn(&node, ALTERS_BY_SOURCE, &child);
+    assert_exit(0, url_of(&child, url), "-n all -o json");
+    top = json();
+    assert_int_equal(shown(top), ADS);
+    assert_true(rejected(top) > 0);
+    json_decref(top);
+    kit_kill(&child, SIGTERM);
+}
+
+static void test_only_lies(void **state)
+{
+    struct kit_child child;
+    char url[96];
+    json_t *top;
+
+    (void)state;
+    spawn(&node, ALTERS, &child);
+    assert_exit(9, url_of(&child, url), "ServerName:s003 -o json");
+    top = json();
+    assert_int_equal(shown(top), 0);
+    json_decref(top);
+    kit_kill(&child, SIGTERM);
+}
+
+static void test_hiding(void **state)
+{
+    struct kit_child child;
+    char url[96];
+    json_t *top;
+
+    (void)state;
+    spawn(&node2, HIDES, &child);
+    assert_exit(0, url_of(&child, url), "CPUsmps:1100.. --paranoid -o json");
+    top = json();
+    assert_int_equal(shown(top), 10);
+    assert_int_equal(rejected(top), 1);
+    assert_says("hides a live advertisement");
+    json_decref(top);
+    assert_exit(0, url, "CPUsmps:1100.. -o json");
+    top = json();
+    assert_int_equal(rejected(top), 0);
+    json_decref(top);
+    kit_kill(&child, SIGTERM);
+}
+
+static void test_silent(void **state)
+{
+    struct kit_child silent, honest;
+    char urls[256], url[96];
+
+    (void)state;
+    spawn(&node, SILENT, &silent);
+    assert_exit(10, url_of(&silent, url), "CPUsmps:1100.. -o json");
+    spawn(&node2, TRUE_, &honest);
+    snprintf(urls, sizeof urls, "%s,https://%s", url, honest.api);
+    assert_exit(0, urls, "CPUsmps:1100.. -o json");
+    kit_kill(&silent, SIGKILL);
+    assert_exit(0, urls, "CPUsmps:1100.. -o json");
+    kit_kill(&honest, SIGKILL);
+    assert_exit(7, urls, "CPUsmps:1100.. -o json");
+    assert_says("because:");
+}
+
+static void test_foreign(void **state)
+{
+    struct kit_child child;
+    char url[96];
+
+    (void)state;
+    spawn(&foreign, TRUE_, &child);
+    assert_exit(6, url_of(&child, url), "CPUsmps:1100..");
+    kit_kill(&child, SIGTERM);
+}
+
+int main(void)
+{
+    const struct CMUnitTest tests[] = {
+        cmocka_unit_test(test_true_node), cmocka_unit_test(test_liars),
+        cmocka_unit_test(test_avoid),     cmocka_unit_test(test_only_lies),
+        cmocka_unit_test(test_hiding),    cmocka_unit_test(test_silent),
+        cmocka_unit_test(test_foreign),
+    };
+
+    return cmocka_run_group_tests(tests, set_up, tear_down);
+}
