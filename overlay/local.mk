@@ -42,3 +42,7 @@ tests_unit_ov_rude_SOURCES = tests/unit/ov_net.c
 tests_unit_ov_rude_SOURCES += tests/unit/ov_net.h
 tests_unit_ov_rude_SOURCES += tests/unit/ov_rude.c
 tests_unit_ov_rude_LDADD = $(XN_OVERLAY_LIBS) $(CMOCKA_LIBS)
+
+FUZZ_TARGETS += tests/fuzz/fuzz_overlay
+tests_fuzz_fuzz_overlay_SOURCES = tests/fuzz/fuzz_overlay.c $(FUZZ_MAIN)
+tests_fuzz_fuzz_overlay_LDADD = $(XN_OVERLAY_LIBS) $(FUZZ_LIBS)

@@ -76,9 +76,11 @@ static int check(const ProtobufCMessageDescriptor *descriptor, struct span in,
 int xn_nest_check(const ProtobufCMessageDescriptor *descriptor,
                   const uint8_t *bytes, size_t len)
 {
-    struct span in = {bytes, bytes + len};
+    struct span in;
 
-    return len ? check(descriptor, in, 1) : 0;
+    if (len == 0) return 0; /* bytes may be NULL: no arithmetic on it */
+    in = (struct span){bytes, bytes + len};
+    return check(descriptor, in, 1);
 }
 
 void *xn_unpack(const ProtobufCMessageDescriptor *descriptor,
