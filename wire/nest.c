@@ -24,10 +24,25 @@ static int read_varint(struct span *in, uint64_t *out)
 static int check(const ProtobufCMessageDescriptor *descriptor, struct span in,
                  unsigned depth);
 
+/* A message that has its place once may come once: protobuf would join a
+ * second to the first and protobuf-c copies what it joins, each time anew.
+ * `seen` has a bit for each field of this message. */
+static int check_once(const ProtobufCMessageDescriptor *descriptor,
+                      const ProtobufCFieldDescriptor *field, uint64_t *seen)
+{
+    uint64_t bit = (uint64_t)1 << ((field - descriptor->fields) % 64);
+
+    if (field->label == PROTOBUF_C_LABEL_REPEATED) return 0;
+    if (*seen & bit) return XN_EPROTO;
+    *seen |= bit;
+    return 0;
+}
+
 /* Only length-delimited fields can hold a message; what a field of another
  * kind holds is bytes. */
 static int check_field(const ProtobufCMessageDescriptor *descriptor,
-                       uint64_t number, struct span *in, unsigned depth)
+                       uint64_t number, struct span *in, unsigned depth,
+                       uint64_t *seen)
 {
     const ProtobufCFieldDescriptor *field = NULL;
     struct span inner;
@@ -42,6 +57,7 @@ static int check_field(const ProtobufCMessageDescriptor *descriptor,
                                                         (unsigned)number);
     }
     if (!field || field->type != PROTOBUF_C_TYPE_MESSAGE) return 0;
+    if (check_once(descriptor, field, seen)) return XN_EPROTO;
     return check(field->descriptor, inner, depth + 1);
 }
 
@@ -55,7 +71,7 @@ static int skip(struct span *in, size_t len)
 static int check(const ProtobufCMessageDescriptor *descriptor, struct span in,
                  unsigned depth)
 {
-    uint64_t key, value;
+    uint64_t key, value, seen = 0;
     int rc = 0;
 
     if (depth > XN_NEST_MAX) return XN_EPROTO;
@@ -65,7 +81,9 @@ static int check(const ProtobufCMessageDescriptor *descriptor, struct span in,
         switch (key & 7) {
         case 0: rc = read_varint(&in, &value); break;
         case 1: rc = skip(&in, 8); break;
-        case 2: rc = check_field(descriptor, key >> 3, &in, depth); break;
+        case 2:
+            rc = check_field(descriptor, key >> 3, &in, depth, &seen);
+            break;
         case 5: rc = skip(&in, 4); break;
         default: rc = XN_EPROTO;
         }

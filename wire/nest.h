@@ -2,7 +2,11 @@
 /* protobuf-c unpacks nested messages by recursion without a bound: a megabyte
  * of Expr within Expr ends the stack, and with it the process.  So whatever
  * comes from a peer and can nest (all that holds an Expr: Query, Find, Search)
- * is looked through first. */
+ * is looked through first.
+ *
+ * It also joins a message that comes twice where one has its place, and copies
+ * the lists within each time: a megabyte of such takes minutes.  Nobody of ours
+ * writes that, so it is refused. */
 #ifndef WIRE_NEST_H
 #define WIRE_NEST_H
 
@@ -10,7 +14,8 @@
 
 #define XN_NEST_MAX 48 /* messages within messages */
 
-/* XN_EPROTO where the bytes nest deeper or break off within a field. */
+/* XN_EPROTO where the bytes nest deeper, break off within a field or hold a
+ * message twice whose place is for one.  A message has at most 64 fields. */
 int xn_nest_check(const ProtobufCMessageDescriptor *descriptor,
                   const uint8_t *bytes, size_t len);
 

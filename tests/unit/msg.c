@@ -84,6 +84,27 @@ static void deep_nesting_is_refused(void **state)
     }
 }
 
+/* Joining them would take minutes (quadratic), each time for one frame. */
+static void a_message_with_one_place_comes_once(void **state)
+{
+    static const uint8_t one[] = {0x0a, 4, 0x0a, 2, 0x12, 0}; /* query.where */
+    size_t n = XN_MSG_MAX / sizeof one, i;
+    uint8_t *bytes = malloc(n * sizeof one);
+    struct xn_msg *msg = NULL;
+
+    (void)state;
+    assert_non_null(bytes);
+    for (i = 0; i < n; i++)
+        memcpy(bytes + i * sizeof one, one, sizeof one);
+    assert_int_equal(xn_msg_decode(XN__KIND__FIND, bytes, sizeof one, &msg), 0);
+    xn_msg_free(msg);
+    assert_int_equal(xn_msg_decode(XN__KIND__FIND, bytes, 2 * sizeof one, &msg),
+                     XN_EPROTO);
+    assert_int_equal(xn_msg_decode(XN__KIND__FIND, bytes, n * sizeof one, &msg),
+                     XN_EPROTO);
+    free(bytes);
+}
+
 static void wrong_kinds_and_bytes_are_refused(void **state)
 {
     static const uint8_t bad[] = {0x0a, 0xff};
@@ -182,6 +203,7 @@ int main(void)
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(a_message_keeps_a_copy_of_its_own),
         cmocka_unit_test(deep_nesting_is_refused),
+        cmocka_unit_test(a_message_with_one_place_comes_once),
         cmocka_unit_test(wrong_kinds_and_bytes_are_refused),
         cmocka_unit_test(a_frame_has_a_bound_and_it_is_exact),
         cmocka_unit_test(the_ring_wraps),
