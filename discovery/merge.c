@@ -86,6 +86,8 @@ struct uni { /* the union while it is made */
     struct xn_arena arena;
     struct entry *entries; /* in order of first sight */
     size_t n;
+    /* [i][j]: how far down j's answer there is something that i gave too */
+    uint32_t common[RD_SOURCES_MAX][RD_SOURCES_MAX];
 };
 
 /* An ad whose lease cannot be read counts as its own entry, so that the asker
@@ -139,21 +141,33 @@ static int unite(const struct rd_merge *merge, struct uni *uni)
     return 0;
 }
 
+static void find_common(const struct rd_merge *merge, struct uni *uni)
+{
+    const struct entry *e;
+    size_t i, j;
+
+    for (e = uni->entries; e; e = e->hh.next) {
+        for (i = 0; i < merge->n; i++) {
+            for (j = 0; e->place[i] && j < merge->n; j++) {
+                if (e->place[j] > uni->common[i][j]) {
+                    uni->common[i][j] = e->place[j];
+                }
+            }
+        }
+    }
+}
+
 /* Did source `i` leave this one out?  Surely so where its answer is complete,
  * or where another source ranks behind it something that `i` did give. */
 static bool left_out(const struct rd_merge *merge, const struct uni *uni,
                      const struct entry *entry, size_t i)
 {
-    const struct entry *e;
     size_t j;
 
     if (entry->place[i]) return false;
     if (!XN_BODY(merge->sources[i].found, Xn__Found)->more) return true;
     for (j = 0; j < merge->n; j++) {
-        if (!entry->place[j]) continue;
-        for (e = uni->entries; e; e = e->hh.next) {
-            if (e->place[i] && e->place[j] > entry->place[j]) return true;
-        }
+        if (entry->place[j] && uni->common[i][j] > entry->place[j]) return true;
     }
     return false;
 }
@@ -185,6 +199,7 @@ static int fill_sources(const struct rd_merge *merge, struct uni *uni,
     size_t i;
     int rc;
 
+    find_common(merge, uni);
     result->sources =
         xn_arena_alloc(&uni->arena, merge->n * sizeof *result->sources + 1);
     if (!rows || !result->sources) return XN_ENOMEM;

@@ -124,9 +124,10 @@ static void shuffle(struct search *s)
 {
     uint32_t near = s->rd->index.copies_near, i, j, swap;
 
+    if (near > s->n_copies) near = s->n_copies;
     for (i = 0; i < s->n_copies; i++)
         s->order[i] = i;
-    for (i = 0; i + 1 < near && i + 1 < s->n_copies; i++) {
+    for (i = 0; i + 1 < near; i++) {
         j = i + (uint32_t)xn_rng_below(s->rd->rng, near - i);
         swap = s->order[i];
         s->order[i] = s->order[j];
@@ -168,6 +169,14 @@ static bool avoided(const struct search *s, const xn_id *id)
     return false;
 }
 
+/* More ads than were asked for are no answer: putting them together would take
+ * as long as a liar likes. */
+static bool is_answer(const struct search *s, const struct xn_msg *found)
+{
+    return found && found->kind == XN__KIND__FOUND &&
+           XN_BODY(found, Xn__Found)->n_ads <= find_of(s)->limit;
+}
+
 static void copy_answered(void *owner, void *ctx, const struct xn_now *now,
                           int rc, struct xn_msg *found, const xn_id *from,
                           struct xn_out *out)
@@ -175,7 +184,7 @@ static void copy_answered(void *owner, void *ctx, const struct xn_now *now,
     struct rd *rd = owner;
     struct search *s = ctx;
 
-    if (rc == 0 && (!found || found->kind != XN__KIND__FOUND)) rc = XN_EPROTO;
+    if (rc == 0 && !is_answer(s, found)) rc = XN_EPROTO;
     if (rc == 0 && avoided(s, from)) rc = XN_EREFUSED;
     if (rc == 0) {
         const Xn__Summary *summary = XN_BODY(found, Xn__Found)->summary;
@@ -200,6 +209,7 @@ static int prepare(struct search *s, const Xn__Search *request)
     static const Xn__Query everything = XN__QUERY__INIT;
     Xn__Find find = XN__FIND__INIT;
     struct query *query = NULL;
+    struct query_rank rank;
     size_t i;
     int rc;
 
@@ -219,8 +229,10 @@ static int prepare(struct search *s, const Xn__Search *request)
     }
     rc = xn_token_valid(find.token, strlen(find.token)) ? 0 : XN_EINVAL;
     if (rc) goto out;
+    if (request->after) rc = query_cursor_read(query, request->after, &rank);
+    if (rc) goto out;
     find.query = (Xn__Query *)(uintptr_t)query_proto(query);
-    find.limit = request->limit;
+    find.limit = request->limit < RD_ADS_MAX ? request->limit : RD_ADS_MAX;
     find.after = request->after;
     find.offset = request->offset;
     find.explain = request->explain;

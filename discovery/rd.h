@@ -36,6 +36,9 @@ int rd_new(const struct rd_index *index, struct xn_rng *rng,
            struct rd **rd_out);
 void rd_free(struct rd *rd);
 
+/* More than this nobody gets from one copy at once. */
+#define RD_ADS_MAX 1000
+
 /* Search and end the ASK `ticket` with a SearchResult or a Refusal.  Bounded:
  * at most RD_SEARCHES_MAX at once, then XN_EBUSY. */
 #define RD_SEARCHES_MAX 1024

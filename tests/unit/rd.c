@@ -33,6 +33,7 @@ struct kit {
     struct xn_now now;
     struct copy copies[COPIES];
     char token[XN_TOKEN_MAX + 1]; /* asked last */
+    uint32_t limit;               /* the same */
     Xn__SearchResult *result;
     Xn__Refusal *refusal;
 };
@@ -109,6 +110,7 @@ static void ask(void *user, const struct xn_now *now, const Xn__Find *find,
     assert_in_range(i, 0, COPIES - 1);
     assert_true(deadline_us > now->mono_us);
     strcpy(kit->token, find->token);
+    kit->limit = find->limit;
     copy->asked++;
     if (!copy->silent) {
         answer_copy(kit, i, fn, owner, ctx);
@@ -372,6 +374,59 @@ static void nonsense_is_refused(void **state)
     assert_int_equal(all_asked(kit), 0);
 }
 
+/* What a search carries goes to every copy: it is judged here. */
+static void a_place_to_go_on_from_is_checked(void **state)
+{
+    struct kit *kit = *state;
+    Xn__Search search = request();
+    Xn__Cursor after = XN__CURSOR__INIT;
+    xn_id server = server_id(3);
+    char *value = calloc(1, 1 << 20);
+
+    assert_non_null(value);
+    search.after = &after;
+    rd_search(kit->rd, &kit->now, 1, &search, &kit->out);
+    assert_true(answered(kit, 1));
+    assert_non_null(kit->refusal);
+    assert_int_equal(kit->refusal->rc, XN_EINVAL);
+    after.server = xn_id_bytes(&server);
+    memset(value, '9', (1 << 20) - 1);
+    after.value = value;
+    rd_search(kit->rd, &kit->now, 2, &search, &kit->out);
+    assert_true(answered(kit, 2));
+    assert_non_null(kit->refusal);
+    assert_int_equal(kit->refusal->rc, XN_EINVAL);
+    assert_int_equal(all_asked(kit), 0);
+    value[XN_VALUE_MAX] = 0;
+    rd_search(kit->rd, &kit->now, 3, &search, &kit->out);
+    assert_true(answered(kit, 3));
+    assert_non_null(kit->result);
+    free(value);
+}
+
+static void more_ads_than_asked_for_are_no_answer(void **state)
+{
+    struct kit *kit = *state;
+    Xn__Search search = request();
+    unsigned i;
+
+    for (i = 0; i < COPIES; i++) {
+        memcpy(kit->copies[i].ads, (unsigned[]){1, 2, 3, 0},
+               4 * sizeof(unsigned));
+    }
+    search.limit = 2;
+    kit->copies[4].ads[2] = 0;
+    rd_search(kit->rd, &kit->now, 1, &search, &kit->out);
+    assert_true(answered(kit, 1));
+    assert_int_equal(kit->result->n_hits, 2);
+    assert_int_equal(source_of(kit, 4)->rc, 0);
+    assert_int_equal(source_of(kit, 0)->rc, XN_EPROTO);
+    search.limit = UINT32_MAX;
+    rd_search(kit->rd, &kit->now, 2, &search, &kit->out);
+    assert_true(answered(kit, 2));
+    assert_int_equal(kit->limit, RD_ADS_MAX);
+}
+
 static void a_cancelled_search_ends_in_silence(void **state)
 {
     struct kit *kit = *state;
@@ -424,6 +479,8 @@ int main(void)
         TEST(the_newest_version_wins_and_the_old_counts_as_missing),
         TEST(the_smallest_shard_is_asked),
         TEST(nonsense_is_refused),
+        TEST(a_place_to_go_on_from_is_checked),
+        TEST(more_ads_than_asked_for_are_no_answer),
         TEST(a_cancelled_search_ends_in_silence),
         TEST(searches_are_bounded),
     };
