@@ -36,6 +36,11 @@ static void on_query(struct host *host, const struct xn_now *now, uint64_t ask,
         answer_status(host, ask);
         return;
     }
+    if (host->record && host->record->withdrawn && host->record->placed) {
+        xn_out_refuse(&host->out, ask, XN_ENOENT, "cannot tell the status",
+                      "its operator has withdrawn this server", NULL);
+        return;
+    }
     xn_out_refuse(&host->out, ask, XN_ENOTYET, "cannot tell the status",
                   "nothing has been signed yet", "again in a second");
 }

@@ -49,7 +49,8 @@ void offer_texts(struct advert_offer *o, const char **texts[OFFER_TEXTS])
                                             &o->coord_x,
                                             &o->coord_y,
                                             &o->coord_h,
-                                            &o->coord_error};
+                                            &o->coord_error,
+                                            &o->disk_gb_hour};
 
     memcpy(texts, list, sizeof list);
 }

@@ -7,7 +7,7 @@
 #include "wire/advert.h"
 
 /* Where the offer's single texts are, in an order that never changes. */
-#define OFFER_TEXTS 23
+#define OFFER_TEXTS 24
 void offer_texts(struct advert_offer *offer, const char **texts[OFFER_TEXTS]);
 
 /* XN_ENOMEM: no memory, or past the arena's bound. */

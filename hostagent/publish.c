@@ -154,11 +154,13 @@ static void placed(struct host *host, const struct xn_now *now,
 }
 
 /* A holder has a higher version than ours: we lost a record, or somebody plays
- * an old one back to us.  Believed only as far as nodes would accept it. */
+ * an old one back to us.  Believed only half as far ahead as nodes would accept
+ * it: at the very end, a liar would have us refused by every node whose clock is
+ * behind ours.  What is further ahead is believed when its time has come. */
 static void outrun(struct host *host, const struct xn_now *now,
                    uint64_t version)
 {
-    if (version > now->wall_us + AD_AHEAD_US_MAX) return;
+    if (version > now->wall_us + AD_AHEAD_US_MAX / 2) return;
     if (version > host->floor) host->floor = version;
 }
 
@@ -170,6 +172,8 @@ static const char *judge(struct host *host, const struct xn_now *now,
     xn_id server;
 
     if (published->n_results != 1) return "it answered for other ads";
+    if (published->n_tokens > HOST_TOKENS_MAX)
+        return "it names too many places";
     result = published->results[0];
     if (xn_id_from_bytes(&result->server, &server) ||
         !xn_id_eq(&server, &host->config.id)) {
@@ -339,9 +343,13 @@ static void on_saved(void *owner, void *ctx, const struct xn_now *now, int rc,
     xn__host_record__free_unpacked(host->record, NULL);
     host->record = host->draft;
     host->draft = NULL;
+    host->damaged = false;
     xn_msg_free(host->lease);
     host->lease = NULL;
-    lease(host, now);
+    if (host->record->withdrawn && host->record->placed)
+        host_order_done(host); /* nobody has to hear of it */
+    else
+        lease(host, now);
 }
 
 /* ---- a new version ---- */
@@ -395,8 +403,6 @@ static void go_on(struct host *host, const struct xn_now *now)
 {
     if (!host->loaded) {
         host_begin(host, now);
-    } else if (!host->record && host->withdraw) {
-        host_order_done(host); /* nothing was ever said */
     } else if (host_needs_version(host)) {
         compose(host, now);
     } else if (host->record->withdrawn && host->record->placed) {
@@ -420,6 +426,7 @@ static void take_record(struct host *host, const Xn__Records *records)
     if (!host->record) {
         /* The clock gives a higher version in all likelihood; a node that
          * knows better says so. */
+        host->damaged = true;
         xn_out_log(&host->out, XN_LOG_ERROR,
                    "the record of what we published is damaged");
         return;

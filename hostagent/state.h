@@ -26,6 +26,7 @@ struct host {
     /* What is durable, and the version in the making.  NULL: none. */
     Xn__HostRecord *record, *draft;
     bool loaded;
+    bool damaged;   /* there was a record: what we said is not known */
     bool withdraw;  /* wanted; the record says what is */
     uint64_t floor; /* the next version must be higher */
 

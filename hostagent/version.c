@@ -74,17 +74,19 @@ static int add_token(Xn__HostRecord *draft, const char *token)
     return 0;
 }
 
-/* The places of this version, then those of older ones.  Past the bound the
- * oldest are left to their leases' end. */
+/* The places of this version, then those of older ones (where the record of
+ * them is damaged, ours of today).  Past the bound the oldest are left to their
+ * leases' end. */
 static int set_tokens(struct host *host, Xn__HostRecord *draft)
 {
     const Xn__HostRecord *old = host->record;
+    bool ours = !draft->withdrawn || host->damaged;
     size_t i;
     int rc = 0;
 
     draft->tokens = calloc(HOST_TOKENS_MAX, sizeof *draft->tokens);
     if (!draft->tokens) return XN_ENOMEM;
-    for (i = 0; i < host->n_tokens && !rc && !draft->withdrawn; i++) {
+    for (i = 0; i < host->n_tokens && !rc && ours; i++) {
         rc = add_token(draft, host->tokens[i]);
     }
     for (i = 0; old && i < old->n_tokens && !rc; i++) {
@@ -120,6 +122,9 @@ int host_make_draft(struct host *host, const struct xn_now *now)
     host->draft = draft;
     draft->version = next_version(host, now);
     draft->withdrawn = host->withdraw;
+    /* Where nothing was ever said, nobody has to hear that it is over; but it
+     * must be on record, or a restart would offer. */
+    draft->placed = draft->withdrawn && !host->record && !host->damaged;
     rc = set_tokens(host, draft);
     if (!rc && !draft->withdrawn) {
         rc = offer_write(&host->offer, draft->version, &xml, NULL, why,

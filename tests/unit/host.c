@@ -62,6 +62,7 @@ static struct advert_offer an_offer(const char *price)
     offer.memory_mb = "6144";
     offer.currency = "GBP";
     offer.price_per_hour = price;
+    offer.disk_gb_hour = "0.0001";
     offer.extras = extras;
     offer.n_extras = 1;
     return offer;
@@ -619,6 +620,57 @@ static void lost_record_is_outdone(void **state)
     assert_true(said.version == WALL + 2 * MINUTE + 1);
 }
 
+/* The last version that nodes would accept leaves no room for clocks that are
+ * behind: it is outdone when its time has come nearer. */
+static void version_far_ahead_is_not_chased(void **state)
+{
+    struct fix *f = *state;
+    struct xn_action act;
+    struct said said;
+
+    crank_wake(&f->c);
+    crank_serve_read(&f->c);
+    serve_sign(f, XN__FORM__ENVELOPE);
+    crank_serve_txn(&f->c);
+    serve_sign(f, XN__FORM__BLOB);
+    act = take_call(f, "POST", "https://127.0.0.1:1/v1/publish");
+    answer_publish(f, &act, XN_ESTALE, WALL + 5 * MINUTE, 0);
+    act = take_call(f, "POST", "https://127.0.0.1:2/v1/publish");
+    read_publish(f, &act, &said);
+    assert_true(said.version == WALL);
+    answer_publish(f, &act, 0, WALL, 3);
+}
+
+static void too_many_places_are_no_answer(void **state)
+{
+    struct fix *f = *state;
+    char *tokens[HOST_TOKENS_MAX + 1];
+    Xn__Published published = XN__PUBLISHED__INIT;
+    Xn__PutResult result = XN__PUT_RESULT__INIT, *results[1] = {&result};
+    struct xn_action act;
+    size_t i;
+
+    for (i = 0; i <= HOST_TOKENS_MAX; i++)
+        tokens[i] = (char *)(uintptr_t) "Token";
+    crank_wake(&f->c);
+    crank_serve_read(&f->c);
+    serve_sign(f, XN__FORM__ENVELOPE);
+    crank_serve_txn(&f->c);
+    serve_sign(f, XN__FORM__BLOB);
+    act = take_call(f, "POST", "https://127.0.0.1:1/v1/publish");
+    result.server = xn_id_bytes(&f->me);
+    published.n_results = 1;
+    published.results = results;
+    published.copies_least = 3;
+    published.tokens = tokens;
+    published.n_tokens = HOST_TOKENS_MAX + 1;
+    crank_called(&f->c, &act, 200, &published, &f->node);
+    act = take_call(f, "POST", "https://127.0.0.1:2/v1/publish");
+    published.n_tokens = HOST_TOKENS_MAX;
+    crank_called(&f->c, &act, 200, &published, &f->node);
+    assert_int_equal(crank_count(&f->c, XN_ACT_CALL), 0);
+}
+
 static void damaged_record_is_told(void **state)
 {
     struct fix *f = *state;
@@ -749,6 +801,57 @@ static void withdrawal_survives_a_crash(void **state)
     serve_sign(f, XN__FORM__BLOB);
     serve_publish(f, "https://127.0.0.1:1/v1/publish", &said);
     assert_true(said.lease.withdrawn);
+}
+
+/* The order comes before anything was said: a restart must know of it. */
+static void early_withdrawal_is_durable(void **state)
+{
+    struct fix *f = *state;
+    Xn__Caller caller = XN__CALLER__INIT;
+    Xn__HostStatus *status = NULL;
+    uint64_t ask;
+
+    crank_wake(&f->c);
+    crank_serve_read(&f->c);
+    caller.id = xn_id_bytes(&f->me);
+    ask = crank_ask(&f->c, "POST", "/v1/withdraw", NULL, &caller);
+    assert_int_equal(crank_count(&f->c, XN_ACT_ANSWER), 0);
+    crank_serve_txn(&f->c);
+    read_status(f, ask, &status);
+    xn__host_status__free_unpacked(status, NULL);
+    assert_int_equal(crank_count(&f->c, XN_ACT_CALL), 0);
+    restart(f, "0.0121");
+    crank_wake(&f->c);
+    crank_serve_read(&f->c);
+    crank_pass(&f->c, MINUTE);
+    assert_int_equal(f->c.n_pending, 0);
+    assert_int_equal(
+        crank_refused(&f->c, crank_ask(&f->c, "GET", "/v1/status", NULL, NULL)),
+        XN_ENOENT);
+}
+
+/* Something was said, but where is not known: ours of today are told. */
+static void damaged_record_can_be_withdrawn(void **state)
+{
+    struct fix *f = *state;
+    Xn__Caller caller = XN__CALLER__INIT;
+    struct said said;
+
+    bring_up(f, &said);
+    f->c.records[0].value[0] = 0xff;
+    crank_pass(&f->c, SECOND);
+    restart(f, "0.0121");
+    crank_wake(&f->c);
+    crank_serve_read(&f->c);
+    caller.id = xn_id_bytes(&f->me);
+    crank_ask(&f->c, "POST", "/v1/withdraw", NULL, &caller);
+    serve_sign(f, XN__FORM__ENVELOPE); /* late: what it was for is given up */
+    crank_serve_txn(&f->c);
+    serve_sign(f, XN__FORM__BLOB);
+    serve_publish(f, "https://127.0.0.1:1/v1/publish", &said);
+    assert_true(said.lease.withdrawn);
+    assert_true(said.lease.version > WALL);
+    assert_true(said.old_has_price && said.old_has_family);
 }
 
 static void orders_end(void **state)
@@ -918,7 +1021,11 @@ int main(void)
         TEST(clock_that_steps_back_is_outdone),
         TEST(new_certificate_asks_for_a_new_envelope),
         TEST(lost_record_is_outdone),
+        TEST(version_far_ahead_is_not_chased),
+        TEST(too_many_places_are_no_answer),
         TEST(damaged_record_is_told),
+        TEST(early_withdrawal_is_durable),
+        TEST(damaged_record_can_be_withdrawn),
         TEST(tells_its_status),
         TEST(withdraws_for_its_operator_alone),
         TEST(withdrawal_survives_a_crash),
