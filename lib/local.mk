@@ -27,8 +27,19 @@ lib_libxnsys_a_SOURCES += lib/gripe.h
 lib_libxnsys_a_SOURCES += lib/log.c
 lib_libxnsys_a_SOURCES += lib/log.h
 
+# Readers of latency files, which want files and liblzma.
+noinst_LIBRARIES += lib/liblatency.a
+lib_liblatency_a_SOURCES =
+lib_liblatency_a_SOURCES += lib/latency.c
+lib_liblatency_a_SOURCES += lib/latency.h
+lib_liblatency_a_SOURCES += lib/latency_form.h
+lib_liblatency_a_SOURCES += lib/latency_packed.c
+lib_liblatency_a_SOURCES += lib/latency_pairs.c
+lib_liblatency_a_SOURCES += lib/latency_text.c
+
 # What a program links to use this folder.
 XN_LIB_LIBS = lib/libxnsys.a lib/libxnlib.a -lm
+XN_LATENCY_LIBS = lib/liblatency.a $(XN_LIB_LIBS) $(LZMA_LIBS)
 
 EXTRA_DIST += lib/deps
 
@@ -47,3 +58,7 @@ tests_unit_span_LDADD = $(XN_LIB_LIBS) $(CMOCKA_LIBS)
 UNIT_TESTS += tests/unit/lib
 tests_unit_lib_SOURCES = tests/unit/lib.c
 tests_unit_lib_LDADD = $(XN_LIB_LIBS) $(CMOCKA_LIBS)
+
+UNIT_TESTS += tests/unit/latency
+tests_unit_latency_SOURCES = tests/unit/latency.c
+tests_unit_latency_LDADD = $(XN_LATENCY_LIBS) $(CMOCKA_LIBS)

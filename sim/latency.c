@@ -1,104 +1,75 @@
 /* SPDX-License-Identifier: GPL-3.0-or-later */
 #include "sim/latency.h"
 
-#include <math.h>
 #include <stdlib.h>
 
 #include "lib/err.h"
+#include "lib/latency.h"
 #include "lib/rng.h"
 
 struct sim_latency {
-    uint32_t places;
-    uint64_t lo_us, hi_us; /* where places is 0 */
-    uint32_t *matrix;      /* or */
-    double *xy;
+    struct xn_latency *map; /* NULL: each pair by itself */
+    uint64_t lo_us, hi_us;
 };
 
 /* Salts that keep the draws of one seed apart. */
 enum { SALT_PLACE = 0x706c, SALT_PAIR = 0x7061 };
 
-static int make(struct sim_latency **latency_out, uint32_t places)
+int sim_latency_uniform(uint64_t lo_us, uint64_t hi_us,
+                        struct sim_latency **latency_out)
 {
     struct sim_latency *latency = calloc(1, sizeof *latency);
 
     if (!latency) return XN_ENOMEM;
-    latency->places = places;
+    latency->lo_us = lo_us;
+    latency->hi_us = hi_us < lo_us ? lo_us : hi_us;
     *latency_out = latency;
     return 0;
 }
 
-int sim_latency_uniform(uint64_t lo_us, uint64_t hi_us,
-                        struct sim_latency **latency_out)
+int sim_latency_load(const char *path, uint64_t unit_us,
+                     struct sim_latency **latency_out, char *why_out,
+                     size_t why_len)
 {
-    int rc = make(latency_out, 0);
+    struct sim_latency *latency = calloc(1, sizeof *latency);
+    int rc;
 
-    if (rc) return rc;
-    (*latency_out)->lo_us = lo_us;
-    (*latency_out)->hi_us = hi_us < lo_us ? lo_us : hi_us;
-    return 0;
-}
-
-int sim_latency_matrix(uint32_t n, uint32_t *one_way_us,
-                       struct sim_latency **latency_out)
-{
-    int rc = make(latency_out, n);
-
+    *why_out = '\0';
+    if (!latency) return XN_ENOMEM;
+    rc = xn_latency_load(path, unit_us, &latency->map, why_out, why_len);
     if (rc) {
-        free(one_way_us);
+        free(latency);
         return rc;
     }
-    (*latency_out)->matrix = one_way_us;
-    return 0;
-}
-
-int sim_latency_plane(uint32_t n, double *xy_ms,
-                      struct sim_latency **latency_out)
-{
-    int rc = make(latency_out, n);
-
-    if (rc) {
-        free(xy_ms);
-        return rc;
-    }
-    (*latency_out)->xy = xy_ms;
+    *latency_out = latency;
     return 0;
 }
 
 void sim_latency_free(struct sim_latency *latency)
 {
     if (!latency) return;
-    free(latency->matrix);
-    free(latency->xy);
+    xn_latency_free(latency->map);
     free(latency);
 }
 
 uint32_t sim_latency_places(const struct sim_latency *latency)
 {
-    return latency->places;
+    return latency->map ? latency->map->places : 0;
 }
 
 uint32_t sim_latency_place(const struct sim_latency *latency, uint64_t seed,
                            uint32_t node)
 {
-    if (!latency->places) return 0;
-    return (uint32_t)(xn_rng_mix(seed ^ SALT_PLACE, node) % latency->places);
+    if (!latency->map) return 0;
+    return (uint32_t)(xn_rng_mix(seed ^ SALT_PLACE, node) %
+                      latency->map->places);
 }
 
 uint64_t sim_latency_between(const struct sim_latency *latency, uint32_t from,
                              uint32_t to)
 {
-    uint64_t us;
+    uint64_t us = xn_latency_us(latency->map, from, to);
 
-    if (latency->matrix) {
-        us = latency->matrix[(size_t)from * latency->places + to];
-    } else {
-        const double *a = &latency->xy[2 * (size_t)from];
-        const double *b = &latency->xy[2 * (size_t)to];
-        double dx = a[0] - b[0], dy = a[1] - b[1];
-
-        /* sqrt is exact in IEEE 754; hypot's last bit varies. */
-        us = (uint64_t)(1000 * sqrt(dx * dx + dy * dy));
-    }
     return us < SIM_LATENCY_US_MIN ? SIM_LATENCY_US_MIN : us;
 }
 
@@ -115,7 +86,7 @@ static uint64_t pair_us(const struct sim_latency *latency, uint64_t seed,
 uint64_t sim_latency_us(const struct sim_latency *latency, uint64_t seed,
                         uint32_t from, uint32_t to)
 {
-    if (!latency->places) return pair_us(latency, seed, from, to);
+    if (!latency->map) return pair_us(latency, seed, from, to);
     return sim_latency_between(latency, sim_latency_place(latency, seed, from),
                                sim_latency_place(latency, seed, to));
 }

@@ -17,7 +17,6 @@ sim_libsim_a_SOURCES += sim/hist.h
 sim_libsim_a_SOURCES += sim/inside.h
 sim_libsim_a_SOURCES += sim/latency.c
 sim_libsim_a_SOURCES += sim/latency.h
-sim_libsim_a_SOURCES += sim/latency_file.c
 sim_libsim_a_SOURCES += sim/link.c
 sim_libsim_a_SOURCES += sim/lookup.c
 sim_libsim_a_SOURCES += sim/market.c
@@ -41,7 +40,7 @@ sim_libsim_a_SOURCES += sim/world.c
 sim_libsim_a_SOURCES += sim/world.h
 
 # What a program links to use this folder.
-XN_SIM_LIBS = sim/libsim.a $(XN_SEAM_LIBS) $(LZMA_LIBS)
+XN_SIM_LIBS = sim/libsim.a $(XN_LATENCY_LIBS) $(XN_SEAM_LIBS)
 
 #bin_PROGRAMS += sim/xenosim
 #sim_xenosim_SOURCES =

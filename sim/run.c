@@ -452,7 +452,7 @@ static int load_latency(const struct sim_run_options *o,
     if (rc) {
         xn_gripe(o->program, "cannot read the latencies",
                  why[0] ? why : xn_strerror(rc),
-                 "a file of rtt_*_NxN.u16le.xz, .tsv or .csv form");
+                 "a file of rtt_*_NxN.u16le.xz, .txt, .tsv or .csv form");
     }
     return rc;
 }

@@ -27,6 +27,8 @@ tools/catalogue.csv: dist/catalogue.csv
 	$(AM_V_GEN)$(MKDIR_P) $(@D) && cp $(srcdir)/dist/catalogue.csv $@
 
 EXTRA_DIST += dist/catalogue.README
+dist_pkgdata_DATA += dist/latency-seattle99.txt
+EXTRA_DIST += dist/latency-seattle99.README
 EXTRA_DIST += tools/deps
 
 # ---- the whole platform under test ----
