@@ -18,6 +18,7 @@
 #define FLUSH_US (10 * SECOND_US)
 #define TXN_US (30 * SECOND_US)
 #define ANNOUNCE_MAX 1024
+#define HELD_BODY_MAX 8192 /* what is longer is refused at once, not kept */
 #define CERTIFICATE_MAX 8192
 
 /* ---- nodes: sample and announce ---- */
@@ -223,7 +224,8 @@ static void on_ask(struct corp *corp, const struct xn_now *now,
                       "a XenoCorp has no such path for this method",
                       "GET /v1/certificate or /v1/sample, POST /v1/register "
                       "or /v1/announce");
-    } else if (route->stored && !corp->loaded) {
+    } else if (route->stored && !corp->loaded &&
+               question->body.len <= HELD_BODY_MAX) {
         hold(corp, ev->ticket, ev->msg);
     } else {
         route->handle(corp, now, ev->ticket, question);

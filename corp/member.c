@@ -3,6 +3,9 @@
  *
  *   ASK -> check -> ISSUE -> READ what is known of this key -> TXN -> ANSWER
  *
+ * One registers over a connection that proves the same key as the request: who
+ * merely got hold of a request registers nothing.
+ *
  * The key's name is known only once the request has been checked, which the
  * driver does on ISSUE; so a certificate is made first, and thrown away where
  * the key has a good one.  A node keeps the certificate it has until its last
@@ -38,7 +41,8 @@
 struct corp_member {
     uint64_t ask; /* 0: nobody waits any more */
     Xn__Register *order;
-    xn_id id;
+    xn_id caller;          /* the key that the connection proved; zero: none */
+    xn_id id;              /* of the key in the request */
     struct xn_msg *issued; /* Issued, from the driver */
     struct xn_msg *stored; /* Records: what was known, or NULL */
     unsigned rounds;
@@ -321,6 +325,14 @@ static void on_issued(void *owner, void *ctx, const struct xn_now *now, int rc,
                "the certificate could not be made", "later");
         return;
     }
+    /* A request is no secret: another XenoCorp's staff has seen it, and could
+     * send it here with a payout of their own. */
+    if (!xn_id_eq(&member->id, &member->caller)) {
+        refuse(corp, member, XN_EIDENT,
+               "the request is for another key than the connection's",
+               "a client certificate of that key; a self-made one will do");
+        return;
+    }
     member->issued = xn_msg_ref(msg);
     read_member(corp, now, member);
 }
@@ -420,6 +432,9 @@ static int begin(struct corp *corp, uint64_t ask, const Xn__Ask *question,
     rc = XN_ENOMEM;
     if (!member) goto out;
     member->ask = ask;
+    if (question->caller) {
+        (void)xn_id_from_bytes(&question->caller->id, &member->caller);
+    }
     member->order = order;
     order = NULL;
     DL_APPEND(corp->members, member);

@@ -97,9 +97,16 @@ static void serve_issue(struct fix *f)
     crank_done(&f->c, &act, 0, XN__KIND__ISSUED, &issued);
 }
 
+/* Over a connection with the same key. */
 static uint64_t ask_register(struct fix *f, const Xn__Register *reg)
 {
-    return crank_ask(&f->c, "POST", "/v1/register", reg, NULL);
+    Xn__Caller caller = XN__CALLER__INIT;
+    xn_id id;
+
+    xn_id_hash(reg->csr.data, reg->csr.len, &id);
+    caller.id = xn_id_bytes(&id);
+    caller.role = XN__ROLE__ANYBODY;
+    return crank_ask(&f->c, "POST", "/v1/register", reg, &caller);
 }
 
 /* The certificate in the answer, as text; `n_out` contacts beside it. */
@@ -323,6 +330,44 @@ static void tells_a_bad_request(void **state)
     crank_done(&f->c, &act, XN_ESIGNATURE, 0, NULL);
     assert_int_equal(crank_refused(&f->c, ask), XN_ESIGNATURE);
     assert_int_equal(f->c.n_records, 0);
+}
+
+static void replayed_request_registers_nothing(void **state)
+{
+    struct fix *f = *state;
+    Xn__Register reg = order(XN__ROLE__SERVER, "key", "otter");
+    Xn__Caller caller = XN__CALLER__INIT;
+    xn_id other;
+    uint64_t ask;
+
+    reg.payout = (char *)(uintptr_t) "the thief's";
+    xn_id_hash("other", 5, &other);
+    caller.id = xn_id_bytes(&other);
+    ask = crank_ask(&f->c, "POST", "/v1/register", &reg, &caller);
+    serve_issue(f);
+    assert_int_equal(crank_refused(&f->c, ask), XN_EIDENT);
+    ask = crank_ask(&f->c, "POST", "/v1/register", &reg, NULL);
+    serve_issue(f);
+    assert_int_equal(crank_refused(&f->c, ask), XN_EIDENT);
+    assert_int_equal(f->c.n_records, 0);
+    assert_int_equal(f->c.n_pending, 0);
+}
+
+/* What is far too long is not kept until the store has been read. */
+static void nothing_long_is_held(void **state)
+{
+    struct fix *f = *state;
+    uint8_t *big = calloc(1, 1 << 20);
+
+    assert_non_null(big);
+    crank_stop(&f->c);
+    crank_init(&f->c, new_corp(NULL, 0), 1000, WALL);
+    crank_wake(&f->c);
+    assert_int_equal(
+        crank_refused(&f->c, crank_ask_raw(&f->c, "POST", "/v1/register", big,
+                                           1 << 20, NULL)),
+        XN_ETOOBIG);
+    free(big);
 }
 
 static void full_disk_is_told_and_forgotten(void **state)
@@ -943,6 +988,8 @@ int main(void)
         TEST(refuses_bad_orders),
         TEST(demands_the_invitation),
         TEST(tells_a_bad_request),
+        TEST(replayed_request_registers_nothing),
+        TEST(nothing_long_is_held),
         TEST(full_disk_is_told_and_forgotten),
         TEST(lost_results_end),
         TEST(nobody_is_answered_after_cancel),
