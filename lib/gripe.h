@@ -8,7 +8,8 @@
 #ifndef LIB_GRIPE_H
 #define LIB_GRIPE_H
 
-/* `what` names the thing that could not be done, with a code in brackets
+/* Each argument is one line: control characters come out as '?', so that what a
+ * peer wrote neither forges a line nor drives the terminal.  `what` names the thing that could not be done, with a code in brackets
  * where the program has one; `because` and `try` may be NULL. */
 void xn_gripe(const char *program, const char *what, const char *because,
               const char *try);

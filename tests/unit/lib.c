@@ -3,8 +3,10 @@
 #include <stdarg.h>
 #include <stddef.h>
 #include <stdint.h>
+#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <unistd.h>
 
 #include <cmocka.h>
 
@@ -53,6 +55,43 @@ static void buf_formats_drops_and_is_stolen(void **state)
     free(text);
     xn_buf_drop(&buf, 5);
     assert_int_equal(buf.len, 0);
+}
+
+/* What stands on standard error after a gripe; the caller frees. */
+static char *griped(const char *what, const char *because, const char *try)
+{
+    FILE *file = tmpfile();
+    int saved = dup(STDERR_FILENO);
+    char *text = calloc(1, 512);
+
+    assert_non_null(file);
+    assert_non_null(text);
+    fflush(stderr);
+    assert_true(dup2(fileno(file), STDERR_FILENO) >= 0);
+    xn_gripe("prog", what, because, try);
+    fflush(stderr);
+    dup2(saved, STDERR_FILENO);
+    close(saved);
+    rewind(file);
+    assert_true(fread(text, 1, 511, file) > 0);
+    fclose(file);
+    return text;
+}
+
+static void a_peer_cannot_forge_a_gripe(void **state)
+{
+    char *text;
+
+    (void)state;
+    text = griped("cannot", "\xc3\x96: no", NULL);
+    assert_string_equal(text, "prog: cannot\n  because: \xc3\x96: no\n");
+    free(text);
+    text = griped("cannot", "x\n  try:     rm",
+                  "\033[2J\xc2\x9b"
+                  "1m\x7f");
+    assert_string_equal(text, "prog: cannot\n  because: x?  try:     rm\n"
+                              "  try:     ?[2J?1m?\n");
+    free(text);
 }
 
 static void arena_aligns_zeroes_and_bounds(void **state)
@@ -153,6 +192,7 @@ int main(void)
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(buf_grows_to_its_bound_and_no_further),
         cmocka_unit_test(buf_formats_drops_and_is_stolen),
+        cmocka_unit_test(a_peer_cannot_forge_a_gripe),
         cmocka_unit_test(arena_aligns_zeroes_and_bounds),
         cmocka_unit_test(rng_repeats_and_is_even),
         cmocka_unit_test(hex_goes_both_ways),
