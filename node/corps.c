@@ -155,10 +155,14 @@ static void sampled(void *owner, void *ctx, const struct xn_now *now, int rc,
 static void announced(void *owner, void *ctx, const struct xn_now *now, int rc,
                       struct xn_msg *msg, struct xn_out *out)
 {
-    (void)owner, (void)ctx, (void)now, (void)msg;
+    (void)owner, (void)ctx, (void)now;
+    if (!rc && (!msg || msg->kind != XN__KIND__ANSWER)) rc = XN_EPROTO;
     if (rc) {
         xn_out_log(out, XN_LOG_INFO, "cannot announce to a corp: %s",
                    xn_strerror(rc));
+    } else if (XN_BODY(msg, Xn__Answer)->status != 200) {
+        xn_out_log(out, XN_LOG_WARN, "a corp refuses our announcement: HTTP %d",
+                   (int)XN_BODY(msg, Xn__Answer)->status);
     }
 }
 

@@ -141,6 +141,11 @@ int query_condition_widen(const struct query *query, size_t i,
         if (xn_dec_sub(cell->number, bounds.hi, gap_out)) return XN_ENOENT;
         bounds.hi = cell->number;
     }
+    /* 10..5 admits nobody, and moving one bound does not help who is between. */
+    if (bounds.has_lo && bounds.has_hi &&
+        xn_dec_cmp(bounds.lo, bounds.hi) > 0) {
+        return XN_ENOENT;
+    }
     xn_buf_printf(text_out, "%s:", token);
     if (bounds.has_lo) write_number(bounds.lo, text_out);
     xn_buf_str(text_out, "..");

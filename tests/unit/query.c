@@ -837,6 +837,8 @@ static void test_widen(void **state)
     assert_widen("CPUsmps = 8", "CPUsmps=12", "4", "CPUsmps:8..12");
     assert_widen("CPUsmps >= 150", "CPUsmps=200", "0", "CPUsmps:150..");
     assert_widen("CPUsmps >= 150", "", NULL, NULL);
+    assert_widen("9 <= CPUsmps <= 5", "CPUsmps=7", NULL, NULL);
+    assert_widen("9 <= CPUsmps <= 5", "CPUsmps=3", "6", "CPUsmps:3..5");
     assert_widen("CPUsmps >= x", "CPUsmps=1", NULL, NULL);
     assert_widen("EnvType = x", "EnvType=y", NULL, NULL);
     assert_widen("CPUsmps in (1, 2)", "CPUsmps=3", NULL, NULL);
