@@ -161,6 +161,7 @@ static void outrun(struct host *host, const struct xn_now *now,
                    uint64_t version)
 {
     if (version > now->wall_us + AD_AHEAD_US_MAX / 2) return;
+    if (version > host->heard) host->heard = version;
     if (version > host->floor) host->floor = version;
 }
 
@@ -336,6 +337,9 @@ static void on_saved(void *owner, void *ctx, const struct xn_now *now, int rc,
     struct host *host = owner;
 
     host->step = 0;
+    /* A full disk has stored nothing: what is published stays good.  After any
+     * other failure the store may yet hold the draft. */
+    if (rc == 0 || rc == XN_ENOSPC) host->unsure = 0;
     if (rc) {
         own_failure(host, now, "store the new version", rc);
         return;
@@ -354,6 +358,12 @@ static void on_saved(void *owner, void *ctx, const struct xn_now *now, int rc,
 
 /* ---- a new version ---- */
 
+static void save_draft(struct host *host, const struct xn_now *now)
+{
+    host->unsure = host->draft->version;
+    save(host, now, host->draft, on_saved);
+}
+
 static void on_enveloped(void *owner, void *ctx, const struct xn_now *now,
                          int rc, struct xn_msg *msg, struct xn_out *out)
 {
@@ -370,7 +380,7 @@ static void on_enveloped(void *owner, void *ctx, const struct xn_now *now,
     if (rc)
         own_failure(host, now, "sign the advertisement", rc);
     else
-        save(host, now, host->draft, on_saved);
+        save_draft(host, now);
 }
 
 static void compose(struct host *host, const struct xn_now *now)
@@ -383,7 +393,7 @@ static void compose(struct host *host, const struct xn_now *now)
     if (rc) {
         own_failure(host, now, "write the advertisement", rc);
     } else if (host->draft->withdrawn) {
-        save(host, now, host->draft, on_saved);
+        save_draft(host, now);
     } else {
         sign(host, now, XN__FORM__ENVELOPE, host->draft->document.data,
              host->draft->document.len, on_enveloped);

@@ -26,9 +26,11 @@ struct host {
     /* What is durable, and the version in the making.  NULL: none. */
     Xn__HostRecord *record, *draft;
     bool loaded;
-    bool damaged;   /* there was a record: what we said is not known */
-    bool withdraw;  /* wanted; the record says what is */
-    uint64_t floor; /* the next version must be higher */
+    bool damaged;    /* there was a record: what we said is not known */
+    bool withdraw;   /* wanted; the record says what is */
+    uint64_t floor;  /* the next version must be higher */
+    uint64_t heard;  /* a holder has this one: ours must be higher */
+    uint64_t unsure; /* being stored, or perhaps stored: outdo it; 0: none */
 
     /* The one thing under way: publish.c goes from step to step. */
     uint64_t step;

@@ -163,7 +163,8 @@ bool host_needs_version(struct host *host)
     const Xn__HostRecord *record = host->record;
     xn_id certificate;
 
-    if (!record || record->version < host->floor) return true;
+    if (!record || record->version < host->heard) return true;
+    if (record->version < host->unsure) return true;
     if (record->withdrawn != host->withdraw) return true;
     if (record->withdrawn) return false;
     return xn_id_from_bytes(&record->certificate, &certificate) ||

@@ -40,6 +40,7 @@ const struct net_setting xenohostd_offer_rows[XENOHOSTD_OFFER_ROWS] = {
     TEXT("price.cpu_second", 48, "CPUSecond: a second of CPU time"),
     TEXT("price.memory_mb_hour", 48, "MemoryMBHour: a MB for an hour"),
     TEXT("price.net_gb", 48, "NetGB: a GB sent or received"),
+    TEXT("price.disk_gb_hour", 48, "DiskGBHour: a GB of disk for an hour"),
     TEXT("price.setup", 48, "SetUp: once per session"),
     TEXT("place.x", 48, "network coordinate, ms"),
     TEXT("place.y", 48, "network coordinate, ms"),
@@ -238,6 +239,7 @@ static void set_texts(const struct net_settings *s, struct advert_offer *o)
     o->cpu_second = net_settings_text(s, "price.cpu_second");
     o->memory_mb_hour = net_settings_text(s, "price.memory_mb_hour");
     o->net_gb = net_settings_text(s, "price.net_gb");
+    o->disk_gb_hour = net_settings_text(s, "price.disk_gb_hour");
     o->setup = net_settings_text(s, "price.setup");
     o->coord_x = net_settings_text(s, "place.x");
     o->coord_y = net_settings_text(s, "place.y");

@@ -869,12 +869,23 @@ static void orders_end(void **state)
     act = crank_take(&f->c, XN_ACT_TXN);
     crank_done(&f->c, &act, XN_ENOSPC, 0, NULL);
     assert_int_equal(crank_refused(&f->c, ask), XN_ENOSPC);
+    /* What is published needs no disk to live on. */
+    crank_pass(&f->c, SECOND);
+    serve_publish(f, "https://127.0.0.1:1/v1/publish", &said);
+    assert_false(said.lease.withdrawn);
+    assert_true(said.version == WALL);
+    /* Whether that one was stored nobody knows: outdone. */
+    ask = crank_ask(&f->c, "POST", "/v1/withdraw", NULL, &caller);
+    act = crank_take(&f->c, XN_ACT_TXN);
+    crank_done(&f->c, &act, XN_EIO, 0, NULL);
+    assert_int_equal(crank_refused(&f->c, ask), XN_EIO);
     crank_pass(&f->c, SECOND);
     serve_sign(f, XN__FORM__ENVELOPE);
     crank_serve_txn(&f->c);
     serve_sign(f, XN__FORM__BLOB);
     serve_publish(f, "https://127.0.0.1:1/v1/publish", &said);
     assert_false(said.lease.withdrawn);
+    assert_true(said.version > WALL);
     crank_serve_txn(&f->c);
     /* No node confirms: told after a while, tried on. */
     ask = crank_ask(&f->c, "POST", "/v1/withdraw", NULL, &caller);

@@ -11,7 +11,9 @@
 #include "hostagent/xenohostd_offer.h"
 #include "lib/err.h"
 
-#define PRICE "price { currency = \"GBP\" per_hour = \"0.1\" }\n"
+#define PRICE                                                                  \
+    "price { currency = \"GBP\" per_hour = \"0.1\" "                           \
+    "disk_gb_hour = \"0.002\" }\n"
 
 struct fix {
     struct net_settings *settings;
@@ -58,6 +60,7 @@ static void finds_out_what_is_left_out(void **state)
     assert_int_equal(read_offer(&f, PRICE), 0);
     assert_string_equal(f.offer.currency, "GBP");
     assert_string_equal(f.offer.price_per_hour, "0.1");
+    assert_string_equal(f.offer.disk_gb_hour, "0.002");
     assert_null(f.offer.setup);
     assert_true(atoi(f.offer.cpu_smps) >= 1000);
     assert_true(atoi(f.offer.memory_mb) >= 256);
