@@ -78,6 +78,10 @@ UNIT_TESTS += tests/unit/net_settings
 tests_unit_net_settings_SOURCES = tests/unit/net_settings.c
 tests_unit_net_settings_LDADD = $(XN_NET_LIBS) $(CMOCKA_LIBS)
 
+SHELL_TESTS += tests/net-daemon.t
+man_MANS += man/xenodaemon.7
+EXTRA_DIST += man/xenodaemon.7
+
 FUZZ_TARGETS += tests/fuzz/fuzz_config
 tests_fuzz_fuzz_config_SOURCES = tests/fuzz/fuzz_config.c $(FUZZ_MAIN)
 tests_fuzz_fuzz_config_LDADD = $(XN_NET_LIBS) $(FUZZ_LIBS)
