@@ -57,6 +57,7 @@ struct net_daemon {
     const char *label; /* --label; corps: --name */
     const char *owner, *payout, *machine, *index_node, *invitation;
     const char *record;
+    const char *delay;                           /* where it wants links */
     struct net_corp corps[NET_DAEMON_CORPS_MAX]; /* --corp: the first issues
                                                     the certificate, all are
                                                     accepted */

@@ -12,6 +12,7 @@
 #include "net/call.h"
 #include "net/clock.h"
 #include "net/crypto.h"
+#include "net/delay.h"
 #include "net/http.h"
 #include "net/links.h"
 #include "net/loop.h"
@@ -28,6 +29,7 @@ struct net_driver {
     struct net_post *post;
     struct net_pool *pool;
     struct net_crypto *crypto;
+    struct net_delays *delays;
     struct net_links *links;
     struct net_http *http;
     struct net_calls *calls;
@@ -225,10 +227,15 @@ static int cannot_listen(const struct net_config *config, const char *address,
 static int open_links(struct net_driver *d, const struct net_config *config)
 {
     struct net_links_config links = {config->identity, config->listen_links,
-                                     config->links_max};
-    int rc;
+                                     config->links_max, NULL};
+    int rc = 0;
 
     if (!config->listen_links) return 0;
+    if (config->delay_path) {
+        rc = net_delays_load(config->program, config->delay_path, &d->delays);
+        if (rc) return rc;
+        links.delays = d->delays;
+    }
     rc = net_links_new(d->loop, &links, &d->links);
     return rc ? cannot_listen(config, config->listen_links, rc) : 0;
 }
@@ -319,6 +326,7 @@ void net_driver_free(struct net_driver *d)
     if (!d) return;
     net_http_free(d->http);
     net_links_free(d->links);
+    net_delays_free(d->delays);
     net_calls_free(d->calls);
     net_store_free(d->store);
     net_pool_free(d->pool);

@@ -26,6 +26,7 @@ struct net_config {
     const char *listen_api;   /* HTTPS; NULL: none */
     const char *store_path;   /* Kyoto Cabinet file; NULL: no store */
     const char *record_path;  /* --record; NULL: no recording */
+    const char *delay_path;   /* --delay, for tests (net/delay.h); NULL: none */
     unsigned threads;         /* of the pool; 1 */
     unsigned links_max; /* accepted, dialled, half-open: hard bound; 512 */
     unsigned api_max;   /* connections; 256 */

@@ -40,6 +40,7 @@ struct net_link {
     bool incoming;
     uint64_t open_us; /* mono time of the handshake's end */
     struct net_addr remote;
+    struct net_delay *delay; /* of its frames; NULL: none */
     struct net_link *prev, *next;
     struct net_link *dirty_next;
     bool dirty;

@@ -12,6 +12,7 @@
 #include "lib/err.h"
 #include "lib/log.h"
 #include "net/clock.h"
+#include "net/delay.h"
 #include "net/link.h"
 #include "net/tls.h"
 
@@ -33,6 +34,7 @@ struct slot {
 struct net_links {
     struct net_loop *loop;
     const struct net_identity *identity;
+    const struct net_delays *delays;
     SSL_CTX *server, *client;
     struct evconnlistener *listener;
     struct event *tick;
@@ -117,6 +119,8 @@ static void part(struct net_links *links, struct net_link *link, int rc,
     xn_peer peer = link->peer;
 
     if (peer == XN_PEER_NONE) return;
+    net_delay_end(link->delay); /* what came before the end, before the end */
+    link->delay = NULL;
     links->slots[peer].link = NULL;
     link->peer = XN_PEER_NONE;
     if (links->freeing) return;
@@ -162,6 +166,7 @@ static void on_closed(struct net_link *link, int rc, const char *text)
 
     dial_failed(links, link, rc, text);
     part(links, link, rc, text);
+    net_delay_end(link->delay); /* where it never got a handle */
     if (link->dirty) {
         LL_DELETE2(links->dirty, link, dirty_next);
         link->dirty = false;
@@ -174,11 +179,21 @@ static void on_closed(struct net_link *link, int rc, const char *text)
     }
 }
 
-static void on_frame(struct net_link *link, struct xn_msg *msg)
+static void hand_on(void *arg, struct xn_msg *msg)
 {
+    struct net_link *link = arg;
     struct net_links *links = link->owner;
 
     net_loop_raise(links->loop, XN_EV_MSG, 0, 0, link->peer, msg);
+}
+
+static void on_frame(struct net_link *link, struct xn_msg *msg)
+{
+    if (link->delay) {
+        net_delay_put(link->delay, msg);
+    } else {
+        hand_on(link, msg);
+    }
 }
 
 /* May the new link live beside or instead of what is there?  Both ends must
@@ -223,6 +238,10 @@ static void on_ready(struct net_link *link)
     const char *why = "out of memory";
     int rc = admit(links, link, &why);
 
+    if (!rc && links->delays) {
+        rc = net_delay_new(links->delays, net_loop_base(links->loop),
+                           &link->cert.id, hand_on, link, &link->delay);
+    }
     if (!rc) rc = take_slot(links, link);
     if (rc) {
         net_link_close(link, rc, why);
@@ -470,6 +489,7 @@ int net_links_new(struct net_loop *loop, const struct net_links_config *config,
     links->loop = loop;
     links->identity = config->identity;
     links->max = config->max;
+    links->delays = config->delays;
     rc = net_tls_links(config->identity, &links->server, &links->client);
     if (rc) goto out;
     rc = open_listener(links, config->listen);

@@ -18,7 +18,8 @@ struct net_links;
 struct net_links_config {
     const struct net_identity *identity;
     const char *listen;
-    unsigned max; /* all states together */
+    unsigned max;                    /* all states together */
+    const struct net_delays *delays; /* for tests; NULL: none */
 };
 
 /* XN_EINVAL: address; XN_EIO with errno: cannot bind. */

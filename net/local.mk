@@ -17,6 +17,8 @@ net_libnet_a_SOURCES += net/crypto.c
 net_libnet_a_SOURCES += net/crypto.h
 net_libnet_a_SOURCES += net/daemon.c
 net_libnet_a_SOURCES += net/daemon.h
+net_libnet_a_SOURCES += net/delay.c
+net_libnet_a_SOURCES += net/delay.h
 net_libnet_a_SOURCES += net/driver.c
 net_libnet_a_SOURCES += net/driver.h
 net_libnet_a_SOURCES += net/enrol.c
@@ -58,6 +60,9 @@ XN_NET_LIBS = net/libnet.a $(XN_SEAM_LIBS) $(EVENT_SSL_LIBS) $(EVENT_THREADS_LIB
 
 EXTRA_DIST += net/deps net/README.md
 
+UNIT_TESTS += tests/unit/net_delay
+tests_unit_net_delay_SOURCES = tests/unit/net_delay.c $(NET_KIT)
+tests_unit_net_delay_LDADD = $(XN_NET_LIBS) $(CMOCKA_LIBS)
 UNIT_TESTS += tests/unit/net_http
 tests_unit_net_http_SOURCES = tests/unit/net_http.c $(NET_KIT)
 tests_unit_net_http_LDADD = $(XN_NET_LIBS) $(CMOCKA_LIBS)

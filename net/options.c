@@ -59,6 +59,9 @@ static void add_common(struct command *c, struct net_daemon *d)
         add(c, (struct net_option){"listen", "ADDRESS",
                                    "where links come in (listen.links)",
                                    &d->listen, 1, NULL});
+        add(c, (struct net_option){"delay", "FILE",
+                                   "for tests: hold frames back, by peer",
+                                   &d->delay, 1, NULL});
     }
     if (d->wants_api) {
         add(c, (struct net_option){"listen-api", "ADDRESS",
