@@ -16,7 +16,9 @@
 #include <stdint.h>
 #include <sys/types.h>
 
+#include "lib/arena.h"
 #include "lib/buf.h"
+#include "lib/latency.h"
 #include "net/identity.h"
 #include "wire/advert.h"
 
@@ -46,6 +48,8 @@ struct dev_server {
     struct dev_process host;
 };
 
+struct dev_latency;
+
 struct dev_platform {
     char state[DEV_PATH_MAX];
     char currency[8];
@@ -57,6 +61,7 @@ struct dev_platform {
     size_t n_servers;
     const char *sets[64]; /* --set, for the nodes */
     size_t n_sets;
+    struct dev_latency *latency; /* where servers are; NULL: nowhere */
     int lock_fd;
 };
 
@@ -129,6 +134,36 @@ const struct advert_offer *dev_offer_get(const struct dev_offer *offer);
 /* The same as xenohostd's configuration. */
 int dev_offer_config(const struct dev_offer *offer, const char *lease,
                      struct xn_buf *out);
+
+/* ---- dev_place.c ---- */
+
+/* The round trip between two places is about the distance of (x, y) plus both
+ * heights, ms; error says how far off that is on average, relative. */
+struct dev_place {
+    double x, y, h, error;
+};
+
+/* A place for each of the matrix, the caller's to free: the same for the same
+ * seed. */
+int dev_places(const struct xn_latency *latency, uint64_t seed,
+               struct dev_place **places_out);
+double dev_place_rtt_ms(const struct dev_place *a, const struct dev_place *b);
+
+/* ---- dev_latency.c ---- */
+
+/* Reads the matrix and draws the servers' places by the platform's seed:
+ * server i gets the i-th drawn, without replacement until all are taken. */
+int dev_latency_read(struct dev_platform *platform, const char *path);
+void dev_latency_free(struct dev_latency *latency);
+/* The coordinate of the i-th server or ad, as text in the arena. */
+int dev_latency_place(const struct dev_latency *latency, size_t i,
+                      struct xn_arena *arena, struct advert_offer *offer);
+/* Makes the nodes' keys, so that their ids are known, and for each node the
+ * file by which it delays what comes from the others. */
+int dev_latency_delays(const struct dev_platform *platform);
+/* That file's path, if this server's node has one. */
+bool dev_latency_file(const struct dev_platform *platform,
+                      const struct dev_server *server, char out[DEV_PATH_MAX]);
 
 /* ---- dev_up.c ---- */
 

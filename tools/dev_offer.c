@@ -114,6 +114,10 @@ int dev_offer_new(const struct dev_platform *platform,
         derive(o, column, value);
         o->extras[o->offer.n_extras++] = (struct advert_extra){column, value};
     }
+    if (platform->latency) {
+        rc = dev_latency_place(platform->latency, i, &o->arena, &o->offer);
+        if (rc) goto out;
+    }
     rc = o->offer.cpu_smps && o->offer.memory_mb && o->offer.price_per_hour
              ? 0
              : XN_EINVAL;
@@ -213,6 +217,13 @@ int dev_offer_config(const struct dev_offer *o, const char *lease,
     put(out, "memory_mb_hour", offer->memory_mb_hour);
     put(out, "net_gb", offer->net_gb);
     put(out, "setup", offer->setup);
+    if (offer->coord_x) {
+        xn_buf_str(out, "}\nplace {\n");
+        put(out, "x", offer->coord_x);
+        put(out, "y", offer->coord_y);
+        put(out, "h", offer->coord_h);
+        put(out, "error", offer->coord_error);
+    }
     xn_buf_printf(out, "}\npublish {\n    lease = \"%s\"\n", lease);
     xn_buf_printf(out, "    renew = \"%" PRIu64 "ms\"\n}\n", lease_us / 3000);
     return xn_buf_rc(out);

@@ -149,7 +149,7 @@ static int spawn_node(struct dev_platform *platform, struct dev_server *server,
                       int *ready_out)
 {
     struct args args = {.n = 0};
-    char log[DEV_PATH_MAX], folder[80], lease[64];
+    char log[DEV_PATH_MAX], folder[80], lease[64], delays[DEV_PATH_MAX];
     size_t i;
     int rc;
 
@@ -163,6 +163,9 @@ static int spawn_node(struct dev_platform *platform, struct dev_server *server,
     add_corps(platform, &args, server->number);
     snprintf(lease, sizeof lease, "index.lease=%s", platform->lease_max);
     add2(&args, "--set", lease);
+    if (dev_latency_file(platform, server, delays)) {
+        add2(&args, "--delay", delays);
+    }
     for (i = 0; i < platform->n_sets; i++) {
         add2(&args, "--set", platform->sets[i]);
     }

@@ -7,11 +7,13 @@ tools_libdev_a_SOURCES =
 tools_libdev_a_SOURCES += tools/dev.h
 tools_libdev_a_SOURCES += tools/dev_ads.c
 tools_libdev_a_SOURCES += tools/dev_catalogue.c
+tools_libdev_a_SOURCES += tools/dev_latency.c
 tools_libdev_a_SOURCES += tools/dev_offer.c
+tools_libdev_a_SOURCES += tools/dev_place.c
 tools_libdev_a_SOURCES += tools/dev_process.c
 tools_libdev_a_SOURCES += tools/dev_state.c
 tools_libdev_a_SOURCES += tools/dev_up.c
-XN_DEV_LIBS = tools/libdev.a $(XN_NET_LIBS) $(JANSSON_LIBS) $(LZMA_LIBS)
+XN_DEV_LIBS = tools/libdev.a $(XN_LATENCY_LIBS) $(XN_NET_LIBS) $(JANSSON_LIBS) $(LZMA_LIBS)
 
 bin_PROGRAMS += tools/xenodev
 tools_xenodev_SOURCES = tools/xenodev.c
@@ -30,6 +32,10 @@ EXTRA_DIST += dist/catalogue.README
 dist_pkgdata_DATA += dist/latency-seattle99.txt
 EXTRA_DIST += dist/latency-seattle99.README
 EXTRA_DIST += tools/deps
+
+UNIT_TESTS += tests/unit/dev_latency
+tests_unit_dev_latency_SOURCES = tests/unit/dev_latency.c
+tests_unit_dev_latency_LDADD = $(XN_DEV_LIBS) $(CMOCKA_LIBS)
 
 # ---- the whole platform under test ----
 check_PROGRAMS += tests/e2e/findcheck

@@ -31,6 +31,7 @@ struct options {
     unsigned long ads;
     uint64_t seed;
     const char *catalogue;
+    const char *latency;
     const char *currency;
     const char *state;
     const char *lease;
@@ -42,8 +43,9 @@ struct options {
 
 static const char usage_text[] =
     "usage: xenodev up [--servers N] [--catalogue CSV] [--currency USD]\n"
-    "                  [--seed N] [--lease DUR] [--ads N] [--state DIR]\n"
-    "                  [--set KEY=VALUE]... [--noded N=PROGRAM]...\n"
+    "                  [--seed N] [--lease DUR] [--ads N] [--latency MATRIX]\n"
+    "                  [--state DIR] [--set KEY=VALUE]...\n"
+    "                  [--noded N=PROGRAM]...\n"
     "       xenodev down [--keep] | status | env | kill N... | start N...\n"
     "\n"
     "The whole platform on this machine: two XenoCorps and N servers, each a\n"
@@ -62,6 +64,8 @@ static const char usage_text[] =
     "  --seed N         of the draw (default 1)\n"
     "  --lease DUR      of the advertisements (default 15m)\n"
     "  --ads N          inject N more advertisements\n"
+    "  --latency MATRIX where servers are: coordinates, and delays between\n"
+    "                   nodes; latency-seattle99.txt ships\n"
     "  --state DIR      default $XENODEV_STATE, else\n"
     "                   ~/.local/state/xenodev\n"
     "  --set KEY=VALUE  a setting of all nodes (see xenonoded(8))\n"
@@ -319,7 +323,9 @@ static int up_new(struct dev_platform *platform, const struct options *opt)
     if (rc) return rc;
     dev_catalogue_shuffle(catalogue, opt->seed);
     rc = lay_out(platform, opt);
+    if (!rc && opt->latency) rc = dev_latency_read(platform, opt->latency);
     if (!rc) rc = make_folders(platform);
+    if (!rc && opt->latency) rc = dev_latency_delays(platform);
     if (!rc) rc = write_client_config(platform);
     if (!rc) rc = write_offers(platform, catalogue);
     if (!rc) rc = dev_make_corps(platform);
@@ -328,6 +334,8 @@ static int up_new(struct dev_platform *platform, const struct options *opt)
     if (dev_save(platform) && !rc) rc = XN_EIO;
     if (!rc) rc = dev_wait_findable(platform, platform->n_servers, 120);
     if (!rc) rc = inject(platform, catalogue, opt->ads);
+    dev_latency_free(platform->latency);
+    platform->latency = NULL;
     dev_catalogue_free(catalogue);
     return rc;
 }
@@ -539,6 +547,7 @@ static int parse_options(int argc, char **argv, struct options *opt)
         {"currency", required_argument, NULL, 'u'},
         {"help", no_argument, NULL, 'h'},
         {"keep", no_argument, NULL, 'k'},
+        {"latency", required_argument, NULL, 'L'},
         {"lease", required_argument, NULL, 'l'},
         {"noded", required_argument, NULL, 'p'},
         {"seed", required_argument, NULL, 's'},
@@ -571,6 +580,7 @@ static int parse_options(int argc, char **argv, struct options *opt)
             opt->seed = number;
             break;
         case 'c': opt->catalogue = optarg; break;
+        case 'L': opt->latency = optarg; break;
         case 'u':
             if (strlen(optarg) != 3) {
                 return usage_error("--currency wants three letters");

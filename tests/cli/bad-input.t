@@ -84,6 +84,13 @@ refuses 3 'platform' 'no platform' "$xenodev" status --state "$scratch/none"
 printf 'Name,Size\nx,1\n' >"$scratch/bad.csv"
 refuses 2 'Price' 'a catalogue without prices' \
     "$xenodev" up --state "$scratch/p2" --catalogue "$scratch/bad.csv"
+printf 'rtt_ms 2\n0 10\n10 far\n' >"$scratch/bad.txt"
+refuses 2 'bad.txt: row 2 is not 2 numbers' 'latencies that are none' \
+    "$xenodev" up --state "$scratch/p3" --latency "$scratch/bad.txt"
+refuses 2 'bad.dat: is none of' 'latencies in no known form' \
+    "$xenodev" up --state "$scratch/p4" --latency "$scratch/bad.dat"
+refuses 1 'nothere.txt: No such file' 'latencies that are not there' \
+    "$xenodev" up --state "$scratch/p5" --latency "$scratch/nothere.txt"
 printf 'nodes 10\nfrobnicate 7\n' >"$scratch/bad.scn"
 refuses 2 'bad.scn:2' 'a scenario with an unknown word' \
     "$xenosim" run "$scratch/bad.scn"
