@@ -155,6 +155,20 @@ static bool ends_in(const char *text, const char *end)
     return a >= b && !strcmp(text + a - b, end);
 }
 
+/* sep 0: a matrix as text. */
+static int load_text(const struct latency_reader *r, char sep,
+                     struct xn_latency **out)
+{
+    char *text;
+    int rc = latency_slurp_text(r, r->path, &text);
+
+    if (rc) return rc;
+    rc = sep ? latency_parse_pairs(r, sep, text, out)
+             : latency_parse_text(r, text, out);
+    free(text);
+    return rc;
+}
+
 int xn_latency_load(const char *path, uint64_t unit_us,
                     struct xn_latency **latency_out, char *why_out,
                     size_t why_len)
@@ -165,9 +179,9 @@ int xn_latency_load(const char *path, uint64_t unit_us,
     if (ends_in(path, ".u16le.xz")) {
         return latency_load_packed(&r, unit_us, latency_out);
     }
-    if (ends_in(path, ".txt")) return latency_load_text(&r, latency_out);
-    if (ends_in(path, ".tsv")) return latency_load_pairs(&r, '\t', latency_out);
-    if (ends_in(path, ".csv")) return latency_load_pairs(&r, ',', latency_out);
+    if (ends_in(path, ".txt")) return load_text(&r, 0, latency_out);
+    if (ends_in(path, ".tsv")) return load_text(&r, '\t', latency_out);
+    if (ends_in(path, ".csv")) return load_text(&r, ',', latency_out);
     return latency_fail(&r, XN_EINVAL,
                         "is none of .u16le.xz, .txt, .tsv, .csv");
 }

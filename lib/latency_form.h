@@ -35,8 +35,10 @@ int latency_of_plane(uint32_t n, double *xy_ms, struct xn_latency **out);
 
 int latency_load_packed(const struct latency_reader *r, uint64_t unit_us,
                         struct xn_latency **out);
-int latency_load_pairs(const struct latency_reader *r, char sep,
+/* These cut the text in place. */
+int latency_parse_pairs(const struct latency_reader *r, char sep, char *text,
+                        struct xn_latency **out);
+int latency_parse_text(const struct latency_reader *r, char *text,
                        struct xn_latency **out);
-int latency_load_text(const struct latency_reader *r, struct xn_latency **out);
 
 #endif

@@ -10,7 +10,6 @@
 #define NAME_MAX_ 32U /* of a place, with NUL */
 
 struct table {
-    char *text;
     char sep;
     int value; /* column */
 };
@@ -166,30 +165,19 @@ static int value_column(char **fields, size_t n)
     return -1;
 }
 
-int latency_load_pairs(const struct latency_reader *r, char sep,
-                       struct xn_latency **out)
+int latency_parse_pairs(const struct latency_reader *r, char sep, char *text,
+                        struct xn_latency **out)
 {
-    struct table table = {NULL, sep, -1};
-    char *f[16], *at;
-    size_t n;
-    int rc;
+    struct table table = {sep, -1};
+    char *f[16];
+    size_t n = latency_line(&text, sep, f, 16);
 
-    rc = latency_slurp_text(r, r->path, &table.text);
-    if (rc) return rc;
-    at = table.text;
-    n = latency_line(&at, sep, f, 16);
     if (n == 2 && !strcmp(f[0], "x") && !strcmp(f[1], "y")) {
-        rc = load_plane(r, at, out);
-        goto out;
+        return load_plane(r, text, out);
     }
     table.value = value_column(f, n);
-    rc = table.value < 0
-             ? latency_fail(
-                   r, XN_EINVAL,
-                   "its header is neither \"x y\" nor has a column p50_ms, "
-                   "avg_ms, rtt_ms or mean_ms after two names")
-             : load_pairs(r, at, &table, out);
-out:
-    free(table.text);
-    return rc;
+    if (table.value >= 0) return load_pairs(r, text, &table, out);
+    return latency_fail(r, XN_EINVAL,
+                        "its header is neither \"x y\" nor has a column "
+                        "p50_ms, avg_ms, rtt_ms or mean_ms after two names");
 }

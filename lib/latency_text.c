@@ -41,8 +41,8 @@ static bool parse_row(char *line, uint32_t n, double us_per_ms, uint32_t *row)
     return i == n && !word;
 }
 
-static int parse(const struct latency_reader *r, char *at,
-                 struct xn_latency **out)
+int latency_parse_text(const struct latency_reader *r, char *at,
+                       struct xn_latency **out)
 {
     uint32_t n, i, *us;
     char *line, text[64];
@@ -70,15 +70,4 @@ static int parse(const struct latency_reader *r, char *at,
         return latency_fail(r, XN_EINVAL, text);
     }
     return latency_of_matrix(n, us, out);
-}
-
-int latency_load_text(const struct latency_reader *r, struct xn_latency **out)
-{
-    char *text;
-    int rc = latency_slurp_text(r, r->path, &text);
-
-    if (rc) return rc;
-    rc = parse(r, text, out);
-    free(text);
-    return rc;
 }

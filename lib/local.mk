@@ -62,3 +62,7 @@ tests_unit_lib_LDADD = $(XN_LIB_LIBS) $(CMOCKA_LIBS)
 UNIT_TESTS += tests/unit/latency
 tests_unit_latency_SOURCES = tests/unit/latency.c
 tests_unit_latency_LDADD = $(XN_LATENCY_LIBS) $(CMOCKA_LIBS)
+
+FUZZ_TARGETS += tests/fuzz/fuzz_latency
+tests_fuzz_fuzz_latency_SOURCES = tests/fuzz/fuzz_latency.c $(FUZZ_MAIN)
+tests_fuzz_fuzz_latency_LDADD = $(XN_LATENCY_LIBS) $(FUZZ_LIBS)

@@ -78,20 +78,16 @@ static int by_peer(const void *a, const void *b)
     return xn_id_cmp(&x->peer, &y->peer);
 }
 
-/* The number of the first line that is wrong; 0: none is. */
-static size_t parse(char *text, struct net_delays *delays)
+static int read_lines(struct net_delays *delays, char *text, size_t *line_out)
 {
-    size_t number = 0;
-    bool bad;
+    bool bad = false;
 
-    while (text) {
+    for (*line_out = 0; text && !bad; ++*line_out) {
         char *line = strsep(&text, "\n");
 
-        number++;
         if (parse_line(line, &delays->rows[delays->n], &bad)) delays->n++;
-        if (bad) return number;
     }
-    return 0;
+    return bad ? XN_EINVAL : 0;
 }
 
 static bool names_one_twice(const struct net_delays *delays)
@@ -104,56 +100,61 @@ static bool names_one_twice(const struct net_delays *delays)
     return false;
 }
 
-static int read_rows(const char *program, const char *path, char *text,
-                     struct net_delays *delays)
+int net_delays_parse(char *text, struct net_delays **delays_out,
+                     size_t *line_out)
 {
-    size_t lines = 1, bad;
+    struct net_delays *delays = calloc(1, sizeof *delays);
+    size_t lines = 1;
     const char *p;
+    int rc = XN_ENOMEM;
 
+    *line_out = 0;
+    if (!delays) goto out;
     for (p = text; *p; p++)
         lines += *p == '\n';
     delays->rows = calloc(lines, sizeof *delays->rows);
-    if (!delays->rows) return XN_ENOMEM;
-    bad = parse(text, delays);
-    if (bad) {
+    if (!delays->rows) goto out;
+    rc = read_lines(delays, text, line_out);
+    if (rc) goto out;
+    qsort(delays->rows, delays->n, sizeof *delays->rows, by_peer);
+    rc = names_one_twice(delays) ? XN_ECONFLICT : 0;
+    if (rc) goto out;
+    *delays_out = delays;
+    delays = NULL;
+out:
+    net_delays_free(delays);
+    return rc;
+}
+
+static void gripe(const char *program, const char *path, size_t line, int rc)
+{
+    if (rc == XN_EINVAL) {
         xn_gripef(program, "cannot delay frames",
                   "lines of: ID MICROSECONDS [JITTER]",
-                  "%s:%zu: not an id and times", path, bad);
-        return XN_EINVAL;
+                  "%s:%zu: not an id and times", path, line);
+    } else {
+        xn_gripef(program, "cannot delay frames", "each peer once", "%s: %s",
+                  path,
+                  rc == XN_ECONFLICT ? "names a peer twice" : xn_strerror(rc));
     }
-    qsort(delays->rows, delays->n, sizeof *delays->rows, by_peer);
-    if (names_one_twice(delays)) {
-        xn_gripef(program, "cannot delay frames", "each peer once",
-                  "%s: names a peer twice", path);
-        return XN_EINVAL;
-    }
-    return 0;
 }
 
 int net_delays_load(const char *program, const char *path,
                     struct net_delays **delays_out)
 {
-    struct net_delays *delays = calloc(1, sizeof *delays);
     char *text = NULL;
-    size_t len;
-    int rc = delays ? 0 : XN_ENOMEM;
+    size_t len, line;
+    int rc = net_file_read(path, FILE_MAX, &text, &len);
 
-    if (rc) goto out;
-    rc = net_file_read(path, FILE_MAX, &text, &len);
     if (rc) {
         xn_gripef(program, "cannot delay frames", "--delay FILE", "%s: %s",
                   path, rc == XN_ETOOBIG ? "too large" : strerror(errno));
-        if (rc == XN_ENOENT) rc = XN_EINVAL;
-        goto out;
+        return rc == XN_ENOENT ? XN_EINVAL : rc;
     }
-    rc = read_rows(program, path, text, delays);
-    if (rc) goto out;
-    *delays_out = delays;
-    delays = NULL;
-out:
+    rc = net_delays_parse(text, delays_out, &line);
+    if (rc) gripe(program, path, line, rc);
     free(text);
-    net_delays_free(delays);
-    return rc;
+    return rc == XN_ECONFLICT ? XN_EINVAL : rc;
 }
 
 void net_delays_free(struct net_delays *delays)

@@ -24,6 +24,10 @@ struct net_delay;  /* one link's */
 /* Takes over the message. */
 typedef void net_delay_hand(void *arg, struct xn_msg *msg);
 
+/* The file's text, which is cut in place.  XN_EINVAL: *line_out is wrong;
+ * XN_ECONFLICT: names a peer twice; XN_ENOMEM. */
+int net_delays_parse(char *text, struct net_delays **delays_out,
+                     size_t *line_out);
 /* XN_EINVAL, XN_ETOOBIG, XN_EIO, told with xn_gripe already. */
 int net_delays_load(const char *program, const char *path,
                     struct net_delays **delays_out);
