@@ -59,7 +59,9 @@ static uint64_t start_time(pid_t pid)
 
 bool dev_alive(const struct dev_process *process)
 {
-    return process->pid > 0 && start_time(process->pid) == process->started;
+    /* 0: it had ended before it could be looked at. */
+    return process->pid > 0 && process->started > 0 &&
+           start_time(process->pid) == process->started;
 }
 
 void dev_signal(const struct dev_process *process, int sig)
