@@ -12,11 +12,13 @@ node_libnode_a_SOURCES += node/state.h
 # What a program links to use this folder.
 XN_NODE_LIBS = node/libnode.a $(XN_DISCOVERY_LIBS) $(XN_INDEX_LIBS)
 
+sbin_PROGRAMS += node/xenonoded
+node_xenonoded_SOURCES = node/xenonoded.c
+node_xenonoded_SOURCES += node/xenonoded_run.c
+node_xenonoded_SOURCES += node/xenonoded_run.h
+node_xenonoded_LDADD = $(XN_NODE_LIBS) $(XN_NET_LIBS)
 man_MANS += man/xenonoded.8
 EXTRA_DIST += man/xenonoded.8
-EXTRA_DIST += node/xenonoded.c
-EXTRA_DIST += node/xenonoded_run.c
-EXTRA_DIST += node/xenonoded_run.h
 
 EXTRA_DIST += node/deps
 

@@ -46,14 +46,18 @@ check_PROGRAMS += tests/e2e/holders
 tests_e2e_holders_SOURCES = tests/e2e/holders.c
 tests_e2e_holders_LDADD = $(XN_DEV_LIBS)
 
-EXTRA_DIST += tests/e2e/liar.c
+check_PROGRAMS += tests/e2e/liar
+tests_e2e_liar_SOURCES = tests/e2e/liar.c
+tests_e2e_liar_SOURCES += node/xenonoded_run.c
+tests_e2e_liar_SOURCES += node/xenonoded_run.h
+tests_e2e_liar_LDADD = $(XN_NODE_LIBS) $(XN_NET_LIBS)
 
-EXTRA_DIST += tests/cli/bad-input.t
-EXTRA_DIST += tests/cli/help.t
-EXTRA_DIST += tests/e2e/find.t
-EXTRA_DIST += tests/e2e/kill.t
-EXTRA_DIST += tests/e2e/liar.t
-EXTRA_DIST += tests/e2e/replay.t
+SHELL_TESTS += tests/cli/bad-input.t
+SHELL_TESTS += tests/cli/help.t
+SHELL_TESTS += tests/e2e/find.t
+SHELL_TESTS += tests/e2e/kill.t
+SHELL_TESTS += tests/e2e/liar.t
+SHELL_TESTS += tests/e2e/replay.t
 EXTRA_DIST += tests/e2e/lib.sh
 
 # In full: every offer that has a price, six of 24 servers killed at once.
