@@ -74,32 +74,36 @@ static void write_peers(struct node *node, const uint8_t *data, size_t len,
     xn_out_emit(out, XN_ACT_TXN, 0, XN_PEER_NONE, XN__KIND__TXN, &txn);
 }
 
-static void remember(void *owner, void *ctx, const struct xn_now *now, int rc,
-                     struct xn_msg *msg, struct xn_out *out)
+void node_corps_remember(struct node *node, struct xn_out *out)
 {
-    struct node *node = owner;
     Xn__Contact contacts[REMEMBER_MAX], *rows[REMEMBER_MAX];
     Xn__Sample sample = XN__SAMPLE__INIT;
     size_t i, n = ov_sample(node->ov, REMEMBER_MAX, contacts), len;
     uint8_t *data;
     xn_id hash;
 
-    (void)ctx, (void)rc, (void)msg;
+    if (n == 0) return; /* better old peers than none */
     for (i = 0; i < n; i++)
         rows[i] = &contacts[i];
     sample.nodes = rows;
     sample.n_nodes = n;
     len = xn__sample__get_packed_size(&sample);
-    data = malloc(len + 1);
-    if (data && n > 0) {
-        xn__sample__pack(&sample, data);
-        xn_id_hash(data, len, &hash);
-        if (!xn_id_eq(&hash, &node->remembered)) {
-            write_peers(node, data, len, out);
-        }
-        node->remembered = hash;
-    }
+    data = malloc(len);
+    if (!data) return;
+    xn__sample__pack(&sample, data);
+    xn_id_hash(data, len, &hash);
+    if (!xn_id_eq(&hash, &node->remembered)) write_peers(node, data, len, out);
+    node->remembered = hash;
     free(data);
+}
+
+static void remember(void *owner, void *ctx, const struct xn_now *now, int rc,
+                     struct xn_msg *msg, struct xn_out *out)
+{
+    struct node *node = owner;
+
+    (void)ctx, (void)rc, (void)msg;
+    node_corps_remember(node, out);
     remember_again(node, now, out);
 }
 

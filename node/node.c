@@ -110,9 +110,14 @@ static void dispatch(struct node *node, const struct xn_now *now,
     case XN_EV_DONE:
         xn_ticket_end(node->tickets, ev->ticket, now, ev->rc, ev->msg, out);
         break;
+    case XN_EV_NEWS:
+        if (strcmp(XN_BODY(ev->msg, Xn__News)->kind, "stop") == 0) {
+            node_corps_remember(node, out);
+            ov_leave(node->ov, now, out);
+        }
+        break;
     case XN_EV_WAKE:
-    case XN_EV_MORE:
-    case XN_EV_NEWS: break;
+    case XN_EV_MORE: break;
     }
 }
 

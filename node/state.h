@@ -30,6 +30,9 @@ struct node {
 void node_corps_start(struct node *node, const struct xn_now *now,
                       struct xn_out *out);
 
+/* Store the peers linked to now, if they changed. */
+void node_corps_remember(struct node *node, struct xn_out *out);
+
 /* ---- api.c: the client interface ---- */
 
 void node_api_ask(struct node *node, const struct xn_now *now, uint64_t ticket,
