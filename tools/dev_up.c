@@ -274,6 +274,8 @@ int dev_client(struct dev_platform *platform, struct net_identity *identity)
     int rc;
 
     dev_path(platform, path, "client");
+    rc = dev_mkdir(path);
+    if (rc) return rc;
     for (i = 0; i < DEV_CORPS; i++) {
         dev_corp_url(platform, i, url, sizeof url);
         rc = net_corp_parse(url, &corps[i]);
