@@ -46,7 +46,7 @@ const struct net_setting xenohostd_offer_rows[XENOHOSTD_OFFER_ROWS] = {
     TEXT("place.y", 48, "network coordinate, ms"),
     TEXT("place.h", 48, "height of the access link, ms"),
     TEXT("place.error", 48, "relative error of the coordinate"),
-    {"publish.lease", NET_SPAN, "15m", 2000000, 900000000,
+    {"publish.lease", NET_SPAN, "15m", 2000000, 86400000000ULL,
      "how long the advertisement outlives its server"},
     {"publish.renew", NET_SPAN, "5m", 100000, 400000000,
      "how often the lease is renewed; less than half of it"},

@@ -2,6 +2,7 @@
 /* A development platform on one machine: what xenodev keeps in its state
  * folder and what its files share.
  *
+ *     STATE/xenodev         marks the folder as ours to empty
  *     STATE/platform.json   what is below, written atomically
  *     STATE/lock            held by a xenodev that changes the platform
  *     STATE/corp-NAME/ node-NN/ host-NN/ client/   the programs' own folders
@@ -73,6 +74,12 @@ void dev_close(struct dev_platform *platform);
 /* XN_ENOENT where there is no platform. */
 int dev_load(struct dev_platform *platform);
 int dev_save(const struct dev_platform *platform);
+/* Make an empty folder ours, or empty one that is; XN_EINVAL: others' things
+ * are in it. */
+int dev_claim(const struct dev_platform *platform);
+/* Remove what a platform kept; `all`: the folder itself too.  XN_EPERM where
+ * it is not ours. */
+int dev_wipe(const struct dev_platform *platform, bool all);
 /* "STATE/fmt..." into out. */
 void dev_path(const struct dev_platform *platform, char out[DEV_PATH_MAX],
               const char *fmt, ...) __attribute__((format(printf, 3, 4)));

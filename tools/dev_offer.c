@@ -17,6 +17,8 @@
 
 enum { EXTRAS_MAX = 64 };
 
+#define RENEW_US_MAX (300 * 1000000ULL)
+
 struct dev_offer {
     struct xn_arena arena;
     struct advert_offer offer;
@@ -193,10 +195,11 @@ int dev_offer_config(const struct dev_offer *o, const char *lease,
                      struct xn_buf *out)
 {
     const struct advert_offer *offer = &o->offer;
-    uint64_t lease_us;
+    uint64_t lease_us, renew_us;
     int rc = xn_span_parse(lease, &lease_us);
 
     if (rc) return rc;
+    renew_us = lease_us / 3 < RENEW_US_MAX ? lease_us / 3 : RENEW_US_MAX;
     xn_buf_str(out, "offer {\n");
     put(out, "name", offer->server_name);
     put(out, "architecture", offer->architecture);
@@ -225,6 +228,6 @@ int dev_offer_config(const struct dev_offer *o, const char *lease,
         put(out, "error", offer->coord_error);
     }
     xn_buf_printf(out, "}\npublish {\n    lease = \"%s\"\n", lease);
-    xn_buf_printf(out, "    renew = \"%" PRIu64 "ms\"\n}\n", lease_us / 3000);
+    xn_buf_printf(out, "    renew = \"%" PRIu64 "ms\"\n}\n", renew_us / 1000);
     return xn_buf_rc(out);
 }

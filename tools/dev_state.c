@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: GPL-3.0-or-later */
 #include "tools/dev.h"
 
+#include <dirent.h>
 #include <errno.h>
 #include <fcntl.h>
 #include <inttypes.h>
@@ -89,6 +90,57 @@ void dev_close(struct dev_platform *platform)
 {
     if (platform->lock_fd >= 0) close(platform->lock_fd);
     platform->lock_fd = -1;
+}
+
+/* Is there anything but our lock? */
+static bool is_empty(const char *path)
+{
+    DIR *dir = opendir(path);
+    const struct dirent *entry;
+    bool empty = true;
+
+    if (!dir) return false;
+    while ((entry = readdir(dir))) {
+        if (strcmp(entry->d_name, ".") && strcmp(entry->d_name, "..") &&
+            strcmp(entry->d_name, "lock")) {
+            empty = false;
+        }
+    }
+    closedir(dir);
+    return empty;
+}
+
+int dev_claim(const struct dev_platform *platform)
+{
+    char path[DEV_PATH_MAX];
+
+    dev_path(platform, path, "xenodev");
+    if (access(path, F_OK) == 0) return dev_wipe(platform, false);
+    if (!is_empty(platform->state)) {
+        xn_gripef(DEV_PROGRAM, "cannot use the state folder",
+                  "an empty or new folder as --state", "%s holds other things",
+                  platform->state);
+        return XN_EINVAL;
+    }
+    return dev_write_file(path, "", 0);
+}
+
+int dev_wipe(const struct dev_platform *platform, bool all)
+{
+    char mark[DEV_PATH_MAX], lock[DEV_PATH_MAX];
+    const char *argv[] = {
+        "find", platform->state, "-mindepth", "1",       "!", "-path", lock,
+        "!",    "-path",         mark,        "-delete", NULL};
+    int rc;
+
+    dev_path(platform, mark, "xenodev");
+    dev_path(platform, lock, "lock");
+    if (access(mark, F_OK)) return XN_EPERM; /* not ours */
+    rc = dev_run((char *const *)(uintptr_t)argv);
+    if (rc || !all) return rc;
+    unlink(mark);
+    unlink(lock);
+    return rmdir(platform->state) ? XN_EIO : 0;
 }
 
 /* ---- platform.json ---- */

@@ -166,6 +166,8 @@ static int spawn_node(struct dev_platform *platform, struct dev_server *server,
     if (dev_latency_file(platform, server, delays)) {
         add2(&args, "--delay", delays);
     }
+    /* All clients come from one address here. */
+    add2(&args, "--set", "limits.anonymous=0");
     for (i = 0; i < platform->n_sets; i++) {
         add2(&args, "--set", platform->sets[i]);
     }

@@ -322,7 +322,8 @@ static int up_new(struct dev_platform *platform, const struct options *opt)
     rc = dev_catalogue_read(path, &catalogue);
     if (rc) return rc;
     dev_catalogue_shuffle(catalogue, opt->seed);
-    rc = lay_out(platform, opt);
+    rc = dev_claim(platform);
+    if (!rc) rc = lay_out(platform, opt);
     if (!rc && opt->latency) rc = dev_latency_read(platform, opt->latency);
     if (!rc) rc = make_folders(platform);
     if (!rc && opt->latency) rc = dev_latency_delays(platform);
@@ -338,6 +339,16 @@ static int up_new(struct dev_platform *platform, const struct options *opt)
     platform->latency = NULL;
     dev_catalogue_free(catalogue);
     return rc;
+}
+
+/* A platform that never came up: its logs stay, the next `up` begins anew. */
+static void abandon(struct dev_platform *platform)
+{
+    char path[DEV_PATH_MAX];
+
+    stop_everything(platform);
+    dev_path(platform, path, "platform.json");
+    unlink(path);
 }
 
 static int run_up(struct dev_platform *platform, const struct options *opt)
@@ -356,13 +367,12 @@ static int run_up(struct dev_platform *platform, const struct options *opt)
         rc = start_everything(platform);
         if (dev_save(platform) && !rc) rc = XN_EIO;
         if (!rc) rc = dev_wait_findable(platform, platform->n_servers, 120);
+        if (rc) stop_everything(platform);
     } else if (rc == XN_ENOENT) {
         rc = up_new(platform, opt);
+        if (rc) abandon(platform);
     }
-    if (rc) {
-        stop_everything(platform);
-        return rc;
-    }
+    if (rc) return rc;
     fprintf(stderr, "xenodev: %zu servers are findable\n", platform->n_servers);
     print_env(platform);
     return 0;
@@ -377,19 +387,10 @@ static int no_platform(const struct dev_platform *platform)
     return XN_ENOENT;
 }
 
-static int remove_state(const struct dev_platform *platform)
-{
-    char *argv[] = {(char *)(uintptr_t) "rm", (char *)(uintptr_t) "-rf",
-                    (char *)(uintptr_t) "--",
-                    (char *)(uintptr_t)platform->state, NULL};
-    return dev_run(argv);
-}
-
 static int run_down(struct dev_platform *platform, const struct options *opt)
 {
     stop_everything(platform);
-    if (opt->keep) return 0;
-    return remove_state(platform);
+    return opt->keep ? 0 : dev_wipe(platform, true);
 }
 
 static int node_status(const struct net_identity *client, int port,

@@ -11,12 +11,10 @@ servers=24 queries=100 ads=200 ads_queries=100
 
 # The real catalogue where it is at hand, else the one that ships.
 if [ -r "$data" ]; then
-    azure=${data%/*}/vms_azure.csv.xz
-    # One CSV of both: the last column differs in name, so the second's rows
-    # get an empty one before it.
+    # Azure's last column, generation, stands where AWS has the zone.
     {
-        xzcat "$data" | sed -n '1s/$/,Generation/p;2,$s/$/,/p'
-        xzcat "$azure" | tail -n +2 | sed 's/,\([^,]*\)$/,,\1/'
+        xzcat "$data"
+        xzcat "${data%/*}/vms_azure.csv.xz" | tail -n +2
     } >"$both"
 else
     echo "# no data sets beside the tree: the shipped catalogue is used"
