@@ -1,10 +1,26 @@
 # SPDX-License-Identifier: GPL-3.0-or-later
 # One file per line, alphabetical, so that merges rarely conflict.
-# With the first source, take the mark off these lines:
-#noinst_LIBRARIES += index/libindex.a
-#index_libindex_a_SOURCES =
-#index_libindex_a_SOURCES += index/example.c
-#index_libindex_a_SOURCES += index/example.h
+noinst_LIBRARIES += index/libindex.a
+index_libindex_a_SOURCES =
+index_libindex_a_SOURCES += index/ads.c
+index_libindex_a_SOURCES += index/blob.c
+index_libindex_a_SOURCES += index/columns.c
+index_libindex_a_SOURCES += index/dest.c
+index_libindex_a_SOURCES += index/explain.c
+index_libindex_a_SOURCES += index/find.c
+index_libindex_a_SOURCES += index/inside.h
+index_libindex_a_SOURCES += index/load.c
+index_libindex_a_SOURCES += index/order.c
+index_libindex_a_SOURCES += index/places.c
+index_libindex_a_SOURCES += index/publish.c
+index_libindex_a_SOURCES += index/put.c
+index_libindex_a_SOURCES += index/serve.c
+index_libindex_a_SOURCES += index/store.c
+index_libindex_a_SOURCES += index/sync.c
+index_libindex_a_SOURCES += index/tokens.c
+index_libindex_a_SOURCES += index/top.c
+index_libindex_a_SOURCES += index/xis.c
+index_libindex_a_SOURCES += index/xis.h
 
 # What a program links to use this folder.
 XN_INDEX_LIBS = index/libindex.a $(XN_OVERLAY_LIBS)

@@ -68,8 +68,11 @@ struct dev_platform {
 
 /* ---- dev_state.c ---- */
 
-/* Create or open the state folder and take its lock; XN_EBUSY. */
-int dev_open(struct dev_platform *platform, const char *state, bool create);
+/* Open the state folder, and take its lock unless we only look; XN_EBUSY,
+ * XN_ENOENT. */
+enum dev_access { DEV_LOOK, DEV_CHANGE, DEV_CREATE };
+int dev_open(struct dev_platform *platform, const char *state,
+             enum dev_access access_mode);
 void dev_close(struct dev_platform *platform);
 /* XN_ENOENT where there is no platform. */
 int dev_load(struct dev_platform *platform);

@@ -53,7 +53,8 @@ int dev_write_file(const char *path, const void *data, size_t len)
     return XN_EIO;
 }
 
-int dev_open(struct dev_platform *platform, const char *state, bool create)
+int dev_open(struct dev_platform *platform, const char *state,
+             enum dev_access access_mode)
 {
     char path[DEV_PATH_MAX];
     int rc;
@@ -65,12 +66,13 @@ int dev_open(struct dev_platform *platform, const char *state, bool create)
         return XN_EINVAL;
     }
     snprintf(platform->state, sizeof platform->state, "%s", state);
-    if (create) {
+    if (access_mode == DEV_CREATE) {
         rc = dev_mkdir(state);
         if (rc) return rc;
     } else if (access(state, F_OK)) {
         return XN_ENOENT;
     }
+    if (access_mode == DEV_LOOK) return 0;
     dev_path(platform, path, "lock");
     platform->lock_fd = open(path, O_RDWR | O_CREAT | O_CLOEXEC, 0600);
     if (platform->lock_fd < 0) {

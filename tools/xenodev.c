@@ -646,6 +646,15 @@ static int run_verb(const char *verb, struct dev_platform *platform,
     return run_start(platform, numbers, (size_t)n_words);
 }
 
+static enum dev_access access_of(const char *verb)
+{
+    if (strcmp(verb, "up") == 0) return DEV_CREATE;
+    if (strcmp(verb, "env") == 0 || strcmp(verb, "status") == 0) {
+        return DEV_LOOK;
+    }
+    return DEV_CHANGE;
+}
+
 int main(int argc, char **argv)
 {
     static const char *const verbs[] = {"up",  "down", "status",
@@ -680,7 +689,7 @@ int main(int argc, char **argv)
     } else if (default_state(state, sizeof state)) {
         return XN_EXIT_USAGE;
     }
-    rc = dev_open(&platform, state, strcmp(verb, "up") == 0);
+    rc = dev_open(&platform, state, access_of(verb));
     if (rc == XN_ENOENT) rc = no_platform(&platform);
     if (!rc) {
         rc = run_verb(verb, &platform, &opt, argv + optind + 1,

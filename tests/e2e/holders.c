@@ -86,7 +86,7 @@ int main(int argc, char **argv)
         fprintf(stderr, "usage: holders STATE TOKEN NEAR FAR\n");
         return 2;
     }
-    if (dev_open(&platform, argv[1], false) || dev_load(&platform)) return 1;
+    if (dev_open(&platform, argv[1], DEV_LOOK) || dev_load(&platform)) return 1;
     if (dev_client(&platform, &client)) return 1;
     for (i = 0; i < platform.n_servers; i++) {
         const struct dev_server *server = &platform.servers[i];

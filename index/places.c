@@ -1,0 +1,168 @@
+/* SPDX-License-Identifier: GPL-3.0-or-later */
+/* Who holds what, and about what we may say "none".
+ *
+ * Near copies of a token are the nodes nearest to its key, far ones those
+ * nearest to its salted key. We may speak about a token of which we are a
+ * copy if
+ *   - we have exchanged with all our neighbours since the last loss, or
+ *   - we were a copy already the last time when that was so;
+ * and if some copy of before the last loss is still alive: else nobody could
+ * have handed it to us, and publishers get a time of grace to put again.
+ * That a node nearer to the key than us lies between us and its mirror image
+ * beyond the key is why neighbours are enough to know our rank. */
+#include <string.h>
+
+#include "index/inside.h"
+
+static uint32_t copies(const struct xis *xis, int far)
+{
+    uint32_t n = far ? xis->config.copies_far : xis->config.copies_near;
+
+    return n < OV_COPIES_MAX ? n : OV_COPIES_MAX;
+}
+
+void xis_token_places(struct xis *xis, struct xis_token *token)
+{
+    int far;
+    uint32_t i;
+
+    if (token->view == xis->view) return;
+    token->view = xis->view;
+    token->held = false;
+    for (far = 0; far < 2; far++) {
+        token->n[far] = (uint32_t)ov_nearest(
+            xis->ov, &token->key[far], copies(xis, far), token->peers[far]);
+        for (i = 0; i < token->n[far]; i++) {
+            if (token->peers[far][i] == XN_PEER_SELF) token->held = true;
+        }
+    }
+}
+
+bool xis_token_held(struct xis *xis, struct xis_token *token)
+{
+    xis_token_places(xis, token);
+    return token->held;
+}
+
+bool xis_token_has_peer(struct xis *xis, struct xis_token *token, xn_peer peer)
+{
+    int far;
+    uint32_t i;
+
+    xis_token_places(xis, token);
+    for (far = 0; far < 2; far++) {
+        for (i = 0; i < token->n[far]; i++) {
+            if (token->peers[far][i] == peer) return true;
+        }
+    }
+    return false;
+}
+
+static bool key_held(const struct xis *xis, const xn_id *key, int far)
+{
+    xn_peer peers[OV_COPIES_MAX];
+    size_t n = ov_nearest(xis->ov, key, copies(xis, far), peers), i;
+
+    for (i = 0; i < n; i++) {
+        if (peers[i] == XN_PEER_SELF) return true;
+    }
+    return false;
+}
+
+bool xis_name_held(struct xis *xis, const char *name)
+{
+    struct xis_token *token = xis_token_find(xis, name);
+    xn_id key;
+
+    if (token) return xis_token_held(xis, token);
+    xn_token_key(name, NULL, 0, false, &key);
+    if (key_held(xis, &key, 0)) return true;
+    xn_token_key(name, NULL, 0, true, &key);
+    return key_held(xis, &key, 1);
+}
+
+void xis_view_now(const struct xis *xis, struct xis_view *view)
+{
+    xn_peer peers[XIS_VIEW_MAX];
+    size_t n = ov_leaves(xis->ov, peers), i;
+
+    view->n = n;
+    for (i = 0; i < n; i++)
+        view->positions[i] = ov_contact(xis->ov, peers[i])->position;
+}
+
+/* Were we among the `n` nearest to the key then? */
+static bool was_copy(const struct xis *xis, const struct xis_view *view,
+                     const xn_id *key, uint32_t n)
+{
+    const xn_id *self = ov_position(xis->ov);
+    size_t i, nearer = 0;
+
+    for (i = 0; i < view->n; i++) {
+        if (xn_ring_nearer(key, &view->positions[i], self)) nearer++;
+    }
+    return nearer < n;
+}
+
+static bool in_view(const struct xis_view *view, const xn_id *position)
+{
+    size_t i;
+
+    for (i = 0; i < view->n; i++) {
+        if (xn_id_eq(&view->positions[i], position)) return true;
+    }
+    return false;
+}
+
+/* Is any of the `n` that were nearest to the key then still there? */
+static bool copy_lives(const struct xis *xis, const struct xis_view *then,
+                       const xn_id *key, uint32_t n)
+{
+    struct xis_view now;
+    size_t i, k, nearer;
+
+    xis_view_now(xis, &now);
+    for (i = 0; i < then->n; i++) {
+        const xn_id *position = &then->positions[i];
+
+        if (!in_view(&now, position)) continue;
+        nearer = xn_ring_nearer(key, ov_position(xis->ov), position);
+        for (k = 0; k < then->n; k++) {
+            if (xn_ring_nearer(key, &then->positions[k], position)) nearer++;
+        }
+        if (nearer < n) return true;
+    }
+    return false;
+}
+
+static bool key_settled(const struct xis *xis, const struct xn_now *now,
+                        const xn_id *key, uint32_t n)
+{
+    if (xis->is_settled) {
+        if (now->mono_us >= xis->before_until_us) return true;
+        return was_copy(xis, &xis->before, key, n) ||
+               copy_lives(xis, &xis->before, key, n);
+    }
+    return xis->has_settled && was_copy(xis, &xis->settled, key, n) &&
+           (now->mono_us >= xis->before_until_us ||
+            was_copy(xis, &xis->before, key, n) ||
+            copy_lives(xis, &xis->before, key, n));
+}
+
+/* Either of the two places will do; where we are neither, whoever asks us
+ * means us and gets what we have. */
+bool xis_name_settled(struct xis *xis, const struct xn_now *now,
+                      const char *name)
+{
+    bool held = false;
+    int far;
+    xn_id key;
+
+    for (far = 0; far < 2; far++) {
+        xn_token_key(name, NULL, 0, far, &key);
+        if (!key_held(xis, &key, far)) continue;
+        held = true;
+        if (key_settled(xis, now, &key, copies(xis, far))) return true;
+    }
+    return !held && xis->is_settled;
+}
