@@ -10,22 +10,24 @@ blamed() {
     grep -o '"node": *"[0-9a-f]*"' "$1" | sort -u | grep -o '[0-9a-f]\{64\}'
 }
 
-truth_at_every_node() { # OPTION...: everything found, everywhere, 20 times
-    local n i
+# Everything is found, at each of the nodes in $ask, four times.
+truth() { # OPTION...
+    local n i wrong=0
     for i in 1 2 3 4; do
-        for n in 1 2 3 4 5; do
+        for n in $ask; do
             names_at "$n" "$@" >"$scratch/got"
-            cmp -s "$scratch/got" "$scratch/all" || {
-                echo "node $n shows:"; cat "$scratch/got"
-                return 1
-            } | diag
+            cmp -s "$scratch/got" "$scratch/all" && continue
+            echo "# node $n shows:" $(cat "$scratch/got")
+            wrong=1
         done
     done
+    return "$wrong"
 }
 
 for how in alter other uncertified; do
     XN_LIE=$how up --servers 5 --noded 2="$liar"
-    truth_at_every_node
+    ask='1 2 3 4 5'
+    truth
     ok $? "$how: every answer is true and whole"
     liar_id=$(sed -n 's/.*"id": *"\([0-9a-f]*\)".*/\1/p' \
         "$XENODEV_STATE/platform.json" | sed -n 5p)
@@ -40,7 +42,9 @@ for how in alter other uncertified; do
 done
 
 XN_LIE=hide up --servers 5 --noded 2="$liar"
-truth_at_every_node --paranoid
+# Through an honest node: one that lies about all copies is no copy's fault.
+ask='1 3 4 5'
+truth --paranoid
 ok $? "hide: --paranoid finds what is hidden"
 down
 

@@ -74,7 +74,7 @@ names_at() { # N OPTION...: the servers that xenofind shows at this node
     url=$(node_url "$1")
     shift
     XENO_NODES=$url "$xenofind" -n all -o csv -c ServerName "$@" \
-        2>>"$scratch/find.err" | tail -n +2 | sort
+        2>>"$scratch/find.err" | tr -d '\r' | tail -n +2 | sort
 }
 
 server_names() { # N...
