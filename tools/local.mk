@@ -56,6 +56,7 @@ SHELL_TESTS += tests/cli/bad-input.t
 SHELL_TESTS += tests/cli/help.t
 SHELL_TESTS += tests/e2e/find.t
 SHELL_TESTS += tests/e2e/kill.t
+SHELL_TESTS += tests/e2e/latency.t
 SHELL_TESTS += tests/e2e/liar.t
 SHELL_TESTS += tests/e2e/replay.t
 EXTRA_DIST += tests/e2e/lib.sh
