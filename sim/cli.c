@@ -38,7 +38,7 @@ static void help(const struct sim_cli *cli)
            "check it\n"
            "  --set KEY=VALUE   a setting of the cores or of the simulator; "
            "repeatable\n"
-           "  --latency FILE    latencies: rtt_*_NxN.u16le.xz, .tsv or "
+           "  --latency FILE    latencies: rtt_*_NxN.u16le.xz, .txt, .tsv or "
            ".csv\n"
            "  --verbose         tell what the cores log\n"
            "  --help            this text\n"
