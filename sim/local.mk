@@ -42,17 +42,15 @@ sim_libsim_a_SOURCES += sim/world.h
 # What a program links to use this folder.
 XN_SIM_LIBS = sim/libsim.a $(XN_LATENCY_LIBS) $(XN_SEAM_LIBS)
 
-#bin_PROGRAMS += sim/xenosim
-#sim_xenosim_SOURCES =
-#sim_xenosim_SOURCES += sim/with_node.c
-#sim_xenosim_SOURCES += sim/with_node.h
-#sim_xenosim_SOURCES += sim/xenosim.c
-#sim_xenosim_LDADD = $(XN_SIM_LIBS) $(XN_NODE_LIBS) $(XN_SIM_LIBS)
+bin_PROGRAMS += sim/xenosim
+sim_xenosim_SOURCES =
+sim_xenosim_SOURCES += sim/with_node.c
+sim_xenosim_SOURCES += sim/with_node.h
+sim_xenosim_SOURCES += sim/xenosim.c
+sim_xenosim_LDADD = $(XN_SIM_LIBS) $(XN_NODE_LIBS) $(XN_SIM_LIBS)
 
-#SHELL_TESTS += tests/sim/broken.t
-#SHELL_TESTS += tests/sim/repeat.t
-EXTRA_DIST += tests/sim
-EXTRA_DIST += sim/with_node.c sim/with_node.h sim/xenosim.c
+SHELL_TESTS += tests/sim/broken.t
+SHELL_TESTS += tests/sim/repeat.t
 
 # The engine with a toy core: what it costs by itself.
 noinst_PROGRAMS += tests/toysim
