@@ -5,9 +5,8 @@
  * lacks and gives what is wanted.  When all have answered it is settled.  The
  * same round with a random neighbour runs now and then in the background.
  *
- * A neighbour that has never settled itself knows little: while another one
- * has, it is asked again for some seconds.  Where none has, nobody knows more
- * than we do. */
+ * A neighbour that has never settled itself knows little yet: it is asked again
+ * for some seconds. */
 #include <stdlib.h>
 #include <string.h>
 
@@ -422,24 +421,20 @@ static void settle(struct xis *xis)
     xis->is_settled = true;
 }
 
-/* All have answered.  Those that knew little are asked again while somebody
- * who knew more is there, for a while. */
+/* All have answered, and none of them is new here itself, or has been for long
+ * enough: one that is may yet learn what we should know. */
 static bool may_settle(struct xis *xis, const struct xn_now *now)
 {
     struct xis_sync *sync = &xis->sync;
-    bool some_old = false, some_young = false;
+    bool young = false;
     size_t i;
 
     for (i = 0; i < sync->n_near; i++) {
         if (!sync->near[i].done) return false;
-        if (sync->near[i].young)
-            some_young = true;
-        else
-            some_old = true;
+        young = young || sync->near[i].young;
     }
     if (sync->n_near == 0) return now->mono_us >= xis->start_us + XIS_YOUNG_US;
-    if (!some_old || !some_young) return true;
-    if (now->mono_us >= xis->changed_us + XIS_YOUNG_US) return true;
+    if (!young || now->mono_us >= xis->changed_us + XIS_YOUNG_US) return true;
     for (i = 0; i < sync->n_near; i++) {
         if (!sync->near[i].young) continue;
         sync->near[i].done = false;

@@ -181,7 +181,10 @@ int dev_make_corps(struct dev_platform *platform);
 int dev_start_corp(struct dev_platform *platform, size_t i);
 int dev_start_servers(struct dev_platform *platform, const unsigned *numbers,
                       size_t n);
-/* Waits until every node finds `n` servers; XN_ETIMEOUT. */
+/* What a node says of itself; *status_out is the caller's. */
+int dev_node_status(const struct net_identity *client, int port,
+                    Xn__NodeStatus **status_out);
+/* Waits until every node has settled and finds `n` servers; XN_ETIMEOUT. */
 int dev_wait_findable(struct dev_platform *platform, size_t n,
                       unsigned timeout_s);
 /* The client's key and certificate, made at the first call. */

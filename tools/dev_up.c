@@ -314,6 +314,38 @@ static uint64_t known_at(const struct net_identity *client, int port)
     return known;
 }
 
+int dev_node_status(const struct net_identity *client, int port,
+                    Xn__NodeStatus **status_out)
+{
+    struct net_reply reply = {.status = 0};
+    char url[URL_MAX], why[256];
+    int rc;
+
+    snprintf(url, sizeof url, "https://127.0.0.1:%d/v1/status", port);
+    rc = net_request(client, "GET", url, NULL, 0, NULL, 3000, &reply, why,
+                     sizeof why);
+    if (!rc) {
+        *status_out =
+            xn__node_status__unpack(NULL, reply.body.len, reply.body.data);
+        if (!*status_out) rc = XN_EPROTO;
+    }
+    net_reply_clear(&reply);
+    return rc;
+}
+
+/* Does it find n ads, and has it settled? */
+static bool is_ready(const struct net_identity *client, int port, size_t n)
+{
+    Xn__NodeStatus *status = NULL;
+    bool settled;
+
+    if (known_at(client, port) < n) return false;
+    if (dev_node_status(client, port, &status)) return false;
+    settled = status->settled;
+    xn__node_status__free_unpacked(status, NULL);
+    return settled;
+}
+
 int dev_wait_findable(struct dev_platform *platform, size_t n,
                       unsigned timeout_s)
 {
@@ -326,7 +358,7 @@ int dev_wait_findable(struct dev_platform *platform, size_t n,
         const struct dev_server *server = &platform->servers[i];
 
         if (!dev_alive(&server->node) ||
-            known_at(&client, server->node.port_api) >= n) {
+            is_ready(&client, server->node.port_api, n)) {
             i++;
             continue;
         }

@@ -393,25 +393,6 @@ static int run_down(struct dev_platform *platform, const struct options *opt)
     return opt->keep ? 0 : dev_wipe(platform, true);
 }
 
-static int node_status(const struct net_identity *client, int port,
-                       Xn__NodeStatus **status_out)
-{
-    struct net_reply reply = {.status = 0};
-    char url[128], why[256];
-    int rc;
-
-    snprintf(url, sizeof url, "https://127.0.0.1:%d/v1/status", port);
-    rc = net_request(client, "GET", url, NULL, 0, NULL, 3000, &reply, why,
-                     sizeof why);
-    if (!rc) {
-        *status_out =
-            xn__node_status__unpack(NULL, reply.body.len, reply.body.data);
-        if (!*status_out) rc = XN_EPROTO;
-    }
-    net_reply_clear(&reply);
-    return rc;
-}
-
 static void status_row(struct libscols_table *table, const char *what,
                        const struct dev_process *process,
                        const Xn__NodeStatus *status)
@@ -459,7 +440,7 @@ static int run_status(struct dev_platform *platform)
         Xn__NodeStatus *status = NULL;
 
         if (dev_alive(&server->node)) {
-            node_status(&client, server->node.port_api, &status);
+            dev_node_status(&client, server->node.port_api, &status);
         }
         snprintf(what, sizeof what, "node %s", server->name);
         status_row(table, what, &server->node, status);

@@ -69,6 +69,11 @@ node_url() { # N: the API of server N's node
     echo "$XENO_NODES" | cut -d' ' -f"$1"
 }
 
+node_id() { # N: the id of server N's node
+    sed -n 's/.*id=\([0-9a-f]\{64\}\).*/\1/p' \
+        "$XENODEV_STATE/log/node-$(printf %02d "$1").log" | tail -n 1
+}
+
 names_at() { # N OPTION...: the servers that xenofind shows at this node
     local url
     url=$(node_url "$1")
