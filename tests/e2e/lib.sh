@@ -63,6 +63,7 @@ await() { # SECONDS COMMAND...
         [ "$SECONDS" -lt "$deadline" ] || return 1
         read -rt 0.3 <> <(:) # a pause without a process
     done
+    return 0
 }
 
 node_url() { # N: the API of server N's node
