@@ -134,13 +134,14 @@ static int accept_corp(const char *dir, const char *text)
 int main(int argc, char **argv)
 {
     const char *verb = argc > 1 ? argv[1] : "";
+    char because[128];
 
     if (strcmp(verb, "--help") == 0) {
         fputs(help, stdout);
         return XN_EXIT_OK;
     }
     if (strcmp(verb, "--version") == 0) {
-        printf("%s %s\n", PROGRAM, PACKAGE_VERSION);
+        printf("%s (XenoServer) %s\n", PROGRAM, PACKAGE_VERSION);
         return XN_EXIT_OK;
     }
     if (strcmp(verb, "init") == 0) {
@@ -155,5 +156,7 @@ int main(int argc, char **argv)
         if (argc != 4) return usage("accept takes a folder and a URL#ID");
         return accept_corp(argv[2], argv[3]);
     }
-    return usage(argc > 1 ? "no such command" : "a command is missing");
+    if (argc < 2) return usage("a command is missing");
+    snprintf(because, sizeof because, "there is no command '%.80s'", argv[1]);
+    return usage(because);
 }

@@ -69,7 +69,11 @@ static int ask(const struct net_identity *as, const struct net_corp *corp,
     rc = net_request_pinned(as, method, url, body, len, &corp->id, TIMEOUT_MS,
                             reply_out, trouble->because,
                             sizeof trouble->because);
-    if (rc) return rc;
+    if (rc) {
+        snprintf(trouble->try, sizeof trouble->try,
+                 "again when the XenoCorp answers, or --corp with its URL#ID");
+        return rc;
+    }
     if (reply_out->status == 200) return 0;
     rc = refused(reply_out, trouble);
     net_reply_clear(reply_out);

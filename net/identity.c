@@ -214,9 +214,11 @@ void net_identity_gripe(const char *program, const char *dir, int rc)
     if (rc == XN_EPERM) try = "chmod 600 key.pem in that folder";
     if (rc == XN_ENOENT) try = "--corp URL#ID, to register with a XenoCorp";
     if (rc == XN_EEXPIRED) try = "--corp URL#ID, to have it renewed";
+    if (rc == XN_EINVAL) try = "openssl pkey -in key.pem -text -noout";
     xn_gripef(program, "cannot use the identity", try, "%s: %s", dir,
               rc == XN_EPERM    ? "key.pem can be read by others"
               : rc == XN_ENOENT ? "key.pem or cert.pem is missing"
+              : rc == XN_EINVAL ? "key.pem or cert.pem is not of our form"
                                 : xn_strerror(rc));
 }
 

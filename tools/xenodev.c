@@ -590,7 +590,7 @@ static int parse_options(int argc, char **argv, struct options *opt)
             opt->sets[opt->n_sets++] = optarg;
             break;
         case 'h': fputs(usage_text, stdout); return -1;
-        case 'V': puts("xenodev " PACKAGE_VERSION); return -1;
+        case 'V': puts("xenodev (XenoServer) " PACKAGE_VERSION); return -1;
         default: {
             char because[160];
 

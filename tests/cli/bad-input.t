@@ -73,7 +73,7 @@ refuses 2 'host' 'a server without an offer' "$hostd" --state "$scratch/h1"
 refuses 2 'CPUsmps' 'a condition without a value' "$xenofind" CPUsmps
 refuses 2 'where' 'boolean text that does not parse' "$xenofind" --where 'A = '
 refuses 2 'sideways' 'an unknown output form' "$xenofind" -o sideways
-refuses 7 '127.0.0.1:1' 'no node reachable' \
+refuses 6 'XenoCorp' 'no XenoCorp to trust' \
     env XENO_NODES=https://127.0.0.1:1 "$xenofind" CPUsmps:1..
 
 # ---- the platform and the simulator ----

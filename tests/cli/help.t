@@ -15,7 +15,7 @@ check() { # PROGRAM PAGE
         ok 1 "$name is built"
         return
     fi
-    "$program" --version </dev/null 2>&1 | grep -q "^$name [0-9]"
+    "$program" --version </dev/null 2>&1 | grep -q "^$name (XenoServer) [0-9]"
     ok $? "$name --version"
     "$program" --help </dev/null >/dev/null 2>&1
     ok $? "$name --help ends with 0"
@@ -23,7 +23,9 @@ check() { # PROGRAM PAGE
     for option in $("$program" --help </dev/null 2>&1 |
         grep -oE '(^|[^-[:alnum:]])--[a-z][a-z-]*' | grep -oE '[a-z][a-z-]*' |
         sort -u); do
-        grep -qE "Fl -$option( |\$|[^a-z-])" "$page" || missing="$missing --$option"
+        # What all daemons share stands in xenodaemon(7).
+        grep -qE "Fl -$option( |\$|[^a-z-])" "$page" \
+            "$XN_SRC/man/xenodaemon.7" || missing="$missing --$option"
     done
     [ -z "$missing" ] || echo "# not in man/$2:$missing"
     [ -z "$missing" ]
