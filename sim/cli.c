@@ -119,7 +119,7 @@ static int take_option(const struct sim_cli *cli, struct line *line, int c,
         return -1;
     case 'h': help(cli); return XN_EXIT_OK;
     case 'V':
-        printf("%s %s\n", cli->program, PACKAGE_VERSION);
+        printf("%s (XenoServer) %s\n", cli->program, PACKAGE_VERSION);
         return XN_EXIT_OK;
     default:
         return bad_option(cli, optopt ? "needs a value" : "unknown option",
