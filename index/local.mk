@@ -25,6 +25,7 @@ index_libindex_a_SOURCES += index/xis.h
 # What a program links to use this folder.
 XN_INDEX_LIBS = index/libindex.a $(XN_OVERLAY_LIBS)
 
+EXTRA_DIST += index/README.md
 EXTRA_DIST += index/deps
 
 # Unit tests of this folder, three lines each:
