@@ -28,7 +28,10 @@ XN_INDEX_LIBS = index/libindex.a $(XN_OVERLAY_LIBS)
 EXTRA_DIST += index/README.md
 EXTRA_DIST += index/deps
 
-# Unit tests of this folder, three lines each:
-#UNIT_TESTS += tests/unit/example
-#tests_unit_example_SOURCES = tests/unit/example.c
-#tests_unit_example_LDADD = $(XN_INDEX_LIBS) $(CMOCKA_LIBS)
+UNIT_TESTS += tests/unit/xis
+tests_unit_xis_SOURCES = tests/unit/ov_net.c
+tests_unit_xis_SOURCES += tests/unit/ov_net.h
+tests_unit_xis_SOURCES += tests/unit/xis.c
+tests_unit_xis_SOURCES += tests/unit/xis_kit.c
+tests_unit_xis_SOURCES += tests/unit/xis_kit.h
+tests_unit_xis_LDADD = $(XN_INDEX_LIBS) $(XN_SIM_LIBS) $(CMOCKA_LIBS)

@@ -493,6 +493,7 @@ void xis_pub_result(struct xis *xis, const struct xn_now *now,
     if (rc == 0 && same) {
         at->known = true;
         at->answered = true;
+        at->state = XIS_DONE; /* counts in the answer that this may bring */
         look_done(pub, now, out);
         place_done(xis, now, pub, at, out);
         return;

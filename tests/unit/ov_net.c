@@ -21,7 +21,7 @@ struct conn {
     uint64_t ticket;
 };
 
-enum kind { DIALLED, CAME_UP, CAME, WENT, FAILED, WAKES };
+enum kind { DIALLED, CAME_UP, CAME, WENT, FAILED, WAKES, ENDED };
 
 struct happening {
     uint64_t at_us, seq;
@@ -30,6 +30,7 @@ struct happening {
     size_t conn;
     unsigned side;
     uint64_t ticket;
+    int rc;
     struct xn_msg *msg;
 };
 
@@ -272,7 +273,10 @@ static void end(struct node *node)
             act_send(net, node, act);
         else if (act->kind == XN_ACT_HANG)
             act_hang(net, node, act);
+        else if (net->config.user)
+            net->config.user->act(node, act);
     }
+    if (net->config.user) net->config.user->check(node);
     if (++net->steps % net->check_every == 0 &&
         !ov_check(node->ov, why, sizeof why)) {
         fail_msg("node %u at %llu us: %s", node->index,
@@ -288,13 +292,41 @@ static void end(struct node *node)
     }
 }
 
-static void fail_dial(struct net *net, const struct happening *h, int rc)
+static void end_ticket(struct net *net, const struct happening *h, int rc)
 {
     struct node *node = &net->node[h->node];
 
     begin(node);
-    xn_ticket_end(node->tickets, h->ticket, &net->now, rc, NULL, &node->out);
+    xn_ticket_end(node->tickets, h->ticket, &net->now, rc, h->msg, &node->out);
     end(node);
+}
+
+static void fail_dial(struct net *net, const struct happening *h, int rc)
+{
+    end_ticket(net, h, rc);
+}
+
+struct xn_out *net_begin(struct net *net, uint32_t i)
+{
+    begin(&net->node[i]);
+    return &net->node[i].out;
+}
+
+void net_end(struct net *net, uint32_t i)
+{
+    end(&net->node[i]);
+}
+
+void net_ended(struct net *net, uint32_t i, uint64_t ticket, int rc,
+               struct xn_msg *msg, uint64_t in_us)
+{
+    happen(net, (struct happening){.at_us = net->now.mono_us + in_us,
+                                   .kind = ENDED,
+                                   .node = i,
+                                   .life = net->node[i].life,
+                                   .ticket = ticket,
+                                   .rc = rc,
+                                   .msg = msg});
 }
 
 static void dialled(struct net *net, const struct happening *h)
@@ -381,6 +413,7 @@ static void run_one(struct net *net)
         case CAME: came(net, &h); break;
         case WENT: went(net, &h); break;
         case FAILED: fail_dial(net, &h, XN_EUNREACH); break;
+        case ENDED: end_ticket(net, &h, h.rc); break;
         case WAKES:
             node->wake_us = UINT64_MAX;
             begin(node);
@@ -452,6 +485,7 @@ struct net *net_new(const struct net_config *config)
 
 static void stop(struct node *node)
 {
+    if (node->net->config.user) node->net->config.user->stop(node);
     ov_free(node->ov);
     xn_tickets_free(node->tickets, NULL);
     xn_out_clear(&node->out);
@@ -500,8 +534,10 @@ void net_start(struct net *net, uint32_t i, uint32_t via)
                                .links_max = net->config.links_max,
                                .leaves = net->config.leaves,
                                .copies = 3};
-    const struct ov_user user = {node, deliver, leaves_changed, peer_changed};
+    struct ov_user user = {node, deliver, leaves_changed, peer_changed};
 
+    if (net->config.user) user = net->config.user->ov;
+    user.user = node;
     memcpy(config.address, node->address, sizeof node->address);
     xn_rng_seed(&node->rng, xn_rng_mix(net->config.seed, i + node->life));
     xn_out_init(&node->out);
@@ -511,6 +547,11 @@ void net_start(struct net *net, uint32_t i, uint32_t via)
                      0);
     node->up = true;
     node->wake_us = UINT64_MAX;
+    if (net->config.user) {
+        begin(node);
+        net->config.user->start(node, &node->out);
+        end(node);
+    }
     net_join(net, i, via);
 }
 
@@ -556,8 +597,7 @@ void net_cut(struct net *net, uint32_t i, uint32_t j)
     }
 }
 
-static bool find_peer(const struct net *net, uint32_t i, uint32_t j,
-                      xn_peer *peer_out)
+bool net_peer(const struct net *net, uint32_t i, uint32_t j, xn_peer *peer_out)
 {
     static xn_peer all[4096];
     size_t n = ov_all(net->node[i].ov, all, 4096), k;
@@ -576,7 +616,7 @@ bool net_inject(struct net *net, uint32_t i, uint32_t j, struct xn_msg *msg)
     struct node *node = &net->node[i];
     xn_peer peer;
 
-    if (!find_peer(net, i, j, &peer)) return false;
+    if (!net_peer(net, i, j, &peer)) return false;
     begin(node);
     ov_msg(node->ov, &net->now, peer, msg, &node->out);
     end(node);
@@ -624,7 +664,7 @@ void net_ask_peer(struct net *net, uint32_t i, uint32_t j, uint64_t patience_us,
 
     memset(asked, 0, sizeof *asked);
     asked->by = UINT32_MAX;
-    assert_true(find_peer(net, i, j, &peer));
+    assert_true(net_peer(net, i, j, &peer));
     begin(node);
     ov_ask_peer(node->ov, &net->now, peer, XN__KIND__FIND, &find,
                 net->now.mono_us + patience_us, replied, asked, &node->out);
@@ -707,7 +747,7 @@ bool net_has_leaves(struct net *net)
         for (rank = 0, j = i; rank < net->config.leaves; rank++) {
             j = nearest_beyond(net, &net->node[i].contact.position, j);
             if (j == UINT32_MAX) break;
-            if (!find_peer(net, i, j, &peer)) return false;
+            if (!net_peer(net, i, j, &peer)) return false;
         }
     }
     return true;

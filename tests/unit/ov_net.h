@@ -12,6 +12,17 @@
 enum answer { ANSWER_NOW, ANSWER_LATER, ANSWER_NEVER };
 
 struct net;
+struct node;
+
+/* A component above the overlay, for tests of it. */
+struct net_user {
+    struct ov_user ov; /* `user` there is the struct node */
+    void (*start)(struct node *node, struct xn_out *out);
+    void (*stop)(struct node *node);
+    /* Any action that is not of the overlay; it may call net_ended. */
+    void (*act)(struct node *node, const struct xn_action *act);
+    void (*check)(struct node *node); /* after each step */
+};
 
 struct node {
     struct net *net;
@@ -29,6 +40,7 @@ struct node {
     enum answer answer;
     unsigned leaves_changed, joined, left, delivered;
     uint32_t last_hops;
+    void *component; /* of struct net_user */
 };
 
 struct net_config {
@@ -36,6 +48,7 @@ struct net_config {
     bool handle_per_link; /* as net/ does; else one per node, as sim/ does */
     unsigned loss_percent;
     uint64_t seed;
+    const struct net_user *user; /* NULL: a plain one */
 };
 
 struct conn;
@@ -74,6 +87,15 @@ void net_crash(struct net *net, uint32_t i, bool seen);
 void net_cut(struct net *net, uint32_t i, uint32_t j);
 /* Hand node i a message as if its peer j had sent it; false: not linked. */
 bool net_inject(struct net *net, uint32_t i, uint32_t j, struct xn_msg *msg);
+
+/* A call into node i's overlay or component stands between these two. */
+struct xn_out *net_begin(struct net *net, uint32_t i);
+void net_end(struct net *net, uint32_t i);
+/* Later, the action with that ticket ends; takes over the message. */
+void net_ended(struct net *net, uint32_t i, uint64_t ticket, int rc,
+               struct xn_msg *msg, uint64_t in_us);
+/* Node i's handle of node j; false: not linked. */
+bool net_peer(const struct net *net, uint32_t i, uint32_t j, xn_peer *peer_out);
 
 /* What came of a question. */
 struct asked {

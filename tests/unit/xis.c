@@ -1,0 +1,200 @@
+/* SPDX-License-Identifier: GPL-3.0-or-later */
+/* The index: several nodes, from PUT to FIND and through every change. */
+#include <setjmp.h>
+#include <stdarg.h>
+#include <stddef.h>
+#include <stdint.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include <cmocka.h>
+
+#include "lib/err.h"
+#include "tests/unit/xis_kit.h"
+
+#define V1 (1700000000 * SEC)
+
+static struct kit *running(uint32_t nodes, uint64_t seed)
+{
+    struct kit *kit = kit_new(nodes, seed);
+
+    kit_start_all(kit);
+    return kit;
+}
+
+/* With no more nodes than copies everybody holds everything. */
+static void test_publish_find(void **state)
+{
+    struct kit *kit = running(3, 1);
+    struct kit_ad ads[2] = {kit_ad(kit, 1, V1), kit_ad(kit, 2, V1)};
+    uint32_t i;
+
+    (void)state;
+    assert_int_equal(kit_count(kit, 0, "CPUsmps"), 0);
+    ads[1].extra = "OwnToken";
+    kit_publish(kit, 0, ads, 2);
+    net_run(kit->net, 2 * SEC);
+    assert_int_equal(kit->node[0].answers, 1);
+    assert_int_equal(kit->node[0].status, 200);
+    assert_int_equal(kit->node[0].results_rc, 0);
+    assert_int_equal(kit->node[0].copies_least, 3);
+    for (i = 0; i < 3; i++) {
+        assert_int_equal(xis_ads(kit_xis(kit, i)), 2);
+        assert_int_equal(kit_count(kit, i, "CPUsmps"), 2);
+        assert_int_equal(kit_count(kit, i, "OwnToken"), 1);
+        assert_int_equal(kit_count(kit, i, "NoSuchToken"), 0);
+    }
+    kit_free(kit);
+}
+
+static void test_versions(void **state)
+{
+    struct kit *kit = running(2, 2);
+    struct kit_ad ad = kit_ad(kit, 1, V1 + 1), old = kit_ad(kit, 1, V1);
+
+    (void)state;
+    assert_int_equal(kit_put(kit, 0, 1, &ad), 0);
+    assert_int_equal(kit_put(kit, 0, 1, &ad), 0); /* known */
+    assert_int_equal(kit_put(kit, 0, 1, &old), XN_ESTALE);
+    assert_true(kit_has(kit, 1, 1, V1 + 1));
+    ad.cpu = 200; /* another document under one version */
+    assert_int_equal(kit_put(kit, 0, 1, &ad), XN_ESTALE);
+    ad.version++;
+    assert_int_equal(kit_put(kit, 0, 1, &ad), 0);
+    assert_true(kit_has(kit, 1, 1, V1 + 2));
+    assert_int_equal(kit_count(kit, 1, "CPUsmps"), 1);
+    kit_free(kit);
+}
+
+static void test_renewal_and_expiry(void **state)
+{
+    struct kit *kit = running(2, 3);
+    struct kit_ad ad = kit_ad(kit, 1, V1), lone = kit_ad(kit, 2, V1);
+
+    (void)state;
+    lone.bare = true;
+    assert_int_equal(kit_put(kit, 0, 1, &lone), XN_ENOENT);
+    assert_int_equal(kit_put(kit, 0, 1, &ad), 0);
+    net_run(kit->net, LEASE_US - 10 * SEC);
+    ad = kit_ad(kit, 1, V1);
+    ad.bare = true;
+    assert_int_equal(kit_put(kit, 0, 1, &ad), 0);
+    net_run(kit->net, LEASE_US - 10 * SEC);
+    assert_true(kit_has(kit, 1, 1, V1));
+    assert_int_equal(kit_count(kit, 1, "CPUsmps"), 1);
+    net_run(kit->net, 20 * SEC);
+    assert_false(kit_has(kit, 1, 1, V1));
+    assert_int_equal(kit_count(kit, 1, "CPUsmps"), 0);
+    assert_int_equal(xis_ads(kit_xis(kit, 1)), 0);
+    ad = kit_ad(kit, 1, V1);
+    ad.until_us = kit->net->now.wall_us - 1;
+    assert_int_equal(kit_put(kit, 0, 1, &ad), XN_EEXPIRED);
+    kit_free(kit);
+}
+
+static void test_withdrawal(void **state)
+{
+    struct kit *kit = running(3, 4);
+    struct kit_ad ad = kit_ad(kit, 1, V1), gone = kit_ad(kit, 1, V1 + 1);
+    uint32_t i;
+
+    (void)state;
+    kit_publish(kit, 0, &ad, 1);
+    net_run(kit->net, 2 * SEC);
+    assert_int_equal(kit_holders(kit, 1, V1), 3);
+    gone.withdrawn = true;
+    kit_publish(kit, 0, &gone, 1);
+    net_run(kit->net, 2 * SEC);
+    for (i = 0; i < 3; i++) {
+        assert_int_equal(kit_count(kit, i, "CPUsmps"), 0);
+        assert_int_equal(kit->node[i].status, i ? 0 : 200);
+    }
+    assert_int_equal(kit_put(kit, 0, 1, &ad), XN_ESTALE);
+    ad = kit_ad(kit, 1, V1 + 2); /* and back again */
+    assert_int_equal(kit_put(kit, 0, 1, &ad), 0);
+    assert_int_equal(kit_count(kit, 1, "CPUsmps"), 1);
+    kit_free(kit);
+}
+
+/* Durable before spoken. */
+static void test_txn_held(void **state)
+{
+    struct kit *kit = running(2, 5);
+    struct kit_ad ad = kit_ad(kit, 1, V1);
+    Xn__Put put = XN__PUT__INIT;
+    Xn__SignedAd *sealed = kit_seal(kit, &ad);
+    struct kit_reply reply;
+
+    (void)state;
+    kit->node[1].hold_txn = true;
+    put.ads = &sealed;
+    put.n_ads = 1;
+    kit_ask(kit, 0, 1, XN__KIND__PUT, &put, &reply);
+    net_run(kit->net, 5 * SEC);
+    assert_int_equal(kit->node[1].txns, 1);
+    assert_int_equal(reply.calls, 0);
+    net_run(kit->net, 60 * SEC);
+    assert_int_equal(reply.calls, 1);
+    assert_int_not_equal(reply.rc, 0);
+    xn_msg_free(reply.msg);
+    kit_unseal(sealed);
+    kit_free(kit);
+}
+
+/* Ended with everything under way: nothing leaks. */
+static void test_freed_busy(void **state)
+{
+    struct kit *kit = running(3, 6);
+    struct kit_ad ad = kit_ad(kit, 1, V1);
+
+    (void)state;
+    kit->node[0].hold_txn = kit->node[1].hold_txn = true;
+    kit_publish(kit, 0, &ad, 1);
+    kit_publish(kit, 2, &ad, 1);
+    net_run(kit->net, SEC / 10);
+    kit_free(kit);
+}
+
+static void test_restart(void **state)
+{
+    struct kit *kit = running(1, 7);
+    struct kit_ad ads[3], gone;
+    uint32_t i;
+
+    (void)state;
+    for (i = 0; i < 3; i++)
+        ads[i] = kit_ad(kit, i, V1);
+    kit_publish(kit, 0, ads, 3);
+    net_run(kit->net, SEC);
+    gone = kit_ad(kit, 2, V1 + 1);
+    gone.withdrawn = true;
+    kit_publish(kit, 0, &gone, 1);
+    net_run(kit->net, SEC);
+    net_crash(kit->net, 0, false);
+    net_start(kit->net, 0, 0);
+    assert_int_equal(kit_count(kit, 0, "CPUsmps"), XN_ENOTYET);
+    assert_true(kit_settled(kit, 60 * SEC));
+    assert_int_equal(kit_count(kit, 0, "CPUsmps"), 2);
+    assert_true(kit_has(kit, 0, 0, V1));
+    assert_false(kit_has(kit, 0, 2, V1));
+    kit_publish(kit, 0, &ads[2], 1); /* the withdrawal is remembered */
+    net_run(kit->net, SEC);
+    assert_int_equal(kit->node[0].results_rc, XN_ESTALE);
+    kit_free(kit);
+}
+
+int main(void)
+{
+    const struct CMUnitTest tests[] = {
+        cmocka_unit_test(test_publish_find),
+        cmocka_unit_test(test_versions),
+        cmocka_unit_test(test_renewal_and_expiry),
+        cmocka_unit_test(test_withdrawal),
+        cmocka_unit_test(test_txn_held),
+        cmocka_unit_test(test_freed_busy),
+        cmocka_unit_test(test_restart),
+    };
+
+    return cmocka_run_group_tests_name("xis", tests, NULL, NULL);
+}
