@@ -43,10 +43,7 @@ refuses 2 'nothere.conf' 'a configuration that is not there' \
     "$noded" --state "$scratch/s1" --config "$scratch/nothere.conf"
 
 # ---- keys ----
-mkdir -m 700 "$scratch/open"
-"$xenodev" --help >/dev/null # the programs run at all
-openssl ecparam -name prime256v1 -genkey -noout 2>/dev/null |
-    openssl pkcs8 -topk8 -nocrypt -out "$scratch/open/key.pem" 2>/dev/null
+"$XN_BUILD/corp/xenocorp" init "$scratch/open" gamma.example >/dev/null
 chmod 644 "$scratch/open/key.pem"
 refuses 6 'key.pem' 'a key that others can read' \
     "$corpd" --state "$scratch/open" --name gamma.example --listen-api 127.0.0.1:0

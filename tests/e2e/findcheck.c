@@ -259,8 +259,13 @@ static void put_word(const struct node *n, struct xn_buf *out)
         xn_buf_printf(out, "%s..%s", n->lo ? n->lo->text : "",
                       n->hi ? n->hi->text : "");
     }
+    /* A value with a comma must be quoted; others are one time in two. */
     for (i = 0; n->op == SET && i < n->n_set; i++) {
-        xn_buf_printf(out, "%s%s", i ? "," : "", n->set[i]->text);
+        const char *text = n->set[i]->text;
+        const char *quote =
+            strchr(text, ',') || xn_rng_below(&rng, 2) ? "\"" : "";
+
+        xn_buf_printf(out, "%s%s%s%s", i ? "," : "", quote, text, quote);
     }
     xn_buf_char(out, '\'');
 }
