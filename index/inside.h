@@ -396,10 +396,11 @@ struct xis_pub { /* an ad that was published through us */
     size_t n_old;
     struct xis_place *places;
     size_t n_places;
-    uint64_t view;     /* that the places are of */
-    uint64_t version;  /* that the places were told of */
-    bool foreign;      /* a newer version came through another node */
-    struct xis_op *op; /* that waits for it; NULL: none */
+    uint64_t view;          /* that the places are of */
+    uint64_t version;       /* that the places were told of */
+    uint64_t stale_version; /* that a place claims to have instead */
+    bool foreign;           /* a newer version came through another node */
+    struct xis_op *op;      /* that waits for it; NULL: none */
     size_t op_at;
 };
 

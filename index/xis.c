@@ -52,21 +52,27 @@ void xis_start(struct xis *xis, const struct xn_now *now, struct xn_out *out)
 {
     xis->start_us = now->mono_us;
     xis_load_start(xis, now, out);
-    sweep(xis, NULL, now, 0, NULL, out);
 }
 
 void xis_loaded(struct xis *xis, const struct xn_now *now, struct xn_out *out)
 {
     xis->loaded = true;
+    /* Not before: a document whose lease is not read yet looks expired. */
+    sweep(xis, NULL, now, 0, NULL, out);
     xis_sync_start(xis, now, out);
 }
 
 static void find_deliver(struct xis *xis, const struct xn_now *now,
                          const struct ov_request *request, struct xn_out *out)
 {
+    const Xn__Find *find = XN_BODY(request->msg, Xn__Find);
     Xn__Found *found = NULL;
-    int rc = xis_find(xis, now, XN_BODY(request->msg, Xn__Find), &found);
+    int rc = XN_ENOTYET;
 
+    /* Whoever routed this here sees another ring than we do. */
+    if (request->direct || xis_name_held(xis, find->token)) {
+        rc = xis_find(xis, now, find, &found);
+    }
     ov_answer(xis->ov, now, request->token, rc, XN__KIND__FOUND, found, out);
     if (found) xis_found_free(found);
 }
