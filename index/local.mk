@@ -35,3 +35,11 @@ tests_unit_xis_SOURCES += tests/unit/xis.c
 tests_unit_xis_SOURCES += tests/unit/xis_kit.c
 tests_unit_xis_SOURCES += tests/unit/xis_kit.h
 tests_unit_xis_LDADD = $(XN_INDEX_LIBS) $(XN_SIM_LIBS) $(CMOCKA_LIBS)
+
+UNIT_TESTS += tests/unit/xis_ring
+tests_unit_xis_ring_SOURCES = tests/unit/ov_net.c
+tests_unit_xis_ring_SOURCES += tests/unit/ov_net.h
+tests_unit_xis_ring_SOURCES += tests/unit/xis_kit.c
+tests_unit_xis_ring_SOURCES += tests/unit/xis_kit.h
+tests_unit_xis_ring_SOURCES += tests/unit/xis_ring.c
+tests_unit_xis_ring_LDADD = $(XN_INDEX_LIBS) $(XN_SIM_LIBS) $(CMOCKA_LIBS)
