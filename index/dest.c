@@ -270,12 +270,14 @@ void xis_dest_flush(struct xis *xis, const struct xn_now *now,
     struct parcel *p;
 
     if (dest->n_queue == 0 || dest->asked >= ASKED_MAX || dest->dead) return;
+    if (dest->flushing) return; /* the loop below goes on */
     p = malloc(sizeof *p);
     if (!p) {
         out->rc = XN_ENOMEM;
         return;
     }
     dest->refs++;
+    dest->flushing = true;
     while (dest->n_queue > 0 && dest->asked < ASKED_MAX && !dest->dead) {
         fill(xis, now, dest, p);
         if (p->n && send(xis, now, dest, p, out)) {
@@ -283,6 +285,7 @@ void xis_dest_flush(struct xis *xis, const struct xn_now *now,
             break;
         }
     }
+    dest->flushing = false;
     xis_dest_drop(xis, dest);
     free(p);
 }

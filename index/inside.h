@@ -55,6 +55,9 @@
 #define XIS_VIEW_MAX 64U
 #define XIS_YOUNG_US (3 * XIS_SECOND_US)
 #define XIS_RETRY_US (1 * XIS_SECOND_US)
+#define XIS_IDLE_US (60 * XIS_SECOND_US) /* of a round that brings nothing */
+#define XIS_PATIENCE_US (30 * XIS_SECOND_US) /* with one who refuses us */
+#define XIS_LOADING_US (300 * XIS_SECOND_US) /* with one who says "not yet" */
 #define XIS_ASK_US (20 * XIS_SECOND_US)
 #define XIS_SWEEP_US (5 * XIS_SECOND_US)
 #define XIS_ORPHAN_US (300 * XIS_SECOND_US)
@@ -356,6 +359,7 @@ struct xis_dest {
     struct xis_where where;
     uint32_t refs; /* places, asks */
     bool dead;     /* the peer is gone */
+    bool flushing; /* an answer that comes at once must not flush again */
     xn_id *queue;  /* servers whose ads are due there: a ring */
     size_t head, n_queue, cap;
     uint32_t asked;       /* PUTs under way */
@@ -460,7 +464,9 @@ struct xis_sync {
     bool busy;        /* a round is under way */
     xn_peer peer;     /* with whom */
     bool their_settled;
-    char **diff; /* tokens that differ */
+    bool learnt;          /* the round brought something */
+    uint64_t progress_us; /* mono; when it last did, or began */
+    char **diff;          /* tokens that differ */
     size_t n_diff;
     xn_id from; /* servers up to and with this one are exchanged */
     bool has_from, last;

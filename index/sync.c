@@ -65,6 +65,14 @@ static struct xis_neighbour *neighbour(struct xis_sync *sync, xn_peer peer)
     return NULL;
 }
 
+/* One who always refuses must not keep us from ever settling. */
+static bool has_failed(const struct xis *xis, const struct xn_now *now, int rc)
+{
+    uint64_t us = rc == XN_ENOTYET ? XIS_LOADING_US : XIS_PATIENCE_US;
+
+    return !xis->sync.learnt && now->mono_us >= xis->changed_us + us;
+}
+
 static void end_round(struct xis *xis, const struct xn_now *now, int rc,
                       struct xn_out *out)
 {
@@ -74,7 +82,11 @@ static void end_round(struct xis *xis, const struct xn_now *now, int rc,
     drop_diff(sync);
     sync->busy = false;
     sync->session++;
-    if (near && rc) near->next_us = now->mono_us + XIS_RETRY_US;
+    if (near && rc) {
+        near->next_us = now->mono_us + XIS_RETRY_US;
+        near->young = false;
+        near->done = has_failed(xis, now, rc);
+    }
     if (near && !rc) {
         near->done = true;
         near->young = !sync->their_settled;
@@ -108,8 +120,16 @@ static void batch_ended(struct xis *xis, uint64_t number,
                         const struct xis_result *results, size_t n,
                         struct xn_out *out)
 {
-    (void)results, (void)n;
-    if (number == xis->sync.session) part_done(xis, now, out);
+    struct xis_sync *sync = &xis->sync;
+    size_t i;
+
+    if (number != sync->session) return;
+    for (i = 0; i < n; i++) {
+        if (results[i].rc || !results[i].stored) continue;
+        sync->learnt = true;
+        sync->progress_us = now->mono_us;
+    }
+    part_done(xis, now, out);
 }
 
 struct parcel {
@@ -191,8 +211,10 @@ static void bargained(struct xis_ask *ask, const struct xn_now *now,
     }
     want = XN_BODY(reply->msg, Xn__Want);
     if (want->next.len) {
-        /* It must go forward, or a rude one would keep us here. */
-        if (xn_id_from_bytes(&want->next, &next) ||
+        /* It must go forward, and bring something now and then, or a rude one
+         * would keep us here. */
+        if (now->mono_us > sync->progress_us + XIS_IDLE_US ||
+            xn_id_from_bytes(&want->next, &next) ||
             (sync->has_from && xn_id_cmp(&next, &sync->from) <= 0) ||
             (ask->n_sent && xn_id_cmp(&next, &ask->sent[0].server) > 0)) {
             end_round(xis, now, XN_EPROTO, out);
@@ -207,6 +229,7 @@ static void bargained(struct xis_ask *ask, const struct xn_now *now,
     }
     sync->pending = 1; /* this very step */
     give_wanted(xis, now, want, out);
+    if (ask->session != sync->session) return; /* it led to another round */
     if (want->n_ads && want->n_ads <= XIS_PUT_ADS_MAX) {
         sync->pending++;
         if (xis_batch_start(xis, now, sync->peer, want->ads, want->n_ads,
@@ -344,7 +367,7 @@ static void compared(struct xis_ask *ask, const struct xn_now *now,
 
     if (ask->session != sync->session) return;
     if (reply->rc || !reply->msg || reply->msg->kind != XN__KIND__SYNC_DIFF) {
-        end_round(xis, now, XN_EPROTO, out);
+        end_round(xis, now, reply->rc ? reply->rc : XN_EPROTO, out);
         return;
     }
     diff = XN_BODY(reply->msg, Xn__SyncDiff);
@@ -398,6 +421,8 @@ static void begin_round(struct xis *xis, const struct xn_now *now, xn_peer peer,
         goto out;
     }
     sync->busy = true;
+    sync->learnt = false;
+    sync->progress_us = now->mono_us;
     sync->peer = peer;
     ask->fn = compared;
     ask->session = ++sync->session;

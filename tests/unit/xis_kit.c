@@ -100,9 +100,49 @@ static void check(struct node *node)
 
 /* ---- calls from the overlay */
 
+/* Servers' ids in small steps, without end. */
+static void go_on(struct node *node, const struct xn_now *now,
+                  const struct ov_request *request, struct xn_out *out)
+{
+    uint64_t n = ++own(node)->lies;
+    Xn__SyncDiff diff = XN__SYNC_DIFF__INIT;
+    Xn__Want want = XN__WANT__INIT;
+    char name[] = "CPUsmps", *names[] = {name};
+    xn_id next = {{0}};
+    int i;
+
+    for (i = 0; i < 8; i++)
+        next.b[i] = (uint8_t)(n >> (56 - 8 * i));
+    diff.tokens = names;
+    diff.n_tokens = 1;
+    want.next = xn_id_bytes(&next);
+    if (request->msg->kind == XN__KIND__SYNC) {
+        ov_answer(node->ov, now, request->token, 0, XN__KIND__SYNC_DIFF, &diff,
+                  out);
+    } else {
+        ov_answer(node->ov, now, request->token, 0, XN__KIND__WANT, &want, out);
+    }
+}
+
+static bool lies(struct node *node, const struct xn_now *now,
+                 const struct ov_request *request, struct xn_out *out)
+{
+    unsigned kind = request->msg->kind;
+
+    if (own(node)->lie == HONEST) return false;
+    if (kind != XN__KIND__SYNC && kind != XN__KIND__OFFER) return false;
+    if (own(node)->lie == REFUSES) {
+        ov_answer(node->ov, now, request->token, XN_EREFUSED, 0, NULL, out);
+    } else {
+        go_on(node, now, request, out);
+    }
+    return true;
+}
+
 static void deliver(void *user, const struct xn_now *now,
                     const struct ov_request *request, struct xn_out *out)
 {
+    if (lies(user, now, request, out)) return;
     xis_deliver(own(user)->xis, now, request, out);
 }
 

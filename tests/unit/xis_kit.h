@@ -11,10 +11,15 @@
 
 #define LEASE_US (300 * SEC)
 
+/* What it does instead of serving SYNC and OFFER. */
+enum kit_lie { HONEST, REFUSES, GOES_ON_FOR_EVER };
+
 /* What a node's driver has; stores outlive crashes. */
 struct kit_node {
     struct xis *xis;
     struct sim_store *store;
+    enum kit_lie lie;
+    uint64_t lies;
     bool hold_txn; /* TXNs do not end */
     unsigned txns, answers;
     int status;            /* of the last ANSWER */
