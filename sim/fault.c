@@ -78,7 +78,11 @@ uint64_t sim_arrival_bare(struct sim_world *world, uint32_t from, uint32_t to)
 void sim_world_cut(struct sim_world *world, uint32_t share_ppm,
                    uint64_t until_us)
 {
+    uint32_t i;
+
     world->cut_ppm = share_ppm;
     world->cut_until_us = until_us;
     world->totals.last_disturbed_us = until_us;
+    for (i = 0; i < world->config.nodes; i++)
+        sim_link_cut(world, i);
 }

@@ -104,8 +104,11 @@ void sim_link_hang(struct sim_world *world, uint32_t node,
 void sim_link_send(struct sim_world *world, uint32_t node,
                    const struct xn_action *action);
 void sim_link_abort(struct sim_world *world, uint32_t node, uint64_t ticket);
-/* The process ends: tell the peers (unless the machine went too), forget. */
-void sim_link_end_all(struct sim_world *world, uint32_t node, bool tell);
+/* The process ends: tell the peers (if the machine went too they find out by
+ * keepalive), forget. */
+void sim_link_end_all(struct sim_world *world, uint32_t node, bool power);
+/* A partition begins that outlasts keepalive: links across it will end. */
+void sim_link_cut(struct sim_world *world, uint32_t node);
 
 /* ---- act.c ---- */
 

@@ -135,22 +135,29 @@ static void say_last(struct sim_world *world, uint32_t from,
     sim_push(world, from, at_us, event);
 }
 
-/* Both ends will find out that nothing comes through. */
-static void fall_silent(struct sim_world *world, uint32_t from, uint32_t to,
-                        uint64_t conn)
+/* `to` will find out that nothing comes through from `from`, whose event this
+ * is. */
+static void close_later(struct sim_world *world, uint32_t from, uint32_t to,
+                        uint64_t conn, uint64_t at_us)
 {
-    uint64_t at_us = world->now_us + world->config.settings.silence_us;
     struct sim_event event = {.to = to,
                               .from = from,
                               .ticket = conn,
                               .rc = XN_ETIMEOUT,
                               .kind = SIM_CLOSE};
 
+    sim_push(world, from, at_us, event);
+}
+
+/* The link breaks: both ends will find out. */
+static void fall_silent(struct sim_world *world, uint32_t from, uint32_t to,
+                        uint64_t conn)
+{
+    uint64_t at_us = world->now_us + world->config.settings.silence_us;
+
     world->totals.broken_links++;
-    sim_push(world, from, at_us, event);
-    event.to = from;
-    event.from = to;
-    sim_push(world, from, at_us, event);
+    close_later(world, from, to, conn, at_us);
+    close_later(world, to, from, conn, at_us);
 }
 
 static void tell_up(struct sim_world *world, uint32_t node, uint32_t peer,
@@ -502,7 +509,8 @@ static void on_msg(struct sim_world *world, const struct sim_event *event)
     struct sim_link *link = meant(world, event, SIM_UP);
 
     if (!node->power) {
-        fall_silent(world, event->to, event->from, event->ticket);
+        close_later(world, event->to, event->from, event->ticket,
+                    world->now_us + world->config.settings.silence_us);
     } else if (!link) {
         say(world, event->to, event->from, SIM_CLOSE, event->ticket,
             XN_EUNREACH);
@@ -534,20 +542,53 @@ static int by_peer(const void *a, const void *b)
     return (x->peer > y->peer) - (x->peer < y->peer);
 }
 
-void sim_link_end_all(struct sim_world *world, uint32_t number, bool tell)
+/* Probes go out at their own times: between half of the time and all of it. */
+static uint64_t keepalive_end_us(struct sim_world *world, uint32_t number)
+{
+    uint64_t most = world->config.settings.keepalive_us;
+
+    return world->now_us + most - sim_node_draw(world, number) % (most / 2 + 1);
+}
+
+void sim_link_end_all(struct sim_world *world, uint32_t number, bool power)
 {
     struct sim_node *node = &world->nodes[number];
     uint32_t i;
 
     /* Not in the order of the table: its size depends on the past. */
-    if (tell && node->links_cap) {
+    if (node->links_cap) {
         qsort(node->links, node->links_cap, sizeof *node->links, by_peer);
     }
-    for (i = 0; tell && i < node->links_cap; i++) {
-        if (node->links[i].state != SIM_UP) continue;
-        say_last(world, number, &node->links[i], SIM_CLOSE, XN_EUNREACH);
+    for (i = 0; i < node->links_cap; i++) {
+        struct sim_link *link = &node->links[i];
+
+        if (link->state != SIM_UP) continue;
+        if (power) {
+            close_later(world, number, link->peer, link->conn,
+                        keepalive_end_us(world, number));
+        } else {
+            say_last(world, number, link, SIM_CLOSE, XN_EUNREACH);
+        }
     }
     free(node->links);
     node->links = NULL;
     node->links_n = node->links_cap = 0;
+}
+
+void sim_link_cut(struct sim_world *world, uint32_t number)
+{
+    const struct sim_node *node = &world->nodes[number];
+    uint32_t i;
+
+    for (i = 0; i < node->links_cap; i++) {
+        const struct sim_link *link = &node->links[i];
+        uint64_t at_us;
+
+        if (link->state != SIM_UP) continue;
+        if (!sim_is_cut(world, number, link->peer)) continue;
+        at_us = keepalive_end_us(world, number);
+        if (at_us < world->cut_until_us) {
+            close_later(world, number, link->peer, link->conn, at_us);
+        }
+    }
 }

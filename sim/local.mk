@@ -51,6 +51,7 @@ sim_xenosim_LDADD = $(XN_SIM_LIBS) $(XN_NODE_LIBS) $(XN_SIM_LIBS)
 
 SHELL_TESTS += tests/sim/broken.t
 SHELL_TESTS += tests/sim/repeat.t
+SHELL_TESTS += tests/sim/storm.t
 
 # The engine with a toy core: what it costs by itself.
 noinst_PROGRAMS += tests/toysim
@@ -65,6 +66,7 @@ EXTRA_DIST += man/xenosim.1
 EXTRA_DIST += doc/SCENARIOS.md
 EXTRA_DIST += sim/README.md sim/deps
 dist_pkgdata_DATA += sim/scenarios/smoke.scn
+dist_pkgdata_DATA += sim/scenarios/storm.scn
 
 FUZZ_TARGETS += tests/fuzz/fuzz_scenario
 tests_fuzz_fuzz_scenario_SOURCES = tests/fuzz/fuzz_scenario.c $(FUZZ_MAIN)

@@ -46,15 +46,27 @@ int sim_report_open(struct sim_run *run)
     }
     run->series = open_in(run, "series.csv");
     if (!run->series) return XN_EIO;
+    setvbuf(run->series, NULL, _IOLBF, BUFSIZ); /* to be watched */
     fprintf(run->series, "s,running,live_ads,messages_per_s,bytes_per_s,"
                          "kills,starts,find,find_missed,find_failed\n");
     return 0;
+}
+
+/* How far it is, for people who wait. */
+static void tell_progress(const struct sim_run *run)
+{
+    if (!isatty(STDERR_FILENO)) return;
+    fprintf(stderr, "\r%.0f of %.0f s, %u nodes run, %llu messages ",
+            (double)sim_world_now(run->world) / 1e6,
+            (double)run->scn->run_us / 1e6, sim_world_running(run->world),
+            (unsigned long long)sim_world_totals(run->world)->messages);
 }
 
 void sim_report_sample(struct sim_run *run)
 {
     const struct sim_totals *t = sim_world_totals(run->world);
 
+    tell_progress(run);
     if (!run->series) return;
     fprintf(run->series, "%.0f,%u,%zu,%llu,%llu,%llu,%llu,%llu,%llu,%llu\n",
             (double)sim_world_now(run->world) / 1e6,
@@ -259,6 +271,7 @@ int sim_report_end(struct sim_run *run)
     char hex[XN_ID_HEX];
     xn_id digest;
 
+    if (isatty(STDERR_FILENO)) fputs("\r\033[K", stderr);
     if (run->options->out) {
         s.csv = open_in(run, "summary.csv");
         if (!s.csv) return XN_EIO;

@@ -83,6 +83,7 @@ static const struct span_setting {
     {"sim.blob", offsetof(struct sim_settings, blob_us)},
     {"sim.corp", offsetof(struct sim_settings, corp_us)},
     {"sim.dial", offsetof(struct sim_settings, dial_us)},
+    {"sim.keepalive", offsetof(struct sim_settings, keepalive_us)},
     {"sim.read", offsetof(struct sim_settings, read_us)},
     {"sim.sign", offsetof(struct sim_settings, sign_us)},
     {"sim.silence", offsetof(struct sim_settings, silence_us)},

@@ -30,6 +30,7 @@ void sim_settings_default(struct sim_settings *settings)
         .corp_us = 60000,
         .dial_us = 10000000,
         .silence_us = 15000000,
+        .keepalive_us = 20000000,
         .break_ppm = 1000,
         .queue_max = 65536,
     };
@@ -155,7 +156,12 @@ uint32_t sim_world_running(const struct sim_world *world)
 
 uint32_t sim_world_links(const struct sim_world *world, uint32_t node)
 {
-    return world->nodes[node].links_n;
+    const struct sim_node *n = &world->nodes[node];
+    uint32_t up = 0, i;
+
+    for (i = 0; i < n->links_cap; i++)
+        up += n->links[i].state == SIM_UP;
+    return up;
 }
 
 /* ---- making and ending a world ---- */
@@ -346,7 +352,7 @@ static void on_kill(struct sim_world *world, const struct sim_event *event)
     world->running--;
     world->totals.kills++;
     world->totals.last_disturbed_us = world->now_us;
-    sim_link_end_all(world, event->to, !power);
+    sim_link_end_all(world, event->to, power);
     tell_changed(world, event->to, false);
 }
 

@@ -60,16 +60,17 @@ struct sim_hooks {
 struct sim_settings {
     uint64_t sign_us, verify_us, blob_us; /* on one thread per node */
     uint64_t txn_us, read_us;
-    uint64_t corp_us;    /* XenoCorp's thinking */
-    uint64_t dial_us;    /* a dial without any answer ends */
-    uint64_t silence_us; /* unacknowledged data end a link */
-    uint32_t loss_ppm;   /* of messages: delayed by retransmission */
-    uint32_t break_ppm;  /* of lost messages: the link dies */
-    uint32_t jitter_ppm; /* of the latency, at most, added per message */
-    uint32_t slow_ppm;   /* of nodes */
-    uint64_t slow_us;    /* added to what a slow node receives */
-    uint64_t skew_us;    /* wall clocks differ by at most so much */
-    uint32_t queue_max;  /* unread messages on one link: a bound */
+    uint64_t corp_us;      /* XenoCorp's thinking */
+    uint64_t dial_us;      /* a dial without any answer ends */
+    uint64_t silence_us;   /* unacknowledged data end a link */
+    uint64_t keepalive_us; /* an idle link to nowhere ends */
+    uint32_t loss_ppm;     /* of messages: delayed by retransmission */
+    uint32_t break_ppm;    /* of lost messages: the link dies */
+    uint32_t jitter_ppm;   /* of the latency, at most, added per message */
+    uint32_t slow_ppm;     /* of nodes */
+    uint64_t slow_us;      /* added to what a slow node receives */
+    uint64_t skew_us;      /* wall clocks differ by at most so much */
+    uint32_t queue_max;    /* actions from one step: a bound */
 };
 
 struct sim_config {
@@ -89,7 +90,7 @@ struct sim_totals {
     uint64_t signs, verifies, txns, calls, logs;
     uint64_t kills, starts;
     uint64_t replies[SIM_TRAFFIC_HOPS]; /* REPLY deliveries by hops */
-    uint64_t queue_max;                 /* longest queue seen on one link */
+    uint64_t queue_max;                 /* most actions from one step */
     uint64_t last_disturbed_us;
 };
 
