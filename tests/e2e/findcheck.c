@@ -36,6 +36,7 @@ struct row {
     size_t n;
 };
 
+static struct dev_catalogue *catalogue; /* the rows' names point into it */
 static struct row *rows;
 static size_t n_rows;
 static struct xn_rng rng;
@@ -499,10 +500,11 @@ static const char *run_case(const struct query_case *q, const char *command,
 static void load_rows(const char *path, uint64_t draw_seed, size_t servers,
                       size_t ads)
 {
-    struct dev_catalogue *c = NULL;
+    struct dev_catalogue *c;
     size_t i;
 
-    if (dev_catalogue_read(path, &c)) exit(1);
+    if (dev_catalogue_read(path, &catalogue)) exit(1);
+    c = catalogue;
     dev_catalogue_shuffle(c, draw_seed);
     n_rows = servers + ads;
     if (dev_catalogue_rows(c) < n_rows) exit(1);
@@ -513,7 +515,6 @@ static void load_rows(const char *path, uint64_t draw_seed, size_t servers,
         snprintf(rows[i].name, sizeof rows[i].name,
                  i < servers ? "server-%02zu" : "ad-%zu", i + 1);
     }
-    /* The tokens' names point into the catalogue, which lives on. */
 }
 
 int main(int argc, char **argv)
@@ -552,5 +553,7 @@ int main(int argc, char **argv)
     printf("%sok %zu - %zu of %zu queries match some but not all\n",
            2 * some >= queries ? "" : "not ", ++block, some, queries);
     printf("1..%zu\n", block);
+    free(rows);
+    dev_catalogue_free(catalogue);
     return 0;
 }
