@@ -48,8 +48,9 @@
 #define XIS_ANSWER_BYTES_MAX (700U * 1024)
 #define XIS_OFFER_MAX 1000U
 #define XIS_SYNC_TOKENS_MAX 2000U
-#define XIS_DIFF_TOKENS_MAX 8192U /* of one session */
+#define XIS_DIFF_TOKENS_MAX 4096U /* of one session */
 #define XIS_HAVE_MAX 1000U
+#define XIS_SERVES_MAX 200U /* SYNC and OFFER answered per second */
 
 #define XIS_SIDE 4U /* neighbours on each side that we exchange with */
 #define XIS_VIEW_MAX 64U
@@ -136,8 +137,9 @@ struct xis_token {
     uint32_t n[2];
     xn_peer peers[2][OV_COPIES_MAX];
     bool held;
-    uint64_t mark; /* of whoever walks ads by a set of tokens */
-    uint64_t ads;  /* that have it, withdrawals not */
+    uint64_t ads;     /* that have it, withdrawals not */
+    uint64_t mark;    /* serve.c: in the offer with this number */
+    uint64_t session; /* sync.c: differs, in the session with this number */
     uint8_t digest[16];
     struct xis_column column;
 };
@@ -396,10 +398,11 @@ struct xis_pub { /* an ad that was published through us */
     size_t n_old;
     struct xis_place *places;
     size_t n_places;
-    uint64_t view;     /* that the places are of */
-    uint64_t version;  /* that the places were told of */
-    bool foreign;      /* a newer version came through another node */
-    struct xis_op *op; /* that waits for it; NULL: none */
+    uint64_t view;          /* that the places are of */
+    uint64_t version;       /* that the places were told of */
+    uint64_t stale_version; /* that a place claims to have instead */
+    bool foreign;           /* a newer version came through another node */
+    struct xis_op *op;      /* that waits for it; NULL: none */
     size_t op_at;
 };
 
@@ -447,34 +450,46 @@ void xis_replied(void *user, void *ctx, const struct xn_now *now,
 
 struct xis_neighbour {
     xn_peer peer;
-    bool done;  /* its round since the last change is complete */
-    bool young; /* it had not settled itself when it answered */
+    bool done;     /* its round since the last loss is complete */
+    uint8_t tries; /* that failed, in a row */
     uint64_t next_us;
 };
+
+enum xis_stage { XIS_IDLE, XIS_DIGESTS, XIS_OFFERS };
 
 struct xis_sync {
     struct xis_neighbour near[2 * XIS_SIDE];
     size_t n_near;
-    uint64_t session; /* number of the last round; stale answers differ */
-    bool busy;        /* a round is under way */
-    xn_peer peer;     /* with whom */
-    bool their_settled;
-    char **diff; /* tokens that differ */
-    size_t n_diff;
-    xn_id from; /* servers up to and with this one are exchanged */
-    bool has_from, last;
-    size_t pending; /* PUTs and batches of this part under way */
     uint64_t timer, timer_us;
     uint64_t background_us;
+    /* The session under way. */
+    uint64_t session; /* its number: late answers are told by it */
+    enum xis_stage stage;
+    xn_peer peer;
+    bool their_settled, their_fresh;
+    uint32_t their_grace_ms;
+    uint64_t until_us;
+    char **diff; /* tokens that differ */
+    size_t n_diff, cap_diff;
+    char *part;    /* SYNC: names up to this one are compared */
+    bool last;     /* ... and the part under way is the last */
+    bool has_from; /* OFFER: servers up to `from` are exchanged */
+    xn_id from;
+    bool has_to; /* the range under way ends with `to` */
+    xn_id to;
+    size_t pending; /* PUTs and batches of this range under way */
+    bool progress;  /* it brought an ad */
+    bool cut;       /* the answer ended before the range did */
 };
 
+/* The leaf set or the peers changed, or the store has been loaded. */
 void xis_sync_changed(struct xis *xis, const struct xn_now *now,
                       struct xn_out *out);
 void xis_sync_gone(struct xis *xis, const struct xn_now *now, xn_peer peer,
                    struct xn_out *out);
-void xis_sync_start(struct xis *xis, const struct xn_now *now,
-                    struct xn_out *out);
 void xis_sync_clear(struct xis *xis);
+/* Is this peer a place of any of the ad's tokens? */
+bool xis_ad_has_peer(struct xis *xis, const struct xis_ad *ad, xn_peer peer);
 
 /* ---- serve.c */
 
@@ -522,6 +537,7 @@ struct xis {
     bool has_settled; /* `settled` was made in company */
     bool alone;       /* `settled` was made without any neighbour */
     bool is_settled;
+    struct xis_view leaves; /* at the last change */
     struct xis_view settled;
     struct xis_view before;   /* the settled view before a loss ... */
     uint64_t before_until_us; /* ... counts until then (mono); 0: none */
@@ -531,6 +547,9 @@ struct xis {
     uint64_t deaf_until_us;   /* a neighbour waits for lost ads until then */
 
     struct xis_sync sync;
+    uint64_t marks;    /* numbers of offers served */
+    uint64_t serve_us; /* mono; since when `serves` counts */
+    uint32_t serves;
 
     struct xis_dest *dests, *dest_index;
     uint64_t stamp;

@@ -200,9 +200,9 @@ static int place(struct xis *xis, const struct xn_now *now, struct xis_pub *pub,
 
 static void set_timer(struct xis *xis, uint64_t due_us, struct xn_out *out);
 
-/* Queues what is due now and has it sent. */
+/* Queues what is due now; a flush sends it. */
 static void send_due(struct xis *xis, const struct xn_now *now,
-                     struct xis_pub *pub, bool flush, struct xn_out *out)
+                     struct xis_pub *pub, struct xn_out *out)
 {
     size_t i;
 
@@ -221,10 +221,6 @@ static void send_due(struct xis *xis, const struct xn_now *now,
         at->state = XIS_QUEUED;
     }
     if (xis->retry) set_timer(xis, now->mono_us + XIS_RETRY_US, out);
-    if (!flush) return;
-    /* Sending may call back and change the places: by number. */
-    for (i = 0; i < pub->n_places; i++)
-        xis_dest_flush(xis, now, pub->places[i].dest, out);
 }
 
 static void flush_all(struct xis *xis, const struct xn_now *now,
@@ -362,6 +358,7 @@ static void op_answer(struct xis_op *op, const struct xn_now *now,
 
             if (count < least) least = count;
             a->rc = places_rc(ad->pub);
+            if (a->rc) a->version = ad->pub->stale_version;
             add_names(&names, &n, ad->pub);
         }
         xn__put_result__init(&rows[i]);
@@ -385,6 +382,24 @@ static void op_answer(struct xis_op *op, const struct xn_now *now,
     free(list);
 }
 
+static bool all_done(const struct xis_pub *pub)
+{
+    size_t i;
+
+    for (i = 0; i < pub->n_places; i++) {
+        if (pub->places[i].state != XIS_DONE) return false;
+    }
+    return true;
+}
+
+/* Told everybody: old places are history, and so is a withdrawal. */
+static void tidy(struct xis *xis, struct xis_pub *pub)
+{
+    if (pub->op || !all_done(pub)) return;
+    drop_old(xis, pub);
+    if (pub->ad->withdrawn) xis_pub_forget(xis, pub);
+}
+
 static void op_end(struct xis_op *op, const struct xn_now *now,
                    struct xn_out *out)
 {
@@ -395,7 +410,9 @@ static void op_end(struct xis_op *op, const struct xn_now *now,
     for (i = 0; i < op->n; i++) {
         const struct xis_ad *ad = xis_ad_find(xis, &op->ads[i].server);
 
-        if (ad && ad->pub && ad->pub->op == op) ad->pub->op = NULL;
+        if (!ad || !ad->pub || ad->pub->op != op) continue;
+        ad->pub->op = NULL;
+        tidy(xis, ad->pub);
     }
     if (op->timer) xn_ticket_forget(xis->tickets, op->timer);
     DL_DELETE(xis->ops, op);
@@ -433,7 +450,6 @@ static void look_done(struct xis_pub *pub, const struct xn_now *now,
 
         if (!at->answered && !at->dest->dead) return;
     }
-    pub->op = NULL;
     if (op) op_part(op, pub->op_at, now, out);
 }
 
@@ -451,21 +467,10 @@ static void retry_later(struct xis *xis, const struct xn_now *now,
     set_timer(xis, now->mono_us + XIS_RETRY_US, out);
 }
 
-static bool all_done(const struct xis_pub *pub)
-{
-    size_t i;
-
-    for (i = 0; i < pub->n_places; i++) {
-        if (pub->places[i].state != XIS_DONE) return false;
-    }
-    return true;
-}
-
 static void place_done(struct xis *xis, const struct xn_now *now,
                        struct xis_pub *pub, struct xis_place *at,
                        struct xn_out *out)
 {
-    at->state = XIS_DONE;
     at->tries = 0;
     if (at->dest->where.peer == XN_PEER_NONE) {
         /* Out of sight: say it again from time to time. */
@@ -473,9 +478,7 @@ static void place_done(struct xis *xis, const struct xn_now *now,
         xis->retry = true;
         set_timer(xis, now->mono_us + XIS_RETRY_US, out);
     }
-    if (!all_done(pub) || pub->op) return;
-    drop_old(xis, pub);
-    if (pub->ad->withdrawn) xis_pub_forget(xis, pub);
+    tidy(xis, pub);
 }
 
 void xis_pub_result(struct xis *xis, const struct xn_now *now,
@@ -491,10 +494,10 @@ void xis_pub_result(struct xis *xis, const struct xn_now *now,
     if (!at || at->state != XIS_SENT) return;
     at->rc = rc;
     if (rc == 0 && same) {
-        at->known = true;
-        at->answered = true;
-        look_done(pub, now, out);
+        at->known = at->answered = true;
+        at->state = XIS_DONE;
         place_done(xis, now, pub, at, out);
+        if (ad->pub) look_done(pub, now, out);
         return;
     }
     if (rc == 0 || (rc == XN_ENOENT && at->known)) {
@@ -502,23 +505,48 @@ void xis_pub_result(struct xis *xis, const struct xn_now *now,
         at->known = rc == 0 && ad->version == version;
         at->state = XIS_DUE;
         at->next_us = 0;
-        send_due(xis, now, pub, false, out);
+        send_due(xis, now, pub, out);
         return;
     }
     at->answered = true;
-    if (rc == XN_ESTALE)
+    if (rc == XN_ESTALE) {
         at->state = XIS_DONE;
-    else
+        if (version > pub->stale_version) pub->stale_version = version;
+    } else {
         retry_later(xis, now, at, out);
+    }
     look_done(pub, now, out);
 }
 
 /* ---- time */
 
+static void retry_all(struct xis *xis, const struct xn_now *now,
+                      struct xn_out *out)
+{
+    struct xis_pub *pub;
+    size_t i;
+
+    xis->retry = false;
+    DL_FOREACH(xis->pubs, pub)
+    {
+        if (pub->foreign) continue;
+        for (i = 0; i < pub->n_places; i++) {
+            struct xis_place *at = &pub->places[i];
+
+            if (at->state != XIS_DONE) continue;
+            if (at->dest->where.peer != XN_PEER_NONE) continue;
+            xis->retry = true;
+            if (at->next_us <= now->mono_us) at->state = XIS_DUE;
+        }
+        send_due(xis, now, pub, out);
+    }
+    if (xis->retry) set_timer(xis, now->mono_us + XIS_RETRY_US, out);
+}
+
 static void pubs_tick(struct xis *xis, const struct xn_now *now,
                       struct xn_out *out)
 {
-    struct xis_pub *pub, *next;
+    struct xis_pub *pub;
     size_t n = 0;
 
     while ((pub = xis->pubs) != NULL && pub->view != xis->view &&
@@ -530,7 +558,7 @@ static void pubs_tick(struct xis *xis, const struct xn_now *now,
         DL_DELETE(xis->pubs, pub);
         DL_APPEND(xis->pubs, pub);
         if (place(xis, now, pub, true)) out->rc = XN_ENOMEM;
-        send_due(xis, now, pub, false, out);
+        send_due(xis, now, pub, out);
         look_done(pub, now, out);
     }
     if (xis->pubs && xis->pubs->view != xis->view) {
@@ -538,26 +566,7 @@ static void pubs_tick(struct xis *xis, const struct xn_now *now,
         set_timer(xis, now->mono_us + STEP_US, out);
         return;
     }
-    if (!xis->retry) {
-        flush_all(xis, now, out);
-        return;
-    }
-    xis->retry = false;
-    for (pub = xis->pubs; pub; pub = next) {
-        size_t i;
-
-        next = pub->next;
-        for (i = 0; i < pub->n_places; i++) {
-            struct xis_place *at = &pub->places[i];
-
-            if (at->state != XIS_DONE || pub->foreign) continue;
-            if (at->dest->where.peer != XN_PEER_NONE) continue;
-            xis->retry = true;
-            if (at->next_us <= now->mono_us) at->state = XIS_DUE;
-        }
-        if (!pub->foreign) send_due(xis, now, pub, false, out);
-    }
-    if (xis->retry) set_timer(xis, now->mono_us + XIS_RETRY_US, out);
+    if (xis->retry) retry_all(xis, now, out);
     flush_all(xis, now, out);
 }
 
@@ -647,6 +656,8 @@ static int publish_ad(struct xis_op *op, const struct xn_now *now, size_t at,
     }
     rc = place(xis, now, pub, false);
     if (rc) return rc;
+    DL_DELETE(xis->pubs, pub); /* those of an older view stay in front */
+    DL_APPEND(xis->pubs, pub);
     for (i = 0; i < pub->n_places; i++) {
         struct xis_place *place = &pub->places[i];
 
@@ -656,6 +667,7 @@ static int publish_ad(struct xis_op *op, const struct xn_now *now, size_t at,
         if (place->state == XIS_DONE) place->state = XIS_DUE;
     }
     pub->version = ad->version;
+    pub->stale_version = 0;
     pub->foreign = false;
     pub->op = op;
     pub->op_at = at;
@@ -688,7 +700,7 @@ static void publish_checked(struct xis *xis, uint64_t number,
             op_part(op, i, now, out);
             continue;
         }
-        send_due(xis, now, ad->pub, false, out);
+        send_due(xis, now, ad->pub, out);
         look_done(ad->pub, now, out);
     }
     flush_all(xis, now, out);

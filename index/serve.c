@@ -1,145 +1,196 @@
 /* SPDX-License-Identifier: GPL-3.0-or-later */
-/* The side that a neighbour asks: which tokens differ, what each lacks.  It
- * keeps nothing between questions, so there is nothing to exhaust. */
+/* The side that is asked: what do we have that you lack, what do you have that
+ * we want? Nothing is remembered between two questions. */
 #include <stdlib.h>
 #include <string.h>
 
 #include "index/inside.h"
 #include "lib/err.h"
 
-static void refuse(struct xis *xis, const struct xn_now *now,
-                   const struct ov_request *request, int rc, struct xn_out *out)
+static int admit(struct xis *xis, const struct xn_now *now,
+                 const struct ov_request *request)
 {
-    ov_answer(xis->ov, now, request->token, rc, 0, NULL, out);
+    if (!request->direct || request->from == XN_PEER_SELF) return XN_EINVAL;
+    if (!xis->loaded) return XN_ENOTYET;
+    if (now->mono_us >= xis->serve_us + XIS_SECOND_US) {
+        xis->serve_us = now->mono_us;
+        xis->serves = 0;
+    }
+    return ++xis->serves > XIS_SERVES_MAX ? XN_EBUSY : 0;
 }
 
 /* ---- SYNC */
 
-static const Xn__TokenDigest *digest_of(const Xn__Sync *sync, const char *name)
+static int sync_check(const Xn__Sync *sync)
 {
-    size_t lo = 0, hi = sync->n_tokens;
-
-    while (lo < hi) {
-        size_t mid = lo + (hi - lo) / 2;
-        int cmp = strcmp(sync->tokens[mid]->token, name);
-
-        if (cmp == 0) return sync->tokens[mid];
-        if (cmp < 0)
-            lo = mid + 1;
-        else
-            hi = mid;
-    }
-    return NULL;
-}
-
-static bool is_sound(const Xn__Sync *sync)
-{
+    const char *before = sync->from;
     size_t i;
 
-    if (sync->n_tokens > XIS_SYNC_TOKENS_MAX) return false;
+    if (sync->n_tokens > XIS_SYNC_TOKENS_MAX) return XN_ETOOBIG;
     for (i = 0; i < sync->n_tokens; i++) {
         const char *name = sync->tokens[i]->token;
 
-        if (!xn_token_valid(name, strlen(name))) return false;
-        if (i && strcmp(sync->tokens[i - 1]->token, name) >= 0) return false;
+        if (!xn_token_valid(name, strlen(name))) return XN_EINVAL;
+        if (strcmp(name, before) <= 0) return XN_EINVAL;
+        before = name;
     }
-    return true;
+    if (*sync->to && strcmp(before, sync->to) > 0) return XN_EINVAL;
+    return 0;
 }
 
-static bool same(const struct xis_token *token, const Xn__TokenDigest *digest)
+static bool equal(const struct xis_token *token, const Xn__TokenDigest *d)
 {
-    return digest && digest->ads == token->ads && digest->digest.len == 16 &&
-           memcmp(digest->digest.data, token->digest, 16) == 0;
+    return token->ads == d->ads && d->digest.len == sizeof token->digest &&
+           memcmp(token->digest, d->digest.data, sizeof token->digest) == 0;
 }
 
-/* Of what either of us holds and I know, what differs; then what I do not
- * know at all and should hold. */
-static size_t differing(struct xis *xis, xn_peer peer, const Xn__Sync *sync,
-                        char **names)
+struct differ {
+    struct xis *xis;
+    xn_peer peer;
+    const char **names;
+    size_t n;
+};
+
+static void differ(struct differ *d, const char *name)
 {
-    size_t i, n = 0;
+    if (d->n < XIS_DIFF_TOKENS_MAX) d->names[d->n++] = name;
+}
 
-    for (i = 0; i < xis->tokens.n && n < XIS_SYNC_TOKENS_MAX; i++) {
-        struct xis_token *token = xis->tokens.v[i];
-        const Xn__TokenDigest *digest = digest_of(sync, token->name);
+/* A token that we have something under. */
+static void look_ours(struct differ *d, struct xis_token *token,
+                      const Xn__TokenDigest *theirs)
+{
+    if (theirs && equal(token, theirs)) return;
+    if (token->ads == 0 && !theirs) return;
+    if (!xis_token_held(d->xis, token) &&
+        !xis_token_has_peer(d->xis, token, d->peer)) {
+        return;
+    }
+    differ(d, token->name);
+}
 
-        if (same(token, digest) || (!digest && token->ads == 0)) continue;
-        if (!xis_token_has_peer(xis, token, peer) &&
-            !xis_token_held(xis, token)) {
-            continue;
+/* Both lists are sorted by name. */
+static void look_all(struct differ *d, const Xn__Sync *sync)
+{
+    const struct xis_tokens *ours = &d->xis->tokens;
+    size_t at = *sync->from ? xis_token_after(d->xis, sync->from) : 0, i = 0;
+
+    for (;;) {
+        struct xis_token *token = at < ours->n ? ours->v[at] : NULL;
+        const Xn__TokenDigest *theirs =
+            i < sync->n_tokens ? sync->tokens[i] : NULL;
+        int cmp;
+
+        if (token && *sync->to && strcmp(token->name, sync->to) > 0) {
+            token = NULL;
         }
-        names[n++] = token->name;
+        if (!token && !theirs) break;
+        cmp = !token ? 1 : !theirs ? -1 : strcmp(token->name, theirs->token);
+        if (cmp > 0) {
+            if (xis_name_held(d->xis, theirs->token)) differ(d, theirs->token);
+        } else {
+            look_ours(d, token, cmp == 0 ? theirs : NULL);
+        }
+        if (cmp <= 0) at++;
+        if (cmp >= 0) i++;
     }
-    for (i = 0; i < sync->n_tokens && n < XIS_SYNC_TOKENS_MAX; i++) {
-        char *name = sync->tokens[i]->token;
-
-        if (xis_token_find(xis, name) || !xis_name_held(xis, name)) continue;
-        names[n++] = name;
-    }
-    return n;
 }
 
 void xis_serve_sync(struct xis *xis, const struct xn_now *now,
                     const struct ov_request *request, struct xn_out *out)
 {
     const Xn__Sync *sync = XN_BODY(request->msg, Xn__Sync);
-    Xn__SyncDiff diff = XN__SYNC_DIFF__INIT;
-    char **names;
+    struct differ d = {.xis = xis, .peer = request->from};
+    Xn__SyncDiff body = XN__SYNC_DIFF__INIT;
+    uint64_t wait_us = xis->before_until_us;
+    int rc = admit(xis, now, request);
 
-    if (!xis->loaded) {
-        refuse(xis, now, request, XN_ENOTYET, out);
-        return;
+    if (rc == 0) rc = sync_check(sync);
+    if (rc) goto out;
+    rc = XN_ENOMEM;
+    d.names = malloc(XIS_DIFF_TOKENS_MAX * sizeof *d.names);
+    if (!d.names) goto out;
+    look_all(&d, sync);
+    body.tokens = (char **)(uintptr_t)d.names;
+    body.n_tokens = d.n;
+    body.settled = xis->has_settled;
+    body.fresh = !xis->has_settled;
+    if (xis->deaf_until_us > wait_us) wait_us = xis->deaf_until_us;
+    if (wait_us > now->mono_us) {
+        body.grace_ms = (uint32_t)((wait_us - now->mono_us) / 1000);
     }
-    if (!request->direct || !is_sound(sync)) {
-        refuse(xis, now, request, XN_EINVAL, out);
-        return;
-    }
-    names = malloc(XIS_SYNC_TOKENS_MAX * sizeof *names);
-    if (!names) {
-        refuse(xis, now, request, XN_ENOMEM, out);
-        return;
-    }
-    diff.n_tokens = differing(xis, request->from, sync, names);
-    diff.tokens = names;
-    diff.settled = xis->has_settled;
-    ov_answer(xis->ov, now, request->token, 0, XN__KIND__SYNC_DIFF, &diff, out);
-    free(names);
+    rc = 0;
+out:
+    ov_answer(xis->ov, now, request->token, rc, XN__KIND__SYNC_DIFF, &body,
+              out);
+    free(d.names);
 }
 
 /* ---- OFFER */
 
-struct bargain { /* an answer to an offer while it is made */
-    struct xis *xis;
-    const struct xn_now *now;
-    const Xn__Offer *offer;
-    uint64_t mark; /* of the tokens offered */
-    Xn__Want want;
-    Xn__SignedAd *rows;
-    size_t bytes;
-    size_t item; /* next of the offer's */
-    xn_id last;  /* server looked at last */
-    bool full;
-};
-
-static bool offer_is_sound(const Xn__Offer *offer)
+static int range_check(const Xn__Offer *offer, xn_id *from, xn_id *to)
 {
+    if (offer->from.len && xn_id_from_bytes(&offer->from, from)) {
+        return XN_EINVAL;
+    }
+    if (offer->to.len && xn_id_from_bytes(&offer->to, to)) return XN_EINVAL;
+    if (offer->from.len && offer->to.len && xn_id_cmp(from, to) >= 0) {
+        return XN_EINVAL;
+    }
+    return 0;
+}
+
+static int offer_check(const Xn__Offer *offer, xn_id *from, xn_id *to)
+{
+    xn_id before = {{0}}, id;
+    bool any = false;
     size_t i;
 
-    if (offer->n_items > XIS_OFFER_MAX ||
-        offer->n_tokens > XIS_SYNC_TOKENS_MAX) {
+    if (offer->n_items > XIS_OFFER_MAX) return XN_ETOOBIG;
+    if (offer->n_tokens > XIS_DIFF_TOKENS_MAX) return XN_ETOOBIG;
+    if (range_check(offer, from, to)) return XN_EINVAL;
+    if (offer->from.len) {
+        before = *from;
+        any = true;
+    }
+    for (i = 0; i < offer->n_items; i++) {
+        if (xn_id_from_bytes(&offer->items[i]->server, &id)) return XN_EINVAL;
+        if (any && xn_id_cmp(&before, &id) >= 0) return XN_EINVAL;
+        before = id;
+        any = true;
+    }
+    if (offer->to.len && any && xn_id_cmp(&before, to) > 0) return XN_EINVAL;
+    return 0;
+}
+
+struct reply {
+    struct xis *xis;
+    const struct xn_now *now;
+    xn_peer peer;
+    uint64_t mark;
+    Xn__SignedAd *rows, **ads;
+    ProtobufCBinaryData *wanted;
+    size_t n_ads, n_wanted, bytes;
+};
+
+#define GIVE_MAX 4096
+
+/* false: the answer is full. */
+static bool give(struct reply *r, const struct xis_ad *ad, bool lease_alone)
+{
+    Xn__SignedAd *row;
+    size_t bytes = ad->lease->len + 24;
+
+    if (!lease_alone && ad->envelope) bytes += ad->envelope->len;
+    if (r->n_ads == GIVE_MAX || r->bytes + bytes > XIS_ANSWER_BYTES_MAX) {
         return false;
     }
-    if (offer->from.len && offer->from.len != XN_ID_SIZE) return false;
-    if (offer->to.len && offer->to.len != XN_ID_SIZE) return false;
-    for (i = 0; i < offer->n_items; i++) {
-        const ProtobufCBinaryData *id = &offer->items[i]->server;
-
-        if (id->len != XN_ID_SIZE) return false;
-        if (i && memcmp(offer->items[i - 1]->server.data, id->data,
-                        XN_ID_SIZE) >= 0) {
-            return false;
-        }
-    }
+    row = &r->rows[r->n_ads];
+    xn__signed_ad__init(row);
+    row->lease = xis_blob_bytes(ad->lease);
+    if (!lease_alone) row->envelope = xis_blob_bytes(ad->envelope);
+    r->ads[r->n_ads++] = row;
+    r->bytes += bytes;
     return true;
 }
 
@@ -147,128 +198,120 @@ static bool is_marked(const struct xis_ad *ad, uint64_t mark)
 {
     uint32_t i;
 
-    if (ad->withdrawn) return true; /* concerns whoever has the ad */
     for (i = 0; i < ad->n_tokens; i++) {
         if (ad->tokens[i]->mark == mark) return true;
     }
     return false;
 }
 
-static void give(struct bargain *b, const struct xis_ad *ad)
+bool xis_ad_has_peer(struct xis *xis, const struct xis_ad *ad, xn_peer peer)
 {
-    Xn__SignedAd *row = &b->rows[b->want.n_ads];
-    size_t bytes = ad->lease->len + 32 + (ad->envelope ? ad->envelope->len : 0);
+    uint32_t i;
 
-    if (b->want.n_ads == XIS_PUT_ADS_MAX ||
-        b->bytes + bytes > XIS_PUT_BYTES_MAX) {
-        b->full = true;
-        return;
+    for (i = 0; i < ad->n_tokens; i++) {
+        if (xis_token_has_peer(xis, ad->tokens[i], peer)) return true;
     }
-    xn__signed_ad__init(row);
-    row->lease = xis_blob_bytes(ad->lease);
-    if (ad->envelope) row->envelope = xis_blob_bytes(ad->envelope);
-    b->want.ads[b->want.n_ads++] = row;
-    b->bytes += bytes;
+    return false;
 }
 
-static void take(struct bargain *b, const Xn__OfferItem *item)
+static bool look_item(struct reply *r, const struct xis_ad *ad,
+                      const Xn__OfferItem *item)
 {
-    b->want.servers[b->want.n_servers++] = item->server;
-}
+    bool live = ad && xis_ad_live(ad, r->now);
 
-/* The offer's items before this server are unknown here. */
-static void take_before(struct bargain *b, const xn_id *server)
-{
-    while (b->item < b->offer->n_items) {
-        const Xn__OfferItem *item = b->offer->items[b->item];
-
-        if (server && memcmp(item->server.data, server->b, XN_ID_SIZE) >= 0) {
-            return;
-        }
-        if (item->place) take(b, item);
-        memcpy(b->last.b, item->server.data, XN_ID_SIZE);
-        b->item++;
-    }
-}
-
-static void compare(struct bargain *b, const struct xis_ad *ad)
-{
-    const Xn__OfferItem *item =
-        b->item < b->offer->n_items ? b->offer->items[b->item] : NULL;
-
-    if (item && memcmp(item->server.data, ad->server.b, XN_ID_SIZE)) {
-        item = NULL;
-    }
     if (!item) {
-        if (is_marked(ad, b->mark)) give(b, ad);
-    } else if (item->version > ad->version || (item->version == ad->version &&
-                                               item->until_us > ad->lease_us)) {
-        take(b, item);
-    } else if (item->version < ad->version || item->until_us < ad->lease_us) {
-        give(b, ad);
+        if (!live || !is_marked(ad, r->mark)) return true;
+        if (!xis_ad_has_peer(r->xis, ad, r->peer)) return true;
+        return give(r, ad, false);
     }
-    if (b->full) return; /* this one comes first next time */
-    if (item) b->item++;
-    b->last = ad->server;
+    if (ad && ad->version > item->version) {
+        return live || ad->withdrawn ? give(r, ad, false) : true;
+    }
+    if (ad && ad->version == item->version && ad->lease_us > item->until_us) {
+        return live ? give(r, ad, true) : true;
+    }
+    if (ad && ad->version == item->version && ad->lease_us == item->until_us) {
+        return true;
+    }
+    if ((ad || item->place) && item->until_us > r->now->wall_us) {
+        r->wanted[r->n_wanted++] = item->server;
+    }
+    return true;
 }
 
-static void walk(struct bargain *b, const xn_id *from, const xn_id *to)
+/* Ours and theirs side by side in the order of ids. True: to the range's end;
+ * else *next_out is where it stopped. */
+static bool look_range(struct reply *r, const Xn__Offer *offer,
+                       const xn_id *from, const xn_id *to, xn_id *next_out)
 {
-    struct xis_place_in_order at = xis_order_after(&b->xis->ads, from);
-    struct xis_ad *ad;
+    const struct xis_order *order = &r->xis->ads;
+    struct xis_place_in_order at =
+        xis_order_after(order, offer->from.len ? from : NULL);
+    struct xis_ad *ad = xis_order_next(order, &at);
+    bool any = false;
+    size_t i = 0;
+    xn_id id;
 
-    while (!b->full && (ad = xis_order_next(&b->xis->ads, &at)) != NULL) {
-        if (to && xn_id_cmp(&ad->server, to) > 0) break;
-        if (ad->until_us <= b->now->wall_us) continue;
-        take_before(b, &ad->server);
-        compare(b, ad);
+    for (;;) {
+        const Xn__OfferItem *item = i < offer->n_items ? offer->items[i] : NULL;
+        int cmp;
+
+        if (ad && offer->to.len && xn_id_cmp(&ad->server, to) > 0) ad = NULL;
+        if (!ad && !item) return true;
+        if (item) xn_id_from_bytes(&item->server, &id);
+        cmp = !ad ? 1 : !item ? -1 : xn_id_cmp(&ad->server, &id);
+        if (!look_item(r, cmp <= 0 ? ad : NULL, cmp >= 0 ? item : NULL)) {
+            /* One ad alone always fits: there was one before this. */
+            return !any;
+        }
+        any = true;
+        *next_out = cmp <= 0 ? ad->server : id;
+        if (cmp <= 0) ad = xis_order_next(order, &at);
+        if (cmp >= 0) i++;
     }
-    if (!b->full) take_before(b, NULL);
 }
 
-static int bargain(struct bargain *b)
+static int reply_init(struct reply *r, const Xn__Offer *offer)
 {
-    const Xn__Offer *offer = b->offer;
-    xn_id from, to;
     size_t i;
 
-    xn__want__init(&b->want);
-    b->rows = malloc(XIS_PUT_ADS_MAX * sizeof *b->rows);
-    b->want.ads = malloc(XIS_PUT_ADS_MAX * sizeof *b->want.ads);
-    b->want.servers = malloc((offer->n_items + 1) * sizeof *b->want.servers);
-    if (!b->rows || !b->want.ads || !b->want.servers) return XN_ENOMEM;
-    b->mark = ++b->xis->stamp;
+    r->rows = malloc(GIVE_MAX * sizeof *r->rows);
+    r->ads = malloc(GIVE_MAX * sizeof *r->ads);
+    r->wanted = malloc((offer->n_items + 1) * sizeof *r->wanted);
+    if (!r->rows || !r->ads || !r->wanted) return XN_ENOMEM;
+    r->mark = ++r->xis->marks;
     for (i = 0; i < offer->n_tokens; i++) {
-        struct xis_token *token = xis_token_find(b->xis, offer->tokens[i]);
+        struct xis_token *token = xis_token_find(r->xis, offer->tokens[i]);
 
-        if (token) token->mark = b->mark;
+        if (token) token->mark = r->mark;
     }
-    walk(b, xn_id_from_bytes(&offer->from, &from) ? NULL : &from,
-         xn_id_from_bytes(&offer->to, &to) ? NULL : &to);
-    if (b->full) b->want.next = xn_id_bytes(&b->last);
     return 0;
 }
 
 void xis_serve_offer(struct xis *xis, const struct xn_now *now,
                      const struct ov_request *request, struct xn_out *out)
 {
-    struct bargain b = {
-        .xis = xis, .now = now, .offer = XN_BODY(request->msg, Xn__Offer)};
-    int rc = XN_EINVAL;
+    const Xn__Offer *offer = XN_BODY(request->msg, Xn__Offer);
+    struct reply r = {.xis = xis, .now = now, .peer = request->from};
+    Xn__Want body = XN__WANT__INIT;
+    xn_id from, to, next;
+    int rc = admit(xis, now, request);
 
-    if (!xis->loaded)
-        rc = XN_ENOTYET;
-    else if (request->direct && offer_is_sound(b.offer))
-        rc = bargain(&b);
-    if (rc) {
-        refuse(xis, now, request, rc, out);
-    } else {
-        ov_answer(xis->ov, now, request->token, 0, XN__KIND__WANT, &b.want,
-                  out);
+    if (rc == 0) rc = offer_check(offer, &from, &to);
+    if (rc == 0) rc = reply_init(&r, offer);
+    if (rc) goto out;
+    if (!look_range(&r, offer, &from, &to, &next)) {
+        body.next = xn_id_bytes(&next);
     }
-    free(b.rows);
-    free(b.want.ads);
-    free(b.want.servers);
+    body.ads = r.ads;
+    body.n_ads = r.n_ads;
+    body.servers = r.wanted;
+    body.n_servers = r.n_wanted;
+out:
+    ov_answer(xis->ov, now, request->token, rc, XN__KIND__WANT, &body, out);
+    free(r.rows);
+    free(r.ads);
+    free(r.wanted);
 }
 
 /* ---- HAVE */
@@ -277,26 +320,28 @@ void xis_serve_have(struct xis *xis, const struct xn_now *now,
                     const struct ov_request *request, struct xn_out *out)
 {
     const Xn__Have *have = XN_BODY(request->msg, Xn__Have);
-    Xn__HaveDone done = XN__HAVE_DONE__INIT;
+    Xn__HaveDone body = XN__HAVE_DONE__INIT;
+    ProtobufCBinaryData *missing = NULL;
     size_t i;
     xn_id id;
+    int rc = XN_ENOTYET;
 
-    if (have->n_items > XIS_HAVE_MAX) {
-        refuse(xis, now, request, XN_ETOOBIG, out);
-        return;
-    }
-    done.missing = malloc((have->n_items + 1) * sizeof *done.missing);
-    if (!done.missing) {
-        refuse(xis, now, request, XN_ENOMEM, out);
-        return;
-    }
+    if (!xis->loaded) goto out;
+    rc = XN_ETOOBIG;
+    if (have->n_items > XIS_HAVE_MAX) goto out;
+    rc = XN_ENOMEM;
+    missing = malloc((have->n_items + 1) * sizeof *missing);
+    if (!missing) goto out;
+    body.missing = missing;
     for (i = 0; i < have->n_items; i++) {
-        const Xn__OfferItem *item = have->items[i];
-
-        if (xn_id_from_bytes(&item->server, &id)) continue;
-        if (xis_has(xis, &id, item->version, now)) continue;
-        done.missing[done.n_missing++] = item->server;
+        rc = xn_id_from_bytes(&have->items[i]->server, &id);
+        if (rc) goto out;
+        if (xis_has(xis, &id, have->items[i]->version, now)) continue;
+        missing[body.n_missing++] = have->items[i]->server;
     }
-    ov_answer(xis->ov, now, request->token, 0, XN__KIND__HAVE_DONE, &done, out);
-    free(done.missing);
+    rc = 0;
+out:
+    ov_answer(xis->ov, now, request->token, rc, XN__KIND__HAVE_DONE, &body,
+              out);
+    free(missing);
 }

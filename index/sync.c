@@ -1,561 +1,687 @@
 /* SPDX-License-Identifier: GPL-3.0-or-later */
-/* The side that asks.  After each change of the leaf set a node makes a round
- * with each of its nearest neighbours: compares digests by token, offers what
- * it has of the tokens that differ, a range of servers at a time, gets what it
- * lacks and gives what is wanted.  When all have answered it is settled.  The
- * same round with a random neighbour runs now and then in the background.
+/* The side that asks. A session with one neighbour at a time: compare digests
+ * token by token (SYNC); where they differ, go through the servers in order,
+ * a range at a time (OFFER): the answer brings what we lack, and what it names
+ * in return we put there. All state is ours, and one question is under way, so
+ * that a slow node hands over as fast as it can and no faster.
  *
- * A neighbour that has never settled itself knows little yet: it is asked again
- * for some seconds. */
+ * After a loss we exchange with all neighbours, nearest first, before we call
+ * ourselves settled (places.c says what that means); newcomers and, in the
+ * background, random neighbours get a session too. */
 #include <stdlib.h>
 #include <string.h>
 
 #include "index/inside.h"
 #include "lib/err.h"
+#include "lib/log.h"
 
-#define AGAIN_US 300000
+#define SESSION_US_MAX (600 * XIS_SECOND_US)
+#define SCAN_MAX 20000 /* ads looked at for one OFFER */
+#define TRIES_MAX 3    /* then a neighbour is no longer waited for */
 
-static void tick(struct xis *xis, const struct xn_now *now, struct xn_out *out);
-static void offer(struct xis *xis, const struct xn_now *now,
-                  struct xn_out *out);
+static void sync_step(struct xis *xis, const struct xn_now *now,
+                      struct xn_out *out);
+static void send_sync(struct xis *xis, const struct xn_now *now,
+                      struct xn_out *out);
+static void send_offer(struct xis *xis, const struct xn_now *now,
+                       struct xn_out *out);
 
-static void drop_diff(struct xis_sync *sync)
-{
-    size_t i;
+/* ---- time */
 
-    for (i = 0; i < sync->n_diff; i++)
-        free(sync->diff[i]);
-    free(sync->diff);
-    sync->diff = NULL;
-    sync->n_diff = 0;
-}
-
-/* ---- the timer */
-
-static void timer_ended(void *owner, void *ctx, const struct xn_now *now,
-                        int rc, struct xn_msg *msg, struct xn_out *out)
+static void sync_due(void *owner, void *ctx, const struct xn_now *now, int rc,
+                     struct xn_msg *msg, struct xn_out *out)
 {
     struct xis *xis = owner;
 
     (void)ctx, (void)rc, (void)msg;
     xis->sync.timer = 0;
-    tick(xis, now, out);
+    sync_step(xis, now, out);
 }
 
-static void set_timer(struct xis *xis, uint64_t at_us, struct xn_out *out)
+static void set_timer(struct xis *xis, uint64_t due_us, struct xn_out *out)
 {
-    struct xis_sync *sync = &xis->sync;
+    struct xis_sync *s = &xis->sync;
 
-    if (sync->timer)
-        xn_ticket_postpone(xis->tickets, sync->timer, at_us);
-    else
-        sync->timer =
-            xn_ticket(xis->tickets, at_us, timer_ended, xis, NULL, out);
+    if (s->timer && due_us >= s->timer_us) return;
+    s->timer_us = due_us;
+    if (s->timer && xn_ticket_postpone(xis->tickets, s->timer, due_us)) return;
+    s->timer = xn_ticket(xis->tickets, due_us, sync_due, xis, NULL, out);
 }
 
-/* ---- the end of a round */
+/* ---- a session's end */
 
-static struct xis_neighbour *neighbour(struct xis_sync *sync, xn_peer peer)
+static void clear_session(struct xis_sync *s)
 {
     size_t i;
 
-    for (i = 0; i < sync->n_near; i++) {
-        if (sync->near[i].peer == peer) return &sync->near[i];
+    for (i = 0; i < s->n_diff; i++)
+        free(s->diff[i]);
+    s->n_diff = 0;
+    free(s->part);
+    s->part = NULL;
+    s->stage = XIS_IDLE;
+}
+
+void xis_sync_clear(struct xis *xis)
+{
+    clear_session(&xis->sync);
+    free(xis->sync.diff);
+    xis->sync.diff = NULL;
+}
+
+static struct xis_neighbour *near_find(struct xis_sync *s, xn_peer peer)
+{
+    size_t i;
+
+    for (i = 0; i < s->n_near; i++) {
+        if (s->near[i].peer == peer) return &s->near[i];
     }
     return NULL;
 }
 
-static void end_round(struct xis *xis, const struct xn_now *now, int rc,
-                      struct xn_out *out)
+/* Does this neighbour's answer say all that it could? One that is as new as
+ * we are has nothing to hand over; but in our first moments those that have
+ * may not be linked yet. */
+static bool answer_counts(const struct xis *xis, const struct xn_now *now)
 {
-    struct xis_sync *sync = &xis->sync;
-    struct xis_neighbour *near = neighbour(sync, sync->peer);
+    const struct xis_sync *s = &xis->sync;
 
-    drop_diff(sync);
-    sync->busy = false;
-    sync->session++;
-    if (near && rc) near->next_us = now->mono_us + XIS_RETRY_US;
-    if (near && !rc) {
-        near->done = true;
-        near->young = !sync->their_settled;
+    if (s->their_settled) return true;
+    if (s->their_fresh && now->mono_us >= xis->company_us + XIS_YOUNG_US) {
+        return true;
     }
-    tick(xis, now, out);
+    return now->mono_us >= xis->changed_us + xis->config.grace_us;
 }
 
-/* ---- a part of a round: what is wanted goes out, what we lack comes in */
-
-static void part_done(struct xis *xis, const struct xn_now *now,
-                      struct xn_out *out)
-{
-    struct xis_sync *sync = &xis->sync;
-
-    if (--sync->pending > 0) return;
-    if (sync->last)
-        end_round(xis, now, 0, out);
-    else
-        offer(xis, now, out);
-}
-
-static void put_replied(struct xis_ask *ask, const struct xn_now *now,
-                        const struct ov_reply *reply, struct xn_out *out)
-{
-    (void)reply; /* what was lost is found again by the next round */
-    if (ask->session == ask->xis->sync.session) part_done(ask->xis, now, out);
-}
-
-static void batch_ended(struct xis *xis, uint64_t number,
-                        const struct xn_now *now,
-                        const struct xis_result *results, size_t n,
+static void end_session(struct xis *xis, const struct xn_now *now, int rc,
                         struct xn_out *out)
 {
-    (void)results, (void)n;
-    if (number == xis->sync.session) part_done(xis, now, out);
+    struct xis_sync *s = &xis->sync;
+    struct xis_neighbour *near = near_find(s, s->peer);
+    uint64_t grace_us = s->their_grace_ms * 1000ULL;
+
+    s->session++;
+    clear_session(s);
+    /* Whoever was there before the loss judges by what it knew; we, new here,
+     * can only wait with the others. */
+    if (rc == 0 && !xis->has_settled) {
+        if (grace_us > xis->config.grace_us) grace_us = xis->config.grace_us;
+        if (now->mono_us + grace_us > xis->deaf_until_us) {
+            xis->deaf_until_us = now->mono_us + grace_us;
+        }
+    }
+    if (near && rc == 0) {
+        near->tries = 0;
+        if (answer_counts(xis, now)) near->done = true;
+        near->next_us = now->mono_us + XIS_RETRY_US;
+    } else if (near) {
+        if (near->tries < 5) near->tries++;
+        near->next_us = now->mono_us + (XIS_RETRY_US << (near->tries - 1));
+        if (near->tries >= TRIES_MAX &&
+            now->mono_us >= xis->changed_us + xis->config.grace_us) {
+            near->done = true;
+        }
+    }
+    sync_step(xis, now, out);
 }
 
-struct parcel {
-    Xn__SignedAd rows[XIS_PUT_ADS_MAX];
-    Xn__SignedAd *list[XIS_PUT_ADS_MAX];
-    size_t n, bytes;
-};
+/* ---- OFFER */
 
-static void send_parcel(struct xis *xis, const struct xn_now *now,
-                        struct parcel *p, struct xn_out *out)
+/* All that this range asked for has come and gone. */
+static void range_step(struct xis *xis, const struct xn_now *now,
+                       struct xn_out *out)
 {
-    struct xis_ask *ask;
+    struct xis_sync *s = &xis->sync;
+
+    if (--s->pending) return;
+    if (s->cut && !s->progress) {
+        end_session(xis, now, XN_EPROTO, out);
+    } else if (!s->cut && !s->has_to) {
+        end_session(xis, now, 0, out);
+    } else if (now->mono_us >= s->until_us) {
+        end_session(xis, now, XN_ETIMEOUT, out);
+    } else {
+        s->from = s->to; /* where the answer ended, if before */
+        s->has_from = true;
+        send_offer(xis, now, out);
+    }
+}
+
+static void ads_taken(struct xis *xis, uint64_t number,
+                      const struct xn_now *now,
+                      const struct xis_result *results, size_t n,
+                      struct xn_out *out)
+{
+    size_t i;
+
+    if (number != xis->sync.session) return;
+    for (i = 0; i < n; i++) {
+        if (results[i].rc == 0 && results[i].stored) xis->sync.progress = true;
+    }
+    range_step(xis, now, out);
+}
+
+static void wanted_put(struct xis_ask *ask, const struct xn_now *now,
+                       const struct ov_reply *reply, struct xn_out *out)
+{
+    (void)reply; /* a background session will see what is left */
+    if (ask->session != ask->xis->sync.session) return;
+    range_step(ask->xis, now, out);
+}
+
+static int send_wanted(struct xis *xis, const struct xn_now *now,
+                       Xn__SignedAd **list, size_t n, struct xn_out *out)
+{
+    struct xis_ask *ask = xis_ask_new(xis);
     Xn__Put put = XN__PUT__INIT;
 
-    if (p->n == 0) return;
-    ask = xis_ask_new(xis);
-    if (!ask) {
-        out->rc = XN_ENOMEM;
-        return;
-    }
-    ask->fn = put_replied;
+    if (!ask) return XN_ENOMEM;
+    ask->fn = wanted_put;
     ask->session = xis->sync.session;
-    put.ads = p->list;
-    put.n_ads = p->n;
+    put.ads = list;
+    put.n_ads = n;
     put.epoch = 1;
     xis->sync.pending++;
-    p->n = p->bytes = 0;
     ov_ask_peer(xis->ov, now, xis->sync.peer, XN__KIND__PUT, &put,
-                now->mono_us + XIS_ASK_US, xis_replied, ask, out);
-}
-
-static void give_wanted(struct xis *xis, const struct xn_now *now,
-                        const Xn__Want *want, struct xn_out *out)
-{
-    struct parcel *p = malloc(sizeof *p);
-    size_t i;
-
-    if (!p) {
-        out->rc = XN_ENOMEM;
-        return;
-    }
-    p->n = p->bytes = 0;
-    for (i = 0; i < want->n_servers && i < XIS_OFFER_MAX; i++) {
-        const struct xis_ad *ad;
-        Xn__SignedAd *row;
-        size_t bytes;
-        xn_id id;
-
-        if (xn_id_from_bytes(&want->servers[i], &id)) continue;
-        ad = xis_ad_find(xis, &id);
-        if (!ad || ad->until_us <= now->wall_us) continue;
-        bytes = ad->lease->len + 32 + (ad->envelope ? ad->envelope->len : 0);
-        if (p->n == XIS_PUT_ADS_MAX || p->bytes + bytes > XIS_PUT_BYTES_MAX) {
-            send_parcel(xis, now, p, out);
-        }
-        row = &p->rows[p->n];
-        xn__signed_ad__init(row);
-        row->lease = xis_blob_bytes(ad->lease);
-        if (ad->envelope) row->envelope = xis_blob_bytes(ad->envelope);
-        p->list[p->n++] = row;
-        p->bytes += bytes;
-    }
-    send_parcel(xis, now, p, out);
-    free(p);
-}
-
-static void bargained(struct xis_ask *ask, const struct xn_now *now,
-                      const struct ov_reply *reply, struct xn_out *out)
-{
-    struct xis *xis = ask->xis;
-    struct xis_sync *sync = &xis->sync;
-    const Xn__Want *want;
-    xn_id next;
-
-    if (ask->session != sync->session) return;
-    if (reply->rc || !reply->msg || reply->msg->kind != XN__KIND__WANT) {
-        end_round(xis, now, XN_EPROTO, out);
-        return;
-    }
-    want = XN_BODY(reply->msg, Xn__Want);
-    if (want->next.len) {
-        /* It must go forward, or a rude one would keep us here. */
-        if (xn_id_from_bytes(&want->next, &next) ||
-            (sync->has_from && xn_id_cmp(&next, &sync->from) <= 0) ||
-            (ask->n_sent && xn_id_cmp(&next, &ask->sent[0].server) > 0)) {
-            end_round(xis, now, XN_EPROTO, out);
-            return;
-        }
-        sync->from = next;
-        sync->has_from = true;
-        sync->last = false;
-    } else if (ask->n_sent) { /* the offer ended with this server */
-        sync->from = ask->sent[0].server;
-        sync->has_from = true;
-    }
-    sync->pending = 1; /* this very step */
-    give_wanted(xis, now, want, out);
-    if (want->n_ads && want->n_ads <= XIS_PUT_ADS_MAX) {
-        sync->pending++;
-        if (xis_batch_start(xis, now, sync->peer, want->ads, want->n_ads,
-                            batch_ended, sync->session, out)) {
-            sync->pending--;
-        }
-    }
-    part_done(xis, now, out);
-}
-
-/* ---- an offer */
-
-struct list {
-    Xn__OfferItem rows[XIS_OFFER_MAX];
-    Xn__OfferItem *items[XIS_OFFER_MAX];
-    size_t n;
-};
-
-static bool differs(const struct xis_ad *ad, uint64_t mark)
-{
-    uint32_t i;
-
-    if (ad->withdrawn) return true;
-    for (i = 0; i < ad->n_tokens; i++) {
-        if (ad->tokens[i]->mark == mark) return true;
-    }
-    return false;
-}
-
-/* Is it wanted where we offer it? */
-static bool placed(struct xis *xis, const struct xis_ad *ad, xn_peer peer)
-{
-    uint32_t i;
-
-    if (ad->withdrawn) return true;
-    for (i = 0; i < ad->n_tokens; i++) {
-        if (xis_token_has_peer(xis, ad->tokens[i], peer)) return true;
-    }
-    return false;
-}
-
-/* Up to XIS_OFFER_MAX ads after sync->from; true: there are no more. */
-static bool gather(struct xis *xis, const struct xn_now *now, struct list *list)
-{
-    struct xis_sync *sync = &xis->sync;
-    struct xis_place_in_order at =
-        xis_order_after(&xis->ads, sync->has_from ? &sync->from : NULL);
-    uint64_t mark = ++xis->stamp;
-    struct xis_ad *ad;
-    size_t i;
-
-    for (i = 0; i < sync->n_diff; i++) {
-        struct xis_token *token = xis_token_find(xis, sync->diff[i]);
-
-        if (token) token->mark = mark;
-    }
-    while ((ad = xis_order_next(&xis->ads, &at)) != NULL) {
-        Xn__OfferItem *item = &list->rows[list->n];
-
-        if (ad->until_us <= now->wall_us || !differs(ad, mark)) continue;
-        if (list->n == XIS_OFFER_MAX) return false;
-        xn__offer_item__init(item);
-        item->server = xn_id_bytes(&ad->server);
-        item->version = ad->version;
-        item->until_us = ad->lease_us;
-        item->place = placed(xis, ad, sync->peer);
-        list->items[list->n++] = item;
-    }
-    return true;
-}
-
-static void offer(struct xis *xis, const struct xn_now *now, struct xn_out *out)
-{
-    struct xis_sync *sync = &xis->sync;
-    struct xis_ask *ask = xis_ask_new(xis);
-    struct list *list = malloc(sizeof *list);
-    Xn__Offer body = XN__OFFER__INIT;
-
-    if (!ask || !list) {
-        if (ask) xis_ask_free(ask);
-        free(list);
-        out->rc = XN_ENOMEM;
-        return;
-    }
-    list->n = 0;
-    sync->last = gather(xis, now, list);
-    ask->fn = bargained;
-    ask->session = sync->session;
-    body.items = list->items;
-    body.n_items = list->n;
-    body.tokens = sync->diff;
-    body.n_tokens = sync->n_diff;
-    if (sync->has_from) body.from = xn_id_bytes(&sync->from);
-    if (!sync->last) {
-        body.to = list->items[list->n - 1]->server;
-        ask->sent = calloc(1, sizeof *ask->sent);
-        if (ask->sent) {
-            memcpy(ask->sent->server.b, body.to.data, XN_ID_SIZE);
-            ask->n_sent = 1;
-        }
-    }
-    ov_ask_peer(xis->ov, now, sync->peer, XN__KIND__OFFER, &body,
-                now->mono_us + XIS_ASK_US, xis_replied, ask, out);
-    free(list);
-}
-
-/* ---- the beginning of a round */
-
-static int keep_diff(struct xis_sync *sync, const Xn__SyncDiff *diff)
-{
-    size_t i;
-
-    drop_diff(sync);
-    if (diff->n_tokens > XIS_SYNC_TOKENS_MAX) return XN_ETOOBIG;
-    sync->diff = calloc(diff->n_tokens + 1, sizeof *sync->diff);
-    if (!sync->diff) return XN_ENOMEM;
-    for (i = 0; i < diff->n_tokens; i++) {
-        const char *name = diff->tokens[i];
-
-        if (!xn_token_valid(name, strlen(name))) return XN_EINVAL;
-        sync->diff[i] = strdup(name);
-        if (!sync->diff[i]) return XN_ENOMEM;
-        sync->n_diff++;
-    }
+                now->mono_us + 6 * XIS_ASK_US, xis_replied, ask, out);
     return 0;
 }
 
-static void compared(struct xis_ask *ask, const struct xn_now *now,
-                     const struct ov_reply *reply, struct xn_out *out)
+/* What the neighbour wants, in PUTs of at most 64. */
+static int give_wanted(struct xis *xis, const struct xn_now *now,
+                       const Xn__Want *want, struct xn_out *out)
 {
-    struct xis *xis = ask->xis;
-    struct xis_sync *sync = &xis->sync;
-    const Xn__SyncDiff *diff;
-    int rc;
+    Xn__SignedAd rows[XIS_PUT_ADS_MAX], *list[XIS_PUT_ADS_MAX];
+    size_t n = 0, bytes = 0, i;
+    int rc = 0;
 
-    if (ask->session != sync->session) return;
-    if (reply->rc || !reply->msg || reply->msg->kind != XN__KIND__SYNC_DIFF) {
-        end_round(xis, now, XN_EPROTO, out);
-        return;
-    }
-    diff = XN_BODY(reply->msg, Xn__SyncDiff);
-    sync->their_settled = diff->settled;
-    rc = keep_diff(sync, diff);
-    if (rc || sync->n_diff == 0) {
-        end_round(xis, now, rc, out);
-        return;
-    }
-    sync->has_from = false;
-    offer(xis, now, out);
-}
+    for (i = 0; rc == 0 && i < want->n_servers && i < XIS_OFFER_MAX; i++) {
+        const struct xis_ad *ad;
+        size_t size;
+        xn_id id;
 
-/* Digests of what either of us should hold. */
-static size_t digests(struct xis *xis, xn_peer peer, Xn__TokenDigest *rows,
-                      Xn__TokenDigest **list)
-{
-    size_t i, n = 0;
-
-    for (i = 0; i < xis->tokens.n && n < XIS_SYNC_TOKENS_MAX; i++) {
-        struct xis_token *token = xis->tokens.v[i];
-
-        if (token->ads == 0) continue;
-        if (!xis_token_held(xis, token) &&
-            !xis_token_has_peer(xis, token, peer)) {
-            continue;
+        if (xn_id_from_bytes(&want->servers[i], &id)) return XN_EPROTO;
+        ad = xis_ad_find(xis, &id);
+        if (!ad || !xis_ad_live(ad, now)) continue;
+        size = ad->envelope->len + ad->lease->len;
+        if (n == XIS_PUT_ADS_MAX || bytes + size > XIS_PUT_BYTES_MAX) {
+            rc = send_wanted(xis, now, list, n, out);
+            n = bytes = 0;
         }
-        xn__token_digest__init(&rows[n]);
-        rows[n].token = token->name;
-        rows[n].ads = token->ads;
-        rows[n].digest.data = token->digest;
-        rows[n].digest.len = sizeof token->digest;
+        xn__signed_ad__init(&rows[n]);
+        rows[n].envelope = xis_blob_bytes(ad->envelope);
+        rows[n].lease = xis_blob_bytes(ad->lease);
         list[n] = &rows[n];
         n++;
+        bytes += size;
     }
-    return n;
+    if (rc == 0 && n) rc = send_wanted(xis, now, list, n, out);
+    return rc;
 }
 
-static void begin_round(struct xis *xis, const struct xn_now *now, xn_peer peer,
-                        struct xn_out *out)
+/* Where the answer ended early: between the range's ends. */
+static int take_next(struct xis_sync *s, const Xn__Want *want)
 {
-    struct xis_sync *sync = &xis->sync;
+    xn_id next;
+
+    s->cut = want->next.len > 0;
+    if (!s->cut) return 0;
+    if (xn_id_from_bytes(&want->next, &next)) return XN_EPROTO;
+    if (s->has_from && xn_id_cmp(&next, &s->from) <= 0) return XN_EPROTO;
+    if (s->has_to && xn_id_cmp(&next, &s->to) > 0) return XN_EPROTO;
+    s->to = next;
+    return 0;
+}
+
+static void offer_replied(struct xis_ask *ask, const struct xn_now *now,
+                          const struct ov_reply *reply, struct xn_out *out)
+{
+    struct xis *xis = ask->xis;
+    struct xis_sync *s = &xis->sync;
+    const Xn__Want *want;
+    int rc = reply->rc;
+
+    if (ask->session != s->session) return;
+    if (rc == 0 && reply->msg->kind != XN__KIND__WANT) rc = XN_EPROTO;
+    want = rc ? NULL : XN_BODY(reply->msg, Xn__Want);
+    if (rc == 0) rc = take_next(s, want);
+    s->pending = 1; /* this function */
+    s->progress = false;
+    if (rc == 0) rc = give_wanted(xis, now, want, out);
+    if (rc == 0 && want->n_ads) {
+        s->pending++;
+        rc = xis_batch_start(xis, now, s->peer, want->ads, want->n_ads,
+                             ads_taken, s->session, out);
+    }
+    if (rc)
+        end_session(xis, now, rc, out);
+    else
+        range_step(xis, now, out);
+}
+
+static bool differs(const struct xis_ad *ad, uint64_t session)
+{
+    uint32_t i;
+
+    for (i = 0; i < ad->n_tokens; i++) {
+        if (ad->tokens[i]->session == session) return true;
+    }
+    return false;
+}
+
+/* Our ads in the range, and where it ends. */
+static void fill_items(struct xis *xis, const struct xn_now *now,
+                       Xn__OfferItem *rows, Xn__Offer *offer)
+{
+    struct xis_sync *s = &xis->sync;
+    struct xis_place_in_order at =
+        xis_order_after(&xis->ads, s->has_from ? &s->from : NULL);
+    const struct xis_ad *ad;
+    size_t seen = 0;
+
+    s->has_to = false;
+    while ((ad = xis_order_next(&xis->ads, &at)) != NULL) {
+        Xn__OfferItem *row = &rows[offer->n_items];
+
+        if (offer->n_items == XIS_OFFER_MAX || seen++ == SCAN_MAX) {
+            s->has_to = true;
+            break;
+        }
+        s->to = ad->server;
+        if (!xis_ad_live(ad, now) || !differs(ad, s->session)) continue;
+        xn__offer_item__init(row);
+        row->server = xn_id_bytes(&ad->server);
+        row->version = ad->version;
+        row->until_us = ad->lease_us;
+        row->place = xis_ad_has_peer(xis, ad, s->peer);
+        offer->items[offer->n_items++] = row;
+    }
+}
+
+static void send_offer(struct xis *xis, const struct xn_now *now,
+                       struct xn_out *out)
+{
+    struct xis_sync *s = &xis->sync;
+    Xn__Offer offer = XN__OFFER__INIT;
+    struct xis_ask *ask = xis_ask_new(xis);
+    Xn__OfferItem *rows = malloc(XIS_OFFER_MAX * sizeof *rows);
+    Xn__OfferItem **items = malloc(XIS_OFFER_MAX * sizeof *items);
+
+    if (!ask || !rows || !items) {
+        if (ask) xis_ask_free(ask);
+        end_session(xis, now, XN_ENOMEM, out);
+        goto out;
+    }
+    offer.items = items;
+    fill_items(xis, now, rows, &offer);
+    offer.tokens = s->diff;
+    offer.n_tokens = s->n_diff;
+    if (s->has_from) offer.from = xn_id_bytes(&s->from);
+    if (s->has_to) offer.to = xn_id_bytes(&s->to);
+    ask->fn = offer_replied;
+    ask->session = s->session;
+    ov_ask_peer(xis->ov, now, s->peer, XN__KIND__OFFER, &offer,
+                now->mono_us + XIS_ASK_US, xis_replied, ask, out);
+out:
+    free(rows);
+    free(items);
+}
+
+/* ---- SYNC */
+
+static bool concerns(struct xis *xis, struct xis_token *token, xn_peer peer)
+{
+    bool us = xis_token_held(xis, token);
+    bool them = xis_token_has_peer(xis, token, peer);
+
+    /* Once settled, only what both should have can be wrong. */
+    return xis->is_settled ? us && them : us || them;
+}
+
+static int add_diff(struct xis *xis, const char *name)
+{
+    struct xis_sync *s = &xis->sync;
+    struct xis_token *token;
+
+    if (!xn_token_valid(name, strlen(name))) return XN_EPROTO;
+    if (s->n_diff >= XIS_DIFF_TOKENS_MAX) return 0; /* the next session */
+    token = xis_token_find(xis, name);
+    if (token ? !concerns(xis, token, s->peer) : !xis_name_held(xis, name)) {
+        return 0;
+    }
+    if (s->n_diff == s->cap_diff) {
+        size_t cap = s->cap_diff ? 2 * s->cap_diff : 64;
+        char **v = realloc(s->diff, cap * sizeof *v);
+
+        if (!v) return XN_ENOMEM;
+        s->diff = v;
+        s->cap_diff = cap;
+    }
+    s->diff[s->n_diff] = strdup(name);
+    if (!s->diff[s->n_diff]) return XN_ENOMEM;
+    s->n_diff++;
+    if (token) token->session = s->session;
+    return 0;
+}
+
+static void sync_replied(struct xis_ask *ask, const struct xn_now *now,
+                         const struct ov_reply *reply, struct xn_out *out)
+{
+    struct xis *xis = ask->xis;
+    struct xis_sync *s = &xis->sync;
+    const Xn__SyncDiff *diff;
+    size_t i;
+    int rc = reply->rc;
+
+    if (ask->session != s->session) return;
+    if (rc == 0 && reply->msg->kind != XN__KIND__SYNC_DIFF) rc = XN_EPROTO;
+    diff = rc ? NULL : XN_BODY(reply->msg, Xn__SyncDiff);
+    for (i = 0; rc == 0 && i < diff->n_tokens; i++)
+        rc = add_diff(xis, diff->tokens[i]);
+    if (rc) {
+        end_session(xis, now, rc, out);
+        return;
+    }
+    s->their_settled = diff->settled;
+    s->their_fresh = diff->fresh;
+    s->their_grace_ms = diff->grace_ms;
+    if (!s->last) {
+        send_sync(xis, now, out);
+    } else if (s->n_diff == 0) {
+        end_session(xis, now, 0, out);
+    } else {
+        s->stage = XIS_OFFERS;
+        s->has_from = false;
+        send_offer(xis, now, out);
+    }
+}
+
+/* Digests of the next so many tokens; s->part moves on to the last. */
+static int fill_digests(struct xis *xis, Xn__TokenDigest *rows, Xn__Sync *sync)
+{
+    struct xis_sync *s = &xis->sync;
+    size_t at = s->part ? xis_token_after(xis, s->part) : 0;
+    const char *end = NULL;
+
+    for (; at < xis->tokens.n; at++) {
+        struct xis_token *token = xis->tokens.v[at];
+        Xn__TokenDigest *row = &rows[sync->n_tokens];
+
+        if (token->ads == 0 || !concerns(xis, token, s->peer)) continue;
+        if (sync->n_tokens == XIS_SYNC_TOKENS_MAX) {
+            end = rows[sync->n_tokens - 1].token;
+            break;
+        }
+        xn__token_digest__init(row);
+        row->token = token->name;
+        row->ads = token->ads;
+        row->digest.data = token->digest;
+        row->digest.len = sizeof token->digest;
+        sync->tokens[sync->n_tokens++] = row;
+    }
+    s->last = !end;
+    free(s->part);
+    s->part = end ? strdup(end) : NULL;
+    return end && !s->part ? XN_ENOMEM : 0;
+}
+
+static void send_sync(struct xis *xis, const struct xn_now *now,
+                      struct xn_out *out)
+{
+    struct xis_sync *s = &xis->sync;
+    Xn__Sync sync = XN__SYNC__INIT;
     struct xis_ask *ask = xis_ask_new(xis);
     Xn__TokenDigest *rows = malloc(XIS_SYNC_TOKENS_MAX * sizeof *rows);
     Xn__TokenDigest **list = malloc(XIS_SYNC_TOKENS_MAX * sizeof *list);
-    Xn__Sync body = XN__SYNC__INIT;
+    char *from = s->part ? strdup(s->part) : NULL;
 
-    if (!ask || !rows || !list) {
+    sync.tokens = list;
+    if (!ask || !rows || !list || (s->part && !from) ||
+        fill_digests(xis, rows, &sync)) {
         if (ask) xis_ask_free(ask);
-        out->rc = XN_ENOMEM;
+        end_session(xis, now, XN_ENOMEM, out);
         goto out;
     }
-    sync->busy = true;
-    sync->peer = peer;
-    ask->fn = compared;
-    ask->session = ++sync->session;
-    body.tokens = list;
-    body.n_tokens = digests(xis, peer, rows, list);
-    body.last = true;
-    ov_ask_peer(xis->ov, now, peer, XN__KIND__SYNC, &body,
+    if (from) sync.from = from;
+    if (s->part) sync.to = s->part;
+    sync.last = s->last;
+    ask->fn = sync_replied;
+    ask->session = s->session;
+    ov_ask_peer(xis->ov, now, s->peer, XN__KIND__SYNC, &sync,
                 now->mono_us + XIS_ASK_US, xis_replied, ask, out);
 out:
+    free(from);
     free(rows);
     free(list);
 }
 
+static void start_session(struct xis *xis, const struct xn_now *now,
+                          xn_peer peer, struct xn_out *out)
+{
+    struct xis_sync *s = &xis->sync;
+
+    s->session++;
+    s->stage = XIS_DIGESTS;
+    s->peer = peer;
+    s->until_us = now->mono_us + SESSION_US_MAX;
+    s->their_settled = s->their_fresh = false;
+    s->their_grace_ms = 0;
+    send_sync(xis, now, out);
+}
+
 /* ---- settling */
 
-static void settle(struct xis *xis)
+static void settle(struct xis *xis, struct xn_out *out)
 {
-    xis_view_now(xis, &xis->settled);
-    xis->alone = xis->sync.n_near == 0;
-    xis->has_settled = true;
     xis->is_settled = true;
+    xis->alone = xis->sync.n_near == 0 && !xis->has_settled;
+    if (!xis->alone) xis->has_settled = true;
+    xis_view_now(xis, &xis->settled);
+    xn_out_log(out, XN_LOG_INFO, "index: settled, %zu ads, %zu neighbours",
+               xis->n_live, xis->sync.n_near);
 }
 
-/* All have answered, and none of them is new here itself, or has been for long
- * enough: one that is may yet learn what we should know. */
-static bool may_settle(struct xis *xis, const struct xn_now *now)
+/* When may we settle, as far as time is concerned? */
+static uint64_t settle_us(const struct xis *xis)
 {
-    struct xis_sync *sync = &xis->sync;
-    bool young = false;
+    uint64_t us = xis->deaf_until_us;
+
+    if (xis->has_settled) return us;
+    if (!xis->company_us) return xis->start_us + XIS_YOUNG_US;
+    if (us < xis->company_us + XIS_YOUNG_US) {
+        us = xis->company_us + XIS_YOUNG_US;
+    }
+    return us;
+}
+
+/* The nearest neighbour that is still to be asked now; *due_out: when the
+ * next one is. */
+static struct xis_neighbour *next_near(struct xis_sync *s,
+                                       const struct xn_now *now,
+                                       bool *all_done_out, uint64_t *due_out)
+{
     size_t i;
 
-    for (i = 0; i < sync->n_near; i++) {
-        if (!sync->near[i].done) return false;
-        young = young || sync->near[i].young;
+    *all_done_out = true;
+    for (i = 0; i < s->n_near; i++) {
+        if (s->near[i].done) continue;
+        *all_done_out = false;
+        if (s->near[i].next_us <= now->mono_us) return &s->near[i];
+        if (s->near[i].next_us < *due_out) *due_out = s->near[i].next_us;
     }
-    if (sync->n_near == 0) return now->mono_us >= xis->start_us + XIS_YOUNG_US;
-    if (!young || now->mono_us >= xis->changed_us + XIS_YOUNG_US) return true;
-    for (i = 0; i < sync->n_near; i++) {
-        if (!sync->near[i].young) continue;
-        sync->near[i].done = false;
-        sync->near[i].next_us = now->mono_us + AGAIN_US;
-    }
-    return false;
+    return NULL;
 }
 
-static uint64_t background_us(struct xis *xis, const struct xn_now *now)
+static uint64_t background_gap(struct xis *xis)
 {
-    return now->mono_us + xn_rng_between(xis->rng, xis->config.sync_us / 2,
-                                         xis->config.sync_us);
+    uint64_t us = xis->config.sync_us;
+
+    return xn_rng_between(xis->rng, us - us / 4, us + us / 4);
 }
 
-/* The next thing to do, or when to look again. */
-static void tick(struct xis *xis, const struct xn_now *now, struct xn_out *out)
+static void sync_step(struct xis *xis, const struct xn_now *now,
+                      struct xn_out *out)
 {
-    struct xis_sync *sync = &xis->sync;
-    uint64_t at_us = sync->background_us;
-    size_t i;
+    struct xis_sync *s = &xis->sync;
+    struct xis_neighbour *near;
+    uint64_t due_us = UINT64_MAX;
+    bool all_done;
 
-    if (sync->busy || !xis->loaded) return;
-    if (!xis->is_settled && may_settle(xis, now)) settle(xis);
-    for (i = 0; i < sync->n_near; i++) {
-        struct xis_neighbour *near = &sync->near[i];
-
-        if (near->done) continue;
-        if (near->next_us <= now->mono_us) {
-            begin_round(xis, now, near->peer, out);
+    if (!xis->loaded || s->stage != XIS_IDLE) return;
+    near = next_near(s, now, &all_done, &due_us);
+    if (near) {
+        start_session(xis, now, near->peer, out);
+        return;
+    }
+    if (all_done && !xis->is_settled) {
+        if (now->mono_us >= settle_us(xis))
+            settle(xis, out);
+        else
+            due_us = settle_us(xis);
+    }
+    if (all_done && xis->is_settled && s->n_near) {
+        if (now->mono_us >= s->background_us) {
+            s->background_us = now->mono_us + background_gap(xis);
+            start_session(xis, now,
+                          s->near[xn_rng_below(xis->rng, s->n_near)].peer, out);
             return;
         }
-        if (near->next_us < at_us) at_us = near->next_us;
+        due_us = s->background_us;
     }
-    if (now->mono_us >= sync->background_us) {
-        sync->background_us = at_us = background_us(xis, now);
-        if (sync->n_near) {
-            i = xn_rng_below(xis->rng, sync->n_near);
-            begin_round(xis, now, sync->near[i].peer, out);
-        }
-    }
-    if (!xis->is_settled && sync->n_near == 0) {
-        at_us = xis->start_us + XIS_YOUNG_US;
-    }
-    if (!sync->busy) set_timer(xis, at_us, out);
+    if (due_us != UINT64_MAX) set_timer(xis, due_us, out);
 }
 
-/* The XIS_SIDE nearest of each side. */
-static void find_neighbours(struct xis *xis)
-{
-    struct xis_sync *sync = &xis->sync;
-    xn_peer peers[XIS_VIEW_MAX], nearest[2 * XIS_SIDE];
-    size_t n = ov_leaves(xis->ov, peers), i, k = 0;
-    size_t clockwise = (n + 1) / 2;
+/* ---- changes of the leaf set */
 
-    /* Clockwise ones stand first, then the others, each nearest first. */
-    for (i = 0; i < clockwise && i < XIS_SIDE; i++)
-        nearest[k++] = peers[i];
-    for (i = clockwise; i < n && i < clockwise + XIS_SIDE; i++)
-        nearest[k++] = peers[i];
-    for (i = 0; i < k; i++) {
-        sync->near[i] = (struct xis_neighbour){.peer = nearest[i]};
+struct side {
+    xn_id distance;
+    xn_peer peer;
+};
+
+/* Keeps the nearest few, nearest first. */
+static void side_add(struct side *side, size_t *n, const xn_id *distance,
+                     xn_peer peer)
+{
+    size_t i = *n;
+
+    if (i == XIS_SIDE) {
+        if (xn_id_cmp(distance, &side[i - 1].distance) >= 0) return;
+        i--;
+    } else {
+        (*n)++;
     }
-    sync->n_near = k;
+    for (; i > 0 && xn_id_cmp(distance, &side[i - 1].distance) < 0; i--)
+        side[i] = side[i - 1];
+    side[i] = (struct side){*distance, peer};
 }
 
-/* Which nodes of the settled view are gone?  Then some of what they held may
- * be lost until its publishers put it again. */
-static bool lost_somebody(struct xis *xis)
+static void near_add(struct xis_neighbour *near, size_t *n, struct xis_sync *s,
+                     xn_peer peer)
 {
-    struct xis_view view;
-    size_t i, k;
+    struct xis_neighbour *known = near_find(s, peer);
+    size_t i;
 
-    xis_view_now(xis, &view);
-    for (i = 0; i < xis->settled.n; i++) {
-        for (k = 0; k < view.n; k++) {
-            if (xn_id_eq(&view.positions[k], &xis->settled.positions[i])) break;
+    for (i = 0; i < *n; i++) {
+        if (near[i].peer == peer) return;
+    }
+    near[(*n)++] = known ? *known : (struct xis_neighbour){.peer = peer};
+}
+
+static void find_near(struct xis *xis)
+{
+    struct xis_sync *s = &xis->sync;
+    const xn_id *self = ov_position(xis->ov);
+    struct xis_neighbour near[2 * XIS_SIDE];
+    struct side up[XIS_SIDE], down[XIS_SIDE];
+    size_t n_up = 0, n_down = 0, n = 0, i, n_peers;
+    xn_peer peers[XIS_VIEW_MAX];
+    xn_id distance;
+
+    n_peers = ov_leaves(xis->ov, peers);
+    for (i = 0; i < n_peers; i++) {
+        const xn_id *position = &ov_contact(xis->ov, peers[i])->position;
+
+        xn_ring_clockwise(self, position, &distance);
+        side_add(up, &n_up, &distance, peers[i]);
+        xn_ring_clockwise(position, self, &distance);
+        side_add(down, &n_down, &distance, peers[i]);
+    }
+    for (i = 0; i < XIS_SIDE; i++) {
+        if (i < n_up) near_add(near, &n, s, up[i].peer);
+        if (i < n_down) near_add(near, &n, s, down[i].peer);
+    }
+    memcpy(s->near, near, n * sizeof *near);
+    s->n_near = n;
+}
+
+/* Has one that was near us gone from the overlay (not just been pushed out of
+ * sight by newcomers)? */
+static bool anybody_lost(const struct xis *xis)
+{
+    size_t i;
+    xn_peer peer;
+
+    for (i = 0; i < xis->leaves.n; i++) {
+        const xn_id *position = &xis->leaves.positions[i];
+
+        if (ov_nearest(xis->ov, position, 1, &peer) != 1) return true;
+        if (peer == XN_PEER_SELF) return true;
+        if (!xn_id_eq(&ov_contact(xis->ov, peer)->position, position)) {
+            return true;
         }
-        if (k == view.n) return true;
     }
     return false;
+}
+
+/* Everything again from everybody. */
+static void unsettle(struct xis *xis)
+{
+    size_t i;
+
+    xis->is_settled = false;
+    for (i = 0; i < xis->sync.n_near; i++) {
+        xis->sync.near[i].done = false;
+        xis->sync.near[i].next_us = 0;
+    }
+}
+
+static void note_loss(struct xis *xis, const struct xn_now *now)
+{
+    if (xis->has_settled) {
+        if (now->mono_us >= xis->before_until_us) xis->before = xis->settled;
+        xis->before_until_us = now->mono_us + xis->config.grace_us;
+    }
+    unsettle(xis);
 }
 
 void xis_sync_changed(struct xis *xis, const struct xn_now *now,
                       struct xn_out *out)
 {
-    if (xis->is_settled && xis->has_settled && lost_somebody(xis)) {
-        if (now->mono_us >= xis->before_until_us) xis->before = xis->settled;
-        xis->before_until_us = now->mono_us + xis->config.grace_us;
-    }
-    if (xis->alone) { /* what one alone knew is no more than the others' */
+    bool lost = anybody_lost(xis);
+
+    find_near(xis);
+    xis->changed_us = now->mono_us;
+    if (xis->sync.n_near && !xis->company_us) xis->company_us = now->mono_us;
+    if (xis->alone && xis->sync.n_near) {
+        /* What one says about itself alone is worth nothing in company. */
         xis->alone = false;
-        xis->has_settled = false;
+        unsettle(xis);
+    } else if (lost) {
+        note_loss(xis, now);
+    } else if (xis->is_settled) {
+        xis_view_now(xis, &xis->settled);
     }
-    xis->is_settled = false;
-    xis->sync.busy = false;
-    xis->sync.session++;
-    drop_diff(&xis->sync);
-    find_neighbours(xis);
-    tick(xis, now, out);
+    xis_view_now(xis, &xis->leaves);
+    set_timer(xis, now->mono_us + 50000 + xn_rng_below(xis->rng, 100000), out);
 }
 
 void xis_sync_gone(struct xis *xis, const struct xn_now *now, xn_peer peer,
                    struct xn_out *out)
 {
-    struct xis_sync *sync = &xis->sync;
-    struct xis_neighbour *near = neighbour(sync, peer);
+    struct xis_sync *s = &xis->sync;
 
-    if (near) *near = sync->near[--sync->n_near];
-    if (sync->busy && sync->peer == peer) end_round(xis, now, XN_EUNREACH, out);
-}
-
-void xis_sync_start(struct xis *xis, const struct xn_now *now,
-                    struct xn_out *out)
-{
-    xis->sync.background_us = background_us(xis, now);
-    xis->changed_us = now->mono_us;
-    find_neighbours(xis);
-    tick(xis, now, out);
-}
-
-void xis_sync_clear(struct xis *xis)
-{
-    drop_diff(&xis->sync);
+    if (s->stage == XIS_IDLE || s->peer != peer) return;
+    s->session++;
+    clear_session(s);
+    set_timer(xis, now->mono_us, out);
 }
