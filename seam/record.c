@@ -42,17 +42,29 @@ void xn_record_digest(const struct xn_outbox *box, xn_id *digest_out)
     *digest_out = digest;
 }
 
+#define HEAD_SIZE 16
+
+static void put_sum(const uint8_t *data, size_t size, size_t len, uint8_t *out)
+{
+    xn_id sum;
+
+    xn_id_hash(data, size, &sum);
+    memcpy(out, sum.b, len);
+}
+
 static int add(const ProtobufCMessage *body, struct xn_buf *out)
 {
     size_t size = protobuf_c_message_get_packed_size(body);
-    uint8_t head[4], *bytes;
+    uint8_t head[HEAD_SIZE], *bytes;
 
     if (size > XN_RECORD_MAX) return XN_ETOOBIG;
     bytes = malloc(size + 1); /* never malloc(0) */
     if (!bytes) return XN_ENOMEM;
     protobuf_c_message_pack(body, bytes);
     put(head, size, 4);
-    xn_buf_add(out, head, 4);
+    put_sum(head, 4, 4, head + 4);
+    put_sum(bytes, size, 8, head + 8);
+    xn_buf_add(out, head, sizeof head);
     xn_buf_add(out, bytes, size);
     free(bytes);
     return xn_buf_rc(out);
@@ -83,20 +95,25 @@ int xn_record_step(const struct xn_now *now, const struct xn_event *ev,
     return add(&step.base, out);
 }
 
-/* The next record's bytes.  XN_ENOENT: there is no whole one any more. */
+/* The next record's bytes; as xn_replay_next. */
 static int next_record(struct xn_replay *replay, const uint8_t **data_out,
                        size_t *size_out)
 {
     const uint8_t *p = replay->data + replay->at;
     size_t have = replay->len - replay->at, size;
+    uint8_t sums[12];
 
-    if (have < 4) return XN_ENOENT;
+    if (have < HEAD_SIZE) return XN_ENOENT;
+    put_sum(p, 4, 4, sums);
+    if (memcmp(p + 4, sums, 4)) return XN_EINTEGRITY;
     size = (size_t)p[0] << 24 | (size_t)p[1] << 16 | (size_t)p[2] << 8 | p[3];
     if (size > XN_RECORD_MAX) return XN_EPROTO;
-    if (have - 4 < size) return XN_ENOENT;
-    *data_out = p + 4;
+    if (have - HEAD_SIZE < size) return XN_ENOENT;
+    put_sum(p + HEAD_SIZE, size, 8, sums + 4);
+    if (memcmp(p + 8, sums + 4, 8)) return XN_EINTEGRITY;
+    *data_out = p + HEAD_SIZE;
     *size_out = size;
-    replay->at += 4 + size;
+    replay->at += HEAD_SIZE + size;
     return 0;
 }
 

@@ -2,9 +2,12 @@
 /* Recordings of a core's run: written by net/ (--record), played back by
  * `xenosim replay`.
  *
- * A file is a sequence of records, each a length (4 bytes, big endian) and
- * that many bytes of protobuf: one Recording, then one LoggedEvent per step.
- * A cut-off last record is where the recorder was killed: it ends the file.
+ * A file is a sequence of records: a head of 16 bytes, then protobuf, first one
+ * Recording, then one LoggedEvent per step.  The head is the length (4 bytes,
+ * big endian), the first 4 bytes of the length's SHA-256 and the first 8 of the
+ * body's: a changed byte is noticed even where no action shows it, and is told
+ * from a cut-off last record, where the recorder was killed: that ends the
+ * file.
  */
 #ifndef SEAM_RECORD_H
 #define SEAM_RECORD_H
@@ -31,10 +34,12 @@ struct xn_replay {
     size_t at;
 };
 
-/* The head; freed with xn__recording__free_unpacked.  XN_EPROTO. */
+/* The head; freed with xn__recording__free_unpacked.  XN_EPROTO: not a
+ * recording, or one whose head was changed. */
 int xn_replay_head(struct xn_replay *replay, Xn__Recording **head_out);
 /* The next step.  ev_out->msg is the caller's (xn_msg_free).  XN_ENOENT: the
- * end; XN_EPROTO: not a recording. */
+ * end; XN_EINTEGRITY: changed since it was written; XN_EPROTO: not a recording.
+ */
 int xn_replay_next(struct xn_replay *replay, struct xn_now *now_out,
                    struct xn_event *ev_out, xn_id *digest_out);
 

@@ -22,12 +22,12 @@ struct player {
     uint64_t steps;
 };
 
-static int complain(const struct player *p, const char *why)
+static int complain(const struct player *p, int rc, const char *why)
 {
     xn_gripef(p->cli->program, "cannot replay", "a file of xenonoded --record",
               "%s: after %llu steps: %s", p->path, (unsigned long long)p->steps,
               why);
-    return XN_EPROTO;
+    return rc;
 }
 
 static int slurp(const struct player *p, struct xn_buf *buf)
@@ -37,14 +37,14 @@ static int slurp(const struct player *p, struct xn_buf *buf)
     size_t n;
     int rc;
 
-    if (!f) return complain(p, strerror(errno));
+    if (!f) return complain(p, XN_EPROTO, strerror(errno));
     xn_buf_init(buf, RECORDING_MAX);
     while ((n = fread(block, 1, sizeof block, f)) > 0) {
         xn_buf_add(buf, block, n);
     }
     rc = ferror(f) ? XN_EIO : xn_buf_rc(buf);
     fclose(f);
-    return rc ? complain(p, xn_strerror(rc)) : 0;
+    return rc ? complain(p, XN_EPROTO, xn_strerror(rc)) : 0;
 }
 
 /* The driver fills a peer's row before it hands out the handle with UP. */
@@ -93,9 +93,10 @@ static int play_one(struct player *p, const struct xn_now *now,
     xn_id digest;
     int rc = fill_row(p, ev);
 
-    if (rc || !sound(p, ev)) return complain(p, "an event is malformed");
+    if (rc || !sound(p, ev))
+        return complain(p, XN_EPROTO, "an event is malformed");
     rc = xn_core_step(p->core, now, ev, &box);
-    if (rc) return complain(p, "the core's step failed");
+    if (rc) return complain(p, XN_EPROTO, "the core's step failed");
     xn_record_digest(&box, &digest);
     if (xn_id_eq(&digest, recorded)) {
         p->steps++;
@@ -119,7 +120,12 @@ static int play(struct player *p, struct xn_replay *replay)
     for (;;) {
         rc = xn_replay_next(replay, &now, &ev, &recorded);
         if (rc == XN_ENOENT) return 0;
-        if (rc) return complain(p, "a record is malformed");
+        if (rc) {
+            return complain(p, rc,
+                            rc == XN_EINTEGRITY
+                                ? "the next record was changed"
+                                : "the next record is malformed");
+        }
         rc = play_one(p, &now, &ev, &recorded);
         xn_msg_free(ev.msg);
         if (rc) return rc;
@@ -139,13 +145,14 @@ int sim_replay(const struct sim_cli *cli, const char *path)
     replay = (struct xn_replay){buf.data, buf.len, 0};
     rc = xn_replay_head(&replay, &head);
     if (rc) {
-        rc = complain(&p, "not a recording");
+        rc = complain(&p, XN_EPROTO, "not a recording");
         goto out;
     }
     rc = cli->replayed(head, &p.peers, &p.core);
     if (rc) {
-        rc = complain(&p, "made by another program, or its configuration is "
-                          "malformed");
+        rc = complain(&p, XN_EPROTO,
+                      "made by another program, or its configuration is "
+                      "malformed");
         goto out;
     }
     rc = play(&p, &replay);

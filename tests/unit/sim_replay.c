@@ -113,7 +113,7 @@ static void test_other_core(void **state)
     record(&one, 42);
     record(&other, 43);
     /* The steps of one under the head of the other: other nonces. */
-    head = 4 + ((size_t)one.data[2] << 8 | one.data[3]);
+    head = 16 + ((size_t)one.data[2] << 8 | one.data[3]);
     memcpy(one.data, other.data, head);
     assert_int_equal(replay(&one, one.len), XN_EINTEGRITY);
     xn_buf_clear(&one);
@@ -127,11 +127,11 @@ static void test_damage(void **state)
 
     (void)state;
     record(&file, 42);
-    for (at = 0; at < file.len; at += 11) {
+    for (at = 0; at < file.len; at++) {
         uint8_t was = file.data[at];
 
         file.data[at] ^= 0x40;
-        replay(&file, file.len); /* any end but a crash */
+        assert_int_not_equal(replay(&file, file.len), 0);
         file.data[at] = was;
     }
     file.data[file.len - 1] ^= 1; /* the last step's digest */
