@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: GPL-3.0-or-later */
 /* Resource discovery: engines that answer find_xenoservers by asking the
  * index (the paper's section IV).  An engine is a table of functions; adding
- * one is one file and one row in rd.c.
+ * one is one file and one row in engine.c.
  *
  * A component of the node core.  It knows the index only as "ask copy i of
  * this key": struct rd_index.

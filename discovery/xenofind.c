@@ -21,7 +21,7 @@ static int print(const struct find_options *opt, const struct query *query,
     case FIND_NAME: rc = find_print_names(result); break;
     default: rc = find_print_table(opt, query, result);
     }
-    if (!rc && opt->explain) rc = find_print_explain(opt, result);
+    if (!rc && opt->explain) rc = find_print_explain(result);
     return rc;
 }
 

@@ -89,8 +89,7 @@ int find_print_csv(const struct find_options *opt, const struct query *query,
                    const struct find_result *result);
 int find_print_names(const struct find_result *result);
 /* Conditions with their counts, and the cheapest relaxation. */
-int find_print_explain(const struct find_options *opt,
-                       const struct find_result *result);
+int find_print_explain(const struct find_result *result);
 /* On stderr: how many were shown, how old, what did not answer, who lied. */
 void find_print_summary(const struct query *query,
                         const struct find_result *result);

@@ -213,8 +213,7 @@ static void put_advice(const Xn__SearchResult *raw)
     }
 }
 
-int find_print_explain(const struct find_options *opt,
-                       const struct find_result *result)
+int find_print_explain(const struct find_result *result)
 {
     static const char *const headings[] = {"CONDITION", "ALONE", "TOGETHER",
                                            "WITHOUT"};
@@ -223,7 +222,6 @@ int find_print_explain(const struct find_options *opt,
     size_t i;
     int rc = 0;
 
-    (void)opt;
     if (!raw || raw->n_conditions == 0) return 0;
     table = new_table();
     if (!table) return XN_ENOMEM;

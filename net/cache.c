@@ -99,8 +99,3 @@ void net_cache_put(struct net_cache *cache, const xn_id *key,
     while (cache->n > cache->entries_max || cache->bytes > cache->bytes_max)
         drop(cache, cache->oldest);
 }
-
-size_t net_cache_count(const struct net_cache *cache)
-{
-    return cache->n;
-}

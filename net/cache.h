@@ -18,6 +18,5 @@ struct xn_msg *net_cache_get(struct net_cache *cache, const xn_id *key,
 /* Takes a reference.  The result holds for times in [from_us, until_us]. */
 void net_cache_put(struct net_cache *cache, const xn_id *key,
                    struct xn_msg *msg, uint64_t from_us, uint64_t until_us);
-size_t net_cache_count(const struct net_cache *cache);
 
 #endif

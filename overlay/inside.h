@@ -11,7 +11,7 @@
  *   check.c   do the tables hold together?
  *
  * Upcalls run only when the call that came in is done with our tables
- * (ov_enter, ov_leave): a user may call us from within one.  A link's memory
+ * (ov_enter, ov_exit): a user may call us from within one.  A link's memory
  * lives until the driver's GONE, so pointers to links outlast any upcall.
  */
 #ifndef OVERLAY_INSIDE_H

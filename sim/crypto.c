@@ -14,7 +14,7 @@ static const char envelope_context[] = "modelled envelope";
 
 enum { ROLE_AT = 32, NUMBER_AT = 33 };
 
-void sim_spki(Xn__Role role, uint32_t number, uint8_t out[SIM_SPKI])
+static void make_spki(Xn__Role role, uint32_t number, uint8_t out[SIM_SPKI])
 {
     int i;
 
@@ -38,7 +38,7 @@ static bool spki_read(const ProtobufCBinaryData *spki, Xn__Role *role_out,
     }
     *role_out = (Xn__Role)spki->data[ROLE_AT];
     *number_out = number;
-    sim_spki(*role_out, number, again);
+    make_spki(*role_out, number, again);
     return !memcmp(again, spki->data, SIM_SPKI);
 }
 
@@ -54,7 +54,7 @@ void sim_key_id(Xn__Role role, uint32_t number, xn_id *id_out)
 {
     uint8_t spki[SIM_SPKI];
 
-    sim_spki(role, number, spki);
+    make_spki(role, number, spki);
     xn_id_hash(spki, sizeof spki, id_out);
 }
 
@@ -127,7 +127,7 @@ int sim_seal(Xn__Role role, uint32_t number, Xn__Form form, const char *context,
     xn_id tag;
     int rc;
 
-    sim_spki(role, number, spki);
+    make_spki(role, number, spki);
     blob.payload.data = (uint8_t *)(uintptr_t)payload;
     blob.payload.len = len;
     blob.spki.data = spki;
@@ -201,7 +201,7 @@ int sim_issue(uint64_t seed, const Xn__Issue *issue, struct xn_msg **issued_out)
         return XN_EINVAL;
     }
     sim_caller(seed, role, number, issue->not_after_us, &who);
-    sim_spki(XN__ROLE__CORP, SIM_CORP_NUMBER, corp);
+    make_spki(XN__ROLE__CORP, SIM_CORP_NUMBER, corp);
     body.certificate = issue->csr;
     body.who = &who.caller;
     body.corp.data = corp;

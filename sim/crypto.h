@@ -16,7 +16,6 @@
 #define SIM_SPKI 91
 #define SIM_CORP_NUMBER 0
 
-void sim_spki(Xn__Role role, uint32_t number, uint8_t out[SIM_SPKI]);
 /* The number in it; UINT32_MAX: not a modelled key. */
 uint32_t sim_spki_number(const ProtobufCBinaryData *spki);
 /* SHA-256 of it: the name. */

@@ -22,7 +22,7 @@ bool sim_is_cut(const struct sim_world *world, uint32_t a, uint32_t b)
            in_share(world, SALT_CUT, b, world->cut_ppm);
 }
 
-bool sim_is_slow(const struct sim_world *world, uint32_t node)
+static bool is_slow(const struct sim_world *world, uint32_t node)
 {
     return in_share(world, SALT_SLOW, node, world->config.settings.slow_ppm);
 }
@@ -42,7 +42,7 @@ static uint64_t travel_us(struct sim_world *world, uint32_t from, uint32_t to)
 
         us += sim_node_draw(world, from) % (most + 1);
     }
-    if (sim_is_slow(world, to)) us += set->slow_us;
+    if (is_slow(world, to)) us += set->slow_us;
     return us;
 }
 

@@ -128,7 +128,6 @@ void sim_corp_call(struct sim_world *world, uint32_t node,
 /* ---- fault.c ---- */
 
 bool sim_is_cut(const struct sim_world *world, uint32_t a, uint32_t b);
-bool sim_is_slow(const struct sim_world *world, uint32_t node);
 /* When a message sent now arrives: latency, jitter, slowness, loss.
  * UINT64_MAX: never, the link dies. */
 uint64_t sim_arrival(struct sim_world *world, uint32_t from, uint32_t to);

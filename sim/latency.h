@@ -13,7 +13,6 @@
 #include <stdint.h>
 
 #define SIM_LATENCY_US_MIN 250
-#define SIM_LATENCY_TEXT 256 /* enough for why_out below */
 
 struct sim_latency;
 
@@ -21,7 +20,7 @@ struct sim_latency;
 int sim_latency_uniform(uint64_t lo_us, uint64_t hi_us,
                         struct sim_latency **latency_out);
 
-/* From a file, of the forms that lib/latency.h names. */
+/* From a file, of the forms that lib/latency.h names; why_out as there. */
 int sim_latency_load(const char *path, uint64_t unit_us,
                      struct sim_latency **latency_out, char *why_out,
                      size_t why_len);

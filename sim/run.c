@@ -9,6 +9,7 @@
 
 #include "lib/err.h"
 #include "lib/gripe.h"
+#include "lib/latency.h"
 #include "lib/rng.h"
 #include "lib/span.h"
 #include "sim/market.h"
@@ -439,7 +440,7 @@ static int load_latency(const struct sim_run_options *o,
                         struct sim_latency **latency_out)
 {
     const char *file = o->latency ? o->latency : o->scn->file;
-    char why[SIM_LATENCY_TEXT];
+    char why[XN_LATENCY_TEXT];
     int rc;
 
     if (!o->latency && o->scn->latency != SCN_FILE) {

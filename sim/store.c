@@ -16,7 +16,6 @@ struct record {
 struct sim_store {
     struct record **rows;
     size_t n, cap;
-    size_t bytes;
 };
 
 static int compare(const uint8_t *a, size_t a_len, const uint8_t *b,
@@ -78,7 +77,6 @@ static void drop(struct sim_store *store, size_t i)
 {
     struct record *r = store->rows[i];
 
-    store->bytes -= sizeof *r + r->key_len + r->value_len;
     free(r);
     store->n--;
     memmove(&store->rows[i], &store->rows[i + 1],
@@ -123,7 +121,6 @@ static int put(struct sim_store *store, const Xn__Write *write)
             (store->n - i) * sizeof *store->rows);
     store->rows[i] = r;
     store->n++;
-    store->bytes += sizeof *r + r->key_len + r->value_len;
     return 0;
 }
 
@@ -200,14 +197,4 @@ out:
     free(rows);
     free(list);
     return rc;
-}
-
-size_t sim_store_count(const struct sim_store *store)
-{
-    return store ? store->n : 0;
-}
-
-size_t sim_store_bytes(const struct sim_store *store)
-{
-    return store ? store->bytes : 0;
 }

@@ -15,7 +15,5 @@ int sim_store_txn(struct sim_store **store, const Xn__Txn *txn);
 /* A RECORDS message; `store` may be NULL. */
 int sim_store_read(const struct sim_store *store, const Xn__Read *read,
                    struct xn_msg **records_out);
-size_t sim_store_count(const struct sim_store *store);
-size_t sim_store_bytes(const struct sim_store *store);
 
 #endif

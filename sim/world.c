@@ -55,11 +55,6 @@ uint32_t sim_address_node(const char *address)
     return a << 16 | b << 8 | c;
 }
 
-uint64_t sim_draw(const struct sim_world *world, uint64_t a, uint64_t b)
-{
-    return xn_rng_mix(world->config.seed, xn_rng_mix(a, b));
-}
-
 uint64_t sim_node_draw(struct sim_world *world, uint32_t node)
 {
     return xn_rng_mix(world->config.seed ^ SALT_NODE,
@@ -88,7 +83,8 @@ uint64_t sim_world_now(const struct sim_world *world)
     return world->now_us;
 }
 
-int64_t sim_world_skew(const struct sim_world *world, uint32_t node)
+/* How far the node's wall clock is from virtual time. */
+static int64_t skew_us(const struct sim_world *world, uint32_t node)
 {
     uint64_t most = world->config.settings.skew_us;
     uint64_t draw;
@@ -102,8 +98,8 @@ struct xn_now sim_world_time(const struct sim_world *world, uint32_t node)
 {
     struct xn_now now = {
         .mono_us = world->now_us,
-        .wall_us = SIM_WALL_START + world->now_us +
-                   (uint64_t)sim_world_skew(world, node),
+        .wall_us =
+            SIM_WALL_START + world->now_us + (uint64_t)skew_us(world, node),
     };
 
     return now;

@@ -148,9 +148,5 @@ struct xn_core *sim_world_core(const struct sim_world *world, uint32_t node);
 uint32_t sim_world_running(const struct sim_world *world);
 /* Live links of a node. */
 uint32_t sim_world_links(const struct sim_world *world, uint32_t node);
-/* Wall clock of the node differs from virtual time by so much. */
-int64_t sim_world_skew(const struct sim_world *world, uint32_t node);
-/* A draw that depends on the seed and these alone. */
-uint64_t sim_draw(const struct sim_world *world, uint64_t a, uint64_t b);
 
 #endif

@@ -305,16 +305,6 @@ size_t xn_anchors_count(const struct xn_anchors *anchors)
     return anchors->n;
 }
 
-const struct xn_cert *xn_anchors_get(const struct xn_anchors *anchors, size_t i)
-{
-    return i < anchors->n ? &anchors->rows[i]->cert : NULL;
-}
-
-X509 *xn_anchors_x509(const struct xn_anchors *anchors, size_t i)
-{
-    return i < anchors->n ? anchors->rows[i]->x509 : NULL;
-}
-
 const struct xn_cert *xn_anchors_find(const struct xn_anchors *anchors,
                                       const xn_id *corp)
 {

@@ -40,13 +40,9 @@ void xn_anchors_free(struct xn_anchors *anchors);
 int xn_anchors_add(struct xn_anchors *anchors, const uint8_t *der, size_t len,
                    uint64_t at_us);
 size_t xn_anchors_count(const struct xn_anchors *anchors);
-/* Id and label of the i-th. */
-const struct xn_cert *xn_anchors_get(const struct xn_anchors *anchors,
-                                     size_t i);
+/* Facts of an accepted corp, lent; NULL: it is not accepted. */
 const struct xn_cert *xn_anchors_find(const struct xn_anchors *anchors,
                                       const xn_id *corp);
-/* For TLS: every anchor as X509 (borrowed). */
-X509 *xn_anchors_x509(const struct xn_anchors *anchors, size_t i);
 
 /* Check a certificate against the anchors at that time (clock skew of 5
  * minutes forgiven).  XN_EIDENT: issuer not accepted or signature wrong;

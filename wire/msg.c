@@ -65,13 +65,6 @@ const char *xn_kind_name(unsigned kind)
     return row ? row->name : "?";
 }
 
-const ProtobufCMessageDescriptor *xn_kind_descriptor(unsigned kind)
-{
-    const struct kind_row *row = row_of(kind);
-
-    return row ? row->descriptor : NULL;
-}
-
 static size_t size_max(unsigned kind)
 {
     return kind < XN__KIND__KIND_LOCAL ? XN_MSG_MAX : XN_LOCAL_MAX;

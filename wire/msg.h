@@ -45,7 +45,6 @@ void xn_msg_free(struct xn_msg *msg);          /* drops one reference */
 bool xn_kind_is_wire(unsigned kind);
 /* "REQUEST"; "?" for an unknown one. */
 const char *xn_kind_name(unsigned kind);
-const ProtobufCMessageDescriptor *xn_kind_descriptor(unsigned kind);
 
 /* The body as its type: XN_BODY(msg, Xn__Hello)->version.  The kind must have
  * been looked at before. */

@@ -90,8 +90,7 @@ int query_fail(struct query_error *error_out, size_t offset, const char *fmt,
 
 /* ---- for the writers ---- */
 
-/* May this text stand without quotes: in --where, or in a word? */
-void query_write_where_value(struct xn_buf *out, const char *text);
+/* A value in the form of a word, quoted where it must be. */
 void query_write_word_value(struct xn_buf *out, const char *text);
 void query_write_expr(struct xn_buf *out, const Xn__Expr *expr);
 /* true, false, and, or, not, in, has: in either case. */

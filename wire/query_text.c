@@ -16,7 +16,7 @@ static void write_quoted(struct xn_buf *out, const char *text)
 }
 
 /* Numbers stand bare, all else is quoted. */
-void query_write_where_value(struct xn_buf *out, const char *text)
+static void write_where_value(struct xn_buf *out, const char *text)
 {
     xn_dec d;
 
@@ -55,7 +55,7 @@ static void write_range(struct xn_buf *out, const Xn__Expr *expr)
 {
     if (expr->has_lo && expr->has_hi) {
         /* The first place is read as a name or a value by what follows. */
-        query_write_where_value(out, expr->lo);
+        write_where_value(out, expr->lo);
         xn_buf_str(out, expr->lo_open ? " < " : " <= ");
         write_token(out, expr->token);
     } else {
@@ -63,10 +63,10 @@ static void write_range(struct xn_buf *out, const Xn__Expr *expr)
     }
     if (expr->has_hi) {
         xn_buf_str(out, expr->hi_open ? " < " : " <= ");
-        query_write_where_value(out, expr->hi);
+        write_where_value(out, expr->hi);
     } else {
         xn_buf_str(out, expr->lo_open ? " > " : " >= ");
-        query_write_where_value(out, expr->lo);
+        write_where_value(out, expr->lo);
     }
 }
 
@@ -77,13 +77,13 @@ static void write_in(struct xn_buf *out, const Xn__Expr *expr, bool not )
     write_token(out, expr->token);
     if (expr->n_values == 1) {
         xn_buf_str(out, not ? " != " : " = ");
-        query_write_where_value(out, expr->values[0]);
+        write_where_value(out, expr->values[0]);
         return;
     }
     xn_buf_str(out, " in (");
     for (i = 0; i < expr->n_values; i++) {
         if (i) xn_buf_str(out, ", ");
-        query_write_where_value(out, expr->values[i]);
+        write_where_value(out, expr->values[i]);
     }
     xn_buf_char(out, ')');
 }

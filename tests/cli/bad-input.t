@@ -52,9 +52,12 @@ echo 'not a key' >"$scratch/garbage/key.pem"
 chmod 600 "$scratch/garbage/key.pem"
 refuses 2 'key.pem' 'a key that is none' \
     "$corpd" --state "$scratch/garbage" --name gamma.example --listen-api 127.0.0.1:0
-[ "$(cat "$scratch/garbage/key.pem")" = 'not a key' ]
 n=$((n + 1))
-[ $? -eq 0 ] && echo "ok $n - and it is left as it was" || echo "not ok $n - and it is left as it was"
+if [ "$(cat "$scratch/garbage/key.pem")" = 'not a key' ]; then
+    echo "ok $n - and it is left as it was"
+else
+    echo "not ok $n - and it is left as it was"
+fi
 
 # ---- addresses ----
 refuses 2 'nonsense' 'an address that is none' \

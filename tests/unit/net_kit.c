@@ -98,8 +98,8 @@ static void release(struct xn_core *core)
 static const struct xn_core_ops kit_ops = {
     .name = "kit", .step = step, .check = check, .free = release};
 
-struct xn_core *kit_core_new(kit_on *on, void *ctx,
-                             const struct xn_peers *peers)
+static struct xn_core *kit_core_new(kit_on *on, void *ctx,
+                                    const struct xn_peers *peers)
 {
     struct kit_core *kit = calloc(1, sizeof *kit);
 

@@ -38,8 +38,6 @@ struct kit_core {
     uint64_t seed;
 };
 
-struct xn_core *kit_core_new(kit_on *on, void *ctx,
-                             const struct xn_peers *peers);
 /* End the driver of this process from within an event. */
 void kit_stop(void);
 

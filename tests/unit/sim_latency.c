@@ -12,6 +12,7 @@
 #include <unistd.h>
 
 #include "lib/err.h"
+#include "lib/latency.h"
 #include "sim/latency.h"
 
 static void test_uniform(void **state)
@@ -38,7 +39,7 @@ static void test_uniform(void **state)
 /* A node's place depends on nothing but the seed and its number. */
 static void test_places(void **state)
 {
-    char path[] = "/tmp/sim_latency.XXXXXX.txt", why[SIM_LATENCY_TEXT];
+    char path[] = "/tmp/sim_latency.XXXXXX.txt", why[XN_LATENCY_TEXT];
     struct sim_latency *l;
     uint32_t i, seen = 0;
     int fd = mkstemps(path, 4);
