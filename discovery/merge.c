@@ -84,11 +84,21 @@ static bool newer(const struct entry *a, const struct entry *b)
 
 struct uni { /* the union while it is made */
     struct xn_arena arena;
+    uint64_t wall_us;
     struct entry *entries; /* in order of first sight */
     size_t n;
     /* [i][j]: how far down j's answer there is something that i gave too */
     uint32_t common[RD_SOURCES_MAX][RD_SOURCES_MAX];
 };
+
+/* Is `a` as good as missing beside `b`: an older version, or its lease over and
+ * the other's not? */
+static bool outdone(const struct uni *uni, const struct entry *a,
+                    const struct entry *b)
+{
+    if (a->version != b->version) return a->version < b->version;
+    return a->until_us <= uni->wall_us && b->until_us > uni->wall_us;
+}
 
 /* An ad whose lease cannot be read counts as its own entry, so that the asker
  * gets to see it and can name who served it. */
@@ -107,17 +117,16 @@ static int add_ad(struct uni *uni, Xn__SignedAd *ad, size_t source,
         HASH_ADD(hh, uni->entries, server, XN_ID_SIZE, entry);
         uni->n++;
         known = entry;
-    } else if (newer(entry, known)) {
-        /* Who gave an older version did not give this one. */
-        if (entry->version > known->version) {
-            memset(known->place, 0, sizeof known->place);
-        }
+    }
+    if (outdone(uni, entry, known)) return 0;
+    if (outdone(uni, known, entry)) {
+        memset(known->place, 0, sizeof known->place);
+    }
+    if (newer(entry, known)) {
         known->ad = ad;
         known->source = source;
         known->version = entry->version;
         known->until_us = entry->until_us;
-    } else if (entry->version < known->version) {
-        return 0;
     }
     known->place[source] = place;
     return 0;
@@ -253,11 +262,12 @@ static void fill_counts(const struct rd_merge *merge, Xn__SearchResult *result)
     result->n_conditions = best->n_conditions;
 }
 
-void rd_merge_answer(const struct rd_merge *merge, uint64_t ticket,
-                     const char *engine, const char *token, struct xn_out *out)
+void rd_merge_answer(const struct rd_merge *merge, uint64_t wall_us,
+                     uint64_t ticket, const char *engine, const char *token,
+                     struct xn_out *out)
 {
     Xn__SearchResult result = XN__SEARCH_RESULT__INIT;
-    struct uni uni = {.n = 0};
+    struct uni uni = {.wall_us = wall_us};
     char *silent = (char *)(uintptr_t)token;
     int rc;
 

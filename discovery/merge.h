@@ -30,8 +30,11 @@ bool rd_merge_answered(const struct rd_merge *merge);
 
 /* The union as the answer to `ticket`: the first answer's ads in its order,
  * then those that only others have.  For each source it says which servers it
- * left out though an ad that it did give ranks behind them with another. */
-void rd_merge_answer(const struct rd_merge *merge, uint64_t ticket,
-                     const char *engine, const char *token, struct xn_out *out);
+ * left out though an ad that it did give ranks behind them with another; an
+ * older version is left out, and so is a lease that is over at wall_us where
+ * another source gave a live one. */
+void rd_merge_answer(const struct rd_merge *merge, uint64_t wall_us,
+                     uint64_t ticket, const char *engine, const char *token,
+                     struct xn_out *out);
 
 #endif

@@ -103,13 +103,14 @@ static const Xn__Find *find_of(const struct search *s)
     return XN_BODY(s->find, Xn__Find);
 }
 
-static void answer(struct search *s, struct xn_out *out)
+static void answer(struct search *s, const struct xn_now *now,
+                   struct xn_out *out)
 {
     const Xn__Find *find = find_of(s);
 
     if (s->ticket) {
-        rd_merge_answer(&s->merge, s->ticket, s->engine->name, find->token,
-                        out);
+        rd_merge_answer(&s->merge, now->wall_us, s->ticket, s->engine->name,
+                        find->token, out);
     }
     end(s);
 }
@@ -200,7 +201,7 @@ static void copy_answered(void *owner, void *ctx, const struct xn_now *now,
         ask_next(s, now, out);
         return;
     }
-    answer(s, out);
+    answer(s, now, out);
 }
 
 /* Everything of the request that each copy needs, checked and copied. */
@@ -297,5 +298,5 @@ void rd_search(struct rd *rd, const struct xn_now *now, uint64_t ticket,
     s->pending = 1; /* so that no answer from within ends the search */
     while (s->asked < s->n_copies)
         ask_next(s, now, out);
-    if (--s->pending == 0) answer(s, out);
+    if (--s->pending == 0) answer(s, now, out);
 }

@@ -279,6 +279,15 @@ static int judge(const struct find_check *check, const struct find_asked *asked,
 
 /* ---- who hid something ---- */
 
+/* Has every copy had the time to get it? */
+static bool is_settled(const struct ad_lease *lease, uint64_t wall_us)
+{
+    uint64_t settle_us =
+        (lease->until_us - lease->issued_us) / FIND_SETTLE_PART;
+
+    return lease->issued_us + settle_us <= wall_us;
+}
+
 static int name_hiding(const struct find_check *check,
                        const struct find_asked *asked, const Xn__Source *source,
                        struct find_list *list)
@@ -294,11 +303,10 @@ static int name_hiding(const struct find_check *check,
         if (at == list->n || xn_id_eq(&list->hits[at].source, &reject.node)) {
             continue;
         }
-        if (list->hits[at].lease.issued_us + FIND_SETTLE_US > check->wall_us) {
-            continue;
-        }
+        if (!is_settled(&list->hits[at].lease, check->wall_us)) continue;
         snprintf(reject.why, sizeof reject.why,
-                 "it hides a live advertisement that another copy served");
+                 "it hides a live advertisement (or its last version) that "
+                 "another copy served");
         rc = find_list_reject(list, &reject);
         if (rc) return rc;
     }

@@ -10,8 +10,9 @@
 #include "wire/query.h"
 
 #define FIND_WHY_MAX 160
-/* A copy that lacks an ad younger than this may just not have it yet. */
-#define FIND_SETTLE_US (60 * 1000000ULL)
+/* A copy that lacks an ad whose lease is younger than this part of its whole
+ * length (a minute of 15) may just not have it yet. */
+#define FIND_SETTLE_PART 15
 
 struct find_check {
     const struct query *query;

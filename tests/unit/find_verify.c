@@ -414,14 +414,19 @@ static Xn__Source *source_without(const char *node, const xn_id *server)
     return source;
 }
 
-static void assert_hiding(uint64_t issued_us, const char *node, size_t named)
+/* A lease of `lease_s` seconds, given out `age_s` seconds ago. */
+static void assert_hiding(uint64_t age_s, uint64_t lease_s, const char *node,
+                          size_t named)
 {
+    uint64_t issued_us = NOW_US - age_s * 1000000ULL;
     Xn__SearchResult *result = answer();
     xn_id server;
 
     assert_int_equal(xn_key_id(f.servers[1].key, &server), 0);
-    add(result, hit_of(&(struct recipe){.server = &f.servers[1],
-                                        .issued_us = issued_us}));
+    add(result,
+        hit_of(&(struct recipe){.server = &f.servers[1],
+                                .issued_us = issued_us,
+                                .until_us = issued_us + lease_s * 1000000ULL}));
     result->sources = malloc(sizeof *result->sources);
     result->sources[result->n_sources++] = source_without(node, &server);
     f.asked.merged = true;
@@ -436,11 +441,13 @@ static void assert_hiding(uint64_t issued_us, const char *node, size_t named)
 static void test_hiding(void **state)
 {
     (void)state;
-    assert_hiding(NOW_US - 61 * 1000000ULL, "hider", 1);
+    assert_hiding(60, 900, "hider", 1);
+    assert_hiding(2, 30, "hider", 1);
     /* too young for every copy to have it */
-    assert_hiding(NOW_US - 59 * 1000000ULL, "hider", 0);
+    assert_hiding(59, 900, "hider", 0);
+    assert_hiding(1, 30, "hider", 0);
     /* it served it itself */
-    assert_hiding(NOW_US - 61 * 1000000ULL, "liar", 0);
+    assert_hiding(61, 900, "liar", 0);
 }
 
 int main(void)

@@ -13,12 +13,13 @@
 #include "discovery/rd.h"
 #include "lib/err.h"
 
-enum { COPIES = 5, NEAR = 3, ADS_MAX = 8 };
+enum { COPIES = 5, NEAR = 3, ADS_MAX = 8, LIVE = 100000 };
 
 struct copy {
     int rc;
-    bool silent;           /* answers when the test says so */
-    unsigned ads[ADS_MAX]; /* 0 ends; server number, + 1000 per version */
+    bool silent; /* answers when the test says so */
+    /* 0 ends; server number, + 1000 per version, + LIVE */
+    unsigned ads[ADS_MAX];
     bool more;
     unsigned asked;
     /* what it was asked with, for a late answer */
@@ -60,7 +61,8 @@ static void fill_ad(Xn__SignedAd *ad, unsigned number)
     xn_id id = server_id(number);
 
     lease.server = xn_id_bytes(&id);
-    lease.version = number / 1000 + 1;
+    lease.version = number % LIVE / 1000 + 1;
+    lease.until_us = number / LIVE; /* the clock stands at 0 */
     blob.payload.data = malloc(128);
     blob.payload.len = xn__lease__pack(&lease, blob.payload.data);
     xn__signed_ad__init(ad);
@@ -325,6 +327,43 @@ static void the_newest_version_wins_and_the_old_counts_as_missing(void **state)
     }
 }
 
+static void a_lease_that_is_over_counts_as_missing(void **state)
+{
+    struct kit *kit = *state;
+    Xn__Search search = request();
+    unsigned i;
+
+    for (i = 0; i < COPIES; i++)
+        kit->copies[i].ads[0] = LIVE + 1;
+    kit->copies[0].ads[0] = 1; /* the same version without its renewal */
+    kit->copies[4].ads[0] = 1;
+    search.paranoid = true;
+    rd_search(kit->rd, &kit->now, 1, &search, &kit->out);
+    assert_true(answered(kit, 1));
+    assert_int_equal(kit->result->n_hits, 1);
+    for (i = 0; i < COPIES; i++) {
+        assert_int_equal(source_of(kit, i)->n_missing, i % 4 == 0);
+    }
+}
+
+static void where_all_leases_are_over_nobody_is_without(void **state)
+{
+    struct kit *kit = *state;
+    Xn__Search search = request();
+    unsigned i;
+
+    for (i = 0; i < COPIES; i++)
+        kit->copies[i].ads[0] = 1;
+    search.paranoid = true;
+    rd_search(kit->rd, &kit->now, 1, &search, &kit->out);
+    assert_true(answered(kit, 1));
+    /* The asker gets to see it, and whom it is from. */
+    assert_int_equal(kit->result->n_hits, 1);
+    for (i = 0; i < COPIES; i++) {
+        assert_int_equal(source_of(kit, i)->n_missing, 0);
+    }
+}
+
 static void the_smallest_shard_is_asked(void **state)
 {
     struct kit *kit = *state;
@@ -477,6 +516,8 @@ int main(void)
         TEST(avoided_nodes_do_not_count),
         TEST(paranoia_unites_and_names_who_hid),
         TEST(the_newest_version_wins_and_the_old_counts_as_missing),
+        TEST(a_lease_that_is_over_counts_as_missing),
+        TEST(where_all_leases_are_over_nobody_is_without),
         TEST(the_smallest_shard_is_asked),
         TEST(nonsense_is_refused),
         TEST(a_place_to_go_on_from_is_checked),
