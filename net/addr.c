@@ -80,9 +80,14 @@ unsigned long long net_addr_source(const struct sockaddr *sa)
         source =
             ((const struct sockaddr_in *)(const void *)sa)->sin_addr.s_addr;
     } else if (sa->sa_family == AF_INET6) {
-        memcpy(&source,
-               &((const struct sockaddr_in6 *)(const void *)sa)->sin6_addr,
-               sizeof source);
+        const struct in6_addr *in6 =
+            &((const struct sockaddr_in6 *)(const void *)sa)->sin6_addr;
+
+        if (IN6_IS_ADDR_V4MAPPED(in6)) { /* to a listener of both */
+            memcpy(&source, &in6->s6_addr[12], 4);
+        } else {
+            memcpy(&source, in6, sizeof source);
+        }
     }
     return source;
 }

@@ -14,11 +14,13 @@
 #include <event2/http.h>
 #include <event2/keyvalq_struct.h>
 #include <event2/listener.h>
+#include <openssl/rand.h>
 #include <uthash.h>
 #include <utlist.h>
 
 #include "lib/err.h"
 #include "lib/log.h"
+#include "lib/rng.h"
 #include "net/addr.h"
 #include "net/budget.h"
 #include "net/clock.h"
@@ -27,7 +29,8 @@
 enum {
     BODY_MAX = 1 << 20,
     HEADERS_MAX = 8 * 1024,
-    GAP_S = 60, /* evhttp's own: silence */
+    GAP_S = 60,       /* evhttp's own: silence */
+    GROUPS = 1 << 12, /* places to count callers' connections in */
 };
 /* evhttp bounds the gaps alone, and a byte a second lives for ever: these are
  * from the connection's begin or its last answer to the next whole request. */
@@ -47,6 +50,8 @@ struct conn {
     uint64_t limit_us;               /* mono: then it is closed */
     struct xn_cert caller;
     uint64_t source;
+    bool has_source; /* and address */
+    bool cut;        /* soon gone */
     char address[NET_ADDR_TEXT];
     struct conn *prev, *next;
 };
@@ -70,6 +75,7 @@ struct net_http {
     struct net_budget *budget;
     char address[NET_ADDR_TEXT];
     unsigned max, n;
+    uint64_t secret; /* so that nobody chooses whom to be counted with */
     struct conn *conns;
     struct ask *asks;
     uint64_t last_ticket;
@@ -112,6 +118,69 @@ static void make_index(void)
     conn_index = SSL_get_ex_new_index(0, NULL, NULL, NULL, conn_end);
 }
 
+/* Let evhttp find the connection dead and clear it away itself. */
+static void cut(struct conn *conn)
+{
+    evutil_socket_t fd = bufferevent_getfd(conn->bev);
+
+    conn->cut = true;
+    if (fd >= 0) shutdown(fd, SHUT_RDWR);
+}
+
+/* evhttp sets the socket only when new_bufferevent has returned. */
+static void look_up_source(struct conn *conn)
+{
+    evutil_socket_t fd = conn->bev ? bufferevent_getfd(conn->bev) : -1;
+    struct sockaddr_storage sa;
+    socklen_t len = sizeof sa;
+
+    if (conn->has_source || fd < 0) return;
+    memset(&sa, 0, sizeof sa);
+    if (getpeername(fd, (struct sockaddr *)&sa, &len)) return;
+    net_addr_text((struct sockaddr *)&sa, conn->address);
+    conn->source = net_addr_source((struct sockaddr *)&sa);
+    conn->has_source = true;
+}
+
+/* Whose connection it is: the certified caller's, else the address's.  Two may
+ * share a place now and then, which only makes them look like one. */
+static unsigned group_of(struct conn *conn)
+{
+    uint64_t who;
+
+    look_up_source(conn);
+    who = conn->source;
+    if (conn->evcon && conn->caller.role != XN__ROLE__ANYBODY) {
+        memcpy(&who, conn->caller.id.b, sizeof who);
+    }
+    return (unsigned)(xn_rng_mix(conn->http->secret, who) % GROUPS);
+}
+
+/* Full: of those who have most connections the oldest one with no request
+ * under way gives its place up.  So who opens all there are and lets them idle
+ * pushes out himself, and others still get in. */
+static void make_room(struct net_http *http)
+{
+    uint16_t counts[GROUPS] = {0};
+    struct conn *conn, *victim = NULL;
+    unsigned most = 0;
+
+    DL_FOREACH(http->conns, conn)
+    {
+        if (conn->cut) return; /* there will be room */
+        counts[group_of(conn)]++;
+    }
+    DL_FOREACH(http->conns, conn)
+    {
+        unsigned n = counts[group_of(conn)];
+
+        if (conn->ask || !conn->has_source || n <= most) continue;
+        most = n;
+        victim = conn;
+    }
+    if (victim) cut(victim);
+}
+
 /* A connection begins.  NULL would not refuse it but serve it without TLS;
  * on_request refuses what has no SSL. */
 static struct bufferevent *new_bufferevent(struct event_base *base, void *arg)
@@ -130,7 +199,10 @@ static struct bufferevent *new_bufferevent(struct event_base *base, void *arg)
     conn->ssl = ssl;
     conn->limit_us = net_mono_us() + FIRST_US;
     DL_APPEND(http->conns, conn);
-    if (++http->n >= http->max) evconnlistener_disable(http->listener);
+    if (++http->n >= http->max) {
+        make_room(http);
+        evconnlistener_disable(http->listener);
+    }
     bev = bufferevent_openssl_socket_new(
         base, -1, ssl, BUFFEREVENT_SSL_ACCEPTING, BEV_OPT_CLOSE_ON_FREE);
     if (!bev) {
@@ -142,27 +214,12 @@ static struct bufferevent *new_bufferevent(struct event_base *base, void *arg)
     return bev;
 }
 
-/* Let evhttp find the connection dead and clear it away itself. */
-static void cut(struct conn *conn)
-{
-    evutil_socket_t fd = bufferevent_getfd(conn->bev);
-
-    if (fd >= 0) shutdown(fd, SHUT_RDWR);
-}
-
 /* Who calls, told once per connection. */
 static void meet(struct conn *conn, struct evhttp_connection *evcon)
 {
-    struct sockaddr_storage sa;
-    socklen_t len = sizeof sa;
-    evutil_socket_t fd = bufferevent_getfd(conn->bev);
-
     conn->evcon = evcon;
+    look_up_source(conn);
     net_tls_caller(conn->ssl, conn->http->identity, &conn->caller);
-    memset(&sa, 0, sizeof sa);
-    getpeername(fd, (struct sockaddr *)&sa, &len);
-    net_addr_text((struct sockaddr *)&sa, conn->address);
-    conn->source = net_addr_source((struct sockaddr *)&sa);
 }
 
 /* A certificate that ends while its connection lives proves a key alone. */
@@ -378,8 +435,11 @@ static void on_tick(evutil_socket_t fd, short what, void *arg)
             cut(conn);
         }
     }
-    /* After a shortage of descriptors. */
-    if (http->n < http->max) evconnlistener_enable(http->listener);
+    if (http->n < http->max) {
+        evconnlistener_enable(http->listener); /* descriptors were short */
+    } else {
+        make_room(http); /* all were busy when the last one came */
+    }
 }
 
 static void on_accept_error(struct evconnlistener *listener, void *arg)
@@ -427,6 +487,9 @@ static int start(struct net_http *http, const struct net_http_config *config)
 
     pthread_once(&once, make_index);
     if (conn_index < 0) return XN_ENOMEM;
+    if (RAND_bytes((uint8_t *)&http->secret, sizeof http->secret) != 1) {
+        return XN_EIO;
+    }
     if (config->rate) {
         rc = net_budget_new(config->rate, &http->budget);
         if (rc) return rc;

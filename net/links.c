@@ -268,21 +268,27 @@ static void pause_at_bound(struct net_links *links)
     evconnlistener_disable(links->listener);
 }
 
-/* Has this source too many handshakes under way? */
-static bool crowded(const struct net_links *links, const struct sockaddr *sa)
+/* Has this source too many handshakes under way?  All sources together may
+ * have half of the links: then the oldest handshake ends, for one that is meant
+ * takes a second, and ours to others must not wait behind those that are not. */
+static bool crowded(struct net_links *links, const struct sockaddr *sa)
 {
-    const struct net_link *link;
-    unsigned n = 0, most = links->max / 4;
+    struct net_link *link, *oldest = NULL;
+    unsigned n = 0, all = 0, most = links->max / 4;
 
     DL_FOREACH(links->all, link)
     {
-        if (link->incoming && link->state == NET_LINK_SHAKING &&
-            net_addr_same_source((const struct sockaddr *)&link->remote.sa,
-                                 sa)) {
-            n++;
-        }
+        if (!link->incoming || link->state != NET_LINK_SHAKING) continue;
+        if (!oldest) oldest = link;
+        all++;
+        n += net_addr_same_source((const struct sockaddr *)&link->remote.sa,
+                                  sa) != 0;
     }
-    return n >= (most > HALF_OPEN_LEAST ? most : HALF_OPEN_LEAST);
+    if (n >= (most > HALF_OPEN_LEAST ? most : HALF_OPEN_LEAST)) return true;
+    if (all >= links->max / 2) {
+        net_link_close(oldest, XN_EBUSY, "others want to shake hands");
+    }
+    return false;
 }
 
 static struct net_link *add(struct net_links *links, int fd, bool incoming,
@@ -308,7 +314,7 @@ static void on_accept(struct evconnlistener *listener, evutil_socket_t fd,
 {
     struct net_links *links = arg;
 
-    if (links->n >= links->max || crowded(links, sa)) {
+    if (crowded(links, sa) || links->n >= links->max) {
         close(fd);
         return;
     }

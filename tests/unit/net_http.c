@@ -205,14 +205,22 @@ struct raw {
     SSL *ssl;
 };
 
-static void raw_open(struct raw *raw)
+/* A connection that says nothing yet, from this address of ours. */
+static int tcp_open(const char *source)
 {
-    struct net_addr addr;
+    struct net_addr addr, from;
+    int fd = socket(AF_INET, SOCK_STREAM, 0);
 
     assert_int_equal(net_addr_parse(child.api, &addr), 0);
-    raw->fd = socket(AF_INET, SOCK_STREAM, 0);
-    assert_int_equal(connect(raw->fd, (struct sockaddr *)&addr.sa, addr.len),
-                     0);
+    assert_int_equal(net_addr_parse(source, &from), 0);
+    assert_int_equal(bind(fd, (struct sockaddr *)&from.sa, from.len), 0);
+    assert_int_equal(connect(fd, (struct sockaddr *)&addr.sa, addr.len), 0);
+    return fd;
+}
+
+static void raw_open(struct raw *raw)
+{
+    raw->fd = tcp_open("127.0.0.1:0");
     raw->ctx = SSL_CTX_new(TLS_client_method());
     raw->ssl = SSL_new(raw->ctx);
     SSL_set_fd(raw->ssl, raw->fd);
@@ -289,29 +297,65 @@ static void plain_http_is_refused(void **state)
     close(fd);
 }
 
-/* More connections than allowed: the rest waits, and is served later. */
-static void connections_are_bounded(void **state)
+static void spawn_narrow(unsigned api_max)
 {
     struct net_config config = kit_config(&node);
+
+    config.api_max = api_max;
+    kit_spawn(&config, echoes, &child);
+}
+
+/* More requests than connections are allowed: the rest waits, and is served
+ * later. */
+static void connections_are_bounded(void **state)
+{
+    static const char slow[] = "GET /silent HTTP/1.1\r\n\r\n";
     struct kit_child first = child;
     struct raw raws[4];
     Xn__Caller *caller;
+    char url[200];
     int i;
 
-    config.api_max = 4;
-    kit_spawn(&config, echoes, &child);
-    for (i = 0; i < 4; i++)
+    spawn_narrow(4);
+    for (i = 0; i < 4; i++) {
         raw_open(&raws[i]);
-    {
-        char url[200];
-
-        snprintf(url, sizeof url, "https://%s/", child.api);
-        assert_int_equal(request_rc(&client, url, NULL, 300), XN_ETIMEOUT);
+        assert_true(SSL_write(raws[i].ssl, slow, sizeof slow - 1) > 0);
+        expect_line("asked");
     }
+    snprintf(url, sizeof url, "https://%s/", child.api);
+    assert_int_equal(request_rc(&client, url, NULL, 300), XN_ETIMEOUT);
     for (i = 0; i < 4; i++)
         raw_close(&raws[i]);
     caller = ask_as(&client, "GET", "/", NULL, 0);
     xn__caller__free_unpacked(caller, NULL);
+    kit_kill(&child, SIGTERM);
+    child = first;
+}
+
+/* Who opens all connections there are and leaves them idle keeps nobody else
+ * out: his own give way, not those of others. */
+static void idle_connections_give_way(void **state)
+{
+    static const char get[] = "GET / HTTP/1.1\r\n\r\n";
+    struct kit_child first = child;
+    struct raw other;
+    Xn__Caller *caller;
+    char out[512];
+    int fds[40], i, n;
+
+    spawn_narrow(8);
+    raw_open(&other);
+    for (i = 0; i < 40; i++)
+        fds[i] = tcp_open("127.0.0.2:0");
+    caller = ask_as(&client, "GET", "/", NULL, 0);
+    xn__caller__free_unpacked(caller, NULL);
+    assert_int_equal(SSL_write(other.ssl, get, sizeof get - 1), sizeof get - 1);
+    n = SSL_read(other.ssl, out, sizeof out - 1);
+    assert_true(n > 12);
+    assert_memory_equal(out, "HTTP/1.1 200", 12);
+    for (i = 0; i < 40; i++)
+        close(fds[i]);
+    raw_close(&other);
     kit_kill(&child, SIGTERM);
     child = first;
 }
@@ -428,6 +472,7 @@ int main(void)
         cmocka_unit_test(bad_requests),
         cmocka_unit_test(plain_http_is_refused),
         cmocka_unit_test(connections_are_bounded),
+        cmocka_unit_test(idle_connections_give_way),
         cmocka_unit_test(anonymous_budget),
         cmocka_unit_test(calls_out),
     };

@@ -180,16 +180,23 @@ static void names_are_not_dialled(void **state)
 
 /* ---- raw peers --------------------------------------------------------- */
 
-static int raw_connect(const char *address)
+static int raw_connect_from(const char *source, const char *address)
 {
-    struct net_addr addr;
+    struct net_addr addr, from;
     int fd;
 
     assert_int_equal(net_addr_parse(address, &addr), 0);
+    assert_int_equal(net_addr_parse(source, &from), 0);
     fd = socket(AF_INET, SOCK_STREAM, 0);
     assert_true(fd >= 0);
+    assert_int_equal(bind(fd, (struct sockaddr *)&from.sa, from.len), 0);
     assert_int_equal(connect(fd, (struct sockaddr *)&addr.sa, addr.len), 0);
     return fd;
+}
+
+static int raw_connect(const char *address)
+{
+    return raw_connect_from("127.0.0.1:0", address);
 }
 
 /* A TLS end by hand, certified as `me`. */
@@ -421,6 +428,59 @@ static void half_open_source(void **state)
     kit_kill(&child, SIGTERM);
 }
 
+/* Several sources together fill half of the links with handshakes that never
+ * end: the other half stays for those that do. */
+static void half_open_many_sources(void **state)
+{
+    struct net_config config = kit_config(&b);
+    struct kit_child child;
+    struct story s;
+    int fds[32], i;
+
+    config.links_max = 32;
+    kit_spawn(&config, tells, &child);
+    for (i = 0; i < 32; i++) {
+        char source[32];
+
+        snprintf(source, sizeof source, "127.0.0.%d:0", 2 + i / 8);
+        fds[i] = raw_connect_from(source, child.links);
+    }
+    s = (struct story){.address = child.links, .id = &b.cert.id};
+    run_dials(&a, &s);
+    assert_int_equal(s.pongs, 1);
+    for (i = 0; i < 32; i++)
+        close(fds[i]);
+    kit_kill(&child, SIGTERM);
+}
+
+/* An IPv4 host is one source by whichever listener it comes, and no other
+ * host's. */
+static void sources(void **state)
+{
+    static const struct {
+        const char *a, *b;
+        bool same;
+    } rows[] = {
+        {"192.0.2.1:1", "192.0.2.1:2", true},
+        {"192.0.2.1:1", "192.0.2.2:1", false},
+        {"[2001:db8::1]:1", "[2001:db8::ffff:1]:1", true},
+        {"[2001:db8::1]:1", "[2001:db8:0:1::1]:1", false},
+        {"[::ffff:192.0.2.1]:1", "[::ffff:192.0.2.1]:2", true},
+        {"[::ffff:192.0.2.1]:1", "[::ffff:192.0.2.2]:1", false},
+    };
+    size_t i;
+
+    for (i = 0; i < sizeof rows / sizeof rows[0]; i++) {
+        struct net_addr x, y;
+
+        assert_int_equal(net_addr_parse(rows[i].a, &x), 0);
+        assert_int_equal(net_addr_parse(rows[i].b, &y), 0);
+        assert_int_equal(net_addr_same_source((struct sockaddr *)&x.sa,
+                                              (struct sockaddr *)&y.sa) != 0,
+                         rows[i].same);
+    }
+}
+
 /* ---- one link per peer ------------------------------------------------- */
 
 struct twice {
@@ -568,6 +628,8 @@ int main(void)
         cmocka_unit_test(slow_reader),
         cmocka_unit_test(half_open),
         cmocka_unit_test(half_open_source),
+        cmocka_unit_test(half_open_many_sources),
+        cmocka_unit_test(sources),
         cmocka_unit_test(one_link_per_peer),
         cmocka_unit_test(simultaneous_dials),
     };
