@@ -388,7 +388,7 @@ static int check(const struct corp *corp, const Xn__Register *order,
         return XN_EINVAL;
     }
     if (!corp_label_ok(order->label)) {
-        *because = "a label is 1 to 32 of a-z, 0-9 and -";
+        *because = "a label is 1 to 32 of a-z, 0-9 and -, no dash at its ends";
         return XN_EINVAL;
     }
     if (!corp_text_ok(order->owner, OWNER_MAX) ||

@@ -4,6 +4,8 @@
 #include <stdint.h>
 #include <string.h>
 
+#include "wire/id.h"
+
 #define LOWER "abcdefghijklmnopqrstuvwxyz"
 #define DIGITS "0123456789"
 
@@ -11,17 +13,8 @@ bool corp_label_ok(const char *label)
 {
     size_t len = strlen(label);
 
-    return len >= 1 && len <= CORP_LABEL_MAX &&
-           strspn(label, LOWER DIGITS "-") == len;
-}
-
-bool corp_name_ok(const char *name)
-{
-    size_t len = strlen(name);
-
-    return len >= 1 && len <= CORP_NAME_MAX &&
-           strspn(name, LOWER DIGITS ".-") == len && !strchr(".-", name[0]) &&
-           !strchr(".-", name[len - 1]);
+    return len <= CORP_LABEL_MAX && !strchr(label, '.') &&
+           xn_label_valid(label, len);
 }
 
 /* Length of the UTF-8 sequence at s, 0 where it is none.  Overlong forms,

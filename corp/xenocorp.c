@@ -7,7 +7,6 @@
 #include <unistd.h>
 
 #include "config.h"
-#include "corp/text.h"
 #include "lib/err.h"
 #include "lib/gripe.h"
 #include "net/file.h"
@@ -73,7 +72,7 @@ static int init(const char *dir, const char *name)
     struct net_identity identity;
     int rc;
 
-    if (!corp_name_ok(name)) {
+    if (!xn_label_valid(name, strlen(name))) {
         return usage("a name is 1 to 63 of a-z, 0-9, '.' and '-'");
     }
     if (is_taken(dir)) {

@@ -7,7 +7,6 @@
 #include <unistd.h>
 
 #include "corp/corp.h"
-#include "corp/text.h"
 #include "lib/err.h"
 #include "lib/gripe.h"
 #include "net/daemon.h"
@@ -135,7 +134,9 @@ static int check_name(const struct net_daemon *daemon)
 
     snprintf(path, sizeof path, "%s/cert.pem", daemon->state);
     if (!daemon->label && access(path, F_OK) == 0) return 0;
-    if (daemon->label && corp_name_ok(daemon->label)) return 0;
+    if (daemon->label && xn_label_valid(daemon->label, strlen(daemon->label))) {
+        return 0;
+    }
     xn_gripe(PROGRAM, "cannot make a XenoCorp",
              daemon->label ? "a name is 1 to 63 of a-z, 0-9, '.' and '-'"
                            : "its first start needs a name",

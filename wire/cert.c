@@ -17,23 +17,6 @@
 
 /* ---- the form ---- */
 
-bool cert_label_valid(const char *label, size_t len)
-{
-    size_t i;
-
-    if (len == 0 || len > XN_LABEL_MAX) return false;
-    for (i = 0; i < len; i++) {
-        char c = label[i];
-        bool edge = i == 0 || i == len - 1;
-
-        if (c >= 'a' && c <= 'z') continue;
-        if (c >= '0' && c <= '9') continue;
-        if (!edge && (c == '.' || c == '-')) continue;
-        return false;
-    }
-    return true;
-}
-
 int cert_spki(X509_PUBKEY *pub, uint8_t out[XN_SPKI_SIZE])
 {
     uint8_t *at = out;
@@ -61,7 +44,7 @@ static int read_label(X509 *x509, char label_out[XN_LABEL_MAX + 1])
     if (ASN1_STRING_type(text) != V_ASN1_UTF8STRING) return XN_EINVAL;
     bytes = (const char *)ASN1_STRING_get0_data(text);
     len = (size_t)ASN1_STRING_length(text);
-    if (!cert_label_valid(bytes, len)) return XN_EINVAL;
+    if (!xn_label_valid(bytes, len)) return XN_EINVAL;
     memcpy(label_out, bytes, len);
     label_out[len] = 0;
     return 0;

@@ -17,7 +17,6 @@
 #include "wire/api.pb-c.h"
 #include "wire/id.h"
 
-#define XN_LABEL_MAX 63        /* [a-z0-9.-], no dot or dash at the ends */
 #define XN_CERT_BYTES_MAX 2048 /* DER */
 #define XN_CSR_BYTES_MAX 4096  /* DER */
 #define XN_ANCHORS_MAX 64

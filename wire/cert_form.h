@@ -21,9 +21,6 @@
 /* 9999-12-31: the last that X.509 can write. */
 #define CERT_TIME_US_MAX (253402300799ULL * 1000000ULL)
 
-/* [a-z0-9.-], 1 to XN_LABEL_MAX bytes, no dot or dash at either end. */
-bool cert_label_valid(const char *label, size_t len);
-
 /* The 91 bytes of a SubjectPublicKeyInfo as they stand in the certificate or
  * request; XN_EINVAL for any other form. */
 int cert_spki(X509_PUBKEY *pub, uint8_t out[XN_SPKI_SIZE]);

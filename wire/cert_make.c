@@ -18,7 +18,7 @@ enum { SERIAL_SIZE = 16 };
 
 static int set_name(X509_NAME *name, const char *label)
 {
-    if (!cert_label_valid(label, strlen(label))) return XN_EINVAL;
+    if (!xn_label_valid(label, strlen(label))) return XN_EINVAL;
     return X509_NAME_add_entry_by_NID(name, NID_commonName, V_ASN1_UTF8STRING,
                                       (const unsigned char *)label, -1, -1,
                                       0) == 1

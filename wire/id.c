@@ -115,3 +115,20 @@ bool xn_ring_nearer(const xn_id *key, const xn_id *a, const xn_id *b)
     cmp = xn_id_cmp(&da, &db);
     return cmp ? cmp < 0 : xn_id_cmp(a, b) < 0;
 }
+
+bool xn_label_valid(const char *label, size_t len)
+{
+    size_t i;
+
+    if (len == 0 || len > XN_LABEL_MAX) return false;
+    for (i = 0; i < len; i++) {
+        char c = label[i];
+        bool edge = i == 0 || i == len - 1;
+
+        if (c >= 'a' && c <= 'z') continue;
+        if (c >= '0' && c <= '9') continue;
+        if (!edge && (c == '.' || c == '-')) continue;
+        return false;
+    }
+    return true;
+}

@@ -15,6 +15,7 @@
 
 #define XN_ID_SIZE 32
 #define XN_ID_HEX (2 * XN_ID_SIZE + 1)
+#define XN_LABEL_MAX 63
 #define XN_NAME_MAX 48 /* "k7f2-" and a label of 32, with NUL */
 
 typedef struct {
@@ -38,6 +39,10 @@ ProtobufCBinaryData xn_id_bytes(const xn_id *id);
 
 void xn_id_hex(const xn_id *id, char out[XN_ID_HEX]);
 int xn_id_unhex(const char *text, size_t len, xn_id *out);
+
+/* May this be the common name of a certificate?  1 to XN_LABEL_MAX of a-z, 0-9,
+ * '.' and '-', the last two not at its ends. */
+bool xn_label_valid(const char *label, size_t len);
 
 /* "k7f2-otter": four base-32 characters of the id, then the label (just
  * "k7f2" without one).  For people; never parsed as an identity. */

@@ -473,6 +473,23 @@ static void test_oid(void **state)
 
 #define TEST(f) cmocka_unit_test_setup_teardown(f, set_up, tear_down)
 
+static void test_labels(void **state)
+{
+    static const char *const bad[] = {"",    ".a",  "a.",   "-a",       "a-",
+                                      "A.b", "a b", "a/..", "\xc3\xa4", "."};
+    char longest[64];
+    size_t i;
+
+    assert_true(xn_label_valid("alpha.example", 13));
+    assert_true(xn_label_valid("a", 1));
+    for (i = 0; i < sizeof bad / sizeof bad[0]; i++) {
+        if (xn_label_valid(bad[i], strlen(bad[i]))) fail_msg("%s", bad[i]);
+    }
+    memset(longest, 'a', 64);
+    assert_false(xn_label_valid(longest, 64));
+    assert_true(xn_label_valid(longest, 63));
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
@@ -487,6 +504,7 @@ int main(void)
         TEST(test_der),
         TEST(test_issue_refuses),
         TEST(test_files),
+        cmocka_unit_test(test_labels),
         cmocka_unit_test(test_oid),
     };
 
