@@ -182,11 +182,7 @@ static int pack_member(const struct corp_member *member,
     record.registered_us = old ? old->registered_us : now->wall_us;
     record.issued_us = now->wall_us;
     record.not_after_us = issued->who->not_after_us;
-    value_out->len = xn__member__get_packed_size(&record);
-    value_out->data = malloc(value_out->len);
-    if (!value_out->data) return XN_ENOMEM;
-    xn__member__pack(&record, value_out->data);
-    return 0;
+    return xn_pack(&record, &value_out->data, &value_out->len);
 }
 
 static void store_member(struct corp *corp, const struct xn_now *now,

@@ -27,7 +27,6 @@ int corp_config_pack(const struct corp_config *config, uint8_t **bytes_out,
                      size_t *len_out)
 {
     Xn__CorpSetup setup = XN__CORP_SETUP__INIT;
-    uint8_t *bytes;
 
     setup.name = (char *)(uintptr_t)config->name;
     setup.certificate.data = (uint8_t *)(uintptr_t)config->certificate;
@@ -37,11 +36,7 @@ int corp_config_pack(const struct corp_config *config, uint8_t **bytes_out,
     setup.alive_us = config->alive_us;
     setup.sample = config->sample_max;
     setup.nodes = config->nodes_max;
-    bytes = malloc(xn__corp_setup__get_packed_size(&setup) + 1);
-    if (!bytes) return XN_ENOMEM;
-    *len_out = xn__corp_setup__pack(&setup, bytes);
-    *bytes_out = bytes;
-    return 0;
+    return xn_pack(&setup, bytes_out, len_out);
 }
 
 int corp_new_packed(const uint8_t *bytes, size_t len, uint64_t seed,

@@ -9,6 +9,7 @@
 #include "lib/gripe.h"
 #include "net/client.h"
 #include "net/clock.h"
+#include "wire/msg.h"
 #include "wire/nest.h"
 
 enum {
@@ -129,15 +130,13 @@ static int post(struct run *run, const char *node, uint32_t want,
     char number[XN_DEC_TEXT_MAX], url[512], why[400] = "";
     Xn__Search search;
     Xn__Cursor cursor;
-    uint8_t *body;
+    uint8_t *body = NULL;
     size_t len;
     int rc;
 
     fill_search(run, want, &search, &cursor, number, avoid);
-    len = xn__search__get_packed_size(&search);
-    body = malloc(len + 1);
-    if (!body) return XN_ENOMEM;
-    xn__search__pack(&search, body);
+    rc = xn_pack(&search, &body, &len);
+    if (rc) return rc;
     snprintf(url, sizeof url, "%s/v1/search", node);
     rc = net_request(run->identity, "POST", url, body, len, NULL,
                      (unsigned)(run->opt->timeout_us / 1000), reply, why,

@@ -13,22 +13,16 @@ uint64_t host_call(struct host *host, const struct xn_now *now,
                    const char *method, const char *path, const void *body,
                    uint64_t patience_us, xn_ended *fn)
 {
-    const ProtobufCMessage *base = body;
     Xn__Call call = XN__CALL__INIT;
     uint8_t *bytes = NULL;
     uint64_t ticket;
     char url[URL_MAX];
 
-    if (base) {
-        call.body.len = protobuf_c_message_get_packed_size(base);
-        bytes = malloc(call.body.len + 1);
-        if (!bytes) {
-            host->out.rc = XN_ENOMEM;
-            return 0;
-        }
-        protobuf_c_message_pack(base, bytes);
-        call.body.data = bytes;
+    if (body && xn_pack(body, &bytes, &call.body.len)) {
+        host->out.rc = XN_ENOMEM;
+        return 0;
     }
+    call.body.data = bytes;
     snprintf(url, sizeof url, "%s%s", host->config.nodes[host->node], path);
     call.method = (char *)(uintptr_t)method;
     call.url = url;

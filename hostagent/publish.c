@@ -315,14 +315,11 @@ static void save(struct host *host, const struct xn_now *now,
 
     write.key.data = (uint8_t *)(uintptr_t)RECORD_KEY;
     write.key.len = strlen(RECORD_KEY);
-    write.value.len = xn__host_record__get_packed_size(record);
-    write.value.data = malloc(write.value.len + 1);
     txn.n_writes = 1;
     txn.writes = writes;
     host->step = xn_ticket(host->tickets, now->mono_us + STORE_US, fn, host,
                            NULL, &host->out);
-    if (write.value.data && host->step) {
-        xn__host_record__pack(record, write.value.data);
+    if (host->step && !xn_pack(record, &write.value.data, &write.value.len)) {
         xn_out_emit(&host->out, XN_ACT_TXN, host->step, XN_PEER_NONE,
                     XN__KIND__TXN, &txn);
     } else {

@@ -55,17 +55,6 @@ static int flatten(const struct advert_offer *offer, struct xn_arena *arena,
     return 0;
 }
 
-static int pack(const Xn__HostSetup *setup, uint8_t **bytes_out,
-                size_t *len_out)
-{
-    uint8_t *bytes = malloc(xn__host_setup__get_packed_size(setup) + 1);
-
-    if (!bytes) return XN_ENOMEM;
-    *len_out = xn__host_setup__pack(setup, bytes);
-    *bytes_out = bytes;
-    return 0;
-}
-
 int host_config_pack(const struct host_config *config, uint8_t **bytes_out,
                      size_t *len_out)
 {
@@ -93,7 +82,7 @@ int host_config_pack(const struct host_config *config, uint8_t **bytes_out,
     setup.corps = (char **)(uintptr_t)offer.corps;
     setup.n_corps = offer.n_corps;
     rc = flatten(&offer, &arena, &setup);
-    if (!rc) rc = pack(&setup, bytes_out, len_out);
+    if (!rc) rc = xn_pack(&setup, bytes_out, len_out);
     xn_arena_clear(&arena);
     return rc;
 }

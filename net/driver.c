@@ -90,30 +90,13 @@ static void act_store(struct net_driver *d, const struct xn_action *action)
     }
 }
 
-/* The kind of message that each action carries: a core that gets this wrong is
- * broken, and so would be what we made of it. */
-static unsigned kind_of(enum xn_act kind)
-{
-    switch (kind) {
-    case XN_ACT_DIAL: return XN__KIND__DIAL;
-    case XN_ACT_ANSWER: return XN__KIND__ANSWER;
-    case XN_ACT_SIGN: return XN__KIND__SIGN;
-    case XN_ACT_VERIFY: return XN__KIND__VERIFY;
-    case XN_ACT_ISSUE: return XN__KIND__ISSUE;
-    case XN_ACT_RANDOM: return XN__KIND__RANDOM;
-    case XN_ACT_TXN: return XN__KIND__TXN;
-    case XN_ACT_READ: return XN__KIND__READ;
-    case XN_ACT_CALL: return XN__KIND__CALL;
-    case XN_ACT_LOG: return XN__KIND__LOG;
-    default: return 0;
-    }
-}
-
 static void act(void *user, const struct xn_action *action)
 {
     struct net_driver *d = user;
-    unsigned kind = kind_of(action->kind);
+    unsigned kind = xn_act_msg_kind(action->kind);
 
+    /* A core that gets this wrong is broken, and so would be what we made of
+     * it. */
     if (kind && (!action->msg || action->msg->kind != kind)) {
         xn_log(XN_LOG_ERROR, "core: %s without its message",
                xn_act_name(action->kind));

@@ -9,6 +9,7 @@
 #include "net/client.h"
 #include "net/clock.h"
 #include "net/file.h"
+#include "wire/msg.h"
 
 enum { PATH_ROOM = 512, TIMEOUT_MS = 15000, REFUSAL_TEXT = 300 };
 
@@ -153,11 +154,9 @@ static int own_key(const char *dir, EVP_PKEY **key_out)
 }
 
 static int pack_request(const struct net_enrolment *e, EVP_PKEY *key,
-                        struct xn_buf *out)
+                        uint8_t **bytes_out, size_t *len_out)
 {
     Xn__Register body = XN__REGISTER__INIT;
-    size_t len;
-    uint8_t *bytes = NULL;
     int rc;
 
     rc = xn_csr_make(key, text_of(e->label), &body.csr.data, &body.csr.len);
@@ -169,15 +168,9 @@ static int pack_request(const struct net_enrolment *e, EVP_PKEY *key,
     body.machine = text_of(e->machine);
     body.index_node = text_of(e->index_node);
     body.invitation = text_of(e->invitation);
-    len = xn__register__get_packed_size(&body);
-    bytes = malloc(len + 1);
-    if (bytes) {
-        xn__register__pack(&body, bytes);
-        xn_buf_add(out, bytes, len);
-    }
-    free(bytes);
+    rc = xn_pack(&body, bytes_out, len_out);
     free(body.csr.data);
-    return bytes ? xn_buf_rc(out) : XN_ENOMEM;
+    return rc;
 }
 
 /* The corp first, the certificate last: what is half done is done again. */
@@ -223,24 +216,25 @@ static int enrol(const char *dir, const struct net_enrolment *e,
 {
     struct net_identity self = {0};
     struct net_reply reply = {0};
-    struct xn_buf body = {0};
+    uint8_t *body = NULL;
     EVP_PKEY *key = NULL;
+    size_t len = 0;
     int rc;
 
     rc = own_key(dir, &key);
     if (rc) goto out;
     rc = provisional(key, &self);
-    if (!rc) rc = pack_request(e, key, &body);
+    if (!rc) rc = pack_request(e, key, &body, &len);
     if (!rc) {
-        rc = ask(&self, e->corp, "POST", "/v1/register", body.data, body.len,
-                 &reply, trouble);
+        rc = ask(&self, e->corp, "POST", "/v1/register", body, len, &reply,
+                 trouble);
     }
     if (!rc) rc = keep(dir, e, &reply);
 out:
     if (!self.key) EVP_PKEY_free(key);
     net_identity_clear(&self);
     net_reply_clear(&reply);
-    xn_buf_clear(&body);
+    free(body);
     return rc;
 }
 

@@ -257,17 +257,16 @@ static void refuse(struct evhttp_request *request, int status, int rc,
                    const char *what, const char *because, const char *try)
 {
     Xn__Refusal refusal = XN__REFUSAL__INIT;
-    uint8_t bytes[512];
-    size_t len;
+    uint8_t *bytes = NULL;
+    size_t len = 0;
 
     refusal.rc = rc;
     refusal.what = (char *)(uintptr_t)what;
     refusal.because = (char *)(uintptr_t)because;
     refusal.try_ = (char *)(uintptr_t)try;
-    len = xn__refusal__get_packed_size(&refusal);
-    if (len > sizeof bytes) len = 0;
-    if (len) xn__refusal__pack(&refusal, bytes);
+    (void)xn_pack(&refusal, &bytes, &len); /* without memory the status tells */
     reply(request, status, "application/x-protobuf", bytes, len);
+    free(bytes);
 }
 
 /* The ask is over; its request is the caller's. */

@@ -79,7 +79,7 @@ void node_corps_remember(struct node *node, struct xn_out *out)
     Xn__Contact contacts[REMEMBER_MAX], *rows[REMEMBER_MAX];
     Xn__Sample sample = XN__SAMPLE__INIT;
     size_t i, n = ov_sample(node->ov, REMEMBER_MAX, contacts), len;
-    uint8_t *data;
+    uint8_t *data = NULL;
     xn_id hash;
 
     if (n == 0) return; /* better old peers than none */
@@ -87,10 +87,7 @@ void node_corps_remember(struct node *node, struct xn_out *out)
         rows[i] = &contacts[i];
     sample.nodes = rows;
     sample.n_nodes = n;
-    len = xn__sample__get_packed_size(&sample);
-    data = malloc(len);
-    if (!data) return;
-    xn__sample__pack(&sample, data);
+    if (xn_pack(&sample, &data, &len)) return;
     xn_id_hash(data, len, &hash);
     if (!xn_id_eq(&hash, &node->remembered)) write_peers(node, data, len, out);
     node->remembered = hash;
@@ -122,21 +119,23 @@ static void call_corp(struct node *node, const struct xn_now *now,
                       const void *body, xn_ended *fn, struct xn_out *out)
 {
     Xn__Call call = XN__CALL__INIT;
-    const ProtobufCMessage *base = body;
-    uint8_t packed[512];
+    uint8_t *packed = NULL;
     char url[URL_MAX];
-    uint64_t ticket =
-        xn_ticket(node->tickets, now->mono_us + CALL_US, fn, node, NULL, out);
+    uint64_t ticket;
 
+    if (body && xn_pack(body, &packed, &call.body.len)) {
+        out->rc = XN_ENOMEM;
+        return;
+    }
+    ticket =
+        xn_ticket(node->tickets, now->mono_us + CALL_US, fn, node, NULL, out);
     snprintf(url, sizeof url, "%s%s", corp, path);
     call.method = (char *)(uintptr_t)method;
     call.url = url;
     call.patience_ms = CALL_US / 1000;
-    if (base && protobuf_c_message_get_packed_size(base) <= sizeof packed) {
-        call.body.len = protobuf_c_message_pack(base, packed);
-        call.body.data = packed;
-    }
+    call.body.data = packed;
     xn_out_emit(out, XN_ACT_CALL, ticket, XN_PEER_NONE, XN__KIND__CALL, &call);
+    free(packed);
 }
 
 static void sampled(void *owner, void *ctx, const struct xn_now *now, int rc,

@@ -27,7 +27,6 @@ int node_config_pack(const struct node_config *config, uint8_t **bytes_out,
 {
     Xn__NodeSetup setup = XN__NODE_SETUP__INIT;
     Xn__Contact self = XN__CONTACT__INIT;
-    uint8_t *bytes;
 
     self.id = xn_id_bytes(&config->overlay.id);
     self.position = xn_id_bytes(&config->overlay.position);
@@ -46,11 +45,7 @@ int node_config_pack(const struct node_config *config, uint8_t **bytes_out,
     setup.n_corps = config->n_corps;
     setup.bootstrap = (Xn__Contact **)(uintptr_t)config->bootstrap;
     setup.n_bootstrap = config->n_bootstrap;
-    bytes = malloc(xn__node_setup__get_packed_size(&setup) + 1);
-    if (!bytes) return XN_ENOMEM;
-    *len_out = xn__node_setup__pack(&setup, bytes);
-    *bytes_out = bytes;
-    return 0;
+    return xn_pack(&setup, bytes_out, len_out);
 }
 
 static int unpack(const Xn__NodeSetup *setup, struct node_config *config)

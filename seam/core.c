@@ -37,3 +37,20 @@ const char *xn_act_name(enum xn_act act)
 
     return act < sizeof names / sizeof names[0] ? names[act] : "?";
 }
+
+unsigned xn_act_msg_kind(enum xn_act act)
+{
+    switch (act) {
+    case XN_ACT_DIAL: return XN__KIND__DIAL;
+    case XN_ACT_ANSWER: return XN__KIND__ANSWER;
+    case XN_ACT_SIGN: return XN__KIND__SIGN;
+    case XN_ACT_VERIFY: return XN__KIND__VERIFY;
+    case XN_ACT_ISSUE: return XN__KIND__ISSUE;
+    case XN_ACT_RANDOM: return XN__KIND__RANDOM;
+    case XN_ACT_TXN: return XN__KIND__TXN;
+    case XN_ACT_READ: return XN__KIND__READ;
+    case XN_ACT_CALL: return XN__KIND__CALL;
+    case XN_ACT_LOG: return XN__KIND__LOG;
+    default: return 0;
+    }
+}

@@ -87,19 +87,16 @@ void xn_out_answer(struct xn_out *out, uint64_t ticket, int status,
                    const void *body)
 {
     Xn__Answer answer = XN__ANSWER__INIT;
-    const ProtobufCMessage *base = body;
-    size_t size = protobuf_c_message_get_packed_size(base);
-    uint8_t *bytes = malloc(size + 1);
+    uint8_t *bytes = NULL;
+    int rc = xn_pack(body, &bytes, &answer.body.len);
 
-    if (!bytes) {
-        out->rc = XN_ENOMEM;
+    if (rc) {
+        out->rc = rc;
         return;
     }
-    protobuf_c_message_pack(base, bytes);
     answer.status = status;
     answer.content_type = (char *)(uintptr_t) "application/x-protobuf";
     answer.body.data = bytes;
-    answer.body.len = size;
     xn_out_emit(out, XN_ACT_ANSWER, ticket, XN_PEER_NONE, XN__KIND__ANSWER,
                 &answer);
     free(bytes);

@@ -54,13 +54,15 @@ static void put_sum(const uint8_t *data, size_t size, size_t len, uint8_t *out)
 
 static int add(const ProtobufCMessage *body, struct xn_buf *out)
 {
-    size_t size = protobuf_c_message_get_packed_size(body);
-    uint8_t head[HEAD_SIZE], *bytes;
+    uint8_t head[HEAD_SIZE], *bytes = NULL;
+    size_t size;
+    int rc;
 
-    if (size > XN_RECORD_MAX) return XN_ETOOBIG;
-    bytes = malloc(size + 1); /* never malloc(0) */
-    if (!bytes) return XN_ENOMEM;
-    protobuf_c_message_pack(body, bytes);
+    if (protobuf_c_message_get_packed_size(body) > XN_RECORD_MAX) {
+        return XN_ETOOBIG;
+    }
+    rc = xn_pack(body, &bytes, &size);
+    if (rc) return rc;
     put(head, size, 4);
     put_sum(head, 4, 4, head + 4);
     put_sum(bytes, size, 8, head + 8);

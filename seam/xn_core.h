@@ -143,5 +143,8 @@ void xn_core_free(struct xn_core *core); /* NULL is fine */
 
 const char *xn_ev_name(enum xn_ev ev);
 const char *xn_act_name(enum xn_act act);
+/* The kind of message that such an action must bring (enum XnKind); 0: none, or
+ * it may differ. */
+unsigned xn_act_msg_kind(enum xn_act act);
 
 #endif

@@ -136,28 +136,10 @@ static void log_line(struct sim_world *world, uint32_t node,
     world->hooks.log(world->hooks.user, node, XN_BODY(action->msg, Xn__Log));
 }
 
-/* The kind of message that an action must bring; 0: none. */
-static unsigned wants(enum xn_act act)
-{
-    switch (act) {
-    case XN_ACT_DIAL: return XN__KIND__DIAL;
-    case XN_ACT_ANSWER: return XN__KIND__ANSWER;
-    case XN_ACT_SIGN: return XN__KIND__SIGN;
-    case XN_ACT_VERIFY: return XN__KIND__VERIFY;
-    case XN_ACT_ISSUE: return XN__KIND__ISSUE;
-    case XN_ACT_RANDOM: return XN__KIND__RANDOM;
-    case XN_ACT_TXN: return XN__KIND__TXN;
-    case XN_ACT_READ: return XN__KIND__READ;
-    case XN_ACT_CALL: return XN__KIND__CALL;
-    case XN_ACT_LOG: return XN__KIND__LOG;
-    default: return 0;
-    }
-}
-
 static bool well_formed(struct sim_world *world, uint32_t node,
                         const struct xn_action *action)
 {
-    unsigned kind = wants(action->kind);
+    unsigned kind = xn_act_msg_kind(action->kind);
 
     if (action->kind == XN_ACT_SEND
             ? action->msg != NULL

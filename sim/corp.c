@@ -73,13 +73,12 @@ static void draw(struct sim_world *world, uint32_t node, struct sample *sample)
 }
 
 /* The answer's body; the caller frees it. */
-static uint8_t *pack_sample(struct sim_world *world,
-                            const struct sample *sample, size_t *len_out)
+static int pack_sample(struct sim_world *world, const struct sample *sample,
+                       uint8_t **bytes_out, size_t *len_out)
 {
     Xn__Sample body = XN__SAMPLE__INIT;
     Xn__Contact contacts[SAMPLE], *rows[SAMPLE];
     char addresses[SAMPLE][SIM_ADDRESS_MAX];
-    uint8_t *bytes;
     size_t i;
 
     for (i = 0; i < sample->n; i++) {
@@ -94,10 +93,7 @@ static uint8_t *pack_sample(struct sim_world *world,
     }
     body.nodes = rows;
     body.n_nodes = sample->n;
-    *len_out = xn__sample__get_packed_size(&body);
-    bytes = malloc(*len_out + 1);
-    if (bytes) xn__sample__pack(&body, bytes);
-    return bytes;
+    return xn_pack(&body, bytes_out, len_out);
 }
 
 static int make_answer(int status, const uint8_t *bytes, size_t len,
@@ -128,9 +124,8 @@ static int serve(struct sim_world *world, uint32_t node, const char *path,
         return make_answer(404, NULL, 0, msg_out);
     }
     draw(world, node, &sample);
-    bytes = pack_sample(world, &sample, &len);
-    if (!bytes) return XN_ENOMEM;
-    rc = make_answer(200, bytes, len, msg_out);
+    rc = pack_sample(world, &sample, &bytes, &len);
+    if (!rc) rc = make_answer(200, bytes, len, msg_out);
     free(bytes);
     return rc;
 }

@@ -135,11 +135,7 @@ int sim_seal(Xn__Role role, uint32_t number, Xn__Form form, const char *context,
     rc = tag_of(&blob.spki, context_of(form, context), &blob.payload, &tag);
     if (rc) return rc;
     blob.signature = xn_id_bytes(&tag);
-    *len_out = xn__signed_blob__get_packed_size(&blob);
-    *bytes_out = malloc(*len_out + 1);
-    if (!*bytes_out) return XN_ENOMEM;
-    xn__signed_blob__pack(&blob, *bytes_out);
-    return 0;
+    return xn_pack(&blob, bytes_out, len_out);
 }
 
 int sim_sign(Xn__Role role, uint32_t number, const Xn__Sign *sign,

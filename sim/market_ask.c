@@ -11,21 +11,21 @@ int market_ask_send(struct sim_market *market, uint32_t node,
                     const struct market_ask *form, const char *path,
                     Xn__Role role, const void *body)
 {
-    const ProtobufCMessage *base = body;
     struct market_ask *ask = malloc(sizeof *ask);
     Xn__Ask request = XN__ASK__INIT;
     struct sim_caller caller;
-    uint8_t *bytes = malloc(protobuf_c_message_get_packed_size(base) + 1);
+    uint8_t *bytes = NULL;
     int rc = XN_ENOMEM;
 
-    if (!ask || !bytes) goto out;
+    if (!ask) goto out;
+    rc = xn_pack(body, &bytes, &request.body.len);
+    if (rc) goto out;
     *ask = *form;
     ask->ticket = ++market->tickets;
     ask->node = node;
     ask->asked_us = sim_world_now(market->run->world);
     request.method = (char *)(uintptr_t) "POST";
     request.path = (char *)(uintptr_t)path;
-    request.body.len = protobuf_c_message_pack(base, bytes);
     request.body.data = bytes;
     sim_caller(market->run->seed, role, node, UINT64_MAX, &caller);
     request.caller = &caller.caller;

@@ -7,16 +7,17 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
-#include <time.h>
 #include <unistd.h>
 
 #include "lib/err.h"
 #include "lib/gripe.h"
 #include "lib/span.h"
 #include "net/client.h"
+#include "net/clock.h"
 #include "wire/ad.h"
 #include "wire/advert.h"
 #include "wire/envelope.h"
+#include "wire/msg.h"
 
 enum { BATCH = 64, URL_MAX = 128 };
 
@@ -32,19 +33,11 @@ struct injector {
     size_t node; /* whose turn it is */
 };
 
-static uint64_t wall_us(void)
-{
-    struct timespec ts;
-
-    clock_gettime(CLOCK_REALTIME, &ts);
-    return (uint64_t)ts.tv_sec * 1000000 + (uint64_t)ts.tv_nsec / 1000;
-}
-
 /* A key and the certificate that the corp gives it. */
 static int certified_key(const struct injector *in, const char *label,
                          EVP_PKEY **key_out, X509 **x509_out)
 {
-    uint64_t now_us = wall_us();
+    uint64_t now_us = net_wall_us();
     struct xn_cert_order order = {
         .role = XN__ROLE__SERVER,
         .label = label,
@@ -76,7 +69,7 @@ static int sign_lease(const struct injector *in, EVP_PKEY *key,
     rc = xn_key_id(key, &lease.server);
     if (rc) return rc;
     xn_id_hash(xml->data, xml->len, &lease.document);
-    lease.issued_us = wall_us();
+    lease.issued_us = net_wall_us();
     lease.until_us = lease.issued_us + in->lease_us;
     rc = ad_lease_encode(&lease, &payload, &len);
     if (rc) return rc;
@@ -92,7 +85,7 @@ static int make_ad(const struct injector *in, size_t row, Xn__SignedAd *ad)
     struct advert_offer full;
     EVP_PKEY *key = NULL;
     X509 *x509 = NULL;
-    uint64_t version = wall_us();
+    uint64_t version = net_wall_us();
     struct xn_buf xml;
     char name[32];
     int rc;
@@ -162,7 +155,7 @@ static int flush(struct injector *in)
         &in->platform->servers[in->node++ % in->platform->n_servers];
     struct net_reply reply = {.status = 0};
     char url[URL_MAX], why[256];
-    uint8_t *body;
+    uint8_t *body = NULL;
     size_t len;
     int rc;
 
@@ -171,9 +164,8 @@ static int flush(struct injector *in)
              server->node.port_api);
     publish.ads = in->list;
     publish.n_ads = in->n;
-    body = malloc(xn__publish__get_packed_size(&publish));
-    if (!body) return XN_ENOMEM;
-    len = xn__publish__pack(&publish, body);
+    rc = xn_pack(&publish, &body, &len);
+    if (rc) return rc;
     rc = net_request(in->client, "POST", url, body, len, NULL, 60000, &reply,
                      why, sizeof why);
     if (rc) {

@@ -4,7 +4,7 @@
 #include <stdlib.h>
 
 #include "lib/err.h"
-#include "wire/overlay.pb-c.h"
+#include "wire/msg.h"
 
 /* Dates beyond this are nonsense, and sums with them must not wrap. */
 #define TIME_US_MAX (UINT64_MAX / 4)
@@ -52,7 +52,6 @@ int ad_lease_encode(const struct ad_lease *lease, uint8_t **out,
                     size_t *out_len)
 {
     Xn__Lease proto = XN__LEASE__INIT;
-    uint8_t *bytes;
 
     proto.server = xn_id_bytes(&lease->server);
     if (!lease->withdrawn) proto.document = xn_id_bytes(&lease->document);
@@ -60,11 +59,7 @@ int ad_lease_encode(const struct ad_lease *lease, uint8_t **out,
     proto.until_us = lease->until_us;
     proto.issued_us = lease->issued_us;
     proto.withdrawn = lease->withdrawn;
-    bytes = malloc(xn__lease__get_packed_size(&proto));
-    if (!bytes) return XN_ENOMEM;
-    *out_len = xn__lease__pack(&proto, bytes);
-    *out = bytes;
-    return 0;
+    return xn_pack(&proto, out, out_len);
 }
 
 int ad_lease_check(const struct ad_lease *lease, uint64_t wall_us,

@@ -8,7 +8,7 @@
 
 #include "lib/err.h"
 #include "wire/envelope.h"
-#include "wire/overlay.pb-c.h"
+#include "wire/msg.h"
 
 enum { SIGNATURE_MAX = 80 }; /* ECDSA P-256 in DER: at most 72 bytes */
 
@@ -47,7 +47,7 @@ int blob_sign(const uint8_t *payload, size_t len, const char *context,
 {
     Xn__SignedBlob blob = XN__SIGNED_BLOB__INIT;
     uint8_t spki[XN_SPKI_SIZE], signature[SIGNATURE_MAX];
-    uint8_t *message = NULL, *packed;
+    uint8_t *message = NULL;
     size_t message_len;
     int rc;
 
@@ -66,12 +66,7 @@ int blob_sign(const uint8_t *payload, size_t len, const char *context,
     blob.payload.len = len;
     blob.spki.data = spki;
     blob.spki.len = sizeof spki;
-    rc = XN_ENOMEM;
-    packed = malloc(xn__signed_blob__get_packed_size(&blob));
-    if (!packed) goto out;
-    *out_len = xn__signed_blob__pack(&blob, packed);
-    *out = packed;
-    rc = 0;
+    rc = xn_pack(&blob, out, out_len);
 out:
     free(message);
     return rc;

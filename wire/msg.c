@@ -103,19 +103,30 @@ out:
     return rc;
 }
 
+int xn_pack(const void *body, uint8_t **bytes_out, size_t *len_out)
+{
+    uint8_t *bytes = malloc(protobuf_c_message_get_packed_size(body) + 1);
+
+    if (!bytes) return XN_ENOMEM;
+    *len_out = protobuf_c_message_pack(body, bytes);
+    *bytes_out = bytes;
+    return 0;
+}
+
 int xn_msg_new(unsigned kind, const void *body, struct xn_msg **msg_out)
 {
     const struct kind_row *row = row_of(kind);
     const ProtobufCMessage *base = body;
-    uint8_t *bytes;
+    uint8_t *bytes = NULL;
     size_t size;
+    int rc;
 
     if (!row || base->descriptor != row->descriptor) return XN_EINVAL;
-    size = protobuf_c_message_get_packed_size(base);
-    if (size > size_max(kind)) return XN_ETOOBIG;
-    bytes = malloc(size + 1); /* never malloc(0) */
-    if (!bytes) return XN_ENOMEM;
-    protobuf_c_message_pack(base, bytes);
+    if (protobuf_c_message_get_packed_size(base) > size_max(kind)) {
+        return XN_ETOOBIG;
+    }
+    rc = xn_pack(body, &bytes, &size);
+    if (rc) return rc;
     return build(kind, bytes, size, row->descriptor, msg_out);
 }
 

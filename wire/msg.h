@@ -28,6 +28,10 @@ struct xn_msg {
     const ProtobufCMessage *body;
 };
 
+/* Any protobuf body as bytes, which are the caller's (free); never NULL with 0,
+ * also where there are none.  XN_ENOMEM. */
+int xn_pack(const void *body, uint8_t **bytes_out, size_t *len_out);
+
 /* Copies `body` (everything it points to) into a new message with one
  * reference.  XN_ETOOBIG, XN_ENOMEM; XN_EINVAL: unknown kind or a body of
  * another type. */
