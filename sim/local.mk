@@ -47,7 +47,8 @@ sim_xenosim_SOURCES =
 sim_xenosim_SOURCES += sim/with_node.c
 sim_xenosim_SOURCES += sim/with_node.h
 sim_xenosim_SOURCES += sim/xenosim.c
-sim_xenosim_LDADD = $(XN_SIM_LIBS) $(XN_NODE_LIBS) $(XN_SIM_LIBS)
+sim_xenosim_LDADD = $(XN_SIM_LIBS) $(XN_NODE_LIBS) $(XN_CORP_LIBS) \
+	$(XN_HOSTAGENT_LIBS) $(XN_SIM_LIBS)
 
 SHELL_TESTS += tests/sim/broken.t
 SHELL_TESTS += tests/sim/repeat.t

@@ -24,7 +24,8 @@ struct player {
 
 static int complain(const struct player *p, int rc, const char *why)
 {
-    xn_gripef(p->cli->program, "cannot replay", "a file of xenonoded --record",
+    xn_gripef(p->cli->program, "cannot replay",
+              "a file that a daemon wrote with --record",
               "%s: after %llu steps: %s", p->path, (unsigned long long)p->steps,
               why);
     return rc;

@@ -218,14 +218,3 @@ void sim_nodes_probe(struct sim_nodes *nodes, struct sim_probe *probe_out)
         .clear = clear,
     };
 }
-
-int sim_nodes_replay(const Xn__Recording *head, const struct xn_peers *peers,
-                     struct xn_core **core_out)
-{
-    if (strcmp(head->program, "node") != 0 &&
-        strcmp(head->program, "xenonoded") != 0) {
-        return XN_EINVAL;
-    }
-    return node_new_packed(head->config.data, head->config.len, peers,
-                           head->seed, core_out);
-}

@@ -12,8 +12,4 @@ void sim_nodes_free(struct sim_nodes *nodes);
 void sim_nodes_maker(struct sim_nodes *nodes, struct sim_maker *maker_out);
 void sim_nodes_probe(struct sim_nodes *nodes, struct sim_probe *probe_out);
 
-/* A node core from the head of a recording. */
-int sim_nodes_replay(const Xn__Recording *head, const struct xn_peers *peers,
-                     struct xn_core **core_out);
-
 #endif

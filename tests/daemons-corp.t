@@ -148,13 +148,15 @@ tap $? "its node killed, it publishes through the next"
 tap $? "with the same version: only the lease is new"
 
 stop host 9
-host
+host --record "$dir/host.record"
 await "$dir/node2.out" '^publish' 2
 [ "$(last_version "$dir/node2.out")" = "$first" ]
 tap $? "killed and restarted, it keeps its version"
 stop host TERM
 [ "$rc" -eq 0 ]
 tap $? "SIGTERM ends it with 0"
+"$build/sim/xenosim" replay "$dir/host.record" >"$dir/replay.out" 2>&1
+tap $? "what a server's agent recorded replays to the same actions"
 host --set price.per_hour=0.02
 await "$dir/node2.out" '^publish' 3
 [ "$(last_version "$dir/node2.out")" -gt "$first" ]
@@ -187,7 +189,8 @@ rm "$dir/node1/cert.pem"
 [ $? -eq 1 ] && grep -q 'another label' "$dir/conflict"
 tap $? "and no other one under another label"
 stop corp TERM
-start corp "$corpd" --listen-api "127.0.0.1:$port" &&
+start corp "$corpd" --listen-api "127.0.0.1:$port" \
+    --record "$dir/corp.record" &&
     curl -sk "$base/v1/sample" | grep -qa '127.0.0.1:4711'
 tap $? "a restarted corp still hands out a sample"
 
@@ -228,4 +231,6 @@ for name in "${!pid[@]}"; do
     stop "$name" TERM || { bad=1; echo "# $name ended with $rc"; }
 done
 tap $bad "all end with 0"
+"$build/sim/xenosim" replay "$dir/corp.record" >"$dir/replay.out" 2>&1
+tap $? "what a XenoCorp recorded replays to the same actions"
 echo "1..$points"
