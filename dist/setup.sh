@@ -8,6 +8,16 @@ gripe() {
         "${0##*/}" "$1" "$2" "$3" >&2
 }
 
+# follow NAME LOG: standard input to the log, its latest line to the terminal.
+follow() {
+    local line
+    while IFS= read -r line; do
+        printf '%s\n' "$line" >&4
+        printf '\r%s ... %.50s\033[K' "$1" "${line//[[:cntrl:]]/ }"
+    done 4>"$2"
+    printf '\r%s ... \033[K' "$1"
+}
+
 # step NAME LOG COMMAND...: run it quietly, say how long it took; on failure
 # show the end of the log.
 step() {
@@ -15,7 +25,12 @@ step() {
     shift 2
     printf '%s ... ' "$name"
     mkdir -p "$(dirname "$log")"
-    "$@" >"$log" 2>&1 </dev/null || rc=$?
+    if [ -t 1 ]; then
+        "$@" 2>&1 </dev/null | follow "$name" "$log"
+        rc=${PIPESTATUS[0]}
+    else
+        "$@" >"$log" 2>&1 </dev/null || rc=$?
+    fi
     if [ "$rc" -eq 0 ]; then
         printf 'done in %d s\n' $((SECONDS - t))
     else

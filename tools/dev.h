@@ -68,8 +68,8 @@ struct dev_platform {
 
 /* ---- dev_state.c ---- */
 
-/* Open the state folder, and take its lock unless we only look; XN_EBUSY,
- * XN_ENOENT. */
+/* Open the state folder, from here on by its absolute path, and take its lock
+ * unless we only look; XN_EBUSY, XN_ENOENT. */
 enum dev_access { DEV_LOOK, DEV_CHANGE, DEV_CREATE };
 int dev_open(struct dev_platform *platform, const char *state,
              enum dev_access access_mode);
@@ -98,7 +98,8 @@ bool dev_alive(const struct dev_process *process);
 int dev_spawn(const char *folder, char *const *argv, const char *log_path,
               struct dev_process *process, int *ready_fd_out);
 /* Waits for the readiness line and takes the id from it; closes the fd.
- * XN_ETIMEOUT, XN_EIO (it ended instead: the log's end is shown). */
+ * XN_ETIMEOUT, XN_EIO (it ended instead: the log's end is shown),
+ * XN_ECANCELLED. */
 int dev_wait_ready(struct dev_process *process, int ready_fd,
                    const char *log_path, unsigned timeout_ms);
 /* Runs a command and waits for it; XN_EIO unless it ends with 0. */
@@ -110,6 +111,17 @@ void dev_reap(struct dev_process **processes, size_t n, unsigned timeout_ms);
 /* `n` free loopback ports below the range that outgoing connections use, so
  * that a restarted program finds its port free again. */
 int dev_free_ports(int *ports_out, size_t n);
+
+/* ---- dev_tty.c ---- */
+
+/* From here on SIGINT, SIGTERM and SIGHUP do not end the program but what
+ * waits: dev_interrupted() says XN_ECANCELLED then, else 0. */
+void dev_catch_signals(void);
+int dev_interrupted(void);
+/* Dies of the signal that was caught, if one was. */
+void dev_end_as_caught(void);
+/* Shows "what done of n" on a terminal; gone again once done is n. */
+void dev_progress(const char *what, size_t done, size_t n);
 
 /* ---- dev_catalogue.c ---- */
 
@@ -184,7 +196,8 @@ int dev_start_servers(struct dev_platform *platform, const unsigned *numbers,
 /* What a node says of itself; *status_out is the caller's. */
 int dev_node_status(const struct net_identity *client, int port,
                     Xn__NodeStatus **status_out);
-/* Waits until every node has settled and finds `n` servers; XN_ETIMEOUT. */
+/* Waits until every node has settled and finds `n` servers; XN_ETIMEOUT,
+ * XN_ECANCELLED. */
 int dev_wait_findable(struct dev_platform *platform, size_t n,
                       unsigned timeout_s);
 /* The client's key and certificate, made at the first call. */

@@ -194,13 +194,6 @@ static int load_corp(struct injector *in)
     return xn_cert_load(path, &in->corp_x509);
 }
 
-static void progress(size_t done, size_t n)
-{
-    if (!isatty(STDERR_FILENO)) return;
-    fprintf(stderr, "\r%zu of %zu advertisements%s", done, n,
-            done == n ? "\n" : "");
-}
-
 int dev_inject(struct dev_platform *platform,
                const struct dev_catalogue *catalogue, size_t first, size_t n,
                const struct net_identity *client)
@@ -226,8 +219,12 @@ int dev_inject(struct dev_platform *platform,
         rc = make_ad(&in, first + i, &in.rows[in.n]);
         in.n++;
         if (!rc && in.n == BATCH) rc = flush(&in);
-        if (i % BATCH == BATCH - 1 || i + 1 == n) progress(i + 1, n);
+        if (i % BATCH == BATCH - 1) {
+            dev_progress("further advertisements:", i + 1, n);
+            if (!rc) rc = dev_interrupted();
+        }
     }
+    dev_progress("", 0, 0);
     if (!rc) rc = flush(&in);
     drop_batch(&in);
     EVP_PKEY_free(in.corp_key);

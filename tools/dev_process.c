@@ -206,8 +206,10 @@ static int read_line(int fd, char *line, size_t max, uint64_t deadline)
         uint64_t now = now_ms();
         ssize_t got;
 
+        if (dev_interrupted()) return XN_ECANCELLED;
         if (now >= deadline) return XN_ETIMEOUT;
-        if (poll(&pfd, 1, (int)(deadline - now)) == 0) return XN_ETIMEOUT;
+        /* In slices: a signal may come right before the wait. */
+        if (poll(&pfd, 1, 100) <= 0) continue;
         got = read(fd, line + len, max - 1 - len);
         if (got < 0 && errno == EINTR) continue;
         if (got <= 0) break;
@@ -238,6 +240,7 @@ int dev_wait_ready(struct dev_process *process, int ready_fd,
     int rc = read_line(ready_fd, line, sizeof line, now_ms() + timeout_ms);
 
     close(ready_fd);
+    if (rc == XN_ECANCELLED) return rc;
     if (rc) {
         xn_gripef(DEV_PROGRAM, "a program did not become ready",
                   "xenodev down, then read the log", "%s",

@@ -53,6 +53,24 @@ int dev_write_file(const char *path, const void *data, size_t len)
     return XN_EIO;
 }
 
+/* What `env` prints is used from other folders than this one. */
+static int make_absolute(struct dev_platform *platform)
+{
+    char *path = realpath(platform->state, NULL);
+    int rc = 0;
+
+    if (!path || strlen(path) > DEV_PATH_MAX - 100) {
+        xn_gripef(DEV_PROGRAM, "cannot use the state folder", "another --state",
+                  "%s: %s", platform->state,
+                  path ? "its path is too long" : strerror(errno));
+        rc = path ? XN_EINVAL : XN_EIO;
+    } else {
+        snprintf(platform->state, sizeof platform->state, "%s", path);
+    }
+    free(path);
+    return rc;
+}
+
 int dev_open(struct dev_platform *platform, const char *state,
              enum dev_access access_mode)
 {
@@ -72,6 +90,8 @@ int dev_open(struct dev_platform *platform, const char *state,
     } else if (access(state, F_OK)) {
         return XN_ENOENT;
     }
+    rc = make_absolute(platform);
+    if (rc) return rc;
     if (access_mode == DEV_LOOK) return 0;
     dev_path(platform, path, "lock");
     platform->lock_fd = open(path, O_RDWR | O_CREAT | O_CLOEXEC, 0600);

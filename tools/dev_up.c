@@ -124,6 +124,7 @@ int dev_start_corp(struct dev_platform *platform, size_t i)
     add2(&args, "--name", corp->name);
     add_address(&args, "--listen-api", corp->process.port_api);
     rc = dev_spawn("corp", args.v, log, &corp->process, &ready);
+    if (!rc) rc = dev_save(platform); /* so that it can be stopped */
     if (!rc) rc = dev_wait_ready(&corp->process, ready, log, READY_MS);
     clear(&args);
     return rc;
@@ -218,7 +219,8 @@ static int spawn_host(struct dev_platform *platform, struct dev_server *server,
 typedef int spawn_fn(struct dev_platform *platform, struct dev_server *server,
                      int *ready_out);
 
-/* Starts one program of each server, all at once, then waits for all. */
+/* Starts one program of each server, all at once, then waits for all.  What
+ * was started is saved before: whatever becomes of us, it can be stopped. */
 static int start_all(struct dev_platform *platform, struct dev_server **servers,
                      size_t n, bool hosts)
 {
@@ -227,10 +229,12 @@ static int start_all(struct dev_platform *platform, struct dev_server **servers,
     char log[DEV_PATH_MAX];
     size_t i, started;
 
-    for (started = 0; started < n && !rc; started++) {
-        rc = spawn(platform, servers[started], &ready[started]);
+    for (started = 0; started < n; started++) {
+        rc = dev_interrupted();
+        if (!rc) rc = spawn(platform, servers[started], &ready[started]);
         if (rc) break;
     }
+    if (dev_save(platform) && !rc) rc = XN_EIO;
     for (i = 0; i < started; i++) {
         struct dev_process *process =
             hosts ? &servers[i]->host : &servers[i]->node;
@@ -242,7 +246,9 @@ static int start_all(struct dev_platform *platform, struct dev_server **servers,
         dev_path(platform, log, "log/%s-%02u.log", hosts ? "host" : "node",
                  servers[i]->number);
         rc = dev_wait_ready(process, ready[i], log, READY_MS);
+        dev_progress(hosts ? "host agents up:" : "nodes up:", i + 1, n);
     }
+    dev_progress("", 0, 0);
     return rc;
 }
 
@@ -357,6 +363,9 @@ int dev_wait_findable(struct dev_platform *platform, size_t n,
     while (!rc && i < platform->n_servers) {
         const struct dev_server *server = &platform->servers[i];
 
+        rc = dev_interrupted();
+        if (rc) break;
+        dev_progress("nodes that find every server:", i, platform->n_servers);
         if (!dev_alive(&server->node) ||
             is_ready(&client, server->node.port_api, n)) {
             i++;
@@ -370,6 +379,7 @@ int dev_wait_findable(struct dev_platform *platform, size_t n,
         }
         poll(NULL, 0, 50);
     }
+    dev_progress("", 0, 0);
     net_identity_clear(&client);
     return rc;
 }

@@ -12,6 +12,7 @@ tools_libdev_a_SOURCES += tools/dev_offer.c
 tools_libdev_a_SOURCES += tools/dev_place.c
 tools_libdev_a_SOURCES += tools/dev_process.c
 tools_libdev_a_SOURCES += tools/dev_state.c
+tools_libdev_a_SOURCES += tools/dev_tty.c
 tools_libdev_a_SOURCES += tools/dev_up.c
 XN_DEV_LIBS = tools/libdev.a $(XN_LATENCY_LIBS) $(XN_NET_LIBS) $(JANSSON_LIBS) $(LZMA_LIBS)
 
@@ -55,6 +56,7 @@ tests_e2e_liar_LDADD = $(XN_NODE_LIBS) $(XN_NET_LIBS)
 SHELL_TESTS += tests/cli/bad-input.t
 SHELL_TESTS += tests/cli/help.t
 SHELL_TESTS += tests/e2e/find.t
+SHELL_TESTS += tests/e2e/interrupt.t
 SHELL_TESTS += tests/e2e/kill.t
 SHELL_TESTS += tests/e2e/latency.t
 SHELL_TESTS += tests/e2e/liar.t

@@ -126,6 +126,23 @@ static const char *default_catalogue(void)
 
 /* ---- up ---- */
 
+/* NAME='STATE/file' for a shell, whatever is in the path. */
+static void print_path(const char *name, const struct dev_platform *platform,
+                       const char *file)
+{
+    const char *p;
+
+    printf("export %s='", name);
+    for (p = platform->state; *p; p++) {
+        if (*p == '\'') {
+            fputs("'\\''", stdout);
+        } else {
+            putchar(*p);
+        }
+    }
+    printf("%s'\n", file);
+}
+
 static void print_env(const struct dev_platform *platform)
 {
     char url[256];
@@ -141,9 +158,10 @@ static void print_env(const struct dev_platform *platform)
         dev_corp_url(platform, i, url, sizeof url);
         printf("%s%s", i ? " " : "", url);
     }
-    printf("'\nexport XENO_KEY='%s/client'\n", platform->state);
-    printf("export XENO_CONFIG='%s/xeno.conf'\n", platform->state);
-    printf("export XENODEV_STATE='%s'\n", platform->state);
+    puts("'");
+    print_path("XENO_KEY", platform, "/client");
+    print_path("XENO_CONFIG", platform, "/xeno.conf");
+    print_path("XENODEV_STATE", platform, "");
 }
 
 static int write_client_config(const struct dev_platform *platform)
@@ -341,7 +359,8 @@ static int up_new(struct dev_platform *platform, const struct options *opt)
     return rc;
 }
 
-/* A platform that never came up: its logs stay, the next `up` begins anew. */
+/* A platform that never came up: its logs stay, the next `up` begins anew.
+ * Nothing stays where that was somebody's wish. */
 static void abandon(struct dev_platform *platform)
 {
     char path[DEV_PATH_MAX];
@@ -349,6 +368,7 @@ static void abandon(struct dev_platform *platform)
     stop_everything(platform);
     dev_path(platform, path, "platform.json");
     unlink(path);
+    if (dev_interrupted()) dev_wipe(platform, true);
 }
 
 static int run_up(struct dev_platform *platform, const struct options *opt)
@@ -371,6 +391,10 @@ static int run_up(struct dev_platform *platform, const struct options *opt)
     } else if (rc == XN_ENOENT) {
         rc = up_new(platform, opt);
         if (rc) abandon(platform);
+    }
+    if (rc == XN_ECANCELLED) {
+        fputs("xenodev: interrupted; what was started is stopped again\n",
+              stderr);
     }
     if (rc) return rc;
     fprintf(stderr, "xenodev: %zu servers are findable\n", platform->n_servers);
@@ -454,12 +478,15 @@ static int run_status(struct dev_platform *platform)
     return 0;
 }
 
+/* Each server once, however often it is named. */
 static int parse_numbers(const struct dev_platform *platform, char **words,
-                         int n_words, unsigned *numbers)
+                         int n_words, unsigned *numbers, size_t *n_out)
 {
+    bool named[DEV_SERVERS_MAX + 1] = {false};
     int i;
 
-    for (i = 0; i < n_words && i < DEV_SERVERS_MAX; i++) {
+    *n_out = 0;
+    for (i = 0; i < n_words; i++) {
         char *end;
         unsigned long number = strtoul(words[i], &end, 10);
 
@@ -469,9 +496,10 @@ static int parse_numbers(const struct dev_platform *platform, char **words,
                       platform->n_servers);
             return XN_EINVAL;
         }
-        numbers[i] = (unsigned)number;
+        if (!named[number]) numbers[(*n_out)++] = (unsigned)number;
+        named[number] = true;
     }
-    return i ? 0 : XN_EINVAL;
+    return 0;
 }
 
 static int run_kill(struct dev_platform *platform, const unsigned *numbers,
@@ -607,6 +635,7 @@ static int run_verb(const char *verb, struct dev_platform *platform,
                     const struct options *opt, char **words, int n_words)
 {
     unsigned numbers[DEV_SERVERS_MAX];
+    size_t n;
     int rc;
 
     if (strcmp(verb, "up") == 0) return run_up(platform, opt);
@@ -619,12 +648,28 @@ static int run_verb(const char *verb, struct dev_platform *platform,
         print_env(platform);
         return 0;
     }
-    rc = parse_numbers(platform, words, n_words, numbers);
+    rc = parse_numbers(platform, words, n_words, numbers, &n);
     if (rc) return rc;
-    if (strcmp(verb, "kill") == 0) {
-        return run_kill(platform, numbers, (size_t)n_words);
+    if (strcmp(verb, "kill") == 0) return run_kill(platform, numbers, n);
+    return run_start(platform, numbers, n);
+}
+
+/* kill and start want the servers' numbers, the others nothing. */
+static int check_words(const char *verb, char *const *words, int n_words)
+{
+    bool wants = strcmp(verb, "kill") == 0 || strcmp(verb, "start") == 0;
+    char because[160];
+
+    if (wants == (n_words > 0)) return 0;
+    if (wants) {
+        snprintf(because, sizeof because, "%s which servers? 1, 2, ...", verb);
+    } else {
+        snprintf(because, sizeof because,
+                 "%s takes no further word such as "
+                 "'%.60s'",
+                 verb, words[0]);
     }
-    return run_start(platform, numbers, (size_t)n_words);
+    return usage_error(because);
 }
 
 static enum dev_access access_of(const char *verb)
@@ -665,10 +710,16 @@ int main(int argc, char **argv)
                   near ? "?" : "");
         return XN_EXIT_USAGE;
     }
+    rc = check_words(verb, argv + optind + 1, argc - optind - 1);
+    if (rc) return rc;
     if (opt.state) {
         snprintf(state, sizeof state, "%s", opt.state);
     } else if (default_state(state, sizeof state)) {
         return XN_EXIT_USAGE;
+    }
+    /* What starts processes writes down which before it ends. */
+    if (strcmp(verb, "up") == 0 || strcmp(verb, "start") == 0) {
+        dev_catch_signals();
     }
     rc = dev_open(&platform, state, access_of(verb));
     if (rc == XN_ENOENT) rc = no_platform(&platform);
@@ -677,5 +728,6 @@ int main(int argc, char **argv)
                       argc - optind - 1);
     }
     dev_close(&platform);
+    dev_end_as_caught();
     return xn_exit_code(rc);
 }

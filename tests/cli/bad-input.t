@@ -80,6 +80,10 @@ refuses 6 'XenoCorp' 'no XenoCorp to trust' \
 refuses 2 'servers' 'a number of servers that is none' \
     "$xenodev" up --state "$scratch/p" --servers many
 refuses 2 'statsu.*status' 'a verb that is nearly one' "$xenodev" statsu
+refuses 2 'kill which servers' 'a kill of nobody' \
+    "$xenodev" kill --state "$scratch/none"
+refuses 2 "down takes no.*'3'" 'a down of one server' \
+    "$xenodev" down 3 --state "$scratch/none"
 refuses 3 'platform' 'no platform' "$xenodev" status --state "$scratch/none"
 printf 'Name,Size\nx,1\n' >"$scratch/bad.csv"
 refuses 2 'Price' 'a catalogue without prices' \

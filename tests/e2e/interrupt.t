@@ -1,0 +1,72 @@
+# SPDX-License-Identifier: GPL-3.0-or-later
+# Who interrupts what brings a platform up leaves no process behind.
+. "$XN_SRC/tests/e2e/lib.sh"
+
+ours() { # the processes whose command line names our folder
+    local p
+    for p in /proc/[0-9]*; do
+        [ "${p#/proc/}" != $$ ] &&
+            tr '\0' ' ' 2>/dev/null <"$p/cmdline" | grep -q "$scratch/platform" &&
+            echo "${p#/proc/}"
+    done
+}
+
+none_left() {
+    [ -z "$(ours)" ]
+}
+
+began() { # FILE: a program has got as far as its log
+    [ -e "$XENODEV_STATE/log/$1" ]
+}
+
+# interrupt SIGNAL FILE NAME: as soon as that log is there.
+interrupt() {
+    local pid rc
+    set -m # else the shell makes what runs in the background deaf to SIGINT
+    "$xenodev" up --servers 4 >"$scratch/env" 2>"$scratch/up.err" &
+    pid=$!
+    set +m
+    await 60 began "$2" || bail "up did not begin"
+    kill -s "$1" "$pid"
+    wait "$pid" 2>/dev/null
+    rc=$?
+    [ "$rc" -eq $((128 + $(kill -l "$1"))) ]
+    ok $? "$3: it dies of the signal"
+    none_left
+    ok $? "$3: no process is left"
+    [ ! -e "$XENODEV_STATE" ] && [ ! -s "$scratch/env" ]
+    ok $? "$3: no state is left"
+    for pid in $(ours); do kill "$pid"; done
+    rm -rf "$XENODEV_STATE"
+}
+
+interrupt INT corp-alpha.example.log 'while the first XenoCorp starts'
+interrupt TERM node-01.log 'while nodes start'
+interrupt HUP host-04.log 'while host agents start'
+
+# Killed outright it cannot clean up; what it had started is known all the same.
+"$xenodev" up --servers 4 >"$scratch/env" 2>"$scratch/up.err" &
+pid=$!
+client_made() { [ -e "$XENODEV_STATE/client" ]; } # all is started by then
+await 60 client_made || bail "up did not begin"
+kill -KILL "$pid"
+wait "$pid" 2>/dev/null
+"$xenodev" down >/dev/null 2>&1
+ok $? 'after kill -9 of xenodev, down works'
+await 20 none_left
+ok $? 'and leaves no process'
+
+cd "$scratch" || bail "no scratch folder"
+"$xenodev" up --servers 2 --state "it's here" >"$scratch/env" 2>"$scratch/up.err"
+ok $? 'a relative state folder with a quote in its name'
+cd / || bail "no root folder"
+eval "$(cat "$scratch/env")"
+[ "$XENODEV_STATE" = "$(realpath "$scratch")/it's here" ] &&
+    [ -n "$("$xenofind" -o name 2>>"$scratch/find.err")" ]
+ok $? 'its environment works from another folder'
+"$xenodev" kill 1 1 && "$xenodev" start 1 1 && "$xenodev" status |
+    grep -c 'server-01 *[0-9]' | grep -qx 2
+ok $? 'a server named twice is started once'
+"$xenodev" down
+ok $? 'it goes away'
+plan
