@@ -6,6 +6,7 @@
 #include <string.h>
 
 #include "lib/err.h"
+#include "lib/text.h"
 #include "wire/envelope.h"
 
 /* Lies are remembered up to here; more of them teach nothing. */
@@ -52,7 +53,9 @@ int find_list_reject(struct find_list *list, const struct find_reject *reject)
         list->rejects = more;
         list->cap_rejects = cap;
     }
-    list->rejects[list->n_rejects++] = *reject;
+    list->rejects[list->n_rejects] = *reject;
+    xn_plain(list->rejects[list->n_rejects].why); /* cut, and partly a peer's */
+    list->n_rejects++;
     return 0;
 }
 

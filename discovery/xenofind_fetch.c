@@ -7,6 +7,7 @@
 #include "discovery/xenofind.h"
 #include "lib/err.h"
 #include "lib/gripe.h"
+#include "lib/text.h"
 #include "net/client.h"
 #include "net/clock.h"
 #include "wire/msg.h"
@@ -75,19 +76,6 @@ static void fill_search(struct run *run, uint32_t want, Xn__Search *search,
     search->n_avoid = run->n_avoid;
 }
 
-/* Text of a peer on a terminal: nothing but what prints. */
-static void copy_plain(char *out, size_t len, const char *text)
-{
-    size_t i;
-
-    for (i = 0; i + 1 < len && text[i]; i++) {
-        unsigned char c = (unsigned char)text[i];
-
-        out[i] = c < 0x20 || c >= 0x7f ? '?' : (char)c;
-    }
-    out[i] = '\0';
-}
-
 static int fail(struct run *run, const char *node, int rc, const char *why)
 {
     run->rc = rc;
@@ -114,10 +102,9 @@ static int refused(struct run *run, const char *node,
         fail(run, node, rc, because);
     } else {
         rc = refusal->rc;
-        copy_plain(because, sizeof because, refusal->because);
-        fail(run, node, rc, because);
-        copy_plain(run->what, sizeof run->what, refusal->what);
-        copy_plain(run->try, sizeof run->try, refusal->try_);
+        fail(run, node, rc, refusal->because);
+        snprintf(run->what, sizeof run->what, "%s", refusal->what);
+        snprintf(run->try, sizeof run->try, "%s", refusal->try_);
     }
     if (refusal) xn__refusal__free_unpacked(refusal, NULL);
     return rc;
@@ -280,8 +267,7 @@ static int take_silent(struct find_result *result, const Xn__SearchResult *raw)
     for (i = 0; i < raw->n_silent; i++) {
         result->silent[i] = strdup(raw->silent[i]);
         if (!result->silent[i]) return XN_ENOMEM;
-        copy_plain(result->silent[i], strlen(raw->silent[i]) + 1,
-                   raw->silent[i]);
+        xn_plain(result->silent[i]);
         result->n_silent++;
     }
     return 0;

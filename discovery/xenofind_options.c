@@ -1,6 +1,5 @@
 /* SPDX-License-Identifier: GPL-3.0-or-later */
 /* Command line, environment and configuration of xenofind. */
-#include <errno.h>
 #include <getopt.h>
 #include <stdarg.h>
 #include <stdio.h>
@@ -12,6 +11,7 @@
 #include "lib/err.h"
 #include "lib/gripe.h"
 #include "lib/span.h"
+#include "lib/text.h"
 
 static const char help[] =
     "usage: xenofind [OPTION]... [TOKEN:VALUE]...\n"
@@ -113,16 +113,6 @@ static int usage(const char *fmt, ...)
     return XN_EINVAL;
 }
 
-static int read_count(const char *text, uint64_t *out)
-{
-    char *end;
-
-    if (text[0] < '0' || text[0] > '9') return XN_EINVAL;
-    errno = 0;
-    *out = strtoull(text, &end, 10);
-    return *end || errno ? XN_EINVAL : 0;
-}
-
 /* ---- lists of URLs ---- */
 
 static int add_node(struct find_options *opt, const char *text, size_t len)
@@ -208,7 +198,7 @@ static int read_limit(struct find_options *opt, const char *text)
         opt->limit = FIND_ALL;
         return 0;
     }
-    return read_count(text, &opt->limit)
+    return xn_number_parse(text, UINT64_MAX, &opt->limit)
                ? usage("'%s' is neither a number nor all", text)
                : 0;
 }
@@ -235,7 +225,7 @@ static int read_option(struct find_options *opt, struct line *line, int c)
     case OPT_NODE: return add_all(opt, optarg, add_node);
     case OPT_CONFIG: line->config = optarg; return 0;
     case OPT_FROM:
-        return read_count(optarg, &opt->offset) || opt->offset > UINT32_MAX
+        return xn_number_parse(optarg, UINT32_MAX, &opt->offset)
                    ? usage("--from %s is no position", optarg)
                    : 0;
     case OPT_HELP:

@@ -6,6 +6,7 @@
 
 #include "discovery/xenofind.h"
 #include "lib/err.h"
+#include "lib/gripe.h"
 #include "net/clock.h"
 
 /* ---- values ---- */
@@ -223,18 +224,13 @@ static void put_liars(const struct find_list *list)
 
     for (i = 0; i < list->n_rejects; i++) {
         const struct find_reject *reject = &list->rejects[i];
-        const char *p;
 
         xn_id_hex(&reject->node, node);
         fprintf(stderr,
                 "xenofind: node %.16s is not to be believed "
                 "[XS-9-LIE]\n  because: ",
                 node);
-        for (p = reject->why; *p; p++) {
-            unsigned char c = (unsigned char)*p;
-
-            fputc(c < 0x20 || c >= 0x7f ? '?' : c, stderr);
-        }
+        xn_put_plain(reject->why, stderr);
         if (!xn_id_is_zero(&reject->server)) {
             xn_id_hex(&reject->server, server);
             fprintf(stderr, " (server %.16s)", server);

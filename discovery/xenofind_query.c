@@ -9,6 +9,7 @@
 
 #include "discovery/xenofind.h"
 #include "lib/err.h"
+#include "lib/file.h"
 #include "lib/gripe.h"
 #include "net/clock.h"
 #include "wire/requirement.h"
@@ -123,34 +124,20 @@ static int add_where(const struct find_options *opt, struct query **query)
     return join(query, more);
 }
 
-static int read_file(const char *path, struct xn_buf *out)
-{
-    char block[4096];
-    FILE *f = fopen(path, "re");
-    size_t n;
-    int rc = 0;
-
-    if (!f) return XN_EIO;
-    while ((n = fread(block, 1, sizeof block, f)) > 0)
-        xn_buf_add(out, block, n);
-    if (ferror(f)) rc = XN_EIO;
-    fclose(f);
-    return rc ? rc : xn_buf_rc(out);
-}
-
 /* The document may hold a job and a budget too: its query is the first. */
 static int add_requirements(const struct find_options *opt,
                             struct query **query)
 {
     struct xn_buf xml;
     char why[256] = "";
+    bool unread;
     int rc;
 
     if (!opt->requirements) return 0;
     xn_buf_init(&xml, ADVERT_BYTES_MAX + 1);
-    errno = 0;
-    rc = read_file(opt->requirements, &xml);
-    if (rc == XN_EIO) snprintf(why, sizeof why, "%s", strerror(errno));
+    rc = xn_file_read(opt->requirements, &xml);
+    unread = rc == XN_EIO || rc == XN_ENOENT;
+    if (rc) snprintf(why, sizeof why, "%s", xn_file_why(rc));
     if (!rc) {
         rc = requirement_parse(xml.data, xml.len, query, why, sizeof why);
     }
@@ -158,7 +145,7 @@ static int add_requirements(const struct find_options *opt,
     if (!rc) return 0;
     xn_gripef(FIND_PROGRAM, "cannot use the requirements [XS-2-XML]", NULL,
               "%s: %s", opt->requirements, why[0] ? why : xn_strerror(rc));
-    return rc == XN_EIO ? XN_EINVAL : rc;
+    return unread ? XN_EINVAL : rc;
 }
 
 /* ---- order, money ---- */

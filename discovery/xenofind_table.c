@@ -9,6 +9,7 @@
 
 #include "discovery/xenofind.h"
 #include "lib/err.h"
+#include "lib/gripe.h"
 
 static bool is_amount(const char *column)
 {
@@ -185,28 +186,19 @@ static const Xn__Condition *droppable(const Xn__SearchResult *raw)
     return best;
 }
 
-static void put_plain(const char *text)
-{
-    for (; *text; text++) {
-        unsigned char c = (unsigned char)*text;
-
-        putchar(c < 0x20 || c == 0x7f ? '?' : c);
-    }
-}
-
 static void put_advice(const Xn__SearchResult *raw)
 {
     const Xn__Condition *near = cheapest(raw), *drop = droppable(raw);
 
     if (near) {
         fputs("cheapest relaxation: ", stdout);
-        put_plain(near->nearest);
+        xn_put_plain(near->nearest, stdout);
         fputs(" instead of ", stdout);
-        put_plain(near->text);
+        xn_put_plain(near->text, stdout);
         printf(" finds %llu\n", (unsigned long long)near->nearest_count);
     } else if (drop) {
         fputs("cheapest relaxation: without ", stdout);
-        put_plain(drop->text);
+        xn_put_plain(drop->text, stdout);
         printf(" there are %llu\n", (unsigned long long)drop->without);
     } else {
         puts("no single condition stands in the way alone");

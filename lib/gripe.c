@@ -4,20 +4,24 @@
 #include <stdarg.h>
 #include <stdio.h>
 
-/* What a terminal would obey or what would end the line comes out as '?'. */
+#include "lib/text.h"
+
+void xn_put_plain(const char *text, FILE *to)
+{
+    size_t n, odd;
+
+    while (*text) {
+        n = xn_plain_len(text, &odd);
+        if (odd) putc('?', to);
+        fwrite(text, 1, n, to);
+        text += n + odd;
+    }
+}
+
 static void put_line(const char *head, const char *text)
 {
-    const unsigned char *s = (const unsigned char *)text;
-
     fputs(head, stderr);
-    for (; *s; s++) {
-        if (s[0] == 0xc2 && s[1] >= 0x80 && s[1] < 0xa0) { /* C1 in UTF-8 */
-            putc('?', stderr);
-            s++;
-        } else {
-            putc(*s < 0x20 || *s == 0x7f ? '?' : *s, stderr);
-        }
-    }
+    xn_put_plain(text, stderr);
     putc('\n', stderr);
 }
 

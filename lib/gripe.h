@@ -8,9 +8,11 @@
 #ifndef LIB_GRIPE_H
 #define LIB_GRIPE_H
 
-/* Each argument is one line: control characters come out as '?', so that what a
- * peer wrote neither forges a line nor drives the terminal.  `what` names the thing that could not be done, with a code in brackets
- * where the program has one; `because` and `try` may be NULL. */
+#include <stdio.h>
+
+/* Each argument is one line, written as by xn_put_plain.  `what` names the
+ * thing that could not be done, with a code in brackets where the program has
+ * one; `because` and `try` may be NULL. */
 void xn_gripe(const char *program, const char *what, const char *because,
               const char *try);
 
@@ -18,6 +20,10 @@ void xn_gripe(const char *program, const char *what, const char *because,
 void xn_gripef(const char *program, const char *what, const char *try,
                const char *because_fmt, ...)
     __attribute__((format(printf, 4, 5)));
+
+/* Control characters, and what is no UTF-8, come out as '?', so that what a peer wrote neither forges
+ * a line nor drives the terminal (xn_plain for a stream). */
+void xn_put_plain(const char *text, FILE *to);
 
 /* The entry of words[0..n) nearest to `word` by edit distance, or NULL where
  * none is near: for "did you mean". */

@@ -1,7 +1,6 @@
 /* SPDX-License-Identifier: GPL-3.0-or-later */
 #include "lib/latency.h"
 
-#include <errno.h>
 #include <math.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -9,6 +8,7 @@
 
 #include "lib/dec.h"
 #include "lib/err.h"
+#include "lib/file.h"
 #include "lib/latency_form.h"
 
 #define FILE_MAX (32U << 20) /* as stored */
@@ -24,20 +24,12 @@ int latency_fail(const struct latency_reader *r, int rc, const char *text)
 int latency_slurp(const struct latency_reader *r, const char *path,
                   struct xn_buf *out)
 {
-    FILE *f = fopen(path, "rb");
-    uint8_t block[8192];
-    size_t n;
     int rc;
 
-    if (!f) return latency_fail(r, XN_EIO, strerror(errno));
     xn_buf_init(out, FILE_MAX);
-    while ((n = fread(block, 1, sizeof block, f)) > 0) {
-        xn_buf_add(out, block, n);
-    }
-    rc = ferror(f) ? XN_EIO : xn_buf_rc(out);
-    fclose(f);
-    if (rc) latency_fail(r, rc, "cannot be read whole");
-    return rc;
+    rc = xn_file_read(path, out);
+    if (!rc) return 0;
+    return latency_fail(r, rc == XN_ENOENT ? XN_EIO : rc, xn_file_why(rc));
 }
 
 int latency_slurp_text(const struct latency_reader *r, const char *path,

@@ -17,11 +17,15 @@ lib_libxnlib_a_SOURCES += lib/rng.c
 lib_libxnlib_a_SOURCES += lib/rng.h
 lib_libxnlib_a_SOURCES += lib/span.c
 lib_libxnlib_a_SOURCES += lib/span.h
+lib_libxnlib_a_SOURCES += lib/text.c
+lib_libxnlib_a_SOURCES += lib/text.h
 
-# What writes to the outside.  In an archive of its own, so that a core which
+# What reads or writes outside.  In an archive of its own, so that a core which
 # calls it fails tests/lint/pure.t; programs and drivers call it freely.
 noinst_LIBRARIES += lib/libxnsys.a
 lib_libxnsys_a_SOURCES =
+lib_libxnsys_a_SOURCES += lib/file.c
+lib_libxnsys_a_SOURCES += lib/file.h
 lib_libxnsys_a_SOURCES += lib/gripe.c
 lib_libxnsys_a_SOURCES += lib/gripe.h
 lib_libxnsys_a_SOURCES += lib/log.c

@@ -8,6 +8,8 @@
 #include <time.h>
 #include <unistd.h>
 
+#include "lib/text.h"
+
 static const char *const level_names[] = {"error", "warn", "info", "debug"};
 static const char *log_name = "xeno";
 static enum xn_log_level log_level = XN_LOG_INFO;
@@ -36,7 +38,6 @@ void xn_log(enum xn_log_level level, const char *fmt, ...)
     struct timespec ts;
     struct tm tm;
     va_list ap;
-    char *p;
 
     if (level > log_level) return;
     clock_gettime(CLOCK_REALTIME, &ts);
@@ -51,9 +52,9 @@ void xn_log(enum xn_log_level level, const char *fmt, ...)
     if (more < 0) more = 0;
     len += more;
     if (len > (int)sizeof line - 2) len = (int)sizeof line - 2;
-    for (p = line; p < line + len; p++) {
-        if ((unsigned char)*p < 0x20 || *p == 0x7f) *p = '?';
-    }
+    line[len] = '\0';
+    xn_plain(line);
+    len = (int)strlen(line);
     line[len++] = '\n';
     if (write(STDERR_FILENO, line, (size_t)len) < 0) len = 0;
     errno = saved;

@@ -1,7 +1,6 @@
 /* SPDX-License-Identifier: GPL-3.0-or-later */
 #include "net/delay.h"
 
-#include <errno.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -9,10 +8,11 @@
 #include <event2/event.h>
 
 #include "lib/err.h"
+#include "lib/file.h"
 #include "lib/gripe.h"
 #include "lib/rng.h"
+#include "lib/text.h"
 #include "net/clock.h"
-#include "net/file.h"
 
 enum { FILE_MAX = 4 << 20 };
 
@@ -47,11 +47,11 @@ struct net_delay {
 
 static bool parse_us(const char *text, uint32_t *us_out)
 {
-    size_t digits = strspn(text, "0123456789");
-    unsigned long long us = strtoull(text, NULL, 10);
+    uint64_t us;
 
+    if (xn_number_parse(text, NET_DELAY_US_MAX, &us)) return false;
     *us_out = (uint32_t)us;
-    return digits > 0 && digits < 12 && !text[digits] && us <= NET_DELAY_US_MAX;
+    return true;
 }
 
 /* One line, cut in place; true: row_out holds a row. */
@@ -142,15 +142,21 @@ static void gripe(const char *program, const char *path, size_t line, int rc)
 int net_delays_load(const char *program, const char *path,
                     struct net_delays **delays_out)
 {
-    char *text = NULL;
-    size_t len, line;
-    int rc = net_file_read(path, FILE_MAX, &text, &len);
+    struct xn_buf buf;
+    char *text;
+    size_t line;
+    int rc;
 
+    xn_buf_init(&buf, FILE_MAX);
+    rc = xn_file_read(path, &buf);
     if (rc) {
+        xn_buf_clear(&buf);
         xn_gripef(program, "cannot delay frames", "--delay FILE", "%s: %s",
-                  path, rc == XN_ETOOBIG ? "too large" : strerror(errno));
+                  path, xn_file_why(rc));
         return rc == XN_ENOENT ? XN_EINVAL : rc;
     }
+    text = xn_buf_steal_str(&buf);
+    if (!text) return XN_ENOMEM;
     rc = net_delays_parse(text, delays_out, &line);
     if (rc) gripe(program, path, line, rc);
     free(text);

@@ -39,35 +39,3 @@ int net_file_dir(const char *path)
     }
     return XN_EIO;
 }
-
-int net_file_read(const char *path, size_t max, char **data_out,
-                  size_t *len_out)
-{
-    int fd = open(path, O_RDONLY | O_CLOEXEC), rc = XN_EIO;
-    char *data = NULL;
-    size_t len = 0;
-    ssize_t n = 1;
-
-    if (fd < 0) return errno == ENOENT ? XN_ENOENT : XN_EIO;
-    data = malloc(max + 2);
-    if (!data) {
-        rc = XN_ENOMEM;
-        goto out;
-    }
-    while (n > 0 && len <= max) {
-        n = read(fd, data + len, max + 1 - len);
-        if (n > 0) len += (size_t)n;
-    }
-    if (n < 0) goto out;
-    rc = XN_ETOOBIG;
-    if (len > max) goto out;
-    data[len] = '\0';
-    *data_out = data;
-    *len_out = len;
-    data = NULL;
-    rc = 0;
-out:
-    free(data);
-    close(fd);
-    return rc;
-}

@@ -9,6 +9,7 @@
 #include "config.h"
 #include "lib/err.h"
 #include "lib/gripe.h"
+#include "lib/text.h"
 
 enum { OPTIONS_MAX = 64 };
 
@@ -219,15 +220,14 @@ static int read_words(struct net_daemon *d, struct command *c, int argc,
 }
 
 static int read_number(const struct net_daemon *d, const char *name,
-                       const char *text, unsigned long long max,
-                       unsigned long long *number_out)
+                       const char *text, uint64_t max, uint64_t *number_out)
 {
-    char because[160], *end = NULL;
+    char because[160];
 
-    *number_out = strtoull(text, &end, 10);
-    if (*text >= '0' && *text <= '9' && !*end && *number_out <= max) return 0;
-    snprintf(because, sizeof because, "--%s is a number, not '%.40s'", name,
-             text);
+    if (xn_number_parse(text, max, number_out) == 0) return 0;
+    snprintf(because, sizeof because,
+             "--%s is a number up to %llu, not '%.40s'", name,
+             (unsigned long long)max, text);
     return usage(d, because, NULL);
 }
 
@@ -250,7 +250,7 @@ static int read_corps(struct net_daemon *d, const struct command *c)
 int net_options_parse(struct net_daemon *d, int argc, char **argv)
 {
     struct command c = {.n = 0};
-    unsigned long long number;
+    uint64_t number;
     size_t i;
     int rc;
 
@@ -273,7 +273,7 @@ int net_options_parse(struct net_daemon *d, int argc, char **argv)
         if (!rc) d->ready_fd = (int)number;
     }
     if (!rc && c.seed) {
-        rc = read_number(d, "seed", c.seed, ~0ULL, &number);
+        rc = read_number(d, "seed", c.seed, UINT64_MAX, &number);
         if (!rc) d->seed = number;
     }
     d->seed_given = c.seed != NULL;

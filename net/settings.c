@@ -11,8 +11,8 @@
 #include <string.h>
 
 #include "lib/err.h"
+#include "lib/file.h"
 #include "lib/gripe.h"
-#include "net/file.h"
 
 enum { KEY_ROOM = 64, TOKEN_ROOM = 128 };
 
@@ -441,14 +441,21 @@ int net_settings_parse(struct net_settings *settings, const char *name,
 int net_settings_file(struct net_settings *settings, const char *path,
                       char *why_out, size_t len)
 {
-    char *text = NULL;
-    size_t size = 0;
-    int rc = net_file_read(path, NET_CONFIG_BYTES_MAX, &text, &size);
+    struct xn_buf buf;
+    char *text;
+    size_t size;
+    int rc;
 
+    xn_buf_init(&buf, NET_CONFIG_BYTES_MAX);
+    rc = xn_file_read(path, &buf);
     if (rc) {
-        snprintf(why_out, len, "%s: %s", path, xn_strerror(rc));
+        snprintf(why_out, len, "%s: %s", path, xn_file_why(rc));
+        xn_buf_clear(&buf);
         return rc;
     }
+    size = buf.len;
+    text = xn_buf_steal_str(&buf);
+    if (!text) return XN_ENOMEM;
     if (strlen(text) != size) {
         snprintf(why_out, len, "%s: not a text", path);
         rc = XN_EINVAL;

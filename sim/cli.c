@@ -1,7 +1,6 @@
 /* SPDX-License-Identifier: GPL-3.0-or-later */
 #include "sim/cli.h"
 
-#include <errno.h>
 #include <getopt.h>
 #include <stdlib.h>
 #include <string.h>
@@ -9,7 +8,9 @@
 #include "config.h"
 #include "lib/buf.h"
 #include "lib/err.h"
+#include "lib/file.h"
 #include "lib/gripe.h"
+#include "lib/text.h"
 
 enum { SETS_MAX = 64 };
 
@@ -57,15 +58,6 @@ static int usage(const struct sim_cli *cli, const char *because)
     return XN_EXIT_USAGE;
 }
 
-static bool number(const char *text, uint64_t max, uint64_t *out)
-{
-    char *end;
-
-    errno = 0;
-    *out = strtoull(text, &end, 10);
-    return end != text && !*end && *text != '-' && !errno && *out <= max;
-}
-
 static const struct option longs[] = {
     {"nodes", required_argument, NULL, 'n'},
     {"seed", required_argument, NULL, 's'},
@@ -96,13 +88,13 @@ static int take_option(const struct sim_cli *cli, struct line *line, int c,
 
     switch (c) {
     case 'n':
-        if (!number(optarg, SIM_NODES_MAX, &n) || !n) {
+        if (xn_number_parse(optarg, SIM_NODES_MAX, &n) || !n) {
             return usage(cli, "--nodes wants a number from 1 to 16777216");
         }
         line->nodes = (uint32_t)n;
         return -1;
     case 's':
-        if (!number(optarg, UINT64_MAX, &line->seed)) {
+        if (xn_number_parse(optarg, UINT64_MAX, &line->seed)) {
             return usage(cli, "--seed wants a number");
         }
         line->has_seed = true;
@@ -149,40 +141,25 @@ static int take_line(const struct sim_cli *cli, int argc, char **argv,
 
 /* ---- run ---- */
 
-static int slurp(const struct sim_cli *cli, const char *path,
-                 struct xn_buf *buf)
+static int cannot_read(const struct sim_cli *cli, const char *path, int rc)
 {
-    FILE *f = fopen(path, "r");
-    char block[4096];
-    size_t n;
-    int rc;
-
-    if (!f) {
-        xn_gripef(cli->program, "cannot read the scenario",
-                  "sim/scenarios has some", "%s: %s", path, strerror(errno));
-        return XN_EIO;
-    }
-    xn_buf_init(buf, 2 * SCN_BYTES_MAX);
-    while ((n = fread(block, 1, sizeof block, f)) > 0) {
-        xn_buf_add(buf, block, n);
-    }
-    rc = ferror(f) ? XN_EIO : xn_buf_rc(buf);
-    fclose(f);
-    if (rc) {
-        xn_gripef(cli->program, "cannot read the scenario", NULL, "%s: %s",
-                  path, xn_strerror(rc));
-    }
-    return rc;
+    xn_gripef(cli->program, "cannot read the scenario",
+              "sim/scenarios has some", "%s: %s", path, xn_file_why(rc));
+    return XN_EIO;
 }
 
 static int load(const struct sim_cli *cli, const struct line *line,
                 struct scn *scn)
 {
-    struct xn_buf buf = {0};
+    struct xn_buf buf;
     struct scn_error error;
-    int rc = slurp(cli, line->file, &buf);
+    int rc;
 
-    if (!rc) {
+    xn_buf_init(&buf, 2 * SCN_BYTES_MAX);
+    rc = xn_file_read(line->file, &buf);
+    if (rc) {
+        rc = cannot_read(cli, line->file, rc);
+    } else {
         rc = scn_parse((const char *)buf.data, buf.len, scn, &error);
         if (rc) {
             xn_gripef(cli->program, "cannot understand the scenario",

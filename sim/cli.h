@@ -19,8 +19,9 @@ struct sim_cli {
 /* The program's exit code. */
 int sim_cli_main(const struct sim_cli *cli, int argc, char **argv);
 
-/* replay.c: play a recording back.  0, XN_EINTEGRITY: the core did something
- * else than recorded; errors are told. */
+/* replay.c: play a recording back.  0; XN_ENOENT, XN_EIO; XN_EPROTO: not a
+ * recording; XN_EINTEGRITY: it was changed, or the core did something else than
+ * recorded.  Errors are told. */
 int sim_replay(const struct sim_cli *cli, const char *path);
 
 #endif

@@ -1,11 +1,11 @@
 /* SPDX-License-Identifier: GPL-3.0-or-later */
 /* Plays a daemon's recording back into a core made from the same
  * configuration and compares what it does, step by step. */
-#include <errno.h>
 #include <stdlib.h>
 #include <string.h>
 
 #include "lib/err.h"
+#include "lib/file.h"
 #include "lib/gripe.h"
 #include "seam/record.h"
 #include "sim/cli.h"
@@ -29,23 +29,6 @@ static int complain(const struct player *p, int rc, const char *why)
               "%s: after %llu steps: %s", p->path, (unsigned long long)p->steps,
               why);
     return rc;
-}
-
-static int slurp(const struct player *p, struct xn_buf *buf)
-{
-    FILE *f = fopen(p->path, "rb");
-    uint8_t block[65536];
-    size_t n;
-    int rc;
-
-    if (!f) return complain(p, XN_EPROTO, strerror(errno));
-    xn_buf_init(buf, RECORDING_MAX);
-    while ((n = fread(block, 1, sizeof block, f)) > 0) {
-        xn_buf_add(buf, block, n);
-    }
-    rc = ferror(f) ? XN_EIO : xn_buf_rc(buf);
-    fclose(f);
-    return rc ? complain(p, XN_EPROTO, xn_strerror(rc)) : 0;
 }
 
 /* The driver fills a peer's row before it hands out the handle with UP. */
@@ -136,13 +119,17 @@ static int play(struct player *p, struct xn_replay *replay)
 int sim_replay(const struct sim_cli *cli, const char *path)
 {
     struct player p = {.cli = cli, .path = path};
-    struct xn_buf buf = {0};
+    struct xn_buf buf;
     Xn__Recording *head = NULL;
     struct xn_replay replay;
     int rc;
 
-    rc = slurp(&p, &buf);
-    if (rc) goto out;
+    xn_buf_init(&buf, RECORDING_MAX);
+    rc = xn_file_read(path, &buf);
+    if (rc) {
+        complain(&p, rc, xn_file_why(rc));
+        goto out;
+    }
     replay = (struct xn_replay){buf.data, buf.len, 0};
     rc = xn_replay_head(&replay, &head);
     if (rc) {

@@ -12,6 +12,7 @@
 #include "lib/latency.h"
 #include "lib/rng.h"
 #include "lib/span.h"
+#include "lib/text.h"
 #include "sim/market.h"
 
 enum { SALT_RUN = 0x7275, TRIES = 64 };
@@ -96,8 +97,8 @@ enum { SPANS = sizeof spans / sizeof spans[0], KEYS_MAX = 64 };
 static int set_one(const struct sim_probe *probe, struct sim_config *config,
                    const struct scn_set *set)
 {
-    char *end;
     size_t i;
+    int rc;
 
     for (i = 0; i < SPANS; i++) {
         uint64_t *us =
@@ -108,8 +109,8 @@ static int set_one(const struct sim_probe *probe, struct sim_config *config,
         }
     }
     if (!strcmp(set->key, "sim.flip")) {
-        config->flip = strtoull(set->value, &end, 10);
-        return *end || !config->flip ? XN_EINVAL : 0;
+        rc = xn_number_parse(set->value, UINT64_MAX, &config->flip);
+        return rc || !config->flip ? XN_EINVAL : 0;
     }
     return probe->set ? probe->set(probe->user, set->key, set->value)
                       : XN_ENOENT;

@@ -8,6 +8,7 @@
 
 #include "lib/err.h"
 #include "lib/span.h"
+#include "lib/text.h"
 #include "node/node.h"
 
 #define LOOKUP_US 10000000ULL
@@ -54,14 +55,10 @@ enum { SETTINGS = sizeof settings / sizeof settings[0] };
 static int parse(const struct setting *setting, const char *value,
                  uint64_t *out)
 {
-    char *end;
+    int rc = setting->unit == SPAN ? xn_span_parse(value, out)
+                                   : xn_number_parse(value, UINT64_MAX, out);
 
-    if (setting->unit == SPAN) {
-        if (xn_span_parse(value, out)) return XN_EINVAL;
-    } else {
-        *out = strtoull(value, &end, 10);
-        if (end == value || *end || *value == '-') return XN_EINVAL;
-    }
+    if (rc) return XN_EINVAL;
     return *out < setting->least || *out > setting->most ? XN_EINVAL : 0;
 }
 

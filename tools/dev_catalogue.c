@@ -2,7 +2,6 @@
 /* Catalogues of offers: CSV (RFC 4180), plain or packed with xz. */
 #include "tools/dev.h"
 
-#include <errno.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -12,6 +11,7 @@
 #include "lib/arena.h"
 #include "lib/buf.h"
 #include "lib/err.h"
+#include "lib/file.h"
 #include "lib/gripe.h"
 #include "lib/rng.h"
 #include "wire/token.h"
@@ -29,22 +29,6 @@ struct dev_catalogue {
 };
 
 /* ---- reading ---- */
-
-static int read_file(const char *path, struct xn_buf *out)
-{
-    uint8_t chunk[65536];
-    FILE *file = fopen(path, "re");
-    size_t len;
-    bool bad;
-
-    if (!file) return XN_EIO;
-    while ((len = fread(chunk, 1, sizeof chunk, file)) > 0) {
-        xn_buf_add(out, chunk, len);
-    }
-    bad = ferror(file);
-    fclose(file);
-    return bad ? XN_EIO : xn_buf_rc(out);
-}
 
 static int unpack_xz(const struct xn_buf *in, struct xn_buf *out)
 {
@@ -73,9 +57,10 @@ static int read_text(const char *path, struct xn_buf *text)
     struct xn_buf packed;
     int rc;
 
-    if (len < 3 || strcmp(path + len - 3, ".xz")) return read_file(path, text);
+    if (len < 3 || strcmp(path + len - 3, ".xz"))
+        return xn_file_read(path, text);
     xn_buf_init(&packed, CATALOGUE_BYTES_MAX);
-    rc = read_file(path, &packed);
+    rc = xn_file_read(path, &packed);
     if (!rc) rc = unpack_xz(&packed, text);
     xn_buf_clear(&packed);
     return rc;
@@ -207,11 +192,11 @@ int dev_catalogue_read(const char *path, struct dev_catalogue **catalogue_out)
     xn_buf_init(&text, CATALOGUE_BYTES_MAX);
     if (!c) return XN_ENOMEM;
     xn_arena_init(&c->arena, 0);
-    errno = 0;
     rc = read_text(path, &text);
     if (rc) {
         xn_gripef(DEV_PROGRAM, "cannot read the catalogue", "--catalogue CSV",
-                  "%s: %s", path, errno ? strerror(errno) : xn_strerror(rc));
+                  "%s: %s", path, xn_file_why(rc));
+        if (rc == XN_ENOENT) rc = XN_EIO; /* "none" is for what matches */
         goto out;
     }
     rc = parse(c, path, &text);

@@ -11,6 +11,7 @@
 #include <libxml/xmlerror.h>
 
 #include "lib/err.h"
+#include "lib/text.h"
 #include "wire/token.h"
 
 void xml_why(struct xml_why *why, unsigned long line, const char *fmt, ...)
@@ -29,41 +30,15 @@ void xml_why(struct xml_why *why, unsigned long line, const char *fmt, ...)
     va_end(ap);
     for (at = strlen(why->text); at && why->text[at - 1] == '\n'; at--)
         why->text[at - 1] = 0;
-    for (at = 0; why->text[at]; at++) {
-        if ((unsigned char)why->text[at] < ' ' || why->text[at] == 0x7f) {
-            why->text[at] = '?';
-        }
-    }
+    xn_plain(why->text);
 }
 
 /* ---- before the parser ---- */
 
-/* Length of the UTF-8 character at s, 0 if there is none: no overlong forms,
- * no surrogates (RFC 3629, table 3-7 of Unicode). */
-static size_t utf8_char(const uint8_t *s, size_t len)
-{
-    uint8_t lo = 0x80, hi = 0xbf;
-    size_t n;
-
-    if (s[0] < 0x80) return 1;
-    if (s[0] < 0xc2 || s[0] > 0xf4) return 0;
-    n = s[0] < 0xe0 ? 2 : s[0] < 0xf0 ? 3 : 4;
-    if (len < n) return 0;
-    if (s[0] == 0xe0) lo = 0xa0;
-    if (s[0] == 0xed) hi = 0x9f;
-    if (s[0] == 0xf0) lo = 0x90;
-    if (s[0] == 0xf4) hi = 0x8f;
-    if (s[1] < lo || s[1] > hi) return 0;
-    for (size_t i = 2; i < n; i++) {
-        if ((s[i] & 0xc0) != 0x80) return 0;
-    }
-    return n;
-}
-
-static bool is_utf8(const uint8_t *s, size_t len)
+static bool is_utf8(const char *s, size_t len)
 {
     while (len) {
-        size_t n = s[0] ? utf8_char(s, len) : 0;
+        size_t n = s[0] ? xn_utf8_len(s, len) : 0;
 
         if (!n) return false;
         s += n;
@@ -233,7 +208,7 @@ static int check_bytes(const uint8_t *bytes, size_t len, struct xml_why *why)
         xml_why(why, 0, "empty");
         return XN_EINVAL;
     }
-    if (!is_utf8(bytes, len) ||
+    if (!is_utf8((const char *)bytes, len) ||
         names_other_encoding((const char *)bytes, len)) {
         xml_why(why, 0, "not UTF-8");
         return XN_EINVAL;

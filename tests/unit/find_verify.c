@@ -450,14 +450,33 @@ static void test_hiding(void **state)
     assert_hiding(61, 900, "liar", 0);
 }
 
+/* A reason is cut to its room, perhaps within a character, and may hold what a
+ * liar wrote: it must be fit to be shown, and to stand in JSON. */
+static void test_reasons_are_plain(void **state)
+{
+    struct find_reject reject = {.why = "the document: \x1b[2J caf\xc3"};
+    struct find_list list = {.n = 0};
+
+    (void)state;
+    assert_int_equal(find_list_reject(&list, &reject), 0);
+    assert_string_equal(list.rejects[0].why, "the document: ?[2J caf?");
+    find_list_clear(&list);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
-        cmocka_unit_test(test_good),   cmocka_unit_test(test_empty),
-        cmocka_unit_test(test_lies),   cmocka_unit_test(test_altered),
-        cmocka_unit_test(test_no_ad),  cmocka_unit_test(test_order),
-        cmocka_unit_test(test_sorted), cmocka_unit_test(test_cursor),
-        cmocka_unit_test(test_move),   cmocka_unit_test(test_hiding),
+        cmocka_unit_test(test_good),
+        cmocka_unit_test(test_empty),
+        cmocka_unit_test(test_lies),
+        cmocka_unit_test(test_altered),
+        cmocka_unit_test(test_no_ad),
+        cmocka_unit_test(test_order),
+        cmocka_unit_test(test_sorted),
+        cmocka_unit_test(test_cursor),
+        cmocka_unit_test(test_move),
+        cmocka_unit_test(test_hiding),
+        cmocka_unit_test(test_reasons_are_plain),
     };
 
     return cmocka_run_group_tests(tests, set_up, tear_down);

@@ -1,4 +1,5 @@
 /* SPDX-License-Identifier: GPL-3.0-or-later */
+#include <errno.h>
 #include <setjmp.h>
 #include <stdarg.h>
 #include <stddef.h>
@@ -13,9 +14,11 @@
 #include "lib/arena.h"
 #include "lib/buf.h"
 #include "lib/err.h"
+#include "lib/file.h"
 #include "lib/gripe.h"
 #include "lib/hex.h"
 #include "lib/rng.h"
+#include "lib/text.h"
 
 static void buf_grows_to_its_bound_and_no_further(void **state)
 {
@@ -92,6 +95,94 @@ static void a_peer_cannot_forge_a_gripe(void **state)
     assert_string_equal(text, "prog: cannot\n  because: x?  try:     rm\n"
                               "  try:     ?[2J?1m?\n");
     free(text);
+}
+
+static void text_is_judged_as_utf8(void **state)
+{
+    static const char *const good[] = {"a", "\xc3\x96", "\xe2\x82\xac",
+                                       "\xf0\x9f\xa6\xa6", "\xf4\x8f\xbf\xbf"};
+    static const char *const bad[] = {"\x80",
+                                      "\xc0\xaf",
+                                      "\xc3",
+                                      "\xe2\x82",
+                                      "\xe0\x80\x80",
+                                      "\xed\xa0\x80",
+                                      "\xf0\x80\x80\x80",
+                                      "\xf4\x90\x80\x80",
+                                      "\xf5\x80\x80\x80",
+                                      "\xff"};
+    size_t i, odd;
+
+    (void)state;
+    for (i = 0; i < sizeof good / sizeof good[0]; i++) {
+        assert_int_equal(xn_utf8_len(good[i], strlen(good[i])),
+                         strlen(good[i]));
+        assert_int_equal(xn_plain_len(good[i], &odd), strlen(good[i]));
+        assert_int_equal(odd, 0);
+    }
+    for (i = 0; i < sizeof bad / sizeof bad[0]; i++) {
+        if (xn_utf8_len(bad[i], strlen(bad[i]))) fail_msg("%zu", i);
+        assert_int_equal(xn_plain_len(bad[i], &odd), 0);
+        assert_int_equal(odd, 1);
+    }
+}
+
+static void text_is_made_plain(void **state)
+{
+    char text[] = "a\nb\x1b[1m \xc3\x96 \xc2\x9b.\x7f \xff \xe2\x82";
+
+    (void)state;
+    xn_plain(text);
+    assert_string_equal(text, "a?b?[1m \xc3\x96 ?.? ? ??");
+    text[0] = '\0';
+    xn_plain(text);
+    assert_string_equal(text, "");
+}
+
+static void numbers_are_digits_within_a_bound(void **state)
+{
+    static const char *const bad[] = {"", "-1", "+1", " 1", "1 ", "0x1", "1k"};
+    uint64_t n = 7;
+    size_t i;
+
+    (void)state;
+    for (i = 0; i < sizeof bad / sizeof bad[0]; i++) {
+        assert_int_equal(xn_number_parse(bad[i], 9, &n), XN_EINVAL);
+    }
+    assert_int_equal(xn_number_parse("10", 9, &n), XN_EOVERFLOW);
+    assert_int_equal(xn_number_parse("18446744073709551616", UINT64_MAX, &n),
+                     XN_EOVERFLOW);
+    assert_int_equal(n, 7);
+    assert_int_equal(xn_number_parse("09", 9, &n), 0);
+    assert_int_equal(n, 9);
+    assert_int_equal(xn_number_parse("18446744073709551615", UINT64_MAX, &n),
+                     0);
+    assert_true(n == UINT64_MAX);
+}
+
+static void files_are_read_to_their_bound(void **state)
+{
+    char path[] = "/tmp/xn_lib.XXXXXX";
+    int fd = mkstemp(path);
+    struct xn_buf buf;
+
+    (void)state;
+    assert_true(fd >= 0);
+    assert_int_equal(write(fd, "0123456789", 10), 10);
+    close(fd);
+    xn_buf_init(&buf, 10);
+    assert_int_equal(xn_file_read(path, &buf), 0);
+    assert_int_equal(buf.len, 10);
+    assert_memory_equal(buf.data, "0123456789", 10);
+    xn_buf_clear(&buf);
+    buf.max = 9;
+    assert_int_equal(xn_file_read(path, &buf), XN_ETOOBIG);
+    xn_buf_clear(&buf);
+    unlink(path);
+    assert_int_equal(xn_file_read(path, &buf), XN_ENOENT);
+    assert_int_equal(xn_file_read("/", &buf), XN_EIO);
+    assert_int_equal(errno, EISDIR);
+    xn_buf_clear(&buf);
 }
 
 static void arena_aligns_zeroes_and_bounds(void **state)
@@ -193,6 +284,10 @@ int main(void)
         cmocka_unit_test(buf_grows_to_its_bound_and_no_further),
         cmocka_unit_test(buf_formats_drops_and_is_stolen),
         cmocka_unit_test(a_peer_cannot_forge_a_gripe),
+        cmocka_unit_test(text_is_judged_as_utf8),
+        cmocka_unit_test(text_is_made_plain),
+        cmocka_unit_test(numbers_are_digits_within_a_bound),
+        cmocka_unit_test(files_are_read_to_their_bound),
         cmocka_unit_test(arena_aligns_zeroes_and_bounds),
         cmocka_unit_test(rng_repeats_and_is_even),
         cmocka_unit_test(hex_goes_both_ways),

@@ -8,8 +8,8 @@
 #include <sys/stat.h>
 #include <unistd.h>
 
+#include "lib/file.h"
 #include "net/client.h"
-#include "net/file.h"
 #include "seam/record.h"
 #include "tests/toy_core.h"
 
@@ -89,10 +89,10 @@ static void run(const struct toy_config *alone)
 }
 
 /* Steps a new toy through the recording; how many steps differ. */
-static unsigned replay(const char *data, size_t len,
+static unsigned replay(const uint8_t *data, size_t len,
                        const struct toy_config *config, unsigned *steps_out)
 {
-    struct xn_replay replay = {(const uint8_t *)data, len, 0};
+    struct xn_replay replay = {data, len, 0};
     Xn__Recording *head = NULL;
     struct xn_core *core = NULL;
     struct xn_event ev;
@@ -121,27 +121,26 @@ static unsigned replay(const char *data, size_t len,
 static void plays_back(void **state)
 {
     struct toy_config alone = {.period_us = 5000}, toy;
-    char *data = NULL;
-    size_t len = 0;
+    struct xn_buf recording = {0};
     unsigned steps = 0, cut;
     struct stat st;
 
     run(&alone);
     assert_int_equal(stat(file, &st), 0);
     assert_int_equal(st.st_mode & 07777, 0600);
-    assert_int_equal(net_file_read(file, 64 << 20, &data, &len), 0);
+    assert_int_equal(xn_file_read(file, &recording), 0);
     toy = alone;
     toy.n_contacts = 1;
     toy.contacts[0] = contact;
-    assert_int_equal(replay(data, len, &toy, &steps), 0);
+    assert_int_equal(replay(recording.data, recording.len, &toy, &steps), 0);
     /* Another configuration shows where it matters: the first step dials. */
     toy.contacts[0] = "192.0.2.1:1";
-    assert_int_equal(replay(data, len, &toy, &steps), 1);
+    assert_int_equal(replay(recording.data, recording.len, &toy, &steps), 1);
     assert_true(steps > 2); /* more where the machine is idle */
     /* A recorder that was killed leaves a piece of a record. */
-    replay(data, len - 1, &toy, &cut);
+    replay(recording.data, recording.len - 1, &toy, &cut);
     assert_int_equal(cut, steps - 1);
-    free(data);
+    xn_buf_clear(&recording);
 }
 
 static void never_over_another(void **state)

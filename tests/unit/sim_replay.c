@@ -146,7 +146,7 @@ static void test_no_recording(void **state)
     (void)state;
     xn_buf_str(&file, "nothing of the kind");
     assert_int_equal(replay(&file, file.len), XN_EPROTO);
-    assert_int_equal(sim_replay(&cli, "/nonexistent/file"), XN_EPROTO);
+    assert_int_equal(sim_replay(&cli, "/nonexistent/file"), XN_ENOENT);
     xn_buf_clear(&file);
 }
 
