@@ -202,7 +202,10 @@ void node_corps_start(struct node *node, const struct xn_now *now,
     if (node->bootstrap) {
         const Xn__Sample *sample = XN_BODY(node->bootstrap, Xn__Sample);
 
-        ov_join(node->ov, now, sample->nodes, sample->n_nodes, out);
+        /* With none, the corps will know some. */
+        if (sample->n_nodes > 0 || node->config.n_corps == 0) {
+            ov_join(node->ov, now, sample->nodes, sample->n_nodes, out);
+        }
     }
     read_peers(node, now, out);
     visit(node, NULL, now, 0, NULL, out);

@@ -207,6 +207,8 @@ static int make_parts(struct node *node, const struct xn_peers *peers)
     };
     int rc;
 
+    /* Whoever holds a copy of the shard can search it. */
+    node->config.overlay.any_copy_kind = XN__KIND__FIND;
     rc = xn_tickets_new(&node->tickets);
     if (rc) return rc;
     rc = ov_new(&node->config.overlay, peers, &node->rng, node->tickets, &user,

@@ -64,6 +64,84 @@ struct hint *hint_find(const struct ov *ov, const xn_id *id)
     return hint_at(&ov->hints, i);
 }
 
+/* ---- who may live ---- */
+
+static bool is_fresh(const struct hint *hint, const struct xn_now *now)
+{
+    return hint->news_us && now->mono_us - hint->news_us < DOUBT_US;
+}
+
+bool hints_fresh(const struct ov *ov, const struct xn_now *now)
+{
+    size_t i;
+
+    for (i = 0; i < ov->hints.n; i++) {
+        if (is_fresh(hint_at(&ov->hints, i), now)) return true;
+    }
+    return false;
+}
+
+/* The i-th of those nearer to the key than we, on one side of it; NULL: there
+ * are no more. */
+static struct hint *nearer(const struct ov *ov, const xn_id *key, bool up,
+                           size_t i)
+{
+    static const xn_id zero;
+    size_t n = ov->hints_pos.n, at;
+    struct hint *hint;
+
+    if (i >= n) return NULL;
+    at = hint_pos_lower(ov, key, &zero);
+    hint = hint_at(&ov->hints_pos, up ? (at + i) % n : (at + n - 1 - i) % n);
+    return xn_ring_nearer(key, &hint->position, &ov->config.position) ? hint
+                                                                      : NULL;
+}
+
+bool hints_doubt(const struct ov *ov, const struct xn_now *now,
+                 const xn_id *key)
+{
+    const struct hint *hint;
+    size_t i;
+    int up;
+
+    for (up = 0; up < 2; up++) {
+        for (i = 0; (hint = nearer(ov, key, up, i)) != NULL; i++) {
+            if (is_fresh(hint, now)) return true;
+        }
+    }
+    return false;
+}
+
+void hints_hurry(struct ov *ov, const struct xn_now *now, const xn_id *key)
+{
+    struct hint *hint;
+    size_t i;
+    int up;
+
+    for (up = 0; up < 2; up++) {
+        for (i = 0; (hint = nearer(ov, key, up, i)) != NULL; i++) {
+            if (!is_fresh(hint, now) || hint->ticket || hint->failures ||
+                hint->next_us <= now->mono_us) {
+                continue;
+            }
+            hint->next_us = now->mono_us;
+            ov->dial_dirty = true;
+        }
+    }
+}
+
+void hints_believe(struct ov *ov, const xn_id *key)
+{
+    struct hint *hint;
+    size_t i;
+    int up;
+
+    for (up = 0; up < 2; up++) {
+        for (i = 0; (hint = nearer(ov, key, up, i)) != NULL; i++)
+            hint->news_us = 0;
+    }
+}
+
 void hint_drop(struct ov *ov, struct hint *hint)
 {
     if (hint->ticket) {
@@ -141,7 +219,7 @@ struct hint *hint_add(struct ov *ov, const struct xn_now *now, const xn_id *id,
     hint->id = *id;
     hint->position = *position;
     memcpy(hint->address, address, strlen(address) + 1);
-    hint->next_us = now->mono_us;
+    hint->next_us = hint->news_us = now->mono_us;
     if (!vec_put(&ov->hints, hint_lower(ov, id), hint)) {
         free(hint);
         return NULL;

@@ -6,6 +6,7 @@
  *   hints.c   nodes that we have heard of
  *   links.c   dialling, HELLO, the link budget
  *   leaves.c  the leaf set, and spreading who is there (PEERS)
+ *   choose.c  where a request goes next
  *   route.c   requests and replies
  *   watch.c   who is alive (PING, SUSPECT, LEAVE)
  *   check.c   do the tables hold together?
@@ -50,8 +51,11 @@
 #define PROBE_US SECOND_US /* at least, between two tries */
 #define PROBES_MAX 3U
 #define WATCH_US (5 * SECOND_US)
-#define ACKED_US (3 * SECOND_US) /* no reply for so long: asked again */
-#define CALM_US (20 * SECOND_US) /* between dials that only better the table */
+#define DOUBT_US (5 * SECOND_US)  /* so long such news leave doubt */
+#define YOUNG_US (10 * SECOND_US) /* at most so long a newcomer doubts */
+#define WAIT_US (SECOND_US / 4)   /* in doubt: looked at again */
+#define ACKED_US (3 * SECOND_US)  /* no reply for so long: asked again */
+#define CALM_US (20 * SECOND_US)  /* between dials that only better the table */
 #define GOSSIP_MIN_US (2 * SECOND_US)
 #define GOSSIP_MAX_US (30 * SECOND_US)
 #define CROWDED_US (600 * SECOND_US)
@@ -112,6 +116,8 @@ struct hint {
     uint64_t ticket;    /* of the DIAL under way; 0: none */
     uint64_t failed_us; /* first failure */
     uint64_t next_us;
+    uint64_t news_us; /* heard of then, or its link lost, and no dial has
+                         failed since: it may live; 0: no */
 };
 
 /* A request that we sent on, or that we have to answer.  `number` is both the
@@ -123,6 +129,9 @@ struct query {
     struct link *from; /* who asked us; NULL: we ourselves */
     uint64_t from_rid;
     bool direct, acked, delivered;
+    bool witness;   /* who asks us would answer itself, but doubts */
+    bool witnessed; /* sent so by us, the last time */
+    bool yours;     /* a witness said that it is ours */
     uint8_t n_tried, n_sent;
     uint32_t tried[SENDS_MAX]; /* serials */
     xn_id key;
@@ -169,6 +178,9 @@ struct ov {
     size_t n_changes, cap_changes;
     unsigned depth;
     bool leaving;
+    bool joined;       /* told whom to join */
+    bool introduced;   /* a peer has told us its contacts */
+    uint64_t young_us; /* until then, if not */
     bool dial_dirty;
 
     unsigned paged;      /* peers whose contacts we have asked for */
@@ -235,6 +247,14 @@ bool hints_take(struct ov *ov, const struct xn_now *now,
                 Xn__Contact *const *contacts, size_t n);
 void hint_failed(struct ov *ov, const struct xn_now *now, struct hint *hint,
                  bool full);
+/* Is there one that may live, nearer to the key than we are? */
+bool hints_doubt(const struct ov *ov, const struct xn_now *now,
+                 const xn_id *key);
+bool hints_fresh(const struct ov *ov, const struct xn_now *now); /* any */
+/* Dial those nearer at once. */
+void hints_hurry(struct ov *ov, const struct xn_now *now, const xn_id *key);
+/* Those are gone, a witness says. */
+void hints_believe(struct ov *ov, const xn_id *key);
 /* The hint to dial now, or NULL. */
 struct hint *hint_pick(struct ov *ov, const struct xn_now *now);
 uint64_t hints_next(const struct ov *ov, const struct xn_now *now);
@@ -279,6 +299,24 @@ void leaves_gossip(struct ov *ov, const struct xn_now *now, struct xn_out *out);
 bool contact_of(const struct ov *ov, const struct link *link,
                 Xn__Contact *contact_out);
 
+/* ---- choose.c */
+
+enum hop {
+    HOP_HERE,    /* deliver it */
+    HOP_ON,      /* send it on */
+    HOP_WITNESS, /* send it on: does that one still know the node meant? */
+    HOP_YOURS,   /* tell the asker that it is meant itself */
+    HOP_WAIT,    /* look again later */
+    HOP_NOWHERE
+};
+
+/* *link_out: to send to; HOP_WAIT: the silent one waited for; NULL: us. */
+enum hop route_choose(const struct ov *ov, const struct xn_now *now,
+                      const struct query *q, struct link **link_out);
+bool query_tried(const struct query *q, const struct link *link);
+/* May any copy answer it? */
+bool query_is_lax(const struct ov *ov, const struct query *q);
+
 /* ---- route.c */
 
 void route_request(struct ov *ov, const struct xn_now *now, struct link *link,
@@ -310,6 +348,7 @@ uint64_t watch_rto(const struct link *link);
 
 void ov_enter(struct ov *ov);
 void ov_exit(struct ov *ov, const struct xn_now *now, struct xn_out *out);
+void ov_begun(struct ov *ov, const struct xn_now *now);
 void ov_changed(struct ov *ov, xn_peer peer, bool joined, struct xn_out *out);
 /* xn_out_send that takes a body too large for an error of the sender's, not of
  * the step.  0 or XN_ETOOBIG, XN_ENOMEM. */

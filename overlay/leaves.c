@@ -219,6 +219,7 @@ void leaves_peers(struct ov *ov, const struct xn_now *now, struct link *link,
         return;
     }
     if (!body->want) read_on(ov, link, body, out);
+    if (!body->want && !has_digest) ov->introduced = true;
     if (!body->want && !has_digest) return;
     if (!link_allows(link, now, ALLOW_PEERS)) return;
     if (body->want) {

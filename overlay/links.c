@@ -61,11 +61,13 @@ static void dial_ended(void *owner, void *ctx, const struct xn_now *now, int rc,
     struct ov *ov = owner;
     struct hint *hint = ctx;
 
-    (void)rc, (void)msg;
+    (void)msg;
     ov_enter(ov);
     hint->ticket = 0;
     ov->n_dials--;
     ov->stats.dials_failed++;
+    /* A conflict is a link that is on its way. */
+    if (rc != XN_ECONFLICT) hint->news_us = 0;
     hint_failed(ov, now, hint, false);
     ov_exit(ov, now, out);
 }
@@ -357,6 +359,7 @@ static void up(struct ov *ov, const struct xn_now *now, xn_peer peer,
     struct link *link = link_find(ov, peer), *old;
     char *address = NULL;
 
+    ov_begun(ov, now);
     if (body->ticket &&
         !dial_answered(ov, body->ticket, &contact->id, &address)) {
         if (!link) xn_out_hang(out, peer, XN_EIDENT, "not who was dialled");
@@ -442,7 +445,9 @@ static void refused_there(struct ov *ov, const struct xn_now *now,
     set_crowded(ov, now);
     link_hang(ov, now, link, XN_EBUSY, "the peer has no room", out);
     hint = hint_find(ov, &link_contact(ov, link)->id);
-    if (hint) hint_failed(ov, now, hint, true);
+    if (!hint) return;
+    hint->news_us = 0;
+    hint_failed(ov, now, hint, true);
 }
 
 static void log_skew(const struct ov *ov, const struct xn_now *now,
@@ -534,10 +539,10 @@ static void remember(struct ov *ov, const struct xn_now *now,
     if (hint && !live) hint_failed(ov, now, hint, false);
     if (hint || !live || !link->address || ov->leaving) return;
     hint = hint_add(ov, now, &contact->id, &contact->position, link->address);
-    if (hint) {
-        hint->next_us =
-            now->mono_us + SECOND_US / 2 + xn_rng_below(ov->rng, SECOND_US);
-    }
+    if (!hint) return;
+    hint->news_us = now->mono_us;
+    hint->next_us =
+        now->mono_us + SECOND_US / 2 + xn_rng_below(ov->rng, SECOND_US);
 }
 
 void link_lose(struct ov *ov, const struct xn_now *now, struct link *link,
@@ -578,7 +583,9 @@ void link_rude(struct ov *ov, const struct xn_now *now, struct link *link,
     ov->stats.rude++;
     link_hang(ov, now, link, XN_EPROTO, why, out);
     hint = hint_find(ov, &link_contact(ov, link)->id);
-    if (hint) hint_failed(ov, now, hint, true);
+    if (!hint) return;
+    hint->news_us = 0;
+    hint_failed(ov, now, hint, true);
 }
 
 void ov_gone(struct ov *ov, const struct xn_now *now, xn_peer peer,

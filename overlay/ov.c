@@ -58,6 +58,12 @@ void ov_enter(struct ov *ov)
     ov->depth++;
 }
 
+/* The first time that we are told the time. */
+void ov_begun(struct ov *ov, const struct xn_now *now)
+{
+    if (!ov->young_us) ov->young_us = now->mono_us + YOUNG_US;
+}
+
 void ov_changed(struct ov *ov, xn_peer peer, bool joined, struct xn_out *out)
 {
     if (ov->n_changes == ov->cap_changes) {
@@ -126,7 +132,9 @@ void ov_join(struct ov *ov, const struct xn_now *now,
     size_t i;
 
     ov_enter(ov);
+    ov_begun(ov, now);
     ov->leaving = false;
+    ov->joined = true;
     for (i = 0; i < n; i++)
         hints_take(ov, now, &contacts[i], 1); /* a bad one costs itself */
     ov_exit(ov, now, out);

@@ -33,6 +33,9 @@ struct ov_config {
     uint32_t links_max;               /* budget; 512 */
     uint32_t leaves;                  /* each side; 8; at least copies */
     uint32_t copies;                  /* of each key, owner included; 3 */
+    /* Requests of this kind go to the next copy while the one asked is silent;
+     * all others wait until it is known to be gone.  0: none. */
+    uint32_t any_copy_kind;
 };
 
 /* A question that arrived here, to be answered once with ov_answer, now or
@@ -84,7 +87,9 @@ int ov_new(const struct ov_config *config, const struct xn_peers *peers,
 void ov_free(struct ov *ov);
 
 /* Begin to join through these contacts (from a corp's sample, or remembered).
- * May be called again at any time with more. */
+ * May be called again at any time with more.  Until it is called, and until one
+ * of the contacts has told us of others or none could be reached, we answer
+ * nothing as owner (for some seconds).  With none: there are no others. */
 void ov_join(struct ov *ov, const struct xn_now *now,
              Xn__Contact *const *contacts, size_t n, struct xn_out *out);
 
@@ -104,6 +109,8 @@ void ov_msg(struct ov *ov, const struct xn_now *now, xn_peer peer,
  * exactly once, at the latest at deadline_us, perhaps before this returns when
  * we are the one asked.  A silent hop is routed around within the deadline, so
  * a request may be delivered twice, at two nodes or at one: it must bear that.
+ * Nobody answers in the place of a node that is silent but not known to be gone
+ * (some seconds after a power loss), except kind any_copy_kind.
  * XN_ENOENT: there are not so many nodes; XN_EUNREACH: nobody left to try;
  * XN_EBUSY: too much under way here or there; XN_ETOOBIG: over a frame. */
 void ov_ask(struct ov *ov, const struct xn_now *now, const xn_id *key,
@@ -151,7 +158,8 @@ struct ov_stats {
     uint64_t rude;      /* peers dropped for breaking the protocol */
     uint64_t suspected; /* peers dropped for silence */
     uint64_t asked, delivered, forwarded, rerouted, expired;
-    uint64_t busy; /* requests refused for want of room */
+    uint64_t busy;    /* requests refused for want of room */
+    uint64_t doubted; /* requests sent to a witness, see route.c */
 };
 const struct ov_stats *ov_stats(const struct ov *ov);
 

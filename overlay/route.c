@@ -238,80 +238,11 @@ static void deliver(struct ov *ov, const struct xn_now *now, struct query *q,
     }
 }
 
-/* ---- choosing the next hop ---- */
-
-static bool was_tried(const struct query *q, const struct link *link)
-{
-    size_t i;
-
-    for (i = 0; i < q->n_tried; i++) {
-        if (q->tried[i] == link->serial) return true;
-    }
-    return false;
-}
-
-/* Silent ones are passed over: they will soon be gone, or heard again. */
-static bool is_usable(const struct query *q, const struct link *link)
-{
-    return !was_tried(q, link) && link->probes < 2;
-}
-
-struct choice {
-    struct link *first, *wanted; /* nearest; the copy asked; NULL: us */
-    bool has_wanted, has_self;   /* we are among those looked at */
-    size_t self_rank;
-};
-
-static void look_around(const struct ov *ov, const struct query *q, size_t max,
-                        struct choice *choice)
-{
-    struct walk walk;
-    struct link *link;
-    size_t rank = 0;
-
-    memset(choice, 0, sizeof *choice);
-    walk_start(&walk, ov, &q->key);
-    while (rank < max && walk_next(&walk, &link)) {
-        if (link && !is_usable(q, link)) continue;
-        if (rank == 0) choice->first = link;
-        if (rank == q->copy) {
-            choice->wanted = link;
-            choice->has_wanted = true;
-        }
-        if (!link) {
-            choice->has_self = true;
-            choice->self_rank = rank;
-        }
-        rank++;
-    }
-}
-
-enum hop { HOP_HERE, HOP_ON, HOP_NOWHERE };
-
-static enum hop choose(const struct ov *ov, const struct xn_now *now,
-                       const struct query *q, struct link **link_out)
-{
-    bool mesh = !links_crowded(ov, now);
-    size_t max = q->copy + 1;
-    struct choice c;
-
-    if (!mesh && max < ov->config.leaves) max = ov->config.leaves;
-    look_around(ov, q, max, &c);
-    /* Those nearest to the key know the order there; others only the way. */
-    *link_out = mesh || c.has_self ? c.wanted : c.first;
-    if ((mesh || c.has_self) && !c.has_wanted) {
-        return q->from ? HOP_HERE : HOP_NOWHERE;
-    }
-    if (!*link_out || q->hops >= HOPS_MAX || *link_out == q->from) {
-        return HOP_HERE;
-    }
-    return HOP_ON;
-}
-
 /* ---- sending on ---- */
 
 static int send_request(struct ov *ov, const struct xn_now *now,
-                        struct query *q, struct link *to, struct xn_out *out)
+                        struct query *q, struct link *to, bool witness,
+                        struct xn_out *out)
 {
     Xn__Request request = XN__REQUEST__INIT;
     uint64_t patience_ms = (q->deadline_us - now->mono_us) / 1000;
@@ -325,6 +256,7 @@ static int send_request(struct ov *ov, const struct xn_now *now,
     request.patience_ms =
         patience_ms < PATIENCE_MS_MAX ? (uint32_t)patience_ms : PATIENCE_MS_MAX;
     request.kind = q->kind;
+    request.witness = witness;
     request.payload.data = (uint8_t *)(uintptr_t)q->payload;
     request.payload.len = q->payload_len;
     rc = ov_send(out, to->peer, XN__KIND__REQUEST, &request);
@@ -334,21 +266,49 @@ static int send_request(struct ov *ov, const struct xn_now *now,
     DL_APPEND2(to->sent, q, sent_prev, sent_next);
     q->acked = false;
     q->sent_us = now->mono_us;
-    if (!was_tried(q, to)) q->tried[q->n_tried++] = to->serial;
+    if (!query_tried(q, to)) q->tried[q->n_tried++] = to->serial;
     q->n_sent++;
+    q->witnessed = witness;
     set_timer(ov, q, now->mono_us + watch_rto(to), out);
     return 0;
 }
 
 static void send_on(struct ov *ov, const struct xn_now *now, struct query *q,
-                    struct link *to, struct xn_out *out)
+                    struct link *to, bool witness, struct xn_out *out)
 {
-    int rc = send_request(ov, now, q, to, out);
+    int rc = q->n_sent < SENDS_MAX ? send_request(ov, now, q, to, witness, out)
+                                   : XN_EUNREACH;
 
     if (rc)
         fail(ov, now, q, rc, out);
     else if (q->from)
         ov->stats.forwarded++;
+}
+
+/* The answer to a witness question. */
+static void say_yours(struct ov *ov, const struct xn_now *now, struct query *q,
+                      struct xn_out *out)
+{
+    Xn__Reply reply = XN__REPLY__INIT;
+
+    reply.rc = XN_ENOTYET;
+    reply.yours = true;
+    reply.from = xn_id_bytes(&ov->config.id);
+    reply.hops = q->hops;
+    finish(ov, now, q, &reply, NULL, out);
+}
+
+/* For a silent node to be heard again, or to be gone.  Heard again, and still
+ * no ACK: perhaps the request was lost. */
+static void wait_for(struct ov *ov, const struct xn_now *now, struct query *q,
+                     struct link *link, struct xn_out *out)
+{
+    if (link && link->probes == 0 && q->n_sent < SENDS_MAX) {
+        send_on(ov, now, q, link, q->witness, out);
+        return;
+    }
+    if (!link) hints_hurry(ov, now, &q->key);
+    set_timer(ov, q, now->mono_us + WAIT_US, out);
 }
 
 static void route(struct ov *ov, const struct xn_now *now, struct query *q,
@@ -360,11 +320,18 @@ static void route(struct ov *ov, const struct xn_now *now, struct query *q,
         fail(ov, now, q, XN_ETIMEOUT, out);
         return;
     }
-    switch (choose(ov, now, q, &to)) {
+    switch (route_choose(ov, now, q, &to)) {
     case HOP_HERE: deliver(ov, now, q, out); break;
-    case HOP_ON: send_on(ov, now, q, to, out); break;
+    case HOP_ON: send_on(ov, now, q, to, q->witness, out); break;
+    case HOP_WITNESS:
+        ov->stats.doubted++;
+        hints_hurry(ov, now, &q->key);
+        send_on(ov, now, q, to, true, out);
+        break;
+    case HOP_YOURS: say_yours(ov, now, q, out); break;
+    case HOP_WAIT: wait_for(ov, now, q, to, out); break;
     case HOP_NOWHERE:
-        fail(ov, now, q, q->n_tried ? XN_EUNREACH : XN_ENOENT, out);
+        fail(ov, now, q, q->n_tried || q->hops ? XN_EUNREACH : XN_ENOENT, out);
         break;
     }
 }
@@ -384,18 +351,18 @@ static void no_ack(struct ov *ov, const struct xn_now *now, struct query *q,
                    struct xn_out *out)
 {
     struct link *link = q->via, *other = NULL;
+    bool fixed = q->direct || query_is_lax(ov, q);
 
     watch_probe(ov, now, link, false, out);
-    if (q->n_sent >= SENDS_MAX) {
+    if (fixed && q->n_sent >= SENDS_MAX) {
         set_timer(ov, q, q->deadline_us, out);
-        return;
-    }
-    if (!q->direct && choose(ov, now, q, &other) != HOP_NOWHERE) {
+    } else if (q->direct ||
+               (fixed && route_choose(ov, now, q, &other) == HOP_NOWHERE)) {
+        /* Nobody else can answer: perhaps it was lost on the way. */
+        send_on(ov, now, q, link, false, out);
+    } else {
         reroute(ov, now, q, out);
-        return;
     }
-    /* Nobody else can answer: perhaps it was lost on the way. */
-    send_on(ov, now, q, link, out);
 }
 
 /* Acknowledged long ago.  It works on it, or it fell silent, or the reply was
@@ -407,7 +374,7 @@ static void no_reply(struct ov *ov, const struct xn_now *now, struct query *q,
     if (q->n_sent >= SENDS_MAX) {
         set_timer(ov, q, now->mono_us + ACKED_US, out);
     } else {
-        send_on(ov, now, q, q->via, out);
+        send_on(ov, now, q, q->via, q->witnessed, out);
     }
 }
 
@@ -432,6 +399,8 @@ static void query_due(void *owner, void *ctx, const struct xn_now *now, int rc,
         no_reply(ov, now, q, out);
     } else if (q->via) {
         no_ack(ov, now, q, out);
+    } else if (!q->delivered) {
+        route(ov, now, q, out);
     } else {
         set_timer(ov, q, q->deadline_us, out);
     }
@@ -484,6 +453,7 @@ void ov_ask(struct ov *ov, const struct xn_now *now, const xn_id *key,
     struct query *q;
 
     ov_enter(ov);
+    ov_begun(ov, now);
     q = ask_new(ov, now, key, copy, kind, body, deadline_us, fn, ctx, out);
     if (q) route(ov, now, q, out);
     ov_exit(ov, now, out);
@@ -505,7 +475,7 @@ void ov_ask_peer(struct ov *ov, const struct xn_now *now, xn_peer peer,
                 deadline_us, fn, ctx, out);
     if (!q) goto out;
     q->direct = true;
-    send_on(ov, now, q, link, out);
+    send_on(ov, now, q, link, false, out);
 out:
     ov_exit(ov, now, out);
 }
@@ -543,6 +513,7 @@ static void take_request(struct ov *ov, const struct xn_now *now,
     if (patience_ms > PATIENCE_MS_MAX) patience_ms = PATIENCE_MS_MAX;
     q->from_rid = body->rid;
     q->direct = body->direct;
+    q->witness = body->witness;
     q->key = *key;
     q->copy = body->copy;
     q->hops = body->hops + 1;
@@ -560,7 +531,7 @@ static void take_request(struct ov *ov, const struct xn_now *now,
 
         route(ov, now, q, out);
         q = query_find(ov, number);
-        if (q && q->via) send_ack(q, out);
+        if (q && !q->delivered) send_ack(q, out);
     }
 }
 
@@ -618,10 +589,26 @@ void route_ack(struct ov *ov, const struct xn_now *now, struct link *link,
 {
     struct query *q = query_find(ov, rid);
 
-    if (!q || !q->via || q->via != link) return;
-    take_sample(now, q);
+    if (!q || q->delivered || !query_tried(q, link)) return;
+    if (q->via && q->via != link) return;
+    if (q->via) {
+        take_sample(now, q);
+    } else { /* it was only late */
+        q->via = link;
+        DL_APPEND2(link->sent, q, sent_prev, sent_next);
+    }
     q->acked = true;
     set_timer(ov, q, now->mono_us + (ACKED_US << q->n_sent) / 2, out);
+}
+
+/* The witness has lost the same node as we, or never knew it. */
+static void take_yours(struct ov *ov, const struct xn_now *now, struct query *q,
+                       struct xn_out *out)
+{
+    q->yours = true;
+    hints_believe(ov, &q->key);
+    query_unsend(q);
+    route(ov, now, q, out);
 }
 
 static bool reply_is_good(const Xn__Reply *body)
@@ -642,10 +629,16 @@ void route_reply(struct ov *ov, const struct xn_now *now, struct link *link,
         return;
     }
     /* Late, doubled, or of one who was not asked. */
-    if (!q || !q->via || !was_tried(q, link)) return;
-    if (q->via != link && body->rc != 0) return; /* another may do better */
+    if (!q || q->delivered || !query_tried(q, link)) return;
+    if (body->yours && q->witnessed) {
+        take_yours(ov, now, q, out);
+        return;
+    }
+    /* Another may do better. */
+    if (q->via && q->via != link && body->rc != 0) return;
     if (q->via == link) take_sample(now, q);
     reply.rid = 0;
+    reply.yours = false;
     if (body->hops <= q->hops + 1) {
         /* It says that it answered itself: then we know who that is. */
         reply.from = xn_id_bytes(&link_contact(ov, link)->id);
@@ -664,7 +657,7 @@ void route_lost(struct ov *ov, const struct xn_now *now, struct link *link,
     }
     while ((q = link->sent) != NULL) {
         query_unsend(q);
-        if (q->direct || q->n_sent >= SENDS_MAX) {
+        if (q->direct || (q->n_sent >= SENDS_MAX && query_is_lax(ov, q))) {
             fail(ov, now, q, XN_EUNREACH, out);
         } else {
             reroute(ov, now, q, out);

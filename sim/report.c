@@ -144,6 +144,7 @@ static void tell_lookups(struct summary *s, const struct sim_tally *t)
     count(s, "lookup.count", t->lookup_count);
     count(s, "lookup.wrong", t->lookup_wrong);
     count(s, "lookup.settled.wrong", t->lookup_settled_wrong);
+    count(s, "lookup.unknown", t->lookup_unknown);
     count(s, "lookup.failed", t->lookup_failed);
     count(s, "lookup.lost", t->lookup_lost);
     number(s, "lookup.hops.mean", "hops", sim_hist_mean(&t->hops));

@@ -60,7 +60,7 @@ struct sim_tally {
     uint64_t find_count, find_wrong, find_missed, find_failed, find_hits;
     uint64_t get_count, get_wrong, get_missed, get_failed;
     uint64_t lookup_count, lookup_wrong, lookup_failed, lookup_lost;
-    uint64_t lookup_settled, lookup_settled_wrong;
+    uint64_t lookup_unknown, lookup_settled, lookup_settled_wrong;
     uint64_t lookup_stretch_sum, lookup_stretch_n; /* thousandths */
     uint64_t publish_count, publish_failed;
     uint64_t checks, checks_settled, checked_cores, checked_keys, checked_ads;

@@ -220,6 +220,7 @@ static void test_loss(void **state)
     print_message("# 3 %% loss: %u of 500 unanswered, %u by another copy\n",
                   unanswered, wrong);
     assert_true(unanswered <= 5);
+    assert_int_equal(wrong, 0);
     net_free(net);
 }
 
@@ -286,6 +287,179 @@ static void test_holder_dies(void **state)
     net_free(net);
 }
 
+/* A key whose first two copies are not node 0. */
+static void some_key(struct net *net, xn_id *key, uint32_t *owner,
+                     uint32_t *second)
+{
+    do {
+        net_key(net, key);
+        *owner = net_nearest(net, key, 0);
+        *second = net_nearest(net, key, 1);
+    } while (*owner == 0 || *second == 0);
+}
+
+/* Nobody takes a slow owner's place, least of all an asker beside it. */
+static void test_slow_owner(void **state)
+{
+    struct net *net = mesh(24, true);
+    unsigned k;
+
+    (void)state;
+    net_run(net, 60 * SEC);
+    for (k = 0; k < 8; k++) {
+        struct asked asked[24];
+        uint32_t owner, second, i;
+        xn_id key;
+
+        some_key(net, &key, &owner, &second);
+        net->node[owner].late_us = (k + 1) * SEC / 4;
+        for (i = 0; i < 24; i++)
+            net_ask(net, i, &key, 0, 20 * SEC, &asked[i]);
+        net_run(net, 21 * SEC);
+        for (i = 0; i < 24; i++) {
+            assert_int_equal(asked[i].calls, 1);
+            assert_int_equal(asked[i].rc, 0);
+            assert_int_equal(asked[i].by, owner);
+        }
+        net->node[owner].late_us = 0;
+        net_run(net, 60 * SEC);
+    }
+    assert_true(net_is_mesh(net));
+    net_free(net);
+}
+
+/* A link breaks between two that live: others are still linked to both. */
+static void test_lost_link_is_no_death(void **state)
+{
+    struct net *net = mesh(24, true);
+    unsigned k;
+
+    (void)state;
+    net_run(net, 60 * SEC);
+    for (k = 0; k < 20; k++) {
+        struct asked asked, copy;
+        uint32_t owner, second;
+        xn_id key;
+
+        some_key(net, &key, &owner, &second);
+        net_cut(net, owner, second);
+        net_run(net, 1000); /* both have seen it, and did not dial yet */
+        net_ask(net, second, &key, 0, 20 * SEC, &asked);
+        net_ask(net, second, &key, 1, 20 * SEC, &copy);
+        net_run(net, SEC / 5);
+        assert_int_equal(asked.calls, 1);
+        assert_int_equal(asked.rc, 0);
+        assert_int_equal(asked.by, owner);
+        net_run(net, 21 * SEC);
+        assert_int_equal(copy.calls, 1);
+        assert_int_equal(copy.rc, 0);
+        assert_true(net_is_mesh(net));
+    }
+    net_free(net);
+}
+
+/* Silent for good: the next one is the owner once that is sure; a kind that
+ * any copy may answer does not wait for it. */
+static void silent_owner(uint32_t any_copy_kind, uint64_t within_us)
+{
+    const struct net_config config = {.nodes = 24,
+                                      .links_max = 512,
+                                      .leaves = 8,
+                                      .handle_per_link = true,
+                                      .any_copy_kind = any_copy_kind,
+                                      .seed = 7};
+    struct net *net = net_new(&config);
+    struct asked asked[24];
+    uint32_t owner, second, i;
+    xn_id key;
+
+    for (i = 0; i < 24; i++)
+        net_start(net, i, 0);
+    assert_true(net_until(net, 60 * SEC, net_is_mesh));
+    net_run(net, 60 * SEC);
+    some_key(net, &key, &owner, &second);
+    net->node[owner].deaf = true;
+    for (i = 0; i < 24; i++) {
+        if (i != owner) net_ask(net, i, &key, 0, 20 * SEC, &asked[i]);
+    }
+    net_run(net, within_us);
+    for (i = 0; i < 24; i++) {
+        if (i == owner) continue;
+        assert_int_equal(asked[i].calls, 1);
+        assert_int_equal(asked[i].rc, 0);
+        assert_int_equal(asked[i].by, second);
+    }
+    net_run(net, 21 * SEC);
+    net_free(net);
+}
+
+static void test_silent_owner(void **state)
+{
+    (void)state;
+    silent_owner(0, 8 * SEC);
+}
+
+static void test_any_copy(void **state)
+{
+    (void)state;
+    silent_owner(XN__KIND__FIND, 3 * SEC);
+}
+
+/* While it joins it takes for its own only what is. */
+static void test_newcomer(void **state)
+{
+    struct net *net = start(24, true, 0);
+    unsigned k, own = 0;
+
+    (void)state;
+    net_run(net, 60 * SEC);
+    net_crash(net, 9, true);
+    net_run(net, 60 * SEC);
+    net_start(net, 9, 3);
+    for (k = 0; k < 1000; k++) {
+        struct asked asked;
+        xn_id key;
+
+        net_key(net, &key);
+        net_ask(net, 9, &key, 0, 20 * SEC, &asked);
+        net_run(net, 300);
+        while (!asked.calls)
+            net_run(net, 300);
+        assert_int_equal(asked.rc, 0);
+        own += asked.by == 9;
+        if (asked.by == 9) assert_int_equal(net_nearest(net, &key, 0), 9);
+    }
+    assert_true(own > 0);
+    net_free(net);
+}
+
+/* Of two, one loses the other: no third one to ask, so a dial has to tell. */
+static void test_last_of_two(void **state)
+{
+    struct net *net = mesh(2, true);
+    struct asked asked;
+    xn_id key;
+
+    (void)state;
+    net_run(net, 60 * SEC);
+    do {
+        net_key(net, &key);
+    } while (net_nearest(net, &key, 0) != 1);
+    net_cut(net, 0, 1);
+    net_run(net, 1000);
+    net_ask(net, 0, &key, 0, 20 * SEC, &asked);
+    net_run(net, 2 * SEC);
+    assert_int_equal(asked.calls, 1);
+    assert_int_equal(asked.by, 1); /* it lives: linked again */
+    net_crash(net, 1, true);
+    net_run(net, 10000);
+    net_ask(net, 0, &key, 0, 20 * SEC, &asked);
+    net_run(net, 2 * SEC);
+    assert_int_equal(asked.calls, 1);
+    assert_int_equal(asked.by, 0);
+    net_free(net);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
@@ -298,6 +472,12 @@ int main(void)
         cmocka_unit_test(test_leave),
         cmocka_unit_test(test_loss),
         cmocka_unit_test(test_slow_answers),
+        cmocka_unit_test(test_slow_owner),
+        cmocka_unit_test(test_lost_link_is_no_death),
+        cmocka_unit_test(test_silent_owner),
+        cmocka_unit_test(test_any_copy),
+        cmocka_unit_test(test_newcomer),
+        cmocka_unit_test(test_last_of_two),
         cmocka_unit_test(test_no_answer),
         cmocka_unit_test(test_holder_dies),
     };

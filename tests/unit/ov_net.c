@@ -228,7 +228,8 @@ static void act_send(struct net *net, struct node *node,
         return;
     }
     if (xn_rng_below(&net->rng, 100) < net->config.loss_percent) return;
-    happen(net, (struct happening){.at_us = net->now.mono_us + conn->delay_us,
+    happen(net, (struct happening){.at_us = net->now.mono_us + conn->delay_us +
+                                            node->late_us,
                                    .kind = CAME,
                                    .node = other,
                                    .life = net->node[other].life,
@@ -533,7 +534,8 @@ void net_start(struct net *net, uint32_t i, uint32_t via)
                                .position = node->contact.position,
                                .links_max = net->config.links_max,
                                .leaves = net->config.leaves,
-                               .copies = 3};
+                               .copies = 3,
+                               .any_copy_kind = net->config.any_copy_kind};
     struct ov_user user = {node, deliver, leaves_changed, peer_changed};
 
     if (net->config.user) user = net->config.user->ov;

@@ -34,8 +34,9 @@ struct node {
     struct xn_tickets *tickets;
     struct xn_out out;
     bool up;
-    bool deaf;     /* takes part in nothing, and nobody is told */
-    uint32_t life; /* restarts */
+    bool deaf;        /* takes part in nothing, and nobody is told */
+    uint64_t late_us; /* all it says arrives so much later */
+    uint32_t life;    /* restarts */
     uint64_t wake_us;
     enum answer answer;
     unsigned leaves_changed, joined, left, delivered;
@@ -47,6 +48,7 @@ struct net_config {
     uint32_t nodes, links_max, leaves;
     bool handle_per_link; /* as net/ does; else one per node, as sim/ does */
     unsigned loss_percent;
+    uint32_t any_copy_kind;
     uint64_t seed;
     const struct net_user *user; /* NULL: a plain one */
 };
