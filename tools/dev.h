@@ -28,6 +28,13 @@
 #define DEV_PATH_MAX 512
 #define DEV_PROGRAM "xenodev"
 
+/* Ports chosen for programs that do not listen yet; zeroed: none. */
+#define DEV_PORTS_MAX (DEV_CORPS + 3 * DEV_SERVERS_MAX)
+struct dev_ports {
+    int fds[DEV_PORTS_MAX];
+    size_t n;
+};
+
 struct dev_process {
     pid_t pid;        /* 0: never started */
     uint64_t started; /* of /proc/PID/stat: a reused pid is another process */
@@ -63,6 +70,7 @@ struct dev_platform {
     const char *sets[64]; /* --set, for the nodes */
     size_t n_sets;
     struct dev_latency *latency; /* where servers are; NULL: nowhere */
+    struct dev_ports ports;      /* kept while programs start */
     int lock_fd;
 };
 
@@ -108,9 +116,17 @@ int dev_run(char *const *argv);
 void dev_signal(const struct dev_process *process, int sig);
 /* Waits until none of them is alive; those left after timeout_ms are killed. */
 void dev_reap(struct dev_process **processes, size_t n, unsigned timeout_ms);
-/* `n` free loopback ports below the range that outgoing connections use, so
- * that a restarted program finds its port free again. */
-int dev_free_ports(int *ports_out, size_t n);
+/* ---- dev_ports.c ---- */
+
+/* Finds n free loopback ports, the first that are free from number `from` on
+ * (taken modulo the range's size), and keeps them for us among all xenodevs.
+ * XN_EBUSY: too few are free; those found are kept. */
+int dev_ports_find(struct dev_ports *ports, unsigned from, int *ports_out,
+                   size_t n);
+/* Keeps this one; false: another xenodev has it, or somebody listens there. */
+bool dev_ports_keep(struct dev_ports *ports, int port);
+/* Once the programs listen, or will not. */
+void dev_ports_release(struct dev_ports *ports);
 
 /* ---- dev_tty.c ---- */
 

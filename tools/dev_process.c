@@ -1,17 +1,14 @@
 /* SPDX-License-Identifier: GPL-3.0-or-later */
 #include "tools/dev.h"
 
-#include <arpa/inet.h>
 #include <errno.h>
 #include <fcntl.h>
 #include <inttypes.h>
-#include <netinet/in.h>
 #include <poll.h>
 #include <signal.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
-#include <sys/socket.h>
 #include <sys/wait.h>
 #include <time.h>
 #include <unistd.h>
@@ -19,7 +16,7 @@
 #include "lib/err.h"
 #include "lib/gripe.h"
 
-enum { READY_MAX = 512, ARGS_MAX = 256, PORT_FIRST = 12000, PORTS = 20000 };
+enum { READY_MAX = 512, ARGS_MAX = 256 };
 
 static uint64_t now_ms(void)
 {
@@ -253,36 +250,4 @@ int dev_wait_ready(struct dev_process *process, int ready_fd,
     process->port_api = port_after(line, " api=");
     process->port_links = port_after(line, " links=");
     return 0;
-}
-
-/* ---- ports ---- */
-
-static bool port_is_free(int port)
-{
-    struct sockaddr_in sin = {.sin_family = AF_INET,
-                              .sin_port = htons((uint16_t)port),
-                              .sin_addr.s_addr = htonl(INADDR_LOOPBACK)};
-    int fd = socket(AF_INET, SOCK_STREAM | SOCK_CLOEXEC, 0);
-    bool free = fd >= 0 && bind(fd, (struct sockaddr *)&sin, sizeof sin) == 0;
-
-    if (fd >= 0) close(fd);
-    return free;
-}
-
-int dev_free_ports(int *ports_out, size_t n)
-{
-    /* Where to begin: differs from run to run, so that two platforms that
-     * start at once rarely meet. */
-    unsigned at = (unsigned)getpid() * 97U + (unsigned)now_ms();
-    size_t found = 0, tried;
-
-    for (tried = 0; tried < PORTS && found < n; tried++) {
-        int port = PORT_FIRST + (int)((at + tried) % PORTS);
-
-        if (port_is_free(port)) ports_out[found++] = port;
-    }
-    if (found == n) return 0;
-    xn_gripe(DEV_PROGRAM, "cannot find free ports",
-             "all loopback ports from 12000 to 32000 are taken", NULL);
-    return XN_EBUSY;
 }

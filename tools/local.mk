@@ -10,6 +10,7 @@ tools_libdev_a_SOURCES += tools/dev_catalogue.c
 tools_libdev_a_SOURCES += tools/dev_latency.c
 tools_libdev_a_SOURCES += tools/dev_offer.c
 tools_libdev_a_SOURCES += tools/dev_place.c
+tools_libdev_a_SOURCES += tools/dev_ports.c
 tools_libdev_a_SOURCES += tools/dev_process.c
 tools_libdev_a_SOURCES += tools/dev_state.c
 tools_libdev_a_SOURCES += tools/dev_tty.c
@@ -38,6 +39,10 @@ UNIT_TESTS += tests/unit/dev_latency
 tests_unit_dev_latency_SOURCES = tests/unit/dev_latency.c
 tests_unit_dev_latency_LDADD = $(XN_DEV_LIBS) $(CMOCKA_LIBS)
 
+UNIT_TESTS += tests/unit/dev_ports
+tests_unit_dev_ports_SOURCES = tests/unit/dev_ports.c
+tests_unit_dev_ports_LDADD = $(XN_DEV_LIBS) $(CMOCKA_LIBS)
+
 # ---- the whole platform under test ----
 check_PROGRAMS += tests/e2e/findcheck
 tests_e2e_findcheck_SOURCES = tests/e2e/findcheck.c
@@ -61,6 +66,7 @@ SHELL_TESTS += tests/e2e/kill.t
 SHELL_TESTS += tests/e2e/latency.t
 SHELL_TESTS += tests/e2e/liar.t
 SHELL_TESTS += tests/e2e/replay.t
+SHELL_TESTS += tests/e2e/twins.t
 EXTRA_DIST += tests/e2e/lib.sh
 
 # In full: every offer that has a price, six of 24 servers killed at once.

@@ -185,9 +185,13 @@ static int make_folders(const struct dev_platform *platform)
 
 static int take_ports(struct dev_platform *platform)
 {
-    int ports[DEV_CORPS + 3 * DEV_SERVERS_MAX];
+    /* Where to begin: differs from run to run, so that platforms side by side
+     * have ports of their own after a restart too. */
+    unsigned from = (unsigned)getpid() * 97U + (unsigned)time(NULL);
+    int ports[DEV_PORTS_MAX];
     size_t i, at = 0;
-    int rc = dev_free_ports(ports, DEV_CORPS + 3 * platform->n_servers);
+    int rc = dev_ports_find(&platform->ports, from, ports,
+                            DEV_CORPS + 3 * platform->n_servers);
 
     if (rc) return rc;
     for (i = 0; i < DEV_CORPS; i++) {
@@ -199,6 +203,50 @@ static int take_ports(struct dev_platform *platform)
         platform->servers[i].host.port_api = ports[at++];
     }
     return 0;
+}
+
+/* The port it had, or another where that has been taken since. */
+static int take_again(struct dev_platform *platform, int *port)
+{
+    unsigned next = (unsigned)*port + 1;
+
+    if (dev_ports_keep(&platform->ports, *port)) return 0;
+    fprintf(stderr,
+            "xenodev: port %d is taken by now, another is used: "
+            "eval \"$(xenodev env)\" again\n",
+            *port);
+    return dev_ports_find(&platform->ports, next, port, 1);
+}
+
+static int take_servers_again(struct dev_platform *platform,
+                              const unsigned *numbers, size_t n)
+{
+    size_t i;
+    int rc = 0;
+
+    for (i = 0; i < n && !rc; i++) {
+        struct dev_server *server = &platform->servers[numbers[i] - 1];
+
+        rc = take_again(platform, &server->node.port_links);
+        if (!rc) rc = take_again(platform, &server->node.port_api);
+        if (!rc) rc = take_again(platform, &server->host.port_api);
+    }
+    return rc;
+}
+
+static int take_all_again(struct dev_platform *platform)
+{
+    size_t i;
+    unsigned number;
+    int rc = 0;
+
+    for (i = 0; i < DEV_CORPS && !rc; i++) {
+        rc = take_again(platform, &platform->corps[i].process.port_api);
+    }
+    for (number = 1; number <= platform->n_servers && !rc; number++) {
+        rc = take_servers_again(platform, &number, 1);
+    }
+    return rc;
 }
 
 static int lay_out(struct dev_platform *platform, const struct options *opt)
@@ -290,6 +338,7 @@ static int start_everything(struct dev_platform *platform)
         numbers[i] = platform->servers[i].number;
     }
     if (!rc) rc = dev_start_servers(platform, numbers, platform->n_servers);
+    dev_ports_release(&platform->ports); /* all listen by now */
     return rc;
 }
 
@@ -384,7 +433,8 @@ static int run_up(struct dev_platform *platform, const struct options *opt)
     if (rc == 0) {
         fprintf(stderr, "xenodev: starting the platform kept in %s\n",
                 platform->state);
-        rc = start_everything(platform);
+        rc = take_all_again(platform);
+        if (!rc) rc = start_everything(platform);
         if (dev_save(platform) && !rc) rc = XN_EIO;
         if (!rc) rc = dev_wait_findable(platform, platform->n_servers, 120);
         if (rc) stop_everything(platform);
@@ -532,7 +582,8 @@ static int run_start(struct dev_platform *platform, const unsigned *numbers,
                   "%s runs already", server->name);
         return XN_EBUSY;
     }
-    rc = dev_start_servers(platform, numbers, n);
+    rc = take_servers_again(platform, numbers, n);
+    if (!rc) rc = dev_start_servers(platform, numbers, n);
     if (dev_save(platform) && !rc) rc = XN_EIO;
     return rc;
 }
@@ -727,6 +778,7 @@ int main(int argc, char **argv)
         rc = run_verb(verb, &platform, &opt, argv + optind + 1,
                       argc - optind - 1);
     }
+    dev_ports_release(&platform.ports);
     dev_close(&platform);
     dev_end_as_caught();
     return xn_exit_code(rc);
