@@ -16,13 +16,6 @@
 #define DAY (24 * 3600 * SECOND)
 #define INVITATION_MAX 128
 
-static const char *invitation_path;
-
-static const struct net_option options[] = {
-    {"invitation", "FILE", "register those alone who know its first line",
-     &invitation_path, 1, NULL},
-};
-
 static const struct net_setting settings[] = {
     {"register.certificate", NET_SPAN, "90d", 60 * SECOND, 3650 * DAY,
      "life of a certificate"},
@@ -60,7 +53,7 @@ static int read_invitation(const char *path, struct corp_config *config)
     return 0;
 }
 
-static int configure(const struct net_daemon *daemon,
+static int configure(const struct net_daemon *daemon, const char *invitation,
                      struct corp_config *config, uint8_t **der)
 {
     const struct net_settings *set = daemon->settings;
@@ -75,7 +68,7 @@ static int configure(const struct net_daemon *daemon,
     config->alive_us = net_settings_span_us(set, "nodes.alive");
     config->sample_max = (uint32_t)net_settings_number(set, "nodes.sample");
     config->nodes_max = (uint32_t)net_settings_number(set, "nodes.most");
-    return invitation_path ? read_invitation(invitation_path, config) : 0;
+    return invitation ? read_invitation(invitation, config) : 0;
 }
 
 /* Where and as whom we are found, what `--corp` of the others takes: on
@@ -102,7 +95,7 @@ static int tell_url(const struct net_daemon *daemon)
     return 0;
 }
 
-static int serve(struct net_daemon *daemon)
+static int serve(struct net_daemon *daemon, const char *invitation)
 {
     struct corp_config config;
     struct xn_core *core = NULL;
@@ -110,7 +103,7 @@ static int serve(struct net_daemon *daemon)
     size_t len = 0;
     int rc;
 
-    rc = configure(daemon, &config, &der);
+    rc = configure(daemon, invitation, &config, &der);
     if (rc) goto out;
     rc = corp_config_pack(&config, &packed, &len);
     if (rc) goto out;
@@ -146,6 +139,11 @@ static int check_name(const struct net_daemon *daemon)
 
 int main(int argc, char **argv)
 {
+    const char *invitation = NULL;
+    const struct xn_option options[] = {
+        XN_OPTION("invitation", 0, "FILE",
+                  "register those alone who know its first line", &invitation),
+    };
     struct net_daemon daemon = {
         .program = PROGRAM,
         .purpose = "a XenoCorp: registers nodes, servers and clients",
@@ -161,6 +159,6 @@ int main(int argc, char **argv)
 
     if (!rc && !daemon.exit_now) rc = check_name(&daemon);
     if (!rc && !daemon.exit_now) rc = net_daemon_open(&daemon);
-    if (!rc && !daemon.exit_now) rc = serve(&daemon);
+    if (!rc && !daemon.exit_now) rc = serve(&daemon, invitation);
     return net_daemon_end(&daemon, rc);
 }

@@ -1,6 +1,5 @@
 /* SPDX-License-Identifier: GPL-3.0-or-later */
 /* Command line, environment and configuration of xenofind. */
-#include <getopt.h>
 #include <stdarg.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -10,6 +9,7 @@
 #include "discovery/xenofind.h"
 #include "lib/err.h"
 #include "lib/gripe.h"
+#include "lib/options.h"
 #include "lib/span.h"
 #include "lib/text.h"
 
@@ -52,50 +52,13 @@ static const struct net_setting rows[] = {
      "for one node's answer"},
 };
 
-enum {
-    LONG = 256,
-    OPT_WHERE,
-    OPT_REQUIREMENTS,
-    OPT_CURRENCY,
-    OPT_BUDGET,
-    OPT_FOR,
-    OPT_EXPLAIN,
-    OPT_PARANOID,
-    OPT_TIMEOUT,
-    OPT_NODE,
-    OPT_FROM,
-    OPT_COUNT,
-    OPT_CONFIG,
-    OPT_HELP,
-    OPT_VERSION
-};
-
-static const struct option longs[] = {
-    {"where", required_argument, NULL, OPT_WHERE},
-    {"requirements", required_argument, NULL, OPT_REQUIREMENTS},
-    {"sort", required_argument, NULL, 's'},
-    {"currency", required_argument, NULL, OPT_CURRENCY},
-    {"budget", required_argument, NULL, OPT_BUDGET},
-    {"for", required_argument, NULL, OPT_FOR},
-    {"output", required_argument, NULL, 'o'},
-    {"columns", required_argument, NULL, 'c'},
-    {"explain", no_argument, NULL, OPT_EXPLAIN},
-    {"paranoid", no_argument, NULL, OPT_PARANOID},
-    {"timeout", required_argument, NULL, OPT_TIMEOUT},
-    {"node", required_argument, NULL, OPT_NODE},
-    {"rd", required_argument, NULL, OPT_NODE},
-    {"from", required_argument, NULL, OPT_FROM},
-    {"count", required_argument, NULL, OPT_COUNT},
-    {"config", required_argument, NULL, OPT_CONFIG},
-    {"help", no_argument, NULL, OPT_HELP},
-    {"version", no_argument, NULL, OPT_VERSION},
-    {NULL, 0, NULL, 0},
-};
-
-/* What the command line said of things that have other sources too. */
+/* What the command line said that has to be judged, or has other sources too.
+ */
 struct line {
-    const char *config, *timeout;
-    bool limited;
+    const char *config, *timeout, *limit, *output, *columns, *from;
+    const char *explain, *paranoid, *help, *version;
+    const char *nodes[FIND_NODES_MAX];
+    size_t n_nodes;
 };
 
 static int usage(const char *fmt, ...) __attribute__((format(printf, 1, 2)));
@@ -203,70 +166,15 @@ static int read_limit(struct find_options *opt, const char *text)
                : 0;
 }
 
-static int read_option(struct find_options *opt, struct line *line, int c)
+static int read_words(struct find_options *opt, int n, char **words)
 {
-    switch (c) {
-    case 's': opt->sort = optarg; return 0;
-    case 'n':
-    case OPT_COUNT: return read_limit(opt, optarg);
-    case 'o': return read_output(opt, optarg);
-    case 'c': return read_columns(opt, optarg);
-    case OPT_WHERE: opt->where = optarg; return 0;
-    case OPT_REQUIREMENTS: opt->requirements = optarg; return 0;
-    case OPT_CURRENCY:
-        opt->currency = optarg;
-        opt->currency_given = true;
-        return 0;
-    case OPT_BUDGET: opt->budget = optarg; return 0;
-    case OPT_FOR: opt->job = optarg; return 0;
-    case OPT_EXPLAIN: opt->explain = true; return 0;
-    case OPT_PARANOID: opt->paranoid = true; return 0;
-    case OPT_TIMEOUT: line->timeout = optarg; return 0;
-    case OPT_NODE: return add_all(opt, optarg, add_node);
-    case OPT_CONFIG: line->config = optarg; return 0;
-    case OPT_FROM:
-        return xn_number_parse(optarg, UINT32_MAX, &opt->offset)
-                   ? usage("--from %s is no position", optarg)
-                   : 0;
-    case OPT_HELP:
-        fputs(help, stdout);
-        opt->exit_now = true;
-        return 0;
-    case OPT_VERSION:
-        printf("xenofind (XenoServer) %s\n", PACKAGE_VERSION);
-        opt->exit_now = true;
-        return 0;
-    default: return XN_EINVAL;
-    }
-}
+    int i;
 
-/* What getopt did not know, with the nearest that it does. */
-static int unknown_option(const char *text, int c)
-{
-    const char *names[sizeof longs / sizeof longs[0]], *near = NULL;
-    char word[64], because[256];
-    size_t n;
-
-    for (n = 0; longs[n].name; n++)
-        names[n] = longs[n].name;
-    snprintf(word, sizeof word, "%.*s", (int)strcspn(text, "="), text);
-    if (strncmp(word, "--", 2) == 0 && c == '?') {
-        near = xn_nearest(word + 2, names, n);
+    if (n > FIND_WORDS_MAX) {
+        return usage("more than %d constraints", FIND_WORDS_MAX);
     }
-    snprintf(because, sizeof because, "%s %s%s%s", word,
-             c == ':' ? "needs a value" : "is no option",
-             near ? ", did you mean --" : "", near ? near : "");
-    return usage("%s", because);
-}
-
-static int read_words(struct find_options *opt, int argc, char **argv)
-{
-    for (; optind < argc; optind++) {
-        if (opt->n_words == FIND_WORDS_MAX) {
-            return usage("more than %d constraints", FIND_WORDS_MAX);
-        }
-        opt->words[opt->n_words++] = argv[optind];
-    }
+    for (i = 0; i < n; i++)
+        opt->words[opt->n_words++] = words[i];
     if (opt->n_words && strcmp(opt->words[0], "lookup") == 0) {
         opt->lookup = true;
         if (opt->n_words != 3) return usage("lookup wants TOKEN LO..HI");
@@ -280,18 +188,57 @@ static int read_words(struct find_options *opt, int argc, char **argv)
 }
 
 static int read_line(int argc, char **argv, struct find_options *opt,
-                     struct line *line)
+                     struct line *line, int *words_out)
 {
-    int c, rc = 0;
+    const struct xn_option table[] = {
+        XN_OPTION("where", 0, "TEXT", NULL, &opt->where),
+        XN_OPTION("requirements", 0, "FILE", NULL, &opt->requirements),
+        XN_OPTION("for", 0, "JOB", NULL, &opt->job),
+        XN_OPTION("budget", 0, "AMOUNT", NULL, &opt->budget),
+        XN_OPTION("currency", 0, "CUR", NULL, &opt->currency),
+        XN_OPTION("sort", 's', "KEY", NULL, &opt->sort),
+        XN_OPTION("count", 'n', "N", NULL, &line->limit),
+        XN_OPTION("output", 'o', "FORMAT", NULL, &line->output),
+        XN_OPTION("columns", 'c', "COLS", NULL, &line->columns),
+        XN_OPTION("explain", 0, NULL, NULL, &line->explain),
+        XN_OPTION("paranoid", 0, NULL, NULL, &line->paranoid),
+        XN_OPTION_LIST("node", "URL", NULL, line->nodes, &line->n_nodes),
+        XN_OPTION_LIST("rd", "URL", NULL, line->nodes, &line->n_nodes),
+        XN_OPTION("from", 0, "N", NULL, &line->from),
+        XN_OPTION("timeout", 0, "DUR", NULL, &line->timeout),
+        XN_OPTION("config", 0, "FILE", NULL, &line->config),
+        XN_OPTION("help", 0, NULL, NULL, &line->help),
+        XN_OPTION("version", 0, NULL, NULL, &line->version),
+    };
+    const struct xn_options options = {table, sizeof table / sizeof table[0],
+                                       false};
+    char because[160];
 
-    opterr = 0;
-    while (!rc && !opt->exit_now &&
-           (c = getopt_long(argc, argv, ":s:n:o:c:", longs, NULL)) != -1) {
-        if (c == '?' || c == ':') return unknown_option(argv[optind - 1], c);
-        rc = read_option(opt, line, c);
+    if (xn_options_read(&options, argc, argv, words_out, because,
+                        sizeof because)) {
+        return usage("%s", because);
     }
-    if (rc || opt->exit_now) return rc;
-    return read_words(opt, argc, argv);
+    return 0;
+}
+
+static int judge_line(struct find_options *opt, const struct line *line)
+{
+    size_t i;
+    int rc = 0;
+
+    opt->explain = line->explain;
+    opt->paranoid = line->paranoid;
+    opt->currency_given = opt->currency;
+    if (line->limit) rc = read_limit(opt, line->limit);
+    if (!rc && line->output) rc = read_output(opt, line->output);
+    if (!rc && line->columns) rc = read_columns(opt, line->columns);
+    if (!rc && line->from &&
+        xn_number_parse(line->from, UINT32_MAX, &opt->offset)) {
+        rc = usage("--from %s is no position", line->from);
+    }
+    for (i = 0; !rc && i < line->n_nodes; i++)
+        rc = add_all(opt, line->nodes[i], add_node);
+    return rc;
 }
 
 /* ---- the other sources ---- */
@@ -366,11 +313,21 @@ static int complete(struct find_options *opt, const struct line *line)
 int find_options_parse(int argc, char **argv, struct find_options *opt)
 {
     struct line line = {.config = NULL};
-    int rc;
+    int rc, words;
 
     opt->limit = 10;
-    rc = read_line(argc, argv, opt, &line);
-    if (rc || opt->exit_now) return rc;
+    rc = read_line(argc, argv, opt, &line, &words);
+    if (rc) return rc;
+    opt->exit_now = line.help || line.version;
+    if (line.help) {
+        fputs(help, stdout);
+    } else if (line.version) {
+        printf("xenofind (XenoServer) %s\n", PACKAGE_VERSION);
+    }
+    if (opt->exit_now) return 0;
+    rc = judge_line(opt, &line);
+    if (!rc) rc = read_words(opt, argc - words, argv + words);
+    if (rc) return rc;
     rc = read_config(opt, line.config ? line.config : env("XENO_CONFIG"));
     return rc ? rc : complete(opt, &line);
 }

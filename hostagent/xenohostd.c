@@ -16,14 +16,6 @@
 #define PROGRAM "xenohostd"
 #define ARENA_MAX (4 << 20)
 
-static const char *node_words[HOST_NODES_MAX];
-static size_t n_node_words;
-
-static const struct net_option options[] = {
-    {"node", "URL", "a node to publish through; repeatable, tried in turn",
-     node_words, HOST_NODES_MAX, &n_node_words},
-};
-
 static int bad_offer(int rc, const char *why)
 {
     xn_gripe(PROGRAM, "cannot make an offer", why, "man xenohostd.conf");
@@ -56,7 +48,7 @@ static int check_settings(const struct advert_offer *offer)
     return check_offer(&whole);
 }
 
-/* --node beats publish.nodes. */
+/* publish.nodes, unless --node has named some, which beat it. */
 static int set_nodes(const struct net_daemon *daemon, struct xn_arena *arena,
                      struct host_config *config)
 {
@@ -65,10 +57,7 @@ static int set_nodes(const struct net_daemon *daemon, struct xn_arena *arena,
     size_t i;
     int rc = 0;
 
-    config->n_nodes = n_node_words;
-    for (i = 0; i < n_node_words; i++)
-        config->nodes[i] = node_words[i];
-    if (n_node_words == 0 && text) {
+    if (config->n_nodes == 0 && text) {
         rc = xenohostd_split(text, ' ', HOST_NODES_MAX, arena, &list,
                              &config->n_nodes);
         for (i = 0; !rc && i < config->n_nodes; i++)
@@ -169,7 +158,6 @@ static int prepare(struct net_daemon *daemon, struct xn_arena *arena,
     char why[256];
     int rc;
 
-    host_config_default(config);
     rc = set_nodes(daemon, arena, config);
     if (rc) return rc;
     if (!daemon->index_node) daemon->index_node = config->nodes[0];
@@ -179,6 +167,12 @@ static int prepare(struct net_daemon *daemon, struct xn_arena *arena,
 
 int main(int argc, char **argv)
 {
+    struct host_config config;
+    const struct xn_option options[] = {
+        XN_OPTION_LIST("node", "URL",
+                       "a node to publish through; repeatable, tried in turn",
+                       config.nodes, &config.n_nodes),
+    };
     struct net_daemon daemon = {
         .program = PROGRAM,
         .purpose = "a server's agent: advertises what it offers",
@@ -190,11 +184,12 @@ int main(int argc, char **argv)
         .settings_rows = xenohostd_offer_rows,
         .n_settings_rows = XENOHOSTD_OFFER_ROWS,
     };
-    struct host_config config;
     struct advert_offer offer;
     struct xn_arena arena;
-    int rc = net_daemon_init(&daemon, argc, argv);
+    int rc;
 
+    host_config_default(&config);
+    rc = net_daemon_init(&daemon, argc, argv);
     xn_arena_init(&arena, ARENA_MAX);
     if (!rc && !daemon.exit_now) {
         rc = prepare(&daemon, &arena, &offer, &config);

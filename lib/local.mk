@@ -30,6 +30,8 @@ lib_libxnsys_a_SOURCES += lib/gripe.c
 lib_libxnsys_a_SOURCES += lib/gripe.h
 lib_libxnsys_a_SOURCES += lib/log.c
 lib_libxnsys_a_SOURCES += lib/log.h
+lib_libxnsys_a_SOURCES += lib/options.c
+lib_libxnsys_a_SOURCES += lib/options.h
 
 # Readers of latency files, which want files and liblzma.
 noinst_LIBRARIES += lib/liblatency.a

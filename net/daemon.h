@@ -23,23 +23,12 @@
 #ifndef NET_DAEMON_H
 #define NET_DAEMON_H
 
+#include "lib/options.h"
 #include "net/driver.h"
 #include "net/settings.h"
 
 #define NET_DAEMON_CORPS_MAX 8
 #define NET_DAEMON_SETS_MAX 64
-
-/* An option of one daemon's own: a value (arg says what, for --help) or,
- * where arg is NULL, a flag that becomes "". Repeatable where values has room
- * for more than one. */
-struct net_option {
-    const char *name; /* without the dashes */
-    const char *arg;
-    const char *help;
-    const char **values; /* room for `max` */
-    size_t max;
-    size_t *n; /* how many came; may be NULL where max is 1 */
-};
 
 struct net_daemon {
     /* Filled by the daemon before net_daemon_init. */
@@ -47,7 +36,7 @@ struct net_daemon {
     const char *purpose; /* one line for --help */
     Xn__Role role;       /* enrols as this with --corp; CORP: makes its own */
     bool wants_links, wants_api, wants_store;
-    const struct net_option *options;
+    const struct xn_option *options; /* besides the common ones */
     size_t n_options;
     const struct net_setting *settings_rows; /* besides the common ones */
     size_t n_settings_rows;

@@ -1,17 +1,14 @@
 /* SPDX-License-Identifier: GPL-3.0-or-later */
 #include "net/options.h"
 
-#include <getopt.h>
+#include <assert.h>
 #include <stdio.h>
-#include <stdlib.h>
-#include <string.h>
 
 #include "config.h"
 #include "lib/err.h"
 #include "lib/gripe.h"
+#include "lib/options.h"
 #include "lib/text.h"
-
-enum { OPTIONS_MAX = 64 };
 
 static const struct net_setting common_settings[] = {
     {"limits.links", NET_NUMBER, "2048", 8, 65536,
@@ -34,89 +31,72 @@ const struct net_setting *net_common_settings(size_t *n_out)
 
 /* What one parse needs: the common options' places, and all as one table. */
 struct command {
-    struct net_option all[OPTIONS_MAX];
+    struct xn_option all[XN_OPTIONS_MAX];
     size_t n;
     const char *corps[NET_DAEMON_CORPS_MAX];
     size_t n_corps;
     const char *ready_fd, *seed, *help, *version;
 };
 
-static void add(struct command *c, struct net_option option)
+static void add(struct command *c, struct xn_option option)
 {
-    if (c->n < OPTIONS_MAX - 1) c->all[c->n++] = option;
+    assert(c->n < XN_OPTIONS_MAX);
+    c->all[c->n++] = option;
+}
+
+static void add_one(struct command *c, const char *name, const char *arg,
+                    const char *help, const char **value)
+{
+    add(c, (struct xn_option)XN_OPTION(name, 0, arg, help, value));
 }
 
 static void add_common(struct command *c, struct net_daemon *d)
 {
-    add(c,
-        (struct net_option){"config", "FILE", "settings", &d->config, 1, NULL});
-    add(c, (struct net_option){"set", "KEY=VALUE",
-                               "one setting, before those of --config", d->sets,
-                               NET_DAEMON_SETS_MAX, &d->n_sets});
-    add(c, (struct net_option){"state", "DIR",
-                               "key, certificate, store; one daemon per folder",
-                               &d->state, 1, NULL});
+    add_one(c, "config", "FILE", "settings", &d->config);
+    add(c, (struct xn_option)XN_OPTION_LIST(
+               "set", "KEY=VALUE", "one setting, before those of --config",
+               d->sets, &d->n_sets));
+    add_one(c, "state", "DIR", "key, certificate, store; one daemon per folder",
+            &d->state);
     if (d->wants_links) {
-        add(c, (struct net_option){"listen", "ADDRESS",
-                                   "where links come in (listen.links)",
-                                   &d->listen, 1, NULL});
-        add(c, (struct net_option){"delay", "FILE",
-                                   "for tests: hold frames back, by peer",
-                                   &d->delay, 1, NULL});
+        add_one(c, "listen", "ADDRESS", "where links come in (listen.links)",
+                &d->listen);
+        add_one(c, "delay", "FILE", "for tests: hold frames back, by peer",
+                &d->delay);
     }
     if (d->wants_api) {
-        add(c, (struct net_option){"listen-api", "ADDRESS",
-                                   "where HTTPS comes in (listen.api)",
-                                   &d->listen_api, 1, NULL});
+        add_one(c, "listen-api", "ADDRESS", "where HTTPS comes in (listen.api)",
+                &d->listen_api);
     }
-    add(c, (struct net_option){"log-level", "LEVEL",
-                               "error, warn, info or debug (log.level)",
-                               &d->log_level, 1, NULL});
-    add(c, (struct net_option){"record", "FILE",
-                               "write every step down, for xenosim replay",
-                               &d->record, 1, NULL});
-    add(c, (struct net_option){"seed", "N", "of choices that may repeat",
-                               &c->seed, 1, NULL});
-    add(c, (struct net_option){"ready-fd", "N",
-                               "say there when all is bound, and close it",
-                               &c->ready_fd, 1, NULL});
-    add(c, (struct net_option){"help", NULL, "this text", &c->help, 1, NULL});
-    add(c, (struct net_option){"version", NULL, "the version", &c->version, 1,
-                               NULL});
+    add_one(c, "log-level", "LEVEL", "error, warn, info or debug (log.level)",
+            &d->log_level);
+    add_one(c, "record", "FILE", "write every step down, for xenosim replay",
+            &d->record);
+    add_one(c, "seed", "N", "of choices that may repeat", &c->seed);
+    add_one(c, "ready-fd", "N", "say there when all is bound, and close it",
+            &c->ready_fd);
+    add_one(c, "help", NULL, "this text", &c->help);
+    add_one(c, "version", NULL, "the version", &c->version);
 }
 
 static void add_enrolment(struct command *c, struct net_daemon *d)
 {
     if (d->role == XN__ROLE__CORP) {
-        add(c, (struct net_option){"name", "NAME",
-                                   "what it is called; for its first start",
-                                   &d->label, 1, NULL});
+        add_one(c, "name", "NAME", "what it is called; for its first start",
+                &d->label);
         return;
     }
-    add(c, (struct net_option){"corp", "URL#ID",
-                               "a XenoCorp to accept; the first one certifies",
-                               c->corps, NET_DAEMON_CORPS_MAX, &c->n_corps});
-    add(c, (struct net_option){"label", "NAME", "how people call it", &d->label,
-                               1, NULL});
-    add(c, (struct net_option){"owner", "TEXT", "for the register", &d->owner,
-                               1, NULL});
-    add(c, (struct net_option){"invitation", "TEXT",
-                               "where the XenoCorp asks for one",
-                               &d->invitation, 1, NULL});
+    add(c,
+        (struct xn_option)XN_OPTION_LIST(
+            "corp", "URL#ID", "a XenoCorp to accept; the first one certifies",
+            c->corps, &c->n_corps));
+    add_one(c, "label", "NAME", "how people call it", &d->label);
+    add_one(c, "owner", "TEXT", "for the register", &d->owner);
+    add_one(c, "invitation", "TEXT", "where the XenoCorp asks for one",
+            &d->invitation);
     if (d->role != XN__ROLE__SERVER) return;
-    add(c, (struct net_option){"payout", "TEXT", "where earnings go",
-                               &d->payout, 1, NULL});
-    add(c, (struct net_option){"machine", "TEXT", "hardware, for the register",
-                               &d->machine, 1, NULL});
-}
-
-static void print_option(const struct net_option *option)
-{
-    char left[64];
-
-    snprintf(left, sizeof left, "--%s%s%s", option->name,
-             option->arg ? " " : "", option->arg ? option->arg : "");
-    printf("  %-24s %s\n", left, option->help);
+    add_one(c, "payout", "TEXT", "where earnings go", &d->payout);
+    add_one(c, "machine", "TEXT", "hardware, for the register", &d->machine);
 }
 
 static void print_settings(const struct net_setting *rows, size_t n)
@@ -131,11 +111,10 @@ static void print_settings(const struct net_setting *rows, size_t n)
 
 static void print_help(const struct net_daemon *d, const struct command *c)
 {
-    size_t i;
+    const struct xn_options options = {c->all, c->n, true};
 
     printf("Usage: %s [OPTION]...\n%s\n\n", d->program, d->purpose);
-    for (i = 0; i < c->n; i++)
-        print_option(&c->all[i]);
+    xn_options_help(&options);
     printf("\nSettings and what they are unless given:\n");
     print_settings(d->settings_rows, d->n_settings_rows);
     print_settings(common_settings,
@@ -149,74 +128,20 @@ static int usage(const struct net_daemon *d, const char *because,
     return XN_EINVAL;
 }
 
-static int unknown(const struct net_daemon *d, const struct command *c,
-                   const char *word)
-{
-    const char *names[OPTIONS_MAX], *near;
-    char because[160], try[80];
-    size_t i, len = strcspn(word, "=");
-    char bare[64];
-
-    for (i = 0; i < c->n; i++)
-        names[i] = c->all[i].name;
-    snprintf(bare, sizeof bare, "%.*s", len < 60 ? (int)len : 60, word);
-    near =
-        strncmp(bare, "--", 2) == 0 ? xn_nearest(bare + 2, names, c->n) : NULL;
-    snprintf(because, sizeof because, "unknown option %s", bare);
-    snprintf(try, sizeof try, "--%s", near ? near : "help");
-    return usage(d, because, try);
-}
-
-static int take(const struct net_daemon *d, const struct net_option *option,
-                size_t *count, const char *value)
-{
-    char because[160];
-
-    if (*count == option->max) {
-        snprintf(because, sizeof because, "--%s is given more than %s",
-                 option->name,
-                 option->max == 1 ? "once" : "so often as it may");
-        return usage(d, because, NULL);
-    }
-    option->values[(*count)++] = value ? value : "";
-    if (option->n) *option->n = *count;
-    return 0;
-}
-
 static int read_words(struct net_daemon *d, struct command *c, int argc,
                       char **argv)
 {
-    struct option longs[OPTIONS_MAX] = {{0}};
-    size_t counts[OPTIONS_MAX] = {0}, i;
+    const struct xn_options options = {c->all, c->n, true};
     char because[160];
-    int at, got, rc = 0;
+    int words;
 
-    for (i = 0; i < c->n; i++) {
-        longs[i].name = c->all[i].name;
-        longs[i].has_arg = c->all[i].arg ? required_argument : no_argument;
+    if (xn_options_read(&options, argc, argv, &words, because,
+                        sizeof because)) {
+        return usage(d, because, "--help");
     }
-    opterr = 0;
-    optind = 0; /* glibc: begin anew */
-    while (!rc) {
-        at = -1;
-        got = getopt_long(argc, argv, "+:", longs, &at);
-        if (got == -1) break;
-        if (got == ':') {
-            snprintf(because, sizeof because, "%.60s wants a value",
-                     argv[optind - 1]);
-            rc = usage(d, because, "--help");
-        } else if (got != 0 || at < 0) {
-            rc = unknown(d, c, argv[optind - 1]);
-        } else {
-            rc = take(d, &c->all[at], &counts[at], optarg);
-        }
-    }
-    if (!rc && optind < argc) {
-        snprintf(because, sizeof because, "'%.60s' is not an option",
-                 argv[optind]);
-        rc = usage(d, because, "--help");
-    }
-    return rc;
+    if (words == argc) return 0;
+    snprintf(because, sizeof because, "'%.60s' is no option", argv[words]);
+    return usage(d, because, "--help");
 }
 
 static int read_number(const struct net_daemon *d, const char *name,

@@ -10,13 +10,7 @@
 #include "net/daemon.h"
 #include "node/node.h"
 
-static const char *bootstrap_words[64];
-static size_t n_bootstrap_words;
-
-static const struct net_option options[] = {
-    {"node", "ID@HOST:PORT", "a first node to link to; repeatable",
-     bootstrap_words, 64, &n_bootstrap_words},
-};
+enum { CONTACTS_MAX = 64 };
 
 #define SECOND 1000000ULL
 
@@ -38,8 +32,8 @@ static const struct net_setting settings[] = {
      "most advertisements held"},
 };
 
-static int configure(const struct net_daemon *daemon,
-                     struct node_config *config)
+static void configure(const struct net_daemon *daemon,
+                      struct node_config *config)
 {
     const struct net_settings *set = daemon->settings;
     const char *address = net_settings_text(set, "overlay.address");
@@ -63,21 +57,21 @@ static int configure(const struct net_daemon *daemon,
     for (i = 0; i < daemon->n_corps; i++) {
         config->corps[config->n_corps++] = daemon->corps[i].url;
     }
-    return 0;
 }
 
 /* ---- first contacts, "<64 hex>@host:port" each ---- */
 
 struct contacts {
-    xn_id ids[64];
-    Xn__Contact rows[64], *list[64];
+    const char *words[CONTACTS_MAX];
+    xn_id ids[CONTACTS_MAX];
+    Xn__Contact rows[CONTACTS_MAX], *list[CONTACTS_MAX];
     size_t n;
 };
 
 static int parse_contacts(struct contacts *contacts)
 {
-    for (size_t i = 0; i < n_bootstrap_words; i++) {
-        const char *word = bootstrap_words[i];
+    for (size_t i = 0; i < contacts->n; i++) {
+        const char *word = contacts->words[i];
         size_t hex = XN_ID_HEX - 1;
         Xn__Contact *row = &contacts->rows[i];
 
@@ -92,27 +86,24 @@ static int parse_contacts(struct contacts *contacts)
         row->id = xn_id_bytes(&contacts->ids[i]);
         row->address = (char *)(uintptr_t)(word + hex + 1);
         contacts->list[i] = row;
-        contacts->n++;
     }
     return 0;
 }
 
-static int serve(struct net_daemon *daemon,
+static int serve(struct net_daemon *daemon, struct contacts *contacts,
                  struct xn_core *(*wrap)(struct xn_core *core))
 {
     struct node_config config;
-    struct contacts contacts = {.n = 0};
     struct xn_core *core = NULL;
     uint8_t *packed = NULL;
     size_t len = 0;
     int rc;
 
-    rc = configure(daemon, &config);
+    configure(daemon, &config);
+    rc = parse_contacts(contacts);
     if (rc) goto out;
-    rc = parse_contacts(&contacts);
-    if (rc) goto out;
-    config.bootstrap = contacts.list;
-    config.n_bootstrap = contacts.n;
+    config.bootstrap = contacts->list;
+    config.n_bootstrap = contacts->n;
     rc = node_config_pack(&config, &packed, &len);
     if (rc) goto out;
     rc = node_new(&config, net_driver_peers(daemon->driver), daemon->seed,
@@ -128,6 +119,12 @@ out:
 int xenonoded_run(int argc, char **argv,
                   struct xn_core *(*wrap)(struct xn_core *core))
 {
+    struct contacts contacts = {.n = 0};
+    const struct xn_option options[] = {
+        XN_OPTION_LIST("node", "ID@HOST:PORT",
+                       "a first node to link to; repeatable", contacts.words,
+                       &contacts.n),
+    };
     struct net_daemon daemon = {
         .program = "xenonoded",
         .purpose = "one node of the overlay: routes, indexes, searches",
@@ -143,6 +140,6 @@ int xenonoded_run(int argc, char **argv,
     int rc = net_daemon_init(&daemon, argc, argv);
 
     if (!rc && !daemon.exit_now) rc = net_daemon_open(&daemon);
-    if (!rc && !daemon.exit_now) rc = serve(&daemon, wrap);
+    if (!rc && !daemon.exit_now) rc = serve(&daemon, &contacts, wrap);
     return net_daemon_end(&daemon, rc);
 }

@@ -1,7 +1,6 @@
 /* SPDX-License-Identifier: GPL-3.0-or-later */
 #include "sim/cli.h"
 
-#include <getopt.h>
 #include <stdlib.h>
 #include <string.h>
 
@@ -10,6 +9,7 @@
 #include "lib/err.h"
 #include "lib/file.h"
 #include "lib/gripe.h"
+#include "lib/options.h"
 #include "lib/text.h"
 
 enum { SETS_MAX = 64 };
@@ -19,34 +19,20 @@ struct line { /* the command line, taken apart */
     const char *file;
     uint32_t nodes;
     uint64_t seed;
-    bool has_seed, wire, verbose;
+    const char *nodes_text, *seed_text, *wire, *verbose, *help, *version;
     const char *out, *latency;
-    char *sets[SETS_MAX]; /* key=value */
+    const char *sets[SETS_MAX]; /* key=value */
     size_t n_sets;
 };
 
-static void help(const struct sim_cli *cli)
+static void help(const struct sim_cli *cli, const struct xn_options *options)
 {
     printf("Usage: %s run SCENARIO [OPTION]...\n", cli->program);
     if (cli->replayed) printf("       %s replay RECORDING\n", cli->program);
-    printf("%s\n\n"
-           "  --nodes N         how many nodes; beats the scenario\n"
-           "  --seed S          another seed, another run; beats the "
-           "scenario; default 1\n"
-           "  --out DIR         write summary.csv, series.csv and plots "
-           "there\n"
-           "  --wire            decode every message anew from its bytes and "
-           "check it\n"
-           "  --set KEY=VALUE   a setting of the cores or of the simulator; "
-           "repeatable\n"
-           "  --latency FILE    latencies: rtt_*_NxN.u16le.xz, .txt, .tsv or "
-           ".csv\n"
-           "  --verbose         tell what the cores log\n"
-           "  --help            this text\n"
-           "  --version         the version\n\n"
-           "Exit: 0 all checks held, 1 one did not or the run failed, 2 "
-           "usage.\n",
-           cli->purpose);
+    printf("%s\n\n", cli->purpose);
+    xn_options_help(options);
+    puts("\nExit: 0 all checks held, 1 one did not or the run failed, 2 "
+         "usage.");
 }
 
 static int usage(const struct sim_cli *cli, const char *because)
@@ -58,85 +44,79 @@ static int usage(const struct sim_cli *cli, const char *because)
     return XN_EXIT_USAGE;
 }
 
-static const struct option longs[] = {
-    {"nodes", required_argument, NULL, 'n'},
-    {"seed", required_argument, NULL, 's'},
-    {"out", required_argument, NULL, 'o'},
-    {"wire", no_argument, NULL, 'w'},
-    {"set", required_argument, NULL, 'e'},
-    {"latency", required_argument, NULL, 'l'},
-    {"verbose", no_argument, NULL, 'v'},
-    {"help", no_argument, NULL, 'h'},
-    {"version", no_argument, NULL, 'V'},
-    {NULL, 0, NULL, 0},
-};
-
-static int bad_option(const struct sim_cli *cli, const char *why,
-                      const char *word)
-{
-    char text[200];
-
-    snprintf(text, sizeof text, "%s: %s", word, why);
-    return usage(cli, text);
-}
-
 /* -1: go on; else the exit code. */
-static int take_option(const struct sim_cli *cli, struct line *line, int c,
-                       const char *word)
+static int judge_line(const struct sim_cli *cli, struct line *line)
 {
-    uint64_t n;
+    uint64_t n = 0;
+    size_t i;
 
-    switch (c) {
-    case 'n':
-        if (xn_number_parse(optarg, SIM_NODES_MAX, &n) || !n) {
-            return usage(cli, "--nodes wants a number from 1 to 16777216");
-        }
-        line->nodes = (uint32_t)n;
-        return -1;
-    case 's':
-        if (xn_number_parse(optarg, UINT64_MAX, &line->seed)) {
-            return usage(cli, "--seed wants a number");
-        }
-        line->has_seed = true;
-        return -1;
-    case 'o': line->out = optarg; return -1;
-    case 'w': line->wire = true; return -1;
-    case 'v': line->verbose = true; return -1;
-    case 'l': line->latency = optarg; return -1;
-    case 'e':
-        if (!strchr(optarg, '=') || line->n_sets == SETS_MAX) {
-            return usage(cli, "--set wants KEY=VALUE, at most 64 of them");
-        }
-        line->sets[line->n_sets++] = optarg;
-        return -1;
-    case 'h': help(cli); return XN_EXIT_OK;
-    case 'V':
-        printf("%s (XenoServer) %s\n", cli->program, PACKAGE_VERSION);
-        return XN_EXIT_OK;
-    default:
-        return bad_option(cli, optopt ? "needs a value" : "unknown option",
-                          word);
+    if (line->nodes_text &&
+        (xn_number_parse(line->nodes_text, SIM_NODES_MAX, &n) || !n)) {
+        return usage(cli, "--nodes wants a number from 1 to 16777216");
     }
+    line->nodes = (uint32_t)n;
+    if (line->seed_text &&
+        xn_number_parse(line->seed_text, UINT64_MAX, &line->seed)) {
+        return usage(cli, "--seed wants a number");
+    }
+    for (i = 0; i < line->n_sets; i++) {
+        if (!strchr(line->sets[i], '=')) {
+            return usage(cli, "--set wants KEY=VALUE");
+        }
+    }
+    return -1;
 }
 
 static int take_line(const struct sim_cli *cli, int argc, char **argv,
                      struct line *line)
 {
-    int c, rc;
+    const struct xn_option table[] = {
+        XN_OPTION("nodes", 0, "N", "how many nodes; beats the scenario",
+                  &line->nodes_text),
+        XN_OPTION("seed", 0, "S",
+                  "another seed, another run; beats the scenario; default 1",
+                  &line->seed_text),
+        XN_OPTION("out", 0, "DIR",
+                  "write summary.csv, series.csv and plots there", &line->out),
+        XN_OPTION("wire", 0, NULL,
+                  "decode every message anew from its bytes and check it",
+                  &line->wire),
+        XN_OPTION_LIST("set", "KEY=VALUE",
+                       "a setting of the cores or of the simulator; repeatable",
+                       line->sets, &line->n_sets),
+        XN_OPTION("latency", 0, "FILE",
+                  "latencies: rtt_*_NxN.u16le.xz, .txt, .tsv or .csv",
+                  &line->latency),
+        XN_OPTION("verbose", 0, NULL, "tell what the cores log",
+                  &line->verbose),
+        XN_OPTION("help", 0, NULL, "this text", &line->help),
+        XN_OPTION("version", 0, NULL, "the version", &line->version),
+    };
+    const struct xn_options options = {table, sizeof table / sizeof table[0],
+                                       false};
+    char because[200];
+    int words;
 
-    opterr = 0;
-    while ((c = getopt_long(argc, argv, "", longs, NULL)) != -1) {
-        rc = take_option(cli, line, c, argv[optind - 1]);
-        if (rc >= 0) return rc;
+    if (xn_options_read(&options, argc, argv, &words, because,
+                        sizeof because)) {
+        return usage(cli, because);
     }
-    if (argc - optind != 2) {
+    if (line->help) {
+        help(cli, &options);
+        return XN_EXIT_OK;
+    }
+    if (line->version) {
+        printf("%s (XenoServer) %s\n", cli->program, PACKAGE_VERSION);
+        return XN_EXIT_OK;
+    }
+    if (argc - words != 2) {
         return usage(cli, cli->replayed ? "expected run SCENARIO or replay "
                                           "RECORDING"
                                         : "expected run SCENARIO");
     }
-    line->command = argv[optind];
-    line->file = argv[optind + 1];
-    return -1;
+    line->command = argv[words];
+    line->file = argv[words + 1];
+    return judge_line(cli, line);
 }
 
 /* ---- run ---- */
@@ -263,7 +243,7 @@ static int run(const struct sim_cli *cli, const struct line *line)
     if (!rc) rc = add_sets(cli, line, &scn);
     if (rc) goto out;
     options.scn = &scn;
-    options.seed = line->has_seed ? line->seed : scn.has_seed ? scn.seed : 1;
+    options.seed = line->seed_text ? line->seed : scn.has_seed ? scn.seed : 1;
     command = again(cli, line, &scn, options.seed);
     options.command = command ? command : "";
     rc = sim_run(&options);

@@ -79,12 +79,12 @@ echo junk >"$dir/a/key.pem"
 fails 2 'because: .*a:' "a key that is none is refused" \
     --state "$dir/a" --name alpha.example
 
-fails 2 'unknown option --sttae' "an unknown option" --sttae "$dir/b"
+fails 2 '--sttae is no option, did you mean --state' "an unknown option" --sttae "$dir/b"
 grep -q -- '--state' "$dir/fails.err"
 tap $? "and the nearest known one"
-fails 2 'wants a value' "an option without its value" --state
+fails 2 'needs a value' "an option without its value" --state
 fails 2 'more than once' "an option twice" --state "$dir/b" --state "$dir/c"
-fails 2 "is not an option" "a word too many" --state "$dir/b" now
+fails 2 "is no option" "a word too many" --state "$dir/b" now
 fails 2 'ready-fd is a number' "a descriptor that is none" --ready-fd x
 fails 2 'level of the log' "a level that is none" \
     --state "$dir/b" --log-level loud
@@ -102,7 +102,7 @@ fails 2 'conf:1:10: limits.links is a whole number' "an octal number" \
     --state "$dir/b" --config "$dir/conf"
 fails 2 'limits.links is from 8 to 65536' "a number out of range by --set" \
     --state "$dir/b" --set limits.links=7
-fails 2 'there is none' "a configuration that is not there" \
+fails 2 'No such file' "a configuration that is not there" \
     --state "$dir/b" --config "$dir/none"
 touch "$dir/rec"
 fails 1 'cannot record' "a recording over another file" \

@@ -2,7 +2,6 @@
 /* xenodev: the whole platform on one machine, as real processes on loopback;
  * no Xen, no root, no network. */
 #include <errno.h>
-#include <getopt.h>
 #include <locale.h>
 #include <signal.h>
 #include <stdio.h>
@@ -18,7 +17,9 @@
 #include "lib/buf.h"
 #include "lib/err.h"
 #include "lib/gripe.h"
+#include "lib/options.h"
 #include "lib/span.h"
+#include "lib/text.h"
 #include "net/client.h"
 #include "tools/dev.h"
 
@@ -28,7 +29,7 @@
 
 struct options {
     unsigned servers;
-    unsigned long ads;
+    uint64_t ads;
     uint64_t seed;
     const char *catalogue;
     const char *latency;
@@ -41,11 +42,14 @@ struct options {
     bool keep;
 };
 
+struct texts { /* of options that are still to be judged */
+    const char *servers, *ads, *seed, *keep, *help, *version;
+    const char *noded[DEV_SERVERS_MAX];
+    size_t n_noded;
+};
+
 static const char usage_text[] =
-    "usage: xenodev up [--servers N] [--catalogue CSV] [--currency USD]\n"
-    "                  [--seed N] [--lease DUR] [--ads N] [--latency MATRIX]\n"
-    "                  [--state DIR] [--set KEY=VALUE]...\n"
-    "                  [--noded N=PROGRAM]...\n"
+    "usage: xenodev up [OPTION]...\n"
     "       xenodev down [--keep] | status | env | kill N... | start N...\n"
     "\n"
     "The whole platform on this machine: two XenoCorps and N servers, each a\n"
@@ -57,20 +61,7 @@ static const char usage_text[] =
     "  kill     kill -9 all processes of these servers\n"
     "  start    start them again from their state\n"
     "  down     stop everything; removes the state unless --keep\n"
-    "\n"
-    "  --servers N      how many (default 24)\n"
-    "  --catalogue CSV  what they offer, rows drawn by seed (.xz too)\n"
-    "  --currency CUR   of the catalogue's prices (default USD)\n"
-    "  --seed N         of the draw (default 1)\n"
-    "  --lease DUR      of the advertisements (default 15m)\n"
-    "  --ads N          inject N more advertisements\n"
-    "  --latency MATRIX where servers are: coordinates, and delays between\n"
-    "                   nodes; latency-seattle99.txt ships\n"
-    "  --state DIR      default $XENODEV_STATE, else\n"
-    "                   ~/.local/state/xenodev\n"
-    "  --set KEY=VALUE  a setting of all nodes (see xenonoded(8))\n"
-    "  --noded N=PROGRAM  run PROGRAM as the node of server N\n"
-    "  --help --version\n";
+    "\n";
 
 static int usage_error(const char *because)
 {
@@ -312,7 +303,7 @@ static int write_offers(const struct dev_platform *platform,
 }
 
 static int inject(struct dev_platform *platform,
-                  const struct dev_catalogue *catalogue, unsigned long ads)
+                  const struct dev_catalogue *catalogue, uint64_t ads)
 {
     struct net_identity client = {.key = NULL};
     int rc;
@@ -537,10 +528,10 @@ static int parse_numbers(const struct dev_platform *platform, char **words,
 
     *n_out = 0;
     for (i = 0; i < n_words; i++) {
-        char *end;
-        unsigned long number = strtoul(words[i], &end, 10);
+        uint64_t number;
 
-        if (*end || number < 1 || number > platform->n_servers) {
+        if (xn_number_parse(words[i], platform->n_servers, &number) ||
+            number < 1) {
             xn_gripef(DEV_PROGRAM, "there is no such server", "xenodev status",
                       "'%s' is not a number from 1 to %zu", words[i],
                       platform->n_servers);
@@ -592,94 +583,106 @@ static int run_start(struct dev_platform *platform, const unsigned *numbers,
 
 static int parse_program(const char *text, struct options *opt)
 {
-    char *end;
-    unsigned long number = strtoul(text, &end, 10);
+    const char *equal = strchr(text, '=');
+    char number_text[8];
+    uint64_t number;
 
-    if (*end != '=' || number < 1 || number > DEV_SERVERS_MAX) return -1;
-    opt->programs[number] = end + 1;
+    if (!equal || equal - text >= (int)sizeof number_text) return -1;
+    snprintf(number_text, sizeof number_text, "%.*s", (int)(equal - text),
+             text);
+    if (xn_number_parse(number_text, DEV_SERVERS_MAX, &number) || !number) {
+        return -1;
+    }
+    opt->programs[number] = equal + 1;
     return 0;
 }
 
-static int parse_options(int argc, char **argv, struct options *opt)
+static int judge_options(const struct texts *texts, struct options *opt)
 {
-    static const struct option longs[] = {
-        {"ads", required_argument, NULL, 'a'},
-        {"catalogue", required_argument, NULL, 'c'},
-        {"currency", required_argument, NULL, 'u'},
-        {"help", no_argument, NULL, 'h'},
-        {"keep", no_argument, NULL, 'k'},
-        {"latency", required_argument, NULL, 'L'},
-        {"lease", required_argument, NULL, 'l'},
-        {"noded", required_argument, NULL, 'p'},
-        {"seed", required_argument, NULL, 's'},
-        {"servers", required_argument, NULL, 'n'},
-        {"set", required_argument, NULL, 'S'},
-        {"state", required_argument, NULL, 'd'},
-        {"version", no_argument, NULL, 'V'},
-        {NULL, 0, NULL, 0},
-    };
-    unsigned long number;
-    char *end = NULL;
-    int c;
+    uint64_t number, span_us;
+    size_t i;
 
-    opterr = 0;
-    while ((c = getopt_long(argc, argv, "h", longs, NULL)) != -1) {
-        number = optarg ? strtoul(optarg, &end, 10) : 0;
-        switch (c) {
-        case 'a':
-            if (*end) return usage_error("--ads wants a number");
-            opt->ads = number;
-            break;
-        case 'n':
-            if (*end || number < 1 || number > DEV_SERVERS_MAX) {
-                return usage_error("--servers wants a number from 1 to 256");
-            }
-            opt->servers = (unsigned)number;
-            break;
-        case 's':
-            if (*end) return usage_error("--seed wants a number");
-            opt->seed = number;
-            break;
-        case 'c': opt->catalogue = optarg; break;
-        case 'L': opt->latency = optarg; break;
-        case 'u':
-            if (strlen(optarg) != 3) {
-                return usage_error("--currency wants three letters");
-            }
-            opt->currency = optarg;
-            break;
-        case 'd': opt->state = optarg; break;
-        case 'k': opt->keep = true; break;
-        case 'l': {
-            uint64_t span_us;
-
-            if (xn_span_parse(optarg, &span_us) || strlen(optarg) > 15) {
-                return usage_error("--lease wants a time such as 15m");
-            }
-            opt->lease = optarg;
-            break;
+    if (texts->ads && xn_number_parse(texts->ads, UINT32_MAX, &opt->ads)) {
+        return usage_error("--ads wants a number");
+    }
+    if (texts->servers) {
+        if (xn_number_parse(texts->servers, DEV_SERVERS_MAX, &number) ||
+            number < 1) {
+            return usage_error("--servers wants a number from 1 to 256");
         }
-        case 'p':
-            if (parse_program(optarg, opt)) {
-                return usage_error("--noded wants N=PROGRAM");
-            }
-            break;
-        case 'S':
-            if (opt->n_sets == 64) return usage_error("too many --set");
-            opt->sets[opt->n_sets++] = optarg;
-            break;
-        case 'h': fputs(usage_text, stdout); return -1;
-        case 'V': puts("xenodev (XenoServer) " PACKAGE_VERSION); return -1;
-        default: {
-            char because[160];
-
-            snprintf(because, sizeof because,
-                     "%.100s is unknown or lacks its value", argv[optind - 1]);
-            return usage_error(because);
-        }
+        opt->servers = (unsigned)number;
+    }
+    if (texts->seed && xn_number_parse(texts->seed, UINT64_MAX, &opt->seed)) {
+        return usage_error("--seed wants a number");
+    }
+    if (strlen(opt->currency) != 3) {
+        return usage_error("--currency wants three letters");
+    }
+    if (xn_span_parse(opt->lease, &span_us) || strlen(opt->lease) > 15) {
+        return usage_error("--lease wants a time such as 15m");
+    }
+    for (i = 0; i < texts->n_noded; i++) {
+        if (parse_program(texts->noded[i], opt)) {
+            return usage_error("--noded wants N=PROGRAM");
         }
     }
-    return 0;
+    opt->keep = texts->keep;
+    return XN_EXIT_OK;
+}
+
+/* -1: go on with the words from *words_out; else the exit code. */
+static int parse_options(int argc, char **argv, struct options *opt,
+                         int *words_out)
+{
+    struct texts texts = {.n_noded = 0};
+    const struct xn_option table[] = {
+        XN_OPTION("servers", 0, "N", "how many (default 24)", &texts.servers),
+        XN_OPTION("catalogue", 0, "CSV",
+                  "what they offer, rows drawn by seed (.xz too)",
+                  &opt->catalogue),
+        XN_OPTION("currency", 0, "CUR",
+                  "of the catalogue's prices (default USD)", &opt->currency),
+        XN_OPTION("seed", 0, "N", "of the draw (default 1)", &texts.seed),
+        XN_OPTION("lease", 0, "DUR", "of the advertisements (default 15m)",
+                  &opt->lease),
+        XN_OPTION("ads", 0, "N", "inject N more advertisements", &texts.ads),
+        XN_OPTION("latency", 0, "MATRIX",
+                  "places and delays, such as latency-seattle99.txt",
+                  &opt->latency),
+        XN_OPTION("state", 0, "DIR",
+                  "default $XENODEV_STATE, else ~/.local/state/xenodev",
+                  &opt->state),
+        XN_OPTION_LIST("set", "KEY=VALUE",
+                       "a setting of all nodes (see xenonoded(8))", opt->sets,
+                       &opt->n_sets),
+        XN_OPTION_LIST("noded", "N=PROGRAM",
+                       "run PROGRAM as the node of server N", texts.noded,
+                       &texts.n_noded),
+        XN_OPTION("keep", 0, NULL, "down: leave the state for another up",
+                  &texts.keep),
+        XN_OPTION("help", 'h', NULL, "this text", &texts.help),
+        XN_OPTION("version", 0, NULL, "the version", &texts.version),
+    };
+    const struct xn_options options = {table, sizeof table / sizeof table[0],
+                                       false};
+    char because[160];
+    int code;
+
+    if (xn_options_read(&options, argc, argv, words_out, because,
+                        sizeof because)) {
+        return usage_error(because);
+    }
+    if (texts.help) {
+        fputs(usage_text, stdout);
+        xn_options_help(&options);
+        return XN_EXIT_OK;
+    }
+    if (texts.version) {
+        puts("xenodev (XenoServer) " PACKAGE_VERSION);
+        return XN_EXIT_OK;
+    }
+    code = judge_options(&texts, opt);
+    return code ? code : -1;
 }
 
 static int run_verb(const char *verb, struct dev_platform *platform,
@@ -741,15 +744,15 @@ int main(int argc, char **argv)
         .servers = 24, .seed = 1, .currency = "USD", .lease = "15m"};
     char state[DEV_PATH_MAX];
     const char *verb;
+    int rc, words;
     size_t i;
-    int rc;
 
     setlocale(LC_ALL, "");
     signal(SIGPIPE, SIG_IGN);
-    rc = parse_options(argc, argv, &opt);
-    if (rc) return rc < 0 ? XN_EXIT_OK : rc;
-    if (optind == argc) return usage_error("no verb");
-    verb = argv[optind];
+    rc = parse_options(argc, argv, &opt, &words);
+    if (rc >= 0) return rc;
+    if (words == argc) return usage_error("no verb");
+    verb = argv[words];
     for (i = 0; i < 6 && strcmp(verb, verbs[i]); i++)
         continue;
     if (i == 6) {
@@ -761,7 +764,7 @@ int main(int argc, char **argv)
                   near ? "?" : "");
         return XN_EXIT_USAGE;
     }
-    rc = check_words(verb, argv + optind + 1, argc - optind - 1);
+    rc = check_words(verb, argv + words + 1, argc - words - 1);
     if (rc) return rc;
     if (opt.state) {
         snprintf(state, sizeof state, "%s", opt.state);
@@ -775,8 +778,8 @@ int main(int argc, char **argv)
     rc = dev_open(&platform, state, access_of(verb));
     if (rc == XN_ENOENT) rc = no_platform(&platform);
     if (!rc) {
-        rc = run_verb(verb, &platform, &opt, argv + optind + 1,
-                      argc - optind - 1);
+        rc =
+            run_verb(verb, &platform, &opt, argv + words + 1, argc - words - 1);
     }
     dev_ports_release(&platform.ports);
     dev_close(&platform);

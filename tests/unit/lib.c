@@ -2,6 +2,7 @@
 #include <errno.h>
 #include <setjmp.h>
 #include <stdarg.h>
+#include <stdbool.h>
 #include <stddef.h>
 #include <stdint.h>
 #include <stdio.h>
@@ -17,6 +18,7 @@
 #include "lib/file.h"
 #include "lib/gripe.h"
 #include "lib/hex.h"
+#include "lib/options.h"
 #include "lib/rng.h"
 #include "lib/text.h"
 
@@ -278,6 +280,81 @@ static void nearest_finds_slips_and_nothing_far(void **state)
     assert_null(xn_nearest("", words, 0));
 }
 
+struct said { /* by a command line */
+    const char *name, *flag, *words[3];
+    size_t n_words;
+    char because[120];
+    int rc, argc, rest;
+    char *argv[16];
+};
+
+static void read_options(struct said *said, bool once, const char *line)
+{
+    static char text[200];
+    const struct xn_option rows[] = {
+        XN_OPTION("name", 'n', "NAME", "", &said->name),
+        XN_OPTION("flag", 'f', NULL, "", &said->flag),
+        XN_OPTION_LIST("word", "WORD", "", said->words, &said->n_words),
+    };
+    const struct xn_options options = {rows, 3, once};
+    char *save = NULL, *word;
+
+    memset(said, 0, sizeof *said);
+    snprintf(text, sizeof text, "prog %s", line);
+    for (word = strtok_r(text, " ", &save); word;
+         word = strtok_r(NULL, " ", &save)) {
+        said->argv[said->argc++] = word;
+    }
+    said->rc = xn_options_read(&options, said->argc, said->argv, &said->rest,
+                               said->because, sizeof said->because);
+}
+
+static void options_are_read_from_one_table(void **state)
+{
+    struct said said;
+
+    (void)state;
+    read_options(&said, true, "one --name=a --word b two --word c -f -- -x");
+    assert_int_equal(said.rc, 0);
+    assert_string_equal(said.name, "a");
+    assert_string_equal(said.flag, "");
+    assert_int_equal(said.n_words, 2);
+    assert_string_equal(said.words[1], "c");
+    assert_int_equal(said.argc - said.rest, 3);
+    assert_string_equal(said.argv[said.rest], "one");
+    assert_string_equal(said.argv[said.rest + 2], "-x");
+    read_options(&said, false, "-na --na b");
+    assert_int_equal(said.rc, 0);
+    assert_string_equal(said.name, "b");
+    assert_null(said.flag);
+}
+
+static void options_say_what_is_wrong(void **state)
+{
+    static const struct {
+        const char *line, *because;
+    } rows[] = {
+        {"--nmae x", "--nmae is no option, did you mean --name?"},
+        {"--frobnicate", "--frobnicate is no option"},
+        {"-fx", "-x is no option"},
+        {"--flag=1", "--flag takes no value"},
+        {"--name", "--name needs a value"},
+        {"-n", "-n needs a value"},
+        {"-n a -n b", "--name is given more than once"},
+        {"--word a --word b --word c --word d",
+         "--word is given more than 3 times"},
+    };
+    struct said said;
+    size_t i;
+
+    (void)state;
+    for (i = 0; i < sizeof rows / sizeof rows[0]; i++) {
+        read_options(&said, true, rows[i].line);
+        assert_int_equal(said.rc, XN_EINVAL);
+        assert_string_equal(said.because, rows[i].because);
+    }
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
@@ -288,6 +365,8 @@ int main(void)
         cmocka_unit_test(text_is_made_plain),
         cmocka_unit_test(numbers_are_digits_within_a_bound),
         cmocka_unit_test(files_are_read_to_their_bound),
+        cmocka_unit_test(options_are_read_from_one_table),
+        cmocka_unit_test(options_say_what_is_wrong),
         cmocka_unit_test(arena_aligns_zeroes_and_bounds),
         cmocka_unit_test(rng_repeats_and_is_even),
         cmocka_unit_test(hex_goes_both_ways),
