@@ -1,9 +1,11 @@
 /* SPDX-License-Identifier: GPL-3.0-or-later */
 /* xenofind: find servers.  Trusts nobody: what it prints it has verified. */
+#include <errno.h>
 #include <locale.h>
 #include <signal.h>
 #include <stdio.h>
 #include <stdlib.h>
+#include <string.h>
 
 #include "discovery/xenofind.h"
 #include "lib/err.h"
@@ -21,8 +23,10 @@ static int print(const struct find_options *opt, const struct query *query,
     case FIND_NAME: rc = find_print_names(result); break;
     default: rc = find_print_table(opt, query, result);
     }
-    if (!rc && opt->explain) rc = find_print_explain(result);
-    return rc;
+    if (rc || !opt->explain) return rc;
+    /* Not among rows that a program reads. */
+    return find_print_explain(result,
+                              opt->output == FIND_TABLE ? stdout : stderr);
 }
 
 /* An answer that survives is an answer, whoever lied beside it. */
@@ -36,6 +40,30 @@ static int exit_code(const struct find_options *opt,
     if (list->n > 0) return XN_EXIT_OK;
     /* Counts alone were asked for. */
     return opt->limit == 0 && result->matching ? XN_EXIT_OK : XN_EXIT_NONE;
+}
+
+/* To those who found nothing: why that may be. */
+static void advise(const struct find_options *opt, const struct query *query,
+                   const struct find_result *result)
+{
+    static const char what[] = "no server matches [XS-3-NONE]";
+
+    if (result->known == 0) {
+        xn_gripe(FIND_PROGRAM, what, "no server is advertised there at all",
+                 "xenodev status, or another --node");
+    } else if (result->other_currency && query_uses_price(query)) {
+        xn_gripef(FIND_PROGRAM, what, "another --currency",
+                  "of %llu known, %llu ask for other money than %s",
+                  (unsigned long long)result->known,
+                  (unsigned long long)result->other_currency,
+                  query_currency(query));
+    } else {
+        xn_gripef(FIND_PROGRAM, what,
+                  opt->explain ? "the relaxation above"
+                               : "--explain, to see which one is in the way",
+                  "none of %llu known meets all conditions",
+                  (unsigned long long)result->known);
+    }
 }
 
 static int no_nodes(void)
@@ -63,15 +91,21 @@ static int search(const struct find_options *opt)
     if (rc) goto out;
     rc = find_fetch(opt, query, &identity, &result);
     if (rc) goto out;
+    /* The network is behind us: who reads no further, as head does, ends us
+     * without a word. */
+    signal(SIGPIPE, SIG_DFL);
+    errno = 0;
     rc = print(opt, query, &result);
     if (!rc && (fflush(stdout) || ferror(stdout))) rc = XN_EIO;
     if (rc) {
         xn_gripe(FIND_PROGRAM, "cannot print the answer [XS-1-OUT]",
-                 xn_strerror(rc), NULL);
+                 rc == XN_EIO && errno ? strerror(errno) : xn_strerror(rc),
+                 "more room, or another place to print to");
         goto out;
     }
     find_print_summary(query, &result);
     code = exit_code(opt, &result);
+    if (code == XN_EXIT_NONE) advise(opt, query, &result);
 out:
     find_result_clear(&result);
     net_identity_clear(&identity);

@@ -3,6 +3,8 @@
 #ifndef DISCOVERY_XENOFIND_H
 #define DISCOVERY_XENOFIND_H
 
+#include <stdio.h>
+
 #include "discovery/verify.h"
 #include "net/identity.h"
 #include "net/settings.h"
@@ -77,7 +79,8 @@ bool find_column(const struct query *query, const struct find_hit *hit,
 size_t find_values(const struct advert *advert, const char *token,
                    const struct advert_value **out);
 uint64_t find_age_s(const struct find_hit *hit);
-/* The columns to show: those asked for, or the usual ones that any hit has. */
+/* The columns to show: those asked for, else the usual ones: in a table those
+ * that any hit has, in CSV all, since programs want the same ones each time. */
 size_t find_columns(const struct find_options *opt, const struct query *query,
                     const struct find_result *result, const char **out);
 
@@ -89,7 +92,7 @@ int find_print_csv(const struct find_options *opt, const struct query *query,
                    const struct find_result *result);
 int find_print_names(const struct find_result *result);
 /* Conditions with their counts, and the cheapest relaxation. */
-int find_print_explain(const struct find_result *result);
+int find_print_explain(const struct find_result *result, FILE *out);
 /* On stderr: how many were shown, how old, what did not answer, who lied. */
 void find_print_summary(const struct query *query,
                         const struct find_result *result);

@@ -3,6 +3,7 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <unistd.h>
 
 #include "discovery/xenofind.h"
 #include "lib/err.h"
@@ -82,7 +83,9 @@ static int fail(struct run *run, const char *node, int rc, const char *why)
     snprintf(run->what, sizeof run->what, "%s",
              rc == XN_EIDENT ? "no node proved its identity [XS-6-NODES]"
                              : "cannot reach any node [XS-7-NODES]");
-    if (why != run->why) {
+    if (strncmp(why, node, strlen(node)) == 0) { /* it names the URL */
+        snprintf(run->why, sizeof run->why, "%s", why);
+    } else if (why != run->why) {
         snprintf(run->why, sizeof run->why, "%s: %s", node, why);
     }
     run->try[0] = '\0';
@@ -257,6 +260,18 @@ static int fetch_page(struct run *run, uint32_t want, struct answer *page)
 
 /* ---- pages ---- */
 
+/* For people who wait for many; gone again at the end. */
+static void tell_progress(const struct run *run, bool more)
+{
+    if (!isatty(STDERR_FILENO)) return;
+    fputs("\r\033[K", stderr);
+    if (more) {
+        fprintf(stderr, "%zu of %llu verified ", run->result->list.n,
+                (unsigned long long)run->result->matching);
+    }
+    fflush(stderr);
+}
+
 static int take_silent(struct find_result *result, const Xn__SearchResult *raw)
 {
     size_t i;
@@ -338,6 +353,7 @@ static int fetch_all(struct run *run)
         if (!rc) rc = take_page(run, want, &page, &more);
         answer_clear(&page);
         if (list->n >= run->opt->limit) more = false;
+        tell_progress(run, more && !rc);
     }
     return rc;
 }

@@ -260,10 +260,11 @@ static int read_config(struct find_options *opt, const char *path)
         rc = net_settings_file(opt->settings, path, why, sizeof why);
         if (rc) {
             xn_gripe(FIND_PROGRAM, "cannot use the configuration [XS-2-CONF]",
-                     why, NULL);
+                     why, "another --config or XENO_CONFIG; man xenofind");
         }
     }
-    return rc;
+    /* What cannot be read is no better than what cannot be understood. */
+    return rc && rc != XN_ENOMEM ? XN_EINVAL : rc;
 }
 
 static const char *setting(const struct find_options *opt, const char *key)
@@ -296,7 +297,8 @@ static int complete(struct find_options *opt, const struct line *line)
     if (line->timeout &&
         (xn_span_parse(line->timeout, &opt->timeout_us) ||
          opt->timeout_us < 1000 || opt->timeout_us > 3600000000ULL)) {
-        return usage("--timeout %s: 1ms to 1h", line->timeout);
+        return usage("--timeout is a time from 1ms to 1h, not '%s'",
+                     line->timeout);
     }
     if (!opt->currency) opt->currency = env("XENO_CURRENCY");
     if (!opt->currency) opt->currency = setting(opt, "find.currency");

@@ -122,6 +122,7 @@ size_t find_columns(const struct find_options *opt, const struct query *query,
         "Country", "City",    "PricePerHour", "Currency",
     };
     const struct query_token *tokens;
+    bool all = opt->output == FIND_CSV;
     size_t n = 0, i, n_tokens = query_tokens(query, &tokens);
 
     if (opt->n_columns) {
@@ -132,14 +133,15 @@ size_t find_columns(const struct find_options *opt, const struct query *query,
     n = add_column(out, n, "name");
     if (query_proto(query)->job) n = add_column(out, n, "total");
     for (i = 0; i < sizeof usual / sizeof usual[0]; i++) {
-        if (any_has(query, result, usual[i])) n = add_column(out, n, usual[i]);
+        if (all || any_has(query, result, usual[i]))
+            n = add_column(out, n, usual[i]);
     }
     /* What was asked about is of interest. */
     for (i = 0; i < n_tokens && n < 16; i++) {
         const struct xn_token_info *info = xn_token_info(tokens[i].name);
 
         if (info && info->price && query_proto(query)->job) continue;
-        if (any_has(query, result, tokens[i].name)) {
+        if (all || any_has(query, result, tokens[i].name)) {
             n = add_column(out, n, tokens[i].name);
         }
     }
@@ -261,8 +263,9 @@ void find_print_summary(const struct query *query,
             (unsigned long long)result->matching,
             (unsigned long long)result->known);
     if (list->n) {
-        fprintf(stderr, ", ads %llu..%llu s old", (unsigned long long)least,
-                (unsigned long long)most);
+        fprintf(stderr, ", ads %llu", (unsigned long long)least);
+        if (most > least) fprintf(stderr, "..%llu", (unsigned long long)most);
+        fputs(" s old", stderr);
     }
     if (query_uses_price(query) && result->other_currency) {
         fprintf(stderr, "; %llu more in other currencies than %s",

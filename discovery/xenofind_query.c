@@ -143,8 +143,11 @@ static int add_requirements(const struct find_options *opt,
     }
     xn_buf_clear(&xml);
     if (!rc) return 0;
-    xn_gripef(FIND_PROGRAM, "cannot use the requirements [XS-2-XML]", NULL,
-              "%s: %s", opt->requirements, why[0] ? why : xn_strerror(rc));
+    xn_gripef(
+        FIND_PROGRAM, "cannot use the requirements [XS-2-XML]",
+        "an EnvironmentalRequirements document, as schema/requirements.xsd "
+        "has it",
+        "%s: %s", opt->requirements, why[0] ? why : xn_strerror(rc));
     return unread ? XN_EINVAL : rc;
 }
 

@@ -186,26 +186,26 @@ static const Xn__Condition *droppable(const Xn__SearchResult *raw)
     return best;
 }
 
-static void put_advice(const Xn__SearchResult *raw)
+static void put_advice(const Xn__SearchResult *raw, FILE *out)
 {
     const Xn__Condition *near = cheapest(raw), *drop = droppable(raw);
 
     if (near) {
-        fputs("cheapest relaxation: ", stdout);
-        xn_put_plain(near->nearest, stdout);
-        fputs(" instead of ", stdout);
-        xn_put_plain(near->text, stdout);
-        printf(" finds %llu\n", (unsigned long long)near->nearest_count);
+        fputs("cheapest relaxation: ", out);
+        xn_put_plain(near->nearest, out);
+        fputs(" instead of ", out);
+        xn_put_plain(near->text, out);
+        fprintf(out, " finds %llu\n", (unsigned long long)near->nearest_count);
     } else if (drop) {
-        fputs("cheapest relaxation: without ", stdout);
-        xn_put_plain(drop->text, stdout);
-        printf(" there are %llu\n", (unsigned long long)drop->without);
+        fputs("cheapest relaxation: without ", out);
+        xn_put_plain(drop->text, out);
+        fprintf(out, " there are %llu\n", (unsigned long long)drop->without);
     } else {
-        puts("no single condition stands in the way alone");
+        fputs("no single condition stands in the way alone\n", out);
     }
 }
 
-int find_print_explain(const struct find_result *result)
+int find_print_explain(const struct find_result *result, FILE *out)
 {
     static const char *const headings[] = {"CONDITION", "ALONE", "TOGETHER",
                                            "WITHOUT"};
@@ -217,6 +217,7 @@ int find_print_explain(const struct find_result *result)
     if (!raw || raw->n_conditions == 0) return 0;
     table = new_table();
     if (!table) return XN_ENOMEM;
+    scols_table_set_stream(table, out);
     for (i = 0; i < 4 && !rc; i++) {
         if (!scols_table_new_column(table, headings[i], 0,
                                     i ? SCOLS_FL_RIGHT : 0)) {
@@ -228,6 +229,6 @@ int find_print_explain(const struct find_result *result)
     }
     if (!rc && scols_print_table(table)) rc = XN_EIO;
     scols_unref_table(table);
-    if (!rc && result->matching == 0) put_advice(raw);
+    if (!rc && result->matching == 0) put_advice(raw, out);
     return rc;
 }

@@ -52,10 +52,11 @@ expect 2 'did you mean --budget' 'an unknown option' --bugdet 1
 expect 2 '-n needs a value' 'an option without its value' -n
 expect 2 'neither a number nor all' 'a bad count' -n ten
 expect 2 'table, json, csv or name' 'a bad format' -o yaml
+expect 2 '--explain takes no value' 'a value for a switch' --explain=3
 expect 2 'is no column' 'a bad column' -c 'a b'
 expect 2 'lookup wants' 'a short lookup' lookup CPUsmps
 expect 2 'no https://' 'a bad node' --node http://x
-expect 2 '1ms to 1h' 'a bad timeout' --timeout 5
+expect 2 'from 1ms to 1h' 'a bad timeout' --timeout 5
 expect 2 'no node to ask' 'no node named' a:1
 # shellcheck disable=SC2086
 {
@@ -71,6 +72,9 @@ expect 2 'no node to ask' 'no node named' a:1
     expect 2 'bad.xml' 'requirements that are no XML' $node \
         --requirements "$dir/bad.xml"
 }
+expect 2 "$dir/none.conf: No such file" 'a configuration that is not there' \
+    --config "$dir/none.conf" a:1
+expect 2 'Is a directory' 'a configuration that is a folder' --config "$dir" a:1
 caret 3 'a word without a value' CPU
 caret 12 'the second word' a:1 CPUsmps:
 caret 13 'an ideal range' CPUsmps:1..2,want=3

@@ -461,6 +461,23 @@ static void check_forms(const char *url)
     assert_says("shown 1 of 1 matching (230 known), ads ");
     assert_exit(3, url, "CPUsmps:9000.. --explain");
     assert_non_null(strstr(out_text, "cheapest relaxation: CPUsmps:1499.."));
+    assert_says("no server matches [XS-3-NONE]");
+}
+
+/* What a program reads from a pipe. */
+static void check_pipes(const char *url)
+{
+    assert_exit(3, url, "CPUsmps:9000.. -o csv --explain");
+    assert_string_equal(out_text, /* the same columns as with an answer */
+                        "name,EnvType,CPUsmps,MemoryMB,DiskGB,NetMbps,Country,"
+                        "City,PricePerHour,Currency,age\r\n");
+    assert_says("cheapest relaxation: CPUsmps:1499..");
+    assert_exit(0, url, "ServerName:s003 -o name --explain");
+    assert_string_equal(out_text + 4, "-s003\n");
+    assert_says("CONDITION");
+    assert_exit(3, url, "CPUsmps:9000..");
+    assert_string_equal(out_text, "");
+    assert_says("try:     --explain");
 }
 
 static void check_lookup(const char *url)
@@ -488,6 +505,7 @@ static void test_true_node(void **state)
     check_values(url);
     check_money(url);
     check_forms(url);
+    check_pipes(url);
     check_lookup(url);
     kit_kill(&child, SIGTERM);
 }

@@ -1,5 +1,6 @@
 # SPDX-License-Identifier: GPL-3.0-or-later
-# Who interrupts what brings a platform up leaves no process behind.
+# Who interrupts what brings a platform up leaves no process behind; who hangs
+# up on an answer hears no complaint; who finds nothing hears why.
 . "$XN_SRC/tests/e2e/lib.sh"
 
 ours() { # the processes whose command line names our folder
@@ -64,6 +65,18 @@ eval "$(cat "$scratch/env")"
 [ "$XENODEV_STATE" = "$(realpath "$scratch")/it's here" ] &&
     [ -n "$("$xenofind" -o name 2>>"$scratch/find.err")" ]
 ok $? 'its environment works from another folder'
+{
+    "$xenofind" -o json 2>"$scratch/pipe.err"
+    echo $? >"$scratch/rc"
+} | :
+[ "$(cat "$scratch/rc")" -eq 141 ] && [ ! -s "$scratch/pipe.err" ]
+ok $? 'xenofind ends without a word when nobody reads its answer'
+"$xenofind" -o csv >/dev/full 2>"$scratch/full.err"
+[ $? -eq 1 ] && grep -q 'because: No space left' "$scratch/full.err"
+ok $? 'xenofind says that there is no room for its answer'
+"$xenofind" PricePerHour:..99 --currency CHF 2>"$scratch/find.err"
+[ $? -eq 3 ] && grep -q 'of 2 known, 2 ask for other money' "$scratch/find.err"
+ok $? 'who asks in a currency that nobody takes is told so'
 "$xenodev" kill 1 1 && "$xenodev" start 1 1 && "$xenodev" status |
     grep -c 'server-01 *[0-9]' | grep -qx 2
 ok $? 'a server named twice is started once'
