@@ -2,26 +2,25 @@
 #include "lib/span.h"
 
 #include <stddef.h>
+#include <stdio.h>
 #include <string.h>
 
 #include "lib/err.h"
 
+static const struct {
+    const char *name;
+    uint64_t us;
+} units[] = {
+    {"us", 1},          {"ms", 1000},         {"s", 1000000},
+    {"m", 60000000ULL}, {"h", 3600000000ULL}, {"d", 86400000000ULL},
+};
+enum { UNITS = sizeof units / sizeof units[0] };
+
 static uint64_t unit_us(const char *unit)
 {
-    static const struct {
-        const char *name;
-        uint64_t us;
-    } units[] = {
-        {"us", 1},
-        {"ms", 1000},
-        {"s", 1000000},
-        {"m", 60 * 1000000ULL},
-        {"h", 3600 * 1000000ULL},
-        {"d", 86400 * 1000000ULL},
-    };
     size_t i;
 
-    for (i = 0; i < sizeof units / sizeof units[0]; i++) {
+    for (i = 0; i < UNITS; i++) {
         if (strcmp(unit, units[i].name) == 0) return units[i].us;
     }
     return 0;
@@ -41,4 +40,14 @@ int xn_span_parse(const char *text, uint64_t *us_out)
     if (n > INT64_MAX / us) return XN_EOVERFLOW;
     *us_out = n * us;
     return 0;
+}
+
+void xn_span_format(uint64_t us, char out[XN_SPAN_TEXT_MAX])
+{
+    size_t i = UNITS;
+
+    while (i > 1 && us % units[i - 1].us)
+        i--;
+    snprintf(out, XN_SPAN_TEXT_MAX, "%llu%s",
+             (unsigned long long)(us / units[i - 1].us), units[i - 1].name);
 }

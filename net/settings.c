@@ -13,6 +13,8 @@
 #include "lib/err.h"
 #include "lib/file.h"
 #include "lib/gripe.h"
+#include "lib/span.h"
+#include "lib/text.h"
 
 enum { KEY_ROOM = 64, TOKEN_ROOM = 128 };
 
@@ -35,43 +37,24 @@ struct net_settings {
 
 /* ---- values ------------------------------------------------------------ */
 
-static const struct {
-    const char *name;
-    uint64_t us;
-} units[] = {
-    {"us", 1},          {"ms", 1000},         {"s", 1000000},
-    {"m", 60000000ULL}, {"h", 3600000000ULL}, {"d", 86400000000ULL},
-};
-
-/* Digits at the front; NULL: none, an octal look, or too large. */
-static const char *parse_digits(const char *text, uint64_t *number_out)
+/* What others take for octal is refused, not read as decimal. */
+static bool looks_octal(const char *text)
 {
-    uint64_t n = 0;
-    const char *p;
-
-    for (p = text; *p >= '0' && *p <= '9'; p++) {
-        if (n > (UINT64_MAX - 9) / 10) return NULL;
-        n = 10 * n + (uint64_t)(*p - '0');
-    }
-    if (p == text || (text[0] == '0' && p > text + 1)) return NULL;
-    *number_out = n;
-    return p;
+    return text[0] == '0' && text[1] >= '0' && text[1] <= '9';
 }
 
+static int parse_number(const char *text, uint64_t *number_out)
+{
+    if (looks_octal(text)) return XN_EINVAL;
+    return xn_number_parse(text, UINT64_MAX, number_out) ? XN_EINVAL : 0;
+}
+
+/* Nothing needs no unit. */
 static int parse_span(const char *text, uint64_t *us_out)
 {
-    const char *unit = parse_digits(text, us_out);
-    size_t i;
-
-    if (!unit) return XN_EINVAL;
-    if (!*unit && *us_out == 0) return 0;
-    for (i = 0; i < sizeof units / sizeof units[0]; i++) {
-        if (strcmp(unit, units[i].name) != 0) continue;
-        if (*us_out > UINT64_MAX / units[i].us) return XN_EINVAL;
-        *us_out *= units[i].us;
-        return 0;
-    }
-    return XN_EINVAL;
+    if (strcmp(text, "0") == 0) return parse_number(text, us_out);
+    if (looks_octal(text)) return XN_EINVAL;
+    return xn_span_parse(text, us_out) ? XN_EINVAL : 0;
 }
 
 static int parse_bool(const char *text, uint64_t *on_out)
@@ -89,20 +72,13 @@ static int parse_bool(const char *text, uint64_t *on_out)
     return XN_EINVAL;
 }
 
-/* A span in the largest unit that holds it exactly. */
-static void print_bound(enum net_setting_type type, uint64_t n, char *out,
-                        size_t len)
+static void print_bound(enum net_setting_type type, uint64_t n,
+                        char out[XN_SPAN_TEXT_MAX])
 {
-    size_t i = sizeof units / sizeof units[0];
-
-    if (type != NET_SPAN) {
-        snprintf(out, len, "%llu", (unsigned long long)n);
-        return;
-    }
-    while (i > 1 && n % units[i - 1].us)
-        i--;
-    snprintf(out, len, "%llu%s", (unsigned long long)(n / units[i - 1].us),
-             units[i - 1].name);
+    if (type == NET_SPAN)
+        xn_span_format(n, out);
+    else
+        snprintf(out, XN_SPAN_TEXT_MAX, "%llu", (unsigned long long)n);
 }
 
 static int parse_value(const struct net_setting *row, const char *text,
@@ -111,16 +87,12 @@ static int parse_value(const struct net_setting *row, const char *text,
     static const char *const forms[] = {"a text", "a whole number",
                                         "an amount of time such as 15m",
                                         "true or false"};
-    char min[32], max[32];
-    const char *end;
+    char min[XN_SPAN_TEXT_MAX], max[XN_SPAN_TEXT_MAX];
     int rc = 0;
 
     switch (row->type) {
     case NET_TEXT: *number_out = strlen(text); break;
-    case NET_NUMBER:
-        end = parse_digits(text, number_out);
-        if (!end || *end) rc = XN_EINVAL;
-        break;
+    case NET_NUMBER: rc = parse_number(text, number_out); break;
     case NET_SPAN: rc = parse_span(text, number_out); break;
     case NET_BOOL:
         rc = parse_bool(text, number_out);
@@ -133,8 +105,8 @@ static int parse_value(const struct net_setting *row, const char *text,
         return rc;
     }
     if (*number_out >= row->min && *number_out <= row->max) return 0;
-    print_bound(row->type, row->min, min, sizeof min);
-    print_bound(row->type, row->max, max, sizeof max);
+    print_bound(row->type, row->min, min);
+    print_bound(row->type, row->max, max);
     snprintf(why, len, "%s%s is from %s to %s", row->key,
              row->type == NET_TEXT ? "'s length" : "", min, max);
     return XN_EINVAL;

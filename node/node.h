@@ -28,6 +28,22 @@ int node_new(const struct node_config *config, const struct xn_peers *peers,
 /* Defaults of every setting (design values); id, position, address empty. */
 void node_config_default(struct node_config *config);
 
+/* What of it people may set, by name: an amount, or a time in microseconds. */
+struct node_setting {
+    const char *key; /* "overlay.links" */
+    bool is_time;
+    uint64_t min, max;
+    const char *help;
+    size_t at, size; /* of its member: for the two below */
+};
+
+const struct node_setting *node_settings(size_t *n_out);
+uint64_t node_setting_get(const struct node_setting *setting,
+                          const struct node_config *config);
+/* XN_EINVAL: out of range. */
+int node_setting_put(const struct node_setting *setting, uint64_t value,
+                     struct node_config *config);
+
 /* The configuration as bytes (an Xn__NodeSetup), for the head of a recording;
  * *bytes_out is the caller's (free). */
 int node_config_pack(const struct node_config *config, uint8_t **bytes_out,

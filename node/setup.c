@@ -1,5 +1,7 @@
 /* SPDX-License-Identifier: GPL-3.0-or-later */
 /* A node's configuration: defaults, and the form it has in a recording. */
+#include <assert.h>
+#include <stddef.h>
 #include <stdlib.h>
 #include <string.h>
 
@@ -21,6 +23,70 @@ void node_config_default(struct node_config *config)
     config->index.ads_max = 1000000;
     config->announce_us = 60 * 1000000ULL;
 }
+
+/* ---- settings ---- */
+
+#define SECOND 1000000ULL
+#define MEMBER(name)                                                           \
+    offsetof(struct node_config, name), sizeof((struct node_config *)0)->name
+
+static const struct node_setting settings[] = {
+    {"index.ads", false, 1, 100000000, "most advertisements held",
+     MEMBER(index.ads_max)},
+    {"index.grace", true, SECOND / 10, 3600 * SECOND,
+     "how long a shard whose holders were all lost is 'not yet'",
+     MEMBER(index.grace_us)},
+    {"index.lease", true, SECOND, 24 * 3600 * SECOND,
+     "longest lease that is accepted", MEMBER(index.lease_us_max)},
+    {"index.sync", true, SECOND, 3600 * SECOND,
+     "pause between digest exchanges with a neighbour", MEMBER(index.sync_us)},
+    {"overlay.announce", true, SECOND, 3600 * SECOND,
+     "pause between announcements to the corps", MEMBER(announce_us)},
+    {"overlay.leaves", false, 3, 32, "leaf set, each side",
+     MEMBER(overlay.leaves)},
+    {"overlay.links", false, 4, 65536,
+     "link budget; below it every node links to every other",
+     MEMBER(overlay.links_max)},
+};
+
+const struct node_setting *node_settings(size_t *n_out)
+{
+    *n_out = sizeof settings / sizeof settings[0];
+    return settings;
+}
+
+uint64_t node_setting_get(const struct node_setting *setting,
+                          const struct node_config *config)
+{
+    const char *at = (const char *)config + setting->at;
+    uint32_t narrow;
+    uint64_t wide;
+
+    assert(setting->size == sizeof narrow || setting->size == sizeof wide);
+    if (setting->size == sizeof narrow) {
+        memcpy(&narrow, at, sizeof narrow);
+        return narrow;
+    }
+    memcpy(&wide, at, sizeof wide);
+    return wide;
+}
+
+int node_setting_put(const struct node_setting *setting, uint64_t value,
+                     struct node_config *config)
+{
+    char *at = (char *)config + setting->at;
+    uint32_t narrow = (uint32_t)value;
+
+    if (value < setting->min || value > setting->max) return XN_EINVAL;
+    assert(setting->size == sizeof narrow || setting->size == sizeof value);
+    if (setting->size == sizeof narrow)
+        memcpy(at, &narrow, sizeof narrow);
+    else
+        memcpy(at, &value, sizeof value);
+    return 0;
+}
+
+/* ---- in a recording ---- */
 
 int node_config_pack(const struct node_config *config, uint8_t **bytes_out,
                      size_t *len_out)

@@ -1,62 +1,88 @@
 /* SPDX-License-Identifier: GPL-3.0-or-later */
 #include "node/xenonoded_run.h"
 
+#include <assert.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 
 #include "lib/err.h"
 #include "lib/gripe.h"
+#include "lib/span.h"
 #include "net/daemon.h"
 #include "node/node.h"
 
-enum { CONTACTS_MAX = 64 };
+enum { CONTACTS_MAX = 64, SETTINGS_MAX = 32 };
 
-#define SECOND 1000000ULL
+/* ---- settings: what the core lets people set, and our address ---- */
 
-static const struct net_setting settings[] = {
-    {"overlay.links", NET_NUMBER, "512", 4, 4096,
-     "link budget; below it every node links to every other"},
-    {"overlay.leaves", NET_NUMBER, "8", 3, 32, "leaf set, each side"},
-    {"overlay.announce", NET_SPAN, "60s", SECOND, 3600 * SECOND,
-     "pause between announcements to the corps"},
-    {"overlay.address", NET_TEXT, NULL, 3, OV_ADDRESS_MAX,
-     "where others reach our links, if not where we listen"},
-    {"index.lease", NET_SPAN, "15m", SECOND, 24 * 3600 * SECOND,
-     "longest lease that is accepted"},
-    {"index.sync", NET_SPAN, "60s", SECOND, 3600 * SECOND,
-     "pause between digest exchanges with a neighbour"},
-    {"index.grace", NET_SPAN, "15s", SECOND / 10, 3600 * SECOND,
-     "how long a shard whose holders were all lost is 'not yet'"},
-    {"index.ads", NET_NUMBER, "1000000", 1, 100000000,
-     "most advertisements held"},
+struct settings {
+    struct net_setting rows[SETTINGS_MAX];
+    char fallbacks[SETTINGS_MAX][XN_SPAN_TEXT_MAX];
+    size_t n;
 };
 
-static void configure(const struct net_daemon *daemon,
-                      struct node_config *config)
+static void list_settings(struct settings *list)
 {
-    const struct net_settings *set = daemon->settings;
-    const char *address = net_settings_text(set, "overlay.address");
+    static const struct net_setting address = {
+        "overlay.address",
+        NET_TEXT,
+        NULL,
+        3,
+        OV_ADDRESS_MAX,
+        "where others reach our links, if not where we listen"};
+    const struct node_setting *settings;
+    struct node_config config;
     size_t i;
 
+    node_config_default(&config);
+    settings = node_settings(&list->n);
+    assert(list->n < SETTINGS_MAX);
+    for (i = 0; i < list->n; i++) {
+        const struct node_setting *from = &settings[i];
+        uint64_t value = node_setting_get(from, &config);
+        char *text = list->fallbacks[i];
+
+        if (from->is_time)
+            xn_span_format(value, text);
+        else
+            snprintf(text, XN_SPAN_TEXT_MAX, "%llu", (unsigned long long)value);
+        list->rows[i] = (struct net_setting){
+            from->key, from->is_time ? NET_SPAN : NET_NUMBER,
+            text,      from->min,
+            from->max, from->help};
+    }
+    list->rows[list->n++] = address;
+}
+
+static int configure(const struct net_daemon *daemon,
+                     struct node_config *config)
+{
+    const char *address =
+        net_settings_text(daemon->settings, "overlay.address");
+    const struct node_setting *settings;
+    size_t i, n;
+    int rc = 0;
+
     node_config_default(config);
+    settings = node_settings(&n);
+    for (i = 0; !rc && i < n; i++) {
+        const char *key = settings[i].key;
+        uint64_t value = settings[i].is_time
+                             ? net_settings_span_us(daemon->settings, key)
+                             : net_settings_number(daemon->settings, key);
+
+        rc = node_setting_put(&settings[i], value, config);
+    }
     config->overlay.id = daemon->identity.cert.id;
     config->overlay.position = daemon->identity.cert.position;
     if (!address) address = net_driver_links_address(daemon->driver);
     snprintf(config->overlay.address, sizeof config->overlay.address, "%s",
              address);
-    config->overlay.links_max =
-        (uint32_t)net_settings_number(set, "overlay.links");
-    config->overlay.leaves =
-        (uint32_t)net_settings_number(set, "overlay.leaves");
-    config->announce_us = net_settings_span_us(set, "overlay.announce");
-    config->index.lease_us_max = net_settings_span_us(set, "index.lease");
-    config->index.sync_us = net_settings_span_us(set, "index.sync");
-    config->index.grace_us = net_settings_span_us(set, "index.grace");
-    config->index.ads_max = net_settings_number(set, "index.ads");
     for (i = 0; i < daemon->n_corps; i++) {
         config->corps[config->n_corps++] = daemon->corps[i].url;
     }
+    return rc;
 }
 
 /* ---- first contacts, "<64 hex>@host:port" each ---- */
@@ -99,7 +125,8 @@ static int serve(struct net_daemon *daemon, struct contacts *contacts,
     size_t len = 0;
     int rc;
 
-    configure(daemon, &config);
+    rc = configure(daemon, &config);
+    if (rc) goto out;
     rc = parse_contacts(contacts);
     if (rc) goto out;
     config.bootstrap = contacts->list;
@@ -120,6 +147,7 @@ int xenonoded_run(int argc, char **argv,
                   struct xn_core *(*wrap)(struct xn_core *core))
 {
     struct contacts contacts = {.n = 0};
+    struct settings settings = {.n = 0};
     const struct xn_option options[] = {
         XN_OPTION_LIST("node", "ID@HOST:PORT",
                        "a first node to link to; repeatable", contacts.words,
@@ -134,10 +162,13 @@ int xenonoded_run(int argc, char **argv,
         .wants_store = true,
         .options = options,
         .n_options = sizeof options / sizeof options[0],
-        .settings_rows = settings,
-        .n_settings_rows = sizeof settings / sizeof settings[0],
+        .settings_rows = settings.rows,
     };
-    int rc = net_daemon_init(&daemon, argc, argv);
+    int rc;
+
+    list_settings(&settings);
+    daemon.n_settings_rows = settings.n;
+    rc = net_daemon_init(&daemon, argc, argv);
 
     if (!rc && !daemon.exit_now) rc = net_daemon_open(&daemon);
     if (!rc && !daemon.exit_now) rc = serve(&daemon, &contacts, wrap);

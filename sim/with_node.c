@@ -11,6 +11,7 @@
 #include "lib/text.h"
 #include "node/node.h"
 
+enum { NAMES_MAX = 32 };
 #define LOOKUP_US 10000000ULL
 
 struct probe { /* a lookup under way */
@@ -23,77 +24,32 @@ struct probe { /* a lookup under way */
 
 struct sim_nodes {
     struct node_config config;
+    const char *names[NAMES_MAX + 1]; /* of settings; the last one is NULL */
     struct probe *probes;
 };
-
-enum unit { NUMBER32, SPAN, SIZE };
-
-/* The names of xenonoded's settings. */
-static const struct setting {
-    const char *key;
-    enum unit unit;
-    size_t at;
-    uint64_t least, most;
-} settings[] = {
-    {"index.ads", SIZE, offsetof(struct node_config, index.ads_max), 1,
-     100000000},
-    {"index.grace", SPAN, offsetof(struct node_config, index.grace_us), 100000,
-     3600000000},
-    {"index.lease", SPAN, offsetof(struct node_config, index.lease_us_max),
-     1000000, 86400000000},
-    {"index.sync", SPAN, offsetof(struct node_config, index.sync_us), 1000000,
-     3600000000},
-    {"overlay.announce", SPAN, offsetof(struct node_config, announce_us),
-     1000000, 3600000000},
-    {"overlay.leaves", NUMBER32, offsetof(struct node_config, overlay.leaves),
-     3, 32},
-    {"overlay.links", NUMBER32, offsetof(struct node_config, overlay.links_max),
-     4, 1U << 20},
-};
-enum { SETTINGS = sizeof settings / sizeof settings[0] };
-
-static int parse(const struct setting *setting, const char *value,
-                 uint64_t *out)
-{
-    int rc = setting->unit == SPAN ? xn_span_parse(value, out)
-                                   : xn_number_parse(value, UINT64_MAX, out);
-
-    if (rc) return XN_EINVAL;
-    return *out < setting->least || *out > setting->most ? XN_EINVAL : 0;
-}
 
 static int set(void *user, const char *key, const char *value)
 {
     struct sim_nodes *nodes = user;
-    size_t i = 0;
+    const struct node_setting *setting;
+    size_t n, i = 0;
     uint64_t v;
-    void *at;
     int rc;
 
-    while (i < SETTINGS && strcmp(settings[i].key, key) != 0)
+    setting = node_settings(&n);
+    while (i < n && strcmp(setting[i].key, key) != 0)
         i++;
-    if (i == SETTINGS) return XN_ENOENT;
-    rc = parse(&settings[i], value, &v);
-    if (rc) return rc;
-    at = (char *)&nodes->config + settings[i].at;
-    if (settings[i].unit == NUMBER32) {
-        *(uint32_t *)at = (uint32_t)v;
-    } else {
-        *(uint64_t *)at = v; /* size_t is as wide: a 64-bit program */
-    }
-    return 0;
+    if (i == n) return XN_ENOENT;
+    rc = setting[i].is_time ? xn_span_parse(value, &v)
+                            : xn_number_parse(value, UINT64_MAX, &v);
+    return rc ? XN_EINVAL : node_setting_put(&setting[i], v, &nodes->config);
 }
-
-_Static_assert(sizeof(size_t) == sizeof(uint64_t), "set() stores both alike");
 
 static const char *const *known_settings(void *user)
 {
-    static const char *const names[] = {
-        "index.ads",        "index.grace",    "index.lease",   "index.sync",
-        "overlay.announce", "overlay.leaves", "overlay.links", NULL};
+    struct sim_nodes *nodes = user;
 
-    (void)user;
-    return names;
+    return nodes->names;
 }
 
 static int make(void *user, const struct sim_world *world, uint32_t number,
@@ -184,9 +140,14 @@ static bool settled(void *user, struct xn_core *core)
 int sim_nodes_new(struct sim_nodes **nodes_out)
 {
     struct sim_nodes *nodes = calloc(1, sizeof *nodes);
+    const struct node_setting *settings;
+    size_t n, i;
 
     if (!nodes) return XN_ENOMEM;
     node_config_default(&nodes->config);
+    settings = node_settings(&n);
+    for (i = 0; i < n && i < NAMES_MAX; i++)
+        nodes->names[i] = settings[i].key;
     *nodes_out = nodes;
     return 0;
 }

@@ -42,9 +42,35 @@ static void units(void **state)
     }
 }
 
+static void largest_unit_without_a_rest(void **state)
+{
+    static const struct {
+        uint64_t us;
+        const char *text;
+    } rows[] = {
+        {7, "7us"},
+        {1500, "1500us"},
+        {60000000, "1m"},
+        {90000000, "90s"},
+        {7776000000000, "90d"},
+        {UINT64_MAX, "18446744073709551615us"},
+    };
+    char text[XN_SPAN_TEXT_MAX];
+    size_t i;
+
+    (void)state;
+    for (i = 0; i < sizeof rows / sizeof rows[0]; i++) {
+        xn_span_format(rows[i].us, text);
+        assert_string_equal(text, rows[i].text);
+    }
+}
+
 int main(void)
 {
-    const struct CMUnitTest tests[] = {cmocka_unit_test(units)};
+    const struct CMUnitTest tests[] = {
+        cmocka_unit_test(units),
+        cmocka_unit_test(largest_unit_without_a_rest),
+    };
 
     return cmocka_run_group_tests(tests, NULL, NULL);
 }
