@@ -95,6 +95,18 @@ static int tell_url(const struct net_daemon *daemon)
     return 0;
 }
 
+/* A name is for the first start; a later one must not be another. */
+static int check_same(const struct net_daemon *daemon)
+{
+    const char *name = daemon->identity.cert.label;
+
+    if (!daemon->label || strcmp(daemon->label, name) == 0) return 0;
+    xn_gripef(PROGRAM, "cannot change a XenoCorp's name [XS-2-NAME]",
+              "no --name, or another --state", "%s holds %s, not %s",
+              daemon->state, name, daemon->label);
+    return XN_EINVAL;
+}
+
 static int serve(struct net_daemon *daemon, const char *invitation)
 {
     struct corp_config config;
@@ -103,6 +115,8 @@ static int serve(struct net_daemon *daemon, const char *invitation)
     size_t len = 0;
     int rc;
 
+    rc = check_same(daemon);
+    if (rc) goto out;
     rc = configure(daemon, invitation, &config, &der);
     if (rc) goto out;
     rc = corp_config_pack(&config, &packed, &len);

@@ -345,8 +345,7 @@ int find_identity_make(const struct find_options *opt,
         if (!rc) rc = net_identity_anchors(opt->state, &identity);
     }
     if (rc) {
-        net_identity_gripe(FIND_PROGRAM, opt->state, rc);
-        return XN_EIDENT;
+        return net_identity_gripe(FIND_PROGRAM, opt->state, rc);
     }
     if (opt->anchors) rc = add_anchors(opt->anchors, &identity);
     if (!rc) {

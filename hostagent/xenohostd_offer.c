@@ -247,6 +247,55 @@ static void set_texts(const struct net_settings *s, struct advert_offer *o)
     o->coord_error = net_settings_text(s, "place.error");
 }
 
+/* What the schema would refuse in the words of XML, in those of the settings. */
+static bool is_amount(const char *text)
+{
+    static const char digits[] = "0123456789";
+    size_t whole = strspn(text, digits), rest = 1;
+
+    if (text[whole] == '.') rest = strspn(text + whole + 1, digits);
+    text += whole + (text[whole] == '.' ? 1 + rest : 0);
+    return !*text && whole >= 1 && whole <= 25 && rest >= 1 && rest <= 12;
+}
+
+static bool is_capitals(const char *text, size_t n)
+{
+    return strlen(text) == n && strspn(text, "ABCDEFGHIJKLMNOPQRSTUVWXYZ") == n;
+}
+
+static int check_texts(const struct net_settings *s, char *why, size_t len)
+{
+    static const char *const amounts[] = {
+        "offer.cpu_smps",       "offer.memory_mb", "offer.disk_gb",
+        "offer.net_mbps",       "price.per_hour",  "price.cpu_second",
+        "price.memory_mb_hour", "price.net_gb",    "price.disk_gb_hour",
+        "price.setup"};
+    const char *currency = net_settings_text(s, "price.currency");
+    const char *country = net_settings_text(s, "offer.country"), *text;
+    size_t i;
+
+    for (i = 0; i < sizeof amounts / sizeof amounts[0]; i++) {
+        text = net_settings_text(s, amounts[i]);
+        if (!text || is_amount(text)) continue;
+        snprintf(why, len, "%s is an amount such as 0.0121, not '%s'",
+                 amounts[i], text);
+        return XN_EINVAL;
+    }
+    if (currency && !is_capitals(currency, 3)) {
+        snprintf(why, len,
+                 "price.currency is three capitals such as GBP, not "
+                 "'%s'",
+                 currency);
+        return XN_EINVAL;
+    }
+    if (country && !is_capitals(country, 2)) {
+        snprintf(why, len, "offer.country is two capitals such as GB, not '%s'",
+                 country);
+        return XN_EINVAL;
+    }
+    return 0;
+}
+
 int xenohostd_offer(const struct net_settings *settings, struct xn_arena *arena,
                     struct advert_offer *offer_out, char *why_out,
                     size_t why_len)
@@ -258,10 +307,13 @@ int xenohostd_offer(const struct net_settings *settings, struct xn_arena *arena,
     int rc = 0;
 
     memset(&offer, 0, sizeof offer);
+    rc = check_texts(settings, why_out, why_len);
+    if (rc) return rc;
     set_texts(settings, &offer);
-    snprintf(why_out, why_len, "no price.currency");
+    snprintf(why_out, why_len, "no price.currency, such as GBP");
     if (!offer.currency) return XN_EINVAL;
-    snprintf(why_out, why_len, "no price is given");
+    snprintf(why_out, why_len,
+             "no price is given: price.per_hour, cpu_second or memory_mb_hour");
     if (!offer.price_per_hour && !offer.cpu_second && !offer.memory_mb_hour) {
         return XN_EINVAL;
     }

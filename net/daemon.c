@@ -228,7 +228,7 @@ static int open_identity(struct net_daemon *d)
     } else if ((rc == XN_ENOENT || rc == XN_EEXPIRED) && d->n_corps > 0) {
         rc = enrol(d);
     } else {
-        net_identity_gripe(d->program, d->state, rc);
+        rc = net_identity_gripe(d->program, d->state, rc);
     }
     for (i = 0; i < d->n_corps && !rc; i++) {
         rc = net_identity_accept(d->program, d->state, &d->corps[i],

@@ -3,6 +3,7 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <unistd.h>
 
 #include "lib/err.h"
 #include "lib/gripe.h"
@@ -70,6 +71,14 @@ static int ask(const struct net_identity *as, const struct net_corp *corp,
     rc = net_request_pinned(as, method, url, body, len, &corp->id, TIMEOUT_MS,
                             reply_out, trouble->because,
                             sizeof trouble->because);
+    if (rc == XN_EIDENT) {
+        snprintf(trouble->because, sizeof trouble->because,
+                 "%s has another key than its #ID says", corp->url);
+        snprintf(trouble->try, sizeof trouble->try,
+                 "the URL#ID that xenocorpd printed; if it is the same, do not "
+                 "trust what answers there");
+        return rc;
+    }
     if (rc) {
         snprintf(trouble->try, sizeof trouble->try,
                  "again when the XenoCorp answers, or --corp with its URL#ID");
@@ -140,14 +149,23 @@ int net_identity_accept(const char *program, const char *dir,
 
 /* ---- registering ------------------------------------------------------- */
 
-static int own_key(const char *dir, EVP_PKEY **key_out)
+/* A lost key is not replaced in silence: a new one is another member. */
+static int own_key(const char *dir, EVP_PKEY **key_out, struct trouble *trouble)
 {
-    char path[PATH_ROOM];
+    char path[PATH_ROOM], cert[PATH_ROOM];
     int rc;
 
     set_path(path, dir, "key.pem");
+    set_path(cert, dir, "cert.pem");
     rc = xn_key_load(path, key_out);
     if (rc != XN_ENOENT) return rc;
+    if (access(cert, F_OK) == 0) {
+        snprintf(trouble->because, sizeof trouble->because,
+                 "%.200s is missing, its certificate is there", path);
+        snprintf(trouble->try, sizeof trouble->try,
+                 "key.pem from a backup; to begin anew, another folder");
+        return XN_EIDENT;
+    }
     rc = xn_key_generate(key_out);
     if (!rc) rc = xn_key_save(*key_out, path);
     return rc;
@@ -221,7 +239,7 @@ static int enrol(const char *dir, const struct net_enrolment *e,
     size_t len = 0;
     int rc;
 
-    rc = own_key(dir, &key);
+    rc = own_key(dir, &key, trouble);
     if (rc) goto out;
     rc = provisional(key, &self);
     if (!rc) rc = pack_request(e, key, &body, &len);

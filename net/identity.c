@@ -6,6 +6,7 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <unistd.h>
 
 #include "lib/err.h"
 #include "lib/gripe.h"
@@ -194,32 +195,68 @@ static int load_corp(const char *dir, struct net_identity *identity_out)
     return 0;
 }
 
+static bool has(const char *dir, const char *name)
+{
+    char path[PATH_ROOM];
+
+    path_in(path, dir, name);
+    return access(path, F_OK) == 0;
+}
+
+/* What is wrong with the folder, and what to end with: all but a lack of
+ * memory is a matter of identity. */
+static int gripe(const char *program, const char *dir, int rc,
+                 const char *register_try)
+{
+    bool lost = has(dir, "cert.pem") && !has(dir, "key.pem");
+    const char *because = xn_strerror(rc), *try = NULL;
+
+    if (rc == XN_EPERM) {
+        because = "key.pem can be read by others";
+        try = "chmod 600 key.pem in that folder";
+    } else if (rc == XN_ENOENT && lost) {
+        because = "key.pem is missing, cert.pem is there";
+        try = "key.pem from a backup; to begin anew, another folder";
+    } else if (rc == XN_ENOENT) {
+        because = "key.pem or cert.pem is missing";
+        try = register_try;
+    } else if (rc == XN_EEXPIRED) {
+        because = "cert.pem has expired";
+        try = register_try;
+    } else if (rc == XN_EINVAL) {
+        because = "key.pem or cert.pem is not of our form";
+        try = "openssl pkey -in key.pem -text -noout";
+    } else if (rc == XN_EIO) {
+        because = "key.pem or cert.pem cannot be read";
+        try = "ls -l in that folder";
+    } else if (rc == XN_EIDENT) {
+        because = "cert.pem is another key's, or of no XenoCorp in corps/";
+        try = "key.pem, cert.pem and corps/ of one backup";
+    }
+    xn_gripef(program, "cannot use the identity [XS-6-KEY]", try, "%s: %s", dir,
+              because);
+    return rc == XN_ENOMEM ? rc : XN_EIDENT;
+}
+
+int net_identity_gripe(const char *program, const char *dir, int rc)
+{
+    return gripe(program, dir, rc,
+                 "--corp URL#ID, to register with a XenoCorp");
+}
+
 int net_identity_corp(const char *program, const char *dir, const char *label,
                       struct net_identity *identity_out)
 {
     int rc = load_corp(dir, identity_out);
 
-    if (rc == XN_ENOENT && label) {
+    /* A certificate whose key is lost is not overwritten: a new key would be
+     * another XenoCorp, which nobody has accepted. */
+    if (rc == XN_ENOENT && label &&
+        (has(dir, "key.pem") || !has(dir, "cert.pem"))) {
         rc = make_corp(dir, label);
         if (!rc) rc = load_corp(dir, identity_out);
     }
-    if (rc) net_identity_gripe(program, dir, rc);
-    return rc;
-}
-
-void net_identity_gripe(const char *program, const char *dir, int rc)
-{
-    const char *try = NULL;
-
-    if (rc == XN_EPERM) try = "chmod 600 key.pem in that folder";
-    if (rc == XN_ENOENT) try = "--corp URL#ID, to register with a XenoCorp";
-    if (rc == XN_EEXPIRED) try = "--corp URL#ID, to have it renewed";
-    if (rc == XN_EINVAL) try = "openssl pkey -in key.pem -text -noout";
-    xn_gripef(program, "cannot use the identity", try, "%s: %s", dir,
-              rc == XN_EPERM    ? "key.pem can be read by others"
-              : rc == XN_ENOENT ? "key.pem or cert.pem is missing"
-              : rc == XN_EINVAL ? "key.pem or cert.pem is not of our form"
-                                : xn_strerror(rc));
+    return rc ? gripe(program, dir, rc, "xenocorp init DIR NAME") : 0;
 }
 
 void net_identity_clear(struct net_identity *identity)

@@ -71,13 +71,21 @@ wait "$pid"
 tap $? "SIGINT ends it with 0"
 pid=
 
+fails 2 'a holds alpha.example, not beta.example' "another name than it has" \
+    --state "$dir/a" --name beta.example
 chmod 644 "$dir/a/key.pem"
 fails 6 'can be read by others' "a readable key is refused" \
     --state "$dir/a" --name alpha.example
 chmod 600 "$dir/a/key.pem"
 echo junk >"$dir/a/key.pem"
-fails 2 'because: .*a:' "a key that is none is refused" \
+fails 6 'because: .*a:' "a key that is none is refused" \
     --state "$dir/a" --name alpha.example
+rm "$dir/a/key.pem"
+cp "$dir/a/cert.pem" "$dir/cert.pem"
+fails 6 'key.pem is missing' "a XenoCorp whose key is lost gets no other" \
+    --state "$dir/a" --name alpha.example
+cmp -s "$dir/a/cert.pem" "$dir/cert.pem" && [ ! -e "$dir/a/key.pem" ]
+tap $? "and keeps its certificate"
 
 fails 2 '--sttae is no option, did you mean --state' "an unknown option" --sttae "$dir/b"
 grep -q -- '--state' "$dir/fails.err"

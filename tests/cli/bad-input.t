@@ -50,7 +50,7 @@ refuses 6 'key.pem' 'a key that others can read' \
 mkdir -m 700 "$scratch/garbage"
 echo 'not a key' >"$scratch/garbage/key.pem"
 chmod 600 "$scratch/garbage/key.pem"
-refuses 2 'key.pem' 'a key that is none' \
+refuses 6 'key.pem' 'a key that is none' \
     "$corpd" --state "$scratch/garbage" --name gamma.example --listen-api 127.0.0.1:0
 n=$((n + 1))
 if [ "$(cat "$scratch/garbage/key.pem")" = 'not a key' ]; then
@@ -68,6 +68,13 @@ refuses 7 '127.0.0.1:1' 'a corp that does not answer' \
     "$noded" --state "$scratch/s3" --listen 127.0.0.1:0 --listen-api 127.0.0.1:0 \
     --corp "https://127.0.0.1:1#$(printf '%064d' 0)"
 refuses 2 'host' 'a server without an offer' "$hostd" --state "$scratch/h1"
+
+for bad in price.per_hour=-1 price.per_hour=1,50 price.per_hour=.5 \
+    price.currency=usd offer.country=Germany offer.memory_mb=4GB; do
+    refuses 2 "because: ${bad%=*} is .*not '${bad#*=}'" "an offer with $bad" \
+        "$hostd" --state "$scratch/h2" --node https://127.0.0.1:1 \
+        --set price.currency=GBP --set price.per_hour=1 --set "$bad"
+done
 
 # ---- searching ----
 refuses 2 'CPUsmps' 'a condition without a value' "$xenofind" CPUsmps
