@@ -35,6 +35,30 @@ bool xis_ad_held(struct xis *xis, const struct xis_ad *ad)
     return false;
 }
 
+bool xis_ad_has_peer(struct xis *xis, const struct xis_ad *ad, xn_peer peer)
+{
+    uint32_t i;
+
+    for (i = 0; i < ad->n_tokens; i++) {
+        if (xis_token_has_peer(xis, ad->tokens[i], peer)) return true;
+    }
+    return false;
+}
+
+bool xis_ad_is_kept(const struct xis_ad *ad)
+{
+    return ad->kept_version == ad->version && ad->kept_lease_us == ad->lease_us;
+}
+
+void xis_ad_kept(struct xis_ad *ad, uint64_t version, uint64_t lease_us)
+{
+    ad->kept_version = version;
+    ad->kept_lease_us = lease_us;
+    if (ad->version != version) return;
+    xis_blob_drop(ad->xml);
+    ad->xml = NULL;
+}
+
 bool xis_ad_may_change(const struct xis_ad *ad, const struct xn_now *now)
 {
     return now->wall_us >= ad->changes_us + 60 * XIS_SECOND_US ||
@@ -112,7 +136,8 @@ static void empty(struct xis *xis, struct xis_ad *ad)
     ad->n_rows = 0;
     xis_blob_drop(ad->envelope);
     xis_blob_drop(ad->lease);
-    ad->envelope = ad->lease = NULL;
+    xis_blob_drop(ad->xml);
+    ad->envelope = ad->lease = ad->xml = NULL;
     if (ad->withdrawn) xis->n_tombs--;
     if (ad->blind) xis->n_blind--;
     ad->withdrawn = ad->blind = false;
@@ -181,6 +206,7 @@ static void set_lease(struct xis *xis, struct xis_ad *ad,
 {
     uint32_t i;
 
+    ad->txn = 0; /* whatever carries it now carries something older */
     ad->lease_us = lease->until_us;
     ad->issued_us = lease->issued_us;
     ad->until_us = lease->until_us;
@@ -208,9 +234,8 @@ static struct xis_ad *entry(struct xis *xis, const xn_id *server)
 }
 
 int xis_ad_put(struct xis *xis, const struct xn_now *now,
-               const struct ad_lease *lease, const struct advert *advert,
-               struct xis_blob *envelope, struct xis_blob *lease_blob,
-               uint64_t not_after_us, struct xis_ad **ad_out)
+               const struct ad_lease *lease,
+               const struct xis_document *document, struct xis_ad **ad_out)
 {
     struct xis_ad *ad = entry(xis, &lease->server);
     uint32_t i;
@@ -219,7 +244,7 @@ int xis_ad_put(struct xis *xis, const struct xn_now *now,
     if (!ad) return XN_ENOMEM;
     if (ad->pub) xis_pub_replaced(xis, ad->pub);
     empty(xis, ad);
-    rc = fill(xis, ad, advert);
+    rc = fill(xis, ad, document->advert);
     if (rc) {
         xis_ad_remove(xis, ad);
         return rc;
@@ -227,17 +252,18 @@ int xis_ad_put(struct xis *xis, const struct xn_now *now,
     count_change(ad, now);
     ad->document = lease->document;
     ad->version = lease->version;
-    ad->not_after_us = not_after_us;
+    ad->not_after_us = document->not_after_us;
     ad->orphan_us = 0;
-    ad->envelope = xis_blob_ref(envelope);
-    ad->lease = xis_blob_ref(lease_blob);
+    ad->envelope = xis_blob_ref(document->envelope);
+    ad->lease = xis_blob_ref(document->lease);
+    ad->xml = xis_blob_ref(document->xml);
     set_lease(xis, ad, lease);
     digest_of(ad);
     xor_digest(ad);
     for (i = 0; i < ad->n_tokens; i++)
         ad->tokens[i]->ads++;
     xis->n_live++;
-    xis_pub_changed(xis, ad);
+    xis_pub_changed(ad);
     *ad_out = ad;
     return 0;
 }
@@ -280,7 +306,7 @@ int xis_ad_withdraw(struct xis *xis, const struct ad_lease *lease,
         lease->issued_us + xis->config.lease_us_max + AD_AHEAD_US_MAX;
     xis->n_tombs++;
     if (blind) xis->n_blind++;
-    xis_pub_changed(xis, ad);
+    xis_pub_changed(ad);
     *ad_out = ad;
     return 0;
 }
@@ -289,6 +315,7 @@ static void ad_free(struct xis_ad *ad)
 {
     xis_blob_drop(ad->envelope);
     xis_blob_drop(ad->lease);
+    xis_blob_drop(ad->xml);
     free(ad->tokens);
     free(ad);
 }

@@ -30,6 +30,7 @@ void xis_ask_free(struct xis_ask *ask)
 
     DL_DELETE(xis->asks, ask);
     if (ask->dest) xis_dest_drop(xis, ask->dest);
+    free(ask->after);
     free(ask->sent);
     free(ask);
 }
@@ -179,41 +180,13 @@ static void put_replied(struct xis_ask *ask, const struct xn_now *now,
     xis_dest_flush(ask->xis, now, dest, out);
 }
 
-struct parcel {
-    Xn__SignedAd rows[XIS_PUT_ADS_MAX];
-    Xn__SignedAd *list[XIS_PUT_ADS_MAX];
-    struct xis_sent sent[XIS_PUT_ADS_MAX];
-    size_t n, bytes;
-};
-
-/* false: it does not fit any more. */
-static bool pack(struct parcel *p, const struct xis_ad *ad,
-                 const struct xis_place *place)
-{
-    Xn__SignedAd *row = &p->rows[p->n];
-    size_t bytes = ad->lease->len + 32;
-
-    if (ad->envelope && !place->known) bytes += ad->envelope->len;
-    if (p->n == XIS_PUT_ADS_MAX || p->bytes + bytes > XIS_PUT_BYTES_MAX) {
-        return false;
-    }
-    xn__signed_ad__init(row);
-    row->lease = xis_blob_bytes(ad->lease);
-    if (!place->known) row->envelope = xis_blob_bytes(ad->envelope);
-    p->list[p->n] = row;
-    p->sent[p->n] = (struct xis_sent){ad->server, ad->version, ad->lease_us};
-    p->n++;
-    p->bytes += bytes;
-    return true;
-}
-
-/* Takes from the queue what goes into one PUT. */
+/* Takes from the queue what goes into one PUT; `sent` has room for as many. */
 static void fill(struct xis *xis, const struct xn_now *now,
-                 struct xis_dest *dest, struct parcel *p)
+                 struct xis_dest *dest, struct xis_parcel *parcel,
+                 struct xis_sent *sent)
 {
     const xn_id *server;
 
-    p->n = p->bytes = 0;
     while ((server = queue_first(dest)) != NULL) {
         struct xis_ad *ad = xis_ad_find(xis, server);
         struct xis_place *place =
@@ -222,9 +195,11 @@ static void fill(struct xis *xis, const struct xn_now *now,
         if (place && place->state == XIS_QUEUED) {
             if (ad->until_us <= now->wall_us) {
                 place->state = XIS_DONE; /* over */
-            } else if (!pack(p, ad, place)) {
+            } else if (!xis_parcel_add(parcel, ad, place->known)) {
                 return;
             } else {
+                sent[parcel->n - 1] =
+                    (struct xis_sent){*server, ad->version, ad->lease_us};
                 place->state = XIS_SENT;
             }
         }
@@ -233,25 +208,31 @@ static void fill(struct xis *xis, const struct xn_now *now,
 }
 
 static int send(struct xis *xis, const struct xn_now *now,
-                struct xis_dest *dest, struct parcel *p, struct xn_out *out)
+                struct xis_dest *dest, struct xis_parcel *parcel,
+                struct xn_out *out)
 {
     struct xis_ask *ask = xis_ask_new(xis);
     Xn__Put put = XN__PUT__INIT;
 
     if (!ask) return XN_ENOMEM;
-    ask->sent = malloc(p->n * sizeof *ask->sent);
+    ask->sent = malloc(XIS_PUT_ADS_MAX * sizeof *ask->sent);
     if (!ask->sent) {
         xis_ask_free(ask);
         return XN_ENOMEM;
     }
-    memcpy(ask->sent, p->sent, p->n * sizeof *ask->sent);
-    ask->n_sent = p->n;
+    xis_parcel_empty(parcel);
+    fill(xis, now, dest, parcel, ask->sent);
+    ask->n_sent = parcel->n;
+    if (parcel->n == 0) {
+        xis_ask_free(ask);
+        return 0;
+    }
     ask->fn = put_replied;
     ask->dest = dest;
     dest->refs++;
     dest->asked++;
-    put.ads = p->list;
-    put.n_ads = p->n;
+    put.ads = parcel->list;
+    put.n_ads = parcel->n;
     put.epoch = 1;
     if (dest->where.peer == XN_PEER_NONE) {
         ov_ask(xis->ov, now, &dest->where.key, dest->where.copy, XN__KIND__PUT,
@@ -267,25 +248,23 @@ static int send(struct xis *xis, const struct xn_now *now,
 void xis_dest_flush(struct xis *xis, const struct xn_now *now,
                     struct xis_dest *dest, struct xn_out *out)
 {
-    struct parcel *p;
+    struct xis_parcel parcel;
 
     if (dest->n_queue == 0 || dest->asked >= ASKED_MAX || dest->dead) return;
     if (dest->flushing) return; /* the loop below goes on */
-    p = malloc(sizeof *p);
-    if (!p) {
+    if (xis_parcel_init(&parcel, XIS_PUT_ADS_MAX, XIS_PUT_BYTES_MAX)) {
         out->rc = XN_ENOMEM;
         return;
     }
     dest->refs++;
     dest->flushing = true;
     while (dest->n_queue > 0 && dest->asked < ASKED_MAX && !dest->dead) {
-        fill(xis, now, dest, p);
-        if (p->n && send(xis, now, dest, p, out)) {
+        if (send(xis, now, dest, &parcel, out)) {
             out->rc = XN_ENOMEM;
             break;
         }
     }
     dest->flushing = false;
     xis_dest_drop(xis, dest);
-    free(p);
+    xis_parcel_clear(&parcel);
 }

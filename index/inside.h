@@ -7,12 +7,16 @@
  *   columns.c  dictionary-coded columns over rows
  *   order.c    ads in the order of their servers' ids
  *   ads.c      held ads and withdrawals; their rows, digests and end
+ *   walk.c     ads under some tokens, in order
  *   find.c     evaluating a FIND;  top.c  the best so many;  explain.c
  *   put.c      accepting ads: verify, judge, store, only then answer
  *   store.c    records of the store; load.c reads them at the start
  *   places.c   who holds what; what we may speak about (settled)
- *   publish.c  keeping ads at their places;  dest.c  the PUTs that go out
- *   sync.c     the side that asks its neighbours;  serve.c  the side asked
+ *   publish.c  one publish, from the ASK to its answer
+ *   spread.c   keeping ads at their places;  dest.c  the PUTs that go out
+ *   parcel.c   ads that go into one message
+ *   settle.c   with whom to exchange, and when we know what we should
+ *   sync.c     one such exchange, the side that asks;  serve.c  the side asked
  *
  * Bytes of ads are shared (struct xis_blob) between the table and whoever
  * sends them.  A struct xis_ad lives until it is removed from the table: its
@@ -44,18 +48,22 @@
 #define XIS_TOKENS_MAX 65536U
 
 #define XIS_FIND_MAX 1000U
-#define XIS_OFFSET_MAX 1000000U
+#define XIS_OFFSET_MAX 10000U /* each costs a place in the heap */
 #define XIS_ANSWER_BYTES_MAX (700U * 1024)
 #define XIS_OFFER_MAX 1000U
+#define XIS_WANT_ADS_MAX 4096U
+#define XIS_WALK_MAX 20000U /* ads looked at for one OFFER or its answer */
 #define XIS_SYNC_TOKENS_MAX 2000U
-#define XIS_DIFF_TOKENS_MAX 8192U /* of one session */
 #define XIS_HAVE_MAX 1000U
+#define XIS_SERVES_MAX 200U /* SYNC and OFFER of one peer per second */
+#define XIS_SERVED_MAX 32U  /* peers that are answered in one second */
 
 #define XIS_SIDE 4U /* neighbours on each side that we exchange with */
 #define XIS_VIEW_MAX 64U
 #define XIS_YOUNG_US (3 * XIS_SECOND_US)
+#define XIS_SESSION_US (600 * XIS_SECOND_US)
 #define XIS_RETRY_US (1 * XIS_SECOND_US)
-#define XIS_IDLE_US (60 * XIS_SECOND_US) /* of a round that brings nothing */
+#define XIS_IDLE_US (60 * XIS_SECOND_US)     /* of one that brings nothing */
 #define XIS_PATIENCE_US (30 * XIS_SECOND_US) /* with one who refuses us */
 #define XIS_LOADING_US (300 * XIS_SECOND_US) /* with one who says "not yet" */
 #define XIS_ASK_US (20 * XIS_SECOND_US)
@@ -198,30 +206,70 @@ struct xis_ad {
     uint32_t n_tokens;
     struct xis_token **tokens;
     struct xis_blob *envelope, *lease;
-    uint8_t digest[16]; /* as it stands in its tokens' */
+    struct xis_blob *xml; /* the document, until it is durable */
+    uint64_t txn;         /* the TXN that carries all this; 0: none yet */
+    uint64_t kept_version, kept_lease_us; /* what is durable */
+    uint8_t digest[16];                   /* as it stands in its tokens' */
     struct xis_pub *pub;
+};
+
+/* A document as it goes into the table; what is kept of it is referred to. */
+struct xis_document {
+    const struct advert *advert;
+    struct xis_blob *envelope, *lease;
+    struct xis_blob *xml; /* NULL: it comes from the store */
+    uint64_t not_after_us;
 };
 
 struct xis_ad *xis_ad_find(const struct xis *xis, const xn_id *server);
 bool xis_ad_live(const struct xis_ad *ad, const struct xn_now *now);
 /* Store a document or replace what is held; on failure nothing is held. */
 int xis_ad_put(struct xis *xis, const struct xn_now *now,
-               const struct ad_lease *lease, const struct advert *advert,
-               struct xis_blob *envelope, struct xis_blob *lease_blob,
-               uint64_t not_after_us, struct xis_ad **ad_out);
+               const struct ad_lease *lease,
+               const struct xis_document *document, struct xis_ad **ad_out);
 void xis_ad_renew(struct xis *xis, struct xis_ad *ad,
                   const struct ad_lease *lease, struct xis_blob *lease_blob);
 int xis_ad_withdraw(struct xis *xis, const struct ad_lease *lease,
                     struct xis_blob *lease_blob, struct xis_ad **ad_out);
 void xis_ad_remove(struct xis *xis, struct xis_ad *ad);
+/* Is it durable as it stands? */
+bool xis_ad_is_kept(const struct xis_ad *ad);
+/* Such a version with such a lease has become durable. */
+void xis_ad_kept(struct xis_ad *ad, uint64_t version, uint64_t lease_us);
 /* May this server bring another document now? */
 bool xis_ad_may_change(const struct xis_ad *ad, const struct xn_now *now);
 /* A place of any of its tokens is here. */
 bool xis_ad_held(struct xis *xis, const struct xis_ad *ad);
+/* ... or at that peer. */
+bool xis_ad_has_peer(struct xis *xis, const struct xis_ad *ad, xn_peer peer);
 bool xis_ad_has(const struct xis_ad *ad, const struct xis_token *token);
 void xis_ads_sweep(struct xis *xis, const struct xn_now *now,
                    struct xn_out *out);
 void xis_ads_clear(struct xis *xis);
+
+/* ---- walk.c */
+
+/* Ads under any of some tokens, in the order of their servers' ids.  Where
+ * these are few they are looked up under the tokens; else all ads are walked,
+ * XIS_WALK_MAX at the most, and then withdrawals are among those returned.
+ * Expired ones may be. */
+struct xis_walk {
+    struct xis *xis;
+    uint64_t mark; /* of the tokens */
+    struct xis_place_in_order at;
+    struct xis_ad **picked; /* NULL: all are walked */
+    size_t n, i;
+    size_t seen;
+    bool more; /* it ended with `last` for its length, not for want of ads */
+    xn_id last;
+};
+
+/* `from`: only those after this server; NULL: all.  Owned memory: _clear. */
+int xis_walk_start(struct xis_walk *walk, struct xis *xis, char *const *tokens,
+                   size_t n, const xn_id *from);
+/* NULL at the end. */
+struct xis_ad *xis_walk_next(struct xis_walk *walk);
+void xis_walk_clear(struct xis_walk *walk);
 
 /* ---- top.c */
 
@@ -278,9 +326,8 @@ struct xis_writes {
     size_t n, cap;
     int rc;
 };
-void xis_write_ad(struct xis_writes *writes, const struct xis_ad *ad,
-                  const uint8_t *xml, size_t len);
-void xis_write_lease(struct xis_writes *writes, const struct xis_ad *ad);
+/* The ad as it stands: its lease, and its document if that is not durable. */
+void xis_write_ad(struct xis_writes *writes, const struct xis_ad *ad);
 /* Drop what is stored of this server: the document alone, or all. */
 void xis_write_drop(struct xis_writes *writes, const xn_id *server, bool all);
 void xis_writes_clear(struct xis_writes *writes);
@@ -294,7 +341,10 @@ struct xis_result {
     xn_id server;
     int rc;
     uint64_t version; /* held now; 0: none */
-    bool stored;      /* by this batch: waits for its TXN */
+    bool stored;      /* this batch brought it */
+    /* The end of the batch: what has to be durable before it may be told. */
+    bool rests, wrote; /* on this version and lease; in the batch's TXN */
+    uint64_t lease_us;
 };
 
 struct xis_batch;
@@ -312,7 +362,7 @@ struct xis_batch {
     struct xis_result *results;
     struct xis_check *checks;
     size_t n, pending;
-    struct xis_writes writes;
+    uint64_t txn; /* that it waits for */
     xis_batch_done *fn;
     uint64_t number;
 };
@@ -341,6 +391,21 @@ bool xis_name_held(struct xis *xis, const char *name);
 bool xis_name_settled(struct xis *xis, const struct xn_now *now,
                       const char *name);
 void xis_view_now(const struct xis *xis, struct xis_view *view_out);
+
+/* ---- parcel.c */
+
+/* Ads in one message, bounded in number and bytes. */
+struct xis_parcel {
+    Xn__SignedAd *rows, **list; /* `list` goes into the message */
+    size_t n, max, bytes, bytes_max;
+};
+
+int xis_parcel_init(struct xis_parcel *parcel, size_t max, size_t bytes_max);
+/* false: it does not fit any more. */
+bool xis_parcel_add(struct xis_parcel *parcel, const struct xis_ad *ad,
+                    bool lease_alone);
+void xis_parcel_empty(struct xis_parcel *parcel);
+void xis_parcel_clear(struct xis_parcel *parcel);
 
 /* ---- dest.c */
 
@@ -391,7 +456,7 @@ void xis_dest_flush(struct xis *xis, const struct xn_now *now,
 void xis_dest_gone(struct xis *xis, xn_peer peer);
 void xis_dests_clear(struct xis *xis);
 
-/* ---- publish.c */
+/* ---- spread.c */
 
 struct xis_pub { /* an ad that was published through us */
     struct xis_pub *prev, *next;
@@ -408,6 +473,29 @@ struct xis_pub { /* an ad that was published through us */
     size_t op_at;
 };
 
+/* The ad's publication, new where there is none; NULL: no memory. */
+struct xis_pub *xis_pub_of(struct xis *xis, struct xis_ad *ad);
+/* This token's places may hold an older version. */
+void xis_pub_old(struct xis *xis, struct xis_pub *pub, const char *token);
+/* A publish brought the version held: every place is to hear of it. */
+int xis_pub_begin(struct xis *xis, const struct xn_now *now,
+                  struct xis_pub *pub);
+/* Queues what is due now; a flush sends it. */
+void xis_pub_send(struct xis *xis, const struct xn_now *now,
+                  struct xis_pub *pub, struct xn_out *out);
+void xis_pubs_flush(struct xis *xis, const struct xn_now *now,
+                    struct xn_out *out);
+/* Ends the publish that waits for it, once every place has answered. */
+void xis_pub_look(struct xis_pub *pub, const struct xn_now *now,
+                  struct xn_out *out);
+/* No publish waits any more: forgets what every place has been told. */
+void xis_pub_tidy(struct xis *xis, struct xis_pub *pub);
+/* How many of the nodes that should hold it have said so, for the token where
+ * these are fewest. */
+uint32_t xis_pub_copies(struct xis *xis, const struct xn_now *now,
+                        const struct xis_pub *pub);
+/* What the places say, all in all: 0 or XN_ESTALE. */
+int xis_pub_rc(const struct xis_pub *pub);
 /* What became of one PUT to a place. */
 void xis_pub_result(struct xis *xis, const struct xn_now *now,
                     struct xis_dest *dest, const xn_id *server,
@@ -418,11 +506,18 @@ struct xis_place *xis_pub_place(struct xis_pub *pub,
 /* The ad is about to be replaced: remember its places. */
 void xis_pub_replaced(struct xis *xis, struct xis_pub *pub);
 /* It has been: `pub` is foreign unless a publish brought it. */
-void xis_pub_changed(struct xis *xis, struct xis_ad *ad);
+void xis_pub_changed(struct xis_ad *ad);
 void xis_pub_forget(struct xis *xis, struct xis_pub *pub);
 void xis_pubs_view_changed(struct xis *xis, const struct xn_now *now,
                            struct xn_out *out);
 void xis_pubs_clear(struct xis *xis);
+
+/* ---- publish.c */
+
+/* One ad of a publish has been everywhere. */
+void xis_op_part(struct xis_op *op, size_t at, const struct xn_now *now,
+                 struct xn_out *out);
+void xis_ops_clear(struct xis *xis);
 
 /* ---- asks */
 
@@ -432,9 +527,9 @@ struct xis_ask {
     struct xis *xis;
     void (*fn)(struct xis_ask *ask, const struct xn_now *now,
                const struct ov_reply *reply, struct xn_out *out);
-    void *ctx;
     struct xis_dest *dest;
     uint64_t session;
+    char *after; /* a SYNC is about names after this one; NULL: all */
     struct xis_sent {
         xn_id server;
         uint64_t version, lease_us;
@@ -450,40 +545,64 @@ void xis_replied(void *user, void *ctx, const struct xn_now *now,
 
 /* ---- sync.c */
 
-struct xis_neighbour {
+/* The exchange under way; one at a time. */
+struct xis_session {
+    uint64_t number; /* of the last; late answers are told by it */
+    bool busy;
     xn_peer peer;
-    bool done;  /* its round since the last change is complete */
-    bool young; /* it had not settled itself when it answered */
-    uint64_t next_us;
+    uint64_t until_us, progress_us; /* mono; when it last brought an ad */
+    bool learnt;                    /* it has brought something */
+    /* What the other says about itself. */
+    bool their_settled;
+    uint32_t their_grace_ms;
+    /* SYNC: token names up to and with `part` are compared; NULL: all. */
+    char *part;
+    char **diff; /* that differ in this part */
+    size_t n_diff, cap_diff;
+    /* OFFER: servers up to and with `from` are exchanged; the range under way
+     * ends with `to`. */
+    xn_id from, to;
+    bool has_from, has_to;
+    size_t pending; /* PUTs and batches of this range under way */
 };
 
-struct xis_sync {
-    struct xis_neighbour near[2 * XIS_SIDE];
+/* Begins one; xis_settle_ended is called at its end, perhaps at once. */
+void xis_session_start(struct xis *xis, const struct xn_now *now, xn_peer peer,
+                       struct xn_out *out);
+/* Forgets the one under way without a call. */
+void xis_session_drop(struct xis *xis);
+
+/* ---- settle.c */
+
+struct xis_neighbour {
+    xn_peer peer;
+    bool done;         /* its session since the last loss is complete */
+    uint8_t tries;     /* that failed, in a row */
+    uint64_t next_us;  /* mono; not before */
+    uint64_t since_us; /* mono; when we began to wait for it */
+};
+
+struct xis_settle {
+    struct xis_neighbour near[2 * XIS_SIDE]; /* nearest first */
     size_t n_near;
-    uint64_t session; /* number of the last round; stale answers differ */
-    bool busy;        /* a round is under way */
-    xn_peer peer;     /* with whom */
-    bool their_settled;
-    bool learnt;          /* the round brought something */
-    uint64_t progress_us; /* mono; when it last did, or began */
-    char **diff;          /* tokens that differ */
-    size_t n_diff;
-    xn_id from; /* servers up to and with this one are exchanged */
-    bool has_from, last;
-    size_t pending; /* PUTs and batches of this part under way */
     uint64_t timer, timer_us;
     uint64_t background_us;
 };
 
-void xis_sync_changed(struct xis *xis, const struct xn_now *now,
+/* The leaf set changed, or the store has been loaded. */
+void xis_settle_changed(struct xis *xis, const struct xn_now *now,
+                        struct xn_out *out);
+void xis_settle_gone(struct xis *xis, const struct xn_now *now, xn_peer peer,
+                     struct xn_out *out);
+void xis_settle_ended(struct xis *xis, const struct xn_now *now, int rc,
                       struct xn_out *out);
-void xis_sync_gone(struct xis *xis, const struct xn_now *now, xn_peer peer,
-                   struct xn_out *out);
-void xis_sync_start(struct xis *xis, const struct xn_now *now,
-                    struct xn_out *out);
-void xis_sync_clear(struct xis *xis);
 
 /* ---- serve.c */
+
+struct xis_served { /* questions of one peer in this second */
+    xn_peer peer;
+    uint32_t n;
+};
 
 void xis_serve_sync(struct xis *xis, const struct xn_now *now,
                     const struct ov_request *request, struct xn_out *out);
@@ -523,21 +642,26 @@ struct xis {
 
     struct xis_batch *batches;
     size_t n_batches;
+    uint64_t txns; /* number of the last TXN */
     struct xis_ask *asks;
 
     uint64_t view;    /* number of the overlay's present state; from 1 */
     bool has_settled; /* `settled` was made in company */
     bool alone;       /* `settled` was made without any neighbour */
     bool is_settled;
+    struct xis_view leaves; /* at the last change */
     struct xis_view settled;
     struct xis_view before;   /* the settled view before a loss ... */
     uint64_t before_until_us; /* ... counts until then (mono); 0: none */
-    uint64_t changed_us;      /* mono; of the last change of leaves */
     uint64_t start_us;        /* mono */
     uint64_t company_us;      /* mono; first neighbour; 0: none yet */
     uint64_t deaf_until_us;   /* a neighbour waits for lost ads until then */
 
-    struct xis_sync sync;
+    struct xis_session session;
+    struct xis_settle settle;
+    uint64_t served_us; /* mono; the second that `served` counts */
+    struct xis_served served[XIS_SERVED_MAX];
+    size_t n_served;
 
     struct xis_dest *dests, *dest_index;
     uint64_t stamp;

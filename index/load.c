@@ -21,7 +21,7 @@ static int load_ad(struct xis *xis, const struct xn_now *now,
                    const xn_id *server, const Xn__StoredAd *record)
 {
     struct ad_lease lease = {.server = *server, .version = record->version};
-    struct xis_blob *envelope = NULL;
+    struct xis_document document = {.not_after_us = record->not_after_us};
     struct advert *advert = NULL;
     struct xis_ad *ad;
     int rc;
@@ -32,14 +32,17 @@ static int load_ad(struct xis *xis, const struct xn_now *now,
                       NULL, 0);
     if (rc) goto out;
     xn_id_hash(record->document.data, record->document.len, &lease.document);
-    envelope = xis_blob_new(record->envelope.data, record->envelope.len);
+    document.advert = advert;
+    document.envelope =
+        xis_blob_new(record->envelope.data, record->envelope.len);
     rc = XN_ENOMEM;
-    if (!envelope) goto out;
-    rc = xis_ad_put(xis, now, &lease, advert, envelope, NULL,
-                    record->not_after_us, &ad);
-    if (rc == 0) ad->changes = 0;
+    if (!document.envelope) goto out;
+    rc = xis_ad_put(xis, now, &lease, &document, &ad);
+    if (rc) goto out;
+    ad->changes = 0;
+    xis_ad_kept(ad, ad->version, 0);
 out:
-    xis_blob_drop(envelope);
+    xis_blob_drop(document.envelope);
     advert_free(advert);
     return rc;
 }
@@ -69,6 +72,7 @@ static int load_lease(struct xis *xis, const struct xn_now *now,
     } else {
         xis_ad_renew(xis, ad, &lease, blob);
     }
+    if (rc == 0) xis_ad_kept(ad, lease.version, lease.until_us);
     xis_blob_drop(blob);
     return rc;
 }

@@ -9,9 +9,13 @@
  *              document that we hold ends here
  *   envelope   the document's signature is right and both belong together
  *
- * The ad then stands in the table; when all checks of the batch have ended,
- * what they changed is written in one TXN, and only when that is durable does
- * the batch say so. */
+ * The ad then stands in the table. When all checks of the batch have ended,
+ * whatever it is about to confirm and is not durable yet is written as it then
+ * stands, in one TXN, unless another batch's TXN carries it already; TXNs end
+ * in their order, so that the end of an own one, empty perhaps, means that the
+ * other's has come too. Only then does the batch say so. As nothing is written
+ * but the present state, no older version follows a newer one into the store,
+ * in whatever order batches end. */
 #include <stdlib.h>
 #include <string.h>
 
@@ -40,7 +44,6 @@ static void batch_free(struct xis_batch *batch)
         xis_blob_drop(batch->checks[i].envelope);
         xis_blob_drop(batch->checks[i].lease);
     }
-    xis_writes_clear(&batch->writes);
     free(batch->checks);
     free(batch->results);
     free(batch);
@@ -68,6 +71,28 @@ static void batch_tell(struct xis_batch *batch, const struct xn_now *now,
     batch_free(batch);
 }
 
+/* Does the store have what this result rests on? */
+static bool is_durable(const struct xis *xis, const struct xis_result *result)
+{
+    const struct xis_ad *ad = xis_ad_find(xis, &result->server);
+
+    if (!ad || ad->kept_version > result->version) return true;
+    return ad->kept_version == result->version &&
+           ad->kept_lease_us >= result->lease_us;
+}
+
+static void note_written(struct xis_batch *batch, const struct xis_result *r,
+                         int rc)
+{
+    struct xis_ad *ad = xis_ad_find(batch->xis, &r->server);
+
+    if (!ad) return;
+    if (rc == 0)
+        xis_ad_kept(ad, r->version, r->lease_us);
+    else if (ad->txn == batch->txn)
+        ad->txn = 0; /* whoever confirms it next writes it again */
+}
+
 static void batch_stored(void *owner, void *ctx, const struct xn_now *now,
                          int rc, struct xn_msg *msg, struct xn_out *out)
 {
@@ -79,30 +104,61 @@ static void batch_stored(void *owner, void *ctx, const struct xn_now *now,
         xn_out_log(out, XN_LOG_ERROR, "index: cannot store: %s",
                    xn_strerror(rc));
     }
-    for (i = 0; rc && i < batch->n; i++) {
-        if (batch->results[i].stored) batch->results[i].rc = rc;
+    for (i = 0; i < batch->n; i++) {
+        if (batch->results[i].wrote)
+            note_written(batch, &batch->results[i], rc);
+    }
+    for (i = 0; i < batch->n; i++) {
+        struct xis_result *r = &batch->results[i];
+
+        if (r->rests && (rc || !is_durable(batch->xis, r))) {
+            r->rc = rc ? rc : XN_EIO; /* the other's TXN failed */
+        }
     }
     batch_tell(batch, now, out);
+}
+
+/* Writes what the batch is about to confirm; true: it has to wait for it. */
+static bool write_all(struct xis_batch *batch, struct xis_writes *writes)
+{
+    bool rests = false;
+    size_t i;
+
+    for (i = 0; i < batch->n; i++) {
+        struct xis_result *r = &batch->results[i];
+        struct xis_ad *ad = r->rc ? NULL : xis_ad_find(batch->xis, &r->server);
+
+        if (!ad || xis_ad_is_kept(ad)) continue;
+        rests = r->rests = true;
+        r->version = ad->version;
+        r->lease_us = ad->lease_us;
+        if (ad->txn) continue;
+        ad->txn = batch->txn;
+        r->wrote = true;
+        xis_write_ad(writes, ad);
+    }
+    return rests;
 }
 
 /* One of its parts has ended. */
 static void batch_step(struct xis_batch *batch, const struct xn_now *now,
                        struct xn_out *out)
 {
+    struct xis_writes writes = {0};
     uint64_t ticket;
-    size_t i;
 
     if (--batch->pending) return;
-    if (batch->writes.n == 0) {
+    batch->txn = ++batch->xis->txns;
+    if (!write_all(batch, &writes)) {
         batch_tell(batch, now, out);
-        return;
+    } else if (writes.rc) {
+        batch_stored(batch->xis, batch, now, writes.rc, NULL, out);
+    } else {
+        ticket = xn_ticket(batch->xis->tickets, now->mono_us + XIS_TXN_US,
+                           batch_stored, batch->xis, batch, out);
+        xis_writes_commit(&writes, ticket, out);
     }
-    for (i = 0; batch->writes.rc && i < batch->n; i++) {
-        if (batch->results[i].stored) batch->results[i].rc = batch->writes.rc;
-    }
-    ticket = xn_ticket(batch->xis->tickets, now->mono_us + XIS_TXN_US,
-                       batch_stored, batch->xis, batch, out);
-    xis_writes_commit(&batch->writes, ticket, out);
+    xis_writes_clear(&writes);
 }
 
 /* ---- checks */
@@ -169,23 +225,43 @@ static enum verdict judge(const struct xis_check *check,
     return *rc_out ? REFUSED : REPLACES;
 }
 
-static void store_lease(struct xis_check *check, const struct xis_ad *ad)
+/* ---- the steps */
+
+static int replace(struct xis_check *check, const struct xn_now *now,
+                   const Xn__Verified *body, const struct advert *advert)
 {
-    xis_write_lease(&check->batch->writes, ad);
-    check->result->stored = true;
+    struct xis_document document = {.advert = advert,
+                                    .envelope = check->envelope,
+                                    .lease = check->lease,
+                                    .not_after_us = body->signer->not_after_us};
+    struct xis_ad *ad;
+    int rc;
+
+    document.xml = xis_blob_new(body->payload.data, body->payload.len);
+    if (!document.xml) return XN_ENOMEM;
+    rc = xis_ad_put(check->batch->xis, now, &check->claim, &document, &ad);
+    xis_blob_drop(document.xml);
+    check->result->stored = rc == 0;
+    return rc;
 }
 
-/* ---- the steps */
+static void renew(struct xis_check *check)
+{
+    struct xis *xis = check->batch->xis;
+    struct xis_ad *ad = xis_ad_find(xis, &check->claim.server);
+
+    xis_ad_renew(xis, ad, &check->claim, check->lease);
+    check->result->stored = true;
+}
 
 static void envelope_verified(void *owner, void *ctx, const struct xn_now *now,
                               int rc, struct xn_msg *msg, struct xn_out *out)
 {
-    struct xis *xis = owner;
     struct xis_check *check = ctx;
     struct advert *advert = NULL;
     const Xn__Verified *body;
-    struct xis_ad *ad;
 
+    (void)owner;
     if (rc) goto out;
     rc = XN_EINVAL;
     if (!msg || msg->kind != XN__KIND__VERIFIED) goto out;
@@ -196,14 +272,14 @@ static void envelope_verified(void *owner, void *ctx, const struct xn_now *now,
     rc = ad_match(&check->claim, body->payload.data, body->payload.len, advert,
                   body->signer);
     if (rc) goto out;
-    /* Meanwhile another batch may have brought something newer. */
-    if (judge(check, now, &rc) != REPLACES) goto out;
-    rc = xis_ad_put(xis, now, &check->claim, advert, check->envelope,
-                    check->lease, body->signer->not_after_us, &ad);
-    if (rc) goto out;
-    xis_write_ad(&check->batch->writes, ad, body->payload.data,
-                 body->payload.len);
-    store_lease(check, ad);
+    /* Meanwhile another batch may have brought this, or something newer. */
+    switch (judge(check, now, &rc)) {
+    case REPLACES: rc = replace(check, now, body, advert); break;
+    case RENEWS: renew(check); break;
+    case WITHDRAWS:
+    case KNOWN:
+    case REFUSED: break;
+    }
 out:
     advert_free(advert);
     end_check(check, now, rc, out);
@@ -215,19 +291,8 @@ static int withdraw(struct xis_check *check)
     struct xis_ad *ad;
     int rc = xis_ad_withdraw(xis, &check->claim, check->lease, &ad);
 
-    if (rc) return rc;
-    xis_write_drop(&check->batch->writes, &ad->server, false);
-    store_lease(check, ad);
-    return 0;
-}
-
-static void renew(struct xis_check *check)
-{
-    struct xis *xis = check->batch->xis;
-    struct xis_ad *ad = xis_ad_find(xis, &check->claim.server);
-
-    xis_ad_renew(xis, ad, &check->claim, check->lease);
-    store_lease(check, ad);
+    check->result->stored = rc == 0;
+    return rc;
 }
 
 static int lease_proved(struct xis_check *check, const struct xn_now *now,

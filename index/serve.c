@@ -1,82 +1,105 @@
 /* SPDX-License-Identifier: GPL-3.0-or-later */
-/* The side that a neighbour asks: which tokens differ, what each lacks.  It
- * keeps nothing between questions, so there is nothing to exhaust. */
+/* The side that is asked: what do we have that you lack, what do you have that
+ * we want? Nothing is remembered between two questions but how many there were
+ * of each peer in this second. */
 #include <stdlib.h>
 #include <string.h>
 
 #include "index/inside.h"
 #include "lib/err.h"
 
-static void refuse(struct xis *xis, const struct xn_now *now,
-                   const struct ov_request *request, int rc, struct xn_out *out)
+static bool is_served(struct xis *xis, const struct xn_now *now, xn_peer peer)
 {
-    ov_answer(xis->ov, now, request->token, rc, 0, NULL, out);
+    size_t i;
+
+    if (now->mono_us >= xis->served_us + XIS_SECOND_US) {
+        xis->served_us = now->mono_us;
+        xis->n_served = 0;
+    }
+    for (i = 0; i < xis->n_served; i++) {
+        if (xis->served[i].peer == peer) break;
+    }
+    if (i == XIS_SERVED_MAX) return false;
+    if (i == xis->n_served) {
+        xis->served[xis->n_served++] = (struct xis_served){.peer = peer};
+    }
+    return ++xis->served[i].n <= XIS_SERVES_MAX;
+}
+
+static int admit(struct xis *xis, const struct xn_now *now,
+                 const struct ov_request *request)
+{
+    if (!request->direct || request->from == XN_PEER_SELF) return XN_EINVAL;
+    if (!xis->loaded) return XN_ENOTYET;
+    return is_served(xis, now, request->from) ? 0 : XN_EBUSY;
 }
 
 /* ---- SYNC */
 
-static const Xn__TokenDigest *digest_of(const Xn__Sync *sync, const char *name)
+static int sync_check(const Xn__Sync *sync)
 {
-    size_t lo = 0, hi = sync->n_tokens;
-
-    while (lo < hi) {
-        size_t mid = lo + (hi - lo) / 2;
-        int cmp = strcmp(sync->tokens[mid]->token, name);
-
-        if (cmp == 0) return sync->tokens[mid];
-        if (cmp < 0)
-            lo = mid + 1;
-        else
-            hi = mid;
-    }
-    return NULL;
-}
-
-static bool is_sound(const Xn__Sync *sync)
-{
+    const char *before = sync->from;
     size_t i;
 
-    if (sync->n_tokens > XIS_SYNC_TOKENS_MAX) return false;
+    if (sync->n_tokens > XIS_SYNC_TOKENS_MAX) return XN_ETOOBIG;
     for (i = 0; i < sync->n_tokens; i++) {
         const char *name = sync->tokens[i]->token;
 
-        if (!xn_token_valid(name, strlen(name))) return false;
-        if (i && strcmp(sync->tokens[i - 1]->token, name) >= 0) return false;
+        if (!xn_token_valid(name, strlen(name))) return XN_EINVAL;
+        if (strcmp(name, before) <= 0) return XN_EINVAL;
+        before = name;
     }
-    return true;
+    return *sync->to && strcmp(before, sync->to) > 0 ? XN_EINVAL : 0;
 }
 
-static bool same(const struct xis_token *token, const Xn__TokenDigest *digest)
+static bool equal(const struct xis_token *token, const Xn__TokenDigest *d)
 {
-    return digest && digest->ads == token->ads && digest->digest.len == 16 &&
-           memcmp(digest->digest.data, token->digest, 16) == 0;
+    return token->ads == d->ads && d->digest.len == sizeof token->digest &&
+           memcmp(token->digest, d->digest.data, sizeof token->digest) == 0;
 }
 
-/* Of what either of us holds and I know, what differs; then what I do not
- * know at all and should hold. */
-static size_t differing(struct xis *xis, xn_peer peer, const Xn__Sync *sync,
-                        char **names)
+/* Is that which we have under this token other than what they have, and does
+ * it concern one of us? */
+static bool ours_differs(struct xis *xis, xn_peer peer, struct xis_token *token,
+                         const Xn__TokenDigest *theirs)
 {
-    size_t i, n = 0;
+    if (theirs ? equal(token, theirs) : token->ads == 0) return false;
+    return xis_token_held(xis, token) || xis_token_has_peer(xis, token, peer);
+}
 
-    for (i = 0; i < xis->tokens.n && n < XIS_SYNC_TOKENS_MAX; i++) {
-        struct xis_token *token = xis->tokens.v[i];
-        const Xn__TokenDigest *digest = digest_of(sync, token->name);
+/* Names what differs in the part asked about; both lists are sorted by name.
+ * Where there is no room for all, `to` is the last name that was compared. */
+static void compare(struct xis *xis, xn_peer peer, const Xn__Sync *sync,
+                    char **names, Xn__SyncDiff *diff)
+{
+    const struct xis_tokens *ours = &xis->tokens;
+    size_t at = *sync->from ? xis_token_after(xis, sync->from) : 0, i = 0;
 
-        if (same(token, digest) || (!digest && token->ads == 0)) continue;
-        if (!xis_token_has_peer(xis, token, peer) &&
-            !xis_token_held(xis, token)) {
-            continue;
+    for (;;) {
+        struct xis_token *token = at < ours->n ? ours->v[at] : NULL;
+        const Xn__TokenDigest *theirs =
+            i < sync->n_tokens ? sync->tokens[i] : NULL;
+        bool differs;
+        char *name;
+        int cmp;
+
+        if (token && *sync->to && strcmp(token->name, sync->to) > 0) {
+            token = NULL;
         }
-        names[n++] = token->name;
+        if (!token && !theirs) return;
+        cmp = !token ? 1 : !theirs ? -1 : strcmp(token->name, theirs->token);
+        name = cmp > 0 ? theirs->token : token->name;
+        differs =
+            cmp > 0 ? xis_name_held(xis, name)
+                    : ours_differs(xis, peer, token, cmp == 0 ? theirs : NULL);
+        if (differs && diff->n_tokens == XIS_SYNC_TOKENS_MAX) {
+            diff->to = names[diff->n_tokens - 1];
+            return;
+        }
+        if (differs) names[diff->n_tokens++] = name;
+        at += cmp <= 0;
+        i += cmp >= 0;
     }
-    for (i = 0; i < sync->n_tokens && n < XIS_SYNC_TOKENS_MAX; i++) {
-        char *name = sync->tokens[i]->token;
-
-        if (xis_token_find(xis, name) || !xis_name_held(xis, name)) continue;
-        names[n++] = name;
-    }
-    return n;
 }
 
 void xis_serve_sync(struct xis *xis, const struct xn_now *now,
@@ -84,219 +107,234 @@ void xis_serve_sync(struct xis *xis, const struct xn_now *now,
 {
     const Xn__Sync *sync = XN_BODY(request->msg, Xn__Sync);
     Xn__SyncDiff diff = XN__SYNC_DIFF__INIT;
-    char **names;
+    uint64_t wait_us = xis->before_until_us;
+    char **names = NULL;
+    int rc = admit(xis, now, request);
 
-    if (!xis->loaded) {
-        refuse(xis, now, request, XN_ENOTYET, out);
-        return;
-    }
-    if (!request->direct || !is_sound(sync)) {
-        refuse(xis, now, request, XN_EINVAL, out);
-        return;
-    }
+    if (rc == 0) rc = sync_check(sync);
+    if (rc) goto out;
+    rc = XN_ENOMEM;
     names = malloc(XIS_SYNC_TOKENS_MAX * sizeof *names);
-    if (!names) {
-        refuse(xis, now, request, XN_ENOMEM, out);
-        return;
-    }
-    diff.n_tokens = differing(xis, request->from, sync, names);
+    if (!names) goto out;
+    compare(xis, request->from, sync, names, &diff);
     diff.tokens = names;
     diff.settled = xis->has_settled;
-    ov_answer(xis->ov, now, request->token, 0, XN__KIND__SYNC_DIFF, &diff, out);
+    diff.fresh = !xis->has_settled;
+    if (xis->deaf_until_us > wait_us) wait_us = xis->deaf_until_us;
+    if (wait_us > now->mono_us) {
+        diff.grace_ms = (uint32_t)((wait_us - now->mono_us) / 1000);
+    }
+    rc = 0;
+out:
+    ov_answer(xis->ov, now, request->token, rc, XN__KIND__SYNC_DIFF, &diff,
+              out);
     free(names);
 }
 
 /* ---- OFFER */
 
-struct bargain { /* an answer to an offer while it is made */
+/* An answer while it is made. */
+struct bargain {
     struct xis *xis;
     const struct xn_now *now;
+    xn_peer peer;
     const Xn__Offer *offer;
-    uint64_t mark; /* of the tokens offered */
-    Xn__Want want;
-    Xn__SignedAd *rows;
-    size_t bytes;
-    size_t item; /* next of the offer's */
-    xn_id last;  /* server looked at last */
-    bool full;
+    xn_id from, to;
+    struct xis_walk walk;
+    struct xis_parcel parcel;
+    ProtobufCBinaryData *wanted;
+    size_t n_wanted;
+    xn_id next; /* the last server looked at */
 };
 
-static bool offer_is_sound(const Xn__Offer *offer)
-{
-    size_t i;
-
-    if (offer->n_items > XIS_OFFER_MAX ||
-        offer->n_tokens > XIS_SYNC_TOKENS_MAX) {
-        return false;
-    }
-    if (offer->from.len && offer->from.len != XN_ID_SIZE) return false;
-    if (offer->to.len && offer->to.len != XN_ID_SIZE) return false;
-    for (i = 0; i < offer->n_items; i++) {
-        const ProtobufCBinaryData *id = &offer->items[i]->server;
-
-        if (id->len != XN_ID_SIZE) return false;
-        if (i && memcmp(offer->items[i - 1]->server.data, id->data,
-                        XN_ID_SIZE) >= 0) {
-            return false;
-        }
-    }
-    return true;
-}
-
-static bool is_marked(const struct xis_ad *ad, uint64_t mark)
-{
-    uint32_t i;
-
-    if (ad->withdrawn) return true; /* concerns whoever has the ad */
-    for (i = 0; i < ad->n_tokens; i++) {
-        if (ad->tokens[i]->mark == mark) return true;
-    }
-    return false;
-}
-
-static void give(struct bargain *b, const struct xis_ad *ad)
-{
-    Xn__SignedAd *row = &b->rows[b->want.n_ads];
-    size_t bytes = ad->lease->len + 32 + (ad->envelope ? ad->envelope->len : 0);
-
-    if (b->want.n_ads == XIS_PUT_ADS_MAX ||
-        b->bytes + bytes > XIS_PUT_BYTES_MAX) {
-        b->full = true;
-        return;
-    }
-    xn__signed_ad__init(row);
-    row->lease = xis_blob_bytes(ad->lease);
-    if (ad->envelope) row->envelope = xis_blob_bytes(ad->envelope);
-    b->want.ads[b->want.n_ads++] = row;
-    b->bytes += bytes;
-}
-
-static void take(struct bargain *b, const Xn__OfferItem *item)
-{
-    b->want.servers[b->want.n_servers++] = item->server;
-}
-
-/* The offer's items before this server are unknown here. */
-static void take_before(struct bargain *b, const xn_id *server)
-{
-    while (b->item < b->offer->n_items) {
-        const Xn__OfferItem *item = b->offer->items[b->item];
-
-        if (server && memcmp(item->server.data, server->b, XN_ID_SIZE) >= 0) {
-            return;
-        }
-        if (item->place) take(b, item);
-        memcpy(b->last.b, item->server.data, XN_ID_SIZE);
-        b->item++;
-    }
-}
-
-static void compare(struct bargain *b, const struct xis_ad *ad)
-{
-    const Xn__OfferItem *item =
-        b->item < b->offer->n_items ? b->offer->items[b->item] : NULL;
-
-    if (item && memcmp(item->server.data, ad->server.b, XN_ID_SIZE)) {
-        item = NULL;
-    }
-    if (!item) {
-        if (is_marked(ad, b->mark)) give(b, ad);
-    } else if (item->version > ad->version || (item->version == ad->version &&
-                                               item->until_us > ad->lease_us)) {
-        take(b, item);
-    } else if (item->version < ad->version || item->until_us < ad->lease_us) {
-        give(b, ad);
-    }
-    if (b->full) return; /* this one comes first next time */
-    if (item) b->item++;
-    b->last = ad->server;
-}
-
-static void walk(struct bargain *b, const xn_id *from, const xn_id *to)
-{
-    struct xis_place_in_order at = xis_order_after(&b->xis->ads, from);
-    struct xis_ad *ad;
-
-    while (!b->full && (ad = xis_order_next(&b->xis->ads, &at)) != NULL) {
-        if (to && xn_id_cmp(&ad->server, to) > 0) break;
-        if (ad->until_us <= b->now->wall_us) continue;
-        take_before(b, &ad->server);
-        compare(b, ad);
-    }
-    if (!b->full) take_before(b, NULL);
-}
-
-static int bargain(struct bargain *b)
+static int range_check(struct bargain *b)
 {
     const Xn__Offer *offer = b->offer;
-    xn_id from, to;
+
+    if (offer->from.len && xn_id_from_bytes(&offer->from, &b->from)) {
+        return XN_EINVAL;
+    }
+    if (offer->to.len && xn_id_from_bytes(&offer->to, &b->to)) {
+        return XN_EINVAL;
+    }
+    if (offer->from.len && offer->to.len && xn_id_cmp(&b->from, &b->to) >= 0) {
+        return XN_EINVAL;
+    }
+    return 0;
+}
+
+static int offer_check(struct bargain *b)
+{
+    const Xn__Offer *offer = b->offer;
+    const xn_id *before;
+    xn_id id, last;
     size_t i;
 
-    xn__want__init(&b->want);
-    b->rows = malloc(XIS_PUT_ADS_MAX * sizeof *b->rows);
-    b->want.ads = malloc(XIS_PUT_ADS_MAX * sizeof *b->want.ads);
-    b->want.servers = malloc((offer->n_items + 1) * sizeof *b->want.servers);
-    if (!b->rows || !b->want.ads || !b->want.servers) return XN_ENOMEM;
-    b->mark = ++b->xis->stamp;
-    for (i = 0; i < offer->n_tokens; i++) {
-        struct xis_token *token = xis_token_find(b->xis, offer->tokens[i]);
-
-        if (token) token->mark = b->mark;
+    if (offer->n_items > XIS_OFFER_MAX) return XN_ETOOBIG;
+    if (offer->n_tokens > XIS_SYNC_TOKENS_MAX) return XN_ETOOBIG;
+    if (range_check(b)) return XN_EINVAL;
+    before = offer->from.len ? &b->from : NULL;
+    for (i = 0; i < offer->n_items; i++) {
+        if (xn_id_from_bytes(&offer->items[i]->server, &id)) return XN_EINVAL;
+        if (before && xn_id_cmp(before, &id) >= 0) return XN_EINVAL;
+        last = id;
+        before = &last;
     }
-    walk(b, xn_id_from_bytes(&offer->from, &from) ? NULL : &from,
-         xn_id_from_bytes(&offer->to, &to) ? NULL : &to);
-    if (b->full) b->want.next = xn_id_bytes(&b->last);
-    return 0;
+    if (!before || !offer->to.len) return 0;
+    return xn_id_cmp(before, &b->to) > 0 ? XN_EINVAL : 0;
+}
+
+/* We have it under a token that differs, they do not say that they have it.
+ * false: the answer is full. */
+static bool look_ours(struct bargain *b, const struct xis_ad *ad)
+{
+    if (!ad->withdrawn && !xis_ad_has_peer(b->xis, ad, b->peer)) return true;
+    return xis_parcel_add(&b->parcel, ad, false);
+}
+
+/* They have it; `ad` is what we have of that server, NULL: nothing. */
+static bool look_item(struct bargain *b, const struct xis_ad *ad,
+                      const Xn__OfferItem *item)
+{
+    if (ad && ad->until_us <= b->now->wall_us) ad = NULL;
+    if (!ad ? item->place
+            : item->version > ad->version || (item->version == ad->version &&
+                                              item->until_us > ad->lease_us)) {
+        b->wanted[b->n_wanted++] = item->server;
+        return true;
+    }
+    if (!ad) return true;
+    if (item->version == ad->version && item->until_us == ad->lease_us) {
+        return true;
+    }
+    /* Of the same version they lack the lease alone. */
+    return xis_parcel_add(&b->parcel, ad, item->version == ad->version);
+}
+
+/* The next of our ads that concern the offer; NULL: no more in its range, or
+ * within reach. */
+static struct xis_ad *next_ours(struct bargain *b)
+{
+    struct xis_ad *ad;
+
+    do {
+        ad = xis_walk_next(&b->walk);
+        if (!ad) return NULL;
+        if (b->offer->to.len && xn_id_cmp(&ad->server, &b->to) > 0) {
+            b->walk.more = false;
+            return NULL;
+        }
+    } while (ad->until_us <= b->now->wall_us);
+    return ad;
+}
+
+/* Ours and theirs side by side in the order of ids. True: to the range's end;
+ * else b->next is where it stopped. One ad alone always fits, so that this
+ * always goes on. */
+static bool look_range(struct bargain *b)
+{
+    const Xn__Offer *offer = b->offer;
+    struct xis_ad *ad = next_ours(b);
+    size_t i = 0;
+    xn_id id;
+
+    for (;;) {
+        const Xn__OfferItem *item = i < offer->n_items ? offer->items[i] : NULL;
+        int cmp;
+
+        if (item) xn_id_from_bytes(&item->server, &id);
+        if (!ad && b->walk.more &&
+            (!item || xn_id_cmp(&id, &b->walk.last) > 0)) {
+            b->next = b->walk.last; /* as far as we looked */
+            return offer->to.len && xn_id_cmp(&b->next, &b->to) >= 0;
+        }
+        if (!ad && !item) return true;
+        cmp = !ad ? 1 : !item ? -1 : xn_id_cmp(&ad->server, &id);
+        if (cmp < 0 ? !look_ours(b, ad)
+                    : !look_item(b, xis_ad_find(b->xis, &id), item)) {
+            return false;
+        }
+        b->next = cmp < 0 ? ad->server : id;
+        if (cmp <= 0) ad = next_ours(b);
+        i += cmp >= 0;
+    }
+}
+
+static int bargain_init(struct bargain *b)
+{
+    const Xn__Offer *offer = b->offer;
+    int rc =
+        xis_parcel_init(&b->parcel, XIS_WANT_ADS_MAX, XIS_ANSWER_BYTES_MAX);
+
+    if (rc) return rc;
+    b->wanted = malloc((offer->n_items + 1) * sizeof *b->wanted);
+    if (!b->wanted) return XN_ENOMEM;
+    return xis_walk_start(&b->walk, b->xis, offer->tokens, offer->n_tokens,
+                          offer->from.len ? &b->from : NULL);
 }
 
 void xis_serve_offer(struct xis *xis, const struct xn_now *now,
                      const struct ov_request *request, struct xn_out *out)
 {
-    struct bargain b = {
-        .xis = xis, .now = now, .offer = XN_BODY(request->msg, Xn__Offer)};
-    int rc = XN_EINVAL;
+    struct bargain b = {.xis = xis,
+                        .now = now,
+                        .peer = request->from,
+                        .offer = XN_BODY(request->msg, Xn__Offer)};
+    Xn__Want want = XN__WANT__INIT;
+    int rc = admit(xis, now, request);
 
-    if (!xis->loaded)
-        rc = XN_ENOTYET;
-    else if (request->direct && offer_is_sound(b.offer))
-        rc = bargain(&b);
-    if (rc) {
-        refuse(xis, now, request, rc, out);
-    } else {
-        ov_answer(xis->ov, now, request->token, 0, XN__KIND__WANT, &b.want,
-                  out);
+    if (rc == 0) rc = offer_check(&b);
+    if (rc == 0) rc = bargain_init(&b);
+    if (rc == 0) {
+        if (!look_range(&b)) want.next = xn_id_bytes(&b.next);
+        want.ads = b.parcel.list;
+        want.n_ads = b.parcel.n;
+        want.servers = b.wanted;
+        want.n_servers = b.n_wanted;
     }
-    free(b.rows);
-    free(b.want.ads);
-    free(b.want.servers);
+    ov_answer(xis->ov, now, request->token, rc, XN__KIND__WANT, &want, out);
+    xis_walk_clear(&b.walk);
+    xis_parcel_clear(&b.parcel);
+    free(b.wanted);
 }
 
 /* ---- HAVE */
+
+/* Held, live and durable? */
+static bool is_had(const struct xis *xis, const struct xn_now *now,
+                   const xn_id *server, uint64_t version)
+{
+    const struct xis_ad *ad = xis_ad_find(xis, server);
+
+    return xis_has(xis, server, version, now) && ad->kept_version >= version;
+}
 
 void xis_serve_have(struct xis *xis, const struct xn_now *now,
                     const struct ov_request *request, struct xn_out *out)
 {
     const Xn__Have *have = XN_BODY(request->msg, Xn__Have);
     Xn__HaveDone done = XN__HAVE_DONE__INIT;
+    ProtobufCBinaryData *missing = NULL;
     size_t i;
     xn_id id;
+    int rc = XN_ENOTYET;
 
-    if (have->n_items > XIS_HAVE_MAX) {
-        refuse(xis, now, request, XN_ETOOBIG, out);
-        return;
-    }
-    done.missing = malloc((have->n_items + 1) * sizeof *done.missing);
-    if (!done.missing) {
-        refuse(xis, now, request, XN_ENOMEM, out);
-        return;
-    }
+    if (!xis->loaded) goto out;
+    rc = XN_ETOOBIG;
+    if (have->n_items > XIS_HAVE_MAX) goto out;
+    rc = XN_ENOMEM;
+    missing = malloc((have->n_items + 1) * sizeof *missing);
+    if (!missing) goto out;
+    done.missing = missing;
     for (i = 0; i < have->n_items; i++) {
-        const Xn__OfferItem *item = have->items[i];
-
-        if (xn_id_from_bytes(&item->server, &id)) continue;
-        if (xis_has(xis, &id, item->version, now)) continue;
-        done.missing[done.n_missing++] = item->server;
+        rc = xn_id_from_bytes(&have->items[i]->server, &id);
+        if (rc) goto out;
+        if (is_had(xis, now, &id, have->items[i]->version)) continue;
+        missing[done.n_missing++] = have->items[i]->server;
     }
-    ov_answer(xis->ov, now, request->token, 0, XN__KIND__HAVE_DONE, &done, out);
-    free(done.missing);
+    rc = 0;
+out:
+    ov_answer(xis->ov, now, request->token, rc, XN__KIND__HAVE_DONE, &done,
+              out);
+    free(missing);
 }

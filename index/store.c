@@ -46,23 +46,26 @@ static void add(struct xis_writes *writes, char kind, const xn_id *server,
     writes->v[writes->n++] = write;
 }
 
-void xis_write_ad(struct xis_writes *writes, const struct xis_ad *ad,
-                  const uint8_t *xml, size_t len)
+static void write_document(struct xis_writes *writes, const struct xis_ad *ad)
 {
     Xn__StoredAd record = XN__STORED_AD__INIT;
 
     record.envelope = xis_blob_bytes(ad->envelope);
-    record.document.data = (uint8_t *)(uintptr_t)xml;
-    record.document.len = len;
+    record.document = xis_blob_bytes(ad->xml);
     record.version = ad->version;
     record.not_after_us = ad->not_after_us;
     add(writes, 'a', &ad->server, &record.base);
 }
 
-void xis_write_lease(struct xis_writes *writes, const struct xis_ad *ad)
+void xis_write_ad(struct xis_writes *writes, const struct xis_ad *ad)
 {
     Xn__StoredLease record = XN__STORED_LEASE__INIT;
 
+    if (ad->withdrawn) {
+        xis_write_drop(writes, &ad->server, false);
+    } else if (ad->xml) {
+        write_document(writes, ad);
+    }
     record.lease = xis_blob_bytes(ad->lease);
     record.document = xn_id_bytes(&ad->document);
     record.version = ad->version;

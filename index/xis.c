@@ -25,7 +25,8 @@ int xis_new(const struct xis_config *config, struct ov *ov, struct xn_rng *rng,
 void xis_free(struct xis *xis)
 {
     if (!xis) return;
-    xis_sync_clear(xis);
+    xis_session_drop(xis);
+    xis_ops_clear(xis);
     xis_pubs_clear(xis);
     xis_batches_clear(xis);
     while (xis->asks)
@@ -59,7 +60,7 @@ void xis_loaded(struct xis *xis, const struct xn_now *now, struct xn_out *out)
     xis->loaded = true;
     /* Not before: a document whose lease is not read yet looks expired. */
     sweep(xis, NULL, now, 0, NULL, out);
-    xis_sync_start(xis, now, out);
+    xis_settle_changed(xis, now, out);
 }
 
 static void find_deliver(struct xis *xis, const struct xn_now *now,
@@ -96,8 +97,7 @@ void xis_leaves_changed(struct xis *xis, const struct xn_now *now,
                         struct xn_out *out)
 {
     xis->view++;
-    xis->changed_us = now->mono_us;
-    if (xis->loaded) xis_sync_changed(xis, now, out);
+    if (xis->loaded) xis_settle_changed(xis, now, out);
     xis_pubs_view_changed(xis, now, out);
 }
 
@@ -107,7 +107,7 @@ void xis_peer_changed(struct xis *xis, const struct xn_now *now, xn_peer peer,
     xis->view++;
     if (!joined) {
         xis_dest_gone(xis, peer);
-        xis_sync_gone(xis, now, peer, out);
+        xis_settle_gone(xis, now, peer, out);
     }
     xis_pubs_view_changed(xis, now, out);
 }
@@ -131,24 +131,78 @@ bool xis_has(const struct xis *xis, const xn_id *server, uint64_t version,
            xis_ad_live(ad, now);
 }
 
-/* Do the tokens' counts and digests agree with the ads? */
+/* ---- does it hold together? */
+
+struct counts {
+    size_t ads, live, tombs, blind;
+    uint64_t postings;
+};
+
+/* NULL: it is sound. */
+static const char *ad_fault(const struct xis *xis, const struct xis_ad *ad)
+{
+    uint32_t row, end = ad->first_row + ad->n_rows;
+
+    if (ad->pub && ad->pub->ad != ad) return "a publication is another ad's";
+    if (ad->withdrawn) {
+        return ad->n_rows || ad->n_tokens || ad->envelope || ad->xml
+                   ? "a withdrawal has rows"
+                   : NULL;
+    }
+    if (ad->n_rows == 0 || !ad->envelope) return "an ad has no rows";
+    if (ad->xml && ad->kept_version == ad->version) {
+        return "a document is kept twice";
+    }
+    for (row = ad->first_row; row < end; row++) {
+        if (row >= xis->rows.n || xis->rows.ad[row] != ad ||
+            xis->rows.until_us[row] != ad->until_us) {
+            return "a row is not its ad's";
+        }
+    }
+    return NULL;
+}
+
+static const char *count_ads(const struct xis *xis, struct counts *c)
+{
+    struct xis_place_in_order at = {0, 0};
+    const struct xis_ad *ad, *before = NULL;
+    const char *fault = NULL;
+
+    while (!fault && (ad = xis_order_next(&xis->ads, &at)) != NULL) {
+        c->ads++;
+        c->live += !ad->withdrawn;
+        c->tombs += ad->withdrawn;
+        c->blind += ad->blind;
+        c->postings += ad->n_tokens;
+        fault = ad_fault(xis, ad);
+        if (before && xn_id_cmp(&before->server, &ad->server) >= 0) {
+            fault = "ads are out of order";
+        }
+        before = ad;
+    }
+    return fault;
+}
+
 bool xis_check(const struct xis *xis, char *why_out, size_t len)
 {
-    struct xis_place_in_order at = xis_order_after(&xis->ads, NULL);
-    const struct xis_ad *ad;
-    size_t live = 0, tombs = 0, uses = 0, i;
+    struct counts c = {0};
+    const char *fault = count_ads(xis, &c);
+    size_t i;
 
-    while ((ad = xis_order_next(&xis->ads, &at)) != NULL) {
-        live += !ad->withdrawn;
-        tombs += ad->withdrawn;
-        uses += ad->withdrawn ? 0 : ad->n_tokens;
-    }
     for (i = 0; i < xis->tokens.n; i++)
-        uses -= xis->tokens.v[i]->ads;
-    if (live == xis->n_live && tombs == xis->n_tombs && uses == 0) return true;
+        c.postings -= xis->tokens.v[i]->ads;
+    if (fault) {
+        snprintf(why_out, len, "index: %s", fault);
+        return false;
+    }
+    if (c.ads == xis->ads.n && c.live == xis->n_live &&
+        c.tombs == xis->n_tombs && c.blind == xis->n_blind && c.postings == 0) {
+        return true;
+    }
     snprintf(why_out, len,
-             "index: %zu ads, counted %zu; %zu withdrawals, "
-             "counted %zu; tokens off by %zd",
-             xis->n_live, live, xis->n_tombs, tombs, (ssize_t)uses);
+             "index: counts differ: %zu/%zu ads, %zu/%zu live, %zu/%zu "
+             "withdrawn, %zu/%zu blind, %lld postings",
+             c.ads, xis->ads.n, c.live, xis->n_live, c.tombs, xis->n_tombs,
+             c.blind, xis->n_blind, (long long)c.postings);
     return false;
 }
