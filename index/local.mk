@@ -55,3 +55,11 @@ tests_unit_xis_find_SOURCES += tests/unit/xis_find.c
 tests_unit_xis_find_SOURCES += tests/unit/xis_kit.c
 tests_unit_xis_find_SOURCES += tests/unit/xis_kit.h
 tests_unit_xis_find_LDADD = $(XN_INDEX_LIBS) $(XN_SIM_LIBS) $(CMOCKA_LIBS)
+
+UNIT_TESTS += tests/unit/xis_rude
+tests_unit_xis_rude_SOURCES = tests/unit/ov_net.c
+tests_unit_xis_rude_SOURCES += tests/unit/ov_net.h
+tests_unit_xis_rude_SOURCES += tests/unit/xis_kit.c
+tests_unit_xis_rude_SOURCES += tests/unit/xis_kit.h
+tests_unit_xis_rude_SOURCES += tests/unit/xis_rude.c
+tests_unit_xis_rude_LDADD = $(XN_INDEX_LIBS) $(XN_SIM_LIBS) $(CMOCKA_LIBS)

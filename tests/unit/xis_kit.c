@@ -58,21 +58,37 @@ static void answered(struct kit_node *at, const Xn__Answer *answer)
     xn__published__free_unpacked(body, NULL);
 }
 
+static uint64_t verify_us(const struct kit_node *at, const struct xn_msg *msg)
+{
+    xn_id slow;
+
+    if (!at->slow || !msg) return 500;
+    kit_server_id(at->slow - 1, &slow);
+    return memcmp(XN_BODY(msg, Xn__Verified)->signer->id.data, slow.b,
+                  XN_ID_SIZE)
+               ? 500
+               : SEC;
+}
+
 static void act(struct node *node, const struct xn_action *action)
 {
     struct kit_node *at = own(node);
     struct xn_msg *msg = NULL;
+    uint64_t took_us = 500;
     int rc = 0;
 
     switch (action->kind) {
     case XN_ACT_VERIFY:
         rc = sim_verify(SEED, node->net->now.wall_us + 1000 * LEASE_US,
                         XN_BODY(action->msg, Xn__Verify), &msg);
+        took_us = verify_us(at, msg);
         break;
     case XN_ACT_TXN:
         at->txns++;
         if (at->hold_txn) return;
-        rc = sim_store_txn(&at->store, XN_BODY(action->msg, Xn__Txn));
+        rc = at->lose_txn
+                 ? XN_ENOSPC
+                 : sim_store_txn(&at->store, XN_BODY(action->msg, Xn__Txn));
         break;
     case XN_ACT_READ:
         rc = sim_store_read(at->store, XN_BODY(action->msg, Xn__Read), &msg);
@@ -81,7 +97,7 @@ static void act(struct node *node, const struct xn_action *action)
     default: return;
     }
     if (action->ticket) {
-        net_ended(node->net, node->index, action->ticket, rc, msg, 500);
+        net_ended(node->net, node->index, action->ticket, rc, msg, took_us);
     } else {
         xn_msg_free(msg);
     }
@@ -246,11 +262,29 @@ void kit_server_id(uint32_t server, xn_id *id_out)
     sim_key_id(XN__ROLE__SERVER, server, id_out);
 }
 
+enum { FLOOD_MAX = 200, NAME_ROOM = 24 };
+
+/* Names that stand before all others. */
+static size_t add_extras(const struct kit_ad *ad, struct advert_extra *extras,
+                         char names[][NAME_ROOM])
+{
+    size_t n = 0;
+
+    if (ad->extra) extras[n++] = (struct advert_extra){ad->extra, "1"};
+    assert_true(ad->flood <= FLOOD_MAX);
+    for (unsigned i = 0; i < ad->flood; i++) {
+        snprintf(names[i], NAME_ROOM, "A%u.%u", ad->server, i);
+        extras[n++] = (struct advert_extra){names[i], "1"};
+    }
+    return n;
+}
+
 static void write_xml(const struct kit_ad *ad, struct xn_buf *xml)
 {
     static const char *const corps[] = {"corp.sim"};
     struct advert_environment environment = {"Linux", "6.1", "pv"};
-    struct advert_extra extra = {ad->extra, "1"};
+    struct advert_extra extras[FLOOD_MAX + 1];
+    char names[FLOOD_MAX][NAME_ROOM];
     char name[32], endpoint[64], cpu[16];
     struct advert_offer offer = {.server_name = name,
                                  .corps = corps,
@@ -267,9 +301,9 @@ static void write_xml(const struct kit_ad *ad, struct xn_buf *xml)
                                  .sessions = "0",
                                  .currency = "GBP",
                                  .price_per_hour = "0.02",
-                                 .extras = &extra,
-                                 .n_extras = ad->extra != NULL};
+                                 .extras = extras};
 
+    offer.n_extras = add_extras(ad, extras, names);
     snprintf(name, sizeof name, "s%u", ad->server);
     snprintf(endpoint, sizeof endpoint, "https://s%u.sim:7443", ad->server);
     snprintf(cpu, sizeof cpu, "%u", ad->cpu ? ad->cpu : 100);

@@ -21,6 +21,8 @@ struct kit_node {
     enum kit_lie lie;
     uint64_t lies;
     bool hold_txn; /* TXNs do not end */
+    bool lose_txn; /* they fail, and leave nothing behind */
+    uint32_t slow; /* checking a signature of server slow - 1 takes 1 s */
     unsigned txns, answers;
     int status;            /* of the last ANSWER */
     uint32_t copies_least; /* in it */
@@ -46,6 +48,7 @@ struct kit_ad {
     unsigned cpu;         /* CPUsmps; 0: 100 */
     const char *country;  /* NULL: "GB" */
     const char *extra;    /* a token of its own; NULL: none */
+    unsigned flood;       /* so many tokens more that nobody else has */
 };
 struct kit_ad kit_ad(const struct kit *kit, uint32_t server, uint64_t version);
 void kit_server_id(uint32_t server, xn_id *id_out);

@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: GPL-3.0-or-later */
-/* The index while the ring changes, and against rude neighbours. */
+/* The index while the ring changes. */
 #include <setjmp.h>
 #include <stdarg.h>
 #include <stddef.h>
@@ -117,67 +117,102 @@ static void test_loss(void **state)
     kit_free(kit);
 }
 
-static int rude(struct kit *kit, unsigned kind, const void *body)
+/* Who joins takes over some of what others hold: these go on. */
+static void test_join_unsettles_nobody(void **state)
 {
-    struct kit_reply reply;
+    struct kit *kit = kit_new(5, 8);
+    unsigned ms;
+    uint32_t i;
 
-    kit_ask(kit, 0, 1, kind, body, &reply);
-    net_run(kit->net, SEC);
-    assert_int_equal(reply.calls, 1);
-    xn_msg_free(reply.msg);
-    return reply.rc;
+    (void)state;
+    for (i = 0; i < 4; i++)
+        net_start(kit->net, i, 0);
+    assert_true(kit_settled(kit, 60 * SEC));
+    publish_all(kit, 0);
+    net_start(kit->net, 4, 0);
+    for (ms = 0; ms < 5000; ms += 20) {
+        for (i = 0; i < 4; i++)
+            assert_true(xis_settled(kit_xis(kit, i)));
+        net_run(kit->net, SEC / 50);
+    }
+    assert_true(kit_settled(kit, 60 * SEC));
+    assert_int_equal(kit_count(kit, 4, "CPUsmps"), ADS);
+    kit_free(kit);
 }
 
-static void test_rude(void **state)
+/* More tokens than one SYNC lists, all sorting before those of the other ads:
+ * these are handed over all the same, before the newcomer says that it knows. */
+static void test_token_flood(void **state)
 {
-    struct kit *kit = kit_new(2, 13);
-    Xn__Offer offer = XN__OFFER__INIT;
-    Xn__OfferItem item = XN__OFFER_ITEM__INIT, *items[1001];
-    Xn__Sync sync = XN__SYNC__INIT;
-    Xn__TokenDigest digest = XN__TOKEN_DIGEST__INIT, *digests[2];
-    Xn__Put put = XN__PUT__INIT;
-    Xn__SignedAd ad = XN__SIGNED_AD__INIT, *ads[65];
-    Xn__Find find = XN__FIND__INIT;
-    uint8_t bytes[32] = {1};
-    size_t i;
+    struct kit *kit = kit_new(3, 15);
+    struct kit_ad ads[30];
+    uint32_t i;
+
+    (void)state;
+    net_start(kit->net, 0, 0);
+    net_start(kit->net, 1, 0);
+    assert_true(kit_settled(kit, 60 * SEC));
+    for (i = 0; i < 30; i++) {
+        ads[i] = kit_ad(kit, i, V1);
+        if (i % 2) ads[i].flood = 200;
+    }
+    for (i = 0; i < 30; i += 10) {
+        kit_publish(kit, 0, ads + i, 10);
+        net_run(kit->net, 2 * SEC);
+        assert_int_equal(kit->node[0].results_rc, 0);
+    }
+    net_start(kit->net, 2, 0);
+    assert_true(kit_settled(kit, 60 * SEC));
+    assert_int_equal(kit_count(kit, 2, "CPUsmps"), 30);
+    assert_int_equal(kit_count(kit, 2, "A29.199"), 1);
+    kit_free(kit);
+}
+
+/* Away while an ad is withdrawn and another rewritten: back, it has neither
+ * any more. */
+static void test_changed_meanwhile(void **state)
+{
+    struct kit *kit = kit_new(3, 16);
+    struct kit_ad gone, new;
 
     (void)state;
     kit_start_all(kit);
-    item.server = (ProtobufCBinaryData){32, bytes};
-    for (i = 0; i < 1001; i++)
-        items[i] = &item;
-    offer.items = items;
-    offer.n_items = 2; /* doubled */
-    assert_int_equal(rude(kit, XN__KIND__OFFER, &offer), XN_EINVAL);
-    offer.n_items = 1001;
-    assert_int_not_equal(rude(kit, XN__KIND__OFFER, &offer), 0);
-    offer.n_items = 1;
-    assert_int_equal(rude(kit, XN__KIND__OFFER, &offer), 0);
-    item.server.len = 31;
-    assert_int_equal(rude(kit, XN__KIND__OFFER, &offer), XN_EINVAL);
-    digest.token = (char *)(uintptr_t) "CPUsmps";
-    digests[0] = digests[1] = &digest;
-    sync.tokens = digests;
-    sync.n_tokens = 2; /* doubled */
-    assert_int_equal(rude(kit, XN__KIND__SYNC, &sync), XN_EINVAL);
-    digest.token = (char *)(uintptr_t) "no name";
-    sync.n_tokens = 1;
-    assert_int_equal(rude(kit, XN__KIND__SYNC, &sync), XN_EINVAL);
-    ad.lease = (ProtobufCBinaryData){32, bytes};
-    for (i = 0; i < 65; i++)
-        ads[i] = &ad;
-    put.ads = ads;
-    put.n_ads = 65;
-    assert_int_equal(rude(kit, XN__KIND__PUT, &put), XN_ETOOBIG);
-    put.n_ads = 64;
-    assert_int_equal(rude(kit, XN__KIND__PUT, &put), 0);
-    find.token = (char *)(uintptr_t) "CPUsmps";
-    find.prefix = (ProtobufCBinaryData){1, bytes};
-    assert_int_equal(rude(kit, XN__KIND__FIND, &find), XN_EINVAL);
-    find.prefix.len = 0;
-    assert_int_equal(rude(kit, XN__KIND__FIND, &find), 0);
-    find.token = (char *)(uintptr_t) "no name";
-    assert_int_equal(rude(kit, XN__KIND__FIND, &find), XN_EINVAL);
+    publish_all(kit, 0);
+    net_crash(kit->net, 2, true);
+    net_run(kit->net, SEC);
+    gone = kit_ad(kit, 1, V1 + 1);
+    gone.withdrawn = true;
+    kit_publish(kit, 0, &gone, 1);
+    new = kit_ad(kit, 2, V1 + 1);
+    kit_publish(kit, 0, &new, 1);
+    net_run(kit->net, SEC);
+    net_start(kit->net, 2, 0);
+    assert_true(kit_settled(kit, 60 * SEC));
+    assert_int_equal(kit_count(kit, 2, "CPUsmps"), ADS - 1);
+    assert_false(kit_has(kit, 2, 1, V1));
+    assert_true(kit_has(kit, 2, 2, V1 + 1));
+    gone = kit_ad(kit, 1, V1);
+    assert_int_equal(kit_put(kit, 0, 2, &gone), XN_ESTALE);
+    kit_free(kit);
+}
+
+/* Without any other it knows only itself: in company again that is nothing. */
+static void test_left_alone(void **state)
+{
+    struct kit *kit = kit_new(2, 17);
+    struct kit_ad ad = kit_ad(kit, 1, V1);
+
+    (void)state;
+    kit_start_all(kit);
+    net_crash(kit->net, 1, true);
+    net_run(kit->net, 20 * SEC);
+    assert_true(xis_settled(kit_xis(kit, 0)));
+    kit_publish(kit, 0, &ad, 1);
+    net_start(kit->net, 1, 0);
+    net_run(kit->net, SEC / 2);
+    assert_false(xis_settled(kit_xis(kit, 0)));
+    assert_true(kit_settled(kit, 60 * SEC));
+    assert_int_equal(kit_count(kit, 0, "CPUsmps"), 1);
     kit_free(kit);
 }
 
@@ -185,8 +220,11 @@ int main(void)
 {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(test_joiner),
+        cmocka_unit_test(test_join_unsettles_nobody),
+        cmocka_unit_test(test_token_flood),
+        cmocka_unit_test(test_changed_meanwhile),
+        cmocka_unit_test(test_left_alone),
         cmocka_unit_test(test_loss),
-        cmocka_unit_test(test_rude),
     };
 
     return cmocka_run_group_tests_name("xis_ring", tests, NULL, NULL);
