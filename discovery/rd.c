@@ -214,6 +214,8 @@ static int prepare(struct search *s, const Xn__Search *request)
     size_t i;
     int rc;
 
+    rc = XN_EINVAL;
+    if (request->offset > QUERY_OFFSET_MAX) goto out;
     rc =
         query_from_proto(request->query ? request->query : &everything, &query);
     if (rc) goto out;

@@ -233,8 +233,9 @@ static int judge_line(struct find_options *opt, const struct line *line)
     if (!rc && line->output) rc = read_output(opt, line->output);
     if (!rc && line->columns) rc = read_columns(opt, line->columns);
     if (!rc && line->from &&
-        xn_number_parse(line->from, UINT32_MAX, &opt->offset)) {
-        rc = usage("--from %s is no position", line->from);
+        xn_number_parse(line->from, QUERY_OFFSET_MAX, &opt->offset)) {
+        rc = usage("--from %s is no position (0 to %d)", line->from,
+                   QUERY_OFFSET_MAX);
     }
     for (i = 0; !rc && i < line->n_nodes; i++)
         rc = add_all(opt, line->nodes[i], add_node);

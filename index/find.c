@@ -220,7 +220,8 @@ static int find_check(const Xn__Find *ask)
     if (!xn_token_valid(ask->token, strlen(ask->token))) return XN_EINVAL;
     /* Every trie is one root: there is no node below it. */
     if (ask->prefix.len) return XN_EINVAL;
-    if (ask->offset > XIS_OFFSET_MAX) return XN_EINVAL;
+    /* Each one skipped has a place in the heap. */
+    if (ask->offset > QUERY_OFFSET_MAX) return XN_EINVAL;
     return 0;
 }
 

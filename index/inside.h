@@ -48,7 +48,6 @@
 #define XIS_TOKENS_MAX 65536U
 
 #define XIS_FIND_MAX 1000U
-#define XIS_OFFSET_MAX 10000U /* each costs a place in the heap */
 #define XIS_ANSWER_BYTES_MAX (700U * 1024)
 #define XIS_OFFER_MAX 1000U
 #define XIS_WANT_ADS_MAX 4096U

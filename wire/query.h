@@ -21,6 +21,7 @@
 #define QUERY_TERMS_MAX 256
 #define QUERY_DEPTH_MAX 32
 #define QUERY_VALUES_MAX 1024
+#define QUERY_OFFSET_MAX 100000 /* matches skipped; a cursor has no bound */
 
 /* A compiled query: bounds parsed, tokens numbered.  Opaque but for what the
  * index's columns need. */
