@@ -5,13 +5,13 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
-#include <sys/stat.h>
 
 #include "discovery/xenofind.h"
 #include "lib/err.h"
 #include "lib/file.h"
 #include "lib/gripe.h"
 #include "net/clock.h"
+#include "net/file.h"
 #include "wire/requirement.h"
 
 /* ---- errors with a caret ---- */
@@ -302,21 +302,6 @@ static int add_anchors(const char *folder, struct net_identity *identity)
     return 0;
 }
 
-/* mkdir -p, mode 0700; whether it worked shows when something is put there. */
-static void make_folders(const char *path)
-{
-    char copy[512], *p;
-
-    snprintf(copy, sizeof copy, "%s", path);
-    for (p = copy + 1; *p; p++) {
-        if (*p != '/') continue;
-        *p = '\0';
-        (void)mkdir(copy, 0700);
-        *p = '/';
-    }
-    (void)mkdir(copy, 0700);
-}
-
 static int accept_corps(const struct find_options *opt,
                         struct net_identity *identity)
 {
@@ -326,7 +311,8 @@ static int accept_corps(const struct find_options *opt,
     for (i = 0; i < opt->n_corps; i++) {
         if (!opt->corps[i].pinned) continue;
         if (xn_anchors_find(identity->anchors, &opt->corps[i].id)) continue;
-        make_folders(opt->state);
+        /* Whether it worked shows when something is put there. */
+        if (net_file_parents(opt->state) == 0) (void)net_file_dir(opt->state);
         last = net_identity_accept(FIND_PROGRAM, opt->state, &opt->corps[i],
                                    identity);
         if (last) rc = last;

@@ -8,7 +8,6 @@
 #include <string.h>
 #include <sys/file.h>
 #include <sys/resource.h>
-#include <sys/stat.h>
 #include <unistd.h>
 
 #include <openssl/rand.h>
@@ -19,8 +18,6 @@
 #include "net/clock.h"
 #include "net/file.h"
 #include "net/options.h"
-
-enum { PATH_ROOM = 512 };
 
 /* Renewed when less is left. */
 #define RENEW_US (30 * 86400 * 1000000ULL)
@@ -38,7 +35,6 @@ static int no_state(const struct net_daemon *d, const char *because)
 static int default_state(struct net_daemon *d)
 {
     const char *home = getenv("HOME");
-    char *p;
 
     if (geteuid() == 0) {
         snprintf(d->state_own, sizeof d->state_own, "/var/lib/xeno/%s",
@@ -50,24 +46,17 @@ static int default_state(struct net_daemon *d)
         return no_state(d, "HOME is not set");
     }
     d->state = d->state_own;
-    for (p = strchr(d->state_own + 1, '/'); p; p = strchr(p + 1, '/')) {
-        *p = '\0';
-        if (mkdir(d->state_own, 0755) && errno != EEXIST) {
-            *p = '/';
-            return no_state(d, strerror(errno));
-        }
-        *p = '/';
-    }
+    if (net_file_parents(d->state)) return no_state(d, strerror(errno));
     return 0;
 }
 
 /* The pid in it is for people; whether somebody lives is what the lock says. */
 static int lock_state(struct net_daemon *d)
 {
-    char path[PATH_ROOM], text[32];
+    char path[NET_PATH_MAX], text[32];
     int n;
 
-    snprintf(path, sizeof path, "%s/lock", d->state);
+    net_file_path(path, d->state, "lock");
     d->lock_fd = open(path, O_RDWR | O_CREAT | O_CLOEXEC, 0600);
     if (d->lock_fd < 0) return no_state(d, strerror(errno));
     if (flock(d->lock_fd, LOCK_EX | LOCK_NB)) {
@@ -240,12 +229,12 @@ static int open_identity(struct net_daemon *d)
 int net_daemon_open(struct net_daemon *d)
 {
     struct net_config config;
-    char store[PATH_ROOM];
+    char store[NET_PATH_MAX];
     int rc = open_identity(d);
 
     if (rc) return rc;
     net_config_default(&config);
-    snprintf(store, sizeof store, "%s/store.kct", d->state);
+    net_file_path(store, d->state, "store.kct");
     config.program = d->program;
     config.identity = &d->identity;
     config.listen_links = d->wants_links ? d->listen : NULL;

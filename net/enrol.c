@@ -12,20 +12,13 @@
 #include "net/file.h"
 #include "wire/msg.h"
 
-enum { PATH_ROOM = 512, TIMEOUT_MS = 15000, REFUSAL_TEXT = 300 };
-
-#define DAY_US (24 * 3600 * 1000000ULL)
+enum { TIMEOUT_MS = 15000, REFUSAL_TEXT = 300 };
 
 /* What is wrong, for the three lines. */
 struct trouble {
     char because[REFUSAL_TEXT];
     char try[REFUSAL_TEXT];
 };
-
-static void set_path(char out[PATH_ROOM], const char *dir, const char *name)
-{
-    snprintf(out, PATH_ROOM, "%s/%s", dir, name);
-}
 
 static char *text_of(const char *text)
 {
@@ -97,7 +90,7 @@ static int keep_corp(const char *dir, const struct net_corp *corp,
                      const uint8_t *der, size_t len)
 {
     struct xn_anchors *anchors = NULL;
-    char folder[PATH_ROOM], path[PATH_ROOM + 80], hex[XN_ID_HEX];
+    char folder[NET_PATH_MAX], path[NET_PATH_MAX + 80], hex[XN_ID_HEX];
     X509 *x509 = NULL;
     int rc;
 
@@ -106,7 +99,7 @@ static int keep_corp(const char *dir, const struct net_corp *corp,
     if (!rc && !xn_anchors_find(anchors, &corp->id)) rc = XN_EIDENT;
     if (!rc) rc = xn_cert_from_der(der, len, &x509);
     if (rc) goto out;
-    set_path(folder, dir, "corps");
+    net_file_path(folder, dir, "corps");
     rc = net_file_dir(folder);
     if (rc) goto out;
     xn_id_hex(&corp->id, hex);
@@ -152,23 +145,18 @@ int net_identity_accept(const char *program, const char *dir,
 /* A lost key is not replaced in silence: a new one is another member. */
 static int own_key(const char *dir, EVP_PKEY **key_out, struct trouble *trouble)
 {
-    char path[PATH_ROOM], cert[PATH_ROOM];
-    int rc;
+    char path[NET_PATH_MAX], cert[NET_PATH_MAX];
 
-    set_path(path, dir, "key.pem");
-    set_path(cert, dir, "cert.pem");
-    rc = xn_key_load(path, key_out);
-    if (rc != XN_ENOENT) return rc;
-    if (access(cert, F_OK) == 0) {
+    net_file_path(path, dir, "key.pem");
+    net_file_path(cert, dir, "cert.pem");
+    if (access(path, F_OK) && access(cert, F_OK) == 0) {
         snprintf(trouble->because, sizeof trouble->because,
                  "%.200s is missing, its certificate is there", path);
         snprintf(trouble->try, sizeof trouble->try,
                  "key.pem from a backup; to begin anew, another folder");
         return XN_EIDENT;
     }
-    rc = xn_key_generate(key_out);
-    if (!rc) rc = xn_key_save(*key_out, path);
-    return rc;
+    return xn_key_own(path, key_out);
 }
 
 static int pack_request(const struct net_enrolment *e, EVP_PKEY *key,
@@ -197,7 +185,7 @@ static int keep(const char *dir, const struct net_enrolment *e,
 {
     Xn__Registered *got =
         xn__registered__unpack(NULL, reply->body.len, reply->body.data);
-    char path[PATH_ROOM];
+    char path[NET_PATH_MAX];
     X509 *x509 = NULL;
     int rc;
 
@@ -207,25 +195,10 @@ static int keep(const char *dir, const struct net_enrolment *e,
         rc = xn_cert_from_der(got->certificate.data, got->certificate.len,
                               &x509);
     }
-    set_path(path, dir, "cert.pem");
+    net_file_path(path, dir, "cert.pem");
     if (!rc) rc = xn_cert_save(x509, path);
     X509_free(x509);
     xn__registered__free_unpacked(got, NULL);
-    return rc;
-}
-
-/* A certificate of our own making, to speak TLS with. */
-static int provisional(EVP_PKEY *key, struct net_identity *identity_out)
-{
-    struct net_identity identity = {.key = key};
-    uint64_t now_us = net_wall_us();
-    int rc = xn_anchors_new(&identity.anchors);
-
-    if (!rc) {
-        rc = xn_cert_self(key, XN__ROLE__ANYBODY, "anybody", now_us,
-                          now_us + DAY_US, &identity.x509);
-    }
-    *identity_out = identity;
     return rc;
 }
 
@@ -240,16 +213,13 @@ static int enrol(const char *dir, const struct net_enrolment *e,
     int rc;
 
     rc = own_key(dir, &key, trouble);
-    if (rc) goto out;
-    rc = provisional(key, &self);
+    if (!rc) rc = net_identity_self(key, &self);
     if (!rc) rc = pack_request(e, key, &body, &len);
     if (!rc) {
         rc = ask(&self, e->corp, "POST", "/v1/register", body, len, &reply,
                  trouble);
     }
     if (!rc) rc = keep(dir, e, &reply);
-out:
-    if (!self.key) EVP_PKEY_free(key);
     net_identity_clear(&self);
     net_reply_clear(&reply);
     free(body);

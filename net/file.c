@@ -11,6 +11,11 @@
 
 #include "lib/err.h"
 
+void net_file_path(char out[NET_PATH_MAX], const char *dir, const char *name)
+{
+    snprintf(out, NET_PATH_MAX, "%s/%s", dir, name);
+}
+
 int net_file_sync_dir(const char *path)
 {
     char *dir = strdup(path), *slash;
@@ -38,4 +43,17 @@ int net_file_dir(const char *path)
         errno = ENOTDIR;
     }
     return XN_EIO;
+}
+
+int net_file_parents(const char *path)
+{
+    char *copy = strdup(path), *p;
+    int rc = copy ? 0 : XN_ENOMEM;
+
+    for (p = copy; !rc && *p && (p = strchr(p + 1, '/')); *p = '/') {
+        *p = '\0';
+        if (mkdir(copy, 0755) && errno != EEXIST) rc = XN_EIO;
+    }
+    free(copy);
+    return rc;
 }

@@ -14,8 +14,6 @@
 #include "net/clock.h"
 #include "net/file.h"
 
-enum { PATH_ROOM = 512 };
-
 #define DAY_US (24 * 3600 * 1000000ULL)
 
 int net_corp_parse(const char *text, struct net_corp *corp_out)
@@ -37,11 +35,6 @@ int net_corp_parse(const char *text, struct net_corp *corp_out)
     }
     *corp_out = corp;
     return 0;
-}
-
-static void path_in(char out[PATH_ROOM], const char *dir, const char *name)
-{
-    snprintf(out, PATH_ROOM, "%s/%s", dir, name);
 }
 
 static int add_anchor(struct net_identity *identity, X509 *x509)
@@ -66,27 +59,29 @@ static int is_pem(const struct dirent *entry)
  * the others still count. */
 static int load_anchors(const char *dir, struct net_identity *identity)
 {
-    char corps[PATH_ROOM], path[PATH_ROOM + 300];
+    char corps[NET_PATH_MAX], path[NET_PATH_MAX + 300];
     struct dirent **entries = NULL;
     int n, i, rc = 0;
 
-    path_in(corps, dir, "corps");
+    net_file_path(corps, dir, "corps");
     n = scandir(corps, &entries, is_pem, alphasort);
     if (n < 0) return errno == ENOENT ? 0 : XN_EIO;
     for (i = 0; i < n; i++) {
         X509 *x509 = NULL;
+        int bad;
 
         snprintf(path, sizeof path, "%s/%s", corps, entries[i]->d_name);
-        rc = xn_cert_load(path, &x509);
-        if (!rc) rc = add_anchor(identity, x509);
-        if (rc) {
-            xn_log(XN_LOG_WARN, "%s is left out: %s", path, xn_strerror(rc));
+        bad = xn_cert_load(path, &x509);
+        if (!bad) bad = add_anchor(identity, x509);
+        if (bad) {
+            xn_log(XN_LOG_WARN, "%s is left out: %s", path, xn_strerror(bad));
         }
+        if (bad == XN_ENOMEM) rc = bad;
         X509_free(x509);
         free(entries[i]);
     }
     free(entries);
-    return rc == XN_ENOMEM ? rc : 0;
+    return rc;
 }
 
 static int check_own(struct net_identity *identity)
@@ -100,18 +95,22 @@ static int check_own(struct net_identity *identity)
     return rc;
 }
 
-int net_identity_load(const char *dir, struct net_identity *identity_out)
+/* A corp's own certificate is good because it is its own. */
+static int open_folder(const char *dir, bool is_corp,
+                       struct net_identity *identity_out)
 {
     struct net_identity identity = {0};
-    char path[PATH_ROOM];
+    char path[NET_PATH_MAX];
     int rc = xn_anchors_new(&identity.anchors);
 
     if (!rc) rc = load_anchors(dir, &identity);
-    path_in(path, dir, "key.pem");
+    net_file_path(path, dir, "key.pem");
     if (!rc) rc = xn_key_load(path, &identity.key);
-    path_in(path, dir, "cert.pem");
+    net_file_path(path, dir, "cert.pem");
     if (!rc) rc = xn_cert_load(path, &identity.x509);
+    if (!rc && is_corp) rc = add_anchor(&identity, identity.x509);
     if (!rc) rc = check_own(&identity);
+    if (!rc && is_corp && identity.cert.role != XN__ROLE__CORP) rc = XN_EIDENT;
     if (rc) {
         net_identity_clear(&identity);
         return rc;
@@ -120,15 +119,19 @@ int net_identity_load(const char *dir, struct net_identity *identity_out)
     return 0;
 }
 
-int net_identity_anonymous(struct net_identity *identity_out)
+int net_identity_load(const char *dir, struct net_identity *identity_out)
 {
-    struct net_identity identity = {0};
+    return open_folder(dir, false, identity_out);
+}
+
+int net_identity_self(EVP_PKEY *key, struct net_identity *identity_out)
+{
+    struct net_identity identity = {.key = key};
     uint64_t now_us = net_wall_us();
     int rc = xn_anchors_new(&identity.anchors);
 
-    if (!rc) rc = xn_key_generate(&identity.key);
     if (!rc) {
-        rc = xn_cert_self(identity.key, XN__ROLE__ANYBODY, "anybody", now_us,
+        rc = xn_cert_self(key, XN__ROLE__ANYBODY, "anybody", now_us,
                           now_us + DAY_US, &identity.x509);
     }
     if (!rc) rc = check_own(&identity);
@@ -140,6 +143,14 @@ int net_identity_anonymous(struct net_identity *identity_out)
     return 0;
 }
 
+int net_identity_anonymous(struct net_identity *identity_out)
+{
+    EVP_PKEY *key = NULL;
+    int rc = xn_key_generate(&key);
+
+    return rc ? rc : net_identity_self(key, identity_out);
+}
+
 int net_identity_anchors(const char *dir, struct net_identity *identity)
 {
     return load_anchors(dir, identity);
@@ -149,57 +160,30 @@ int net_identity_anchors(const char *dir, struct net_identity *identity)
 
 static int make_corp(const char *dir, const char *label)
 {
-    char path[PATH_ROOM];
+    char path[NET_PATH_MAX];
     EVP_PKEY *key = NULL;
     X509 *x509 = NULL;
     uint64_t now_us = net_wall_us();
     int rc;
 
-    path_in(path, dir, "key.pem");
-    rc = xn_key_load(path, &key);
-    if (rc == XN_ENOENT) {
-        rc = xn_key_generate(&key);
-        if (!rc) rc = xn_key_save(key, path);
-    }
+    net_file_path(path, dir, "key.pem");
+    rc = xn_key_own(path, &key);
     if (!rc) {
         rc = xn_cert_self(key, XN__ROLE__CORP, label, now_us,
                           now_us + 3650 * DAY_US, &x509);
     }
-    path_in(path, dir, "cert.pem");
+    net_file_path(path, dir, "cert.pem");
     if (!rc) rc = xn_cert_save(x509, path);
     EVP_PKEY_free(key);
     X509_free(x509);
     return rc;
 }
 
-/* A corp's certificate is good because it is its own. */
-static int load_corp(const char *dir, struct net_identity *identity_out)
-{
-    struct net_identity identity = {0};
-    char path[PATH_ROOM];
-    int rc = xn_anchors_new(&identity.anchors);
-
-    if (!rc) rc = load_anchors(dir, &identity);
-    path_in(path, dir, "key.pem");
-    if (!rc) rc = xn_key_load(path, &identity.key);
-    path_in(path, dir, "cert.pem");
-    if (!rc) rc = xn_cert_load(path, &identity.x509);
-    if (!rc) rc = add_anchor(&identity, identity.x509);
-    if (!rc) rc = check_own(&identity);
-    if (!rc && identity.cert.role != XN__ROLE__CORP) rc = XN_EIDENT;
-    if (rc) {
-        net_identity_clear(&identity);
-        return rc;
-    }
-    *identity_out = identity;
-    return 0;
-}
-
 static bool has(const char *dir, const char *name)
 {
-    char path[PATH_ROOM];
+    char path[NET_PATH_MAX];
 
-    path_in(path, dir, name);
+    net_file_path(path, dir, name);
     return access(path, F_OK) == 0;
 }
 
@@ -247,14 +231,14 @@ int net_identity_gripe(const char *program, const char *dir, int rc)
 int net_identity_corp(const char *program, const char *dir, const char *label,
                       struct net_identity *identity_out)
 {
-    int rc = load_corp(dir, identity_out);
+    int rc = open_folder(dir, true, identity_out);
 
     /* A certificate whose key is lost is not overwritten: a new key would be
      * another XenoCorp, which nobody has accepted. */
     if (rc == XN_ENOENT && label &&
         (has(dir, "key.pem") || !has(dir, "cert.pem"))) {
         rc = make_corp(dir, label);
-        if (!rc) rc = load_corp(dir, identity_out);
+        if (!rc) rc = open_folder(dir, true, identity_out);
     }
     return rc ? gripe(program, dir, rc, "xenocorp init DIR NAME") : 0;
 }

@@ -24,7 +24,10 @@ int net_corp_parse(const char *text, struct net_corp *corp_out);
 
 /* Load what the folder has; XN_ENOENT where key or certificate is missing. */
 int net_identity_load(const char *dir, struct net_identity *identity_out);
-/* A key and a self-made certificate in memory: searching only. */
+/* A self-made certificate in memory: for searching, and to speak TLS before
+ * there is another.  _self takes over the key, in any case; _anonymous makes
+ * one. */
+int net_identity_self(EVP_PKEY *key, struct net_identity *identity_out);
 int net_identity_anonymous(struct net_identity *identity_out);
 /* A corp's own: makes key and self-signed certificate where they are missing;
  * the corp is its own first anchor.  Errors are told with xn_gripe. */

@@ -127,11 +127,7 @@ static int make_key(const struct dev_platform *platform,
     dev_path(platform, path, "node-%02u/key.pem", server->number);
     rc = dev_mkdir(folder);
     if (rc) return rc;
-    rc = xn_key_load(path, &key);
-    if (rc == XN_ENOENT) {
-        rc = xn_key_generate(&key);
-        if (!rc) rc = xn_key_save(key, path);
-    }
+    rc = xn_key_own(path, &key);
     if (!rc) rc = xn_key_id(key, &id);
     if (!rc) {
         xn_id_hex(&id, hex);

@@ -10,13 +10,13 @@
 #include <stdlib.h>
 #include <string.h>
 #include <sys/file.h>
-#include <sys/stat.h>
 #include <unistd.h>
 
 #include <jansson.h>
 
 #include "lib/err.h"
 #include "lib/gripe.h"
+#include "net/file.h"
 
 void dev_path(const struct dev_platform *platform, char out[DEV_PATH_MAX],
               const char *fmt, ...)
@@ -31,7 +31,7 @@ void dev_path(const struct dev_platform *platform, char out[DEV_PATH_MAX],
 
 int dev_mkdir(const char *path)
 {
-    if (mkdir(path, 0700) == 0 || errno == EEXIST) return 0;
+    if (net_file_dir(path) == 0) return 0;
     xn_gripef(DEV_PROGRAM, "cannot make a folder", "another --state", "%s: %s",
               path, strerror(errno));
     return XN_EIO;

@@ -7,7 +7,6 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
-#include <sys/stat.h>
 #include <time.h>
 #include <unistd.h>
 
@@ -21,6 +20,7 @@
 #include "lib/span.h"
 #include "lib/text.h"
 #include "net/client.h"
+#include "net/file.h"
 #include "tools/dev.h"
 
 #ifndef XN_DATADIR
@@ -85,12 +85,12 @@ static int default_state(char *out, size_t len)
                  "--state DIR");
         return XN_EINVAL;
     }
-    /* Each step of the path may be missing on a fresh account. */
-    snprintf(out, len, "%s/.local", home);
-    mkdir(out, 0755);
-    snprintf(out, len, "%s/.local/state", home);
-    mkdir(out, 0755);
     snprintf(out, len, "%s/.local/state/xenodev", home);
+    if (net_file_parents(out)) {
+        xn_gripef(DEV_PROGRAM, "cannot choose a state folder", "--state DIR",
+                  "%s: %s", out, strerror(errno));
+        return XN_EIO;
+    }
     return 0;
 }
 

@@ -20,6 +20,9 @@ int xn_key_save(const EVP_PKEY *key, const char *path);
  * not a P-256 private key, or one behind a password. */
 int xn_key_load(const char *path, EVP_PKEY **key_out);
 
+/* The same; where there is no file yet, a new key that is saved there. */
+int xn_key_own(const char *path, EVP_PKEY **key_out);
+
 /* Exactly the 91 bytes; XN_EINVAL for another kind of key. */
 int xn_key_spki(const EVP_PKEY *key, uint8_t out[XN_SPKI_SIZE]);
 /* Public key from them: 29 us, against 311 for a general decoder. */

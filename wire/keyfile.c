@@ -46,6 +46,22 @@ out:
     return rc;
 }
 
+int xn_key_own(const char *path, EVP_PKEY **key_out)
+{
+    EVP_PKEY *key = NULL;
+    int rc = xn_key_load(path, key_out);
+
+    if (rc != XN_ENOENT) return rc;
+    rc = xn_key_generate(&key);
+    if (!rc) rc = xn_key_save(key, path);
+    if (rc) {
+        EVP_PKEY_free(key);
+        return rc;
+    }
+    *key_out = key;
+    return 0;
+}
+
 int xn_cert_save(X509 *x509, const char *path)
 {
     BIO *bio = BIO_new(BIO_s_mem());
