@@ -66,6 +66,14 @@ static void advise(const struct find_options *opt, const struct query *query,
     }
 }
 
+static void tell_partial(void)
+{
+    xn_gripe(FIND_PROGRAM, "the answer is not whole [XS-10-PARTIAL]",
+             "a part of the index did not answer: its nodes died, or the node "
+             "asked has just started",
+             "again in some seconds, or another --node");
+}
+
 static int no_nodes(void)
 {
     xn_gripe(FIND_PROGRAM, "no node to ask [XS-2-NODES]",
@@ -106,6 +114,7 @@ static int search(const struct find_options *opt)
     find_print_summary(query, &result);
     code = exit_code(opt, &result);
     if (code == XN_EXIT_NONE) advise(opt, query, &result);
+    if (code == XN_EXIT_PARTIAL) tell_partial();
 out:
     find_result_clear(&result);
     net_identity_clear(&identity);

@@ -25,6 +25,7 @@ FUZZ_LIBS = $(FUZZ_ENGINE)
 EXTRA_DIST += tests/fuzz/corpus tests/fuzz/replay.c
 
 SHELL_TESTS += tests/daemons-corp.t
+SHELL_TESTS += tests/install.t
 SHELL_TESTS += tests/lint/deps.t
 SHELL_TESTS += tests/lint/format.t
 SHELL_TESTS += tests/lint/lint-fails.t

@@ -600,6 +600,7 @@ static void test_silent(void **state)
     (void)state;
     spawn(&node, SILENT, &silent);
     assert_exit(10, url_of(&silent, url), "CPUsmps:1100.. -o json");
+    assert_says("the answer is not whole [XS-10-PARTIAL]");
     spawn(&node2, TRUE_, &honest);
     snprintf(urls, sizeof urls, "%s,https://%s", url, honest.api);
     assert_exit(0, urls, "CPUsmps:1100.. -o json");

@@ -1,0 +1,37 @@
+# SPDX-License-Identifier: GPL-3.0-or-later
+# make install puts every program, page and shared file in its place, and what
+# is installed finds its parts there.
+set -u
+scratch=$(mktemp -d) || exit 99
+trap 'rm -rf "$scratch"' EXIT
+unset MAKEFLAGS MFLAGS MAKELEVEL # else the outer make's options are ours
+n=0
+ok() {
+    n=$((n + 1))
+    [ "$1" -eq 0 ] && echo "ok $n - $2" || echo "not ok $n - $2"
+}
+
+make -C "$XN_BUILD" install prefix=/usr DESTDIR="$scratch" >"$scratch/log" 2>&1
+rc=$?
+[ "$rc" -eq 0 ] || tail -n 5 "$scratch/log" | sed 's/^/# /'
+ok "$rc" 'make install'
+missing=
+for page in "$XN_SRC"/man/*.[1-8]; do
+    name=${page##*/}
+    find "$scratch/usr" -path "*/man${name##*.}/$name" | grep -q . ||
+        missing="$missing $name"
+done
+[ -z "$missing" ] || echo "# not installed:$missing"
+[ -z "$missing" ]
+ok $? 'every manual page'
+missing=
+for name in xenofind xenodev xenosim xenonoded xenohostd xenocorpd xenocorp; do
+    "$(find "$scratch/usr" -name "$name" -type f)" --version 2>&1 |
+        grep -q "^$name (XenoServer)" || missing="$missing $name"
+done
+[ -z "$missing" ] || echo "# does not run:$missing"
+[ -z "$missing" ]
+ok $? 'every program runs from there'
+[ -s "$scratch/usr/share/xenoserver/catalogue.csv" ]
+ok $? 'the catalogue is there'
+echo "1..$n"
