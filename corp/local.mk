@@ -31,5 +31,10 @@ corp_xenocorpd_LDADD = $(XN_CORP_LIBS) $(XN_NET_LIBS)
 
 # Unit tests of this folder; crank is a driver by hand.
 UNIT_TESTS += tests/unit/corp
-tests_unit_corp_SOURCES = tests/unit/corp.c tests/unit/crank.c tests/unit/crank.h
+CORP_KIT = tests/unit/corp_kit.c tests/unit/corp_kit.h
+CORP_KIT += tests/unit/crank.c tests/unit/crank.h
+tests_unit_corp_SOURCES = tests/unit/corp.c $(CORP_KIT)
 tests_unit_corp_LDADD = $(XN_CORP_LIBS) $(CMOCKA_LIBS)
+UNIT_TESTS += tests/unit/corp_nodes
+tests_unit_corp_nodes_SOURCES = tests/unit/corp_nodes.c $(CORP_KIT)
+tests_unit_corp_nodes_LDADD = $(XN_CORP_LIBS) $(CMOCKA_LIBS)

@@ -29,8 +29,13 @@ hostagent_xenohostd_LDADD = $(XN_HOSTAGENT_LIBS) $(XN_NET_LIBS)
 
 # Unit tests of this folder; crank is a driver by hand.
 UNIT_TESTS += tests/unit/host
-tests_unit_host_SOURCES = tests/unit/crank.c tests/unit/crank.h tests/unit/host.c
+HOST_KIT = tests/unit/crank.c tests/unit/crank.h
+HOST_KIT += tests/unit/host_kit.c tests/unit/host_kit.h
+tests_unit_host_SOURCES = tests/unit/host.c $(HOST_KIT)
 tests_unit_host_LDADD = $(XN_HOSTAGENT_LIBS) $(CMOCKA_LIBS)
+UNIT_TESTS += tests/unit/host_orders
+tests_unit_host_orders_SOURCES = tests/unit/host_orders.c $(HOST_KIT)
+tests_unit_host_orders_LDADD = $(XN_HOSTAGENT_LIBS) $(CMOCKA_LIBS)
 UNIT_TESTS += tests/unit/host_offer
 tests_unit_host_offer_SOURCES = hostagent/xenohostd_offer.c hostagent/xenohostd_offer.h tests/unit/host_offer.c
 tests_unit_host_offer_LDADD = $(XN_NET_LIBS) $(CMOCKA_LIBS)

@@ -136,8 +136,15 @@ UNIT_TESTS += tests/unit/requirement
 tests_unit_requirement_SOURCES = tests/unit/requirement.c tests/unit/wire_kit.h
 tests_unit_requirement_LDADD = $(XN_WIRE_LIBS) $(CMOCKA_LIBS)
 UNIT_TESTS += tests/unit/query
-tests_unit_query_SOURCES = tests/unit/query.c
+QUERY_KIT = tests/unit/query_kit.c tests/unit/query_kit.h
+tests_unit_query_SOURCES = tests/unit/query.c $(QUERY_KIT)
 tests_unit_query_LDADD = $(XN_WIRE_LIBS) $(CMOCKA_LIBS)
+UNIT_TESTS += tests/unit/query_meaning
+tests_unit_query_meaning_SOURCES = tests/unit/query_meaning.c $(QUERY_KIT)
+tests_unit_query_meaning_LDADD = $(XN_WIRE_LIBS) $(CMOCKA_LIBS)
+UNIT_TESTS += tests/unit/query_random
+tests_unit_query_random_SOURCES = tests/unit/query_random.c $(QUERY_KIT)
+tests_unit_query_random_LDADD = $(XN_WIRE_LIBS) $(CMOCKA_LIBS)
 
 # Fuzz targets of this folder.
 FUZZ_TARGETS += tests/fuzz/fuzz_advert

@@ -1,5 +1,6 @@
 /* SPDX-License-Identifier: GPL-3.0-or-later */
-/* The XenoCorp core, driven by hand. */
+/* The XenoCorp core, driven by hand: registrations, paths, what strangers write.
+ */
 #include <setjmp.h>
 #include <stdarg.h>
 #include <stdio.h>
@@ -9,144 +10,18 @@
 #include <cmocka.h>
 
 #include "corp/corp.h"
-#include "corp/nodes.h"
 #include "corp/text.h"
 #include "lib/err.h"
+#include "tests/unit/corp_kit.h"
 #include "tests/unit/crank.h"
 #include "wire/store.pb-c.h"
-
-#define SECOND 1000000ULL
-#define WALL (1795255200ULL * SECOND)
-#define DAY (86400 * SECOND)
-
-struct fix {
-    struct crank c;
-    unsigned issued; /* certificates made: each has its number */
-};
-
-static struct xn_core *new_corp(const char *invitation, uint32_t nodes_max)
-{
-    struct corp_config config;
-    struct xn_core *core = NULL;
-
-    corp_config_default(&config);
-    config.name = "alpha.example";
-    config.certificate = (const uint8_t *)"CORP";
-    config.certificate_len = 4;
-    if (invitation) corp_config_invite(&config, invitation);
-    if (nodes_max) config.nodes_max = nodes_max;
-    assert_int_equal(corp_new(&config, 7, &core), 0);
-    return core;
-}
-
-static void start(struct fix *f, struct xn_core *core)
-{
-    crank_init(&f->c, core, 1000, WALL);
-    crank_wake(&f->c);
-    crank_serve_store(&f->c);
-}
-
-static int set_up(void **state)
-{
-    struct fix *f = calloc(1, sizeof *f);
-
-    start(f, new_corp(NULL, 0));
-    *state = f;
-    return 0;
-}
-
-static int tear_down(void **state)
-{
-    struct fix *f = *state;
-
-    crank_clear(&f->c);
-    free(f);
-    return 0;
-}
-
-static Xn__Register order(Xn__Role role, const char *key, const char *label)
-{
-    Xn__Register reg = XN__REGISTER__INIT;
-
-    reg.role = role;
-    reg.csr.data = (uint8_t *)(uintptr_t)key;
-    reg.csr.len = strlen(key);
-    reg.label = (char *)(uintptr_t)label;
-    return reg;
-}
-
-/* A name made of the "request", as the driver takes it from the key. */
-static void serve_issue(struct fix *f)
-{
-    struct xn_action act = crank_take(&f->c, XN_ACT_ISSUE);
-    const Xn__Issue *issue = XN_BODY(act.msg, Xn__Issue);
-    Xn__Issued issued = XN__ISSUED__INIT;
-    Xn__Caller who = XN__CALLER__INIT;
-    char certificate[32];
-    xn_id id;
-
-    xn_id_hash(issue->csr.data, issue->csr.len, &id);
-    snprintf(certificate, sizeof certificate, "CERT%u", ++f->issued);
-    who.id = xn_id_bytes(&id);
-    who.role = issue->role;
-    who.label = issue->label;
-    who.not_after_us = issue->not_after_us;
-    issued.who = &who;
-    issued.certificate.data = (uint8_t *)certificate;
-    issued.certificate.len = strlen(certificate);
-    crank_done(&f->c, &act, 0, XN__KIND__ISSUED, &issued);
-}
-
-/* Over a connection with the same key. */
-static uint64_t ask_register(struct fix *f, const Xn__Register *reg)
-{
-    Xn__Caller caller = XN__CALLER__INIT;
-    xn_id id;
-
-    xn_id_hash(reg->csr.data, reg->csr.len, &id);
-    caller.id = xn_id_bytes(&id);
-    caller.role = XN__ROLE__ANYBODY;
-    return crank_ask(&f->c, "POST", "/v1/register", reg, &caller);
-}
-
-/* The certificate in the answer, as text; `n_out` contacts beside it. */
-static void registered(struct fix *f, uint64_t ask, char text_out[32],
-                       size_t *n_out)
-{
-    struct xn_msg *msg = NULL;
-    const Xn__Answer *answer = crank_answer(&f->c, ask, &msg);
-    Xn__Registered *reg;
-
-    assert_int_equal(answer->status, 200);
-    reg = xn__registered__unpack(NULL, answer->body.len, answer->body.data);
-    assert_non_null(reg);
-    assert_int_equal(reg->corp.len, 4);
-    assert_memory_equal(reg->corp.data, "CORP", 4);
-    snprintf(text_out, 32, "%.*s", (int)reg->certificate.len,
-             (char *)reg->certificate.data);
-    if (n_out) *n_out = reg->n_nodes;
-    xn__registered__free_unpacked(reg, NULL);
-    xn_msg_free(msg);
-}
-
-static void expect_registered(struct fix *f, const Xn__Register *reg,
-                              const char *certificate)
-{
-    uint64_t ask = ask_register(f, reg);
-    char text[32];
-
-    serve_issue(f);
-    crank_serve_store(&f->c);
-    registered(f, ask, text, NULL);
-    assert_string_equal(text, certificate);
-}
 
 /* ---- registration ---- */
 
 static void answers_after_it_is_durable(void **state)
 {
     struct fix *f = *state;
-    Xn__Register reg = order(XN__ROLE__SERVER, "key-a", "otter");
+    Xn__Register reg = an_order(XN__ROLE__SERVER, "key-a", "otter");
     uint64_t ask = ask_register(f, &reg);
     char text[32];
 
@@ -165,7 +40,7 @@ static void answers_after_it_is_durable(void **state)
 static void keeps_what_was_told(void **state)
 {
     struct fix *f = *state;
-    Xn__Register reg = order(XN__ROLE__SERVER, "key-a", "otter");
+    Xn__Register reg = an_order(XN__ROLE__SERVER, "key-a", "otter");
     Xn__Member *member;
     uint64_t first_us;
 
@@ -197,9 +72,9 @@ static void keeps_what_was_told(void **state)
 static void node_keeps_its_position(void **state)
 {
     struct fix *f = *state;
-    Xn__Register reg = order(XN__ROLE__NODE, "key-n", "otter");
-    Xn__Register other = order(XN__ROLE__NODE, "key-n", "badger");
-    Xn__Register server = order(XN__ROLE__SERVER, "key-n", "otter");
+    Xn__Register reg = an_order(XN__ROLE__NODE, "key-n", "otter");
+    Xn__Register other = an_order(XN__ROLE__NODE, "key-n", "badger");
+    Xn__Register server = an_order(XN__ROLE__SERVER, "key-n", "otter");
     uint64_t ask;
 
     expect_registered(f, &reg, "CERT1");
@@ -222,7 +97,7 @@ static void node_keeps_its_position(void **state)
 static void two_at_once_get_one_position(void **state)
 {
     struct fix *f = *state;
-    Xn__Register reg = order(XN__ROLE__NODE, "key-n", "otter");
+    Xn__Register reg = an_order(XN__ROLE__NODE, "key-n", "otter");
     uint64_t a = ask_register(f, &reg), b = ask_register(f, &reg);
     char text[32];
 
@@ -241,11 +116,11 @@ static void two_at_once_get_one_position(void **state)
 static void survives_a_restart(void **state)
 {
     struct fix *f = *state;
-    Xn__Register reg = order(XN__ROLE__NODE, "key-n", "otter");
+    Xn__Register reg = an_order(XN__ROLE__NODE, "key-n", "otter");
 
     expect_registered(f, &reg, "CERT1");
     crank_stop(&f->c);
-    start(f, new_corp(NULL, 0));
+    fix_start(f, new_corp(NULL, 0));
     expect_registered(f, &reg, "CERT1");
 }
 
@@ -261,20 +136,20 @@ static void refuses_bad_orders(void **state)
 
     memset(big, 'x', sizeof big);
     for (i = 0; i < sizeof labels / sizeof labels[0]; i++) {
-        Xn__Register reg = order(XN__ROLE__SERVER, "key", labels[i]);
+        Xn__Register reg = an_order(XN__ROLE__SERVER, "key", labels[i]);
 
         assert_int_equal(crank_refused(&f->c, ask_register(f, &reg)),
                          XN_EINVAL);
     }
     for (i = 0; i < 7; i++) {
-        Xn__Register reg = order((Xn__Role)i, "key", "otter");
+        Xn__Register reg = an_order((Xn__Role)i, "key", "otter");
 
         if (i >= XN__ROLE__NODE && i <= XN__ROLE__CLIENT) continue;
         assert_int_equal(crank_refused(&f->c, ask_register(f, &reg)),
                          XN_EINVAL);
     }
     for (i = 256; i <= 257; i++) { /* at the bound and one past it */
-        Xn__Register reg = order(XN__ROLE__SERVER, "key", "otter");
+        Xn__Register reg = an_order(XN__ROLE__SERVER, "key", "otter");
         char text[258];
         uint64_t ask;
 
@@ -288,7 +163,7 @@ static void refuses_bad_orders(void **state)
             assert_int_equal(crank_count(&f->c, XN_ACT_ISSUE), 1);
     }
     for (i = 4096; i <= 4097; i++) {
-        Xn__Register reg = order(XN__ROLE__SERVER, "", "otter");
+        Xn__Register reg = an_order(XN__ROLE__SERVER, "", "otter");
         uint64_t ask;
 
         reg.csr.data = (uint8_t *)big;
@@ -310,10 +185,10 @@ static void refuses_bad_orders(void **state)
 static void demands_the_invitation(void **state)
 {
     struct fix *f = *state;
-    Xn__Register reg = order(XN__ROLE__CLIENT, "key", "otter");
+    Xn__Register reg = an_order(XN__ROLE__CLIENT, "key", "otter");
 
     crank_stop(&f->c);
-    start(f, new_corp("open sesame", 0));
+    fix_start(f, new_corp("open sesame", 0));
     assert_int_equal(crank_refused(&f->c, ask_register(f, &reg)), XN_EPERM);
     reg.invitation = (char *)(uintptr_t) "open sesam";
     assert_int_equal(crank_refused(&f->c, ask_register(f, &reg)), XN_EPERM);
@@ -324,7 +199,7 @@ static void demands_the_invitation(void **state)
 static void tells_a_bad_request(void **state)
 {
     struct fix *f = *state;
-    Xn__Register reg = order(XN__ROLE__SERVER, "key", "otter");
+    Xn__Register reg = an_order(XN__ROLE__SERVER, "key", "otter");
     uint64_t ask = ask_register(f, &reg);
     struct xn_action act = crank_take(&f->c, XN_ACT_ISSUE);
 
@@ -336,7 +211,7 @@ static void tells_a_bad_request(void **state)
 static void replayed_request_registers_nothing(void **state)
 {
     struct fix *f = *state;
-    Xn__Register reg = order(XN__ROLE__SERVER, "key", "otter");
+    Xn__Register reg = an_order(XN__ROLE__SERVER, "key", "otter");
     Xn__Caller caller = XN__CALLER__INIT;
     xn_id other;
     uint64_t ask;
@@ -374,7 +249,7 @@ static void nothing_long_is_held(void **state)
 static void full_disk_is_told_and_forgotten(void **state)
 {
     struct fix *f = *state;
-    Xn__Register reg = order(XN__ROLE__NODE, "key", "otter");
+    Xn__Register reg = an_order(XN__ROLE__NODE, "key", "otter");
     uint64_t ask = ask_register(f, &reg);
     struct xn_action act;
 
@@ -391,7 +266,7 @@ static void full_disk_is_told_and_forgotten(void **state)
 static void lost_results_end(void **state)
 {
     struct fix *f = *state;
-    Xn__Register reg = order(XN__ROLE__SERVER, "key", "otter");
+    Xn__Register reg = an_order(XN__ROLE__SERVER, "key", "otter");
     static const enum xn_act lost[] = {XN_ACT_ISSUE, XN_ACT_READ, XN_ACT_TXN};
     static const int rcs[] = {XN_ETIMEOUT, XN_ETIMEOUT, XN_EUNKNOWN};
     size_t i;
@@ -413,7 +288,7 @@ static void lost_results_end(void **state)
 static void nobody_is_answered_after_cancel(void **state)
 {
     struct fix *f = *state;
-    Xn__Register reg = order(XN__ROLE__SERVER, "key", "otter");
+    Xn__Register reg = an_order(XN__ROLE__SERVER, "key", "otter");
     uint64_t ask = ask_register(f, &reg);
 
     crank_event(&f->c, XN_EV_CANCEL, ask, 0, NULL);
@@ -426,7 +301,7 @@ static void nobody_is_answered_after_cancel(void **state)
 static void bounds_what_is_under_way(void **state)
 {
     struct fix *f = *state;
-    Xn__Register reg = order(XN__ROLE__SERVER, "key", "otter");
+    Xn__Register reg = an_order(XN__ROLE__SERVER, "key", "otter");
     uint64_t ask;
     int i;
 
@@ -473,374 +348,19 @@ static void knows_no_other_path(void **state)
         XN_ENOENT);
 }
 
-/* ---- nodes ---- */
-
-struct who {
-    xn_id id, position;
-    Xn__Caller caller;
-    Xn__Contact contact;
-    Xn__Announce announce;
-    char address[32];
-};
-
-static void make_node(struct who *w, unsigned n)
-{
-    xn_id_hash(&n, sizeof n, &w->id);
-    xn_id_hash(&w->id, sizeof w->id, &w->position);
-    xn__caller__init(&w->caller);
-    xn__contact__init(&w->contact);
-    xn__announce__init(&w->announce);
-    w->caller.role = XN__ROLE__NODE;
-    w->caller.id = w->contact.id = xn_id_bytes(&w->id);
-    w->caller.position = w->contact.position = xn_id_bytes(&w->position);
-    snprintf(w->address, sizeof w->address, "127.0.0.1:%u", 10000 + n);
-    w->contact.address = w->address;
-    w->announce.contact = &w->contact;
-}
-
-static uint64_t announce(struct fix *f, const struct who *w)
-{
-    return crank_ask(&f->c, "POST", "/v1/announce", &w->announce, &w->caller);
-}
-
-static size_t sample_size(struct fix *f, uint64_t ask, xn_id *first_out)
-{
-    struct xn_msg *msg = NULL;
-    const Xn__Answer *answer = crank_answer(&f->c, ask, &msg);
-    Xn__Sample *sample;
-    size_t n, i, j;
-
-    assert_int_equal(answer->status, 200);
-    sample = xn__sample__unpack(NULL, answer->body.len, answer->body.data);
-    assert_non_null(sample);
-    n = sample->n_nodes;
-    for (i = 0; i < n; i++) {
-        assert_int_equal(sample->nodes[i]->id.len, XN_ID_SIZE);
-        for (j = 0; j < i; j++) {
-            assert_memory_not_equal(sample->nodes[i]->id.data,
-                                    sample->nodes[j]->id.data, XN_ID_SIZE);
-        }
-    }
-    if (n && first_out) xn_id_from_bytes(&sample->nodes[0]->id, first_out);
-    xn__sample__free_unpacked(sample, NULL);
-    xn_msg_free(msg);
-    return n;
-}
-
-static size_t sample(struct fix *f, const Xn__Caller *caller, xn_id *first_out)
-{
-    return sample_size(f, crank_ask(&f->c, "GET", "/v1/sample", NULL, caller),
-                       first_out);
-}
-
-static void announce_many(struct fix *f, unsigned from, unsigned to)
-{
-    struct who w;
-    unsigned i;
-
-    for (i = from; i < to; i++) {
-        make_node(&w, i);
-        sample_size(f, announce(f, &w), NULL);
-    }
-}
-
-static void hands_out_live_nodes(void **state)
-{
-    struct fix *f = *state;
-    struct who w;
-    xn_id first;
-
-    assert_int_equal(sample(f, NULL, NULL), 0);
-    make_node(&w, 1);
-    assert_int_equal(sample_size(f, announce(f, &w), NULL), 0); /* not itself */
-    assert_int_equal(sample(f, NULL, &first), 1);
-    assert_true(xn_id_eq(&first, &w.id));
-    assert_int_equal(sample(f, &w.caller, NULL), 0);
-    announce_many(f, 2, 40);
-    assert_int_equal(sample(f, NULL, NULL), 16);
-    assert_int_equal(sample(f, &w.caller, NULL), 16);
-    /* Those who go on announcing stay. */
-    crank_pass(&f->c, 100 * SECOND);
-    announce_many(f, 1, 6);
-    crank_pass(&f->c, 100 * SECOND);
-    assert_int_equal(sample(f, NULL, NULL), 5);
-    crank_pass(&f->c, 100 * SECOND);
-    assert_int_equal(sample(f, NULL, NULL), 0);
-}
-
-/* Each of 40 is drawn about as often as any other: 16 of 40, 500 times, is 200
- * expected with a deviation of 11. */
-static void draws_evenly(void **state)
-{
-    struct fix *f = *state;
-    unsigned counts[40] = {0}, i, k;
-    struct who w[40];
-
-    announce_many(f, 0, 40);
-    for (i = 0; i < 40; i++)
-        make_node(&w[i], i);
-    for (k = 0; k < 500; k++) {
-        uint64_t ask = crank_ask(&f->c, "GET", "/v1/sample", NULL, NULL);
-        struct xn_msg *msg = NULL;
-        const Xn__Answer *answer = crank_answer(&f->c, ask, &msg);
-        Xn__Sample *s =
-            xn__sample__unpack(NULL, answer->body.len, answer->body.data);
-        size_t j;
-
-        for (j = 0; j < s->n_nodes; j++) {
-            for (i = 0; i < 40; i++) {
-                counts[i] +=
-                    !memcmp(s->nodes[j]->id.data, w[i].id.b, XN_ID_SIZE);
-            }
-        }
-        xn__sample__free_unpacked(s, NULL);
-        xn_msg_free(msg);
-    }
-    for (i = 0; i < 40; i++)
-        assert_in_range(counts[i], 140, 260);
-}
-
-static void believes_certificates_alone(void **state)
-{
-    struct fix *f = *state;
-    struct who w, other;
-
-    make_node(&w, 1);
-    make_node(&other, 2);
-    w.caller.role = XN__ROLE__ANYBODY;
-    assert_int_equal(crank_refused(&f->c, announce(f, &w)), XN_EPERM);
-    w.caller.role = XN__ROLE__SERVER;
-    assert_int_equal(crank_refused(&f->c, announce(f, &w)), XN_EPERM);
-    w.caller.role = XN__ROLE__NODE;
-    w.contact.id = xn_id_bytes(&other.id);
-    assert_int_equal(crank_refused(&f->c, announce(f, &w)), XN_EIDENT);
-    w.contact.id = xn_id_bytes(&w.id);
-    w.contact.position = xn_id_bytes(&other.position);
-    assert_int_equal(crank_refused(&f->c, announce(f, &w)), XN_EIDENT);
-    w.contact.position = xn_id_bytes(&w.position);
-    w.announce.contact = NULL;
-    assert_int_equal(crank_refused(&f->c, announce(f, &w)), XN_EIDENT);
-    w.announce.contact = &w.contact;
-    w.contact.address = (char *)(uintptr_t) "127.0.0.1";
-    assert_int_equal(crank_refused(&f->c, announce(f, &w)), XN_EINVAL);
-    assert_int_equal(
-        crank_refused(
-            &f->c, crank_ask(&f->c, "POST", "/v1/announce", &w.announce, NULL)),
-        XN_EPERM);
-    assert_int_equal(sample(f, NULL, NULL), 0);
-}
-
-static void remembers_so_many(void **state)
-{
-    struct fix *f = *state;
-    struct who w;
-
-    crank_stop(&f->c);
-    start(f, new_corp(NULL, 20));
-    announce_many(f, 0, 20);
-    make_node(&w, 20);
-    assert_int_equal(crank_refused(&f->c, announce(f, &w)), XN_EBUSY);
-    announce_many(f, 0, 20); /* those it knows may go on */
-    crank_serve_store(&f->c);
-    /* The silent make room once the store has let go of them too. */
-    crank_pass(&f->c, 200 * SECOND);
-    crank_serve_store(&f->c);
-    assert_int_equal(crank_refused(&f->c, announce(f, &w)), XN_EBUSY);
-    crank_pass(&f->c, 20 * SECOND);
-    crank_serve_store(&f->c);
-    assert_int_equal(sample_size(f, announce(f, &w), NULL), 0);
-}
-
-static void writes_nodes_together(void **state)
-{
-    struct fix *f = *state;
-
-    announce_many(f, 0, 600);
-    assert_int_equal(crank_count(&f->c, XN_ACT_TXN), 0);
-    crank_pass(&f->c, 10 * SECOND);
-    assert_int_equal(crank_count(&f->c, XN_ACT_TXN), 1);
-    crank_serve_txn(&f->c);
-    assert_int_equal(f->c.n_records, CORP_NODES_BATCH);
-    crank_pass(&f->c, 10 * SECOND);
-    crank_serve_txn(&f->c);
-    assert_int_equal(f->c.n_records, 600);
-    /* The same again is no change. */
-    announce_many(f, 0, 600);
-    crank_pass(&f->c, 11 * SECOND);
-    assert_int_equal(crank_count(&f->c, XN_ACT_TXN), 0);
-}
-
-static void writes_again_after_failure(void **state)
-{
-    struct fix *f = *state;
-    struct xn_action act;
-
-    announce_many(f, 0, 3);
-    crank_pass(&f->c, 10 * SECOND);
-    act = crank_take(&f->c, XN_ACT_TXN);
-    crank_done(&f->c, &act, XN_ENOSPC, 0, NULL);
-    assert_non_null(strstr(f->c.log, "cannot store"));
-    assert_int_equal(sample(f, NULL, NULL), 3);
-    crank_pass(&f->c, 10 * SECOND);
-    act = crank_take(&f->c, XN_ACT_TXN); /* this one's end is lost */
-    xn_msg_free(act.msg);
-    crank_pass(&f->c, 45 * SECOND);
-    crank_serve_store(&f->c);
-    assert_int_equal(f->c.n_records, 3);
-}
-
-static void writes_nodes_before_it_stops(void **state)
-{
-    struct fix *f = *state;
-    Xn__News news = XN__NEWS__INIT;
-    struct xn_msg *msg = NULL;
-
-    announce_many(f, 0, 3);
-    news.kind = (char *)(uintptr_t) "stop";
-    assert_int_equal(xn_msg_new(XN__KIND__NEWS, &news, &msg), 0);
-    crank_event(&f->c, XN_EV_NEWS, 0, 0, msg);
-    xn_msg_free(msg);
-    crank_serve_store(&f->c);
-    assert_int_equal(f->c.n_records, 3);
-}
-
-static void node_that_returns_is_written_again(void **state)
-{
-    struct fix *f = *state;
-    struct xn_action act;
-
-    announce_many(f, 0, 1);
-    crank_pass(&f->c, 11 * SECOND);
-    crank_serve_store(&f->c);
-    assert_int_equal(f->c.n_records, 1);
-    crank_pass(&f->c, 300 * SECOND);
-    assert_int_equal(sample(f, NULL, NULL), 0);
-    announce_many(f, 1, 2); /* starts the clock of the next TXN */
-    crank_pass(&f->c, 11 * SECOND);
-    act = crank_take(&f->c, XN_ACT_TXN);
-    assert_int_equal(XN_BODY(act.msg, Xn__Txn)->n_writes, 2);
-    announce_many(f, 0, 1); /* it is back while its end is being written */
-    f->c.pending = realloc(f->c.pending, (f->c.cap + 1) * sizeof act);
-    f->c.pending[f->c.n_pending++] = act;
-    crank_serve_txn(&f->c);
-    crank_pass(&f->c, 11 * SECOND);
-    crank_serve_store(&f->c);
-    assert_int_equal(f->c.n_records, 2);
-    assert_int_equal(sample(f, NULL, NULL), 2);
-}
-
-static void restarted_corp_has_a_sample(void **state)
-{
-    struct fix *f = *state;
-    uint64_t ask;
-
-    announce_many(f, 0, 1300);
-    crank_pass(&f->c, 60 * SECOND);
-    crank_serve_store(&f->c);
-    crank_pass(&f->c, 60 * SECOND);
-    crank_serve_store(&f->c);
-    crank_pass(&f->c, 60 * SECOND);
-    crank_serve_store(&f->c);
-    assert_int_equal(f->c.n_records, 1300);
-    crank_stop(&f->c);
-    crank_init(&f->c, new_corp(NULL, 0), 5, WALL + 3600 * SECOND);
-    /* Who asks before the store has been read waits. */
-    ask = crank_ask(&f->c, "GET", "/v1/sample", NULL, NULL);
-    assert_int_equal(crank_count(&f->c, XN_ACT_ANSWER), 0);
-    crank_serve_read(&f->c);
-    assert_int_equal(crank_count(&f->c, XN_ACT_ANSWER), 0);
-    crank_serve_read(&f->c);
-    assert_int_equal(sample_size(f, ask, NULL), 16);
-    assert_non_null(strstr(f->c.log, "1300 nodes"));
-    /* The benefit of the doubt ends. */
-    crank_pass(&f->c, 181 * SECOND);
-    assert_int_equal(sample(f, NULL, NULL), 0);
-}
-
-static void old_records_are_dropped(void **state)
-{
-    struct fix *f = *state;
-
-    announce_many(f, 0, 5);
-    crank_pass(&f->c, 11 * SECOND);
-    crank_serve_store(&f->c);
-    crank_stop(&f->c);
-    crank_init(&f->c, new_corp(NULL, 0), 5, WALL + 2 * DAY);
-    crank_wake(&f->c);
-    crank_serve_read(&f->c);
-    assert_int_equal(sample(f, NULL, NULL), 0);
-    crank_pass(&f->c, 11 * SECOND);
-    crank_serve_store(&f->c);
-    assert_int_equal(f->c.n_records, 0);
-}
-
-static void damaged_records_are_passed_over(void **state)
-{
-    struct fix *f = *state;
-
-    announce_many(f, 0, 5);
-    crank_pass(&f->c, 11 * SECOND);
-    crank_serve_store(&f->c);
-    f->c.records[2].value[0] = 0xff;
-    f->c.records[3].value_len = 0;
-    crank_stop(&f->c);
-    start(f, new_corp(NULL, 0));
-    assert_int_equal(sample(f, NULL, NULL), 3);
-}
-
-static void unreadable_store_is_told(void **state)
-{
-    struct fix *f = *state;
-    Xn__Register reg = order(XN__ROLE__SERVER, "key", "otter");
-    struct xn_action act;
-    uint64_t ask;
-
-    crank_stop(&f->c);
-    crank_init(&f->c, new_corp(NULL, 0), 5, WALL);
-    ask = ask_register(f, &reg);
-    act = crank_take(&f->c, XN_ACT_READ);
-    crank_done(&f->c, &act, XN_EINTEGRITY, 0, NULL);
-    assert_int_equal(crank_refused(&f->c, ask), XN_EINTEGRITY);
-    ask = ask_register(f, &reg);
-    crank_event(&f->c, XN_EV_CANCEL, ask, 0, NULL);
-    ask = ask_register(f, &reg);
-    crank_pass(&f->c, 2 * SECOND);
-    crank_serve_store(&f->c);
-    assert_int_equal(crank_count(&f->c, XN_ACT_ISSUE), 1);
-    serve_issue(f);
-    crank_serve_store(&f->c);
-    registered(f, ask, (char[32]){0}, NULL);
-}
-
-static void registrants_get_a_sample(void **state)
-{
-    struct fix *f = *state;
-    Xn__Register reg = order(XN__ROLE__SERVER, "key", "otter");
-    char text[32];
-    uint64_t ask;
-    size_t n;
-
-    announce_many(f, 0, 3);
-    ask = ask_register(f, &reg);
-    serve_issue(f);
-    crank_serve_store(&f->c);
-    registered(f, ask, text, &n);
-    assert_int_equal(n, 3);
-}
-
 /* ---- the same events give the same actions ---- */
 
 static xn_id story(void)
 {
     struct fix *f = calloc(1, sizeof *f);
-    Xn__Register reg = order(XN__ROLE__NODE, "key", "otter");
+    Xn__Register reg = an_order(XN__ROLE__NODE, "key", "otter");
     xn_id digest;
     int i;
 
-    start(f, new_corp("x", 0));
+    fix_start(f, new_corp("x", 0));
     announce_many(f, 0, 50);
     for (i = 0; i < 20; i++)
-        sample(f, NULL, NULL);
+        ask_sample(f, NULL, NULL);
     reg.invitation = (char *)(uintptr_t) "x";
     expect_registered(f, &reg, "CERT1");
     crank_pass(&f->c, 400 * SECOND);
@@ -865,7 +385,7 @@ static void packed_is_the_same(void **state)
     struct corp_config config;
     struct xn_core *core = NULL;
     struct fix *f = *state;
-    Xn__Register reg = order(XN__ROLE__CLIENT, "key", "otter");
+    Xn__Register reg = an_order(XN__ROLE__CLIENT, "key", "otter");
     uint8_t *bytes = NULL;
     size_t len = 0;
 
@@ -879,9 +399,9 @@ static void packed_is_the_same(void **state)
     assert_null(memmem(bytes, len, "word", 4));
     assert_int_equal(corp_new_packed(bytes, len, 7, &core), 0);
     crank_stop(&f->c);
-    start(f, core);
+    fix_start(f, core);
     announce_many(f, 0, 3);
-    assert_int_equal(sample(f, NULL, NULL), 2);
+    assert_int_equal(ask_sample(f, NULL, NULL), 2);
     assert_int_equal(crank_refused(&f->c, ask_register(f, &reg)), XN_EPERM);
     reg.invitation = (char *)(uintptr_t) "word";
     expect_registered(f, &reg, "CERT1");
@@ -958,7 +478,8 @@ static void refuses_bad_configuration(void **state)
     xn_core_free(core);
 }
 
-#define TEST(name) cmocka_unit_test_setup_teardown(name, set_up, tear_down)
+#define TEST(name)                                                             \
+    cmocka_unit_test_setup_teardown(name, fix_set_up, fix_tear_down)
 
 int main(void)
 {
@@ -979,19 +500,6 @@ int main(void)
         TEST(bounds_what_is_under_way),
         TEST(serves_its_certificate),
         TEST(knows_no_other_path),
-        TEST(hands_out_live_nodes),
-        TEST(draws_evenly),
-        TEST(believes_certificates_alone),
-        TEST(remembers_so_many),
-        TEST(writes_nodes_together),
-        TEST(writes_again_after_failure),
-        TEST(writes_nodes_before_it_stops),
-        TEST(node_that_returns_is_written_again),
-        TEST(restarted_corp_has_a_sample),
-        TEST(old_records_are_dropped),
-        TEST(damaged_records_are_passed_over),
-        TEST(unreadable_store_is_told),
-        TEST(registrants_get_a_sample),
         TEST(packed_is_the_same),
         cmocka_unit_test(repeats),
         cmocka_unit_test(checks_addresses),
