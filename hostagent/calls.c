@@ -5,6 +5,7 @@
 
 #include "hostagent/state.h"
 #include "lib/err.h"
+#include "wire/nest.h"
 
 #define SECOND_US 1000000ULL
 #define URL_MAX 512
@@ -40,8 +41,8 @@ uint64_t host_call(struct host *host, const struct xn_now *now,
 
 static void explain(const Xn__Answer *answer, char *why_out, size_t len)
 {
-    Xn__Refusal *refusal =
-        xn__refusal__unpack(NULL, answer->body.len, answer->body.data);
+    Xn__Refusal *refusal = xn_unpack(&xn__refusal__descriptor,
+                                     answer->body.data, answer->body.len);
 
     if (refusal && refusal->because[0]) {
         snprintf(why_out, len, "%.100s", refusal->because);

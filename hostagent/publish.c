@@ -20,6 +20,7 @@
 #include "lib/log.h"
 #include "wire/ad.h"
 #include "wire/envelope.h"
+#include "wire/nest.h"
 
 #define SECOND_US 1000000ULL
 #define SIGN_US (10 * SECOND_US)
@@ -203,8 +204,8 @@ static void on_published(void *owner, void *ctx, const struct xn_now *now,
         host_node_failed(host, now, why);
         return;
     }
-    published =
-        xn__published__unpack(NULL, answer->body.len, answer->body.data);
+    published = xn_unpack(&xn__published__descriptor, answer->body.data,
+                          answer->body.len);
     wrong = published ? judge(host, now, published) : "its answer is malformed";
     if (wrong)
         host_node_failed(host, now, wrong);

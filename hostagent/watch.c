@@ -6,6 +6,7 @@
 #include "hostagent/state.h"
 #include "lib/err.h"
 #include "lib/log.h"
+#include "wire/nest.h"
 
 #define PATIENCE_US 3000000ULL
 
@@ -46,8 +47,8 @@ static void on_status(void *owner, void *ctx, const struct xn_now *now, int rc,
     host->watch = 0;
     answer = host_answer(rc, msg, why, sizeof why);
     if (answer) {
-        status =
-            xn__node_status__unpack(NULL, answer->body.len, answer->body.data);
+        status = xn_unpack(&xn__node_status__descriptor, answer->body.data,
+                           answer->body.len);
     }
     if (!status) {
         host_node_failed(host, now, answer ? "its status is malformed" : why);

@@ -11,6 +11,7 @@
 #include "net/clock.h"
 #include "net/file.h"
 #include "wire/msg.h"
+#include "wire/nest.h"
 
 enum { TIMEOUT_MS = 15000, REFUSAL_TEXT = 300 };
 
@@ -30,7 +31,7 @@ static char *text_of(const char *text)
 static int refused(const struct net_reply *reply, struct trouble *trouble)
 {
     Xn__Refusal *refusal =
-        xn__refusal__unpack(NULL, reply->body.len, reply->body.data);
+        xn_unpack(&xn__refusal__descriptor, reply->body.data, reply->body.len);
     int rc = XN_EREFUSED;
 
     if (refusal && refusal->rc < 0) {
@@ -183,8 +184,8 @@ static int pack_request(const struct net_enrolment *e, EVP_PKEY *key,
 static int keep(const char *dir, const struct net_enrolment *e,
                 const struct net_reply *reply)
 {
-    Xn__Registered *got =
-        xn__registered__unpack(NULL, reply->body.len, reply->body.data);
+    Xn__Registered *got = xn_unpack(&xn__registered__descriptor,
+                                    reply->body.data, reply->body.len);
     char path[NET_PATH_MAX];
     X509 *x509 = NULL;
     int rc;

@@ -22,7 +22,8 @@ static void publish(struct node *node, const struct xn_now *now,
                       "register with a XenoCorp first");
         return;
     }
-    publish_body = xn__publish__unpack(NULL, ask->body.len, ask->body.data);
+    publish_body =
+        xn_unpack(&xn__publish__descriptor, ask->body.data, ask->body.len);
     if (!publish_body) {
         xn_out_refuse(out, ticket, XN_EINVAL, "publishing refused",
                       "the body is no Publish message", NULL);

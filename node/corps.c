@@ -5,6 +5,7 @@
 #include "lib/err.h"
 #include "lib/log.h"
 #include "node/state.h"
+#include "wire/nest.h"
 
 #include <stdio.h>
 #include <stdlib.h>
@@ -20,7 +21,7 @@ static const char peers_key[] = "node/peers";
 static void join_sample(struct node *node, const struct xn_now *now,
                         const uint8_t *data, size_t len, struct xn_out *out)
 {
-    Xn__Sample *sample = xn__sample__unpack(NULL, len, data);
+    Xn__Sample *sample = xn_unpack(&xn__sample__descriptor, data, len);
 
     if (!sample) return;
     ov_join(node->ov, now, sample->nodes, sample->n_nodes, out);

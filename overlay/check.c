@@ -85,7 +85,7 @@ static const char *check_hints(const struct ov *ov)
 
 static const char *check_queries(const struct ov *ov)
 {
-    size_t i, from = 0, held = 0;
+    size_t i, from = 0, held = 0, kept = 0;
 
     if (ov->queries.n > QUERIES_MAX) return "too many requests";
     for (i = 0; i < ov->queries.n; i++) {
@@ -97,6 +97,7 @@ static const char *check_queries(const struct ov *ov)
             if (last->number >= q->number) return "requests out of order";
         }
         from += q->from != NULL;
+        kept += q->kept;
         if (q->via && q->delivered) return "a request in two places";
         if (q->n_tried > SENDS_MAX) return "a request sent too often";
         if (!q->carrier && !q->delivered) return "a request without a body";
@@ -107,7 +108,10 @@ static const char *check_queries(const struct ov *ov)
 
         if (link->asked > QUERIES_FROM_ONE) return "a peer asks too much";
         held += link->asked;
+        if (link->kept > KEPT_FROM_ONE + XN_MSG_MAX)
+            return "a peer's too large";
     }
+    if (kept != ov->kept) return "bytes of requests miscounted";
     return from == held && from == ov->n_from && from <= QUERIES_FROM_ALL
                ? NULL
                : "requests of peers miscounted";

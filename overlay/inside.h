@@ -35,6 +35,10 @@
 #define QUERIES_MAX 16384U /* pending, all */
 #define QUERIES_FROM_ALL 8192U /* of these, from peers */
 #define QUERIES_FROM_ONE 512U  /* of these, from one peer */
+/* Requests sent on are kept until their end.  Of one peer's no more than half
+ * of what a link may queue, or it could have us close one by filling it. */
+#define KEPT_FROM_ALL (64U << 20)
+#define KEPT_FROM_ONE (4U << 20)
 #define PATIENCE_MS_MAX 600000U
 #define EARLY_MAX 32U /* messages before their HELLO */
 #define BUCKETS 16U   /* of the digest: sixteenths of the ring */
@@ -97,6 +101,7 @@ struct link {
     uint32_t rtt_us, rtt_var_us; /* RFC 6298; 0: no sample */
     uint64_t rid_max;            /* that it used */
     uint32_t asked;              /* its requests under way here */
+    size_t kept;                 /* bytes of these */
     uint64_t window_us;          /* when `used` was last set to zero */
     uint64_t up_us, heard_us, ping_us, told_us;
     uint64_t nonce;
@@ -137,6 +142,7 @@ struct query {
     xn_id key;
     uint32_t copy, hops, kind;
     struct xn_msg *carrier; /* keeps the payload */
+    size_t kept;            /* its bytes, where another's request */
     const uint8_t *payload;
     size_t payload_len;
     uint64_t deadline_us, sent_us, timer;
@@ -170,6 +176,7 @@ struct ov {
 
     struct vec queries; /* by number, which only grows */
     size_t n_from;      /* of these, from peers */
+    size_t kept;        /* bytes of their messages */
     uint64_t number;
 
     xn_peer leafset[2 * LEAVES_MAX];

@@ -62,6 +62,26 @@ static struct query *query_new(struct ov *ov, struct link *from)
     return q;
 }
 
+/* What holds the payload, while it may have to be sent on. */
+static void keep(struct ov *ov, struct query *q, struct xn_msg *carrier)
+{
+    q->carrier = xn_msg_ref(carrier);
+    q->kept = carrier->size;
+    q->from->kept += q->kept;
+    ov->kept += q->kept;
+}
+
+static void let_go(struct ov *ov, struct query *q)
+{
+    if (q->from) q->from->kept -= q->kept;
+    ov->kept -= q->kept;
+    q->kept = 0;
+    q->payload = NULL;
+    q->payload_len = 0;
+    xn_msg_free(q->carrier);
+    q->carrier = NULL;
+}
+
 static void query_unsend(struct query *q)
 {
     if (q->via) DL_DELETE2(q->via->sent, q, sent_prev, sent_next);
@@ -80,6 +100,7 @@ static void query_detach(struct ov *ov, struct query *q)
     if (q->timer) xn_ticket_forget(ov->tickets, q->timer);
     q->timer = 0;
     vec_drop(&ov->queries, query_lower(ov, q->number));
+    let_go(ov, q);
 }
 
 static void query_free(struct query *q)
@@ -224,10 +245,7 @@ static void deliver(struct ov *ov, const struct xn_now *now, struct query *q,
     }
     ov->stats.delivered++;
     q->delivered = true;
-    q->payload = NULL; /* never sent on again */
-    q->payload_len = 0;
-    xn_msg_free(q->carrier);
-    q->carrier = NULL;
+    let_go(ov, q); /* never sent on again */
     set_timer(ov, q, q->deadline_us, out);
     ov->user.deliver(ov->user.user, now, &request, out);
     xn_msg_free(request.msg);
@@ -518,7 +536,7 @@ static void take_request(struct ov *ov, const struct xn_now *now,
     q->copy = body->copy;
     q->hops = body->hops + 1;
     q->kind = body->kind;
-    q->carrier = xn_msg_ref(msg);
+    keep(ov, q, msg);
     q->payload = body->payload.data;
     q->payload_len = body->payload.len;
     q->deadline_us = now->mono_us + 1000 * (uint64_t)patience_ms;
@@ -554,6 +572,12 @@ static bool is_repeated(struct link *link, uint64_t rid, struct xn_out *out)
     return false;
 }
 
+static bool keeps_too_much(const struct ov *ov, const struct link *link,
+                           size_t more)
+{
+    return link->kept + more > KEPT_FROM_ONE || ov->kept + more > KEPT_FROM_ALL;
+}
+
 void route_request(struct ov *ov, const struct xn_now *now, struct link *link,
                    struct xn_msg *msg, struct xn_out *out)
 {
@@ -569,7 +593,8 @@ void route_request(struct ov *ov, const struct xn_now *now, struct link *link,
     if (body->patience_ms == 0) {
         say_busy(ov, link, body->rid, XN_ETIMEOUT, out);
     } else if (link->asked >= QUERIES_FROM_ONE ||
-               ov->n_from >= QUERIES_FROM_ALL) {
+               ov->n_from >= QUERIES_FROM_ALL ||
+               (!body->direct && keeps_too_much(ov, link, msg->size))) {
         say_busy(ov, link, body->rid, XN_EBUSY, out);
     } else {
         take_request(ov, now, link, msg, &key, out);

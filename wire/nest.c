@@ -21,8 +21,9 @@ static int read_varint(struct span *in, uint64_t *out)
     return XN_EPROTO;
 }
 
+/* `left`: fields that may still come, in all messages together. */
 static int check(const ProtobufCMessageDescriptor *descriptor, struct span in,
-                 unsigned depth);
+                 unsigned depth, size_t *left);
 
 /* A message that has its place once may come once: protobuf would join a
  * second to the first and protobuf-c copies what it joins, each time anew.
@@ -42,7 +43,7 @@ static int check_once(const ProtobufCMessageDescriptor *descriptor,
  * kind holds is bytes. */
 static int check_field(const ProtobufCMessageDescriptor *descriptor,
                        uint64_t number, struct span *in, unsigned depth,
-                       uint64_t *seen)
+                       size_t *left, uint64_t *seen)
 {
     const ProtobufCFieldDescriptor *field = NULL;
     struct span inner;
@@ -58,7 +59,7 @@ static int check_field(const ProtobufCMessageDescriptor *descriptor,
     }
     if (!field || field->type != PROTOBUF_C_TYPE_MESSAGE) return 0;
     if (check_once(descriptor, field, seen)) return XN_EPROTO;
-    return check(field->descriptor, inner, depth + 1);
+    return check(field->descriptor, inner, depth + 1, left);
 }
 
 static int skip(struct span *in, size_t len)
@@ -69,20 +70,20 @@ static int skip(struct span *in, size_t len)
 }
 
 static int check(const ProtobufCMessageDescriptor *descriptor, struct span in,
-                 unsigned depth)
+                 unsigned depth, size_t *left)
 {
     uint64_t key, value, seen = 0;
     int rc = 0;
 
     if (depth > XN_NEST_MAX) return XN_EPROTO;
     while (!rc && in.at < in.end) {
-        rc = read_varint(&in, &key);
+        rc = (*left)-- > 0 ? read_varint(&in, &key) : XN_EPROTO;
         if (rc) break;
         switch (key & 7) {
         case 0: rc = read_varint(&in, &value); break;
         case 1: rc = skip(&in, 8); break;
         case 2:
-            rc = check_field(descriptor, key >> 3, &in, depth, &seen);
+            rc = check_field(descriptor, key >> 3, &in, depth, left, &seen);
             break;
         case 5: rc = skip(&in, 4); break;
         default: rc = XN_EPROTO;
@@ -94,11 +95,12 @@ static int check(const ProtobufCMessageDescriptor *descriptor, struct span in,
 int xn_nest_check(const ProtobufCMessageDescriptor *descriptor,
                   const uint8_t *bytes, size_t len)
 {
+    size_t left = XN_NEST_FIELDS(len);
     struct span in;
 
     if (len == 0) return 0; /* bytes may be NULL: no arithmetic on it */
     in = (struct span){bytes, bytes + len};
-    return check(descriptor, in, 1);
+    return check(descriptor, in, 1, &left);
 }
 
 void *xn_unpack(const ProtobufCMessageDescriptor *descriptor,

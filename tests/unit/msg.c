@@ -105,6 +105,36 @@ static void a_message_with_one_place_comes_once(void **state)
     free(bytes);
 }
 
+/* Each would cost a hundred times its two bytes, known or unknown. */
+static void a_crowd_of_fields_is_refused(void **state)
+{
+    static const uint8_t rows[][2] = {
+        {0x0a, 0}, /* an empty ad of a PUT */
+        {0x7a, 0}, /* field 15, which PUT lacks */
+        {0x78, 1},
+    };
+    size_t most = XN_NEST_FIELDS(2 * 20000), i, k;
+    uint8_t *bytes = malloc(XN_MSG_MAX);
+
+    (void)state;
+    assert_non_null(bytes);
+    assert_true(most < 20000);
+    for (k = 0; k < sizeof rows / sizeof rows[0]; k++) {
+        struct xn_msg *msg = NULL;
+
+        for (i = 0; i < XN_MSG_MAX / 2; i++)
+            memcpy(bytes + 2 * i, rows[k], 2);
+        assert_int_equal(xn_msg_decode(XN__KIND__PUT, bytes, 2 * 16384, &msg),
+                         0);
+        xn_msg_free(msg);
+        assert_int_equal(xn_msg_decode(XN__KIND__PUT, bytes, 2 * 20000, &msg),
+                         XN_EPROTO);
+        assert_int_equal(xn_msg_decode(XN__KIND__PUT, bytes, XN_MSG_MAX, &msg),
+                         XN_EPROTO);
+    }
+    free(bytes);
+}
+
 static void wrong_kinds_and_bytes_are_refused(void **state)
 {
     static const uint8_t bad[] = {0x0a, 0xff};
@@ -204,6 +234,7 @@ int main(void)
         cmocka_unit_test(a_message_keeps_a_copy_of_its_own),
         cmocka_unit_test(deep_nesting_is_refused),
         cmocka_unit_test(a_message_with_one_place_comes_once),
+        cmocka_unit_test(a_crowd_of_fields_is_refused),
         cmocka_unit_test(wrong_kinds_and_bytes_are_refused),
         cmocka_unit_test(a_frame_has_a_bound_and_it_is_exact),
         cmocka_unit_test(the_ring_wraps),

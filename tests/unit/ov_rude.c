@@ -155,6 +155,48 @@ static void test_floods(void **state)
     net_free(net);
 }
 
+/* Large requests for a third node that takes its time: what they hold is
+ * bounded by bytes, and given back. */
+static void test_large_requests(void **state)
+{
+    static uint8_t payload[1000000];
+    struct net *net = mesh(3);
+    Xn__Request request = XN__REQUEST__INIT;
+    const struct ov_stats *stats = ov_stats(net->node[0].ov);
+    unsigned i;
+
+    (void)state;
+    net->node[2].answer = ANSWER_NEVER;
+    request.key = xn_id_bytes(&net->node[2].contact.position);
+    request.patience_ms = 5000;
+    request.kind = XN__KIND__FIND;
+    request.payload.data = payload;
+    request.payload.len = sizeof payload;
+    payload[0] = 0x7a; /* field 15, unknown: 999 996 bytes of it */
+    payload[1] = 0xbc;
+    payload[2] = 0x84;
+    payload[3] = 0x3d;
+    for (i = 1; i <= 6; i++) {
+        request.rid = i;
+        inject(net, 0, 1, XN__KIND__REQUEST, &request);
+        assert_int_equal(stats->busy, i > 4 ? i - 4 : 0);
+    }
+    request.rid = i++; /* small ones go on */
+    request.payload.len = 0;
+    inject(net, 0, 1, XN__KIND__REQUEST, &request);
+    request.rid = i++; /* and what is for us is not kept */
+    request.payload.len = sizeof payload;
+    request.direct = true;
+    inject(net, 0, 1, XN__KIND__REQUEST, &request);
+    assert_int_equal(stats->busy, 2);
+    net_run(net, 6 * SEC);
+    request.direct = false;
+    request.rid = i;
+    inject(net, 0, 1, XN__KIND__REQUEST, &request);
+    assert_int_equal(stats->busy, 2);
+    net_free(net);
+}
+
 /* More hints than the table holds, all lies. */
 static void test_lies(void **state)
 {
@@ -325,8 +367,8 @@ int main(void)
 {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(test_malformed), cmocka_unit_test(test_stray_replies),
-        cmocka_unit_test(test_floods),    cmocka_unit_test(test_lies),
-        cmocka_unit_test(test_garbage),
+        cmocka_unit_test(test_floods),    cmocka_unit_test(test_large_requests),
+        cmocka_unit_test(test_lies),      cmocka_unit_test(test_garbage),
     };
 
     return cmocka_run_group_tests_name("ov_rude", tests, NULL, NULL);
