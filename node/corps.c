@@ -9,6 +9,7 @@
 
 #include <stdio.h>
 #include <stdlib.h>
+#include <string.h>
 
 enum { REMEMBER_MAX = 64, URL_MAX = 256, LINKS_ENOUGH = 4 };
 
@@ -122,7 +123,9 @@ static void call_corp(struct node *node, const struct xn_now *now,
     Xn__Call call = XN__CALL__INIT;
     uint8_t *packed = NULL;
     char url[URL_MAX];
+    size_t len = strcspn(corp, "#");
     uint64_t ticket;
+    xn_id id;
 
     if (body && xn_pack(body, &packed, &call.body.len)) {
         out->rc = XN_ENOMEM;
@@ -130,7 +133,15 @@ static void call_corp(struct node *node, const struct xn_now *now,
     }
     ticket =
         xn_ticket(node->tickets, now->mono_us + CALL_US, fn, node, NULL, out);
-    snprintf(url, sizeof url, "%s%s", corp, path);
+    snprintf(url, sizeof url, "%.*s%s", (int)len, corp, path);
+    /* Or any node that a corp has certified could stand in its place, and say
+     * who the others are. */
+    if (corp[len]) {
+        if (xn_id_unhex(corp + len + 1, strlen(corp + len + 1), &id)) {
+            memset(&id, 0, sizeof id); /* nobody's */
+        }
+        call.peer_id = xn_id_bytes(&id);
+    }
     call.method = (char *)(uintptr_t)method;
     call.url = url;
     call.patience_ms = CALL_US / 1000;

@@ -23,6 +23,8 @@ EXTRA_DIST += man/xenonoded.8
 EXTRA_DIST += node/deps
 
 # Unit tests of this folder, three lines each:
-#UNIT_TESTS += tests/unit/example
-#tests_unit_example_SOURCES = tests/unit/example.c
-#tests_unit_example_LDADD = $(XN_NODE_LIBS) $(CMOCKA_LIBS)
+UNIT_TESTS += tests/unit/node
+tests_unit_node_SOURCES = tests/unit/node.c
+tests_unit_node_SOURCES += tests/unit/crank.c
+tests_unit_node_SOURCES += tests/unit/crank.h
+tests_unit_node_LDADD = $(XN_NODE_LIBS) $(CMOCKA_LIBS)

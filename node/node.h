@@ -15,7 +15,9 @@
 struct node_config {
     struct ov_config overlay;
     struct xis_config index;
-    const char *corps[NODE_CORPS_MAX]; /* base URLs: sample and announce */
+    /* Where to announce and ask for samples: base URLs, "#ID" (64 hex) behind
+     * where that corp alone may answer there, as it should. */
+    const char *corps[NODE_CORPS_MAX];
     size_t n_corps;
     uint64_t announce_us;          /* to the corps; 60 s */
     Xn__Contact *const *bootstrap; /* first contacts; copied */

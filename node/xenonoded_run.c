@@ -14,6 +14,8 @@
 
 enum { CONTACTS_MAX = 64, SETTINGS_MAX = 32 };
 
+_Static_assert((int)NET_DAEMON_CORPS_MAX <= (int)NODE_CORPS_MAX, "all corps");
+
 /* ---- settings: what the core lets people set, and our address ---- */
 
 struct settings {
@@ -55,7 +57,13 @@ static void list_settings(struct settings *list)
     list->rows[list->n++] = address;
 }
 
+/* "URL#ID", as --corp takes it. */
+struct corp_text {
+    char text[sizeof((struct net_corp *)0)->url + XN_ID_HEX];
+};
+
 static int configure(const struct net_daemon *daemon,
+                     struct corp_text corps[NODE_CORPS_MAX],
                      struct node_config *config)
 {
     const char *address =
@@ -80,7 +88,12 @@ static int configure(const struct net_daemon *daemon,
     snprintf(config->overlay.address, sizeof config->overlay.address, "%s",
              address);
     for (i = 0; i < daemon->n_corps; i++) {
-        config->corps[config->n_corps++] = daemon->corps[i].url;
+        char hex[XN_ID_HEX];
+
+        xn_id_hex(&daemon->corps[i].id, hex);
+        snprintf(corps[i].text, sizeof corps[i].text, "%s#%s",
+                 daemon->corps[i].url, hex);
+        config->corps[config->n_corps++] = corps[i].text;
     }
     return rc;
 }
@@ -119,13 +132,14 @@ static int parse_contacts(struct contacts *contacts)
 static int serve(struct net_daemon *daemon, struct contacts *contacts,
                  struct xn_core *(*wrap)(struct xn_core *core))
 {
+    struct corp_text corps[NODE_CORPS_MAX];
     struct node_config config;
     struct xn_core *core = NULL;
     uint8_t *packed = NULL;
     size_t len = 0;
     int rc;
 
-    rc = configure(daemon, &config);
+    rc = configure(daemon, corps, &config);
     if (rc) goto out;
     rc = parse_contacts(contacts);
     if (rc) goto out;

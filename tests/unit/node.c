@@ -1,0 +1,67 @@
+/* SPDX-License-Identifier: GPL-3.0-or-later */
+/* The node core from outside: what it asks of its driver. */
+#include <setjmp.h>
+#include <stdarg.h>
+#include <stddef.h>
+#include <stdint.h>
+#include <stdio.h>
+#include <string.h>
+
+#include <cmocka.h>
+
+#include "node/node.h"
+#include "tests/unit/crank.h"
+
+static struct xn_core *make(const char *corp)
+{
+    static const struct xn_peers nobody;
+    struct node_config config;
+    struct xn_core *core = NULL;
+
+    node_config_default(&config);
+    config.overlay.id.b[0] = 1;
+    config.overlay.position.b[0] = 2;
+    strcpy(config.overlay.address, "127.0.0.1:9000");
+    config.corps[config.n_corps++] = corp;
+    assert_int_equal(node_new(&config, &nobody, 1, &core), 0);
+    return core;
+}
+
+/* What the corp says decides whom a newcomer meets: so it is asked by its key,
+ * which no certificate of another role can stand for. */
+static void corps_are_asked_by_id(void **state)
+{
+    char text[64 + XN_ID_HEX], hex[XN_ID_HEX];
+    static struct crank crank;
+    xn_id id, got;
+    int i;
+
+    (void)state;
+    memset(&id, 0xa5, sizeof id);
+    xn_id_hex(&id, hex);
+    snprintf(text, sizeof text, "https://192.0.2.1:1#%s", hex);
+    crank_init(&crank, make(text), 1000000, 1795255200000000);
+    crank_wake(&crank);
+    assert_int_equal(crank_count(&crank, XN_ACT_CALL), 2);
+    for (i = 0; i < 2; i++) {
+        struct xn_action act = crank_take(&crank, XN_ACT_CALL);
+        const Xn__Call *call = XN_BODY(act.msg, Xn__Call);
+
+        assert_string_equal(call->url, i ? "https://192.0.2.1:1/v1/sample"
+                                         : "https://192.0.2.1:1/v1/announce");
+        assert_int_equal(xn_id_from_bytes(&call->peer_id, &got), 0);
+        assert_true(xn_id_eq(&got, &id));
+        xn_msg_free(act.msg);
+    }
+    crank_stop(&crank);
+    crank_clear(&crank);
+}
+
+int main(void)
+{
+    const struct CMUnitTest tests[] = {
+        cmocka_unit_test(corps_are_asked_by_id),
+    };
+
+    return cmocka_run_group_tests(tests, NULL, NULL);
+}
