@@ -15,9 +15,10 @@
 #include "wire/nest.h"
 
 enum {
-    PAGE = 200,    /* ads asked for at once: they fit one frame */
-    RETRIES = 3,   /* of one node, around the liars that it named */
-    AVOID_MAX = 64 /* liars named to one node */
+    PAGE = 200,     /* ads asked for at once: they fit one frame */
+    RETRIES = 3,    /* of one node, around the liars that it named */
+    AVOID_MAX = 64, /* liars named to one node */
+    COPIES_MAX = 16 /* whose answers are put together into one */
 };
 
 /* One node's answer, as far as it was good. */
@@ -161,6 +162,10 @@ static int ask(struct run *run, const char *node, uint32_t want,
     net_reply_clear(&reply);
     if (!answer->raw) {
         return fail(run, node, XN_EPROTO, "its answer is no SearchResult");
+    }
+    /* Each costs a millisecond to verify: as many as a liar likes, minutes. */
+    if (answer->raw->n_hits > (run->paranoid ? COPIES_MAX : 1) * (size_t)want) {
+        return fail(run, node, XN_EPROTO, "it gives more than was asked for");
     }
     return find_verify(&check, &asked, answer->raw, &answer->list,
                        &answer->clean);

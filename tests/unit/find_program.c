@@ -29,10 +29,20 @@ struct ad {
 
 static struct net_identity corp, corp2, node, node2, foreign;
 static struct ad ads[ADS];
+static struct ad garbled[2]; /* signed, but no advertisements */
 static char dir[64];
 
 /* How a node behaves; set before it is spawned. */
-static enum { TRUE_, ALTERS, ALTERS_BY_SOURCE, SILENT, HIDES, SCRAMBLES } way;
+static enum {
+    TRUE_,
+    ALTERS,
+    ALTERS_BY_SOURCE,
+    SILENT,
+    HIDES,
+    SCRAMBLES,
+    GARBLES,
+    REPEATS
+} way;
 
 /* ---- the advertisements ---- */
 
@@ -58,29 +68,26 @@ static char *document_of(int i, uint64_t version)
     return text;
 }
 
-static void make_ad(int i)
+/* Signs it as a server of the corp; whether it is an advertisement is not
+ * looked at. */
+static void sign_ad(const char *xml, uint64_t version, const char *label,
+                    struct ad *ad)
 {
-    uint64_t now = net_wall_us(), version = now - 3600000000ULL;
+    uint64_t now = net_wall_us();
     struct ad_lease lease = {.version = version,
                              .issued_us = now - 120000000ULL,
                              .until_us = now + 600000000ULL};
-    struct ad *ad = &ads[i];
     struct net_identity server;
-    char label[16], *xml;
     uint8_t *bytes;
     size_t len;
 
-    ad->cpu = 1000 + i * 37 % 500;
-    snprintf(label, sizeof label, "s%03d", i);
     kit_make_member(&corp, XN__ROLE__SERVER, label, &server);
     ad->server = lease.server = server.cert.id;
-    xml = document_of(i, version);
     xn_id_hash(xml, strlen(xml), &lease.document);
     xn__signed_ad__init(&ad->signed_ad);
-    assert_int_equal(
-        advert_parse((uint8_t *)xml, strlen(xml), &ad->advert, NULL, 0), 0);
-    assert_int_equal(envelope_sign((uint8_t *)xml, strlen(xml), server.key,
-                                   server.x509, &ad->signed_ad.envelope.data,
+    assert_int_equal(envelope_sign((const uint8_t *)xml, strlen(xml),
+                                   server.key, server.x509,
+                                   &ad->signed_ad.envelope.data,
                                    &ad->signed_ad.envelope.len),
                      0);
     assert_int_equal(ad_lease_encode(&lease, &bytes, &len), 0);
@@ -89,8 +96,39 @@ static void make_ad(int i)
                                &ad->signed_ad.lease.len),
                      0);
     free(bytes);
-    free(xml);
     net_identity_clear(&server);
+}
+
+static void make_ad(int i)
+{
+    uint64_t version = net_wall_us() - 3600000000ULL;
+    struct ad *ad = &ads[i];
+    char label[16], *xml;
+
+    ad->cpu = 1000 + i * 37 % 500;
+    snprintf(label, sizeof label, "s%03d", i);
+    xml = document_of(i, version);
+    assert_int_equal(
+        advert_parse((uint8_t *)xml, strlen(xml), &ad->advert, NULL, 0), 0);
+    sign_ad(xml, version, label, ad);
+    free(xml);
+}
+
+/* What is wrong with them is told with a piece of them, in letters of two bytes
+ * each, and cut: in one of the two within a letter. */
+static void make_garbled(int i)
+{
+    char xml[256];
+
+    snprintf(xml, sizeof xml,
+             "<XenoServerAdvertisement "
+             "xmlns=\"urn:xenoserver:advertisement:1\" version=\"1\"><x%s"
+             "\xc3\xa9\xc3\xa9\xc3\xa9\xc3\xa9\xc3\xa9\xc3\xa9\xc3\xa9"
+             "\xc3\xa9\xc3\xa9\xc3\xa9\xc3\xa9\xc3\xa9\xc3\xa9\xc3\xa9"
+             "\xc3\xa9\xc3\xa9\xc3\xa9\xc3\xa9\xc3\xa9\xc3\xa9\xc3\xa9"
+             "/></XenoServerAdvertisement>",
+             i ? "x" : "");
+    sign_ad(xml, 1, "garbled", &garbled[i]);
 }
 
 /* ---- a node ---- */
@@ -170,7 +208,7 @@ static void answer(const Xn__Search *search, uint64_t ticket,
 {
     static struct match list[ADS + 1];
     static Xn__Hit hits[ADS];
-    static Xn__Hit *pointers[ADS];
+    static Xn__Hit *pointers[ADS + 1];
     Xn__SearchResult result = XN__SEARCH_RESULT__INIT;
     Xn__Condition condition = XN__CONDITION__INIT, *conditions[] = {&condition};
     Xn__Source hider = XN__SOURCE__INIT, *sources[] = {&hider};
@@ -211,6 +249,12 @@ static void answer(const Xn__Search *search, uint64_t ticket,
         condition.nearest_count = 1;
         result.conditions = conditions;
         result.n_conditions = 1;
+    }
+    for (size_t i = 0; way == GARBLES && i < 2 && i < result.n_hits; i++)
+        hits[i].ad = &garbled[i].signed_ad;
+    if (way == REPEATS && result.n_hits) {
+        pointers[result.n_hits] = pointers[result.n_hits - 1];
+        result.n_hits++;
     }
     spoil(&result, search, &source);
     xn_out_answer(out, ticket, 200, &result);
@@ -337,6 +381,8 @@ static int set_up(void **state)
     kit_make_member(&corp2, XN__ROLE__NODE, "foreign", &foreign);
     for (int i = 0; i < ADS; i++)
         make_ad(i);
+    make_garbled(0);
+    make_garbled(1);
     snprintf(path, sizeof path, "%s/ca", dir);
     assert_int_equal(mkdir(path, 0700), 0);
     snprintf(path, sizeof path, "%s/ca/alpha.pem", dir);
@@ -351,6 +397,10 @@ static int tear_down(void **state)
         advert_free(ads[i].advert);
         free(ads[i].signed_ad.envelope.data);
         free(ads[i].signed_ad.lease.data);
+    }
+    for (int i = 0; i < 2; i++) {
+        free(garbled[i].signed_ad.envelope.data);
+        free(garbled[i].signed_ad.lease.data);
     }
     net_identity_clear(&corp);
     net_identity_clear(&corp2);
@@ -513,7 +563,7 @@ static void test_true_node(void **state)
 /* A liar first, a true one second: nothing false, the liar named. */
 static void test_liars(void **state)
 {
-    static const int ways[] = {ALTERS, SCRAMBLES};
+    static const int ways[] = {ALTERS, SCRAMBLES, GARBLES};
     struct kit_child liar, honest;
     char urls[256], url[96], hex[XN_ID_HEX];
     json_t *top;
@@ -521,7 +571,7 @@ static void test_liars(void **state)
     (void)state;
     xn_id_hex(&node.cert.id, hex);
     spawn(&node2, TRUE_, &honest);
-    for (size_t i = 0; i < 2; i++) {
+    for (size_t i = 0; i < 3; i++) {
         spawn(&node, ways[i], &liar);
         url_of(&liar, url);
         snprintf(urls, sizeof urls, "%s https://%s", url, honest.api);
@@ -592,6 +642,27 @@ static void test_hiding(void **state)
     kit_kill(&child, SIGTERM);
 }
 
+/* More than was asked for is no answer; the next node is asked. */
+static void test_too_much(void **state)
+{
+    struct kit_child child, honest;
+    char urls[256], url[96];
+    json_t *top;
+
+    (void)state;
+    spawn(&node, REPEATS, &child);
+    assert_exit(7, url_of(&child, url), "CPUsmps:1100.. -n 5");
+    assert_says("more than was asked for");
+    spawn(&node2, TRUE_, &honest);
+    snprintf(urls, sizeof urls, "%s,https://%s", url, honest.api);
+    assert_exit(0, urls, "CPUsmps:1100.. -n 5 -o json");
+    top = json();
+    assert_int_equal(shown(top), 5);
+    json_decref(top);
+    kit_kill(&child, SIGTERM);
+    kit_kill(&honest, SIGTERM);
+}
+
 static void test_silent(void **state)
 {
     struct kit_child silent, honest;
@@ -628,7 +699,7 @@ int main(void)
         cmocka_unit_test(test_true_node), cmocka_unit_test(test_liars),
         cmocka_unit_test(test_avoid),     cmocka_unit_test(test_only_lies),
         cmocka_unit_test(test_hiding),    cmocka_unit_test(test_silent),
-        cmocka_unit_test(test_foreign),
+        cmocka_unit_test(test_foreign),   cmocka_unit_test(test_too_much),
     };
 
     return cmocka_run_group_tests(tests, set_up, tear_down);
