@@ -59,15 +59,6 @@ int find_list_reject(struct find_list *list, const struct find_reject *reject)
     return 0;
 }
 
-/* Why it was rejected may quote a document, cut anywhere: text of a peer's that
- * is then no UTF-8, and for which JSON has no form. */
-static void make_plain(char *text)
-{
-    for (; *text; text++) {
-        if (*text < 0x20 || *text >= 0x7f) *text = '?';
-    }
-}
-
 /* ---- one hit ---- */
 
 struct parts { /* of a hit under examination */
@@ -277,7 +268,6 @@ static int judge(const struct find_check *check, const struct find_asked *asked,
     if (wrong) snprintf(reject.why, sizeof reject.why, "%s", wrong);
     if (rc || wrong) {
         *clean_out = false;
-        make_plain(reject.why);
         reject.server = hit.server;
         clear_hit(&hit);
         return find_list_reject(list, &reject);

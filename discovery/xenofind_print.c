@@ -150,14 +150,26 @@ size_t find_columns(const struct find_options *opt, const struct query *query,
 
 /* ---- plain outputs ---- */
 
+/* What spreadsheets take for a formula, they run: a server's text of that look
+ * gets an apostrophe in front, as they themselves write it. */
+static bool is_formula(const char *text)
+{
+    xn_dec number;
+
+    return *text && strchr("=+-@", *text) &&
+           xn_dec_parse(text, strlen(text), &number) != 0;
+}
+
 /* RFC 4180: quoted where it must be, lines end in CR LF. */
 static void put_csv(const char *text)
 {
+    const char *lead = is_formula(text) ? "'" : "";
+
     if (!text[strcspn(text, ",\"\r\n")]) {
-        fputs(text, stdout);
+        printf("%s%s", lead, text);
         return;
     }
-    putchar('"');
+    printf("\"%s", lead);
     for (; *text; text++) {
         if (*text == '"') putchar('"');
         putchar(*text);

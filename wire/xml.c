@@ -289,7 +289,7 @@ static int to_value(const char *text, size_t len, unsigned long line,
         return XN_ESCHEMA;
     }
     for (size_t i = 0; i < len; i++) {
-        if ((unsigned char)text[i] < ' ' || text[i] == 0x7f) {
+        if (xn_control_len(text + i)) {
             xml_why(why, line, "control character within a value");
             return XN_ESCHEMA;
         }

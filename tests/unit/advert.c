@@ -411,6 +411,12 @@ static void test_encodings(void **state)
     assert_int_equal(bad(BASIC "<A>\xe2\x82</A>" TAIL), XN_EINVAL);
     assert_int_equal(bad(BASIC "<A>\xf4\x90\x80\x80</A>" TAIL), XN_EINVAL);
     assert_int_equal(bad(BASIC "<A>\x01</A>" TAIL), XN_EINVAL);
+    assert_int_equal(bad(BASIC "<A>a\x7f</A>" TAIL), XN_ESCHEMA);
+    assert_int_equal(bad(BASIC "<A>a\xc2\x9b"
+                               "31m</A>" TAIL),
+                     XN_ESCHEMA);
+    assert_int_equal(bad(BASIC "<A>a&#x85;</A>" TAIL), XN_ESCHEMA);
+    assert_int_equal(bad(BASIC "<A>a\xc2\xa0z</A>" TAIL), 0);
 }
 
 static int nested(unsigned depth)

@@ -62,7 +62,8 @@ static char *document_of(int i, uint64_t version)
                  "</Environment><Availability><CPUsmps>%d</CPUsmps><MemoryMB>"
                  "6144</MemoryMB></Availability><Prices currency=\"%s\">"
                  "<PricePerHour>0.%04d</PricePerHour></Prices><Odd>a,\"b\""
-                 "</Odd><Share>0.1</Share></XenoServerAdvertisement>",
+                 "</Odd><Share>0.1</Share><Sum>=1+1</Sum><Sums>@a,b</Sums>"
+                 "<Less>-1.5</Less></XenoServerAdvertisement>",
                  (unsigned long long)version, i, i % 2 ? "GB" : "US",
                  ads[i].cpu, i % 10 ? "USD" : "EUR", 1 + i * 7 % 1000) > 0);
     return text;
@@ -503,6 +504,8 @@ static void check_forms(const char *url)
     assert_exit(0, url, "ServerName:s003 -o csv -c ServerName,Odd,Country");
     assert_string_equal(
         out_text, "ServerName,Odd,Country\r\ns003,\"a,\"\"b\"\"\",GB\r\n");
+    assert_exit(0, url, "ServerName:s003 -o csv -c Sum,Sums,Less");
+    assert_string_equal(out_text, "Sum,Sums,Less\r\n'=1+1,\"'@a,b\",-1.5\r\n");
     assert_exit(0, url, "ServerName:s003 -o name");
     assert_string_equal(out_text + 4, "-s003\n");
     assert_exit(0, url, "ServerName:s003");
