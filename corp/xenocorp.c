@@ -81,8 +81,12 @@ static int init(const char *dir, const char *name)
         return XN_EXIT_FAILED;
     }
     rc = net_file_dir(dir);
+    if (!rc) rc = net_file_private(dir);
     if (rc) {
-        xn_gripef(PROGRAM, what, NULL, "%s: %s", dir, strerror(errno));
+        xn_gripef(PROGRAM, what, rc == XN_EPERM ? "chmod go-w" : NULL, "%s: %s",
+                  dir,
+                  rc == XN_EPERM ? "others can change what is in it"
+                                 : strerror(errno));
         return xn_exit_code(rc);
     }
     rc = net_identity_corp(PROGRAM, dir, name, &identity);

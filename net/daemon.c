@@ -8,6 +8,7 @@
 #include <string.h>
 #include <sys/file.h>
 #include <sys/resource.h>
+#include <sys/stat.h>
 #include <unistd.h>
 
 #include <openssl/rand.h>
@@ -57,7 +58,7 @@ static int lock_state(struct net_daemon *d)
     int n;
 
     net_file_path(path, d->state, "lock");
-    d->lock_fd = open(path, O_RDWR | O_CREAT | O_CLOEXEC, 0600);
+    d->lock_fd = open(path, O_RDWR | O_CREAT | O_CLOEXEC | O_NOFOLLOW, 0600);
     if (d->lock_fd < 0) return no_state(d, strerror(errno));
     if (flock(d->lock_fd, LOCK_EX | LOCK_NB)) {
         no_state(d, "another daemon runs on it");
@@ -78,8 +79,17 @@ static int open_state(struct net_daemon *d)
     if (strlen(d->state) > 300 || strchr(d->state, '#')) {
         return no_state(d, "its name is too long or holds a '#'");
     }
+    umask(077); /* the store holds what members told of themselves */
     if (net_file_dir(d->state)) return no_state(d, strerror(errno));
-    return lock_state(d);
+    rc = net_file_private(d->state);
+    if (rc == XN_EPERM) {
+        xn_gripef(d->program, "cannot use the state folder",
+                  "chmod go-w, or --state with a folder of your own",
+                  "%s: others can change what is in it", d->state);
+    } else if (rc) {
+        no_state(d, strerror(errno));
+    }
+    return rc ? rc : lock_state(d);
 }
 
 /* ---- settings ---------------------------------------------------------- */

@@ -57,3 +57,11 @@ int net_file_parents(const char *path)
     free(copy);
     return rc;
 }
+
+int net_file_private(const char *path)
+{
+    struct stat st;
+
+    if (stat(path, &st)) return XN_EIO;
+    return st.st_uid == geteuid() && !(st.st_mode & 022) ? 0 : XN_EPERM;
+}

@@ -16,5 +16,9 @@ int net_file_dir(const char *path);
 /* The folders above `path`, made where they are missing, mode 0755.  XN_EIO with
  * errno. */
 int net_file_parents(const char *path);
+/* Could another user change what is in this folder?  Then what is read from it
+ * is his word, and what is written to it goes where he likes.  XN_EPERM; XN_EIO
+ * with errno. */
+int net_file_private(const char *path);
 
 #endif

@@ -83,6 +83,12 @@ int dev_open(struct dev_platform *platform, const char *state,
                  "its path is too long", "a shorter --state");
         return XN_EINVAL;
     }
+    if (strchr(state, '\'')) {
+        xn_gripe(DEV_PROGRAM, "cannot use the state folder",
+                 "a quote in its path would end the text that `env` prints",
+                 "another --state");
+        return XN_EINVAL;
+    }
     snprintf(platform->state, sizeof platform->state, "%s", state);
     if (access_mode == DEV_CREATE) {
         rc = dev_mkdir(state);
@@ -92,6 +98,14 @@ int dev_open(struct dev_platform *platform, const char *state,
     }
     rc = make_absolute(platform);
     if (rc) return rc;
+    /* It says which programs to run and which processes to end, and the shell
+     * evaluates what `env` reads there. */
+    if (net_file_private(state)) {
+        xn_gripef(DEV_PROGRAM, "cannot use the state folder",
+                  "chmod go-w, or --state with a folder of your own",
+                  "%s: others can change what is in it", state);
+        return XN_EPERM;
+    }
     if (access_mode == DEV_LOOK) return 0;
     dev_path(platform, path, "lock");
     platform->lock_fd = open(path, O_RDWR | O_CREAT | O_CLOEXEC, 0600);
@@ -298,7 +312,7 @@ int dev_load(struct dev_platform *platform)
     servers_from(json_object_get(json, "servers"), platform);
     json_array_foreach(json_object_get(json, "sets"), i, row)
     {
-        if (i == 64) break;
+        if (i == 64 || !json_is_string(row)) break;
         /* Kept for the life of the program. */
         platform->sets[platform->n_sets++] = strdup(json_string_value(row));
     }

@@ -59,6 +59,39 @@ else
     echo "not ok $n - and it is left as it was"
 fi
 
+# ---- folders ----
+mkdir -m 777 "$scratch/shared"
+ln -s "$scratch/victim" "$scratch/shared/lock"
+echo 'mine' >"$scratch/victim"
+refuses 6 'others can change' 'a state folder that others can write to' \
+    "$corpd" --state "$scratch/shared" --name gamma.example --listen-api 127.0.0.1:0
+refuses 6 'others can change' 'also for a new XenoCorp' \
+    "$XN_BUILD/corp/xenocorp" init "$scratch/shared" gamma.example
+refuses 6 'others can change' 'and for a platform' \
+    "$xenodev" status --state "$scratch/shared"
+n=$((n + 1))
+if [ "$(cat "$scratch/victim")" = 'mine' ]; then
+    echo "ok $n - and nothing was written through it"
+else
+    echo "not ok $n - and nothing was written through it"
+fi
+"$XN_BUILD/corp/xenocorp" init "$scratch/known" gamma.example >/dev/null
+chmod 755 "$scratch/known"
+mkfifo "$scratch/ready"
+"$corpd" --state "$scratch/known" --listen-api 127.0.0.1:0 \
+    --ready-fd 9 9>"$scratch/ready" >/dev/null 2>&1 &
+corp=$!
+read -r _ <"$scratch/ready"
+kill "$corp" && wait "$corp"
+n=$((n + 1))
+if [ -s "$scratch/known/store.kct" ] &&
+    [ -z "$(find "$scratch/known" -name 'store.kct*' -perm /077)" ]; then
+    echo "ok $n - what members told of themselves is the daemon's alone"
+else
+    ls -l "$scratch/known" | sed 's/^/# /'
+    echo "not ok $n - what members told of themselves is the daemon's alone"
+fi
+
 # ---- addresses ----
 refuses 2 'nonsense' 'an address that is none' \
     "$corpd" --state "$scratch/c1" --name gamma.example --listen-api nonsense
