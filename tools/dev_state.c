@@ -83,12 +83,6 @@ int dev_open(struct dev_platform *platform, const char *state,
                  "its path is too long", "a shorter --state");
         return XN_EINVAL;
     }
-    if (strchr(state, '\'')) {
-        xn_gripe(DEV_PROGRAM, "cannot use the state folder",
-                 "a quote in its path would end the text that `env` prints",
-                 "another --state");
-        return XN_EINVAL;
-    }
     snprintf(platform->state, sizeof platform->state, "%s", state);
     if (access_mode == DEV_CREATE) {
         rc = dev_mkdir(state);
@@ -98,6 +92,12 @@ int dev_open(struct dev_platform *platform, const char *state,
     }
     rc = make_absolute(platform);
     if (rc) return rc;
+    if (strchr(platform->state, '\'')) {
+        xn_gripe(DEV_PROGRAM, "cannot use the state folder",
+                 "a quote in its path would end the text that `env` prints",
+                 "another --state");
+        return XN_EINVAL;
+    }
     /* It says which programs to run and which processes to end, and the shell
      * evaluates what `env` reads there. */
     if (net_file_private(state)) {
