@@ -95,22 +95,38 @@ static size_t our_key(const ProtobufCBinaryData *key, char out[KEY_MAX + 1])
 
 /* ---- opening ----------------------------------------------------------- */
 
-static KCDB *open_db(const char *path, bool create)
+/* What a failure to open means: is it the file's own?  Else it may be all right,
+ * and must be left alone. */
+static int open_error(int32_t code)
+{
+    switch (code) {
+    case KCENOREPOS:
+    case KCENOPERM:
+    case KCESYSTEM: return kc_error();
+    default: return XN_EINTEGRITY;
+    }
+}
+
+/* With the library's own locks, though ours makes them idle: without them it
+ * does not roll back what a killed process left half done.  What it would do
+ * further after a kill, writing the whole file anew, is not needed where all is
+ * written in transactions. */
+static int open_db(const char *path, bool create, KCDB **db_out)
 {
     char name[PATH_ROOM + sizeof tuning];
     KCDB *db = kcdbnew();
-    uint32_t mode = KCOWRITER | KCONOLOCK | (create ? KCOCREATE : 0);
+    uint32_t mode = KCOWRITER | KCONOREPAIR | (create ? KCOCREATE : 0);
+    int rc;
 
     snprintf(name, sizeof name, "%s%s", path, tuning);
     errno = 0;
-    if (!kcdbopen(db, name, mode)) {
-        int saved = errno;
-
-        kcdbdel(db);
-        errno = saved;
-        return NULL;
+    if (kcdbopen(db, name, mode)) {
+        *db_out = db;
+        return 0;
     }
-    return db;
+    rc = open_error(kcdbecode(db));
+    kcdbdel(db);
+    return rc;
 }
 
 static void shut_db(KCDB *db)
@@ -161,14 +177,17 @@ static int walk(KCDB *db, KCDB *copy, struct net_kv_report *report)
  * a damaged one, not a new one. */
 static int make(const char *path, KCDB *old, struct net_kv_report *report)
 {
-    char fresh[PATH_ROOM + 8];
+    char fresh[PATH_ROOM + 16];
     KCDB *db;
     int rc;
 
+    /* What one who was killed here left, and its log, which would be applied. */
+    snprintf(fresh, sizeof fresh, "%s.new.wal", path);
+    unlink(fresh);
     snprintf(fresh, sizeof fresh, "%s.new", path);
     unlink(fresh);
-    db = open_db(fresh, true);
-    if (!db) return kc_error();
+    rc = open_db(fresh, true, &db);
+    if (rc) return rc;
     rc = kcdbbegintran(db, 1) ? 0 : kc_error();
     if (!rc) {
         rc = put(db, format_key, sizeof format_key - 1, format_value,
@@ -212,15 +231,14 @@ static int open_sound(struct net_kv *kv, struct net_kv_report *report)
         rc = make(kv->path, NULL, report);
         if (rc) return rc;
     }
-    kv->db = open_db(kv->path, false);
-    if (!kv->db && errno == ENOSPC) return XN_ENOSPC;
-    if (kv->db && walk(kv->db, NULL, report) == 0) return 0;
+    rc = open_db(kv->path, false, &kv->db);
+    if (!rc) rc = walk(kv->db, NULL, report);
+    if (rc != XN_EINTEGRITY) return rc;
     rc = set_aside(kv->path, report);
     if (!rc) rc = make(kv->path, kv->db, report);
     shut_db(kv->db);
-    kv->db = rc ? NULL : open_db(kv->path, false);
-    if (!rc && !kv->db) rc = XN_EIO;
-    return rc;
+    kv->db = NULL;
+    return rc ? rc : open_db(kv->path, false, &kv->db);
 }
 
 /* fcntl locks, which the library uses, vanish with any close in the process:
@@ -331,7 +349,8 @@ static int apply_one(KCDB *db, const Xn__Txn *txn, int *rc_out)
 static void mend(struct net_kv *kv)
 {
     shut_db(kv->db);
-    kv->db = open_db(kv->path, false);
+    kv->db = NULL;
+    (void)open_db(kv->path, false, &kv->db);
 }
 
 void net_kv_apply(struct net_kv *kv, const Xn__Txn *const *txns, size_t n,

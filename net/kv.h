@@ -3,6 +3,9 @@
  * a checksum of our own, since a flipped value or a torn page goes unnoticed by
  * the library.  Blocking; one thread at a time.
  *
+ * A transaction that a killed process left half done is rolled back when the
+ * file is opened.
+ *
  * What is damaged is found when the file is opened (every record is read): a
  * record whose checksum is wrong is passed over from then on; a file whose
  * structure is wrong is set aside as PATH.damaged-N and a new one begins with

@@ -2,6 +2,7 @@
 /* The store: transactions, damage, a full disk, a killed process. */
 #include "tests/unit/net_kit.h"
 
+#include <dirent.h>
 #include <errno.h>
 #include <fcntl.h>
 #include <signal.h>
@@ -348,7 +349,6 @@ static void killed(void **state)
     int round, ends[2], last = -1, i, want = 50;
 
     for (round = 0; round < 5; round++) {
-        struct net_kv_report report;
         struct net_kv *kv;
         char key[16];
         pid_t pid;
@@ -364,15 +364,131 @@ static void killed(void **state)
         while (read(ends[0], &i, sizeof i) == sizeof i)
             last = i;
         close(ends[0]);
-        /* The file may be found wanting and made anew from what it holds;
-         * what was acknowledged is there all the same. */
-        kv = open_kv(&report);
+        kv = open_quiet();
         for (i = 0; i <= last; i++) {
             snprintf(key, sizeof key, "%06d", i);
             assert_string_not_equal(get(kv, key, "", 0), "");
         }
         net_kv_close(kv);
     }
+}
+
+/* ---- killed at every step of a transaction ---- */
+
+/* The library calls this one. */
+static int steps_left = -1; /* until this process is killed; -1: never */
+
+int fsync(int fd)
+{
+    if (steps_left == 0) kill(getpid(), SIGKILL);
+    if (steps_left > 0) steps_left--;
+    (void)fd; /* what a killed process wrote is not lost with it */
+    return 0;
+}
+
+enum { STATE_A = 40, STATE_B = 30 }; /* records */
+
+/* Brings the store into one of two states, in one transaction: every record has
+ * another value, and some come or go. */
+static int change_to(struct net_kv *kv, size_t state)
+{
+    static char keys[STATE_A][8], values[STATE_A][2500];
+    static Xn__Write rows[STATE_A], *list[STATE_A];
+    Xn__Txn txn = XN__TXN__INIT;
+    const Xn__Txn *txns[] = {&txn};
+    size_t i;
+    int rc;
+
+    for (i = 0; i < STATE_A; i++) {
+        xn__write__init(&rows[i]);
+        list[i] = &rows[i];
+        snprintf(keys[i], sizeof keys[i], "%04zu", i);
+        rows[i].key = bin(keys[i]);
+        rows[i].drop = i >= state;
+        memset(values[i], (int)state, sizeof values[i]);
+        rows[i].value.data = (uint8_t *)values[i];
+        rows[i].value.len = state == STATE_A ? 10 + 60 * i : 2000 - 60 * i;
+    }
+    txn.writes = list;
+    txn.n_writes = STATE_A;
+    net_kv_apply(kv, txns, 1, &rc);
+    return rc;
+}
+
+/* Which of the two it is in; wholly so. */
+static size_t state_of(struct net_kv *kv)
+{
+    Xn__Read read = XN__READ__INIT;
+    const Xn__Records *records;
+    struct xn_msg *msg;
+    size_t i, n;
+
+    assert_int_equal(net_kv_read(kv, &read, &msg), 0);
+    records = XN_BODY(msg, Xn__Records);
+    n = records->n_records;
+    assert_true(n == STATE_A || n == STATE_B);
+    for (i = 0; i < n; i++) {
+        assert_int_equal(records->records[i]->value.data[0], n);
+    }
+    xn_msg_free(msg);
+    return n;
+}
+
+static void assert_no_other_file(void)
+{
+    struct dirent *entry;
+    DIR *dir = opendir(here.dir);
+
+    assert_non_null(dir);
+    while ((entry = readdir(dir))) {
+        const char *name = entry->d_name;
+
+        if (name[0] == '.' || !strcmp(name, "store.kct")) continue;
+        if (strcmp(name, "store.kct.lock")) fail_msg("there is a %s", name);
+    }
+    closedir(dir);
+}
+
+/* Opens it, changes it and closes it; killed at the n-th step, true: before it
+ * came to its end. */
+static bool is_killed_at(int n, size_t state)
+{
+    struct net_kv_report report;
+    struct net_kv *kv;
+    int status;
+    pid_t pid = fork();
+
+    if (pid == 0) {
+        steps_left = n;
+        if (net_kv_open(here.file, &kv, &report)) _exit(1);
+        if (change_to(kv, state)) _exit(1);
+        net_kv_close(kv);
+        _exit(0);
+    }
+    assert_int_equal(waitpid(pid, &status, 0), pid);
+    if (WIFEXITED(status)) assert_int_equal(WEXITSTATUS(status), 0);
+    return WIFSIGNALED(status);
+}
+
+static void killed_at_every_step(void **state)
+{
+    struct net_kv *kv = open_quiet();
+    size_t now = STATE_A, changes = 0;
+    int n;
+
+    assert_int_equal(change_to(kv, STATE_A), 0);
+    net_kv_close(kv);
+    for (n = 0; is_killed_at(n, STATE_A + STATE_B - now); n++) {
+        size_t before = now;
+
+        kv = open_quiet();
+        now = state_of(kv);
+        changes += now != before;
+        net_kv_close(kv);
+        assert_no_other_file();
+    }
+    assert_true(n > 10); /* or it is not we whom the library calls */
+    assert_true(changes > 0 && changes < (size_t)n);
 }
 
 /* ---- through a driver -------------------------------------------------- */
@@ -450,10 +566,18 @@ static void driver_killed(void **state)
 int main(void)
 {
     const struct CMUnitTest tests[] = {
-        TEST(pages),       TEST(guards),        TEST(batch),
-        TEST(one_process), TEST(flipped_value), TEST(torn_file),
-        TEST(not_a_store), TEST(emptied),       TEST(full_disk),
-        TEST(killed),      TEST(driver_killed),
+        TEST(pages),
+        TEST(guards),
+        TEST(batch),
+        TEST(one_process),
+        TEST(flipped_value),
+        TEST(torn_file),
+        TEST(not_a_store),
+        TEST(emptied),
+        TEST(full_disk),
+        TEST(killed),
+        TEST(killed_at_every_step),
+        TEST(driver_killed),
     };
 
     return cmocka_run_group_tests(tests, NULL, NULL);
