@@ -16,7 +16,7 @@ discovery_libdiscovery_a_SOURCES += discovery/summaries.h
 # What a program links to use this folder.
 XN_DISCOVERY_LIBS = discovery/libdiscovery.a $(XN_SEAM_LIBS)
 
-EXTRA_DIST += discovery/deps
+EXTRA_DIST += discovery/README.md discovery/deps
 
 # The client.
 bin_PROGRAMS += discovery/xenofind
@@ -45,11 +45,13 @@ tests_unit_rd_SOURCES = tests/unit/rd.c
 tests_unit_rd_LDADD = $(XN_DISCOVERY_LIBS) $(CMOCKA_LIBS)
 UNIT_TESTS += tests/unit/find_verify
 tests_unit_find_verify_SOURCES = tests/unit/find_verify.c
+tests_unit_find_verify_SOURCES += tests/unit/ad_kit.c tests/unit/ad_kit.h
 tests_unit_find_verify_SOURCES += tests/unit/wire_kit.h
 tests_unit_find_verify_SOURCES += discovery/verify.c discovery/verify.h
 tests_unit_find_verify_LDADD = $(XN_WIRE_LIBS) $(CMOCKA_LIBS)
 SHELL_TESTS += tests/xenofind-usage.t
 UNIT_TESTS += tests/unit/find_program
 tests_unit_find_program_SOURCES = tests/unit/find_program.c
+tests_unit_find_program_SOURCES += tests/unit/ad_kit.c tests/unit/ad_kit.h
 tests_unit_find_program_SOURCES += tests/unit/net_kit.c tests/unit/net_kit.h
 tests_unit_find_program_LDADD = $(XN_NET_LIBS) $(JANSSON_LIBS) $(CMOCKA_LIBS)

@@ -20,7 +20,7 @@ node_xenonoded_LDADD = $(XN_NODE_LIBS) $(XN_NET_LIBS)
 man_MANS += man/xenonoded.8
 EXTRA_DIST += man/xenonoded.8
 
-EXTRA_DIST += node/deps
+EXTRA_DIST += node/README.md node/deps
 
 # Unit tests of this folder, three lines each:
 UNIT_TESTS += tests/unit/node

@@ -33,7 +33,7 @@ tools/catalogue.csv: dist/catalogue.csv
 EXTRA_DIST += dist/catalogue.README
 dist_pkgdata_DATA += dist/latency-seattle99.txt
 EXTRA_DIST += dist/latency-seattle99.README
-EXTRA_DIST += tools/deps
+EXTRA_DIST += tools/README.md tools/deps
 
 UNIT_TESTS += tests/unit/dev_latency
 tests_unit_dev_latency_SOURCES = tests/unit/dev_latency.c

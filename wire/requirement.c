@@ -224,15 +224,8 @@ static int adopt(xmlNode *root)
     if (root->ns) return 0;
     ns = xmlNewNs(root, (const xmlChar *)NS, NULL);
     if (!ns) return XN_ENOMEM;
-    while (node) {
+    for (; node; node = xml_next(node, root)) {
         if (node->type == XML_ELEMENT_NODE && !node->ns) xmlSetNs(node, ns);
-        if (node->type == XML_ELEMENT_NODE && node->children) {
-            node = node->children;
-            continue;
-        }
-        while (node != root && !node->next)
-            node = node->parent;
-        node = node == root ? NULL : node->next;
     }
     return 0;
 }

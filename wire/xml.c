@@ -261,6 +261,14 @@ int xml_is(const xmlNode *node, const char *name, const char *ns)
     return !ns || (node->ns && strcmp((const char *)node->ns->href, ns) == 0);
 }
 
+xmlNode *xml_next(const xmlNode *node, const xmlNode *root)
+{
+    if (node->type == XML_ELEMENT_NODE && node->children) return node->children;
+    while (node != root && !node->next)
+        node = node->parent;
+    return node == root ? NULL : node->next;
+}
+
 xmlNode *xml_element(xmlNode *node)
 {
     while (node && node->type != XML_ELEMENT_NODE)

@@ -47,6 +47,10 @@ int xml_is(const xmlNode *node, const char *name, const char *ns);
 /* The first element from `node` on among its siblings; NULL: none. */
 xmlNode *xml_element(xmlNode *node);
 
+/* What comes after `node` in the document, elements before what they hold, as
+ * long as it is within `root`; NULL: the end. */
+xmlNode *xml_next(const xmlNode *node, const xmlNode *root);
+
 /* The text of an element that has no child elements, blanks at both ends
  * trimmed, in the arena.  XN_ESCHEMA: child elements, comments or control
  * characters within, or more than XN_VALUE_MAX bytes. */

@@ -63,9 +63,9 @@ static void on_error(void *user, xmlErrorPtr error)
 /* xsi:type would let a document choose its own types. */
 static bool has_xsi(const xmlNode *root, struct xml_why *why)
 {
-    const xmlNode *node = root;
+    const xmlNode *node;
 
-    while (node) {
+    for (node = root; node; node = xml_next(node, root)) {
         const xmlAttr *attr =
             node->type == XML_ELEMENT_NODE ? node->properties : NULL;
 
@@ -78,13 +78,6 @@ static bool has_xsi(const xmlNode *root, struct xml_why *why)
                     (const char *)attr->name);
             return true;
         }
-        if (node->type == XML_ELEMENT_NODE && node->children) {
-            node = node->children;
-            continue;
-        }
-        while (node != root && !node->next)
-            node = node->parent;
-        node = node == root ? NULL : node->next;
     }
     return false;
 }

@@ -13,8 +13,7 @@
 
 #include "net/client.h"
 #include "net/clock.h"
-#include "wire/ad.h"
-#include "wire/envelope.h"
+#include "tests/unit/ad_kit.h"
 #include "wire/nest.h"
 #include "wire/query.h"
 
@@ -79,24 +78,12 @@ static void sign_ad(const char *xml, uint64_t version, const char *label,
                              .issued_us = now - 120000000ULL,
                              .until_us = now + 600000000ULL};
     struct net_identity server;
-    uint8_t *bytes;
-    size_t len;
 
     kit_make_member(&corp, XN__ROLE__SERVER, label, &server);
-    ad->server = lease.server = server.cert.id;
-    xn_id_hash(xml, strlen(xml), &lease.document);
+    ad->server = server.cert.id;
     xn__signed_ad__init(&ad->signed_ad);
-    assert_int_equal(envelope_sign((const uint8_t *)xml, strlen(xml),
-                                   server.key, server.x509,
-                                   &ad->signed_ad.envelope.data,
-                                   &ad->signed_ad.envelope.len),
-                     0);
-    assert_int_equal(ad_lease_encode(&lease, &bytes, &len), 0);
-    assert_int_equal(blob_sign(bytes, len, LEASE_CONTEXT, server.key,
-                               &ad->signed_ad.lease.data,
-                               &ad->signed_ad.lease.len),
-                     0);
-    free(bytes);
+    kit_sign_document(xml, server.key, server.x509, &ad->signed_ad);
+    kit_sign_lease(xml, &lease, server.key, NULL, &ad->signed_ad);
     net_identity_clear(&server);
 }
 

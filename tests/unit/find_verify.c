@@ -6,7 +6,7 @@
 #include <stdio.h>
 
 #include "discovery/verify.h"
-#include "wire/envelope.h"
+#include "tests/unit/ad_kit.h"
 
 #define MINUTE_US (60 * 1000000ULL)
 enum { SERVERS = 4 };
@@ -62,19 +62,10 @@ static void set_lease(const struct recipe *r, const char *xml, uint64_t version,
                              .until_us = NOW_US + 10 * MINUTE_US,
                              .withdrawn = r->withdrawn};
     EVP_PKEY *key = r->lease_by ? r->lease_by->key : r->server->key;
-    uint8_t *bytes;
-    size_t len;
 
     if (r->issued_us) lease.issued_us = r->issued_us;
     if (r->until_us) lease.until_us = r->until_us;
-    xn_id_hash(xml, strlen(xml), &lease.document);
-    assert_int_equal(xn_key_id(key, &lease.server), 0);
-    assert_int_equal(ad_lease_encode(&lease, &bytes, &len), 0);
-    assert_int_equal(blob_sign(bytes, len,
-                               r->context ? r->context : LEASE_CONTEXT, key,
-                               &ad->lease.data, &ad->lease.len),
-                     0);
-    free(bytes);
+    kit_sign_lease(xml, &lease, key, r->context, ad);
 }
 
 static Xn__Hit *hit_of(const struct recipe *r)
@@ -92,10 +83,7 @@ static Xn__Hit *hit_of(const struct recipe *r)
     hit->source.data = malloc(XN_ID_SIZE);
     hit->source.len = XN_ID_SIZE;
     memcpy(hit->source.data, f.liar.b, XN_ID_SIZE);
-    assert_int_equal(envelope_sign((uint8_t *)xml, strlen(xml), r->server->key,
-                                   r->server->x509, &ad->envelope.data,
-                                   &ad->envelope.len),
-                     0);
+    kit_sign_document(xml, r->server->key, r->server->x509, ad);
     set_lease(r, xml, version, ad);
     free(xml);
     return hit;
