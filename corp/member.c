@@ -372,7 +372,7 @@ static bool knows_invitation(const struct corp *corp, const char *word)
 static int check(const struct corp *corp, const Xn__Register *order,
                  const char **because, const char **try)
 {
-    *try = "xenoserver join --help";
+    *try = "man xenonoded, or xenohostd";
     if (corp->config.invited && !knows_invitation(corp, order->invitation)) {
         *because = "this XenoCorp registers by invitation, and that was not it";
         *try = "ask its operator for an invitation";
@@ -384,6 +384,7 @@ static int check(const struct corp *corp, const Xn__Register *order,
         return XN_EINVAL;
     }
     if (!corp_label_ok(order->label)) {
+        *try = "--label otter";
         *because = "a label is 1 to 32 of a-z, 0-9 and -, no dash at its ends";
         return XN_EINVAL;
     }

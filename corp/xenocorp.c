@@ -134,7 +134,7 @@ static int accept_corp(const char *dir, const char *text)
     return xn_exit_code(rc);
 }
 
-int main(int argc, char **argv)
+static int run(int argc, char **argv)
 {
     const char *verb = argc > 1 ? argv[1] : "";
     char because[128];
@@ -162,4 +162,9 @@ int main(int argc, char **argv)
     if (argc < 2) return usage("a command is missing");
     snprintf(because, sizeof because, "there is no command '%.80s'", argv[1]);
     return usage(because);
+}
+
+int main(int argc, char **argv)
+{
+    return xn_end(PROGRAM, run(argc, argv));
 }

@@ -138,5 +138,5 @@ int main(int argc, char **argv)
         code = search(&opt);
     }
     find_options_clear(&opt);
-    return code;
+    return xn_end(FIND_PROGRAM, code);
 }

@@ -1,8 +1,12 @@
 /* SPDX-License-Identifier: GPL-3.0-or-later */
 #include "lib/gripe.h"
 
+#include <errno.h>
 #include <stdarg.h>
 #include <stdio.h>
+#include <string.h>
+
+#include "lib/err.h"
 
 #include "lib/text.h"
 
@@ -44,4 +48,17 @@ void xn_gripef(const char *program, const char *what, const char *try,
     vsnprintf(because, sizeof because, because_fmt, ap);
     va_end(ap);
     xn_gripe(program, what, because, try);
+}
+
+int xn_end(const char *program, int code)
+{
+    errno = 0;
+    if (fflush(stdout) == 0 && !ferror(stdout)) return code;
+    if (code != XN_EXIT_OK) return code; /* that has been told */
+    if (errno != EPIPE) { /* there nobody reads on: no news to anybody */
+        xn_gripe(program, "cannot print [XS-1-OUT]",
+                 errno ? strerror(errno) : "output was lost",
+                 "more room, or another place to print to");
+    }
+    return XN_EXIT_FAILED;
 }

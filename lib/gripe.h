@@ -25,6 +25,10 @@ void xn_gripef(const char *program, const char *what, const char *try,
  * a line nor drives the terminal (xn_plain for a stream). */
 void xn_put_plain(const char *text, FILE *to);
 
+/* A program's last word: what it ends with, XN_EXIT_FAILED instead of 0 where
+ * its output was not written, which it says. */
+int xn_end(const char *program, int code);
+
 /* The entry of words[0..n) nearest to `word` by edit distance, or NULL where
  * none is near: for "did you mean". */
 const char *xn_nearest(const char *word, const char *const *words,

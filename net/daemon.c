@@ -111,7 +111,7 @@ static int join_settings(struct net_daemon *d)
 
 static int open_settings(struct net_daemon *d)
 {
-    char why[600];
+    char why[600], try[80];
     size_t i;
     int rc = join_settings(d);
 
@@ -120,9 +120,11 @@ static int open_settings(struct net_daemon *d)
         rc = net_settings_file(d->settings, d->config, why, sizeof why);
     for (i = 0; i < d->n_sets && !rc; i++)
         rc = net_settings_set(d->settings, d->sets[i], why, sizeof why);
+    snprintf(try, sizeof try, "%s --help, which names them all", d->program);
     if (rc) {
-        xn_gripe(d->program, "cannot use these settings", why, "--help");
-        return rc == XN_ENOENT ? XN_EINVAL : rc;
+        xn_gripef(d->program, "cannot use these settings [XS-2-CONF]", try,
+                  "%s", why);
+        return rc == XN_ENOMEM ? rc : XN_EINVAL;
     }
     if (!d->listen) d->listen = net_settings_text(d->settings, "listen.links");
     if (!d->listen_api) {
@@ -308,5 +310,5 @@ int net_daemon_end(struct net_daemon *d, int rc)
     net_settings_free(d->settings);
     free(d->rows);
     if (d->lock_fd >= 0) close(d->lock_fd);
-    return xn_exit_code(rc);
+    return xn_end(d->program, xn_exit_code(rc));
 }

@@ -124,7 +124,11 @@ static void print_help(const struct net_daemon *d, const struct command *c)
 static int usage(const struct net_daemon *d, const char *because,
                  const char *try)
 {
-    xn_gripe(d->program, "cannot start", because, try);
+    char help[80];
+
+    snprintf(help, sizeof help, "%s --help", d->program);
+    xn_gripe(d->program, "cannot start [XS-2-USAGE]", because,
+             try ? try : help);
     return XN_EINVAL;
 }
 
@@ -137,11 +141,11 @@ static int read_words(struct net_daemon *d, struct command *c, int argc,
 
     if (xn_options_read(&options, argc, argv, &words, because,
                         sizeof because)) {
-        return usage(d, because, "--help");
+        return usage(d, because, NULL);
     }
     if (words == argc) return 0;
     snprintf(because, sizeof because, "'%.60s' is no option", argv[words]);
-    return usage(d, because, "--help");
+    return usage(d, because, NULL);
 }
 
 static int read_number(const struct net_daemon *d, const char *name,

@@ -51,5 +51,5 @@ int main(int argc, char **argv)
     sim_nodes_probe(nodes, &cli.probe);
     rc = sim_cli_main(&cli, argc, argv);
     sim_nodes_free(nodes);
-    return rc;
+    return xn_end(cli.program, rc);
 }

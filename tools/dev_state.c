@@ -92,12 +92,6 @@ int dev_open(struct dev_platform *platform, const char *state,
     }
     rc = make_absolute(platform);
     if (rc) return rc;
-    if (strchr(platform->state, '\'')) {
-        xn_gripe(DEV_PROGRAM, "cannot use the state folder",
-                 "a quote in its path would end the text that `env` prints",
-                 "another --state");
-        return XN_EINVAL;
-    }
     /* It says which programs to run and which processes to end, and the shell
      * evaluates what `env` reads there. */
     if (net_file_private(state)) {

@@ -750,7 +750,7 @@ int main(int argc, char **argv)
     setlocale(LC_ALL, "");
     signal(SIGPIPE, SIG_IGN);
     rc = parse_options(argc, argv, &opt, &words);
-    if (rc >= 0) return rc;
+    if (rc >= 0) return xn_end(DEV_PROGRAM, rc);
     if (words == argc) return usage_error("no verb");
     verb = argv[words];
     for (i = 0; i < 6 && strcmp(verb, verbs[i]); i++)
@@ -784,5 +784,5 @@ int main(int argc, char **argv)
     dev_ports_release(&platform.ports);
     dev_close(&platform);
     dev_end_as_caught();
-    return xn_exit_code(rc);
+    return xn_end(DEV_PROGRAM, xn_exit_code(rc));
 }

@@ -19,6 +19,11 @@ check() { # PROGRAM PAGE
     ok $? "$name --version"
     "$program" --help </dev/null >/dev/null 2>&1
     ok $? "$name --help ends with 0"
+    if [ -w /dev/full ]; then
+        "$program" --help </dev/null >/dev/full 2>"$err"
+        [ $? -eq 1 ] && grep -q '^  because: No space left' "$err"
+        ok $? "$name --help on a full disk ends with 1 and says so"
+    fi
     missing=
     for option in $("$program" --help </dev/null 2>&1 |
         grep -oE '(^|[^-[:alnum:]])--[a-z][a-z-]*' | grep -oE '[a-z][a-z-]*' |
