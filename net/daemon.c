@@ -262,6 +262,8 @@ int net_daemon_open(struct net_daemon *d)
         (unsigned)net_settings_number(d->settings, "limits.connections");
     config.api_rate =
         (unsigned)net_settings_number(d->settings, "limits.anonymous");
+    config.api_rate_certified =
+        (unsigned)net_settings_number(d->settings, "limits.certified");
     return net_driver_new(&config, &d->driver);
 }
 

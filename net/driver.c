@@ -47,6 +47,7 @@ void net_config_default(struct net_config *config)
         .links_max = 512,
         .api_max = 256,
         .api_rate = 50,
+        .api_rate_certified = 500,
     };
 }
 
@@ -226,7 +227,8 @@ static int open_links(struct net_driver *d, const struct net_config *config)
 static int open_http(struct net_driver *d, const struct net_config *config)
 {
     struct net_http_config http = {config->identity, config->listen_api,
-                                   config->api_max, config->api_rate};
+                                   config->api_max, config->api_rate,
+                                   config->api_rate_certified};
     int rc;
 
     if (!config->listen_api) return 0;

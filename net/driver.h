@@ -30,8 +30,9 @@ struct net_config {
     unsigned threads;         /* of the pool; 1 */
     unsigned links_max; /* accepted, dialled, half-open: hard bound; 512 */
     unsigned api_max;   /* connections; 256 */
-    unsigned api_rate;  /* anonymous requests per second and address; 50; 0: no
-                          bound */
+    /* Requests per second, 0: no bound. */
+    unsigned api_rate;           /* of one address, anonymous; 50 */
+    unsigned api_rate_certified; /* of one certified caller; 500 */
 };
 
 /* Everything at its default; the texts NULL. */

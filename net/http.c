@@ -72,7 +72,7 @@ struct net_http {
     struct evhttp *evhttp;
     struct evconnlistener *listener;
     struct event *tick;
-    struct net_budget *budget;
+    struct net_budget *anonymous, *certified; /* NULL: no bound */
     char address[NET_ADDR_TEXT];
     unsigned max, n;
     uint64_t secret; /* so that nobody chooses whom to be counted with */
@@ -142,18 +142,22 @@ static void look_up_source(struct conn *conn)
     conn->has_source = true;
 }
 
-/* Whose connection it is: the certified caller's, else the address's.  Two may
- * share a place now and then, which only makes them look like one. */
-static unsigned group_of(struct conn *conn)
+/* Whose connection it is: the certified caller's, else the address's. */
+static uint64_t who_asks(const struct conn *conn)
 {
-    uint64_t who;
+    uint64_t who = conn->source;
 
-    look_up_source(conn);
-    who = conn->source;
     if (conn->evcon && conn->caller.role != XN__ROLE__ANYBODY) {
         memcpy(&who, conn->caller.id.b, sizeof who);
     }
-    return (unsigned)(xn_rng_mix(conn->http->secret, who) % GROUPS);
+    return who;
+}
+
+/* Two callers may share a place now and then, and look like one. */
+static unsigned group_of(struct conn *conn)
+{
+    look_up_source(conn);
+    return (unsigned)(xn_rng_mix(conn->http->secret, who_asks(conn)) % GROUPS);
 }
 
 /* Full: of those who have most connections the oldest one with no request
@@ -367,9 +371,18 @@ static void raise_ask(struct conn *conn, const struct ask *ask)
                   XN__KIND__ASK, &body);
 }
 
+static bool may_ask(const struct conn *conn)
+{
+    const struct net_http *http = conn->http;
+    struct net_budget *budget = conn->caller.role == XN__ROLE__ANYBODY
+                                    ? http->anonymous
+                                    : http->certified;
+
+    return !budget || net_budget_take(budget, who_asks(conn), net_mono_us());
+}
+
 static void on_request(struct evhttp_request *request, void *arg)
 {
-    struct net_http *http = arg;
     struct evhttp_connection *evcon = evhttp_request_get_connection(request);
     struct bufferevent *bev = evhttp_connection_get_bufferevent(evcon);
     SSL *ssl = bufferevent_openssl_get_ssl(bev);
@@ -388,11 +401,10 @@ static void on_request(struct evhttp_request *request, void *arg)
         refuse(request, 405, XN_EINVAL, "not understood", "no such method", "");
         return;
     }
-    if (http->budget && conn->caller.role == XN__ROLE__ANYBODY &&
-        !net_budget_take(http->budget, conn->source, net_mono_us())) {
+    if (!may_ask(conn)) {
         refuse(request, 429, XN_EBUSY, "asked too often",
                "callers without a certificate of an accepted XenoCorp share "
-               "a budget per address",
+               "a budget per address, others have one each",
                "wait a second, or register");
         return;
     }
@@ -490,7 +502,11 @@ static int start(struct net_http *http, const struct net_http_config *config)
         return XN_EIO;
     }
     if (config->rate) {
-        rc = net_budget_new(config->rate, &http->budget);
+        rc = net_budget_new(config->rate, &http->anonymous);
+        if (rc) return rc;
+    }
+    if (config->certified_rate) {
+        rc = net_budget_new(config->certified_rate, &http->certified);
         if (rc) return rc;
     }
     rc = net_tls_api(config->identity, &http->ctx);
@@ -546,6 +562,7 @@ void net_http_free(struct net_http *http)
         evconnlistener_free(http->listener);
     }
     SSL_CTX_free(http->ctx);
-    net_budget_free(http->budget);
+    net_budget_free(http->anonymous);
+    net_budget_free(http->certified);
     free(http);
 }

@@ -14,6 +14,7 @@ struct net_http_config {
     const char *listen;
     unsigned max;  /* connections */
     unsigned rate; /* anonymous requests per second and address; 0: no bound */
+    unsigned certified_rate; /* of one certified caller; 0: no bound */
 };
 
 /* XN_EINVAL: address; XN_EIO with errno: cannot bind. */

@@ -17,6 +17,8 @@ static const struct net_setting common_settings[] = {
      "HTTPS connections at once"},
     {"limits.anonymous", NET_NUMBER, "50", 0, 1000000,
      "requests per second and address without a certificate; 0: no bound"},
+    {"limits.certified", NET_NUMBER, "500", 0, 1000000,
+     "requests per second of one certified caller; 0: no bound"},
     {"limits.threads", NET_NUMBER, "1", 1, 16, "threads that sign and verify"},
     {"listen.links", NET_TEXT, "127.0.0.1:0", 3, 63, "where links come in"},
     {"listen.api", NET_TEXT, "127.0.0.1:0", 3, 63, "where HTTPS comes in"},

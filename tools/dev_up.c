@@ -169,6 +169,7 @@ static int spawn_node(struct dev_platform *platform, struct dev_server *server,
     }
     /* All clients come from one address here. */
     add2(&args, "--set", "limits.anonymous=0");
+    add2(&args, "--set", "limits.certified=0");
     for (i = 0; i < platform->n_sets; i++) {
         add2(&args, "--set", platform->sets[i]);
     }

@@ -360,26 +360,42 @@ static void idle_connections_give_way(void **state)
     child = first;
 }
 
-static void anonymous_budget(void **state)
+/* How many of eight requests at once are refused. */
+static int too_often(const struct net_identity *who)
 {
-    struct net_config config = kit_config(&node);
-    struct kit_child first = child;
     struct net_reply reply;
     char url[200], why[300];
     int i, refused = 0;
 
-    config.api_rate = 1;
-    kit_spawn(&config, echoes, &child);
     snprintf(url, sizeof url, "https://%s/", child.api);
     for (i = 0; i < 8; i++) {
-        assert_int_equal(net_request(&anybody, "GET", url, NULL, 0, NULL, 5000,
+        assert_int_equal(net_request(who, "GET", url, NULL, 0, NULL, 5000,
                                      &reply, why, sizeof why),
                          0);
         refused += reply.status == 429;
         net_reply_clear(&reply);
     }
-    assert_true(refused >= 4);
-    check_caller(&client, XN__ROLE__CLIENT, &client.cert.id);
+    return refused;
+}
+
+/* Of an address without a certificate, and of a caller with one: nobody uses
+ * up another's. */
+static void budgets(void **state)
+{
+    struct net_config config = kit_config(&node);
+    struct kit_child first = child;
+
+    config.api_rate = 1;
+    kit_spawn(&config, echoes, &child);
+    assert_true(too_often(&anybody) >= 4);
+    assert_int_equal(too_often(&client), 0);
+    kit_kill(&child, SIGTERM);
+    config.api_rate = 0;
+    config.api_rate_certified = 1;
+    kit_spawn(&config, echoes, &child);
+    assert_true(too_often(&client) >= 4);
+    assert_int_equal(too_often(&anybody), 0);
+    check_caller(&node, XN__ROLE__NODE, &node.cert.id);
     kit_kill(&child, SIGTERM);
     child = first;
 }
@@ -473,7 +489,7 @@ int main(void)
         cmocka_unit_test(plain_http_is_refused),
         cmocka_unit_test(connections_are_bounded),
         cmocka_unit_test(idle_connections_give_way),
-        cmocka_unit_test(anonymous_budget),
+        cmocka_unit_test(budgets),
         cmocka_unit_test(calls_out),
     };
 
