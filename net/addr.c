@@ -5,6 +5,7 @@
 #include <errno.h>
 #include <netinet/in.h>
 #include <netinet/tcp.h>
+#include <stdint.h>
 #include <stdio.h>
 #include <string.h>
 #include <unistd.h>
@@ -96,6 +97,47 @@ int net_addr_same_source(const struct sockaddr *a, const struct sockaddr *b)
 {
     return a->sa_family == b->sa_family &&
            net_addr_source(a) == net_addr_source(b);
+}
+
+enum scope { NOWHERE, LOOPBACK, ELSEWHERE };
+
+static enum scope scope_of_ipv4(uint32_t host)
+{
+    if (host >> 24 == 127) return LOOPBACK;
+    if (host >> 24 == 0 || host >= 0xe0000000) return NOWHERE;
+    return host >> 16 == 0xa9fe ? NOWHERE : ELSEWHERE; /* 169.254/16 */
+}
+
+static enum scope scope_of(const struct sockaddr *sa)
+{
+    const struct in6_addr *in6 =
+        &((const struct sockaddr_in6 *)(const void *)sa)->sin6_addr;
+    uint32_t host;
+
+    if (sa->sa_family == AF_INET) {
+        return scope_of_ipv4(ntohl(
+            ((const struct sockaddr_in *)(const void *)sa)->sin_addr.s_addr));
+    }
+    if (sa->sa_family != AF_INET6) return NOWHERE;
+    if (IN6_IS_ADDR_V4MAPPED(in6)) {
+        memcpy(&host, &in6->s6_addr[12], sizeof host);
+        return scope_of_ipv4(ntohl(host));
+    }
+    if (IN6_IS_ADDR_LOOPBACK(in6)) return LOOPBACK;
+    if (IN6_IS_ADDR_UNSPECIFIED(in6) || IN6_IS_ADDR_MULTICAST(in6) ||
+        IN6_IS_ADDR_LINKLOCAL(in6)) {
+        return NOWHERE;
+    }
+    return ELSEWHERE;
+}
+
+int net_addr_may_dial(const struct sockaddr *sa, const struct sockaddr *own)
+{
+    enum scope scope = scope_of(sa);
+
+    /* The port stands at one place in both forms. */
+    if (((const struct sockaddr_in *)(const void *)sa)->sin_port == 0) return 0;
+    return scope == ELSEWHERE || (scope == LOOPBACK && scope_of(own) == scope);
 }
 
 int net_listen(const char *text, int *fd_out, char bound_out[NET_ADDR_TEXT])

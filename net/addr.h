@@ -20,6 +20,11 @@ int net_addr_same_source(const struct sockaddr *a, const struct sockaddr *b);
 /* What net_addr_same_source compares, in 8 bytes. */
 unsigned long long net_addr_source(const struct sockaddr *sa);
 
+/* May a node that listens at `own` dial an address of which others told it?
+ * Never what names no host (unspecified, multicast, broadcast, link-local, port
+ * 0); its own machine's services only where it listens there alone. */
+int net_addr_may_dial(const struct sockaddr *sa, const struct sockaddr *own);
+
 /* A listening socket: non-blocking, close on exec, TCP_NODELAY (which accepted
  * ones inherit).  Writes the bound address.  XN_EINVAL; XN_EIO with errno. */
 int net_listen(const char *text, int *fd_out, char bound_out[NET_ADDR_TEXT]);

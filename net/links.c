@@ -355,7 +355,7 @@ static void on_tick(evutil_socket_t fd, short what, void *arg)
 static int dial(struct net_links *links, const Xn__Contact *contact,
                 const char **why_out, struct net_link **link_out)
 {
-    struct net_addr addr;
+    struct net_addr addr, own;
     struct net_link *link;
     xn_id want = {{0}};
     int fd;
@@ -363,6 +363,12 @@ static int dial(struct net_links *links, const Xn__Contact *contact,
     *why_out = "contact is malformed";
     if (!contact || net_addr_parse(contact->address, &addr) ||
         (contact->id.len && xn_id_from_bytes(&contact->id, &want))) {
+        return XN_EINVAL;
+    }
+    *why_out = "that address is not for dialling";
+    if (net_addr_parse(links->address, &own) ||
+        !net_addr_may_dial((struct sockaddr *)&addr.sa,
+                           (struct sockaddr *)&own.sa)) {
         return XN_EINVAL;
     }
     *why_out = "that is this node itself";

@@ -178,6 +178,52 @@ static void names_are_not_dialled(void **state)
     assert_int_equal(s.dial_rc, XN_EINVAL);
 }
 
+/* Where a liar could send us: to services of our own machine, or to nobody. */
+static void not_for_dialling(void **state)
+{
+    static const struct {
+        const char *own, *other;
+        bool may;
+    } rows[] = {
+        {"127.0.0.1:1", "127.0.0.1:2", true},
+        {"[::1]:1", "127.9.9.9:2", true},
+        {"0.0.0.0:1", "127.0.0.1:2", false},
+        {"192.0.2.1:1", "127.0.0.1:2", false},
+        {"192.0.2.1:1", "[::1]:2", false},
+        {"192.0.2.1:1", "[::ffff:127.0.0.1]:2", false},
+        {"192.0.2.1:1", "10.0.0.1:2", true},
+        {"192.0.2.1:1", "192.0.2.2:2", true},
+        {"192.0.2.1:1", "[2001:db8::1]:2", true},
+        {"192.0.2.1:1", "192.0.2.2:0", false},
+        {"127.0.0.1:1", "0.0.0.0:2", false},
+        {"127.0.0.1:1", "224.0.0.1:2", false},
+        {"127.0.0.1:1", "255.255.255.255:2", false},
+        {"127.0.0.1:1", "169.254.169.254:80", false},
+        {"127.0.0.1:1", "[fe80::1]:2", false},
+        {"127.0.0.1:1", "[ff02::1]:2", false},
+        {"127.0.0.1:1", "[::]:2", false},
+    };
+    struct net_config config = kit_config(&a);
+    struct story s = {.address = "127.0.0.1:1"};
+    struct net_driver *driver;
+    size_t i;
+
+    for (i = 0; i < sizeof rows / sizeof rows[0]; i++) {
+        struct net_addr own, other;
+
+        assert_int_equal(net_addr_parse(rows[i].own, &own), 0);
+        assert_int_equal(net_addr_parse(rows[i].other, &other), 0);
+        assert_int_equal(net_addr_may_dial((struct sockaddr *)&other.sa,
+                                           (struct sockaddr *)&own.sa) != 0,
+                         rows[i].may);
+    }
+    config.listen_links = "0.0.0.0:0";
+    assert_int_equal(net_driver_new(&config, &driver), 0);
+    kit_run(driver, dials, &s);
+    net_driver_free(driver);
+    assert_int_equal(s.dial_rc, XN_EINVAL);
+}
+
 /* ---- raw peers --------------------------------------------------------- */
 
 static int raw_connect_from(const char *source, const char *address)
@@ -622,6 +668,7 @@ int main(void)
         cmocka_unit_test(wrong_id),
         cmocka_unit_test(nobody_there),
         cmocka_unit_test(names_are_not_dialled),
+        cmocka_unit_test(not_for_dialling),
         cmocka_unit_test(garbage_on_the_port),
         cmocka_unit_test(bad_frames),
         cmocka_unit_test(any_cut),
