@@ -26,6 +26,7 @@ discovery_xenofind_SOURCES += discovery/verify.h
 discovery_xenofind_SOURCES += discovery/xenofind.c
 discovery_xenofind_SOURCES += discovery/xenofind.h
 discovery_xenofind_SOURCES += discovery/xenofind_fetch.c
+discovery_xenofind_SOURCES += discovery/xenofind_hint.c
 discovery_xenofind_SOURCES += discovery/xenofind_json.c
 discovery_xenofind_SOURCES += discovery/xenofind_options.c
 discovery_xenofind_SOURCES += discovery/xenofind_print.c

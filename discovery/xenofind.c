@@ -44,9 +44,11 @@ static int exit_code(const struct find_options *opt,
 
 /* To those who found nothing: why that may be. */
 static void advise(const struct find_options *opt, const struct query *query,
+                   const struct net_identity *identity,
                    const struct find_result *result)
 {
     static const char what[] = "no server matches [XS-3-NONE]";
+    const char *token = NULL, *like;
 
     if (result->known == 0) {
         xn_gripe(FIND_PROGRAM, what, "no server is advertised there at all",
@@ -57,6 +59,11 @@ static void advise(const struct find_options *opt, const struct query *query,
                   (unsigned long long)result->known,
                   (unsigned long long)result->other_currency,
                   query_currency(query));
+    } else if ((token = find_unknown_token(opt, query, identity))) {
+        like = find_token_like(token);
+        xn_gripef(FIND_PROGRAM, what, like, "no server advertises '%s'%s%s%s",
+                  token, like ? ", did you mean " : "", like ? like : "",
+                  like ? "?" : "");
     } else {
         xn_gripef(FIND_PROGRAM, what,
                   opt->explain ? "the relaxation above"
@@ -113,7 +120,7 @@ static int search(const struct find_options *opt)
     }
     find_print_summary(query, &result);
     code = exit_code(opt, &result);
-    if (code == XN_EXIT_NONE) advise(opt, query, &result);
+    if (code == XN_EXIT_NONE) advise(opt, query, &identity, &result);
     if (code == XN_EXIT_PARTIAL) tell_partial();
 out:
     find_result_clear(&result);

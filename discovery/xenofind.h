@@ -67,6 +67,16 @@ int find_fetch(const struct find_options *opt, const struct query *query,
                const struct net_identity *identity, struct find_result *result);
 void find_result_clear(struct find_result *result);
 
+/* ---- hints ---- */
+
+/* A token that every match must have and no server has, as the nodes say; NULL:
+ * none, or not to be known.  Points into the query. */
+const char *find_unknown_token(const struct find_options *opt,
+                               const struct query *query,
+                               const struct net_identity *identity);
+/* The schema's token that this may have been meant for, or NULL. */
+const char *find_token_like(const char *token);
+
 /* ---- printing ---- */
 
 /* The value of a column: a token, or id, name, age, corp, total, currency.

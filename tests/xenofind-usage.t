@@ -82,6 +82,10 @@ caret 4 'a bad --where' --where 'a = ) and b = 1'
 caret 4 'an open quote' --where "a = 'x"
 caret 10 'an open parenthesis' --where 'a = 1 and (b = 2'
 caret 4 'after two-byte characters' --where 'é = )'
+caret 8 'no number for a number' CPUsmps:many
+caret 14 'a unit after a number' --where 'MemoryMB   >= 4GiB'
+expect 2 "MemoryMB is a number (MB), '4GiB' is none" 'it is said why' \
+    --node https://127.0.0.1:1 MemoryMB:4GiB..
 caret 5 'a bad job' --for 'cpu=2'
 caret 2 'a bad budget' --for time=1h --budget 10gbp
 

@@ -74,6 +74,26 @@ int query_fail(struct query_error *error_out, size_t offset, const char *fmt,
     return XN_EINVAL;
 }
 
+bool query_value_fits(const char *token, const char *value)
+{
+    const struct xn_token_info *info = xn_token_info(token);
+    xn_dec d;
+
+    return !info || info->type != XN_TOKEN_NUMBER ||
+           xn_dec_parse(value, strlen(value), &d) == 0;
+}
+
+int query_check_value(const char *token, const char *value, size_t offset,
+                      struct query_error *error_out)
+{
+    const struct xn_token_info *info = xn_token_info(token);
+
+    if (query_value_fits(token, value)) return 0;
+    return query_fail(
+        error_out, offset, "%s is a number%s%s%s, '%.40s' is none", token,
+        info->unit[0] ? " (" : "", info->unit, info->unit[0] ? ")" : "", value);
+}
+
 int query_from_expr(Xn__Expr *expr, struct query **query_out,
                     struct query_error *error_out)
 {
@@ -122,6 +142,7 @@ static int copy_values(struct copy *copy, const Xn__Expr *from, Xn__Expr *to)
     if (!to->values) return XN_ENOMEM;
     to->n_values = from->n_values;
     for (i = 0; i < from->n_values; i++) {
+        if (!query_value_fits(from->token, from->values[i])) return XN_EINVAL;
         rc = copy_text(copy, from->values[i], &to->values[i]);
         if (rc) return rc;
     }
@@ -134,12 +155,14 @@ static int copy_range(struct copy *copy, const Xn__Expr *from, Xn__Expr *to)
 
     if (!from->has_lo && !from->has_hi) return XN_EINVAL;
     if (from->has_lo) {
+        if (!query_value_fits(from->token, from->lo)) return XN_EINVAL;
         rc = copy_text(copy, from->lo, &to->lo);
         if (rc) return rc;
         to->has_lo = true;
         to->lo_open = from->lo_open;
     }
     if (from->has_hi) {
+        if (!query_value_fits(from->token, from->hi)) return XN_EINVAL;
         rc = copy_text(copy, from->hi, &to->hi);
         if (rc) return rc;
         to->has_hi = true;

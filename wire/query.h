@@ -7,7 +7,8 @@
  *
  * A comparison is by the advertisement's value: where it is a number and the
  * bound is one, numerically and exactly; where it is a string, by bytes; a
- * number against a bound that is none never matches.  A comparison with a
+ * number against a bound that is none never matches.  Tokens that the schema
+ * knows as numbers are not asked for by anything else: that is an error.  A comparison with a
  * token that the row lacks is false (so `not` of it is true).  A query matches
  * an advertisement if it holds for one of its rows.
  */

@@ -84,6 +84,12 @@ int query_expr_value(struct xn_arena *arena, Xn__Expr *expr, char *value);
  * is beyond a bound. */
 int query_from_expr(Xn__Expr *expr, struct query **query_out,
                     struct query_error *error_out);
+/* May this token be compared with this value?  A token of the schema that is a
+ * number only with numbers: anything else would match nothing, in silence. */
+bool query_value_fits(const char *token, const char *value);
+/* The same for the parsers: the place and the reason in *error_out. */
+int query_check_value(const char *token, const char *value, size_t offset,
+                      struct query_error *error_out);
 /* Sets *error_out (may be NULL); returns XN_EINVAL. */
 int query_fail(struct query_error *error_out, size_t offset, const char *fmt,
                ...) __attribute__((format(printf, 3, 4)));

@@ -185,14 +185,22 @@ static int leaf(struct parser *in, Xn__ExprOp op, const char *token,
     return *expr_out ? 0 : XN_ENOMEM;
 }
 
+static int check(const struct parser *in, const char *token, const char *value,
+                 size_t offset)
+{
+    return query_check_value(token, value, offset, in->error);
+}
+
 /* value < token < value: the first value is read, the sign is current. */
-static int parse_between(struct parser *in, char *lo, enum lex lo_sign,
-                         const char *token, size_t token_at,
+static int parse_between(struct parser *in, char *lo, size_t lo_at,
+                         enum lex lo_sign, const char *token, size_t token_at,
                          Xn__Expr **expr_out)
 {
     Xn__Expr *expr = NULL;
     int rc = leaf(in, XN__EXPR_OP__RANGE, token, token_at, &expr);
 
+    if (rc) return rc;
+    rc = check(in, token, lo, lo_at);
     if (rc) return rc;
     expr->has_lo = expr->has_hi = true;
     expr->lo = lo;
@@ -201,19 +209,24 @@ static int parse_between(struct parser *in, char *lo, enum lex lo_sign,
     rc = next(in);
     if (rc) return rc;
     if (!is_value(in)) return fail(in, "a value is missing here");
+    rc = check(in, token, in->value, in->start);
+    if (rc) return rc;
     expr->hi = in->value;
     *expr_out = expr;
     return next(in);
 }
 
 static int compare_expr(struct parser *in, const char *token, size_t token_at,
-                        enum lex sign, char *value, Xn__Expr **expr_out)
+                        enum lex sign, char *value, size_t value_at,
+                        Xn__Expr **expr_out)
 {
     bool equal = sign == EQ || sign == NE;
     Xn__Expr *expr = NULL, *not ;
     int rc = leaf(in, equal ? XN__EXPR_OP__IN : XN__EXPR_OP__RANGE, token,
                   token_at, &expr);
 
+    if (rc) return rc;
+    rc = check(in, token, value, value_at);
     if (rc) return rc;
     *expr_out = expr;
     if (equal) {
@@ -250,6 +263,8 @@ static int parse_in(struct parser *in, const char *token, size_t token_at,
         rc = next(in);
         if (rc) return rc;
         if (!is_value(in)) return fail(in, "a value is missing here");
+        rc = check(in, token, in->value, in->start);
+        if (rc) return rc;
         rc = query_expr_value(in->arena, expr, in->value);
         if (rc) return rc;
         rc = next(in);
@@ -286,9 +301,10 @@ static int parse_comparison(struct parser *in, Xn__Expr **expr_out)
     rc = next(in);
     if (rc) return rc;
     if ((sign == LT || sign == LE) && is_less(in)) {
-        return parse_between(in, first, sign, second, second_at, expr_out);
+        return parse_between(in, first, first_at, sign, second, second_at,
+                             expr_out);
     }
-    return compare_expr(in, first, first_at, sign, second, expr_out);
+    return compare_expr(in, first, first_at, sign, second, second_at, expr_out);
 }
 
 /* ---- joining ---- */

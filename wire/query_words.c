@@ -17,6 +17,7 @@
 struct reader {
     struct xn_arena *arena;
     const char *word;
+    const char *token; /* its own, once read */
     size_t len, at, base;
     struct query_error *error;
 };
@@ -85,7 +86,8 @@ static int read_value(struct reader *in, char **value_out)
     if (in->at < in->len && in->word[in->at] != ',' && !looking_at(in, "..")) {
         return fail(in, "',' or '..' or the end is expected after a quote");
     }
-    return 0;
+    return query_check_value(in->token, *value_out, in->base + start,
+                             in->error);
 }
 
 /* After "..": `lo` is NULL where there is none. */
@@ -170,6 +172,7 @@ static int read_word(struct reader *in, Xn__Expr **expr_out)
 
     rc = read_token(in, &token);
     if (rc) return rc;
+    in->token = token;
     if (in->len - in->at == 1 && looking_at(in, "*")) {
         *expr_out = query_expr(in->arena, XN__EXPR_OP__HAS, token);
         return *expr_out ? 0 : XN_ENOMEM;

@@ -518,6 +518,16 @@ static void check_pipes(const char *url)
     assert_exit(3, url, "CPUsmps:9000..");
     assert_string_equal(out_text, "");
     assert_says("try:     --explain");
+    assert_exit(3, url, "CPUsmp:9..");
+    assert_says("no server advertises 'CPUsmp', did you mean CPUsmps?");
+    assert_exit(3, url, "country:GB CPUsmps:1..");
+    assert_says("no server advertises 'country', did you mean Country?");
+    assert_exit(3, url, "Odd:x GPU:*");
+    assert_says("because: no server advertises 'GPU'\n");
+    assert_exit(3, url, "Odd:x");
+    assert_says("try:     --explain");
+    assert_exit(2, url, "MemoryMB:4GiB..");
+    assert_says("MemoryMB is a number (MB), '4GiB' is none");
 }
 
 static void check_lookup(const char *url)

@@ -82,6 +82,12 @@ static void test_words_refused(void **state)
         {"CPU:1..,3", 7},
         {"CPU:150..,want=300..", 10},
         {"CPU:1,penalty=2", 6},
+        {"CPUsmps:many", 8},
+        {"CPUsmps:1..2x", 11},
+        {"CPUsmps:..x", 10},
+        {"MemoryMB:4GiB..", 9},
+        {"MemoryMB:1,\"2 \"", 11},
+        {"PricePerHour:1e-2", 13},
     };
 
     (void)state;
@@ -170,6 +176,12 @@ static void test_where_refused(void **state)
         {"1 < a < 2 < 3", 10},
         {"a >= 1 < 2", 7},
         {"'a b' = 1", 0},
+        {"CPUsmps = many", 10},
+        {"a = b and CPUsmps != ''", 21},
+        {"MemoryMB >= 4GiB", 12},
+        {"1k < MemoryMB < 2k", 0},
+        {"1 < MemoryMB < 2k", 15},
+        {"Sessions in (1, two)", 16},
     };
 
     (void)state;
@@ -259,6 +271,7 @@ static int from_expr(Xn__Expr *expr)
 static void test_wire_refused(void **state)
 {
     static char token[] = "a", bad[] = "a b", value[] = "1";
+    static char number[] = "CPUsmps";
     static char longest[XN_VALUE_MAX + 2];
     Xn__Expr expr = XN__EXPR__INIT, arg = XN__EXPR__INIT;
     Xn__Expr *args[2] = {&arg, &arg};
@@ -274,6 +287,8 @@ static void test_wire_refused(void **state)
     assert_int_equal(from_expr(&expr), XN_ETOOBIG);
     expr.hi = longest + 1;
     assert_int_equal(from_expr(&expr), 0);
+    expr.token = number; /* is never that */
+    assert_int_equal(from_expr(&expr), XN_EINVAL);
     expr.token = bad;
     assert_int_equal(from_expr(&expr), XN_EINVAL);
     expr.token = token;
