@@ -1,5 +1,6 @@
 /* SPDX-License-Identifier: GPL-3.0-or-later */
-/* FIND against a plain filter: ranges, sets, order, pages, offsets, counts. */
+/* FIND against a plain filter: ranges, sets, order, pages, offsets, counts; and
+ * the walk over ads that neighbours compare. */
 #include <setjmp.h>
 #include <stdarg.h>
 #include <stddef.h>
@@ -10,6 +11,7 @@
 
 #include <cmocka.h>
 
+#include "index/inside.h"
 #include "lib/err.h"
 #include "tests/unit/xis_kit.h"
 #include "wire/query.h"
@@ -166,9 +168,64 @@ static void test_random(void **state)
     kit_free(kit);
 }
 
+/* Those and no others, in order, from the one after `from`. */
+static void expect_walk(struct xis *xis, char **tokens, size_t n_tokens,
+                        const xn_id *from, size_t n, bool picked)
+{
+    struct xis_walk walk;
+    const struct xis_ad *ad, *last = NULL;
+    size_t seen = 0;
+
+    assert_int_equal(xis_walk_start(&walk, xis, tokens, n_tokens, from), 0);
+    assert_int_equal(walk.picked != NULL, picked);
+    while ((ad = xis_walk_next(&walk)) != NULL) {
+        if (last) assert_true(xn_id_cmp(&last->server, &ad->server) < 0);
+        if (from) assert_true(xn_id_cmp(from, &ad->server) < 0);
+        last = ad;
+        seen++;
+    }
+    assert_int_equal(seen, n);
+    assert_false(walk.more);
+    xis_walk_clear(&walk);
+}
+
+/* Few ads under a token are looked up there, many are walked to; either way
+ * the same comes out. */
+static void test_walk(void **state)
+{
+    struct kit *kit = kit_new(1, 22);
+    char rare[] = "Rare", all[] = "CPUsmps", none[] = "None";
+    char *few[] = {rare, none, rare}, *many[] = {all, rare};
+    struct kit_ad ads[50];
+    xn_id id[2], *low, *high;
+    size_t i, k;
+
+    (void)state;
+    kit_start_all(kit);
+    for (i = 0; i < ADS; i += 50) {
+        for (k = 0; k < 50; k++) {
+            ads[k] = kit_ad(kit, (uint32_t)(i + k), V1);
+            if (i + k == 7 || i + k == 123) ads[k].extra = rare;
+        }
+        kit_publish(kit, 0, ads, 50);
+        net_run(kit->net, SEC);
+    }
+    kit_server_id(7, &id[0]);
+    kit_server_id(123, &id[1]);
+    low = xn_id_cmp(&id[0], &id[1]) < 0 ? &id[0] : &id[1];
+    high = low == &id[0] ? &id[1] : &id[0];
+    expect_walk(kit_xis(kit, 0), few, 3, NULL, 2, true);
+    expect_walk(kit_xis(kit, 0), few, 3, low, 1, true);
+    expect_walk(kit_xis(kit, 0), few, 3, high, 0, true);
+    expect_walk(kit_xis(kit, 0), few + 1, 1, NULL, 0, true);
+    expect_walk(kit_xis(kit, 0), many, 2, NULL, ADS, false);
+    kit_free(kit);
+}
+
 int main(void)
 {
-    const struct CMUnitTest tests[] = {cmocka_unit_test(test_random)};
+    const struct CMUnitTest tests[] = {cmocka_unit_test(test_random),
+                                       cmocka_unit_test(test_walk)};
 
     return cmocka_run_group_tests_name("xis_find", tests, NULL, NULL);
 }
