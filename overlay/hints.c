@@ -301,9 +301,12 @@ static struct hint *pick_leaf(const struct ov *ov, const struct xn_now *now)
         struct hint *up = hint_at(&ov->hints_pos, (at + d) % n);
         struct hint *down = hint_at(&ov->hints_pos, (at + n - 1 - d % n) % n);
 
-        if (is_due(ov, up, now) && ring_is_leaf(ov, &up->position)) return up;
-        if (is_due(ov, down, now) && ring_is_leaf(ov, &down->position))
-            return down;
+        bool up_leaf = ring_is_leaf(ov, &up->position);
+        bool down_leaf = ring_is_leaf(ov, &down->position);
+
+        if (up_leaf && is_due(ov, up, now)) return up;
+        if (down_leaf && is_due(ov, down, now)) return down;
+        if (!up_leaf && !down_leaf) break; /* farther ones are none either */
     }
     return NULL;
 }

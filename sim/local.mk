@@ -51,6 +51,7 @@ sim_xenosim_LDADD = $(XN_SIM_LIBS) $(XN_NODE_LIBS) $(XN_CORP_LIBS) \
 	$(XN_HOSTAGENT_LIBS) $(XN_SIM_LIBS)
 
 SHELL_TESTS += tests/sim/broken.t
+SHELL_TESTS += tests/sim/checkers.t
 SHELL_TESTS += tests/sim/repeat.t
 SHELL_TESTS += tests/sim/storm.t
 
@@ -61,6 +62,14 @@ tests_toysim_SOURCES += tests/toy_core.c
 tests_toysim_SOURCES += tests/toy_core.h
 tests_toysim_SOURCES += tests/toysim.c
 tests_toysim_LDADD = $(XN_SIM_LIBS)
+
+# xenosim with nodes that lie: its checkers are seen to fail.
+noinst_PROGRAMS += tests/liarsim
+tests_liarsim_SOURCES =
+tests_liarsim_SOURCES += sim/with_node.c
+tests_liarsim_SOURCES += sim/with_node.h
+tests_liarsim_SOURCES += tests/liarsim.c
+tests_liarsim_LDADD = $(XN_SIM_LIBS) $(XN_NODE_LIBS) $(XN_SIM_LIBS)
 
 man_MANS += man/xenosim.1
 EXTRA_DIST += man/xenosim.1

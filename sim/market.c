@@ -16,6 +16,7 @@
 int market_new(struct sim_run *run, struct sim_market **market_out)
 {
     struct sim_market *market = calloc(1, sizeof *market);
+    uint32_t i;
 
     if (!market) return XN_ENOMEM;
     market->run = run;
@@ -25,6 +26,8 @@ int market_new(struct sim_run *run, struct sim_market **market_out)
         free(market);
         return XN_ENOMEM;
     }
+    for (i = 0; i < market->nodes; i++)
+        sim_key_id(XN__ROLE__SERVER, i, &market->servers[i].id);
     *market_out = market;
     return 0;
 }
@@ -79,7 +82,7 @@ static int seal_lease(struct sim_market *market, uint32_t node,
     size_t len;
     int rc;
 
-    sim_key_id(XN__ROLE__SERVER, node, &lease.server);
+    lease.server = s->id;
     if (lease.withdrawn) {
         memset(&lease.document, 0, sizeof lease.document);
         lease.version++;

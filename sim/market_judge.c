@@ -100,7 +100,6 @@ static const char *refute_hit(const struct sim_market *market,
     Xn__Lease *lease = NULL;
     uint64_t version, until_us;
     struct query_rank rank;
-    xn_id id;
 
     hit->server = server_of(market, signed_ad);
     if (hit->server == UINT32_MAX) return "not one of ours";
@@ -118,8 +117,7 @@ static const char *refute_hit(const struct sim_market *market,
         until_us < SIM_WALL_START + ask->asked_us) {
         return "expired";
     }
-    sim_key_id(XN__ROLE__SERVER, hit->server, &id);
-    if (!query_match_advert(ask->query, hit->ad->advert, &id, &rank)) {
+    if (!query_match_advert(ask->query, hit->ad->advert, &s->id, &rank)) {
         return "does not match";
     }
     return refute_version(market, s, hit->ad, ask->asked_us);
@@ -148,17 +146,18 @@ static bool shown(const struct judged *j, uint32_t server)
 
 /* Where the answer is cut off at its limit, only what ranks before its last
  * hit must be there. */
-static bool ranks_before_last(const struct market_ask *ask,
+static bool ranks_before_last(const struct sim_market *market,
+                              const struct market_ask *ask,
                               const struct judged *j,
                               const struct query_rank *rank)
 {
+    const struct hit *hit;
     struct query_rank last;
-    xn_id id;
 
     if (!j->n) return false;
-    sim_key_id(XN__ROLE__SERVER, j->hits[j->n - 1].server, &id);
-    if (!query_match_advert(ask->query, j->hits[j->n - 1].ad->advert, &id,
-                            &last)) {
+    hit = &j->hits[j->n - 1];
+    if (!query_match_advert(ask->query, hit->ad->advert,
+                            &market->servers[hit->server].id, &last)) {
         return false;
     }
     return query_rank_cmp(ask->query, rank, &last) < 0;
@@ -170,19 +169,17 @@ static void find_missing(struct sim_market *market,
 {
     struct query_rank rank;
     uint32_t i;
-    xn_id id;
 
     for (i = 0; i < market->nodes; i++) {
         const struct market_server *s = &market->servers[i];
 
         if (!market_must(market, i, ask->asked_us)) continue;
-        sim_key_id(XN__ROLE__SERVER, i, &id);
-        if (!query_match_advert(ask->query, s->now.advert, &id, &rank)) {
+        if (!query_match_advert(ask->query, s->now.advert, &s->id, &rank)) {
             continue;
         }
         j->must++;
         if (shown(j, i)) continue;
-        if (cut && !ranks_before_last(ask, j, &rank)) continue;
+        if (cut && !ranks_before_last(market, ask, j, &rank)) continue;
         j->missing++;
         j->missing_server = i;
     }

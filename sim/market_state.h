@@ -20,6 +20,7 @@ struct market_ad { /* one version */
 };
 
 struct market_server {
+    xn_id id;
     enum market_state state;
     bool alive;
     bool publishing; /* a request is under way or due */
