@@ -8,17 +8,16 @@
 #include "wire/nest.h"
 
 struct kind_row {
-    unsigned kind;
-    const char *name;
+    const char *name; /* NULL: no such kind */
     const ProtobufCMessageDescriptor *descriptor;
 };
 
-#define ROW(kind, type)                                                        \
-    {                                                                          \
-        XN__KIND__##kind, #kind, &xn__##type##__descriptor                     \
-    }
+#define ROW(kind, type) [XN__KIND__##kind] = {#kind, &xn__##type##__descriptor}
+#define LOCAL(kind, type)                                                      \
+    [XN__KIND__##kind -                                                        \
+        XN__KIND__KIND_LOCAL] = {#kind, &xn__##type##__descriptor}
 
-static const struct kind_row kinds[] = {
+static const struct kind_row wire_kinds[] = {
     ROW(HELLO, hello),         ROW(PEERS, peers),
     ROW(PING, ping),           ROW(PONG, pong),
     ROW(SUSPECT, suspect),     ROW(LEAVE, leave),
@@ -28,29 +27,31 @@ static const struct kind_row kinds[] = {
     ROW(FOUND, found),         ROW(SYNC, sync),
     ROW(SYNC_DIFF, sync_diff), ROW(OFFER, offer),
     ROW(WANT, want),           ROW(HAVE, have),
-    ROW(HAVE_DONE, have_done), ROW(UP, up),
-    ROW(DIAL, dial),           ROW(SIGN, sign),
-    ROW(SIGNED, signed),       ROW(VERIFY, verify),
-    ROW(VERIFIED, verified),   ROW(ISSUE, issue),
-    ROW(ISSUED, issued),       ROW(RANDOM, random),
-    ROW(BYTES, bytes),         ROW(TXN, txn),
-    ROW(READ, read),           ROW(RECORDS, records),
-    ROW(CALL, call),           ROW(ASK, ask),
-    ROW(ANSWER, answer),       ROW(LOG, log),
-    ROW(FETCH, fetch),         ROW(DOMAIN, domain),
-    ROW(METER, meter),         ROW(PROBE, probe),
-    ROW(NEWS, news),           ROW(REASON, reason),
-    ROW(SAMPLE, sample),
+    ROW(HAVE_DONE, have_done),
+};
+
+static const struct kind_row local_kinds[] = {
+    LOCAL(UP, up),           LOCAL(DIAL, dial),     LOCAL(SIGN, sign),
+    LOCAL(SIGNED, signed),   LOCAL(VERIFY, verify), LOCAL(VERIFIED, verified),
+    LOCAL(ISSUE, issue),     LOCAL(ISSUED, issued), LOCAL(RANDOM, random),
+    LOCAL(BYTES, bytes),     LOCAL(TXN, txn),       LOCAL(READ, read),
+    LOCAL(RECORDS, records), LOCAL(CALL, call),     LOCAL(ASK, ask),
+    LOCAL(ANSWER, answer),   LOCAL(LOG, log),       LOCAL(FETCH, fetch),
+    LOCAL(DOMAIN, domain),   LOCAL(METER, meter),   LOCAL(PROBE, probe),
+    LOCAL(NEWS, news),       LOCAL(REASON, reason), LOCAL(SAMPLE, sample),
 };
 
 static const struct kind_row *row_of(unsigned kind)
 {
-    size_t i;
+    const struct kind_row *rows = wire_kinds;
+    size_t n = sizeof wire_kinds / sizeof wire_kinds[0];
 
-    for (i = 0; i < sizeof kinds / sizeof kinds[0]; i++) {
-        if (kinds[i].kind == kind) return &kinds[i];
+    if (kind >= XN__KIND__KIND_LOCAL) {
+        kind -= XN__KIND__KIND_LOCAL;
+        rows = local_kinds;
+        n = sizeof local_kinds / sizeof local_kinds[0];
     }
-    return NULL;
+    return kind < n && rows[kind].name ? &rows[kind] : NULL;
 }
 
 bool xn_kind_is_wire(unsigned kind)
@@ -70,35 +71,108 @@ static size_t size_max(unsigned kind)
     return kind < XN__KIND__KIND_LOCAL ? XN_MSG_MAX : XN_LOCAL_MAX;
 }
 
+/* ---- memory of a decoded body ---- */
+
+/* A body is many small pieces that live and die together: they lie behind
+ * their message, and where that is not enough in further slabs. */
+struct slab {
+    struct slab *next;
+    size_t used, size;
+    _Alignas(uint64_t) uint8_t data[];
+};
+
+struct holder {
+    struct xn_msg msg;
+    struct slab *more;
+    struct slab first;
+};
+
+enum { SLAB_MIN = 1024, SMALL = 4096 };
+
+/* Mostly enough, without much waste where a body is one long payload. */
+static size_t first_size(const ProtobufCMessageDescriptor *descriptor,
+                         size_t size)
+{
+    return descriptor->sizeof_message + size + 128 + (size < SMALL ? size : 0);
+}
+
+static void *slab_take(struct slab *slab, size_t size)
+{
+    void *p = slab->data + slab->used;
+
+    if (size > slab->size - slab->used) return NULL;
+    slab->used += size;
+    return p;
+}
+
+static void *body_alloc(void *data, size_t size)
+{
+    struct holder *holder = data;
+    struct slab *slab = holder->more ? holder->more : &holder->first;
+    size_t cap;
+    void *p;
+
+    if (size > XN_LOCAL_MAX) return NULL;
+    size = (size + sizeof(uint64_t) - 1) & ~(sizeof(uint64_t) - 1);
+    p = slab_take(slab, size);
+    if (p) return p;
+    cap = size > SLAB_MIN ? size : SLAB_MIN;
+    slab = malloc(sizeof *slab + cap);
+    if (!slab) return NULL;
+    *slab = (struct slab){.next = holder->more, .size = cap};
+    holder->more = slab;
+    return slab_take(slab, size);
+}
+
+static void body_free(void *data, void *pointer)
+{
+    (void)data, (void)pointer; /* with the whole */
+}
+
+static void holder_free(struct holder *holder)
+{
+    struct slab *slab = holder->more, *next;
+
+    for (; slab; slab = next) {
+        next = slab->next;
+        free(slab);
+    }
+    free(holder);
+}
+
 /* Takes over `bytes`. */
 static int build(unsigned kind, uint8_t *bytes, size_t size,
                  const ProtobufCMessageDescriptor *descriptor,
                  struct xn_msg **msg_out)
 {
-    struct xn_msg *msg = NULL;
+    size_t first = first_size(descriptor, size) & ~(sizeof(uint64_t) - 1);
+    struct holder *holder = malloc(sizeof *holder + first);
+    ProtobufCAllocator allocator = {body_alloc, body_free, holder};
     ProtobufCMessage *body;
     int rc;
 
-    body = protobuf_c_message_unpack(descriptor, NULL, size, bytes);
+    if (!holder) {
+        rc = XN_ENOMEM;
+        goto out;
+    }
+    holder->more = NULL;
+    holder->first.next = NULL;
+    holder->first.used = 0;
+    holder->first.size = first;
+    body = protobuf_c_message_unpack(descriptor, &allocator, size, bytes);
     if (!body) {
         rc = XN_EPROTO;
         goto out;
     }
-    msg = calloc(1, sizeof *msg);
-    if (!msg) {
-        protobuf_c_message_free_unpacked(body, NULL);
-        rc = XN_ENOMEM;
-        goto out;
-    }
-    msg->refs = 1;
-    msg->kind = (uint16_t)kind;
-    msg->size = (uint32_t)size;
-    msg->bytes = bytes;
-    msg->body = body;
-    bytes = NULL;
-    *msg_out = msg;
-    rc = 0;
+    holder->msg = (struct xn_msg){.refs = 1,
+                                  .kind = (uint16_t)kind,
+                                  .size = (uint32_t)size,
+                                  .bytes = bytes,
+                                  .body = body};
+    *msg_out = &holder->msg;
+    return 0;
 out:
+    if (holder) holder_free(holder);
     free(bytes);
     return rc;
 }
@@ -154,8 +228,6 @@ struct xn_msg *xn_msg_ref(struct xn_msg *msg)
 void xn_msg_free(struct xn_msg *msg)
 {
     if (!msg || --msg->refs) return;
-    protobuf_c_message_free_unpacked((ProtobufCMessage *)(uintptr_t)msg->body,
-                                     NULL);
     free(msg->bytes);
-    free(msg);
+    holder_free((struct holder *)(void *)msg);
 }
