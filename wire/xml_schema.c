@@ -3,6 +3,7 @@
  * time, and what is valid does not depend on what is installed. */
 #include "wire/xml.h"
 
+#include <pthread.h>
 #include <stdatomic.h>
 #include <stdbool.h>
 #include <string.h>
@@ -35,22 +36,25 @@ static xmlSchema *compile(const char *text, size_t len)
 }
 
 /* Compiled once, then only read, by any thread.  The one thing in wire/ that
- * outlives its call: compiling costs ten times what validating does. */
+ * outlives its call: compiling costs ten times what validating does.  One thread
+ * at a time: the library makes its table of built-in types at the first call,
+ * and two that did so at once would spoil it. */
 static const xmlSchema *schema_of(enum xml_schema which)
 {
+    static pthread_mutex_t compiling = PTHREAD_MUTEX_INITIALIZER;
     static _Atomic(xmlSchema *) kept[2];
-    xmlSchema *schema, *other = NULL;
+    xmlSchema *schema = atomic_load(&kept[which]);
 
-    schema = atomic_load(&kept[which]);
     if (schema) return schema;
-    schema = which == XML_ADVERTISEMENT
-                 ? compile(advertisement_xsd, sizeof advertisement_xsd - 1)
-                 : compile(requirements_xsd, sizeof requirements_xsd - 1);
-    if (!schema) return NULL;
-    if (!atomic_compare_exchange_strong(&kept[which], &other, schema)) {
-        xmlSchemaFree(schema); /* another thread was faster */
-        return other;
+    pthread_mutex_lock(&compiling);
+    schema = atomic_load(&kept[which]);
+    if (!schema) {
+        schema = which == XML_ADVERTISEMENT
+                     ? compile(advertisement_xsd, sizeof advertisement_xsd - 1)
+                     : compile(requirements_xsd, sizeof requirements_xsd - 1);
+        atomic_store(&kept[which], schema);
     }
+    pthread_mutex_unlock(&compiling);
     return schema;
 }
 
