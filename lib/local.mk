@@ -19,6 +19,8 @@ lib_libxnlib_a_SOURCES += lib/span.c
 lib_libxnlib_a_SOURCES += lib/span.h
 lib_libxnlib_a_SOURCES += lib/text.c
 lib_libxnlib_a_SOURCES += lib/text.h
+lib_libxnlib_a_SOURCES += lib/utc.c
+lib_libxnlib_a_SOURCES += lib/utc.h
 
 # What reads or writes outside.  In an archive of its own, so that a core which
 # calls it fails tests/lint/pure.t; programs and drivers call it freely.

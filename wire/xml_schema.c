@@ -21,6 +21,18 @@ static const char advertisement_xsd[] =
 static const char requirements_xsd[] =
 #include "wire/requirements.xsd.h"
     ;
+static const char money_xsd[] =
+#include "wire/money.xsd.h"
+    ;
+
+static const struct {
+    const char *text;
+    size_t len;
+} texts[] = {
+    [XML_ADVERTISEMENT] = {advertisement_xsd, sizeof advertisement_xsd - 1},
+    [XML_REQUIREMENTS] = {requirements_xsd, sizeof requirements_xsd - 1},
+    [XML_MONEY] = {money_xsd, sizeof money_xsd - 1},
+};
 
 static xmlSchema *compile(const char *text, size_t len)
 {
@@ -38,14 +50,12 @@ static xmlSchema *compile(const char *text, size_t len)
  * outlives its call: compiling costs ten times what validating does. */
 static const xmlSchema *schema_of(enum xml_schema which)
 {
-    static _Atomic(xmlSchema *) kept[2];
+    static _Atomic(xmlSchema *) kept[sizeof texts / sizeof texts[0]];
     xmlSchema *schema, *other = NULL;
 
     schema = atomic_load(&kept[which]);
     if (schema) return schema;
-    schema = which == XML_ADVERTISEMENT
-                 ? compile(advertisement_xsd, sizeof advertisement_xsd - 1)
-                 : compile(requirements_xsd, sizeof requirements_xsd - 1);
+    schema = compile(texts[which].text, texts[which].len);
     if (!schema) return NULL;
     if (!atomic_compare_exchange_strong(&kept[which], &other, schema)) {
         xmlSchemaFree(schema); /* another thread was faster */
