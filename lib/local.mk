@@ -63,6 +63,10 @@ UNIT_TESTS += tests/unit/span
 tests_unit_span_SOURCES = tests/unit/span.c
 tests_unit_span_LDADD = $(XN_LIB_LIBS) $(CMOCKA_LIBS)
 
+UNIT_TESTS += tests/unit/utc
+tests_unit_utc_SOURCES = tests/unit/utc.c
+tests_unit_utc_LDADD = $(XN_LIB_LIBS) $(CMOCKA_LIBS)
+
 UNIT_TESTS += tests/unit/lib
 tests_unit_lib_SOURCES = tests/unit/lib.c
 tests_unit_lib_LDADD = $(XN_LIB_LIBS) $(CMOCKA_LIBS)

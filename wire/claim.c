@@ -91,19 +91,25 @@ static const struct kind *excess(const struct money_rates *rates,
     return NULL;
 }
 
+/* No claim reaches behind the order's end. */
+static uint64_t until(const struct claim_terms *terms, uint64_t till_us)
+{
+    return till_us < terms->until_us ? till_us : terms->until_us;
+}
+
 void claim_cut(const struct claim_terms *terms, const struct claim_state *state,
                uint64_t till_us, struct price_usage *usage)
 {
-    uint64_t end_us = till_us < terms->until_us ? till_us : terms->until_us;
+    uint64_t end_us = until(terms, till_us);
+    uint64_t all_us = span(terms->since_us, end_us);
+    uint64_t step_us = span(state->till_us, end_us);
 
     for (size_t i = 0; i < KINDS; i++) {
         const struct kind *kind = &kinds[i];
         xn_dec *used = usage_at(usage, kind);
         xn_i128 before = usage_of(&state->usage, kind).v;
-        xn_i128 most =
-            most_in(&terms->rates, kind, span(terms->since_us, end_us)).v;
-        xn_i128 step =
-            most_in(&terms->rates, kind, span(state->till_us, till_us)).v;
+        xn_i128 most = most_in(&terms->rates, kind, all_us).v;
+        xn_i128 step = most_in(&terms->rates, kind, step_us).v;
 
         if (state->sequence && before + step < most) most = before + step;
         if (used->v > most) used->v = most;
@@ -115,8 +121,7 @@ void claim_cut(const struct claim_terms *terms, const struct claim_state *state,
 
 int64_t claim_ceiling(const struct claim_terms *terms, uint64_t till_us)
 {
-    uint64_t end_us = till_us < terms->until_us ? till_us : terms->until_us;
-    uint64_t us = span(terms->since_us, end_us);
+    uint64_t us = span(terms->since_us, until(terms, till_us));
     xn_i128 hours = (us + HOUR_US - 1) / HOUR_US, most;
 
     if (!terms->most_per_hour) return terms->amount;
@@ -383,7 +388,7 @@ int claim_next(const struct claim_terms *terms, const struct claim_state *state,
     claim->session = terms->session;
     claim->sequence = state->sequence + 1;
     claim->previous = state->hash;
-    claim->till_us = till_us;
+    claim->till_us = until(terms, till_us);
     claim->usage = *usage;
     memcpy(claim->currency, terms->currency, sizeof claim->currency);
     claim->state = ending;

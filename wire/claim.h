@@ -20,7 +20,7 @@
 struct claim_terms { /* what a session's claims are judged by */
     xn_id corp, holder, server, session;
     xn_id acceptance; /* its hash: where the chain of claims begins */
-    char currency[FLAT_CURRENCY_SIZE];
+    char currency[MONEY_CURRENCY_SIZE];
     int64_t amount, most_per_hour;
     uint64_t since_us, until_us; /* acceptance, end of the order */
     struct money_rates rates;
@@ -69,7 +69,8 @@ enum money_reason claim_check(const struct claim_terms *terms,
 void claim_cut(const struct claim_terms *terms, const struct claim_state *state,
                uint64_t till_us, struct price_usage *usage);
 
-/* The next claim, to be written and signed.  XN_EOVERFLOW, XN_EINVAL (usage
+/* The next claim, to be written and signed; it reaches to the order's end at
+ * most.  XN_EOVERFLOW, XN_EINVAL (usage
  * below that of the state, activity too long). */
 int claim_next(const struct claim_terms *terms, const struct claim_state *state,
                const struct price_usage *usage, uint64_t till_us,

@@ -5,8 +5,11 @@
 #include <string.h>
 
 #include "lib/err.h"
+#include "wire/flat.h"
 
 #define NS "urn:xenoserver:money:1"
+
+_Static_assert(MONEY_CURRENCY_SIZE == FLAT_CURRENCY_SIZE, "one size");
 
 /* ---- the tables ---- */
 

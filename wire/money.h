@@ -22,15 +22,17 @@
 #ifndef WIRE_MONEY_H
 #define WIRE_MONEY_H
 
+#include <stdbool.h>
+
 #include "lib/buf.h"
 #include "wire/cert.h"
-#include "wire/flat.h"
 #include "wire/id.h"
 #include "wire/local.pb-c.h"
 #include "wire/price.h"
 #include "wire/reason.h"
 #include "wire/token.h"
 
+#define MONEY_CURRENCY_SIZE 4                    /* "GBP" */
 #define MONEY_BYTES_MAX 4096                     /* of a document */
 #define MONEY_AHEAD_US_MAX (5 * 60 * 1000000ULL) /* issued, of a clock */
 
@@ -55,7 +57,7 @@ struct money_head {     /* what every document begins with */
 
 /* What a document allows to be spent; a narrowing gives what it changes. */
 struct money_limits {
-    char currency[FLAT_CURRENCY_SIZE];
+    char currency[MONEY_CURRENCY_SIZE];
     int64_t amount;
     uint64_t until_us;     /* from then on nothing is accepted or paid */
     int64_t most_per_hour; /* for each hour begun since the acceptance */
@@ -95,7 +97,7 @@ struct money_quote {
     char env_type[XN_VALUE_MAX + 1];
     struct money_rates rates;
     unsigned metering; /* enum money_metering */
-    char currency[FLAT_CURRENCY_SIZE];
+    char currency[MONEY_CURRENCY_SIZE];
     struct price_list prices;
 };
 
@@ -104,7 +106,7 @@ struct money_acceptance {
     xn_id serial;           /* the order's */
     xn_id narrowing;        /* hash of the last one */
     xn_id server, session, quote;
-    char currency[FLAT_CURRENCY_SIZE];
+    char currency[MONEY_CURRENCY_SIZE];
     int64_t amount;    /* at most */
     uint64_t until_us; /* at the latest */
     int64_t prepaid;   /* of the amount, paid to the server already */
@@ -119,7 +121,7 @@ struct money_claim {
     xn_id previous;    /* hash of the claim before; first: of the acceptance */
     uint64_t till_us;  /* when the usage was read, by the server's clock */
     struct price_usage usage; /* since the session's start */
-    char currency[FLAT_CURRENCY_SIZE];
+    char currency[MONEY_CURRENCY_SIZE];
     int64_t amount; /* the price of all that, not of what is new */
     unsigned state; /* enum money_state */
     char activity[XN_VALUE_MAX + 1]; /* what it was used for */
@@ -135,7 +137,7 @@ struct money_receipt {
     xn_id of; /* hash of the claim or stop */
     xn_id session;
     uint64_t sequence; /* of the last claim taken; 0: none yet */
-    char currency[FLAT_CURRENCY_SIZE];
+    char currency[MONEY_CURRENCY_SIZE];
     int64_t charge; /* what this one added */
     int64_t amount; /* charged in all */
     int64_t left;   /* of what was accepted */
@@ -158,6 +160,7 @@ struct money {
 /* The root element: "PurchaseOrder". */
 const char *money_name(enum money_type type);
 /* How a type reads and writes, for those who list fields. */
+struct flat_form;
 const struct flat_form *money_form(enum money_type type);
 
 /* Parses and checks against the schema and in itself; head.corp stays zero.

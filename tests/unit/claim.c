@@ -13,6 +13,7 @@
 #include "lib/err.h"
 #include "lib/rng.h"
 #include "tests/unit/money_kit.h"
+#include "wire/flat.h"
 
 #define S 1000000ULL
 #define HOUR KIT_HOUR_US
@@ -217,6 +218,11 @@ static void test_cut(void **state)
     memset(&usage, 0x3f, sizeof usage);
     claim_cut(&x.terms, &x.state, KIT_NOW_US + 99 * HOUR, &usage);
     assert_true(usage.hours.v == kit_dec("50").v);
+    x.claim.claim.usage = usage;
+    make(&x, KIT_NOW_US + 99 * HOUR, MONEY_FINAL);
+    assert_true(x.claim.claim.till_us == x.terms.until_us);
+    x.clock.now_us = KIT_NOW_US + 99 * HOUR;
+    take(&x);
 }
 
 static void test_next_refuses(void **state)

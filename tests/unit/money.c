@@ -5,6 +5,7 @@
 #include <stdio.h>
 
 #include "tests/unit/money_kit.h"
+#include "wire/flat.h"
 #include "wire/envelope.h"
 #include "wire/xml.h"
 

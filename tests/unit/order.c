@@ -13,6 +13,7 @@
 #include "lib/err.h"
 #include "lib/rng.h"
 #include "tests/unit/money_kit.h"
+#include "wire/flat.h"
 
 static struct money_refusal said;
 
