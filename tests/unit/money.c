@@ -5,8 +5,8 @@
 #include <stdio.h>
 
 #include "tests/unit/money_kit.h"
-#include "wire/flat.h"
 #include "wire/envelope.h"
+#include "wire/flat.h"
 #include "wire/xml.h"
 
 static char why[256];
@@ -549,6 +549,53 @@ static void test_writer_refuses(void **state)
     assert_int_equal(written(&s.claim), XN_EINVAL);
 }
 
+/* ---- without memory ---- */
+
+static long allocations_left = -1; /* below zero: no bound */
+
+static bool may_allocate(void)
+{
+    if (allocations_left == 0) return false;
+    if (allocations_left > 0) allocations_left--;
+    return true;
+}
+
+void *__real_calloc(size_t n, size_t size);
+void *__wrap_calloc(size_t n, size_t size);
+void *__wrap_calloc(size_t n, size_t size)
+{
+    return may_allocate() ? __real_calloc(n, size) : NULL;
+}
+
+void *__real_realloc(void *old, size_t size);
+void *__wrap_realloc(void *old, size_t size);
+void *__wrap_realloc(void *old, size_t size)
+{
+    return may_allocate() ? __real_realloc(old, size) : NULL;
+}
+
+/* Each allocation of ours fails in turn. */
+static void test_no_memory(void **state)
+{
+    struct sale s;
+
+    (void)state;
+    kit_sale(&s);
+    for (size_t i = 0; i < KIT_DOCS; i++) {
+        struct money doc = kit_get(&s, i);
+        long n = 0;
+        int rc;
+
+        do {
+            allocations_left = n++;
+            rc = written(&doc);
+            allocations_left = -1;
+            if (rc) assert_int_equal(rc, XN_ENOMEM);
+        } while (rc);
+        assert_true(n > 2);
+    }
+}
+
 /* ---- signatures ---- */
 
 struct world {
@@ -838,6 +885,32 @@ static void test_reasons(void **state)
     assert_int_equal(strlen(refusal.text), REASON_TEXT_MAX - 1);
 }
 
+/* PROTOCOL has a row for each. */
+static void test_reasons_told(void **state)
+{
+    const char *src = getenv("XN_SRC");
+    char path[4096], row[400], *page = calloc(1, 1 << 20);
+    size_t len;
+    FILE *f;
+
+    (void)state;
+    snprintf(path, sizeof path, "%s/doc/PROTOCOL.md", src ? src : ".");
+    f = fopen(path, "r");
+    if (!f) fail_msg("%s cannot be read", path);
+    len = fread(page, 1, (1 << 20) - 1, f);
+    fclose(f);
+    assert_true(len > 0);
+#define X(symbol, code, because, try)                                          \
+    if (REASON_##symbol != REASON_FINE) {                                      \
+        snprintf(row, sizeof row, "| `%s` | %s | %d |\n", #symbol, because,    \
+                 xn_exit_code(code));                                          \
+        if (!strstr(page, row)) fail_msg("PROTOCOL.md lacks %s", row);         \
+    }
+    REASONS(X)
+#undef X
+    free(page);
+}
+
 static void test_text(void **state)
 {
     char text[MONEY_TEXT_MAX];
@@ -861,6 +934,7 @@ int main(void)
         cmocka_unit_test(test_cut),
         cmocka_unit_test(test_sense),
         cmocka_unit_test(test_writer_refuses),
+        cmocka_unit_test(test_no_memory),
         cmocka_unit_test(test_open),
         cmocka_unit_test(test_every_signed_field),
         cmocka_unit_test(test_every_byte),
@@ -869,6 +943,7 @@ int main(void)
         cmocka_unit_test(test_times),
         cmocka_unit_test(test_not_xml),
         cmocka_unit_test(test_reasons),
+        cmocka_unit_test(test_reasons_told),
         cmocka_unit_test(test_text),
     };
 
