@@ -155,14 +155,17 @@ enum money_reason order_effective(const struct order_chain *chain,
 
 /* ---- spending it ---- */
 
-/* The last narrowing, if it names the server. */
-static const struct money_narrowing *closing(const struct order_chain *chain)
+/* Does the last narrowing name the server? */
+static bool is_closed(const struct order_chain *chain)
 {
-    const struct money_narrowing *last;
+    return chain->n &&
+           !xn_id_is_zero(&chain->narrowings[chain->n - 1].limits.server);
+}
 
-    if (chain->n == 0) return NULL;
-    last = &chain->narrowings[chain->n - 1];
-    return xn_id_is_zero(&last->limits.server) ? NULL : last;
+/* Of one that is. */
+static const xn_id *closing(const struct order_chain *chain)
+{
+    return &chain->narrowings[chain->n - 1].head.hash;
 }
 
 static enum money_reason check_time(const struct money_limits *limits,
@@ -245,7 +248,7 @@ enum money_reason order_accepts(const struct order_chain *chain,
 
     reason = order_effective(chain, &limits, why);
     if (reason) return reason;
-    if (!closing(chain) || xn_id_is_zero(&limits.quote)) {
+    if (!is_closed(chain) || xn_id_is_zero(&limits.quote)) {
         return reason_refuse(why, REASON_OPEN, NULL);
     }
     if (!xn_id_eq(&limits.server, server)) {
@@ -278,7 +281,7 @@ enum money_reason order_accept(const struct order_chain *chain,
     acceptance->head.by = chain->order->head.by;
     acceptance->head.issued_us = at_us;
     acceptance->serial = chain->order->serial;
-    acceptance->narrowing = closing(chain)->head.hash;
+    acceptance->narrowing = *closing(chain);
     acceptance->server = *server;
     acceptance->session = *session;
     acceptance->quote = quote->head.hash;
@@ -312,7 +315,7 @@ enum money_reason order_accepted(const struct order_chain *chain,
         return differs(why, "Corp");
     if (!xn_id_eq(&acceptance->serial, &order->serial))
         return differs(why, "Serial");
-    if (!xn_id_eq(&acceptance->narrowing, &closing(chain)->head.hash))
+    if (!xn_id_eq(&acceptance->narrowing, closing(chain)))
         return differs(why, "Narrowing");
     if (!xn_id_eq(&acceptance->quote, &quote->head.hash))
         return differs(why, "Quote");
@@ -327,8 +330,6 @@ enum money_reason order_stops(const struct order_chain *chain,
                               const struct money_stop *stop,
                               struct money_refusal *why)
 {
-    const struct money_narrowing *last = closing(chain);
-
     if (!is_vouched(&stop->head)) {
         return reason_refuse(why, REASON_UNVERIFIED, "Stop");
     }
@@ -338,7 +339,7 @@ enum money_reason order_stops(const struct order_chain *chain,
     if (!xn_id_eq(&stop->head.corp, &chain->order->head.by)) {
         return reason_refuse(why, REASON_OTHER_CORP, "Stop");
     }
-    if (!last || !xn_id_eq(&stop->narrowing, &last->head.hash)) {
+    if (!is_closed(chain) || !xn_id_eq(&stop->narrowing, closing(chain))) {
         return reason_refuse(why, REASON_CHAIN, "Stop");
     }
     return REASON_FINE;

@@ -377,6 +377,10 @@ static void test_bare_order(void **state)
     assert_true(kit_vouch(&s.order, &s.corp));
     s.chain.n = 0;
     assert_int_equal(accepts_at(&s, KIT_NOW_US), REASON_OPEN);
+    /* A narrowing that says nothing of the server is not that word. */
+    s.narrowings[0].over = s.order.head.hash;
+    s.chain.n = 1;
+    assert_int_equal(accepts_at(&s, KIT_NOW_US), REASON_OPEN);
 }
 
 static void close_over(struct sale *s)
@@ -450,6 +454,12 @@ static void test_quote_unfit(void **state)
     assert_int_equal(with_quote(&s), REASON_TOO_SMALL);
     s.quote.quote.prices.setup = kit_dec("9999999999999999999999999");
     assert_int_equal(with_quote(&s), REASON_TOO_SMALL);
+    kit_sale(&s);
+    s.narrowings[1].limits.amount = KIT_GBP / 2;
+    s.quote.quote.prices.setup = kit_dec("0.500001");
+    assert_int_equal(with_quote(&s), REASON_TOO_SMALL);
+    s.quote.quote.prices.setup = kit_dec("0.5000005"); /* half to even */
+    assert_int_equal(with_quote(&s), 0);
     kit_sale(&s);
     s.quote.head.corp = kit_id(9);
     assert_int_equal(accepts_at(&s, KIT_NOW_US), REASON_OTHER_CORP);
