@@ -111,7 +111,7 @@ void claim_cut(const struct claim_terms *terms, const struct claim_state *state,
         xn_i128 most = most_in(&terms->rates, kind, all_us).v;
         xn_i128 step = most_in(&terms->rates, kind, step_us).v;
 
-        if (state->sequence && before + step < most) most = before + step;
+        if (before + step < most) most = before + step;
         if (used->v > most) used->v = most;
         if (used->v < before) used->v = before;
     }
@@ -310,7 +310,7 @@ static enum money_reason check_usage(const struct claim_terms *terms,
         }
         return reason_refuse(why, REASON_CLAIM_RATE, "%s", kind->name);
     }
-    if (state->sequence == 0) return REASON_FINE;
+    /* Before the first claim Till is 1970, and this refuses nothing. */
     kind = excess(&terms->rates, &state->usage, &claim->usage,
                   span(state->till_us, claim->till_us));
     if (!kind) return REASON_FINE;
@@ -368,6 +368,62 @@ enum money_reason claim_check(const struct claim_terms *terms,
     if (reason) return reason;
     claim_taken(claim, next_out);
     return REASON_FINE;
+}
+
+/* ---- receipts ---- */
+
+void claim_receipt(const struct claim_terms *terms, const xn_id *of,
+                   const struct claim_state *before,
+                   const struct claim_state *after, uint64_t now_us,
+                   struct money *receipt_out)
+{
+    struct money_receipt *receipt = &receipt_out->receipt;
+
+    memset(receipt_out, 0, sizeof *receipt_out);
+    receipt_out->type = MONEY_RECEIPT;
+    receipt->head.by = terms->corp;
+    receipt->head.issued_us = now_us;
+    receipt->of = *of;
+    receipt->session = terms->session;
+    receipt->sequence = after->sequence;
+    memcpy(receipt->currency, terms->currency, sizeof receipt->currency);
+    receipt->charge = after->amount - before->amount;
+    receipt->amount = after->amount;
+    receipt->left = terms->amount - after->amount;
+}
+
+enum money_reason claim_receipted(const struct claim_terms *terms,
+                                  const xn_id *of,
+                                  const struct claim_state *before,
+                                  const struct claim_state *after,
+                                  const struct money_receipt *receipt,
+                                  struct money_refusal *why)
+{
+    const char *field = NULL;
+    struct money right;
+
+    if (xn_id_is_zero(&receipt->head.corp)) {
+        return reason_refuse(why, REASON_UNVERIFIED, "Receipt");
+    }
+    claim_receipt(terms, of, before, after, 0, &right);
+    if (!xn_id_eq(&receipt->head.by, &right.head.by))
+        field = "Corp";
+    else if (!xn_id_eq(&receipt->of, &right.receipt.of))
+        field = "Of";
+    else if (!xn_id_eq(&receipt->session, &right.receipt.session))
+        field = "Session";
+    else if (receipt->sequence != right.receipt.sequence)
+        field = "Sequence";
+    else if (strcmp(receipt->currency, right.receipt.currency) != 0)
+        field = "Currency";
+    else if (receipt->charge != right.receipt.charge)
+        field = "Charge";
+    else if (receipt->amount != right.receipt.amount)
+        field = "Amount";
+    else if (receipt->left != right.receipt.left)
+        field = "Left";
+    return field ? reason_refuse(why, REASON_RECEIPT, "%s", field)
+                 : REASON_FINE;
 }
 
 /* ---- claiming ---- */

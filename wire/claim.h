@@ -60,6 +60,20 @@ enum money_reason claim_check(const struct claim_terms *terms,
                               struct claim_state *next_out,
                               struct money_refusal *why);
 
+/* The corp's receipt, to be written and signed, for the claim or stop of that
+ * hash; a stop changes no state, so both are the same. */
+void claim_receipt(const struct claim_terms *terms, const xn_id *of,
+                   const struct claim_state *before,
+                   const struct claim_state *after, uint64_t now_us,
+                   struct money *receipt_out);
+/* Is it that receipt?  For the server and for whoever reads a bill. */
+enum money_reason claim_receipted(const struct claim_terms *terms,
+                                  const xn_id *of,
+                                  const struct claim_state *before,
+                                  const struct claim_state *after,
+                                  const struct money_receipt *receipt,
+                                  struct money_refusal *why);
+
 /* ---- for the server ---- */
 
 /* The most that may be claimed at a time: usage is cut to what rates and time

@@ -354,7 +354,9 @@ int flat_read(const struct flat_form *form, const uint8_t *xml, size_t len,
     xn_arena_init(&r.arena, 0);
     rc = read_root(&r, doc);
     /* Last, as its words are the poorer ones; it must not disagree. */
-    if (!rc) rc = xml_validate(doc, form->schema, why);
+    if (!rc && form->schema >= 0) {
+        rc = xml_validate(doc, (enum xml_schema)form->schema, why);
+    }
     xn_arena_clear(&r.arena);
     xmlFreeDoc(doc);
     return rc;

@@ -42,7 +42,7 @@ struct flat_field {
 
 struct flat_form {
     const char *root, *ns;
-    enum xml_schema schema;
+    int schema; /* enum xml_schema; below zero: none */
     size_t bytes_max;
     const struct flat_field *fields;
     size_t n;

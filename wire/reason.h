@@ -48,6 +48,7 @@
       "a larger order")                                                        \
     X(ACCEPTANCE, XN_EINTEGRITY, "the acceptance is not of this order",        \
       "report it")                                                             \
+    X(RECEIPT, XN_EINTEGRITY, "the receipt does not add up", "report it")      \
     /* claims */                                                               \
     X(CLAIM_SERVER, XN_EIDENT, "claimed by another server than accepted",      \
       "report it")                                                             \

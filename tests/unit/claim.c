@@ -253,6 +253,49 @@ static void test_next_refuses(void **state)
                      XN_EINVAL);
 }
 
+/* Each field of a receipt altered by a corp that signs anything. */
+static void test_receipts(void **state)
+{
+    const struct flat_form *form = money_form(MONEY_RECEIPT);
+    struct claim_state next;
+    struct session x;
+
+    (void)state;
+    begin(&x);
+    assert_int_equal(judge(&x, &next), 0);
+    for (size_t i = 0; i < form->n; i++) {
+        const char *name = form->fields[i].name;
+        struct money receipt = x.s.receipt;
+        enum money_reason reason;
+
+        *((char *)&receipt + form->fields[i].at) ^= 2;
+        reason = claim_receipted(&x.terms, &x.claim.head.hash, &x.state, &next,
+                                 &receipt.receipt, &said);
+        if (strcmp(name, "Issued") == 0) {
+            assert_int_equal(reason, 0);
+            continue;
+        }
+        assert_int_equal(reason, REASON_RECEIPT);
+        assert_int_equal(exit_of(reason), 9);
+        assert_non_null(strstr(said.text, name));
+    }
+    assert_true(x.s.receipt.receipt.charge == 121629);
+    assert_true(x.s.receipt.receipt.left == 4 * KIT_GBP - 121629);
+    memset(&x.s.receipt.head.corp, 0, sizeof(xn_id));
+    assert_int_equal(claim_receipted(&x.terms, &x.claim.head.hash, &x.state,
+                                     &next, &x.s.receipt.receipt, &said),
+                     REASON_UNVERIFIED);
+    /* Of a stop: nothing is added. */
+    claim_receipt(&x.terms, &x.s.stop.head.hash, &next, &next,
+                  KIT_NOW_US + HOUR, &x.s.receipt);
+    assert_true(kit_vouch(&x.s.receipt, &x.s.corp));
+    assert_true(x.s.receipt.receipt.charge == 0);
+    assert_true(x.s.receipt.receipt.sequence == 1);
+    assert_int_equal(claim_receipted(&x.terms, &x.s.stop.head.hash, &next,
+                                     &next, &x.s.receipt.receipt, &said),
+                     0);
+}
+
 /* ---- what the order allows ---- */
 
 static void test_ceiling(void **state)
@@ -510,6 +553,17 @@ static void test_at_the_limits(void **state)
     assert_int_equal(check(&x), 0);
     x.clock.slack_us = 0;
     x.clock.now_us++;
+    /* What is forgiven after a stop, and what is the stop's fault. */
+    x.clock.stopped_us = x.clock.now_us - 1;
+    assert_int_equal(check(&x), REASON_CLAIM_STOPPED);
+    x.clock.now_us--;
+    x.clock.slack_us = 1;
+    x.clock.stopped_us--;
+    assert_int_equal(check(&x), REASON_CLAIM_STOPPED);
+    x.clock.stopped_us++;
+    assert_int_equal(check(&x), 0);
+    x.clock.slack_us = 0;
+    x.clock.now_us++;
     x.clock.stopped_us = x.clock.now_us;
     assert_int_equal(check(&x), 0);
     x.terms.until_us = x.clock.now_us;
@@ -727,6 +781,7 @@ int main(void)
         cmocka_unit_test(test_honest_session),
         cmocka_unit_test(test_cut),
         cmocka_unit_test(test_next_refuses),
+        cmocka_unit_test(test_receipts),
         cmocka_unit_test(test_ceiling),
         cmocka_unit_test(test_above_the_limits),
         cmocka_unit_test(test_lies),

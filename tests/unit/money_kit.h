@@ -153,19 +153,18 @@ static inline void kit_claim(struct sale *s)
 
 static inline void kit_rest(struct sale *s)
 {
-    struct money_receipt *receipt = &s->receipt.receipt;
+    struct claim_state before, after;
+    struct claim_terms terms;
 
     s->stop = kit_doc(MONEY_STOP, &s->holder, KIT_NOW_US + KIT_HOUR_US);
     s->stop.stop.narrowing = s->narrowings[1].head.hash;
     kit_must(kit_vouch(&s->stop, &s->corp));
-    s->receipt =
-        kit_doc(MONEY_RECEIPT, &s->corp, KIT_NOW_US + KIT_HOUR_US + 250000);
-    receipt->of = s->claim.head.hash;
-    receipt->session = s->claim.claim.session;
-    receipt->sequence = 1;
-    strcpy(receipt->currency, "GBP");
-    receipt->charge = receipt->amount = s->claim.claim.amount;
-    receipt->left = 4 * KIT_GBP - receipt->amount;
+    kit_must(!claim_terms(&s->chain, &s->quote.quote, &s->acceptance.acceptance,
+                          &terms, NULL));
+    claim_begin(&terms, &before);
+    claim_taken(&s->claim.claim, &after);
+    claim_receipt(&terms, &s->claim.head.hash, &before, &after,
+                  KIT_NOW_US + KIT_HOUR_US + 250000, &s->receipt);
     kit_must(kit_vouch(&s->receipt, &s->corp));
 }
 
