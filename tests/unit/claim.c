@@ -617,6 +617,11 @@ static void test_second_claim(void **state)
     reprice(&y);
     assert_int_equal(check(&y), REASON_CLAIM_RATE);
     assert_non_null(strstr(said.text, "since the claim before"));
+    /* Its own time counts there, not the corp's. */
+    y.claim.claim.usage.cpu_s = kit_dec("9000.5");
+    y.claim.claim.till_us--;
+    reprice(&y);
+    assert_int_equal(check(&y), REASON_CLAIM_RATE);
     y = x;
     y.claim.claim.sequence = 1;
     sign(&y);
