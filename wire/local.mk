@@ -148,9 +148,12 @@ UNIT_TESTS += tests/unit/msg
 tests_unit_msg_SOURCES = tests/unit/msg.c
 tests_unit_msg_LDADD = $(XN_WIRE_LIBS) $(CMOCKA_LIBS)
 UNIT_TESTS += tests/unit/money
-tests_unit_money_SOURCES = tests/unit/money.c tests/unit/money_kit.h tests/unit/wire_kit.h
+tests_unit_money_SOURCES = tests/unit/money.c tests/unit/money_kit.h
 tests_unit_money_LDFLAGS = $(AM_LDFLAGS) -Wl,--wrap=calloc -Wl,--wrap=realloc
 tests_unit_money_LDADD = $(XN_WIRE_LIBS) $(CMOCKA_LIBS)
+UNIT_TESTS += tests/unit/money_sign
+tests_unit_money_sign_SOURCES = tests/unit/money_sign.c tests/unit/money_kit.h tests/unit/wire_kit.h
+tests_unit_money_sign_LDADD = $(XN_WIRE_LIBS) $(CMOCKA_LIBS)
 UNIT_TESTS += tests/unit/order
 tests_unit_order_SOURCES = tests/unit/order.c tests/unit/money_kit.h
 tests_unit_order_LDADD = $(XN_WIRE_LIBS) $(CMOCKA_LIBS)
