@@ -19,6 +19,8 @@ lib_libxnlib_a_SOURCES += lib/span.c
 lib_libxnlib_a_SOURCES += lib/span.h
 lib_libxnlib_a_SOURCES += lib/text.c
 lib_libxnlib_a_SOURCES += lib/text.h
+lib_libxnlib_a_SOURCES += lib/utc.c
+lib_libxnlib_a_SOURCES += lib/utc.h
 
 # What reads or writes outside.  In an archive of its own, so that a core which
 # calls it fails tests/lint/pure.t; programs and drivers call it freely.
@@ -60,6 +62,10 @@ tests_unit_dec_LDADD = $(XN_LIB_LIBS) $(CMOCKA_LIBS)
 UNIT_TESTS += tests/unit/span
 tests_unit_span_SOURCES = tests/unit/span.c
 tests_unit_span_LDADD = $(XN_LIB_LIBS) $(CMOCKA_LIBS)
+
+UNIT_TESTS += tests/unit/utc
+tests_unit_utc_SOURCES = tests/unit/utc.c
+tests_unit_utc_LDADD = $(XN_LIB_LIBS) $(CMOCKA_LIBS)
 
 UNIT_TESTS += tests/unit/lib
 tests_unit_lib_SOURCES = tests/unit/lib.c

@@ -4,6 +4,7 @@
 
 #include "lib/err.h"
 #include "wire/advert.h"
+#include "wire/xml.h"
 
 struct writer {
     struct xn_buf *out;
@@ -12,17 +13,7 @@ struct writer {
 
 static void add_escaped(struct writer *w, const char *text)
 {
-    for (; *text; text++) {
-        switch (*text) {
-        case '&': xn_buf_str(w->out, "&amp;"); break;
-        case '<': xn_buf_str(w->out, "&lt;"); break;
-        case '>': xn_buf_str(w->out, "&gt;"); break;
-        case '"': xn_buf_str(w->out, "&quot;"); break;
-        default:
-            if ((unsigned char)*text < ' ') w->rc = XN_EINVAL;
-            xn_buf_char(w->out, *text);
-        }
-    }
+    if (!xml_escape(w->out, text)) w->rc = XN_EINVAL;
 }
 
 static bool given(const char *text)

@@ -12,17 +12,26 @@ wire_libwire_a_SOURCES += wire/cert.c
 wire_libwire_a_SOURCES += wire/cert.h
 wire_libwire_a_SOURCES += wire/cert_form.h
 wire_libwire_a_SOURCES += wire/cert_make.c
+wire_libwire_a_SOURCES += wire/claim.c
+wire_libwire_a_SOURCES += wire/claim.h
 wire_libwire_a_SOURCES += wire/envelope.c
 wire_libwire_a_SOURCES += wire/envelope.h
+wire_libwire_a_SOURCES += wire/flat.c
+wire_libwire_a_SOURCES += wire/flat.h
 wire_libwire_a_SOURCES += wire/id.c
 wire_libwire_a_SOURCES += wire/id.h
 wire_libwire_a_SOURCES += wire/key.c
 wire_libwire_a_SOURCES += wire/key.h
 wire_libwire_a_SOURCES += wire/key_form.h
+wire_libwire_a_SOURCES += wire/money.c
+wire_libwire_a_SOURCES += wire/money.h
+wire_libwire_a_SOURCES += wire/money_sign.c
 wire_libwire_a_SOURCES += wire/msg.c
 wire_libwire_a_SOURCES += wire/msg.h
 wire_libwire_a_SOURCES += wire/nest.c
 wire_libwire_a_SOURCES += wire/nest.h
+wire_libwire_a_SOURCES += wire/order.c
+wire_libwire_a_SOURCES += wire/order.h
 wire_libwire_a_SOURCES += wire/price.c
 wire_libwire_a_SOURCES += wire/price.h
 wire_libwire_a_SOURCES += wire/query.c
@@ -37,6 +46,8 @@ wire_libwire_a_SOURCES += wire/query_rank.c
 wire_libwire_a_SOURCES += wire/query_text.c
 wire_libwire_a_SOURCES += wire/query_where.c
 wire_libwire_a_SOURCES += wire/query_words.c
+wire_libwire_a_SOURCES += wire/reason.c
+wire_libwire_a_SOURCES += wire/reason.h
 wire_libwire_a_SOURCES += wire/requirement.c
 wire_libwire_a_SOURCES += wire/requirement.h
 wire_libwire_a_SOURCES += wire/token.c
@@ -87,8 +98,9 @@ SUFFIXES = .proto .pb-c.c .pb-c.h
 # schema/NAME.xsd becomes a C string, so that what is valid does not depend on
 # what is installed.
 dist_pkgdata_DATA += schema/advertisement.xsd
+dist_pkgdata_DATA += schema/money.xsd
 dist_pkgdata_DATA += schema/requirements.xsd
-WIRE_XSD = wire/advertisement.xsd.h wire/requirements.xsd.h
+WIRE_XSD = wire/advertisement.xsd.h wire/money.xsd.h wire/requirements.xsd.h
 BUILT_SOURCES += $(WIRE_XSD)
 CLEANFILES += $(WIRE_XSD)
 XSD_TO_C = $(MKDIR_P) wire && \
@@ -96,6 +108,9 @@ XSD_TO_C = $(MKDIR_P) wire && \
 
 wire/advertisement.xsd.h: $(srcdir)/schema/advertisement.xsd
 	$(AM_V_GEN)$(XSD_TO_C) $(srcdir)/schema/advertisement.xsd >$@
+
+wire/money.xsd.h: $(srcdir)/schema/money.xsd
+	$(AM_V_GEN)$(XSD_TO_C) $(srcdir)/schema/money.xsd >$@
 
 wire/requirements.xsd.h: $(srcdir)/schema/requirements.xsd
 	$(AM_V_GEN)$(XSD_TO_C) $(srcdir)/schema/requirements.xsd >$@
@@ -118,6 +133,9 @@ tests_unit_advert_LDADD = $(XN_WIRE_LIBS) $(CMOCKA_LIBS)
 UNIT_TESTS += tests/unit/cert
 tests_unit_cert_SOURCES = tests/unit/cert.c tests/unit/wire_kit.h
 tests_unit_cert_LDADD = $(XN_WIRE_LIBS) $(CMOCKA_LIBS)
+UNIT_TESTS += tests/unit/claim
+tests_unit_claim_SOURCES = tests/unit/claim.c tests/unit/money_kit.h
+tests_unit_claim_LDADD = $(XN_WIRE_LIBS) $(CMOCKA_LIBS)
 UNIT_TESTS += tests/unit/envelope
 tests_unit_envelope_SOURCES = tests/unit/envelope.c tests/unit/wire_kit.h
 tests_unit_envelope_LDFLAGS = $(AM_LDFLAGS) -Wl,--wrap=malloc
@@ -129,6 +147,16 @@ tests_unit_key_LDADD = $(XN_WIRE_LIBS) $(CMOCKA_LIBS)
 UNIT_TESTS += tests/unit/msg
 tests_unit_msg_SOURCES = tests/unit/msg.c
 tests_unit_msg_LDADD = $(XN_WIRE_LIBS) $(CMOCKA_LIBS)
+UNIT_TESTS += tests/unit/money
+tests_unit_money_SOURCES = tests/unit/money.c tests/unit/money_kit.h
+tests_unit_money_LDFLAGS = $(AM_LDFLAGS) -Wl,--wrap=calloc -Wl,--wrap=realloc
+tests_unit_money_LDADD = $(XN_WIRE_LIBS) $(CMOCKA_LIBS)
+UNIT_TESTS += tests/unit/money_sign
+tests_unit_money_sign_SOURCES = tests/unit/money_sign.c tests/unit/money_kit.h tests/unit/wire_kit.h
+tests_unit_money_sign_LDADD = $(XN_WIRE_LIBS) $(CMOCKA_LIBS)
+UNIT_TESTS += tests/unit/order
+tests_unit_order_SOURCES = tests/unit/order.c tests/unit/money_kit.h
+tests_unit_order_LDADD = $(XN_WIRE_LIBS) $(CMOCKA_LIBS)
 UNIT_TESTS += tests/unit/price
 tests_unit_price_SOURCES = tests/unit/price.c
 tests_unit_price_LDADD = $(XN_WIRE_LIBS) $(CMOCKA_LIBS)
@@ -150,15 +178,27 @@ tests_unit_query_random_LDADD = $(XN_WIRE_LIBS) $(CMOCKA_LIBS)
 FUZZ_TARGETS += tests/fuzz/fuzz_advert
 tests_fuzz_fuzz_advert_SOURCES = tests/fuzz/fuzz_advert.c $(FUZZ_MAIN)
 tests_fuzz_fuzz_advert_LDADD = $(XN_WIRE_LIBS) $(FUZZ_LIBS)
+FUZZ_TARGETS += tests/fuzz/fuzz_claim
+tests_fuzz_fuzz_claim_SOURCES = tests/fuzz/fuzz_claim.c tests/fuzz/money_fuzz.h tests/unit/money_kit.h $(FUZZ_MAIN)
+tests_fuzz_fuzz_claim_LDADD = $(XN_WIRE_LIBS) $(FUZZ_LIBS)
 FUZZ_TARGETS += tests/fuzz/fuzz_envelope
 tests_fuzz_fuzz_envelope_SOURCES = tests/fuzz/fuzz_envelope.c $(FUZZ_MAIN)
 tests_fuzz_fuzz_envelope_LDADD = $(XN_WIRE_LIBS) $(FUZZ_LIBS)
+FUZZ_TARGETS += tests/fuzz/fuzz_narrowing
+tests_fuzz_fuzz_narrowing_SOURCES = tests/fuzz/fuzz_narrowing.c tests/fuzz/money_fuzz.h tests/unit/money_kit.h $(FUZZ_MAIN)
+tests_fuzz_fuzz_narrowing_LDADD = $(XN_WIRE_LIBS) $(FUZZ_LIBS)
+FUZZ_TARGETS += tests/fuzz/fuzz_order
+tests_fuzz_fuzz_order_SOURCES = tests/fuzz/fuzz_order.c tests/fuzz/money_fuzz.h tests/unit/money_kit.h $(FUZZ_MAIN)
+tests_fuzz_fuzz_order_LDADD = $(XN_WIRE_LIBS) $(FUZZ_LIBS)
 FUZZ_TARGETS += tests/fuzz/fuzz_query
 tests_fuzz_fuzz_query_SOURCES = tests/fuzz/fuzz_query.c $(FUZZ_MAIN)
 tests_fuzz_fuzz_query_LDADD = $(XN_WIRE_LIBS) $(FUZZ_LIBS)
 FUZZ_TARGETS += tests/fuzz/fuzz_query_proto
 tests_fuzz_fuzz_query_proto_SOURCES = tests/fuzz/fuzz_query_proto.c $(FUZZ_MAIN)
 tests_fuzz_fuzz_query_proto_LDADD = $(XN_WIRE_LIBS) $(FUZZ_LIBS)
+FUZZ_TARGETS += tests/fuzz/fuzz_quote
+tests_fuzz_fuzz_quote_SOURCES = tests/fuzz/fuzz_quote.c tests/fuzz/money_fuzz.h tests/unit/money_kit.h $(FUZZ_MAIN)
+tests_fuzz_fuzz_quote_LDADD = $(XN_WIRE_LIBS) $(FUZZ_LIBS)
 FUZZ_TARGETS += tests/fuzz/fuzz_requirement
 tests_fuzz_fuzz_requirement_SOURCES = tests/fuzz/fuzz_requirement.c $(FUZZ_MAIN)
 tests_fuzz_fuzz_requirement_LDADD = $(XN_WIRE_LIBS) $(FUZZ_LIBS)

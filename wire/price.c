@@ -91,3 +91,16 @@ int price_amount(const struct price_list *prices,
     *micro_out = (int64_t)micro;
     return 0;
 }
+
+int price_charge(const struct price_list *prices,
+                 const struct price_usage *usage, int64_t charged_micro,
+                 int64_t *micro_out)
+{
+    int64_t amount;
+    int rc = price_amount(prices, usage, &amount);
+
+    if (rc) return rc;
+    if (charged_micro < 0 || charged_micro > amount) return XN_EINVAL;
+    *micro_out = amount - charged_micro;
+    return 0;
+}

@@ -39,4 +39,10 @@ int price_exact(const struct price_list *prices,
 int price_amount(const struct price_list *prices,
                  const struct price_usage *usage, int64_t *micro_out);
 
+/* What is still to charge: the amount now less what is charged already.
+ * XN_EINVAL: more is charged than that; else as price_amount. */
+int price_charge(const struct price_list *prices,
+                 const struct price_usage *usage, int64_t charged_micro,
+                 int64_t *micro_out);
+
 #endif

@@ -351,3 +351,23 @@ int xml_no_text(const xmlNode *node, struct xml_why *why)
     }
     return 0;
 }
+
+/* ---- writing ---- */
+
+bool xml_escape(struct xn_buf *out, const char *text)
+{
+    bool plain = true;
+
+    for (; *text; text++) {
+        switch (*text) {
+        case '&': xn_buf_str(out, "&amp;"); break;
+        case '<': xn_buf_str(out, "&lt;"); break;
+        case '>': xn_buf_str(out, "&gt;"); break;
+        case '"': xn_buf_str(out, "&quot;"); break;
+        default:
+            if ((unsigned char)*text < ' ' || *text == 0x7f) plain = false;
+            xn_buf_char(out, *text);
+        }
+    }
+    return plain;
+}

@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: GPL-3.0-or-later */
-/* Hostile XML, made safe: for advert.c and requirement.c.
+/* Hostile XML, made safe: for advert.c, flat.c and requirement.c.
  *
  * A document is bounded before libxml2 sees it (size, depth, elements,
  * attributes of one element), is UTF-8, and has no DTD and so no entities but
@@ -8,12 +8,14 @@
 #ifndef WIRE_XML_H
 #define WIRE_XML_H
 
+#include <stdbool.h>
 #include <stddef.h>
 #include <stdint.h>
 
 #include <libxml/tree.h>
 
 #include "lib/arena.h"
+#include "lib/buf.h"
 
 #define XML_BYTES_MAX (32 * 1024)
 #define XML_DEPTH_MAX 16
@@ -36,7 +38,7 @@ void xml_why(struct xml_why *why, unsigned long line, const char *fmt, ...)
 int xml_parse(const uint8_t *bytes, size_t len, xmlDoc **doc_out,
               struct xml_why *why);
 
-enum xml_schema { XML_ADVERTISEMENT, XML_REQUIREMENTS };
+enum xml_schema { XML_ADVERTISEMENT, XML_REQUIREMENTS, XML_MONEY };
 
 /* Against the schema that was compiled in; also refuses attributes of XML
  * Schema itself (xsi:type and such).  XN_ESCHEMA, XN_ENOMEM.  Thread-safe. */
@@ -59,6 +61,10 @@ int xml_text(const xmlNode *node, struct xn_arena *arena, const char **text_out,
 /* The same for text that stands elsewhere (attributes). */
 int xml_trim(const char *text, unsigned long line, struct xn_arena *arena,
              const char **text_out, struct xml_why *why);
+/* Appends text as it stands within an element or a quoted attribute.  false: it
+ * has control characters, which no document holds. */
+bool xml_escape(struct xn_buf *out, const char *text);
+
 /* XN_ESCHEMA: an element that holds elements also holds text. */
 int xml_no_text(const xmlNode *node, struct xml_why *why);
 

@@ -22,6 +22,18 @@ static const char advertisement_xsd[] =
 static const char requirements_xsd[] =
 #include "wire/requirements.xsd.h"
     ;
+static const char money_xsd[] =
+#include "wire/money.xsd.h"
+    ;
+
+static const struct {
+    const char *text;
+    size_t len;
+} texts[] = {
+    [XML_ADVERTISEMENT] = {advertisement_xsd, sizeof advertisement_xsd - 1},
+    [XML_REQUIREMENTS] = {requirements_xsd, sizeof requirements_xsd - 1},
+    [XML_MONEY] = {money_xsd, sizeof money_xsd - 1},
+};
 
 static xmlSchema *compile(const char *text, size_t len)
 {
@@ -42,16 +54,14 @@ static xmlSchema *compile(const char *text, size_t len)
 static const xmlSchema *schema_of(enum xml_schema which)
 {
     static pthread_mutex_t compiling = PTHREAD_MUTEX_INITIALIZER;
-    static _Atomic(xmlSchema *) kept[2];
+    static _Atomic(xmlSchema *) kept[sizeof texts / sizeof texts[0]];
     xmlSchema *schema = atomic_load(&kept[which]);
 
     if (schema) return schema;
     pthread_mutex_lock(&compiling);
     schema = atomic_load(&kept[which]);
     if (!schema) {
-        schema = which == XML_ADVERTISEMENT
-                     ? compile(advertisement_xsd, sizeof advertisement_xsd - 1)
-                     : compile(requirements_xsd, sizeof requirements_xsd - 1);
+        schema = compile(texts[which].text, texts[which].len);
         atomic_store(&kept[which], schema);
     }
     pthread_mutex_unlock(&compiling);

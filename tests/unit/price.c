@@ -4,6 +4,7 @@
 #include <stddef.h>
 #include <stdint.h>
 #include <stdio.h>
+#include <stdlib.h>
 #include <string.h>
 
 #include <cmocka.h>
@@ -109,6 +110,118 @@ static void test_refuses(void **state)
     assert_int_equal(price_amount(&prices, &usage, &micro), XN_EINVAL);
 }
 
+/* ---- tests/data/price.vectors ---- */
+
+/* The next word as a decimal. */
+static xn_dec next_dec(char **line)
+{
+    const char *word = strtok_r(NULL, " \n", line);
+
+    assert_non_null(word);
+    return dec(word);
+}
+
+static int64_t next_micro(char **line)
+{
+    const char *word = strtok_r(NULL, " \n", line);
+
+    assert_non_null(word);
+    return strcmp(word, "overflow") == 0 ? -1 : strtoll(word, NULL, 10);
+}
+
+static void next_prices(char **line, struct price_list *prices)
+{
+    prices->setup = next_dec(line);
+    prices->per_hour = next_dec(line);
+    prices->cpu_second = next_dec(line);
+    prices->memory_mb_hour = next_dec(line);
+    prices->net_gb = next_dec(line);
+    prices->disk_gb_hour = next_dec(line);
+}
+
+static void next_usage(char **line, struct price_usage *usage)
+{
+    usage->hours = next_dec(line);
+    usage->cpu_s = next_dec(line);
+    usage->memory_mb_h = next_dec(line);
+    usage->net_gb = next_dec(line);
+    usage->disk_gb_h = next_dec(line);
+}
+
+static void expect(const struct price_list *prices,
+                   const struct price_usage *usage, int64_t expected,
+                   unsigned row)
+{
+    int64_t micro = -1;
+    int rc = price_amount(prices, usage, &micro);
+
+    if (rc != (expected < 0 ? XN_EOVERFLOW : 0) || micro != expected)
+        fail_msg("line %u: %s, %lld", row, xn_errname(rc), (long long)micro);
+}
+
+static void test_vector_file(void **state)
+{
+    const char *src = getenv("XN_SRC");
+    unsigned row = 0, amounts = 0, steps = 0;
+    struct price_list prices = {0};
+    struct price_usage usage;
+    int64_t charged = 0;
+    char path[4096], line[1024];
+    FILE *f;
+
+    (void)state;
+    snprintf(path, sizeof path, "%s/tests/data/price.vectors", src ? src : ".");
+    f = fopen(path, "r");
+    if (!f) fail_msg("%s cannot be read", path);
+    for (; f && fgets(line, sizeof line, f); row++) {
+        char *rest = NULL, *word = strtok_r(line, " \n", &rest);
+
+        if (!word || word[0] == '#') continue;
+        if (strcmp(word, "session") == 0) {
+            next_prices(&rest, &prices);
+            charged = 0;
+            continue;
+        }
+        if (strcmp(word, "amount") == 0) {
+            next_prices(&rest, &prices);
+            next_usage(&rest, &usage);
+            expect(&prices, &usage, next_micro(&rest), row + 1);
+            amounts++;
+        } else {
+            int64_t charge = -1;
+
+            next_usage(&rest, &usage);
+            expect(&prices, &usage, next_micro(&rest), row + 1);
+            assert_int_equal(price_charge(&prices, &usage, charged, &charge),
+                             0);
+            if (charge != next_micro(&rest)) fail_msg("line %u", row + 1);
+            charged += charge;
+            steps++;
+        }
+    }
+    fclose(f);
+    assert_true(amounts > 400 && steps == 200);
+}
+
+static void test_charge(void **state)
+{
+    struct price_list prices = {.per_hour = dec("1")};
+    struct price_usage usage = {.hours = dec("2.5")};
+    int64_t charge = -1;
+
+    (void)state;
+    assert_int_equal(price_charge(&prices, &usage, 0, &charge), 0);
+    assert_int_equal(charge, 2500000);
+    assert_int_equal(price_charge(&prices, &usage, 2500000, &charge), 0);
+    assert_int_equal(charge, 0);
+    assert_int_equal(price_charge(&prices, &usage, 2500001, &charge),
+                     XN_EINVAL);
+    assert_int_equal(price_charge(&prices, &usage, -1, &charge), XN_EINVAL);
+    usage.hours = dec("9223372036855");
+    assert_int_equal(price_charge(&prices, &usage, 0, &charge), XN_EOVERFLOW);
+    assert_int_equal(charge, 0);
+}
+
 /* A session charged in steps pays the same as one charged at its end, and a
  * greater usage never costs less. */
 static void test_cumulative(void **state)
@@ -137,8 +250,8 @@ static void test_cumulative(void **state)
 int main(void)
 {
     const struct CMUnitTest tests[] = {
-        cmocka_unit_test(test_vectors),
-        cmocka_unit_test(test_refuses),
+        cmocka_unit_test(test_vectors),     cmocka_unit_test(test_refuses),
+        cmocka_unit_test(test_vector_file), cmocka_unit_test(test_charge),
         cmocka_unit_test(test_cumulative),
     };
 
