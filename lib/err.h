@@ -30,7 +30,8 @@
     X(ESCHEMA, 21, 2, "does not follow the schema")                            \
     X(EOVERFLOW, 22, 2, "number out of range")                                 \
     X(EUNKNOWN, 23, 11, "outcome unknown, safe to repeat")                     \
-    X(ENOSPC, 24, 1, "no space left")
+    X(ENOSPC, 24, 1, "no space left")                                          \
+    X(EFUNDS, 25, 5, "not enough money")
 
 enum xn_err {
     XN_OK = 0,
