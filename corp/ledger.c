@@ -98,7 +98,7 @@ static void judge_queue(struct ledger *ledger, const struct xn_now *now,
     while ((entry = ledger->queue) && !ledger_batch_full(&ledger->gathering) &&
            ledger_have(ledger, now, entry, true, out)) {
         DL_DELETE(ledger->queue, entry);
-        ledger_judge(ledger, entry);
+        ledger_judge(ledger, now, entry, out);
     }
     DL_FOREACH(ledger->queue, entry)
     {
@@ -107,16 +107,27 @@ static void judge_queue(struct ledger *ledger, const struct xn_now *now,
     }
 }
 
-static void answer_all(struct ledger *ledger, const struct xn_now *now,
+/* false: there was nobody to answer. */
+static bool answer_all(struct ledger *ledger, const struct xn_now *now,
                        struct xn_out *out)
 {
     struct ledger_entry *entry;
+    bool any = ledger->finished != NULL;
 
     while ((entry = ledger->finished)) {
         DL_DELETE(ledger->finished, entry);
         entry->fn(entry->owner, entry->ctx, now, &entry->answer, out);
         ledger_entry_free(ledger, entry);
     }
+    return any;
+}
+
+static bool can_go_on(const struct ledger *ledger)
+{
+    return ledger->state == LEDGER_READY && ledger->gathering.n &&
+           !ledger->flying.n &&
+           (ledger->gathering.n_effects ||
+            !ledger_in_doubt(&ledger->gathering));
 }
 
 void ledger_pump(struct ledger *ledger, const struct xn_now *now,
@@ -127,9 +138,7 @@ void ledger_pump(struct ledger *ledger, const struct xn_now *now,
     do {
         judge_queue(ledger, now, out);
         ledger_send(ledger, now, out);
-        answer_all(ledger, now, out);
-    } while (ledger->finished || (ledger->state == LEDGER_READY &&
-                                  ledger->gathering.n && !ledger->flying.n));
+    } while (answer_all(ledger, now, out) || can_go_on(ledger));
     ledger->pumping = false;
 }
 
@@ -338,10 +347,7 @@ static const char *wrong(const struct ledger *ledger)
         count(ledger->flying.entries) + count(ledger->finished);
     if (n != ledger->n_entries) return "those who wait are miscounted";
     if (ledger->finished && !ledger->pumping) return "an answer was kept back";
-    if (ledger->state == LEDGER_READY && ledger->gathering.n &&
-        !ledger->flying.n) {
-        return "a batch waits for nothing";
-    }
+    if (can_go_on(ledger)) return "a batch waits for nothing";
     return NULL;
 }
 

@@ -198,14 +198,14 @@ static void judge_op(struct ledger *ledger, struct ledger_entry *entry)
                       xn_strerror(entry->rows[i]->rc));
         return;
     }
-    for (i = 0; i < entry->op.n_writes; i++) {
-        if (guard_holds(ledger, entry, i)) continue;
-        ledger_refuse(entry, XN_ECONFLICT,
-                      "record %zu is not what it was thought to be", i);
-        return;
-    }
     rc = ledger_rules_apply(&entry->op, ids, entry->n_rows, after,
                             entry->balances, entry->because);
+    for (i = 0; i < entry->op.n_writes && !rc; i++) {
+        if (guard_holds(ledger, entry, i)) continue;
+        rc = XN_ECONFLICT;
+        ledger_refuse(entry, rc, "record %zu is not what it was thought to be",
+                      i);
+    }
     if (!rc) {
         rc = take_effect(ledger, entry, after);
         if (rc) ledger_refuse(entry, rc, "%s", xn_strerror(rc));
@@ -233,7 +233,8 @@ static void judge_look(struct ledger_entry *entry)
     entry->answer.n_accounts = entry->n_rows;
 }
 
-void ledger_judge(struct ledger *ledger, struct ledger_entry *entry)
+void ledger_judge(struct ledger *ledger, const struct xn_now *now,
+                  struct ledger_entry *entry, struct xn_out *out)
 {
     entry->effect = false;
     entry->because[0] = 0;
@@ -250,6 +251,9 @@ void ledger_judge(struct ledger *ledger, struct ledger_entry *entry)
         judge_look(entry);
     } else {
         judge_op(ledger, entry);
+        if (entry->answer.rc && !entry->careful) {
+            ledger_doubt(ledger, now, entry, out);
+        }
     }
     DL_APPEND(ledger->gathering.entries, entry);
     ledger->gathering.n++;
@@ -471,10 +475,15 @@ void ledger_send(struct ledger *ledger, const struct xn_now *now,
     struct draft d;
     int rc;
 
+    if (ledger->has_landed && !ledger_in_doubt(&ledger->flying)) {
+        ledger->has_landed = false;
+        finish_all(ledger, &ledger->flying);
+    }
     if (ledger->state != LEDGER_READY || ledger->flying.n) return;
     if (!ledger->gathering.n) return;
     if (!ledger->gathering.n_effects) {
-        finish_all(ledger, &ledger->gathering);
+        if (!ledger_in_doubt(&ledger->gathering))
+            finish_all(ledger, &ledger->gathering);
         return;
     }
     rc = draft_txn(ledger, now, &d);
@@ -509,7 +518,7 @@ static void landed(struct ledger *ledger, struct xn_out *out)
     }
     free(stored.data);
     ledger->head = ledger->next;
-    finish_all(ledger, &ledger->flying);
+    ledger->has_landed = true;
 }
 
 /* To the front of the queue, as it stood there. */

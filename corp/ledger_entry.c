@@ -161,6 +161,7 @@ void ledger_entry_unsee(struct ledger *ledger, struct ledger_entry *entry)
 
     if (entry->reading) xn_ticket_forget(ledger->tickets, entry->reading);
     entry->reading = 0;
+    entry->doubtful = false;
     entry->step = 0;
     entry->look_rc = 0;
     free(entry->record);

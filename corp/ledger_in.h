@@ -9,6 +9,10 @@
  *   gathering  judged; those that change something are in the next TXN
  *   flying     in the TXN under way
  *
+ * A refusal is in doubt until the store has said that the operation was not
+ * done long ago: then its recorded answer counts, whatever the rules would say
+ * today.  Such an entry waits in its batch for that READ.
+ *
  * Judging changes the accounts in memory at once.  So when a TXN fails, all
  * that any account of `flying` or `gathering` says is void, and read again. */
 #ifndef CORP_LEDGER_IN_H
@@ -68,7 +72,9 @@ struct ledger_entry {
     struct ledger_row *rows[LEDGER_NAMED_MAX]; /* pinned, each once */
     size_t n_rows;
     bool careful;     /* look before the leap: the TXN met a conflict */
-    uint64_t reading; /* ticket of a careful one's or a RECALL's READ */
+    uint64_t reading; /* ticket of a careful one's, a RECALL's or a doubtful
+                         one's READ */
+    bool doubtful;    /* judged and refused; is it in the store? */
     unsigned step;    /* how many of these came: the id, then the guarded */
     struct ledger_recent *record; /* the id is in the store, and says this */
     int look_rc;
@@ -137,6 +143,7 @@ struct ledger {
     struct ledger_entry *queue;
     size_t n_entries; /* all that wait, twins too */
     struct ledger_batch gathering, flying;
+    bool has_landed; /* flying is durable and waits for its doubts */
     struct ledger_entry *finished; /* to be answered */
     uint64_t ticket;     /* TXN, or READ of the head or journal, or a pause */
     int failed;          /* ASKING: rc of the TXN */
@@ -212,7 +219,8 @@ void ledger_void(struct ledger *ledger);
 void ledger_batch_refuse(struct ledger *ledger, struct ledger_batch *batch,
                          int rc, const char *because);
 /* Judge the entry and put it behind gathering. */
-void ledger_judge(struct ledger *ledger, struct ledger_entry *entry);
+void ledger_judge(struct ledger *ledger, const struct xn_now *now,
+                  struct ledger_entry *entry, struct xn_out *out);
 bool ledger_batch_full(const struct ledger_batch *batch);
 /* Send what has gathered, if nothing flies. */
 void ledger_send(struct ledger *ledger, const struct xn_now *now,
@@ -224,6 +232,10 @@ void ledger_batch_clear(struct ledger *ledger, struct ledger_batch *batch);
  * `first` of the queue. */
 bool ledger_have(struct ledger *ledger, const struct xn_now *now,
                  struct ledger_entry *entry, bool first, struct xn_out *out);
+/* Look whether the refused entry was done before. */
+void ledger_doubt(struct ledger *ledger, const struct xn_now *now,
+                  struct ledger_entry *entry, struct xn_out *out);
+bool ledger_in_doubt(const struct ledger_batch *batch);
 void ledger_read(struct ledger *ledger, uint64_t ticket, const uint8_t *key,
                  size_t key_len, struct xn_out *out);
 /* The value of exactly that key in a READ's answer: 0, XN_ENOENT, XN_EPROTO. */

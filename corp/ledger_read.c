@@ -82,6 +82,7 @@ static void read_step(struct ledger *ledger, const struct xn_now *now,
 
 static unsigned steps_of(const struct ledger_entry *entry)
 {
+    if (entry->doubtful) return 1;
     return 1 + (entry->kind == ENTRY_OP ? (unsigned)entry->op.n_writes : 0);
 }
 
@@ -115,6 +116,16 @@ static int keep_step(struct ledger_entry *entry, ProtobufCBinaryData value)
     return 0;
 }
 
+static void settle_doubt(struct ledger_entry *entry)
+{
+    if (entry->look_rc) {
+        ledger_refuse(entry, entry->look_rc, "the store cannot be read: %s",
+                      xn_strerror(entry->look_rc));
+    } else if (entry->record) {
+        ledger_recent_answer(entry->record, entry);
+    }
+}
+
 static void on_step(void *owner, void *ctx, const struct xn_now *now, int rc,
                     struct xn_msg *msg, struct xn_out *out)
 {
@@ -132,6 +143,11 @@ static void on_step(void *owner, void *ctx, const struct xn_now *now, int rc,
     if (rc == XN_ENOENT) rc = 0;
     entry->look_rc = rc;
     entry->step++;
+    if (entry->doubtful) {
+        settle_doubt(entry);
+        ledger_pump(ledger, now, out);
+        return;
+    }
     if (rc || entry->record)
         entry->step = steps_of(entry); /* enough is known */
     if (entry->step < steps_of(entry)) {
@@ -153,6 +169,24 @@ static void read_step(struct ledger *ledger, const struct xn_now *now,
     if (!entry->reading) return;
     key = key_of(entry, entry->step, id_key, &len);
     ledger_read(ledger, entry->reading, key, len, out);
+}
+
+void ledger_doubt(struct ledger *ledger, const struct xn_now *now,
+                  struct ledger_entry *entry, struct xn_out *out)
+{
+    entry->doubtful = true;
+    entry->step = 0;
+    read_step(ledger, now, entry, out);
+}
+
+bool ledger_in_doubt(const struct ledger_batch *batch)
+{
+    const struct ledger_entry *entry;
+
+    for (entry = batch->entries; entry; entry = entry->next) {
+        if (entry->reading) return true;
+    }
+    return false;
 }
 
 /* What a careful one sees must hold until it is judged: it looks only when

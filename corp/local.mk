@@ -48,3 +48,8 @@ tests_unit_corp_LDADD = $(XN_CORP_LIBS) $(CMOCKA_LIBS)
 UNIT_TESTS += tests/unit/corp_nodes
 tests_unit_corp_nodes_SOURCES = tests/unit/corp_nodes.c $(CORP_KIT)
 tests_unit_corp_nodes_LDADD = $(XN_CORP_LIBS) $(CMOCKA_LIBS)
+
+LEDGER_KIT = tests/unit/ledger_kit.c tests/unit/ledger_kit.h tests/unit/mem_store.c tests/unit/mem_store.h
+UNIT_TESTS += tests/unit/ledger_random
+tests_unit_ledger_random_SOURCES = tests/unit/ledger_random.c tests/unit/ledger_model.c tests/unit/ledger_model.h $(LEDGER_KIT)
+tests_unit_ledger_random_LDADD = $(XN_CORP_LIBS) $(CMOCKA_LIBS)

@@ -8,6 +8,7 @@
 #include <stdlib.h>
 #include <string.h>
 #include <sys/file.h>
+#include <sys/stat.h>
 #include <unistd.h>
 
 #include "lib/err.h"
@@ -32,6 +33,7 @@ struct net_kv {
     KCDB *db; /* NULL after a failure that could not be mended */
     char path[PATH_ROOM];
     int lock_fd;
+    bool strict; /* damage is an error, never passed over */
 };
 
 /* ---- records ----------------------------------------------------------- */
@@ -253,25 +255,101 @@ static int lock(struct net_kv *kv)
     return flock(kv->lock_fd, LOCK_EX | LOCK_NB) ? XN_EBUSY : 0;
 }
 
-int net_kv_open(const char *path, struct net_kv **kv_out,
-                struct net_kv_report *report_out)
+static int new_locked(const char *path, struct net_kv **kv_out)
 {
     struct net_kv *kv;
     int rc;
 
-    memset(report_out, 0, sizeof *report_out);
     if (strchr(path, '#') || strlen(path) > 400) return XN_EINVAL;
     kv = calloc(1, sizeof *kv);
     if (!kv) return XN_ENOMEM;
     snprintf(kv->path, sizeof kv->path, "%s", path);
     rc = lock(kv);
-    if (!rc) rc = open_sound(kv, report_out);
     if (rc) {
         net_kv_close(kv);
         return rc;
     }
     *kv_out = kv;
     return 0;
+}
+
+int net_kv_open(const char *path, struct net_kv **kv_out,
+                struct net_kv_report *report_out)
+{
+    struct net_kv *kv = NULL;
+    int rc;
+
+    memset(report_out, 0, sizeof *report_out);
+    rc = new_locked(path, &kv);
+    if (rc) return rc;
+    rc = open_sound(kv, report_out);
+    if (rc) {
+        net_kv_close(kv);
+        return rc;
+    }
+    *kv_out = kv;
+    return 0;
+}
+
+/* The library takes a file of no bytes for a new one: the format record tells
+ * them apart. */
+static bool has_format(KCDB *db)
+{
+    size_t len = 0;
+    char *stored = kcdbget(db, format_key, sizeof format_key - 1, &len);
+    bool good = stored &&
+                is_good(format_key, sizeof format_key - 1, stored, len) &&
+                len - SUM == sizeof format_value - 1 &&
+                memcmp(stored + SUM, format_value, len - SUM) == 0;
+
+    if (stored) kcfree(stored);
+    return good;
+}
+
+static int open_strict(struct net_kv *kv, bool create)
+{
+    struct net_kv_report report;
+    struct stat st;
+    int rc;
+
+    kv->strict = true;
+    if (stat(kv->path, &st)) {
+        if (errno != ENOENT) return XN_EIO;
+        if (!create) return XN_ENOENT;
+        rc = make(kv->path, NULL, &report);
+        if (rc) return rc;
+    } else if (st.st_size == 0) {
+        return XN_EINTEGRITY;
+    }
+    kv->db = open_db(kv->path, false);
+    if (kv->db) return has_format(kv->db) ? 0 : XN_EINTEGRITY;
+    if (errno == ENOSPC) return XN_ENOSPC;
+    return errno == EACCES || errno == EPERM ? XN_EIO : XN_EINTEGRITY;
+}
+
+int net_kv_open_strict(const char *path, bool create, struct net_kv **kv_out)
+{
+    struct net_kv *kv = NULL;
+    int rc = new_locked(path, &kv);
+
+    if (rc) return rc;
+    rc = open_strict(kv, create);
+    if (rc) {
+        net_kv_close(kv);
+        return rc;
+    }
+    *kv_out = kv;
+    return 0;
+}
+
+int net_kv_check(struct net_kv *kv, struct net_kv_report *report_out)
+{
+    int rc;
+
+    memset(report_out, 0, sizeof *report_out);
+    if (!kv->db) return XN_EIO;
+    rc = walk(kv->db, NULL, report_out);
+    return !rc && report_out->damaged ? XN_EINTEGRITY : rc;
 }
 
 void net_kv_close(struct net_kv *kv)
@@ -284,12 +362,15 @@ void net_kv_close(struct net_kv *kv)
 
 /* ---- writing ----------------------------------------------------------- */
 
-static bool guard_holds(KCDB *db, const Xn__Guard *guard)
+/* 0, XN_ECONFLICT, or, where damage is an error, XN_EINTEGRITY. */
+static int check_guard(const struct net_kv *kv, const Xn__Guard *guard)
 {
     char key[KEY_MAX + 1];
     size_t key_len = our_key(&guard->key, key), len = 0;
-    char *stored = kcdbget(db, key, key_len, &len);
+    char *stored = kcdbget(kv->db, key, key_len, &len);
     bool good = stored && is_good(key, key_len, stored, len);
+    bool damaged =
+        stored ? !good : kcdbecode(kv->db) != KCENOREC; /* a broken tree */
     bool holds;
 
     if (guard->absent) {
@@ -300,7 +381,8 @@ static bool guard_holds(KCDB *db, const Xn__Guard *guard)
                  memcmp(stored + SUM, guard->value.data, len - SUM) == 0);
     }
     if (stored) kcfree(stored);
-    return holds;
+    if (damaged && kv->strict) return XN_EINTEGRITY;
+    return holds ? 0 : XN_ECONFLICT;
 }
 
 static int write_one(KCDB *db, const Xn__Write *write)
@@ -330,17 +412,16 @@ static bool keys_fit(const Xn__Txn *txn)
 }
 
 /* 0, or what ends the whole transaction; *rc_out is this one's own result. */
-static int apply_one(KCDB *db, const Xn__Txn *txn, int *rc_out)
+static int apply_one(const struct net_kv *kv, const Xn__Txn *txn, int *rc_out)
 {
     size_t i;
     int rc = 0;
 
     *rc_out = keys_fit(txn) ? 0 : XN_EINVAL;
-    for (i = 0; i < txn->n_guards && !*rc_out; i++) {
-        if (!guard_holds(db, txn->guards[i])) *rc_out = XN_ECONFLICT;
-    }
+    for (i = 0; i < txn->n_guards && !*rc_out; i++)
+        *rc_out = check_guard(kv, txn->guards[i]);
     for (i = 0; i < txn->n_writes && !*rc_out && !rc; i++)
-        rc = write_one(db, txn->writes[i]);
+        rc = write_one(kv->db, txn->writes[i]);
     return rc;
 }
 
@@ -365,7 +446,7 @@ void net_kv_apply(struct net_kv *kv, const Xn__Txn *const *txns, size_t n,
         rc = kc_error();
     } else {
         for (i = 0; i < n && !rc; i++)
-            rc = apply_one(kv->db, txns[i], &rcs[i]);
+            rc = apply_one(kv, txns[i], &rcs[i]);
         errno = 0;
         if (!kcdbendtran(kv->db, rc == 0) && !rc) rc = kc_error();
     }
@@ -434,8 +515,8 @@ static void clear_page(struct page *page)
     free(page->rows);
 }
 
-static int fill(KCCUR *cursor, const char *prefix, size_t prefix_len,
-                size_t limit, struct page *page)
+static int fill(KCCUR *cursor, bool strict, const char *prefix,
+                size_t prefix_len, size_t limit, struct page *page)
 {
     int rc = 0;
 
@@ -444,7 +525,10 @@ static int fill(KCCUR *cursor, const char *prefix, size_t prefix_len,
         size_t key_len, len;
         char *key = kccurget(cursor, &key_len, &value, &len, 1);
 
-        if (!key) break;
+        if (!key) {
+            if (strict && kccurecode(cursor) != KCENOREC) rc = XN_EINTEGRITY;
+            break;
+        }
         if (key_len < prefix_len || memcmp(key, prefix, prefix_len) != 0) {
             kcfree(key);
             break;
@@ -456,6 +540,8 @@ static int fill(KCCUR *cursor, const char *prefix, size_t prefix_len,
         }
         if (is_good(key, key_len, value, len)) {
             rc = add_row(page, key + 1, key_len - 1, value + SUM, len - SUM);
+        } else if (strict) {
+            rc = XN_EINTEGRITY;
         }
         kcfree(key);
     }
@@ -486,9 +572,31 @@ int net_kv_read(struct net_kv *kv, const Xn__Read *read,
     }
     cursor = kcdbcursor(kv->db);
     kccurjumpkey(cursor, from, from_len);
-    rc = fill(cursor, prefix, prefix_len, limit, &page);
+    rc = fill(cursor, kv->strict, prefix, prefix_len, limit, &page);
     kccurdel(cursor);
     if (!rc) rc = pack(&page, records_out);
     clear_page(&page);
     return rc;
 }
+
+/* ---- as a table of functions ------------------------------------------- */
+
+static void ops_apply(void *backing, const Xn__Txn *const *txns, size_t n,
+                      int *rcs)
+{
+    net_kv_apply(backing, txns, n, rcs);
+}
+
+static int ops_read(void *backing, const Xn__Read *read,
+                    struct xn_msg **records_out)
+{
+    return net_kv_read(backing, read, records_out);
+}
+
+static void ops_close(void *backing)
+{
+    net_kv_close(backing);
+}
+
+const struct net_backing_ops net_kv_ops = {"kyoto", ops_apply, ops_read,
+                                           ops_close};

@@ -25,7 +25,8 @@ struct work {
 struct net_store {
     struct net_loop *loop;
     struct net_post *post;
-    struct net_kv *kv;
+    const struct net_backing_ops *ops;
+    void *backing;
     size_t pending; /* the loop thread's count */
     unsigned long thread;
     bool running;
@@ -59,7 +60,7 @@ static struct net_job *do_txns(struct net_store *store, struct net_job *first)
         txns[n++] = XN_BODY(((struct work *)(void *)job)->in, Xn__Txn);
         job = job->next;
     }
-    net_kv_apply(store->kv, txns, n, rcs);
+    store->ops->apply(store->backing, txns, n, rcs);
     for (i = 0; i < n; i++) {
         struct net_job *next = first->next;
 
@@ -75,7 +76,8 @@ static struct net_job *do_read(struct net_store *store, struct net_job *job)
     struct work *work = (struct work *)(void *)job;
     struct net_job *next = job->next;
 
-    work->rc = net_kv_read(store->kv, XN_BODY(work->in, Xn__Read), &work->out);
+    work->rc = store->ops->read(store->backing, XN_BODY(work->in, Xn__Read),
+                                &work->out);
     net_post_send(store->post, job);
     return next;
 }
@@ -153,7 +155,8 @@ static int open_file(struct net_store *store, const char *program,
                      const char *path)
 {
     struct net_kv_report report;
-    int rc = net_kv_open(path, &store->kv, &report);
+    struct net_kv *kv = NULL;
+    int rc = net_kv_open(path, &kv, &report);
 
     if (rc) {
         xn_gripef(program, "cannot open the store",
@@ -163,6 +166,8 @@ static int open_file(struct net_store *store, const char *program,
                                  : xn_strerror(rc));
         return rc;
     }
+    store->ops = &net_kv_ops;
+    store->backing = kv;
     if (report.set_aside[0]) {
         xn_log(XN_LOG_ERROR,
                "the store %s was damaged: it is kept as %s, and %llu records "
@@ -211,7 +216,7 @@ void net_store_free(struct net_store *store)
         net_thread_join(store->thread);
         net_post_flush(store->post);
     }
-    net_kv_close(store->kv);
+    if (store->ops) store->ops->close(store->backing);
     pthread_cond_destroy(&store->wake);
     pthread_mutex_destroy(&store->lock);
     free(store);
