@@ -247,6 +247,72 @@ static void form_wrote(const struct ledger_op *op, struct form *form)
     form->op.wrote = form->wrote_list;
 }
 
+/* ---- and back ---- */
+
+static int parse_currency(const char *text, char out[LEDGER_CURRENCY])
+{
+    if (!ledger_currency_ok(text)) return XN_EINTEGRITY;
+    memcpy(out, text, LEDGER_CURRENCY);
+    return 0;
+}
+
+static int parse_accounts(const Xn__LedgerOp *stored, struct ledger_op *op)
+{
+    size_t i;
+    int rc = 0;
+
+    for (i = 0; i < stored->n_opens && !rc; i++) {
+        const Xn__LedgerOpen *open = stored->opens[i];
+
+        op->opens[i].kind = (enum ledger_kind)open->kind;
+        op->opens[i].floor = open->floor;
+        rc = xn_id_from_bytes(&open->account, &op->opens[i].account);
+        if (!rc) rc = parse_currency(open->currency, op->opens[i].currency);
+    }
+    for (i = 0; i < stored->n_floors && !rc; i++) {
+        op->floors[i].floor = stored->floors[i]->floor;
+        rc = xn_id_from_bytes(&stored->floors[i]->account,
+                              &op->floors[i].account);
+    }
+    for (i = 0; i < stored->n_postings && !rc; i++) {
+        const Xn__LedgerPosting *p = stored->postings[i];
+
+        op->postings[i].micro = p->micro;
+        rc = xn_id_from_bytes(&p->account, &op->postings[i].account);
+        if (!rc) rc = parse_currency(p->currency, op->postings[i].currency);
+    }
+    for (i = 0; i < stored->n_closes && !rc; i++)
+        rc = xn_id_from_bytes(&stored->closes[i], &op->closes[i]);
+    return rc;
+}
+
+int ledger_op_parse(const Xn__LedgerOp *stored, struct ledger_op *op)
+{
+    size_t i;
+
+    memset(op, 0, sizeof *op);
+    if (stored->n_opens > LEDGER_OPENS_MAX ||
+        stored->n_floors > LEDGER_FLOORS_MAX ||
+        stored->n_postings > LEDGER_POSTINGS_MAX ||
+        stored->n_closes > LEDGER_CLOSES_MAX ||
+        stored->n_wrote > LEDGER_WRITES_MAX ||
+        xn_id_from_bytes(&stored->id, &op->id)) {
+        return XN_EINTEGRITY;
+    }
+    op->what = (enum ledger_what)stored->what;
+    op->note = stored->note;
+    op->n_opens = stored->n_opens;
+    op->n_floors = stored->n_floors;
+    op->n_postings = stored->n_postings;
+    op->n_closes = stored->n_closes;
+    op->n_writes = stored->n_wrote;
+    for (i = 0; i < stored->n_wrote; i++) {
+        op->writes[i].key = stored->wrote[i]->key.data;
+        op->writes[i].key_len = stored->wrote[i]->key.len;
+    }
+    return parse_accounts(stored, op) ? XN_EINTEGRITY : 0;
+}
+
 int ledger_content(const struct ledger_op *op, xn_id *content_out,
                    size_t *size_out)
 {

@@ -177,8 +177,10 @@ size_t ledger_done_pack(const struct ledger_entry *entry, uint8_t *out);
  * wrote; *size_out: bytes of that form. */
 int ledger_content(const struct ledger_op *op, xn_id *content_out,
                    size_t *size_out);
-/* Pack the journal record of a batch.  `wrote` says whether digests of the
- * caller's records go in. */
+/* An operation of the journal; points into `stored`.  What it wrote has keys
+ * alone. */
+int ledger_op_parse(const Xn__LedgerOp *stored, struct ledger_op *op);
+/* Pack the journal record of a batch. */
 int ledger_batch_pack(uint64_t seq, const xn_id *previous, uint64_t wall_us,
                       const struct ledger_entry *entries, uint8_t **bytes_out,
                       size_t *len_out);

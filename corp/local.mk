@@ -2,6 +2,8 @@
 # One file per line, alphabetical, so that merges rarely conflict.
 noinst_LIBRARIES += corp/libcorp.a
 corp_libcorp_a_SOURCES =
+corp_libcorp_a_SOURCES += corp/audit.c
+corp_libcorp_a_SOURCES += corp/audit.h
 corp_libcorp_a_SOURCES += corp/core.h
 corp_libcorp_a_SOURCES += corp/corp.c
 corp_libcorp_a_SOURCES += corp/corp.h
@@ -34,7 +36,12 @@ EXTRA_DIST += man/xenocorpd.8
 
 sbin_PROGRAMS += corp/xenocorp
 corp_xenocorp_SOURCES = corp/xenocorp.c
-corp_xenocorp_LDADD = $(XN_CORP_LIBS) $(XN_NET_LIBS)
+corp_xenocorp_SOURCES += corp/xenocorp_backup.c
+corp_xenocorp_SOURCES += corp/xenocorp_books.c
+corp_xenocorp_SOURCES += corp/xenocorp_books.h
+corp_xenocorp_SOURCES += corp/xenocorp_store.c
+corp_xenocorp_SOURCES += corp/xenocorp_store.h
+corp_xenocorp_LDADD = $(XN_CORP_LIBS) $(XN_NET_LIBS) $(JANSSON_LIBS)
 sbin_PROGRAMS += corp/xenocorpd
 corp_xenocorpd_SOURCES = corp/xenocorpd.c
 corp_xenocorpd_LDADD = $(XN_CORP_LIBS) $(XN_NET_LIBS)

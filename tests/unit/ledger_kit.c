@@ -9,6 +9,7 @@
 
 #include <cmocka.h>
 
+#include "corp/audit.h"
 #include "lib/err.h"
 
 xn_id kit_id(unsigned kind, uint64_t n)
@@ -222,4 +223,72 @@ int kit_recall(struct ledger_kit *kit, const xn_id *id,
     kit_settle(kit);
     assert_true(result_out->answered);
     return result_out->r.rc;
+}
+
+typedef int visit(struct audit *audit, const uint8_t *key, size_t key_len,
+                  const uint8_t *value, size_t len);
+
+static int audit_all(struct ledger_kit *kit, struct audit *audit,
+                     const char *prefix, visit *fn)
+{
+    Xn__Read read = XN__READ__INIT;
+    struct xn_msg *msg = NULL;
+    uint8_t from[1025];
+    bool more = true;
+    size_t i;
+    int rc = 0;
+
+    read.prefix =
+        (ProtobufCBinaryData){strlen(prefix), (uint8_t *)(uintptr_t)prefix};
+    read.from.data = from;
+    while (more && !rc) {
+        const Xn__Records *records;
+
+        rc = kit->ops->read(kit->backing, &read, &msg);
+        if (rc) break;
+        records = XN_BODY(msg, Xn__Records);
+        more = records->more;
+        for (i = 0; i < records->n_records && !rc; i++) {
+            const Xn__Record *r = records->records[i];
+
+            rc =
+                fn(audit, r->key.data, r->key.len, r->value.data, r->value.len);
+            memcpy(from, r->key.data, r->key.len);
+            from[r->key.len] = 0;
+            read.from.len = r->key.len + 1;
+        }
+        xn_msg_free(msg);
+    }
+    return rc;
+}
+
+static int head_only(struct audit *audit, const uint8_t *key, size_t key_len,
+                     const uint8_t *value, size_t len)
+{
+    return audit_head(audit, value, len);
+}
+
+static int others(struct audit *audit, const uint8_t *key, size_t key_len,
+                  const uint8_t *value, size_t len)
+{
+    if (key[0] == 'J' || key[0] == 'K') return 0;
+    return audit_record(audit, key, key_len, value, len);
+}
+
+int kit_audit(struct ledger_kit *kit, uint64_t expect_seq,
+              const xn_id *expect_hash)
+{
+    struct audit_report report;
+    struct audit *audit = NULL;
+    int rc = audit_new(&audit);
+
+    assert_int_equal(rc, 0);
+    if (expect_seq) audit_expect(audit, expect_seq, expect_hash);
+    rc = audit_all(kit, audit, "J", audit_journal);
+    if (!rc) rc = audit_all(kit, audit, "K", head_only);
+    if (!rc) rc = audit_all(kit, audit, "", others);
+    if (!rc) rc = audit_end(audit, &report);
+    snprintf(kit->log, sizeof kit->log, "%s", rc ? audit_why(audit) : "");
+    audit_free(audit);
+    return rc;
 }

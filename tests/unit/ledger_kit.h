@@ -60,6 +60,11 @@ struct ledger_account kit_look(struct ledger_kit *kit, const xn_id *id);
 int kit_recall(struct ledger_kit *kit, const xn_id *id,
                struct kit_result *result_out);
 
+/* Audit the whole store as it is; expect_seq 0: no receipt.  The reason of a
+ * fault is left in kit->log. */
+int kit_audit(struct ledger_kit *kit, uint64_t expect_seq,
+              const xn_id *expect_hash);
+
 /* An id that is easy to tell. */
 xn_id kit_id(unsigned kind, uint64_t n);
 

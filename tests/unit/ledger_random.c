@@ -540,6 +540,10 @@ static void sequence(struct run *run, uint64_t seed)
     compare(run);
     crash(run);
     compare(run);
+    if (kit_audit(&run->kit, 0, NULL)) {
+        fail_msg("LEDGER_SEED=%llu: audit: %s", (unsigned long long)run->seed,
+                 run->kit.log);
+    }
     kit_clear(&run->kit);
     mem_store_clear(&run->store);
 }
