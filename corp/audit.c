@@ -338,6 +338,7 @@ static int check_account(struct audit *audit, const xn_id *id,
                          const uint8_t *value, size_t len)
 {
     uint8_t want[LEDGER_ACCOUNT_ROOM];
+    struct ledger_account stored = {.balance = 0};
     struct book *book;
     char text[9];
 
@@ -348,8 +349,17 @@ static int check_account(struct audit *audit, const xn_id *id,
     }
     if (ledger_account_pack(&book->account, want) != len ||
         memcmp(want, value, len) != 0) {
-        return fault(audit, "account %s: it is not what the journal makes it",
-                     hex8(id, text));
+        if (ledger_account_parse(value, len, &stored)) {
+            return fault(audit, "account %s: it cannot be read",
+                         hex8(id, text));
+        }
+        return fault(audit,
+                     "account %s: it holds %lld micro-units since record %llu; "
+                     "the journal makes that %lld since %llu",
+                     hex8(id, text), (long long)stored.balance,
+                     (unsigned long long)stored.changed_seq,
+                     (long long)book->account.balance,
+                     (unsigned long long)book->account.changed_seq);
     }
     book->seen = true;
     return 0;

@@ -60,3 +60,10 @@ LEDGER_KIT = tests/unit/ledger_kit.c tests/unit/ledger_kit.h tests/unit/mem_stor
 UNIT_TESTS += tests/unit/ledger_random
 tests_unit_ledger_random_SOURCES = tests/unit/ledger_random.c tests/unit/ledger_model.c tests/unit/ledger_model.h $(LEDGER_KIT)
 tests_unit_ledger_random_LDADD = $(XN_CORP_LIBS) $(CMOCKA_LIBS)
+
+# make soak-corp [SOAK=short]; the short form is in `make check` too.
+check_PROGRAMS += tests/soak/ledger_kill tests/soak/ledger_run
+tests_soak_ledger_kill_SOURCES = tests/soak/ledger_kill.c tests/soak/ledger_run.h
+tests_soak_ledger_kill_LDADD = $(XN_CORP_LIBS) $(XN_NET_LIBS)
+tests_soak_ledger_run_SOURCES = tests/soak/ledger_run.c tests/soak/ledger_run.h tests/soak/powercut.c
+tests_soak_ledger_run_LDADD = $(XN_CORP_LIBS) $(XN_NET_LIBS) -ldl
