@@ -57,6 +57,12 @@ tests_unit_corp_nodes_SOURCES = tests/unit/corp_nodes.c $(CORP_KIT)
 tests_unit_corp_nodes_LDADD = $(XN_CORP_LIBS) $(CMOCKA_LIBS)
 
 LEDGER_KIT = tests/unit/ledger_kit.c tests/unit/ledger_kit.h tests/unit/mem_store.c tests/unit/mem_store.h
+UNIT_TESTS += tests/unit/backing_suite
+tests_unit_backing_suite_SOURCES = tests/unit/backing_suite.c $(LEDGER_KIT) $(NET_KIT)
+tests_unit_backing_suite_LDADD = $(XN_CORP_LIBS) $(XN_NET_LIBS) $(CMOCKA_LIBS)
+UNIT_TESTS += tests/unit/ledger
+tests_unit_ledger_SOURCES = tests/unit/ledger.c $(LEDGER_KIT)
+tests_unit_ledger_LDADD = $(XN_CORP_LIBS) $(CMOCKA_LIBS)
 UNIT_TESTS += tests/unit/ledger_random
 tests_unit_ledger_random_SOURCES = tests/unit/ledger_random.c tests/unit/ledger_model.c tests/unit/ledger_model.h $(LEDGER_KIT)
 tests_unit_ledger_random_LDADD = $(XN_CORP_LIBS) $(CMOCKA_LIBS)
@@ -67,3 +73,10 @@ tests_soak_ledger_kill_SOURCES = tests/soak/ledger_kill.c tests/soak/ledger_run.
 tests_soak_ledger_kill_LDADD = $(XN_CORP_LIBS) $(XN_NET_LIBS)
 tests_soak_ledger_run_SOURCES = tests/soak/ledger_run.c tests/soak/ledger_run.h tests/soak/powercut.c
 tests_soak_ledger_run_LDADD = $(XN_CORP_LIBS) $(XN_NET_LIBS) -ldl
+SHELL_TESTS += tests/cli/xenocorp-ledger.t
+SHELL_TESTS += tests/soak/corp.t
+SOAK = full
+soak-corp: tests/soak/ledger_kill tests/soak/ledger_run tests/unit/ledger_random
+	@XN_SRC='$(abs_top_srcdir)' XN_BUILD='$(abs_top_builddir)' \
+	SOAK='$(SOAK)' bash $(srcdir)/tests/soak/corp.t
+.PHONY: soak-corp

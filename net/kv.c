@@ -555,7 +555,7 @@ int net_kv_read(struct net_kv *kv, const Xn__Read *read,
     char prefix[KEY_MAX + 1], from[KEY_MAX + 1];
     size_t prefix_len, from_len, common, limit = read->limit;
     KCCUR *cursor;
-    int rc;
+    int order, rc;
 
     if (read->prefix.len > KEY_MAX || read->from.len > KEY_MAX) {
         return XN_EINVAL;
@@ -566,7 +566,8 @@ int net_kv_read(struct net_kv *kv, const Xn__Read *read,
     prefix_len = our_key(&read->prefix, prefix);
     from_len = our_key(&read->from, from);
     common = prefix_len < from_len ? prefix_len : from_len;
-    if (memcmp(from, prefix, common) < 0 || from_len < prefix_len) {
+    order = memcmp(from, prefix, common);
+    if (order < 0 || (order == 0 && from_len < prefix_len)) {
         memcpy(from, prefix, prefix_len);
         from_len = prefix_len;
     }

@@ -12,7 +12,7 @@
 #include "corp/audit.h"
 #include "lib/err.h"
 
-xn_id kit_id(unsigned kind, uint64_t n)
+xn_id lk_id(unsigned kind, uint64_t n)
 {
     xn_id id;
     int i;
@@ -23,20 +23,20 @@ xn_id kit_id(unsigned kind, uint64_t n)
     return id;
 }
 
-void kit_init(struct ledger_kit *kit, const struct net_backing_ops *ops,
-              void *backing)
+void lk_init(struct ledger_kit *kit, const struct net_backing_ops *ops,
+             void *backing)
 {
     memset(kit, 0, sizeof *kit);
     kit->ops = ops;
     kit->backing = backing;
     ledger_config_default(&kit->config);
-    kit->config.corp = kit_id(0x11, 0);
+    kit->config.corp = lk_id(0x11, 0);
     kit->now.mono_us = 1000000;
     kit->now.wall_us = 1795255200000000;
     xn_out_init(&kit->out);
 }
 
-void kit_genesis(struct ledger_kit *kit)
+void lk_genesis(struct ledger_kit *kit)
 {
     struct xn_msg *msg = NULL;
     const Xn__Txn *txn;
@@ -50,15 +50,15 @@ void kit_genesis(struct ledger_kit *kit)
     xn_msg_free(msg);
 }
 
-void kit_start(struct ledger_kit *kit)
+void lk_start(struct ledger_kit *kit)
 {
     assert_int_equal(xn_tickets_new(&kit->tickets), 0);
     assert_int_equal(ledger_new(&kit->config, kit->tickets, &kit->ledger), 0);
     ledger_start(kit->ledger, &kit->now, &kit->out);
-    kit_gather(kit);
+    lk_gather(kit);
 }
 
-void kit_stop(struct ledger_kit *kit)
+void lk_stop(struct ledger_kit *kit)
 {
     size_t i;
 
@@ -75,15 +75,15 @@ void kit_stop(struct ledger_kit *kit)
     xn_out_reset(&kit->out);
 }
 
-void kit_clear(struct ledger_kit *kit)
+void lk_clear(struct ledger_kit *kit)
 {
-    kit_stop(kit);
+    lk_stop(kit);
     free(kit->actions);
     kit->actions = NULL;
     xn_out_clear(&kit->out);
 }
 
-void kit_gather(struct ledger_kit *kit)
+void lk_gather(struct ledger_kit *kit)
 {
     char why[200] = "";
     size_t i;
@@ -126,7 +126,7 @@ static void carry_out(struct ledger_kit *kit, const struct xn_action *act,
     }
 }
 
-bool kit_step(struct ledger_kit *kit, bool silent)
+bool lk_step(struct ledger_kit *kit, bool silent)
 {
     struct xn_action act;
     struct xn_msg *msg = NULL;
@@ -139,38 +139,38 @@ bool kit_step(struct ledger_kit *kit, bool silent)
     carry_out(kit, &act, &rc, &msg);
     if (!silent) {
         xn_ticket_end(kit->tickets, act.ticket, &kit->now, rc, msg, &kit->out);
-        kit_gather(kit);
+        lk_gather(kit);
     }
     xn_msg_free(msg);
     xn_msg_free(act.msg);
     return true;
 }
 
-void kit_settle(struct ledger_kit *kit)
+void lk_settle(struct ledger_kit *kit)
 {
-    while (kit_step(kit, false))
+    while (lk_step(kit, false))
         ;
 }
 
-void kit_pass(struct ledger_kit *kit, uint64_t us)
+void lk_pass(struct ledger_kit *kit, uint64_t us)
 {
     kit->now.mono_us += us;
     kit->now.wall_us += us;
     xn_tickets_run(kit->tickets, &kit->now, &kit->out);
-    kit_gather(kit);
+    lk_gather(kit);
 }
 
-void kit_post(struct ledger_kit *kit, const struct ledger_op *op,
-              ledger_answer *fn, void *owner, void *ctx)
+void lk_post(struct ledger_kit *kit, const struct ledger_op *op,
+             ledger_answer *fn, void *owner, void *ctx)
 {
     ledger_post(kit->ledger, &kit->now, op, fn, owner, ctx, &kit->out);
-    kit_gather(kit);
+    lk_gather(kit);
 }
 
-void kit_keep(void *owner, void *ctx, const struct xn_now *now,
-              const struct ledger_result *result, struct xn_out *out)
+void lk_keep(void *owner, void *ctx, const struct xn_now *now,
+             const struct ledger_result *result, struct xn_out *out)
 {
-    struct kit_result *keep = ctx;
+    struct lk_result *keep = ctx;
 
     assert_false(keep->answered);
     keep->answered = true;
@@ -187,40 +187,40 @@ void kit_keep(void *owner, void *ctx, const struct xn_now *now,
     }
 }
 
-int kit_do(struct ledger_kit *kit, const struct ledger_op *op,
-           struct kit_result *result_out)
+int lk_do(struct ledger_kit *kit, const struct ledger_op *op,
+          struct lk_result *result_out)
 {
-    struct kit_result own, *result = result_out ? result_out : &own;
+    struct lk_result own, *result = result_out ? result_out : &own;
 
     memset(result, 0, sizeof *result);
-    kit_post(kit, op, kit_keep, NULL, result);
-    kit_settle(kit);
+    lk_post(kit, op, lk_keep, NULL, result);
+    lk_settle(kit);
     assert_true(result->answered);
     return result->r.rc;
 }
 
-struct ledger_account kit_look(struct ledger_kit *kit, const xn_id *id)
+struct ledger_account lk_look(struct ledger_kit *kit, const xn_id *id)
 {
-    struct kit_result result = {.answered = false};
+    struct lk_result result = {.answered = false};
 
-    ledger_look(kit->ledger, &kit->now, id, 1, kit_keep, NULL, &result,
+    ledger_look(kit->ledger, &kit->now, id, 1, lk_keep, NULL, &result,
                 &kit->out);
-    kit_gather(kit);
-    kit_settle(kit);
+    lk_gather(kit);
+    lk_settle(kit);
     assert_true(result.answered);
     assert_int_equal(result.r.rc, 0);
     assert_int_equal(result.r.n_accounts, 1);
     return result.accounts[0];
 }
 
-int kit_recall(struct ledger_kit *kit, const xn_id *id,
-               struct kit_result *result_out)
+int lk_recall(struct ledger_kit *kit, const xn_id *id,
+              struct lk_result *result_out)
 {
     memset(result_out, 0, sizeof *result_out);
-    ledger_recall(kit->ledger, &kit->now, id, kit_keep, NULL, result_out,
+    ledger_recall(kit->ledger, &kit->now, id, lk_keep, NULL, result_out,
                   &kit->out);
-    kit_gather(kit);
-    kit_settle(kit);
+    lk_gather(kit);
+    lk_settle(kit);
     assert_true(result_out->answered);
     return result_out->r.rc;
 }
@@ -275,8 +275,8 @@ static int others(struct audit *audit, const uint8_t *key, size_t key_len,
     return audit_record(audit, key, key_len, value, len);
 }
 
-int kit_audit(struct ledger_kit *kit, uint64_t expect_seq,
-              const xn_id *expect_hash)
+int lk_audit(struct ledger_kit *kit, uint64_t expect_seq,
+             const xn_id *expect_hash)
 {
     struct audit_report report;
     struct audit *audit = NULL;

@@ -18,7 +18,7 @@ struct model_done {
 };
 
 struct model {
-    struct ledger_account accounts[MODEL_ACCOUNTS]; /* of kit_id(0xaa, i) */
+    struct ledger_account accounts[MODEL_ACCOUNTS]; /* of lk_id(0xaa, i) */
     uint64_t records[MODEL_RECORDS];                /* 0: absent */
     struct model_done done[MODEL_OPS];
     size_t n_done;

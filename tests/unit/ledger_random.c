@@ -79,7 +79,7 @@ static uint64_t below(struct run *run, uint64_t n)
 
 static xn_id account(struct run *run)
 {
-    return kit_id(0xaa, below(run, ACCOUNTS));
+    return lk_id(0xaa, below(run, ACCOUNTS));
 }
 
 static const char *currency(struct run *run)
@@ -216,7 +216,7 @@ static void post(struct run *run, struct asked *asked)
               (unsigned long long)asked->values[i], asked->op.writes[i].guard,
               (unsigned long long)asked->was[i]);
     }
-    kit_post(&run->kit, &asked->op, on_answer, run, asked);
+    lk_post(&run->kit, &asked->op, on_answer, run, asked);
 }
 
 /* Something to begin with: money, and some who may have it. */
@@ -226,7 +226,7 @@ static void furnish(struct run *run)
 
     for (i = 0; i < 5; i++) {
         struct asked *asked = &run->asked[run->n_asked++];
-        xn_id id = kit_id(0xbb, run->n_asked), to = kit_id(0xaa, i);
+        xn_id id = lk_id(0xbb, run->n_asked), to = lk_id(0xaa, i);
 
         asked->run = run;
         ledger_op_open(&asked->op, &id, &to, LEDGER_CLIENT, "GBP",
@@ -235,8 +235,8 @@ static void furnish(struct run *run)
     }
     for (i = 1; i < 5; i++) {
         struct asked *asked = &run->asked[run->n_asked++];
-        xn_id id = kit_id(0xbb, run->n_asked), from = kit_id(0xaa, 0);
-        xn_id to = kit_id(0xaa, i);
+        xn_id id = lk_id(0xbb, run->n_asked), from = lk_id(0xaa, 0);
+        xn_id to = lk_id(0xaa, i);
 
         asked->run = run;
         ledger_op_move(&asked->op, LEDGER_PAY_IN, &id, &from, &to, 500, "GBP");
@@ -248,7 +248,7 @@ static void furnish(struct run *run)
 static void ask(struct run *run)
 {
     struct asked *asked = &run->asked[run->n_asked], *old;
-    xn_id id = kit_id(0xbb, 1 + run->n_asked);
+    xn_id id = lk_id(0xbb, 1 + run->n_asked);
 
     if (run->n_asked == ASKED_MAX) return;
     asked->run = run;
@@ -378,7 +378,7 @@ static void on_answer(void *owner, void *ctx, const struct xn_now *now,
 
 struct found {
     struct asked *asked;
-    struct kit_result result;
+    struct lk_result result;
 };
 
 static int by_place(const void *a, const void *b)
@@ -406,7 +406,7 @@ static void find_out(struct run *run)
         asked->answered = true;
         asked->unknown = false;
         if (!open || model_find(&run->model, &asked->op.id)) continue;
-        if (kit_recall(&run->kit, &asked->op.id, &found[n].result)) continue;
+        if (lk_recall(&run->kit, &asked->op.id, &found[n].result)) continue;
         found[n++].asked = asked;
     }
     qsort(found, n, sizeof found[0], by_place);
@@ -428,12 +428,12 @@ static void get_ready(struct run *run)
 {
     unsigned n = 0;
 
-    kit_settle(&run->kit);
+    lk_settle(&run->kit);
     while (ledger_state(run->kit.ledger) != LEDGER_READY) {
         CHECK(run, ledger_state(run->kit.ledger) != LEDGER_BROKEN);
         CHECK(run, n++ < 50);
-        kit_pass(&run->kit, 31000000);
-        kit_settle(&run->kit);
+        lk_pass(&run->kit, 31000000);
+        lk_settle(&run->kit);
     }
 }
 
@@ -443,13 +443,13 @@ static void crash(struct run *run)
     trace(run, "crash, %zu actions under way", run->kit.n_actions);
     if (run->kit.n_actions && below(run, 2)) {
         if (run->kit.actions[0].kind == XN_ACT_TXN) {
-            kit_step(&run->kit, true); /* written, and nobody knows */
+            lk_step(&run->kit, true); /* written, and nobody knows */
         }
     }
-    kit_stop(&run->kit);
+    lk_stop(&run->kit);
     run->store.fail_rc = 0;
     run->store.fail_reads = 0;
-    kit_start(&run->kit);
+    lk_start(&run->kit);
     get_ready(run);
     find_out(run);
 }
@@ -479,8 +479,8 @@ static void compare(struct run *run)
 
     for (i = 0; i < ACCOUNTS; i++) {
         const struct ledger_account *want = &run->model.accounts[i];
-        xn_id id = kit_id(0xaa, i);
-        struct ledger_account is = kit_look(&run->kit, &id);
+        xn_id id = lk_id(0xaa, i);
+        struct ledger_account is = lk_look(&run->kit, &id);
 
         CHECK(run, is.exists == want->exists && is.closed == want->closed);
         CHECK(run, is.balance == want->balance && is.floor == want->floor);
@@ -508,11 +508,11 @@ static void sequence(struct run *run, uint64_t seed)
     memset(run, 0, sizeof *run);
     run->seed = seed;
     xn_rng_seed(&run->rng, seed);
-    kit_init(&run->kit, &mem_store_ops, &run->store);
+    lk_init(&run->kit, &mem_store_ops, &run->store);
     run->kit.config.accounts_max = (uint32_t)below(&*run, 6);
     run->kit.config.recent_max = (uint32_t)below(run, 6);
-    kit_genesis(&run->kit);
-    kit_start(&run->kit);
+    lk_genesis(&run->kit);
+    lk_start(&run->kit);
     furnish(run);
     for (run->step = 0; run->step < STEPS; run->step++) {
         uint64_t dice = below(run, 100);
@@ -520,7 +520,7 @@ static void sequence(struct run *run, uint64_t seed)
         if (dice < 50)
             ask(run);
         else if (dice < 95)
-            kit_step(&run->kit, false);
+            lk_step(&run->kit, false);
         else if (dice < 97)
             fault(run);
         else if (dice < 98)
@@ -540,11 +540,11 @@ static void sequence(struct run *run, uint64_t seed)
     compare(run);
     crash(run);
     compare(run);
-    if (kit_audit(&run->kit, 0, NULL)) {
+    if (lk_audit(&run->kit, 0, NULL)) {
         fail_msg("LEDGER_SEED=%llu: audit: %s", (unsigned long long)run->seed,
                  run->kit.log);
     }
-    kit_clear(&run->kit);
+    lk_clear(&run->kit);
     mem_store_clear(&run->store);
 }
 
