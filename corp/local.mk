@@ -44,7 +44,11 @@ corp_xenocorp_SOURCES += corp/xenocorp_store.h
 corp_xenocorp_LDADD = $(XN_CORP_LIBS) $(XN_NET_LIBS) $(JANSSON_LIBS)
 sbin_PROGRAMS += corp/xenocorpd
 corp_xenocorpd_SOURCES = corp/xenocorpd.c
-corp_xenocorpd_LDADD = $(XN_CORP_LIBS) $(XN_NET_LIBS)
+corp_xenocorpd_SOURCES += corp/xenocorp_books.c
+corp_xenocorpd_SOURCES += corp/xenocorp_books.h
+corp_xenocorpd_SOURCES += corp/xenocorp_store.c
+corp_xenocorpd_SOURCES += corp/xenocorp_store.h
+corp_xenocorpd_LDADD = $(XN_CORP_LIBS) $(XN_NET_LIBS) $(JANSSON_LIBS)
 
 # Unit tests of this folder; crank is a driver by hand.
 UNIT_TESTS += tests/unit/corp

@@ -5,6 +5,7 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/stat.h>
 #include <unistd.h>
 
 #include "config.h"
@@ -240,5 +241,6 @@ static int run(int argc, char **argv)
 
 int main(int argc, char **argv)
 {
+    umask(077); /* what it makes is the broker's alone */
     return xn_end(PROGRAM, run(argc, argv));
 }

@@ -294,7 +294,7 @@ int books_restore(const char *program, const char *dir, const char *file)
 {
     static const char what[] = "cannot restore";
     struct tape tape = {.file = NULL};
-    char path[PATH_ROOM];
+    char path[PATH_ROOM], log[PATH_ROOM + 8];
     bool tape_bad = true;
     int rc = net_file_dir(dir);
 
@@ -303,9 +303,10 @@ int books_restore(const char *program, const char *dir, const char *file)
         xn_gripef(program, what, NULL, "%s: %s", dir, strerror(errno));
         return xn_exit_code(rc);
     }
-    if (access(path, F_OK) == 0) {
+    snprintf(log, sizeof log, "%s.wal", path);
+    if (access(path, F_OK) == 0 || access(log, F_OK) == 0) {
         xn_gripef(program, what, "another folder, or move that file away",
-                  "%s is there already", path);
+                  "%s is there already", access(path, F_OK) == 0 ? path : log);
         return XN_EXIT_FAILED;
     }
     tape.file = fopen(file, "re");

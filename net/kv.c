@@ -12,6 +12,7 @@
 #include <unistd.h>
 
 #include "lib/err.h"
+#include "lib/file.h"
 #include "net/file.h"
 #include "wire/id.h"
 
@@ -20,6 +21,7 @@ enum {
     KEY_MAX = 1024,
     READ_BYTES_MAX = 4 << 20,
     READ_RECORDS_MAX = 65536,
+    LOG_MAX = 1 << 30,
     PATH_ROOM = 512,
 };
 
@@ -109,17 +111,106 @@ static int open_error(int32_t code)
     }
 }
 
+/* ---- what a killed process left half done ------------------------------ */
+
+static int write_durably(const struct xn_buf *data, const char *to)
+{
+    char temporary[PATH_ROOM + 40];
+    int fd, rc = XN_EIO;
+
+    snprintf(temporary, sizeof temporary, "%s.new", to);
+    fd = open(temporary, O_WRONLY | O_CREAT | O_TRUNC | O_CLOEXEC, 0600);
+    if (fd < 0 || write(fd, data->data, data->len) != (ssize_t)data->len ||
+        fsync(fd) || rename(temporary, to)) {
+        rc = kc_error();
+    } else {
+        rc = net_file_sync_dir(to);
+    }
+    if (fd >= 0) close(fd);
+    return rc;
+}
+
+/* Does the log begin as one of a transaction does: a mark and the size of the
+ * file before it, which is never 0?  The library zeroes a log that is done
+ * with, and were the next one's first bytes torn it would take the size for 0
+ * and cut the file off there.  They are durable before anything else of a
+ * transaction is written. */
+static bool is_begun(const struct xn_buf *log)
+{
+    size_t i;
+
+    if (log->len < 12 || memcmp(log->data, "KW\n", 4) != 0) return false;
+    for (i = 4; i < 12; i++) {
+        if (log->data[i]) return true;
+    }
+    return false;
+}
+
+/* Open as the hash file that a tree is inside: that undoes what the log says,
+ * and does not count all records again, as opening the tree would. */
+static int undo_by_log(const char *path)
+{
+    char name[PATH_ROOM + 32];
+    KCDB *db = kcdbnew();
+    int fd, rc = 0;
+
+    snprintf(name, sizeof name, "%s#type=kch#msiz=0", path);
+    errno = 0;
+    if (!kcdbopen(db, name, KCOWRITER | KCONOREPAIR)) {
+        rc = open_error(kcdbecode(db));
+    } else if (!kcdbclose(db)) {
+        rc = kc_error();
+    }
+    kcdbdel(db);
+    if (rc) return rc;
+    fd = open(path, O_RDWR | O_CLOEXEC);
+    if (fd < 0 || fsync(fd)) rc = XN_EIO;
+    if (fd >= 0) close(fd);
+    return rc;
+}
+
+/* The library removes its log before it has undone what the log says, and
+ * leaves it to chance when that reaches the disk: who is killed there, or loses
+ * power soon after, has half a transaction and no log.  So a copy is kept until
+ * all is done; to undo twice does no harm. */
+static int recover(const char *path)
+{
+    char log[PATH_ROOM + 8], kept[PATH_ROOM + 16];
+    struct xn_buf data;
+    bool is_again;
+    int rc;
+
+    snprintf(log, sizeof log, "%s.wal", path);
+    snprintf(kept, sizeof kept, "%s.wal.kept", path);
+    xn_buf_init(&data, LOG_MAX);
+    is_again = access(kept, F_OK) == 0;
+    rc = xn_file_read(is_again ? kept : log, &data);
+    if (rc == XN_ENOENT) {
+        rc = 0;
+    } else if (!rc && !is_begun(&data)) {
+        rc = unlink(is_again ? kept : log) ? XN_EIO : 0;
+    } else if (!rc) {
+        rc = write_durably(&data, is_again ? log : kept);
+        if (!rc) rc = undo_by_log(path);
+        if (!rc && unlink(kept)) rc = XN_EIO;
+        if (!rc) rc = net_file_sync_dir(path);
+    }
+    xn_buf_clear(&data);
+    return rc;
+}
+
 /* With the library's own locks, though ours makes them idle: without them it
- * does not roll back what a killed process left half done.  What it would do
- * further after a kill, writing the whole file anew, is not needed where all is
+ * would not heed its log in mend().  What it would do further after a kill, writing the whole file anew, is not needed where all is
  * written in transactions. */
 static int open_db(const char *path, bool create, KCDB **db_out)
 {
     char name[PATH_ROOM + sizeof tuning];
-    KCDB *db = kcdbnew();
     uint32_t mode = KCOWRITER | KCONOREPAIR | (create ? KCOCREATE : 0);
-    int rc;
+    int rc = create ? 0 : recover(path);
+    KCDB *db;
 
+    if (rc) return rc;
+    db = kcdbnew();
     snprintf(name, sizeof name, "%s%s", path, tuning);
     errno = 0;
     if (kcdbopen(db, name, mode)) {
@@ -174,6 +265,16 @@ static int walk(KCDB *db, KCDB *copy, struct net_kv_report *report)
     return rc;
 }
 
+static void drop_logs(const char *path)
+{
+    char log[PATH_ROOM + 32];
+
+    snprintf(log, sizeof log, "%s.wal", path);
+    unlink(log);
+    snprintf(log, sizeof log, "%s.wal.kept", path);
+    unlink(log);
+}
+
 /* A new file with the format record and what is good in `old` (may be NULL).
  * It gets its name only when it is whole: a file without the format record is
  * a damaged one, not a new one. */
@@ -183,10 +284,11 @@ static int make(const char *path, KCDB *old, struct net_kv_report *report)
     KCDB *db;
     int rc;
 
-    /* What one who was killed here left, and its log, which would be applied. */
-    snprintf(fresh, sizeof fresh, "%s.new.wal", path);
-    unlink(fresh);
+    /* What one who was killed here left, and its log, which would be applied;
+     * and the log of a file that is gone. */
     snprintf(fresh, sizeof fresh, "%s.new", path);
+    drop_logs(fresh);
+    drop_logs(path);
     unlink(fresh);
     rc = open_db(fresh, true, &db);
     if (rc) return rc;
@@ -306,6 +408,14 @@ static bool has_format(KCDB *db)
     return good;
 }
 
+static bool has_log(const char *path)
+{
+    char log[PATH_ROOM + 8];
+
+    snprintf(log, sizeof log, "%s.wal", path);
+    return access(log, F_OK) == 0;
+}
+
 static int open_strict(struct net_kv *kv, bool create)
 {
     struct net_kv_report report;
@@ -316,15 +426,15 @@ static int open_strict(struct net_kv *kv, bool create)
     if (stat(kv->path, &st)) {
         if (errno != ENOENT) return XN_EIO;
         if (!create) return XN_ENOENT;
+        if (has_log(kv->path)) return XN_EINTEGRITY; /* of one that is gone */
         rc = make(kv->path, NULL, &report);
         if (rc) return rc;
     } else if (st.st_size == 0) {
         return XN_EINTEGRITY;
     }
-    kv->db = open_db(kv->path, false);
-    if (kv->db) return has_format(kv->db) ? 0 : XN_EINTEGRITY;
-    if (errno == ENOSPC) return XN_ENOSPC;
-    return errno == EACCES || errno == EPERM ? XN_EIO : XN_EINTEGRITY;
+    rc = open_db(kv->path, false, &kv->db);
+    if (!rc && !has_format(kv->db)) rc = XN_EINTEGRITY;
+    return rc;
 }
 
 int net_kv_open_strict(const char *path, bool create, struct net_kv **kv_out)
@@ -434,6 +544,18 @@ static void mend(struct net_kv *kv)
     (void)open_db(kv->path, false, &kv->db);
 }
 
+/* After a commit.  The library fills a log that is done with with zeros and writes the next one
+ * over them.  A record of it that was torn by a power cut would look whole, the
+ * zeros being its end, and be "undone" into the file.  In an empty log a torn
+ * record is a short one. */
+static void empty_log(const char *path)
+{
+    char log[PATH_ROOM + 8];
+
+    snprintf(log, sizeof log, "%s.wal", path);
+    if (truncate(log, 0)) return; /* there is none */
+}
+
 void net_kv_apply(struct net_kv *kv, const Xn__Txn *const *txns, size_t n,
                   int *rcs)
 {
@@ -450,7 +572,10 @@ void net_kv_apply(struct net_kv *kv, const Xn__Txn *const *txns, size_t n,
         errno = 0;
         if (!kcdbendtran(kv->db, rc == 0) && !rc) rc = kc_error();
     }
-    if (!rc) return;
+    if (!rc) {
+        empty_log(kv->path);
+        return;
+    }
     for (i = 0; i < n; i++)
         rcs[i] = rc;
     if (kv->db) mend(kv);

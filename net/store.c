@@ -151,21 +151,30 @@ bool net_store_idle(const struct net_store *store)
     return store->pending == 0;
 }
 
-static int open_file(struct net_store *store, const char *program,
-                     const char *path)
+static int cannot_open(const char *program, const char *path, int rc)
 {
-    struct net_kv_report report;
-    struct net_kv *kv = NULL;
-    int rc = net_kv_open(path, &kv, &report);
+    const char *because = xn_strerror(rc), *try = NULL;
 
-    if (rc) {
-        xn_gripef(program, "cannot open the store",
-                  rc == XN_EBUSY ? "end the other process first" : NULL,
-                  "%s: %s", path,
-                  rc == XN_EBUSY ? "in use by another process"
-                                 : xn_strerror(rc));
-        return rc;
+    if (rc == XN_EBUSY) {
+        because = "in use by another process";
+        try = "end the other process first";
+    } else if (rc == XN_EINTEGRITY) {
+        because = "emptied, cut or no store; it was left as it is";
+        try = "a backup, into another folder";
     }
+    xn_gripef(program, "cannot open the store", try, "%s: %s", path, because);
+    return rc;
+}
+
+static int open_file(struct net_store *store, const char *program,
+                     const char *path, bool strict)
+{
+    struct net_kv_report report = {.records = 0};
+    struct net_kv *kv = NULL;
+    int rc = strict ? net_kv_open_strict(path, false, &kv)
+                    : net_kv_open(path, &kv, &report);
+
+    if (rc) return cannot_open(program, path, rc);
     store->ops = &net_kv_ops;
     store->backing = kv;
     if (report.set_aside[0]) {
@@ -182,7 +191,7 @@ static int open_file(struct net_store *store, const char *program,
 }
 
 int net_store_new(struct net_loop *loop, struct net_post *post,
-                  const char *program, const char *path,
+                  const char *program, const char *path, bool strict,
                   struct net_store **store_out)
 {
     struct net_store *store = calloc(1, sizeof *store);
@@ -194,7 +203,7 @@ int net_store_new(struct net_loop *loop, struct net_post *post,
     store->last = &store->first;
     pthread_mutex_init(&store->lock, NULL);
     pthread_cond_init(&store->wake, NULL);
-    rc = open_file(store, program, path);
+    rc = open_file(store, program, path, strict);
     if (!rc) rc = net_thread_start(labour, store, &store->thread);
     if (rc) {
         net_store_free(store);

@@ -3,7 +3,8 @@
  * one, this takes the place of the C library's writing functions.  At the
  * POWERCUT_AT-th of their calls everything that was written to any file since
  * that file's last fsync is undone, half of the last write is put back (the
- * torn page), and the process is gone.  Names of files count as durable at
+ * torn page; a disk's sector of 512 bytes is written whole or not at all), and
+ * the process is gone.  Names of files count as durable at
  * once. */
 #include <dlfcn.h>
 #include <errno.h>
@@ -70,8 +71,13 @@ static void cut(bool torn)
         real_truncate()(u->fd, u->size);
         if (u->old_len) real_pwrite()(u->fd, u->old, u->old_len, u->at);
     }
-    if (torn && last && last->new && last->len > 1) {
-        real_pwrite()(last->fd, last->new, last->len / 2, last->at);
+    if (torn && last && last->new) {
+        off_t end = (last->at + (off_t)last->len / 2 + 511) / 512 * 512;
+
+        if (end < last->at + (off_t)last->len) {
+            real_pwrite()(last->fd, last->new, (size_t)(end - last->at),
+                          last->at);
+        }
     }
     kill(getpid(), SIGKILL);
     for (;;)
@@ -195,6 +201,17 @@ int ftruncate64(int fd, off64_t size)
 int ftruncate(int fd, off_t size)
 {
     return ftruncate64(fd, size);
+}
+
+#undef truncate
+int truncate(const char *path, off_t size)
+{
+    int fd = open(path, O_RDWR | O_CLOEXEC), rc;
+
+    if (fd < 0) return -1;
+    rc = ftruncate(fd, size);
+    close(fd);
+    return rc;
 }
 
 static int sync_with(const char *name, int fd)
