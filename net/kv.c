@@ -229,12 +229,33 @@ static void shut_db(KCDB *db)
     kcdbdel(db);
 }
 
+/* In a broken tree the leaves may lead back to where one has been. */
+struct order {
+    char key[KEY_MAX + 1];
+    size_t len;
+    bool any;
+};
+
+static bool is_next(struct order *last, const char *key, size_t len)
+{
+    size_t common = len < last->len ? len : last->len;
+    int d = last->any ? memcmp(key, last->key, common) : 1;
+
+    if (len > sizeof last->key) return false;
+    if (d < 0 || (d == 0 && len <= last->len)) return false;
+    memcpy(last->key, key, len);
+    last->len = len;
+    last->any = true;
+    return true;
+}
+
 /* Read every record; copy the good ones of the core into `copy` where given.
  * XN_EINTEGRITY: the tree itself is not sound. */
 static int walk(KCDB *db, KCDB *copy, struct net_kv_report *report)
 {
     KCCUR *cursor = kcdbcursor(db);
-    uint64_t seen = 0;
+    uint64_t seen = 0, most = (uint64_t)kcdbcount(db);
+    struct order last = {.any = false};
     bool format = false;
     int rc = 0;
 
@@ -249,6 +270,9 @@ static int walk(KCDB *db, KCDB *copy, struct net_kv_report *report)
         seen++;
         if (!is_good(key, key_len, value, len)) {
             report->damaged++;
+            if (report->damaged > most) rc = XN_EINTEGRITY;
+        } else if (!is_next(&last, key, key_len)) {
+            rc = XN_EINTEGRITY;
         } else if (key[0] == 'm') {
             format = true;
         } else {
@@ -643,6 +667,7 @@ static void clear_page(struct page *page)
 static int fill(KCCUR *cursor, bool strict, const char *prefix,
                 size_t prefix_len, size_t limit, struct page *page)
 {
+    struct order last = {.any = false};
     int rc = 0;
 
     while (!rc) {
@@ -664,7 +689,11 @@ static int fill(KCCUR *cursor, bool strict, const char *prefix,
             break;
         }
         if (is_good(key, key_len, value, len)) {
-            rc = add_row(page, key + 1, key_len - 1, value + SUM, len - SUM);
+            rc = is_next(&last, key, key_len) ? 0 : XN_EINTEGRITY;
+            if (!rc) {
+                rc =
+                    add_row(page, key + 1, key_len - 1, value + SUM, len - SUM);
+            }
         } else if (strict) {
             rc = XN_EINTEGRITY;
         }
