@@ -93,6 +93,18 @@ run 0 . "$xenocorp" audit verify "$tmp/good" && fresh &&
 run 9 store.kct "$xenocorp" audit verify "$tmp/a"
 ok $? "cut: refused"
 
+# ---- the daemon on such a folder
+corpd="timeout 60 $XN_BUILD/corp/xenocorpd --listen-api 127.0.0.1:0 --state"
+fresh
+: >"$tmp/a/store.kct"
+# shellcheck disable=SC2086 # a command with its options
+run 9 store.kct $corpd "$tmp/a" && [ ! -s "$tmp/a/store.kct" ]
+ok $? "emptied: xenocorpd refuses it and leaves it alone"
+rm "$tmp/a/store.kct"
+# shellcheck disable=SC2086
+run 9 XS-9-LEDGER $corpd "$tmp/a" && [ ! -e "$tmp/a/store.kct" ]
+ok $? "missing: xenocorpd does not begin anew"
+
 # Bytes flipped all over the file: either nothing that counts was there (free
 # room, padding), and the ledger is what it was, or it is noticed.
 size=$(stat -c %s "$store") noticed=0 rc=0

@@ -473,7 +473,7 @@ int main(int argc, char **argv)
     open_accounts(&soak);
     kill(soak.pid, SIGKILL);
     bury(&soak);
-    soak.start_us_max = 0;
+    soak.start_us_max = soak.start_us_sum = soak.starts = 0;
     for (i = 0; i < rounds; i++) {
         if (!strcmp(soak.mode, "kill"))
             round_kill(&soak);
