@@ -2,9 +2,21 @@
 # One file per line, alphabetical, so that merges rarely conflict.
 noinst_LIBRARIES += corp/libcorp.a
 corp_libcorp_a_SOURCES =
+corp_libcorp_a_SOURCES += corp/audit.c
+corp_libcorp_a_SOURCES += corp/audit.h
 corp_libcorp_a_SOURCES += corp/core.h
 corp_libcorp_a_SOURCES += corp/corp.c
 corp_libcorp_a_SOURCES += corp/corp.h
+corp_libcorp_a_SOURCES += corp/ledger.c
+corp_libcorp_a_SOURCES += corp/ledger.h
+corp_libcorp_a_SOURCES += corp/ledger_batch.c
+corp_libcorp_a_SOURCES += corp/ledger_entry.c
+corp_libcorp_a_SOURCES += corp/ledger_form.c
+corp_libcorp_a_SOURCES += corp/ledger_in.h
+corp_libcorp_a_SOURCES += corp/ledger_ops.c
+corp_libcorp_a_SOURCES += corp/ledger_read.c
+corp_libcorp_a_SOURCES += corp/ledger_rules.c
+corp_libcorp_a_SOURCES += corp/ledger_start.c
 corp_libcorp_a_SOURCES += corp/member.c
 corp_libcorp_a_SOURCES += corp/nodes.c
 corp_libcorp_a_SOURCES += corp/nodes.h
@@ -24,10 +36,19 @@ EXTRA_DIST += man/xenocorpd.8
 
 sbin_PROGRAMS += corp/xenocorp
 corp_xenocorp_SOURCES = corp/xenocorp.c
-corp_xenocorp_LDADD = $(XN_CORP_LIBS) $(XN_NET_LIBS)
+corp_xenocorp_SOURCES += corp/xenocorp_backup.c
+corp_xenocorp_SOURCES += corp/xenocorp_books.c
+corp_xenocorp_SOURCES += corp/xenocorp_books.h
+corp_xenocorp_SOURCES += corp/xenocorp_store.c
+corp_xenocorp_SOURCES += corp/xenocorp_store.h
+corp_xenocorp_LDADD = $(XN_CORP_LIBS) $(XN_NET_LIBS) $(JANSSON_LIBS)
 sbin_PROGRAMS += corp/xenocorpd
 corp_xenocorpd_SOURCES = corp/xenocorpd.c
-corp_xenocorpd_LDADD = $(XN_CORP_LIBS) $(XN_NET_LIBS)
+corp_xenocorpd_SOURCES += corp/xenocorp_books.c
+corp_xenocorpd_SOURCES += corp/xenocorp_books.h
+corp_xenocorpd_SOURCES += corp/xenocorp_store.c
+corp_xenocorpd_SOURCES += corp/xenocorp_store.h
+corp_xenocorpd_LDADD = $(XN_CORP_LIBS) $(XN_NET_LIBS) $(JANSSON_LIBS)
 
 # Unit tests of this folder; crank is a driver by hand.
 UNIT_TESTS += tests/unit/corp
@@ -38,3 +59,28 @@ tests_unit_corp_LDADD = $(XN_CORP_LIBS) $(CMOCKA_LIBS)
 UNIT_TESTS += tests/unit/corp_nodes
 tests_unit_corp_nodes_SOURCES = tests/unit/corp_nodes.c $(CORP_KIT)
 tests_unit_corp_nodes_LDADD = $(XN_CORP_LIBS) $(CMOCKA_LIBS)
+
+LEDGER_KIT = tests/unit/ledger_kit.c tests/unit/ledger_kit.h tests/unit/mem_store.c tests/unit/mem_store.h
+UNIT_TESTS += tests/unit/backing_suite
+tests_unit_backing_suite_SOURCES = tests/unit/backing_suite.c $(LEDGER_KIT) $(NET_KIT)
+tests_unit_backing_suite_LDADD = $(XN_CORP_LIBS) $(XN_NET_LIBS) $(CMOCKA_LIBS)
+UNIT_TESTS += tests/unit/ledger
+tests_unit_ledger_SOURCES = tests/unit/ledger.c $(LEDGER_KIT)
+tests_unit_ledger_LDADD = $(XN_CORP_LIBS) $(CMOCKA_LIBS)
+UNIT_TESTS += tests/unit/ledger_random
+tests_unit_ledger_random_SOURCES = tests/unit/ledger_random.c tests/unit/ledger_model.c tests/unit/ledger_model.h $(LEDGER_KIT)
+tests_unit_ledger_random_LDADD = $(XN_CORP_LIBS) $(CMOCKA_LIBS)
+
+# make soak-corp [SOAK=short]; the short form is in `make check` too.
+check_PROGRAMS += tests/soak/ledger_kill tests/soak/ledger_run
+tests_soak_ledger_kill_SOURCES = tests/soak/ledger_kill.c tests/soak/ledger_run.h
+tests_soak_ledger_kill_LDADD = $(XN_CORP_LIBS) $(XN_NET_LIBS)
+tests_soak_ledger_run_SOURCES = tests/soak/ledger_run.c tests/soak/ledger_run.h tests/soak/powercut.c
+tests_soak_ledger_run_LDADD = $(XN_CORP_LIBS) $(XN_NET_LIBS) -ldl
+SHELL_TESTS += tests/cli/xenocorp-ledger.t
+SHELL_TESTS += tests/soak/corp.t
+SOAK = full
+soak-corp: tests/soak/ledger_kill tests/soak/ledger_run tests/unit/ledger_random
+	@XN_SRC='$(abs_top_srcdir)' XN_BUILD='$(abs_top_builddir)' \
+	SOAK='$(SOAK)' bash $(srcdir)/tests/soak/corp.t
+.PHONY: soak-corp

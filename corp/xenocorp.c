@@ -3,10 +3,13 @@
 #include <errno.h>
 #include <stdbool.h>
 #include <stdio.h>
+#include <stdlib.h>
 #include <string.h>
+#include <sys/stat.h>
 #include <unistd.h>
 
 #include "config.h"
+#include "corp/xenocorp_books.h"
 #include "lib/err.h"
 #include "lib/gripe.h"
 #include "net/file.h"
@@ -18,9 +21,19 @@ static const char help[] =
     "usage: xenocorp init DIR NAME       make a XenoCorp: key and certificate\n"
     "       xenocorp show DIR            its name, id and address\n"
     "       xenocorp accept DIR URL#ID   let that one's nodes announce here\n"
+    "       xenocorp init --ledger DIR   an empty ledger for one without\n"
+    "       xenocorp audit verify [--expect RECORD:HASH] DIR\n"
+    "                                    read and add up the whole ledger\n"
+    "       xenocorp audit export DIR    every operation, as lines of JSON\n"
+    "       xenocorp backup DIR FILE     all records into one new file\n"
+    "       xenocorp restore DIR FILE    a store from it, audited\n"
     "       xenocorp --help | --version\n"
     "\n"
-    "DIR is the state folder of xenocorpd; NAME is like alpha.example.\n";
+    "DIR is the state folder of xenocorpd, which must not run for all but "
+    "show\n"
+    "and accept; NAME is like alpha.example.  RECORD:HASH is the receipt that "
+    "an\n"
+    "audit ends with: a ledger that was set back since has lost it.\n";
 
 static int usage(const char *because)
 {
@@ -91,9 +104,10 @@ static int init(const char *dir, const char *name)
     }
     rc = net_identity_corp(PROGRAM, dir, name, &identity);
     if (rc) return xn_exit_code(rc);
-    print_corp(dir, &identity);
+    rc = books_init(PROGRAM, dir, &identity.cert.id);
+    if (!rc) print_corp(dir, &identity);
     net_identity_clear(&identity);
-    return XN_EXIT_OK;
+    return rc;
 }
 
 /* The folder's identity, which must be a corp's; otherwise the exit code. */
@@ -134,6 +148,54 @@ static int accept_corp(const char *dir, const char *text)
     return xn_exit_code(rc);
 }
 
+/* A XenoCorp of before, or one whose ledger was lost for good. */
+static int init_ledger(const char *dir)
+{
+    struct net_identity identity;
+    int code = load(dir, &identity);
+
+    if (code) return code;
+    code = books_init(PROGRAM, dir, &identity.cert.id);
+    net_identity_clear(&identity);
+    return code;
+}
+
+/* "17:<64 hex digits>" */
+static int parse_receipt(const char *text, uint64_t *seq_out, xn_id *hash_out)
+{
+    char *end;
+
+    if (*text < '1' || *text > '9') return XN_EINVAL;
+    errno = 0;
+    *seq_out = strtoull(text, &end, 10);
+    if (errno || *end != ':') return XN_EINVAL;
+    return xn_id_unhex(end + 1, strlen(end + 1), hash_out);
+}
+
+static int audit(int argc, char **argv)
+{
+    const char *verb = argc > 2 ? argv[2] : "";
+    uint64_t seq = 0;
+    xn_id hash;
+
+    memset(&hash, 0, sizeof hash);
+    if (strcmp(verb, "export") == 0 && argc == 4) {
+        return books_export(PROGRAM, argv[3]);
+    }
+    if (strcmp(verb, "verify") == 0 && argc == 6 &&
+        strcmp(argv[3], "--expect") == 0) {
+        if (parse_receipt(argv[4], &seq, &hash)) {
+            return usage("a receipt is RECORD:HASH, as an audit prints it");
+        }
+        return books_verify(PROGRAM, argv[5], seq, &hash);
+    }
+    if (strcmp(verb, "verify") == 0 && argc == 4 && argv[3][0] != '-') {
+        return books_verify(PROGRAM, argv[3], 0, NULL);
+    }
+    return usage("audit takes 'verify [--expect RECORD:HASH] DIR' or "
+                 "'export DIR'");
+}
+
 static int run(int argc, char **argv)
 {
     const char *verb = argc > 1 ? argv[1] : "";
@@ -146,6 +208,19 @@ static int run(int argc, char **argv)
     if (strcmp(verb, "--version") == 0) {
         printf("%s (XenoServer) %s\n", PROGRAM, PACKAGE_VERSION);
         return XN_EXIT_OK;
+    }
+    if (strcmp(verb, "audit") == 0) return audit(argc, argv);
+    if (strcmp(verb, "backup") == 0) {
+        if (argc != 4) return usage("backup takes a folder and a file");
+        return books_backup(PROGRAM, argv[2], argv[3]);
+    }
+    if (strcmp(verb, "restore") == 0) {
+        if (argc != 4) return usage("restore takes a folder and a file");
+        return books_restore(PROGRAM, argv[2], argv[3]);
+    }
+    if (strcmp(verb, "init") == 0 && argc == 4 &&
+        strcmp(argv[2], "--ledger") == 0) {
+        return init_ledger(argv[3]);
     }
     if (strcmp(verb, "init") == 0) {
         if (argc != 4) return usage("init takes a folder and a name");
@@ -166,5 +241,6 @@ static int run(int argc, char **argv)
 
 int main(int argc, char **argv)
 {
+    umask(077); /* what it makes is the broker's alone */
     return xn_end(PROGRAM, run(argc, argv));
 }

@@ -7,9 +7,11 @@
 #include <unistd.h>
 
 #include "corp/corp.h"
+#include "corp/xenocorp_books.h"
 #include "lib/err.h"
 #include "lib/gripe.h"
 #include "net/daemon.h"
+#include "net/file.h"
 
 #define PROGRAM "xenocorpd"
 #define SECOND 1000000ULL
@@ -151,6 +153,30 @@ static int check_name(const struct net_daemon *daemon)
     return XN_EINVAL;
 }
 
+/* A folder without a key is a new XenoCorp: it gets key and ledger together.
+ * One with a key and no ledger has lost it. */
+static int open_books(const struct net_daemon *daemon)
+{
+    struct net_identity identity;
+    char path[NET_PATH_MAX];
+    int rc;
+
+    net_file_path(path, daemon->state, "key.pem");
+    if (access(path, F_OK) == 0) {
+        net_file_path(path, daemon->state, "store.kct");
+        if (access(path, F_OK) == 0) return 0;
+        xn_gripef(PROGRAM, "cannot find the ledger [XS-9-LEDGER]",
+                  "xenocorp restore DIR BACKUP | xenocorp init --ledger DIR",
+                  "%s is not there, and this XenoCorp has had one", path);
+        return XN_EINTEGRITY;
+    }
+    rc = net_identity_corp(PROGRAM, daemon->state, daemon->label, &identity);
+    if (rc) return rc;
+    if (books_init(PROGRAM, daemon->state, &identity.cert.id)) rc = XN_EIO;
+    net_identity_clear(&identity);
+    return rc;
+}
+
 int main(int argc, char **argv)
 {
     const char *invitation = NULL;
@@ -164,6 +190,7 @@ int main(int argc, char **argv)
         .role = XN__ROLE__CORP,
         .wants_api = true,
         .wants_store = true,
+        .strict_store = true,
         .options = options,
         .n_options = sizeof options / sizeof options[0],
         .settings_rows = settings,
@@ -172,6 +199,7 @@ int main(int argc, char **argv)
     int rc = net_daemon_init(&daemon, argc, argv);
 
     if (!rc && !daemon.exit_now) rc = check_name(&daemon);
+    if (!rc && !daemon.exit_now) rc = open_books(&daemon);
     if (!rc && !daemon.exit_now) rc = net_daemon_open(&daemon);
     if (!rc && !daemon.exit_now) rc = serve(&daemon, invitation);
     return net_daemon_end(&daemon, rc);

@@ -36,6 +36,7 @@ struct net_daemon {
     const char *purpose; /* one line for --help */
     Xn__Role role;       /* enrols as this with --corp; CORP: makes its own */
     bool wants_links, wants_api, wants_store;
+    bool strict_store;               /* see net_store_new */
     const struct xn_option *options; /* besides the common ones */
     size_t n_options;
     const struct net_setting *settings_rows; /* besides the common ones */

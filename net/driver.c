@@ -282,7 +282,7 @@ static int open_parts(struct net_driver *d, const struct net_config *config)
     }
     if (config->store_path) {
         rc = net_store_new(d->loop, d->post, config->program,
-                           config->store_path, &d->store);
+                           config->store_path, config->store_strict, &d->store);
     }
     if (!rc) rc = open_record(d, config);
     if (!rc) rc = open_links(d, config);

@@ -25,6 +25,7 @@ struct net_config {
     const char *listen_links; /* "127.0.0.1:0"; NULL: no overlay links */
     const char *listen_api;   /* HTTPS; NULL: none */
     const char *store_path;   /* Kyoto Cabinet file; NULL: no store */
+    bool store_strict;        /* it must be there, and is never repaired */
     const char *record_path;  /* --record; NULL: no recording */
     const char *delay_path;   /* --delay, for tests (net/delay.h); NULL: none */
     unsigned threads;         /* of the pool; 1 */

@@ -8,9 +8,11 @@
 #include <stdlib.h>
 #include <string.h>
 #include <sys/file.h>
+#include <sys/stat.h>
 #include <unistd.h>
 
 #include "lib/err.h"
+#include "lib/file.h"
 #include "net/file.h"
 #include "wire/id.h"
 
@@ -19,6 +21,7 @@ enum {
     KEY_MAX = 1024,
     READ_BYTES_MAX = 4 << 20,
     READ_RECORDS_MAX = 65536,
+    LOG_MAX = 1 << 30,
     PATH_ROOM = 512,
 };
 
@@ -32,6 +35,7 @@ struct net_kv {
     KCDB *db; /* NULL after a failure that could not be mended */
     char path[PATH_ROOM];
     int lock_fd;
+    bool strict; /* damage is an error, never passed over */
 };
 
 /* ---- records ----------------------------------------------------------- */
@@ -107,17 +111,106 @@ static int open_error(int32_t code)
     }
 }
 
+/* ---- what a killed process left half done ------------------------------ */
+
+static int write_durably(const struct xn_buf *data, const char *to)
+{
+    char temporary[PATH_ROOM + 40];
+    int fd, rc = XN_EIO;
+
+    snprintf(temporary, sizeof temporary, "%s.new", to);
+    fd = open(temporary, O_WRONLY | O_CREAT | O_TRUNC | O_CLOEXEC, 0600);
+    if (fd < 0 || write(fd, data->data, data->len) != (ssize_t)data->len ||
+        fsync(fd) || rename(temporary, to)) {
+        rc = kc_error();
+    } else {
+        rc = net_file_sync_dir(to);
+    }
+    if (fd >= 0) close(fd);
+    return rc;
+}
+
+/* Does the log begin as one of a transaction does: a mark and the size of the
+ * file before it, which is never 0?  The library zeroes a log that is done
+ * with, and were the next one's first bytes torn it would take the size for 0
+ * and cut the file off there.  They are durable before anything else of a
+ * transaction is written. */
+static bool is_begun(const struct xn_buf *log)
+{
+    size_t i;
+
+    if (log->len < 12 || memcmp(log->data, "KW\n", 4) != 0) return false;
+    for (i = 4; i < 12; i++) {
+        if (log->data[i]) return true;
+    }
+    return false;
+}
+
+/* Open as the hash file that a tree is inside: that undoes what the log says,
+ * and does not count all records again, as opening the tree would. */
+static int undo_by_log(const char *path)
+{
+    char name[PATH_ROOM + 32];
+    KCDB *db = kcdbnew();
+    int fd, rc = 0;
+
+    snprintf(name, sizeof name, "%s#type=kch#msiz=0", path);
+    errno = 0;
+    if (!kcdbopen(db, name, KCOWRITER | KCONOREPAIR)) {
+        rc = open_error(kcdbecode(db));
+    } else if (!kcdbclose(db)) {
+        rc = kc_error();
+    }
+    kcdbdel(db);
+    if (rc) return rc;
+    fd = open(path, O_RDWR | O_CLOEXEC);
+    if (fd < 0 || fsync(fd)) rc = XN_EIO;
+    if (fd >= 0) close(fd);
+    return rc;
+}
+
+/* The library removes its log before it has undone what the log says, and
+ * leaves it to chance when that reaches the disk: who is killed there, or loses
+ * power soon after, has half a transaction and no log.  So a copy is kept until
+ * all is done; to undo twice does no harm. */
+static int recover(const char *path)
+{
+    char log[PATH_ROOM + 8], kept[PATH_ROOM + 16];
+    struct xn_buf data;
+    bool is_again;
+    int rc;
+
+    snprintf(log, sizeof log, "%s.wal", path);
+    snprintf(kept, sizeof kept, "%s.wal.kept", path);
+    xn_buf_init(&data, LOG_MAX);
+    is_again = access(kept, F_OK) == 0;
+    rc = xn_file_read(is_again ? kept : log, &data);
+    if (rc == XN_ENOENT) {
+        rc = 0;
+    } else if (!rc && !is_begun(&data)) {
+        rc = unlink(is_again ? kept : log) ? XN_EIO : 0;
+    } else if (!rc) {
+        rc = write_durably(&data, is_again ? log : kept);
+        if (!rc) rc = undo_by_log(path);
+        if (!rc && unlink(kept)) rc = XN_EIO;
+        if (!rc) rc = net_file_sync_dir(path);
+    }
+    xn_buf_clear(&data);
+    return rc;
+}
+
 /* With the library's own locks, though ours makes them idle: without them it
- * does not roll back what a killed process left half done.  What it would do
- * further after a kill, writing the whole file anew, is not needed where all is
+ * would not heed its log in mend().  What it would do further after a kill, writing the whole file anew, is not needed where all is
  * written in transactions. */
 static int open_db(const char *path, bool create, KCDB **db_out)
 {
     char name[PATH_ROOM + sizeof tuning];
-    KCDB *db = kcdbnew();
     uint32_t mode = KCOWRITER | KCONOREPAIR | (create ? KCOCREATE : 0);
-    int rc;
+    int rc = create ? 0 : recover(path);
+    KCDB *db;
 
+    if (rc) return rc;
+    db = kcdbnew();
     snprintf(name, sizeof name, "%s%s", path, tuning);
     errno = 0;
     if (kcdbopen(db, name, mode)) {
@@ -136,12 +229,33 @@ static void shut_db(KCDB *db)
     kcdbdel(db);
 }
 
+/* In a broken tree the leaves may lead back to where one has been. */
+struct order {
+    char key[KEY_MAX + 1];
+    size_t len;
+    bool any;
+};
+
+static bool is_next(struct order *last, const char *key, size_t len)
+{
+    size_t common = len < last->len ? len : last->len;
+    int d = last->any ? memcmp(key, last->key, common) : 1;
+
+    if (len > sizeof last->key) return false;
+    if (d < 0 || (d == 0 && len <= last->len)) return false;
+    memcpy(last->key, key, len);
+    last->len = len;
+    last->any = true;
+    return true;
+}
+
 /* Read every record; copy the good ones of the core into `copy` where given.
  * XN_EINTEGRITY: the tree itself is not sound. */
 static int walk(KCDB *db, KCDB *copy, struct net_kv_report *report)
 {
     KCCUR *cursor = kcdbcursor(db);
-    uint64_t seen = 0;
+    uint64_t seen = 0, most = (uint64_t)kcdbcount(db);
+    struct order last = {.any = false};
     bool format = false;
     int rc = 0;
 
@@ -156,6 +270,9 @@ static int walk(KCDB *db, KCDB *copy, struct net_kv_report *report)
         seen++;
         if (!is_good(key, key_len, value, len)) {
             report->damaged++;
+            if (report->damaged > most) rc = XN_EINTEGRITY;
+        } else if (!is_next(&last, key, key_len)) {
+            rc = XN_EINTEGRITY;
         } else if (key[0] == 'm') {
             format = true;
         } else {
@@ -172,6 +289,16 @@ static int walk(KCDB *db, KCDB *copy, struct net_kv_report *report)
     return rc;
 }
 
+static void drop_logs(const char *path)
+{
+    char log[PATH_ROOM + 32];
+
+    snprintf(log, sizeof log, "%s.wal", path);
+    unlink(log);
+    snprintf(log, sizeof log, "%s.wal.kept", path);
+    unlink(log);
+}
+
 /* A new file with the format record and what is good in `old` (may be NULL).
  * It gets its name only when it is whole: a file without the format record is
  * a damaged one, not a new one. */
@@ -181,10 +308,11 @@ static int make(const char *path, KCDB *old, struct net_kv_report *report)
     KCDB *db;
     int rc;
 
-    /* What one who was killed here left, and its log, which would be applied. */
-    snprintf(fresh, sizeof fresh, "%s.new.wal", path);
-    unlink(fresh);
+    /* What one who was killed here left, and its log, which would be applied;
+     * and the log of a file that is gone. */
     snprintf(fresh, sizeof fresh, "%s.new", path);
+    drop_logs(fresh);
+    drop_logs(path);
     unlink(fresh);
     rc = open_db(fresh, true, &db);
     if (rc) return rc;
@@ -253,25 +381,109 @@ static int lock(struct net_kv *kv)
     return flock(kv->lock_fd, LOCK_EX | LOCK_NB) ? XN_EBUSY : 0;
 }
 
-int net_kv_open(const char *path, struct net_kv **kv_out,
-                struct net_kv_report *report_out)
+static int new_locked(const char *path, struct net_kv **kv_out)
 {
     struct net_kv *kv;
     int rc;
 
-    memset(report_out, 0, sizeof *report_out);
     if (strchr(path, '#') || strlen(path) > 400) return XN_EINVAL;
     kv = calloc(1, sizeof *kv);
     if (!kv) return XN_ENOMEM;
     snprintf(kv->path, sizeof kv->path, "%s", path);
     rc = lock(kv);
-    if (!rc) rc = open_sound(kv, report_out);
     if (rc) {
         net_kv_close(kv);
         return rc;
     }
     *kv_out = kv;
     return 0;
+}
+
+int net_kv_open(const char *path, struct net_kv **kv_out,
+                struct net_kv_report *report_out)
+{
+    struct net_kv *kv = NULL;
+    int rc;
+
+    memset(report_out, 0, sizeof *report_out);
+    rc = new_locked(path, &kv);
+    if (rc) return rc;
+    rc = open_sound(kv, report_out);
+    if (rc) {
+        net_kv_close(kv);
+        return rc;
+    }
+    *kv_out = kv;
+    return 0;
+}
+
+/* The library takes a file of no bytes for a new one: the format record tells
+ * them apart. */
+static bool has_format(KCDB *db)
+{
+    size_t len = 0;
+    char *stored = kcdbget(db, format_key, sizeof format_key - 1, &len);
+    bool good = stored &&
+                is_good(format_key, sizeof format_key - 1, stored, len) &&
+                len - SUM == sizeof format_value - 1 &&
+                memcmp(stored + SUM, format_value, len - SUM) == 0;
+
+    if (stored) kcfree(stored);
+    return good;
+}
+
+static bool has_log(const char *path)
+{
+    char log[PATH_ROOM + 8];
+
+    snprintf(log, sizeof log, "%s.wal", path);
+    return access(log, F_OK) == 0;
+}
+
+static int open_strict(struct net_kv *kv, bool create)
+{
+    struct net_kv_report report;
+    struct stat st;
+    int rc;
+
+    kv->strict = true;
+    if (stat(kv->path, &st)) {
+        if (errno != ENOENT) return XN_EIO;
+        if (!create) return XN_ENOENT;
+        if (has_log(kv->path)) return XN_EINTEGRITY; /* of one that is gone */
+        rc = make(kv->path, NULL, &report);
+        if (rc) return rc;
+    } else if (st.st_size == 0) {
+        return XN_EINTEGRITY;
+    }
+    rc = open_db(kv->path, false, &kv->db);
+    if (!rc && !has_format(kv->db)) rc = XN_EINTEGRITY;
+    return rc;
+}
+
+int net_kv_open_strict(const char *path, bool create, struct net_kv **kv_out)
+{
+    struct net_kv *kv = NULL;
+    int rc = new_locked(path, &kv);
+
+    if (rc) return rc;
+    rc = open_strict(kv, create);
+    if (rc) {
+        net_kv_close(kv);
+        return rc;
+    }
+    *kv_out = kv;
+    return 0;
+}
+
+int net_kv_check(struct net_kv *kv, struct net_kv_report *report_out)
+{
+    int rc;
+
+    memset(report_out, 0, sizeof *report_out);
+    if (!kv->db) return XN_EIO;
+    rc = walk(kv->db, NULL, report_out);
+    return !rc && report_out->damaged ? XN_EINTEGRITY : rc;
 }
 
 void net_kv_close(struct net_kv *kv)
@@ -284,12 +496,15 @@ void net_kv_close(struct net_kv *kv)
 
 /* ---- writing ----------------------------------------------------------- */
 
-static bool guard_holds(KCDB *db, const Xn__Guard *guard)
+/* 0, XN_ECONFLICT, or, where damage is an error, XN_EINTEGRITY. */
+static int check_guard(const struct net_kv *kv, const Xn__Guard *guard)
 {
     char key[KEY_MAX + 1];
     size_t key_len = our_key(&guard->key, key), len = 0;
-    char *stored = kcdbget(db, key, key_len, &len);
+    char *stored = kcdbget(kv->db, key, key_len, &len);
     bool good = stored && is_good(key, key_len, stored, len);
+    bool damaged =
+        stored ? !good : kcdbecode(kv->db) != KCENOREC; /* a broken tree */
     bool holds;
 
     if (guard->absent) {
@@ -300,7 +515,8 @@ static bool guard_holds(KCDB *db, const Xn__Guard *guard)
                  memcmp(stored + SUM, guard->value.data, len - SUM) == 0);
     }
     if (stored) kcfree(stored);
-    return holds;
+    if (damaged && kv->strict) return XN_EINTEGRITY;
+    return holds ? 0 : XN_ECONFLICT;
 }
 
 static int write_one(KCDB *db, const Xn__Write *write)
@@ -330,17 +546,16 @@ static bool keys_fit(const Xn__Txn *txn)
 }
 
 /* 0, or what ends the whole transaction; *rc_out is this one's own result. */
-static int apply_one(KCDB *db, const Xn__Txn *txn, int *rc_out)
+static int apply_one(const struct net_kv *kv, const Xn__Txn *txn, int *rc_out)
 {
     size_t i;
     int rc = 0;
 
     *rc_out = keys_fit(txn) ? 0 : XN_EINVAL;
-    for (i = 0; i < txn->n_guards && !*rc_out; i++) {
-        if (!guard_holds(db, txn->guards[i])) *rc_out = XN_ECONFLICT;
-    }
+    for (i = 0; i < txn->n_guards && !*rc_out; i++)
+        *rc_out = check_guard(kv, txn->guards[i]);
     for (i = 0; i < txn->n_writes && !*rc_out && !rc; i++)
-        rc = write_one(db, txn->writes[i]);
+        rc = write_one(kv->db, txn->writes[i]);
     return rc;
 }
 
@@ -351,6 +566,18 @@ static void mend(struct net_kv *kv)
     shut_db(kv->db);
     kv->db = NULL;
     (void)open_db(kv->path, false, &kv->db);
+}
+
+/* After a commit.  The library fills a log that is done with with zeros and writes the next one
+ * over them.  A record of it that was torn by a power cut would look whole, the
+ * zeros being its end, and be "undone" into the file.  In an empty log a torn
+ * record is a short one. */
+static void empty_log(const char *path)
+{
+    char log[PATH_ROOM + 8];
+
+    snprintf(log, sizeof log, "%s.wal", path);
+    if (truncate(log, 0)) return; /* there is none */
 }
 
 void net_kv_apply(struct net_kv *kv, const Xn__Txn *const *txns, size_t n,
@@ -365,11 +592,14 @@ void net_kv_apply(struct net_kv *kv, const Xn__Txn *const *txns, size_t n,
         rc = kc_error();
     } else {
         for (i = 0; i < n && !rc; i++)
-            rc = apply_one(kv->db, txns[i], &rcs[i]);
+            rc = apply_one(kv, txns[i], &rcs[i]);
         errno = 0;
         if (!kcdbendtran(kv->db, rc == 0) && !rc) rc = kc_error();
     }
-    if (!rc) return;
+    if (!rc) {
+        empty_log(kv->path);
+        return;
+    }
     for (i = 0; i < n; i++)
         rcs[i] = rc;
     if (kv->db) mend(kv);
@@ -434,9 +664,10 @@ static void clear_page(struct page *page)
     free(page->rows);
 }
 
-static int fill(KCCUR *cursor, const char *prefix, size_t prefix_len,
-                size_t limit, struct page *page)
+static int fill(KCCUR *cursor, bool strict, const char *prefix,
+                size_t prefix_len, size_t limit, struct page *page)
 {
+    struct order last = {.any = false};
     int rc = 0;
 
     while (!rc) {
@@ -444,7 +675,10 @@ static int fill(KCCUR *cursor, const char *prefix, size_t prefix_len,
         size_t key_len, len;
         char *key = kccurget(cursor, &key_len, &value, &len, 1);
 
-        if (!key) break;
+        if (!key) {
+            if (strict && kccurecode(cursor) != KCENOREC) rc = XN_EINTEGRITY;
+            break;
+        }
         if (key_len < prefix_len || memcmp(key, prefix, prefix_len) != 0) {
             kcfree(key);
             break;
@@ -455,7 +689,13 @@ static int fill(KCCUR *cursor, const char *prefix, size_t prefix_len,
             break;
         }
         if (is_good(key, key_len, value, len)) {
-            rc = add_row(page, key + 1, key_len - 1, value + SUM, len - SUM);
+            rc = is_next(&last, key, key_len) ? 0 : XN_EINTEGRITY;
+            if (!rc) {
+                rc =
+                    add_row(page, key + 1, key_len - 1, value + SUM, len - SUM);
+            }
+        } else if (strict) {
+            rc = XN_EINTEGRITY;
         }
         kcfree(key);
     }
@@ -469,7 +709,7 @@ int net_kv_read(struct net_kv *kv, const Xn__Read *read,
     char prefix[KEY_MAX + 1], from[KEY_MAX + 1];
     size_t prefix_len, from_len, common, limit = read->limit;
     KCCUR *cursor;
-    int rc;
+    int order, rc;
 
     if (read->prefix.len > KEY_MAX || read->from.len > KEY_MAX) {
         return XN_EINVAL;
@@ -480,15 +720,38 @@ int net_kv_read(struct net_kv *kv, const Xn__Read *read,
     prefix_len = our_key(&read->prefix, prefix);
     from_len = our_key(&read->from, from);
     common = prefix_len < from_len ? prefix_len : from_len;
-    if (memcmp(from, prefix, common) < 0 || from_len < prefix_len) {
+    order = memcmp(from, prefix, common);
+    if (order < 0 || (order == 0 && from_len < prefix_len)) {
         memcpy(from, prefix, prefix_len);
         from_len = prefix_len;
     }
     cursor = kcdbcursor(kv->db);
     kccurjumpkey(cursor, from, from_len);
-    rc = fill(cursor, prefix, prefix_len, limit, &page);
+    rc = fill(cursor, kv->strict, prefix, prefix_len, limit, &page);
     kccurdel(cursor);
     if (!rc) rc = pack(&page, records_out);
     clear_page(&page);
     return rc;
 }
+
+/* ---- as a table of functions ------------------------------------------- */
+
+static void ops_apply(void *backing, const Xn__Txn *const *txns, size_t n,
+                      int *rcs)
+{
+    net_kv_apply(backing, txns, n, rcs);
+}
+
+static int ops_read(void *backing, const Xn__Read *read,
+                    struct xn_msg **records_out)
+{
+    return net_kv_read(backing, read, records_out);
+}
+
+static void ops_close(void *backing)
+{
+    net_kv_close(backing);
+}
+
+const struct net_backing_ops net_kv_ops = {"kyoto", ops_apply, ops_read,
+                                           ops_close};

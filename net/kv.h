@@ -14,9 +14,13 @@
 #ifndef NET_KV_H
 #define NET_KV_H
 
-#include "wire/msg.h"
+#include <stdbool.h>
+
+#include "net/backing.h"
 
 struct net_kv;
+
+extern const struct net_backing_ops net_kv_ops; /* of a struct net_kv */
 
 struct net_kv_report {
     uint64_t records;    /* good ones */
@@ -28,6 +32,15 @@ struct net_kv_report {
  * XN_ENOSPC. */
 int net_kv_open(const char *path, struct net_kv **kv_out,
                 struct net_kv_report *report_out);
+/* For money: nothing is ever repaired, set aside or passed over.  A file that
+ * is missing is made only where `create` says so.  Later reads and guards that
+ * meet a damaged record end with XN_EINTEGRITY.  Only the file's frame is
+ * looked at here, so it takes no longer with more records.
+ * XN_ENOENT; XN_EINTEGRITY: emptied, cut, or no store; else as above. */
+int net_kv_open_strict(const char *path, bool create, struct net_kv **kv_out);
+/* Read every record.  XN_EINTEGRITY: some are damaged (report_out->damaged) or
+ * the structure is. */
+int net_kv_check(struct net_kv *kv, struct net_kv_report *report_out);
 void net_kv_close(struct net_kv *kv);
 
 /* All in one hard transaction, in order; durable when this returns.  rcs[i]:

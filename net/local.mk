@@ -4,6 +4,7 @@ noinst_LIBRARIES += net/libnet.a
 net_libnet_a_SOURCES =
 net_libnet_a_SOURCES += net/addr.c
 net_libnet_a_SOURCES += net/addr.h
+net_libnet_a_SOURCES += net/backing.h
 net_libnet_a_SOURCES += net/budget.c
 net_libnet_a_SOURCES += net/budget.h
 net_libnet_a_SOURCES += net/cache.c

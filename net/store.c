@@ -25,7 +25,8 @@ struct work {
 struct net_store {
     struct net_loop *loop;
     struct net_post *post;
-    struct net_kv *kv;
+    const struct net_backing_ops *ops;
+    void *backing;
     size_t pending; /* the loop thread's count */
     unsigned long thread;
     bool running;
@@ -59,7 +60,7 @@ static struct net_job *do_txns(struct net_store *store, struct net_job *first)
         txns[n++] = XN_BODY(((struct work *)(void *)job)->in, Xn__Txn);
         job = job->next;
     }
-    net_kv_apply(store->kv, txns, n, rcs);
+    store->ops->apply(store->backing, txns, n, rcs);
     for (i = 0; i < n; i++) {
         struct net_job *next = first->next;
 
@@ -75,7 +76,8 @@ static struct net_job *do_read(struct net_store *store, struct net_job *job)
     struct work *work = (struct work *)(void *)job;
     struct net_job *next = job->next;
 
-    work->rc = net_kv_read(store->kv, XN_BODY(work->in, Xn__Read), &work->out);
+    work->rc = store->ops->read(store->backing, XN_BODY(work->in, Xn__Read),
+                                &work->out);
     net_post_send(store->post, job);
     return next;
 }
@@ -149,20 +151,32 @@ bool net_store_idle(const struct net_store *store)
     return store->pending == 0;
 }
 
-static int open_file(struct net_store *store, const char *program,
-                     const char *path)
+static int cannot_open(const char *program, const char *path, int rc)
 {
-    struct net_kv_report report;
-    int rc = net_kv_open(path, &store->kv, &report);
+    const char *because = xn_strerror(rc), *try = NULL;
 
-    if (rc) {
-        xn_gripef(program, "cannot open the store",
-                  rc == XN_EBUSY ? "end the other process first" : NULL,
-                  "%s: %s", path,
-                  rc == XN_EBUSY ? "in use by another process"
-                                 : xn_strerror(rc));
-        return rc;
+    if (rc == XN_EBUSY) {
+        because = "in use by another process";
+        try = "end the other process first";
+    } else if (rc == XN_EINTEGRITY) {
+        because = "emptied, cut or no store; it was left as it is";
+        try = "a backup, into another folder";
     }
+    xn_gripef(program, "cannot open the store", try, "%s: %s", path, because);
+    return rc;
+}
+
+static int open_file(struct net_store *store, const char *program,
+                     const char *path, bool strict)
+{
+    struct net_kv_report report = {.records = 0};
+    struct net_kv *kv = NULL;
+    int rc = strict ? net_kv_open_strict(path, false, &kv)
+                    : net_kv_open(path, &kv, &report);
+
+    if (rc) return cannot_open(program, path, rc);
+    store->ops = &net_kv_ops;
+    store->backing = kv;
     if (report.set_aside[0]) {
         xn_log(XN_LOG_ERROR,
                "the store %s was damaged: it is kept as %s, and %llu records "
@@ -177,7 +191,7 @@ static int open_file(struct net_store *store, const char *program,
 }
 
 int net_store_new(struct net_loop *loop, struct net_post *post,
-                  const char *program, const char *path,
+                  const char *program, const char *path, bool strict,
                   struct net_store **store_out)
 {
     struct net_store *store = calloc(1, sizeof *store);
@@ -189,7 +203,7 @@ int net_store_new(struct net_loop *loop, struct net_post *post,
     store->last = &store->first;
     pthread_mutex_init(&store->lock, NULL);
     pthread_cond_init(&store->wake, NULL);
-    rc = open_file(store, program, path);
+    rc = open_file(store, program, path, strict);
     if (!rc) rc = net_thread_start(labour, store, &store->thread);
     if (rc) {
         net_store_free(store);
@@ -211,7 +225,7 @@ void net_store_free(struct net_store *store)
         net_thread_join(store->thread);
         net_post_flush(store->post);
     }
-    net_kv_close(store->kv);
+    if (store->ops) store->ops->close(store->backing);
     pthread_cond_destroy(&store->wake);
     pthread_mutex_destroy(&store->lock);
     free(store);

@@ -9,9 +9,10 @@
 
 struct net_store;
 
-/* Errors are told with xn_gripe. */
+/* strict: the file must be there, and what is damaged is an error, never
+ * repaired (net_kv_open_strict).  Errors are told with xn_gripe. */
 int net_store_new(struct net_loop *loop, struct net_post *post,
-                  const char *program, const char *path,
+                  const char *program, const char *path, bool strict,
                   struct net_store **store_out);
 /* Finishes what was given to it. */
 void net_store_free(struct net_store *store);

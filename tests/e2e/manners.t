@@ -23,10 +23,11 @@ began() { # FILE: a program has got as far as its log
 # interrupt SIGNAL FILE NAME: as soon as that log is there.
 interrupt() {
     local pid rc
-    set -m # else the shell makes what runs in the background deaf to SIGINT
-    "$xenodev" up --servers 4 >"$scratch/env" 2>"$scratch/up.err" &
+    # Who runs us may be deaf to these (nohup, a job in the background), and
+    # deafness is inherited.
+    env --default-signal=INT,TERM,HUP "$xenodev" up --servers 4 \
+        >"$scratch/env" 2>"$scratch/up.err" &
     pid=$!
-    set +m
     await 60 began "$2" || bail "up did not begin"
     kill -s "$1" "$pid"
     wait "$pid" 2>/dev/null

@@ -1,0 +1,40 @@
+#!/bin/bash
+# SPDX-License-Identifier: GPL-3.0-or-later
+# The ledger under kill -9, power cuts and a full disk; random sequences
+# against the model.  SOAK=short (what `make check` runs) or full.
+set -u
+tmp=$(mktemp -d -p "${XN_SOAK_DIR:-${TMPDIR:-/tmp}}") || exit 99
+trap 'rm -rf "$tmp"' EXIT
+case ${SOAK:-short} in
+short) kill=6 power=12 full=2 sequences=300 ;;
+*) kill=500 power=200 full=20 sequences=100000 ;;
+esac
+seed=${SEED:-$RANDOM}
+n=0 bad=0
+
+point() { # RC NAME
+    n=$((n + 1))
+    [ "$1" -eq 0 ] && echo "ok $n - $2" || { echo "not ok $n - $2"; bad=1; }
+}
+
+soak() { # MODE ROUNDS NAME
+    "$XN_BUILD/tests/soak/ledger_kill" "$1" "$2" "$seed" \
+        "$XN_BUILD/tests/soak/ledger_run" "$tmp/$1.kct" >"$tmp/out" 2>&1
+    local rc=$?
+    sed 's/^/# /' "$tmp/out"
+    point $rc "$3"
+}
+
+echo "# seed $seed"
+soak kill "$kill" "$kill times kill -9 with 50 operations under way"
+soak power "$power" "$power power cuts: the last page torn, the rest dropped"
+soak full "$full" "$full times a full disk"
+if [ "${SOAK:-short}" != short ]; then # else make check runs it by itself
+    LEDGER_SEQUENCES=$sequences LEDGER_SEED=$seed \
+        "$XN_BUILD/tests/unit/ledger_random" >"$tmp/out" 2>&1
+    rc=$?
+    grep -E '^#|SEED' "$tmp/out"
+    point $rc "$sequences random sequences equal the model"
+fi
+echo "1..$n"
+exit $bad

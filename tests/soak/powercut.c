@@ -1,0 +1,235 @@
+/* SPDX-License-Identifier: GPL-3.0-or-later */
+/* A power cut in the middle of writing, as a program can play it: linked into
+ * one, this takes the place of the C library's writing functions.  At the
+ * POWERCUT_AT-th of their calls everything that was written to any file since
+ * that file's last fsync is undone, half of the last write is put back (the
+ * torn page; a disk's sector of 512 bytes is written whole or not at all), and
+ * the process is gone.  Names of files count as durable at
+ * once. */
+#include <dlfcn.h>
+#include <errno.h>
+#include <fcntl.h>
+#include <signal.h>
+#include <stdbool.h>
+#include <stdint.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/stat.h>
+#include <unistd.h>
+
+enum { FILES = 64 };
+
+ssize_t pwrite64(int fd, const void *data, size_t len, off64_t at);
+int ftruncate64(int fd, off64_t size);
+
+struct undo {
+    struct undo *before; /* the one written before it */
+    int fd;              /* our own of that file */
+    off_t at, size;      /* of the file as it was */
+    size_t len, old_len;
+    uint8_t *old, *new;
+};
+
+/* Descriptors of the program's may be closed and their numbers used again. */
+static struct {
+    dev_t dev;
+    ino_t ino;
+    int fd;
+} files[FILES];
+static size_t n_files;
+static struct undo *last;
+static long calls, cut_at = -1;
+
+typedef ssize_t pwrite_fn(int, const void *, size_t, off64_t);
+typedef int truncate_fn(int, off64_t);
+typedef int sync_fn(int);
+
+static void *real(const char *name)
+{
+    void *fn = dlsym(RTLD_NEXT, name);
+
+    if (!fn) abort();
+    return fn;
+}
+
+static pwrite_fn *real_pwrite(void)
+{
+    return (pwrite_fn *)(uintptr_t)real("pwrite64");
+}
+
+static truncate_fn *real_truncate(void)
+{
+    return (truncate_fn *)(uintptr_t)real("ftruncate64");
+}
+
+static void cut(bool torn)
+{
+    struct undo *u;
+
+    for (u = last; u; u = u->before) {
+        real_truncate()(u->fd, u->size);
+        if (u->old_len) real_pwrite()(u->fd, u->old, u->old_len, u->at);
+    }
+    if (torn && last && last->new) {
+        off_t end = (last->at + (off_t)last->len / 2 + 511) / 512 * 512;
+
+        if (end < last->at + (off_t)last->len) {
+            real_pwrite()(last->fd, last->new, (size_t)(end - last->at),
+                          last->at);
+        }
+    }
+    kill(getpid(), SIGKILL);
+    for (;;)
+        pause();
+}
+
+static bool is_time(void)
+{
+    if (cut_at < 0) {
+        const char *text = getenv("POWERCUT_AT");
+
+        cut_at = text ? atol(text) : 0;
+    }
+    return cut_at && ++calls == cut_at;
+}
+
+static bool is_file(int fd)
+{
+    struct stat st;
+
+    return fstat(fd, &st) == 0 && S_ISREG(st.st_mode);
+}
+
+static int own_fd(int fd, const struct stat *st)
+{
+    size_t i;
+
+    for (i = 0; i < n_files; i++) {
+        if (files[i].dev == st->st_dev && files[i].ino == st->st_ino)
+            return files[i].fd;
+    }
+    if (n_files == FILES) abort();
+    files[n_files].dev = st->st_dev;
+    files[n_files].ino = st->st_ino;
+    files[n_files].fd = fcntl(fd, F_DUPFD_CLOEXEC, 200);
+    if (files[n_files].fd < 0) abort();
+    return files[n_files++].fd;
+}
+
+/* Keep what [at, at + len) was. */
+static void remember(int fd, off_t at, size_t len, const void *data)
+{
+    struct undo *u = calloc(1, sizeof *u);
+    struct stat st;
+
+    if (!u || fstat(fd, &st)) abort();
+    u->before = last;
+    u->fd = own_fd(fd, &st);
+    u->at = at;
+    u->size = st.st_size;
+    u->len = len;
+    if (at < st.st_size) {
+        u->old_len = (size_t)(st.st_size - at);
+        if (u->old_len > len) u->old_len = len;
+        u->old = malloc(u->old_len + 1);
+        if (!u->old ||
+            pread(fd, u->old, u->old_len, at) != (ssize_t)u->old_len) {
+            abort();
+        }
+    }
+    if (data) {
+        u->new = malloc(len + 1);
+        if (!u->new) abort();
+        memcpy(u->new, data, len);
+    }
+    last = u;
+}
+
+static void forget(int fd)
+{
+    struct undo **u = &last;
+    struct stat st;
+
+    if (fstat(fd, &st) || !S_ISREG(st.st_mode)) return;
+    fd = own_fd(fd, &st);
+
+    while (*u) {
+        struct undo *gone = *u;
+
+        if (gone->fd != fd) {
+            u = &gone->before;
+            continue;
+        }
+        *u = gone->before;
+        free(gone->old);
+        free(gone->new);
+        free(gone);
+    }
+}
+
+ssize_t pwrite64(int fd, const void *data, size_t len, off64_t at)
+{
+    bool now;
+
+    if (!is_file(fd)) return real_pwrite()(fd, data, len, at);
+    now = is_time();
+    remember(fd, at, len, data);
+    if (now) cut(true);
+    return real_pwrite()(fd, data, len, at);
+}
+
+#undef pwrite
+ssize_t pwrite(int fd, const void *data, size_t len, off_t at)
+{
+    return pwrite64(fd, data, len, at);
+}
+
+int ftruncate64(int fd, off64_t size)
+{
+    struct stat st;
+
+    if (is_file(fd) && fstat(fd, &st) == 0) {
+        if (is_time()) cut(false);
+        remember(fd, size, st.st_size > size ? (size_t)(st.st_size - size) : 0,
+                 NULL);
+    }
+    return real_truncate()(fd, size);
+}
+
+#undef ftruncate
+int ftruncate(int fd, off_t size)
+{
+    return ftruncate64(fd, size);
+}
+
+#undef truncate
+int truncate(const char *path, off_t size)
+{
+    int fd = open(path, O_RDWR | O_CLOEXEC), rc;
+
+    if (fd < 0) return -1;
+    rc = ftruncate(fd, size);
+    close(fd);
+    return rc;
+}
+
+static int sync_with(const char *name, int fd)
+{
+    int rc;
+
+    if (is_file(fd) && is_time()) cut(true);
+    rc = ((sync_fn *)(uintptr_t)real(name))(fd);
+    if (!rc) forget(fd);
+    return rc;
+}
+
+int fsync(int fd)
+{
+    return sync_with("fsync", fd);
+}
+
+int fdatasync(int fd)
+{
+    return sync_with("fdatasync", fd);
+}
