@@ -4,7 +4,9 @@
 #define CORP_CORE_H
 
 #include "corp/corp.h"
+#include "corp/ledger.h"
 #include "corp/nodes.h"
+#include "corp/order_file.h"
 #include "lib/rng.h"
 #include "seam/out.h"
 #include "seam/tickets.h"
@@ -14,6 +16,8 @@
 #define CORP_HELD_MAX 256    /* questions that wait for the store's answer */
 
 struct corp_member; /* a registration under way: member.c */
+
+struct corp_job;    /* a question about money under way: job.c */
 
 struct corp_held {
     uint64_t ask;
@@ -36,6 +40,12 @@ struct corp {
     size_t load_from_len;
     struct corp_held held[CORP_HELD_MAX];
     size_t n_held;
+    struct ledger *ledger; /* NULL: it keeps none */
+    bool ledger_started;
+    struct corp_job *jobs; /* oldest first */
+    size_t n_jobs;
+    struct corp_job *look; /* of jobs: what releases ended orders */
+    struct order_key look_from;
     bool flushing; /* a timer or a TXN of nodes is under way */
 };
 

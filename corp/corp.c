@@ -7,6 +7,7 @@
 #include <string.h>
 
 #include "corp/core.h"
+#include "corp/money.h"
 #include "corp/text.h"
 #include "lib/err.h"
 #include "lib/log.h"
@@ -183,10 +184,18 @@ struct route {
 };
 
 static const struct route routes[] = {
+    {"GET", "/v1/accounts", false, corp_account},
+    {"POST", "/v1/accounts", false, corp_pay_in},
     {"POST", "/v1/announce", true, on_announce},
     {"GET", "/v1/certificate", false, on_certificate},
+    {"POST", "/v1/charge", false, corp_charge},
+    {"GET", "/v1/orders", false, corp_list},
+    {"POST", "/v1/orders", false, corp_issue},
     {"POST", "/v1/register", true, corp_register},
     {"GET", "/v1/sample", true, on_sample},
+    {"POST", "/v1/stop", false, corp_stop},
+    {"POST", "/v1/validate", false, corp_validate},
+    {"POST", "/v1/void", false, corp_void},
 };
 
 static const struct route *find_route(const Xn__Ask *question)
@@ -222,8 +231,10 @@ static void on_ask(struct corp *corp, const struct xn_now *now,
     if (!route) {
         xn_out_refuse(&corp->out, ev->ticket, XN_ENOENT, "cannot answer",
                       "a XenoCorp has no such path for this method",
-                      "GET /v1/certificate or /v1/sample, POST /v1/register "
-                      "or /v1/announce");
+                      "GET /v1/certificate, /v1/sample, /v1/accounts or "
+                      "/v1/orders, POST /v1/register, /v1/announce, "
+                      "/v1/orders, /v1/void, /v1/validate, /v1/charge or "
+                      "/v1/stop");
     } else if (route->stored && !corp->loaded &&
                question->body.len <= HELD_BODY_MAX) {
         hold(corp, ev->ticket, ev->msg);
@@ -237,6 +248,7 @@ static void on_cancel(struct corp *corp, uint64_t ask)
     size_t i;
 
     corp_register_cancel(corp, ask);
+    job_cancel(corp, ask);
     for (i = 0; i < corp->n_held; i++) {
         if (corp->held[i].ask != ask) continue;
         xn_msg_free(corp->held[i].msg);
@@ -374,6 +386,11 @@ static int corp_step(struct xn_core *core, const struct xn_now *now,
     struct corp *corp = (struct corp *)core;
 
     xn_out_reset(&corp->out);
+    if (corp->ledger && !corp->ledger_started) {
+        corp->ledger_started = true;
+        ledger_start(corp->ledger, now, &corp->out);
+        corp_release_start(corp, now);
+    }
     if (!corp->loaded && !corp->loading) load(corp, now);
     switch (ev->kind) {
     case XN_EV_ASK:
@@ -404,6 +421,11 @@ static bool corp_check(const struct xn_core *core, char *why_out, size_t len)
         snprintf(why_out, len, "questions held for no reason");
         return false;
     }
+    if (corp->n_jobs > JOBS_MAX) {
+        snprintf(why_out, len, "too many questions about money under way");
+        return false;
+    }
+    if (corp->ledger && !ledger_check(corp->ledger, why_out, len)) return false;
     return corp_nodes_check(corp->nodes, why_out, len);
 }
 
@@ -412,7 +434,9 @@ static void corp_free(struct xn_core *core)
     struct corp *corp = (struct corp *)core;
     size_t i;
 
+    ledger_free(corp->ledger, NULL);
     xn_tickets_free(corp->tickets, NULL);
+    job_drop_all(corp);
     while (corp->members)
         corp_member_free(corp, corp->members);
     for (i = 0; i < corp->n_held; i++)
@@ -434,7 +458,8 @@ static bool config_ok(const struct corp_config *config)
            config->certificate_len <= CERTIFICATE_MAX &&
            config->certificate_us > 0 && config->alive_us > 0 &&
            config->sample_max > 0 && config->sample_max <= CORP_SAMPLE_MAX &&
-           config->nodes_max > 0;
+           config->nodes_max > 0 && config->prepay && config->payout &&
+           config->share_ppm <= 1000000;
 }
 
 /* Take copies of what the configuration points to. */
@@ -448,6 +473,16 @@ static int copy_config(struct corp *corp, const struct corp_config *config)
     if (!corp->config.name || !certificate) return XN_ENOMEM;
     memcpy(certificate, config->certificate, config->certificate_len);
     return 0;
+}
+
+static int new_ledger(struct corp *corp)
+{
+    struct ledger_config config;
+
+    if (xn_id_is_zero(&corp->config.id)) return 0;
+    ledger_config_default(&config);
+    config.corp = corp->config.id;
+    return ledger_new(&config, corp->tickets, &corp->ledger);
 }
 
 int corp_new(const struct corp_config *config, uint64_t seed,
@@ -465,6 +500,8 @@ int corp_new(const struct corp_config *config, uint64_t seed,
     rc = copy_config(corp, config);
     if (rc) goto out;
     rc = xn_tickets_new(&corp->tickets);
+    if (rc) goto out;
+    rc = new_ledger(corp);
     if (rc) goto out;
     rc = corp_nodes_new(config->nodes_max, config->alive_us, &corp->nodes);
     if (rc) goto out;

@@ -9,6 +9,7 @@
 #ifndef CORP_CORP_H
 #define CORP_CORP_H
 
+#include "corp/policy.h"
 #include "seam/xn_core.h"
 #include "wire/id.h"
 
@@ -22,6 +23,12 @@ struct corp_config {
     uint64_t alive_us;       /* a node counts as live so long; 180 s */
     uint32_t sample_max;     /* contacts handed out; 16 */
     uint32_t nodes_max;      /* remembered; 1 000 000 */
+    xn_id id; /* of its key; zero: it keeps no ledger and sells nothing */
+    const struct corp_prepay *prepay; /* "none" */
+    const struct corp_payout *payout; /* "all" */
+    uint32_t share_ppm;               /* the corp's, with "share"; 0 */
+    uint64_t slack_us; /* forgiven between clocks in a claim; 2 s */
+    uint64_t grace_us; /* for claims behind an order's end or stop; 10 min */
 };
 
 /* Every number at its design value; name, certificate, invitation empty. */

@@ -2,11 +2,16 @@
 # One file per line, alphabetical, so that merges rarely conflict.
 noinst_LIBRARIES += corp/libcorp.a
 corp_libcorp_a_SOURCES =
+corp_libcorp_a_SOURCES += corp/account.c
 corp_libcorp_a_SOURCES += corp/audit.c
 corp_libcorp_a_SOURCES += corp/audit.h
+corp_libcorp_a_SOURCES += corp/charge.c
 corp_libcorp_a_SOURCES += corp/core.h
 corp_libcorp_a_SOURCES += corp/corp.c
 corp_libcorp_a_SOURCES += corp/corp.h
+corp_libcorp_a_SOURCES += corp/issue.c
+corp_libcorp_a_SOURCES += corp/job.c
+corp_libcorp_a_SOURCES += corp/job.h
 corp_libcorp_a_SOURCES += corp/ledger.c
 corp_libcorp_a_SOURCES += corp/ledger.h
 corp_libcorp_a_SOURCES += corp/ledger_batch.c
@@ -18,11 +23,19 @@ corp_libcorp_a_SOURCES += corp/ledger_read.c
 corp_libcorp_a_SOURCES += corp/ledger_rules.c
 corp_libcorp_a_SOURCES += corp/ledger_start.c
 corp_libcorp_a_SOURCES += corp/member.c
+corp_libcorp_a_SOURCES += corp/money.h
 corp_libcorp_a_SOURCES += corp/nodes.c
 corp_libcorp_a_SOURCES += corp/nodes.h
+corp_libcorp_a_SOURCES += corp/order_file.c
+corp_libcorp_a_SOURCES += corp/order_file.h
+corp_libcorp_a_SOURCES += corp/policy.c
+corp_libcorp_a_SOURCES += corp/policy.h
+corp_libcorp_a_SOURCES += corp/release.c
 corp_libcorp_a_SOURCES += corp/setup.c
+corp_libcorp_a_SOURCES += corp/stop.c
 corp_libcorp_a_SOURCES += corp/text.c
 corp_libcorp_a_SOURCES += corp/text.h
+corp_libcorp_a_SOURCES += corp/validate.c
 
 # What a program links to use this folder.
 XN_CORP_LIBS = corp/libcorp.a $(XN_SEAM_LIBS)
@@ -56,6 +69,10 @@ CORP_KIT = tests/unit/corp_kit.c tests/unit/corp_kit.h
 CORP_KIT += tests/unit/crank.c tests/unit/crank.h
 tests_unit_corp_SOURCES = tests/unit/corp.c $(CORP_KIT)
 tests_unit_corp_LDADD = $(XN_CORP_LIBS) $(CMOCKA_LIBS)
+MONEY_CORP_KIT = tests/unit/corp_money_kit.c tests/unit/corp_money_kit.h tests/unit/wire_kit.h
+UNIT_TESTS += tests/unit/corp_order
+tests_unit_corp_order_SOURCES = tests/unit/corp_order.c $(MONEY_CORP_KIT) $(CORP_KIT)
+tests_unit_corp_order_LDADD = $(XN_CORP_LIBS) $(CMOCKA_LIBS)
 UNIT_TESTS += tests/unit/corp_nodes
 tests_unit_corp_nodes_SOURCES = tests/unit/corp_nodes.c $(CORP_KIT)
 tests_unit_corp_nodes_LDADD = $(XN_CORP_LIBS) $(CMOCKA_LIBS)

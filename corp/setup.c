@@ -15,6 +15,10 @@ void corp_config_default(struct corp_config *config)
     config->alive_us = 180 * SECOND_US;
     config->sample_max = 16;
     config->nodes_max = 1000000;
+    config->prepay = corp_prepay_find("none");
+    config->payout = corp_payout_find("all");
+    config->slack_us = 2 * SECOND_US;
+    config->grace_us = 600 * SECOND_US;
 }
 
 void corp_config_invite(struct corp_config *config, const char *word)
@@ -36,6 +40,12 @@ int corp_config_pack(const struct corp_config *config, uint8_t **bytes_out,
     setup.alive_us = config->alive_us;
     setup.sample = config->sample_max;
     setup.nodes = config->nodes_max;
+    if (!xn_id_is_zero(&config->id)) setup.id = xn_id_bytes(&config->id);
+    setup.prepay = (char *)(uintptr_t)config->prepay->name;
+    setup.payout = (char *)(uintptr_t)config->payout->name;
+    setup.share_ppm = config->share_ppm;
+    setup.slack_us = config->slack_us;
+    setup.grace_us = config->grace_us;
     return xn_pack(&setup, bytes_out, len_out);
 }
 
@@ -54,9 +64,17 @@ int corp_new_packed(const uint8_t *bytes, size_t len, uint64_t seed,
     config.alive_us = setup->alive_us;
     config.sample_max = setup->sample;
     config.nodes_max = setup->nodes;
+    config.prepay = corp_prepay_find(setup->prepay);
+    config.payout = corp_payout_find(setup->payout);
+    config.share_ppm = setup->share_ppm;
+    config.slack_us = setup->slack_us;
+    config.grace_us = setup->grace_us;
+    if (setup->id.len) rc = xn_id_from_bytes(&setup->id, &config.id);
     if (setup->invitation.len) {
         config.invited = true;
-        rc = xn_id_from_bytes(&setup->invitation, &config.invitation);
+        if (!rc) {
+            rc = xn_id_from_bytes(&setup->invitation, &config.invitation);
+        }
     }
     if (!rc) rc = corp_new(&config, seed, core_out);
     xn__corp_setup__free_unpacked(setup, NULL);

@@ -1,0 +1,311 @@
+/* SPDX-License-Identifier: GPL-3.0-or-later */
+/* A server claims (the paper, II-B.1(5)).
+ *
+ *   VERIFY -> READ the session, READ the order -> rules -> SIGN the receipt ->
+ *   ledger: money, claim, state, receipt -> ANSWER
+ *
+ * The claim and where it leaves the session go with the money in one
+ * transaction, guarded by the state that was judged.  What was claimed before
+ * is answered with the receipt of then.  A last claim closes the order with the
+ * same transaction.
+ *
+ * A refused claim is evidence: claim and reason go into the journal before the
+ * refusal is said. */
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "corp/money.h"
+#include "lib/err.h"
+#include "lib/log.h"
+
+static const struct job_form form = {"cannot charge", XN__ROLE__SERVER,
+                                     &xn__charge__descriptor,
+                                     JOB_ENVELOPE_MAX + 64};
+
+static const struct money_claim *claim_of(const struct corp_job *job)
+{
+    return &job->papers[0].doc.claim;
+}
+
+static void answer(struct corp_job *job, ProtobufCBinaryData receipt)
+{
+    Xn__Charged body = XN__CHARGED__INIT;
+
+    body.receipt = receipt;
+    job_answer(job, &body);
+}
+
+/* ---- refusals ---- */
+
+static int pack_refusal(const struct corp_job *job,
+                        const struct money_refusal *why, uint8_t **bytes_out,
+                        size_t *len_out)
+{
+    const struct money_claim *claim = claim_of(job);
+    Xn__RefusedClaim record = XN__REFUSED_CLAIM__INIT;
+
+    record.at_us = job->came_us;
+    record.server = xn_id_bytes(&job->caller);
+    record.session = xn_id_bytes(&claim->session);
+    record.sequence = claim->sequence;
+    record.reason = (char *)(uintptr_t)reason_name(why->reason);
+    record.text = (char *)(uintptr_t)why->text;
+    record.envelope = job->papers[0].envelope;
+    return xn_pack(&record, bytes_out, len_out);
+}
+
+static void noted(struct corp_job *job, const struct xn_now *now)
+{
+    job_refuse_why(job, &job->papers[0].why);
+}
+
+/* One record per claim and reason, however often it comes. */
+static void refuse(struct corp_job *job, const struct xn_now *now,
+                   const struct money_refusal *why)
+{
+    const struct money_claim *claim = claim_of(job);
+    struct ledger_op op = {.what = LEDGER_OTHER};
+    char note[LEDGER_NOTE_MAX], server[XN_NAME_MAX];
+    struct order_key key;
+    uint8_t *bytes = NULL;
+    size_t len;
+    xn_id hash;
+    int rc = pack_refusal(job, why, &bytes, &len);
+
+    if (rc) {
+        job_refuse(job, rc, xn_strerror(rc), "again later");
+        return;
+    }
+    job->papers[0].why = *why;
+    xn_id_name(&job->caller, NULL, server);
+    snprintf(note, sizeof note, "refused claim %llu of %s: %s",
+             (unsigned long long)claim->sequence, server,
+             reason_name(why->reason));
+    xn_out_log(&job->corp->out, XN_LOG_WARN, "%s: %s", note, why->text);
+    xn_id_hash2(claim->head.hash.b, XN_ID_SIZE, reason_name(why->reason),
+                strlen(reason_name(why->reason)), &hash);
+    order_op_id(&hash, "refused", NULL, 0, &op.id);
+    op.note = note;
+    key = order_key_refused(job->came_us, &hash);
+    op_write(&op, &key, bytes, len, LEDGER_ANY);
+    job_post(job, now, &op, noted, NULL);
+    free(bytes);
+}
+
+static void refuse_for(struct corp_job *job, const struct xn_now *now,
+                       enum money_reason reason, const char *text)
+{
+    struct money_refusal why;
+
+    reason_refuse(&why, reason, "%s", text);
+    refuse(job, now, &why);
+}
+
+/* ---- what was taken before ---- */
+
+static void old_found(struct corp_job *job, const struct xn_now *now)
+{
+    const struct money_claim *claim = claim_of(job);
+    struct order_key key = order_key_claim(&job->serial, claim->sequence);
+    const ProtobufCBinaryData *value = job_value(job, &key);
+    Xn__OrderClaim *old =
+        value ? xn__order_claim__unpack(NULL, value->len, value->data) : NULL;
+    xn_id document;
+
+    if (!old || xn_id_from_bytes(&old->document, &document)) {
+        job_refuse(job, XN_EINTEGRITY, "the books have lost that claim",
+                   "XenoCorp's operator must look");
+    } else if (xn_id_eq(&document, &claim->head.hash)) {
+        answer(job, old->receipt);
+    } else {
+        refuse_for(job, now, REASON_CLAIM_TWICE, "an older one");
+    }
+    if (old) xn__order_claim__free_unpacked(old, NULL);
+}
+
+static void find_old(struct corp_job *job, const struct xn_now *now)
+{
+    struct order_key key =
+        order_key_claim(&job->serial, claim_of(job)->sequence);
+
+    job_read(job, now, &key, NULL, 1, old_found);
+}
+
+/* ---- what is taken now ---- */
+
+static void find_order(struct corp_job *job, const struct xn_now *now);
+
+static void charged(struct corp_job *job, const struct xn_now *now)
+{
+    answer(job, job_signed(job));
+}
+
+static int64_t fee_of(const struct corp_config *config, int64_t paid)
+{
+    return config->payout->fee(paid, config->share_ppm);
+}
+
+static void op_charge(const struct corp_job *job, struct ledger_op *op)
+{
+    const struct corp_config *config = &job->corp->config;
+    const struct claim_terms *terms = &job->order.bound.terms;
+    int64_t before = job->order.state.paid, after = job->state.paid;
+    xn_id id = op->id, server, income;
+
+    if (after == before) return;
+    order_account(&config->id, &terms->server, terms->currency, &server);
+    order_house(&config->id, 'i', terms->currency, &income);
+    ledger_op_charge(op, &id, &job->serial, &server, &income, after - before,
+                     fee_of(config, after) - fee_of(config, before),
+                     terms->currency);
+}
+
+static void claim_op_id(const struct corp_job *job, xn_id *id_out)
+{
+    struct order_key key =
+        order_key_claim(&job->serial, claim_of(job)->sequence);
+
+    order_op_id(&job->serial, "claim", key.b, key.len, id_out);
+}
+
+static int pack_claim(const struct corp_job *job, uint8_t **bytes_out,
+                      size_t *len_out)
+{
+    Xn__OrderClaim record = XN__ORDER_CLAIM__INIT;
+
+    record.envelope = job->papers[0].envelope;
+    record.document = xn_id_bytes(&claim_of(job)->head.hash);
+    record.receipt = job_signed(job);
+    return xn_pack(&record, bytes_out, len_out);
+}
+
+static void post(struct corp_job *job, const struct xn_now *now)
+{
+    const struct money_claim *claim = claim_of(job);
+    struct order_key key_s = order_key(&job->serial, 's'), ends[2];
+    struct order_key key_x = order_key_claim(&job->serial, claim->sequence);
+    struct ledger_op op = {.what = LEDGER_OTHER};
+    uint8_t *state = NULL, *record = NULL;
+    size_t state_len, record_len;
+    char note[LEDGER_NOTE_MAX];
+    int rc = order_state_pack(&job->state, &state, &state_len);
+
+    if (!rc) rc = pack_claim(job, &record, &record_len);
+    if (rc) {
+        job_refuse(job, rc, xn_strerror(rc), "again later");
+        goto out;
+    }
+    claim_op_id(job, &op.id);
+    op_charge(job, &op);
+    if (job->state.closed) {
+        corp_op_release(&job->order,
+                        job->order.amount - job->state.paid, ends, &op);
+    }
+    snprintf(note, sizeof note, "claim %llu: %.180s",
+             (unsigned long long)claim->sequence, claim->activity);
+    op.note = note;
+    op_write(&op, &key_s, state, state_len, LEDGER_EQUALS);
+    op.writes[op.n_writes - 1].was = job->order.state_bytes.data;
+    op.writes[op.n_writes - 1].was_len = job->order.state_bytes.len;
+    op_write(&op, &key_x, record, record_len, LEDGER_ABSENT);
+    job_post(job, now, &op, charged, find_order);
+out:
+    free(state);
+    free(record);
+}
+
+static void take(struct corp_job *job, const struct xn_now *now)
+{
+    const struct order_file *order = &job->order;
+
+    job->state = order->state;
+    job->state.claims = job->claims;
+    if (job->claims.amount > job->state.paid) {
+        job->state.paid = job->claims.amount;
+    }
+    job->state.closed = job->claims.final;
+    claim_receipt(&order->bound.terms, &claim_of(job)->head.hash,
+                  &order->state.claims, &job->claims, now->wall_us,
+                  &job->made);
+    job_sign(job, now, post);
+}
+
+/* ---- judging ---- */
+
+static enum money_reason check(struct corp_job *job, struct money_refusal *why)
+{
+    const struct order_file *order = &job->order;
+    struct claim_clock clock = {.now_us = job->came_us,
+                                .stopped_us = order->state.stopped_us,
+                                .slack_us = job->corp->config.slack_us};
+    enum money_reason reason =
+        claim_check(&order->bound.terms, &order->state.claims, claim_of(job),
+                    &clock, &job->claims, why);
+
+    if (reason || !order->state.closed) return reason;
+    return reason_refuse(why,
+                         order->state.stopped_us ? REASON_CLAIM_STOPPED
+                                                 : REASON_CLAIM_ENDED,
+                         "what was left has been released");
+}
+
+static void found(struct corp_job *job, const struct xn_now *now)
+{
+    struct money_refusal why;
+
+    if (!job->order.has_state) {
+        job_refuse(job, XN_EINTEGRITY, "the books have lost that order",
+                   "XenoCorp's operator must look");
+        return;
+    }
+    switch (check(job, &why)) {
+    case REASON_FINE: take(job, now); break;
+    case REASON_REPEATED:
+    case REASON_CLAIM_OLD: find_old(job, now); break;
+    default: refuse(job, now, &why);
+    }
+}
+
+static void find_order(struct corp_job *job, const struct xn_now *now)
+{
+    job_read_order(job, now, found);
+}
+
+/* The server is part of the key: nobody comes by another's session. */
+static void session_found(struct corp_job *job, const struct xn_now *now)
+{
+    struct order_key key =
+        order_key_session(&job->caller, &claim_of(job)->session);
+    const ProtobufCBinaryData *serial = job_value(job, &key);
+
+    if (!serial || xn_id_from_bytes(serial, &job->serial)) {
+        refuse_for(job, now, REASON_CLAIM_SESSION,
+                   "no order was accepted for it by this server");
+        return;
+    }
+    find_order(job, now);
+}
+
+static void verified(struct corp_job *job, const struct xn_now *now)
+{
+    const struct money_claim *claim = claim_of(job);
+    struct order_key key = order_key_session(&job->caller, &claim->session);
+
+    if (!xn_id_eq(&claim->head.by, &job->caller)) {
+        refuse_for(job, now, REASON_CLAIM_SERVER, "sent by another");
+        return;
+    }
+    job_read(job, now, &key, NULL, 1, session_found);
+}
+
+void corp_charge(struct corp *corp, const struct xn_now *now, uint64_t ask,
+                 const Xn__Ask *question)
+{
+    struct corp_job *job = job_begin(corp, now, ask, question, &form);
+
+    if (!job) return;
+    job_paper(job, MONEY_CLAIM,
+              ((const Xn__Charge *)(const void *)job->request)->claim);
+    job_verify(job, now, verified);
+}
