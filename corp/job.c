@@ -444,6 +444,27 @@ static const char *try_of(int rc)
     }
 }
 
+static void on_settled(void *owner, void *ctx, const struct xn_now *now,
+                       const struct ledger_result *result, struct xn_out *out)
+{
+    struct corp_job *job = ctx;
+
+    if (result->rc) {
+        job_refuse(job, result->rc, result->because, try_of(result->rc));
+    } else {
+        job->again(job, now);
+    }
+}
+
+/* What was in the way may not be durable yet, and then a READ does not find it.
+ * A look comes behind it. */
+static void begin_again(struct corp_job *job, const struct xn_now *now)
+{
+    job->rounds++;
+    ledger_look(job->corp->ledger, now, &job->serial, 1, on_settled, job->corp,
+                job, &job->corp->out);
+}
+
 static void on_posted(void *owner, void *ctx, const struct xn_now *now,
                       const struct ledger_result *result, struct xn_out *out)
 {
@@ -451,8 +472,7 @@ static void on_posted(void *owner, void *ctx, const struct xn_now *now,
     bool stale = result->rc == XN_ECONFLICT || (!result->rc && result->repeated);
 
     if (stale && job->again && job->rounds < JOB_ROUNDS_MAX) {
-        job->rounds++;
-        job->again(job, now);
+        begin_again(job, now);
         return;
     }
     if (result->rc) {

@@ -3,11 +3,9 @@
 
 #include <stdio.h>
 
-#include "corp/ledger.h"
+#include "corp/audit.h"
 #include "corp/order_file.h"
 #include "wire/envelope.h"
-
-#define MS 1000ULL
 
 /* ---- the world ---- */
 
@@ -95,7 +93,7 @@ static void enrol(struct shop *s, const struct shop_member *m)
     xn_msg_free(msg);
 }
 
-void shop_open(struct shop *s)
+void shop_open(struct shop *s, void (*policy)(struct corp_config *config))
 {
     memset(s, 0, sizeof *s);
     s->corp = kit_corp("alpha.example");
@@ -108,6 +106,7 @@ void shop_open(struct shop *s)
     s->config.certificate = (const uint8_t *)"CORP";
     s->config.certificate_len = 4;
     s->config.id = s->corp_id;
+    if (policy) policy(&s->config);
     crank_init(&s->c, NULL, 1000, NOW_US);
     genesis(s);
     start(s);
@@ -138,7 +137,7 @@ int shop_set_up(void **state)
     struct shop *s = calloc(1, sizeof *s);
 
     assert_non_null(s);
-    shop_open(s);
+    shop_open(s, NULL);
     *state = s;
     return 0;
 }
@@ -217,6 +216,21 @@ void shop_serve(struct shop *s)
 {
     while (serve_any(s, served, 4))
         ;
+}
+
+bool shop_serve_nth(struct shop *s, uint64_t n)
+{
+    static const enum xn_act kinds[] = {XN_ACT_VERIFY, XN_ACT_SIGN,
+                                        XN_ACT_READ, XN_ACT_TXN};
+
+    for (size_t i = 0; i < 4; i++) {
+        enum xn_act kind = kinds[(n + i) % 4];
+
+        if (!crank_count(&s->c, kind)) continue;
+        shop_serve_one(s, kind);
+        return true;
+    }
+    return false;
 }
 
 void shop_serve_until_txn(struct shop *s)
@@ -397,10 +411,49 @@ int64_t shop_earned(struct shop *s, const struct shop_member *server)
     return shop_stored(s, &account);
 }
 
-void shop_expect_sum(struct shop *s)
+static int audit_rows(struct shop *s, struct audit *audit, bool journal)
 {
-    int64_t sum = 0;
+    int rc = 0;
 
+    for (size_t i = 0; i < s->c.n_records && !rc; i++) {
+        const struct crank_record *r = &s->c.records[i];
+
+        if ((r->key[0] == 'J') != journal) continue;
+        if (journal)
+            rc = audit_journal(audit, r->key, r->key_len, r->value,
+                               r->value_len);
+        else if (r->key[0] == 'K')
+            rc = audit_head(audit, r->value, r->value_len);
+    }
+    return rc;
+}
+
+static int audit_others(struct shop *s, struct audit *audit)
+{
+    int rc = 0;
+
+    for (size_t i = 0; i < s->c.n_records && !rc; i++) {
+        const struct crank_record *r = &s->c.records[i];
+
+        if (r->key[0] == 'J' || r->key[0] == 'K') continue;
+        rc = audit_record(audit, r->key, r->key_len, r->value, r->value_len);
+    }
+    return rc;
+}
+
+void shop_audit(struct shop *s)
+{
+    struct audit_report report;
+    struct audit *audit = NULL;
+    int64_t sum = 0;
+    int rc = audit_new(&audit);
+
+    if (!rc) rc = audit_rows(s, audit, true);
+    if (!rc) rc = audit_rows(s, audit, false);
+    if (!rc) rc = audit_others(s, audit);
+    if (!rc) rc = audit_end(audit, &report);
+    if (rc) fail_msg("audit: %s", audit_why(audit));
+    audit_free(audit);
     for (size_t i = 0; i < s->c.n_records; i++) {
         if (is_account(&s->c.records[i])) {
             sum += balance_of(&s->c.records[i]);
@@ -624,6 +677,18 @@ uint64_t deal_ask_void(struct shop *s, const struct deal *d)
 
     body.serial = xn_id_bytes(&d->serial);
     return crank_ask(&s->c, "POST", "/v1/void", &body, &s->client.caller);
+}
+
+void shop_pass(struct shop *s, uint64_t us)
+{
+    while (us) {
+        uint64_t step = us < 60000000 ? us : 60000000;
+
+        crank_pass(&s->c, step);
+        crank_wake(&s->c);
+        shop_serve(s);
+        us -= step;
+    }
 }
 
 Xn__OrderFate deal_fate(struct shop *s, const struct deal *d,

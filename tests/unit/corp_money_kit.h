@@ -44,7 +44,8 @@ struct deal {
     struct claim_state state;
 };
 
-void shop_open(struct shop *s);
+/* `policy` may change the configuration. */
+void shop_open(struct shop *s, void (*policy)(struct corp_config *config));
 void shop_close(struct shop *s);
 /* The process dies and begins again on what the store holds. */
 void shop_restart(struct shop *s);
@@ -57,6 +58,8 @@ void shop_serve_one(struct shop *s, enum xn_act kind);
 void shop_serve(struct shop *s);
 /* All but TXN. */
 void shop_serve_until_txn(struct shop *s);
+/* One of those that wait, by that number; false: none waits. */
+bool shop_serve_nth(struct shop *s, uint64_t n);
 
 /* Sign; the former envelope is freed. */
 void shop_seal(struct shop_doc *doc, const struct kit_party *by);
@@ -69,8 +72,8 @@ int64_t shop_balance(struct shop *s);
 /* Of a member's account in GBP, in the store; 0: there is none. */
 int64_t shop_stored(struct shop *s, const xn_id *account);
 int64_t shop_earned(struct shop *s, const struct shop_member *server);
-/* All accounts in the store together, which must be 0. */
-void shop_expect_sum(struct shop *s);
+/* The auditor goes over the whole store; the accounts sum to zero. */
+void shop_audit(struct shop *s);
 size_t shop_records(const struct shop *s, char letter);
 
 Xn__IssueOrder shop_order(const uint8_t word[32], int64_t amount,
@@ -98,6 +101,8 @@ int64_t deal_charge(struct shop *s, struct deal *d, uint64_t used_us,
                     enum money_state ending);
 uint64_t deal_ask_stop(struct shop *s, struct deal *d);
 uint64_t deal_ask_void(struct shop *s, const struct deal *d);
+/* Let time pass, and do what the corp does by itself. */
+void shop_pass(struct shop *s, uint64_t us);
 Xn__OrderFate deal_fate(struct shop *s, const struct deal *d,
                         int64_t *fenced_out);
 /* What the refusal says. */

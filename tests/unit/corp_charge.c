@@ -1,0 +1,490 @@
+/* SPDX-License-Identifier: GPL-3.0-or-later */
+/* The XenoCorp and those who lie to it: servers that claim what is not owed,
+ * and documents that somebody altered. */
+#include "tests/unit/corp_money_kit.h"
+
+#include <stdio.h>
+
+#include "wire/envelope.h"
+#include "wire/flat.h"
+#include "wire/store.pb-c.h"
+
+/* ---- a dishonest server ---- */
+
+struct lie {
+    const char *reason;
+    int rc;
+    void (*tell)(struct shop *s, struct deal *d, struct shop_doc *claim);
+};
+
+/* The price of what it says, so that the sum is not what gives it away. */
+static void reckon(struct deal *d, struct shop_doc *claim)
+{
+    assert_int_equal(price_amount(&d->terms.prices, &claim->doc.claim.usage,
+                                  &claim->doc.claim.amount),
+                     0);
+}
+
+static void more_cpu(struct shop *s, struct deal *d, struct shop_doc *claim)
+{
+    claim->doc.claim.usage.cpu_s.v *= 2;
+    reckon(d, claim);
+}
+
+static void other_price(struct shop *s, struct deal *d, struct shop_doc *claim)
+{
+    claim->doc.claim.amount++;
+}
+
+static void more_than_ordered(struct shop *s, struct deal *d,
+                              struct shop_doc *claim)
+{
+    claim->doc.claim.amount = 2 * GBP + 1;
+}
+
+static void ahead(struct shop *s, struct deal *d, struct shop_doc *claim)
+{
+    claim->doc.claim.till_us += HOUR_US;
+}
+
+static void skipped(struct shop *s, struct deal *d, struct shop_doc *claim)
+{
+    claim->doc.claim.sequence++;
+}
+
+static void unchained(struct shop *s, struct deal *d, struct shop_doc *claim)
+{
+    claim->doc.claim.previous.b[0] ^= 1;
+}
+
+static void no_such_session(struct shop *s, struct deal *d,
+                            struct shop_doc *claim)
+{
+    claim->doc.claim.session.b[0] ^= 1;
+}
+
+static void other_currency(struct shop *s, struct deal *d,
+                           struct shop_doc *claim)
+{
+    strcpy(claim->doc.claim.currency, "USD");
+}
+
+static const struct lie lies[] = {
+    {"CLAIM_RATE", XN_EMONEY, more_cpu},
+    {"CLAIM_PRICE", XN_EINTEGRITY, other_price},
+    {"CLAIM_AMOUNT", XN_EMONEY, more_than_ordered},
+    {"CLAIM_DATE", XN_EFUTURE, ahead},
+    {"CLAIM_GAP", XN_ESTALE, skipped},
+    {"CLAIM_CHAIN", XN_EINTEGRITY, unchained},
+    {"CLAIM_SESSION", XN_EIDENT, no_such_session},
+    {"CURRENCY", XN_EMONEY, other_currency},
+};
+
+/* The last refusal in the books. */
+static void expect_noted(struct shop *s, size_t n, const char *reason)
+{
+    const struct crank_record *last = NULL;
+    uint64_t last_us = 0;
+    bool found = false;
+    size_t seen = 0;
+
+    for (size_t i = 0; i < s->c.n_records; i++) {
+        const struct crank_record *r = &s->c.records[i];
+        Xn__RefusedClaim *refused;
+
+        if (r->key[0] != 'R') continue;
+        seen++;
+        refused = xn__refused_claim__unpack(NULL, r->value_len, r->value);
+        assert_non_null(refused);
+        assert_true(refused->envelope.len > 0);
+        assert_true(refused->text[0] != 0);
+        found |= strcmp(refused->reason, reason) == 0;
+        if (refused->at_us > last_us) {
+            last_us = refused->at_us;
+            last = r;
+        }
+        xn__refused_claim__free_unpacked(refused, NULL);
+    }
+    assert_int_equal(seen, n);
+    assert_true(found);
+    assert_non_null(last);
+}
+
+static void lies_are_refused_and_noted(void **state)
+{
+    struct shop *s = *state;
+    struct shop_doc claim;
+    struct deal d;
+
+    shop_pay_in(s, 1, 5 * GBP);
+    deal_begin(s, &d, 1, 2 * GBP, &s->server[0]);
+    deal_validate(s, &d);
+    shop_pass(s, HOUR_US);
+    for (size_t i = 0; i < sizeof lies / sizeof lies[0]; i++) {
+        uint64_t ask;
+        char because[300];
+        int rc;
+
+        deal_claim(s, &d, HOUR_US, MONEY_RUNNING, &claim);
+        lies[i].tell(s, &d, &claim);
+        shop_seal(&claim, &d.by->party);
+        ask = ask_charge(s, &claim, d.by);
+        shop_serve(s);
+        rc = shop_refused(s, ask, because);
+        if (rc != lies[i].rc) fail_msg("%s: %s", lies[i].reason, because);
+        expect_noted(s, i + 1, lies[i].reason);
+        /* The same lie again is refused again, and noted once. */
+        ask = ask_charge(s, &claim, d.by);
+        shop_serve(s);
+        assert_int_equal(shop_refused(s, ask, NULL), lies[i].rc);
+        expect_noted(s, i + 1, lies[i].reason);
+        shop_doc_clear(&claim);
+        assert_int_equal(shop_earned(s, d.by), 0);
+    }
+    /* It may still say the truth. */
+    assert_int_equal(deal_charge(s, &d, HOUR_US, MONEY_RUNNING), 470000);
+    shop_audit(s);
+    deal_clear(&d);
+}
+
+static void claims_twice(void **state)
+{
+    struct shop *s = *state;
+    struct shop_doc claim;
+    struct deal d;
+    struct claim_state before;
+    uint64_t ask;
+
+    shop_pay_in(s, 1, 5 * GBP);
+    deal_begin(s, &d, 1, 2 * GBP, &s->server[0]);
+    deal_validate(s, &d);
+    shop_pass(s, HOUR_US);
+    before = d.state;
+    deal_charge(s, &d, HOUR_US / 2, MONEY_RUNNING);
+    /* Another claim with the number of one that was taken. */
+    d.state = before;
+    deal_claim(s, &d, HOUR_US, MONEY_RUNNING, &claim);
+    ask = ask_charge(s, &claim, d.by);
+    shop_serve(s);
+    assert_int_equal(shop_refused(s, ask, NULL), XN_EINTEGRITY);
+    expect_noted(s, 1, "CLAIM_TWICE");
+    shop_doc_clear(&claim);
+    shop_audit(s);
+    deal_clear(&d);
+}
+
+/* Two claims with one number at the same time: one is taken. */
+static void two_claims_at_once(void **state)
+{
+    struct shop *s = *state;
+    struct shop_doc one, two, receipt = {.data = NULL};
+    struct deal d;
+    uint64_t a, b;
+
+    shop_pay_in(s, 1, 5 * GBP);
+    deal_begin(s, &d, 1, 2 * GBP, &s->server[0]);
+    deal_validate(s, &d);
+    shop_pass(s, HOUR_US);
+    deal_claim(s, &d, HOUR_US, MONEY_RUNNING, &one);
+    deal_claim(s, &d, HOUR_US, MONEY_RUNNING, &two);
+    strcpy(two.doc.claim.activity, "another"); /* of the same sum */
+    shop_seal(&two, &d.by->party);
+    a = ask_charge(s, &one, d.by);
+    b = ask_charge(s, &two, d.by);
+    shop_serve(s);
+    charged(s, a, &receipt);
+    assert_true(xn_id_eq(&receipt.doc.receipt.of, &one.doc.head.hash));
+    assert_int_equal(shop_refused(s, b, NULL), XN_EINTEGRITY);
+    assert_int_equal(shop_earned(s, d.by), 470000);
+    shop_audit(s);
+    shop_doc_clear(&one);
+    shop_doc_clear(&two);
+    shop_doc_clear(&receipt);
+    deal_clear(&d);
+}
+
+static void after_a_stop(void **state)
+{
+    struct shop *s = *state;
+    struct shop_doc claim, receipt = {.data = NULL};
+    struct deal d;
+    uint64_t ask;
+
+    shop_pay_in(s, 1, 5 * GBP);
+    deal_begin(s, &d, 1, 2 * GBP, &s->server[0]);
+    deal_validate(s, &d);
+    shop_pass(s, HOUR_US);
+    ask = deal_ask_stop(s, &d);
+    shop_serve(s);
+    charged(s, ask, &receipt);
+    shop_pass(s, 300000000);
+    deal_claim(s, &d, HOUR_US + 300000000, MONEY_FINAL, &claim);
+    ask = ask_charge(s, &claim, d.by);
+    shop_serve(s);
+    assert_int_equal(shop_refused(s, ask, NULL), XN_EMONEY);
+    expect_noted(s, 1, "CLAIM_STOPPED");
+    assert_int_equal(deal_charge(s, &d, HOUR_US, MONEY_FINAL), 470000);
+    shop_audit(s);
+    shop_doc_clear(&claim);
+    shop_doc_clear(&receipt);
+    deal_clear(&d);
+}
+
+static void anothers_order(void **state)
+{
+    struct shop *s = *state;
+    const struct shop_member *thief = &s->server[3];
+    struct shop_doc claim;
+    struct deal d;
+    uint64_t ask;
+
+    shop_pay_in(s, 1, 5 * GBP);
+    deal_begin(s, &d, 1, 2 * GBP, &s->server[0]);
+    /* Presented by another than it names. */
+    d.by = thief;
+    ask = deal_ask_validate(s, &d);
+    shop_serve(s);
+    assert_int_equal(shop_refused(s, ask, NULL), XN_EIDENT);
+    d.by = &s->server[0];
+    deal_validate(s, &d);
+    shop_pass(s, HOUR_US);
+    deal_claim(s, &d, HOUR_US, MONEY_RUNNING, &claim);
+    /* The right claim, brought by another: might be kept back or reordered. */
+    ask = ask_charge(s, &claim, thief);
+    shop_serve(s);
+    assert_int_equal(shop_refused(s, ask, NULL), XN_EIDENT);
+    expect_noted(s, 1, "CLAIM_SERVER");
+    /* Signed by another. */
+    shop_seal(&claim, &thief->party);
+    ask = ask_charge(s, &claim, thief);
+    shop_serve(s);
+    assert_int_equal(shop_refused(s, ask, NULL), XN_EIDENT);
+    expect_noted(s, 2, "CLAIM_SESSION");
+    assert_int_equal(shop_earned(s, thief), 0);
+    shop_audit(s);
+    shop_doc_clear(&claim);
+    deal_clear(&d);
+}
+
+/* ---- altered documents ---- */
+
+/* Is the refusal's exit code one of those that money may have? */
+static void expect_refusal(struct shop *s, uint64_t ask, const char *what)
+{
+    char because[300] = "";
+    int rc = shop_refused(s, ask, because);
+    int code = xn_exit_code(rc);
+
+    if (code == XN_EXIT_INTEGRITY || code == XN_EXIT_MONEY ||
+        code == XN_EXIT_IDENTITY || code == XN_EXIT_STALE) {
+        return;
+    }
+    fail_msg("%s: exit %d, %s", what, code, because);
+}
+
+/* A byte of the envelope, wherever it is: text, certificate, signature. */
+static void flipped_bytes(void **state)
+{
+    struct shop *s = *state;
+    struct deal d;
+
+    shop_pay_in(s, 1, 5 * GBP);
+    deal_begin(s, &d, 1, GBP, &s->server[0]);
+    for (int which = 0; which < 3; which++) {
+        struct shop_doc *doc = which == 0   ? &d.order
+                               : which == 1 ? &d.quote
+                                            : &d.narrowing;
+
+        for (size_t at = 0; at < doc->len; at += 7) {
+            char what[64];
+            uint64_t ask;
+
+            snprintf(what, sizeof what, "document %d byte %zu", which, at);
+            doc->data[at] ^= 0x20;
+            ask = deal_ask_validate(s, &d);
+            shop_serve(s);
+            expect_refusal(s, ask, what);
+            doc->data[at] ^= 0x20;
+        }
+    }
+    assert_int_equal(shop_records(s, 'S'), 0);
+    deal_validate(s, &d);
+    deal_clear(&d);
+}
+
+/* Every field of a document that its right signer signed otherwise. */
+static void alter(void *at, const struct flat_field *field)
+{
+    uint8_t *p = (uint8_t *)at + field->at;
+    xn_dec d;
+    int64_t n;
+    unsigned w;
+
+    switch (field->type) {
+    case FLAT_ID: p[7] ^= 1; break;
+    case FLAT_CURRENCY: memcpy(p, "USD", 4); break;
+    case FLAT_TEXT: memcpy(p, "NetBSD", 7); break;
+    case FLAT_DECIMAL:
+        memcpy(&d, p, sizeof d);
+        d.v += XN_DEC_ONE;
+        memcpy(p, &d, sizeof d);
+        break;
+    case FLAT_WORD:
+        memcpy(&w, p, sizeof w);
+        w = !w;
+        memcpy(p, &w, sizeof w);
+        break;
+    default: /* MONEY, COUNT, UTC */
+        memcpy(&n, p, sizeof n);
+        n += field->type == FLAT_UTC ? (int64_t)HOUR_US * 200 : 3 * GBP;
+        memcpy(p, &n, sizeof n);
+    }
+}
+
+/* Signs again as it is, with that signer's name wherever it says so. */
+static bool seal_again(struct money doc, const struct kit_party *by,
+                       struct shop_doc *out)
+{
+    struct xn_buf text = {.data = NULL};
+    int rc;
+
+    out->doc = doc;
+    out->data = NULL;
+    rc = money_write(&out->doc, &text);
+    if (!rc) {
+        rc = envelope_sign(text.data, text.len, by->key, by->x509, &out->data,
+                           &out->len);
+    }
+    xn_buf_clear(&text);
+    return rc == 0;
+}
+
+/* The corp's order with any field altered is none of its orders, even under the
+ * corp's own signature; the quote is not the one that the client narrowed to. */
+static void altered_order_and_quote(void **state)
+{
+    struct shop *s = *state;
+    struct deal d;
+
+    shop_pay_in(s, 1, 5 * GBP);
+    deal_begin(s, &d, 1, GBP, &s->server[0]);
+    for (int which = 0; which < 2; which++) {
+        struct shop_doc *doc = which ? &d.quote : &d.order, keep = *doc, other;
+        const struct flat_form *form = money_form(doc->doc.type);
+
+        for (size_t i = 0; i < form->n; i++) {
+            struct money altered = keep.doc;
+            uint64_t ask;
+
+            alter(&altered.head, &form->fields[i]);
+            if (!seal_again(altered,
+                            which ? &d.by->party : &s->corp, &other)) {
+                continue; /* it cannot even be said */
+            }
+            *doc = other;
+            if (!which) deal_narrow(s, &d); /* the client goes along */
+            ask = deal_ask_validate(s, &d);
+            shop_serve(s);
+            printf("# %s\n", form->fields[i].name);
+            expect_refusal(s, ask, form->fields[i].name);
+            free(other.data);
+            *doc = keep;
+        }
+        deal_narrow(s, &d);
+    }
+    assert_int_equal(shop_records(s, 'S'), 0);
+    deal_validate(s, &d);
+    shop_audit(s);
+    deal_clear(&d);
+}
+
+static void altered_claim(void **state)
+{
+    struct shop *s = *state;
+    const struct flat_form *form = money_form(MONEY_CLAIM);
+    struct shop_doc claim, other;
+    struct deal d;
+
+    shop_pay_in(s, 1, 5 * GBP);
+    deal_begin(s, &d, 1, 2 * GBP, &s->server[0]);
+    deal_validate(s, &d);
+    shop_pass(s, HOUR_US);
+    deal_claim(s, &d, HOUR_US, MONEY_RUNNING, &claim);
+    for (size_t i = 0; i < form->n; i++) {
+        struct money altered = claim.doc;
+        uint64_t ask;
+
+        /* What it was for, and that it is the last, are the server's to say. */
+        if (strcmp(form->fields[i].name, "Activity") == 0 ||
+            strcmp(form->fields[i].name, "State") == 0) {
+            continue;
+        }
+        alter(&altered.head, &form->fields[i]);
+        if (!seal_again(altered, &d.by->party, &other)) continue;
+        ask = ask_charge(s, &other, d.by);
+        shop_serve(s);
+        printf("# %s\n", form->fields[i].name);
+        expect_refusal(s, ask, form->fields[i].name);
+        free(other.data);
+    }
+    assert_int_equal(shop_earned(s, d.by), 0);
+    assert_int_equal(deal_charge(s, &d, HOUR_US, MONEY_RUNNING), 470000);
+    shop_audit(s);
+    shop_doc_clear(&claim);
+    deal_clear(&d);
+}
+
+/* Wider than the order, in any of its limits. */
+static void widening(void **state)
+{
+    struct shop *s = *state;
+    struct deal d;
+    uint64_t ask;
+
+    shop_pay_in(s, 1, 5 * GBP);
+    deal_begin(s, &d, 9, GBP, &s->server[0]);
+    for (int i = 0; i < 4; i++) {
+        struct money_limits *limits = &d.narrowing.doc.narrowing.limits;
+        struct money_limits keep = *limits;
+
+        switch (i) {
+        case 0: limits->amount = GBP + 1; break;
+        case 1: limits->until_us = NOW_US + 100 * HOUR_US + 1; break;
+        case 2: strcpy(limits->env_type, "NetBSD"); break;
+        default: limits->from_us = limits->until_us = NOW_US + HOUR_US;
+        }
+        shop_seal(&d.narrowing, &s->client.party);
+        ask = deal_ask_validate(s, &d);
+        shop_serve(s);
+        expect_refusal(s, ask, "a narrowing");
+        *limits = keep;
+    }
+    /* Of another client, though he is one. */
+    shop_seal(&d.narrowing, &s->stranger.party);
+    ask = deal_ask_validate(s, &d);
+    shop_serve(s);
+    assert_int_equal(shop_refused(s, ask, NULL), XN_EIDENT);
+    deal_narrow(s, &d);
+    deal_validate(s, &d);
+    deal_clear(&d);
+}
+
+#define SHOP_TEST(f)                                                           \
+    cmocka_unit_test_setup_teardown(f, shop_set_up, shop_tear_down)
+
+int main(void)
+{
+    const struct CMUnitTest tests[] = {
+        SHOP_TEST(lies_are_refused_and_noted),
+        SHOP_TEST(claims_twice),
+        SHOP_TEST(two_claims_at_once),
+        SHOP_TEST(after_a_stop),
+        SHOP_TEST(anothers_order),
+        SHOP_TEST(flipped_bytes),
+        SHOP_TEST(altered_order_and_quote),
+        SHOP_TEST(altered_claim),
+        SHOP_TEST(widening),
+    };
+
+    return cmocka_run_group_tests(tests, NULL, NULL);
+}
