@@ -516,6 +516,7 @@ static void quote(struct shop *s, struct deal *d)
     must_dec("0.01", &q->prices.setup);
     must_dec("0.1", &q->prices.per_hour);
     must_dec("0.0001", &q->prices.cpu_second);
+    must_dec("0.00001", &q->prices.memory_mb_hour);
     shop_seal(&d->quote, &d->by->party);
 }
 
