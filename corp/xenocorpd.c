@@ -25,6 +25,16 @@ static const struct net_setting settings[] = {
      "how long after its last word a node counts as live"},
     {"nodes.sample", NET_NUMBER, "16", 1, 64, "live nodes handed out at once"},
     {"nodes.most", NET_NUMBER, "1000000", 1, 10000000, "nodes remembered"},
+    {"money.prepay", NET_TEXT, "none", 1, 32,
+     "paid to a server on acceptance: none, or setup"},
+    {"money.payout", NET_TEXT, "all", 1, 32,
+     "what servers get: all, or all but a share"},
+    {"money.share", NET_NUMBER, "0", 0, 1000000,
+     "the XenoCorp's share, in millionths"},
+    {"money.slack", NET_SPAN, "2s", 0, 300 * SECOND,
+     "forgiven between clocks in a claim"},
+    {"money.grace", NET_SPAN, "10m", 0, 30 * DAY,
+     "for claims behind an order's end or stop"},
 };
 
 /* The invitation is the file's first line. */
@@ -55,6 +65,24 @@ static int read_invitation(const char *path, struct corp_config *config)
     return 0;
 }
 
+static int configure_money(const struct net_settings *set,
+                           struct corp_config *config)
+{
+    const char *prepay = net_settings_text(set, "money.prepay");
+    const char *payout = net_settings_text(set, "money.payout");
+
+    config->prepay = corp_prepay_find(prepay);
+    config->payout = corp_payout_find(payout);
+    config->share_ppm = (uint32_t)net_settings_number(set, "money.share");
+    config->slack_us = net_settings_span_us(set, "money.slack");
+    config->grace_us = net_settings_span_us(set, "money.grace");
+    if (config->prepay && config->payout) return 0;
+    xn_gripef(PROGRAM, "cannot use the configuration [XS-2-POLICY]",
+              "money.prepay none or setup, money.payout all or share",
+              "there is no policy %s", config->prepay ? payout : prepay);
+    return XN_EINVAL;
+}
+
 static int configure(const struct net_daemon *daemon, const char *invitation,
                      struct corp_config *config, uint8_t **der)
 {
@@ -70,6 +98,9 @@ static int configure(const struct net_daemon *daemon, const char *invitation,
     config->alive_us = net_settings_span_us(set, "nodes.alive");
     config->sample_max = (uint32_t)net_settings_number(set, "nodes.sample");
     config->nodes_max = (uint32_t)net_settings_number(set, "nodes.most");
+    config->id = daemon->identity.cert.id;
+    rc = configure_money(set, config);
+    if (rc) return rc;
     return invitation ? read_invitation(invitation, config) : 0;
 }
 
