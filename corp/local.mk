@@ -102,8 +102,14 @@ tests_soak_ledger_run_SOURCES = tests/soak/ledger_run.c tests/soak/ledger_run.h 
 tests_soak_ledger_run_LDADD = $(XN_CORP_LIBS) $(XN_NET_LIBS) -ldl
 SHELL_TESTS += tests/cli/xenocorp-ledger.t
 SHELL_TESTS += tests/soak/corp.t
+SHELL_TESTS += tests/soak/orders.t
+check_PROGRAMS += tests/soak/order_race
+tests_soak_order_race_SOURCES = tests/soak/order_race.c
+tests_soak_order_race_LDADD = $(XN_CORP_LIBS) $(XN_NET_LIBS)
 SOAK = full
-soak-corp: tests/soak/ledger_kill tests/soak/ledger_run tests/unit/ledger_random
+soak-corp: corp/xenocorp corp/xenocorpd tests/soak/order_race tests/soak/ledger_kill tests/soak/ledger_run tests/unit/ledger_random
 	@XN_SRC='$(abs_top_srcdir)' XN_BUILD='$(abs_top_builddir)' \
 	SOAK='$(SOAK)' bash $(srcdir)/tests/soak/corp.t
+	@XN_SRC='$(abs_top_srcdir)' XN_BUILD='$(abs_top_builddir)' \
+	SOAK='$(SOAK)' bash $(srcdir)/tests/soak/orders.t
 .PHONY: soak-corp
