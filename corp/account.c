@@ -14,8 +14,8 @@
 #define NOTE_MAX 128
 #define MEMBER_KEY (2 + XN_ID_SIZE)
 
-static const struct job_form paying = {
-    "cannot pay in", XN__ROLE__ANYBODY, &xn__pay_in__descriptor, 1024};
+static const struct job_form paying = {"cannot pay in", XN__ROLE__ANYBODY,
+                                       &xn__pay_in__descriptor, 1024};
 
 static const Xn__PayIn *wanted(const struct corp_job *job)
 {

@@ -199,8 +199,8 @@ static void post(struct corp_job *job, const struct xn_now *now)
     claim_op_id(job, &op.id);
     op_charge(job, &op);
     if (job->state.closed) {
-        corp_op_release(&job->order,
-                        job->order.amount - job->state.paid, ends, &op);
+        corp_op_release(&job->order, job->order.amount - job->state.paid, ends,
+                        &op);
     }
     snprintf(note, sizeof note, "claim %llu: %.180s",
              (unsigned long long)claim->sequence, claim->activity);
@@ -226,8 +226,7 @@ static void take(struct corp_job *job, const struct xn_now *now)
     }
     job->state.closed = job->claims.final;
     claim_receipt(&order->bound.terms, &claim_of(job)->head.hash,
-                  &order->state.claims, &job->claims, now->wall_us,
-                  &job->made);
+                  &order->state.claims, &job->claims, now->wall_us, &job->made);
     job_sign(job, now, post);
 }
 

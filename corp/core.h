@@ -17,7 +17,7 @@
 
 struct corp_member; /* a registration under way: member.c */
 
-struct corp_job;    /* a question about money under way: job.c */
+struct corp_job; /* a question about money under way: job.c */
 
 struct corp_held {
     uint64_t ask;

@@ -88,8 +88,7 @@ static void issue_signed(struct corp_job *job, const struct xn_now *now)
     const struct money_order *order = &job->made.order;
     struct order_key record = order_key(&job->serial, 'r');
     struct order_key holder = order_key_holder(&order->holder, &job->serial);
-    struct order_key end =
-        order_key_end(order->limits.until_us, &job->serial);
+    struct order_key end = order_key_end(order->limits.until_us, &job->serial);
     struct ledger_op op;
     uint8_t *bytes = NULL;
     size_t len;
@@ -128,7 +127,8 @@ static void issue_make(struct corp_job *job, const struct xn_now *now)
     limits->most_per_hour = want->most_per_hour;
     limits->from_us = want->from_us;
     memcpy(limits->env_type, want->env_type, strlen(want->env_type));
-    if (want->server.len) (void)xn_id_from_bytes(&want->server, &limits->server);
+    if (want->server.len)
+        (void)xn_id_from_bytes(&want->server, &limits->server);
     job_sign(job, now, issue_signed);
 }
 
@@ -195,8 +195,7 @@ void corp_issue(struct corp *corp, const struct xn_now *now, uint64_t ask,
 
 /* ---- void ---- */
 
-static void fill_status(const struct order_file *order,
-                        Xn__OrderStatus *status)
+static void fill_status(const struct order_file *order, Xn__OrderStatus *status)
 {
     status->serial = xn_id_bytes(&order->serial);
     status->fate = order_fate(order);
@@ -243,8 +242,8 @@ static void void_order(struct corp_job *job, const struct xn_now *now)
     struct ledger_op op = {.what = LEDGER_VOID};
     uint8_t *bytes = NULL;
     size_t len;
-    int rc = order_bound_pack(&bound, (ProtobufCBinaryData){0, NULL}, &bytes,
-                              &len);
+    int rc =
+        order_bound_pack(&bound, (ProtobufCBinaryData){0, NULL}, &bytes, &len);
 
     if (rc) {
         job_refuse(job, rc, xn_strerror(rc), "again later");

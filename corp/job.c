@@ -469,7 +469,8 @@ static void on_posted(void *owner, void *ctx, const struct xn_now *now,
                       const struct ledger_result *result, struct xn_out *out)
 {
     struct corp_job *job = ctx;
-    bool stale = result->rc == XN_ECONFLICT || (!result->rc && result->repeated);
+    bool stale =
+        result->rc == XN_ECONFLICT || (!result->rc && result->repeated);
 
     if (stale && job->again && job->rounds < JOB_ROUNDS_MAX) {
         begin_again(job, now);

@@ -37,7 +37,6 @@ void corp_release_start(struct corp *corp, const struct xn_now *now);
 /* Add to an operation that closes the order: the rest back to the account, the
  * fence closed, nothing more due.  key_out: two, lent as long as the op. */
 void corp_op_release(const struct order_file *order, int64_t rest,
-                     struct order_key key_out[2],
-                     struct ledger_op *op);
+                     struct order_key key_out[2], struct ledger_op *op);
 
 #endif

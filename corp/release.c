@@ -107,9 +107,7 @@ static void found(struct corp_job *job, const struct xn_now *now)
 {
     switch (order_fate(&job->order)) {
     case XN__ORDER_FATE__ISSUED_ORDER:
-    case XN__ORDER_FATE__ACCEPTED_ORDER:
-        release(job, now);
-        break;
+    case XN__ORDER_FATE__ACCEPTED_ORDER: release(job, now); break;
     default: forget(job, now);
     }
 }

@@ -7,10 +7,9 @@
 #include "corp/money.h"
 #include "lib/err.h"
 
-static const struct job_form form = {"cannot stop the session",
-                                     XN__ROLE__CLIENT,
-                                     &xn__stop_order__descriptor,
-                                     JOB_ENVELOPE_MAX + 128};
+static const struct job_form form = {
+    "cannot stop the session", XN__ROLE__CLIENT, &xn__stop_order__descriptor,
+    JOB_ENVELOPE_MAX + 128};
 
 static const struct money_stop *stop_of(const struct corp_job *job)
 {

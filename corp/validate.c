@@ -17,9 +17,9 @@
 #define QUOTE 1
 #define NARROWINGS 2
 
-static const struct job_form form = {
-    "cannot accept the order", XN__ROLE__SERVER, &xn__validate__descriptor,
-    BODY_MAX};
+static const struct job_form form = {"cannot accept the order",
+                                     XN__ROLE__SERVER,
+                                     &xn__validate__descriptor, BODY_MAX};
 
 static const Xn__Validate *wanted(const struct corp_job *job)
 {
@@ -84,8 +84,7 @@ static void op_prepay(const struct corp_job *job, struct ledger_op *op)
 
 static void op_id(const struct corp_job *job, xn_id *id_out)
 {
-    xn_id more[3] = {job->caller, job->session,
-                     job->made.acceptance.narrowing};
+    xn_id more[3] = {job->caller, job->session, job->made.acceptance.narrowing};
 
     order_op_id(&job->serial, "accept", more, sizeof more, id_out);
 }

@@ -73,8 +73,7 @@ static int ask_once(const struct world *w, const struct net_identity *as,
     if (reply.status == 200) {
         xn_buf_add(out, reply.body.data, reply.body.len);
     } else {
-        refusal =
-            xn__refusal__unpack(NULL, reply.body.len, reply.body.data);
+        refusal = xn__refusal__unpack(NULL, reply.body.len, reply.body.data);
         rc = refusal ? refusal->rc : XN_EPROTO;
         snprintf(why, why_len, "%s", refusal ? refusal->because : "no refusal");
         if (refusal) xn__refusal__free_unpacked(refusal, NULL);
@@ -139,10 +138,8 @@ static void open_paper(const struct world *w, enum money_type type,
 static void enrol(struct world *w, const char *name, Xn__Role role,
                   struct net_identity *out)
 {
-    struct net_enrolment enrolment = {.program = PROGRAM,
-                                      .corp = &w->corp,
-                                      .role = role,
-                                      .label = name};
+    struct net_enrolment enrolment = {
+        .program = PROGRAM, .corp = &w->corp, .role = role, .label = name};
     char dir[400];
 
     snprintf(dir, sizeof dir, "%s/%s", w->work, name);

@@ -377,8 +377,7 @@ static void altered_order_and_quote(void **state)
             uint64_t ask;
 
             alter(&altered, &form->fields[i]);
-            if (!seal_again(altered,
-                            which ? &d.by->party : &s->corp, &other)) {
+            if (!seal_again(altered, which ? &d.by->party : &s->corp, &other)) {
                 continue; /* it cannot even be said */
             }
             *doc = other;

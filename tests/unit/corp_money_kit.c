@@ -172,10 +172,9 @@ static void serve_verify(struct shop *s)
     Xn__Verified out = XN__VERIFIED__INIT;
     Xn__Caller signer = XN__CALLER__INIT;
     struct xn_cert cert;
-    int rc = envelope_verify(
-        verify->data.data, verify->data.len, s->anchors,
-        verify->at_us ? verify->at_us : s->c.now.wall_us, &cert,
-        &out.payload.data, &out.payload.len);
+    int rc = envelope_verify(verify->data.data, verify->data.len, s->anchors,
+                             verify->at_us ? verify->at_us : s->c.now.wall_us,
+                             &cert, &out.payload.data, &out.payload.len);
 
     if (rc) {
         crank_done(&s->c, &act, rc, 0, NULL);
@@ -220,8 +219,8 @@ void shop_serve(struct shop *s)
 
 bool shop_serve_nth(struct shop *s, uint64_t n)
 {
-    static const enum xn_act kinds[] = {XN_ACT_VERIFY, XN_ACT_SIGN,
-                                        XN_ACT_READ, XN_ACT_TXN};
+    static const enum xn_act kinds[] = {XN_ACT_VERIFY, XN_ACT_SIGN, XN_ACT_READ,
+                                        XN_ACT_TXN};
 
     for (size_t i = 0; i < 4; i++) {
         enum xn_act kind = kinds[(n + i) % 4];
@@ -584,8 +583,8 @@ void deal_accepted(struct shop *s, struct deal *d, uint64_t ask)
     d->narrowing.doc.head.corp = d->quote.doc.head.corp = s->corp_id;
     take_doc(s, MONEY_ACCEPTANCE, body->acceptance, &d->acceptance);
     drop(body);
-    if (claim_terms(&chain, &d->quote.doc.quote,
-                    &d->acceptance.doc.acceptance, &d->terms, &why)) {
+    if (claim_terms(&chain, &d->quote.doc.quote, &d->acceptance.doc.acceptance,
+                    &d->terms, &why)) {
         fail_msg("%s", why.text);
     }
     claim_begin(&d->terms, &d->state);

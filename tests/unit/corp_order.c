@@ -388,8 +388,7 @@ static void lists_in_pages(void **state)
         shop_serve(s);
         answer = crank_answer(&s->c, s->c.asked, &msg);
         assert_int_equal(answer->status, 200);
-        orders =
-            xn__orders__unpack(NULL, answer->body.len, answer->body.data);
+        orders = xn__orders__unpack(NULL, answer->body.len, answer->body.data);
         xn_msg_free(msg);
         assert_true(orders->n_orders > 0 && orders->n_orders <= 16);
         seen += (unsigned)orders->n_orders;

@@ -378,10 +378,14 @@ static void asker_goes_away(void **state)
 int main(void)
 {
     const struct CMUnitTest tests[] = {
-        SHOP_TEST(accepted_once),      SHOP_TEST(same_server_again),
-        SHOP_TEST(void_races_validate), SHOP_TEST(claimed_at_once),
-        SHOP_TEST(dies_anywhere),      SHOP_TEST(every_failure),
-        SHOP_TEST(silence),            SHOP_TEST(asker_goes_away),
+        SHOP_TEST(accepted_once),
+        SHOP_TEST(same_server_again),
+        SHOP_TEST(void_races_validate),
+        SHOP_TEST(claimed_at_once),
+        SHOP_TEST(dies_anywhere),
+        SHOP_TEST(every_failure),
+        SHOP_TEST(silence),
+        SHOP_TEST(asker_goes_away),
     };
 
     return cmocka_run_group_tests(tests, NULL, NULL);
