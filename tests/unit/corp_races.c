@@ -198,6 +198,101 @@ static void void_races_validate(void **state)
     shop_audit(s);
 }
 
+/* ---- who comes while another's operation is on its way to the disk ---- */
+
+/* Its server has sold before: nothing but the deal itself is to be written. */
+static void deal_ready(struct shop *s, struct deal *d)
+{
+    struct deal before;
+
+    shop_pay_in(s, 1, 5 * GBP);
+    deal_begin(s, &before, 1, GBP, &s->server[0]);
+    deal_validate(s, &before);
+    deal_clear(&before);
+    deal_begin(s, d, 2, GBP, &s->server[0]);
+}
+
+static void void_behind_validate(void **state)
+{
+    struct shop *s = *state;
+    struct deal d;
+    uint64_t a, b;
+
+    deal_ready(s, &d);
+    a = deal_ask_validate(s, &d);
+    shop_serve_until_txn(s);
+    assert_int_equal(crank_count(&s->c, XN_ACT_TXN), 1);
+    b = deal_ask_void(s, &d);
+    shop_serve_until_txn(s);
+    shop_serve(s);
+    deal_accepted(s, &d, a);
+    assert_int_equal(shop_refused(s, b, NULL), XN_EMONEY);
+    assert_int_equal(deal_fate(s, &d, NULL), XN__ORDER_FATE__ACCEPTED_ORDER);
+    shop_audit(s);
+    deal_clear(&d);
+}
+
+static void charge_behind_stop(void **state)
+{
+    struct shop *s = *state;
+    struct shop_doc claim, first = {.data = NULL}, again = {.data = NULL};
+    struct deal d;
+    uint64_t a, b;
+
+    deal_ready(s, &d);
+    deal_validate(s, &d);
+    shop_pass(s, HOUR_US);
+    deal_claim(s, &d, HOUR_US, MONEY_RUNNING, &claim);
+    a = deal_ask_stop(s, &d);
+    shop_serve_until_txn(s);
+    b = ask_charge(s, &claim, d.by);
+    shop_serve_until_txn(s);
+    shop_serve(s);
+    charged(s, a, &first);
+    charged(s, b, &again);
+    shop_doc_clear(&again);
+    /* The stop was not forgotten over the charge. */
+    a = deal_ask_stop(s, &d);
+    shop_serve(s);
+    charged(s, a, &again);
+    assert_int_equal(again.len, first.len);
+    assert_memory_equal(again.data, first.data, first.len);
+    assert_int_equal(shop_earned(s, d.by), 470000);
+    shop_audit(s);
+    shop_doc_clear(&claim);
+    shop_doc_clear(&first);
+    shop_doc_clear(&again);
+    deal_clear(&d);
+}
+
+static void stop_behind_charge(void **state)
+{
+    struct shop *s = *state;
+    struct shop_doc claim, receipt = {.data = NULL};
+    struct deal d;
+    uint64_t a, b;
+
+    deal_ready(s, &d);
+    deal_validate(s, &d);
+    shop_pass(s, HOUR_US);
+    deal_claim(s, &d, HOUR_US / 2, MONEY_RUNNING, &claim);
+    a = ask_charge(s, &claim, d.by);
+    shop_serve_until_txn(s);
+    b = deal_ask_stop(s, &d);
+    shop_serve_until_txn(s);
+    shop_serve(s);
+    charged(s, a, &receipt);
+    charged(s, b, &receipt);
+    assert_int_equal(receipt.doc.receipt.sequence, 1);
+    claim_taken(&claim.doc.claim, &d.state);
+    deal_charge(s, &d, HOUR_US, MONEY_FINAL);
+    assert_int_equal(shop_earned(s, d.by), 470000);
+    shop_audit(s);
+    shop_doc_clear(&claim);
+    shop_doc_clear(&receipt);
+    deal_clear(&d);
+}
+
 /* ---- claims ---- */
 
 static void claimed_at_once(void **state)
@@ -378,13 +473,11 @@ static void asker_goes_away(void **state)
 int main(void)
 {
     const struct CMUnitTest tests[] = {
-        SHOP_TEST(accepted_once),
-        SHOP_TEST(same_server_again),
-        SHOP_TEST(void_races_validate),
-        SHOP_TEST(claimed_at_once),
-        SHOP_TEST(dies_anywhere),
-        SHOP_TEST(every_failure),
-        SHOP_TEST(silence),
+        SHOP_TEST(accepted_once),        SHOP_TEST(same_server_again),
+        SHOP_TEST(void_races_validate),  SHOP_TEST(claimed_at_once),
+        SHOP_TEST(void_behind_validate), SHOP_TEST(charge_behind_stop),
+        SHOP_TEST(stop_behind_charge),   SHOP_TEST(dies_anywhere),
+        SHOP_TEST(every_failure),        SHOP_TEST(silence),
         SHOP_TEST(asker_goes_away),
     };
 
