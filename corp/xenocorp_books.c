@@ -15,6 +15,7 @@
 #include "lib/err.h"
 #include "lib/gripe.h"
 #include "net/clock.h"
+#include "net/file.h"
 #include "net/kv.h"
 
 /* ---- init ---- */
@@ -33,6 +34,36 @@ static int write_genesis(struct net_kv *kv, const xn_id *corp)
     return rc;
 }
 
+bool books_were_kept(const char *dir)
+{
+    char path[NET_PATH_MAX];
+
+    net_file_path(path, dir, "ledger");
+    return access(path, F_OK) == 0;
+}
+
+int books_note(const char *program, const char *dir)
+{
+    char path[NET_PATH_MAX];
+    FILE *file;
+    int rc = 0;
+
+    if (books_were_kept(dir)) return XN_EXIT_OK;
+    net_file_path(path, dir, "ledger");
+    file = fopen(path, "we");
+    if (!file ||
+        fputs("The ledger is in store.kct.  Where that is missing, restore a "
+              "backup.\n",
+              file) < 0 ||
+        fflush(file) || fsync(fileno(file)) || net_file_sync_dir(path)) {
+        rc = XN_EIO;
+        xn_gripef(program, "cannot note that there is a ledger", NULL, "%s: %s",
+                  path, strerror(errno));
+    }
+    if (file) fclose(file);
+    return xn_exit_code(rc);
+}
+
 int books_init(const char *program, const char *dir, const xn_id *corp)
 {
     static const char what[] = "cannot make the ledger";
@@ -49,7 +80,7 @@ int books_init(const char *program, const char *dir, const xn_id *corp)
         xn_gripef(program, what, NULL, "%s: %s", store.path, xn_strerror(rc));
     }
     corp_store_close(&store);
-    return xn_exit_code(rc);
+    return rc ? xn_exit_code(rc) : books_note(program, dir);
 }
 
 /* ---- audit verify ---- */

@@ -5,12 +5,17 @@
 #ifndef CORP_XENOCORP_BOOKS_H
 #define CORP_XENOCORP_BOOKS_H
 
+#include <stdbool.h>
 #include <stdint.h>
 
 #include "wire/id.h"
 
 /* An empty ledger; refused where there is one. */
 int books_init(const char *program, const char *dir, const xn_id *corp);
+/* DIR/ledger says that there is or was a ledger: one that is missing then was
+ * lost, and is not begun anew. */
+bool books_were_kept(const char *dir);
+int books_note(const char *program, const char *dir);
 /* Read everything, add everything up, say what there is.  expect_seq 0: no
  * receipt. */
 int books_verify(const char *program, const char *dir, uint64_t expect_seq,

@@ -184,18 +184,18 @@ static int check_name(const struct net_daemon *daemon)
     return XN_EINVAL;
 }
 
-/* A folder without a key is a new XenoCorp: it gets key and ledger together.
- * One with a key and no ledger has lost it. */
+/* A XenoCorp that never had a ledger gets one; one that lost it is refused. */
 static int open_books(const struct net_daemon *daemon)
 {
     struct net_identity identity;
     char path[NET_PATH_MAX];
     int rc;
 
-    net_file_path(path, daemon->state, "key.pem");
+    net_file_path(path, daemon->state, "store.kct");
     if (access(path, F_OK) == 0) {
-        net_file_path(path, daemon->state, "store.kct");
-        if (access(path, F_OK) == 0) return 0;
+        return books_note(PROGRAM, daemon->state) ? XN_EIO : 0;
+    }
+    if (books_were_kept(daemon->state)) {
         xn_gripef(PROGRAM, "cannot find the ledger [XS-9-LEDGER]",
                   "xenocorp restore DIR BACKUP | xenocorp init --ledger DIR",
                   "%s is not there, and this XenoCorp has had one", path);

@@ -274,6 +274,50 @@ static void lasts(void **state)
     assert_string_equal(get(store, "", "", 0), "b=2 c=3");
 }
 
+static void put_file(const char *path, const void *data, size_t len)
+{
+    FILE *file = fopen(path, "w");
+
+    assert_non_null(file);
+    assert_int_equal(fwrite(data, 1, len, file), len);
+    assert_int_equal(fclose(file), 0);
+}
+
+/* A power cut that tore the first record of the library's log: it says that
+ * the file had 0 bytes before the transaction. */
+static void log_not_begun(void **state)
+{
+    static const char *const names[] = {"store.kct.wal", "store.kct.wal.kept"};
+    static const char log[300] = "KW\n";
+    struct store *store = *state;
+    char path[128];
+    size_t i;
+
+    assert_int_equal(txn(store, "+a=1 +b=2"), 0);
+    for (i = 0; i < 2; i++) {
+        store->ops->close(store->backing);
+        snprintf(path, sizeof path, "%s/%s", store->dir, names[i]);
+        put_file(path, log, sizeof log);
+        store->backing = store->open(store, false);
+        assert_string_equal(get(store, "", "", 0), "a=1 b=2");
+    }
+}
+
+/* A log without its file is no reason to begin anew. */
+static void log_of_a_file_that_is_gone(void **state)
+{
+    static const char log[300] = "KW\n\0\0\0\0\0\0\0\1";
+    struct store *store = *state;
+    struct net_kv *kv = NULL;
+    char path[128];
+
+    snprintf(path, sizeof path, "%s/other.kct.wal", store->dir);
+    put_file(path, log, sizeof log);
+    snprintf(path, sizeof path, "%s/other.kct", store->dir);
+    assert_int_equal(net_kv_open_strict(path, true, &kv), XN_EINTEGRITY);
+    assert_int_equal(net_kv_open_strict(path, false, &kv), XN_ENOENT);
+}
+
 /* The ledger over it: made once, restarted, audited. */
 static void carries_a_ledger(void **state)
 {
@@ -317,12 +361,23 @@ static void carries_a_ledger(void **state)
 #test ", memory", test, setup, teardown, &stores[1]                    \
     }
 
+#define KYOTO(test)                                                            \
+    {                                                                          \
+#test ", kyoto", test, setup, teardown, &stores[0]                     \
+    }
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
-        BOTH(writes_and_pages), BOTH(guards),    BOTH(several_at_once),
-        BOTH(bounds),           BOTH(any_bytes), BOTH(lasts),
+        BOTH(writes_and_pages),
+        BOTH(guards),
+        BOTH(several_at_once),
+        BOTH(bounds),
+        BOTH(any_bytes),
+        BOTH(lasts),
         BOTH(carries_a_ledger),
+        KYOTO(log_not_begun),
+        KYOTO(log_of_a_file_that_is_gone),
     };
 
     return cmocka_run_group_tests(tests, NULL, NULL);
