@@ -129,7 +129,7 @@ static int admit(const struct corp *corp, const Xn__Ask *question,
         return XN_EPERM;
     }
     *because = "the body is larger than it can be";
-    *try = "";
+    *try = "the message that doc/PROTOCOL.md names for this path";
     if (question->body.len > form->body_max) return XN_ETOOBIG;
     *because = "too many questions about money at this moment";
     *try = "again in a second";
@@ -149,6 +149,7 @@ struct corp_job *job_begin(struct corp *corp, const struct xn_now *now,
     if (rc) goto out;
     if (form->body) {
         because = "the body is not what this path takes";
+        try = "the message that doc/PROTOCOL.md names for this path";
         rc = XN_EPROTO;
         request = protobuf_c_message_unpack(
             form->body, NULL, question->body.len, question->body.data);

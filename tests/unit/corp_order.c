@@ -4,6 +4,7 @@
 #include "tests/unit/corp_money_kit.h"
 
 #include "corp/order_file.h"
+#include "lib/rng.h"
 
 #define SECOND 1000000ULL
 
@@ -403,6 +404,84 @@ static void lists_in_pages(void **state)
     assert_int_equal(pages, 3);
 }
 
+/* Bodies of every path with bytes changed, cut and repeated: an answer each,
+ * and not a penny moved. */
+static void garbled(void **state)
+{
+    static const char *const paths[] = {
+        "/v1/orders", "/v1/void", "/v1/validate", "/v1/charge", "/v1/stop"};
+    struct shop *s = *state;
+    Xn__Validate validate = XN__VALIDATE__INIT;
+    ProtobufCBinaryData narrowing;
+    struct xn_rng rng;
+    struct deal d;
+    uint8_t *body = NULL;
+    size_t len;
+
+    xn_rng_seed(&rng, 9);
+    shop_pay_in(s, 1, 5 * GBP);
+    deal_begin(s, &d, 1, GBP, &s->server[0]);
+    narrowing = shop_bytes(&d.narrowing);
+    validate.order = shop_bytes(&d.order);
+    validate.quote = shop_bytes(&d.quote);
+    validate.narrowings = &narrowing;
+    validate.n_narrowings = 1;
+    validate.session = xn_id_bytes(&d.session);
+    assert_int_equal(xn_pack(&validate, &body, &len), 0);
+    for (unsigned i = 0; i < 400; i++) {
+        const char *path = paths[i % 5];
+        const struct shop_member *by =
+            i % 5 == 2 || i % 5 == 3 ? &s->server[0] : &s->client;
+        size_t at = xn_rng_below(&rng, len);
+        size_t cut = i & 1 ? len : xn_rng_below(&rng, len);
+        uint8_t was = body[at];
+        uint64_t ask;
+
+        body[at] ^= (uint8_t)(1 + xn_rng_below(&rng, 255));
+        ask = crank_ask_raw(&s->c, "POST", path, body, cut, &by->caller);
+        shop_serve(s);
+        shop_refused(s, ask, NULL);
+        body[at] = was;
+    }
+    assert_int_equal(deal_fate(s, &d, NULL), XN__ORDER_FATE__ISSUED_ORDER);
+    assert_int_equal(shop_balance(s), 4 * GBP);
+    assert_int_equal(s->c.n_pending, 0);
+    shop_audit(s);
+    free(body);
+    deal_clear(&d);
+}
+
+/* What is larger than it may be is refused before it is looked at. */
+static void too_large(void **state)
+{
+    struct shop *s = *state;
+    Xn__Charge charge = XN__CHARGE__INIT;
+    Xn__Validate validate = XN__VALIDATE__INIT;
+    ProtobufCBinaryData narrowings[9];
+    uint8_t *bytes = calloc(1, 9000), session[32] = {1};
+    uint64_t ask;
+
+    assert_non_null(bytes);
+    charge.claim = (ProtobufCBinaryData){8193, bytes};
+    ask = ask_body(s, "/v1/charge", &charge, &s->server[0]);
+    assert_int_equal(shop_refused(s, ask, NULL), XN_ETOOBIG);
+    charge.claim.len = 9000;
+    ask = ask_body(s, "/v1/charge", &charge, &s->server[0]);
+    assert_int_equal(shop_refused(s, ask, NULL), XN_ETOOBIG);
+    charge.claim.len = 0;
+    ask = ask_body(s, "/v1/charge", &charge, &s->server[0]);
+    assert_int_equal(shop_refused(s, ask, NULL), XN_EINVAL);
+    for (int i = 0; i < 9; i++)
+        narrowings[i] = (ProtobufCBinaryData){1, bytes};
+    validate.narrowings = narrowings;
+    validate.n_narrowings = 9;
+    validate.session = (ProtobufCBinaryData){32, session};
+    validate.order = validate.quote = narrowings[0];
+    ask = ask_body(s, "/v1/validate", &validate, &s->server[0]);
+    assert_int_equal(shop_refused(s, ask, NULL), XN_EMONEY);
+    free(bytes);
+}
+
 /* ---- policies ---- */
 
 static void shares(struct corp_config *config)
@@ -474,6 +553,8 @@ int main(void)
         SHOP_TEST(staff_alone_pays_in),
         SHOP_TEST(no_ledger),
         SHOP_TEST(lists_in_pages),
+        SHOP_TEST(garbled),
+        SHOP_TEST(too_large),
         cmocka_unit_test(prepaid_and_shared),
         cmocka_unit_test(policy_tables),
     };
