@@ -10,6 +10,7 @@
 
 #include "config.h"
 #include "corp/xenocorp_books.h"
+#include "corp/xenocorp_client.h"
 #include "lib/err.h"
 #include "lib/gripe.h"
 #include "net/file.h"
@@ -21,6 +22,8 @@ static const char help[] =
     "usage: xenocorp init DIR NAME       make a XenoCorp: key and certificate\n"
     "       xenocorp show DIR            its name, id and address\n"
     "       xenocorp accept DIR URL#ID   let that one's nodes announce here\n"
+    "       xenocorp client pay-in DIR CLIENT AMOUNT REFERENCE\n"
+    "                                    money into a client's account\n"
     "       xenocorp init --ledger DIR   an empty ledger for one without\n"
     "       xenocorp audit verify [--expect RECORD:HASH] DIR\n"
     "                                    read and add up the whole ledger\n"
@@ -29,9 +32,10 @@ static const char help[] =
     "       xenocorp restore DIR FILE    a store from it, audited\n"
     "       xenocorp --help | --version\n"
     "\n"
-    "DIR is the state folder of xenocorpd, which must not run for all but "
-    "show\n"
-    "and accept; NAME is like alpha.example.  RECORD:HASH is the receipt that "
+    "DIR is the state folder of xenocorpd, which must run for client, and not "
+    "for\n"
+    "all else but show and accept; NAME is like alpha.example.  RECORD:HASH is "
+    "the receipt that "
     "an\n"
     "audit ends with: a ledger that was set back since has lost it.\n";
 
@@ -210,6 +214,12 @@ static int run(int argc, char **argv)
         return XN_EXIT_OK;
     }
     if (strcmp(verb, "audit") == 0) return audit(argc, argv);
+    if (strcmp(verb, "client") == 0) {
+        if (argc != 7 || strcmp(argv[2], "pay-in") != 0) {
+            return usage("client takes 'pay-in DIR CLIENT AMOUNT REFERENCE'");
+        }
+        return client_pay_in(PROGRAM, argv[3], argv[4], argv[5], argv[6]);
+    }
     if (strcmp(verb, "backup") == 0) {
         if (argc != 4) return usage("backup takes a folder and a file");
         return books_backup(PROGRAM, argv[2], argv[3]);

@@ -67,6 +67,19 @@ wait "$race"
 [ $? -eq 0 ] && [ $done -eq $rounds ]
 tap $? "$done of $rounds orders were accepted exactly once, through $deaths deaths"
 race=''
+tool=$build/corp/xenocorp
+client=$(openssl x509 -in "$dir/work/client/cert.pem" -noout -pubkey |
+    openssl pkey -pubin -outform DER | sha256sum | cut -c 1-64)
+"$tool" client pay-in "$dir/corp" "$client" 2.50GBP bank-7 >"$dir/pay1" &&
+    "$tool" client pay-in "$dir/corp" "$client" 2.50GBP bank-7 >"$dir/pay2" &&
+    cmp -s "$dir/pay1" "$dir/pay2" && grep -q '^balance  .*GBP$' "$dir/pay1"
+tap $? "the broker pays in, once for one reference"
+"$tool" client pay-in "$dir/corp" "$client" 3GBP bank-7 2>"$dir/again.log"
+[ $? -ne 0 ] && grep -q 'try:' "$dir/again.log"
+tap $? "another amount under that reference is refused"
+"$tool" client pay-in "$dir/corp" "${client//?/0}" 1GBP x 2>"$dir/none.log"
+[ $? -eq 3 ] && grep -q 'no client' "$dir/none.log"
+tap $? "nobody pays in for a client that is not registered"
 kill -TERM "$corp"
 wait "$corp"
 corp=''
