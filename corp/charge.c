@@ -9,8 +9,8 @@
  * is answered with the receipt of then.  A last claim closes the order with the
  * same transaction.
  *
- * A refused claim is evidence: claim and reason go into the journal before the
- * refusal is said. */
+ * A refused claim is evidence: claim and reason go into the books before the
+ * refusal is said, one a minute of each kind. */
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -18,6 +18,8 @@
 #include "corp/money.h"
 #include "lib/err.h"
 #include "lib/log.h"
+
+#define MINUTE_US (60 * 1000000ULL)
 
 static const struct job_form form = {"cannot charge", XN__ROLE__SERVER,
                                      &xn__charge__descriptor,
@@ -60,17 +62,32 @@ static void noted(struct corp_job *job, const struct xn_now *now)
     job_refuse_why(job, &job->papers[0].why);
 }
 
-/* One record per claim and reason, however often it comes. */
+/* What tells one record of refusals from others: server, session, reason and
+ * minute.  So lies, which cost nothing, do not fill the books.  A session that
+ * is none of this server's counts as no session: there is no end of those. */
+static uint64_t refusal_kind(const struct corp_job *job,
+                             enum money_reason reason, xn_id *kind_out)
+{
+    uint64_t minute_us = job->came_us - job->came_us % MINUTE_US;
+    struct order_key key = order_key_refused(minute_us, &job->caller);
+    xn_id part;
+
+    xn_id_hash2(job->serial.b, XN_ID_SIZE, reason_name(reason),
+                strlen(reason_name(reason)), &part);
+    xn_id_hash2(key.b, key.len, part.b, XN_ID_SIZE, kind_out);
+    return minute_us;
+}
+
 static void refuse(struct corp_job *job, const struct xn_now *now,
                    const struct money_refusal *why)
 {
-    const struct money_claim *claim = claim_of(job);
     struct ledger_op op = {.what = LEDGER_OTHER};
     char note[LEDGER_NOTE_MAX], server[XN_NAME_MAX];
     struct order_key key;
     uint8_t *bytes = NULL;
     size_t len;
-    xn_id hash;
+    uint64_t minute_us;
+    xn_id kind;
     int rc = pack_refusal(job, why, &bytes, &len);
 
     if (rc) {
@@ -79,15 +96,13 @@ static void refuse(struct corp_job *job, const struct xn_now *now,
     }
     job->papers[0].why = *why;
     xn_id_name(&job->caller, NULL, server);
-    snprintf(note, sizeof note, "refused claim %llu of %s: %s",
-             (unsigned long long)claim->sequence, server,
+    snprintf(note, sizeof note, "refused a claim of %s: %s", server,
              reason_name(why->reason));
     xn_out_log(&job->corp->out, XN_LOG_WARN, "%s: %s", note, why->text);
-    xn_id_hash2(claim->head.hash.b, XN_ID_SIZE, reason_name(why->reason),
-                strlen(reason_name(why->reason)), &hash);
-    order_op_id(&hash, "refused", NULL, 0, &op.id);
+    minute_us = refusal_kind(job, why->reason, &kind);
+    order_op_id(&kind, "refused", NULL, 0, &op.id);
     op.note = note;
-    key = order_key_refused(job->came_us, &hash);
+    key = order_key_refused(minute_us, &kind);
     op_write(&op, &key, bytes, len, LEDGER_ANY);
     job_post(job, now, &op, noted, NULL);
     free(bytes);

@@ -80,12 +80,12 @@ struct order_key order_key_end(uint64_t end_us, const xn_id *serial)
     return key;
 }
 
-struct order_key order_key_refused(uint64_t at_us, const xn_id *hash)
+struct order_key order_key_refused(uint64_t minute_us, const xn_id *kind)
 {
     struct order_key key = start('R');
 
-    add_number(&key, at_us);
-    add(&key, hash->b, XN_ID_SIZE);
+    add_number(&key, minute_us);
+    add(&key, kind->b, XN_ID_SIZE);
     return key;
 }
 

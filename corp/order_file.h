@@ -11,7 +11,7 @@
  *   'S' server session    the serial
  *   'H' holder serial     nothing: who has which orders
  *   'E' end serial        nothing: when it ends, or was stopped
- *   'R' time hash         a claim that was refused
+ *   'R' minute hash       a claim that was refused, one of its kind
  *
  * The first four are read by one READ.  `r` and `b` never change, so of all who
  * would bind or void an order exactly one finds `b` absent. */
@@ -36,7 +36,7 @@ struct order_key order_key_claim(const xn_id *serial, uint64_t sequence);
 struct order_key order_key_session(const xn_id *server, const xn_id *session);
 struct order_key order_key_holder(const xn_id *holder, const xn_id *serial);
 struct order_key order_key_end(uint64_t end_us, const xn_id *serial);
-struct order_key order_key_refused(uint64_t at_us, const xn_id *hash);
+struct order_key order_key_refused(uint64_t minute_us, const xn_id *kind);
 
 /* The account of a member, and of the corp: 'i' its income, 'e' the world. */
 void order_account(const xn_id *corp, const xn_id *member, const char *currency,

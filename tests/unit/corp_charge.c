@@ -133,7 +133,7 @@ static void lies_are_refused_and_noted(void **state)
         rc = shop_refused(s, ask, because);
         if (rc != lies[i].rc) fail_msg("%s: %s", lies[i].reason, because);
         expect_noted(s, i + 1, lies[i].reason);
-        /* The same lie again is refused again, and noted once. */
+        /* The same lie again is refused again, and noted once a minute. */
         ask = ask_charge(s, &claim, d.by);
         shop_serve(s);
         assert_int_equal(shop_refused(s, ask, NULL), lies[i].rc);
@@ -144,6 +144,34 @@ static void lies_are_refused_and_noted(void **state)
     /* It may still say the truth. */
     assert_int_equal(deal_charge(s, &d, HOUR_US, MONEY_RUNNING), 470000);
     shop_audit(s);
+    deal_clear(&d);
+}
+
+/* However many lies of a kind it tells in a minute: one record. */
+static void lies_do_not_fill_the_books(void **state)
+{
+    struct shop *s = *state;
+    struct shop_doc claim;
+    struct deal d;
+
+    shop_pay_in(s, 1, 5 * GBP);
+    deal_begin(s, &d, 1, 2 * GBP, &s->server[0]);
+    deal_validate(s, &d);
+    shop_pass(s, HOUR_US);
+    deal_claim(s, &d, HOUR_US, MONEY_RUNNING, &claim);
+    for (uint8_t i = 0; i < 40; i++) {
+        uint64_t ask;
+
+        memset(&claim.doc.claim.session, 0x40 + i, XN_ID_SIZE);
+        claim.doc.claim.amount += i;
+        shop_seal(&claim, &d.by->party);
+        ask = ask_charge(s, &claim, d.by);
+        shop_serve(s);
+        assert_int_equal(shop_refused(s, ask, NULL), XN_EIDENT);
+    }
+    expect_noted(s, 1, "CLAIM_SESSION");
+    shop_audit(s);
+    shop_doc_clear(&claim);
     deal_clear(&d);
 }
 
@@ -473,6 +501,7 @@ int main(void)
 {
     const struct CMUnitTest tests[] = {
         SHOP_TEST(lies_are_refused_and_noted),
+        SHOP_TEST(lies_do_not_fill_the_books),
         SHOP_TEST(claims_twice),
         SHOP_TEST(two_claims_at_once),
         SHOP_TEST(after_a_stop),
