@@ -519,6 +519,32 @@ static void prepaid_and_shared(void **state)
     shop_close(&s);
 }
 
+/* A core made from its recorded configuration has the same policies. */
+static void packed_policies(void **state)
+{
+    struct shop s;
+    struct deal d;
+    struct xn_core *core = NULL;
+    uint8_t *bytes = NULL;
+    size_t len;
+
+    shop_open(&s, shares);
+    assert_int_equal(corp_config_pack(&s.config, &bytes, &len), 0);
+    crank_stop(&s.c);
+    assert_int_equal(corp_new_packed(bytes, len, 7, &core), 0);
+    free(bytes);
+    s.c.core = core;
+    crank_wake(&s.c);
+    shop_serve(&s);
+    shop_pay_in(&s, 1, 5 * GBP);
+    deal_begin(&s, &d, 1, GBP, &s.server[0]);
+    deal_validate(&s, &d);
+    assert_int_equal(d.acceptance.doc.acceptance.prepaid, 10000);
+    assert_int_equal(shop_earned(&s, &s.server[0]), 9750);
+    deal_clear(&d);
+    shop_close(&s);
+}
+
 static void policy_tables(void **state)
 {
     const struct corp_payout *share = corp_payout_find("share");
@@ -557,6 +583,7 @@ int main(void)
         SHOP_TEST(garbled),
         SHOP_TEST(too_large),
         cmocka_unit_test(prepaid_and_shared),
+        cmocka_unit_test(packed_policies),
         cmocka_unit_test(policy_tables),
     };
 
