@@ -4,10 +4,12 @@
 # publishing through two nodes, kill -9 of each in turn, withdrawal.
 set -u
 build=${XN_BUILD:-.}
-if ! command -v curl >/dev/null; then
-    echo "1..0 # SKIP curl is not installed"
-    exit 0
-fi
+for needed in curl openssl; do
+    if ! command -v "$needed" >/dev/null; then
+        echo "1..0 # SKIP $needed is not installed"
+        exit 0
+    fi
+done
 dir=$(mktemp -d)
 declare -A pid=()
 points=0
