@@ -50,7 +50,7 @@ static void advise(const struct find_options *opt, const struct query *query,
     static const char what[] = "no server matches [XS-3-NONE]";
     const char *token = NULL, *like;
 
-    if (result->known == 0) {
+    if (result->known == 0 && find_nobody_there(opt, identity)) {
         xn_gripe(FIND_PROGRAM, what, "no server is advertised there at all",
                  "xenodev status, or another --node");
     } else if (result->other_currency && query_uses_price(query)) {

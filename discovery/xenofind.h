@@ -69,6 +69,10 @@ void find_result_clear(struct find_result *result);
 
 /* ---- hints ---- */
 
+/* Is no server advertised at all?  Every advertisement has EnvType; the shard
+ * of a token that nobody has knows of no server either. */
+bool find_nobody_there(const struct find_options *opt,
+                       const struct net_identity *identity);
 /* A token that every match must have and no server has, as the nodes say; NULL:
  * none, or not to be known.  Points into the query. */
 const char *find_unknown_token(const struct find_options *opt,

@@ -10,15 +10,16 @@
 enum { TOKENS_MAX = 4, NAMES_MAX = 64 }; /* looked at: each is a question */
 
 /* Asks how many servers have it; false where that is not to be known. */
-static bool nobody_has(const struct find_options *opt,
-                       const struct net_identity *identity, const char *token)
+static bool count_having(const struct find_options *opt,
+                         const struct net_identity *identity, const char *token,
+                         uint64_t *n_out)
 {
     struct find_options count = {.limit = 0};
     struct find_result result = {.matching = 0};
     struct query *query = NULL;
     char text[XN_TOKEN_MAX + 3];
     const char *word = text;
-    bool none;
+    bool whole;
 
     snprintf(text, sizeof text, "%s:*", token);
     if (query_parse_words(&word, 1, &query, NULL)) return false;
@@ -26,12 +27,20 @@ static bool nobody_has(const struct find_options *opt,
     count.n_nodes = opt->n_nodes;
     count.timeout_us = opt->timeout_us;
     count.lease_us_max = opt->lease_us_max;
-    none = find_fetch(&count, query, identity, &result) == 0 &&
-           result.answered_ppm == 1000000 && result.known > 0 &&
-           result.matching == 0;
+    whole = find_fetch(&count, query, identity, &result) == 0 &&
+            result.answered_ppm == 1000000;
+    *n_out = result.matching;
     find_result_clear(&result);
     query_free(query);
-    return none;
+    return whole;
+}
+
+bool find_nobody_there(const struct find_options *opt,
+                       const struct net_identity *identity)
+{
+    uint64_t n;
+
+    return count_having(opt, identity, "EnvType", &n) && n == 0;
 }
 
 const char *find_unknown_token(const struct find_options *opt,
@@ -43,11 +52,14 @@ const char *find_unknown_token(const struct find_options *opt,
 
     for (i = 0; i < n && asked < TOKENS_MAX; i++) {
         const struct xn_token_info *info = xn_token_info(tokens[i]);
+        uint64_t having;
 
         /* Prices count in one currency only, and are told of elsewhere. */
         if (info && (info->mandatory || info->price)) continue;
         asked++;
-        if (nobody_has(opt, identity, tokens[i])) return tokens[i];
+        if (count_having(opt, identity, tokens[i], &having) && having == 0) {
+            return tokens[i];
+        }
     }
     return NULL;
 }

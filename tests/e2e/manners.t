@@ -78,6 +78,9 @@ ok $? 'xenofind says that there is no room for its answer'
 "$xenofind" PricePerHour:..99 --currency CHF 2>"$scratch/find.err"
 [ $? -eq 3 ] && grep -q 'of 2 known, 2 ask for other money' "$scratch/find.err"
 ok $? 'who asks in a currency that nobody takes is told so'
+"$xenofind" CPUsmp:1.. 2>"$scratch/find.err"
+[ $? -eq 3 ] && grep -q "advertises 'CPUsmp', did you mean CPUsmps" "$scratch/find.err"
+ok $? 'who misspells a token is told so'
 "$xenodev" kill 1 1 && "$xenodev" start 1 1 && "$xenodev" status |
     grep -c 'server-01 *[0-9]' | grep -qx 2
 ok $? 'a server named twice is started once'

@@ -315,6 +315,7 @@ static unsigned race(const struct world *w, const struct paper *order)
 int main(int argc, char **argv)
 {
     static struct world w;
+    char client[XN_ID_HEX];
     unsigned rounds;
 
     if (argc != 6 || net_corp_parse(argv[1], &w.corp)) die("usage", argv[0]);
@@ -325,6 +326,8 @@ int main(int argc, char **argv)
     if (net_identity_corp(PROGRAM, argv[2], NULL, &w.staff))
         die("corp", argv[2]);
     enrol(&w, "client", XN__ROLE__CLIENT, &w.client);
+    xn_id_hex(&w.client.cert.id, client);
+    printf("client %s\n", client);
     for (unsigned i = 0; i < w.n; i++) {
         char name[32];
 

@@ -6,10 +6,6 @@
 # ROUNDS.
 set -u
 build=${XN_BUILD:-.}
-if ! command -v openssl >/dev/null; then
-    echo "1..0 # SKIP openssl's command is not installed"
-    exit 0
-fi
 rounds=6 servers=4 every=3
 [ "${SOAK:-short}" = full ] && rounds=${ROUNDS:-10000} servers=10 every=5
 dir=$(mktemp -d)
@@ -57,8 +53,9 @@ mkfifo "$dir/rounds"
 "$build/tests/soak/order_race" "$url" "$dir/corp" "$dir/work" $rounds $servers \
     >"$dir/rounds" 2>"$dir/race.log" &
 race=$!
-done=0 deaths=0
+done=0 deaths=0 client=''
 while read -r line; do
+    [[ $line == client\ * ]] && client=${line#client }
     [[ $line == *"accepted 1" ]] && done=$((done + 1))
     if [[ $line == *presented ]] && ((done % every == 1)); then
         kill -9 "$corp"
@@ -72,8 +69,6 @@ wait "$race"
 tap $? "$done of $rounds orders were accepted exactly once, through $deaths deaths"
 race=''
 tool=$build/corp/xenocorp
-client=$(openssl x509 -in "$dir/work/client/cert.pem" -noout -pubkey |
-    openssl pkey -pubin -outform DER | sha256sum | cut -c 1-64)
 "$tool" client pay-in "$dir/corp" "$client" 2.50GBP bank-7 >"$dir/pay1" &&
     "$tool" client pay-in "$dir/corp" "$client" 2.50GBP bank-7 >"$dir/pay2" &&
     cmp -s "$dir/pay1" "$dir/pay2" && grep -q '^balance  .*GBP$' "$dir/pay1"
