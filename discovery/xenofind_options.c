@@ -12,6 +12,7 @@
 #include "lib/options.h"
 #include "lib/span.h"
 #include "lib/text.h"
+#include "net/client_conf.h"
 
 static const char help[] =
     "usage: xenofind [OPTION]... [TOKEN:VALUE]...\n"
@@ -38,19 +39,6 @@ static const char help[] =
     "  xenofind EnvType:Linux CPUsmps:4000.. -s PricePerHour\n"
     "  xenofind --where 'MemoryMB >= 65536 and not Country = \"US\"' -o json\n"
     "  xenofind --for 'cpu=2h mem=4GiB*6h' --budget 10USD -s total\n";
-
-static const struct net_setting rows[] = {
-    {"find.currency", NET_TEXT, NULL, 3, 8, "of prices asked about"},
-    {"find.lease", NET_SPAN, "15m", 1000000, 86400000000ULL,
-     "longest lease accepted"},
-    {"find.nodes", NET_TEXT, NULL, 1, 32768, "URLs of nodes to ask"},
-    {"find.corps", NET_TEXT, NULL, 1, 4096, "URL#ID of accepted XenoCorps"},
-    {"find.anchors", NET_TEXT, NULL, 1, 500,
-     "folder of accepted XenoCorps' certificates"},
-    {"find.key", NET_TEXT, NULL, 1, 500, "state folder"},
-    {"find.timeout", NET_SPAN, "10s", 1000, 3600000000ULL,
-     "for one node's answer"},
-};
 
 /* What the command line said that has to be judged, or has other sources too.
  */
@@ -244,28 +232,16 @@ static int judge_line(struct find_options *opt, const struct line *line)
 
 /* ---- the other sources ---- */
 
-static const char *env(const char *name)
-{
-    const char *text = getenv(name);
-
-    return text && *text ? text : NULL;
-}
-
 static int read_config(struct find_options *opt, const char *path)
 {
-    char why[256];
-    int rc =
-        net_settings_new(rows, sizeof rows / sizeof rows[0], &opt->settings);
+    char why[256] = "";
+    int rc = net_client_settings(path, &opt->settings, why, sizeof why);
 
-    if (!rc && path) {
-        rc = net_settings_file(opt->settings, path, why, sizeof why);
-        if (rc) {
-            xn_gripe(FIND_PROGRAM, "cannot use the configuration [XS-2-CONF]",
-                     why, "another --config or XENO_CONFIG; man xenofind");
-        }
+    if (rc == XN_EINVAL) {
+        xn_gripe(FIND_PROGRAM, "cannot use the configuration [XS-2-CONF]", why,
+                 "another --config or XENO_CONFIG; man xenofind");
     }
-    /* What cannot be read is no better than what cannot be understood. */
-    return rc && rc != XN_ENOMEM ? XN_EINVAL : rc;
+    return rc;
 }
 
 static const char *setting(const struct find_options *opt, const char *key)
@@ -273,24 +249,9 @@ static const char *setting(const struct find_options *opt, const char *key)
     return net_settings_text(opt->settings, key);
 }
 
-static void set_state(struct find_options *opt)
-{
-    const char *home = env("HOME"), *base = env("XDG_STATE_HOME");
-
-    opt->state = env("XENO_KEY");
-    if (!opt->state) opt->state = setting(opt, "find.key");
-    if (opt->state) return;
-    snprintf(opt->state_own, sizeof opt->state_own, "%s%s/xenoserver",
-             base   ? base
-             : home ? home
-                    : ".",
-             base ? "" : "/.local/state");
-    opt->state = opt->state_own;
-}
-
 static int complete(struct find_options *opt, const struct line *line)
 {
-    const char *nodes = env("XENO_NODES"), *corps = env("XENO_CORP");
+    const char *nodes = net_env("XENO_NODES"), *corps = net_env("XENO_CORP");
     int rc = 0;
 
     opt->lease_us_max = net_settings_span_us(opt->settings, "find.lease");
@@ -301,11 +262,12 @@ static int complete(struct find_options *opt, const struct line *line)
         return usage("--timeout is a time from 1ms to 1h, not '%s'",
                      line->timeout);
     }
-    if (!opt->currency) opt->currency = env("XENO_CURRENCY");
+    if (!opt->currency) opt->currency = net_env("XENO_CURRENCY");
     if (!opt->currency) opt->currency = setting(opt, "find.currency");
-    opt->anchors = env("XENO_CORPS");
+    opt->anchors = net_env("XENO_CORPS");
     if (!opt->anchors) opt->anchors = setting(opt, "find.anchors");
-    set_state(opt);
+    net_client_state(opt->settings, opt->state_own);
+    opt->state = opt->state_own;
     if (!corps) corps = setting(opt, "find.corps");
     rc = add_all(opt, corps, add_corp);
     if (rc || opt->n_nodes) return rc;
@@ -331,7 +293,7 @@ int find_options_parse(int argc, char **argv, struct find_options *opt)
     rc = judge_line(opt, &line);
     if (!rc) rc = read_words(opt, argc - words, argv + words);
     if (rc) return rc;
-    rc = read_config(opt, line.config ? line.config : env("XENO_CONFIG"));
+    rc = read_config(opt, line.config ? line.config : net_env("XENO_CONFIG"));
     return rc ? rc : complete(opt, &line);
 }
 

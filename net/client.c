@@ -13,6 +13,7 @@ static int request(const struct net_transfer_order *order,
                    struct net_reply *reply_out, char *why_out, size_t why_len)
 {
     struct net_transfer transfer;
+    curl_off_t begun_us = 0;
     int rc;
 
     memset(reply_out, 0, sizeof *reply_out);
@@ -22,6 +23,9 @@ static int request(const struct net_transfer_order *order,
         return rc;
     }
     rc = net_transfer_end(&transfer, curl_easy_perform(transfer.easy));
+    /* Set once the connection is there and proved. */
+    curl_easy_getinfo(transfer.easy, CURLINFO_PRETRANSFER_TIME_T, &begun_us);
+    reply_out->sent = begun_us > 0;
     if (rc) {
         snprintf(why_out, why_len, "%s: %s", order->url, transfer.error);
     } else {

@@ -10,6 +10,7 @@ struct net_reply {
     int status;
     struct xn_buf body;
     struct xn_cert server; /* who answered; its corp is one of the anchors */
+    bool sent; /* even without an answer: the peer may have got the request */
 };
 
 /* identity's anchors decide whom we talk to; its certificate is shown.  peer

@@ -196,7 +196,7 @@ static int keep(const char *dir, const struct net_enrolment *e,
         rc = xn_cert_from_der(got->certificate.data, got->certificate.len,
                               &x509);
     }
-    net_file_path(path, dir, "cert.pem");
+    net_file_path(path, dir, e->cert ? e->cert : "cert.pem");
     if (!rc) rc = xn_cert_save(x509, path);
     X509_free(x509);
     xn__registered__free_unpacked(got, NULL);
@@ -233,7 +233,10 @@ int net_identity_enrol(const char *dir, const struct net_enrolment *e,
     struct trouble trouble = {{0}, {0}};
     int rc = enrol(dir, e, &trouble);
 
-    if (!rc) rc = net_identity_load(dir, identity_out);
+    if (!rc) {
+        rc = net_identity_load_cert(dir, e->cert ? e->cert : "cert.pem",
+                                    identity_out);
+    }
     if (!rc && identity_out->cert.role != e->role) {
         net_identity_clear(identity_out);
         rc = XN_EIDENT;

@@ -96,7 +96,7 @@ static int check_own(struct net_identity *identity)
 }
 
 /* A corp's own certificate is good because it is its own. */
-static int open_folder(const char *dir, bool is_corp,
+static int open_folder(const char *dir, const char *cert, bool is_corp,
                        struct net_identity *identity_out)
 {
     struct net_identity identity = {0};
@@ -106,7 +106,7 @@ static int open_folder(const char *dir, bool is_corp,
     if (!rc) rc = load_anchors(dir, &identity);
     net_file_path(path, dir, "key.pem");
     if (!rc) rc = xn_key_load(path, &identity.key);
-    net_file_path(path, dir, "cert.pem");
+    net_file_path(path, dir, cert);
     if (!rc) rc = xn_cert_load(path, &identity.x509);
     if (!rc && is_corp) rc = add_anchor(&identity, identity.x509);
     if (!rc) rc = check_own(&identity);
@@ -121,7 +121,13 @@ static int open_folder(const char *dir, bool is_corp,
 
 int net_identity_load(const char *dir, struct net_identity *identity_out)
 {
-    return open_folder(dir, false, identity_out);
+    return open_folder(dir, "cert.pem", false, identity_out);
+}
+
+int net_identity_load_cert(const char *dir, const char *cert,
+                           struct net_identity *identity_out)
+{
+    return open_folder(dir, cert, false, identity_out);
 }
 
 int net_identity_self(EVP_PKEY *key, struct net_identity *identity_out)
@@ -231,14 +237,14 @@ int net_identity_gripe(const char *program, const char *dir, int rc)
 int net_identity_corp(const char *program, const char *dir, const char *label,
                       struct net_identity *identity_out)
 {
-    int rc = open_folder(dir, true, identity_out);
+    int rc = open_folder(dir, "cert.pem", true, identity_out);
 
     /* A certificate whose key is lost is not overwritten: a new key would be
      * another XenoCorp, which nobody has accepted. */
     if (rc == XN_ENOENT && label &&
         (has(dir, "key.pem") || !has(dir, "cert.pem"))) {
         rc = make_corp(dir, label);
-        if (!rc) rc = open_folder(dir, true, identity_out);
+        if (!rc) rc = open_folder(dir, "cert.pem", true, identity_out);
     }
     return rc ? gripe(program, dir, rc, "xenocorp init DIR NAME") : 0;
 }

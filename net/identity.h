@@ -24,6 +24,10 @@ int net_corp_parse(const char *text, struct net_corp *corp_out);
 
 /* Load what the folder has; XN_ENOENT where key or certificate is missing. */
 int net_identity_load(const char *dir, struct net_identity *identity_out);
+/* The same with another file than cert.pem: one key may be registered with
+ * several corps. */
+int net_identity_load_cert(const char *dir, const char *cert,
+                           struct net_identity *identity_out);
 /* A self-made certificate in memory: for searching, and to speak TLS before
  * there is another.  _self takes over the key, in any case; _anonymous makes
  * one. */
@@ -40,6 +44,7 @@ struct net_enrolment {
     const struct net_corp *corp;
     Xn__Role role;
     const char *label, *owner, *payout, *machine, *index_node, *invitation;
+    const char *cert; /* file for the certificate; NULL: cert.pem */
 };
 int net_identity_enrol(const char *dir, const struct net_enrolment *enrolment,
                        struct net_identity *identity_out);

@@ -20,6 +20,15 @@ XN_DEV_LIBS = tools/libdev.a $(XN_LATENCY_LIBS) $(XN_NET_LIBS) $(JANSSON_LIBS) $
 bin_PROGRAMS += tools/xenodev
 tools_xenodev_SOURCES = tools/xenodev.c
 tools_xenodev_LDADD = $(XN_DEV_LIBS) $(SMARTCOLS_LIBS)
+bin_PROGRAMS += tools/xeno
+tools_xeno_SOURCES =
+tools_xeno_SOURCES += tools/xeno.c
+tools_xeno_SOURCES += tools/xeno.h
+tools_xeno_SOURCES += tools/xeno_common.c
+tools_xeno_SOURCES += tools/xeno_corp.c
+tools_xeno_SOURCES += tools/xeno_print.c
+tools_xeno_SOURCES += tools/xeno_register.c
+tools_xeno_LDADD = $(XN_NET_LIBS) $(JANSSON_LIBS) $(SMARTCOLS_LIBS)
 man_MANS += man/xenodev.1
 EXTRA_DIST += man/xenodev.1
 

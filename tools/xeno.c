@@ -1,0 +1,115 @@
+/* SPDX-License-Identifier: GPL-3.0-or-later */
+/* xeno: the client's tool.  The verbs are in files of their own. */
+#include <locale.h>
+#include <signal.h>
+#include <stdio.h>
+#include <string.h>
+
+#include "config.h"
+#include "lib/err.h"
+#include "lib/gripe.h"
+#include "lib/log.h"
+#include "tools/xeno.h"
+
+/* In the order of a client's first day. */
+static const struct xeno_verb verbs[] = {
+    {"register", NULL, "[CORP]", "Become a client of a XenoCorp",
+     xeno_register},
+};
+#define VERBS (sizeof verbs / sizeof verbs[0])
+
+static int help(void)
+{
+    puts("usage: xeno NOUN [VERB] [OPTION]... [WORD]...\n");
+    for (size_t i = 0; i < VERBS; i++) {
+        const struct xeno_verb *v = &verbs[i];
+        char line[80];
+
+        snprintf(line, sizeof line, "%s%s%s %s", v->noun, v->verb ? " " : "",
+                 v->verb ? v->verb : "", v->words);
+        printf("  xeno %-28s %s\n", line, v->help);
+    }
+    puts("\nEach takes --help, --corp URL#ID, -o table|json, --timeout DUR and "
+         "--config FILE.\nThe environment: XENO_CORP, XENO_KEY, XENO_CONFIG, "
+         "XENO_CURRENCY.");
+    return XN_EXIT_OK;
+}
+
+static int unknown(const char *kind, const char *word, const char *near)
+{
+    xn_gripef(XENO_PROGRAM, "cannot understand the command [XS-2-USAGE]",
+              "xeno --help", "there is no %s '%.60s'%s%s%s", kind, word,
+              near ? ", did you mean " : "", near ? near : "", near ? "?" : "");
+    return XN_EXIT_USAGE;
+}
+
+static int unknown_noun(const char *word)
+{
+    const char *nouns[VERBS];
+
+    for (size_t i = 0; i < VERBS; i++)
+        nouns[i] = verbs[i].noun;
+    return unknown(word[0] == '-' ? "option" : "noun", word,
+                   xn_nearest(word, nouns, VERBS));
+}
+
+/* The noun is there, but none of its verbs is this one. */
+static int unknown_verb(const char *noun, const char *word)
+{
+    const char *names[VERBS];
+    size_t n = 0;
+
+    for (size_t i = 0; i < VERBS; i++) {
+        if (strcmp(verbs[i].noun, noun) == 0) names[n++] = verbs[i].verb;
+    }
+    if (word && word[0] != '-') {
+        return unknown("verb", word, xn_nearest(word, names, n));
+    }
+    xn_gripef(XENO_PROGRAM, "cannot understand the command [XS-2-USAGE]",
+              "xeno --help", "%s: %s, ... what?", noun, names[0]);
+    return XN_EXIT_USAGE;
+}
+
+static const struct xeno_verb *find(const char *noun, const char *word,
+                                    bool *noun_known_out)
+{
+    *noun_known_out = false;
+    for (size_t i = 0; i < VERBS; i++) {
+        const struct xeno_verb *v = &verbs[i];
+
+        if (strcmp(v->noun, noun) != 0) continue;
+        *noun_known_out = true;
+        if (!v->verb || (word && strcmp(v->verb, word) == 0)) return v;
+    }
+    return NULL;
+}
+
+static int run(int argc, char **argv)
+{
+    static struct xeno xeno;
+    const char *noun = argc > 1 ? argv[1] : "";
+    bool known;
+    int skip, code;
+
+    if (!noun[0]) return xeno_usage("a noun is missing");
+    if (strcmp(noun, "--help") == 0 || strcmp(noun, "-h") == 0) return help();
+    if (strcmp(noun, "--version") == 0) {
+        printf("%s (XenoServer) %s\n", XENO_PROGRAM, PACKAGE_VERSION);
+        return XN_EXIT_OK;
+    }
+    xeno.verb = find(noun, argc > 2 ? argv[2] : NULL, &known);
+    if (!xeno.verb && !known) return unknown_noun(noun);
+    if (!xeno.verb) return unknown_verb(noun, argc > 2 ? argv[2] : NULL);
+    skip = xeno.verb->verb ? 2 : 1;
+    code = xeno.verb->run(&xeno, argc - skip, argv + skip);
+    xeno_clear(&xeno);
+    return code;
+}
+
+int main(int argc, char **argv)
+{
+    setlocale(LC_CTYPE, "");
+    signal(SIGPIPE, SIG_IGN);
+    xn_log_open(XENO_PROGRAM, XN_LOG_WARN);
+    return xn_end(XENO_PROGRAM, run(argc, argv));
+}

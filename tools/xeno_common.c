@@ -1,0 +1,197 @@
+/* SPDX-License-Identifier: GPL-3.0-or-later */
+/* What the verbs share: options, configuration, errors. */
+#include <errno.h>
+#include <stdarg.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "lib/err.h"
+#include "lib/gripe.h"
+#include "lib/span.h"
+#include "tools/xeno.h"
+
+#define TIMEOUT_US (30 * 1000000ULL)
+
+/* What is still to be judged. */
+struct line {
+    const char *config, *corp, *output, *timeout, *help;
+};
+
+/* ---- errors ---- */
+
+int xeno_gripe(int rc, const char *what, const char *because, const char *try)
+{
+    int code = xn_exit_code(rc);
+    char text[200];
+
+    /* EFUNDS: XS-5-FUNDS */
+    snprintf(text, sizeof text, "%.150s [XS-%d-%s]", what, code,
+             xn_errname(rc) + (xn_errname(rc)[0] == 'E'));
+    xn_gripe(XENO_PROGRAM, text, because, try && *try ? try : NULL);
+    return code;
+}
+
+int xeno_gripef(int rc, const char *what, const char *try,
+                const char *because_fmt, ...)
+{
+    char because[640];
+    va_list ap;
+
+    va_start(ap, because_fmt);
+    vsnprintf(because, sizeof because, because_fmt, ap);
+    va_end(ap);
+    return xeno_gripe(rc, what, because, try);
+}
+
+int xeno_usage(const char *because_fmt, ...)
+{
+    char because[640];
+    va_list ap;
+
+    va_start(ap, because_fmt);
+    vsnprintf(because, sizeof because, because_fmt, ap);
+    va_end(ap);
+    xn_gripe(XENO_PROGRAM, "cannot understand the command [XS-2-USAGE]",
+             because, "xeno --help");
+    return XN_EXIT_USAGE;
+}
+
+/* ---- options ---- */
+
+static int help(const struct xeno *xeno, const struct xn_options *options)
+{
+    const struct xeno_verb *verb = xeno->verb;
+
+    printf("usage: xeno %s%s%s [OPTION]...%s%s\n%s.\n\n", verb->noun,
+           verb->verb ? " " : "", verb->verb ? verb->verb : "",
+           verb->words[0] ? " " : "", verb->words, verb->help);
+    xn_options_help(options);
+    return XN_EXIT_OK;
+}
+
+static int read_line(struct xeno *xeno, const struct xn_option *own, size_t n,
+                     int argc, char **argv, struct line *line, int *words_out)
+{
+    const struct xn_option common[] = {
+        XN_OPTION("corp", 0, "URL#ID", "the XenoCorp ($XENO_CORP)",
+                  &line->corp),
+        XN_OPTION("currency", 0, "CUR", "where an amount needs one",
+                  &xeno->currency),
+        XN_OPTION("output", 'o', "FORMAT", "table or json", &line->output),
+        XN_OPTION("timeout", 0, "DUR", "for one answer (30s)", &line->timeout),
+        XN_OPTION("config", 0, "FILE", "configuration ($XENO_CONFIG)",
+                  &line->config),
+        XN_OPTION("help", 'h', NULL, "this text", &line->help),
+    };
+    const size_t n_common = sizeof common / sizeof common[0];
+    struct xn_option rows[XENO_OPTIONS_MAX + sizeof common / sizeof common[0]];
+    const struct xn_options options = {rows, n + n_common, true};
+    char because[160];
+
+    if (n > XENO_OPTIONS_MAX) return XN_EXIT_FAILED;
+    if (n) memcpy(rows, own, n * sizeof *rows);
+    memcpy(rows + n, common, sizeof common);
+    if (xn_options_read(&options, argc, argv, words_out, because,
+                        sizeof because)) {
+        return xeno_usage("%s", because);
+    }
+    return line->help ? help(xeno, &options) : -1;
+}
+
+static int judge_line(struct xeno *xeno, const struct line *line)
+{
+    uint64_t timeout_us = TIMEOUT_US;
+
+    if (line->output && strcmp(line->output, "json") == 0) {
+        xeno->json = true;
+    } else if (line->output && strcmp(line->output, "table") != 0) {
+        return xeno_usage("-o %.60s: it is table or json", line->output);
+    }
+    if (line->timeout && (xn_span_parse(line->timeout, &timeout_us) ||
+                          timeout_us < 1000 || timeout_us > 3600000000ULL)) {
+        return xeno_usage("--timeout is a time from 1ms to 1h, not '%.60s'",
+                          line->timeout);
+    }
+    xeno->timeout_ms = (unsigned)(timeout_us / 1000);
+    return -1;
+}
+
+static int add_corps(struct xeno *xeno, const char *text)
+{
+    char copy[512];
+
+    while (text && *text) {
+        size_t len = strcspn(text, ", \t\n");
+
+        snprintf(copy, sizeof copy, "%.*s", (int)(len < 500 ? len : 500), text);
+        text += len + (text[len] != '\0');
+        if (!len) continue;
+        if (xeno->n_corps == XENO_CORPS_MAX) {
+            return xeno_usage("more than %d XenoCorps", XENO_CORPS_MAX);
+        }
+        if (net_corp_parse(copy, &xeno->corps[xeno->n_corps]) ||
+            !xeno->corps[xeno->n_corps].pinned) {
+            return xeno_usage("'%s' is no XenoCorp's https://host:port#ID",
+                              copy);
+        }
+        xeno->n_corps++;
+    }
+    return -1;
+}
+
+/* Options beat the environment, which beats the configuration. */
+static int complete(struct xeno *xeno, const struct line *line)
+{
+    const char *path = line->config ? line->config : net_env("XENO_CONFIG");
+    const char *corps = line->corp ? line->corp : net_env("XENO_CORP");
+    char why[256] = "";
+    int rc = net_client_settings(path, &xeno->settings, why, sizeof why);
+
+    if (rc) {
+        return xeno_gripe(rc, "cannot use the configuration",
+                          why[0] ? why : xn_strerror(rc),
+                          "another --config or XENO_CONFIG; man xeno");
+    }
+    if (!corps) corps = net_settings_text(xeno->settings, "find.corps");
+    if (!xeno->currency) xeno->currency = net_env("XENO_CURRENCY");
+    if (!xeno->currency)
+        xeno->currency = net_settings_text(xeno->settings, "find.currency");
+    net_client_state(xeno->settings, xeno->state);
+    return add_corps(xeno, corps);
+}
+
+int xeno_options(struct xeno *xeno, const struct xn_option *own, size_t n,
+                 int argc, char **argv, int least, int most, int *words_out)
+{
+    struct line line = {.config = NULL};
+    int code = read_line(xeno, own, n, argc, argv, &line, words_out), words;
+
+    if (code < 0) code = judge_line(xeno, &line);
+    if (code < 0) code = complete(xeno, &line);
+    if (code >= 0) return code;
+    words = argc - *words_out;
+    if (words < least) return xeno_usage("%s is missing", xeno->verb->words);
+    if (words > most) {
+        return xeno_usage("'%.60s' is one word too many",
+                          argv[*words_out + most]);
+    }
+    return -1;
+}
+
+void xeno_clear(struct xeno *xeno)
+{
+    net_settings_free(xeno->settings);
+}
+
+int xeno_folder(const struct xeno *xeno, const char *name,
+                char out[NET_PATH_MAX])
+{
+    net_file_path(out, xeno->state, name);
+    if (net_file_parents(xeno->state) == 0 && net_file_dir(xeno->state) == 0 &&
+        net_file_dir(out) == 0) {
+        return XN_EXIT_OK;
+    }
+    return xeno_gripef(XN_EIO, "cannot make a folder", "another XENO_KEY",
+                       "%s: %s", out, strerror(errno));
+}
