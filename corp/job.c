@@ -90,7 +90,13 @@ void job_refuse(struct corp_job *job, int rc, const char *because,
 
 void job_refuse_why(struct corp_job *job, const struct money_refusal *why)
 {
-    job_refuse(job, reason_rc(why->reason), why->text, reason_try(why->reason));
+    if (job->ask) {
+        xn_out_refuse_why(&job->corp->out, job->ask, job->what, why);
+    } else {
+        xn_out_log(&job->corp->out, XN_LOG_WARN, "%s: %s", job->what,
+                   why->text);
+    }
+    job_free(job);
 }
 
 static bool may_ask(const struct corp *corp, const Xn__Caller *caller,
@@ -193,39 +199,14 @@ void job_paper(struct corp_job *job, enum money_type type,
     paper->envelope = envelope;
 }
 
-static enum money_reason of_rc(int rc)
-{
-    switch (rc) {
-    case 0: return REASON_FINE;
-    case XN_ENOMEM: return REASON_NOMEM;
-    case XN_ESIGNATURE: return REASON_SIGNATURE;
-    case XN_EIDENT: return REASON_SIGNER;
-    case XN_EEXPIRED: return REASON_CERTIFICATE;
-    default: return REASON_BAD;
-    }
-}
-
 static enum money_reason judge(struct job_paper *paper,
                                const struct xn_now *now, int rc,
                                const struct xn_msg *msg)
 {
-    const char *name = money_name(paper->doc.type);
-    const Xn__Verified *verified;
-    char text[REASON_TEXT_MAX - 60] = "";
-
     if (!rc && (!msg || msg->kind != XN__KIND__VERIFIED)) rc = XN_EPROTO;
-    if (rc) {
-        return reason_refuse(&paper->why, of_rc(rc), "%s: %s", name,
-                             xn_strerror(rc));
-    }
-    verified = XN_BODY(msg, Xn__Verified);
-    rc = money_parse(paper->doc.type, verified->payload.data,
-                     verified->payload.len, &paper->doc, text, sizeof text);
-    if (rc) {
-        return reason_refuse(&paper->why, of_rc(rc), "%s: %s", name, text);
-    }
-    return money_vouch(&paper->doc, verified->signer, now->wall_us,
-                       &paper->why);
+    return money_verified(&paper->doc, rc,
+                          rc ? NULL : XN_BODY(msg, Xn__Verified), now->wall_us,
+                          &paper->why);
 }
 
 static bool is_outage(int rc)

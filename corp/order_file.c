@@ -6,10 +6,6 @@
 
 #include "lib/err.h"
 
-#define DEC_SIZE 16
-
-__extension__ typedef unsigned __int128 u128;
-
 #define RATES (sizeof(struct money_rates) / sizeof(xn_dec))
 #define PRICES (sizeof(struct price_list) / sizeof(xn_dec))
 #define USAGES (sizeof(struct price_usage) / sizeof(xn_dec))
@@ -124,34 +120,6 @@ void order_op_id(const xn_id *serial, const char *word, const void *more,
     memcpy(id_out->b + XN_ID_SIZE / 2, tail.b, XN_ID_SIZE / 2);
 }
 
-/* ---- decimals ---- */
-
-static void put_decs(const void *from, size_t n, uint8_t *out)
-{
-    for (size_t i = 0; i < n; i++) {
-        xn_dec d;
-
-        memcpy(&d, (const uint8_t *)from + i * sizeof d, sizeof d);
-        for (int j = 0; j < DEC_SIZE; j++)
-            *out++ = (uint8_t)((u128)d.v >> (120 - 8 * j));
-    }
-}
-
-static int get_decs(const ProtobufCBinaryData *from, size_t n, void *out)
-{
-    if (from->len != n * DEC_SIZE) return XN_EINTEGRITY;
-    for (size_t i = 0; i < n; i++) {
-        u128 v = 0;
-        xn_dec d;
-
-        for (int j = 0; j < DEC_SIZE; j++)
-            v = v << 8 | from->data[i * DEC_SIZE + j];
-        d.v = (xn_i128)v;
-        memcpy((uint8_t *)out + i * sizeof d, &d, sizeof d);
-    }
-    return 0;
-}
-
 /* ---- reading ---- */
 
 static int get_currency(const char *text, char out[MONEY_CURRENCY_SIZE])
@@ -192,8 +160,12 @@ static int take_acceptance(const xn_id *corp, const Xn__OrderBound *bound,
     if (!rc) rc = get_id(&bound->quote, &file->bound.quote);
     if (!rc) rc = get_id(&bound->server, &terms->server);
     if (!rc) rc = get_id(&bound->session, &terms->session);
-    if (!rc) rc = get_decs(&bound->rates, RATES, &terms->rates);
-    if (!rc) rc = get_decs(&bound->prices, PRICES, &terms->prices);
+    if (!rc)
+        rc = xn_decs_get(bound->rates.data, bound->rates.len, &terms->rates,
+                         RATES);
+    if (!rc)
+        rc = xn_decs_get(bound->prices.data, bound->prices.len, &terms->prices,
+                         PRICES);
     if (rc) return rc;
     terms->corp = *corp;
     terms->holder = file->holder;
@@ -216,7 +188,9 @@ static int take_state(const ProtobufCBinaryData *value, struct order_file *file)
 
     if (!state) return XN_EINTEGRITY;
     rc = get_id(&state->hash, &claims->hash);
-    if (!rc) rc = get_decs(&state->usage, USAGES, &claims->usage);
+    if (!rc)
+        rc = xn_decs_get(state->usage.data, state->usage.len, &claims->usage,
+                         USAGES);
     claims->sequence = state->sequence;
     claims->till_us = state->till_us;
     claims->amount = state->amount;
@@ -299,7 +273,7 @@ int order_bound_pack(const struct order_bound *bound,
                      size_t *len_out)
 {
     const struct claim_terms *terms = &bound->terms;
-    uint8_t rates[RATES * DEC_SIZE], prices[PRICES * DEC_SIZE];
+    uint8_t rates[RATES * XN_DEC_BYTES], prices[PRICES * XN_DEC_BYTES];
     Xn__OrderBound record = XN__ORDER_BOUND__INIT;
 
     record.fate = bound->fate;
@@ -315,8 +289,8 @@ int order_bound_pack(const struct order_bound *bound,
         record.most_per_hour = terms->most_per_hour;
         record.until_us = terms->until_us;
         record.prepaid = bound->prepaid;
-        put_decs(&terms->rates, RATES, rates);
-        put_decs(&terms->prices, PRICES, prices);
+        xn_decs_put(&terms->rates, RATES, rates);
+        xn_decs_put(&terms->prices, PRICES, prices);
         record.rates = (ProtobufCBinaryData){sizeof rates, rates};
         record.prices = (ProtobufCBinaryData){sizeof prices, prices};
     }
@@ -326,13 +300,13 @@ int order_bound_pack(const struct order_bound *bound,
 int order_state_pack(const struct order_state *state, uint8_t **bytes_out,
                      size_t *len_out)
 {
-    uint8_t usage[USAGES * DEC_SIZE];
+    uint8_t usage[USAGES * XN_DEC_BYTES];
     Xn__OrderState record = XN__ORDER_STATE__INIT;
 
     record.sequence = state->claims.sequence;
     record.hash = xn_id_bytes(&state->claims.hash);
     record.till_us = state->claims.till_us;
-    put_decs(&state->claims.usage, USAGES, usage);
+    xn_decs_put(&state->claims.usage, USAGES, usage);
     record.usage = (ProtobufCBinaryData){sizeof usage, usage};
     record.amount = state->claims.amount;
     record.final = state->claims.final;

@@ -164,3 +164,29 @@ xn_dec xn_dec_from_micro(int64_t micro)
 {
     return (xn_dec){(xn_i128)micro * (xn_i128)MICRO};
 }
+
+void xn_decs_put(const void *decs, size_t n, uint8_t *out)
+{
+    for (size_t i = 0; i < n; i++) {
+        xn_dec d;
+
+        memcpy(&d, (const uint8_t *)decs + i * sizeof d, sizeof d);
+        for (int j = 0; j < XN_DEC_BYTES; j++)
+            *out++ = (uint8_t)((u128)d.v >> (120 - 8 * j));
+    }
+}
+
+int xn_decs_get(const uint8_t *bytes, size_t len, void *decs_out, size_t n)
+{
+    if (len != n * XN_DEC_BYTES) return XN_EINTEGRITY;
+    for (size_t i = 0; i < n; i++) {
+        u128 v = 0;
+        xn_dec d;
+
+        for (int j = 0; j < XN_DEC_BYTES; j++)
+            v = v << 8 | *bytes++;
+        d.v = (xn_i128)v;
+        memcpy((uint8_t *)decs_out + i * sizeof d, &d, sizeof d);
+    }
+    return 0;
+}

@@ -41,4 +41,10 @@ int xn_dec_mul(xn_dec a, xn_dec b, xn_dec *out);
 int xn_dec_to_micro(xn_dec d, int64_t *out);
 xn_dec xn_dec_from_micro(int64_t micro);
 
+/* n of them one behind the other (a struct of nothing else will do) as 16 bytes
+ * each, big endian.  get: XN_EINTEGRITY where `len` is not that of n. */
+#define XN_DEC_BYTES 16
+void xn_decs_put(const void *decs, size_t n, uint8_t *out);
+int xn_decs_get(const uint8_t *bytes, size_t len, void *decs_out, size_t n);
+
 #endif

@@ -124,8 +124,9 @@ static int status_of(int rc)
     }
 }
 
-void xn_out_refuse(struct xn_out *out, uint64_t ticket, int rc,
-                   const char *what, const char *because, const char *try)
+static void refuse(struct xn_out *out, uint64_t ticket, int rc,
+                   const char *what, const char *because, const char *try,
+                   const char *reason)
 {
     Xn__Refusal refusal = XN__REFUSAL__INIT;
 
@@ -133,7 +134,21 @@ void xn_out_refuse(struct xn_out *out, uint64_t ticket, int rc,
     refusal.what = (char *)(uintptr_t)what;
     refusal.because = (char *)(uintptr_t)(because ? because : "");
     refusal.try_ = (char *)(uintptr_t)(try ? try : "");
+    refusal.reason = (char *)(uintptr_t)reason;
     xn_out_answer(out, ticket, status_of(rc), &refusal);
+}
+
+void xn_out_refuse(struct xn_out *out, uint64_t ticket, int rc,
+                   const char *what, const char *because, const char *try)
+{
+    refuse(out, ticket, rc, what, because, try, "");
+}
+
+void xn_out_refuse_why(struct xn_out *out, uint64_t ticket, const char *what,
+                       const struct money_refusal *why)
+{
+    refuse(out, ticket, reason_rc(why->reason), what, why->text,
+           reason_try(why->reason), reason_name(why->reason));
 }
 
 void xn_out_log(struct xn_out *out, int level, const char *fmt, ...)

@@ -8,6 +8,7 @@
 #define SEAM_OUT_H
 
 #include "seam/xn_core.h"
+#include "wire/reason.h"
 
 struct xn_out {
     struct xn_action *act;
@@ -39,6 +40,9 @@ void xn_out_answer(struct xn_out *out, uint64_t ticket, int status,
 /* Answer with a Refusal; the HTTP status follows from rc. */
 void xn_out_refuse(struct xn_out *out, uint64_t ticket, int rc,
                    const char *what, const char *because, const char *try);
+/* The same about a document of money. */
+void xn_out_refuse_why(struct xn_out *out, uint64_t ticket, const char *what,
+                       const struct money_refusal *why);
 /* level: enum xn_log_level. */
 void xn_out_log(struct xn_out *out, int level, const char *fmt, ...)
     __attribute__((format(printf, 3, 4)));

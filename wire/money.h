@@ -179,6 +179,12 @@ int money_write(struct money *doc, struct xn_buf *out);
 enum money_reason money_vouch(struct money *doc, const Xn__Caller *signer,
                               uint64_t at_us, struct money_refusal *why);
 
+/* For cores: what a VERIFY of its envelope said, then money_parse and
+ * money_vouch.  doc->type says what it must be; at_us as in money_vouch. */
+enum money_reason money_verified(struct money *doc, int rc,
+                                 const Xn__Verified *verified, uint64_t at_us,
+                                 struct money_refusal *why);
+
 /* envelope_verify, money_parse and money_vouch.  at_us is the time at which
  * the signer's certificate must be good: now for what is new, the time of the
  * corp's receipt for what is old (certificates end, bills stay).  A reason, of

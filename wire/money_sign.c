@@ -57,24 +57,37 @@ static enum money_reason of_rc(int rc)
     }
 }
 
-static enum money_reason parse_and_vouch(struct money *doc,
-                                         const uint8_t *payload, size_t len,
-                                         struct xn_cert *signer, uint64_t at_us,
+enum money_reason money_verified(struct money *doc, int rc,
+                                 const Xn__Verified *verified, uint64_t at_us,
+                                 struct money_refusal *why)
+{
+    const char *name = money_name(doc->type);
+    char text[REASON_TEXT_MAX - 60] = "";
+
+    if (!rc && (!verified || !verified->signer)) rc = XN_EPROTO;
+    if (rc)
+        return reason_refuse(why, of_rc(rc), "%s: %s", name, xn_strerror(rc));
+    rc = money_parse(doc->type, verified->payload.data, verified->payload.len,
+                     doc, text, sizeof text);
+    if (rc) return reason_refuse(why, of_rc(rc), "%s: %s", name, text);
+    return money_vouch(doc, verified->signer, at_us, why);
+}
+
+static enum money_reason parse_and_vouch(struct money *doc, uint8_t *payload,
+                                         size_t len, struct xn_cert *signer,
+                                         uint64_t at_us,
                                          struct money_refusal *why)
 {
+    Xn__Verified verified = XN__VERIFIED__INIT;
     Xn__Caller caller = XN__CALLER__INIT;
-    char text[REASON_TEXT_MAX - 60];
-    int rc;
 
-    rc = money_parse(doc->type, payload, len, doc, text, sizeof text);
-    if (rc) {
-        return reason_refuse(why, of_rc(rc), "%s: %s", money_name(doc->type),
-                             text);
-    }
     caller.id = xn_id_bytes(&signer->id);
     caller.corp = xn_id_bytes(&signer->corp);
     caller.role = signer->role;
-    return money_vouch(doc, &caller, at_us, why);
+    verified.signer = &caller;
+    verified.payload.data = payload;
+    verified.payload.len = len;
+    return money_verified(doc, 0, &verified, at_us, why);
 }
 
 enum money_reason money_open(enum money_type type, const uint8_t *envelope,

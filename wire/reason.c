@@ -49,3 +49,13 @@ const char *reason_try(enum money_reason reason)
 {
     return table[reason].hint;
 }
+
+int reason_parse(const char *name, enum money_reason *reason_out)
+{
+    for (size_t i = 0; i < sizeof table / sizeof table[0]; i++) {
+        if (strcmp(table[i].name, name) != 0) continue;
+        *reason_out = (enum money_reason)i;
+        return 0;
+    }
+    return XN_ENOENT;
+}

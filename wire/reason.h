@@ -101,6 +101,8 @@ enum money_reason reason_refuse(struct money_refusal *why,
 
 /* "WIDENS", "CLAIM_RATE"; static, as the others. */
 const char *reason_name(enum money_reason reason);
+/* The other way round; XN_ENOENT: no such name. */
+int reason_parse(const char *name, enum money_reason *reason_out);
 /* 0 or a code of lib/err.h. */
 int reason_rc(enum money_reason reason);
 const char *reason_try(enum money_reason reason);
