@@ -1,7 +1,8 @@
 /* SPDX-License-Identifier: GPL-3.0-or-later */
-/* Clients' accounts: opened and filled by the broker, read by the client.
+/* Members' accounts: the broker pays in and out and gives credit, the member
+ * reads.
  *
- *   pay in   READ the member -> accounts opened -> ledger -> ANSWER
+ *   change   READ the member -> accounts opened -> ledger -> ANSWER
  *
  * The broker proves that he is one by the corp's own key: whoever has that can
  * sign orders anyway. */
@@ -13,81 +14,120 @@
 
 #define NOTE_MAX 128
 #define MEMBER_KEY (2 + XN_ID_SIZE)
+#define BODY_MAX 1024
 
-static const struct job_form paying = {"cannot pay in", XN__ROLE__ANYBODY,
-                                       &xn__pay_in__descriptor, 1024};
+static const struct job_form paying_in = {"cannot pay in", XN__ROLE__ANYBODY,
+                                          &xn__pay_in__descriptor, BODY_MAX};
+static const struct job_form paying_out = {"cannot pay out", XN__ROLE__ANYBODY,
+                                           &xn__pay_out__descriptor, BODY_MAX};
+static const struct job_form crediting = {
+    "cannot give credit", XN__ROLE__ANYBODY, &xn__credit__descriptor, BODY_MAX};
 
-static const Xn__PayIn *wanted(const struct corp_job *job)
+/* What PayIn, PayOut and Credit have in common. */
+struct change {
+    enum ledger_what what;
+    ProtobufCBinaryData member, request;
+    const char *currency, *note;
+    int64_t micro;
+};
+
+#define CHANGE(kind, who, body)                                                \
+    (struct change)                                                            \
+    {                                                                          \
+        kind, (body)->who, (body)->request, (body)->currency, (body)->note,    \
+            (body)->micro                                                      \
+    }
+
+static struct change wanted(const struct corp_job *job)
 {
-    return (const Xn__PayIn *)(const void *)job->request;
+    const void *body = job->request;
+
+    if (job->request->descriptor == &xn__pay_out__descriptor) {
+        return CHANGE(LEDGER_PAY_OUT, server, (const Xn__PayOut *)body);
+    }
+    if (job->request->descriptor == &xn__credit__descriptor) {
+        return CHANGE(LEDGER_CREDIT, client, (const Xn__Credit *)body);
+    }
+    return CHANGE(LEDGER_PAY_IN, client, (const Xn__PayIn *)body);
 }
 
-static void answer_account(struct corp_job *job, const xn_id *account,
-                           const char *currency, int64_t balance)
-{
-    Xn__Account answer = XN__ACCOUNT__INIT;
-
-    answer.account = xn_id_bytes(account);
-    answer.currency = (char *)(uintptr_t)currency;
-    answer.balance = balance;
-    job_answer(job, &answer);
-}
-
-static void on_paid_look(void *owner, void *ctx, const struct xn_now *now,
-                         const struct ledger_result *result, struct xn_out *out)
+static void on_changed_look(void *owner, void *ctx, const struct xn_now *now,
+                            const struct ledger_result *result,
+                            struct xn_out *out)
 {
     struct corp_job *job = ctx;
+    const struct ledger_account *account = result->accounts;
+    Xn__Account answer = XN__ACCOUNT__INIT;
 
     if (result->rc) {
         job_refuse(job, result->rc, result->because, "again later");
         return;
     }
-    answer_account(job, &job->opens[0].account, job->opens[0].currency,
-                   result->accounts[0].exists ? result->accounts[0].balance
-                                              : 0);
+    answer.account = xn_id_bytes(&job->opens[0].account);
+    answer.currency = job->opens[0].currency;
+    if (account->exists) {
+        answer.balance = account->balance;
+        answer.credit = -account->floor;
+    }
+    job_answer(job, &answer);
 }
 
-static void paid(struct corp_job *job, const struct xn_now *now)
+static void changed(struct corp_job *job, const struct xn_now *now)
 {
-    ledger_look(job->corp->ledger, now, &job->opens[0].account, 1, on_paid_look,
-                job->corp, job, &job->corp->out);
+    ledger_look(job->corp->ledger, now, &job->opens[0].account, 1,
+                on_changed_look, job->corp, job, &job->corp->out);
 }
 
-static void pay(struct corp_job *job, const struct xn_now *now)
+static void change(struct corp_job *job, const struct xn_now *now)
 {
-    const Xn__PayIn *want = wanted(job);
+    const xn_id *account = &job->opens[0].account;
+    const xn_id *world = &job->opens[1].account;
+    struct change want = wanted(job);
     struct ledger_op op;
     xn_id id;
 
-    if (want->micro == 0) {
-        paid(job, now);
-        return;
+    order_op_id(account, ledger_what_name(want.what), want.request.data,
+                want.request.len, &id);
+    switch (want.what) {
+    case LEDGER_CREDIT: ledger_op_credit(&op, &id, account, want.micro); break;
+    case LEDGER_PAY_OUT:
+        ledger_op_move(&op, LEDGER_PAY_OUT, &id, account, world, want.micro,
+                       want.currency);
+        break;
+    default:
+        if (want.micro == 0) { /* opens the account, that is all */
+            changed(job, now);
+            return;
+        }
+        ledger_op_move(&op, LEDGER_PAY_IN, &id, world, account, want.micro,
+                       want.currency);
     }
-    order_op_id(&job->opens[0].account, "pay in", want->request.data,
-                want->request.len, &id);
-    ledger_op_move(&op, LEDGER_PAY_IN, &id, &job->opens[1].account,
-                   &job->opens[0].account, want->micro, want->currency);
-    op.note = want->note;
-    job_post(job, now, &op, paid, NULL);
+    op.note = want.note;
+    job_post(job, now, &op, changed, NULL);
 }
 
-static void pay_member(struct corp_job *job, const struct xn_now *now)
+static void change_member(struct corp_job *job, const struct xn_now *now)
 {
-    const Xn__PayIn *want = wanted(job);
+    struct change want = wanted(job);
     const xn_id *corp = &job->corp->config.id;
-    xn_id client, account, world;
+    bool server = want.what == LEDGER_PAY_OUT;
+    xn_id member, account, world;
 
     if (XN_BODY(job->found, Xn__Records)->n_records == 0) {
-        job_refuse(job, XN_ENOENT, "no client with that key is registered",
-                   "xeno register, by the client");
+        job_refuse(job, XN_ENOENT,
+                   server ? "no server with that key is registered"
+                          : "no client with that key is registered",
+                   server ? "xenocorp server list DIR"
+                          : "xeno register, by the client");
         return;
     }
-    (void)xn_id_from_bytes(&want->client, &client);
-    order_account(corp, &client, want->currency, &account);
-    order_house(corp, 'e', want->currency, &world);
-    job_open(job, &account, LEDGER_CLIENT, want->currency, 0);
-    job_open(job, &world, LEDGER_EXTERNAL, want->currency, LEDGER_FLOOR_NONE);
-    job_opened(job, now, pay);
+    (void)xn_id_from_bytes(&want.member, &member);
+    order_account(corp, &member, want.currency, &account);
+    order_house(corp, 'e', want.currency, &world);
+    job_open(job, &account, server ? LEDGER_SERVER : LEDGER_CLIENT,
+             want.currency, 0);
+    job_open(job, &world, LEDGER_EXTERNAL, want.currency, LEDGER_FLOOR_NONE);
+    job_opened(job, now, change);
 }
 
 static bool currency_ok(const char *text)
@@ -97,66 +137,97 @@ static bool currency_ok(const char *text)
                MONEY_CURRENCY_SIZE - 1;
 }
 
-void corp_pay_in(struct corp *corp, const struct xn_now *now, uint64_t ask,
-                 const Xn__Ask *question)
+static void begin(struct corp *corp, const struct xn_now *now, uint64_t ask,
+                  const Xn__Ask *question, const struct job_form *form)
 {
-    struct corp_job *job = job_begin(corp, now, ask, question, &paying);
+    struct corp_job *job = job_begin(corp, now, ask, question, form);
     struct order_key key = {.len = MEMBER_KEY};
-    const Xn__PayIn *want;
-    xn_id client;
+    struct change want;
+    xn_id member;
 
     if (!job) return;
     want = wanted(job);
-    if (xn_id_from_bytes(&want->client, &client) ||
-        want->request.len != XN_ID_SIZE || want->micro < 0 ||
-        !currency_ok(want->currency) || !corp_text_ok(want->note, NOTE_MAX)) {
+    if (xn_id_from_bytes(&want.member, &member) ||
+        want.request.len != XN_ID_SIZE ||
+        want.micro < (want.what == LEDGER_PAY_OUT) ||
+        !currency_ok(want.currency) || !corp_text_ok(want.note, NOTE_MAX)) {
         job_refuse(job, XN_EINVAL,
-                   "client and request are 32 bytes, the currency is three "
-                   "capital letters, the amount is not below 0",
+                   "member and request are 32 bytes, the currency is three "
+                   "capital letters, the amount is not below 0, and above 0 "
+                   "to pay out",
                    "man xenocorp");
         return;
     }
     key.b[0] = 'm';
-    key.b[1] = XN__ROLE__CLIENT;
-    memcpy(key.b + 2, client.b, XN_ID_SIZE);
-    job_read(job, now, &key, NULL, 1, pay_member);
+    key.b[1] =
+        want.what == LEDGER_PAY_OUT ? XN__ROLE__SERVER : XN__ROLE__CLIENT;
+    memcpy(key.b + 2, member.b, XN_ID_SIZE);
+    job_read(job, now, &key, NULL, 1, change_member);
+}
+
+void corp_pay_in(struct corp *corp, const struct xn_now *now, uint64_t ask,
+                 const Xn__Ask *question)
+{
+    begin(corp, now, ask, question, &paying_in);
+}
+
+void corp_pay_out(struct corp *corp, const struct xn_now *now, uint64_t ask,
+                  const Xn__Ask *question)
+{
+    begin(corp, now, ask, question, &paying_out);
+}
+
+void corp_credit(struct corp *corp, const struct xn_now *now, uint64_t ask,
+                 const Xn__Ask *question)
+{
+    begin(corp, now, ask, question, &crediting);
 }
 
 /* ---- GET /v1/accounts?currency=GBP ---- */
 
-static const struct job_form looking = {"cannot tell the balance",
-                                        XN__ROLE__CLIENT, NULL, 0};
+static const struct job_form clients_looking = {"cannot tell the balance",
+                                                XN__ROLE__CLIENT, NULL, 0};
+static const struct job_form servers_looking = {"cannot tell the balance",
+                                                XN__ROLE__SERVER, NULL, 0};
 
 static void on_own_look(void *owner, void *ctx, const struct xn_now *now,
                         const struct ledger_result *result, struct xn_out *out)
 {
     struct corp_job *job = ctx;
+    bool server = job->opens[0].kind == LEDGER_SERVER;
 
     if (!result->rc && !result->accounts[0].exists) {
         job_refuse(job, XN_ENOENT, "you have no account in that currency",
-                   "pay in at the XenoCorp: that opens it");
+                   server ? "the first order that you accept opens it"
+                          : "pay in at the XenoCorp: that opens it");
         return;
     }
-    on_paid_look(owner, ctx, now, result, out);
+    on_changed_look(owner, ctx, now, result, out);
 }
 
 void corp_account(struct corp *corp, const struct xn_now *now, uint64_t ask,
                   const Xn__Ask *question)
 {
     static const char key[] = "currency=";
-    struct corp_job *job = job_begin(corp, now, ask, question, &looking);
-    const char *currency = question->query + sizeof key - 1;
+    const char *currency;
+    bool server =
+        question->caller && question->caller->role == XN__ROLE__SERVER;
+    struct corp_job *job = job_begin(
+        corp, now, ask, question, server ? &servers_looking : &clients_looking);
     xn_id account;
 
     if (!job) return;
-    if (strncmp(question->query, key, sizeof key - 1) != 0 ||
-        !currency_ok(currency)) {
+    currency = strncmp(question->query, key, sizeof key - 1) == 0
+                   ? question->query + sizeof key - 1
+                   : "";
+    if (!currency_ok(currency)) {
         job_refuse(job, XN_EINVAL, "which currency?",
                    "/v1/accounts?currency=GBP");
         return;
     }
     order_account(&corp->config.id, &job->caller, currency, &account);
-    job_open(job, &account, LEDGER_CLIENT, currency, 0);
+    job_open(job, &account, server ? LEDGER_SERVER : LEDGER_CLIENT, currency,
+             0);
     ledger_look(corp->ledger, now, &account, 1, on_own_look, corp, job,
                 &corp->out);
 }

@@ -186,6 +186,8 @@ struct route {
 static const struct route routes[] = {
     {"GET", "/v1/accounts", false, corp_account},
     {"POST", "/v1/accounts", false, corp_pay_in},
+    {"POST", "/v1/payouts", false, corp_pay_out},
+    {"POST", "/v1/credits", false, corp_credit},
     {"POST", "/v1/announce", true, on_announce},
     {"GET", "/v1/certificate", false, on_certificate},
     {"POST", "/v1/charge", false, corp_charge},

@@ -226,6 +226,9 @@ void ledger_op_open(struct ledger_op *op, const xn_id *id, const xn_id *account,
 void ledger_op_move(struct ledger_op *op, enum ledger_what what,
                     const xn_id *id, const xn_id *from, const xn_id *to,
                     int64_t micro, const char *currency);
+/* The account may stand `credit` below zero from now on; credit >= 0. */
+void ledger_op_credit(struct ledger_op *op, const xn_id *id,
+                      const xn_id *account, int64_t credit);
 /* Open `fence` and move `micro` from the client's account into it. */
 void ledger_op_issue(struct ledger_op *op, const xn_id *id, const xn_id *client,
                      const xn_id *fence, int64_t micro, const char *currency);

@@ -47,6 +47,15 @@ void ledger_op_move(struct ledger_op *op, enum ledger_what what,
     add_posting(op, to, micro, currency);
 }
 
+void ledger_op_credit(struct ledger_op *op, const xn_id *id,
+                      const xn_id *account, int64_t credit)
+{
+    start(op, LEDGER_CREDIT, id);
+    op->n_floors = 1;
+    op->floors[0].account = *account;
+    op->floors[0].floor = -credit;
+}
+
 void ledger_op_issue(struct ledger_op *op, const xn_id *id, const xn_id *client,
                      const xn_id *fence, int64_t micro, const char *currency)
 {

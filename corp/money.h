@@ -6,8 +6,13 @@
 
 #include "corp/job.h"
 
-/* account.c: POST /v1/accounts, the broker's; GET /v1/accounts, the client's */
+/* account.c: POST /v1/accounts, /v1/payouts and /v1/credits, the broker's; GET
+ * /v1/accounts, the member's */
 void corp_pay_in(struct corp *corp, const struct xn_now *now, uint64_t ask,
+                 const Xn__Ask *question);
+void corp_pay_out(struct corp *corp, const struct xn_now *now, uint64_t ask,
+                  const Xn__Ask *question);
+void corp_credit(struct corp *corp, const struct xn_now *now, uint64_t ask,
                  const Xn__Ask *question);
 void corp_account(struct corp *corp, const struct xn_now *now, uint64_t ask,
                   const Xn__Ask *question);

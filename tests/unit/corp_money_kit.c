@@ -69,8 +69,8 @@ static void genesis(struct shop *s)
     crank_serve_txn(&s->c);
 }
 
-/* A registration, whose certificate is the client's. */
-static void enrol(struct shop *s, const struct shop_member *m)
+/* A registration, whose certificate is the member's. */
+void shop_enrol(struct shop *s, const struct shop_member *m)
 {
     Xn__Register reg = XN__REGISTER__INIT;
     Xn__Issued issued = XN__ISSUED__INIT;
@@ -79,7 +79,7 @@ static void enrol(struct shop *s, const struct shop_member *m)
     struct xn_msg *msg = NULL;
     uint64_t ask;
 
-    reg.role = XN__ROLE__CLIENT;
+    reg.role = m->caller.role;
     reg.csr.data = (uint8_t *)(uintptr_t) "csr";
     reg.csr.len = 3;
     reg.label = (char *)(uintptr_t) "ann";
@@ -110,7 +110,7 @@ void shop_open(struct shop *s, void (*policy)(struct corp_config *config))
     crank_init(&s->c, NULL, 1000, NOW_US);
     genesis(s);
     start(s);
-    enrol(s, &s->client);
+    shop_enrol(s, &s->client);
 }
 
 void shop_restart(struct shop *s)
@@ -344,9 +344,8 @@ void shop_pay_in(struct shop *s, uint8_t word, int64_t micro)
     drop(answered(s, ask, &xn__account__descriptor));
 }
 
-/* An ASK with a query, without a body. */
-static uint64_t ask_query(struct shop *s, const char *path, const char *query,
-                          const Xn__Caller *caller)
+uint64_t shop_ask_query(struct shop *s, const char *path, const char *query,
+                        const Xn__Caller *caller)
 {
     Xn__Ask ask = XN__ASK__INIT;
     struct xn_msg *msg = NULL;
@@ -361,18 +360,23 @@ static uint64_t ask_query(struct shop *s, const char *path, const char *query,
     return s->c.asked;
 }
 
+int64_t shop_account(struct shop *s, uint64_t ask, int64_t *credit_out)
+{
+    Xn__Account *account = answered(s, ask, &xn__account__descriptor);
+    int64_t balance = account->balance;
+
+    if (credit_out) *credit_out = account->credit;
+    drop(account);
+    return balance;
+}
+
 int64_t shop_balance(struct shop *s)
 {
     uint64_t ask =
-        ask_query(s, "/v1/accounts", "currency=GBP", &s->client.caller);
-    Xn__Account *account;
-    int64_t balance;
+        shop_ask_query(s, "/v1/accounts", "currency=GBP", &s->client.caller);
 
     shop_serve(s);
-    account = answered(s, ask, &xn__account__descriptor);
-    balance = account->balance;
-    drop(account);
-    return balance;
+    return shop_account(s, ask, NULL);
 }
 
 static bool is_account(const struct crank_record *r)
@@ -694,7 +698,7 @@ void shop_pass(struct shop *s, uint64_t us)
 Xn__OrderFate deal_fate(struct shop *s, const struct deal *d,
                         int64_t *fenced_out)
 {
-    uint64_t ask = ask_query(s, "/v1/orders", "", &s->client.caller);
+    uint64_t ask = shop_ask_query(s, "/v1/orders", "", &s->client.caller);
     Xn__OrderFate fate = XN__ORDER_FATE__FATE_NONE;
     Xn__Orders *orders;
 

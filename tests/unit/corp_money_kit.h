@@ -52,6 +52,9 @@ void shop_restart(struct shop *s);
 int shop_set_up(void **state);
 int shop_tear_down(void **state);
 
+/* The client is registered; others are known by their certificates alone. */
+void shop_enrol(struct shop *s, const struct shop_member *m);
+
 /* One action of that kind; SIGN and VERIFY are done for real. */
 void shop_serve_one(struct shop *s, enum xn_act kind);
 /* All of them and all that follow. */
@@ -69,6 +72,11 @@ ProtobufCBinaryData shop_bytes(const struct shop_doc *doc);
 uint64_t shop_ask_pay_in(struct shop *s, uint8_t word, int64_t micro);
 void shop_pay_in(struct shop *s, uint8_t word, int64_t micro);
 int64_t shop_balance(struct shop *s);
+/* An ASK with a query, without a body. */
+uint64_t shop_ask_query(struct shop *s, const char *path, const char *query,
+                        const Xn__Caller *caller);
+/* The balance that an Account says; credit_out may be NULL. */
+int64_t shop_account(struct shop *s, uint64_t ask, int64_t *credit_out);
 /* Of a member's account in GBP, in the store; 0: there is none. */
 int64_t shop_stored(struct shop *s, const xn_id *account);
 int64_t shop_earned(struct shop *s, const struct shop_member *server);

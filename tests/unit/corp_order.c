@@ -318,29 +318,6 @@ static void malformed_orders(void **state)
     assert_int_equal(shop_balance(s), 5 * GBP);
 }
 
-static void staff_alone_pays_in(void **state)
-{
-    struct shop *s = *state;
-    Xn__PayIn pay = XN__PAY_IN__INIT;
-    uint8_t word[32] = {3};
-    uint64_t ask;
-
-    pay.client = xn_id_bytes(&s->client.id);
-    pay.currency = (char *)(uintptr_t) "GBP";
-    pay.micro = GBP;
-    pay.request = (ProtobufCBinaryData){32, word};
-    ask = ask_body(s, "/v1/accounts", &pay, &s->client);
-    assert_int_equal(shop_refused(s, ask, NULL), XN_EPERM);
-    pay.client = xn_id_bytes(&s->stranger.id); /* not registered */
-    ask = crank_ask(&s->c, "POST", "/v1/accounts", &pay, &s->staff);
-    shop_serve(s);
-    assert_int_equal(shop_refused(s, ask, NULL), XN_ENOENT);
-    pay.micro = -GBP;
-    ask = crank_ask(&s->c, "POST", "/v1/accounts", &pay, &s->staff);
-    assert_int_equal(shop_refused(s, ask, NULL), XN_EINVAL);
-    shop_audit(s);
-}
-
 /* Without a key of its own a corp registers, and sells nothing. */
 static void no_ledger(void **state)
 {
@@ -577,7 +554,6 @@ int main(void)
         SHOP_TEST(ends_by_itself),
         SHOP_TEST(who_may),
         SHOP_TEST(malformed_orders),
-        SHOP_TEST(staff_alone_pays_in),
         SHOP_TEST(no_ledger),
         SHOP_TEST(lists_in_pages),
         SHOP_TEST(garbled),
