@@ -214,7 +214,8 @@ static void post(struct corp_job *job, const struct xn_now *now)
     claim_op_id(job, &op.id);
     op_charge(job, &op);
     if (job->state.closed) {
-        corp_op_release(&job->order, job->order.amount - job->state.paid, ends,
+        corp_op_release(&job->order,
+                        job->order.bound.terms.amount - job->state.paid, ends,
                         &op);
     }
     snprintf(note, sizeof note, "claim %llu: %.180s",

@@ -220,6 +220,9 @@ int ledger_genesis(const xn_id *corp, uint64_t wall_us,
 
 /* ---- operations that a XenoCorp needs: `op` is filled whole ---- */
 
+/* One more posting, for those that the functions below do not know. */
+void ledger_op_add(struct ledger_op *op, const xn_id *account, int64_t micro,
+                   const char *currency);
 void ledger_op_open(struct ledger_op *op, const xn_id *id, const xn_id *account,
                     enum ledger_kind kind, const char *currency, int64_t floor);
 /* Of PAY_IN, PAY_OUT, or any other move. */

@@ -17,8 +17,8 @@ static void set_currency(char out[LEDGER_CURRENCY], const char *currency)
     snprintf(out, LEDGER_CURRENCY, "%s", currency);
 }
 
-static void add_posting(struct ledger_op *op, const xn_id *account,
-                        int64_t micro, const char *currency)
+void ledger_op_add(struct ledger_op *op, const xn_id *account, int64_t micro,
+                   const char *currency)
 {
     struct ledger_posting *p = &op->postings[op->n_postings++];
 
@@ -43,8 +43,8 @@ void ledger_op_move(struct ledger_op *op, enum ledger_what what,
                     int64_t micro, const char *currency)
 {
     start(op, what, id);
-    add_posting(op, from, -micro, currency);
-    add_posting(op, to, micro, currency);
+    ledger_op_add(op, from, -micro, currency);
+    ledger_op_add(op, to, micro, currency);
 }
 
 void ledger_op_credit(struct ledger_op *op, const xn_id *id,
@@ -61,8 +61,8 @@ void ledger_op_issue(struct ledger_op *op, const xn_id *id, const xn_id *client,
 {
     ledger_op_open(op, id, fence, LEDGER_FENCE, currency, 0);
     op->what = LEDGER_ISSUE;
-    add_posting(op, client, -micro, currency);
-    add_posting(op, fence, micro, currency);
+    ledger_op_add(op, client, -micro, currency);
+    ledger_op_add(op, fence, micro, currency);
 }
 
 void ledger_op_charge(struct ledger_op *op, const xn_id *id, const xn_id *fence,
@@ -70,9 +70,9 @@ void ledger_op_charge(struct ledger_op *op, const xn_id *id, const xn_id *fence,
                       int64_t fee, const char *currency)
 {
     start(op, LEDGER_CHARGE, id);
-    add_posting(op, fence, -micro, currency);
-    if (micro != fee) add_posting(op, server, micro - fee, currency);
-    if (fee) add_posting(op, income, fee, currency);
+    ledger_op_add(op, fence, -micro, currency);
+    if (micro != fee) ledger_op_add(op, server, micro - fee, currency);
+    if (fee) ledger_op_add(op, income, fee, currency);
 }
 
 void ledger_op_release(struct ledger_op *op, enum ledger_what what,
@@ -81,8 +81,8 @@ void ledger_op_release(struct ledger_op *op, enum ledger_what what,
 {
     start(op, what, id);
     if (rest) {
-        add_posting(op, fence, -rest, currency);
-        add_posting(op, client, rest, currency);
+        ledger_op_add(op, fence, -rest, currency);
+        ledger_op_add(op, client, rest, currency);
     }
     op->closes[op->n_closes++] = *fence;
 }

@@ -333,7 +333,8 @@ int64_t order_fenced(const struct order_file *file)
 {
     switch (order_fate(file)) {
     case XN__ORDER_FATE__ISSUED_ORDER: return file->amount;
-    case XN__ORDER_FATE__ACCEPTED_ORDER: return file->amount - file->state.paid;
+    case XN__ORDER_FATE__ACCEPTED_ORDER:
+        return file->bound.terms.amount - file->state.paid;
     default: return 0;
     }
 }

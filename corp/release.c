@@ -19,17 +19,11 @@
 void corp_op_release(const struct order_file *order, int64_t rest,
                      struct order_key key_out[2], struct ledger_op *op)
 {
-    struct ledger_posting *p = &op->postings[op->n_postings];
     uint64_t stopped_us = order->state.stopped_us;
 
     if (rest) {
-        p[0].account = order->serial;
-        p[0].micro = -rest;
-        memcpy(p[0].currency, order->currency, LEDGER_CURRENCY);
-        p[1].account = order->account;
-        p[1].micro = rest;
-        memcpy(p[1].currency, order->currency, LEDGER_CURRENCY);
-        op->n_postings += 2;
+        ledger_op_add(op, &order->serial, -rest, order->currency);
+        ledger_op_add(op, &order->account, rest, order->currency);
     }
     op->closes[op->n_closes++] = order->serial;
     key_out[0] = order_key_end(order->until_us, &order->serial);

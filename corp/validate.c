@@ -82,6 +82,18 @@ static void op_prepay(const struct corp_job *job, struct ledger_op *op)
                      config->payout->fee(micro, config->share_ppm), currency);
 }
 
+/* What the narrowings cut off cannot be charged any more. */
+static void op_surplus(const struct corp_job *job, struct ledger_op *op)
+{
+    const struct order_file *order = &job->order;
+    int64_t micro = order->amount - job->made.acceptance.amount;
+
+    if (!micro) return;
+    if (op->what == LEDGER_OTHER) op->what = LEDGER_RELEASE;
+    ledger_op_add(op, &order->serial, -micro, order->currency);
+    ledger_op_add(op, &order->account, micro, order->currency);
+}
+
 static void op_id(const struct corp_job *job, xn_id *id_out)
 {
     xn_id more[3] = {job->caller, job->session, job->made.acceptance.narrowing};
@@ -114,6 +126,7 @@ static void post(struct corp_job *job, const struct xn_now *now,
     }
     op_id(job, &op.id);
     op_prepay(job, &op);
+    op_surplus(job, &op);
     op_write(&op, &key_b, b.data, b.len, LEDGER_ABSENT);
     op_write(&op, &key_s, s.data, s.len, LEDGER_ABSENT);
     op_write(&op, &key_t, t.data, t.len, LEDGER_ANY);

@@ -69,7 +69,7 @@ struct money_limits {
 
 struct money_order {
     struct money_head head;
-    xn_id serial;  /* drawn by the corp: the order's name */
+    xn_id serial;  /* the order's name, from holder and request */
     xn_id account; /* a pseudonym: the corp knows whose */
     xn_id holder;  /* the key that may narrow and stop */
     struct money_limits limits;

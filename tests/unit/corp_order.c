@@ -50,6 +50,28 @@ static void a_sale(void **state)
     deal_clear(&d);
 }
 
+/* What the holder's narrowing leaves out goes back with the acceptance. */
+static void surplus_goes_back(void **state)
+{
+    struct shop *s = *state;
+    struct deal d;
+    int64_t fenced = 0;
+
+    shop_pay_in(s, 1, 20 * GBP);
+    deal_begin(s, &d, 1, 5 * GBP, &s->server[0]);
+    d.narrowing.doc.narrowing.limits.amount = 2 * GBP;
+    deal_narrow(s, &d);
+    deal_validate(s, &d);
+    assert_int_equal(shop_balance(s), 18 * GBP);
+    assert_int_equal(deal_fate(s, &d, &fenced), XN__ORDER_FATE__ACCEPTED_ORDER);
+    assert_int_equal(fenced, 2 * GBP);
+    shop_pass(s, HOUR_US);
+    assert_int_equal(deal_charge(s, &d, HOUR_US, MONEY_FINAL), 470000);
+    assert_int_equal(shop_balance(s), 20 * GBP - 470000);
+    shop_audit(s);
+    deal_clear(&d);
+}
+
 static void issue_is_credit_checked(void **state)
 {
     struct shop *s = *state;
@@ -545,6 +567,7 @@ int main(void)
 {
     const struct CMUnitTest tests[] = {
         SHOP_TEST(a_sale),
+        SHOP_TEST(surplus_goes_back),
         SHOP_TEST(issue_is_credit_checked),
         SHOP_TEST(two_orders_for_one_purse),
         SHOP_TEST(asked_twice_issued_once),
