@@ -16,12 +16,24 @@
 #define MEMBER_KEY (2 + XN_ID_SIZE)
 #define BODY_MAX 1024
 
-static const struct job_form paying_in = {"cannot pay in", XN__ROLE__ANYBODY,
-                                          &xn__pay_in__descriptor, BODY_MAX};
-static const struct job_form paying_out = {"cannot pay out", XN__ROLE__ANYBODY,
-                                           &xn__pay_out__descriptor, BODY_MAX};
+static const struct job_form paying_in = {
+    .what = "cannot pay in",
+    .role = XN__ROLE__ANYBODY,
+    .body = &xn__pay_in__descriptor,
+    .body_max = BODY_MAX,
+};
+static const struct job_form paying_out = {
+    .what = "cannot pay out",
+    .role = XN__ROLE__ANYBODY,
+    .body = &xn__pay_out__descriptor,
+    .body_max = BODY_MAX,
+};
 static const struct job_form crediting = {
-    "cannot give credit", XN__ROLE__ANYBODY, &xn__credit__descriptor, BODY_MAX};
+    .what = "cannot give credit",
+    .role = XN__ROLE__ANYBODY,
+    .body = &xn__credit__descriptor,
+    .body_max = BODY_MAX,
+};
 
 /* What PayIn, PayOut and Credit have in common. */
 struct change {
@@ -183,12 +195,14 @@ void corp_credit(struct corp *corp, const struct xn_now *now, uint64_t ask,
     begin(corp, now, ask, question, &crediting);
 }
 
-/* ---- GET /v1/accounts?currency=GBP ---- */
+/* ---- GET /v1/accounts?currency=GBP, and &member=ID for the broker ---- */
 
-static const struct job_form clients_looking = {"cannot tell the balance",
-                                                XN__ROLE__CLIENT, NULL, 0};
-static const struct job_form servers_looking = {"cannot tell the balance",
-                                                XN__ROLE__SERVER, NULL, 0};
+static const struct job_form looking = {
+    .what = "cannot tell the balance",
+    .role = XN__ROLE__CLIENT,
+    .staff_too = true,
+    .servers_too = true,
+};
 
 static void on_own_look(void *owner, void *ctx, const struct xn_now *now,
                         const struct ledger_result *result, struct xn_out *out)
@@ -197,7 +211,9 @@ static void on_own_look(void *owner, void *ctx, const struct xn_now *now,
     bool server = job->opens[0].kind == LEDGER_SERVER;
 
     if (!result->rc && !result->accounts[0].exists) {
-        job_refuse(job, XN_ENOENT, "you have no account in that currency",
+        job_refuse(job, XN_ENOENT,
+                   job->is_staff ? "the member has no account in that currency"
+                                 : "you have no account in that currency",
                    server ? "the first order that you accept opens it"
                           : "pay in at the XenoCorp: that opens it");
         return;
@@ -208,24 +224,25 @@ static void on_own_look(void *owner, void *ctx, const struct xn_now *now,
 void corp_account(struct corp *corp, const struct xn_now *now, uint64_t ask,
                   const Xn__Ask *question)
 {
-    static const char key[] = "currency=";
-    const char *currency;
-    bool server =
-        question->caller && question->caller->role == XN__ROLE__SERVER;
-    struct corp_job *job = job_begin(
-        corp, now, ask, question, server ? &servers_looking : &clients_looking);
-    xn_id account;
+    struct corp_job *job = job_begin(corp, now, ask, question, &looking);
+    struct corp_arg args[] = {{.name = "currency"}, {.name = "member"}};
+    const char *currency = args[0].value, *member = args[1].value;
+    bool server;
+    xn_id account, whose;
 
     if (!job) return;
-    currency = strncmp(question->query, key, sizeof key - 1) == 0
-                   ? question->query + sizeof key - 1
-                   : "";
-    if (!currency_ok(currency)) {
-        job_refuse(job, XN_EINVAL, "which currency?",
+    server = question->caller->role == XN__ROLE__SERVER;
+    whose = job->caller;
+    if (corp_args(question->query, args, 2) || !currency_ok(currency) ||
+        job->is_staff != (member[0] != '\0') ||
+        (member[0] && xn_id_unhex(member, strlen(member), &whose))) {
+        job_refuse(job, XN_EINVAL,
+                   job->is_staff ? "which currency, and whose?"
+                                 : "which currency?",
                    "/v1/accounts?currency=GBP");
         return;
     }
-    order_account(&corp->config.id, &job->caller, currency, &account);
+    order_account(&corp->config.id, &whose, currency, &account);
     job_open(job, &account, server ? LEDGER_SERVER : LEDGER_CLIENT, currency,
              0);
     ledger_look(corp->ledger, now, &account, 1, on_own_look, corp, job,

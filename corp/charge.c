@@ -21,9 +21,12 @@
 
 #define MINUTE_US (60 * 1000000ULL)
 
-static const struct job_form form = {"cannot charge", XN__ROLE__SERVER,
-                                     &xn__charge__descriptor,
-                                     JOB_ENVELOPE_MAX + 64};
+static const struct job_form form = {
+    .what = "cannot charge",
+    .role = XN__ROLE__SERVER,
+    .body = &xn__charge__descriptor,
+    .body_max = JOB_ENVELOPE_MAX + 64,
+};
 
 static const struct money_claim *claim_of(const struct corp_job *job)
 {

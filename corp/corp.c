@@ -189,10 +189,13 @@ static const struct route routes[] = {
     {"POST", "/v1/payouts", false, corp_pay_out},
     {"POST", "/v1/credits", false, corp_credit},
     {"POST", "/v1/announce", true, on_announce},
+    {"GET", "/v1/bill", false, corp_make_bill},
     {"GET", "/v1/certificate", false, on_certificate},
     {"POST", "/v1/charge", false, corp_charge},
+    {"GET", "/v1/members", false, corp_members},
     {"GET", "/v1/orders", false, corp_list},
     {"POST", "/v1/orders", false, corp_issue},
+    {"GET", "/v1/refused", false, corp_refused},
     {"POST", "/v1/register", true, corp_register},
     {"GET", "/v1/sample", true, on_sample},
     {"POST", "/v1/stop", false, corp_stop},
@@ -231,12 +234,13 @@ static void on_ask(struct corp *corp, const struct xn_now *now,
     const struct route *route = find_route(question);
 
     if (!route) {
-        xn_out_refuse(&corp->out, ev->ticket, XN_ENOENT, "cannot answer",
-                      "a XenoCorp has no such path for this method",
-                      "GET /v1/certificate, /v1/sample, /v1/accounts or "
-                      "/v1/orders, POST /v1/register, /v1/announce, "
-                      "/v1/orders, /v1/void, /v1/validate, /v1/charge or "
-                      "/v1/stop");
+        xn_out_refuse(
+            &corp->out, ev->ticket, XN_ENOENT, "cannot answer",
+            "a XenoCorp has no such path for this method",
+            "GET /v1/certificate, /v1/sample, /v1/accounts, "
+            "/v1/orders or /v1/bill, POST /v1/register, /v1/announce, "
+            "/v1/orders, /v1/void, /v1/validate, /v1/charge or "
+            "/v1/stop");
     } else if (route->stored && !corp->loaded &&
                question->body.len <= HELD_BODY_MAX) {
         hold(corp, ev->ticket, ev->msg);

@@ -10,18 +10,28 @@
 #include <string.h>
 
 #include "corp/money.h"
+#include "corp/text.h"
 #include "lib/err.h"
 
 #define LIST_MAX 16
 
-static const struct job_form issuing = {"cannot issue the order",
-                                        XN__ROLE__CLIENT,
-                                        &xn__issue_order__descriptor, 1024};
-static const struct job_form voiding = {"cannot make the order void",
-                                        XN__ROLE__CLIENT,
-                                        &xn__void_order__descriptor, 64};
-static const struct job_form listing = {"cannot list the orders",
-                                        XN__ROLE__CLIENT, NULL, 0};
+static const struct job_form issuing = {
+    .what = "cannot issue the order",
+    .role = XN__ROLE__CLIENT,
+    .body = &xn__issue_order__descriptor,
+    .body_max = 1024,
+};
+static const struct job_form voiding = {
+    .what = "cannot make the order void",
+    .role = XN__ROLE__CLIENT,
+    .body = &xn__void_order__descriptor,
+    .body_max = 64,
+};
+static const struct job_form listing = {
+    .what = "cannot list the orders",
+    .role = XN__ROLE__CLIENT,
+    .staff_too = true,
+};
 
 /* ---- issue ---- */
 
@@ -204,6 +214,7 @@ static void fill_status(const struct order_file *order, Xn__OrderStatus *status)
     status->until_us = order->until_us;
     status->fenced = order_fenced(order);
     status->order = order->order;
+    status->holder = xn_id_bytes(&order->holder);
     if (!order->has_state) return;
     status->charged = order->state.claims.amount;
     status->stopped_us = order->state.stopped_us;
@@ -365,28 +376,48 @@ static void list_found(struct corp_job *job, const struct xn_now *now)
     list_next(job, now);
 }
 
+/* The client's own; of the broker's, all orders by holder, or one holder's. */
+static int list_place(const struct corp_job *job, const char *query,
+                      struct order_key *prefix_out, struct order_key *from_out)
+{
+    struct corp_arg args[] = {{.name = "after"}, {.name = "holder"}};
+    const char *after = args[0].value, *holder = args[1].value;
+    xn_id who = job->caller, serial;
+
+    if (corp_args(query, args, 2)) return XN_EINVAL;
+    if (holder[0] &&
+        (!job->is_staff || xn_id_unhex(holder, strlen(holder), &who))) {
+        return XN_EINVAL;
+    }
+    *prefix_out = order_key_holder(&who, NULL);
+    if (job->is_staff && !holder[0]) {
+        prefix_out->len = 1;
+        if (strlen(after) == 4 * XN_ID_SIZE) {
+            if (xn_id_unhex(after, 2 * XN_ID_SIZE, &who)) return XN_EINVAL;
+            after += 2 * XN_ID_SIZE;
+        } else if (after[0]) {
+            return XN_EINVAL;
+        }
+    }
+    *from_out = *prefix_out;
+    if (!after[0]) return 0;
+    if (xn_id_unhex(after, strlen(after), &serial)) return XN_EINVAL;
+    *from_out = order_key_holder(&who, &serial);
+    from_out->b[from_out->len++] = 0; /* right behind it */
+    return 0;
+}
+
 void corp_list(struct corp *corp, const struct xn_now *now, uint64_t ask,
                const Xn__Ask *question)
 {
-    static const char after[] = "after=";
     struct corp_job *job = job_begin(corp, now, ask, question, &listing);
-    const char *text = question->query;
     struct order_key prefix, from;
-    xn_id serial;
 
     if (!job) return;
-    prefix = order_key_holder(&job->caller, NULL);
-    from = prefix;
-    if (text[0]) {
-        if (strncmp(text, after, sizeof after - 1) != 0 ||
-            xn_id_unhex(text + sizeof after - 1,
-                        strlen(text + sizeof after - 1), &serial)) {
-            job_refuse(job, XN_EINVAL, "not a place in the list",
-                       "/v1/orders?after=SERIAL");
-            return;
-        }
-        from = order_key_holder(&job->caller, &serial);
-        from.b[from.len++] = 0; /* right behind it */
+    if (list_place(job, question->query, &prefix, &from)) {
+        job_refuse(job, XN_EINVAL, "not a place in the list",
+                   "/v1/orders?after=SERIAL");
+        return;
     }
     job_read(job, now, &prefix, &from, LIST_MAX, list_found);
 }

@@ -7,6 +7,7 @@
 
 #include <utlist.h>
 
+#include "corp/money.h"
 #include "lib/err.h"
 #include "lib/log.h"
 
@@ -52,6 +53,7 @@ void job_free(struct corp_job *job)
     xn_msg_free(job->found);
     xn_msg_free(job->signed_msg);
     free_list(&job->list);
+    corp_bill_free(job->bill);
     free(job);
 }
 
@@ -99,17 +101,27 @@ void job_refuse_why(struct corp_job *job, const struct money_refusal *why)
     job_free(job);
 }
 
-static bool may_ask(const struct corp *corp, const Xn__Caller *caller,
-                    Xn__Role role, xn_id *id_out)
+static bool is_member(const struct corp *corp, const Xn__Caller *caller,
+                      Xn__Role role)
 {
     xn_id by;
 
-    if (!caller || xn_id_from_bytes(&caller->id, id_out)) return false;
-    if (role == XN__ROLE__ANYBODY) {
-        return xn_id_eq(id_out, &corp->config.id);
-    }
     return caller->role == role && !xn_id_from_bytes(&caller->corp, &by) &&
            xn_id_eq(&by, &corp->config.id);
+}
+
+static bool may_ask(const struct corp *corp, const Xn__Caller *caller,
+                    const struct job_form *form, xn_id *id_out)
+{
+    if (!caller || xn_id_from_bytes(&caller->id, id_out)) return false;
+    if (form->role == XN__ROLE__ANYBODY || form->staff_too) {
+        if (xn_id_eq(id_out, &corp->config.id)) return true;
+    }
+    if (form->servers_too && is_member(corp, caller, XN__ROLE__SERVER)) {
+        return true;
+    }
+    return form->role != XN__ROLE__ANYBODY &&
+           is_member(corp, caller, form->role);
 }
 
 static const char *who_may(Xn__Role role)
@@ -131,7 +143,7 @@ static int admit(const struct corp *corp, const Xn__Ask *question,
     if (!corp->ledger) return XN_EREFUSED;
     *because = who_may(form->role);
     *try = "xeno register";
-    if (!may_ask(corp, question->caller, form->role, caller_out)) {
+    if (!may_ask(corp, question->caller, form, caller_out)) {
         return XN_EPERM;
     }
     *because = "the body is larger than it can be";
@@ -167,6 +179,7 @@ struct corp_job *job_begin(struct corp *corp, const struct xn_now *now,
     if (!job) goto out;
     job->ask = ask;
     job->caller = caller;
+    job->is_staff = xn_id_eq(&caller, &corp->config.id);
     job->request = request;
     request = NULL;
     rc = 0;

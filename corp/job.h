@@ -21,6 +21,7 @@
 #define JOB_ENVELOPE_MAX 8192 /* of a document of money with its certificate */
 
 struct corp_job;
+struct corp_bill;
 typedef void job_step(struct corp_job *job, const struct xn_now *now);
 
 struct job_paper { /* a signed document that came with the question */
@@ -37,6 +38,7 @@ struct corp_job {
     const char *what;
     uint64_t came_us; /* wall */
     xn_id caller;
+    bool is_staff;             /* the caller has the corp's own key */
     ProtobufCMessage *request; /* unpacked; NULL: has no body */
 
     job_step *next;  /* after what is under way */
@@ -63,6 +65,7 @@ struct corp_job {
     struct order_state state;  /* to be written */
     size_t at;                 /* place in a list */
     Xn__Orders list;
+    struct corp_bill *bill; /* bill.c */
 
     struct corp_job *prev, *next_job;
 };
@@ -73,6 +76,8 @@ struct job_form {
     Xn__Role role;
     const ProtobufCMessageDescriptor *body; /* NULL: none */
     size_t body_max;
+    bool staff_too;
+    bool servers_too;
 };
 
 /* NULL: it was refused. */

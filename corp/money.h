@@ -7,7 +7,7 @@
 #include "corp/job.h"
 
 /* account.c: POST /v1/accounts, /v1/payouts and /v1/credits, the broker's; GET
- * /v1/accounts, the member's */
+ * /v1/accounts, the member's and the broker's */
 void corp_pay_in(struct corp *corp, const struct xn_now *now, uint64_t ask,
                  const Xn__Ask *question);
 void corp_pay_out(struct corp *corp, const struct xn_now *now, uint64_t ask,
@@ -17,7 +17,7 @@ void corp_credit(struct corp *corp, const struct xn_now *now, uint64_t ask,
 void corp_account(struct corp *corp, const struct xn_now *now, uint64_t ask,
                   const Xn__Ask *question);
 
-/* issue.c: POST and GET /v1/orders, POST /v1/void */
+/* issue.c: POST and GET /v1/orders, POST /v1/void; the broker lists too */
 void corp_issue(struct corp *corp, const struct xn_now *now, uint64_t ask,
                 const Xn__Ask *question);
 void corp_list(struct corp *corp, const struct xn_now *now, uint64_t ask,
@@ -34,6 +34,18 @@ void corp_charge(struct corp *corp, const struct xn_now *now, uint64_t ask,
                  const Xn__Ask *question);
 void corp_stop(struct corp *corp, const struct xn_now *now, uint64_t ask,
                const Xn__Ask *question);
+
+/* bill.c: GET /v1/bill, the holder's, the bound server's and the broker's */
+void corp_make_bill(struct corp *corp, const struct xn_now *now, uint64_t ask,
+                    const Xn__Ask *question);
+struct corp_bill; /* one being gathered; NULL is fine */
+void corp_bill_free(struct corp_bill *bill);
+
+/* staff.c: GET /v1/members, GET /v1/refused, the broker's */
+void corp_members(struct corp *corp, const struct xn_now *now, uint64_t ask,
+                  const Xn__Ask *question);
+void corp_refused(struct corp *corp, const struct xn_now *now, uint64_t ask,
+                  const Xn__Ask *question);
 
 /* release.c: what is left goes back when an order ends */
 

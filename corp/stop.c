@@ -8,8 +8,11 @@
 #include "lib/err.h"
 
 static const struct job_form form = {
-    "cannot stop the session", XN__ROLE__CLIENT, &xn__stop_order__descriptor,
-    JOB_ENVELOPE_MAX + 128};
+    .what = "cannot stop the session",
+    .role = XN__ROLE__CLIENT,
+    .body = &xn__stop_order__descriptor,
+    .body_max = JOB_ENVELOPE_MAX + 128,
+};
 
 static const struct money_stop *stop_of(const struct corp_job *job)
 {

@@ -3,6 +3,7 @@
 
 #include <string.h>
 
+#include "lib/err.h"
 #include "lib/text.h"
 #include "wire/id.h"
 
@@ -48,4 +49,35 @@ bool corp_address_ok(const char *address)
     }
     host = strspn(address, LOWER DIGITS "ABCDEFGHIJKLMNOPQRSTUVWXYZ-.");
     return host >= 1 && address[host] == ':' && port_ok(address + host + 1);
+}
+
+static struct corp_arg *find_arg(const char *name, size_t len,
+                                 struct corp_arg *args, size_t n)
+{
+    for (size_t i = 0; i < n; i++) {
+        if (strlen(args[i].name) == len &&
+            memcmp(args[i].name, name, len) == 0) {
+            return &args[i];
+        }
+    }
+    return NULL;
+}
+
+int corp_args(const char *query, struct corp_arg *args, size_t n)
+{
+    for (size_t i = 0; i < n; i++)
+        args[i].value[0] = '\0';
+    while (*query) {
+        size_t name = strcspn(query, "=&"), len;
+        struct corp_arg *arg = find_arg(query, name, args, n);
+
+        if (!arg || query[name] != '=' || arg->value[0]) return XN_EINVAL;
+        query += name + 1;
+        len = strcspn(query, "&");
+        if (!len || len >= sizeof arg->value) return XN_EINVAL;
+        memcpy(arg->value, query, len);
+        arg->value[len] = '\0';
+        query += len + (query[len] == '&');
+    }
+    return 0;
 }

@@ -18,4 +18,14 @@ bool corp_text_ok(const char *text, size_t max);
  * CORP_ADDRESS_MAX bytes.  Syntax alone: nothing is looked up. */
 bool corp_address_ok(const char *address);
 
+/* The part of an address behind '?': "name=value&name=value", in any order, each
+ * name at most once.  What is not there is "".  XN_EINVAL: another form, a name
+ * that is not asked for, a value that is too long. */
+#define CORP_ARG_MAX 160
+struct corp_arg {
+    const char *name;
+    char value[CORP_ARG_MAX];
+};
+int corp_args(const char *query, struct corp_arg *args, size_t n);
+
 #endif

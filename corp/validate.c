@@ -17,9 +17,12 @@
 #define QUOTE 1
 #define NARROWINGS 2
 
-static const struct job_form form = {"cannot accept the order",
-                                     XN__ROLE__SERVER,
-                                     &xn__validate__descriptor, BODY_MAX};
+static const struct job_form form = {
+    .what = "cannot accept the order",
+    .role = XN__ROLE__SERVER,
+    .body = &xn__validate__descriptor,
+    .body_max = BODY_MAX,
+};
 
 static const Xn__Validate *wanted(const struct corp_job *job)
 {
