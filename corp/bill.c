@@ -188,6 +188,7 @@ static void fill(struct corp_job *job)
     body->acceptance = order->acceptance;
     body->charged = order->state.claims.amount;
     body->paid = order->state.paid;
+    body->sequence = order->state.claims.sequence;
     if (body->fate != XN__ORDER_FATE__ISSUED_ORDER &&
         body->fate != XN__ORDER_FATE__ACCEPTED_ORDER) {
         body->released = order->amount - order->state.paid;

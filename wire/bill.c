@@ -280,6 +280,8 @@ static int check_sums(struct reading *r)
                 bill->fate == XN__ORDER_FATE__ACCEPTED_ORDER;
     int rc = check_fate(r);
 
+    if (!rc && r->from->sequence != bill->state.sequence)
+        rc = wrong(r, "sum", "claims are missing at the end");
     if (bill->acceptance.prepaid > paid) paid = bill->acceptance.prepaid;
     bill->left = bill->order.limits.amount - paid;
     if (!open) {
@@ -328,7 +330,6 @@ int bill_read(const Xn__Bill *from, const struct bill_view *view,
                     bill.fate == XN__ORDER_FATE__CLOSED_ORDER;
     if (!rc) rc = bill.accepted ? read_accepted(&r) : read_unaccepted(&r);
     if (!rc) rc = check_sums(&r);
-    if (!rc && from->more) rc = wrong(&r, "sum", "the end is missing");
     if (rc) {
         bill_clear(&bill);
         return rc;
