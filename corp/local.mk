@@ -123,3 +123,16 @@ soak-corp: corp/xenocorp corp/xenocorpd tests/soak/order_race tests/soak/ledger_
 	@XN_SRC='$(abs_top_srcdir)' XN_BUILD='$(abs_top_builddir)' \
 	SOAK='$(SOAK)' bash $(srcdir)/tests/soak/orders.t
 .PHONY: soak-corp
+
+# Fuzz targets of this folder.
+CORP_WORLD = tests/fuzz/corp_world.c tests/fuzz/corp_world.h tests/unit/mem_store.c tests/unit/mem_store.h
+FUZZ_TARGETS += tests/fuzz/fuzz_csr
+tests_fuzz_fuzz_csr_SOURCES = tests/fuzz/fuzz_csr.c $(CORP_WORLD) $(FUZZ_MAIN)
+tests_fuzz_fuzz_csr_LDADD = $(XN_CORP_LIBS) $(FUZZ_LIBS)
+FUZZ_TARGETS += tests/fuzz/fuzz_http
+tests_fuzz_fuzz_http_SOURCES = tests/fuzz/fuzz_http.c $(CORP_WORLD) $(FUZZ_MAIN)
+tests_fuzz_fuzz_http_LDADD = $(XN_CORP_LIBS) $(XN_NET_LIBS) $(FUZZ_LIBS)
+FUZZ_TARGETS += tests/fuzz/fuzz_ledger
+tests_fuzz_fuzz_ledger_SOURCES = tests/fuzz/fuzz_ledger.c $(CORP_WORLD) $(FUZZ_MAIN)
+tests_fuzz_fuzz_ledger_SOURCES += corp/xenocorp_books.c corp/xenocorp_books.h corp/xenocorp_store.c corp/xenocorp_store.h
+tests_fuzz_fuzz_ledger_LDADD = $(XN_CORP_LIBS) $(XN_NET_LIBS) $(JANSSON_LIBS) $(FUZZ_LIBS)
