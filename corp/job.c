@@ -460,14 +460,27 @@ static void begin_again(struct corp_job *job, const struct xn_now *now)
                 job, &job->corp->out);
 }
 
+/* Was what we rest on no longer so?  Postings are judged before guards: a fence
+ * that holds less than was read, or is closed, says that somebody was first.
+ * Who issues an order has read none: then the money is really missing. */
+static bool is_stale(const struct corp_job *job,
+                     const struct ledger_result *result)
+{
+    switch (result->rc) {
+    case 0: return result->repeated;
+    case XN_ECONFLICT: return true;
+    case XN_EFUNDS:
+    case XN_ENOENT: return job->order.has_record;
+    default: return false;
+    }
+}
+
 static void on_posted(void *owner, void *ctx, const struct xn_now *now,
                       const struct ledger_result *result, struct xn_out *out)
 {
     struct corp_job *job = ctx;
-    bool stale =
-        result->rc == XN_ECONFLICT || (!result->rc && result->repeated);
 
-    if (stale && job->again && job->rounds < JOB_ROUNDS_MAX) {
+    if (is_stale(job, result) && job->again && job->rounds < JOB_ROUNDS_MAX) {
         begin_again(job, now);
         return;
     }

@@ -104,6 +104,8 @@ UNIT_TESTS += tests/unit/ledger_random
 tests_unit_ledger_random_SOURCES = tests/unit/ledger_random.c tests/unit/ledger_model.c tests/unit/ledger_model.h $(LEDGER_KIT)
 tests_unit_ledger_random_LDADD = $(XN_CORP_LIBS) $(CMOCKA_LIBS)
 
+SOAK_KIT = tests/soak/crowd.c tests/soak/crowd.h tests/soak/market.c tests/soak/market.h
+
 # make soak-corp [SOAK=short]; the short form is in `make check` too.
 check_PROGRAMS += tests/soak/ledger_kill tests/soak/ledger_run
 tests_soak_ledger_kill_SOURCES = tests/soak/ledger_kill.c tests/soak/ledger_run.h
@@ -113,8 +115,10 @@ tests_soak_ledger_run_LDADD = $(XN_CORP_LIBS) $(XN_NET_LIBS) -ldl
 SHELL_TESTS += tests/cli/xenocorp-ledger.t
 SHELL_TESTS += tests/soak/corp.t
 SHELL_TESTS += tests/soak/orders.t
-check_PROGRAMS += tests/soak/order_race
-tests_soak_order_race_SOURCES = tests/soak/order_race.c
+check_PROGRAMS += tests/soak/corp_kill tests/soak/order_race
+tests_soak_corp_kill_SOURCES = tests/soak/corp_kill.c tests/soak/corp_books.c tests/soak/corp_books.h $(SOAK_KIT)
+tests_soak_corp_kill_LDADD = $(XN_CORP_LIBS) $(XN_NET_LIBS) $(JANSSON_LIBS)
+tests_soak_order_race_SOURCES = tests/soak/order_race.c $(SOAK_KIT)
 tests_soak_order_race_LDADD = $(XN_CORP_LIBS) $(XN_NET_LIBS)
 SOAK = full
 soak-corp: corp/xenocorp corp/xenocorpd tests/soak/order_race tests/soak/ledger_kill tests/soak/ledger_run tests/unit/ledger_random

@@ -1,355 +1,367 @@
 /* SPDX-License-Identifier: GPL-3.0-or-later */
-/* One client and many servers at a real XenoCorp.  Each round the client has an
- * order issued and signs it away to every server; all of them present it at the
- * same time, and ask again where the XenoCorp dies meanwhile.  Exactly one may
- * get it.  That one then claims, twice over.
+/* Orders that are presented to two to ten servers at the same time, many of
+ * them at once, at a real xenocorpd that is killed again and again.  Whoever
+ * was told nothing asks again with the same bytes.  Of each order's servers
+ * exactly one may be accepted; all others must be told that it is taken, also
+ * when everybody asks once more after the next restart; and the one claims all,
+ * twice over.
  *
- *   order_race URL#ID CORP-DIR WORK-DIR ROUNDS SERVERS
+ *   order_race XENOCORPD CORP-DIR WORK-DIR ROUNDS EVERY SEED
  *
- * CORP-DIR holds the XenoCorp's key, to pay in. */
-#include <errno.h>
+ * EVERY: so many rounds between deaths. */
+#include <signal.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
-#include <sys/stat.h>
-#include <sys/wait.h>
-#include <time.h>
-#include <unistd.h>
 
-#include <openssl/rand.h>
+#include <utlist.h>
 
 #include "lib/err.h"
-#include "net/client.h"
-#include "wire/claim.h"
-#include "wire/msg.h"
+#include "net/clock.h"
+#include "tests/soak/crowd.h"
 
-#define PROGRAM "order_race"
-#define SERVERS_MAX 16
-#define GBP 1000000
-#define PATIENCE_S 120
-
-struct world {
-    struct net_corp corp;
-    struct net_identity staff, client, servers[SERVERS_MAX];
-    unsigned n;
-    const char *work;
+enum {
+    SERVERS = 10,
+    AT_ONCE = CROWD_SEAT, /* so that none waits for a connection */
 };
 
-struct paper {
-    struct money doc;
-    uint8_t *data;
+enum verdict { OPEN, ACCEPTED, TAKEN };
+
+struct entrant { /* a server that presents the order */
+    struct round *round;
+    const struct net_identity *server;
+    struct paper narrowing;
+    uint8_t *body;
     size_t len;
+    enum verdict verdict;
+    xn_id answer; /* hash of it */
 };
 
-static void die(const char *what, const char *why)
+struct round {
+    struct race *race;
+    uint64_t number;
+    struct paper order;
+    uint8_t *issue;
+    size_t issue_len;
+    struct entrant entrants[SERVERS];
+    unsigned n, told; /* entrants, and how many know */
+    bool again;       /* they ask once more */
+    struct entrant *winner;
+    struct paper claim;
+    uint8_t *charge;
+    size_t charge_len;
+    xn_id receipt;
+    unsigned receipts;
+    struct round *prev, *next;
+};
+
+struct race {
+    struct market m;
+    struct corpd corpd;
+    struct crowd *crowd;
+    struct xn_rng rng;
+    struct paper quotes[SERVERS];
+    uint64_t rounds, every, begun, done, die_at, presented;
+    struct round *under_way;
+    unsigned n_under_way;
+    uint64_t deaths, resent, asked;
+    bool dying;
+};
+
+static void present(struct entrant *e);
+
+/* ---- death ---- */
+
+static bool is_outage(int rc)
 {
-    fprintf(stderr, "%s: %s: %s\n", PROGRAM, what, why);
-    exit(1);
+    return rc == XN_EUNREACH || rc == XN_ETIMEOUT || rc == XN_EUNKNOWN ||
+           rc == XN_EBUSY;
 }
 
-static uint64_t wall_us(void)
+static void next_death(struct race *race)
 {
-    struct timespec ts;
-
-    clock_gettime(CLOCK_REALTIME, &ts);
-    return (uint64_t)ts.tv_sec * 1000000 + (uint64_t)ts.tv_nsec / 1000;
+    race->die_at = race->presented + race->every / 2 +
+                   xn_rng_below(&race->rng, race->every);
 }
 
-/* Once: 0 and the body, or an error of the network or of the refusal. */
-static int ask_once(const struct world *w, const struct net_identity *as,
-                    const char *path, const uint8_t *body, size_t len,
-                    struct xn_buf *out, char *why, size_t why_len)
+static void strike(void *ctx)
 {
-    struct net_reply reply;
-    Xn__Refusal *refusal;
-    char url[200];
-    int rc;
+    struct race *race = ctx;
 
-    memset(&reply, 0, sizeof reply);
-    snprintf(url, sizeof url, "%s%s", w->corp.url, path);
-    rc = net_request(as, "POST", url, body, len, &w->corp.id, 10000, &reply,
-                     why, why_len);
-    if (rc) return rc;
-    if (reply.status == 200) {
-        xn_buf_add(out, reply.body.data, reply.body.len);
-    } else {
-        refusal = xn__refusal__unpack(NULL, reply.body.len, reply.body.data);
-        rc = refusal ? refusal->rc : XN_EPROTO;
-        snprintf(why, why_len, "%s", refusal ? refusal->because : "no refusal");
-        if (refusal) xn__refusal__free_unpacked(refusal, NULL);
-    }
-    net_reply_clear(&reply);
-    return rc;
+    corpd_kill(&race->corpd, SIGKILL);
+    race->deaths++;
+    if (!corpd_start(&race->corpd, NULL, &race->m.clients[0]))
+        die("it does not start again");
+    race->dying = false;
+    next_death(race);
 }
 
-/* Again while nobody answers: whatever is asked here is safe to repeat. */
-static int ask(const struct world *w, const struct net_identity *as,
-               const char *path, const void *message, struct xn_buf *out)
+/* An order has just been sent to all of its servers: a moment later. */
+static void maybe_die(struct race *race)
 {
-    const struct timespec pause = {0, 20000000};
-    time_t end = time(NULL) + PATIENCE_S;
-    uint8_t *body = NULL;
-    char why[300] = "";
-    size_t len;
-    int rc;
-
-    if (xn_pack(message, &body, &len)) die(path, "out of memory");
-    for (;;) {
-        rc = ask_once(w, as, path, body, len, out, why, sizeof why);
-        if (rc != XN_EUNREACH && rc != XN_ETIMEOUT && rc != XN_EUNKNOWN &&
-            rc != XN_EBUSY) {
-            break;
-        }
-        if (time(NULL) > end) die(path, why);
-        nanosleep(&pause, NULL);
-    }
-    if (rc && rc != XN_EMONEY) die(path, why);
-    free(body);
-    return rc;
-}
-
-static ProtobufCBinaryData bytes_of(const struct paper *p)
-{
-    return (ProtobufCBinaryData){p->len, p->data};
-}
-
-static void seal(struct paper *p, const struct net_identity *by)
-{
-    if (money_seal(&p->doc, by->key, by->x509, &p->data, &p->len))
-        die("seal", money_name(p->doc.type));
-}
-
-static void open_paper(const struct world *w, enum money_type type,
-                       ProtobufCBinaryData from, struct paper *out)
-{
-    struct money_refusal why;
-
-    if (money_open(type, from.data, from.len, w->client.anchors, wall_us(),
-                   &out->doc, &why)) {
-        die("open", why.text);
-    }
-    out->data = malloc(from.len);
-    memcpy(out->data, from.data, from.len);
-    out->len = from.len;
-}
-
-/* ---- who takes part ---- */
-
-static void enrol(struct world *w, const char *name, Xn__Role role,
-                  struct net_identity *out)
-{
-    struct net_enrolment enrolment = {
-        .program = PROGRAM, .corp = &w->corp, .role = role, .label = name};
-    char dir[400];
-
-    snprintf(dir, sizeof dir, "%s/%s", w->work, name);
-    if (mkdir(dir, 0700) && errno != EEXIST) die(dir, strerror(errno));
-    if (net_identity_enrol(dir, &enrolment, out)) die("enrol", name);
-}
-
-static void pay_in(struct world *w, int64_t micro)
-{
-    Xn__PayIn pay = XN__PAY_IN__INIT;
-    struct xn_buf out = {.data = NULL};
-    uint8_t word[32];
-
-    RAND_bytes(word, sizeof word);
-    pay.client = xn_id_bytes(&w->client.cert.id);
-    pay.currency = (char *)(uintptr_t) "GBP";
-    pay.micro = micro;
-    pay.request = (ProtobufCBinaryData){sizeof word, word};
-    if (ask(w, &w->staff, "/v1/accounts", &pay, &out)) die("pay in", "refused");
-    xn_buf_clear(&out);
+    if (race->dying || race->presented < race->die_at) return;
+    race->dying = true;
+    crowd_later(race->crowd, xn_rng_below(&race->rng, 8000), strike, race);
 }
 
 /* ---- a round ---- */
 
-static void issue(const struct world *w, struct paper *order)
+static uint8_t *pack(const void *message, size_t *len_out)
 {
-    Xn__IssueOrder want = XN__ISSUE_ORDER__INIT;
-    struct xn_buf out = {.data = NULL};
-    Xn__IssuedOrder *issued;
-    uint8_t word[32];
+    uint8_t *bytes = NULL;
 
-    RAND_bytes(word, sizeof word);
-    want.request = (ProtobufCBinaryData){sizeof word, word};
-    want.currency = (char *)(uintptr_t) "GBP";
-    want.amount = GBP;
-    want.until_us = wall_us() + 3600ULL * 1000000;
-    if (ask(w, &w->client, "/v1/orders", &want, &out)) die("issue", "no money");
-    issued = xn__issued_order__unpack(NULL, out.len, out.data);
-    if (!issued) die("issue", "not understood");
-    open_paper(w, MONEY_ORDER, issued->order, order);
-    xn__issued_order__free_unpacked(issued, NULL);
-    xn_buf_clear(&out);
+    if (xn_pack(message, &bytes, len_out)) die("out of memory");
+    return bytes;
 }
 
-static void make_quote(const struct net_identity *server, struct paper *quote)
-{
-    struct money_quote *q = &quote->doc.quote;
+static void begin_rounds(struct race *race);
 
-    memset(quote, 0, sizeof *quote);
-    quote->doc.type = MONEY_QUOTE;
-    q->head.issued_us = wall_us();
-    q->until_us = q->head.issued_us + 600ULL * 1000000;
-    q->version = 1;
-    strcpy(q->env_type, "Linux");
-    strcpy(q->currency, "GBP");
-    q->rates.cpu_smps = xn_dec_int(1000);
-    q->rates.memory_mb = xn_dec_int(512);
-    q->prices.setup = xn_dec_from_micro(1000);
-    seal(quote, server);
+static void end_round(struct round *r)
+{
+    struct race *race = r->race;
+
+    for (unsigned i = 0; i < r->n; i++) {
+        paper_free(&r->entrants[i].narrowing);
+        free(r->entrants[i].body);
+    }
+    paper_free(&r->order);
+    paper_free(&r->claim);
+    free(r->issue);
+    free(r->charge);
+    DL_DELETE(race->under_way, r);
+    free(r);
+    race->n_under_way--;
+    race->done++;
+    begin_rounds(race);
 }
 
-static void narrow(const struct world *w, const struct paper *order,
-                   const struct paper *quote, const struct net_identity *to,
-                   struct paper *narrowing)
-{
-    struct money_narrowing *n = &narrowing->doc.narrowing;
+static void ask_charge(struct round *r);
 
-    memset(narrowing, 0, sizeof *narrowing);
-    narrowing->doc.type = MONEY_NARROWING;
-    n->head.issued_us = wall_us();
-    n->over = order->doc.head.hash;
-    strcpy(n->limits.currency, "GBP");
-    n->limits.server = to->cert.id;
-    n->limits.quote = quote->doc.head.hash;
-    seal(narrowing, &w->client);
+static void charged(void *ctx, int rc, ProtobufCBinaryData body,
+                    const char *why)
+{
+    struct round *r = ctx;
+    xn_id hash;
+
+    if (is_outage(rc)) {
+        r->race->resent++;
+        ask_charge(r);
+        return;
+    }
+    if (rc) die("round %llu: charge: %s", (unsigned long long)r->number, why);
+    xn_id_hash(body.data, body.len, &hash);
+    if (r->receipts && !xn_id_eq(&hash, &r->receipt))
+        die("round %llu: another receipt", (unsigned long long)r->number);
+    r->receipt = hash;
+    if (++r->receipts == 2) {
+        end_round(r);
+    } else {
+        ask_charge(r);
+    }
 }
 
-/* What a server does once it has been accepted: claim all, once and again. */
-static void claim(const struct world *w, const struct net_identity *server,
-                  const struct order_chain *chain, const struct paper *quote,
-                  ProtobufCBinaryData acceptance)
+static void ask_charge(struct round *r)
 {
-    struct paper accepted, mine = {.data = NULL}, receipt;
-    struct price_usage none = {.hours = {0}};
+    crowd_ask(r->race->crowd, r->winner->server, "/v1/charge", r->charge,
+              r->charge_len, charged, r);
+}
+
+/* What a server does once it has been accepted. */
+static void claim_all(struct round *r, ProtobufCBinaryData body)
+{
+    struct race *race = r->race;
+    Xn__Validated *validated = xn__validated__unpack(NULL, body.len, body.data);
+    struct paper accepted = {.data = NULL};
+    Xn__Charge charge = XN__CHARGE__INIT;
+    const struct paper *quote;
     struct claim_terms terms;
-    struct claim_state state, after;
-    struct money_refusal why;
+    struct claim_state state;
 
-    open_paper(w, MONEY_ACCEPTANCE, acceptance, &accepted);
-    if (claim_terms(chain, &quote->doc.quote, &accepted.doc.acceptance, &terms,
-                    &why)) {
-        die("acceptance", why.text);
-    }
+    if (!validated) die("validate: not understood");
+    quote = &race->quotes[r->winner->server - race->m.servers];
+    paper_open(&race->m, MONEY_ACCEPTANCE, validated->acceptance, &accepted);
+    xn__validated__free_unpacked(validated, NULL);
+    paper_terms(&r->order, &r->winner->narrowing, quote, &accepted, &terms);
     claim_begin(&terms, &state);
-    if (claim_next(&terms, &state, &none, wall_us(), MONEY_FINAL, "a race",
-                   &mine.doc)) {
-        die("claim", "cannot be said");
-    }
-    seal(&mine, server);
-    claim_taken(&mine.doc.claim, &after);
-    for (int i = 0; i < 2; i++) {
-        Xn__Charge charge = XN__CHARGE__INIT;
-        struct xn_buf out = {.data = NULL};
-        Xn__Charged *charged;
+    paper_claim(&terms, &state, 1000, MONEY_FINAL, "a race", r->winner->server,
+                &r->claim);
+    charge.claim = paper_bytes(&r->claim);
+    r->charge = pack(&charge, &r->charge_len);
+    paper_free(&accepted);
+}
 
-        charge.claim = bytes_of(&mine);
-        if (ask(w, server, "/v1/charge", &charge, &out)) die("charge", "?");
-        charged = xn__charged__unpack(NULL, out.len, out.data);
-        open_paper(w, MONEY_RECEIPT, charged->receipt, &receipt);
-        if (claim_receipted(&terms, &mine.doc.head.hash, &state, &after,
-                            &receipt.doc.receipt, &why)) {
-            die("receipt", why.text);
-        }
-        xn__charged__free_unpacked(charged, NULL);
-        xn_buf_clear(&out);
+static void all_told(struct round *r)
+{
+    if (!r->winner)
+        die("round %llu: accepted by nobody", (unsigned long long)r->number);
+    r->told = 0;
+    if (!r->again) {
+        r->again = true;
+        for (unsigned i = 0; i < r->n; i++)
+            present(&r->entrants[i]);
+    } else {
+        ask_charge(r);
     }
 }
 
-/* In a process of its own: 0 accepted, 3 refused. */
-static int present(const struct world *w, const struct paper *order, unsigned i)
+static void judge(struct entrant *e, int rc, ProtobufCBinaryData body,
+                  const char *why)
 {
-    const struct net_identity *server = &w->servers[i];
-    struct paper quote, narrowing;
-    struct order_chain chain = {.order = &order->doc.order, .n = 1};
-    Xn__Validate want = XN__VALIDATE__INIT;
-    struct xn_buf out = {.data = NULL};
-    ProtobufCBinaryData last;
-    Xn__Validated *validated;
-    uint8_t session[32];
+    struct round *r = e->round;
+    enum verdict verdict = rc ? TAKEN : ACCEPTED;
+    xn_id hash;
 
-    make_quote(server, &quote);
-    narrow(w, order, &quote, server, &narrowing);
-    quote.doc.head.corp = narrowing.doc.head.corp = w->corp.id;
-    chain.narrowings = &narrowing.doc.narrowing;
-    RAND_bytes(session, sizeof session);
-    last = bytes_of(&narrowing);
-    want.order = bytes_of(order);
-    want.quote = bytes_of(&quote);
+    if (rc && rc != XN_EMONEY)
+        die("round %llu: %s", (unsigned long long)r->number, why);
+    if (e->verdict != OPEN && e->verdict != verdict)
+        die("round %llu: told otherwise", (unsigned long long)r->number);
+    e->verdict = verdict;
+    if (verdict == TAKEN) return;
+    if (r->winner && r->winner != e)
+        die("round %llu: accepted twice", (unsigned long long)r->number);
+    xn_id_hash(body.data, body.len, &hash);
+    if (r->winner && !xn_id_eq(&hash, &e->answer))
+        die("round %llu: another acceptance", (unsigned long long)r->number);
+    e->answer = hash;
+    if (r->winner) return;
+    r->winner = e;
+    claim_all(r, body);
+}
+
+static void validated(void *ctx, int rc, ProtobufCBinaryData body,
+                      const char *why)
+{
+    struct entrant *e = ctx;
+
+    if (is_outage(rc)) {
+        e->round->race->resent++;
+        present(e);
+        return;
+    }
+    judge(e, rc, body, why);
+    if (++e->round->told == e->round->n) all_told(e->round);
+}
+
+static void present(struct entrant *e)
+{
+    e->round->race->asked++;
+    crowd_ask(e->round->race->crowd, e->server, "/v1/validate", e->body, e->len,
+              validated, e);
+}
+
+static void prepare(struct round *r, unsigned i, unsigned server)
+{
+    struct race *race = r->race;
+    struct entrant *e = &r->entrants[i];
+    Xn__Validate want = XN__VALIDATE__INIT;
+    xn_id session = word_of('s', r->number << 8 | server);
+    ProtobufCBinaryData last;
+
+    e->round = r;
+    e->server = &race->m.servers[server];
+    paper_narrow(&race->m, &r->order, &race->quotes[server],
+                 &race->m.clients[0], &e->narrowing);
+    last = paper_bytes(&e->narrowing);
+    want.order = paper_bytes(&r->order);
+    want.quote = paper_bytes(&race->quotes[server]);
     want.narrowings = &last;
     want.n_narrowings = 1;
-    want.session = (ProtobufCBinaryData){sizeof session, session};
-    if (ask(w, server, "/v1/validate", &want, &out)) return 3;
-    validated = xn__validated__unpack(NULL, out.len, out.data);
-    if (!validated) die("validate", "not understood");
-    claim(w, server, &chain, &quote, validated->acceptance);
-    return 0;
+    want.session = xn_id_bytes(&session);
+    e->body = pack(&want, &e->len);
 }
 
-static unsigned race(const struct world *w, const struct paper *order)
+static void ask_issue(struct round *r);
+
+static void issued(void *ctx, int rc, ProtobufCBinaryData body, const char *why)
 {
-    unsigned accepted = 0;
+    struct round *r = ctx;
+    struct race *race = r->race;
+    Xn__IssuedOrder *order;
+    unsigned first = (unsigned)xn_rng_below(&race->rng, SERVERS);
 
-    fflush(NULL);
-    for (unsigned i = 0; i < w->n; i++) {
-        pid_t pid = fork();
-
-        if (pid < 0) die("fork", strerror(errno));
-        if (pid == 0) _exit(present(w, order, i));
+    if (is_outage(rc)) {
+        race->resent++;
+        ask_issue(r);
+        return;
     }
-    for (unsigned i = 0; i < w->n; i++) {
-        int status = 0;
+    if (rc) die("round %llu: issue: %s", (unsigned long long)r->number, why);
+    order = xn__issued_order__unpack(NULL, body.len, body.data);
+    if (!order) die("issue: not understood");
+    paper_open(&race->m, MONEY_ORDER, order->order, &r->order);
+    xn__issued_order__free_unpacked(order, NULL);
+    r->n = 2 + (unsigned)xn_rng_below(&race->rng, SERVERS - 1);
+    for (unsigned i = 0; i < r->n; i++)
+        prepare(r, i, (first + i) % SERVERS);
+    for (unsigned i = 0; i < r->n; i++)
+        present(&r->entrants[i]);
+    race->presented++;
+    maybe_die(race);
+}
 
-        if (wait(&status) < 0) die("wait", strerror(errno));
-        if (!WIFEXITED(status) ||
-            (WEXITSTATUS(status) != 0 && WEXITSTATUS(status) != 3)) {
-            die("a server", "ended badly");
-        }
-        accepted += WEXITSTATUS(status) == 0;
+static void ask_issue(struct round *r)
+{
+    crowd_ask(r->race->crowd, &r->race->m.clients[0], "/v1/orders", r->issue,
+              r->issue_len, issued, r);
+}
+
+static void begin_rounds(struct race *race)
+{
+    while (race->n_under_way < AT_ONCE && race->begun < race->rounds) {
+        struct round *r = calloc(1, sizeof *r);
+        Xn__IssueOrder want = XN__ISSUE_ORDER__INIT;
+        xn_id word = word_of('r', race->begun);
+
+        if (!r) die("out of memory");
+        r->race = race;
+        r->number = race->begun++;
+        want.request = xn_id_bytes(&word);
+        want.currency = (char *)(uintptr_t) "GBP";
+        want.amount = GBP;
+        want.until_us = net_wall_us() + 24 * HOUR_US;
+        r->issue = pack(&want, &r->issue_len);
+        DL_APPEND(race->under_way, r);
+        race->n_under_way++;
+        ask_issue(r);
     }
-    return accepted;
+    if (race->done == race->rounds) crowd_stop(race->crowd);
 }
 
 int main(int argc, char **argv)
 {
-    static struct world w;
+    static struct race race;
     char client[XN_ID_HEX];
-    unsigned rounds;
+    uint64_t from_us = net_mono_us();
 
-    if (argc != 6 || net_corp_parse(argv[1], &w.corp)) die("usage", argv[0]);
-    w.work = argv[3];
-    rounds = (unsigned)strtoul(argv[4], NULL, 10);
-    w.n = (unsigned)strtoul(argv[5], NULL, 10);
-    if (w.n < 2 || w.n > SERVERS_MAX) die("usage", "2 to 16 servers");
-    if (net_identity_corp(PROGRAM, argv[2], NULL, &w.staff))
-        die("corp", argv[2]);
-    enrol(&w, "client", XN__ROLE__CLIENT, &w.client);
-    xn_id_hex(&w.client.cert.id, client);
+    if (argc != 7) return 2;
+    signal(SIGPIPE, SIG_IGN);
+    race.m.program = "order_race";
+    race.corpd =
+        (struct corpd){.program = argv[1], .dir = argv[2], .m = &race.m};
+    race.rounds = strtoull(argv[4], NULL, 10);
+    race.every = strtoull(argv[5], NULL, 10);
+    xn_rng_seed(&race.rng, strtoull(argv[6], NULL, 10));
+    if (!corpd_start(&race.corpd, "alpha.example", NULL)) die("no xenocorpd");
+    market_open(&race.m, argv[2], argv[3], 1, SERVERS);
+    market_pay_in(&race.m, &race.m.clients[0].cert.id,
+                  (int64_t)race.rounds * GBP);
+    for (unsigned i = 0; i < SERVERS; i++)
+        paper_quote(&race.m, &race.m.servers[i], &race.quotes[i]);
+    race.crowd = crowd_new(&race.m);
+    next_death(&race);
+    begin_rounds(&race);
+    crowd_run(race.crowd);
+    xn_id_hex(&race.m.clients[0].cert.id, client);
     printf("client %s\n", client);
-    for (unsigned i = 0; i < w.n; i++) {
-        char name[32];
-
-        snprintf(name, sizeof name, "server%u", i);
-        enrol(&w, name, XN__ROLE__SERVER, &w.servers[i]);
-    }
-    pay_in(&w, (int64_t)rounds * GBP);
-    for (unsigned r = 0; r < rounds; r++) {
-        struct paper order;
-        unsigned accepted;
-
-        issue(&w, &order);
-        printf("round %u presented\n", r + 1); /* a good moment to die */
-        accepted = race(&w, &order);
-        printf("round %u accepted %u\n", r + 1, accepted);
-        fflush(stdout);
-        if (accepted != 1) die("race", "not accepted exactly once");
-        free(order.data);
-    }
-    net_identity_clear(&w.staff);
-    net_identity_clear(&w.client);
-    for (unsigned i = 0; i < w.n; i++)
-        net_identity_clear(&w.servers[i]);
+    printf("%llu orders accepted once each, of %llu askings and %llu again "
+           "after %llu deaths, in %llu s\n",
+           (unsigned long long)race.done, (unsigned long long)race.asked,
+           (unsigned long long)race.resent, (unsigned long long)race.deaths,
+           (unsigned long long)(net_mono_us() - from_us) / 1000000);
+    corpd_report(&race.corpd);
+    crowd_free(race.crowd);
+    corpd_kill(&race.corpd, SIGKILL);
+    for (unsigned i = 0; i < SERVERS; i++)
+        paper_free(&race.quotes[i]);
+    market_close(&race.m);
     return 0;
 }

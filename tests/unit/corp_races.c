@@ -232,6 +232,50 @@ static void void_behind_validate(void **state)
     deal_clear(&d);
 }
 
+static void prepaid(struct corp_config *config)
+{
+    config->prepay = corp_prepay_find("setup");
+}
+
+/* The fence holds less than the order by then: that is no lack of money. */
+static void void_behind_prepaid(void **state)
+{
+    struct shop *s = calloc(1, sizeof *s);
+
+    assert_non_null(s);
+    shop_open(s, prepaid);
+    *state = s;
+    void_behind_validate(state);
+    shop_close(s);
+    free(s);
+}
+
+/* The fence is closed by then. */
+static void validate_behind_void(void **state)
+{
+    struct shop *s = calloc(1, sizeof *s);
+    struct deal d;
+    uint64_t a, b;
+
+    assert_non_null(s);
+    shop_open(s, prepaid);
+    deal_ready(s, &d);
+    b = deal_ask_void(s, &d);
+    shop_serve_until_txn(s);
+    assert_int_equal(crank_count(&s->c, XN_ACT_TXN), 1);
+    a = deal_ask_validate(s, &d);
+    shop_serve_until_txn(s);
+    shop_serve(s);
+    assert_int_equal(outcome(s, b), 0);
+    assert_int_equal(shop_refused(s, a, NULL), XN_EMONEY);
+    assert_int_equal(deal_fate(s, &d, NULL), XN__ORDER_FATE__VOID_ORDER);
+    shop_audit(s);
+    forget_answers(s);
+    deal_clear(&d);
+    shop_close(s);
+    free(s);
+}
+
 static void charge_behind_stop(void **state)
 {
     struct shop *s = *state;
@@ -473,12 +517,19 @@ static void asker_goes_away(void **state)
 int main(void)
 {
     const struct CMUnitTest tests[] = {
-        SHOP_TEST(accepted_once),        SHOP_TEST(same_server_again),
-        SHOP_TEST(void_races_validate),  SHOP_TEST(claimed_at_once),
-        SHOP_TEST(void_behind_validate), SHOP_TEST(charge_behind_stop),
-        SHOP_TEST(stop_behind_charge),   SHOP_TEST(dies_anywhere),
-        SHOP_TEST(every_failure),        SHOP_TEST(silence),
+        SHOP_TEST(accepted_once),
+        SHOP_TEST(same_server_again),
+        SHOP_TEST(void_races_validate),
+        SHOP_TEST(claimed_at_once),
+        SHOP_TEST(void_behind_validate),
+        SHOP_TEST(charge_behind_stop),
+        SHOP_TEST(stop_behind_charge),
+        SHOP_TEST(dies_anywhere),
+        SHOP_TEST(every_failure),
+        SHOP_TEST(silence),
         SHOP_TEST(asker_goes_away),
+        cmocka_unit_test(void_behind_prepaid),
+        cmocka_unit_test(validate_behind_void),
     };
 
     return cmocka_run_group_tests(tests, NULL, NULL);
