@@ -115,17 +115,24 @@ tests_soak_ledger_run_LDADD = $(XN_CORP_LIBS) $(XN_NET_LIBS) -ldl
 SHELL_TESTS += tests/cli/xenocorp-ledger.t
 SHELL_TESTS += tests/soak/corp.t
 SHELL_TESTS += tests/soak/orders.t
+SHELL_TESTS += tests/soak/xenocorpd.t
+# Loaded into a real xenocorpd: without sanitizers, which want to be first.
+tests/soak/powercut.so: tests/soak/powercut.c
+	$(AM_V_CC)mkdir -p tests/soak && $(CC) -O2 -D_GNU_SOURCE -fPIC -shared \
+	-o $@ $(srcdir)/tests/soak/powercut.c -ldl
+check_DATA = tests/soak/powercut.so
+CLEANFILES += tests/soak/powercut.so
 check_PROGRAMS += tests/soak/corp_kill tests/soak/order_race
 tests_soak_corp_kill_SOURCES = tests/soak/corp_kill.c tests/soak/corp_books.c tests/soak/corp_books.h $(SOAK_KIT)
 tests_soak_corp_kill_LDADD = $(XN_CORP_LIBS) $(XN_NET_LIBS) $(JANSSON_LIBS)
 tests_soak_order_race_SOURCES = tests/soak/order_race.c $(SOAK_KIT)
 tests_soak_order_race_LDADD = $(XN_CORP_LIBS) $(XN_NET_LIBS)
 SOAK = full
-soak-corp: corp/xenocorp corp/xenocorpd tests/soak/order_race tests/soak/ledger_kill tests/soak/ledger_run tests/unit/ledger_random
-	@XN_SRC='$(abs_top_srcdir)' XN_BUILD='$(abs_top_builddir)' \
-	SOAK='$(SOAK)' bash $(srcdir)/tests/soak/corp.t
-	@XN_SRC='$(abs_top_srcdir)' XN_BUILD='$(abs_top_builddir)' \
-	SOAK='$(SOAK)' bash $(srcdir)/tests/soak/orders.t
+SOAK_TESTS = corp xenocorpd orders
+soak-corp: corp/xenocorp corp/xenocorpd tests/soak/corp_kill tests/soak/order_race tests/soak/powercut.so tests/soak/ledger_kill tests/soak/ledger_run tests/unit/ledger_random
+	@rc=0; for t in $(SOAK_TESTS); do \
+	XN_SRC='$(abs_top_srcdir)' XN_BUILD='$(abs_top_builddir)' \
+	SOAK='$(SOAK)' bash $(srcdir)/tests/soak/$$t.t || rc=1; done; exit $$rc
 .PHONY: soak-corp
 
 # Fuzz targets of this folder.

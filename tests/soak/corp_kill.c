@@ -485,6 +485,10 @@ static void sale_goes_on(struct sale *sale, struct op *op,
         }
     }
     if (--sale->left) return;
+    if (sale->soak->closing) {
+        end_sale(sale);
+        return;
+    }
     if (op->book->what == BOOK_ISSUE) {
         if (sale->voids || sale->races) ask_void(sale);
         if (!sale->voids) ask_validate(sale);
@@ -589,7 +593,7 @@ static void set_powercut(struct soak *soak)
     if (on && !library) die("where is POWERCUT?");
     soak->corpd.preload = on ? library : NULL;
     if (!on) return;
-    set_number("POWERCUT_AT", 1 + below(soak, below(soak, 2) ? 60 : 2000));
+    set_number("POWERCUT_AT", 1 + below(soak, below(soak, 2) ? 60 : 1200));
 }
 
 static void next_strike(struct soak *soak)
@@ -670,22 +674,34 @@ static void limit_files(const struct soak *soak, rlim_t bytes)
         die("cannot limit its files");
 }
 
-/* By a little more than there is; where that suffices for long, by less. */
-static void strike_full(struct soak *soak)
+/* To a little more than there is; where that suffices for long, to less. */
+static void take_room(struct soak *soak)
 {
     uint64_t size = store_size(soak);
 
     if (!soak->limited) {
-        soak->limited = true;
-        soak->full_before = soak->full;
         limit_files(soak, size + below(soak, 1 << 15));
-    } else if (soak->full - soak->full_before < FLIGHT) {
-        if (soak->full == soak->full_before) limit_files(soak, size / 2);
-    } else if (!soak->room) {
-        soak->room = true; /* and it goes on, without a restart */
-        limit_files(soak, RLIM_INFINITY);
         soak->full_before = soak->full;
-        soak->acknowledged_before = soak->acknowledged;
+        soak->limited = true;
+    } else if (soak->full == soak->full_before) {
+        limit_files(soak, size / 2);
+    }
+}
+
+/* And it goes on, without a restart. */
+static void give_room(struct soak *soak)
+{
+    limit_files(soak, RLIM_INFINITY);
+    soak->acknowledged_before = soak->acknowledged;
+    soak->room = true;
+}
+
+static void strike_full(struct soak *soak)
+{
+    if (!soak->limited || soak->full < soak->full_before + FLIGHT) {
+        take_room(soak);
+    } else if (!soak->room) {
+        give_room(soak);
     } else if (soak->acknowledged > soak->acknowledged_before + 2 * FLIGHT) {
         soak->limited = soak->room = false;
         strike_dead(soak);

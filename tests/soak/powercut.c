@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: GPL-3.0-or-later */
 /* A power cut in the middle of writing, as a program can play it: linked into
- * one, this takes the place of the C library's writing functions.  At the
+ * one, or loaded before one's libraries, this takes the place of the C library's writing functions.  At the
  * POWERCUT_AT-th of their calls everything that was written to any file since
  * that file's last fsync is undone, half of the last write is put back (the
  * torn page; a disk's sector of 512 bytes is written whole or not at all), and
@@ -9,6 +9,7 @@
 #include <dlfcn.h>
 #include <errno.h>
 #include <fcntl.h>
+#include <pthread.h>
 #include <signal.h>
 #include <stdbool.h>
 #include <stdint.h>
@@ -40,6 +41,8 @@ static struct {
 static size_t n_files;
 static struct undo *last;
 static long calls, cut_at = -1;
+/* Held while anything is written: nobody writes behind the cut. */
+static pthread_mutex_t lock = PTHREAD_MUTEX_INITIALIZER;
 
 typedef ssize_t pwrite_fn(int, const void *, size_t, off64_t);
 typedef int truncate_fn(int, off64_t);
@@ -170,13 +173,17 @@ static void forget(int fd)
 
 ssize_t pwrite64(int fd, const void *data, size_t len, off64_t at)
 {
+    ssize_t n;
     bool now;
 
     if (!is_file(fd)) return real_pwrite()(fd, data, len, at);
+    pthread_mutex_lock(&lock);
     now = is_time();
     remember(fd, at, len, data);
     if (now) cut(true);
-    return real_pwrite()(fd, data, len, at);
+    n = real_pwrite()(fd, data, len, at);
+    pthread_mutex_unlock(&lock);
+    return n;
 }
 
 #undef pwrite
@@ -188,13 +195,16 @@ ssize_t pwrite(int fd, const void *data, size_t len, off_t at)
 int ftruncate64(int fd, off64_t size)
 {
     struct stat st;
+    int rc;
 
-    if (is_file(fd) && fstat(fd, &st) == 0) {
-        if (is_time()) cut(false);
-        remember(fd, size, st.st_size > size ? (size_t)(st.st_size - size) : 0,
-                 NULL);
-    }
-    return real_truncate()(fd, size);
+    if (!is_file(fd) || fstat(fd, &st)) return real_truncate()(fd, size);
+    pthread_mutex_lock(&lock);
+    if (is_time()) cut(false);
+    remember(fd, size, st.st_size > size ? (size_t)(st.st_size - size) : 0,
+             NULL);
+    rc = real_truncate()(fd, size);
+    pthread_mutex_unlock(&lock);
+    return rc;
 }
 
 #undef ftruncate
@@ -216,11 +226,15 @@ int truncate(const char *path, off_t size)
 
 static int sync_with(const char *name, int fd)
 {
+    sync_fn *fn = (sync_fn *)(uintptr_t)real(name);
     int rc;
 
-    if (is_file(fd) && is_time()) cut(true);
-    rc = ((sync_fn *)(uintptr_t)real(name))(fd);
+    if (!is_file(fd)) return fn(fd);
+    pthread_mutex_lock(&lock);
+    if (is_time()) cut(true);
+    rc = fn(fd);
     if (!rc) forget(fd);
+    pthread_mutex_unlock(&lock);
     return rc;
 }
 
