@@ -189,10 +189,7 @@ static void fill(struct corp_job *job)
     body->charged = order->state.claims.amount;
     body->paid = order->state.paid;
     body->sequence = order->state.claims.sequence;
-    if (body->fate != XN__ORDER_FATE__ISSUED_ORDER &&
-        body->fate != XN__ORDER_FATE__ACCEPTED_ORDER) {
-        body->released = order->amount - order->state.paid;
-    }
+    body->released = order->amount - order->state.paid - order_fenced(order);
 }
 
 static bool may_see(const struct corp_job *job)

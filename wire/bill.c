@@ -272,22 +272,27 @@ static int check_fate(struct reading *r)
     }
 }
 
+/* What is still in the fence. */
+static int64_t fenced(const struct bill *bill, int64_t paid)
+{
+    switch (bill->fate) {
+    case XN__ORDER_FATE__ISSUED_ORDER: return bill->order.limits.amount;
+    case XN__ORDER_FATE__ACCEPTED_ORDER: return bill->acceptance.amount - paid;
+    default: return 0;
+    }
+}
+
 static int check_sums(struct reading *r)
 {
     struct bill *bill = r->bill;
-    int64_t charged = bill->state.amount, paid = charged, released = 0;
-    bool open = bill->fate == XN__ORDER_FATE__ISSUED_ORDER ||
-                bill->fate == XN__ORDER_FATE__ACCEPTED_ORDER;
+    int64_t charged = bill->state.amount, paid = charged, released;
     int rc = check_fate(r);
 
     if (!rc && r->from->sequence != bill->state.sequence)
         rc = wrong(r, "sum", "claims are missing at the end");
     if (bill->acceptance.prepaid > paid) paid = bill->acceptance.prepaid;
-    bill->left = bill->order.limits.amount - paid;
-    if (!open) {
-        released = bill->left;
-        bill->left = 0;
-    }
+    bill->left = fenced(bill, paid);
+    released = bill->order.limits.amount - paid - bill->left;
     if (!rc) rc = check_number(r, "charged", bill->charged, charged);
     if (!rc) rc = check_number(r, "paid", bill->paid, paid);
     if (!rc) rc = check_number(r, "released", bill->released, released);

@@ -286,8 +286,12 @@ static void prepaid_bill(void **state)
     shop_open(&s, prepaid_policy);
     shop_pay_in(&s, 1, 5 * GBP);
     deal_begin(&s, &d, 1, GBP, &s.server[0]);
+    /* What the client cuts off is back at once. */
+    d.narrowing.doc.narrowing.limits.amount = GBP / 2;
+    shop_seal(&d.narrowing, &s.client.party);
     deal_validate(&s, &d);
     bill = bill_of(&s, &d, 0);
+    assert_int_equal(bill->released, GBP / 2);
     assert_true(bill->paid > 0);
     assert_int_equal(bill->charged, 0);
     expect_right(&s, &d, bill);
