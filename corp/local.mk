@@ -114,6 +114,10 @@ tests_soak_ledger_run_SOURCES = tests/soak/ledger_run.c tests/soak/ledger_run.h 
 tests_soak_ledger_run_LDADD = $(XN_CORP_LIBS) $(XN_NET_LIBS) -ldl
 SHELL_TESTS += tests/cli/xenocorp-ledger.t
 SHELL_TESTS += tests/soak/corp.t
+SHELL_TESTS += tests/e2e/cheat.t
+check_PROGRAMS += tests/e2e/cheat
+tests_e2e_cheat_SOURCES = tests/e2e/cheat.c tests/soak/market.c tests/soak/market.h
+tests_e2e_cheat_LDADD = $(XN_CORP_LIBS) $(XN_NET_LIBS)
 SHELL_TESTS += tests/soak/orders.t
 SHELL_TESTS += tests/soak/xenocorpd.t
 # Loaded into a real xenocorpd: without sanitizers, which want to be first.
