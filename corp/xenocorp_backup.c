@@ -304,9 +304,13 @@ int books_restore(const char *program, const char *dir, const char *file)
         return xn_exit_code(rc);
     }
     snprintf(log, sizeof log, "%s.wal", path);
-    if (access(path, F_OK) == 0 || access(log, F_OK) == 0) {
+    if (access(path, F_OK) == 0 || access(log, F_OK) == 0 ||
+        net_wal_has_logs(path)) {
         xn_gripef(program, what, "another folder, or move that file away",
-                  "%s is there already", access(path, F_OK) == 0 ? path : log);
+                  "%s is there already",
+                  access(path, F_OK) == 0  ? path
+                  : access(log, F_OK) == 0 ? log
+                                           : "a log of store.kct");
         return XN_EXIT_FAILED;
     }
     tape.file = fopen(file, "re");

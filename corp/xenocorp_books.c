@@ -16,11 +16,11 @@
 #include "lib/gripe.h"
 #include "net/clock.h"
 #include "net/file.h"
-#include "net/kv.h"
+#include "net/wal.h"
 
 /* ---- init ---- */
 
-static int write_genesis(struct net_kv *kv, const xn_id *corp)
+static int write_genesis(struct net_wal *wal, const xn_id *corp)
 {
     struct xn_msg *msg = NULL;
     const Xn__Txn *txn;
@@ -29,7 +29,7 @@ static int write_genesis(struct net_kv *kv, const xn_id *corp)
     rc = ledger_genesis(corp, net_wall_us(), &msg);
     if (rc) return rc;
     txn = XN_BODY(msg, Xn__Txn);
-    net_kv_apply(kv, &txn, 1, &rc);
+    net_wal_apply(wal, &txn, 1, &rc);
     xn_msg_free(msg);
     return rc;
 }
@@ -52,7 +52,7 @@ int books_note(const char *program, const char *dir)
     net_file_path(path, dir, "ledger");
     file = fopen(path, "we");
     if (!file ||
-        fputs("The ledger is in store.kct.  Where that is missing, restore a "
+        fputs("The ledger is in store.kct*.  Where that is missing, restore a "
               "backup.\n",
               file) < 0 ||
         fflush(file) || fsync(fileno(file)) || net_file_sync_dir(path)) {
@@ -72,7 +72,7 @@ int books_init(const char *program, const char *dir, const xn_id *corp)
 
     code = corp_store_open(program, what, dir, true, &store);
     if (code) return code;
-    rc = write_genesis(store.kv, corp);
+    rc = write_genesis(store.wal, corp);
     if (rc == XN_ECONFLICT) {
         xn_gripef(program, what, "xenocorp audit verify", "%s holds one",
                   store.path);
@@ -141,7 +141,7 @@ static int audit_store(struct corp_store *store, struct audit *audit,
     struct net_kv_report records;
     int rc;
 
-    rc = net_kv_check(store->kv, &records);
+    rc = net_wal_check(store->wal, &records);
     if (rc == XN_EINTEGRITY && records.damaged) {
         snprintf(why, len, "%llu of %llu records are damaged",
                  (unsigned long long)records.damaged,

@@ -11,7 +11,8 @@
 
 #define KEY_MAX 1024
 
-static int told(const char *program, const char *what, const char *path, int rc)
+static int told(const char *program, const char *what, const char *path, int rc,
+                const char *why)
 {
     switch (rc) {
     case XN_ENOENT:
@@ -26,7 +27,7 @@ static int told(const char *program, const char *what, const char *path, int rc)
         xn_gripef(program, what,
                   "keep the file as it is; xenocorp restore into another "
                   "folder",
-                  "%s: emptied, cut or no store", path);
+                  "%s: %s", path, *why ? why : "emptied, cut or no store");
         break;
     default:
         xn_gripef(program, what, NULL, "%s: %s", path,
@@ -38,6 +39,8 @@ static int told(const char *program, const char *what, const char *path, int rc)
 int corp_store_open(const char *program, const char *what, const char *dir,
                     bool create, struct corp_store *store_out)
 {
+    struct net_wal_options options = {.create = create, .keep = !create};
+    struct net_wal_report report = {.file = ""};
     int rc;
 
     memset(store_out, 0, sizeof *store_out);
@@ -51,15 +54,18 @@ int corp_store_open(const char *program, const char *what, const char *dir,
         rc = XN_EINVAL;
     } else {
         errno = 0;
-        rc = net_kv_open_strict(store_out->path, create, &store_out->kv);
+        rc = net_wal_open(store_out->path, &options, &store_out->wal, &report);
     }
-    return rc ? told(program, what, store_out->path, rc) : 0;
+    return rc ? told(program, what,
+                     report.file[0] ? report.file : store_out->path, rc,
+                     report.why)
+              : 0;
 }
 
 void corp_store_close(struct corp_store *store)
 {
-    net_kv_close(store->kv);
-    store->kv = NULL;
+    net_wal_close(store->wal);
+    store->wal = NULL;
 }
 
 int corp_store_each(struct corp_store *store, const char *prefix,
@@ -78,7 +84,7 @@ int corp_store_each(struct corp_store *store, const char *prefix,
     while (more && !rc) {
         const Xn__Records *records;
 
-        rc = net_kv_read(store->kv, &read, &msg);
+        rc = net_wal_read(store->wal, &read, &msg);
         if (rc) break;
         records = XN_BODY(msg, Xn__Records);
         more = records->more && records->n_records;

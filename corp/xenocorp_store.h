@@ -3,14 +3,15 @@
 #ifndef CORP_XENOCORP_STORE_H
 #define CORP_XENOCORP_STORE_H
 
-#include "net/kv.h"
+#include "net/wal.h"
 
 struct corp_store {
     char path[512];
-    struct net_kv *kv;
+    struct net_wal *wal;
 };
 
-/* DIR/store.kct, strictly.  An exit code, told with xn_gripe: `what` could not
+/* DIR/store.kct and its logs, strictly, to look; with `create` also to write,
+ * made where it is missing.  An exit code, told with xn_gripe: `what` could not
  * be done. */
 int corp_store_open(const char *program, const char *what, const char *dir,
                     bool create, struct corp_store *store_out);

@@ -5,6 +5,7 @@
 #ifndef NET_BACKING_H
 #define NET_BACKING_H
 
+#include <stdbool.h>
 #include <stddef.h>
 
 #include "wire/msg.h"
@@ -23,6 +24,10 @@ struct net_backing_ops {
     int (*read)(void *backing, const Xn__Read *read,
                 struct xn_msg **records_out);
     void (*close)(void *backing); /* NULL is fine */
+    /* What is to be done besides, a little of it (some tens of milliseconds):
+     * what must be done now, or, when nothing else is under way, anything.
+     * true: there is more of that.  NULL: there is never any. */
+    bool (*tend)(void *backing, bool idle);
 };
 
 #endif

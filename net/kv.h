@@ -52,4 +52,31 @@ void net_kv_apply(struct net_kv *kv, const Xn__Txn *const *txns, size_t n,
 int net_kv_read(struct net_kv *kv, const Xn__Read *read,
                 struct xn_msg **records_out);
 
+/* ---- for a log before this store (net/wal.h) ---- */
+
+struct net_kv_item {
+    const void *key, *value;
+    size_t key_len, len;
+    bool drop;    /* merge: the record is to go */
+    bool damaged; /* walk: its checksum is wrong, and it has no value */
+};
+
+/* Does it hold?  0, XN_ECONFLICT, XN_EINTEGRITY, XN_EIO. */
+int net_kv_guard(struct net_kv *kv, const Xn__Guard *guard);
+/* All of it, and where `note` is given that too, in one hard transaction. */
+int net_kv_merge(struct net_kv *kv, const struct net_kv_item *items, size_t n,
+                 const void *note, size_t note_len);
+/* A record of the log's own, which no READ sees.  XN_ENOENT, XN_EINTEGRITY. */
+int net_kv_note(struct net_kv *kv, void *note_out, size_t room,
+                size_t *len_out);
+
+/* Records in order, from a key on.  Nothing may be written meanwhile. */
+struct net_kv_walk;
+int net_kv_walk_new(struct net_kv *kv, const void *from, size_t len,
+                    struct net_kv_walk **walk_out);
+/* *item_out is lent until the next call.  XN_ENOENT: there are no more;
+ * XN_EINTEGRITY: the structure is damaged. */
+int net_kv_walk_next(struct net_kv_walk *walk, struct net_kv_item *item_out);
+void net_kv_walk_free(struct net_kv_walk *walk);
+
 #endif

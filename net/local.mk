@@ -35,6 +35,8 @@ net_libnet_a_SOURCES += net/identity.c
 net_libnet_a_SOURCES += net/identity.h
 net_libnet_a_SOURCES += net/kv.c
 net_libnet_a_SOURCES += net/kv.h
+net_libnet_a_SOURCES += net/kv_data.c
+net_libnet_a_SOURCES += net/kv_in.h
 net_libnet_a_SOURCES += net/link.c
 net_libnet_a_SOURCES += net/link.h
 net_libnet_a_SOURCES += net/links.c
@@ -43,6 +45,8 @@ net_libnet_a_SOURCES += net/loop.c
 net_libnet_a_SOURCES += net/loop.h
 net_libnet_a_SOURCES += net/options.c
 net_libnet_a_SOURCES += net/options.h
+net_libnet_a_SOURCES += net/page.c
+net_libnet_a_SOURCES += net/page.h
 net_libnet_a_SOURCES += net/pool.c
 net_libnet_a_SOURCES += net/pool.h
 net_libnet_a_SOURCES += net/post.c
@@ -57,6 +61,16 @@ net_libnet_a_SOURCES += net/tls.c
 net_libnet_a_SOURCES += net/tls.h
 net_libnet_a_SOURCES += net/transfer.c
 net_libnet_a_SOURCES += net/transfer.h
+net_libnet_a_SOURCES += net/wal.c
+net_libnet_a_SOURCES += net/wal.h
+net_libnet_a_SOURCES += net/wal_file.c
+net_libnet_a_SOURCES += net/wal_file.h
+net_libnet_a_SOURCES += net/wal_form.c
+net_libnet_a_SOURCES += net/wal_form.h
+net_libnet_a_SOURCES += net/wal_open.c
+net_libnet_a_SOURCES += net/wal_in.h
+net_libnet_a_SOURCES += net/wal_table.c
+net_libnet_a_SOURCES += net/wal_table.h
 
 # What a program links to use this folder.
 XN_NET_LIBS = net/libnet.a $(XN_SEAM_LIBS) $(EVENT_SSL_LIBS) $(EVENT_THREADS_LIBS) $(EVENT_LIBS) $(SSL_LIBS) $(CURL_LIBS) $(KYOTO_LIBS) $(CONFUSE_LIBS) -lpthread
@@ -85,6 +99,9 @@ tests_unit_net_record_LDADD = $(XN_NET_LIBS) $(CMOCKA_LIBS)
 UNIT_TESTS += tests/unit/net_settings
 tests_unit_net_settings_SOURCES = tests/unit/net_settings.c
 tests_unit_net_settings_LDADD = $(XN_NET_LIBS) $(CMOCKA_LIBS)
+UNIT_TESTS += tests/unit/net_wal
+tests_unit_net_wal_SOURCES = tests/unit/net_wal.c tests/soak/powercut.c tests/soak/powercut.h $(NET_KIT)
+tests_unit_net_wal_LDADD = $(XN_NET_LIBS) $(CMOCKA_LIBS) -ldl
 
 SHELL_TESTS += tests/net-daemon.t
 man_MANS += man/xenodaemon.7
@@ -99,6 +116,9 @@ tests_fuzz_fuzz_delay_LDADD = $(XN_NET_LIBS) $(FUZZ_LIBS)
 FUZZ_TARGETS += tests/fuzz/fuzz_frame
 tests_fuzz_fuzz_frame_SOURCES = tests/fuzz/fuzz_frame.c $(FUZZ_MAIN)
 tests_fuzz_fuzz_frame_LDADD = $(XN_NET_LIBS) $(FUZZ_LIBS)
+FUZZ_TARGETS += tests/fuzz/fuzz_wal
+tests_fuzz_fuzz_wal_SOURCES = tests/fuzz/fuzz_wal.c $(FUZZ_MAIN)
+tests_fuzz_fuzz_wal_LDADD = $(XN_NET_LIBS) $(FUZZ_LIBS)
 
 # What these tests share.
 NET_KIT = tests/unit/net_kit.c tests/unit/net_kit.h

@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: GPL-3.0-or-later */
 #include "net/store.h"
 
+#include <errno.h>
 #include <pthread.h>
 #include <stdlib.h>
 
@@ -9,8 +10,9 @@
 #include "lib/log.h"
 #include "net/kv.h"
 #include "net/pool.h"
+#include "net/wal.h"
 
-enum { BATCH_MAX = 512 };
+enum { BATCH_MAX = 512, IDLE_NS = 50 * 1000 * 1000 };
 
 struct work {
     struct net_job job; /* first */
@@ -30,6 +32,7 @@ struct net_store {
     size_t pending; /* the loop thread's count */
     unsigned long thread;
     bool running;
+    bool behind; /* the thread's: the backing has more to tend to */
 
     pthread_mutex_t lock;
     pthread_cond_t wake;
@@ -68,6 +71,9 @@ static struct net_job *do_txns(struct net_store *store, struct net_job *first)
         net_post_send(store->post, first);
         first = next;
     }
+    /* Behind the answers: nobody waits for it. */
+    if (store->ops->tend)
+        store->behind = store->ops->tend(store->backing, false);
     return job;
 }
 
@@ -82,13 +88,41 @@ static struct net_job *do_read(struct net_store *store, struct net_job *job)
     return next;
 }
 
+/* Nothing came for a while?  Called with the lock, as the wait is. */
+static bool is_idle(struct net_store *store)
+{
+    struct timespec until;
+
+    clock_gettime(CLOCK_MONOTONIC, &until);
+    until.tv_nsec += IDLE_NS;
+    if (until.tv_nsec >= 1000000000) {
+        until.tv_nsec -= 1000000000;
+        until.tv_sec++;
+    }
+    return pthread_cond_timedwait(&store->wake, &store->lock, &until) ==
+               ETIMEDOUT &&
+           !store->first && !store->stop;
+}
+
+static void wait_for_work(struct net_store *store)
+{
+    while (!store->first && !store->stop) {
+        if (!store->behind) {
+            pthread_cond_wait(&store->wake, &store->lock);
+        } else if (is_idle(store)) {
+            pthread_mutex_unlock(&store->lock);
+            store->behind = store->ops->tend(store->backing, true);
+            pthread_mutex_lock(&store->lock);
+        }
+    }
+}
+
 static struct net_job *take_all(struct net_store *store)
 {
     struct net_job *first;
 
     pthread_mutex_lock(&store->lock);
-    while (!store->first && !store->stop)
-        pthread_cond_wait(&store->wake, &store->lock);
+    wait_for_work(store);
     first = store->first;
     store->first = NULL;
     store->last = &store->first;
@@ -151,7 +185,8 @@ bool net_store_idle(const struct net_store *store)
     return store->pending == 0;
 }
 
-static int cannot_open(const char *program, const char *path, int rc)
+static int cannot_open(const char *program, const char *path, int rc,
+                       const char *why)
 {
     const char *because = xn_strerror(rc), *try = NULL;
 
@@ -159,22 +194,36 @@ static int cannot_open(const char *program, const char *path, int rc)
         because = "in use by another process";
         try = "end the other process first";
     } else if (rc == XN_EINTEGRITY) {
-        because = "emptied, cut or no store; it was left as it is";
-        try = "a backup, into another folder";
+        because = *why ? why : "emptied, cut or no store";
+        try = "keep the files as they are; a backup, into another folder";
     }
     xn_gripef(program, "cannot open the store", try, "%s: %s", path, because);
     return rc;
 }
 
-static int open_file(struct net_store *store, const char *program,
-                     const char *path, bool strict)
+/* Money: a log before the file, and nothing is repaired. */
+static int open_strict(struct net_store *store, const char *program,
+                       const char *path)
+{
+    struct net_wal_report report;
+    struct net_wal *wal = NULL;
+    int rc = net_wal_open(path, NULL, &wal, &report);
+
+    if (rc) return cannot_open(program, report.file, rc, report.why);
+    store->ops = &net_wal_ops;
+    store->backing = wal;
+    store->behind = net_wal_tend(wal, false);
+    return 0;
+}
+
+static int open_mending(struct net_store *store, const char *program,
+                        const char *path)
 {
     struct net_kv_report report = {.records = 0};
     struct net_kv *kv = NULL;
-    int rc = strict ? net_kv_open_strict(path, false, &kv)
-                    : net_kv_open(path, &kv, &report);
+    int rc = net_kv_open(path, &kv, &report);
 
-    if (rc) return cannot_open(program, path, rc);
+    if (rc) return cannot_open(program, path, rc, "");
     store->ops = &net_kv_ops;
     store->backing = kv;
     if (report.set_aside[0]) {
@@ -195,6 +244,7 @@ int net_store_new(struct net_loop *loop, struct net_post *post,
                   struct net_store **store_out)
 {
     struct net_store *store = calloc(1, sizeof *store);
+    pthread_condattr_t attr;
     int rc;
 
     if (!store) return XN_ENOMEM;
@@ -202,8 +252,12 @@ int net_store_new(struct net_loop *loop, struct net_post *post,
     store->post = post;
     store->last = &store->first;
     pthread_mutex_init(&store->lock, NULL);
-    pthread_cond_init(&store->wake, NULL);
-    rc = open_file(store, program, path, strict);
+    pthread_condattr_init(&attr);
+    pthread_condattr_setclock(&attr, CLOCK_MONOTONIC);
+    pthread_cond_init(&store->wake, &attr);
+    pthread_condattr_destroy(&attr);
+    rc = strict ? open_strict(store, program, path)
+                : open_mending(store, program, path);
     if (!rc) rc = net_thread_start(labour, store, &store->thread);
     if (rc) {
         net_store_free(store);

@@ -10,7 +10,8 @@
 struct net_store;
 
 /* strict: the file must be there, and what is damaged is an error, never
- * repaired (net_kv_open_strict).  Errors are told with xn_gripe. */
+ * repaired, and changes go by way of a log
+ * (net/wal.h).  Errors are told with xn_gripe. */
 int net_store_new(struct net_loop *loop, struct net_post *post,
                   const char *program, const char *path, bool strict,
                   struct net_store **store_out);

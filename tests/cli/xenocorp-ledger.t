@@ -41,6 +41,12 @@ rm -f "$store"
 "$XN_BUILD/tests/soak/ledger_kill" kill 2 7 "$XN_BUILD/tests/soak/ledger_run" \
     "$store" >"$tmp/out" 2>&1
 ok $? "a ledger with operations in it"
+[ -s "$store.log1" ] && cp -r "$tmp/good" "$tmp/live"
+ok $? "as a kill left it: with a log"
+run 0 records "$xenocorp" backup "$tmp/live" "$tmp/first"
+rm -f "$store"*
+run 0 receipt "$xenocorp" restore "$tmp/good" "$tmp/first"
+ok $? "and at rest"
 run 0 '^GBP, sum 0' "$xenocorp" audit verify "$tmp/good"
 ok $? "it adds up"
 receipt=$(awk '$1 == "receipt" { print $2 }' "$tmp/out")
@@ -125,6 +131,53 @@ done
 [ "$noticed" -ge 10 ] || rc=1
 echo "# $noticed of 40 flipped bytes noticed, the others were in free room"
 ok $rc "a flipped byte is noticed or was in free room"
+
+# ---- the log spoilt; store and log each by itself
+fresh() {
+    rm -rf "$tmp/a"
+    cp -r "$tmp/live" "$tmp/a"
+}
+fresh
+run 0 "receipt *$receipt" "$xenocorp" audit verify "$tmp/a" &&
+    cmp -s "$tmp/a/store.kct.log1" "$tmp/live/store.kct.log1"
+ok $? "audit verify reads the log, and leaves it"
+run 1 'is there already' "$xenocorp" restore "$tmp/a" "$tmp/backup"
+ok $? "a store is never restored over a log"
+rc=0
+for i in $(seq 1 12); do
+    fresh
+    at=$((300 * i * i))
+    was=$(dd if="$tmp/a/store.kct.log1" bs=1 skip="$at" count=1 2>/dev/null |
+        od -An -tu1 | tr -d ' ')
+    printf "\\x$(printf %x $(((was ^ 8) & 255)))" |
+        dd of="$tmp/a/store.kct.log1" bs=1 seek="$at" conv=notrunc 2>/dev/null
+    run 9 'store.kct.log1: sector' "$xenocorp" audit verify "$tmp/a" || rc=1
+done
+ok $rc "a flipped byte of the log: named, refused"
+# shellcheck disable=SC2086
+run 9 'store.kct.log1: sector' $corpd "$tmp/a"
+ok $? "by xenocorpd too"
+fresh
+truncate -s $((1 << 20)) "$tmp/a/store.kct.log1"
+run 9 store.kct.log1 "$xenocorp" audit verify "$tmp/a"
+ok $? "a cut log: refused"
+: >"$tmp/a/store.kct.log1"
+run 9 store.kct.log1 "$xenocorp" audit verify "$tmp/a"
+ok $? "an emptied log: refused"
+rm "$tmp/a/store.kct.log1"
+# shellcheck disable=SC2086
+run 9 store.kct.log1 $corpd "$tmp/a"
+ok $? "a log that is gone: refused"
+fresh
+rm "$tmp/a/store.kct"
+run 9 'its logs are there' "$xenocorp" audit verify "$tmp/a"
+ok $? "a store that is gone, its log still there: refused"
+run 9 'its logs are there' "$xenocorp" init --ledger "$tmp/a"
+ok $? "and no reason to begin anew"
+fresh
+cp "$tmp/good/store.kct" "$tmp/a/store.kct"
+run 9 store.kct.log1 "$xenocorp" audit verify "$tmp/a"
+ok $? "a store of another time than its log: refused"
 
 # ---- set back
 fresh

@@ -24,7 +24,7 @@
 #include "lib/err.h"
 #include "lib/rng.h"
 #include "net/clock.h"
-#include "net/kv.h"
+#include "net/wal.h"
 #include "tests/soak/ledger_run.h"
 
 enum { FLIGHT = 64, LEAST = 50 };
@@ -321,7 +321,7 @@ static void judge_rest(struct judge *judge, const Xn__Record *r)
     if (rc) die(judge->soak, "%s", audit_why(judge->audit));
 }
 
-static void each(struct judge *judge, struct net_kv *kv)
+static void each(struct judge *judge, struct net_wal *wal)
 {
     Xn__Read read = XN__READ__INIT;
     struct xn_msg *msg = NULL;
@@ -333,7 +333,7 @@ static void each(struct judge *judge, struct net_kv *kv)
     while (more) {
         const Xn__Records *records;
 
-        if (net_kv_read(kv, &read, &msg)) die(judge->soak, "cannot read");
+        if (net_wal_read(wal, &read, &msg)) die(judge->soak, "cannot read");
         records = XN_BODY(msg, Xn__Records);
         more = records->more;
         for (i = 0; i < records->n_records; i++) {
@@ -365,17 +365,19 @@ static void look(struct soak *soak)
 {
     struct judge judge = {.soak = soak};
     struct audit_report report;
-    struct net_kv *kv = NULL;
+    struct net_wal_options options = {.keep = true};
+    struct net_wal_report report_of;
+    struct net_wal *wal = NULL;
     uint64_t i;
     int rc;
 
     save_for_seeing(soak);
     judge.seen = calloc(soak->n + 1, 1);
-    rc = net_kv_open_strict(soak->file, false, &kv);
+    rc = net_wal_open(soak->file, &options, &wal, &report_of);
     if (rc || audit_new(&judge.audit) || !judge.seen) {
         die(soak, "cannot look: %s", xn_strerror(rc));
     }
-    each(&judge, kv);
+    each(&judge, wal);
     if (audit_end(judge.audit, &report))
         die(soak, "%s", audit_why(judge.audit));
     for (i = 1; i < soak->n; i++) {
@@ -388,7 +390,7 @@ static void look(struct soak *soak)
     }
     audit_free(judge.audit);
     free(judge.seen);
-    net_kv_close(kv);
+    net_wal_close(wal);
 }
 
 /* ---- the ways to die ---- */

@@ -4,7 +4,8 @@
  *
  *   ledger_run FILE [create]
  *
- * LEDGER_FSIZE=N limits the size of files: a full disk. */
+ * LEDGER_FSIZE=N limits the size of files: a full disk.  LEDGER_LOG=N: bytes of
+ * a log, so that merging is always under way. */
 #include <errno.h>
 #include <fcntl.h>
 #include <poll.h>
@@ -18,11 +19,11 @@
 #include "corp/ledger.h"
 #include "lib/err.h"
 #include "net/clock.h"
-#include "net/kv.h"
+#include "net/wal.h"
 #include "tests/soak/ledger_run.h"
 
 struct runner {
-    struct net_kv *kv;
+    struct net_wal *wal;
     struct ledger *ledger;
     struct xn_tickets *tickets;
     struct xn_out out;
@@ -80,7 +81,7 @@ static void gather(struct runner *run)
         const struct xn_action *act = &run->out.act[i];
 
         if (act->kind == XN_ACT_LOG) {
-            if (getenv("LEDGER_LOG")) {
+            if (getenv("LEDGER_SAYS")) {
                 fprintf(stderr, "%s\n", XN_BODY(act->msg, Xn__Log)->text);
             }
             continue;
@@ -110,9 +111,10 @@ static void step(struct runner *run)
     if (act.kind == XN_ACT_TXN) {
         const Xn__Txn *txn = XN_BODY(act.msg, Xn__Txn);
 
-        net_kv_apply(run->kv, &txn, 1, &rc);
+        net_wal_apply(run->wal, &txn, 1, &rc);
+        net_wal_tend(run->wal, false);
     } else {
-        rc = net_kv_read(run->kv, XN_BODY(act.msg, Xn__Read), &msg);
+        rc = net_wal_read(run->wal, XN_BODY(act.msg, Xn__Read), &msg);
     }
     t = now();
     xn_ticket_end(run->tickets, act.ticket, &t, rc, msg, &run->out);
@@ -184,7 +186,7 @@ static int create(struct runner *run, const xn_id *corp)
 
     if (rc) return rc;
     txn = XN_BODY(msg, Xn__Txn);
-    net_kv_apply(run->kv, &txn, 1, &rc);
+    net_wal_apply(run->wal, &txn, 1, &rc);
     xn_msg_free(msg);
     return rc;
 }
@@ -192,13 +194,18 @@ static int create(struct runner *run, const xn_id *corp)
 static int open_all(struct runner *run, const char *file, bool new)
 {
     struct ledger_config config;
+    struct net_wal_options options = {.create = new};
+    struct net_wal_report report;
+    const char *size = getenv("LEDGER_LOG");
     struct xn_now t = now();
     int rc;
 
+    if (size) options.log_bytes = (size_t)atol(size);
     ledger_config_default(&config);
     config.corp = id_of(0x11, 0);
     config.recent_max = 100; /* so that repeats come to the store */
-    rc = net_kv_open_strict(file, new, &run->kv);
+    rc = net_wal_open(file, &options, &run->wal, &report);
+    if (rc) fprintf(stderr, "ledger_run: %s: %s\n", report.file, report.why);
     if (!rc && new) rc = create(run, &config.corp);
     if (!rc) rc = xn_tickets_new(&run->tickets);
     if (!rc) rc = ledger_new(&config, run->tickets, &run->ledger);

@@ -5,7 +5,7 @@
  * that file's last fsync is undone, half of the last write is put back (the
  * torn page; a disk's sector of 512 bytes is written whole or not at all), and
  * the process is gone.  Names of files count as durable at
- * once. */
+ * once.  powercut.h has two lesser evils. */
 #include <dlfcn.h>
 #include <errno.h>
 #include <fcntl.h>
@@ -18,6 +18,8 @@
 #include <string.h>
 #include <sys/stat.h>
 #include <unistd.h>
+
+#include "tests/soak/powercut.h"
 
 enum { FILES = 64 };
 
@@ -43,6 +45,7 @@ static struct undo *last;
 static long calls, cut_at = -1;
 /* Held while anything is written: nobody writes behind the cut. */
 static pthread_mutex_t lock = PTHREAD_MUTEX_INITIALIZER;
+static enum powercut kind;
 
 typedef ssize_t pwrite_fn(int, const void *, size_t, off64_t);
 typedef int truncate_fn(int, off64_t);
@@ -87,14 +90,60 @@ static void cut(bool torn)
         pause();
 }
 
-static bool is_time(void)
+static bool is_armed(void)
 {
     if (cut_at < 0) {
         const char *text = getenv("POWERCUT_AT");
 
         cut_at = text ? atol(text) : 0;
     }
-    return cut_at && ++calls == cut_at;
+    return cut_at > 0;
+}
+
+void powercut_arm(enum powercut what, long at)
+{
+    kind = what;
+    cut_at = at;
+    calls = 0;
+}
+
+static bool is_log(int fd)
+{
+    char link[40], path[600];
+    ssize_t n;
+
+    snprintf(link, sizeof link, "/proc/self/fd/%d", fd);
+    n = readlink(link, path, sizeof path - 1);
+    path[n > 0 ? n : 0] = 0;
+    return strstr(path, ".log") != NULL;
+}
+
+/* true: this call, which would make the file grow or not, fails. */
+static bool is_refused(int fd, bool grows)
+{
+    if (calls < cut_at || calls >= cut_at + POWERCUT_CALLS) return false;
+    if (kind != POWERCUT_FULL && kind != POWERCUT_LOG) return false;
+    if (!(kind == POWERCUT_FULL ? grows : is_log(fd))) return false;
+    errno = ENOSPC;
+    return true;
+}
+
+static bool would_grow(int fd, off_t end)
+{
+    struct stat st;
+
+    return fstat(fd, &st) == 0 && end > st.st_size;
+}
+
+static bool is_time(void)
+{
+    if (!is_armed() || ++calls != cut_at) return false;
+    if (kind == POWERCUT_KILL) {
+        kill(getpid(), SIGKILL);
+        for (;;)
+            pause();
+    }
+    return kind == POWERCUT_POWER;
 }
 
 static bool is_file(int fd)
@@ -176,12 +225,16 @@ ssize_t pwrite64(int fd, const void *data, size_t len, off64_t at)
     ssize_t n;
     bool now;
 
-    if (!is_file(fd)) return real_pwrite()(fd, data, len, at);
+    if (!is_armed() || !is_file(fd)) return real_pwrite()(fd, data, len, at);
     pthread_mutex_lock(&lock);
     now = is_time();
-    remember(fd, at, len, data);
-    if (now) cut(true);
-    n = real_pwrite()(fd, data, len, at);
+    if (is_refused(fd, would_grow(fd, at + (off_t)len))) {
+        n = -1;
+    } else {
+        remember(fd, at, len, data);
+        if (now) cut(true);
+        n = real_pwrite()(fd, data, len, at);
+    }
     pthread_mutex_unlock(&lock);
     return n;
 }
@@ -197,12 +250,18 @@ int ftruncate64(int fd, off64_t size)
     struct stat st;
     int rc;
 
-    if (!is_file(fd) || fstat(fd, &st)) return real_truncate()(fd, size);
+    if (!is_armed() || !is_file(fd) || fstat(fd, &st)) {
+        return real_truncate()(fd, size);
+    }
     pthread_mutex_lock(&lock);
     if (is_time()) cut(false);
-    remember(fd, size, st.st_size > size ? (size_t)(st.st_size - size) : 0,
-             NULL);
-    rc = real_truncate()(fd, size);
+    if (is_refused(fd, would_grow(fd, size))) {
+        rc = -1;
+    } else {
+        remember(fd, size, st.st_size > size ? (size_t)(st.st_size - size) : 0,
+                 NULL);
+        rc = real_truncate()(fd, size);
+    }
     pthread_mutex_unlock(&lock);
     return rc;
 }
@@ -229,10 +288,10 @@ static int sync_with(const char *name, int fd)
     sync_fn *fn = (sync_fn *)(uintptr_t)real(name);
     int rc;
 
-    if (!is_file(fd)) return fn(fd);
+    if (!is_armed() || !is_file(fd)) return fn(fd);
     pthread_mutex_lock(&lock);
     if (is_time()) cut(true);
-    rc = fn(fd);
+    rc = is_refused(fd, false) ? -1 : fn(fd);
     if (!rc) forget(fd);
     pthread_mutex_unlock(&lock);
     return rc;

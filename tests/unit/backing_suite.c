@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: GPL-3.0-or-later */
-/* What every store must do, run over each: Kyoto Cabinet, opened strictly, and
- * the one in memory that other tests use.  A further store is a row in
+/* What every store must do, run over each: Kyoto Cabinet, opened strictly, the
+ * log before it (large, and so small that it is merged all the time), and the
+ * one in memory that other tests use.  A further store is a row in
  * `stores`. */
 #include <setjmp.h>
 #include <stdarg.h>
@@ -12,6 +13,7 @@
 
 #include "lib/err.h"
 #include "net/kv.h"
+#include "net/wal.h"
 #include "tests/unit/ledger_kit.h"
 #include "tests/unit/mem_store.h"
 
@@ -35,6 +37,28 @@ static void *open_kyoto(struct store *store, bool create)
     return kv;
 }
 
+static void *open_wal(struct store *store, bool create, size_t log_bytes)
+{
+    struct net_wal_options options = {.create = create, .log_bytes = log_bytes};
+    struct net_wal_report report;
+    struct net_wal *wal = NULL;
+    char path[128];
+
+    snprintf(path, sizeof path, "%s/store.kct", store->dir);
+    assert_int_equal(net_wal_open(path, &options, &wal, &report), 0);
+    return wal;
+}
+
+static void *open_log(struct store *store, bool create)
+{
+    return open_wal(store, create, 0);
+}
+
+static void *open_small_log(struct store *store, bool create)
+{
+    return open_wal(store, create, 4096);
+}
+
 static void *open_memory(struct store *store, bool create)
 {
     return &store->memory;
@@ -43,6 +67,11 @@ static void *open_memory(struct store *store, bool create)
 static struct store stores[] = {
     {.name = "kyoto", .lasts = true, .ops = &net_kv_ops, .open = open_kyoto},
     {.name = "memory", .ops = &mem_store_ops, .open = open_memory},
+    {.name = "log", .lasts = true, .ops = &net_wal_ops, .open = open_log},
+    {.name = "small log",
+     .lasts = true,
+     .ops = &net_wal_ops,
+     .open = open_small_log},
 };
 
 static int setup(void **state)
@@ -355,27 +384,28 @@ static void carries_a_ledger(void **state)
     lk_clear(&kit);
 }
 
-#define BOTH(test)                                                             \
-    {#test ", kyoto", test, setup, teardown, &stores[0]},                      \
-    {                                                                          \
-#test ", memory", test, setup, teardown, &stores[1]                    \
-    }
-
 #define KYOTO(test)                                                            \
     {                                                                          \
 #test ", kyoto", test, setup, teardown, &stores[0]                     \
     }
 
+#define ALL(test)                                                              \
+    KYOTO(test), {#test ", memory", test, setup, teardown, &stores[1]},        \
+        {#test ", log", test, setup, teardown, &stores[2]},                    \
+    {                                                                          \
+#test ", small log", test, setup, teardown, &stores[3]                 \
+    }
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
-        BOTH(writes_and_pages),
-        BOTH(guards),
-        BOTH(several_at_once),
-        BOTH(bounds),
-        BOTH(any_bytes),
-        BOTH(lasts),
-        BOTH(carries_a_ledger),
+        ALL(writes_and_pages),
+        ALL(guards),
+        ALL(several_at_once),
+        ALL(bounds),
+        ALL(any_bytes),
+        ALL(lasts),
+        ALL(carries_a_ledger),
         KYOTO(log_not_begun),
         KYOTO(log_of_a_file_that_is_gone),
     };

@@ -1,0 +1,476 @@
+/* SPDX-License-Identifier: GPL-3.0-or-later */
+/* Writing to the log, merging it into the store, reading both. */
+#include "net/wal.h"
+
+#include <stdlib.h>
+#include <string.h>
+#include <unistd.h>
+
+#include "lib/err.h"
+#include "net/clock.h"
+#include "net/page.h"
+#include "net/wal_in.h"
+
+enum { SLICE_MIN = 8, SLICE_MAX = 4096, SLICE_US = 60 * 1000 };
+
+/* ---- judging ----------------------------------------------------------- */
+
+/* 1: holds; 0: does not; -1: there is no such row. */
+static int holds_in(const struct wal_table *table, const Xn__Guard *guard)
+{
+    const struct wal_row *row =
+        wal_table_find(table, guard->key.data, guard->key.len);
+
+    if (!row) return -1;
+    if (guard->absent) return row->drop;
+    return !row->drop && row->len == guard->value.len &&
+           (row->len == 0 ||
+            memcmp(row->value, guard->value.data, row->len) == 0);
+}
+
+static int check_guard(struct net_wal *wal, const struct wal_table *draft,
+                       const Xn__Guard *guard)
+{
+    int holds = holds_in(draft, guard);
+
+    if (holds < 0) holds = holds_in(&wal->pending, guard);
+    if (holds < 0) return net_kv_guard(wal->kv, guard);
+    return holds ? 0 : XN_ECONFLICT;
+}
+
+static bool keys_fit(const Xn__Txn *txn)
+{
+    size_t i;
+
+    for (i = 0; i < txn->n_guards; i++) {
+        if (txn->guards[i]->key.len > NET_PAGE_KEY_MAX) return false;
+    }
+    for (i = 0; i < txn->n_writes; i++) {
+        if (txn->writes[i]->key.len > NET_PAGE_KEY_MAX) return false;
+    }
+    return true;
+}
+
+/* 0, or what ends all of them. */
+static int judge(struct net_wal *wal, const Xn__Txn *txn,
+                 struct wal_table *draft, int *rc_out)
+{
+    size_t i;
+    int rc = 0;
+
+    *rc_out = keys_fit(txn) ? 0 : XN_EINVAL;
+    for (i = 0; i < txn->n_guards && !*rc_out; i++)
+        *rc_out = check_guard(wal, draft, txn->guards[i]);
+    for (i = 0; i < txn->n_writes && !*rc_out && !rc; i++) {
+        const Xn__Write *w = txn->writes[i];
+
+        rc = wal_table_put(draft, w->key.data, w->key.len, w->value.data,
+                           w->drop ? 0 : w->value.len, w->drop);
+    }
+    return rc;
+}
+
+/* ---- merging ----------------------------------------------------------- */
+
+static struct net_kv_item item_of(const struct wal_row *row)
+{
+    return (struct net_kv_item){.key = row->key,
+                                .key_len = row->key_len,
+                                .value = row->value,
+                                .len = row->len,
+                                .drop = row->drop};
+}
+
+/* The rows of the frozen log from the cursor on, at most a slice of them.
+ * *next_out: the one that the slice after this begins at; NULL: none. */
+static size_t cut_slice(const struct net_wal *wal, struct wal_row **rows,
+                        struct wal_row **next_out)
+{
+    struct wal_row *row =
+        wal_table_from(&wal->pending, wal->cursor, wal->cursor_len);
+    size_t n = 0;
+
+    for (; row; row = row->next[0]) {
+        if (row->epoch != wal->oldest) continue;
+        if (n == wal->slice) break;
+        rows[n++] = row;
+    }
+    *next_out = row;
+    return n;
+}
+
+static int move_cursor(struct net_wal *wal, const struct wal_row *next)
+{
+    uint8_t *key = NULL;
+
+    if (next) {
+        key = malloc(next->key_len + 1);
+        if (!key) return XN_ENOMEM;
+        if (next->key_len) memcpy(key, next->key, next->key_len);
+    }
+    free(wal->cursor);
+    wal->cursor = key;
+    wal->cursor_len = next ? next->key_len : 0;
+    return 0;
+}
+
+static void forget_rows(struct net_wal *wal, struct wal_row **rows, size_t n)
+{
+    size_t i;
+
+    for (i = 0; i < n; i++)
+        wal_table_remove(&wal->pending, rows[i]);
+    wal->frozen_left -= n < wal->frozen_left ? n : wal->frozen_left;
+}
+
+/* A commit must not wait long for a slice. */
+static void adapt(struct net_wal *wal, uint64_t took_us)
+{
+    if (wal->steady) return;
+    if (took_us > SLICE_US && wal->slice > SLICE_MIN) wal->slice /= 2;
+    if (took_us < SLICE_US / 3 && wal->slice < SLICE_MAX) wal->slice *= 2;
+}
+
+static int merge_slice(struct net_wal *wal)
+{
+    struct wal_row **rows = malloc(wal->slice * sizeof *rows), *next;
+    struct net_kv_item *items = malloc(wal->slice * sizeof *items);
+    uint64_t from_us = net_mono_us();
+    uint8_t note[WAL_NOTE];
+    size_t n, i;
+    int rc = XN_ENOMEM;
+
+    if (!rows || !items) goto out;
+    n = cut_slice(wal, rows, &next);
+    for (i = 0; i < n; i++)
+        items[i] = item_of(rows[i]);
+    wal_note_put(note, true, wal->oldest + 1);
+    rc = net_kv_merge(wal->kv, items, n, next ? NULL : note, sizeof note);
+    if (rc) goto out;
+    rc = move_cursor(wal, next);
+    if (rc) goto out; /* the same slice again does no harm */
+    forget_rows(wal, rows, n);
+    if (!next) {
+        wal->frozen = false;
+        wal->oldest++;
+    }
+    adapt(wal, net_mono_us() - from_us);
+out:
+    free(rows);
+    free(items);
+    return rc;
+}
+
+/* Is the merging behind?  It should be done when the new log is two thirds
+ * full. */
+static bool is_late(const struct net_wal *wal)
+{
+    uint64_t used = 3 * (uint64_t)wal->active.end * wal->frozen_rows;
+    uint64_t all = 2 * (uint64_t)wal->active.sectors * wal->frozen_rows;
+    uint64_t left = 2 * (uint64_t)wal->active.sectors * wal->frozen_left;
+
+    return used + left > all;
+}
+
+bool net_wal_tend(struct net_wal *wal, bool idle)
+{
+    if (!wal->frozen || (!idle && !is_late(wal))) return wal->frozen;
+    return merge_slice(wal) == 0 && wal->frozen;
+}
+
+/* Everything that is pending, and `draft` behind it, in one transaction; no log
+ * is needed then.  For the end, and for what is too big for a log. */
+static int settle(struct net_wal *wal, const struct wal_table *draft)
+{
+    size_t n = 0, most = wal->pending.n + draft->n;
+    struct net_kv_item *items = malloc((most + 1) * sizeof *items);
+    uint64_t next = wal->active.fd >= 0 ? wal->active.epoch + 1 : wal->oldest;
+    char path[NET_PATH_MAX];
+    const struct wal_row *row;
+    uint8_t note[WAL_NOTE];
+    uint64_t i;
+    int rc;
+
+    if (!items) return XN_ENOMEM;
+    for (row = wal->pending.first[0]; row; row = row->next[0])
+        items[n++] = item_of(row);
+    for (row = draft->first[0]; row; row = row->next[0])
+        items[n++] = item_of(row);
+    wal_note_put(note, false, next);
+    rc = net_kv_merge(wal->kv, items, n, note, sizeof note);
+    free(items);
+    if (rc) return rc;
+    wal_file_close(&wal->active);
+    wal_table_clear(&wal->pending);
+    move_cursor(wal, NULL);
+    wal->open = wal->frozen = false;
+    wal->frozen_rows = wal->frozen_left = 0;
+    wal->oldest = next;
+    wal->seq = 1;
+    for (i = 0; i < 2; i++) {
+        wal_file_path(path, wal->path, i);
+        unlink(path);
+    }
+    net_file_sync_dir(wal->path);
+    return 0;
+}
+
+/* ---- the logs ---------------------------------------------------------- */
+
+static int begin(struct net_wal *wal)
+{
+    char path[NET_PATH_MAX];
+    uint8_t note[WAL_NOTE];
+    int rc;
+
+    wal_file_path(path, wal->path, wal->oldest);
+    rc =
+        wal_file_begin(path, wal->oldest, wal->seq, wal->sectors, &wal->active);
+    if (rc) return rc;
+    wal_note_put(note, true, wal->oldest);
+    rc = net_kv_merge(wal->kv, NULL, 0, note, sizeof note);
+    wal->open = rc == 0;
+    if (rc) wal_file_close(&wal->active);
+    return rc;
+}
+
+/* The other log takes over.  It is there before this one says so. */
+static int change_logs(struct net_wal *wal)
+{
+    char path[NET_PATH_MAX];
+    struct wal_file fresh;
+    int rc = 0;
+
+    while (wal->frozen && !rc)
+        rc = merge_slice(wal);
+    if (rc) return rc;
+    wal_file_path(path, wal->path, wal->active.epoch + 1);
+    rc = wal_file_begin(path, wal->active.epoch + 1, wal->seq + 1, wal->sectors,
+                        &fresh);
+    if (rc) return rc;
+    rc = wal_file_append(&wal->active, wal->seq, NULL, 0);
+    if (rc) {
+        wal_file_close(&fresh);
+        return rc;
+    }
+    wal_file_close(&wal->active);
+    wal->active = fresh;
+    wal->seq++;
+    wal->frozen = true;
+    wal->frozen_rows = wal->frozen_left = wal->pending.n;
+    return move_cursor(wal, NULL);
+}
+
+/* Room for so many sectors and for the record that ends the log.  XN_ETOOBIG:
+ * no log has it. */
+static int make_room(struct net_wal *wal, size_t sectors)
+{
+    int rc = 0;
+
+    if (sectors + 2 > wal->sectors) return XN_ETOOBIG;
+    if (!wal->open) rc = begin(wal);
+    if (!rc && sectors + 1 > wal->active.sectors - wal->active.end) {
+        rc = change_logs(wal);
+    }
+    return rc;
+}
+
+static int write_draft(struct net_wal *wal, struct wal_table *draft)
+{
+    const struct wal_row *row;
+    uint8_t *payload, *end;
+    size_t len = 0;
+    int rc;
+
+    for (row = draft->first[0]; row; row = row->next[0])
+        len += wal_item_size(row->key_len, row->len);
+    rc = make_room(wal, wal_sectors(len));
+    if (rc) return rc;
+    payload = end = malloc(len + 1);
+    if (!payload) return XN_ENOMEM;
+    for (row = draft->first[0]; row; row = row->next[0]) {
+        end = wal_item_put(end, row->key, row->key_len, row->value, row->len,
+                           row->drop);
+    }
+    rc = wal_file_append(&wal->active, wal->seq, payload, len);
+    free(payload);
+    return rc;
+}
+
+static int commit(struct net_wal *wal, struct wal_table *draft)
+{
+    size_t older;
+    int rc;
+
+    if (draft->n == 0) return 0;
+    rc = write_draft(wal, draft);
+    if (rc == XN_ETOOBIG) return settle(wal, draft);
+    if (rc) return rc;
+    wal->seq++;
+    older = wal_table_take(&wal->pending, draft, wal->active.epoch);
+    if (wal->frozen) {
+        wal->frozen_left -= older < wal->frozen_left ? older : wal->frozen_left;
+    }
+    return 0;
+}
+
+void net_wal_apply(struct net_wal *wal, const Xn__Txn *const *txns, size_t n,
+                   int *rcs)
+{
+    struct wal_table draft = {.n = 0};
+    size_t i;
+    int rc = 0;
+
+    for (i = 0; i < n && !rc; i++)
+        rc = judge(wal, txns[i], &draft, &rcs[i]);
+    if (!rc) rc = commit(wal, &draft);
+    for (i = 0; i < n && rc; i++)
+        rcs[i] = rc;
+    wal_table_clear(&draft);
+}
+
+/* ---- reading ----------------------------------------------------------- */
+
+struct both {
+    const struct net_range *range;
+    struct net_kv_walk *walk;
+    struct net_kv_item item; /* of the file */
+    bool has_item;
+    const struct wal_row *row;
+};
+
+static int next_item(struct both *both)
+{
+    int rc = net_kv_walk_next(both->walk, &both->item);
+
+    both->has_item =
+        !rc && net_range_holds(both->range, both->item.key, both->item.key_len);
+    return rc == XN_ENOENT ? 0 : rc;
+}
+
+static void next_row(struct both *both)
+{
+    const struct wal_row *row = both->row;
+
+    if (row && !net_range_holds(both->range, row->key, row->key_len)) {
+        both->row = NULL;
+    }
+}
+
+/* Below 0: the file's record comes first; 0: both have it. */
+static int compare(const struct both *both)
+{
+    const struct wal_row *row = both->row;
+    size_t a = both->item.key_len, b, common;
+    int d;
+
+    if (!both->has_item) return 1;
+    if (!row) return -1;
+    b = row->key_len;
+    common = a < b ? a : b;
+    d = common ? memcmp(both->item.key, row->key, common) : 0;
+    return d ? d : (a > b) - (a < b);
+}
+
+static int fill(struct both *both, struct net_page *page)
+{
+    int rc = next_item(both);
+
+    next_row(both);
+    while (!rc && (both->has_item || both->row)) {
+        int order = compare(both);
+        const struct wal_row *row = order >= 0 ? both->row : NULL;
+
+        if (!(row && row->drop)) {
+            if (net_page_full(page, both->range)) break;
+            if (row) {
+                rc = net_page_add(page, row->key, row->key_len, row->value,
+                                  row->len);
+            } else {
+                rc =
+                    both->item.damaged
+                        ? XN_EINTEGRITY
+                        : net_page_add(page, both->item.key, both->item.key_len,
+                                       both->item.value, both->item.len);
+            }
+        }
+        if (row) {
+            both->row = row->next[0];
+            next_row(both);
+        }
+        if (order <= 0 && !rc) rc = next_item(both);
+    }
+    return rc;
+}
+
+int net_wal_read(struct net_wal *wal, const Xn__Read *read,
+                 struct xn_msg **records_out)
+{
+    struct both both = {.walk = NULL};
+    struct net_range range;
+    struct net_page page;
+    int rc;
+
+    net_page_init(&page);
+    rc = net_range_of(read, &range);
+    if (!rc) {
+        rc = net_kv_walk_new(wal->kv, range.from, range.from_len, &both.walk);
+    }
+    if (!rc) {
+        both.range = &range;
+        both.row = wal_table_from(&wal->pending, range.from, range.from_len);
+        rc = fill(&both, &page);
+    }
+    net_kv_walk_free(both.walk);
+    if (!rc) rc = net_page_pack(&page, records_out);
+    net_page_clear(&page);
+    return rc;
+}
+
+int net_wal_check(struct net_wal *wal, struct net_kv_report *report_out)
+{
+    return net_kv_check(wal->kv, report_out);
+}
+
+/* ---- the end ----------------------------------------------------------- */
+
+void net_wal_close(struct net_wal *wal)
+{
+    struct wal_table nothing = {.n = 0};
+
+    if (!wal) return;
+    /* What fails here stays in the logs. */
+    if (!wal->keep && wal->open) settle(wal, &nothing);
+    wal_file_close(&wal->active);
+    wal_table_clear(&wal->pending);
+    free(wal->cursor);
+    net_kv_close(wal->kv);
+    free(wal);
+}
+
+/* ---- as a table of functions ------------------------------------------- */
+
+static void ops_apply(void *backing, const Xn__Txn *const *txns, size_t n,
+                      int *rcs)
+{
+    net_wal_apply(backing, txns, n, rcs);
+}
+
+static int ops_read(void *backing, const Xn__Read *read,
+                    struct xn_msg **records_out)
+{
+    return net_wal_read(backing, read, records_out);
+}
+
+static void ops_close(void *backing)
+{
+    net_wal_close(backing);
+}
+
+static bool ops_tend(void *backing, bool idle)
+{
+    return net_wal_tend(backing, idle);
+}
+
+const struct net_backing_ops net_wal_ops = {"log and kyoto", ops_apply,
+                                            ops_read, ops_close, ops_tend};

@@ -1,0 +1,40 @@
+/* SPDX-License-Identifier: GPL-3.0-or-later */
+/* Inside the log: what opening it (wal_open.c) and using it (wal.c) share.
+ *
+ * Kyoto Cabinet's file has a note: whether there is a log, and the epoch of the
+ * oldest one that is not merged wholly.  So a log that is missing is missed,
+ * and one that was merged is not taken for one that was not. */
+#ifndef NET_WAL_IN_H
+#define NET_WAL_IN_H
+
+#include "net/file.h"
+#include "net/wal.h"
+#include "net/wal_file.h"
+#include "net/wal_table.h"
+
+enum { WAL_NOTE = 10 };
+
+struct net_wal {
+    struct net_kv *kv;
+    char path[NET_PATH_MAX];
+    uint32_t sectors; /* of a new log */
+    bool keep;
+    bool open;       /* as the note says */
+    uint64_t oldest; /* as the note says; closed: of the next log */
+    struct wal_file active;
+    uint64_t seq; /* of the next record */
+    struct wal_table pending;
+
+    /* The log before `active`, being merged. */
+    bool frozen;
+    size_t frozen_rows, frozen_left; /* its rows then, and still */
+    uint8_t *cursor;                 /* key that the next slice begins at */
+    size_t cursor_len;
+    size_t slice; /* rows in the next slice */
+    bool steady;  /* it stays as it is */
+};
+
+void wal_note_put(uint8_t out[WAL_NOTE], bool open, uint64_t oldest);
+int wal_note_get(const uint8_t *note, size_t len, struct net_wal *wal);
+
+#endif

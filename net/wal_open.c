@@ -1,0 +1,261 @@
+/* SPDX-License-Identifier: GPL-3.0-or-later */
+/* Opening: what the logs hold is read and judged. */
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <unistd.h>
+
+#include "lib/err.h"
+#include "lib/file.h"
+#include "net/wal_in.h"
+
+enum { LOG_BYTES = 8 << 20, LOG_MAX = 1 << 30, SLICE = 64 };
+
+/* ---- the note ---- */
+
+void wal_note_put(uint8_t out[WAL_NOTE], bool open, uint64_t oldest)
+{
+    unsigned i;
+
+    out[0] = 1; /* of this form */
+    out[1] = open;
+    for (i = 0; i < 8; i++)
+        out[2 + i] = (uint8_t)(oldest >> (56 - 8 * i));
+}
+
+int wal_note_get(const uint8_t *note, size_t len, struct net_wal *wal)
+{
+    unsigned i;
+
+    if (len != WAL_NOTE || note[0] != 1 || note[1] > 1) return XN_EINTEGRITY;
+    wal->open = note[1];
+    wal->oldest = 0;
+    for (i = 0; i < 8; i++)
+        wal->oldest = wal->oldest << 8 | note[2 + i];
+    return wal->oldest ? 0 : XN_EINTEGRITY;
+}
+
+static int read_note(struct net_wal *wal)
+{
+    uint8_t note[WAL_NOTE];
+    size_t len = 0;
+    int rc = net_kv_note(wal->kv, note, sizeof note, &len);
+
+    if (rc == XN_ENOENT) { /* there never was a log */
+        wal->oldest = 1;
+        return 0;
+    }
+    return rc ? rc : wal_note_get(note, len, wal);
+}
+
+/* ---- logs ---- */
+
+static int take_record(void *ctx, const struct wal_head *head, uint64_t seq,
+                       const uint8_t *payload, size_t len)
+{
+    struct net_wal *wal = ctx;
+    struct wal_table draft = {.n = 0};
+    struct wal_item item;
+    size_t at = 0;
+    int rc;
+
+    while (!(rc = wal_item_next(payload, len, &at, &item))) {
+        rc = wal_table_put(&draft, item.key, item.key_len, item.value, item.len,
+                           item.drop);
+        if (rc) break;
+    }
+    if (rc == XN_ENOENT) {
+        wal_table_take(&wal->pending, &draft, head->epoch);
+        rc = 0;
+    }
+    wal_table_clear(&draft);
+    return rc;
+}
+
+static int wrong(struct net_wal_report *report, const char *file,
+                 const char *why)
+{
+    snprintf(report->file, sizeof report->file, "%.511s", file);
+    snprintf(report->why, sizeof report->why, "%s", why);
+    return XN_EINTEGRITY;
+}
+
+/* XN_ENOENT: there is none. */
+static int scan_log(struct net_wal *wal, const char *path, wal_record *fn,
+                    struct wal_scan *scan, struct net_wal_report *report)
+{
+    struct xn_buf data;
+    int rc;
+
+    xn_buf_init(&data, LOG_MAX);
+    rc = xn_file_read(path, &data);
+    if (!rc) {
+        rc = wal_scan(data.data, data.len, fn, wal, scan);
+        if (rc == XN_EINTEGRITY) {
+            wrong(report, path,
+                  scan->why[0] ? scan->why : "a record is malformed");
+        }
+    }
+    xn_buf_clear(&data);
+    return rc;
+}
+
+/* 0: its head is good; XN_ENOENT. */
+static int head_of(const char *path, struct wal_head *head,
+                   struct net_wal_report *report)
+{
+    uint8_t bytes[WAL_SECTOR];
+    FILE *file = fopen(path, "re");
+    size_t n;
+
+    if (!file) return access(path, F_OK) ? XN_ENOENT : XN_EIO;
+    n = fread(bytes, 1, sizeof bytes, file);
+    fclose(file);
+    if (n != sizeof bytes || wal_head(bytes, head)) {
+        return wrong(report, path, "emptied, cut or no log");
+    }
+    return 0;
+}
+
+/* A log that may lie here, though it is not in use: merged already, or begun
+ * and never written to. */
+static int check_idle(struct net_wal *wal, uint64_t epoch,
+                      struct net_wal_report *report)
+{
+    char path[NET_PATH_MAX];
+    struct wal_head head;
+    struct wal_scan scan;
+    int rc;
+
+    wal_file_path(path, wal->path, epoch);
+    rc = head_of(path, &head, report);
+    if (rc) return rc == XN_ENOENT ? 0 : rc;
+    if (head.epoch < wal->oldest) return 0;
+    if (head.epoch != epoch) {
+        return wrong(report, path, "a log of another time than the store's");
+    }
+    rc = scan_log(wal, path, NULL, &scan, report);
+    if (!rc && (scan.next_seq != scan.head.first_seq || scan.torn)) {
+        return wrong(report, path, "holds what the store does not know of");
+    }
+    return rc;
+}
+
+/* The log that the note names, or the one behind it. */
+static int load_log(struct net_wal *wal, uint64_t epoch, struct wal_scan *scan,
+                    struct net_wal_report *report)
+{
+    char path[NET_PATH_MAX];
+    int rc;
+
+    wal_file_path(path, wal->path, epoch);
+    rc = scan_log(wal, path, take_record, scan, report);
+    if (rc == XN_ENOENT) return wrong(report, path, "the log is missing");
+    if (!rc && scan->head.epoch != epoch) {
+        return wrong(report, path, "a log of another time than the store's");
+    }
+    return rc;
+}
+
+static int load_second(struct net_wal *wal, uint64_t first_seq,
+                       struct wal_scan *scan, struct net_wal_report *report)
+{
+    size_t i = wal->pending.n;
+    char path[NET_PATH_MAX];
+    const struct wal_row *row;
+    int rc = load_log(wal, wal->oldest + 1, scan, report);
+
+    if (rc) return rc;
+    wal_file_path(path, wal->path, wal->oldest + 1);
+    if (scan->goes_on || scan->head.first_seq != first_seq) {
+        return wrong(report, path, "does not go on where the log before ends");
+    }
+    wal->frozen = true;
+    wal->frozen_rows = i;
+    for (row = wal->pending.first[0]; row; row = row->next[0])
+        wal->frozen_left += row->epoch == wal->oldest;
+    return 0;
+}
+
+static int load(struct net_wal *wal, struct net_wal_report *report)
+{
+    struct wal_scan scan;
+    char path[NET_PATH_MAX];
+    int rc;
+
+    if (!wal->open) {
+        rc = check_idle(wal, wal->oldest, report);
+        return rc ? rc : check_idle(wal, wal->oldest + 1, report);
+    }
+    rc = load_log(wal, wal->oldest, &scan, report);
+    if (rc) return rc;
+    if (scan.goes_on) {
+        rc = load_second(wal, scan.next_seq, &scan, report);
+    } else {
+        rc = check_idle(wal, wal->oldest + 1, report);
+    }
+    if (rc) return rc;
+    wal->seq = scan.next_seq;
+    wal_file_path(path, wal->path, scan.head.epoch);
+    return wal_file_resume(path, &scan, &wal->active);
+}
+
+/* ---- all of it ---- */
+
+bool net_wal_has_logs(const char *path)
+{
+    char log[NET_PATH_MAX];
+    uint64_t i;
+
+    for (i = 0; i < 2; i++) {
+        wal_file_path(log, path, i);
+        if (access(log, F_OK) == 0) return true;
+    }
+    return false;
+}
+
+static struct net_wal *new_wal(const char *path,
+                               const struct net_wal_options *options)
+{
+    struct net_wal *wal = calloc(1, sizeof *wal);
+    size_t bytes = options->log_bytes ? options->log_bytes : LOG_BYTES;
+
+    if (!wal) return NULL;
+    snprintf(wal->path, sizeof wal->path, "%s", path);
+    wal->sectors = (uint32_t)(bytes / WAL_SECTOR);
+    if (wal->sectors < 4) wal->sectors = 4;
+    wal->keep = options->keep;
+    wal->seq = 1;
+    wal->slice = options->slice ? options->slice : SLICE;
+    wal->steady = options->slice != 0;
+    wal_file_init(&wal->active);
+    return wal;
+}
+
+int net_wal_open(const char *path, const struct net_wal_options *options,
+                 struct net_wal **wal_out, struct net_wal_report *report)
+{
+    static const struct net_wal_options none = {.log_bytes = 0};
+    struct net_wal *wal;
+    int rc;
+
+    if (!options) options = &none;
+    snprintf(report->file, sizeof report->file, "%.511s", path);
+    report->why[0] = 0;
+    if (strlen(path) > 400) return XN_EINVAL;
+    if (access(path, F_OK) && net_wal_has_logs(path)) {
+        return wrong(report, path, "is missing; its logs are there");
+    }
+    wal = new_wal(path, options);
+    if (!wal) return XN_ENOMEM;
+    rc = net_kv_open_strict(path, options->create, &wal->kv);
+    if (!rc) rc = read_note(wal);
+    if (!rc) rc = load(wal, report);
+    if (rc) {
+        wal->keep = true;
+        net_wal_close(wal);
+        return rc;
+    }
+    *wal_out = wal;
+    return 0;
+}

@@ -1,0 +1,45 @@
+/* SPDX-License-Identifier: GPL-3.0-or-later */
+/* Records that are durable in the log and not yet in the store: a skip list
+ * (Pugh, "Skip lists", CACM 33(6), 1990) in the order of their keys, as bytes.
+ * A record that is gone has a row too. */
+#ifndef NET_WAL_TABLE_H
+#define NET_WAL_TABLE_H
+
+#include <stdbool.h>
+#include <stddef.h>
+#include <stdint.h>
+
+enum { WAL_LEVELS = 14 };
+
+struct wal_row {
+    uint8_t *key;   /* in this block */
+    uint8_t *value; /* its own; NULL where len is 0 */
+    size_t key_len, len;
+    bool drop;
+    uint64_t epoch; /* of the log that says so */
+    struct wal_row *next[];
+};
+
+struct wal_table {
+    struct wal_row *first[WAL_LEVELS];
+    size_t n;
+    uint64_t seed; /* of the rows' heights; 0 is fine */
+};
+
+void wal_table_clear(struct wal_table *table); /* empty and usable */
+struct wal_row *wal_table_find(const struct wal_table *table, const void *key,
+                               size_t len);
+/* The first row at that key or behind it; NULL. */
+struct wal_row *wal_table_from(const struct wal_table *table, const void *key,
+                               size_t len);
+/* In the place of what was there; copies both.  XN_ENOMEM. */
+int wal_table_put(struct wal_table *table, const void *key, size_t key_len,
+                  const void *value, size_t len, bool drop);
+/* All rows of `from`, as of that epoch, in the place of what is there; `from`
+ * is empty then.  Cannot fail.  Returns how many rows of the epoch before it
+ * replaced. */
+size_t wal_table_take(struct wal_table *table, struct wal_table *from,
+                      uint64_t epoch);
+void wal_table_remove(struct wal_table *table, struct wal_row *row);
+
+#endif

@@ -1,0 +1,565 @@
+/* SPDX-License-Identifier: GPL-3.0-or-later */
+/* The log before the store: torn and damaged anywhere; killed, cut off and out
+ * of room at each step of its life. */
+#include "tests/unit/net_kit.h"
+
+#include <fcntl.h>
+#include <signal.h>
+#include <stdio.h>
+#include <sys/stat.h>
+#include <sys/wait.h>
+#include <unistd.h>
+
+#include "net/wal.h"
+#include "net/wal_file.h"
+#include "tests/soak/powercut.h"
+
+enum { KEYS = 9, LOG = 10 * 1024, MOST = 2400, OPS = 24, CALLS_MOST = 330 };
+
+static struct {
+    char dir[64], file[128], log[2][160];
+} here;
+
+static int setup(void **state)
+{
+    /* What is durable is played: a disk would only be slow. */
+    snprintf(here.dir, sizeof here.dir, "%s/xn-test.XXXXXX",
+             access("/dev/shm", W_OK) == 0 ? "/dev/shm" : "/tmp");
+    assert_non_null(mkdtemp(here.dir));
+    snprintf(here.file, sizeof here.file, "%s/store.kct", here.dir);
+    snprintf(here.log[0], sizeof here.log[0], "%s.log0", here.file);
+    snprintf(here.log[1], sizeof here.log[1], "%s.log1", here.file);
+    return 0;
+}
+
+static int teardown(void **state)
+{
+    kit_rmdir(here.dir);
+    return 0;
+}
+
+/* ---- the form ---- */
+
+enum { SECTORS = 24 };
+
+struct log {
+    uint8_t bytes[SECTORS * WAL_SECTOR];
+    uint32_t ends[SECTORS]; /* sector behind record i */
+    size_t n;
+};
+
+static void add(struct log *log, size_t len)
+{
+    static uint8_t payload[4096];
+    uint32_t at = log->n ? log->ends[log->n - 1] : 1;
+    size_t i;
+
+    for (i = 0; i < len; i++)
+        payload[i] = (uint8_t)(i * 31 + log->n);
+    wal_put(log->bytes + at * WAL_SECTOR, at, 5, 100 + log->n, payload, len);
+    log->ends[log->n++] = at + (uint32_t)wal_sectors(len);
+}
+
+static void fill(struct log *log)
+{
+    static const size_t lens[] = {1, 484, 485, 1400, 30, 969};
+    size_t i;
+
+    memset(log, 0, sizeof *log);
+    wal_put_head(log->bytes, 5, 100, SECTORS);
+    for (i = 0; i < sizeof lens / sizeof lens[0]; i++)
+        add(log, lens[i]);
+}
+
+static int count(void *ctx, const struct wal_head *head, uint64_t seq,
+                 const uint8_t *payload, size_t len)
+{
+    size_t *n = ctx;
+
+    assert_int_equal(seq, 100 + *n);
+    assert_int_equal(payload[0], *n);
+    (*n)++;
+    return 0;
+}
+
+/* Records found, or the error. */
+static int scan(const uint8_t *bytes, size_t size, struct wal_scan *out)
+{
+    size_t n = 0;
+    int rc = wal_scan(bytes, size, count, &n, out);
+
+    return rc ? rc : (int)n;
+}
+
+static void whole_log(void **state)
+{
+    struct wal_scan out;
+    struct log log;
+
+    fill(&log);
+    assert_int_equal(scan(log.bytes, sizeof log.bytes, &out), 6);
+    assert_int_equal(out.end, log.ends[5]);
+    assert_int_equal(out.next_seq, 106);
+    assert_int_equal(out.torn, 0);
+    assert_false(out.goes_on);
+    add(&log, 0);
+    assert_int_equal(scan(log.bytes, sizeof log.bytes, &out), 6);
+    assert_true(out.goes_on);
+}
+
+/* Cut off at each byte while record i was written over zeros, or over a log of
+ * the epoch before: sectors are whole or not at all. */
+static void torn_at_every_byte(void **state)
+{
+    struct log log, old, torn;
+    struct wal_scan out;
+    size_t i, at, r;
+
+    fill(&log);
+    for (r = 0; r < 2 * log.n; r++) {
+        uint32_t from = r / 2 ? log.ends[r / 2 - 1] : 1;
+        uint32_t to = log.ends[r / 2];
+
+        memset(&old, 0, sizeof old);
+        for (i = 1; i < SECTORS && r % 2; i++)
+            wal_put(old.bytes + i * WAL_SECTOR, (uint32_t)i, 4, i, "old", 3);
+        for (at = 0; at <= (size_t)(to - from) * WAL_SECTOR; at++) {
+            size_t sectors = from + (at + WAL_SECTOR - 1) / WAL_SECTOR;
+
+            torn = old;
+            memcpy(torn.bytes, log.bytes, sectors * WAL_SECTOR);
+            assert_int_equal(scan(torn.bytes, sizeof torn.bytes, &out),
+                             (int)(sectors < to ? r / 2 : r / 2 + 1));
+            assert_int_equal(out.end, sectors < to ? from : to);
+            assert_int_equal(out.torn, sectors < to ? sectors - from : 0);
+        }
+    }
+}
+
+/* The same with the last of its sectors written first. */
+static void torn_from_behind(void **state)
+{
+    struct wal_scan out;
+    struct log log;
+
+    fill(&log);
+    memset(log.bytes + log.ends[4] * WAL_SECTOR, 0, WAL_SECTOR);
+    assert_int_equal(scan(log.bytes, sizeof log.bytes, &out), 5);
+    assert_int_equal(out.end, log.ends[4]);
+    assert_int_equal(out.torn, 3);
+}
+
+static void flipped_at_every_byte(void **state)
+{
+    struct wal_scan out;
+    struct log log;
+    size_t i;
+
+    fill(&log);
+    for (i = 0; i < sizeof log.bytes; i++) {
+        log.bytes[i] ^= (uint8_t)(1 << i % 8);
+        assert_int_equal(scan(log.bytes, sizeof log.bytes, &out),
+                         XN_EINTEGRITY);
+        assert_true(out.why[0]);
+        log.bytes[i] ^= (uint8_t)(1 << i % 8);
+    }
+}
+
+/* A sector that was lost, doubled or moved. */
+static void sectors_out_of_place(void **state)
+{
+    struct log log, bad;
+    struct wal_scan out;
+    uint32_t a, b;
+
+    fill(&log);
+    for (a = 1; a + 1 < log.ends[4]; a++) {
+        bad = log;
+        memset(bad.bytes + a * WAL_SECTOR, 0, WAL_SECTOR);
+        assert_int_equal(scan(bad.bytes, sizeof bad.bytes, &out),
+                         XN_EINTEGRITY);
+        for (b = 1; b < SECTORS; b++) {
+            if (a == b) continue;
+            bad = log;
+            memcpy(bad.bytes + b * WAL_SECTOR, bad.bytes + a * WAL_SECTOR,
+                   WAL_SECTOR);
+            assert_int_equal(scan(bad.bytes, sizeof bad.bytes, &out),
+                             XN_EINTEGRITY);
+        }
+    }
+}
+
+static void cut_and_emptied(void **state)
+{
+    struct wal_scan out;
+    struct log log;
+    size_t size;
+
+    fill(&log);
+    for (size = 0; size < sizeof log.bytes; size++)
+        assert_int_equal(scan(log.bytes, size, &out), XN_EINTEGRITY);
+}
+
+static void read_log(struct log *log)
+{
+    int fd = open(here.log[1], O_RDONLY | O_CLOEXEC);
+
+    assert_int_equal(read(fd, log->bytes, sizeof log->bytes),
+                     sizeof log->bytes);
+    close(fd);
+}
+
+/* What was torn must not be taken for a part of what comes after it. */
+static void shorter_than_what_was_torn(void **state)
+{
+    static uint8_t payload[5 * WAL_ROOM], bytes[5 * WAL_SECTOR];
+    struct wal_file file;
+    struct wal_scan out;
+    struct log log;
+
+    assert_int_equal(wal_file_begin(here.log[1], 1, 1, SECTORS, &file), 0);
+    assert_int_equal(wal_file_append(&file, 1, "one", 3), 0);
+    wal_put(bytes, file.end, 1, 2, payload, sizeof payload);
+    assert_int_equal(pwrite(file.fd, bytes, sizeof bytes - WAL_SECTOR,
+                            file.end * WAL_SECTOR),
+                     sizeof bytes - WAL_SECTOR);
+    wal_file_close(&file);
+    read_log(&log);
+    assert_int_equal(wal_scan(log.bytes, sizeof log.bytes, NULL, NULL, &out),
+                     0);
+    assert_int_equal(out.torn, 4);
+    assert_int_equal(wal_file_resume(here.log[1], &out, &file), 0);
+    assert_int_equal(wal_file_append(&file, 2, "two", 3), 0);
+    assert_int_equal(wal_file_append(&file, 3, "three", 5), 0);
+    wal_file_close(&file);
+    read_log(&log);
+    assert_int_equal(wal_scan(log.bytes, sizeof log.bytes, NULL, NULL, &out),
+                     0);
+    assert_int_equal(out.next_seq, 4);
+    assert_int_equal(out.torn, 0);
+}
+
+/* ---- a life ---- */
+
+static ProtobufCBinaryData bin(const char *text)
+{
+    return (ProtobufCBinaryData){strlen(text), (uint8_t *)(uintptr_t)text};
+}
+
+static int open_it(struct net_wal **wal, bool keep,
+                   struct net_wal_report *report)
+{
+    struct net_wal_options options = {
+        .log_bytes = LOG, .slice = 2, .create = true, .keep = keep};
+
+    return net_wal_open(here.file, &options, wal, report);
+}
+
+/* Operation n, 1 and up, guarded by the count: writes n under one key, and
+ * under the next n - 1 is gone. */
+static int do_op(struct net_wal *wal, unsigned n)
+{
+    char was[16], is[16], key[2][16], value[MOST];
+    Xn__Guard guard = XN__GUARD__INIT, *guards[] = {&guard};
+    Xn__Write w[3], *writes[] = {&w[0], &w[1], &w[2]};
+    Xn__Txn txn = XN__TXN__INIT;
+    const Xn__Txn *list = &txn;
+    int rc;
+
+    snprintf(was, sizeof was, "%u", n - 1);
+    snprintf(is, sizeof is, "%u", n);
+    snprintf(key[0], sizeof key[0], "key%u", n % KEYS);
+    snprintf(key[1], sizeof key[1], "key%u", (n + 1) % KEYS);
+    memset(value, 'a' + (int)(n % 26), sizeof value);
+    guard.key = bin("count");
+    guard.absent = n == 1;
+    if (n > 1) guard.value = bin(was);
+    xn__write__init(&w[0]);
+    xn__write__init(&w[1]);
+    xn__write__init(&w[2]);
+    w[0].key = bin("count");
+    w[0].value = bin(is);
+    w[1].key = bin(key[0]);
+    w[1].value = (ProtobufCBinaryData){n * 977 % MOST, (uint8_t *)value};
+    w[2].key = bin(key[1]);
+    w[2].drop = true;
+    txn.guards = guards;
+    txn.n_guards = 1;
+    txn.writes = writes;
+    txn.n_writes = 3;
+    net_wal_apply(wal, &list, 1, &rc);
+    return rc;
+}
+
+/* What is there must be what `n` operations leave; returns n. */
+static unsigned judge(struct net_wal *wal)
+{
+    Xn__Read read = XN__READ__INIT;
+    unsigned n = 0, i, k, at = 1;
+    const Xn__Records *all;
+    struct xn_msg *msg = NULL;
+
+    assert_int_equal(net_wal_read(wal, &read, &msg), 0);
+    all = XN_BODY(msg, Xn__Records);
+    if (all->n_records) {
+        assert_memory_equal(all->records[0]->key.data, "count", 5);
+        for (i = 0; i < all->records[0]->value.len; i++)
+            n = 10 * n + all->records[0]->value.data[i] - '0';
+    }
+    for (k = 0; k < KEYS && n; k++) {
+        unsigned last = n - (n + KEYS - k) % KEYS; /* that wrote key k */
+        char key[16];
+
+        if (last < 1 || last > n || (n + 1) % KEYS == k) continue;
+        snprintf(key, sizeof key, "key%u", k);
+        assert_true(at < all->n_records);
+        assert_int_equal(all->records[at]->key.len, strlen(key));
+        assert_memory_equal(all->records[at]->key.data, key, strlen(key));
+        assert_int_equal(all->records[at]->value.len, last * 977 % MOST);
+        at++;
+    }
+    assert_int_equal(all->n_records, n ? at : 0);
+    xn_msg_free(msg);
+    return n;
+}
+
+static void live(struct net_wal *wal, int tell)
+{
+    unsigned n;
+
+    for (n = 1; n <= OPS; n++) {
+        int tries = 0;
+
+        while (do_op(wal, n)) {
+            if (++tries > 20) _exit(30 - do_op(wal, n));
+        }
+        if (write(tell, "x", 1) != 1) _exit(4);
+        /* Now and then the merging lags, and the next log waits for it. */
+        if (n % 3) net_wal_tend(wal, true);
+    }
+}
+
+/* In a child that `what` hits at its at-th call; returns how many operations it
+ * was told are durable.  *ended_out: it came to its end. */
+static unsigned one_life(enum powercut what, long at, bool *ended_out)
+{
+    struct net_wal_report report;
+    struct net_wal *wal = NULL;
+    int ends[2], status;
+    unsigned told = 0;
+    char byte;
+    pid_t pid;
+
+    assert_int_equal(pipe(ends), 0);
+    pid = fork();
+    if (pid == 0) {
+        int tries = 0;
+
+        powercut_arm(what, at);
+        while (open_it(&wal, false, &report)) {
+            if (++tries > 20) _exit(2);
+        }
+        live(wal, ends[1]);
+        net_wal_close(wal);
+        _exit(0);
+    }
+    close(ends[1]);
+    while (read(ends[0], &byte, 1) == 1)
+        told++;
+    close(ends[0]);
+    assert_int_equal(waitpid(pid, &status, 0), pid);
+    *ended_out = WIFEXITED(status);
+    if (*ended_out) assert_int_equal(WEXITSTATUS(status), 0);
+    return told;
+}
+
+static void unlink_all(void)
+{
+    static const char *const ends[] = {
+        "",     ".log0",     ".log1", ".log0.new", ".log1.new",
+        ".wal", ".wal.kept", ".lock", ".new",      ".new.wal"};
+    char path[160];
+    size_t i;
+
+    for (i = 0; i < sizeof ends / sizeof ends[0]; i++) {
+        snprintf(path, sizeof path, "%s%s", here.file, ends[i]);
+        unlink(path);
+    }
+}
+
+/* Everything that was told is there; one more may be. */
+static void look(unsigned told, bool ended)
+{
+    struct net_wal_report report;
+    struct net_wal *wal = NULL;
+    unsigned n, i;
+    int rc = open_it(&wal, true, &report);
+
+    if (rc) fail_msg("%s: %s: %s", report.file, report.why, xn_strerror(rc));
+    n = judge(wal);
+    if (n != told && (ended || n != told + 1)) {
+        fail_msg("%u were told, %u are there", told, n);
+    }
+    /* It goes on from there. */
+    for (i = n + 1; i < n + 4; i++)
+        assert_int_equal(do_op(wal, i), 0);
+    net_wal_close(wal);
+    assert_int_equal(open_it(&wal, false, &report), 0);
+    assert_int_equal(judge(wal), n + 3);
+    net_wal_close(wal);
+    assert_int_equal(open_it(&wal, true, &report), 0);
+    assert_int_equal(judge(wal), n + 3);
+    net_wal_close(wal);
+}
+
+static void hit_everywhere(enum powercut what, long step)
+{
+    bool ended = false;
+    long at, lives = 0;
+
+    for (at = 1; at < 100000; at += step, lives++) {
+        unsigned told = one_life(what, at, &ended);
+
+        look(told, ended);
+        unlink_all();
+        if (ended && (what == POWERCUT_KILL || what == POWERCUT_POWER)) break;
+        if (at > CALLS_MOST) break;
+    }
+    assert_true(lives > 40);
+    print_message("# %ld lives, %ld calls\n", lives, at);
+}
+
+static void killed_everywhere(void **state)
+{
+    hit_everywhere(POWERCUT_KILL, 1);
+}
+
+static void power_cut_everywhere(void **state)
+{
+    hit_everywhere(POWERCUT_POWER, 1);
+}
+
+static void full_everywhere(void **state)
+{
+    hit_everywhere(POWERCUT_FULL, 5);
+}
+
+static void log_fails_everywhere(void **state)
+{
+    hit_everywhere(POWERCUT_LOG, 5);
+}
+
+/* ---- files spoilt ---- */
+
+/* A store with two logs in use, the first not merged. */
+static unsigned make_two_logs(void)
+{
+    struct net_wal_report report;
+    struct net_wal *wal = NULL;
+    unsigned n;
+
+    assert_int_equal(open_it(&wal, true, &report), 0);
+    for (n = 1; access(here.log[0], F_OK) || access(here.log[1], F_OK); n++)
+        assert_int_equal(do_op(wal, n), 0);
+    assert_int_equal(do_op(wal, n), 0);
+    assert_int_equal(judge(wal), n);
+    net_wal_close(wal);
+    return n;
+}
+
+static void refused(const char *file)
+{
+    struct net_wal_report report;
+    struct net_wal *wal = NULL;
+
+    assert_int_equal(open_it(&wal, true, &report), XN_EINTEGRITY);
+    assert_string_equal(report.file, file);
+    assert_true(report.why[0]);
+}
+
+static void move(const char *from, const char *to)
+{
+    assert_int_equal(rename(from, to), 0);
+}
+
+static void flip(const char *path, off_t at)
+{
+    int fd = open(path, O_RDWR | O_CLOEXEC);
+    uint8_t byte;
+
+    assert_true(fd >= 0);
+    assert_int_equal(pread(fd, &byte, 1, at), 1);
+    byte ^= 16;
+    assert_int_equal(pwrite(fd, &byte, 1, at), 1);
+    close(fd);
+}
+
+/* The file without its last sector; `whole` is what it was. */
+static void cut(const char *path, const char *whole)
+{
+    static uint8_t bytes[LOG];
+    int from = open(path, O_RDONLY | O_CLOEXEC), to;
+
+    move(path, whole);
+    to = open(path, O_WRONLY | O_CREAT | O_CLOEXEC, 0600);
+    assert_int_equal(read(from, bytes, LOG), LOG);
+    assert_int_equal(write(to, bytes, LOG - 512), LOG - 512);
+    close(from);
+    close(to);
+}
+
+static void logs_spoilt(void **state)
+{
+    char aside[200];
+    unsigned i, n = make_two_logs();
+    off_t at;
+
+    snprintf(aside, sizeof aside, "%s.aside", here.file);
+    for (i = 0; i < 2; i++) {
+        move(here.log[i], aside);
+        refused(here.log[i]); /* gone */
+        close(open(here.log[i], O_WRONLY | O_CREAT | O_CLOEXEC, 0600));
+        refused(here.log[i]); /* emptied */
+        move(aside, here.log[i]);
+        for (at = 3; at < LOG; at += 97) {
+            flip(here.log[i], at);
+            refused(here.log[i]);
+            flip(here.log[i], at);
+        }
+        cut(here.log[i], aside);
+        refused(here.log[i]);
+        move(aside, here.log[i]);
+    }
+    move(here.log[0], aside);
+    move(here.log[1], here.log[0]);
+    move(aside, here.log[1]);
+    refused(here.log[1]); /* each in the other's place */
+    move(here.log[0], aside);
+    move(here.log[1], here.log[0]);
+    move(aside, here.log[1]);
+    move(here.file, aside);
+    refused(here.file); /* the store is gone */
+    move(aside, here.file);
+    look(n, true);
+}
+
+int main(void)
+{
+#define TEST(name) cmocka_unit_test_setup_teardown(name, setup, teardown)
+    const struct CMUnitTest tests[] = {
+        TEST(whole_log),
+        TEST(torn_at_every_byte),
+        TEST(torn_from_behind),
+        TEST(flipped_at_every_byte),
+        TEST(sectors_out_of_place),
+        TEST(cut_and_emptied),
+        TEST(shorter_than_what_was_torn),
+        TEST(logs_spoilt),
+        TEST(killed_everywhere),
+        TEST(power_cut_everywhere),
+        TEST(full_everywhere),
+        TEST(log_fails_everywhere),
+    };
+
+    return cmocka_run_group_tests(tests, NULL, NULL);
+}
