@@ -121,8 +121,8 @@ tests_e2e_cheat_LDADD = $(XN_CORP_LIBS) $(XN_NET_LIBS)
 SHELL_TESTS += tests/soak/orders.t
 SHELL_TESTS += tests/soak/xenocorpd.t
 # Loaded into a real xenocorpd: without sanitizers, which want to be first.
-tests/soak/powercut.so: tests/soak/powercut.c
-	$(AM_V_CC)mkdir -p tests/soak && $(CC) -O2 -D_GNU_SOURCE -fPIC -shared \
+tests/soak/powercut.so: tests/soak/powercut.c tests/soak/powercut.h
+	$(AM_V_CC)mkdir -p tests/soak && $(CC) -O2 -D_GNU_SOURCE -I$(srcdir) -fPIC -shared \
 	-o $@ $(srcdir)/tests/soak/powercut.c -ldl
 check_DATA = tests/soak/powercut.so
 CLEANFILES += tests/soak/powercut.so

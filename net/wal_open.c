@@ -9,7 +9,7 @@
 #include "lib/file.h"
 #include "net/wal_in.h"
 
-enum { LOG_BYTES = 8 << 20, LOG_MAX = 1 << 30, SLICE = 64 };
+enum { LOG_BYTES = 4 << 20, LOG_MAX = 1 << 30, SLICE = 64 };
 
 /* ---- the note ---- */
 
