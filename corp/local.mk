@@ -89,6 +89,9 @@ tests_unit_corp_account_LDADD = $(XN_CORP_LIBS) $(CMOCKA_LIBS)
 UNIT_TESTS += tests/unit/corp_order
 tests_unit_corp_order_SOURCES = tests/unit/corp_order.c $(MONEY_CORP_KIT) $(CORP_KIT)
 tests_unit_corp_order_LDADD = $(XN_CORP_LIBS) $(CMOCKA_LIBS)
+UNIT_TESTS += tests/unit/order_random
+tests_unit_order_random_SOURCES = tests/unit/order_random.c tests/unit/order_model.c tests/unit/order_model.h $(MONEY_CORP_KIT) $(CORP_KIT)
+tests_unit_order_random_LDADD = $(XN_CORP_LIBS) $(CMOCKA_LIBS)
 UNIT_TESTS += tests/unit/corp_nodes
 tests_unit_corp_nodes_SOURCES = tests/unit/corp_nodes.c $(CORP_KIT)
 tests_unit_corp_nodes_LDADD = $(XN_CORP_LIBS) $(CMOCKA_LIBS)
@@ -133,7 +136,7 @@ tests_soak_order_race_SOURCES = tests/soak/order_race.c $(SOAK_KIT)
 tests_soak_order_race_LDADD = $(XN_CORP_LIBS) $(XN_NET_LIBS)
 SOAK = full
 SOAK_TESTS = corp xenocorpd orders
-soak-corp: corp/xenocorp corp/xenocorpd tests/soak/corp_kill tests/soak/order_race tests/soak/powercut.so tests/soak/ledger_kill tests/soak/ledger_run tests/unit/ledger_random
+soak-corp: corp/xenocorp corp/xenocorpd tests/soak/corp_kill tests/soak/order_race tests/soak/powercut.so tests/soak/ledger_kill tests/soak/ledger_run tests/unit/ledger_random tests/unit/order_random
 	@rc=0; for t in $(SOAK_TESTS); do \
 	XN_SRC='$(abs_top_srcdir)' XN_BUILD='$(abs_top_builddir)' \
 	SOAK='$(SOAK)' bash $(srcdir)/tests/soak/$$t.t || rc=1; done; exit $$rc

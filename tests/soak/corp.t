@@ -30,12 +30,17 @@ soak kill "$kill" 0 "$kill times kill -9 with 50 operations under way"
 # So small that logs change and are merged all the time.
 soak power "$power" 65536 "$power power cuts: the last page torn, the rest dropped"
 soak full "$full" 65536 "$full times a full disk"
-if [ "${SOAK:-short}" != short ]; then # else make check runs it by itself
-    LEDGER_SEQUENCES=$sequences LEDGER_SEED=$seed \
-        "$XN_BUILD/tests/unit/ledger_random" >"$tmp/out" 2>&1
-    rc=$?
+random() { # PROGRAM PREFIX-OF-ITS-VARIABLES NAME
+    env "$2_SEQUENCES=$sequences" "$2_SEED=$seed" \
+        "$XN_BUILD/tests/unit/$1" >"$tmp/out" 2>&1
+    local rc=$?
     grep -E '^#|SEED' "$tmp/out"
-    point $rc "$sequences random sequences equal the model"
+    point $rc "$3"
+}
+
+if [ "${SOAK:-short}" != short ]; then # else make check runs them by itself
+    random ledger_random LEDGER "$sequences random sequences equal the model"
+    random order_random ORDER "$sequences random sequences of orders, too"
 fi
 echo "1..$n"
 exit $bad

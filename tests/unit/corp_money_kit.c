@@ -113,6 +113,15 @@ void shop_open(struct shop *s, void (*policy)(struct corp_config *config))
     shop_enrol(s, &s->client);
 }
 
+void shop_reset(struct shop *s)
+{
+    crank_clear(&s->c);
+    crank_init(&s->c, NULL, 1000, NOW_US);
+    genesis(s);
+    start(s);
+    shop_enrol(s, &s->client);
+}
+
 void shop_restart(struct shop *s)
 {
     crank_stop(&s->c);

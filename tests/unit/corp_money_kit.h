@@ -47,6 +47,8 @@ struct deal {
 /* `policy` may change the configuration. */
 void shop_open(struct shop *s, void (*policy)(struct corp_config *config));
 void shop_close(struct shop *s);
+/* All is forgotten but keys and configuration. */
+void shop_reset(struct shop *s);
 /* The process dies and begins again on what the store holds. */
 void shop_restart(struct shop *s);
 int shop_set_up(void **state);
