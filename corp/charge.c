@@ -16,10 +16,12 @@
 #include <string.h>
 
 #include "corp/money.h"
+#include "corp/text.h"
 #include "lib/err.h"
 #include "lib/log.h"
 
 #define MINUTE_US (60 * 1000000ULL)
+#define ACTIVITY_MAX 180 /* bytes of it in the journal's note */
 
 static const struct job_form form = {
     .what = "cannot charge",
@@ -60,8 +62,18 @@ static int pack_refusal(const struct corp_job *job,
     return xn_pack(&record, bytes_out, len_out);
 }
 
+/* Told to the log as often as to the books. */
 static void noted(struct corp_job *job, const struct xn_now *now)
 {
+    const struct money_refusal *why = &job->papers[0].why;
+    char server[XN_NAME_MAX];
+
+    if (!job->posted.repeated) {
+        xn_id_name(&job->caller, NULL, server);
+        xn_out_log(&job->corp->out, XN_LOG_WARN,
+                   "refused a claim of %s: %s: %s", server,
+                   reason_name(why->reason), why->text);
+    }
     job_refuse_why(job, &job->papers[0].why);
 }
 
@@ -101,7 +113,6 @@ static void refuse(struct corp_job *job, const struct xn_now *now,
     xn_id_name(&job->caller, NULL, server);
     snprintf(note, sizeof note, "refused a claim of %s: %s", server,
              reason_name(why->reason));
-    xn_out_log(&job->corp->out, XN_LOG_WARN, "%s: %s", note, why->text);
     minute_us = refusal_kind(job, why->reason, &kind);
     order_op_id(&kind, "refused", NULL, 0, &op.id);
     op.note = note;
@@ -221,8 +232,10 @@ static void post(struct corp_job *job, const struct xn_now *now)
                         job->order.bound.terms.amount - job->state.paid, ends,
                         &op);
     }
-    snprintf(note, sizeof note, "claim %llu: %.180s",
-             (unsigned long long)claim->sequence, claim->activity);
+    snprintf(note, sizeof note, "claim %llu: %.*s",
+             (unsigned long long)claim->sequence,
+             (int)corp_text_cut(claim->activity, ACTIVITY_MAX),
+             claim->activity);
     op.note = note;
     op_write(&op, &key_s, state, state_len, LEDGER_EQUALS);
     op.writes[op.n_writes - 1].was = job->order.state_bytes.data;

@@ -11,6 +11,7 @@
 #include "corp/text.h"
 #include "lib/err.h"
 #include "lib/log.h"
+#include "wire/nest.h"
 
 #define SECOND_US 1000000ULL
 #define LOAD_US (30 * SECOND_US)
@@ -139,8 +140,8 @@ static void on_announce(struct corp *corp, const struct xn_now *now,
     int rc = XN_EPROTO;
 
     if (question->body.len <= ANNOUNCE_MAX) {
-        announce =
-            xn__announce__unpack(NULL, question->body.len, question->body.data);
+        announce = xn_unpack(&xn__announce__descriptor, question->body.data,
+                             question->body.len);
     }
     if (announce) {
         rc = check_contact(question->caller, announce->contact, &id, &position,

@@ -10,6 +10,7 @@
 #include "corp/money.h"
 #include "lib/err.h"
 #include "lib/log.h"
+#include "wire/nest.h"
 
 #define VERIFY_US (20 * 1000000ULL)
 #define READ_US (20 * 1000000ULL)
@@ -124,6 +125,18 @@ static bool may_ask(const struct corp *corp, const Xn__Caller *caller,
            is_member(corp, caller, form->role);
 }
 
+static size_t jobs_of(const struct corp *corp, const xn_id *caller)
+{
+    const struct corp_job *job;
+    size_t n = 0;
+
+    DL_FOREACH2(corp->jobs, job, next_job)
+    {
+        n += xn_id_eq(&job->caller, caller);
+    }
+    return n;
+}
+
 static const char *who_may(Xn__Role role)
 {
     switch (role) {
@@ -151,7 +164,9 @@ static int admit(const struct corp *corp, const Xn__Ask *question,
     if (question->body.len > form->body_max) return XN_ETOOBIG;
     *because = "too many questions about money at this moment";
     *try = "again in a second";
-    return corp->n_jobs < JOBS_MAX ? 0 : XN_EBUSY;
+    if (corp->n_jobs >= JOBS_MAX) return XN_EBUSY;
+    *because = "too many questions of yours about money at this moment";
+    return jobs_of(corp, caller_out) < JOBS_MEMBER_MAX ? 0 : XN_EBUSY;
 }
 
 struct corp_job *job_begin(struct corp *corp, const struct xn_now *now,
@@ -169,8 +184,8 @@ struct corp_job *job_begin(struct corp *corp, const struct xn_now *now,
         because = "the body is not what this path takes";
         try = "the message that doc/PROTOCOL.md names for this path";
         rc = XN_EPROTO;
-        request = protobuf_c_message_unpack(
-            form->body, NULL, question->body.len, question->body.data);
+        request =
+            xn_unpack(form->body, question->body.data, question->body.len);
         if (!request) goto out;
     }
     because = xn_strerror(XN_ENOMEM);
@@ -489,6 +504,7 @@ static void on_posted(void *owner, void *ctx, const struct xn_now *now,
         return;
     }
     job->posted.rc = 0;
+    job->posted.repeated = result->repeated;
     job->balance =
         result->n_balances ? result->balances[result->n_balances - 1] : 0;
     job->next(job, now);

@@ -16,6 +16,7 @@
 #include "corp/order_file.h"
 
 #define JOBS_MAX 512
+#define JOBS_MEMBER_MAX 128 /* of one member */
 #define JOB_PAPERS (ORDER_NARROWINGS_MAX + 2)
 #define JOB_ROUNDS_MAX 4
 #define JOB_ENVELOPE_MAX 8192 /* of a document of money with its certificate */

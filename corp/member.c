@@ -25,6 +25,7 @@
 #include "corp/text.h"
 #include "lib/err.h"
 #include "lib/log.h"
+#include "wire/nest.h"
 #include "wire/store.pb-c.h"
 
 #define SECOND_US 1000000ULL
@@ -415,7 +416,8 @@ static int begin(struct corp *corp, uint64_t ask, const Xn__Ask *question,
     *try = NULL;
     rc = XN_ETOOBIG;
     if (question->body.len > BODY_MAX) goto out;
-    order = xn__register__unpack(NULL, question->body.len, question->body.data);
+    order = xn_unpack(&xn__register__descriptor, question->body.data,
+                      question->body.len);
     rc = XN_EPROTO;
     if (!order) goto out;
     rc = check(corp, order, because, try);

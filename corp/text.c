@@ -30,6 +30,16 @@ bool corp_text_ok(const char *text, size_t max)
     return true;
 }
 
+size_t corp_text_cut(const char *text, size_t max)
+{
+    size_t len = strnlen(text, max + 1);
+
+    if (len <= max) return len;
+    for (len = max; len && ((unsigned char)text[len] & 0xc0) == 0x80;)
+        len--;
+    return len;
+}
+
 static bool port_ok(const char *port)
 {
     uint64_t value;

@@ -36,12 +36,11 @@ void xn_id_hash2(const void *a, size_t a_len, const void *b, size_t b_len,
 {
     SHA256_CTX ctx;
 
-    memset(out, 0, sizeof *out);
+    /* Nothing of `out` is touched before the end: it may be a part. */
     if (SHA256_Init(&ctx) != 1 || SHA256_Update(&ctx, a, a_len) != 1 ||
-        SHA256_Update(&ctx, b, b_len) != 1) {
-        return;
+        SHA256_Update(&ctx, b, b_len) != 1 || SHA256_Final(out->b, &ctx) != 1) {
+        memset(out, 0, sizeof *out);
     }
-    SHA256_Final(out->b, &ctx);
 }
 
 #pragma GCC diagnostic pop

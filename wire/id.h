@@ -28,7 +28,7 @@ bool xn_id_is_zero(const xn_id *id);
 
 /* SHA-256 of `len` bytes. */
 void xn_id_hash(const void *data, size_t len, xn_id *out);
-/* SHA-256 of two parts after each other. */
+/* SHA-256 of two parts after each other, of which `out` may be one. */
 void xn_id_hash2(const void *a, size_t a_len, const void *b, size_t b_len,
                  xn_id *out);
 
