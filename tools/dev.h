@@ -218,6 +218,9 @@ int dev_wait_findable(struct dev_platform *platform, size_t n,
                       unsigned timeout_s);
 /* The client's key and certificate, made at the first call. */
 int dev_client(struct dev_platform *platform, struct net_identity *identity);
+/* The client is registered with both XenoCorps, and has an account of 100 in
+ * the platform's currency at each. */
+int dev_give_money(struct dev_platform *platform);
 void dev_corp_url(const struct dev_platform *platform, size_t i, char *out,
                   size_t len);
 

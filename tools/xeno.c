@@ -10,11 +10,23 @@
 #include "lib/gripe.h"
 #include "lib/log.h"
 #include "tools/xeno.h"
+#include "tools/xeno_bill.h"
+#include "tools/xeno_orders.h"
 
 /* In the order of a client's first day. */
 static const struct xeno_verb verbs[] = {
     {"register", NULL, "[CORP]", "Become a client of a XenoCorp",
      xeno_register},
+    {"order", "new", "AMOUNT", "Have the XenoCorp sign an order",
+     xeno_order_new},
+    {"order", "list", "", "Your orders and where they stand", xeno_order_list},
+    {"order", "show", "ORDER", "All that is known of one", xeno_order_show},
+    {"order", "narrow", "ORDER", "Sign limits of your own over it",
+     xeno_order_narrow},
+    {"order", "void", "ORDER", "Take one back that nobody has accepted",
+     xeno_order_void},
+    {"bill", NULL, "[ORDER]", "What your orders cost, verified here",
+     xeno_bill},
 };
 #define VERBS (sizeof verbs / sizeof verbs[0])
 

@@ -51,6 +51,9 @@ void xeno_clear(struct xeno *xeno);
 
 /* "cannot ... [XS-5-FUNDS]" and the other two lines; returns the exit code. */
 int xeno_gripe(int rc, const char *what, const char *because, const char *try);
+/* The same with a name of its own: "[XS-5-WIDENS]"; "": of rc. */
+int xeno_gripe_reason(int rc, const char *reason, const char *what,
+                      const char *because, const char *try);
 int xeno_gripef(int rc, const char *what, const char *try,
                 const char *because_fmt, ...)
     __attribute__((format(printf, 4, 5)));
@@ -88,6 +91,7 @@ struct xeno_question {
     const char *method, *path;
     const void *body;                         /* a message; NULL: none */
     const ProtobufCMessageDescriptor *answer; /* what comes back */
+    int none;     /* what XN_ENOENT means here; 0: itself */
     bool changes; /* without an answer nobody knows whether it was done */
     bool quiet;   /* errors are not told */
 };
@@ -113,6 +117,7 @@ struct xeno_table *xeno_table_new(const char *const *headings, size_t n,
 void xeno_table_row(struct xeno_table *table, const char *const *texts);
 /* Prints and frees; an exit code. */
 int xeno_table_print(struct xeno_table *table);
+void xeno_table_free(struct xeno_table *table); /* NULL is fine */
 /* "name      value" */
 void xeno_say(const char *name, const char *fmt, ...)
     __attribute__((format(printf, 2, 3)));

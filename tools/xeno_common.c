@@ -20,16 +20,26 @@ struct line {
 
 /* ---- errors ---- */
 
-int xeno_gripe(int rc, const char *what, const char *because, const char *try)
+int xeno_gripe_reason(int rc, const char *reason, const char *what,
+                      const char *because, const char *try)
 {
     int code = xn_exit_code(rc);
+    const char *name = xn_errname(rc);
     char text[200];
 
-    /* EFUNDS: XS-5-FUNDS */
-    snprintf(text, sizeof text, "%.150s [XS-%d-%s]", what, code,
-             xn_errname(rc) + (xn_errname(rc)[0] == 'E'));
+    if (reason && *reason) {
+        name = reason;
+    } else if (name[0] == 'E') {
+        name++; /* EFUNDS: XS-5-FUNDS */
+    }
+    snprintf(text, sizeof text, "%.150s [XS-%d-%.30s]", what, code, name);
     xn_gripe(XENO_PROGRAM, text, because, try && *try ? try : NULL);
     return code;
+}
+
+int xeno_gripe(int rc, const char *what, const char *because, const char *try)
+{
+    return xeno_gripe_reason(rc, NULL, what, because, try);
 }
 
 int xeno_gripef(int rc, const char *what, const char *try,

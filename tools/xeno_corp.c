@@ -113,11 +113,13 @@ static int refused(const struct xeno_question *question,
         xn_unpack(&xn__refusal__descriptor, reply->body.data, reply->body.len);
     int rc = refusal && refusal->rc < 0 ? refusal->rc : XN_EPROTO;
 
+    if (rc == XN_ENOENT && question->none) rc = question->none;
     if (!question->quiet && !refusal) {
         xeno_gripef(rc, question->what, "another version of xeno",
                     "it answered with status %d", reply->status);
     } else if (!question->quiet) {
-        xeno_gripe(rc, question->what, refusal->because, refusal->try_);
+        xeno_gripe_reason(rc, refusal->reason, question->what, refusal->because,
+                          refusal->try_);
     }
     if (refusal) xn__refusal__free_unpacked(refusal, NULL);
     return rc;

@@ -105,14 +105,19 @@ void xeno_table_row(struct xeno_table *table, const char *const *texts)
     if (!line) table->bad = true;
 }
 
+void xeno_table_free(struct xeno_table *table)
+{
+    if (table && table->scols) scols_unref_table(table->scols);
+    free(table);
+}
+
 int xeno_table_print(struct xeno_table *table)
 {
     int rc = !table || table->bad ? XN_ENOMEM : 0;
 
     errno = 0;
     if (!rc && scols_print_table(table->scols)) rc = XN_EIO;
-    if (table && table->scols) scols_unref_table(table->scols);
-    free(table);
+    xeno_table_free(table);
     return rc ? cannot_print(rc) : XN_EXIT_OK;
 }
 

@@ -328,6 +328,7 @@ static int start_everything(struct dev_platform *platform)
     for (i = 0; i < platform->n_servers; i++) {
         numbers[i] = platform->servers[i].number;
     }
+    if (!rc) rc = dev_give_money(platform);
     if (!rc) rc = dev_start_servers(platform, numbers, platform->n_servers);
     dev_ports_release(&platform->ports); /* all listen by now */
     return rc;
@@ -438,7 +439,9 @@ static int run_up(struct dev_platform *platform, const struct options *opt)
               stderr);
     }
     if (rc) return rc;
-    fprintf(stderr, "xenodev: %zu servers are findable\n", platform->n_servers);
+    fprintf(stderr,
+            "xenodev: %zu servers are findable, 100 %s wait at each XenoCorp\n",
+            platform->n_servers, platform->currency);
     print_env(platform);
     return 0;
 }
@@ -615,8 +618,9 @@ static int judge_options(const struct texts *texts, struct options *opt)
     if (texts->seed && xn_number_parse(texts->seed, UINT64_MAX, &opt->seed)) {
         return usage_error("--seed wants a number");
     }
-    if (strlen(opt->currency) != 3) {
-        return usage_error("--currency wants three letters");
+    if (strlen(opt->currency) != 3 ||
+        strspn(opt->currency, "ABCDEFGHIJKLMNOPQRSTUVWXYZ") != 3) {
+        return usage_error("--currency wants three capital letters");
     }
     if (xn_span_parse(opt->lease, &span_us) || strlen(opt->lease) > 15) {
         return usage_error("--lease wants a time such as 15m");

@@ -252,3 +252,23 @@ const char *money_text(int64_t micro, const char *currency,
     snprintf(out, MONEY_TEXT_MAX, "%.30s %.3s", text, currency);
     return out;
 }
+
+int money_amount_parse(const char *text, int64_t *micro_out,
+                       char currency_out[MONEY_CURRENCY_SIZE])
+{
+    const xn_i128 micro = XN_DEC_ONE / 1000000;
+    size_t len = strspn(text, "0123456789.");
+    const char *currency = text + len + strspn(text + len, " ");
+    xn_dec d;
+
+    if (strlen(currency) != MONEY_CURRENCY_SIZE - 1 ||
+        strspn(currency, "ABCDEFGHIJKLMNOPQRSTUVWXYZ") !=
+            MONEY_CURRENCY_SIZE - 1)
+        return XN_EINVAL;
+    if (xn_dec_parse(text, len, &d) || d.v <= 0 || d.v % micro != 0 ||
+        d.v / micro > INT64_MAX)
+        return XN_EINVAL;
+    *micro_out = (int64_t)(d.v / micro);
+    memcpy(currency_out, currency, MONEY_CURRENCY_SIZE);
+    return 0;
+}

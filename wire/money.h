@@ -205,5 +205,9 @@ int money_seal(struct money *doc, EVP_PKEY *key, X509 *cert, uint8_t **out,
 #define MONEY_TEXT_MAX 40
 const char *money_text(int64_t micro, const char *currency,
                        char out[MONEY_TEXT_MAX]);
+/* "10.50GBP", or with blanks before the currency: above zero, at most six
+ * places.  XN_EINVAL. */
+int money_amount_parse(const char *text, int64_t *micro_out,
+                       char currency_out[MONEY_CURRENCY_SIZE]);
 
 #endif

@@ -51,5 +51,6 @@ check discovery/xenofind xenofind.1
 check hostagent/xenohostd xenohostd.8
 check node/xenonoded xenonoded.8
 check sim/xenosim xenosim.1
+check tools/xeno xeno.1
 check tools/xenodev xenodev.1
 echo "1..$n"
