@@ -6,7 +6,9 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "hostagent/manager.h"
 #include "hostagent/offer.h"
+#include "hostagent/session.h"
 #include "hostagent/state.h"
 #include "lib/err.h"
 
@@ -82,18 +84,10 @@ static void on_order_time(void *owner, void *ctx, const struct xn_now *now,
     host->order = host->order_timer = 0;
 }
 
-static bool is_operator(const struct host *host, const Xn__Caller *caller)
-{
-    xn_id id;
-
-    return caller && !xn_id_from_bytes(&caller->id, &id) &&
-           xn_id_eq(&id, &host->config.id);
-}
-
 static void take_order(struct host *host, const struct xn_now *now,
                        uint64_t ask, const Xn__Ask *question, bool withdraw)
 {
-    if (!is_operator(host, question->caller)) {
+    if (!host_is_operator(host, question->caller)) {
         xn_out_refuse(&host->out, ask, XN_EPERM, "cannot do as ordered",
                       "only the server's own key may order this",
                       "the key and certificate in the state folder");
@@ -135,6 +129,10 @@ struct route {
 
 static const struct route routes[] = {
     {"POST", "/v1/offer", on_offer},
+    {"POST", "/v1/quote", host_quote},
+    {"POST", "/v1/sessions", host_create},
+    {"GET", "/v1/sessions", host_list},
+    {"POST", "/v1/sessions/stop", host_stop},
     {"GET", "/v1/status", on_query},
     {"POST", "/v1/withdraw", on_withdraw},
 };
@@ -154,7 +152,8 @@ static void on_ask(struct host *host, const struct xn_now *now,
     }
     xn_out_refuse(&host->out, ev->ticket, XN_ENOENT, "cannot answer",
                   "a server has no such path for this method",
-                  "GET /v1/status, POST /v1/withdraw or /v1/offer");
+                  "GET /v1/status or /v1/sessions, POST /v1/quote, "
+                  "/v1/sessions, /v1/sessions/stop, /v1/withdraw, /v1/offer");
 }
 
 /* ---- the core ---- */
@@ -166,12 +165,14 @@ static int host_step(struct xn_core *core, const struct xn_now *now,
 
     xn_out_reset(&host->out);
     if (!host->loaded && !host->step) host_begin(host, now);
+    host_market_begin(host, now);
     switch (ev->kind) {
     case XN_EV_ASK:
         if (ev->msg && ev->msg->kind == XN__KIND__ASK) on_ask(host, now, ev);
         break;
     case XN_EV_CANCEL: /* the order stands, nobody waits for it */
         if (host->order && ev->ticket == host->order) end_order(host);
+        host_market_cancel(host, ev->ticket);
         break;
     case XN_EV_DONE:
         xn_ticket_end(host->tickets, ev->ticket, now, ev->rc, ev->msg,
@@ -193,12 +194,14 @@ static const char *wrong(const struct host *host)
     if (host->record && host->record->n_tokens > HOST_TOKENS_MAX) {
         return "too many places";
     }
-    if (xn_tickets_count(host->tickets) > 3) return "too much under way";
+    if (xn_tickets_count(host->tickets) > 3 + host_market_tickets(host)) {
+        return "too much under way";
+    }
     if (host->loaded && !host->step && !host->out.rc &&
         !(host->withdraw && (!host->record || host->record->placed))) {
         return "stands still";
     }
-    return NULL;
+    return host_market_wrong(host);
 }
 
 static bool host_check(const struct xn_core *core, char *why_out, size_t len)
@@ -214,6 +217,7 @@ static void host_free(struct xn_core *core)
     struct host *host = (struct host *)core;
 
     xn_tickets_free(host->tickets, NULL);
+    host_market_clear(host);
     xn__host_record__free_unpacked(host->record, NULL);
     xn__host_record__free_unpacked(host->draft, NULL);
     xn_msg_free(host->lease);
@@ -224,6 +228,15 @@ static void host_free(struct xn_core *core)
 
 static const struct xn_core_ops host_ops = {"host", host_step, host_check,
                                             host_free};
+
+static bool sale_ok(const struct host_config *config)
+{
+    if (xn_id_is_zero(&config->corp)) return true;
+    return config->corp_url && strlen(config->corp_url) <= URL_MAX &&
+           config->quote_us > 0 && config->charge_us > 0 &&
+           config->patience_us > 0 && config->sessions_max > 0 &&
+           config->sessions_max <= HOST_SESSIONS_MAX;
+}
 
 static bool config_ok(const struct host_config *config)
 {
@@ -239,7 +252,7 @@ static bool config_ok(const struct host_config *config)
         if (len == 0 || len > URL_MAX) return false;
     }
     return config->watch_us > 0 && config->renew_us > 0 &&
-           config->lease_us / 2 > config->renew_us;
+           config->lease_us / 2 > config->renew_us && sale_ok(config);
 }
 
 /* What the document says decides where it goes: read it back once. */
@@ -270,6 +283,35 @@ out:
     return rc;
 }
 
+/* An absent or odd text is nothing: the document was read back already. */
+static xn_dec number(const char *text)
+{
+    xn_dec d = {0};
+
+    if (text && xn_dec_parse(text, strlen(text), &d)) d.v = 0;
+    return d;
+}
+
+static int take_market(struct host *host)
+{
+    const struct advert_offer *o = &host->offer;
+    struct host_market *m = &host->market;
+
+    m->on = !xn_id_is_zero(&host->config.corp);
+    m->manager = &host_manager_reserve;
+    m->offered = (struct money_rates){number(o->cpu_smps), number(o->memory_mb),
+                                      number(o->disk_gb), number(o->net_mbps),
+                                      number(o->ipv4_addresses)};
+    m->prices =
+        (struct price_list){number(o->setup),      number(o->price_per_hour),
+                            number(o->cpu_second), number(o->memory_mb_hour),
+                            number(o->net_gb),     number(o->disk_gb_hour)};
+    if (!m->on) return 0;
+    host->config.corp_url =
+        xn_arena_strdup(&host->arena, host->config.corp_url);
+    return host->config.corp_url ? 0 : XN_ENOMEM;
+}
+
 static int take_config(struct host *host, const struct host_config *config)
 {
     size_t i;
@@ -282,6 +324,7 @@ static int take_config(struct host *host, const struct host_config *config)
     }
     rc = offer_copy(config->offer, &host->arena, &host->offer);
     host->config.offer = &host->offer;
+    if (!rc) rc = take_market(host);
     return rc ? rc : take_tokens(host);
 }
 

@@ -1,7 +1,8 @@
 /* SPDX-License-Identifier: GPL-3.0-or-later */
-/* The host agent's core.  Here: it writes the server's advertisement, has it
- * signed, publishes it through a node, renews the lease, fails over to another
- * node, answers query status, withdraws on request.
+/* The host agent's core.  It writes the server's advertisement, has it signed,
+ * publishes it through a node, renews the lease, fails over to another node,
+ * answers query status, withdraws on request; and it sells: quotes, sessions
+ * for orders, claims for what they use (session.h).
  *
  * A version is durable, with every place that may hold it or an older one,
  * before it is said to anybody: after a crash the next version is higher and
@@ -13,6 +14,7 @@
 #include "wire/advert.h"
 
 #define HOST_NODES_MAX 16
+#define HOST_SESSIONS_MAX 4096 /* bound of sessions_max */
 
 struct host_config {
     xn_id id;
@@ -24,6 +26,16 @@ struct host_config {
     uint64_t lease_us; /* 15 min */
     uint64_t renew_us; /* 5 min */
     uint64_t watch_us; /* is our node alive? 5 s */
+
+    /* Selling. */
+    xn_id corp;            /* that certified this server; zero: sells nothing */
+    const char *corp_url;  /* "https://..."; copied */
+    uint64_t quote_us;     /* how long a quote holds; 5 min */
+    uint64_t charge_us;    /* between two claims of a session; 10 s */
+    uint64_t patience_us;  /* for the corp's word on an order, while capacity is
+                           * set apart; 30 s */
+    uint64_t pause_us;     /* from an order's being spent to the end; 10 s */
+    uint32_t sessions_max; /* remembered, ended ones included; 256 */
 };
 
 /* The times as given beside them; all else empty. */

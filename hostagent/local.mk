@@ -2,14 +2,27 @@
 # One file per line, alphabetical, so that merges rarely conflict.
 noinst_LIBRARIES += hostagent/libhostagent.a
 hostagent_libhostagent_a_SOURCES =
+hostagent_libhostagent_a_SOURCES += hostagent/admit.c
 hostagent_libhostagent_a_SOURCES += hostagent/calls.c
+hostagent_libhostagent_a_SOURCES += hostagent/charge.c
 hostagent_libhostagent_a_SOURCES += hostagent/host.c
 hostagent_libhostagent_a_SOURCES += hostagent/host.h
+hostagent_libhostagent_a_SOURCES += hostagent/life.c
+hostagent_libhostagent_a_SOURCES += hostagent/list.c
+hostagent_libhostagent_a_SOURCES += hostagent/manager.h
+hostagent_libhostagent_a_SOURCES += hostagent/market.c
+hostagent_libhostagent_a_SOURCES += hostagent/match.c
 hostagent_libhostagent_a_SOURCES += hostagent/offer.c
 hostagent_libhostagent_a_SOURCES += hostagent/offer.h
 hostagent_libhostagent_a_SOURCES += hostagent/publish.c
+hostagent_libhostagent_a_SOURCES += hostagent/quote.c
+hostagent_libhostagent_a_SOURCES += hostagent/reserve.c
+hostagent_libhostagent_a_SOURCES += hostagent/session.h
+hostagent_libhostagent_a_SOURCES += hostagent/session_file.c
 hostagent_libhostagent_a_SOURCES += hostagent/setup.c
 hostagent_libhostagent_a_SOURCES += hostagent/state.h
+hostagent_libhostagent_a_SOURCES += hostagent/step.c
+hostagent_libhostagent_a_SOURCES += hostagent/stop.c
 hostagent_libhostagent_a_SOURCES += hostagent/version.c
 hostagent_libhostagent_a_SOURCES += hostagent/watch.c
 
@@ -39,3 +52,12 @@ tests_unit_host_orders_LDADD = $(XN_HOSTAGENT_LIBS) $(CMOCKA_LIBS)
 UNIT_TESTS += tests/unit/host_offer
 tests_unit_host_offer_SOURCES = hostagent/xenohostd_offer.c hostagent/xenohostd_offer.h tests/unit/host_offer.c
 tests_unit_host_offer_LDADD = $(XN_NET_LIBS) $(CMOCKA_LIBS)
+# A host agent beside a XenoCorp, both real.
+MARKET_KIT = tests/unit/market_kit.c tests/unit/market_kit.h
+MARKET_KIT += $(MONEY_CORP_KIT) $(CORP_KIT)
+UNIT_TESTS += tests/unit/host_session
+tests_unit_host_session_SOURCES = tests/unit/host_session.c $(MARKET_KIT)
+tests_unit_host_session_LDADD = $(XN_HOSTAGENT_LIBS) $(XN_CORP_LIBS) $(CMOCKA_LIBS)
+UNIT_TESTS += tests/unit/host_deaths
+tests_unit_host_deaths_SOURCES = tests/unit/host_deaths.c $(MARKET_KIT)
+tests_unit_host_deaths_LDADD = $(XN_HOSTAGENT_LIBS) $(XN_CORP_LIBS) $(CMOCKA_LIBS)

@@ -19,6 +19,11 @@ void host_config_default(struct host_config *config)
     config->lease_us = AD_LEASE_US_MAX;
     config->renew_us = 5 * 60 * SECOND_US;
     config->watch_us = 5 * SECOND_US;
+    config->quote_us = 5 * 60 * SECOND_US;
+    config->charge_us = 10 * SECOND_US;
+    config->patience_us = 30 * SECOND_US;
+    config->pause_us = 10 * SECOND_US;
+    config->sessions_max = 256;
 }
 
 /* An absent text is an empty one here. */
@@ -77,6 +82,13 @@ int host_config_pack(const struct host_config *config, uint8_t **bytes_out,
     setup.lease_us = config->lease_us;
     setup.renew_us = config->renew_us;
     setup.watch_us = config->watch_us;
+    setup.corp = xn_id_bytes(&config->corp);
+    setup.corp_url = text_of(config->corp_url);
+    setup.quote_us = config->quote_us;
+    setup.charge_us = config->charge_us;
+    setup.patience_us = config->patience_us;
+    setup.pause_us = config->pause_us;
+    setup.sessions = config->sessions_max;
     setup.texts = list;
     setup.n_texts = OFFER_TEXTS;
     setup.corps = (char **)(uintptr_t)offer.corps;
@@ -113,6 +125,18 @@ static int unflatten(const Xn__HostSetup *setup, struct xn_arena *arena,
     return 0;
 }
 
+/* What an older recording does not have stays as it is. */
+static int unpack_sale(const Xn__HostSetup *setup, struct host_config *config)
+{
+    config->corp_url = setup->corp_url;
+    config->quote_us = setup->quote_us;
+    config->charge_us = setup->charge_us;
+    config->patience_us = setup->patience_us;
+    config->pause_us = setup->pause_us;
+    config->sessions_max = setup->sessions;
+    return xn_id_from_bytes(&setup->corp, &config->corp);
+}
+
 static int unpack(const Xn__HostSetup *setup, struct xn_arena *arena,
                   struct host_config *config, struct advert_offer *offer)
 {
@@ -130,6 +154,7 @@ static int unpack(const Xn__HostSetup *setup, struct xn_arena *arena,
     config->lease_us = setup->lease_us;
     config->renew_us = setup->renew_us;
     config->watch_us = setup->watch_us;
+    if (setup->corp.len && unpack_sale(setup, config)) return XN_EINVAL;
     offer_texts(offer, texts);
     for (i = 0; i < OFFER_TEXTS; i++)
         *texts[i] = setup->texts[i];

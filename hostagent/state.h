@@ -8,9 +8,37 @@
 #include "lib/rng.h"
 #include "seam/out.h"
 #include "seam/tickets.h"
+#include "wire/money.h"
 #include "wire/store.pb-c.h"
 
 #define HOST_TOKENS_MAX 1024 /* places remembered */
+
+struct host_session;
+struct host_quote;
+struct host_manager;
+
+struct host_budget { /* of one caller's questions */
+    xn_id caller;
+    uint64_t full_us; /* mono: when all of it is there again; 0: a free row */
+};
+#define HOST_BUDGETS 128
+
+struct host_market { /* what is sold: session.h */
+    bool on;
+    const struct host_manager *manager;
+    struct money_rates offered;
+    struct price_list prices;
+    struct host_session **sessions; /* in order of id */
+    size_t n_sessions;
+    bool loaded;
+    uint64_t load; /* ticket of the READ or pause under way */
+    uint8_t from[1 + XN_ID_SIZE + 1];
+    size_t from_len;
+    uint32_t load_failures;
+    struct host_quote *quotes; /* being signed */
+    size_t n_quotes;
+    struct host_budget budgets[HOST_BUDGETS];
+};
 
 struct host {
     struct xn_core core;
@@ -48,6 +76,8 @@ struct host {
 
     uint64_t published_us; /* wall; 0: never */
     uint32_t copies_least;
+
+    struct host_market market;
 
     /* A withdrawal or renewed offer that somebody waits for. */
     uint64_t order, order_timer;

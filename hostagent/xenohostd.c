@@ -114,6 +114,30 @@ static int set_certificate(const struct net_daemon *daemon,
     return rc;
 }
 
+/* It sells for the corp that certified it; without --corp nobody knows where to
+ * ask, and it only advertises. */
+static void set_sale(const struct net_daemon *daemon,
+                     struct host_config *config)
+{
+    const struct net_settings *set = daemon->settings;
+    const xn_id *corp = &daemon->identity.cert.corp;
+    size_t i;
+
+    config->quote_us = net_settings_span_us(set, "sell.quote");
+    config->charge_us = net_settings_span_us(set, "sell.charge");
+    config->patience_us = net_settings_span_us(set, "sell.patience");
+    config->pause_us = net_settings_span_us(set, "sell.pause");
+    config->sessions_max = (uint32_t)net_settings_number(set, "sell.sessions");
+    for (i = 0; i < daemon->n_corps; i++) {
+        const struct net_corp *at = &daemon->corps[i];
+
+        if (at->pinned && !xn_id_eq(&at->id, corp)) continue;
+        config->corp = *corp;
+        config->corp_url = at->url;
+        return;
+    }
+}
+
 static int configure(const struct net_daemon *daemon,
                      struct host_config *config)
 {
@@ -129,6 +153,7 @@ static int configure(const struct net_daemon *daemon,
                  "publish { lease = 15m renew = 5m }");
         return XN_EINVAL;
     }
+    set_sale(daemon, config);
     return set_certificate(daemon, config);
 }
 

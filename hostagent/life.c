@@ -1,0 +1,240 @@
+/* SPDX-License-Identifier: GPL-3.0-or-later */
+/* The life of a session that was accepted: environment, meter, pauses, end. */
+#include <stdio.h>
+#include <string.h>
+
+#include "hostagent/manager.h"
+#include "hostagent/session.h"
+#include "lib/err.h"
+#include "lib/log.h"
+
+static const struct host_manager *manager_of(const struct host_session *s)
+{
+    return s->host->market.manager;
+}
+
+static void give_up_step(struct host_session *s)
+{
+    if (s->step) xn_ticket_forget(s->host->tickets, s->step);
+    s->step = 0;
+}
+
+static void set_reason(struct host_session *s, int rc, const char *reason)
+{
+    s->rc = rc;
+    snprintf(s->reason, sizeof s->reason, "%s", reason);
+}
+
+static void log_session(const struct host_session *s, const char *what)
+{
+    char name[XN_NAME_MAX];
+
+    xn_id_name(&s->id, NULL, name);
+    xn_out_log(&s->host->out, XN_LOG_INFO, "session %s: %s%s%s", name, what,
+               s->reason[0] ? ": " : "", s->reason);
+}
+
+/* ---- the end ---- */
+
+static void over(struct host_session *s, const struct xn_now *now)
+{
+    log_session(s, "ended");
+    session_answer(s, &s->ask_end);
+}
+
+static void finish(struct host_session *s, const struct xn_now *now)
+{
+    s->state = XN__SESSION_STATE__SESSION_ENDED;
+    session_save(s, now, over);
+}
+
+void session_ended(struct host_session *s, const struct xn_now *now,
+                   const struct price_usage *usage, uint64_t till_us)
+{
+    s->metered = *usage;
+    s->metered_us = till_us;
+    s->counting = false;
+    s->down = true;
+    session_go(s, now);
+}
+
+static void end_saved(struct host_session *s, const struct xn_now *now)
+{
+    session_answer(s, &s->ask);
+    session_answer(s, &s->ask_end);
+    session_go(s, now);
+}
+
+void session_end(struct host_session *s, const struct xn_now *now, int rc,
+                 const char *reason)
+{
+    if (s->state != XN__SESSION_STATE__SESSION_RUNNING &&
+        s->state != XN__SESSION_STATE__SESSION_PAUSED) {
+        return;
+    }
+    give_up_step(s); /* whatever it was: it is done again where wanted */
+    s->state = XN__SESSION_STATE__SESSION_ENDING;
+    s->ended_us = now->wall_us;
+    set_reason(s, rc, reason);
+    session_save(s, now, end_saved);
+}
+
+/* ---- spent: stand still, then end ---- */
+
+static bool is_spent(const struct host_session *s)
+{
+    return s->claims.amount >= s->terms.amount;
+}
+
+static void stand(struct host_session *s, const struct xn_now *now)
+{
+    manager_of(s)->pause(s, now);
+    session_claim(s, now);
+}
+
+static void pause(struct host_session *s, const struct xn_now *now,
+                  const char *reason)
+{
+    s->state = XN__SESSION_STATE__SESSION_PAUSED;
+    s->counting = false;
+    s->paused_us = now->wall_us;
+    set_reason(s, XN_EMONEY, reason);
+    log_session(s, "paused");
+    session_save(s, now, stand);
+}
+
+static void move(struct host_session *s, const struct xn_now *now)
+{
+    manager_of(s)->resume(s, now);
+    session_go(s, now);
+}
+
+static void resume(struct host_session *s, const struct xn_now *now)
+{
+    s->state = XN__SESSION_STATE__SESSION_RUNNING;
+    s->counting = true;
+    s->metered_us = now->wall_us;
+    set_reason(s, 0, "");
+    log_session(s, "goes on");
+    session_save(s, now, move);
+}
+
+static void look_at_paused(struct host_session *s, const struct xn_now *now)
+{
+    struct money next;
+
+    if (session_next_claim(s, &next) && next.claim.amount > s->claims.amount &&
+        next.claim.till_us > s->claims.till_us) {
+        session_claim(s, now); /* a restart came in between */
+    } else if (is_spent(s)) {
+        if (now->wall_us >= s->paused_us + s->host->config.pause_us)
+            session_end(s, now, XN_EMONEY, "the order is spent");
+        else
+            session_go(s, now);
+    } else if (claim_ceiling(&s->terms, now->wall_us) > s->claims.amount) {
+        resume(s, now);
+    } else {
+        session_go(s, now);
+    }
+}
+
+static void look_at_running(struct host_session *s, const struct xn_now *now)
+{
+    struct money next;
+
+    if (!session_next_claim(s, &next)) {
+        session_go(s, now);
+    } else if (next.claim.amount >= s->terms.amount) {
+        pause(s, now, "the order is spent");
+    } else if (next.claim.amount >= claim_ceiling(&s->terms, s->metered_us)) {
+        pause(s, now, "the order allows no more in this hour");
+    } else if (next.claim.amount > s->claims.amount) {
+        session_claim(s, now);
+    } else {
+        session_go(s, now);
+    }
+}
+
+void session_metered(struct host_session *s, const struct xn_now *now,
+                     const struct price_usage *usage, uint64_t till_us)
+{
+    s->metered = *usage;
+    s->metered_us = till_us;
+    if (now->wall_us >= s->terms.until_us)
+        session_end(s, now, 0, "the order has ended");
+    else if (s->state == XN__SESSION_STATE__SESSION_PAUSED)
+        look_at_paused(s, now);
+    else
+        look_at_running(s, now);
+}
+
+/* ---- going on ---- */
+
+void session_started(struct host_session *s, const struct xn_now *now, int rc)
+{
+    if (rc) {
+        if (s->ask) {
+            xn_out_refuse(&s->host->out, s->ask, rc,
+                          "cannot create the session",
+                          "its environment does not start", "another server");
+        }
+        s->ask = 0;
+        session_end(s, now, rc, "its environment did not start");
+        return;
+    }
+    s->started = true;
+    session_answer(s, &s->ask);
+    session_go(s, now);
+}
+
+void session_start(struct host_session *s, const struct xn_now *now)
+{
+    manager_of(s)->start(s, now);
+}
+
+static void tick(struct host_session *s, const struct xn_now *now)
+{
+    manager_of(s)->meter(s, now);
+}
+
+/* When to look at the meter again. */
+static void wait(struct host_session *s, const struct xn_now *now)
+{
+    const struct host_config *config = &s->host->config;
+    uint64_t us = config->charge_us;
+
+    if (s->state == XN__SESSION_STATE__SESSION_PAUSED && is_spent(s) &&
+        config->pause_us < us) {
+        us = config->pause_us;
+    }
+    session_pause_for(s, now, us, tick);
+}
+
+static void go_down(struct host_session *s, const struct xn_now *now)
+{
+    if (!s->down)
+        manager_of(s)->end(s, now);
+    else if (!s->claim.len && session_settled(s))
+        finish(s, now);
+    else
+        session_claim(s, now);
+}
+
+void session_go(struct host_session *s, const struct xn_now *now)
+{
+    switch (s->state) {
+    case XN__SESSION_STATE__SESSION_CLAIMED:
+    case XN__SESSION_STATE__SESSION_UNSETTLED: session_validate(s, now); break;
+    case XN__SESSION_STATE__SESSION_RUNNING:
+    case XN__SESSION_STATE__SESSION_PAUSED:
+        if (!s->started)
+            session_start(s, now);
+        else if (s->claim.len)
+            session_claim(s, now);
+        else
+            wait(s, now);
+        break;
+    case XN__SESSION_STATE__SESSION_ENDING: go_down(s, now); break;
+    default: break;
+    }
+}

@@ -1,0 +1,461 @@
+/* SPDX-License-Identifier: GPL-3.0-or-later */
+/* The set of sessions: which there are, what they hold, who may ask. */
+#include <stdlib.h>
+#include <string.h>
+
+#include "hostagent/manager.h"
+#include "hostagent/session.h"
+#include "lib/err.h"
+#include "lib/log.h"
+
+#define SECOND_US 1000000ULL
+#define READ_US (20 * SECOND_US)
+#define PAGE 32
+/* A caller's questions: so many at once, then one in each such time. */
+#define BURST 50
+#define STEP_US (SECOND_US / 10)
+
+/* ---- capacity ---- */
+
+#define AMOUNTS 5
+
+static const struct amount {
+    const char *token;
+    size_t at;
+} amounts[AMOUNTS] = {
+    {"CPUsmps", offsetof(struct money_rates, cpu_smps)},
+    {"MemoryMB", offsetof(struct money_rates, memory_mb)},
+    {"DiskGB", offsetof(struct money_rates, disk_gb)},
+    {"NetMbps", offsetof(struct money_rates, net_mbps)},
+    {"IPv4Addresses", offsetof(struct money_rates, ipv4_addresses)},
+};
+
+static xn_dec *amount_at(struct money_rates *rates, size_t i)
+{
+    return (xn_dec *)(void *)((char *)rates + amounts[i].at);
+}
+
+static xn_dec amount_of(const struct money_rates *rates, size_t i)
+{
+    xn_dec d;
+
+    memcpy(&d, (const char *)rates + amounts[i].at, sizeof d);
+    return d;
+}
+
+bool session_holds(const struct host_session *s)
+{
+    switch (s->state) {
+    case XN__SESSION_STATE__SESSION_CLAIMED:
+    case XN__SESSION_STATE__SESSION_RUNNING:
+    case XN__SESSION_STATE__SESSION_PAUSED: return true;
+    case XN__SESSION_STATE__SESSION_ENDING: return !s->down;
+    default: return false;
+    }
+}
+
+void host_free_now(const struct host *host, struct money_rates *free_out)
+{
+    const struct host_market *m = &host->market;
+
+    *free_out = m->offered;
+    for (size_t n = 0; n < m->n_sessions; n++) {
+        if (!session_holds(m->sessions[n])) continue;
+        for (size_t i = 0; i < AMOUNTS; i++)
+            amount_at(free_out, i)->v -=
+                amount_of(&m->sessions[n]->terms.rates, i).v;
+    }
+    for (size_t i = 0; i < AMOUNTS; i++) { /* less is offered than was sold */
+        if (amount_at(free_out, i)->v < 0) amount_at(free_out, i)->v = 0;
+    }
+}
+
+const char *host_lacks(const struct host *host, const struct money_rates *want,
+                       xn_dec *want_out, xn_dec *free_out)
+{
+    struct money_rates left;
+
+    host_free_now(host, &left);
+    for (size_t i = 0; i < AMOUNTS; i++) {
+        *want_out = amount_of(want, i);
+        *free_out = amount_of(&left, i);
+        if (xn_dec_cmp(*want_out, *free_out) > 0) return amounts[i].token;
+    }
+    return NULL;
+}
+
+/* ---- the list ---- */
+
+size_t session_at(const struct host *host, const xn_id *id)
+{
+    const struct host_market *m = &host->market;
+    size_t from = 0, to = m->n_sessions;
+
+    while (from < to) {
+        size_t mid = from + (to - from) / 2;
+
+        if (memcmp(m->sessions[mid]->id.b, id->b, XN_ID_SIZE) < 0)
+            from = mid + 1;
+        else
+            to = mid;
+    }
+    return from;
+}
+
+struct host_session *session_find(const struct host *host, const xn_id *id)
+{
+    const struct host_market *m = &host->market;
+    size_t at = session_at(host, id);
+
+    if (at == m->n_sessions || !xn_id_eq(&m->sessions[at]->id, id)) return NULL;
+    return m->sessions[at];
+}
+
+static bool is_over(const struct host_session *s)
+{
+    return s->state == XN__SESSION_STATE__SESSION_ENDED ||
+           s->state == XN__SESSION_STATE__SESSION_REFUSED;
+}
+
+/* Drops the one that is over for longest, where one may be dropped. */
+static bool make_room(struct host *host)
+{
+    struct host_market *m = &host->market;
+    struct host_session *oldest = NULL;
+
+    if (m->n_sessions < host->config.sessions_max) return true;
+    for (size_t i = 0; i < m->n_sessions; i++) {
+        struct host_session *s = m->sessions[i];
+
+        if (!is_over(s) || s->step) continue;
+        if (!oldest || s->ended_us < oldest->ended_us) oldest = s;
+    }
+    if (!oldest) return false;
+    session_drop(oldest);
+    return true;
+}
+
+static int insert(struct host *host, struct host_session *s)
+{
+    struct host_market *m = &host->market;
+    size_t at = session_at(host, &s->id);
+    struct host_session **list =
+        realloc(m->sessions, (m->n_sessions + 1) * sizeof *list);
+
+    if (!list) return XN_ENOMEM;
+    m->sessions = list;
+    memmove(list + at + 1, list + at, (m->n_sessions - at) * sizeof *list);
+    list[at] = s;
+    m->n_sessions++;
+    return 0;
+}
+
+int session_new(struct host *host, const xn_id *id, struct host_session **s_out)
+{
+    struct host_session *s;
+    int rc;
+
+    if (!make_room(host)) return XN_EBUSY;
+    s = calloc(1, sizeof *s);
+    if (!s) return XN_ENOMEM;
+    s->host = host;
+    s->id = *id;
+    rc = insert(host, s);
+    if (rc) {
+        free(s);
+        return rc;
+    }
+    *s_out = s;
+    return 0;
+}
+
+void host_bytes_clear(struct host_bytes *bytes)
+{
+    free(bytes->data);
+    *bytes = (struct host_bytes){NULL, 0};
+}
+
+void session_set_bytes(struct host_session *s, struct host_bytes *to,
+                       const uint8_t *data, size_t len)
+{
+    uint8_t *copy = malloc(len + 1);
+
+    if (!copy) {
+        s->host->out.rc = XN_ENOMEM;
+        return;
+    }
+    if (len) memcpy(copy, data, len);
+    free(to->data);
+    *to = (struct host_bytes){copy, len};
+}
+
+static void clear(struct host_session *s)
+{
+    session_admit_clear(s);
+    host_bytes_clear(&s->validate);
+    host_bytes_clear(&s->requirements);
+    host_bytes_clear(&s->acceptance);
+    host_bytes_clear(&s->receipt);
+    host_bytes_clear(&s->claim);
+    host_bytes_clear(&s->document);
+    host_bytes_clear(&s->candidate);
+    free(s);
+}
+
+void session_free(struct host_session *s)
+{
+    struct host_market *m;
+    size_t at;
+
+    if (!s) return;
+    m = &s->host->market;
+    at = session_at(s->host, &s->id);
+    if (s->step) xn_ticket_forget(s->host->tickets, s->step);
+    if (s->stop) xn_ticket_forget(s->host->tickets, s->stop);
+    memmove(m->sessions + at, m->sessions + at + 1,
+            (m->n_sessions - at - 1) * sizeof *m->sessions);
+    m->n_sessions--;
+    clear(s);
+}
+
+void host_market_clear(struct host *host)
+{
+    struct host_market *m = &host->market;
+
+    for (size_t i = 0; i < m->n_sessions; i++)
+        clear(m->sessions[i]);
+    free(m->sessions);
+    m->sessions = NULL;
+    m->n_sessions = 0;
+    host_quotes_clear(host);
+}
+
+void host_market_cancel(struct host *host, uint64_t ask)
+{
+    for (size_t i = 0; i < host->market.n_sessions; i++) {
+        struct host_session *s = host->market.sessions[i];
+
+        if (s->ask == ask) s->ask = 0;
+        if (s->ask_end == ask) s->ask_end = 0;
+    }
+    host_quotes_cancel(host, ask);
+}
+
+/* ---- who may ask ---- */
+
+bool host_budget_take(struct host *host, const struct xn_now *now,
+                      const xn_id *caller)
+{
+    struct host_budget *rows = host->market.budgets, *row = rows;
+    uint64_t full_us;
+
+    for (size_t i = 0; i < HOST_BUDGETS; i++) {
+        if (rows[i].full_us && xn_id_eq(&rows[i].caller, caller)) {
+            row = &rows[i];
+            break;
+        }
+        if (rows[i].full_us < row->full_us) row = &rows[i];
+    }
+    if (!xn_id_eq(&row->caller, caller)) { /* who asked least gives way */
+        *row = (struct host_budget){*caller, 0};
+    }
+    full_us = row->full_us > now->mono_us ? row->full_us : now->mono_us;
+    if (full_us + STEP_US > now->mono_us + BURST * STEP_US) return false;
+    row->full_us = full_us + STEP_US;
+    return true;
+}
+
+bool host_is_operator(const struct host *host, const Xn__Caller *caller)
+{
+    xn_id id;
+
+    return caller && !xn_id_from_bytes(&caller->id, &id) &&
+           xn_id_eq(&id, &host->config.id);
+}
+
+static bool is_client(const struct host *host, const Xn__Caller *caller,
+                      xn_id *id_out)
+{
+    xn_id corp;
+
+    return caller && caller->role == XN__ROLE__CLIENT &&
+           !xn_id_from_bytes(&caller->id, id_out) &&
+           !xn_id_from_bytes(&caller->corp, &corp) &&
+           xn_id_eq(&corp, &host->config.corp);
+}
+
+bool host_admits(struct host *host, uint64_t ask, const Xn__Ask *question,
+                 const char *what, xn_id *caller_out)
+{
+    struct xn_out *out = &host->out;
+
+    if (!host->market.on) {
+        xn_out_refuse(out, ask, XN_EREFUSED, what,
+                      "this server sells nothing: it only advertises",
+                      "another server");
+    } else if (!is_client(host, question->caller, caller_out)) {
+        xn_out_refuse(out, ask, XN_EPERM, what,
+                      "only clients of this server's XenoCorp ask that",
+                      "xeno register");
+    } else if (!host->market.loaded || !host->loaded) {
+        xn_out_refuse(out, ask, XN_ENOTYET, what,
+                      "the server is still starting", "again in a second");
+    } else {
+        return true;
+    }
+    return false;
+}
+
+/* ---- the start ---- */
+
+static void read_page(struct host *host, const struct xn_now *now);
+
+static void on_load_pause(void *owner, void *ctx, const struct xn_now *now,
+                          int rc, struct xn_msg *msg, struct xn_out *out)
+{
+    struct host *host = owner;
+
+    host->market.load = 0;
+    read_page(host, now);
+}
+
+static void load_later(struct host *host, const struct xn_now *now, int rc)
+{
+    struct host_market *m = &host->market;
+    uint32_t n = m->load_failures < 5 ? m->load_failures++ : 5;
+
+    xn_out_log(&host->out, XN_LOG_ERROR, "cannot read the sessions: %s",
+               xn_strerror(rc));
+    m->load = xn_ticket(host->tickets, now->mono_us + (SECOND_US << n),
+                        on_load_pause, host, NULL, &host->out);
+}
+
+/* A record that cannot be read is left alone and named: what it was owed for
+ * stands with the corp. */
+static void take_record(struct host *host, const Xn__Record *record)
+{
+    struct host_session *s = NULL;
+    xn_id id;
+    int rc = XN_EINTEGRITY;
+
+    if (record->key.len == 1 + XN_ID_SIZE) {
+        memcpy(id.b, record->key.data + 1, XN_ID_SIZE);
+        if (session_find(host, &id)) return;
+        s = calloc(1, sizeof *s);
+        rc = s ? 0 : XN_ENOMEM;
+    }
+    if (!rc) {
+        s->host = host;
+        s->id = id;
+        rc = session_unpack(record->value.data, record->value.len, s);
+        if (!rc) rc = insert(host, s);
+    }
+    if (!rc) return;
+    if (s) clear(s);
+    if (rc == XN_ENOMEM) host->out.rc = rc;
+    xn_out_log(&host->out, XN_LOG_ERROR, "the record of a session: %s",
+               xn_strerror(rc));
+}
+
+static void start_all(struct host *host, const struct xn_now *now)
+{
+    struct host_market *m = &host->market;
+
+    m->loaded = true;
+    for (size_t i = 0; i < m->n_sessions; i++)
+        session_go(m->sessions[i], now);
+}
+
+static void on_page(void *owner, void *ctx, const struct xn_now *now, int rc,
+                    struct xn_msg *msg, struct xn_out *out)
+{
+    struct host *host = owner;
+    struct host_market *m = &host->market;
+    const Xn__Records *page;
+    const Xn__Record *last;
+
+    m->load = 0;
+    if (!rc && (!msg || msg->kind != XN__KIND__RECORDS)) rc = XN_EPROTO;
+    if (rc) {
+        load_later(host, now, rc);
+        return;
+    }
+    page = XN_BODY(msg, Xn__Records);
+    for (size_t i = 0; i < page->n_records; i++)
+        take_record(host, page->records[i]);
+    last = page->n_records ? page->records[page->n_records - 1] : NULL;
+    if (!page->more || !last || last->key.len >= sizeof m->from) {
+        start_all(host, now);
+        return;
+    }
+    memcpy(m->from, last->key.data, last->key.len); /* right behind it */
+    m->from[last->key.len] = 0;
+    m->from_len = last->key.len + 1;
+    read_page(host, now);
+}
+
+static void read_page(struct host *host, const struct xn_now *now)
+{
+    struct host_market *m = &host->market;
+    Xn__Read read = XN__READ__INIT;
+
+    read.prefix.data = (uint8_t *)(uintptr_t) "s";
+    read.prefix.len = 1;
+    read.from.data = m->from;
+    read.from.len = m->from_len;
+    read.limit = PAGE;
+    m->load = xn_ticket(host->tickets, now->mono_us + READ_US, on_page, host,
+                        NULL, &host->out);
+    if (!m->load) return;
+    xn_out_emit(&host->out, XN_ACT_READ, m->load, XN_PEER_NONE, XN__KIND__READ,
+                &read);
+}
+
+void host_market_begin(struct host *host, const struct xn_now *now)
+{
+    if (host->market.on && !host->market.loaded && !host->market.load) {
+        read_page(host, now);
+    }
+}
+
+/* ---- does it hold together? ---- */
+
+static const char *session_wrong(const struct host_session *s)
+{
+    bool is_new = s->state == XN__SESSION_STATE__SESSION_NONE;
+
+    if (is_new != (s->admit != NULL)) return "papers without a session";
+    if (!is_new && !is_over(s) && !s->step) return "a session stands still";
+    if (is_over(s) && s->claim.len) return "an ended session owes a claim";
+    if (s->claims.amount > s->terms.amount) return "charged above the order";
+    if (s->accepted && xn_id_is_zero(&s->terms.acceptance))
+        return "accepted without an acceptance";
+    return NULL;
+}
+
+const char *host_market_wrong(const struct host *host)
+{
+    const struct host_market *m = &host->market;
+    const char *why = NULL;
+
+    if (!m->on) return NULL;
+    if (!m->loaded && !m->load && !host->out.rc) return "sessions are not read";
+    for (size_t i = 0; m->loaded && i < m->n_sessions && !why; i++) {
+        why = session_wrong(m->sessions[i]);
+        if (i && memcmp(m->sessions[i - 1]->id.b, m->sessions[i]->id.b,
+                        XN_ID_SIZE) >= 0) {
+            why = "sessions out of order";
+        }
+    }
+    return why;
+}
+
+size_t host_market_tickets(const struct host *host)
+{
+    const struct host_market *m = &host->market;
+    size_t n = m->n_quotes + (m->load != 0);
+
+    for (size_t i = 0; i < m->n_sessions; i++)
+        n += m->sessions[i]->admit ? ORDER_NARROWINGS_MAX + 2 : 2;
+    return n;
+}

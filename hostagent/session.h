@@ -1,0 +1,241 @@
+/* SPDX-License-Identifier: GPL-3.0-or-later */
+/* Sessions of a server: what was sold of it, and what is owed for it.
+ *
+ *   (papers checked) -> CLAIMED -> RUNNING <-> PAUSED -> ENDING -> ENDED
+ *                        |     \-> REFUSED
+ *                        \-> UNSETTLED (the corp did not answer in time)
+ *
+ * A state is durable before it has any effect: the papers before the corp is
+ * asked, the acceptance before the environment starts, a claim before it is
+ * sent, the end before the environment ends.  So a restart reads the records
+ * and goes on from there, with the same bytes.
+ *
+ * One step of a session is under way at a time (`step`), a timer included;
+ * session_go decides the next from what is durable. */
+#ifndef HOSTAGENT_SESSION_H
+#define HOSTAGENT_SESSION_H
+
+#include "hostagent/state.h"
+#include "wire/claim.h"
+
+#define SESSION_PAPER_MAX 8192 /* an envelope of a document of money */
+#define SESSION_REQUIREMENTS_MAX (16 * 1024)
+#define SESSION_REASON_MAX 200
+
+struct host_bytes {
+    uint8_t *data;
+    size_t len;
+};
+
+struct host_admit; /* papers that are being checked: admit.c */
+struct host_session;
+typedef void session_next(struct host_session *s, const struct xn_now *now);
+
+struct host_session {
+    struct host *host;
+    xn_id id;
+    xn_id request; /* hash of the CreateSession */
+    xn_id holder, serial, narrowing, quote;
+    Xn__SessionState state; /* SESSION_NONE: its papers are being checked */
+    uint64_t created_us;
+    char env_type[XN_VALUE_MAX + 1];
+    /* Before the acceptance: what the order allows. */
+    struct claim_terms terms;
+    bool accepted;
+    struct host_bytes validate, requirements; /* while it is not accepted */
+    struct host_bytes acceptance;             /* envelope */
+
+    struct claim_state claims; /* by the last receipt */
+    struct host_bytes receipt;
+    struct host_bytes claim, document; /* the one without a receipt */
+    struct money_claim claimed;        /* the same, read */
+    unsigned cuts;                     /* claims cut because they came late */
+    uint64_t refused_till_us;
+
+    struct price_usage metered;
+    uint64_t metered_us;
+    bool counting;
+
+    unsigned warned; /* 50, 20, 5; 0 */
+    uint64_t paused_us, ended_us;
+    char reason[SESSION_REASON_MAX];
+    int rc;
+    bool down; /* its environment is gone for good, or never was */
+
+    /* Not durable. */
+    uint64_t step;      /* ticket of what is under way */
+    session_next *next; /* after it */
+    bool started;
+    bool stored;          /* a record of it may be in the store */
+    unsigned rounds;      /* failures in a row */
+    unsigned refusals;    /* of this claim in a row */
+    uint64_t patience_us; /* mono: the corp has until then to answer */
+    uint64_t ask;         /* who waits for it to be created; 0: nobody */
+    uint64_t stop;        /* ticket of a stop that is being verified */
+    uint64_t ask_end;     /* who waits for its end to be on record */
+    struct host_admit *admit;
+    struct money made;                /* being signed */
+    struct host_bytes candidate;      /* the corp's document being verified */
+    char trouble[SESSION_REASON_MAX]; /* what keeps a claim from being taken */
+};
+
+/* ---- market.c: the set of sessions, and what is free ---- */
+
+/* Of what is offered, less what sessions hold; never negative. */
+void host_free_now(const struct host *host, struct money_rates *free_out);
+/* Does it hold capacity? */
+bool session_holds(const struct host_session *s);
+/* What is missing for these rates: the token's name; NULL: they fit. */
+const char *host_lacks(const struct host *host, const struct money_rates *want,
+                       xn_dec *want_out, xn_dec *free_out);
+
+/* NULL: there is none. */
+struct host_session *session_find(const struct host *host, const xn_id *id);
+/* The first that is not before id. */
+size_t session_at(const struct host *host, const xn_id *id);
+/* A new one, in order of ids; the oldest ended one makes room.  XN_EBUSY: there
+ * is none, XN_ENOMEM. */
+int session_new(struct host *host, const xn_id *id,
+                struct host_session **s_out);
+void session_free(struct host_session *s); /* NULL is fine */
+void session_set_bytes(struct host_session *s, struct host_bytes *to,
+                       const uint8_t *data, size_t len);
+void host_bytes_clear(struct host_bytes *bytes);
+
+/* Quotes, sessions: may this caller ask now?  Counts it. */
+bool host_budget_take(struct host *host, const struct xn_now *now,
+                      const xn_id *caller);
+/* A client certified by the corp for which this server sells; else it is
+ * refused.  Also where nothing is sold, or not now. */
+bool host_admits(struct host *host, uint64_t ask, const Xn__Ask *question,
+                 const char *what, xn_id *caller_out);
+bool host_is_operator(const struct host *host, const Xn__Caller *caller);
+
+/* Reads what sessions there are, and goes on with each. */
+void host_market_begin(struct host *host, const struct xn_now *now);
+void host_market_clear(struct host *host);
+void host_market_cancel(struct host *host, uint64_t ask);
+/* So many tickets at most are theirs. */
+size_t host_market_tickets(const struct host *host);
+/* What does not hold together; NULL: all does. */
+const char *host_market_wrong(const struct host *host);
+
+/* ---- session_file.c: a session and its record ---- */
+
+int session_pack(const struct host_session *s, uint8_t **bytes_out,
+                 size_t *len_out);
+/* Into a fresh one.  XN_EINTEGRITY. */
+int session_unpack(const uint8_t *bytes, size_t len, struct host_session *s);
+/* Make the state durable, then `next`.  A failing store is tried again, and
+ * nothing goes on meanwhile. */
+void session_save(struct host_session *s, const struct xn_now *now,
+                  session_next *next);
+/* Forget it: store and memory. */
+void session_drop(struct host_session *s);
+struct amounts_text {
+    char text[5][XN_DEC_TEXT_MAX];
+    Xn__Amounts body;
+};
+/* What is none is left out. */
+void amounts_describe(const struct money_rates *rates,
+                      struct amounts_text *room);
+/* As answered; envelopes where `whole`. */
+void session_describe(const struct host_session *s, bool whole,
+                      struct amounts_text *room, Xn__HostSession *out);
+void session_answer(struct host_session *s, uint64_t *ask);
+
+/* ---- step.c: what the steps are made of ---- */
+
+void session_pause_for(struct host_session *s, const struct xn_now *now,
+                       uint64_t us, session_next *next);
+/* Ever longer, up to a minute. */
+void session_pause_longer(struct host_session *s, const struct xn_now *now,
+                          session_next *next);
+/* POST to the corp; `fn` gets the session as ctx. */
+void session_call(struct host_session *s, const struct xn_now *now,
+                  const char *path, const uint8_t *body, size_t len,
+                  xn_ended *fn);
+void session_sign(struct host_session *s, const struct xn_now *now,
+                  const uint8_t *text, size_t len, xn_ended *fn);
+uint64_t host_verify(struct host *host, const struct xn_now *now,
+                     ProtobufCBinaryData envelope, xn_ended *fn, void *ctx);
+/* What a VERIFY said of a document of that type. */
+enum money_reason host_verified(enum money_type type, const struct xn_now *now,
+                                int rc, const struct xn_msg *msg,
+                                struct money *out, struct money_refusal *why);
+
+struct host_word {                   /* what the corp said to a CALL */
+    const ProtobufCBinaryData *body; /* NULL: it did not do it */
+    bool outage; /* that is its trouble or the network's: ask again */
+    int rc;
+    enum money_reason reason; /* REASON_FINE: it named none */
+    char because[SESSION_REASON_MAX];
+};
+void host_corp_word(const struct host *host, int rc, const struct xn_msg *msg,
+                    struct host_word *word);
+
+/* ---- life.c: environment and meter ---- */
+
+/* What is to be done next with a durable session. */
+void session_go(struct host_session *s, const struct xn_now *now);
+/* It is accepted and durable: start the environment. */
+void session_start(struct host_session *s, const struct xn_now *now);
+/* It is to end for that reason, once what is under way is done. */
+void session_end(struct host_session *s, const struct xn_now *now, int rc,
+                 const char *reason);
+
+/* ---- charge.c ---- */
+
+/* Claim what was used up to the last reading of the meter; then session_go. */
+void session_claim(struct host_session *s, const struct xn_now *now);
+/* The next claim, not signed: what the meter said, cut to what may be claimed.
+ * false: there is none. */
+bool session_next_claim(const struct host_session *s, struct money *claim_out);
+/* A last claim would say nothing, or none is taken any more. */
+bool session_settled(const struct host_session *s);
+#define SESSION_CUTS_MAX 6
+
+/* ---- admit.c ---- */
+
+void host_create(struct host *host, const struct xn_now *now, uint64_t ask,
+                 const Xn__Ask *question);
+/* Ask the corp, again with the same bytes. */
+void session_validate(struct host_session *s, const struct xn_now *now);
+void session_admit_clear(struct host_session *s);
+
+/* ---- quote.c, stop.c, list.c ---- */
+
+void host_quote(struct host *host, const struct xn_now *now, uint64_t ask,
+                const Xn__Ask *question);
+void host_quotes_cancel(struct host *host, uint64_t ask);
+void host_quotes_clear(struct host *host);
+void host_stop(struct host *host, const struct xn_now *now, uint64_t ask,
+               const Xn__Ask *question);
+void host_list(struct host *host, const struct xn_now *now, uint64_t ask,
+               const Xn__Ask *question);
+/* The order's holder and narrowing as documents, for the rules. */
+struct session_chain {
+    struct money_order order;
+    struct money_narrowing last;
+    struct order_chain chain;
+};
+void session_chain(const struct host_session *s, struct session_chain *room);
+
+/* ---- match.c ---- */
+
+struct host_want {
+    struct money_rates rates;
+    char env_type[XN_VALUE_MAX + 1];
+};
+/* What the requirements ask for, of what is free; the first environment of
+ * ours that meets them.  what: "cannot quote"; refused where false. */
+bool host_match(struct host *host, uint64_t ask, const char *what,
+                ProtobufCBinaryData xml, struct host_want *want_out);
+/* Are they met by what was quoted? */
+bool host_matches(struct host *host, uint64_t ask, const char *what,
+                  ProtobufCBinaryData xml, const struct money_quote *quote);
+/* Refused, where that is not free. */
+bool host_fits(struct host *host, uint64_t ask, const char *what,
+               const struct money_rates *rates);
+
+#endif

@@ -1,0 +1,387 @@
+/* SPDX-License-Identifier: GPL-3.0-or-later */
+/* A session and its record, and as others see it. */
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "hostagent/manager.h"
+#include "hostagent/session.h"
+#include "lib/err.h"
+#include "lib/log.h"
+
+#define SECOND_US 1000000ULL
+#define STORE_US (30 * SECOND_US)
+
+#define RATES (sizeof(struct money_rates) / sizeof(xn_dec))
+#define PRICES (sizeof(struct price_list) / sizeof(xn_dec))
+#define USAGES (sizeof(struct price_usage) / sizeof(xn_dec))
+
+/* ---- writing ---- */
+
+struct decs { /* room for a record's */
+    uint8_t rates[RATES * XN_DEC_BYTES], prices[PRICES * XN_DEC_BYTES];
+    uint8_t usage[USAGES * XN_DEC_BYTES], metered[USAGES * XN_DEC_BYTES];
+};
+
+static ProtobufCBinaryData bytes_of(const struct host_bytes *bytes)
+{
+    return (ProtobufCBinaryData){bytes->len, bytes->data};
+}
+
+static ProtobufCBinaryData decs(const void *from, size_t n, uint8_t *room)
+{
+    xn_decs_put(from, n, room);
+    return (ProtobufCBinaryData){n * XN_DEC_BYTES, room};
+}
+
+static char *text_of(const char *text)
+{
+    return (char *)(uintptr_t)text; /* messages have no const */
+}
+
+static void put_sale(const struct host_session *s, struct decs *room,
+                     Xn__SessionRecord *r)
+{
+    r->request = xn_id_bytes(&s->request);
+    r->holder = xn_id_bytes(&s->holder);
+    r->serial = xn_id_bytes(&s->serial);
+    r->narrowing = xn_id_bytes(&s->narrowing);
+    r->quote = xn_id_bytes(&s->quote);
+    r->env_type = text_of(s->env_type);
+    r->rates = decs(&s->terms.rates, RATES, room->rates);
+    r->prices = decs(&s->terms.prices, PRICES, room->prices);
+    r->currency = text_of(s->terms.currency);
+    r->created_us = s->created_us;
+    r->amount = s->terms.amount;
+    r->most_per_hour = s->terms.most_per_hour;
+    r->until_us = s->terms.until_us;
+    if (!s->accepted) return;
+    r->acceptance = xn_id_bytes(&s->terms.acceptance);
+    r->since_us = s->terms.since_us;
+    r->envelope = bytes_of(&s->acceptance);
+}
+
+static void put_claims(const struct host_session *s, struct decs *room,
+                       Xn__SessionRecord *r)
+{
+    r->sequence = s->claims.sequence;
+    r->last = xn_id_bytes(&s->claims.hash);
+    r->till_us = s->claims.till_us;
+    r->usage = decs(&s->claims.usage, USAGES, room->usage);
+    r->charged = s->claims.amount;
+    r->final = s->claims.final;
+    r->receipt = bytes_of(&s->receipt);
+    r->claim = bytes_of(&s->claim);
+    r->claim_document = bytes_of(&s->document);
+    r->metered = decs(&s->metered, USAGES, room->metered);
+    r->metered_us = s->metered_us;
+    r->counting = s->counting;
+    r->refused_till_us = s->refused_till_us;
+    r->cuts = s->cuts;
+}
+
+int session_pack(const struct host_session *s, uint8_t **bytes_out,
+                 size_t *len_out)
+{
+    Xn__SessionRecord r = XN__SESSION_RECORD__INIT;
+    struct decs room;
+
+    r.state = s->state;
+    put_sale(s, &room, &r);
+    put_claims(s, &room, &r);
+    r.warned = s->warned;
+    r.paused_us = s->paused_us;
+    r.ended_us = s->ended_us;
+    r.reason = text_of(s->reason);
+    r.rc = s->rc;
+    r.down = s->down;
+    return xn_pack(&r, bytes_out, len_out);
+}
+
+/* ---- reading ---- */
+
+static int get_id(const ProtobufCBinaryData *from, xn_id *out)
+{
+    return xn_id_from_bytes(from, out) ? XN_EINTEGRITY : 0;
+}
+
+static int get_text(const char *from, char *out, size_t size)
+{
+    if (strlen(from) >= size) return XN_EINTEGRITY;
+    memcpy(out, from, strlen(from) + 1);
+    return 0;
+}
+
+static int get_decs(const ProtobufCBinaryData *from, void *out, size_t n)
+{
+    return xn_decs_get(from->data, from->len, out, n);
+}
+
+static int get_bytes(const ProtobufCBinaryData *from, struct host_bytes *to)
+{
+    if (!from->len) return 0;
+    to->data = malloc(from->len);
+    if (!to->data) return XN_ENOMEM;
+    memcpy(to->data, from->data, from->len);
+    to->len = from->len;
+    return 0;
+}
+
+static int get_sale(const Xn__SessionRecord *r, struct host_session *s)
+{
+    int rc = get_id(&r->request, &s->request);
+
+    if (!rc) rc = get_id(&r->holder, &s->holder);
+    if (!rc) rc = get_id(&r->serial, &s->serial);
+    if (!rc) rc = get_id(&r->narrowing, &s->narrowing);
+    if (!rc) rc = get_id(&r->quote, &s->quote);
+    if (!rc) rc = get_text(r->env_type, s->env_type, sizeof s->env_type);
+    if (!rc) rc = get_decs(&r->rates, &s->terms.rates, RATES);
+    if (!rc) rc = get_decs(&r->prices, &s->terms.prices, PRICES);
+    if (!rc) {
+        rc = get_text(r->currency, s->terms.currency, sizeof s->terms.currency);
+    }
+    s->created_us = r->created_us;
+    s->terms.corp = s->host->config.corp;
+    s->terms.server = s->host->config.id;
+    s->terms.holder = s->holder;
+    s->terms.session = s->id;
+    s->terms.amount = r->amount;
+    s->terms.most_per_hour = r->most_per_hour;
+    s->terms.since_us = r->since_us;
+    s->terms.until_us = r->until_us;
+    s->accepted = r->acceptance.len > 0;
+    if (!rc && s->accepted) rc = get_id(&r->acceptance, &s->terms.acceptance);
+    if (!rc) rc = get_bytes(&r->envelope, &s->acceptance);
+    return rc;
+}
+
+static int get_claim(struct host_session *s)
+{
+    struct money doc;
+    int rc;
+
+    if (!s->claim.len) return 0;
+    rc = money_parse(MONEY_CLAIM, s->document.data, s->document.len, &doc, NULL,
+                     0);
+    if (!rc) s->claimed = doc.claim;
+    return rc == XN_ENOMEM ? rc : rc ? XN_EINTEGRITY : 0;
+}
+
+static int get_claims(const Xn__SessionRecord *r, struct host_session *s)
+{
+    int rc = get_id(&r->last, &s->claims.hash);
+
+    s->claims.sequence = r->sequence;
+    s->claims.till_us = r->till_us;
+    s->claims.amount = r->charged;
+    s->claims.final = r->final;
+    s->metered_us = r->metered_us;
+    s->counting = r->counting;
+    s->refused_till_us = r->refused_till_us;
+    s->cuts = r->cuts;
+    if (!rc) rc = get_decs(&r->usage, &s->claims.usage, USAGES);
+    if (!rc) rc = get_decs(&r->metered, &s->metered, USAGES);
+    if (!rc) rc = get_bytes(&r->receipt, &s->receipt);
+    if (!rc) rc = get_bytes(&r->claim, &s->claim);
+    if (!rc) rc = get_bytes(&r->claim_document, &s->document);
+    return rc ? rc : get_claim(s);
+}
+
+static bool state_ok(Xn__SessionState state)
+{
+    return state > XN__SESSION_STATE__SESSION_NONE &&
+           state <= XN__SESSION_STATE__SESSION_REFUSED;
+}
+
+int session_unpack(const uint8_t *bytes, size_t len, struct host_session *s)
+{
+    Xn__SessionRecord *r = xn__session_record__unpack(NULL, len, bytes);
+    int rc = r && state_ok(r->state) ? 0 : XN_EINTEGRITY;
+
+    if (!rc) rc = get_sale(r, s);
+    if (!rc) rc = get_claims(r, s);
+    if (!rc) rc = get_text(r->reason, s->reason, sizeof s->reason);
+    if (!rc) {
+        s->state = r->state;
+        s->warned = r->warned;
+        s->paused_us = r->paused_us;
+        s->ended_us = r->ended_us;
+        s->rc = r->rc;
+        s->down = r->down;
+        s->stored = true;
+    }
+    if (r) xn__session_record__free_unpacked(r, NULL);
+    return rc;
+}
+
+/* ---- the store ---- */
+
+struct key {
+    uint8_t b[1 + XN_ID_SIZE];
+};
+
+static struct key key_of(const struct host_session *s, char letter)
+{
+    struct key key;
+
+    key.b[0] = (uint8_t)letter;
+    memcpy(key.b + 1, s->id.b, XN_ID_SIZE);
+    return key;
+}
+
+static void save_again(struct host_session *s, const struct xn_now *now)
+{
+    session_save(s, now, s->next);
+}
+
+static void on_saved(void *owner, void *ctx, const struct xn_now *now, int rc,
+                     struct xn_msg *msg, struct xn_out *out)
+{
+    struct host_session *s = ctx;
+    session_next *next = s->next;
+
+    s->step = 0;
+    if (rc) {
+        xn_out_log(out, XN_LOG_ERROR, "cannot store a session: %s",
+                   xn_strerror(rc));
+        if (!s->stored && rc == XN_ENOSPC) { /* nothing of it is there */
+            xn_out_refuse(out, s->ask, XN_ENOSPC, "cannot create the session",
+                          "the server's disk is full", "another server");
+            session_free(s);
+            return;
+        }
+        s->stored = true; /* perhaps */
+        session_pause_longer(s, now, save_again);
+        s->next = next;
+        return;
+    }
+    s->stored = true;
+    s->rounds = 0;
+    next(s, now);
+}
+
+static int pack_papers(const struct host_session *s, ProtobufCBinaryData *out)
+{
+    Xn__SessionPapers papers = XN__SESSION_PAPERS__INIT;
+
+    papers.validate = bytes_of(&s->validate);
+    papers.requirements = bytes_of(&s->requirements);
+    return xn_pack(&papers, &out->data, &out->len);
+}
+
+/* The papers go with the record until the corp has accepted. */
+void session_save(struct host_session *s, const struct xn_now *now,
+                  session_next *next)
+{
+    struct host *host = s->host;
+    Xn__Write state = XN__WRITE__INIT, papers = XN__WRITE__INIT;
+    Xn__Write *writes[2] = {&state, &papers};
+    Xn__Txn txn = XN__TXN__INIT;
+    struct key key_s = key_of(s, 's'), key_p = key_of(s, 'p');
+    int rc = session_pack(s, &state.value.data, &state.value.len);
+
+    s->next = next;
+    state.key = (ProtobufCBinaryData){sizeof key_s.b, key_s.b};
+    papers.key = (ProtobufCBinaryData){sizeof key_p.b, key_p.b};
+    txn.writes = writes;
+    txn.n_writes = 1;
+    if (!rc && !s->stored) {
+        txn.n_writes = 2;
+        rc = pack_papers(s, &papers.value);
+    }
+    s->step = xn_ticket(host->tickets, now->mono_us + STORE_US, on_saved, host,
+                        s, &host->out);
+    if (rc) {
+        host->out.rc = rc;
+    } else if (s->step) {
+        xn_out_emit(&host->out, XN_ACT_TXN, s->step, XN_PEER_NONE,
+                    XN__KIND__TXN, &txn);
+    }
+    free(state.value.data);
+    free(papers.value.data);
+}
+
+/* Nobody waits for it: what is there again after a restart is over as well. */
+void session_drop(struct host_session *s)
+{
+    Xn__Write state = XN__WRITE__INIT, papers = XN__WRITE__INIT;
+    Xn__Write *writes[2] = {&state, &papers};
+    Xn__Txn txn = XN__TXN__INIT;
+    struct key key_s = key_of(s, 's'), key_p = key_of(s, 'p');
+
+    state.key = (ProtobufCBinaryData){sizeof key_s.b, key_s.b};
+    papers.key = (ProtobufCBinaryData){sizeof key_p.b, key_p.b};
+    state.drop = papers.drop = true;
+    txn.writes = writes;
+    txn.n_writes = 2;
+    if (s->stored) {
+        xn_out_emit(&s->host->out, XN_ACT_TXN, 0, XN_PEER_NONE, XN__KIND__TXN,
+                    &txn);
+    }
+    session_free(s);
+}
+
+/* ---- as others see it ---- */
+
+static char *amount_text(xn_dec d, char *room)
+{
+    room[0] = 0;
+    if (d.v) xn_dec_format(d, room);
+    return room;
+}
+
+void amounts_describe(const struct money_rates *rates,
+                      struct amounts_text *room)
+{
+    xn__amounts__init(&room->body);
+    room->body.cpu_smps = amount_text(rates->cpu_smps, room->text[0]);
+    room->body.memory_mb = amount_text(rates->memory_mb, room->text[1]);
+    room->body.disk_gb = amount_text(rates->disk_gb, room->text[2]);
+    room->body.net_mbps = amount_text(rates->net_mbps, room->text[3]);
+    room->body.ipv4_addresses =
+        amount_text(rates->ipv4_addresses, room->text[4]);
+}
+
+void session_describe(const struct host_session *s, bool whole,
+                      struct amounts_text *room, Xn__HostSession *out)
+{
+    amounts_describe(&s->terms.rates, room);
+    xn__host_session__init(out);
+    out->session = xn_id_bytes(&s->id);
+    out->state = s->state;
+    out->holder = xn_id_bytes(&s->holder);
+    out->serial = xn_id_bytes(&s->serial);
+    out->currency = text_of(s->terms.currency);
+    out->charged = out->claimed = s->claims.amount;
+    if (s->claim.len) out->claimed = s->claimed.amount;
+    out->created_us = s->created_us;
+    out->until_us = s->terms.until_us;
+    out->till_us = s->claims.till_us;
+    out->sequence = s->claims.sequence;
+    out->warned = s->warned;
+    out->env_type = text_of(s->env_type);
+    out->reserved = &room->body;
+    out->manager = text_of(s->host->market.manager->name);
+    out->reason = text_of(s->reason);
+    out->rc = s->rc;
+    out->trouble = text_of(s->trouble);
+    if (s->accepted) {
+        out->amount = s->terms.amount;
+        out->since_us = s->terms.since_us;
+    }
+    if (!whole) return;
+    out->acceptance = bytes_of(&s->acceptance);
+    out->receipt = bytes_of(&s->receipt);
+}
+
+void session_answer(struct host_session *s, uint64_t *ask)
+{
+    struct amounts_text room;
+    Xn__HostSession body;
+
+    if (!*ask) return;
+    session_describe(s, true, &room, &body);
+    xn_out_answer(&s->host->out, *ask, 200, &body);
+    *ask = 0;
+}
