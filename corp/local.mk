@@ -125,6 +125,10 @@ check_PROGRAMS += tests/e2e/cheat
 tests_e2e_cheat_SOURCES = tests/e2e/cheat.c tests/soak/market.c tests/soak/market.h
 tests_e2e_cheat_LDADD = $(XN_CORP_LIBS) $(XN_NET_LIBS)
 SHELL_TESTS += tests/soak/orders.t
+SHELL_TESTS += tests/soak/spoil.t
+check_PROGRAMS += tests/soak/spoil
+tests_soak_spoil_SOURCES = tests/soak/spoil.c tests/soak/market.c tests/soak/market.h
+tests_soak_spoil_LDADD = $(XN_CORP_LIBS) $(XN_NET_LIBS)
 SHELL_TESTS += tests/soak/xenocorpd.t
 # Loaded into a real xenocorpd: without sanitizers, which want to be first.
 tests/soak/powercut.so: tests/soak/powercut.c tests/soak/powercut.h
@@ -138,8 +142,8 @@ tests_soak_corp_kill_LDADD = $(XN_CORP_LIBS) $(XN_NET_LIBS) $(JANSSON_LIBS)
 tests_soak_order_race_SOURCES = tests/soak/order_race.c $(SOAK_KIT)
 tests_soak_order_race_LDADD = $(XN_CORP_LIBS) $(XN_NET_LIBS)
 SOAK = full
-SOAK_TESTS = corp xenocorpd orders
-soak-corp: corp/xenocorp corp/xenocorpd tests/soak/corp_kill tests/soak/order_race tests/soak/powercut.so tests/soak/ledger_kill tests/soak/ledger_run tests/unit/ledger_random tests/unit/order_random
+SOAK_TESTS = corp spoil xenocorpd orders
+soak-corp: corp/xenocorp corp/xenocorpd tests/soak/spoil tests/soak/corp_kill tests/soak/order_race tests/soak/powercut.so tests/soak/ledger_kill tests/soak/ledger_run tests/unit/ledger_random tests/unit/order_random
 	@rc=0; for t in $(SOAK_TESTS); do \
 	XN_SRC='$(abs_top_srcdir)' XN_BUILD='$(abs_top_builddir)' \
 	SOAK='$(SOAK)' bash $(srcdir)/tests/soak/$$t.t || rc=1; done; exit $$rc

@@ -593,7 +593,7 @@ static void set_powercut(struct soak *soak)
     if (on && !library) die("where is POWERCUT?");
     soak->corpd.preload = on ? library : NULL;
     if (!on) return;
-    set_number("POWERCUT_AT", 1 + below(soak, below(soak, 2) ? 60 : 1200));
+    set_number("POWERCUT_AT", 1 + below(soak, below(soak, 2) ? 40 : 500));
 }
 
 static void next_strike(struct soak *soak)

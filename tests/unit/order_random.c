@@ -794,7 +794,7 @@ static void ask_group(struct run *run)
         trace("ask %d of order %u", q->asked.what, q->asked.order);
         q->ticket = crank_ask_raw(&run->s->c, "POST", q->path, q->body, q->len,
                                   q->caller);
-        for (uint64_t n = below(run, 4); n; n--)
+        for (uint64_t n = below(run, below(run, 2) ? 4 : 14); n; n--)
             serve_any(run, below(run, 4));
         count.asked++;
     }
