@@ -14,6 +14,7 @@
 #include "net/file.h"
 
 #define PROGRAM "xenocorpd"
+#define BODY_MAX (128U << 10) /* no question is larger: validate.c */
 #define SECOND 1000000ULL
 #define DAY (24 * 3600 * SECOND)
 #define INVITATION_MAX 128
@@ -222,6 +223,7 @@ int main(int argc, char **argv)
         .wants_api = true,
         .wants_store = true,
         .strict_store = true,
+        .api_body_max = BODY_MAX,
         .options = options,
         .n_options = sizeof options / sizeof options[0],
         .settings_rows = settings,

@@ -255,6 +255,7 @@ int net_daemon_open(struct net_daemon *d)
     config.store_strict = d->strict_store;
     config.record_path = d->record;
     config.delay_path = d->delay;
+    config.api_body_max = d->api_body_max;
     config.threads =
         (unsigned)net_settings_number(d->settings, "limits.threads");
     config.links_max =

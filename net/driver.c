@@ -226,9 +226,13 @@ static int open_links(struct net_driver *d, const struct net_config *config)
 
 static int open_http(struct net_driver *d, const struct net_config *config)
 {
-    struct net_http_config http = {config->identity, config->listen_api,
-                                   config->api_max, config->api_rate,
-                                   config->api_rate_certified};
+    struct net_http_config http = {.identity = config->identity,
+                                   .listen = config->listen_api,
+                                   .max = config->api_max,
+                                   .rate = config->api_rate,
+                                   .certified_rate = config->api_rate_certified,
+                                   .body_max = config->api_body_max,
+                                   .ask_us = config->api_ask_us};
     int rc;
 
     if (!config->listen_api) return 0;

@@ -34,6 +34,8 @@ struct net_config {
     /* Requests per second, 0: no bound. */
     unsigned api_rate;           /* of one address, anonymous; 50 */
     unsigned api_rate_certified; /* of one certified caller; 500 */
+    size_t api_body_max;         /* bytes; 0: 1 MiB */
+    uint64_t api_ask_us;         /* for an answer; 0: 30 s */
 };
 
 /* Everything at its default; the texts NULL. */

@@ -75,6 +75,7 @@ struct net_http {
     struct net_budget *anonymous, *certified; /* NULL: no bound */
     char address[NET_ADDR_TEXT];
     unsigned max, n;
+    uint64_t ask_us;
     uint64_t secret; /* so that nobody chooses whom to be counted with */
     struct conn *conns;
     struct ask *asks;
@@ -345,7 +346,7 @@ static struct ask *new_ask(struct conn *conn, struct evhttp_request *request)
     ask->ticket = ++http->last_ticket;
     ask->conn = conn;
     ask->request = request;
-    ask->limit_us = net_mono_us() + ASK_US;
+    ask->limit_us = net_mono_us() + http->ask_us;
     conn->ask = ask;
     HASH_ADD(hh, http->asks, ticket, sizeof ask->ticket, ask);
     return ask;
@@ -432,6 +433,14 @@ void net_http_answer(struct net_http *http, uint64_t ticket,
 
 /* ---- deadlines, begin and end ------------------------------------------ */
 
+/* What was to be changed may be changed yet. */
+static void give_up(struct ask *ask)
+{
+    bool reads = evhttp_request_get_command(ask->request) == EVHTTP_REQ_GET;
+
+    cancel(ask, 504, reads ? XN_ETIMEOUT : XN_EUNKNOWN, "it takes too long");
+}
+
 static void on_tick(evutil_socket_t fd, short what, void *arg)
 {
     struct net_http *http = arg;
@@ -441,7 +450,7 @@ static void on_tick(evutil_socket_t fd, short what, void *arg)
     DL_FOREACH_SAFE(http->conns, conn, next)
     {
         if (conn->ask && now_us > conn->ask->limit_us) {
-            cancel(conn->ask, 504, XN_ETIMEOUT, "it takes too long");
+            give_up(conn->ask);
         } else if (!conn->ask && now_us > conn->limit_us) {
             cut(conn);
         }
@@ -476,14 +485,14 @@ static int open_listener(struct net_http *http, const char *text)
     return 0;
 }
 
-static int open_evhttp(struct net_http *http)
+static int open_evhttp(struct net_http *http, size_t body_max)
 {
     http->evhttp = evhttp_new(net_loop_base(http->loop));
     if (!http->evhttp) return XN_ENOMEM;
     evhttp_set_bevcb(http->evhttp, new_bufferevent, http);
     evhttp_set_gencb(http->evhttp, on_request, http);
     evhttp_set_max_headers_size(http->evhttp, HEADERS_MAX);
-    evhttp_set_max_body_size(http->evhttp, BODY_MAX);
+    evhttp_set_max_body_size(http->evhttp, (ev_ssize_t)body_max);
     evhttp_set_timeout(http->evhttp, GAP_S);
     evhttp_set_allowed_methods(http->evhttp, EVHTTP_REQ_GET | EVHTTP_REQ_POST |
                                                  EVHTTP_REQ_PUT |
@@ -511,7 +520,9 @@ static int start(struct net_http *http, const struct net_http_config *config)
     }
     rc = net_tls_api(config->identity, &http->ctx);
     if (!rc) rc = open_listener(http, config->listen);
-    if (!rc) rc = open_evhttp(http);
+    if (!rc) {
+        rc = open_evhttp(http, config->body_max ? config->body_max : BODY_MAX);
+    }
     if (rc) return rc;
     http->tick =
         event_new(net_loop_base(http->loop), -1, EV_PERSIST, on_tick, http);
@@ -528,6 +539,7 @@ int net_http_new(struct net_loop *loop, const struct net_http_config *config,
     http->loop = loop;
     http->identity = config->identity;
     http->max = config->max;
+    http->ask_us = config->ask_us ? config->ask_us : ASK_US;
     rc = start(http, config);
     if (rc) {
         int saved = errno;

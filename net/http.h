@@ -15,6 +15,8 @@ struct net_http_config {
     unsigned max;  /* connections */
     unsigned rate; /* anonymous requests per second and address; 0: no bound */
     unsigned certified_rate; /* of one certified caller; 0: no bound */
+    size_t body_max; /* bytes that a stranger may have us hold; 0: 1 MiB */
+    uint64_t ask_us; /* for an answer; 0: 30 s */
 };
 
 /* XN_EINVAL: address; XN_EIO with errno: cannot bind. */

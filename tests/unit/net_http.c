@@ -279,6 +279,52 @@ static void bad_requests(void **state)
     assert_non_null(strstr(out, " 200 "));
 }
 
+static void refused_with(const struct net_identity *who, const char *method,
+                         const char *path, int status, int want)
+{
+    struct net_reply reply;
+    char url[200], why[300];
+    Xn__Refusal *refusal;
+
+    snprintf(url, sizeof url, "https://%s%s", child.api, path);
+    assert_int_equal(net_request(who, method, url, NULL, 0, &node.cert.id,
+                                 60000, &reply, why, sizeof why),
+                     0);
+    assert_int_equal(reply.status, status);
+    refusal = xn__refusal__unpack(NULL, reply.body.len, reply.body.data);
+    assert_non_null(refusal);
+    assert_int_equal(refusal->rc, want);
+    xn__refusal__free_unpacked(refusal, NULL);
+    net_reply_clear(&reply);
+}
+
+/* Bodies as large as the daemon says; and what is not answered in time may
+ * have been done, if it was to change anything. */
+static void bodies_and_patience(void **state)
+{
+    struct net_config config = kit_config(&node);
+    struct kit_child first = child;
+    char out[512];
+
+    config.api_body_max = 1000;
+    config.api_ask_us = 100000;
+    kit_spawn(&config, echoes, &child);
+    raw_says("POST / HTTP/1.1\r\nContent-Length: 1001\r\n\r\n", 0, out,
+             sizeof out);
+    assert_null(strstr(out, " 200 "));
+    raw_says("POST / HTTP/1.1\r\nContent-Length: 1000\r\n\r\n", 1000, out,
+             sizeof out);
+    assert_non_null(strstr(out, " 200 "));
+    refused_with(&client, "GET", "/silent", 504, XN_ETIMEOUT);
+    expect_line("asked");
+    expect_line("cancel");
+    refused_with(&client, "POST", "/silent", 504, XN_EUNKNOWN);
+    expect_line("asked");
+    expect_line("cancel");
+    kit_kill(&child, SIGTERM);
+    child = first;
+}
+
 static void plain_http_is_refused(void **state)
 {
     static const char get[] = "GET / HTTP/1.1\r\n\r\n";
@@ -486,6 +532,7 @@ int main(void)
         cmocka_unit_test(request_fails),
         cmocka_unit_test(asker_goes_away),
         cmocka_unit_test(bad_requests),
+        cmocka_unit_test(bodies_and_patience),
         cmocka_unit_test(plain_http_is_refused),
         cmocka_unit_test(connections_are_bounded),
         cmocka_unit_test(idle_connections_give_way),
