@@ -86,7 +86,7 @@ analyze: $(BUILT_SOURCES)
 	--enable=warning,portability,performance --inline-suppr \
 	--suppressions-list=tests/lint/cppcheck.skip -D_GNU_SOURCE \
 	-I. -I$(abs_top_builddir) lib wire seam overlay index discovery node \
-	corp hostagent net sim tools
+	corp hostagent keeper net sim tools
 EXTRA_DIST += tests/lint/cppcheck.skip
 .PHONY: analyze fuzz lint list-dist list-fuzz
 

@@ -83,6 +83,9 @@ WIRE_PB += wire/overlay.pb-c.h
 PROTOS += wire/store.proto
 WIRE_PB += wire/store.pb-c.c
 WIRE_PB += wire/store.pb-c.h
+PROTOS += wire/task.proto
+WIRE_PB += wire/task.pb-c.c
+WIRE_PB += wire/task.pb-c.h
 
 BUILT_SOURCES += $(WIRE_PB)
 CLEANFILES += $(WIRE_PB)

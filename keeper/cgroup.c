@@ -1,0 +1,401 @@
+/* SPDX-License-Identifier: GPL-3.0-or-later */
+#include "keeper/cgroup.h"
+
+#include <errno.h>
+#include <fcntl.h>
+#include <inttypes.h>
+#include <poll.h>
+#include <signal.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/stat.h>
+#include <unistd.h>
+
+#include "keeper/sys.h"
+#include "lib/err.h"
+
+#define TEXT_MAX (64 << 10)
+#define PREFIX "xeno-"
+#define DAEMON "xenodomd" /* the part of a group where the daemon sits */
+#define ROOT "/sys/fs/cgroup"
+#define PERIOD_US 100000
+
+static const char *const controller[CGROUP_KINDS] = {"cpuacct", "cpu", "memory",
+                                                     "pids"};
+
+/* Is `word` one of a list with commas? */
+static bool in_list(const char *list, const char *word)
+{
+    size_t n = strlen(word);
+
+    while (list) {
+        if (strncmp(list, word, n) == 0 && (list[n] == ',' || !list[n])) {
+            return true;
+        }
+        list = strchr(list, ',');
+        if (list) list++;
+    }
+    return false;
+}
+
+/* This process's group in the hierarchy with that controller; "": version 2.
+ * Lines are "number:controllers:path". */
+static bool own_path(const char *wanted, char *out, size_t len)
+{
+    char text[8192], *line, *save = NULL;
+
+    if (sys_read_text(AT_FDCWD, "/proc/self/cgroup", text, sizeof text) < 0) {
+        return false;
+    }
+    for (line = strtok_r(text, "\n", &save); line;
+         line = strtok_r(NULL, "\n", &save)) {
+        char *list = strchr(line, ':'), *path;
+
+        if (!list) continue;
+        path = strchr(++list, ':');
+        if (!path) continue;
+        *path++ = '\0';
+        if (wanted[0] ? !in_list(list, wanted) : list[0] != '\0') continue;
+        return snprintf(out, len, "%s", path) < (int)len;
+    }
+    return false;
+}
+
+/* Where that hierarchy is mounted, and which part of it: fields 5 and 4 of
+ * mountinfo; type and options stand behind " - ". */
+static bool mounted(const char *wanted, char *point, char *root, size_t len)
+{
+    char *text = malloc(TEXT_MAX), *line, *save = NULL;
+    bool found = false;
+
+    if (!text ||
+        sys_read_text(AT_FDCWD, "/proc/self/mountinfo", text, TEXT_MAX) < 0) {
+        free(text);
+        return false;
+    }
+    for (line = strtok_r(text, "\n", &save); line && !found;
+         line = strtok_r(NULL, "\n", &save)) {
+        char from[256], at[256], type[32], options[256];
+        const char *rest = strstr(line, " - ");
+
+        if (!rest || sscanf(line, "%*s %*s %*s %255s %255s", from, at) != 2 ||
+            sscanf(rest, " - %31s %*s %255s", type, options) != 2) {
+            continue;
+        }
+        found = wanted[0]
+                    ? strcmp(type, "cgroup") == 0 && in_list(options, wanted)
+                    : strcmp(type, "cgroup2") == 0;
+        if (found) {
+            snprintf(root, len, "%s", from);
+            snprintf(point, len, "%s", at);
+        }
+    }
+    free(text);
+    return found;
+}
+
+/* The folder of this process's own group. */
+static bool own_folder(const char *wanted, char *out)
+{
+    char path[256], point[256], root[256];
+    const char *rest = path;
+    size_t n;
+
+    if (!own_path(wanted, path, sizeof path) ||
+        !mounted(wanted, point, root, sizeof root)) {
+        return false;
+    }
+    n = strlen(root);
+    if (n > 1 && strncmp(path, root, n) == 0) rest = path + n;
+    if (strcmp(rest, "/") == 0) rest = "";
+    n = (size_t)snprintf(out, CGROUP_PATH_MAX, "%s%s", point, rest);
+    return n < CGROUP_PATH_MAX && strncmp(out, ROOT, strlen(ROOT)) == 0 &&
+           (out[strlen(ROOT)] == '/' || !out[strlen(ROOT)]);
+}
+
+/* Version 2: the group next to the daemon's own part, or within ours. */
+static bool parent_v2(char *out)
+{
+    char *last;
+
+    if (!own_folder("", out)) return false;
+    last = strrchr(out, '/');
+    if (last && strcmp(last, "/" DAEMON) == 0) *last = '\0';
+    return true;
+}
+
+static bool v2_has(const char *parent, const char *name)
+{
+    char path[CGROUP_PATH_MAX + 32], text[256], *at;
+    size_t n = strlen(name);
+
+    snprintf(path, sizeof path, "%s/cgroup.controllers", parent);
+    if (sys_read_text(AT_FDCWD, path, text, sizeof text) < 0) return false;
+    for (at = text; (at = strstr(at, name)); at += n) {
+        if ((at == text || at[-1] == ' ') && (at[n] == ' ' || !at[n])) {
+            return true;
+        }
+    }
+    return false;
+}
+
+/* Children get the controller; fails where processes sit in the parent. */
+static bool v2_hand_down(const char *parent, const char *name)
+{
+    char path[CGROUP_PATH_MAX + 32], word[32];
+
+    if (!v2_has(parent, name)) return false;
+    snprintf(path, sizeof path, "%s/cgroup.subtree_control", parent);
+    snprintf(word, sizeof word, "+%s", name);
+    return sys_write_text(AT_FDCWD, path, word) == 0;
+}
+
+static bool join(char *out, const char *folder, const char *name)
+{
+    int n = snprintf(out, CGROUP_PATH_MAX, "%s/" PREFIX "%s", folder, name);
+
+    if (n > 0 && n < CGROUP_PATH_MAX) return true;
+    out[0] = '\0';
+    return false;
+}
+
+void cgroup_plan(const char *name, struct cgroup *out)
+{
+    char folder[CGROUP_PATH_MAX] = "";
+    bool v2 = parent_v2(folder) && access(folder, W_OK) == 0;
+    int i;
+
+    memset(out, 0, sizeof *out);
+    for (i = 0; i < CGROUP_KINDS; i++) {
+        /* cpu.stat counts without a controller */
+        if (v2 && (i == CGROUP_METER || v2_hand_down(folder, controller[i]))) {
+            out->v2[i] = join(out->path[i], folder, name);
+        }
+    }
+    for (i = 0; i < CGROUP_KINDS; i++) {
+        if (!cgroup_has(out, i) && own_folder(controller[i], folder)) {
+            join(out->path[i], folder, name);
+        }
+    }
+}
+
+static void give_up(struct cgroup *group, enum cgroup_what what)
+{
+    int i;
+
+    for (i = 0; i < CGROUP_KINDS; i++) {
+        if (i != (int)what && strcmp(group->path[i], group->path[what]) == 0) {
+            break; /* another limit's as well */
+        }
+    }
+    if (i == CGROUP_KINDS) rmdir(group->path[what]);
+    group->path[what][0] = '\0';
+}
+
+void cgroup_make(struct cgroup *group)
+{
+    int i;
+
+    for (i = 0; i < CGROUP_KINDS; i++) {
+        if (!cgroup_has(group, i)) continue;
+        if (mkdir(group->path[i], 0755) && errno != EEXIST) {
+            group->path[i][0] = '\0';
+        }
+    }
+}
+
+bool cgroup_list(const struct cgroup *group, char *text_out, size_t len)
+{
+    size_t at = 0;
+    int i, n;
+
+    text_out[0] = '\0';
+    for (i = 0; i < CGROUP_KINDS; i++) {
+        if (!cgroup_has(group, i)) continue;
+        n = snprintf(text_out + at, len - at, "%s\n", group->path[i]);
+        if (n < 0 || (size_t)n >= len - at) return false;
+        at += (size_t)n;
+    }
+    return true;
+}
+
+static bool put(const struct cgroup *group, enum cgroup_what what,
+                const char *file, const char *text)
+{
+    char path[CGROUP_PATH_MAX + 48];
+
+    snprintf(path, sizeof path, "%s/%s", group->path[what], file);
+    return sys_write_text(AT_FDCWD, path, text) == 0;
+}
+
+static bool put_number(const struct cgroup *group, enum cgroup_what what,
+                       const char *file, uint64_t number)
+{
+    char text[32];
+
+    snprintf(text, sizeof text, "%" PRIu64, number);
+    return put(group, what, file, text);
+}
+
+bool cgroup_limit_cpu(struct cgroup *group, uint32_t ms_per_s)
+{
+    uint64_t quota = (uint64_t)ms_per_s * PERIOD_US / 1000;
+    char text[64];
+    bool ok;
+
+    if (!cgroup_has(group, CGROUP_CPU)) return false;
+    if (quota < 1000) quota = 1000; /* the kernel's least */
+    snprintf(text, sizeof text, "%" PRIu64 " %d", quota, PERIOD_US);
+    ok = group->v2[CGROUP_CPU]
+             ? put(group, CGROUP_CPU, "cpu.max", text)
+             : put_number(group, CGROUP_CPU, "cpu.cfs_period_us", PERIOD_US) &&
+                   put_number(group, CGROUP_CPU, "cpu.cfs_quota_us", quota);
+    if (!ok) give_up(group, CGROUP_CPU);
+    return ok;
+}
+
+bool cgroup_limit_memory(struct cgroup *group, uint64_t bytes)
+{
+    enum cgroup_what what = CGROUP_MEMORY;
+    bool ok;
+
+    if (!cgroup_has(group, what)) return false;
+    if (group->v2[what]) {
+        ok = put_number(group, what, "memory.max", bytes);
+        put(group, what, "memory.swap.max", "0");
+    } else {
+        ok = put_number(group, what, "memory.limit_in_bytes", bytes);
+        put_number(group, what, "memory.memsw.limit_in_bytes", bytes);
+    }
+    if (!ok) give_up(group, what);
+    return ok;
+}
+
+bool cgroup_limit_processes(struct cgroup *group, uint32_t n)
+{
+    if (!cgroup_has(group, CGROUP_PIDS)) return false;
+    if (put_number(group, CGROUP_PIDS, "pids.max", n)) return true;
+    give_up(group, CGROUP_PIDS);
+    return false;
+}
+
+void cgroup_enter(struct cgroup *group, pid_t pid)
+{
+    int i;
+
+    for (i = 0; i < CGROUP_KINDS; i++) {
+        if (cgroup_has(group, i) &&
+            !put_number(group, i, "cgroup.procs", (uint64_t)pid)) {
+            give_up(group, i);
+        }
+    }
+}
+
+static int get(const struct cgroup *group, enum cgroup_what what,
+               const char *file, const char *key, uint64_t *out)
+{
+    char path[CGROUP_PATH_MAX + 48];
+
+    if (!cgroup_has(group, what)) return XN_ENOENT;
+    snprintf(path, sizeof path, "%s/%s", group->path[what], file);
+    return sys_read_number(path, key, out);
+}
+
+int cgroup_cpu_ns(const struct cgroup *group, uint64_t *ns_out)
+{
+    uint64_t us;
+    int rc;
+
+    if (!group->v2[CGROUP_METER]) {
+        return get(group, CGROUP_METER, "cpuacct.usage", "", ns_out);
+    }
+    rc = get(group, CGROUP_METER, "cpu.stat", "usage_usec ", &us);
+    if (!rc) *ns_out = us * 1000;
+    return rc;
+}
+
+int cgroup_memory(const struct cgroup *group, uint64_t *bytes_out)
+{
+    return get(group, CGROUP_MEMORY,
+               group->v2[CGROUP_MEMORY] ? "memory.current"
+                                        : "memory.usage_in_bytes",
+               "", bytes_out);
+}
+
+int cgroup_memory_kills(const struct cgroup *group, uint64_t *n_out)
+{
+    return get(group, CGROUP_MEMORY,
+               group->v2[CGROUP_MEMORY] ? "memory.events"
+                                        : "memory.oom_control",
+               "oom_kill ", n_out);
+}
+
+static void kill_all(const char *path)
+{
+    char procs[CGROUP_PATH_MAX + 32], text[8192], *at, *save = NULL;
+    long pid;
+
+    snprintf(procs, sizeof procs, "%s/cgroup.procs", path);
+    if (sys_read_text(AT_FDCWD, procs, text, sizeof text) <= 0) return;
+    for (at = strtok_r(text, "\n", &save); at;
+         at = strtok_r(NULL, "\n", &save)) {
+        pid = strtol(at, NULL, 10);
+        if (pid > 1) kill((pid_t)pid, SIGKILL);
+    }
+}
+
+bool cgroup_remove(const char *path)
+{
+    int tries;
+
+    for (tries = 0; tries < 200; tries++) {
+        if (rmdir(path) == 0 || errno == ENOENT) return true;
+        kill_all(path);
+        poll(NULL, 0, 10); /* nothing tells when the last one has gone */
+    }
+    return false;
+}
+
+bool cgroup_remove_listed(const char *text, const char *name)
+{
+    char path[CGROUP_PATH_MAX], end[128];
+    size_t n, tail;
+    bool all = true;
+
+    tail = (size_t)snprintf(end, sizeof end, "/" PREFIX "%s", name);
+    for (; *text; text += n + (text[n] == '\n')) {
+        n = strcspn(text, "\n");
+        if (n >= sizeof path || n < tail) continue;
+        memcpy(path, text, n);
+        path[n] = '\0';
+        /* The file is ours, but what is removed is checked all the same. */
+        if (strncmp(path, ROOT "/", strlen(ROOT "/")) != 0 ||
+            strstr(path, "/../") || strcmp(path + n - tail, end) != 0) {
+            continue;
+        }
+        if (!cgroup_remove(path)) all = false;
+    }
+    return all;
+}
+
+void cgroup_make_room(void)
+{
+    char own[CGROUP_PATH_MAX], part[CGROUP_PATH_MAX + 32];
+
+    char controllers[256];
+
+    if (!own_folder("", own) || access(own, W_OK) != 0) return;
+    if (strcmp(strrchr(own, '/'), "/" DAEMON) == 0) return;
+    snprintf(part, sizeof part, "%s/cgroup.controllers", own);
+    if (sys_read_text(AT_FDCWD, part, controllers, sizeof controllers) <= 0) {
+        return; /* nothing to gain */
+    }
+    snprintf(part, sizeof part, "%s/" DAEMON, own);
+    if (mkdir(part, 0755) && errno != EEXIST) return;
+    snprintf(part, sizeof part, "%s/" DAEMON "/cgroup.procs", own);
+    if (sys_write_text(AT_FDCWD, part, "0")) {
+        snprintf(part, sizeof part, "%s/" DAEMON, own);
+        rmdir(part);
+    }
+}

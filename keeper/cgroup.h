@@ -1,0 +1,62 @@
+/* SPDX-License-Identifier: GPL-3.0-or-later */
+/* Control groups of a session, where this machine lets us have any: version 2,
+ * or the controllers of version 1, each on its own. */
+#ifndef KEEPER_CGROUP_H
+#define KEEPER_CGROUP_H
+
+#include <stdbool.h>
+#include <stdint.h>
+#include <sys/types.h>
+
+#define CGROUP_PATH_MAX 512
+
+enum cgroup_what {
+    CGROUP_METER, /* v2's cpu.stat, or cpuacct */
+    CGROUP_CPU,
+    CGROUP_MEMORY,
+    CGROUP_PIDS,
+    CGROUP_KINDS
+};
+
+struct cgroup {
+    char path[CGROUP_KINDS][CGROUP_PATH_MAX]; /* "": not to be had */
+    bool v2[CGROUP_KINDS];
+};
+
+/* Where the groups of this session would be; nothing is made. */
+void cgroup_plan(const char *name, struct cgroup *out);
+/* Makes them; what cannot be made is not to be had. */
+void cgroup_make(struct cgroup *group);
+/* All of them as lines, for the sweeper; false: too long. */
+bool cgroup_list(const struct cgroup *group, char *text_out, size_t len);
+
+static inline bool cgroup_has(const struct cgroup *group, enum cgroup_what what)
+{
+    return group->path[what][0] != '\0';
+}
+
+/* Each false: no such limit, and the group for it is given up. */
+bool cgroup_limit_cpu(struct cgroup *group, uint32_t ms_per_s);
+bool cgroup_limit_memory(struct cgroup *group, uint64_t bytes);
+bool cgroup_limit_processes(struct cgroup *group, uint32_t n);
+
+/* Puts a process into all; one that did not take it is given up. */
+void cgroup_enter(struct cgroup *group, pid_t pid);
+
+/* XN_ENOENT where there is no such group or number. */
+int cgroup_cpu_ns(const struct cgroup *group, uint64_t *ns_out);
+int cgroup_memory(const struct cgroup *group, uint64_t *bytes_out);
+/* How often the kernel killed somebody in it for memory. */
+int cgroup_memory_kills(const struct cgroup *group, uint64_t *n_out);
+
+/* Kills who is left in it and removes it; false: it is still there. */
+bool cgroup_remove(const char *path);
+/* Of all lines of a list, those that are a session's of this name; false: one
+ * is still there. */
+bool cgroup_remove_listed(const char *text, const char *name);
+
+/* A daemon that owns a version 2 group moves into a part of it, so that the
+ * rest can have controllers.  Harmless where it does not. */
+void cgroup_make_room(void);
+
+#endif

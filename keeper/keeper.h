@@ -1,0 +1,100 @@
+/* SPDX-License-Identifier: GPL-3.0-or-later */
+/* The keeper of one session: it starts the task, keeps its console, meters it,
+ * holds it to its limits, answers who asks over its socket, and writes how it
+ * ended.  It outlives whoever started it; the task does not outlive it.
+ *
+ * A session's folder holds, by these names: */
+#ifndef KEEPER_KEEPER_H
+#define KEEPER_KEEPER_H
+
+#include <stdbool.h>
+#include <stdint.h>
+
+#include "keeper/cap.h"
+#include "keeper/console.h"
+#include "keeper/sandbox.h"
+#include "lib/buf.h"
+#include "wire/task.pb-c.h"
+
+#define KEEPER_SPEC "spec"       /* TaskSpec, there before the keeper */
+#define KEEPER_LOCK "lock"       /* locked as long as the keeper lives */
+#define KEEPER_SOCKET "socket"   /* it listens here */
+#define KEEPER_CONSOLE "console" /* keeper/console.h */
+#define KEEPER_METER "meter"     /* TaskReading, the last that is durable */
+#define KEEPER_CGROUPS "cgroups" /* folders of the session's, a line each */
+#define KEEPER_EXIT "exit"       /* TaskExit, the last thing that is written */
+
+#define KEEPER_CLIENTS_MAX 16
+
+struct keeper_client {
+    int fd; /* -1: a free place */
+    struct xn_buf in, out;
+    bool follows; /* gets the console, from `from` on */
+    uint64_t from;
+    bool closing; /* once all is sent */
+};
+
+struct keeper {
+    int dir, lock;
+    const char *bwrap;
+    Xn__TaskSpec *spec;
+    struct console console;
+    struct sandbox box;
+    struct cap cap;
+    bool caps_itself; /* no cgroup does */
+
+    Xn__TaskState state;
+    Xn__TaskEnd end;
+    char because[256];
+    int status;        /* of the monitor, as from waitpid */
+    Xn__TaskExit last; /* once it has ended */
+    Xn__TaskReading last_reading;
+    bool paused, stands; /* asked to; whether it does */
+    unsigned evasions;
+
+    uint64_t started_us; /* wall */
+    uint64_t started_mono_us, ended_mono_us;
+    uint64_t kill_us;         /* mono; after a grace; 0: none */
+    uint64_t look_us, cap_us; /* mono; next looks */
+    uint64_t durable_us;      /* mono; next durable reading */
+    uint64_t run_us;          /* a task with a meter that is not exact: time
+                                 that it did not stand */
+    uint64_t run_since_us;
+    uint64_t memory_kib_ms, memory_since_us, memory_bytes;
+    uint64_t pty_us;  /* mono; the terminal's allowance is filled again */
+    size_t pty_bytes; /* may be read till then */
+
+    int listener, signals;
+    struct keeper_client clients[KEEPER_CLIENTS_MAX];
+};
+
+/* life.c: from the spec to the exit record. */
+
+/* Starts the task; not 0: state is ENDED and its reason known. */
+int keeper_start(struct keeper *keeper);
+/* What is due at that time; returns when to come again. */
+uint64_t keeper_tick(struct keeper *keeper, uint64_t mono_us);
+/* The monitor has ended. */
+void keeper_finish(struct keeper *keeper);
+void keeper_stop(struct keeper *keeper, Xn__TaskEnd end, const char *because,
+                 uint32_t grace_ms);
+int keeper_pause(struct keeper *keeper, bool pause);
+/* Reads what the task wrote, within its allowance. */
+void keeper_read_terminal(struct keeper *keeper, uint64_t mono_us);
+/* The reading of now. */
+void keeper_reading(struct keeper *keeper, Xn__TaskReading *out);
+
+/* serve.c: who asks over the socket. */
+
+#define KEEPER_POLLS (KEEPER_CLIENTS_MAX + 3)
+struct pollfd;
+void keeper_accept(struct keeper *keeper);
+void keeper_serve(struct keeper *keeper, struct keeper_client *client,
+                  short events);
+/* What to wait for on that client's behalf. */
+short keeper_wants(struct keeper *keeper, struct keeper_client *client);
+void keeper_drop(struct keeper_client *client);
+/* The answer to STATUS, also what xenodomd is told at the start. */
+int keeper_tell_status(struct keeper *keeper, int rc, struct xn_buf *out);
+
+#endif

@@ -1,0 +1,407 @@
+/* SPDX-License-Identifier: GPL-3.0-or-later */
+#include <errno.h>
+#include <fcntl.h>
+#include <signal.h>
+#include <stdio.h>
+#include <string.h>
+#include <sys/wait.h>
+#include <unistd.h>
+
+#include "keeper/herd.h"
+#include "keeper/keeper.h"
+#include "keeper/proc.h"
+#include "keeper/record.h"
+#include "keeper/sys.h"
+#include "lib/err.h"
+#include "lib/text.h"
+
+#define WATCH_US 200000 /* between looks at memory without a cgroup */
+#define LOOK_US 1000000 /* with one */
+#define EVASIONS_MAX 3
+#define PTY_US 100000 /* a flood may fill the console at 10 MiB/s */
+#define PTY_BYTES (1 << 20)
+#define FAR_US 3600000000ULL
+
+static uint64_t min_u64(uint64_t a, uint64_t b)
+{
+    return a < b ? a : b;
+}
+
+/* ---- readings ------------------------------------------------------------ */
+
+/* What a cap goes by: used time, or time on its CPUs where no meter is exact.
+ */
+static uint64_t cap_reading(struct keeper *keeper, uint64_t mono_us)
+{
+    uint64_t ran;
+
+    if (!keeper->box.cpus) return meter_read(&keeper->box.meter, mono_us);
+    ran = keeper->run_us;
+    if (!keeper->stands) ran += mono_us - keeper->run_since_us;
+    return ran * 1000 * keeper->box.cpus;
+}
+
+void keeper_reading(struct keeper *keeper, Xn__TaskReading *out)
+{
+    struct meter *meter = &keeper->box.meter;
+    uint64_t now =
+        keeper->ended_mono_us ? keeper->ended_mono_us : sys_mono_us();
+
+    xn__task_reading__init(out);
+    out->kind = meter->kind;
+    out->exact = meter_is_exact(meter);
+    out->wall_us = sys_wall_us();
+    if (!keeper->started_mono_us) return; /* nothing ran */
+    out->cpu_ns = meter_read(meter, now);
+    out->memory_kib_s = keeper->memory_kib_ms / 1000;
+    out->memory_bytes = keeper->memory_bytes;
+    out->run_ms = (now - keeper->started_mono_us) / 1000;
+}
+
+static void make_durable(struct keeper *keeper)
+{
+    Xn__TaskReading reading;
+
+    keeper_reading(keeper, &reading);
+    record_put(keeper->dir, KEEPER_METER, &reading);
+}
+
+/* ---- signals to all ------------------------------------------------------ */
+
+static void send_herd(struct keeper *keeper, int sig)
+{
+    int rc = herd_signal(keeper->box.init_fd, sig);
+
+    if (!rc) {
+        keeper->evasions = 0;
+    } else if (rc == XN_EPERM && ++keeper->evasions >= EVASIONS_MAX) {
+        keeper_stop(keeper, XN__TASK_END__EVADED,
+                    "somebody in the sandbox keeps signals from it", 0);
+    }
+}
+
+/* Stands or goes on as pause and cap together want. */
+static void set_standing(struct keeper *keeper, uint64_t mono_us)
+{
+    bool stand = keeper->paused || (keeper->caps_itself && keeper->cap.held);
+
+    if (keeper->state == XN__TASK_STATE__STOPPING) stand = false;
+    if (stand == keeper->stands) return;
+    if (stand) {
+        keeper->run_us += mono_us - keeper->run_since_us;
+    } else {
+        keeper->run_since_us = mono_us;
+    }
+    keeper->stands = stand;
+    send_herd(keeper, stand ? SIGSTOP : SIGCONT);
+}
+
+int keeper_pause(struct keeper *keeper, bool pause)
+{
+    if (keeper->state != XN__TASK_STATE__RUNNING &&
+        keeper->state != XN__TASK_STATE__PAUSED) {
+        return XN_ECONFLICT;
+    }
+    keeper->paused = pause;
+    keeper->state = pause ? XN__TASK_STATE__PAUSED : XN__TASK_STATE__RUNNING;
+    set_standing(keeper, sys_mono_us());
+    return 0;
+}
+
+void keeper_stop(struct keeper *keeper, Xn__TaskEnd end, const char *because,
+                 uint32_t grace_ms)
+{
+    uint64_t now = sys_mono_us();
+
+    if (keeper->state == XN__TASK_STATE__ENDED) return;
+    if (!keeper->end) {
+        keeper->end = end;
+        snprintf(keeper->because, sizeof keeper->because, "%s", because);
+        xn_plain(keeper->because);
+    }
+    keeper->state = XN__TASK_STATE__STOPPING;
+    if (grace_ms == 0) {
+        sandbox_kill(&keeper->box);
+        return;
+    }
+    if (keeper->kill_us) return; /* asked before */
+    keeper->kill_us = now + (uint64_t)grace_ms * 1000;
+    keeper->paused = false;
+    send_herd(keeper, SIGTERM);
+    set_standing(keeper, now);
+}
+
+/* ---- the terminal -------------------------------------------------------- */
+
+static size_t read_some(struct keeper *keeper, size_t most)
+{
+    char data[32768];
+    ssize_t n;
+
+    if (most > sizeof data) most = sizeof data;
+    n = read(keeper->box.terminal, data, most);
+    if (n <= 0) return 0;
+    if (console_append(&keeper->console, data, (size_t)n)) {
+        /* its room was taken at the start; only the disk can have failed */
+        keeper_stop(keeper, XN__TASK_END__STOPPED,
+                    "the console cannot be written", 0);
+    }
+    return (size_t)n;
+}
+
+void keeper_read_terminal(struct keeper *keeper, uint64_t mono_us)
+{
+    size_t n;
+
+    if (mono_us >= keeper->pty_us) {
+        keeper->pty_us = mono_us + PTY_US;
+        keeper->pty_bytes = PTY_BYTES;
+    }
+    /* a part, so that everything else has its turn */
+    n = read_some(keeper, keeper->pty_bytes);
+    keeper->pty_bytes -= n;
+}
+
+/* ---- limits -------------------------------------------------------------- */
+
+static bool is_over(struct keeper *keeper, const struct proc_sum *sum,
+                    uint64_t disk)
+{
+    uint64_t most = keeper->spec->memory_bytes, exact;
+
+    if (sum->memory_bytes + disk <= most) return false;
+    return proc_memory_exact(keeper->box.init, &exact) == 0 &&
+           exact + disk > most;
+}
+
+static void look_at_memory(struct keeper *keeper, uint64_t mono_us)
+{
+    struct sandbox *box = &keeper->box;
+    uint64_t kills = 0, disk, passed = mono_us - keeper->memory_since_us;
+    struct proc_sum sum;
+    bool over = false;
+
+    keeper->memory_kib_ms += (keeper->memory_bytes >> 10) * passed / 1000;
+    keeper->memory_since_us = mono_us;
+    if (box->memory_by_cgroup) {
+        cgroup_memory(&box->group, &keeper->memory_bytes);
+        over = cgroup_memory_kills(&box->group, &kills) == 0 && kills > 0;
+    } else if (proc_sum(box->init, &sum) == 0) {
+        disk = proc_disk_bytes(box->init);
+        keeper->memory_bytes = sum.memory_bytes + disk;
+        over = is_over(keeper, &sum, disk);
+    }
+    if (over) {
+        keeper_stop(keeper, XN__TASK_END__MEMORY,
+                    "the task needs more memory than it may have", 0);
+    }
+}
+
+static void hold_to_cap(struct keeper *keeper, uint64_t mono_us)
+{
+    uint64_t wait =
+        cap_step(&keeper->cap, mono_us, cap_reading(keeper, mono_us));
+
+    keeper->cap_us = mono_us + wait;
+    set_standing(keeper, mono_us);
+}
+
+static uint64_t life_us(const struct keeper *keeper)
+{
+    return keeper->spec->life_ms
+               ? keeper->started_mono_us + keeper->spec->life_ms * 1000
+               : UINT64_MAX;
+}
+
+uint64_t keeper_tick(struct keeper *keeper, uint64_t mono_us)
+{
+    uint64_t next = mono_us + FAR_US;
+
+    if (keeper->state == XN__TASK_STATE__ENDED) return next;
+    if (mono_us >= keeper->look_us) {
+        keeper->look_us =
+            mono_us + (keeper->box.memory_by_cgroup ? LOOK_US : WATCH_US);
+        look_at_memory(keeper, mono_us);
+    }
+    if (keeper->caps_itself && mono_us >= keeper->cap_us) {
+        hold_to_cap(keeper, mono_us);
+    }
+    if (mono_us >= keeper->durable_us) {
+        keeper->durable_us = mono_us + (uint64_t)keeper->spec->meter_ms * 1000;
+        make_durable(keeper);
+    }
+    if (mono_us >= life_us(keeper)) {
+        keeper_stop(keeper, XN__TASK_END__LIFE, "its time was over", 0);
+    }
+    if (keeper->kill_us && mono_us >= keeper->kill_us) {
+        keeper->kill_us = UINT64_MAX;
+        sandbox_kill(&keeper->box);
+    }
+    next = min_u64(next, keeper->look_us);
+    next = min_u64(next, keeper->durable_us);
+    next = min_u64(next, life_us(keeper));
+    if (keeper->caps_itself) next = min_u64(next, keeper->cap_us);
+    if (keeper->kill_us) next = min_u64(next, keeper->kill_us);
+    if (keeper->pty_bytes == 0) next = min_u64(next, keeper->pty_us);
+    return next;
+}
+
+/* ---- start and end ------------------------------------------------------- */
+
+/* Before any of them is made, so that a sweeper finds them. */
+static int note_cgroups(struct keeper *keeper)
+{
+    char text[CGROUP_KINDS * CGROUP_PATH_MAX];
+    struct cgroup *group = &keeper->box.group;
+    int fd, rc;
+
+    if (keeper->spec->meter <= XN__METER_KIND__CGROUP) {
+        cgroup_plan(keeper->spec->name, group);
+    }
+    if (!cgroup_list(group, text, sizeof text)) return XN_ETOOBIG;
+    fd = openat(keeper->dir, KEEPER_CGROUPS,
+                O_WRONLY | O_CREAT | O_TRUNC | O_CLOEXEC | O_NOFOLLOW, 0600);
+    if (fd < 0) return XN_EIO;
+    rc = sys_write_all(fd, text, strlen(text));
+    close(fd);
+    return rc;
+}
+
+/* The last line that bwrap, or who should have become it, had to say. */
+static void add_last_words(struct keeper *keeper)
+{
+    char words[512], *line;
+    size_t n = 0, used = strlen(keeper->because);
+    uint64_t from = 0;
+
+    while (read_some(keeper, sizeof words) > 0) {}
+    if (keeper->console.total > sizeof words - 1) {
+        from = keeper->console.total - (sizeof words - 1);
+    }
+    if (console_read(&keeper->console, &from, words, sizeof words - 1, &n) ||
+        n == 0) {
+        return;
+    }
+    while (n > 0 && (words[n - 1] == '\n' || words[n - 1] == '\r'))
+        n--;
+    words[n] = '\0';
+    line = strrchr(words, '\n');
+    snprintf(keeper->because + used, sizeof keeper->because - used, ": %s",
+             line ? line + 1 : words);
+    xn_plain(keeper->because);
+}
+
+static void write_exit(struct keeper *keeper)
+{
+    Xn__TaskExit *last = &keeper->last;
+    int status = keeper->status;
+
+    xn__task_exit__init(last);
+    keeper_reading(keeper, &keeper->last_reading);
+    last->name = keeper->spec->name;
+    last->end = keeper->end;
+    last->because = keeper->because;
+    last->reading = &keeper->last_reading;
+    last->started_us = keeper->started_us;
+    last->ended_us = sys_wall_us();
+    last->console_bytes = keeper->console.total;
+    if (keeper->started_mono_us && WIFEXITED(status)) {
+        last->code = WEXITSTATUS(status);
+        if (last->code > 128 && last->code <= 128 + 64) {
+            last->signal = last->code - 128; /* as shells say it */
+        }
+    } else if (keeper->started_mono_us && WIFSIGNALED(status)) {
+        last->signal = WTERMSIG(status);
+        last->code = 128 + last->signal;
+    }
+    record_put(keeper->dir, KEEPER_EXIT, last);
+}
+
+/* Everything is gone before the record says so, and counted. */
+static void end_all(struct keeper *keeper)
+{
+    sandbox_kill(&keeper->box);
+    sandbox_await(&keeper->box);
+    keeper->ended_mono_us = sys_mono_us();
+    while (keeper->console.fd >= 0 && read_some(keeper, 32768) > 0) {}
+    keeper->state = XN__TASK_STATE__ENDED;
+    write_exit(keeper);
+    sandbox_clear(&keeper->box);
+    unlinkat(keeper->dir, KEEPER_CGROUPS, 0);
+}
+
+void keeper_finish(struct keeper *keeper)
+{
+    int status;
+
+    if (waitpid(keeper->box.monitor, &status, WNOHANG) != keeper->box.monitor) {
+        return;
+    }
+    keeper->box.monitor = 0;
+    keeper->status = status;
+    look_at_memory(keeper, sys_mono_us());
+    if (!keeper->end) {
+        keeper->end = XN__TASK_END__FINISHED;
+        snprintf(keeper->because, sizeof keeper->because, "the task ended");
+    }
+    end_all(keeper);
+}
+
+static int fail_start(struct keeper *keeper, int rc)
+{
+    keeper->end = XN__TASK_END__NOT_STARTED;
+    if (keeper->console.fd >= 0 && keeper->box.terminal >= 0) {
+        sandbox_kill(&keeper->box);
+        add_last_words(keeper);
+    }
+    end_all(keeper);
+    return rc;
+}
+
+static int begin(struct keeper *keeper)
+{
+    struct sandbox *box = &keeper->box;
+    uint64_t now = sys_mono_us();
+    int rc;
+
+    keeper->caps_itself = keeper->spec->cpu_ms_per_s && !box->cap_by_cgroup;
+    /* Nobody hears it yet; it shows that the task can be held. */
+    rc = herd_signal(box->init_fd, SIGCONT);
+    if (rc) {
+        snprintf(keeper->because, sizeof keeper->because,
+                 "the sandbox could not be entered to hold the task");
+        return rc;
+    }
+    cap_init(&keeper->cap, keeper->spec->cpu_ms_per_s, now);
+    keeper->look_us = keeper->cap_us = keeper->memory_since_us = now;
+    keeper->run_since_us = now;
+    keeper->durable_us = now + (uint64_t)keeper->spec->meter_ms * 1000;
+    rc = sandbox_begin(box, keeper->spec, now);
+    if (rc) return rc;
+    keeper->started_mono_us = now;
+    keeper->started_us = sys_wall_us();
+    keeper->state = XN__TASK_STATE__RUNNING;
+    return 0;
+}
+
+int keeper_start(struct keeper *keeper)
+{
+    char *because = keeper->because;
+    size_t len = sizeof keeper->because;
+    int rc;
+
+    rc = console_create(keeper->dir, KEEPER_CONSOLE,
+                        keeper->spec->console_bytes, &keeper->console);
+    if (rc) {
+        snprintf(because, len, "the console file: %s", strerror(errno));
+        return fail_start(keeper, rc);
+    }
+    rc = note_cgroups(keeper);
+    if (!rc) {
+        rc = sandbox_prepare(&keeper->box, keeper->spec, keeper->bwrap, because,
+                             len);
+    }
+    if (!rc) rc = sandbox_build(&keeper->box, keeper->spec, because, len);
+    if (!rc) rc = begin(keeper);
+    return rc ? fail_start(keeper, rc) : 0;
+}

@@ -1,0 +1,38 @@
+/* SPDX-License-Identifier: GPL-3.0-or-later */
+/* The CPU time of a task with all that it ever started, by the best way that
+ * this machine has.  rusage is none of them: children that nobody waited for
+ * never appear in it. */
+#ifndef KEEPER_METER_H
+#define KEEPER_METER_H
+
+#include <stdbool.h>
+#include <stdint.h>
+#include <sys/types.h>
+
+#include "keeper/cgroup.h"
+#include "wire/task.pb-c.h"
+
+struct meter {
+    Xn__MeterKind kind;
+    const struct cgroup *group;
+    int perf;        /* descriptor, -1: none */
+    pid_t init;      /* for PROC */
+    uint64_t base;   /* what the sandbox itself had used */
+    uint64_t cpu_ns; /* last reading; never falls */
+    uint64_t start_us;
+    uint32_t cap_ms_per_s; /* for RESERVED; 0: one CPU */
+};
+
+/* Chooses one, not better than `best`.  `pid` is a child that runs nothing yet.
+ * The cgroup stays the caller's. */
+void meter_open(struct meter *meter, Xn__MeterKind best,
+                const struct cgroup *group, pid_t pid);
+/* From here on the task runs; `init` is the sandbox's first process. */
+void meter_start(struct meter *meter, pid_t init, uint32_t cap_ms_per_s,
+                 uint64_t mono_us);
+/* Nanoseconds since then. */
+uint64_t meter_read(struct meter *meter, uint64_t mono_us);
+bool meter_is_exact(const struct meter *meter);
+void meter_close(struct meter *meter);
+
+#endif

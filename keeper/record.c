@@ -1,0 +1,142 @@
+/* SPDX-License-Identifier: GPL-3.0-or-later */
+/* A record is "XNR1", the body's length and CRC-32 (four bytes each, most
+ * significant first), the body. */
+#include "keeper/record.h"
+
+#include <errno.h>
+#include <fcntl.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/stat.h>
+#include <unistd.h>
+
+#include "keeper/sys.h"
+#include "lib/err.h"
+
+#define HEAD 12
+
+static const char magic[4] = {'X', 'N', 'R', '1'};
+
+/* As in Ethernet; without a table, since records are small and rare. */
+static uint32_t crc32_of(const uint8_t *data, size_t len)
+{
+    uint32_t crc = 0xffffffff;
+    size_t i;
+    int bit;
+
+    for (i = 0; i < len; i++) {
+        crc ^= data[i];
+        for (bit = 0; bit < 8; bit++) {
+            crc = (crc >> 1) ^ (crc & 1 ? 0xedb88320 : 0);
+        }
+    }
+    return ~crc;
+}
+
+static void put_u32(uint8_t *out, uint32_t value)
+{
+    out[0] = (uint8_t)(value >> 24);
+    out[1] = (uint8_t)(value >> 16);
+    out[2] = (uint8_t)(value >> 8);
+    out[3] = (uint8_t)value;
+}
+
+static uint32_t get_u32(const uint8_t *in)
+{
+    return (uint32_t)in[0] << 24 | (uint32_t)in[1] << 16 |
+           (uint32_t)in[2] << 8 | in[3];
+}
+
+static int write_whole(int dir, const char *name, const uint8_t *data,
+                       size_t len)
+{
+    int fd, rc;
+
+    fd = openat(dir, name,
+                O_WRONLY | O_CREAT | O_TRUNC | O_CLOEXEC | O_NOFOLLOW, 0600);
+    if (fd < 0) return errno == ENOSPC ? XN_ENOSPC : XN_EIO;
+    rc = sys_write_all(fd, data, len);
+    if (!rc && fsync(fd)) rc = XN_EIO;
+    if (rc && errno == ENOSPC) rc = XN_ENOSPC;
+    close(fd);
+    return rc;
+}
+
+int record_put(int dir, const char *name, const void *body)
+{
+    const ProtobufCMessage *message = body;
+    size_t len = protobuf_c_message_get_packed_size(message);
+    uint8_t *data;
+    char fresh[80];
+    int rc;
+
+    if (len > RECORD_MAX) return XN_ETOOBIG;
+    data = malloc(HEAD + len);
+    if (!data) return XN_ENOMEM;
+    memcpy(data, magic, sizeof magic);
+    put_u32(data + 4, (uint32_t)len);
+    protobuf_c_message_pack(message, data + HEAD);
+    put_u32(data + 8, crc32_of(data + HEAD, len));
+    snprintf(fresh, sizeof fresh, "%s.new", name);
+    rc = write_whole(dir, fresh, data, HEAD + len);
+    if (!rc && renameat(dir, fresh, dir, name)) rc = XN_EIO;
+    if (!rc && fsync(dir)) rc = XN_EIO;
+    if (rc) unlinkat(dir, fresh, 0);
+    free(data);
+    return rc;
+}
+
+int record_parse(const uint8_t *data, size_t len,
+                 const ProtobufCMessageDescriptor *type,
+                 ProtobufCMessage **body_out)
+{
+    if (len < HEAD || memcmp(data, magic, sizeof magic) != 0 ||
+        get_u32(data + 4) != len - HEAD || len - HEAD > RECORD_MAX ||
+        get_u32(data + 8) != crc32_of(data + HEAD, len - HEAD)) {
+        return XN_EINTEGRITY;
+    }
+    *body_out = protobuf_c_message_unpack(type, NULL, len - HEAD, data + HEAD);
+    return *body_out ? 0 : XN_EINTEGRITY;
+}
+
+static int read_whole(int fd, uint8_t *data, size_t max, size_t *len_out)
+{
+    size_t have = 0;
+    ssize_t n;
+
+    while (have < max) {
+        n = read(fd, data + have, max - have);
+        if (n < 0 && errno == EINTR) continue;
+        if (n < 0) return XN_EIO;
+        if (n == 0) break;
+        have += (size_t)n;
+    }
+    *len_out = have;
+    return 0;
+}
+
+int record_get(int dir, const char *name,
+               const ProtobufCMessageDescriptor *type,
+               ProtobufCMessage **body_out)
+{
+    size_t len = 0;
+    struct stat st;
+    uint8_t *data = NULL;
+    int fd = openat(dir, name, O_RDONLY | O_CLOEXEC | O_NOFOLLOW), rc;
+
+    if (fd < 0) return errno == ENOENT ? XN_ENOENT : XN_EIO;
+    rc = fstat(fd, &st) ? XN_EIO : 0;
+    if (!rc && (st.st_size < 0 || st.st_size > HEAD + RECORD_MAX)) {
+        rc = XN_EINTEGRITY;
+    }
+    if (!rc) {
+        data = malloc((size_t)st.st_size + 1);
+        if (!data) rc = XN_ENOMEM;
+    }
+    if (!rc) rc = read_whole(fd, data, (size_t)st.st_size, &len);
+    if (!rc) rc = record_parse(data, len, type, body_out);
+    free(data);
+    close(fd);
+    return rc;
+}

@@ -1,0 +1,28 @@
+/* SPDX-License-Identifier: GPL-3.0-or-later */
+/* Records: a protobuf body in a file of its own, whole or not there, with a
+ * checksum, durable when record_put returns. */
+#ifndef KEEPER_RECORD_H
+#define KEEPER_RECORD_H
+
+#include <protobuf-c/protobuf-c.h>
+#include <stddef.h>
+#include <stdint.h>
+
+#define RECORD_MAX (256 << 10) /* bytes of a body */
+
+/* What stood under that name is replaced in one step.  XN_ENOSPC, XN_EIO with
+ * errno; XN_ENOMEM, XN_ETOOBIG. */
+int record_put(int dir, const char *name, const void *body);
+
+/* *body_out is the caller's: protobuf_c_message_free_unpacked(body, NULL).
+ * XN_ENOENT: no such file; XN_EIO; XN_EINTEGRITY: it is not whole. */
+int record_get(int dir, const char *name,
+               const ProtobufCMessageDescriptor *type,
+               ProtobufCMessage **body_out);
+
+/* The same from bytes. */
+int record_parse(const uint8_t *data, size_t len,
+                 const ProtobufCMessageDescriptor *type,
+                 ProtobufCMessage **body_out);
+
+#endif

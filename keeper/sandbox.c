@@ -1,0 +1,434 @@
+/* SPDX-License-Identifier: GPL-3.0-or-later */
+#include "keeper/sandbox.h"
+
+#include <errno.h>
+#include <fcntl.h>
+#include <grp.h>
+#include <poll.h>
+#include <sched.h>
+#include <signal.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/ioctl.h>
+#include <sys/prctl.h>
+#include <sys/resource.h>
+#include <sys/stat.h>
+#include <sys/syscall.h>
+#include <sys/wait.h>
+#include <termios.h>
+#include <unistd.h>
+
+#include "keeper/bwrap.h"
+#include "keeper/filter.h"
+#include "keeper/sys.h"
+#include "lib/err.h"
+
+#define ARENA_MAX (1 << 20)
+#define BUILD_MS 60000 /* takes some 10 ms; a busy machine may take longer */
+
+/* What the child needs beside the spec. */
+struct launch {
+    const Xn__TaskSpec *spec;
+    char **argv;
+    struct bwrap_fds fds;
+    int terminal; /* the slave's side */
+    int go;
+    pid_t parent;
+    bool limit_data;
+};
+
+static void close_fd(int *fd)
+{
+    if (*fd >= 0) close(*fd);
+    *fd = -1;
+}
+
+static int fail(char *because_out, size_t len, const char *what)
+{
+    snprintf(because_out, len, "%s: %s", what, strerror(errno));
+    return XN_EIO;
+}
+
+static int open_terminal(struct sandbox *box, bool for_people, int *slave_out)
+{
+    struct winsize size = {.ws_row = 24, .ws_col = 80};
+    struct termios mode;
+    int slave;
+
+    box->terminal = posix_openpt(O_RDWR | O_NOCTTY | O_CLOEXEC | O_NONBLOCK);
+    if (box->terminal < 0 || grantpt(box->terminal) ||
+        unlockpt(box->terminal)) {
+        return XN_EIO;
+    }
+    slave = ioctl(box->terminal, TIOCGPTPEER, O_RDWR | O_NOCTTY | O_CLOEXEC);
+    if (slave < 0) return XN_EIO;
+    ioctl(slave, TIOCSWINSZ, &size);
+    if (!for_people && tcgetattr(slave, &mode) == 0) {
+        mode.c_oflag &= ~(tcflag_t)ONLCR; /* the bytes that were written */
+        mode.c_lflag &= ~(tcflag_t)ECHO;
+        tcsetattr(slave, TCSANOW, &mode);
+    }
+    *slave_out = slave;
+    return 0;
+}
+
+static bool limit(int what, rlim_t value)
+{
+    struct rlimit now, both = {value, value};
+
+    /* what we are held to ourselves may be less */
+    if (getrlimit(what, &now) == 0 && now.rlim_max < value) {
+        both.rlim_cur = both.rlim_max = now.rlim_max;
+    }
+    return setrlimit(what, &both) == 0;
+}
+
+static bool set_limits(const struct launch *launch)
+{
+    const Xn__TaskSpec *spec = launch->spec;
+
+    return limit(RLIMIT_CORE, 0) && limit(RLIMIT_FSIZE, spec->file_bytes) &&
+           limit(RLIMIT_NOFILE, spec->files) && limit(RLIMIT_RTPRIO, 0) &&
+           limit(RLIMIT_MEMLOCK, 64 << 10) &&
+           limit(RLIMIT_MSGQUEUE, 64 << 10) &&
+           (!launch->limit_data || limit(RLIMIT_DATA, spec->memory_bytes));
+}
+
+/* The first few of those that we may use ourselves. */
+static bool pin(unsigned cpus)
+{
+    cpu_set_t all, some;
+    unsigned cpu;
+
+    if (cpus == 0) return true;
+    CPU_ZERO(&some);
+    if (sched_getaffinity(0, sizeof all, &all)) return false;
+    for (cpu = 0; cpu < CPU_SETSIZE && cpus > 0; cpu++) {
+        if (!CPU_ISSET(cpu, &all)) continue;
+        CPU_SET(cpu, &some);
+        cpus--;
+    }
+    return sched_setaffinity(0, sizeof some, &some) == 0;
+}
+
+static bool become(uid_t uid)
+{
+    if (uid == 0) return true;
+    return setgroups(0, NULL) == 0 && setresgid(uid, uid, uid) == 0 &&
+           setresuid(uid, uid, uid) == 0;
+}
+
+static void reset_signals(void)
+{
+    sigset_t none;
+    int i;
+
+    for (i = 1; i < NSIG; i++)
+        signal(i, SIG_DFL);
+    sigemptyset(&none);
+    sigprocmask(SIG_SETMASK, &none, NULL);
+}
+
+static bool take_terminal(int fd)
+{
+    return setsid() >= 0 && ioctl(fd, TIOCSCTTY, 0) == 0 && dup2(fd, 0) == 0 &&
+           dup2(fd, 1) == 1 && dup2(fd, 2) == 2;
+}
+
+/* The child.  What goes wrong here is told on the terminal. */
+static void run(const struct launch *launch)
+{
+    const struct bwrap_fds *fds = &launch->fds;
+    uint8_t cpus;
+
+    reset_signals();
+    if (read(launch->go, &cpus, 1) != 1) _exit(1); /* our keeper has died */
+    if (!take_terminal(launch->terminal)) _exit(1);
+    umask(022);
+    if (!sys_set_inherited(fds->news, true) ||
+        !sys_set_inherited(fds->gate, true) ||
+        !sys_set_inherited(fds->filter, true) ||
+        !sys_set_inherited(fds->passwd, true) ||
+        !sys_set_inherited(fds->group, true) || !pin(cpus) ||
+        !become(launch->spec->uid) || !set_limits(launch)) {
+        dprintf(2, "xeno-keeper: cannot give up privilege: %s\n",
+                strerror(errno));
+        _exit(1);
+    }
+    /* after become(), which would undo it */
+    prctl(PR_SET_PDEATHSIG, SIGKILL);
+    if (getppid() != launch->parent) _exit(1);
+    execv(launch->argv[0], launch->argv);
+    dprintf(2, "xeno-keeper: %s: %s\n", launch->argv[0], strerror(errno));
+    _exit(1);
+}
+
+static void set_cgroups(struct sandbox *box, const Xn__TaskSpec *spec)
+{
+    struct cgroup *group = &box->group;
+
+    cgroup_make(group);
+    box->memory_by_cgroup = cgroup_limit_memory(group, spec->memory_bytes);
+    /* bwrap itself is two */
+    box->processes_by_cgroup =
+        cgroup_limit_processes(group, spec->processes + 2);
+    if (spec->cpu_ms_per_s) {
+        box->cap_by_cgroup = cgroup_limit_cpu(group, spec->cpu_ms_per_s);
+    }
+}
+
+/* Without an exact meter the cap is a share of time on that many CPUs. */
+static uint8_t cpus_of(const struct sandbox *box, const Xn__TaskSpec *spec)
+{
+    if (!spec->cpu_ms_per_s || box->cap_by_cgroup ||
+        meter_is_exact(&box->meter)) {
+        return 0;
+    }
+    if (spec->cpu_ms_per_s > 250 * 1000) return 0; /* no machine to share */
+    return (uint8_t)((spec->cpu_ms_per_s + 999) / 1000);
+}
+
+static int open_files(struct launch *launch)
+{
+    static const char passwd[] = "root:x:0:0::/:/usr/sbin/nologin\n"
+                                 "task:x:1000:1000::" SANDBOX_HOME ":/bin/sh\n";
+    static const char group[] = "root:x:0:\ntask:x:1000:\n";
+
+    launch->fds.passwd = sys_memory_file("passwd", passwd, sizeof passwd - 1);
+    launch->fds.group = sys_memory_file("group", group, sizeof group - 1);
+    launch->fds.filter = sys_memory_file("filter", "", 0);
+    return launch->fds.passwd < 0 || launch->fds.group < 0 ||
+                   launch->fds.filter < 0
+               ? XN_EIO
+               : 0;
+}
+
+static int open_pipes(struct sandbox *box, struct launch *launch)
+{
+    int pair[2];
+
+    if (pipe2(pair, O_CLOEXEC)) return XN_EIO;
+    box->news = pair[0];
+    launch->fds.news = pair[1];
+    if (pipe2(pair, O_CLOEXEC)) return XN_EIO;
+    launch->fds.gate = pair[0];
+    box->gate = pair[1];
+    if (pipe2(pair, O_CLOEXEC)) return XN_EIO;
+    launch->go = pair[0];
+    box->go = pair[1];
+    return 0;
+}
+
+static void close_launch(struct launch *launch)
+{
+    close_fd(&launch->terminal);
+    close_fd(&launch->go);
+    close_fd(&launch->fds.news);
+    close_fd(&launch->fds.gate);
+    close_fd(&launch->fds.filter);
+    close_fd(&launch->fds.passwd);
+    close_fd(&launch->fds.group);
+}
+
+static int start_child(struct sandbox *box, struct launch *launch)
+{
+    launch->parent = getpid();
+    box->monitor = fork();
+    if (box->monitor == 0) run(launch);
+    if (box->monitor < 0) return XN_EIO;
+    cgroup_enter(&box->group, box->monitor);
+    meter_open(&box->meter, launch->spec->meter, &box->group, box->monitor);
+    return 0;
+}
+
+int sandbox_prepare(struct sandbox *box, const Xn__TaskSpec *spec,
+                    const char *bwrap, char *because_out, size_t len)
+{
+    struct launch launch = {
+        .spec = spec, .terminal = -1, .go = -1, .fds = {-1, -1, -1, -1, -1}};
+    struct xn_arena arena;
+    int rc;
+
+    box->init_fd = box->terminal = box->news = box->gate = box->go = -1;
+    box->meter.perf = -1;
+    xn_arena_init(&arena, ARENA_MAX);
+    set_cgroups(box, spec);
+    launch.limit_data = !box->memory_by_cgroup;
+    rc = open_terminal(box, spec->terminal, &launch.terminal);
+    if (rc) {
+        fail(because_out, len, "a terminal");
+        goto out;
+    }
+    rc = open_pipes(box, &launch);
+    if (!rc) rc = open_files(&launch);
+    if (!rc) {
+        rc = bwrap_words(spec, bwrap, &launch.fds, &arena, &launch.argv);
+    }
+    if (!rc) rc = start_child(box, &launch);
+    /* Which meter there is decides on the filter, and a meter wants a child. */
+    box->cpus = cpus_of(box, spec);
+    if (!rc) rc = filter_write(box->cpus > 0, launch.fds.filter);
+    if (rc) fail(because_out, len, spec->image[0] ? spec->image : "a child");
+out:
+    close_launch(&launch);
+    xn_arena_clear(&arena);
+    return rc;
+}
+
+/* The number behind "child-pid"; 0: not all of it is there yet. */
+static pid_t read_child(const char *text)
+{
+    static const char key[] = "\"child-pid\":";
+    const char *at = strstr(text, key);
+
+    if (!at || !strchr(at, '}')) return 0;
+    return (pid_t)strtol(at + sizeof key - 1, NULL, 10);
+}
+
+static int await_news(struct sandbox *box)
+{
+    struct pollfd wait = {.fd = box->news, .events = POLLIN};
+    char text[1024] = "";
+    size_t have = 0;
+    ssize_t n;
+
+    while (!box->init) {
+        if (poll(&wait, 1, BUILD_MS) <= 0) return XN_ETIMEOUT;
+        n = read(box->news, text + have, sizeof text - 1 - have);
+        if (n <= 0) return XN_EREFUSED;
+        have += (size_t)n;
+        text[have] = '\0';
+        box->init = read_child(text);
+    }
+    return box->init > 1 ? 0 : XN_EREFUSED;
+}
+
+/* Set inside the sandbox: before, all processes of this user would count.  The
+ * limit of another user's process is changed from within its user namespace,
+ * where no privilege outside is needed. */
+static bool limit_processes(const struct sandbox *box, rlim_t n)
+{
+    struct rlimit both = {n, n};
+    pid_t pid;
+    int status;
+
+    if (prlimit(box->init, RLIMIT_NPROC, &both, NULL) == 0) return true;
+    pid = fork();
+    if (pid == 0) {
+        prctl(PR_SET_DUMPABLE, 0);
+        _exit(setns(box->init_fd, CLONE_NEWUSER) ||
+              prlimit(box->init, RLIMIT_NPROC, &both, NULL));
+    }
+    status = pid > 0 ? sys_wait(pid) : -1;
+    return status >= 0 && WIFEXITED(status) && WEXITSTATUS(status) == 0;
+}
+
+/* bwrap's first process waits at the gate once it has mounted all. */
+static int hold_init(struct sandbox *box, const Xn__TaskSpec *spec)
+{
+    box->init_fd = (int)syscall(SYS_pidfd_open, box->init, 0);
+    if (box->init_fd < 0) return XN_EREFUSED;
+    return limit_processes(box, spec->processes + 2) ? 0 : XN_EREFUSED;
+}
+
+int sandbox_build(struct sandbox *box, const Xn__TaskSpec *spec,
+                  char *because_out, size_t len)
+{
+    uint8_t cpus = box->cpus;
+    int rc;
+
+    if (sys_write_all(box->go, &cpus, 1)) {
+        return fail(because_out, len, "the child");
+    }
+    close_fd(&box->go);
+    rc = await_news(box);
+    if (!rc) rc = hold_init(box, spec);
+    if (!rc) return 0;
+    snprintf(because_out, len,
+             rc == XN_ETIMEOUT ? "bwrap has not made a sandbox in a minute"
+                               : "bwrap could not make the sandbox");
+    return XN_EREFUSED;
+}
+
+int sandbox_begin(struct sandbox *box, const Xn__TaskSpec *spec,
+                  uint64_t mono_us)
+{
+    meter_start(&box->meter, box->init, spec->cpu_ms_per_s, mono_us);
+    if (sys_write_all(box->gate, "g", 1)) return XN_EIO;
+    close_fd(&box->gate);
+    return 0;
+}
+
+void sandbox_kill(struct sandbox *box)
+{
+    /* With its first process a pid namespace ends whole. */
+    if (box->init_fd >= 0) {
+        syscall(SYS_pidfd_send_signal, box->init_fd, SIGKILL, NULL, 0);
+    }
+    if (box->monitor > 0) kill(box->monitor, SIGKILL);
+}
+
+void sandbox_await(struct sandbox *box)
+{
+    struct pollfd wait = {.fd = box->init_fd, .events = POLLIN};
+
+    if (box->monitor > 0) sys_wait(box->monitor);
+    box->monitor = 0;
+    while (box->init_fd >= 0 && poll(&wait, 1, -1) < 0 && errno == EINTR) {}
+}
+
+void sandbox_clear(struct sandbox *box)
+{
+    int i;
+
+    meter_close(&box->meter);
+    close_fd(&box->init_fd);
+    close_fd(&box->terminal);
+    close_fd(&box->news);
+    close_fd(&box->gate);
+    close_fd(&box->go);
+    for (i = 0; i < CGROUP_KINDS; i++) {
+        if (cgroup_has(&box->group, i)) cgroup_remove(box->group.path[i]);
+    }
+}
+
+static const char *what_to_try(void)
+{
+    uint64_t n;
+
+    if (sys_read_number("/proc/sys/user/max_user_namespaces", "", &n) == 0 &&
+        n == 0) {
+        return "sysctl -w user.max_user_namespaces=10000";
+    }
+    if (sys_read_number("/proc/sys/kernel/unprivileged_userns_clone", "", &n) ==
+            0 &&
+        n == 0) {
+        return "sysctl -w kernel.unprivileged_userns_clone=1";
+    }
+    if (sys_read_number(
+            "/proc/sys/kernel/apparmor_restrict_unprivileged_userns", "", &n) ==
+            0 &&
+        n == 1) {
+        return "sysctl -w kernel.apparmor_restrict_unprivileged_userns=0, or "
+               "an AppArmor profile that lets bwrap";
+    }
+    return "not inside a chroot or a container that forbids user namespaces";
+}
+
+int sandbox_check(char *because_out, size_t len, const char **try_out)
+{
+    pid_t pid = fork();
+    int status;
+
+    if (pid == 0) {
+        _exit(unshare(CLONE_NEWUSER | CLONE_NEWPID | CLONE_NEWNET) ? errno : 0);
+    }
+    status = pid > 0 ? sys_wait(pid) : -1;
+    if (status >= 0 && WIFEXITED(status) && WEXITSTATUS(status) == 0) return 0;
+    snprintf(because_out, len, "this machine gives this user no namespaces: %s",
+             status >= 0 && WIFEXITED(status) ? strerror(WEXITSTATUS(status))
+                                              : "the trial ended");
+    *try_out = what_to_try();
+    return XN_EPERM;
+}

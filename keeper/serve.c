@@ -1,0 +1,236 @@
+/* SPDX-License-Identifier: GPL-3.0-or-later */
+#include <errno.h>
+#include <poll.h>
+#include <string.h>
+#include <sys/socket.h>
+#include <unistd.h>
+
+#include "keeper/frame.h"
+#include "keeper/keeper.h"
+#include "keeper/spec.h"
+#include "lib/err.h"
+
+#define PART 32768          /* console bytes in a frame */
+#define OUT_MAX (256 << 10) /* bytes that wait for one client */
+#define TAKE 16384
+#define IN_MAX (FRAME_ASK_MAX + 4 + TAKE)
+
+void keeper_drop(struct keeper_client *client)
+{
+    if (client->fd >= 0) close(client->fd);
+    client->fd = -1;
+    xn_buf_clear(&client->in);
+    xn_buf_clear(&client->out);
+    client->follows = client->closing = false;
+}
+
+static bool is_ours(int fd)
+{
+    struct ucred who;
+    socklen_t len = sizeof who;
+
+    return getsockopt(fd, SOL_SOCKET, SO_PEERCRED, &who, &len) == 0 &&
+           (who.uid == geteuid() || who.uid == 0);
+}
+
+void keeper_accept(struct keeper *keeper)
+{
+    int fd =
+        accept4(keeper->listener, NULL, NULL, SOCK_CLOEXEC | SOCK_NONBLOCK);
+    size_t i;
+
+    if (fd < 0) return;
+    for (i = 0; i < KEEPER_CLIENTS_MAX; i++) {
+        struct keeper_client *client = &keeper->clients[i];
+
+        if (client->fd >= 0 || !is_ours(fd)) continue;
+        client->fd = fd;
+        xn_buf_init(&client->in, IN_MAX);
+        xn_buf_init(&client->out, OUT_MAX);
+        return;
+    }
+    close(fd);
+}
+
+static const char *cap_by(const struct keeper *keeper)
+{
+    if (!keeper->spec->cpu_ms_per_s) return "none";
+    if (keeper->box.cap_by_cgroup) return "cgroup";
+    return keeper->box.cpus ? "clock" : "meter";
+}
+
+static int tell(struct keeper *keeper, Xn__KeeperTell *tell_out,
+                struct xn_buf *out)
+{
+    Xn__TaskStatus status;
+    Xn__TaskReading reading;
+
+    xn__task_status__init(&status);
+    keeper_reading(keeper, &reading);
+    status.name = keeper->spec->name;
+    status.state = keeper->state;
+    status.reading = &reading;
+    if (keeper->state == XN__TASK_STATE__ENDED) status.exit = &keeper->last;
+    status.memory_by =
+        (char *)(keeper->box.memory_by_cgroup ? "cgroup" : "watch");
+    status.processes_by =
+        (char *)(keeper->box.processes_by_cgroup ? "cgroup" : "rlimit");
+    status.cap_by = (char *)cap_by(keeper);
+    status.console_bytes = keeper->console.total;
+    status.memory_bytes = keeper->spec->memory_bytes;
+    status.uid = keeper->spec->uid;
+    tell_out->status = &status;
+    return frame_put(out, tell_out);
+}
+
+int keeper_tell_status(struct keeper *keeper, int rc, struct xn_buf *out)
+{
+    Xn__KeeperTell answer;
+
+    xn__keeper_tell__init(&answer);
+    answer.rc = rc;
+    answer.because = keeper->because;
+    return tell(keeper, &answer, out);
+}
+
+static int type_in(struct keeper *keeper, const ProtobufCBinaryData *input)
+{
+    ssize_t n;
+
+    if (keeper->state == XN__TASK_STATE__ENDED) return XN_ECONFLICT;
+    n = write(keeper->box.terminal, input->data, input->len);
+    return n == (ssize_t)input->len ? 0 : XN_EBUSY;
+}
+
+/* How the answer looks: 0, or what stands against it. */
+static int obey(struct keeper *keeper, struct keeper_client *client,
+                const Xn__KeeperAsk *ask)
+{
+    switch (ask->op) {
+    case XN__KEEPER_OP__STATUS: return 0;
+    case XN__KEEPER_OP__STOP:
+        keeper_stop(keeper, XN__TASK_END__STOPPED,
+                    ask->reason[0] ? ask->reason : "asked to stop",
+                    ask->grace_ms);
+        return 0;
+    case XN__KEEPER_OP__PAUSE: return keeper_pause(keeper, true);
+    case XN__KEEPER_OP__RESUME: return keeper_pause(keeper, false);
+    case XN__KEEPER_OP__CONSOLE:
+        client->follows = true;
+        client->from = ask->from;
+        return 0;
+    case XN__KEEPER_OP__INPUT: return type_in(keeper, &ask->input);
+    default: return XN_EPROTO;
+    }
+}
+
+/* One that cannot be understood gets its answer and is let go. */
+static void answer_one(struct keeper *keeper, struct keeper_client *client,
+                       const Xn__KeeperAsk *ask)
+{
+    char because[128] = "";
+    Xn__KeeperTell answer;
+
+    xn__keeper_tell__init(&answer);
+    answer.because = because;
+    answer.rc = spec_check_keeper_ask(ask, because, sizeof because);
+    if (!answer.rc)
+        answer.rc = obey(keeper, client, ask);
+    else
+        client->closing = true;
+    /* the console's own frames say enough */
+    if (client->follows && !answer.rc && ask->op == XN__KEEPER_OP__CONSOLE) {
+        return;
+    }
+    if (tell(keeper, &answer, &client->out)) client->closing = true;
+}
+
+static void take_asks(struct keeper *keeper, struct keeper_client *client)
+{
+    ProtobufCMessage *body;
+    int rc = 0;
+
+    while (!client->closing && client->out.len < OUT_MAX / 2) {
+        rc = frame_next(&client->in, FRAME_ASK_MAX, &xn__keeper_ask__descriptor,
+                        &body);
+        if (rc) break;
+        answer_one(keeper, client, (Xn__KeeperAsk *)body);
+        protobuf_c_message_free_unpacked(body, NULL);
+    }
+    if (rc && rc != XN_ENOENT) client->closing = true;
+}
+
+/* Reads what came; false: the other end has closed. */
+static bool receive(struct keeper_client *client)
+{
+    char data[TAKE];
+    ssize_t n = recv(client->fd, data, sizeof data, 0);
+
+    if (n < 0) return errno == EAGAIN || errno == EINTR;
+    xn_buf_add(&client->in, data, (size_t)n);
+    return n > 0 && !xn_buf_rc(&client->in);
+}
+
+static bool flush(struct keeper_client *client)
+{
+    ssize_t n;
+
+    if (client->out.len == 0) return true;
+    n = send(client->fd, client->out.data, client->out.len, MSG_NOSIGNAL);
+    if (n < 0) return errno == EAGAIN || errno == EINTR;
+    xn_buf_drop(&client->out, (size_t)n);
+    return true;
+}
+
+/* The next part of the console, when all before it is on its way.  A client
+ * that is slow finds older bytes gone, and `from` says so; nothing queues. */
+static void add_console(struct keeper *keeper, struct keeper_client *client)
+{
+    bool ended = keeper->state == XN__TASK_STATE__ENDED;
+    uint8_t data[PART];
+    Xn__KeeperTell part;
+    size_t n = 0;
+
+    if (!client->follows || client->out.len > 0) return;
+    xn__keeper_tell__init(&part);
+    if (keeper->console.fd >= 0) {
+        part.rc = console_read(&keeper->console, &client->from, data,
+                               sizeof data, &n);
+    }
+    part.end = part.rc || (ended && n == 0);
+    if (n == 0 && !part.end) return;
+    part.from = client->from;
+    part.console.data = data;
+    part.console.len = n;
+    client->from += n;
+    if (part.end) client->follows = false;
+    if (frame_put(&client->out, &part)) client->closing = true;
+}
+
+void keeper_serve(struct keeper *keeper, struct keeper_client *client,
+                  short events)
+{
+    if (client->fd < 0) return;
+    if ((events & (POLLIN | POLLHUP | POLLERR)) && !receive(client)) {
+        keeper_drop(client);
+        return;
+    }
+    take_asks(keeper, client);
+    add_console(keeper, client);
+    if (!flush(client) || (client->closing && client->out.len == 0)) {
+        keeper_drop(client);
+    }
+}
+
+short keeper_wants(struct keeper *keeper, struct keeper_client *client)
+{
+    short events = 0;
+
+    if (client->out.len < OUT_MAX / 2 && !client->closing) events |= POLLIN;
+    if (client->out.len > 0 ||
+        (client->follows && (client->from < keeper->console.total ||
+                             keeper->state == XN__TASK_STATE__ENDED))) {
+        events |= POLLOUT;
+    }
+    return events;
+}

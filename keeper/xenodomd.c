@@ -1,0 +1,309 @@
+/* SPDX-License-Identifier: GPL-3.0-or-later */
+/* The process that starts things: options and loop. */
+#include "keeper/xenodomd.h"
+
+#include <errno.h>
+#include <fcntl.h>
+#include <poll.h>
+#include <signal.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/signalfd.h>
+#include <sys/stat.h>
+#include <unistd.h>
+
+#include "config.h"
+#include "keeper/cgroup.h"
+#include "keeper/sandbox.h"
+#include "keeper/sys.h"
+#include "lib/err.h"
+#include "lib/gripe.h"
+#include "lib/log.h"
+#include "lib/options.h"
+#include "lib/text.h"
+
+#define SOCKET "socket"
+#define SOON_MS 50 /* until a keeper that is ending is looked at again */
+
+struct arguments {
+    const char *state, *memory, *sessions, *uid_base, *meter;
+    const char *keeper, *bwrap, *help, *version;
+    struct ask_options ask;
+    struct envelope envelope;
+};
+
+static const char usage[] =
+    "Usage: xenodomd [--state DIR] [OPTION]...\n"
+    "       xenodomd [--state DIR] start NAME [--set KEY=VALUE]... "
+    "-- PROGRAM [ARG]...\n"
+    "       xenodomd [--state DIR] list | adopt | check\n"
+    "       xenodomd [--state DIR] status|stop|pause|resume|console|forget "
+    "NAME\n"
+    "Starts tasks in sandboxes, each with a keeper of its own.\n";
+
+static int gripe(int rc, const char *what, const char *because)
+{
+    xn_gripe(PROGRAM, what, because, PROGRAM " --help");
+    return rc;
+}
+
+static int read_number(const char *text, const char *name, uint64_t max,
+                       uint64_t *out)
+{
+    char what[64];
+
+    if (!text || xn_number_parse(text, max, out) == 0) return 0;
+    snprintf(what, sizeof what, "cannot take --%s", name);
+    return gripe(XN_EINVAL, what, text);
+}
+
+static int take_numbers(struct arguments *args)
+{
+    uint64_t memory_mib = 1024, sessions = 64, uid_base = 2000000;
+    struct envelope *envelope = &args->envelope;
+    int meter = args->meter ? spec_meter_parse(args->meter) : 0;
+
+    if (meter < 0) return gripe(XN_EINVAL, "cannot take --meter", args->meter);
+    if (read_number(args->memory, "memory", 1 << 30, &memory_mib) ||
+        read_number(args->sessions, "sessions", DOM_SESSIONS_MAX, &sessions) ||
+        read_number(args->uid_base, "uid-base", 0xf0000000, &uid_base)) {
+        return XN_EINVAL;
+    }
+    if (uid_base == 0) {
+        return gripe(XN_EINVAL, "cannot take --uid-base",
+                     "tasks never run as root");
+    }
+    envelope->memory_bytes = memory_mib << 20;
+    envelope->sessions = sessions;
+    envelope->uid_base = (uint32_t)uid_base;
+    envelope->meter = (Xn__MeterKind)meter;
+    return 0;
+}
+
+static int parse(struct arguments *args, int argc, char **argv, int *words_out)
+{
+    struct envelope *envelope = &args->envelope;
+    const struct xn_option rows[] = {
+        XN_OPTION("state", 0, "DIR", "where sessions are kept", &args->state),
+        XN_OPTION("memory", 0, "MIB", "for all tasks together [1024]",
+                  &args->memory),
+        XN_OPTION("sessions", 0, "N", "at once, at most [64]", &args->sessions),
+        XN_OPTION_LIST("images", "DIR", "images may be within; repeatable",
+                       envelope->images, &envelope->n_images),
+        XN_OPTION_LIST("allow", "UID", "a user who may ask; repeatable",
+                       envelope->uids, &envelope->n_uids),
+        XN_OPTION("uid-base", 0, "UID",
+                  "as root: tasks run as this user and those behind it "
+                  "[2000000]",
+                  &args->uid_base),
+        XN_OPTION("meter", 0, "KIND",
+                  "best to use: cgroup, perf, proc, reserved", &args->meter),
+        XN_OPTION("keeper", 0, "PROGRAM", "the keeper", &args->keeper),
+        XN_OPTION("bwrap", 0, "PROGRAM", "bubblewrap", &args->bwrap),
+        XN_OPTION_LIST("set", "KEY=VALUE", "start: a limit; repeatable",
+                       args->ask.sets, &args->ask.n_sets),
+        XN_OPTION("reason", 0, "TEXT", "stop: why", &args->ask.reason),
+        XN_OPTION("grace", 0, "MS", "stop: from SIGTERM to SIGKILL [0]",
+                  &args->ask.grace),
+        XN_OPTION("help", 'h', NULL, "this text", &args->help),
+        XN_OPTION("version", 'V', NULL, "the version", &args->version),
+    };
+    const struct xn_options options = {rows, sizeof rows / sizeof *rows, true};
+    char because[256];
+
+    if (xn_options_read(&options, argc, argv, words_out, because,
+                        sizeof because)) {
+        return gripe(XN_EINVAL, "cannot understand the command line", because);
+    }
+    if (args->help) {
+        puts(usage);
+        xn_options_help(&options);
+    } else if (args->version) {
+        puts(PROGRAM " (XenoServer) " PACKAGE_VERSION);
+    }
+    return 0;
+}
+
+/* ---- the daemon ---------------------------------------------------------- */
+
+/* Only its owner gets in. */
+static int make_dir(int at, const char *path)
+{
+    struct stat st;
+    int fd;
+
+    if (mkdirat(at, path, 0700) && errno != EEXIST) return -1;
+    fd = openat(at, path, O_RDONLY | O_DIRECTORY | O_CLOEXEC);
+    if (fd < 0) return -1;
+    if (fstat(fd, &st) || st.st_uid != geteuid() || (st.st_mode & 022)) {
+        close(fd);
+        errno = EPERM;
+        return -1;
+    }
+    return fd;
+}
+
+static int open_signals(void)
+{
+    sigset_t set;
+
+    signal(SIGPIPE, SIG_IGN);
+    signal(SIGCHLD, SIG_IGN); /* keepers are nobody's children */
+    sigemptyset(&set);
+    sigaddset(&set, SIGTERM);
+    sigaddset(&set, SIGINT);
+    sigprocmask(SIG_BLOCK, &set, NULL);
+    return signalfd(-1, &set, SFD_CLOEXEC | SFD_NONBLOCK);
+}
+
+/* Others than its owner may be let in, and are asked who they are: so the
+ * folder can be passed, but not read. */
+static int open_listener(struct dom *dom, int state)
+{
+    if (dom->envelope.n_uids > 0 && fchmod(state, 0711)) return -1;
+    dom->listener = sys_unix_listen(state, SOCKET);
+    if (dom->listener < 0) return -1;
+    return dom->envelope.n_uids > 0 ? fchmodat(state, SOCKET, 0666, 0) : 0;
+}
+
+static int open_state(struct dom *dom, const struct arguments *args)
+{
+    int state = make_dir(AT_FDCWD, args->state), rc = 0;
+
+    if (state < 0) rc = XN_EIO;
+    if (!rc && sys_lock(state, "lock") < 0) {
+        rc = errno == EWOULDBLOCK ? XN_EBUSY : XN_EIO;
+    }
+    if (!rc) dom->sessions = make_dir(state, "sessions");
+    if (!rc && (dom->sessions < 0 || open_listener(dom, state))) rc = XN_EIO;
+    if (rc) {
+        xn_gripef(PROGRAM, "cannot use the state folder", "--state DIR",
+                  "%s: %s", args->state,
+                  rc == XN_EBUSY ? "another xenodomd has it" : strerror(errno));
+    }
+    if (state >= 0) close(state);
+    return rc;
+}
+
+/* Polls are: listener, signals, clients, two of each session. */
+static nfds_t fill_polls(struct dom *dom, struct pollfd *polls, int *wait_out)
+{
+    nfds_t n = 0;
+    size_t i;
+
+    *wait_out = -1;
+    polls[n++] = (struct pollfd){dom->listener, POLLIN, 0};
+    polls[n++] = (struct pollfd){dom->signals, POLLIN, 0};
+    for (i = 0; i < DOM_CLIENTS_MAX; i++) {
+        struct dom_client *client = &dom->clients[i];
+        /* one request at a time: what comes meanwhile waits in the socket */
+        short events = client->out.len > 0 ? POLLOUT : POLLIN;
+
+        polls[n++] = (struct pollfd){client->fd, client->waits ? 0 : events, 0};
+    }
+    for (i = 0; i < dom->n_live; i++) {
+        struct live *live = &dom->live[i];
+
+        polls[n++] = (struct pollfd){live->watch, POLLIN, 0};
+        polls[n++] = (struct pollfd){live->ready, POLLIN, 0};
+        if (live->watch < 0 && live->ready < 0) *wait_out = SOON_MS;
+    }
+    return n;
+}
+
+/* From the last on: burying moves the last into the place. */
+static void serve_live(struct dom *dom, const struct pollfd *polls, size_t n)
+{
+    while (n-- > 0) {
+        struct live *live = &dom->live[n];
+
+        if (polls[2 * n + 1].revents)
+            dom_ready(dom, n);
+        else if (polls[2 * n].revents || (live->watch < 0 && live->ready < 0)) {
+            dom_bury(dom, n);
+        }
+    }
+}
+
+static void run(struct dom *dom)
+{
+    static struct pollfd polls[2 + DOM_CLIENTS_MAX + 2 * DOM_SESSIONS_MAX];
+    size_t i, n_live;
+    nfds_t n;
+    int wait;
+
+    for (;;) {
+        n_live = dom->n_live;
+        n = fill_polls(dom, polls, &wait);
+        if (poll(polls, n, wait) < 0) continue;
+        if (polls[1].revents) break;
+        serve_live(dom, polls + 2 + DOM_CLIENTS_MAX, n_live);
+        if (polls[0].revents) dom_accept(dom);
+        for (i = 0; i < DOM_CLIENTS_MAX; i++) {
+            if (polls[2 + i].revents && polls[2 + i].fd == dom->clients[i].fd) {
+                dom_serve(dom, i, polls[2 + i].revents);
+            }
+        }
+    }
+}
+
+static int serve(const struct arguments *args)
+{
+    static struct dom dom;
+    size_t i;
+    int rc;
+
+    umask(077);
+    xn_log_open(PROGRAM, XN_LOG_INFO);
+    dom.envelope = args->envelope;
+    dom.programs.keeper =
+        args->keeper ? args->keeper : XN_LIBEXECDIR "/xeno-keeper";
+    dom.programs.bwrap = args->bwrap ? args->bwrap : "/usr/bin/bwrap";
+    for (i = 0; i < DOM_CLIENTS_MAX; i++) {
+        dom.clients[i].fd = dom.clients[i].passes = -1;
+    }
+    dom.signals = open_signals();
+    rc = open_state(&dom, args);
+    if (rc) return rc;
+    cgroup_make_room();
+    dom_adopt(&dom);
+    xn_log(XN_LOG_INFO, "ready: %zu sessions live", dom.n_live);
+    run(&dom);
+    for (i = 0; i < DOM_CLIENTS_MAX; i++)
+        dom_drop(&dom, i);
+    xn_log(XN_LOG_INFO, "ends; %zu sessions live on", dom.n_live);
+    return 0;
+}
+
+static int check(void)
+{
+    char because[256];
+    const char *try = NULL;
+
+    if (sandbox_check(because, sizeof because, &try)) {
+        xn_gripe(PROGRAM, "cannot make sandboxes here", because, try);
+        return XN_EXIT_REFUSED;
+    }
+    puts("sandboxes can be made");
+    return xn_end(PROGRAM, 0);
+}
+
+int main(int argc, char **argv)
+{
+    struct arguments args = {0};
+    int words = argc;
+
+    if (parse(&args, argc, argv, &words)) return XN_EXIT_USAGE;
+    if (args.help || args.version) return xn_end(PROGRAM, 0);
+    if (take_numbers(&args)) return XN_EXIT_USAGE;
+    if (!args.state) args.state = "/var/lib/xenoserver/xenodomd";
+    if (words == argc) {
+        int rc = serve(&args);
+
+        return rc ? xn_exit_code(rc) : 0;
+    }
+    if (argc - words == 1 && strcmp(argv[words], "check") == 0) return check();
+    args.ask.state = args.state;
+    return ask_main(&args.ask, argc - words, argv + words);
+}

@@ -1,0 +1,88 @@
+/* SPDX-License-Identifier: GPL-3.0-or-later */
+/* xenodomd: starts keepers, finds them again, and sweeps after them. */
+#ifndef KEEPER_XENODOMD_H
+#define KEEPER_XENODOMD_H
+
+#include <stdbool.h>
+#include <stdint.h>
+
+#include "keeper/sessions.h"
+#include "keeper/spec.h"
+#include "lib/buf.h"
+#include "wire/task.pb-c.h"
+
+#define PROGRAM "xenodomd"
+#define DOM_CLIENTS_MAX 64
+#define DOM_SESSIONS_MAX 1000
+#define DOM_FOLDERS_MAX 16
+#define DOM_UIDS_MAX 16
+#define DOM_LIST_MAX 100 /* in one answer */
+
+/* What the operator lets be asked for. */
+struct envelope {
+    uint64_t memory_bytes; /* of all live sessions */
+    size_t sessions;
+    const char *images[DOM_FOLDERS_MAX]; /* folders of images */
+    size_t n_images;
+    const char *uids[DOM_UIDS_MAX]; /* who may ask, besides root and our own */
+    size_t n_uids;
+    uint32_t uid_base;   /* as root, tasks run as this and those behind it */
+    Xn__MeterKind meter; /* the best that may be used */
+};
+
+struct dom_client {
+    int fd; /* -1: a free place */
+    struct xn_buf in, out;
+    int passes; /* goes with the answer; -1: nothing */
+    bool waits; /* for a start */
+    bool closing;
+};
+
+/* A session that lives, as far as we know. */
+struct live {
+    char name[SPEC_NAME_MAX];
+    uint64_t memory_bytes;
+    uint32_t uid;
+    int watch;  /* the keeper's socket: it closes when the keeper ends */
+    int ready;  /* of a start under way; -1 */
+    int client; /* who asked for it; -1 */
+};
+
+struct dom {
+    struct envelope envelope;
+    struct session_programs programs;
+    int sessions; /* folder */
+    int listener, signals;
+    struct live live[DOM_SESSIONS_MAX];
+    size_t n_live;
+    struct dom_client clients[DOM_CLIENTS_MAX];
+};
+
+/* xenodomd_live.c: what lives. */
+
+/* Looks at all folders: takes up who lives, sweeps who does not. */
+int dom_adopt(struct dom *dom);
+struct live *dom_find(struct dom *dom, const char *name);
+int dom_start(struct dom *dom, Xn__TaskSpec *spec, int client,
+              char *because_out, size_t len);
+/* The keeper at this place has ended. */
+void dom_bury(struct dom *dom, size_t i);
+/* It said how the start went: the answer goes to who asked. */
+void dom_ready(struct dom *dom, size_t i);
+
+/* xenodomd_serve.c: who asks. */
+void dom_accept(struct dom *dom);
+void dom_serve(struct dom *dom, size_t i, short events);
+void dom_answer(struct dom *dom, int client, Xn__DomTell *tell);
+void dom_drop(struct dom *dom, size_t i);
+
+/* xenodomd_ask.c: the program's words, which ask a daemon. */
+struct ask_options {
+    const char *state;
+    const char *reason, *grace;
+    const char *sets[64];
+    size_t n_sets;
+};
+int ask_main(const struct ask_options *options, int n_words, char **words);
+
+#endif

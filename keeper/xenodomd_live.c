@@ -1,0 +1,252 @@
+/* SPDX-License-Identifier: GPL-3.0-or-later */
+#include <errno.h>
+#include <inttypes.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <unistd.h>
+
+#include "keeper/frame.h"
+#include "keeper/keeper.h"
+#include "keeper/record.h"
+#include "keeper/sys.h"
+#include "keeper/xenodomd.h"
+#include "lib/err.h"
+#include "lib/log.h"
+
+struct live *dom_find(struct dom *dom, const char *name)
+{
+    size_t i;
+
+    for (i = 0; i < dom->n_live; i++) {
+        if (strcmp(dom->live[i].name, name) == 0) return &dom->live[i];
+    }
+    return NULL;
+}
+
+static struct live *add(struct dom *dom, const Xn__TaskSpec *spec)
+{
+    struct live *live;
+
+    if (dom->n_live >= DOM_SESSIONS_MAX) return NULL;
+    live = &dom->live[dom->n_live++];
+    snprintf(live->name, sizeof live->name, "%s", spec->name);
+    live->memory_bytes = spec->memory_bytes;
+    live->uid = spec->uid;
+    live->watch = live->ready = live->client = -1;
+    return live;
+}
+
+static void take_out(struct dom *dom, size_t i)
+{
+    struct live *live = &dom->live[i];
+
+    if (live->watch >= 0) close(live->watch);
+    if (live->ready >= 0) close(live->ready);
+    *live = dom->live[--dom->n_live];
+}
+
+static void watch(struct dom *dom, struct live *live)
+{
+    int folder = session_open(dom->sessions, live->name);
+
+    if (folder < 0) return;
+    live->watch = sys_unix_connect(folder, KEEPER_SOCKET, SESSIONS_KEEPER_MS);
+    close(folder);
+}
+
+static int adopt_one(void *context, const char *name)
+{
+    ProtobufCMessage *body = NULL;
+    struct dom *dom = context;
+    struct live *live;
+    int folder, rc;
+
+    rc = session_sweep(dom->sessions, name);
+    if (rc != XN_EBUSY || dom_find(dom, name)) return 0;
+    folder = session_open(dom->sessions, name);
+    if (folder < 0) return 0;
+    rc = record_get(folder, KEEPER_SPEC, &xn__task_spec__descriptor, &body);
+    if (!rc) {
+        live = add(dom, (Xn__TaskSpec *)body);
+        if (live) watch(dom, live);
+        xn_log(XN_LOG_INFO, "session %s: taken up again", name);
+        protobuf_c_message_free_unpacked(body, NULL);
+    }
+    close(folder);
+    return 0;
+}
+
+int dom_adopt(struct dom *dom)
+{
+    size_t i = 0;
+
+    /* those whose end nobody saw */
+    while (i < dom->n_live) {
+        int folder = session_open(dom->sessions, dom->live[i].name);
+        bool lives = folder >= 0 && session_lives(folder);
+
+        if (folder >= 0) close(folder);
+        if (lives || dom->live[i].ready >= 0)
+            i++;
+        else
+            dom_bury(dom, i);
+    }
+    return sessions_each(dom->sessions, adopt_one, dom);
+}
+
+void dom_bury(struct dom *dom, size_t i)
+{
+    char name[SPEC_NAME_MAX];
+    int folder, rc = 0;
+
+    memcpy(name, dom->live[i].name, sizeof name);
+    folder = session_open(dom->sessions, name);
+    if (folder >= 0 && session_lives(folder)) {
+        /* One that was killed may lose its socket first: it is looked at again
+         * soon. */
+        close(folder);
+        if (dom->live[i].watch >= 0) close(dom->live[i].watch);
+        dom->live[i].watch = -1;
+        return;
+    }
+    if (folder >= 0) close(folder);
+    rc = session_sweep(dom->sessions, name);
+    xn_log(rc ? XN_LOG_WARN : XN_LOG_INFO, "session %s: ended%s%s", name,
+           rc ? ", but not swept: " : "", rc ? xn_strerror(rc) : "");
+    take_out(dom, i);
+}
+
+/* ---- the envelope -------------------------------------------------------- */
+
+static bool is_within(const char *path, const char *folder)
+{
+    size_t n = strlen(folder);
+
+    return strncmp(path, folder, n) == 0 && path[n] == '/';
+}
+
+/* Links are followed first: where they lead is what counts. */
+static int check_image(const struct dom *dom, Xn__TaskSpec *spec,
+                       char *because_out, size_t len)
+{
+    char *real;
+    size_t i;
+
+    if (!spec->image[0]) return 0;
+    real = realpath(spec->image, NULL);
+    for (i = 0; real && i < dom->envelope.n_images; i++) {
+        if (!is_within(real, dom->envelope.images[i])) continue;
+        free(spec->image);
+        spec->image = real;
+        return 0;
+    }
+    free(real);
+    snprintf(because_out, len, "image: no folder within --images");
+    return XN_EPERM;
+}
+
+static int check_envelope(const struct dom *dom, const Xn__TaskSpec *spec,
+                          char *because_out, size_t len)
+{
+    uint64_t used = 0;
+    size_t i;
+
+    for (i = 0; i < dom->n_live; i++)
+        used += dom->live[i].memory_bytes;
+    if (dom->n_live >= dom->envelope.sessions) {
+        snprintf(because_out, len, "%zu sessions run, as many as may",
+                 dom->n_live);
+        return XN_EREFUSED;
+    }
+    if (used + spec->memory_bytes > dom->envelope.memory_bytes) {
+        snprintf(because_out, len,
+                 "%" PRIu64 " of %" PRIu64 " MiB of memory are given away",
+                 used >> 20, dom->envelope.memory_bytes >> 20);
+        return XN_EREFUSED;
+    }
+    return 0;
+}
+
+/* A user of its own for each: they cannot reach each other even where a
+ * namespace fails. */
+static uint32_t free_uid(const struct dom *dom)
+{
+    uint32_t uid = dom->envelope.uid_base;
+    size_t i;
+
+    for (i = 0; i < dom->n_live; i++) {
+        if (dom->live[i].uid != uid) continue;
+        uid++;
+        i = (size_t)-1; /* again from the first */
+    }
+    return uid;
+}
+
+static int complete(const struct dom *dom, Xn__TaskSpec *spec,
+                    char *because_out, size_t len)
+{
+    if (spec->uid) {
+        snprintf(because_out, len, "uid: it is not for the caller to choose");
+        return XN_EPERM;
+    }
+    spec_complete(spec);
+    if (geteuid() == 0) spec->uid = free_uid(dom);
+    if (spec->meter < dom->envelope.meter) spec->meter = dom->envelope.meter;
+    return spec_check(spec, because_out, len);
+}
+
+int dom_start(struct dom *dom, Xn__TaskSpec *spec, int client,
+              char *because_out, size_t len)
+{
+    struct live *live;
+    int ready, rc;
+
+    rc = complete(dom, spec, because_out, len);
+    if (!rc) rc = check_image(dom, spec, because_out, len);
+    if (!rc) rc = check_envelope(dom, spec, because_out, len);
+    if (rc) return rc;
+    rc = session_start(dom->sessions, spec, &dom->programs, &ready);
+    if (rc) {
+        snprintf(because_out, len, "%s",
+                 rc == XN_ECONFLICT ? "there is a session of that name"
+                                    : strerror(errno));
+        return rc;
+    }
+    live = add(dom, spec);
+    if (!live) {
+        close(ready);
+        return XN_EREFUSED;
+    }
+    live->ready = ready;
+    live->client = client;
+    return 0;
+}
+
+void dom_ready(struct dom *dom, size_t i)
+{
+    struct live *live = &dom->live[i];
+    ProtobufCMessage *body = NULL;
+    Xn__KeeperTell *tell;
+    Xn__DomTell answer;
+    int rc;
+
+    rc = frame_read(live->ready, FRAME_TELL_MAX, &xn__keeper_tell__descriptor,
+                    &body);
+    close(live->ready);
+    live->ready = -1;
+    xn__dom_tell__init(&answer);
+    tell = (Xn__KeeperTell *)body;
+    answer.rc = rc ? XN_EUNKNOWN : tell->rc;
+    answer.because = rc ? (char *)"the keeper died" : tell->because;
+    answer.advice = (char *)(answer.rc ? PROGRAM " check" : "");
+    if (!rc && tell->status) {
+        answer.tasks = &tell->status;
+        answer.n_tasks = 1;
+    }
+    if (live->client >= 0) dom_answer(dom, live->client, &answer);
+    live->client = -1;
+    if (answer.rc == 0) watch(dom, live);
+    if (live->watch < 0) dom_bury(dom, i);
+    if (body) protobuf_c_message_free_unpacked(body, NULL);
+}

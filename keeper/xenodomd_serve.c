@@ -1,0 +1,336 @@
+/* SPDX-License-Identifier: GPL-3.0-or-later */
+#include <errno.h>
+#include <fcntl.h>
+#include <poll.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/socket.h>
+#include <unistd.h>
+
+#include "keeper/frame.h"
+#include "keeper/keeper.h"
+#include "keeper/sys.h"
+#include "keeper/xenodomd.h"
+#include "lib/err.h"
+#include "lib/log.h"
+#include "lib/text.h"
+
+#define TAKE 16384
+
+void dom_drop(struct dom *dom, size_t i)
+{
+    struct dom_client *client = &dom->clients[i];
+    size_t k;
+
+    if (client->fd >= 0) close(client->fd);
+    if (client->passes >= 0) close(client->passes);
+    client->fd = client->passes = -1;
+    client->waits = client->closing = false;
+    xn_buf_clear(&client->in);
+    xn_buf_clear(&client->out);
+    for (k = 0; k < dom->n_live; k++) {
+        if (dom->live[k].client == (int)i) dom->live[k].client = -1;
+    }
+}
+
+/* The kernel's word for who is at the other end. */
+static bool may_ask(const struct dom *dom, int fd)
+{
+    struct ucred who;
+    socklen_t len = sizeof who;
+    uint64_t uid;
+    size_t i;
+
+    if (getsockopt(fd, SOL_SOCKET, SO_PEERCRED, &who, &len)) return false;
+    if (who.uid == 0 || who.uid == geteuid()) return true;
+    for (i = 0; i < dom->envelope.n_uids; i++) {
+        if (xn_number_parse(dom->envelope.uids[i], UINT32_MAX, &uid) == 0 &&
+            uid == who.uid) {
+            return true;
+        }
+    }
+    xn_log(XN_LOG_WARN, "user %u may not ask", (unsigned)who.uid);
+    return false;
+}
+
+void dom_accept(struct dom *dom)
+{
+    int fd = accept4(dom->listener, NULL, NULL, SOCK_CLOEXEC | SOCK_NONBLOCK);
+    size_t i;
+
+    if (fd < 0) return;
+    for (i = 0; i < DOM_CLIENTS_MAX; i++) {
+        struct dom_client *client = &dom->clients[i];
+
+        if (client->fd >= 0) continue;
+        if (!may_ask(dom, fd)) break;
+        client->fd = fd;
+        client->passes = -1;
+        xn_buf_init(&client->in, FRAME_ASK_MAX + 4 + TAKE);
+        xn_buf_init(&client->out, FRAME_TELL_MAX + 4);
+        return;
+    }
+    close(fd);
+}
+
+void dom_answer(struct dom *dom, int i, Xn__DomTell *tell)
+{
+    struct dom_client *client = &dom->clients[i];
+
+    client->waits = false;
+    if (frame_put(&client->out, tell)) client->closing = true;
+}
+
+/* ---- requests ------------------------------------------------------------ */
+
+struct list {
+    struct dom *dom;
+    const char *after;
+    Xn__TaskStatus *tasks[DOM_LIST_MAX];
+    size_t n;
+    bool more;
+};
+
+static int list_one(void *context, const char *name)
+{
+    struct list *list = context;
+    int folder;
+
+    if (strcmp(name, list->after) <= 0) return 0;
+    if (list->n == DOM_LIST_MAX) {
+        list->more = true;
+        return XN_ETOOBIG;
+    }
+    folder = session_open(list->dom->sessions, name);
+    if (folder < 0) return 0;
+    if (session_status(folder, name, &list->tasks[list->n]) == 0) list->n++;
+    close(folder);
+    return 0;
+}
+
+static void answer_list(struct dom *dom, size_t client, const Xn__DomAsk *ask)
+{
+    struct list list = {.dom = dom, .after = ask->after};
+    Xn__DomTell answer;
+    size_t i;
+
+    xn__dom_tell__init(&answer);
+    dom_adopt(dom);
+    sessions_each(dom->sessions, list_one, &list);
+    answer.tasks = list.tasks;
+    answer.n_tasks = list.n;
+    answer.more = list.more;
+    dom_answer(dom, (int)client, &answer);
+    for (i = 0; i < list.n; i++) {
+        xn__task_status__free_unpacked(list.tasks[i], NULL);
+    }
+}
+
+/* To the keeper and back. */
+static int forward(int folder, const Xn__DomAsk *ask, Xn__KeeperOp op)
+{
+    Xn__KeeperTell *tell = NULL;
+    Xn__KeeperAsk forwarded;
+    int rc;
+
+    if (!session_lives(folder)) return XN_ECONFLICT;
+    xn__keeper_ask__init(&forwarded);
+    forwarded.op = op;
+    forwarded.reason = ask->reason;
+    forwarded.grace_ms = ask->grace_ms;
+    rc = session_ask(folder, &forwarded, &tell);
+    if (rc) return rc;
+    rc = tell->rc;
+    xn__keeper_tell__free_unpacked(tell, NULL);
+    return rc;
+}
+
+/* Bytes of consoles do not pass through us. */
+static int open_console(int folder, struct dom_client *client, bool *live_out)
+{
+    int fd = -1;
+
+    *live_out = false;
+    if (session_lives(folder)) {
+        fd = sys_unix_connect(folder, KEEPER_SOCKET, SESSIONS_KEEPER_MS);
+        *live_out = fd >= 0;
+    }
+    if (fd < 0) {
+        fd = openat(folder, KEEPER_CONSOLE, O_RDONLY | O_CLOEXEC | O_NOFOLLOW);
+    }
+    client->passes = fd;
+    return fd < 0 ? XN_ENOENT : 0;
+}
+
+static int obey(struct dom *dom, struct dom_client *client, int folder,
+                const Xn__DomAsk *ask, bool *live_out)
+{
+    switch (ask->op) {
+    case XN__DOM_OP__DOM_STATUS: return 0;
+    case XN__DOM_OP__DOM_STOP: return forward(folder, ask, XN__KEEPER_OP__STOP);
+    case XN__DOM_OP__DOM_PAUSE:
+        return forward(folder, ask, XN__KEEPER_OP__PAUSE);
+    case XN__DOM_OP__DOM_RESUME:
+        return forward(folder, ask, XN__KEEPER_OP__RESUME);
+    case XN__DOM_OP__DOM_CONSOLE: return open_console(folder, client, live_out);
+    case XN__DOM_OP__DOM_FORGET:
+        dom_adopt(dom);
+        return session_forget(dom->sessions, ask->name);
+    default: return XN_EPROTO;
+    }
+}
+
+static const char *why_not(int rc)
+{
+    switch (rc) {
+    case 0: return "";
+    case XN_ENOENT: return "there is no such session";
+    case XN_ECONFLICT: return "it has ended";
+    case XN_EBUSY: return "it has not ended";
+    case XN_ETIMEOUT:
+    case XN_EUNREACH: return "its keeper does not answer";
+    default: return xn_strerror(rc);
+    }
+}
+
+static void answer_named(struct dom *dom, size_t i, const Xn__DomAsk *ask)
+{
+    struct dom_client *client = &dom->clients[i];
+    int folder = session_open(dom->sessions, ask->name);
+    Xn__TaskStatus *status = NULL;
+    Xn__DomTell answer;
+    bool live = false;
+
+    xn__dom_tell__init(&answer);
+    answer.rc = folder < 0 ? XN_ENOENT : obey(dom, client, folder, ask, &live);
+    if (folder >= 0 && ask->op != XN__DOM_OP__DOM_FORGET) {
+        int rc = session_status(folder, ask->name, &status);
+
+        if (rc == XN_ENOENT && !dom_adopt(dom)) {
+            rc = session_status(folder, ask->name, &status);
+        }
+        if (!answer.rc) answer.rc = rc;
+    }
+    answer.because = (char *)why_not(answer.rc);
+    answer.advice = (char *)(answer.rc ? PROGRAM " list" : "");
+    answer.live = live;
+    answer.tasks = &status;
+    answer.n_tasks = status ? 1 : 0;
+    dom_answer(dom, (int)i, &answer);
+    if (status) xn__task_status__free_unpacked(status, NULL);
+    if (folder >= 0) close(folder);
+}
+
+static void refuse(struct dom *dom, size_t i, int rc, const char *because)
+{
+    Xn__DomTell answer;
+
+    xn__dom_tell__init(&answer);
+    answer.rc = rc;
+    answer.because = (char *)because;
+    answer.advice = (char *)("man " PROGRAM);
+    dom_answer(dom, (int)i, &answer);
+}
+
+static void answer_one(struct dom *dom, size_t i, Xn__DomAsk *ask)
+{
+    char because[256] = "";
+    int rc = spec_check_dom_ask(ask, because, sizeof because);
+
+    if (!rc && ask->op == XN__DOM_OP__DOM_START) {
+        rc = dom_start(dom, ask->spec, (int)i, because, sizeof because);
+        if (!rc) {
+            dom->clients[i].waits = true;
+            return;
+        }
+    }
+    if (rc)
+        refuse(dom, i, rc, because);
+    else if (ask->op == XN__DOM_OP__DOM_LIST ||
+             ask->op == XN__DOM_OP__DOM_ADOPT) {
+        answer_list(dom, i, ask);
+    } else {
+        answer_named(dom, i, ask);
+    }
+}
+
+/* ---- bytes --------------------------------------------------------------- */
+
+/* One at a time, each answered before the next. */
+static void take_ask(struct dom *dom, size_t i)
+{
+    struct dom_client *client = &dom->clients[i];
+    ProtobufCMessage *body;
+    int rc;
+
+    if (client->out.len > 0 || client->waits || client->closing) return;
+    rc =
+        frame_next(&client->in, FRAME_ASK_MAX, &xn__dom_ask__descriptor, &body);
+    if (rc == XN_ENOENT) return;
+    if (rc) {
+        refuse(dom, i, rc, "no request that can be understood");
+        client->closing = true;
+        return;
+    }
+    answer_one(dom, i, (Xn__DomAsk *)body);
+    protobuf_c_message_free_unpacked(body, NULL);
+}
+
+static bool receive(struct dom_client *client)
+{
+    char data[TAKE];
+    ssize_t n = recv(client->fd, data, sizeof data, 0);
+
+    if (n < 0) return errno == EAGAIN || errno == EINTR;
+    xn_buf_add(&client->in, data, (size_t)n);
+    return n > 0 && !xn_buf_rc(&client->in);
+}
+
+static bool flush(struct dom_client *client)
+{
+    union {
+        struct cmsghdr head;
+        char room[CMSG_SPACE(sizeof(int))];
+    } control;
+    struct iovec part = {client->out.data, client->out.len};
+    struct msghdr msg = {.msg_iov = &part, .msg_iovlen = 1};
+    ssize_t n;
+
+    if (client->out.len == 0) return true;
+    if (client->passes >= 0) {
+        msg.msg_control = &control;
+        msg.msg_controllen = sizeof control;
+        control.head.cmsg_level = SOL_SOCKET;
+        control.head.cmsg_type = SCM_RIGHTS;
+        control.head.cmsg_len = CMSG_LEN(sizeof(int));
+        memcpy(CMSG_DATA(&control.head), &client->passes, sizeof(int));
+    }
+    n = sendmsg(client->fd, &msg, MSG_NOSIGNAL);
+    if (n < 0) return errno == EAGAIN || errno == EINTR;
+    if (client->passes >= 0) close(client->passes);
+    client->passes = -1;
+    xn_buf_drop(&client->out, (size_t)n);
+    return true;
+}
+
+void dom_serve(struct dom *dom, size_t i, short events)
+{
+    struct dom_client *client = &dom->clients[i];
+
+    if (client->fd < 0) return;
+    if ((events & (POLLIN | POLLHUP | POLLERR)) && !receive(client)) {
+        dom_drop(dom, i);
+        return;
+    }
+    for (;;) {
+        take_ask(dom, i);
+        if (client->out.len == 0) break;
+        if (!flush(client)) {
+            dom_drop(dom, i);
+            return;
+        }
+        if (client->out.len > 0) break;
+    }
+    if (client->closing && client->out.len == 0) dom_drop(dom, i);
+}
