@@ -187,7 +187,7 @@ static void look_at_memory(struct keeper *keeper, uint64_t mono_us)
         cgroup_memory(&box->group, &keeper->memory_bytes);
         over = cgroup_memory_kills(&box->group, &kills) == 0 && kills > 0;
     } else if (proc_sum(box->init, &sum) == 0) {
-        disk = proc_disk_bytes(box->init);
+        disk = proc_disk_bytes(box->init, keeper->spec->disk_bytes);
         keeper->memory_bytes = sum.memory_bytes + disk;
         over = is_over(keeper, &sum, disk);
     }
@@ -328,6 +328,10 @@ static void end_all(struct keeper *keeper)
     write_exit(keeper);
     sandbox_clear(&keeper->box);
     unlinkat(keeper->dir, KEEPER_CGROUPS, 0);
+    /* Whoever hears of the end may take the folder away at once. */
+    unlinkat(keeper->dir, KEEPER_SOCKET, 0);
+    close(keeper->lock);
+    keeper->lock = -1;
 }
 
 void keeper_finish(struct keeper *keeper)
@@ -339,7 +343,7 @@ void keeper_finish(struct keeper *keeper)
     }
     keeper->box.monitor = 0;
     keeper->status = status;
-    look_at_memory(keeper, sys_mono_us());
+    if (keeper->box.memory_by_cgroup) look_at_memory(keeper, sys_mono_us());
     if (!keeper->end) {
         keeper->end = XN__TASK_END__FINISHED;
         snprintf(keeper->because, sizeof keeper->because, "the task ended");

@@ -55,3 +55,17 @@ keeper_xenodomd_SOURCES += keeper/xenodomd_serve.c
 keeper_xenodomd_LDADD = $(XN_KEEPER_LIBS)
 man_MANS += man/xenodomd.8
 EXTRA_DIST += man/xenodomd.8
+
+# What runs inside in sandbox.t; never instrumented, since it is copied into an
+# image and held to a task's memory.
+check_PROGRAMS += tests/e2e/burner
+tests_e2e_burner_SOURCES = tests/e2e/burner.c
+tests_e2e_burner_CFLAGS = -O1 -Wall -Wextra
+tests_e2e_burner_LDFLAGS =
+SHELL_TESTS += tests/e2e/sandbox.t
+UNIT_TESTS += tests/unit/keeper
+tests_unit_keeper_SOURCES = tests/unit/keeper.c
+tests_unit_keeper_LDADD = $(XN_KEEPER_LIBS) $(CMOCKA_LIBS)
+FUZZ_TARGETS += tests/fuzz/fuzz_task
+tests_fuzz_fuzz_task_SOURCES = tests/fuzz/fuzz_task.c $(FUZZ_MAIN)
+tests_fuzz_fuzz_task_LDADD = $(XN_KEEPER_LIBS) $(FUZZ_LIBS)

@@ -101,17 +101,21 @@ int proc_memory_exact(pid_t init, uint64_t *bytes_out)
     return walk(init, add_exact, bytes_out);
 }
 
-uint64_t proc_disk_bytes(pid_t init)
+uint64_t proc_disk_bytes(pid_t init, uint64_t size)
 {
     static const char *const folders[] = {SANDBOX_HOME, "/tmp", "/dev/shm"};
-    uint64_t sum = 0;
+    uint64_t page = (uint64_t)sysconf(_SC_PAGESIZE), sum = 0;
     struct statvfs fs;
     char path[64];
     size_t i;
 
     for (i = 0; i < sizeof folders / sizeof *folders; i++) {
         snprintf(path, sizeof path, "/proc/%d/root%s", (int)init, folders[i]);
-        if (statvfs(path, &fs) == 0) {
+        if (statvfs(path, &fs)) continue;
+        /* A process that is ending may show another root, so they are known
+         * by their size. */
+        if ((uint64_t)fs.f_blocks * fs.f_frsize / page ==
+            (size + page - 1) / page) {
             sum += (uint64_t)(fs.f_blocks - fs.f_bfree) * fs.f_frsize;
             /* an empty file costs the kernel about a KiB */
             sum += (uint64_t)(fs.f_files - fs.f_ffree) << 10;

@@ -20,7 +20,7 @@ int proc_sum(pid_t init, struct proc_sum *out);
  * them: slower, exact. */
 int proc_memory_exact(pid_t init, uint64_t *bytes_out);
 
-/* Bytes in the temporary file systems of that process. */
-uint64_t proc_disk_bytes(pid_t init);
+/* Bytes in the temporary file systems of that process, each of `size`. */
+uint64_t proc_disk_bytes(pid_t init, uint64_t size);
 
 #endif

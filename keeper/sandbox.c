@@ -159,7 +159,8 @@ static void run(const struct launch *launch)
     /* after become(), which would undo it */
     prctl(PR_SET_PDEATHSIG, SIGKILL);
     if (getppid() != launch->parent) _exit(1);
-    execv(launch->argv[0], launch->argv);
+    /* Whoever is inside can read the first process's environment. */
+    execve(launch->argv[0], launch->argv, (char *[]){NULL});
     dprintf(2, "xeno-keeper: %s: %s\n", launch->argv[0], strerror(errno));
     _exit(1);
 }

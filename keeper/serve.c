@@ -79,6 +79,7 @@ static int tell(struct keeper *keeper, Xn__KeeperTell *tell_out,
     status.console_bytes = keeper->console.total;
     status.memory_bytes = keeper->spec->memory_bytes;
     status.uid = keeper->spec->uid;
+    if (!status.exit) status.keeper_pid = (uint32_t)getpid();
     tell_out->status = &status;
     return frame_put(out, tell_out);
 }

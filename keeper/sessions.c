@@ -208,7 +208,6 @@ static int ended_status(int folder, const char *name,
 
 int session_status(int folder, const char *name, Xn__TaskStatus **status_out)
 {
-    /* One that has just ended holds its lock a little longer. */
     if (session_lives(folder) && live_status(folder, status_out) == 0) return 0;
     if (ended_status(folder, name, status_out) == 0) return 0;
     return session_lives(folder) ? XN_ETIMEOUT : XN_ENOENT;

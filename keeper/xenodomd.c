@@ -40,6 +40,7 @@ static const char usage[] =
     "       xenodomd [--state DIR] list | adopt | check\n"
     "       xenodomd [--state DIR] status|stop|pause|resume|console|forget "
     "NAME\n"
+    "       xenodomd [--state DIR] type NAME TEXT\n"
     "Starts tasks in sandboxes, each with a keeper of its own.\n";
 
 static int gripe(int rc, const char *what, const char *because)
@@ -182,7 +183,7 @@ static int open_state(struct dom *dom, const struct arguments *args)
                   "%s: %s", args->state,
                   rc == XN_EBUSY ? "another xenodomd has it" : strerror(errno));
     }
-    if (state >= 0) close(state);
+    dom->state = state;
     return rc;
 }
 
@@ -272,6 +273,7 @@ static int serve(const struct arguments *args)
     run(&dom);
     for (i = 0; i < DOM_CLIENTS_MAX; i++)
         dom_drop(&dom, i);
+    unlinkat(dom.state, SOCKET, 0);
     xn_log(XN_LOG_INFO, "ends; %zu sessions live on", dom.n_live);
     return 0;
 }

@@ -51,7 +51,7 @@ struct live {
 struct dom {
     struct envelope envelope;
     struct session_programs programs;
-    int sessions; /* folder */
+    int state, sessions; /* folders */
     int listener, signals;
     struct live live[DOM_SESSIONS_MAX];
     size_t n_live;

@@ -90,6 +90,7 @@ static void print_status(const Xn__TaskStatus *status)
     const Xn__TaskExit *last = status->exit;
 
     printf("name %s\nstate %s\n", status->name, spec_state_name(status->state));
+    if (status->keeper_pid) printf("keeper %u\n", status->keeper_pid);
     if (status->memory_by[0]) {
         printf("memory_by %s\nprocesses_by %s\ncap_by %s\n", status->memory_by,
                status->processes_by, status->cap_by);
@@ -133,70 +134,113 @@ static int print_list(const struct ask_options *options, Xn__DomOp op)
 
 /* ---- consoles ------------------------------------------------------------ */
 
-static int follow_keeper(int fd)
+static int follow_keeper(int fd, uint64_t *from, bool *end)
 {
     Xn__KeeperTell *tell;
     ProtobufCMessage *body;
     Xn__KeeperAsk question;
-    bool end = false;
     int rc;
 
     sys_unix_set_timeout(fd, 0);
     xn__keeper_ask__init(&question);
     question.op = XN__KEEPER_OP__CONSOLE;
+    question.from = *from;
     rc = frame_send(fd, &question);
-    while (!rc && !end) {
+    while (!rc && !*end) {
         rc = frame_receive(fd, FRAME_TELL_MAX, &xn__keeper_tell__descriptor,
                            &body, NULL);
         if (rc) break;
         tell = (Xn__KeeperTell *)body;
         fwrite(tell->console.data, 1, tell->console.len, stdout);
         fflush(stdout);
-        end = tell->end;
+        *from = tell->from + tell->console.len;
+        *end = tell->end;
         xn__keeper_tell__free_unpacked(tell, NULL);
     }
+    close(fd);
     return rc;
 }
 
-static int print_file(int fd)
+static int print_file(int fd, uint64_t *from)
 {
     struct console console;
-    uint64_t from = 0;
     char data[32768];
     size_t n = 1;
     int rc = console_adopt(fd, &console);
 
     while (!rc && n > 0) {
-        rc = console_read(&console, &from, data, sizeof data, &n);
+        rc = console_read(&console, from, data, sizeof data, &n);
         if (!rc) fwrite(data, 1, n, stdout);
-        from += n;
+        *from += n;
     }
     console_close(&console);
     return rc;
 }
 
+/* A keeper that ends closes its socket; the file has the rest then. */
 static int print_console(const struct ask_options *options, char *name)
 {
     Xn__DomTell *tell = NULL;
+    uint64_t from = 0;
     Xn__DomAsk question;
-    bool live;
+    bool end = false;
     int fd = -1, rc;
 
     xn__dom_ask__init(&question);
     question.op = XN__DOM_OP__DOM_CONSOLE;
     question.name = name;
-    rc = ask(options, &question, &tell, &fd);
-    if (rc) return rc;
-    live = tell->live;
-    xn__dom_tell__free_unpacked(tell, NULL);
-    rc = live ? follow_keeper(fd) : print_file(fd);
-    if (live) close(fd);
-    if (rc) {
+    while (!end) {
+        rc = ask(options, &question, &tell, &fd);
+        if (rc) return rc;
+        end = !tell->live;
+        rc = end ? print_file(fd, &from) : follow_keeper(fd, &from, &end);
+        xn__dom_tell__free_unpacked(tell, NULL);
+        if (!rc || rc == XN_EUNREACH) continue;
         xn_gripe(PROGRAM, "the console ends early", xn_strerror(rc),
                  PROGRAM " status NAME");
         return xn_exit_code(rc);
     }
     return xn_end(PROGRAM, 0);
+}
+
+/* A line, as if at the task's keyboard. */
+static int type_in(const struct ask_options *options, char *name,
+                   const char *text)
+{
+    char line[SPEC_INPUT_MAX];
+    Xn__DomTell *tell = NULL;
+    Xn__KeeperAsk typed;
+    Xn__DomAsk question;
+    ProtobufCMessage *body = NULL;
+    int fd = -1, n, rc;
+
+    n = snprintf(line, sizeof line, "%s\n", text);
+    if (n >= (int)sizeof line) return bad_word("type: that is too long");
+    xn__dom_ask__init(&question);
+    question.op = XN__DOM_OP__DOM_CONSOLE;
+    question.name = name;
+    rc = ask(options, &question, &tell, &fd);
+    if (rc) return rc;
+    xn__keeper_ask__init(&typed);
+    typed.op = XN__KEEPER_OP__INPUT;
+    typed.input.data = (uint8_t *)line;
+    typed.input.len = (size_t)n;
+    rc = tell->live ? frame_send(fd, &typed) : XN_ECONFLICT;
+    if (!rc) {
+        rc = frame_receive(fd, FRAME_TELL_MAX, &xn__keeper_tell__descriptor,
+                           &body, NULL);
+    }
+    if (!rc) {
+        rc = ((Xn__KeeperTell *)body)->rc;
+        protobuf_c_message_free_unpacked(body, NULL);
+    }
+    close(fd);
+    xn__dom_tell__free_unpacked(tell, NULL);
+    if (rc) {
+        xn_gripe(PROGRAM, "cannot type", xn_strerror(rc),
+                 PROGRAM " status NAME");
+    }
+    return rc ? xn_exit_code(rc) : 0;
 }
 
 /* ---- start --------------------------------------------------------------- */
@@ -332,6 +376,9 @@ int ask_main(const struct ask_options *options, int n, char **words)
     }
     if (n == 2 && strcmp(words[0], "console") == 0) {
         return print_console(options, words[1]);
+    }
+    if (n == 3 && strcmp(words[0], "type") == 0) {
+        return type_in(options, words[1], words[2]);
     }
     for (i = 0; n == 2 && i < sizeof named / sizeof *named; i++) {
         if (strcmp(words[0], named[i].word) == 0) {

@@ -1,0 +1,81 @@
+/* SPDX-License-Identifier: GPL-3.0-or-later */
+/* What comes over the sockets of keepers and of xenodomd, and what stands in
+ * their files: frames of both kinds of request, and records. */
+#include <stdint.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "keeper/frame.h"
+#include "keeper/record.h"
+#include "keeper/spec.h"
+#include "lib/err.h"
+
+int LLVMFuzzerTestOneInput(const uint8_t *data, size_t len);
+
+static void check_spec(Xn__TaskSpec *spec)
+{
+    char because[64];
+    size_t i;
+
+    spec_complete(spec);
+    if (spec_check(spec, because, sizeof because)) return;
+    /* what bwrap's command line rests on */
+    if (!spec_is_name(spec->name) || strchr(spec->name, '/')) abort();
+    if (spec->n_argv == 0 || spec->argv[0][0] != '/') abort();
+    if (spec->image[0] && strstr(spec->image, "/../")) abort();
+    for (i = 0; i < spec->n_env; i++) {
+        if (!strchr(spec->env[i] + 1, '=')) abort();
+    }
+}
+
+static void read_frames(const uint8_t *data, size_t len,
+                        const ProtobufCMessageDescriptor *type)
+{
+    ProtobufCMessage *body;
+    struct xn_buf in;
+    char because[64];
+
+    xn_buf_init(&in, 1 << 20);
+    xn_buf_add(&in, data, len);
+    while (frame_next(&in, FRAME_ASK_MAX, type, &body) == 0) {
+        if (type == &xn__keeper_ask__descriptor) {
+            spec_check_keeper_ask((Xn__KeeperAsk *)body, because,
+                                  sizeof because);
+        } else {
+            Xn__DomAsk *ask = (Xn__DomAsk *)body;
+
+            if (spec_check_dom_ask(ask, because, sizeof because) == 0 &&
+                ask->op == XN__DOM_OP__DOM_START) {
+                check_spec(ask->spec);
+            }
+        }
+        protobuf_c_message_free_unpacked(body, NULL);
+    }
+    xn_buf_clear(&in);
+}
+
+static void read_record(const uint8_t *data, size_t len,
+                        const ProtobufCMessageDescriptor *type)
+{
+    ProtobufCMessage *body;
+
+    if (record_parse(data, len, type, &body) == 0) {
+        protobuf_c_message_free_unpacked(body, NULL);
+    }
+    /* without its head, or no input would ever have the sum right */
+    body = protobuf_c_message_unpack(type, NULL, len, data);
+    if (!body) return;
+    if (type == &xn__task_spec__descriptor) check_spec((Xn__TaskSpec *)body);
+    protobuf_c_message_free_unpacked(body, NULL);
+}
+
+int LLVMFuzzerTestOneInput(const uint8_t *data, size_t len)
+{
+    if (len > 65536) len = 65536;
+    read_frames(data, len, &xn__keeper_ask__descriptor);
+    read_frames(data, len, &xn__dom_ask__descriptor);
+    read_record(data, len, &xn__task_exit__descriptor);
+    read_record(data, len, &xn__task_reading__descriptor);
+    read_record(data, len, &xn__task_spec__descriptor);
+    return 0;
+}
