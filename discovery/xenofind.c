@@ -19,14 +19,16 @@ static int print(const struct find_options *opt, const struct query *query,
 
     switch (opt->output) {
     case FIND_JSON: return find_print_json(opt, query, result);
+    case FIND_JSONL: rc = find_print_jsonl(query, result); break;
     case FIND_CSV: rc = find_print_csv(opt, query, result); break;
+    case FIND_XML: rc = find_print_xml(query, result); break;
     case FIND_NAME: rc = find_print_names(result); break;
     default: rc = find_print_table(opt, query, result);
     }
     if (rc || !opt->explain) return rc;
     /* Not among rows that a program reads. */
     return find_print_explain(result,
-                              opt->output == FIND_TABLE ? stdout : stderr);
+                              opt->output <= FIND_WIDE ? stdout : stderr);
 }
 
 /* An answer that survives is an answer, whoever lied beside it. */

@@ -16,7 +16,15 @@
 #define FIND_COLUMNS_MAX 64
 #define FIND_ALL UINT64_MAX
 
-enum find_output { FIND_TABLE, FIND_JSON, FIND_CSV, FIND_NAME };
+enum find_output {
+    FIND_TABLE,
+    FIND_WIDE,
+    FIND_JSON,
+    FIND_JSONL,
+    FIND_CSV,
+    FIND_XML,
+    FIND_NAME,
+};
 
 /* Where things come from: options beat environment beats configuration. */
 struct find_options {
@@ -94,12 +102,18 @@ size_t find_values(const struct advert *advert, const char *token,
                    const struct advert_value **out);
 uint64_t find_age_s(const struct find_hit *hit);
 /* The columns to show: those asked for, else the usual ones: in a table those
- * that any hit has, in CSV all, since programs want the same ones each time. */
+ * that any hit has, in CSV all, since programs want the same ones each time; in a
+ * wide table id, corp, and all tokens that any hit has as well. */
 size_t find_columns(const struct find_options *opt, const struct query *query,
                     const struct find_result *result, const char **out);
 
 int find_print_json(const struct find_options *opt, const struct query *query,
                     const struct find_result *result);
+/* A line of JSON for each server: "xeno.find.server/1". */
+int find_print_jsonl(const struct query *query,
+                     const struct find_result *result);
+/* schema/find.xsd. */
+int find_print_xml(const struct query *query, const struct find_result *result);
 int find_print_table(const struct find_options *opt, const struct query *query,
                      const struct find_result *result);
 int find_print_csv(const struct find_options *opt, const struct query *query,

@@ -238,3 +238,26 @@ int find_print_json(const struct find_options *opt, const struct query *query,
     json_decref(top);
     return rc;
 }
+
+/* What programs read line by line: each line says by itself what it is. */
+int find_print_jsonl(const struct query *query,
+                     const struct find_result *result)
+{
+    int rc = 0;
+
+    for (size_t i = 0; i < result->list.n && !rc; i++) {
+        json_t *server = server_of(query, &result->list.hits[i]);
+        json_t *line = json_pack("{s:s}", "schema", "xeno.find.server/1");
+
+        if (!server || !line || json_object_update(line, server)) {
+            rc = XN_ENOMEM;
+        } else if (json_dumpf(line, stdout,
+                              JSON_COMPACT | JSON_REAL_PRECISION(DIGITS)) ||
+                   putchar('\n') == EOF) {
+            rc = XN_EIO;
+        }
+        json_decref(server);
+        json_decref(line);
+    }
+    return rc;
+}

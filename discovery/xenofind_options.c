@@ -27,7 +27,7 @@ static const char help[] =
     "  --currency CUR       of all prices asked about\n"
     "  -s KEY[:desc]        sort by a token or by total\n"
     "  -n N|all             how many to show (10)\n"
-    "  -o FORMAT            table, json, csv or name\n"
+    "  -o FORMAT            table, wide, json, jsonl, csv, xml or name\n"
     "  -c COLS              tokens, id, name, age, corp, total, currency\n"
     "  --explain            count the servers that meet each condition\n"
     "  --paranoid           ask every copy of the index, name who hides\n"
@@ -111,15 +111,17 @@ static int add_all(struct find_options *opt, const char *text,
 
 static int read_output(struct find_options *opt, const char *text)
 {
-    static const char *const names[] = {"table", "json", "csv", "name"};
+    static const char *const names[] = {"table", "wide", "json", "jsonl",
+                                        "csv",   "xml",  "name"};
     size_t i;
 
-    for (i = 0; i < 4; i++) {
+    for (i = 0; i < sizeof names / sizeof names[0]; i++) {
         if (strcmp(text, names[i]) != 0) continue;
         opt->output = (enum find_output)i;
         return 0;
     }
-    return usage("-o %s: it is table, json, csv or name", text);
+    return usage("-o %s: it is table, wide, json, jsonl, csv, xml or name",
+                 text);
 }
 
 static int read_columns(struct find_options *opt, const char *text)

@@ -114,6 +114,33 @@ static size_t add_column(const char **out, size_t n, const char *column)
     return n;
 }
 
+/* Sorted, so that the same servers give the same columns in any order. */
+static size_t add_tokens(const struct find_result *result, const char **out,
+                         size_t n)
+{
+    const char *least;
+    char last[XN_TOKEN_MAX + 1] = "";
+    size_t i, j;
+
+    do {
+        least = NULL;
+        for (i = 0; i < result->list.n; i++) {
+            const struct advert *advert = result->list.hits[i].advert;
+
+            for (j = 0; j < advert->n_tokens; j++) {
+                const char *token = advert->tokens[j];
+
+                if (strcmp(token, last) <= 0) continue;
+                if (!least || strcmp(token, least) < 0) least = token;
+            }
+        }
+        if (!least) break;
+        snprintf(last, sizeof last, "%s", least);
+        n = add_column(out, n, least);
+    } while (n < FIND_COLUMNS_MAX);
+    return n;
+}
+
 size_t find_columns(const struct find_options *opt, const struct query *query,
                     const struct find_result *result, const char **out)
 {
@@ -145,7 +172,11 @@ size_t find_columns(const struct find_options *opt, const struct query *query,
             n = add_column(out, n, tokens[i].name);
         }
     }
-    return add_column(out, n, "age");
+    n = add_column(out, n, "age");
+    if (opt->output != FIND_WIDE) return n;
+    n = add_column(out, n, "id");
+    n = add_column(out, n, "corp");
+    return add_tokens(result, out, n);
 }
 
 /* ---- plain outputs ---- */

@@ -38,7 +38,7 @@ static int add_heading(struct libscols_table *table, const char *column)
                : XN_ENOMEM;
 }
 
-static struct libscols_table *new_table(void)
+static struct libscols_table *new_table(bool whole)
 {
     struct libscols_table *table;
 
@@ -46,6 +46,9 @@ static struct libscols_table *new_table(void)
     table = scols_new_table();
     /* Cut to the terminal's width for people; whole for pipes. */
     if (table && !isatty(STDOUT_FILENO)) scols_table_enable_maxout(table, 0);
+    if (table && whole) {
+        (void)scols_table_set_termforce(table, SCOLS_TERMFORCE_NEVER);
+    }
     return table;
 }
 
@@ -80,7 +83,7 @@ int find_print_table(const struct find_options *opt, const struct query *query,
     int rc = 0;
 
     if (result->list.n == 0) return 0;
-    table = new_table();
+    table = new_table(opt->output == FIND_WIDE);
     if (!table) return XN_ENOMEM;
     for (i = 0; i < n && !rc; i++)
         rc = add_heading(table, columns[i]);
@@ -215,7 +218,7 @@ int find_print_explain(const struct find_result *result, FILE *out)
     int rc = 0;
 
     if (!raw || raw->n_conditions == 0) return 0;
-    table = new_table();
+    table = new_table(false);
     if (!table) return XN_ENOMEM;
     scols_table_set_stream(table, out);
     for (i = 0; i < 4 && !rc; i++) {

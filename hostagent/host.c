@@ -84,21 +84,28 @@ static void on_order_time(void *owner, void *ctx, const struct xn_now *now,
     host->order = host->order_timer = 0;
 }
 
-static void take_order(struct host *host, const struct xn_now *now,
-                       uint64_t ask, const Xn__Ask *question, bool withdraw)
+/* Else it is refused. */
+static bool may_order(struct host *host, uint64_t ask, const Xn__Ask *question)
 {
     if (!host_is_operator(host, question->caller)) {
         xn_out_refuse(&host->out, ask, XN_EPERM, "cannot do as ordered",
                       "only the server's own key may order this",
                       "the key and certificate in the state folder");
-        return;
+        return false;
     }
     if (host->order || !host->loaded) {
         xn_out_refuse(&host->out, ask, XN_EBUSY, "cannot do as ordered",
                       "another order is under way, or the start is",
                       "again in a second");
-        return;
+        return false;
     }
+    return true;
+}
+
+static void take_order(struct host *host, const struct xn_now *now,
+                       uint64_t ask, const Xn__Ask *question, bool withdraw)
+{
+    if (!may_order(host, ask, question)) return;
     host->order = ask;
     host->order_timer = xn_ticket(host->tickets, now->mono_us + ORDER_US,
                                   on_order_time, host, NULL, &host->out);
@@ -112,10 +119,59 @@ static void on_withdraw(struct host *host, const struct xn_now *now,
     take_order(host, now, ask, question, true);
 }
 
+/* An absent or odd text is nothing: the document was read back already. */
+static xn_dec number(const char *text)
+{
+    xn_dec d = {0};
+
+    if (text && xn_dec_parse(text, strlen(text), &d)) d.v = 0;
+    return d;
+}
+
+/* What sessions get from now on; those there are keep their terms. */
+static void take_rates(struct host *host)
+{
+    const struct advert_offer *o = &host->offer;
+    struct host_market *m = &host->market;
+
+    m->offered = (struct money_rates){number(o->cpu_smps), number(o->memory_mb),
+                                      number(o->disk_gb), number(o->net_mbps),
+                                      number(o->ipv4_addresses)};
+    m->prices =
+        (struct price_list){number(o->setup),      number(o->price_per_hour),
+                            number(o->cpu_second), number(o->memory_mb_hour),
+                            number(o->net_gb),     number(o->disk_gb_hour)};
+}
+
+/* Another offer than before: while it is drained, for when that ends. */
+static void on_new_offer(struct host *host, const struct xn_now *now,
+                         uint64_t ask, const Xn__Ask *question)
+{
+    char why[256];
+    int rc;
+
+    if (!may_order(host, ask, question)) return;
+    rc = host_take_offer(host, question->body.data, question->body.len, why,
+                         sizeof why);
+    if (rc) {
+        xn_out_refuse(&host->out, ask, rc, "cannot offer that", why,
+                      "man xenohostd.conf");
+        return;
+    }
+    take_rates(host);
+    if (host->record && host->record->withdrawn)
+        answer_status(host, ask);
+    else
+        take_order(host, now, ask, question, false);
+}
+
 static void on_offer(struct host *host, const struct xn_now *now, uint64_t ask,
                      const Xn__Ask *question)
 {
-    take_order(host, now, ask, question, false);
+    if (question->body.len)
+        on_new_offer(host, now, ask, question);
+    else
+        take_order(host, now, ask, question, false);
 }
 
 /* ---- questions ---- */
@@ -222,6 +278,7 @@ static void host_free(struct xn_core *core)
     xn__host_record__free_unpacked(host->draft, NULL);
     xn_msg_free(host->lease);
     xn_out_clear(&host->out);
+    xn_arena_clear(&host->offer_arena);
     xn_arena_clear(&host->arena);
     free(host);
 }
@@ -255,57 +312,13 @@ static bool config_ok(const struct host_config *config)
            config->lease_us / 2 > config->renew_us && sale_ok(config);
 }
 
-/* What the document says decides where it goes: read it back once. */
-static int take_tokens(struct host *host)
-{
-    struct advert *advert = NULL;
-    struct xn_buf xml;
-    char why[128];
-    size_t i;
-    int rc;
-
-    xn_buf_init(&xml, ADVERT_BYTES_MAX);
-    rc = offer_write(&host->offer, 1, &xml, &advert, why, sizeof why);
-    if (rc) goto out;
-    rc = XN_ENOMEM;
-    host->tokens = xn_arena_alloc(&host->arena, (advert->n_tokens + 1) *
-                                                    sizeof *host->tokens);
-    if (!host->tokens) goto out;
-    for (i = 0; i < advert->n_tokens; i++) {
-        host->tokens[i] = xn_arena_strdup(&host->arena, advert->tokens[i]);
-        if (!host->tokens[i]) goto out;
-    }
-    host->n_tokens = advert->n_tokens;
-    rc = 0;
-out:
-    advert_free(advert);
-    xn_buf_clear(&xml);
-    return rc;
-}
-
-/* An absent or odd text is nothing: the document was read back already. */
-static xn_dec number(const char *text)
-{
-    xn_dec d = {0};
-
-    if (text && xn_dec_parse(text, strlen(text), &d)) d.v = 0;
-    return d;
-}
-
 static int take_market(struct host *host)
 {
-    const struct advert_offer *o = &host->offer;
     struct host_market *m = &host->market;
 
     m->on = !xn_id_is_zero(&host->config.corp);
     m->manager = &host_manager_reserve;
-    m->offered = (struct money_rates){number(o->cpu_smps), number(o->memory_mb),
-                                      number(o->disk_gb), number(o->net_mbps),
-                                      number(o->ipv4_addresses)};
-    m->prices =
-        (struct price_list){number(o->setup),      number(o->price_per_hour),
-                            number(o->cpu_second), number(o->memory_mb_hour),
-                            number(o->net_gb),     number(o->disk_gb_hour)};
+    take_rates(host);
     if (!m->on) return 0;
     host->config.corp_url =
         xn_arena_strdup(&host->arena, host->config.corp_url);
@@ -325,7 +338,10 @@ static int take_config(struct host *host, const struct host_config *config)
     rc = offer_copy(config->offer, &host->arena, &host->offer);
     host->config.offer = &host->offer;
     if (!rc) rc = take_market(host);
-    return rc ? rc : take_tokens(host);
+    if (rc) return rc;
+    /* What the document says decides where it goes. */
+    return offer_tokens(&host->offer, &host->arena, &host->tokens,
+                        &host->n_tokens);
 }
 
 int host_new(const struct host_config *config, uint64_t seed,

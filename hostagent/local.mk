@@ -16,6 +16,7 @@ hostagent_libhostagent_a_SOURCES += hostagent/offer.c
 hostagent_libhostagent_a_SOURCES += hostagent/offer.h
 hostagent_libhostagent_a_SOURCES += hostagent/publish.c
 hostagent_libhostagent_a_SOURCES += hostagent/quote.c
+hostagent_libhostagent_a_SOURCES += hostagent/reoffer.c
 hostagent_libhostagent_a_SOURCES += hostagent/reserve.c
 hostagent_libhostagent_a_SOURCES += hostagent/session.h
 hostagent_libhostagent_a_SOURCES += hostagent/session_file.c
@@ -39,6 +40,29 @@ EXTRA_DIST += man/xenohostd.conf.5
 sbin_PROGRAMS += hostagent/xenohostd
 hostagent_xenohostd_SOURCES = hostagent/xenohostd.c hostagent/xenohostd_offer.c hostagent/xenohostd_offer.h
 hostagent_xenohostd_LDADD = $(XN_HOSTAGENT_LIBS) $(XN_NET_LIBS)
+
+# The operator's tool.
+sbin_PROGRAMS += hostagent/xenoserver
+hostagent_xenoserver_SOURCES = hostagent/xenohostd_offer.c hostagent/xenohostd_offer.h
+hostagent_xenoserver_SOURCES += hostagent/xenoserver.c
+hostagent_xenoserver_SOURCES += hostagent/xenoserver.h
+hostagent_xenoserver_SOURCES += hostagent/xenoserver_ask.c
+hostagent_xenoserver_SOURCES += hostagent/xenoserver_check.c
+hostagent_xenoserver_SOURCES += hostagent/xenoserver_common.c
+hostagent_xenoserver_SOURCES += hostagent/xenoserver_conf.c
+hostagent_xenoserver_SOURCES += hostagent/xenoserver_doctor.c
+hostagent_xenoserver_SOURCES += hostagent/xenoserver_doctor.h
+hostagent_xenoserver_SOURCES += hostagent/xenoserver_earnings.c
+hostagent_xenoserver_SOURCES += hostagent/xenoserver_join.c
+hostagent_xenoserver_SOURCES += hostagent/xenoserver_offer.c
+hostagent_xenoserver_SOURCES += hostagent/xenoserver_status.c
+hostagent_xenoserver_LDADD = $(XN_HOSTAGENT_LIBS) $(XN_NET_LIBS) $(JANSSON_LIBS)
+man_MANS += man/xenoserver.8
+EXTRA_DIST += man/xenoserver.8
+UNIT_TESTS += tests/unit/server_conf
+tests_unit_server_conf_SOURCES = hostagent/xenoserver_conf.c hostagent/xenoserver.h tests/unit/server_conf.c
+tests_unit_server_conf_LDADD = $(XN_NET_LIBS) $(CMOCKA_LIBS)
+SHELL_TESTS += tests/e2e/operator.t
 
 # Unit tests of this folder; crank is a driver by hand.
 UNIT_TESTS += tests/unit/host

@@ -130,6 +130,34 @@ int offer_copy(const struct advert_offer *offer, struct xn_arena *arena,
     return rc;
 }
 
+int offer_tokens(const struct advert_offer *offer, struct xn_arena *arena,
+                 const char ***list_out, size_t *n_out)
+{
+    struct advert *advert = NULL;
+    const char **list;
+    struct xn_buf xml;
+    char why[128];
+    size_t i;
+    int rc;
+
+    xn_buf_init(&xml, ADVERT_BYTES_MAX);
+    rc = offer_write(offer, 1, &xml, &advert, why, sizeof why);
+    if (rc) goto out;
+    list = xn_arena_alloc(arena, (advert->n_tokens + 1) * sizeof *list);
+    rc = list ? 0 : XN_ENOMEM;
+    for (i = 0; !rc && i < advert->n_tokens; i++) {
+        list[i] = advert->tokens[i];
+        rc = keep(arena, &list[i]);
+    }
+    if (rc) goto out;
+    *list_out = list;
+    *n_out = advert->n_tokens;
+out:
+    advert_free(advert);
+    xn_buf_clear(&xml);
+    return rc;
+}
+
 int offer_write(const struct advert_offer *offer, uint64_t version,
                 struct xn_buf *out, struct advert **advert_out, char *why_out,
                 size_t why_len)

@@ -45,7 +45,8 @@ struct host {
     struct host_config config; /* what it points to is in the arena */
     struct advert_offer offer;
     struct xn_arena arena;
-    const char **tokens; /* of the offer, in the arena */
+    struct xn_arena offer_arena; /* of an offer that came later */
+    const char **tokens;         /* of the offer, in its arena */
     size_t n_tokens;
     struct xn_rng rng;
     struct xn_tickets *tickets;
@@ -123,5 +124,13 @@ uint64_t host_call(struct host *host, const struct xn_now *now,
 /* The body of a node's good answer; NULL and why_out otherwise. */
 const Xn__Answer *host_answer(int rc, const struct xn_msg *msg, char *why_out,
                               size_t len);
+
+/* ---- reoffer.c ---- */
+
+/* Another offer than before, from a HostOffer: what runs on is the sessions,
+ * what changes is what is said from now on.  XN_EINVAL, XN_ENOMEM: nothing is
+ * changed; why_out says what is wrong. */
+int host_take_offer(struct host *host, const uint8_t *bytes, size_t len,
+                    char *why_out, size_t why_len);
 
 #endif

@@ -306,9 +306,10 @@ static int check_texts(const struct net_settings *s, char *why, size_t len)
     return 0;
 }
 
-int xenohostd_offer(const struct net_settings *settings, struct xn_arena *arena,
-                    struct advert_offer *offer_out, char *why_out,
-                    size_t why_len)
+int xenohostd_offer_given(const struct net_settings *settings,
+                          struct xn_arena *arena,
+                          struct advert_offer *offer_out, char *why_out,
+                          size_t why_len)
 {
     const char *environments =
         net_settings_text(settings, "offer.environments");
@@ -334,9 +335,18 @@ int xenohostd_offer(const struct net_settings *settings, struct xn_arena *arena,
         rc = set_extras(tokens, arena, &offer, why_out, why_len);
     }
     if (rc) return rc;
-    snprintf(why_out, why_len, "out of memory");
-    rc = find_out(arena, &offer);
-    if (rc) return rc;
     *offer_out = offer;
     return 0;
+}
+
+int xenohostd_offer(const struct net_settings *settings, struct xn_arena *arena,
+                    struct advert_offer *offer_out, char *why_out,
+                    size_t why_len)
+{
+    int rc =
+        xenohostd_offer_given(settings, arena, offer_out, why_out, why_len);
+
+    if (rc) return rc;
+    snprintf(why_out, why_len, "out of memory");
+    return find_out(arena, offer_out);
 }

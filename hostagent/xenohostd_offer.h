@@ -19,6 +19,12 @@ int xenohostd_offer(const struct net_settings *settings, struct xn_arena *arena,
                     struct advert_offer *offer_out, char *why_out,
                     size_t why_len);
 
+/* The same, and nothing is found out. */
+int xenohostd_offer_given(const struct net_settings *settings,
+                          struct xn_arena *arena,
+                          struct advert_offer *offer_out, char *why_out,
+                          size_t why_len);
+
 /* Split "a; b\; c" into trimmed parts "a" and "b; c"; empty ones are left
  * out.  *list_out is in the arena.  XN_ENOMEM; XN_ETOOBIG: more than max. */
 int xenohostd_split(const char *text, char separator, size_t max,

@@ -31,6 +31,7 @@ static int request(const struct net_transfer_order *order,
     } else {
         reply_out->status = transfer.status;
         reply_out->server = transfer.server;
+        reply_out->date = transfer.date;
         reply_out->body = transfer.answer;
         memset(&transfer.answer, 0, sizeof transfer.answer);
     }

@@ -3,6 +3,8 @@
 #ifndef NET_CLIENT_H
 #define NET_CLIENT_H
 
+#include <time.h>
+
 #include "lib/buf.h"
 #include "net/identity.h"
 
@@ -10,7 +12,8 @@ struct net_reply {
     int status;
     struct xn_buf body;
     struct xn_cert server; /* who answered; its corp is one of the anchors */
-    bool sent; /* even without an answer: the peer may have got the request */
+    time_t date; /* by its clock, in whole seconds; below 1: unknown */
+    bool sent;   /* even without an answer: the peer may have got the request */
 };
 
 /* identity's anchors decide whom we talk to; its certificate is shown.  peer

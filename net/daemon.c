@@ -97,7 +97,8 @@ static int open_state(struct net_daemon *d)
 static int join_settings(struct net_daemon *d)
 {
     size_t n_common;
-    const struct net_setting *common = net_common_settings(&n_common);
+    const struct net_setting *common =
+        net_common_settings(d->wants_links, &n_common);
     size_t n = d->n_settings_rows + n_common;
 
     d->rows = calloc(n + 1, sizeof *d->rows);
@@ -126,7 +127,9 @@ static int open_settings(struct net_daemon *d)
                   "%s", why);
         return rc == XN_ENOMEM ? rc : XN_EINVAL;
     }
-    if (!d->listen) d->listen = net_settings_text(d->settings, "listen.links");
+    if (!d->listen && d->wants_links) {
+        d->listen = net_settings_text(d->settings, "listen.links");
+    }
     if (!d->listen_api) {
         d->listen_api = net_settings_text(d->settings, "listen.api");
     }
@@ -258,8 +261,10 @@ int net_daemon_open(struct net_daemon *d)
     config.api_body_max = d->api_body_max;
     config.threads =
         (unsigned)net_settings_number(d->settings, "limits.threads");
-    config.links_max =
-        (unsigned)net_settings_number(d->settings, "limits.links");
+    if (d->wants_links) {
+        config.links_max =
+            (unsigned)net_settings_number(d->settings, "limits.links");
+    }
     config.api_max =
         (unsigned)net_settings_number(d->settings, "limits.connections");
     config.api_rate =
@@ -283,6 +288,8 @@ static int say_ready(struct net_daemon *d)
                  (int)getpid(), hex, *links ? " links=" : "", links,
                  *api ? " api=" : "", api);
     xn_log(XN_LOG_INFO, "%.*s", n - 1, line);
+    /* Behind the pid, for tools that ask the daemon of a state folder. */
+    if (*api && dprintf(d->lock_fd, "api=%s\n", api) < 0) rc = XN_EIO;
     if (d->ready_fd < 0) return 0;
     if (write(d->ready_fd, line, (size_t)n) != n) {
         xn_gripef(d->program, "cannot say that it is ready", NULL,

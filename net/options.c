@@ -10,9 +10,12 @@
 #include "lib/options.h"
 #include "lib/text.h"
 
+/* Those of links first: not every daemon has links. */
+#define LINK_SETTINGS 2
 static const struct net_setting common_settings[] = {
     {"limits.links", NET_NUMBER, "2048", 8, 65536,
      "links in any state: accepted, dialled, half open"},
+    {"listen.links", NET_TEXT, "127.0.0.1:0", 3, 63, "where links come in"},
     {"limits.connections", NET_NUMBER, "512", 4, 65536,
      "HTTPS connections at once"},
     {"limits.anonymous", NET_NUMBER, "50", 0, 1000000,
@@ -20,15 +23,16 @@ static const struct net_setting common_settings[] = {
     {"limits.certified", NET_NUMBER, "500", 0, 1000000,
      "requests per second of one certified caller; 0: no bound"},
     {"limits.threads", NET_NUMBER, "1", 1, 16, "threads that sign and verify"},
-    {"listen.links", NET_TEXT, "127.0.0.1:0", 3, 63, "where links come in"},
     {"listen.api", NET_TEXT, "127.0.0.1:0", 3, 63, "where HTTPS comes in"},
     {"log.level", NET_TEXT, "info", 4, 5, "error, warn, info or debug"},
 };
 
-const struct net_setting *net_common_settings(size_t *n_out)
+const struct net_setting *net_common_settings(bool links, size_t *n_out)
 {
-    *n_out = sizeof common_settings / sizeof common_settings[0];
-    return common_settings;
+    const size_t skip = links ? 0 : LINK_SETTINGS;
+
+    *n_out = sizeof common_settings / sizeof common_settings[0] - skip;
+    return common_settings + skip;
 }
 
 /* What one parse needs: the common options' places, and all as one table. */
@@ -114,13 +118,15 @@ static void print_settings(const struct net_setting *rows, size_t n)
 static void print_help(const struct net_daemon *d, const struct command *c)
 {
     const struct xn_options options = {c->all, c->n, true};
+    size_t n_common;
+    const struct net_setting *common =
+        net_common_settings(d->wants_links, &n_common);
 
     printf("Usage: %s [OPTION]...\n%s\n\n", d->program, d->purpose);
     xn_options_help(&options);
     printf("\nSettings and what they are unless given:\n");
     print_settings(d->settings_rows, d->n_settings_rows);
-    print_settings(common_settings,
-                   sizeof common_settings / sizeof common_settings[0]);
+    print_settings(common, n_common);
 }
 
 static int usage(const struct net_daemon *d, const char *because,

@@ -8,7 +8,7 @@
 /* Fills the daemon's fields; serves --help and --version.  Errors are told in
  * three lines. */
 int net_options_parse(struct net_daemon *daemon, int argc, char **argv);
-/* The settings that all daemons have. */
-const struct net_setting *net_common_settings(size_t *n_out);
+/* The settings that all daemons have, or all with links. */
+const struct net_setting *net_common_settings(bool links, size_t *n_out);
 
 #endif

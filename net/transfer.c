@@ -84,6 +84,18 @@ static size_t on_body(char *data, size_t size, size_t n, void *arg)
     return xn_buf_rc(&transfer->answer) ? 0 : size * n;
 }
 
+/* "Date: Sat, 21 Nov 2026 11:00:00 GMT", for whom clocks concern. */
+static void take_date(struct net_transfer *transfer, const char *data,
+                      size_t len)
+{
+    char text[64];
+
+    if (len < 6 || len >= sizeof text || strncasecmp(data, "date:", 5) != 0)
+        return;
+    snprintf(text, sizeof text, "%.*s", (int)len - 5, data + 5);
+    transfer->date = curl_getdate(text, NULL);
+}
+
 /* With the first header the connection is at hand, perhaps one that an earlier
  * request opened. */
 static size_t on_header(char *data, size_t size, size_t n, void *arg)
@@ -91,6 +103,7 @@ static size_t on_header(char *data, size_t size, size_t n, void *arg)
     struct net_transfer *transfer = arg;
     struct curl_tlssessioninfo *tls = NULL;
 
+    take_date(transfer, data, size * n);
     if (transfer->met) return size * n;
     if (curl_easy_getinfo(transfer->easy, CURLINFO_TLS_SSL_PTR, &tls) || !tls ||
         tls->backend != CURLSSLBACKEND_OPENSSL || !tls->internals) {

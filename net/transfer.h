@@ -28,7 +28,8 @@ struct net_transfer {
     struct xn_buf answer;
     char content_type[64];
     struct xn_cert server;
-    bool met; /* server is filled */
+    bool met;    /* server is filled */
+    time_t date; /* of the answer, by its clock; below 1: not told */
     int status;
     char error[CURL_ERROR_SIZE];
 };

@@ -26,7 +26,7 @@ done
 ok $? 'every manual page'
 missing=
 for name in xenofind xenodev xenosim xenonoded xenohostd xenocorpd xenocorp \
-    xenodomd xeno-keeper; do
+    xenoserver xenodomd xeno-keeper; do
     "$(find "$scratch/usr" -name "$name" -type f)" --version 2>&1 |
         grep -q "^$name (XenoServer)" || missing="$missing $name"
 done

@@ -103,6 +103,7 @@ SUFFIXES = .proto .pb-c.c .pb-c.h
 # schema/NAME.xsd becomes a C string, so that what is valid does not depend on
 # what is installed.
 dist_pkgdata_DATA += schema/advertisement.xsd
+dist_pkgdata_DATA += schema/find.xsd
 dist_pkgdata_DATA += schema/money.xsd
 dist_pkgdata_DATA += schema/requirements.xsd
 WIRE_XSD = wire/advertisement.xsd.h wire/money.xsd.h wire/requirements.xsd.h

@@ -50,6 +50,7 @@ check corp/xenocorpd xenocorpd.8
 check discovery/xenofind xenofind.1
 check hostagent/xenohostd xenohostd.8
 check keeper/xenodomd xenodomd.8
+check hostagent/xenoserver xenoserver.8
 check node/xenonoded xenonoded.8
 check sim/xenosim xenosim.1
 check tools/xeno xeno.1

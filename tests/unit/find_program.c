@@ -10,6 +10,8 @@
 #include <unistd.h>
 
 #include <jansson.h>
+#include <libxml/parser.h>
+#include <libxml/xmlschemas.h>
 
 #include "net/client.h"
 #include "net/clock.h"
@@ -504,6 +506,110 @@ static void check_forms(const char *url)
     assert_says("no server matches [XS-3-NONE]");
 }
 
+/* The output follows its schema; the caller frees. */
+static xmlDoc *xml(void)
+{
+    const char *src = getenv("XN_SRC");
+    char path[300];
+    xmlSchemaParserCtxt *parser;
+    xmlSchemaValidCtxt *valid;
+    xmlSchema *schema;
+    xmlDoc *doc =
+        xmlReadMemory(out_text, (int)strlen(out_text), "out", NULL, 0);
+
+    if (!doc) fail_msg("not XML: %s", out_text);
+    snprintf(path, sizeof path, "%s/schema/find.xsd", src ? src : ".");
+    parser = xmlSchemaNewParserCtxt(path);
+    schema = xmlSchemaParse(parser);
+    assert_non_null(schema);
+    valid = xmlSchemaNewValidCtxt(schema);
+    if (xmlSchemaValidateDoc(valid, doc)) fail_msg("%s", out_text);
+    xmlSchemaFreeValidCtxt(valid);
+    xmlSchemaFree(schema);
+    xmlSchemaFreeParserCtxt(parser);
+    return doc;
+}
+
+static void check_xml(const char *url)
+{
+    xmlDoc *doc;
+
+    assert_exit(0, url, "ServerName:s003 -o xml --for time=10h --currency USD");
+    doc = xml();
+    assert_non_null(strstr(out_text, "matching=\"1\" shown=\"1\" known=\"230\" "
+                                     "answered=\"1.000000\""));
+    assert_non_null(strstr(out_text, "total=\"0.022\" currency=\"USD\">"));
+    assert_non_null(
+        strstr(out_text, "<Token name=\"Odd\">a,&quot;b&quot;</Token>"));
+    assert_non_null(strstr(out_text, "<Token name=\"EnvType\">Linux</Token>\n"
+                                     "    <Token name=\"EnvType\">NetBSD<"));
+    xmlFreeDoc(doc);
+    assert_exit(0, url, "-n all -o xml");
+    doc = xml();
+    assert_int_equal(xmlChildElementCount(xmlDocGetRootElement(doc)), ADS);
+    xmlFreeDoc(doc);
+    assert_exit(3, url, "CPUsmps:9000.. -o xml --explain");
+    xmlFreeDoc(xml());
+    assert_says("cheapest relaxation: CPUsmps:1499..");
+}
+
+/* Each line is a server of -o json, in the same order, and says its schema. */
+static void check_jsonl(const char *url)
+{
+    json_t *top, *line;
+    char *at = out_text;
+
+    assert_exit(0, url, "CPUsmps:1100.. -n 7 -o json");
+    top = json();
+    assert_exit(0, url, "CPUsmps:1100.. -n 7 -o jsonl");
+    for (size_t i = 0; i < 7; i++) {
+        json_t *server = json_array_get(json_object_get(top, "servers"), i);
+        char *end = strchr(at, '\n');
+
+        assert_non_null(end);
+        *end = '\0';
+        line = json_loads(at, 0, NULL);
+        assert_non_null(line);
+        assert_string_equal(json_string_value(json_object_get(line, "schema")),
+                            "xeno.find.server/1");
+        json_object_del(line, "schema");
+        json_object_del(line, "age_s"); /* a second may have passed */
+        json_object_del(server, "age_s");
+        assert_true(json_equal(line, server));
+        json_decref(line);
+        at = end + 1;
+    }
+    assert_string_equal(at, "");
+    json_decref(top);
+    assert_exit(3, url, "CPUsmps:9000.. -o jsonl --explain");
+    assert_string_equal(out_text, "");
+}
+
+/* All that there is, uncut, in the same columns whatever the order. */
+static void check_wide(const char *url)
+{
+    char heading[2000], hex[XN_ID_HEX];
+    size_t len;
+
+    assert_exit(0, url, "ServerName:s003,s004 -o wide");
+    len = strcspn(out_text, "\n");
+    assert_true(len < sizeof heading);
+    memcpy(heading, out_text, len);
+    heading[len] = '\0';
+    assert_non_null(strstr(heading, "EnvKernel"));
+    assert_non_null(strstr(heading, "Share"));
+    assert_non_null(strstr(heading, "Endpoint"));
+    xn_id_hex(&ads[3].server, hex);
+    assert_non_null(strstr(out_text, hex));
+    xn_id_hex(&corp.cert.id, hex);
+    assert_non_null(strstr(out_text, hex));
+    assert_exit(0, url, "ServerName:s003,s004 -s ServerName:desc -o wide");
+    assert_true(strncmp(out_text, heading, len) == 0 && out_text[len] == '\n');
+    assert_exit(0, url, "ServerName:s003 -o wide -c name,Share");
+    assert_int_equal(strncmp(out_text, "NAME", 4), 0);
+    assert_null(strstr(out_text, "Linux"));
+}
+
 /* What a program reads from a pipe. */
 static void check_pipes(const char *url)
 {
@@ -555,6 +661,9 @@ static void test_true_node(void **state)
     check_values(url);
     check_money(url);
     check_forms(url);
+    check_xml(url);
+    check_jsonl(url);
+    check_wide(url);
     check_pipes(url);
     check_lookup(url);
     kit_kill(&child, SIGTERM);
@@ -618,6 +727,9 @@ static void test_only_lies(void **state)
     top = json();
     assert_int_equal(shown(top), 0);
     json_decref(top);
+    assert_exit(9, url, "ServerName:s003 -o xml");
+    assert_non_null(strstr(out_text, "<Rejected node=\""));
+    xmlFreeDoc(xml());
     kit_kill(&child, SIGTERM);
 }
 

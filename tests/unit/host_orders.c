@@ -10,6 +10,7 @@
 #include <cmocka.h>
 
 #include "hostagent/host.h"
+#include "hostagent/offer.h"
 #include "lib/err.h"
 #include "tests/unit/crank.h"
 #include "tests/unit/host_kit.h"
@@ -250,12 +251,144 @@ static void cancelled_order_stands(void **state)
     assert_int_equal(crank_count(&f->c, XN_ACT_ANSWER), 0);
 }
 
+/* ---- another offer ---- */
+
+static uint64_t ask_offer(struct fix *f, const struct advert_offer *offer)
+{
+    Xn__Caller caller = XN__CALLER__INIT;
+    uint8_t *body = NULL;
+    size_t len = 0;
+    uint64_t ask;
+
+    caller.id = xn_id_bytes(&f->me);
+    assert_int_equal(offer_pack(offer, &body, &len), 0);
+    ask = crank_ask_raw(&f->c, "POST", "/v1/offer", body, len, &caller);
+    free(body);
+    return ask;
+}
+
+static bool document_has(const struct fix *f, const char *text)
+{
+    Xn__HostRecord *record = stored_record(f);
+    bool has = memmem(record->document.data, record->document.len, text,
+                      strlen(text)) != NULL;
+
+    xn__host_record__free_unpacked(record, NULL);
+    return has;
+}
+
+/* What it says is new; what was found out at the start is as it was. */
+static void another_offer_is_published(void **state)
+{
+    struct fix *f = *state;
+    struct advert_extra extra = {"Rack", "7"};
+    struct advert_offer offer = {.currency = "GBP",
+                                 .price_per_hour = "0.5",
+                                 .extras = &extra,
+                                 .n_extras = 1};
+    Xn__HostStatus *status = NULL;
+    struct said first, said;
+    uint64_t ask;
+
+    bring_up(f, &first);
+    assert_true(document_has(f, "0.0121"));
+    ask = ask_offer(f, &offer);
+    serve_sign(f, XN__FORM__ENVELOPE);
+    crank_serve_txn(&f->c);
+    serve_sign(f, XN__FORM__BLOB);
+    serve_publish(f, "https://127.0.0.1:1/v1/publish", &said);
+    crank_serve_txn(&f->c);
+    read_status(f, ask, &status);
+    xn__host_status__free_unpacked(status, NULL);
+    assert_true(said.version > first.version);
+    assert_true(said.old_has_family); /* it ends where it was, too */
+    assert_true(document_has(f, "<PricePerHour>0.5<"));
+    assert_true(document_has(f, "<Rack>7</Rack>"));
+    assert_true(document_has(f, "<ServerName>"));
+    assert_true(document_has(f, "<CPUsmps>"));
+    assert_true(document_has(f, "<EnvType>"));
+    assert_false(document_has(f, "0.0121"));
+    /* The same again is no new version, and is answered. */
+    ask = ask_offer(f, &offer);
+    serve_publish(f, "https://127.0.0.1:1/v1/publish", &first);
+    assert_true(first.version == said.version);
+    read_status(f, ask, &status);
+    xn__host_status__free_unpacked(status, NULL);
+}
+
+static void a_bad_offer_changes_nothing(void **state)
+{
+    struct fix *f = *state;
+    struct advert_extra extra = {"Rack", "7"};
+    struct advert_offer offer = {.currency = "pounds", .price_per_hour = "1"};
+    Xn__Caller caller = XN__CALLER__INIT;
+    const uint8_t junk[] = {0x0a, 0x01, 'x'};
+    struct said said;
+
+    bring_up(f, &said);
+    assert_int_equal(crank_refused(&f->c, ask_offer(f, &offer)), XN_EINVAL);
+    offer.currency = "GBP";
+    offer.price_per_hour = "cheap";
+    assert_int_equal(crank_refused(&f->c, ask_offer(f, &offer)), XN_EINVAL);
+    caller.id = xn_id_bytes(&f->me);
+    assert_int_equal(
+        crank_refused(&f->c, crank_ask_raw(&f->c, "POST", "/v1/offer", junk,
+                                           sizeof junk, &caller)),
+        XN_EINVAL);
+    caller.id = xn_id_bytes(&f->node_id);
+    assert_int_equal(
+        crank_refused(&f->c, crank_ask_raw(&f->c, "POST", "/v1/offer", junk,
+                                           sizeof junk, &caller)),
+        XN_EPERM);
+    offer.price_per_hour = "1";
+    extra.token = "no token";
+    offer.extras = &extra;
+    offer.n_extras = 1;
+    assert_int_equal(crank_refused(&f->c, ask_offer(f, &offer)), XN_EINVAL);
+    assert_true(document_has(f, "0.0121"));
+    assert_int_equal(crank_count(&f->c, XN_ACT_SIGN), 0);
+}
+
+/* While it is drained, another offer waits until that ends. */
+static void an_offer_does_not_undrain(void **state)
+{
+    struct fix *f = *state;
+    struct advert_offer offer = {.currency = "GBP", .price_per_hour = "0.5"};
+    Xn__Caller caller = XN__CALLER__INIT;
+    Xn__HostStatus *status = NULL;
+    struct said said;
+    uint64_t ask;
+
+    bring_up(f, &said);
+    caller.id = xn_id_bytes(&f->me);
+    ask = crank_ask(&f->c, "POST", "/v1/withdraw", NULL, &caller);
+    crank_serve_txn(&f->c);
+    serve_sign(f, XN__FORM__BLOB);
+    serve_publish(f, "https://127.0.0.1:1/v1/publish", &said);
+    crank_serve_txn(&f->c);
+    read_status(f, ask, &status);
+    xn__host_status__free_unpacked(status, NULL);
+    ask = ask_offer(f, &offer);
+    read_status(f, ask, &status);
+    assert_int_equal(status->envelope.len, 0);
+    xn__host_status__free_unpacked(status, NULL);
+    crank_pass(&f->c, 60 * MINUTE);
+    assert_int_equal(f->c.n_pending, 0);
+    crank_ask(&f->c, "POST", "/v1/offer", NULL, &caller);
+    serve_sign(f, XN__FORM__ENVELOPE);
+    crank_serve_txn(&f->c);
+    assert_true(document_has(f, "<PricePerHour>0.5<"));
+}
+
 #define TEST(name)                                                             \
     cmocka_unit_test_setup_teardown(name, fix_set_up, fix_tear_down)
 
 int main(void)
 {
     static const struct CMUnitTest tests[] = {
+        TEST(another_offer_is_published),
+        TEST(a_bad_offer_changes_nothing),
+        TEST(an_offer_does_not_undrain),
         TEST(early_withdrawal_is_durable),
         TEST(damaged_record_can_be_withdrawn),
         TEST(tells_its_status),

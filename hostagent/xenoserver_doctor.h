@@ -1,0 +1,46 @@
+/* SPDX-License-Identifier: GPL-3.0-or-later */
+/* What xenoserver doctor looks at: one function for each thing, and what they
+ * found. */
+#ifndef HOSTAGENT_XENOSERVER_DOCTOR_H
+#define HOSTAGENT_XENOSERVER_DOCTOR_H
+
+#include "hostagent/xenoserver.h"
+
+#define DOCTOR_FINDINGS_MAX 64
+
+enum doctor_level { DOCTOR_OK, DOCTOR_WARN, DOCTOR_FAIL };
+
+struct doctor_finding {
+    const char *about; /* "clock" */
+    enum doctor_level level;
+    char because[400], try[200];
+};
+
+struct doctor {
+    struct server *server;
+    struct net_identity identity;
+    bool has_identity;
+    char *text;                    /* of the configuration, or NULL */
+    struct net_settings *settings; /* of it, or NULL */
+    char api[300];                 /* of the running xenohostd, or "" */
+    Xn__HostStatus *status;        /* that it told, or NULL */
+    bool drained;
+    struct doctor_finding findings[DOCTOR_FINDINGS_MAX];
+    size_t n;
+};
+
+void doctor_find(struct doctor *doctor, const char *about,
+                 enum doctor_level level, const char *try,
+                 const char *because_fmt, ...)
+    __attribute__((format(printf, 5, 6)));
+
+/* ---- xenoserver_check.c: this machine ---- */
+
+void doctor_check_files(struct doctor *doctor);
+void doctor_check_certificate(struct doctor *doctor);
+void doctor_check_configuration(struct doctor *doctor);
+void doctor_check_disk(struct doctor *doctor);
+void doctor_check_kernel_clock(struct doctor *doctor);
+void doctor_check_sandbox(struct doctor *doctor);
+
+#endif

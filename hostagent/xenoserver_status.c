@@ -1,0 +1,285 @@
+/* SPDX-License-Identifier: GPL-3.0-or-later */
+/* xenoserver status, drain, undrain: questions to the running xenohostd. */
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "hostagent/xenoserver.h"
+#include "lib/err.h"
+#include "lib/utc.h"
+#include "net/clock.h"
+#include "wire/ad.h"
+#include "wire/envelope.h"
+#include "wire/msg.h"
+
+#define SESSION_STATES 8
+
+struct view { /* what is known of the server */
+    struct net_identity identity;
+    const char *state; /* "offered", "drained", "starting", "silent" */
+    Xn__HostStatus *status;
+    struct ad_lease lease;
+    bool has_lease, has_sessions;
+    unsigned sessions[SESSION_STATES]; /* by state */
+};
+
+static void view_clear(struct view *view)
+{
+    if (view->status) xn__host_status__free_unpacked(view->status, NULL);
+    net_identity_clear(&view->identity);
+}
+
+/* ---- asking ---- */
+
+static void take_lease(struct view *view)
+{
+    const ProtobufCBinaryData *blob = &view->status->lease;
+    uint8_t *payload = NULL;
+    size_t len = 0;
+    xn_id signer;
+
+    if (blob_verify(blob->data, blob->len, LEASE_CONTEXT, &signer, &payload,
+                    &len)) {
+        return;
+    }
+    view->has_lease =
+        ad_lease_decode(payload, len, &signer, &view->lease) == 0 &&
+        xn_id_eq(&signer, &view->identity.cert.id);
+    free(payload);
+}
+
+static void count(struct view *view, const Xn__Sessions *page)
+{
+    for (size_t i = 0; i < page->n_sessions; i++) {
+        unsigned state = (unsigned)page->sessions[i]->state;
+
+        if (state < SESSION_STATES) view->sessions[state]++;
+    }
+}
+
+/* A xenohostd that keeps none refuses the path: then there is nothing to
+ * tell. */
+static void ask_sessions(const struct server *server, struct view *view)
+{
+    char path[120] = "/v1/sessions", hex[XN_ID_HEX];
+    const struct server_question question = {
+        .what = "cannot tell the sessions",
+        .method = "GET",
+        .path = path,
+        .answer = &xn__sessions__descriptor,
+        .quiet = true,
+    };
+    Xn__Sessions *page = NULL;
+    bool more = true;
+    xn_id last;
+
+    for (unsigned n = 0; more && n < 1000; n++) {
+        if (server_ask(server, &view->identity, &question, &page)) return;
+        view->has_sessions = true;
+        count(view, page);
+        more = page->more && page->n_sessions > 0 &&
+               !xn_id_from_bytes(&page->sessions[page->n_sessions - 1]->session,
+                                 &last);
+        xn__sessions__free_unpacked(page, NULL);
+        xn_id_hex(&last, hex);
+        snprintf(path, sizeof path, "/v1/sessions?after=%s", hex);
+    }
+}
+
+/* That it has nothing to tell is an answer, too. */
+static int ask(const struct server *server, const char *what,
+               const char *method, const char *path, struct view *view)
+{
+    const struct server_question question = {
+        .what = what,
+        .method = method,
+        .path = path,
+        .answer = &xn__host_status__descriptor,
+    };
+    int rc, code = server_identity(server, what, &view->identity);
+
+    if (code) return code;
+    rc = server_ask(server, &view->identity, &question, &view->status);
+    if (rc) return xn_exit_code(rc);
+    take_lease(view);
+    return XN_EXIT_OK;
+}
+
+/* ---- showing ---- */
+
+static const char *const state_names[SESSION_STATES] = {
+    "none",   "claimed", "unsettled", "running",
+    "paused", "ending",  "ended",     "refused"};
+
+static json_t *sessions_json(const struct view *view)
+{
+    json_t *counts;
+
+    if (!view->has_sessions) return json_null();
+    counts = json_object();
+    for (size_t i = 1; i < SESSION_STATES; i++) {
+        (void)json_object_set_new(counts, state_names[i],
+                                  json_integer(view->sessions[i]));
+    }
+    return counts;
+}
+
+static void say_sessions(const struct view *view)
+{
+    char text[200] = "";
+    size_t len = 0;
+
+    for (size_t i = 1; i < SESSION_STATES; i++) {
+        if (!view->sessions[i]) continue;
+        len += (size_t)snprintf(text + len, sizeof text - len, "%s%u %s",
+                                len ? ", " : "", view->sessions[i],
+                                state_names[i]);
+    }
+    if (view->has_sessions) server_say("sessions", "%s", len ? text : "none");
+}
+
+static void say_time(const char *name, uint64_t us)
+{
+    char text[XN_UTC_TEXT_MAX];
+    uint64_t now = net_wall_us();
+
+    xn_utc_format(us, text);
+    if (us > now) {
+        server_say(name, "%s (in %llu s)", text,
+                   (unsigned long long)((us - now) / 1000000));
+    } else {
+        server_say(name, "%s (%llu s ago)", text,
+                   (unsigned long long)((now - us) / 1000000));
+    }
+}
+
+static int show_json(const struct view *view)
+{
+    const Xn__HostStatus *s = view->status;
+    const struct xn_cert *cert = &view->identity.cert;
+    char name[XN_NAME_MAX], hex[XN_ID_HEX];
+
+    xn_id_name(&cert->id, cert->label, name);
+    xn_id_hex(&cert->id, hex);
+    return server_print_json(json_pack(
+        "{s:s, s:s, s:s, s:s, s:o, s:o, s:o, s:o, s:o, s:o}", "schema",
+        "xenoserver.status/1", "name", name, "id", hex, "state", view->state,
+        "version",
+        view->has_lease ? json_integer((json_int_t)view->lease.version)
+                        : json_null(),
+        "lease_until",
+        server_json_time(view->has_lease ? view->lease.until_us : 0), "node",
+        s && s->node[0] ? json_string(s->node) : json_null(), "published",
+        server_json_time(s ? s->published_us : 0), "copies",
+        s ? json_integer(s->copies_least) : json_null(), "sessions",
+        sessions_json(view)));
+}
+
+static int show(const struct server *server, const struct view *view)
+{
+    const Xn__HostStatus *s = view->status;
+    const struct xn_cert *cert = &view->identity.cert;
+    char name[XN_NAME_MAX], hex[XN_ID_HEX];
+
+    if (server->json) return show_json(view);
+    xn_id_name(&cert->id, cert->label, name);
+    xn_id_hex(&cert->id, hex);
+    server_say("name", "%s", name);
+    server_say("id", "%s", hex);
+    server_say("state", "%s", view->state);
+    if (view->has_lease) {
+        server_say("version", "%llu", (unsigned long long)view->lease.version);
+        say_time("lease until", view->lease.until_us);
+    }
+    if (s) {
+        server_say("node", "%s", s->node);
+        if (s->published_us) say_time("published", s->published_us);
+        server_say("copies", "%u", (unsigned)s->copies_least);
+    }
+    say_sessions(view);
+    return XN_EXIT_OK;
+}
+
+static const char *state_of(const struct view *view)
+{
+    if (!view->has_lease) return "drained";
+    if (view->lease.withdrawn) return "drained";
+    if (view->lease.until_us <= net_wall_us()) return "lapsed";
+    return view->status->published_us ? "offered" : "publishing";
+}
+
+/* Who has withdrawn refuses to tell an advertisement; who has just begun, too.
+ */
+static int ask_state(const struct server *server, struct view *view)
+{
+    static const char what[] = "cannot tell the status";
+    const struct server_question question = {
+        .what = what,
+        .method = "GET",
+        .path = "/v1/status",
+        .answer = &xn__host_status__descriptor,
+        .quiet = true,
+    };
+    int rc, code = server_identity(server, what, &view->identity);
+
+    if (code) return code;
+    rc = server_ask(server, &view->identity, &question, &view->status);
+    if (!rc) {
+        take_lease(view);
+        view->state = state_of(view);
+    } else if (rc == XN_ENOENT) {
+        view->state = "drained";
+    } else if (rc == XN_ENOTYET) {
+        view->state = "starting";
+    } else {
+        struct server_question aloud = question;
+
+        aloud.quiet = false;
+        return xn_exit_code(
+            server_ask(server, &view->identity, &aloud, &view->status));
+    }
+    ask_sessions(server, view);
+    return XN_EXIT_OK;
+}
+
+int server_status(struct server *server, int argc, char **argv)
+{
+    struct view view = {.state = "silent"};
+    int words, code = server_options(server, NULL, 0, argc, argv, 0, &words);
+
+    if (code >= 0) return code;
+    code = ask_state(server, &view);
+    if (!code && view.state) code = show(server, &view);
+    view_clear(&view);
+    return code;
+}
+
+/* ---- drain, undrain ---- */
+
+static int order(struct server *server, int argc, char **argv, const char *what,
+                 const char *path)
+{
+    struct view view = {.state = "silent"};
+    int words, code = server_options(server, NULL, 0, argc, argv, 0, &words);
+
+    if (code >= 0) return code;
+    code = ask(server, what, "POST", path, &view);
+    if (!code) {
+        view.state = state_of(&view);
+        ask_sessions(server, &view);
+        code = show(server, &view);
+    }
+    view_clear(&view);
+    return code;
+}
+
+int server_drain(struct server *server, int argc, char **argv)
+{
+    return order(server, argc, argv, "cannot take the advertisement back",
+                 "/v1/withdraw");
+}
+
+int server_undrain(struct server *server, int argc, char **argv)
+{
+    return order(server, argc, argv, "cannot offer again", "/v1/offer");
+}
