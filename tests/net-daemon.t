@@ -105,11 +105,11 @@ printf 'listen {\n  apo = "x"\n}\n' >"$dir/conf"
 fails 2 'conf:2:3: unknown key listen.apo, did you mean listen.api' \
     "a misspelt key is told with line, column and the nearest" \
     --state "$dir/b" --config "$dir/conf"
-printf 'limits { links = 08 }\n' >"$dir/conf"
-fails 2 'conf:1:10: limits.links is a whole number' "an octal number" \
+printf 'limits { threads = 08 }\n' >"$dir/conf"
+fails 2 'conf:1:10: limits.threads is a whole number' "an octal number" \
     --state "$dir/b" --config "$dir/conf"
-fails 2 'limits.links is from 8 to 65536' "a number out of range by --set" \
-    --state "$dir/b" --set limits.links=7
+fails 2 'limits.threads is from 1 to 16' "a number out of range by --set" \
+    --state "$dir/b" --set limits.threads=17
 fails 2 'No such file' "a configuration that is not there" \
     --state "$dir/b" --config "$dir/none"
 touch "$dir/rec"
