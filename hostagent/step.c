@@ -168,8 +168,11 @@ void host_corp_word(const struct host *host, int rc, const struct xn_msg *msg,
     memset(word, 0, sizeof *word);
     if (!rc && (!msg || msg->kind != XN__KIND__ANSWER)) rc = XN_EPROTO;
     answer = rc ? NULL : XN_BODY(msg, Xn__Answer);
-    if (answer && !is_corp(host, answer)) rc = XN_EIDENT;
-    if (rc) {
+    if (answer && !is_corp(host, answer)) {
+        rc = XN_EIDENT;
+        answer = NULL;
+    }
+    if (!answer) {
         word->rc = rc;
         word->outage = true;
         snprintf(word->because, sizeof word->because, "%s", xn_strerror(rc));
