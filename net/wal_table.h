@@ -12,6 +12,8 @@
 enum { WAL_LEVELS = 14 };
 
 struct wal_row {
+    uint64_t lead;  /* the key's first bytes, so that order is mostly told
+                       without a look at the rest */
     uint8_t *key;   /* in this block */
     uint8_t *value; /* its own; NULL where len is 0 */
     size_t key_len, len;
@@ -23,7 +25,6 @@ struct wal_row {
 struct wal_table {
     struct wal_row *first[WAL_LEVELS];
     size_t n;
-    uint64_t seed; /* of the rows' heights; 0 is fine */
 };
 
 void wal_table_clear(struct wal_table *table); /* empty and usable */

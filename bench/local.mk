@@ -1,0 +1,32 @@
+# SPDX-License-Identifier: GPL-3.0-or-later
+# make bench: what bench/README.md says.  Not built by `make` alone.
+XN_BENCHES = bench/charges bench/ledgerd
+EXTRA_PROGRAMS = bench/charges bench/charges_pg bench/ledgerd
+if HAVE_PQ
+XN_BENCHES += bench/charges_pg
+endif
+bench_charges_SOURCES = bench/charges.c
+bench_charges_SOURCES += bench/load.c
+bench_charges_SOURCES += bench/load.h
+bench_charges_SOURCES += bench/wire.h
+bench_charges_LDADD = $(XN_LIB_LIBS)
+bench_charges_pg_SOURCES = bench/charges_pg.c
+bench_charges_pg_SOURCES += bench/load.c
+bench_charges_pg_SOURCES += bench/load.h
+bench_charges_pg_CPPFLAGS = $(AM_CPPFLAGS) $(PQ_CFLAGS)
+bench_charges_pg_LDADD = $(XN_LIB_LIBS) $(PQ_LIBS)
+bench_ledgerd_SOURCES = bench/ledgerd.c
+bench_ledgerd_SOURCES += bench/wire.h
+bench_ledgerd_LDADD = $(XN_CORP_LIBS) $(XN_NET_LIBS)
+
+bench-programs: $(XN_BENCHES)
+bench: bench-programs
+	@XN_BUILD='$(abs_top_builddir)' bash $(srcdir)/bench/corp
+.PHONY: bench bench-programs
+CLEANFILES += $(EXTRA_PROGRAMS)
+
+EXTRA_DIST += bench/README.md
+EXTRA_DIST += bench/charges.sql
+EXTRA_DIST += bench/corp
+EXTRA_DIST += bench/deps
+EXTRA_DIST += doc/BENCHMARKS.md
