@@ -24,7 +24,7 @@ struct net_backing_ops {
     int (*read)(void *backing, const Xn__Read *read,
                 struct xn_msg **records_out);
     void (*close)(void *backing); /* NULL is fine */
-    /* What is to be done besides, a little of it (some tens of milliseconds):
+    /* What is to be done besides, a little of it:
      * what must be done now, or, when nothing else is under way, anything.
      * true: there is more of that.  NULL: there is never any. */
     bool (*tend)(void *backing, bool idle);

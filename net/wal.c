@@ -7,11 +7,8 @@
 #include <unistd.h>
 
 #include "lib/err.h"
-#include "net/clock.h"
 #include "net/page.h"
 #include "net/wal_in.h"
-
-enum { SLICE_MIN = 8, SLICE_MAX = 4096, SLICE_US = 60 * 1000 };
 
 /* ---- judging ----------------------------------------------------------- */
 
@@ -123,19 +120,10 @@ static void forget_rows(struct net_wal *wal, struct wal_row **rows, size_t n)
     wal->frozen_left -= n < wal->frozen_left ? n : wal->frozen_left;
 }
 
-/* A commit must not wait long for a slice. */
-static void adapt(struct net_wal *wal, uint64_t took_us)
-{
-    if (wal->steady) return;
-    if (took_us > SLICE_US && wal->slice > SLICE_MIN) wal->slice /= 2;
-    if (took_us < SLICE_US / 3 && wal->slice < SLICE_MAX) wal->slice *= 2;
-}
-
 static int merge_slice(struct net_wal *wal)
 {
     struct wal_row **rows = malloc(wal->slice * sizeof *rows), *next;
     struct net_kv_item *items = malloc(wal->slice * sizeof *items);
-    uint64_t from_us = net_mono_us();
     uint8_t note[WAL_NOTE];
     size_t n, i;
     int rc = XN_ENOMEM;
@@ -154,7 +142,6 @@ static int merge_slice(struct net_wal *wal)
         wal->frozen = false;
         wal->oldest++;
     }
-    adapt(wal, net_mono_us() - from_us);
 out:
     free(rows);
     free(items);
@@ -257,7 +244,7 @@ static int change_logs(struct net_wal *wal)
     wal->active = fresh;
     wal->seq++;
     wal->frozen = true;
-    wal->frozen_rows = wal->frozen_left = wal->pending.n;
+    wal_freeze(wal, wal->pending.n);
     return move_cursor(wal, NULL);
 }
 

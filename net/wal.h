@@ -22,8 +22,8 @@ struct net_wal;
 extern const struct net_backing_ops net_wal_ops; /* of a struct net_wal */
 
 struct net_wal_options {
-    size_t log_bytes; /* of each log; 0: 4 MiB */
-    size_t slice;     /* records merged at once; 0: as time allows */
+    size_t log_bytes; /* of each log; 0: 8 MiB */
+    size_t slice;     /* records merged at once; 0: an eighth of a log */
     bool create;      /* the store, where it is missing */
     bool keep;        /* who only looks: leave the logs as they are at close */
 };

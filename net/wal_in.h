@@ -30,10 +30,12 @@ struct net_wal {
     size_t frozen_rows, frozen_left; /* its rows then, and still */
     uint8_t *cursor;                 /* key that the next slice begins at */
     size_t cursor_len;
-    size_t slice; /* rows in the next slice */
-    bool steady;  /* it stays as it is */
+    size_t slice;       /* rows in one */
+    size_t slice_asked; /* by options */
 };
 
+/* The log before the active one is to be merged; so many rows are pending. */
+void wal_freeze(struct net_wal *wal, size_t rows);
 void wal_note_put(uint8_t out[WAL_NOTE], bool open, uint64_t oldest);
 int wal_note_get(const uint8_t *note, size_t len, struct net_wal *wal);
 

@@ -9,7 +9,7 @@
 #include "lib/file.h"
 #include "net/wal_in.h"
 
-enum { LOG_BYTES = 4 << 20, LOG_MAX = 1 << 30, SLICE = 64 };
+enum { LOG_BYTES = 8 << 20, LOG_MAX = 1 << 30, SLICES = 8, SLICE_LEAST = 512 };
 
 /* ---- the note ---- */
 
@@ -170,8 +170,8 @@ static int load_second(struct net_wal *wal, uint64_t first_seq,
     if (scan->goes_on || scan->head.first_seq != first_seq) {
         return wrong(report, path, "does not go on where the log before ends");
     }
-    wal->frozen = true;
-    wal->frozen_rows = i;
+    wal_freeze(wal, i);
+    wal->frozen_left = 0;
     for (row = wal->pending.first[0]; row; row = row->next[0])
         wal->frozen_left += row->epoch == wal->oldest;
     return 0;
@@ -200,6 +200,16 @@ static int load(struct net_wal *wal, struct net_wal_report *report)
     return wal_file_resume(path, &scan, &wal->active);
 }
 
+/* A slice costs some ten syncs whatever is in it, so there should be few; a
+ * commit may have to wait for one, so they should be small. */
+void wal_freeze(struct net_wal *wal, size_t rows)
+{
+    wal->frozen = true;
+    wal->frozen_rows = wal->frozen_left = rows;
+    wal->slice = rows / SLICES > SLICE_LEAST ? rows / SLICES : SLICE_LEAST;
+    if (wal->slice_asked) wal->slice = wal->slice_asked;
+}
+
 /* ---- all of it ---- */
 
 bool net_wal_has_logs(const char *path)
@@ -226,8 +236,7 @@ static struct net_wal *new_wal(const char *path,
     if (wal->sectors < 4) wal->sectors = 4;
     wal->keep = options->keep;
     wal->seq = 1;
-    wal->slice = options->slice ? options->slice : SLICE;
-    wal->steady = options->slice != 0;
+    wal->slice_asked = options->slice;
     wal_file_init(&wal->active);
     return wal;
 }
