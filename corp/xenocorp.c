@@ -11,6 +11,7 @@
 #include "config.h"
 #include "corp/xenocorp_books.h"
 #include "corp/xenocorp_client.h"
+#include "corp/xenocorp_lists.h"
 #include "lib/err.h"
 #include "lib/gripe.h"
 #include "net/file.h"
@@ -22,8 +23,21 @@ static const char help[] =
     "usage: xenocorp init DIR NAME       make a XenoCorp: key and certificate\n"
     "       xenocorp show DIR            its name, id and address\n"
     "       xenocorp accept DIR URL#ID   let that one's nodes announce here\n"
+    "       xenocorp client list DIR, show DIR CLIENT [CURRENCY]...\n"
+    "                                    who is registered, with accounts\n"
     "       xenocorp client pay-in DIR CLIENT AMOUNT REFERENCE\n"
     "                                    money into a client's account\n"
+    "       xenocorp client credit DIR CLIENT AMOUNT REFERENCE\n"
+    "                                    how far below zero it may go\n"
+    "       xenocorp server list DIR, show DIR SERVER [CURRENCY]...\n"
+    "       xenocorp server pay-out DIR SERVER AMOUNT REFERENCE\n"
+    "                                    money that left for its owner\n"
+    "       xenocorp order list DIR [CLIENT], show DIR SERIAL\n"
+    "       xenocorp charge list DIR [SERIAL]\n"
+    "       xenocorp charge list DIR --refused\n"
+    "                                    claims taken, or refused and why\n"
+    "       xenocorp charge show DIR SERIAL SEQUENCE\n"
+    "                                    claim and receipt as signed\n"
     "       xenocorp init --ledger DIR   an empty ledger for one without\n"
     "       xenocorp audit verify [--expect RECORD:HASH] DIR\n"
     "                                    read and add up the whole ledger\n"
@@ -32,12 +46,13 @@ static const char help[] =
     "       xenocorp restore DIR FILE    a store from it, audited\n"
     "       xenocorp --help | --version\n"
     "\n"
-    "DIR is the state folder of xenocorpd, which must run for client, and not "
-    "for\n"
-    "all else but show and accept; NAME is like alpha.example.  RECORD:HASH is "
-    "the receipt that "
-    "an\n"
-    "audit ends with: a ledger that was set back since has lost it.\n";
+    "DIR is the state folder of xenocorpd, which must run for client, server,\n"
+    "order and charge, and must not for all else but show and accept.  -o "
+    "json\n"
+    "behind a list or a show prints JSON.  NAME is like alpha.example.\n"
+    "RECORD:HASH is the receipt that an audit ends with: a ledger that was "
+    "set\n"
+    "back since has lost it.\n";
 
 static int usage(const char *because)
 {
@@ -200,10 +215,89 @@ static int audit(int argc, char **argv)
                  "'export DIR'");
 }
 
+/* ---- what the running XenoCorp is asked ---- */
+
+/* "-o json" at the end, which is taken off. */
+static bool wants_json(int *argc, char **argv)
+{
+    if (*argc < 3 || strcmp(argv[*argc - 2], "-o") != 0 ||
+        strcmp(argv[*argc - 1], "json") != 0)
+        return false;
+    *argc -= 2;
+    return true;
+}
+
+static int members(int argc, char **argv, bool json)
+{
+    const char *role = argv[1], *verb = argc > 2 ? argv[2] : "";
+    bool client = strcmp(role, "client") == 0;
+
+    if (strcmp(verb, "list") == 0 && argc == 4)
+        return list_members(PROGRAM, argv[3], role, json);
+    if (strcmp(verb, "show") == 0 && argc >= 5)
+        return show_member(PROGRAM, argv[3], role, argv[4],
+                           (const char *const *)argv + 5, argc - 5, json);
+    if (argc == 7 && !json) {
+        if (client && strcmp(verb, "pay-in") == 0)
+            return account_change(PROGRAM, PAY_IN, argv[3], argv[4], argv[5],
+                                  argv[6]);
+        if (client && strcmp(verb, "credit") == 0)
+            return account_change(PROGRAM, GIVE_CREDIT, argv[3], argv[4],
+                                  argv[5], argv[6]);
+        if (!client && strcmp(verb, "pay-out") == 0)
+            return account_change(PROGRAM, PAY_OUT, argv[3], argv[4], argv[5],
+                                  argv[6]);
+    }
+    return usage(client ? "client takes list, show, pay-in or credit, and what "
+                          "--help says behind it"
+                        : "server takes list, show or pay-out, and what --help "
+                          "says behind it");
+}
+
+static int orders(int argc, char **argv, bool json)
+{
+    const char *verb = argc > 2 ? argv[2] : "";
+
+    if (strcmp(verb, "list") == 0 && (argc == 4 || argc == 5))
+        return list_orders(PROGRAM, argv[3], argc == 5 ? argv[4] : NULL, json);
+    if (strcmp(verb, "show") == 0 && argc == 5)
+        return show_order(PROGRAM, argv[3], argv[4], json);
+    return usage("order takes 'list DIR [CLIENT]' or 'show DIR SERIAL'");
+}
+
+static int charges(int argc, char **argv, bool json)
+{
+    const char *verb = argc > 2 ? argv[2] : "";
+
+    if (strcmp(verb, "list") == 0 && argc == 5 &&
+        strcmp(argv[4], "--refused") == 0)
+        return list_refused(PROGRAM, argv[3], json);
+    if (strcmp(verb, "list") == 0 && (argc == 4 || argc == 5))
+        return list_charges(PROGRAM, argv[3], argc == 5 ? argv[4] : NULL, json);
+    if (strcmp(verb, "show") == 0 && argc == 6 && !json)
+        return show_charge(PROGRAM, argv[3], argv[4], argv[5]);
+    return usage("charge takes 'list DIR [SERIAL]', 'list DIR --refused' or "
+                 "'show DIR SERIAL SEQUENCE'");
+}
+
+/* Below zero: it is none of these. */
+static int ask_running(int argc, char **argv)
+{
+    const char *noun = argc > 1 ? argv[1] : "";
+    bool json = wants_json(&argc, argv);
+
+    if (strcmp(noun, "client") == 0 || strcmp(noun, "server") == 0)
+        return members(argc, argv, json);
+    if (strcmp(noun, "order") == 0) return orders(argc, argv, json);
+    if (strcmp(noun, "charge") == 0) return charges(argc, argv, json);
+    return -1;
+}
+
 static int run(int argc, char **argv)
 {
     const char *verb = argc > 1 ? argv[1] : "";
     char because[128];
+    int code;
 
     if (strcmp(verb, "--help") == 0) {
         fputs(help, stdout);
@@ -214,12 +308,8 @@ static int run(int argc, char **argv)
         return XN_EXIT_OK;
     }
     if (strcmp(verb, "audit") == 0) return audit(argc, argv);
-    if (strcmp(verb, "client") == 0) {
-        if (argc != 7 || strcmp(argv[2], "pay-in") != 0) {
-            return usage("client takes 'pay-in DIR CLIENT AMOUNT REFERENCE'");
-        }
-        return client_pay_in(PROGRAM, argv[3], argv[4], argv[5], argv[6]);
-    }
+    code = ask_running(argc, argv);
+    if (code >= 0) return code;
     if (strcmp(verb, "backup") == 0) {
         if (argc != 4) return usage("backup takes a folder and a file");
         return books_backup(PROGRAM, argv[2], argv[3]);

@@ -5,154 +5,122 @@
 #include <stdlib.h>
 #include <string.h>
 
-#include "lib/dec.h"
+#include "corp/xenocorp_ask.h"
 #include "lib/err.h"
 #include "lib/gripe.h"
-#include "net/client.h"
 #include "wire/money.h"
-#include "wire/msg.h"
 
-#define WHAT "cannot pay in"
-#define PATIENCE_MS 30000
 #define REFERENCE_MAX 128
-#define MICRO (XN_DEC_ONE / 1000000)
 
-/* "10.50GBP" */
-static int parse_amount(const char *text, int64_t *micro_out,
-                        char currency[MONEY_CURRENCY_SIZE])
+static const struct kind {
+    const char *what, *path, *usage;
+} kinds[] = {
+    {"cannot pay in", "/v1/accounts",
+     "xenocorp client pay-in DIR CLIENT 10GBP REFERENCE"},
+    {"cannot pay out", "/v1/payouts",
+     "xenocorp server pay-out DIR SERVER 10GBP REFERENCE"},
+    {"cannot give credit", "/v1/credits",
+     "xenocorp client credit DIR CLIENT 10GBP REFERENCE"},
+};
+
+struct wish {
+    xn_id member, request;
+    char currency[MONEY_CURRENCY_SIZE];
+    int64_t micro;
+    const char *reference;
+};
+
+/* PayIn, PayOut and Credit are alike, but in name. */
+#define FILL(body, who, wish)                                                  \
+    do {                                                                       \
+        (body).who = xn_id_bytes(&(wish)->member);                             \
+        (body).currency = (char *)(uintptr_t)(wish)->currency;                 \
+        (body).micro = (wish)->micro;                                          \
+        (body).request = xn_id_bytes(&(wish)->request);                        \
+        (body).note = (char *)(uintptr_t)(wish)->reference;                    \
+    } while (0)
+
+static int send(const struct staff *staff, enum account_change how,
+                const struct wish *wish, Xn__Account **account_out)
 {
-    size_t len = strlen(text);
-    xn_dec d;
+    Xn__PayIn in = XN__PAY_IN__INIT;
+    Xn__PayOut out = XN__PAY_OUT__INIT;
+    Xn__Credit credit = XN__CREDIT__INIT;
+    const void *body = &in;
 
-    if (len < MONEY_CURRENCY_SIZE) return XN_EINVAL;
-    len -= MONEY_CURRENCY_SIZE - 1;
-    memcpy(currency, text + len, MONEY_CURRENCY_SIZE);
-    if (strspn(currency, "ABCDEFGHIJKLMNOPQRSTUVWXYZ") !=
-        MONEY_CURRENCY_SIZE - 1) {
-        return XN_EINVAL;
+    if (how == PAY_OUT) {
+        FILL(out, server, wish);
+        body = &out;
+    } else if (how == GIVE_CREDIT) {
+        FILL(credit, client, wish);
+        body = &credit;
+    } else {
+        FILL(in, client, wish);
     }
-    if (xn_dec_parse(text, len, &d) || d.v <= 0 || d.v % MICRO != 0 ||
-        d.v / MICRO > INT64_MAX) {
-        return XN_EINVAL;
+    return staff_ask(staff, kinds[how].path, body, &xn__account__descriptor,
+                     account_out);
+}
+
+static int tell_account(const struct staff *staff, const Xn__Account *account)
+{
+    char hex[XN_ID_HEX], text[MONEY_TEXT_MAX];
+    xn_id id;
+
+    if (xn_id_from_bytes(&account->account, &id) ||
+        strlen(account->currency) != MONEY_CURRENCY_SIZE - 1) {
+        xn_gripe(staff->program, staff->what, xn_strerror(XN_EPROTO), NULL);
+        return XN_EPROTO;
     }
-    *micro_out = (int64_t)(d.v / MICRO);
+    xn_id_hex(&id, hex);
+    printf("account  %s\nbalance  %s\n", hex,
+           money_text(account->balance, account->currency, text));
+    if (account->credit)
+        printf("credit   %s\n",
+               money_text(account->credit, account->currency, text));
     return 0;
 }
 
-/* Where the daemon said that it is found. */
-static int read_url(const char *dir, struct net_corp *corp_out)
+static int parse(enum account_change how, const char *member,
+                 const char *amount, const char *reference, struct wish *wish)
 {
-    char path[512], line[256] = "";
-    FILE *file;
+    bool none = how == GIVE_CREDIT && strncmp(amount, "0", 1) == 0 &&
+                strlen(amount) == MONEY_CURRENCY_SIZE;
 
-    snprintf(path, sizeof path, "%s/url", dir);
-    file = fopen(path, "re");
-    if (!file) return XN_ENOENT;
-    if (!fgets(line, sizeof line, file)) line[0] = 0;
-    fclose(file);
-    line[strcspn(line, "\n")] = 0;
-    return net_corp_parse(line, corp_out);
-}
-
-static int tell_refusal(const char *program, const struct net_reply *reply)
-{
-    Xn__Refusal *refusal =
-        xn__refusal__unpack(NULL, reply->body.len, reply->body.data);
-    int rc = refusal ? refusal->rc : XN_EPROTO;
-
-    if (refusal) {
-        xn_gripe(program, WHAT, refusal->because,
-                 refusal->try_[0] ? refusal->try_ : NULL);
-        xn__refusal__free_unpacked(refusal, NULL);
-    } else {
-        xn_gripe(program, WHAT, xn_strerror(rc), NULL);
+    if (none) { /* the credit ends */
+        wish->micro = 0;
+        memcpy(wish->currency, amount + 1, MONEY_CURRENCY_SIZE);
+    } else if (money_amount_parse(amount, &wish->micro, wish->currency)) {
+        return XN_EINVAL;
     }
-    return rc ? rc : XN_EPROTO;
+    wish->reference = reference;
+    xn_id_hash(reference, strlen(reference), &wish->request);
+    return xn_id_unhex(member, strlen(member), &wish->member) ||
+                   !reference[0] || strlen(reference) > REFERENCE_MAX
+               ? XN_EINVAL
+               : 0;
 }
 
-static int tell_account(const char *program, const struct net_reply *reply)
+int account_change(const char *program, enum account_change how,
+                   const char *dir, const char *member, const char *amount,
+                   const char *reference)
 {
-    Xn__Account *account =
-        xn__account__unpack(NULL, reply->body.len, reply->body.data);
-    char hex[XN_ID_HEX], text[MONEY_TEXT_MAX];
-    xn_id id;
-    int rc = XN_EPROTO;
+    Xn__Account *account = NULL;
+    struct staff staff;
+    struct wish wish;
+    int rc, code;
 
-    if (account && !xn_id_from_bytes(&account->account, &id) &&
-        strlen(account->currency) == MONEY_CURRENCY_SIZE - 1) {
-        xn_id_hex(&id, hex);
-        printf("account  %s\nbalance  %s\n", hex,
-               money_text(account->balance, account->currency, text));
-        rc = 0;
-    } else {
-        xn_gripe(program, WHAT, xn_strerror(rc), NULL);
-    }
-    if (account) xn__account__free_unpacked(account, NULL);
-    return rc;
-}
-
-static int send(const char *program, const struct net_identity *identity,
-                const struct net_corp *corp, const Xn__PayIn *pay)
-{
-    struct net_reply reply;
-    char url[200], why[256] = "";
-    uint8_t *body = NULL;
-    size_t len;
-    int rc = xn_pack(pay, &body, &len);
-
-    memset(&reply, 0, sizeof reply);
-    if (rc) goto out;
-    snprintf(url, sizeof url, "%s/v1/accounts", corp->url);
-    rc = net_request(identity, "POST", url, body, len, &corp->id, PATIENCE_MS,
-                     &reply, why, sizeof why);
-    if (rc == XN_ETIMEOUT) rc = XN_EUNKNOWN;
-    if (rc) {
-        xn_gripe(program, WHAT, why[0] ? why : xn_strerror(rc),
-                 "the same again: a reference pays in once; xenocorpd must "
-                 "run");
-    } else if (reply.status == 200) {
-        rc = tell_account(program, &reply);
-    } else {
-        rc = tell_refusal(program, &reply);
-    }
-out:
-    net_reply_clear(&reply);
-    free(body);
-    return rc;
-}
-
-int client_pay_in(const char *program, const char *dir, const char *client,
-                  const char *amount, const char *reference)
-{
-    char currency[MONEY_CURRENCY_SIZE];
-    struct net_identity identity;
-    Xn__PayIn pay = XN__PAY_IN__INIT;
-    struct net_corp corp;
-    xn_id id, request;
-    int rc;
-
-    if (xn_id_unhex(client, strlen(client), &id) ||
-        parse_amount(amount, &pay.micro, currency) || !reference[0] ||
-        strlen(reference) > REFERENCE_MAX) {
-        xn_gripe(program, WHAT,
-                 "a client is 64 digits 0-9a-f, an amount is like 10.50GBP "
-                 "with at most six places, a reference 1 to 128 bytes",
-                 "xenocorp client pay-in DIR CLIENT 10GBP REFERENCE");
+    if (parse(how, member, amount, reference, &wish)) {
+        xn_gripe(program, kinds[how].what,
+                 "a client or server is 64 digits 0-9a-f, an amount is like "
+                 "10.50GBP with at most six places, a reference 1 to 128 bytes",
+                 kinds[how].usage);
         return XN_EXIT_USAGE;
     }
-    if (read_url(dir, &corp)) {
-        xn_gripef(program, WHAT, "start xenocorpd first",
-                  "%s/url does not say where the XenoCorp is found", dir);
-        return XN_EXIT_NETWORK;
-    }
-    rc = net_identity_corp(program, dir, NULL, &identity);
-    if (rc) return xn_exit_code(rc);
-    xn_id_hash(reference, strlen(reference), &request);
-    pay.client = xn_id_bytes(&id);
-    pay.currency = currency;
-    pay.request = xn_id_bytes(&request);
-    pay.note = (char *)(uintptr_t)reference;
-    rc = send(program, &identity, &corp, &pay);
-    net_identity_clear(&identity);
+    code = staff_open(&staff, program, kinds[how].what, dir);
+    if (code) return code;
+    rc = send(&staff, how, &wish, &account);
+    if (!rc) rc = tell_account(&staff, account);
+    if (account) xn__account__free_unpacked(account, NULL);
+    staff_close(&staff);
     return xn_exit_code(rc);
 }

@@ -1,12 +1,14 @@
 /* SPDX-License-Identifier: GPL-3.0-or-later */
-/* The broker's work on clients' accounts, at the XenoCorp that runs. */
+/* The broker's staff changes accounts: at the running XenoCorp, proved by its
+ * own key.  A reference counts once, however often it is given. */
 #ifndef CORP_XENOCORP_CLIENT_H
 #define CORP_XENOCORP_CLIENT_H
 
-/* Pay in for the client with that key's name (64 digits).  amount: "10.50GBP".
- * reference: what the payment is known by; the same again pays in once.  Tells
- * its errors and returns an exit code. */
-int client_pay_in(const char *program, const char *dir, const char *client,
-                  const char *amount, const char *reference);
+enum account_change { PAY_IN, PAY_OUT, GIVE_CREDIT };
+
+/* An exit code; errors are told. */
+int account_change(const char *program, enum account_change how,
+                   const char *dir, const char *member, const char *amount,
+                   const char *reference);
 
 #endif

@@ -78,6 +78,10 @@ tests_e2e_liar_SOURCES += node/xenonoded_run.c
 tests_e2e_liar_SOURCES += node/xenonoded_run.h
 tests_e2e_liar_LDADD = $(XN_NODE_LIBS) $(XN_NET_LIBS)
 
+check_PROGRAMS += tests/e2e/seller
+tests_e2e_seller_SOURCES = tests/e2e/seller.c
+tests_e2e_seller_LDADD = $(XN_NET_LIBS)
+
 SHELL_TESTS += tests/cli/bad-input.t
 SHELL_TESTS += tests/cli/help.t
 SHELL_TESTS += tests/e2e/find.t
@@ -85,6 +89,7 @@ SHELL_TESTS += tests/e2e/kill.t
 SHELL_TESTS += tests/e2e/latency.t
 SHELL_TESTS += tests/e2e/liar.t
 SHELL_TESTS += tests/e2e/manners.t
+SHELL_TESTS += tests/e2e/money.t
 SHELL_TESTS += tests/e2e/replay.t
 SHELL_TESTS += tests/e2e/twins.t
 EXTRA_DIST += tests/e2e/lib.sh

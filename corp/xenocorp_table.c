@@ -1,0 +1,157 @@
+/* SPDX-License-Identifier: GPL-3.0-or-later */
+#include "corp/xenocorp_table.h"
+
+#include <ctype.h>
+#include <stdio.h>
+#include <string.h>
+
+#include "lib/dec.h"
+#include "lib/err.h"
+#include "lib/gripe.h"
+#include "lib/utc.h"
+
+#define SHORT 12
+#define WIDTH_MAX 60
+
+json_t *table_money(int64_t micro)
+{
+    char text[XN_DEC_TEXT_MAX];
+
+    xn_dec_format(xn_dec_from_micro(micro), text);
+    return json_string(text);
+}
+
+json_t *table_time(uint64_t us)
+{
+    char text[XN_UTC_TEXT_MAX];
+
+    if (!us) return json_null();
+    xn_utc_format(us - us % 1000000, text);
+    return json_string(text);
+}
+
+json_t *table_id(const ProtobufCBinaryData *bytes)
+{
+    char text[XN_ID_HEX];
+    xn_id id;
+
+    if (xn_id_from_bytes(bytes, &id)) return json_null();
+    xn_id_hex(&id, text);
+    return json_string(text);
+}
+
+/* ---- people's form ---- */
+
+static void text_of(const json_t *value, bool whole, char out[WIDTH_MAX + 1])
+{
+    const char *text = json_string_value(value);
+
+    if (json_is_integer(value)) {
+        snprintf(out, WIDTH_MAX + 1, "%lld",
+                 (long long)json_integer_value(value));
+    } else if (json_is_boolean(value)) {
+        snprintf(out, WIDTH_MAX + 1, "%s", json_is_true(value) ? "yes" : "no");
+    } else if (!text || !text[0]) {
+        strcpy(out, "-");
+    } else {
+        bool id = strlen(text) == XN_ID_HEX - 1;
+
+        snprintf(out, WIDTH_MAX + 1, "%.*s", id && !whole ? SHORT : WIDTH_MAX,
+                 text);
+    }
+}
+
+static void put_cell(const char *text, size_t width, bool last)
+{
+    xn_put_plain(text, stdout);
+    if (!last) printf("%*s", (int)(width - strlen(text) + 2), "");
+}
+
+static void put_heading(const char *key, size_t width, bool last)
+{
+    char text[WIDTH_MAX + 1];
+    size_t i;
+
+    for (i = 0; key[i] && i < WIDTH_MAX; i++)
+        text[i] = (char)toupper((unsigned char)key[i]);
+    text[i] = '\0';
+    put_cell(text, width, last);
+}
+
+static void put_table(const json_t *array, const char *const *keys, size_t n)
+{
+    size_t width[16], i, j;
+    char text[WIDTH_MAX + 1];
+    const json_t *row;
+
+    for (j = 0; j < n; j++) {
+        width[j] = strlen(keys[j]);
+        json_array_foreach(array, i, row)
+        {
+            text_of(json_object_get(row, keys[j]), false, text);
+            if (strlen(text) > width[j]) width[j] = strlen(text);
+        }
+    }
+    for (j = 0; j < n; j++)
+        put_heading(keys[j], width[j], j + 1 == n);
+    putchar('\n');
+    json_array_foreach(array, i, row)
+    {
+        for (j = 0; j < n; j++) {
+            text_of(json_object_get(row, keys[j]), false, text);
+            put_cell(text, width[j], j + 1 == n);
+        }
+        putchar('\n');
+    }
+}
+
+static int dump(const json_t *top)
+{
+    int bad = !top || json_dumpf(top, stdout, JSON_INDENT(2));
+
+    putchar('\n');
+    return bad ? XN_EXIT_FAILED : XN_EXIT_OK;
+}
+
+int table_print(json_t *array, const char *schema, const char *name,
+                const char *const *keys, size_t n, bool json)
+{
+    json_t *top;
+    int code = XN_EXIT_OK;
+
+    if (!json) {
+        put_table(array, keys, n);
+        json_decref(array);
+        return code;
+    }
+    top = json_pack("{s:s, s:o}", "schema", schema, name, array);
+    code = dump(top);
+    json_decref(top);
+    return code;
+}
+
+int table_show(json_t *object, const char *schema, bool json)
+{
+    const char *key;
+    const json_t *value;
+    int code = XN_EXIT_OK;
+
+    if (json) {
+        json_object_set_new(object, "schema", json_string(schema));
+        code = dump(object);
+        json_decref(object);
+        return code;
+    }
+    json_object_foreach(object, key, value)
+    {
+        if (json_is_object(value) || json_is_array(value)) continue;
+        printf("%-14s", key);
+        xn_put_plain(json_is_string(value) ? json_string_value(value) : "",
+                     stdout);
+        if (json_is_integer(value))
+            printf("%lld", (long long)json_integer_value(value));
+        putchar('\n');
+    }
+    json_decref(object);
+    return code;
+}

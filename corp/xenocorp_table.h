@@ -1,0 +1,23 @@
+/* SPDX-License-Identifier: GPL-3.0-or-later */
+/* Lists of JSON objects, for programs as they are, for people as a table. */
+#ifndef CORP_XENOCORP_TABLE_H
+#define CORP_XENOCORP_TABLE_H
+
+#include <jansson.h>
+#include <stdbool.h>
+#include <stdint.h>
+
+#include "wire/id.h"
+
+json_t *table_money(int64_t micro);
+json_t *table_time(uint64_t us);
+json_t *table_id(const ProtobufCBinaryData *bytes);
+
+/* Takes the array.  keys: those that the table shows, in this order; an id is
+ * cut to 12 digits there.  An exit code. */
+int table_print(json_t *array, const char *schema, const char *name,
+                const char *const *keys, size_t n, bool json);
+/* Takes the object; a line for each key. */
+int table_show(json_t *object, const char *schema, bool json);
+
+#endif
