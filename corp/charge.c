@@ -20,8 +20,11 @@
 #include "lib/err.h"
 #include "lib/log.h"
 
-#define MINUTE_US (60 * 1000000ULL)
-#define ACTIVITY_MAX 180 /* bytes of it in the journal's note */
+#define SECOND_US 1000000ULL
+#define MINUTE_US (60 * SECOND_US)
+#define HOUR_US (60 * MINUTE_US)
+#define CLAIMS_AT_ONCE 60 /* of a session; then one a second */
+#define ACTIVITY_MAX 180  /* bytes of it in the journal's note */
 
 static const struct job_form form = {
     .what = "cannot charge",
@@ -79,18 +82,20 @@ static void noted(struct corp_job *job, const struct xn_now *now)
 
 /* What tells one record of refusals from others: server, session, reason and
  * minute.  So lies, which cost nothing, do not fill the books.  A session that
- * is none of this server's counts as no session: there is no end of those. */
+ * is none of this server's counts as no session, and by the hour: there is no
+ * end of those, nor of those who can say so. */
 static uint64_t refusal_kind(const struct corp_job *job,
                              enum money_reason reason, xn_id *kind_out)
 {
-    uint64_t minute_us = job->came_us - job->came_us % MINUTE_US;
-    struct order_key key = order_key_refused(minute_us, &job->caller);
+    uint64_t span_us = xn_id_is_zero(&job->serial) ? HOUR_US : MINUTE_US;
+    uint64_t begin_us = job->came_us - job->came_us % span_us;
+    struct order_key key = order_key_refused(begin_us, &job->caller);
     xn_id part;
 
     xn_id_hash2(job->serial.b, XN_ID_SIZE, reason_name(reason),
                 strlen(reason_name(reason)), &part);
     xn_id_hash2(key.b, key.len, part.b, XN_ID_SIZE, kind_out);
-    return minute_us;
+    return begin_us;
 }
 
 static void refuse(struct corp_job *job, const struct xn_now *now,
@@ -101,7 +106,7 @@ static void refuse(struct corp_job *job, const struct xn_now *now,
     struct order_key key;
     uint8_t *bytes = NULL;
     size_t len;
-    uint64_t minute_us;
+    uint64_t begin_us;
     xn_id kind;
     int rc = pack_refusal(job, why, &bytes, &len);
 
@@ -113,10 +118,10 @@ static void refuse(struct corp_job *job, const struct xn_now *now,
     xn_id_name(&job->caller, NULL, server);
     snprintf(note, sizeof note, "refused a claim of %s: %s", server,
              reason_name(why->reason));
-    minute_us = refusal_kind(job, why->reason, &kind);
+    begin_us = refusal_kind(job, why->reason, &kind);
     order_op_id(&kind, "refused", NULL, 0, &op.id);
     op.note = note;
-    key = order_key_refused(minute_us, &kind);
+    key = order_key_refused(begin_us, &kind);
     op_write(&op, &key, bytes, len, LEDGER_ANY);
     job_post(job, now, &op, noted, NULL);
     free(bytes);
@@ -281,6 +286,16 @@ static enum money_reason check(struct corp_job *job, struct money_refusal *why)
                          "what was left has been released");
 }
 
+/* A claim of nothing costs nothing, and is kept for ever.  The last one of a
+ * session may come at any time: none follows it. */
+static bool comes_too_soon(const struct corp_job *job)
+{
+    uint64_t since_us = job->order.bound.terms.since_us, s = 0;
+
+    if (job->came_us > since_us) s = (job->came_us - since_us) / SECOND_US;
+    return !job->claims.final && job->claims.sequence > CLAIMS_AT_ONCE + s;
+}
+
 static void found(struct corp_job *job, const struct xn_now *now)
 {
     struct money_refusal why;
@@ -291,7 +306,14 @@ static void found(struct corp_job *job, const struct xn_now *now)
         return;
     }
     switch (check(job, &why)) {
-    case REASON_FINE: take(job, now); break;
+    case REASON_FINE:
+        if (!comes_too_soon(job)) {
+            take(job, now);
+            break;
+        }
+        job_refuse(job, XN_EBUSY, "claims of this session come too often",
+                   "the same again in a second");
+        break;
     case REASON_REPEATED:
     case REASON_CLAIM_OLD: find_old(job, now); break;
     default: refuse(job, now, &why);

@@ -106,6 +106,84 @@ static void lies_do_not_fill_the_log(void **state)
     deal_clear(&d);
 }
 
+/* One that claims nothing costs a server nothing, and us room for ever. */
+static void claims_take_time(void **state)
+{
+    struct shop *s = *state;
+    struct shop_doc claim, receipt = {.data = NULL};
+    struct deal d;
+    unsigned taken = 0;
+    char because[300];
+    uint64_t ask;
+
+    shop_pay_in(s, 1, 5 * GBP);
+    deal_begin(s, &d, 1, 2 * GBP, &s->server[0]);
+    deal_validate(s, &d);
+    shop_pass(s, 5000000);
+    for (;;) {
+        struct claim_state before = d.state;
+        struct xn_msg *msg = NULL;
+        int status;
+
+        deal_claim(s, &d, 5000000, MONEY_RUNNING, &claim);
+        ask = ask_charge(s, &claim, d.by);
+        shop_serve(s);
+        status = crank_answer(&s->c, ask, &msg)->status;
+        claim_taken(&claim.doc.claim, &d.state);
+        xn_msg_free(msg);
+        shop_doc_clear(&claim);
+        if (status != 200) {
+            d.state = before;
+            break;
+        }
+        if (++taken == 200) fail_msg("%u claims within 5 s", taken);
+    }
+    assert_int_equal(taken, 65);
+    /* That is no lie: nothing is noted.  The last one may always come. */
+    assert_int_equal(shop_records(s, 'R'), 0);
+    deal_claim(s, &d, 5000000, MONEY_RUNNING, &claim);
+    ask = ask_charge(s, &claim, d.by);
+    shop_serve(s);
+    assert_int_equal(shop_refused(s, ask, because), XN_EBUSY);
+    shop_doc_clear(&claim);
+    shop_pass(s, 1000000);
+    deal_charge(s, &d, 5000000, MONEY_RUNNING);
+    deal_charge(s, &d, 5000000, MONEY_FINAL);
+    shop_audit(s);
+    shop_doc_clear(&receipt);
+    deal_clear(&d);
+}
+
+/* Of sessions that are none of a server's there is no end. */
+static void lies_about_nothing(void **state)
+{
+    struct shop *s = *state;
+    struct shop_doc claim;
+    struct deal d;
+    uint64_t ask;
+
+    shop_pay_in(s, 1, 5 * GBP);
+    deal_begin(s, &d, 1, 2 * GBP, &s->server[0]);
+    deal_validate(s, &d);
+    s->c.now.wall_us += HOUR_US - s->c.now.wall_us % HOUR_US;
+    deal_claim(s, &d, 60000000, MONEY_RUNNING, &claim);
+    for (int i = 0; i < 3; i++) {
+        ask = ask_charge(s, &claim, &s->server[1]);
+        shop_serve(s);
+        assert_int_equal(shop_refused(s, ask, NULL), XN_EIDENT);
+        assert_int_equal(shop_records(s, 'R'), 1);
+        shop_pass(s, 120000000);
+    }
+    shop_pass(s, HOUR_US);
+    ask = ask_charge(s, &claim, &s->server[1]);
+    shop_serve(s);
+    assert_int_equal(shop_refused(s, ask, NULL), XN_EIDENT);
+    assert_int_equal(shop_records(s, 'R'), 2);
+    shop_audit(s);
+    shop_doc_clear(&claim);
+    deal_clear(&d);
+}
+
 static void one_member_does_not_take_all(void **state)
 {
     struct shop *s = *state;
@@ -302,6 +380,8 @@ int main(void)
     const struct CMUnitTest tests[] = {
         SHOP_TEST(notes_are_text),
         SHOP_TEST(lies_do_not_fill_the_log),
+        SHOP_TEST(claims_take_time),
+        SHOP_TEST(lies_about_nothing),
         SHOP_TEST(one_member_does_not_take_all),
         SHOP_TEST(bodies_of_scraps),
         SHOP_TEST(words_are_ones_own),
