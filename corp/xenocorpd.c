@@ -171,12 +171,20 @@ out:
 /* The first start needs a name; later ones have it in the certificate. */
 static int check_name(const struct net_daemon *daemon)
 {
-    char path[512];
+    char path[NET_PATH_MAX], key[NET_PATH_MAX];
 
-    snprintf(path, sizeof path, "%s/cert.pem", daemon->state);
+    net_file_path(path, daemon->state, "cert.pem");
+    net_file_path(key, daemon->state, "key.pem");
     if (!daemon->label && access(path, F_OK) == 0) return 0;
     if (daemon->label && xn_label_valid(daemon->label, strlen(daemon->label))) {
         return 0;
+    }
+    if (!daemon->label && access(key, F_OK) == 0) {
+        xn_gripef(PROGRAM, "cannot find its certificate",
+                  "cert.pem of a backup, or --name as it was: the key makes "
+                  "another",
+                  "%s is not there, though key.pem is", path);
+        return XN_EINVAL;
     }
     xn_gripe(PROGRAM, "cannot make a XenoCorp",
              daemon->label ? "a name is 1 to 63 of a-z, 0-9, '.' and '-'"
