@@ -439,11 +439,11 @@ static void altered_numbers(void **state)
     bill = bill_of(s, &e, 0);
     expect_right(s, &e, bill);
     expect_wrong(s, &d, bill, "another serial");
+    if (bill->stop) xn__bill_claim__free_unpacked(bill->stop, NULL);
     bill->stop = NULL;
     bill->fate = XN__ORDER_FATE__CLOSED_ORDER;
     bill->released = 2 * GBP - bill->paid;
     expect_wrong(s, &e, bill, "closed before its end");
-    bill->stop = NULL;
     xn__bill__free_unpacked(bill, NULL);
     deal_clear(&d);
     deal_clear(&e);
