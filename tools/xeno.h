@@ -57,6 +57,7 @@ int xeno_gripe_reason(int rc, const char *reason, const char *what,
 int xeno_gripef(int rc, const char *what, const char *try,
                 const char *because_fmt, ...)
     __attribute__((format(printf, 4, 5)));
+int xeno_no_memory(void);
 int xeno_usage(const char *because_fmt, ...)
     __attribute__((format(printf, 1, 2)));
 

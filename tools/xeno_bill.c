@@ -16,6 +16,7 @@
 #include "wire/pemfile.h"
 
 #define FILE_MAX (256 << 20)
+#define CLAIMS_MAX (1 << 20) /* one every five minutes for ten years */
 
 static const char cannot[] = "cannot get the bill";
 
@@ -71,7 +72,7 @@ static int fetch(const struct xeno *xeno, const struct xeno_member *member,
     xn_id_hex(serial, hex);
     snprintf(path, sizeof path, "/v1/bill?serial=%s", hex);
     rc = xeno_ask(xeno, member, &question, &bill);
-    while (!rc && bill->more) {
+    while (!rc && bill->more && bill->n_claims < CLAIMS_MAX) {
         size_t before = bill->n_claims;
 
         xeno_progress("claims:", before);
@@ -80,6 +81,7 @@ static int fetch(const struct xeno *xeno, const struct xeno_member *member,
         rc = xeno_ask(xeno, member, &question, &page);
         if (rc) break;
         rc = add_page(bill, page);
+        if (rc) xeno_no_memory();
         xn__bill__free_unpacked(page, NULL);
         if (!rc && bill->n_claims == before) break; /* verifying says so */
     }

@@ -349,7 +349,7 @@ static int print_sums(struct xeno_bills *bills)
 
 int xeno_bills_end(struct xeno_bills *bills, int code)
 {
-    if (!bills) return xn_exit_code(XN_ENOMEM);
+    if (!bills) return xeno_no_memory();
     if (!code && bills->json) {
         code = xeno_print_json(json_pack("{s:s, s:O}", "schema", "xeno.bills/1",
                                          "bills", bills->array));

@@ -54,6 +54,11 @@ int xeno_gripef(int rc, const char *what, const char *try,
     return xeno_gripe(rc, what, because, try);
 }
 
+int xeno_no_memory(void)
+{
+    return xeno_gripe(XN_ENOMEM, "cannot go on", xn_strerror(XN_ENOMEM), NULL);
+}
+
 int xeno_usage(const char *because_fmt, ...)
 {
     char because[640];

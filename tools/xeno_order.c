@@ -304,7 +304,7 @@ static int order_as_wished(const struct xeno *xeno, const struct wish *wish)
     if (!code) code = xeno_orders_lock(xeno, &lock);
     if (code) goto out;
     if (request_path(xeno, &member.corp.id, wish, attempt.path)) {
-        code = xn_exit_code(XN_ENOMEM);
+        code = xeno_no_memory();
         goto out;
     }
     attempt.ask = read_request(attempt.path);

@@ -39,7 +39,7 @@ static int add_rows(const struct xeno_member *member, Xn__OrderStatus **all,
     struct money_refusal why;
     struct money doc;
 
-    if (!more) return xn_exit_code(XN_ENOMEM);
+    if (!more) return xeno_no_memory();
     rows->v = more;
     for (size_t i = 0; i < n; i++) {
         struct row *row = &more[rows->n];

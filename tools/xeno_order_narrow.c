@@ -229,7 +229,7 @@ static int narrow(const struct xeno *xeno, const struct xeno_member *member,
     }
     /* On a copy, which owns nothing of its own. */
     tried = malloc(sizeof *tried);
-    if (!tried) return xn_exit_code(XN_ENOMEM);
+    if (!tried) return xeno_no_memory();
     *tried = *order;
     tried->narrowings[tried->n++] = *doc;
     chain = xeno_order_chain(tried);

@@ -20,6 +20,7 @@
 
 #define PAPER_MAX 8192
 #define SERIAL_LEAST 4
+#define ORDERS_MAX (1 << 20)
 #define HEX_DIGITS "0123456789abcdef"
 
 static const char what[] = "cannot find the order";
@@ -162,12 +163,12 @@ int xeno_statuses(const struct xeno *xeno, const struct xeno_member *member,
         rc = xeno_ask(xeno, member, &question, &page);
         if (rc) break;
         more = page->more;
-        if (!goes_forward(page, &after)) {
+        if (!goes_forward(page, &after) || *n_out > ORDERS_MAX) {
             rc = XN_EPROTO;
-            xeno_gripe(rc, question.what, "the list does not go forward",
-                       "report it");
+            xeno_gripe(rc, question.what, "the list has no end", "report it");
         } else {
             rc = add_page(page, statuses_out, n_out);
+            if (rc) xeno_no_memory();
         }
         xn__orders__free_unpacked(page, NULL);
         if (rc || !more) break;
@@ -398,8 +399,7 @@ int xeno_order_find(const struct xeno *xeno, const char *text,
     struct xeno_member member = {.identity = {.key = NULL}};
     struct xeno_order *order = calloc(1, sizeof *order);
     xn_id serial;
-    int code =
-        order ? find_serial(xeno, text, &serial) : xn_exit_code(XN_ENOMEM);
+    int code = order ? find_serial(xeno, text, &serial) : xeno_no_memory();
 
     if (!code) code = load(xeno, &serial, &member, order);
     if (code) {

@@ -625,9 +625,60 @@ static void test_no_memory(void **state)
     }
 }
 
+/* What people write for an amount. */
+static void test_amounts(void **state)
+{
+    static const struct {
+        const char *text;
+        int64_t micro;
+    } right[] = {
+        {"5GBP", 5000000},
+        {"10.50GBP", 10500000},
+        {"10.50 GBP", 10500000},
+        {"0.000001GBP", 1},
+        {"9223372036854.775807GBP", INT64_MAX},
+    };
+    static const char *const wrong[] = {"",
+                                        "GBP",
+                                        "5",
+                                        "0GBP",
+                                        "5gbp",
+                                        "5 GBPX",
+                                        "5GB",
+                                        "-5GBP",
+                                        "+5GBP",
+                                        "1e3GBP",
+                                        "5.GBP",
+                                        "GBP5",
+                                        "5GBP ",
+                                        "0.0000001GBP",
+                                        "5,5GBP",
+                                        "5 5GBP",
+                                        "1.2.3GBP",
+                                        ".5.GBP",
+                                        "9223372036854.775808GBP",
+                                        "99999999999999999999999999999GBP"};
+    char currency[MONEY_CURRENCY_SIZE];
+    int64_t micro;
+
+    (void)state;
+    for (size_t i = 0; i < sizeof right / sizeof right[0]; i++) {
+        micro = 0;
+        assert_int_equal(money_amount_parse(right[i].text, &micro, currency),
+                         0);
+        assert_true(micro == right[i].micro);
+        assert_string_equal(currency, "GBP");
+    }
+    for (size_t i = 0; i < sizeof wrong / sizeof wrong[0]; i++) {
+        if (money_amount_parse(wrong[i], &micro, currency) != XN_EINVAL)
+            fail_msg("'%s' is taken", wrong[i]);
+    }
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
+        cmocka_unit_test(test_amounts),
         cmocka_unit_test(test_golden),
         cmocka_unit_test(test_round_trip),
         cmocka_unit_test(test_every_field),
