@@ -51,6 +51,7 @@ static void advise(const struct find_options *opt, const struct query *query,
 {
     static const char what[] = "no server matches [XS-3-NONE]";
     const char *token = NULL, *like;
+    char *slip, *value, *meant, try[XN_TOKEN_MAX + XN_VALUE_MAX + 4];
 
     if (result->known == 0 && find_nobody_there(opt, identity)) {
         xn_gripe(FIND_PROGRAM, what, "no server is advertised there at all",
@@ -66,6 +67,14 @@ static void advise(const struct find_options *opt, const struct query *query,
         xn_gripef(FIND_PROGRAM, what, like, "no server advertises '%s'%s%s%s",
                   token, like ? ", did you mean " : "", like ? like : "",
                   like ? "?" : "");
+    } else if (find_case_slip(opt, query, identity, &slip, &value, &meant)) {
+        snprintf(try, sizeof try, "%s:%s", slip, meant);
+        xn_gripef(FIND_PROGRAM, what, try,
+                  "%s '%s' is written '%s' by those who have it", slip, value,
+                  meant);
+        free(slip);
+        free(value);
+        free(meant);
     } else {
         xn_gripef(FIND_PROGRAM, what,
                   opt->explain ? "the relaxation above"
@@ -73,6 +82,17 @@ static void advise(const struct find_options *opt, const struct query *query,
                   "none of %llu known meets all conditions",
                   (unsigned long long)result->known);
     }
+}
+
+/* Those without a value stand in the order of their ids. */
+static void tell_idle_sort(const char *token)
+{
+    const char *like = find_token_like(token);
+
+    xn_gripef(FIND_PROGRAM, "the order asked for orders nothing [XS-0-SORT]",
+              like ? like : "-s PricePerHour", "no server shown has '%s'%s%s%s",
+              token, like ? ", did you mean " : "", like ? like : "",
+              like ? "?" : "");
 }
 
 static void tell_partial(void)
@@ -96,6 +116,7 @@ static int search(const struct find_options *opt)
     struct net_identity identity = {.key = NULL};
     struct find_result result = {.matching = 0};
     struct query *query = NULL;
+    const char *token;
     int rc, code = XN_EXIT_OK;
 
     rc = find_query_make(opt, &query);
@@ -122,6 +143,8 @@ static int search(const struct find_options *opt)
     }
     find_print_summary(query, &result);
     code = exit_code(opt, &result);
+    token = find_idle_sort(query, &result);
+    if (token) tell_idle_sort(token);
     if (code == XN_EXIT_NONE) advise(opt, query, &identity, &result);
     if (code == XN_EXIT_PARTIAL) tell_partial();
 out:

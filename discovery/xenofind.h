@@ -86,6 +86,15 @@ bool find_nobody_there(const struct find_options *opt,
 const char *find_unknown_token(const struct find_options *opt,
                                const struct query *query,
                                const struct net_identity *identity);
+/* A value that every match must have, and another one that servers have, which
+ * differs from it only in case: "linux", "Linux".  All three are the caller's to
+ * free; false: none, or not to be known. */
+bool find_case_slip(const struct find_options *opt, const struct query *query,
+                    const struct net_identity *identity, char **token_out,
+                    char **value_out, char **like_out);
+/* The token of -s, if none of the servers shown has it; else NULL. */
+const char *find_idle_sort(const struct query *query,
+                           const struct find_result *result);
 /* The schema's token that this may have been meant for, or NULL. */
 const char *find_token_like(const char *token);
 

@@ -1,21 +1,23 @@
 /* SPDX-License-Identifier: GPL-3.0-or-later */
-/* Where nothing was found: is it for a token that nobody has? */
+/* Where nothing was found: is it for a token or a value that nobody has? */
 #include <stdio.h>
+#include <stdlib.h>
 #include <string.h>
 #include <strings.h>
 
 #include "discovery/xenofind.h"
 #include "lib/gripe.h"
 
-enum { TOKENS_MAX = 4, NAMES_MAX = 64 }; /* looked at: each is a question */
+/* Looked at: each is a question; and servers asked for by it. */
+enum { TOKENS_MAX = 4, NAMES_MAX = 64, SAMPLE = 200 };
 
-/* Asks how many servers have it; false where that is not to be known. */
-static bool count_having(const struct find_options *opt,
-                         const struct net_identity *identity, const char *token,
-                         uint64_t *n_out)
+/* Asks for servers that have it; false where that is not to be known.  The
+ * result is the caller's in any case. */
+static bool ask_having(const struct find_options *opt,
+                       const struct net_identity *identity, const char *token,
+                       uint64_t limit, struct find_result *result)
 {
-    struct find_options count = {.limit = 0};
-    struct find_result result = {.matching = 0};
+    struct find_options count = {.limit = limit};
     struct query *query = NULL;
     char text[XN_TOKEN_MAX + 3];
     const char *word = text;
@@ -27,11 +29,21 @@ static bool count_having(const struct find_options *opt,
     count.n_nodes = opt->n_nodes;
     count.timeout_us = opt->timeout_us;
     count.lease_us_max = opt->lease_us_max;
-    whole = find_fetch(&count, query, identity, &result) == 0 &&
-            result.answered_ppm == 1000000;
+    whole = find_fetch(&count, query, identity, result) == 0 &&
+            result->answered_ppm == 1000000;
+    query_free(query);
+    return whole;
+}
+
+static bool count_having(const struct find_options *opt,
+                         const struct net_identity *identity, const char *token,
+                         uint64_t *n_out)
+{
+    struct find_result result = {.matching = 0};
+    bool whole = ask_having(opt, identity, token, 0, &result);
+
     *n_out = result.matching;
     find_result_clear(&result);
-    query_free(query);
     return whole;
 }
 
@@ -76,4 +88,90 @@ const char *find_token_like(const char *token)
         names[i] = table[i].name;
     }
     return xn_nearest(token, names, i);
+}
+
+/* ---- values in another case ---- */
+
+/* A value of theirs that is `value` but for case, copied; NULL: none. */
+static char *like_value(const struct find_result *result, const char *token,
+                        const char *value)
+{
+    const struct advert_value *values[ADVERT_ROWS_MAX];
+    char *like = NULL;
+
+    for (size_t i = 0; i < result->list.n; i++) {
+        size_t n = find_values(result->list.hits[i].advert, token, values);
+
+        for (size_t j = 0; j < n; j++) {
+            if (strcmp(values[j]->text, value) == 0) { /* it is there as is */
+                free(like);
+                return NULL;
+            }
+            if (!like && strcasecmp(values[j]->text, value) == 0)
+                like = strdup(values[j]->text);
+        }
+    }
+    return like;
+}
+
+static bool look_at(const struct find_options *opt,
+                    const struct net_identity *identity, const Xn__Expr *expr,
+                    char **value_out, char **like_out)
+{
+    struct find_result result = {.matching = 0};
+
+    *like_out = NULL;
+    if (ask_having(opt, identity, expr->token, SAMPLE, &result)) {
+        for (size_t i = 0; i < expr->n_values && !*like_out; i++) {
+            *like_out = like_value(&result, expr->token, expr->values[i]);
+            if (*like_out) *value_out = strdup(expr->values[i]);
+        }
+    }
+    find_result_clear(&result);
+    return *like_out && *value_out;
+}
+
+bool find_case_slip(const struct find_options *opt, const struct query *query,
+                    const struct net_identity *identity, char **token_out,
+                    char **value_out, char **like_out)
+{
+    const Xn__Expr *all = query_proto(query)->where;
+    size_t n, asked = 0;
+
+    *token_out = *value_out = *like_out = NULL;
+    if (!all) return false;
+    n = all->op == XN__EXPR_OP__ALL ? all->n_args : 1;
+    for (size_t i = 0; i < n && asked < TOKENS_MAX; i++) {
+        const Xn__Expr *expr = all->op == XN__EXPR_OP__ALL ? all->args[i] : all;
+        const struct xn_token_info *info = xn_token_info(expr->token);
+
+        if (expr->op != XN__EXPR_OP__IN ||
+            (info && info->type == XN_TOKEN_NUMBER)) {
+            continue;
+        }
+        asked++;
+        if (!look_at(opt, identity, expr, value_out, like_out)) continue;
+        *token_out = strdup(expr->token);
+        return *token_out != NULL;
+    }
+    return false;
+}
+
+/* ---- an order that orders nothing ---- */
+
+const char *find_idle_sort(const struct query *query,
+                           const struct find_result *result)
+{
+    const struct advert_value *values[ADVERT_ROWS_MAX];
+    const Xn__Sort *sort = query_proto(query)->sort;
+
+    if (!sort || !sort->token[0] || strcmp(sort->token, "total") == 0 ||
+        result->list.n == 0) {
+        return NULL;
+    }
+    for (size_t i = 0; i < result->list.n; i++) {
+        if (find_values(result->list.hits[i].advert, sort->token, values))
+            return NULL;
+    }
+    return sort->token;
 }

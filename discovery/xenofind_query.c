@@ -151,6 +151,48 @@ static int add_requirements(const struct find_options *opt,
     return unread ? XN_EINVAL : rc;
 }
 
+/* ---- ranges that hold nothing ---- */
+
+static bool is_empty(const Xn__Expr *range)
+{
+    xn_dec lo, hi;
+    int order;
+
+    if (!range->has_lo || !range->has_hi) return false;
+    if (xn_dec_parse(range->lo, strlen(range->lo), &lo) == 0 &&
+        xn_dec_parse(range->hi, strlen(range->hi), &hi) == 0) {
+        order = xn_dec_cmp(lo, hi);
+    } else {
+        order = strcmp(range->lo, range->hi);
+    }
+    return order > 0 || (order == 0 && (range->lo_open || range->hi_open));
+}
+
+/* Deep as a query may be, and no deeper. */
+static const Xn__Expr *find_empty(const Xn__Expr *expr)
+{
+    const Xn__Expr *found = NULL;
+
+    if (expr->op == XN__EXPR_OP__RANGE) return is_empty(expr) ? expr : NULL;
+    for (size_t i = 0; i < expr->n_args && !found; i++)
+        found = find_empty(expr->args[i]);
+    return found;
+}
+
+static int check_ranges(const struct query *query)
+{
+    const Xn__Expr *where = query_proto(query)->where;
+    const Xn__Expr *empty = where ? find_empty(where) : NULL;
+    char try[XN_TOKEN_MAX + 2 * XN_VALUE_MAX + 4];
+
+    if (!empty) return 0;
+    snprintf(try, sizeof try, "%s:%s..%s", empty->token, empty->hi, empty->lo);
+    xn_gripef(FIND_PROGRAM, "cannot understand the range [XS-2-RANGE]", try,
+              "%s: nothing is from %s to %s", empty->token, empty->lo,
+              empty->hi);
+    return XN_EINVAL;
+}
+
 /* ---- order, money ---- */
 
 static int set_sort(const struct find_options *opt, struct query *query)
@@ -239,6 +281,7 @@ int find_query_make(const struct find_options *opt, struct query **query_out)
     if (!rc)
         rc = opt->lookup ? add_lookup(opt, &query) : add_words(opt, &query);
     if (!rc) rc = add_where(opt, &query);
+    if (!rc) rc = check_ranges(query);
     if (!rc) rc = set_money(opt, query);
     if (!rc && (opt->sort || !opt->lookup)) rc = set_sort(opt, query);
     if (!rc && query_uses_price(query) && !query_currency(query)[0]) {

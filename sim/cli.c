@@ -40,7 +40,8 @@ static int usage(const struct sim_cli *cli, const char *because)
     char try[64];
 
     snprintf(try, sizeof try, "%s --help", cli->program);
-    xn_gripe(cli->program, "cannot understand the command line", because, try);
+    xn_gripe(cli->program, "cannot understand the command line [XS-2-USAGE]",
+             because, try);
     return XN_EXIT_USAGE;
 }
 
@@ -123,7 +124,7 @@ static int take_line(const struct sim_cli *cli, int argc, char **argv,
 
 static int cannot_read(const struct sim_cli *cli, const char *path, int rc)
 {
-    xn_gripef(cli->program, "cannot read the scenario",
+    xn_gripef(cli->program, "cannot read the scenario [XS-1-SCENARIO]",
               "sim/scenarios has some", "%s: %s", path, xn_file_why(rc));
     return XN_EIO;
 }
@@ -142,7 +143,8 @@ static int load(const struct sim_cli *cli, const struct line *line,
     } else {
         rc = scn_parse((const char *)buf.data, buf.len, scn, &error);
         if (rc) {
-            xn_gripef(cli->program, "cannot understand the scenario",
+            xn_gripef(cli->program,
+                      "cannot understand the scenario [XS-2-SCENARIO]",
                       "doc/SCENARIOS.md has the language", "%s:%u:%u: %s",
                       line->file, error.line, error.column,
                       error.text[0] ? error.text : xn_strerror(rc));
@@ -150,7 +152,7 @@ static int load(const struct sim_cli *cli, const struct line *line,
     }
     xn_buf_clear(&buf);
     if (!rc && ((!scn->nodes && !line->nodes) || !scn->run_us)) {
-        xn_gripe(cli->program, "cannot run the scenario",
+        xn_gripe(cli->program, "cannot run the scenario [XS-2-SCENARIO]",
                  scn->run_us ? "it does not say how many nodes"
                              : "it does not say how long",
                  scn->run_us ? "--nodes 100" : "a line: run 10m");
@@ -174,7 +176,8 @@ static int add_sets(const struct sim_cli *cli, const struct line *line,
         rc = scn_add_set(scn, key, eq + 1);
     }
     if (rc) {
-        xn_gripe(cli->program, "cannot use a setting", xn_strerror(rc), NULL);
+        xn_gripe(cli->program, "cannot use a setting [XS-2-SETTING]",
+                 xn_strerror(rc), NULL);
     }
     return rc;
 }
@@ -248,7 +251,7 @@ static int run(const struct sim_cli *cli, const struct line *line)
     options.command = command ? command : "";
     rc = sim_run(&options);
     if (rc == XN_ENOMEM) {
-        xn_gripe(cli->program, "cannot go on", xn_strerror(rc),
+        xn_gripe(cli->program, "cannot go on [XS-1-RUN]", xn_strerror(rc),
                  "fewer nodes, or more memory");
     }
 out:

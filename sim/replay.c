@@ -24,7 +24,7 @@ struct player {
 
 static int complain(const struct player *p, int rc, const char *why)
 {
-    xn_gripef(p->cli->program, "cannot replay",
+    xn_gripef(p->cli->program, "cannot replay [XS-1-REPLAY]",
               "a file that a daemon wrote with --record",
               "%s: after %llu steps: %s", p->path, (unsigned long long)p->steps,
               why);
@@ -86,7 +86,7 @@ static int play_one(struct player *p, const struct xn_now *now,
         p->steps++;
         return 0;
     }
-    xn_gripef(p->cli->program, "the replay differs",
+    xn_gripef(p->cli->program, "the replay differs [XS-1-REPLAY]",
               "the same version of the program that recorded",
               "step %llu (%s at %llu us) gave %zu actions, not those recorded",
               (unsigned long long)p->steps + 1, xn_ev_name(ev->kind),

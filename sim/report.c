@@ -26,7 +26,7 @@ static FILE *open_in(const struct sim_run *run, const char *name)
     snprintf(path, sizeof path, "%s/%s", run->options->out, name);
     f = fopen(path, "w");
     if (!f) {
-        xn_gripef(run->options->program, "cannot write the results",
+        xn_gripef(run->options->program, "cannot write the results [XS-1-OUT]",
                   "--out with a folder that can be written", "%s: %s", path,
                   strerror(errno));
     }
@@ -39,7 +39,7 @@ int sim_report_open(struct sim_run *run)
 
     if (!out) return 0;
     if (mkdir(out, 0777) && errno != EEXIST) {
-        xn_gripef(run->options->program, "cannot write the results",
+        xn_gripef(run->options->program, "cannot write the results [XS-1-OUT]",
                   "--out with a folder that can be written", "%s: %s", out,
                   strerror(errno));
         return XN_EIO;

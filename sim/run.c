@@ -146,9 +146,9 @@ static int apply_sets(const struct sim_run_options *o,
                  rc == XN_ENOENT && near ? "did you mean " : "",
                  rc == XN_ENOENT && near ? near : "man xenosim",
                  rc == XN_ENOENT && near ? "?" : "");
-        xn_gripef(o->program, "cannot use a setting", try, "%s %s%s: %s%s",
-                  set->line ? "line" : "option", set->line ? "" : "--set ",
-                  set->key,
+        xn_gripef(o->program, "cannot use a setting [XS-2-SETTING]", try,
+                  "%s %s%s: %s%s", set->line ? "line" : "option",
+                  set->line ? "" : "--set ", set->key,
                   rc == XN_ENOENT ? "no such setting" : "not a value for it: ",
                   rc == XN_ENOENT ? "" : set->value);
         return XN_EINVAL;
@@ -453,7 +453,9 @@ static int load_latency(const struct sim_run_options *o,
     rc = sim_latency_load(file, o->latency ? 0 : o->scn->unit_us, latency_out,
                           why, sizeof why);
     if (rc) {
-        xn_gripe(o->program, "cannot read the latencies",
+        xn_gripe(o->program,
+                 rc == XN_EINVAL ? "cannot read the latencies [XS-2-LATENCY]"
+                                 : "cannot read the latencies [XS-1-LATENCY]",
                  why[0] ? why : xn_strerror(rc),
                  "a file of rtt_*_NxN.u16le.xz, .txt, .tsv or .csv form");
     }

@@ -44,7 +44,8 @@ int main(int argc, char **argv)
     int rc = sim_nodes_new(&nodes);
 
     if (rc) {
-        xn_gripe(cli.program, "cannot start", xn_strerror(rc), NULL);
+        xn_gripe(cli.program, "cannot start [XS-1-START]", xn_strerror(rc),
+                 NULL);
         return XN_EXIT_FAILED;
     }
     sim_nodes_maker(nodes, &cli.maker);

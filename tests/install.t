@@ -33,6 +33,15 @@ done
 [ -z "$missing" ] || echo "# does not run:$missing"
 [ -z "$missing" ]
 ok $? 'every program runs from there'
+missing=
+for file in "$XN_SRC"/dist/completions/*; do
+    cmp -s "$file" \
+        "$scratch/usr/share/bash-completion/completions/${file##*/}" ||
+        missing="$missing ${file##*/}"
+done
+[ -z "$missing" ] || echo "# not installed:$missing"
+[ -z "$missing" ]
+ok $? 'every completion'
 [ -s "$scratch/usr/share/xenoserver/catalogue.csv" ]
 ok $? 'the catalogue is there'
 echo "1..$n"

@@ -50,6 +50,17 @@ CLEANFILES += tools/catalogue.csv
 tools/catalogue.csv: dist/catalogue.csv
 	$(AM_V_GEN)$(MKDIR_P) $(@D) && cp $(srcdir)/dist/catalogue.csv $@
 
+dist_bashcomp_DATA += dist/completions/xeno
+dist_bashcomp_DATA += dist/completions/xenocorp
+dist_bashcomp_DATA += dist/completions/xenocorpd
+dist_bashcomp_DATA += dist/completions/xenodev
+dist_bashcomp_DATA += dist/completions/xenodomd
+dist_bashcomp_DATA += dist/completions/xenofind
+dist_bashcomp_DATA += dist/completions/xenohostd
+dist_bashcomp_DATA += dist/completions/xenonoded
+dist_bashcomp_DATA += dist/completions/xenoserver
+dist_bashcomp_DATA += dist/completions/xenosim
+
 EXTRA_DIST += dist/catalogue.README
 dist_pkgdata_DATA += dist/latency-seattle99.txt
 EXTRA_DIST += dist/latency-seattle99.README
@@ -83,6 +94,7 @@ tests_e2e_seller_SOURCES = tests/e2e/seller.c
 tests_e2e_seller_LDADD = $(XN_NET_LIBS)
 
 SHELL_TESTS += tests/cli/bad-input.t
+SHELL_TESTS += tests/cli/completion.t
 SHELL_TESTS += tests/cli/help.t
 SHELL_TESTS += tests/e2e/find.t
 SHELL_TESTS += tests/e2e/kill.t

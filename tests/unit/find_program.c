@@ -506,6 +506,32 @@ static void check_forms(const char *url)
     assert_says("no server matches [XS-3-NONE]");
 }
 
+/* What cannot be, or has no effect, is said. */
+static void check_slips(const char *url)
+{
+    assert_exit(2, url, "CPUsmps:5..1");
+    assert_says("because: CPUsmps: nothing is from 5 to 1");
+    assert_says("try:     CPUsmps:1..5");
+    assert_exit(2, url, "CPUsmps:10..9.5 -o json");
+    assert_exit(2, url, "ServerName:b..a");
+    assert_exit(2, url, "--where 'not (MemoryMB >= 1 and 7 <= CPUsmps < 7)'");
+    assert_exit(2, url, "lookup CPUsmps 5..1");
+    assert_exit(0, url, "CPUsmps:9..2000"); /* numbers, not texts */
+    assert_exit(0, url, "-s Pricey -n 3");
+    assert_says("because: no server shown has 'Pricey'");
+    assert_exit(0, url, "-s country -n 3");
+    assert_says("did you mean Country?");
+    assert_exit(0, url, "-s Share -n 3");
+    assert_null(strstr(err_text, "because:"));
+    assert_exit(3, url, "EnvType:linux");
+    assert_says("because: EnvType 'linux' is written 'Linux'");
+    assert_says("try:     EnvType:Linux");
+    assert_exit(3, url, "Country:gb,fr CPUsmps:1..");
+    assert_says("try:     Country:GB");
+    assert_exit(3, url, "EnvType:Plan9");
+    assert_says("try:     --explain");
+}
+
 /* The output follows its schema; the caller frees. */
 static xmlDoc *xml(void)
 {
@@ -661,6 +687,7 @@ static void test_true_node(void **state)
     check_values(url);
     check_money(url);
     check_forms(url);
+    check_slips(url);
     check_xml(url);
     check_jsonl(url);
     check_wide(url);
