@@ -279,6 +279,7 @@ static enum money_reason check(struct corp_job *job, struct money_refusal *why)
         claim_check(&order->bound.terms, &order->state.claims, claim_of(job),
                     &clock, &job->claims, why);
 
+    if (!reason) reason = job_dated(job, job->came_us, why);
     if (reason || !order->state.closed) return reason;
     return reason_refuse(why,
                          order->state.stopped_us ? REASON_CLAIM_STOPPED

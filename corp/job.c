@@ -227,14 +227,36 @@ void job_paper(struct corp_job *job, enum money_type type,
     paper->envelope = envelope;
 }
 
-static enum money_reason judge(struct job_paper *paper,
-                               const struct xn_now *now, int rc,
+/* All papers that a XenoCorp is shown are its own and its members': another's
+ * signature on one is no honest stranger's.  Dates come later: job_dated. */
+static enum money_reason judge(struct job_paper *paper, int rc,
                                const struct xn_msg *msg)
 {
+    enum money_reason reason;
+
     if (!rc && (!msg || msg->kind != XN__KIND__VERIFIED)) rc = XN_EPROTO;
-    return money_verified(&paper->doc, rc,
-                          rc ? NULL : XN_BODY(msg, Xn__Verified), now->wall_us,
-                          &paper->why);
+    reason =
+        money_verified(&paper->doc, rc, rc ? NULL : XN_BODY(msg, Xn__Verified),
+                       UINT64_MAX, &paper->why);
+    if (reason != REASON_STRANGER) return reason;
+    return reason_refuse(&paper->why, REASON_SIGNER,
+                         "%s: this XenoCorp has not certified him",
+                         money_name(paper->doc.type));
+}
+
+enum money_reason job_dated(const struct corp_job *job, uint64_t now_us,
+                            struct money_refusal *why)
+{
+    for (size_t i = 0; i < job->n_papers; i++) {
+        const struct money *doc = &job->papers[i].doc;
+
+        if (doc->head.issued_us > MONEY_AHEAD_US_MAX &&
+            doc->head.issued_us - MONEY_AHEAD_US_MAX > now_us) {
+            return reason_refuse(why, REASON_FUTURE, "%s",
+                                 money_name(doc->type));
+        }
+    }
+    return REASON_FINE;
 }
 
 static bool is_outage(int rc)
@@ -252,7 +274,7 @@ static void on_verified(void *owner, void *ctx, const struct xn_now *now,
     if (is_outage(rc)) {
         job->posted.rc = rc;
     } else {
-        paper->reason = judge(paper, now, rc, msg);
+        paper->reason = judge(paper, rc, msg);
     }
     if (--job->waiting) return;
     if (job->posted.rc) {

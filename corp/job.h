@@ -106,6 +106,10 @@ void job_paper(struct corp_job *job, enum money_type type,
                ProtobufCBinaryData envelope);
 /* All of them; refused where one is not good now. */
 void job_verify(struct corp_job *job, const struct xn_now *now, job_step *next);
+/* Is none of them dated ahead?  Asked last, once all else is right: what was
+ * altered is that first. */
+enum money_reason job_dated(const struct corp_job *job, uint64_t now_us,
+                            struct money_refusal *why);
 /* Into `found`. */
 void job_read(struct corp_job *job, const struct xn_now *now,
               const struct order_key *prefix, const struct order_key *from,

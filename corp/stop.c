@@ -116,7 +116,7 @@ static void found(struct corp_job *job, const struct xn_now *now)
     } else if (!order->has_state) {
         job_refuse(job, XN_EMONEY, "no server has accepted it",
                    "xeno order void");
-    } else if (check(job, &why)) {
+    } else if (check(job, &why) || job_dated(job, now->wall_us, &why)) {
         job_refuse_why(job, &why);
     } else if (order->state.stopped_us) {
         job_read(job, now, &key, NULL, 1, old_found);

@@ -181,7 +181,8 @@ static void judge(struct corp_job *job, const struct xn_now *now)
     xn_id account;
 
     if (order_accept(&chain, quote, &job->caller, &job->session, now->wall_us,
-                     &job->made, &why)) {
+                     &job->made, &why) ||
+        job_dated(job, now->wall_us, &why)) {
         job_refuse_why(job, &why);
         return;
     }
@@ -210,7 +211,14 @@ static bool is_the_same(const struct corp_job *job)
 static void found(struct corp_job *job, const struct xn_now *now)
 {
     const struct order_file *order = &job->order;
+    struct money_refusal why;
 
+    if (!order->has_record &&
+        !xn_id_eq(&job->papers[ORDER].doc.head.by, &job->corp->config.id)) {
+        reason_refuse(&why, REASON_OTHER_CORP, "PurchaseOrder");
+        job_refuse_why(job, &why);
+        return;
+    }
     if (!order->has_record ||
         !xn_id_eq(&order->document, &job->papers[ORDER].doc.head.hash)) {
         job_refuse(job, XN_EINTEGRITY,
@@ -260,15 +268,7 @@ static void find(struct corp_job *job, const struct xn_now *now)
 
 static void verified(struct corp_job *job, const struct xn_now *now)
 {
-    const struct money_order *order = &job->papers[ORDER].doc.order;
-    struct money_refusal why;
-
-    if (!xn_id_eq(&order->head.by, &job->corp->config.id)) {
-        reason_refuse(&why, REASON_OTHER_CORP, "PurchaseOrder");
-        job_refuse_why(job, &why);
-        return;
-    }
-    job->serial = order->serial;
+    job->serial = job->papers[ORDER].doc.order.serial;
     find(job, now);
 }
 

@@ -306,18 +306,21 @@ const struct xn_cert *xn_anchors_find(const struct xn_anchors *anchors,
 /* The anchor that signed it.  Two corps may have chosen one name, so every
  * anchor of that name is tried. */
 static const struct anchor *issuer_of(X509 *x509,
-                                      const struct xn_anchors *anchors)
+                                      const struct xn_anchors *anchors,
+                                      bool *is_known_out)
 {
     const X509_NAME *issuer = X509_get_issuer_name(x509);
     size_t i;
 
+    *is_known_out = false;
     for (i = 0; i < anchors->n; i++) {
         const struct anchor *anchor = anchors->rows[i];
 
-        if (X509_NAME_cmp(issuer, X509_get_subject_name(anchor->x509)) == 0 &&
-            X509_verify(x509, anchor->key) == 1) {
-            return anchor;
+        if (X509_NAME_cmp(issuer, X509_get_subject_name(anchor->x509)) != 0) {
+            continue;
         }
+        *is_known_out = true;
+        if (X509_verify(x509, anchor->key) == 1) return anchor;
     }
     return NULL;
 }
@@ -336,12 +339,12 @@ static int judge_issued(struct xn_cert *cert, const struct anchor *anchor,
 
 /* Whatever role it claims, it is nobody's word but its own. */
 static int judge_self_made(X509 *x509, struct xn_cert *cert,
-                           const uint8_t spki[XN_SPKI_SIZE])
+                           const uint8_t spki[XN_SPKI_SIZE], bool is_known)
 {
     if (X509_NAME_cmp(X509_get_subject_name(x509),
                       X509_get_issuer_name(x509)) != 0 ||
         !self_signed(x509, spki)) {
-        return XN_EIDENT;
+        return is_known ? XN_ESIGNATURE : XN_EIDENT;
     }
     cert->role = XN__ROLE__ANYBODY;
     cert->corp = (xn_id){{0}};
@@ -355,15 +358,16 @@ int xn_cert_check(X509 *x509, const struct xn_anchors *anchors, uint64_t at_us,
     uint8_t spki[XN_SPKI_SIZE];
     const struct anchor *anchor;
     struct xn_cert cert;
+    bool is_known;
     int rc;
 
     rc = read_facts(x509, &cert, spki);
     if (rc) goto out;
-    rc = check_dates(&cert, at_us); /* cheaper than signatures */
-    if (rc) goto out;
-    anchor = issuer_of(x509, anchors);
+    anchor = issuer_of(x509, anchors, &is_known);
     rc = anchor ? judge_issued(&cert, anchor, at_us)
-                : judge_self_made(x509, &cert, spki);
+                : judge_self_made(x509, &cert, spki, is_known);
+    if (rc) goto out;
+    rc = check_dates(&cert, at_us); /* last: altered ones are not "expired" */
     if (rc) goto out;
     *cert_out = cert;
 out:

@@ -44,8 +44,9 @@ const struct xn_cert *xn_anchors_find(const struct xn_anchors *anchors,
                                       const xn_id *corp);
 
 /* Check a certificate against the anchors at that time (clock skew of 5
- * minutes forgiven).  XN_EIDENT: issuer not accepted or signature wrong;
- * XN_EEXPIRED (or not valid yet); XN_EINVAL: not of our form.  A self-signed
+ * minutes forgiven).  XN_EIDENT: issuer not accepted; XN_ESIGNATURE: it names
+ * an accepted one, which did not sign it; XN_EEXPIRED (or not valid yet);
+ * XN_EINVAL: not of our form.  A self-signed
  * certificate that is no anchor comes out as role ANYBODY with rc 0, corp and
  * position zero.  Costs one signature check, two for a self-signed one; caches
  * nothing.  *cert_out is set on success alone. */

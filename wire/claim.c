@@ -227,6 +227,10 @@ static enum money_reason check_place(const struct claim_state *state,
         return reason_refuse(why, REASON_CLAIM_FINAL, "%llu", last);
     }
     if (is > last + 1) {
+        /* What follows on the last one has the number behind it. */
+        if (xn_id_eq(&claim->previous, &state->hash)) {
+            return reason_refuse(why, REASON_CLAIM_CHAIN, "Sequence");
+        }
         return reason_refuse(why, REASON_CLAIM_GAP, "%llu, after %llu", is,
                              last);
     }

@@ -298,7 +298,7 @@ static int verify(const struct parts *parts, const struct xn_anchors *anchors,
     struct span digest;
     X509 *x509 = NULL;
     xn_id hash;
-    int rc;
+    int rc, signature;
 
     rc = XN_EINVAL;
     if (!read_attributes(parts->attributes, &digest)) goto out;
@@ -310,10 +310,11 @@ static int verify(const struct parts *parts, const struct xn_anchors *anchors,
     rc = XN_EINVAL;
     if (!names_cert(parts->sid, x509)) goto out;
     rc = xn_cert_check(x509, anchors, at_us, signer_out);
-    if (rc) goto out;
-    rc = XN_EIDENT;
-    if (signer_out->role == XN__ROLE__ANYBODY) goto out;
-    rc = check_signature(parts, x509);
+    if (rc && rc != XN_EEXPIRED) goto out;
+    /* What was altered is that first, and not merely old. */
+    signature = check_signature(parts, x509);
+    if (signature) rc = signature;
+    if (!rc && signer_out->role == XN__ROLE__ANYBODY) rc = XN_EIDENT;
 out:
     X509_free(x509);
     return rc;

@@ -50,7 +50,7 @@ static enum money_reason of_rc(int rc)
     switch (rc) {
     case 0: return REASON_FINE;
     case XN_ENOMEM: return REASON_NOMEM;
-    case XN_EIDENT: return REASON_SIGNER;
+    case XN_EIDENT: return REASON_STRANGER;
     case XN_EEXPIRED: return REASON_CERTIFICATE;
     case XN_ESIGNATURE: return REASON_SIGNATURE;
     default: return REASON_BAD;

@@ -251,11 +251,12 @@ enum money_reason order_accepts(const struct order_chain *chain,
     if (!is_closed(chain) || xn_id_is_zero(&limits.quote)) {
         return reason_refuse(why, REASON_OPEN, NULL);
     }
+    /* What the papers say of each other comes before who asks, and when. */
+    reason = check_quote(chain, &limits, quote, why);
+    if (reason) return reason;
     if (!xn_id_eq(&limits.server, server)) {
         return reason_refuse(why, REASON_SERVER, NULL);
     }
-    reason = check_quote(chain, &limits, quote, why);
-    if (reason) return reason;
     reason = check_time(&limits, quote, at_us, why);
     if (reason) return reason;
     reason = check_setup(&limits, quote, why);
@@ -308,9 +309,18 @@ enum money_reason order_accepted(const struct order_chain *chain,
     if (!is_vouched(&acceptance->head)) {
         return reason_refuse(why, REASON_UNVERIFIED, "Acceptance");
     }
-    reason = order_accepts(chain, quote, &acceptance->server,
-                           acceptance->head.issued_us, &limits, why);
+    reason = order_effective(chain, &limits, why);
     if (reason) return reason;
+    reason = order_accepts(chain, quote, &limits.server,
+                           acceptance->head.issued_us, NULL, why);
+    /* A corp accepts nothing at a time when it cannot. */
+    if (reason == REASON_EARLY || reason == REASON_EXPIRED ||
+        reason == REASON_QUOTE_EXPIRED) {
+        return differs(why, "Issued");
+    }
+    if (reason) return reason;
+    if (!xn_id_eq(&acceptance->server, &limits.server))
+        return differs(why, "Server");
     if (!xn_id_eq(&acceptance->head.by, &order->head.by))
         return differs(why, "Corp");
     if (!xn_id_eq(&acceptance->serial, &order->serial))

@@ -5,6 +5,9 @@
 #ifndef WIRE_REASON_H
 #define WIRE_REASON_H
 
+/* What is altered is untrue (XN_EINTEGRITY) or beyond a limit (XN_EMONEY); the
+ * other codes are for what an honest party may run into.  So the rules look at
+ * signatures and at what binds the documents together first, at dates last. */
 /* X(symbol, code, because, try) */
 #define REASONS(X)                                                             \
     X(FINE, 0, "nothing is wrong", "")                                         \
@@ -13,8 +16,10 @@
     X(NOMEM, XN_ENOMEM, "out of memory", "again later")                        \
     X(BAD, XN_EINTEGRITY, "not a document of this kind", "report it")          \
     X(SIGNATURE, XN_ESIGNATURE, "the signature does not verify", "report it")  \
-    X(SIGNER, XN_EIDENT, "signed by somebody who may not say this",            \
-      "a certificate of the XenoCorp for this role")                           \
+    X(SIGNER, XN_EINTEGRITY, "signed by somebody who may not say this",        \
+      "report it")                                                             \
+    X(STRANGER, XN_EIDENT, "certified by no XenoCorp that is accepted here",   \
+      "a certificate of an accepted XenoCorp for this role")                   \
     X(CERTIFICATE, XN_EEXPIRED, "the signer's certificate is not good now",    \
       "xeno register")                                                         \
     X(FUTURE, XN_EFUTURE, "dated ahead of this clock", "set the clocks")       \
@@ -22,7 +27,7 @@
     /* orders */                                                               \
     X(OTHER_CORP, XN_EIDENT, "certified by another XenoCorp than the order's", \
       "an order of the server's XenoCorp")                                     \
-    X(HOLDER, XN_EIDENT, "not signed by the order's holder",                   \
+    X(HOLDER, XN_EINTEGRITY, "not signed by the order's holder",               \
       "the key that the order was issued to")                                  \
     X(CHAIN, XN_EINTEGRITY, "does not follow on the document before it",       \
       "report it")                                                             \
@@ -38,9 +43,9 @@
     X(SERVER, XN_EIDENT, "for another server", "an order for this one")        \
     X(TYPE, XN_EMONEY, "for another type of environment",                      \
       "a quote for the order's type")                                          \
-    X(QUOTE, XN_ESTALE, "for another quote", "narrow the order to this one")   \
-    X(QUOTE_SERVER, XN_EIDENT, "the quote is another server's",                \
-      "a quote of this server")                                                \
+    X(QUOTE, XN_EMONEY, "for another quote", "narrow the order to this one")   \
+    X(QUOTE_SERVER, XN_EMONEY, "the quote is another server's",                \
+      "a quote of the order's server")                                         \
     X(QUOTE_EXPIRED, XN_EEXPIRED, "the quote has ended", "a fresh quote")      \
     X(EARLY, XN_EFUTURE, "the order does not hold yet", "wait until it does")  \
     X(EXPIRED, XN_EEXPIRED, "the order has ended", "a fresh order")            \
@@ -50,9 +55,10 @@
       "report it")                                                             \
     X(RECEIPT, XN_EINTEGRITY, "the receipt does not add up", "report it")      \
     /* claims */                                                               \
-    X(CLAIM_SERVER, XN_EIDENT, "claimed by another server than accepted",      \
+    X(CLAIM_SERVER, XN_EINTEGRITY, "claimed by another server than accepted",  \
       "report it")                                                             \
-    X(CLAIM_SESSION, XN_EIDENT, "claimed for another session", "report it")    \
+    X(CLAIM_SESSION, XN_EINTEGRITY, "claimed for another session",             \
+      "report it")                                                             \
     X(CLAIM_OLD, XN_ESTALE, "later claims were taken already",                 \
       "go on from the last receipt")                                           \
     X(CLAIM_TWICE, XN_EINTEGRITY, "another claim has this sequence number",    \
@@ -65,7 +71,7 @@
       "a fresh order")                                                         \
     X(CLAIM_SHRINKS, XN_EINTEGRITY, "it goes back on what was said before",    \
       "report it")                                                             \
-    X(CLAIM_DATE, XN_EFUTURE, "usage read ahead of time", "set the clocks")    \
+    X(CLAIM_DATE, XN_EMONEY, "usage read ahead of time", "set the clocks")     \
     X(CLAIM_PRICE, XN_EINTEGRITY, "usage at the quoted prices is another sum", \
       "report it")                                                             \
     X(CLAIM_RATE, XN_EMONEY, "more usage than that time allows",               \

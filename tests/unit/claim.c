@@ -456,6 +456,12 @@ static void other_currency(struct session *x)
 static void skips_one(struct session *x)
 {
     x->claim.claim.sequence = 2;
+    x->claim.claim.previous = kit_id(7); /* which the corp has not seen */
+    sign(x);
+}
+static void misnumbers(struct session *x)
+{
+    x->claim.claim.sequence = 2;
     sign(x);
 }
 static void after_stop(struct session *x)
@@ -502,18 +508,19 @@ static const struct lie lies[] = {
     {"4.000001 GBP, of 4 GBP", above_amount, REASON_CLAIM_AMOUNT, 5},
     {"1.000001 GBP, of 1 GBP", above_hourly, REASON_CLAIM_HOURLY, 5},
     {"", hour_ahead, REASON_CLAIM_HOURLY, 5},
-    {"", others_session, REASON_CLAIM_SESSION, 6},
+    {"", others_session, REASON_CLAIM_SESSION, 9},
     {"", others_order, REASON_CLAIM_CHAIN, 9},
-    {"", other_server, REASON_CLAIM_SERVER, 6},
+    {"", other_server, REASON_CLAIM_SERVER, 9},
     {"", other_corp, REASON_OTHER_CORP, 6},
     {"", unsigned_claim, REASON_UNVERIFIED, 9},
     {"USD", other_currency, REASON_CURRENCY, 5},
     {"2, after 0", skips_one, REASON_CLAIM_GAP, 8},
+    {"Sequence", misnumbers, REASON_CLAIM_CHAIN, 9},
     {"UsedHours", after_stop, REASON_CLAIM_STOPPED, 5},
     {"Till", after_stop_till, REASON_CLAIM_STOPPED, 5},
     {"", stopped_before_it_began, REASON_CLAIM_STOPPED, 5},
     {"UsedHours", after_end, REASON_CLAIM_ENDED, 5},
-    {"Till", ahead_of_time, REASON_CLAIM_DATE, 8},
+    {"Till", ahead_of_time, REASON_CLAIM_DATE, 5},
     {"Till", before_it_began, REASON_CLAIM_SHRINKS, 9},
 };
 

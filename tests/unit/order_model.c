@@ -157,8 +157,7 @@ static int check_time(const struct order_model *m, const struct model_order *o,
 
     if (o->stopped_us) end = least(end, o->stopped_us);
     if (a->till_us > end + SKEW)
-        return o->bound_until_us <= m->now_us || o->stopped_us ? XN_EMONEY
-                                                               : XN_EFUTURE;
+        return XN_EMONEY;
     if (a->used_s * MODEL_S > end - o->since_us + MODEL_SLACK_US)
         return XN_EMONEY;
     if (o->n_claims &&
@@ -186,8 +185,8 @@ static int check_claim(const struct order_model *m, const struct model_order *o,
     int rc;
 
     if (o->final) return XN_EMONEY;
-    if (a->sequence > o->n_claims + 1) return XN_ESTALE;
-    if (!chained) return XN_EINTEGRITY;
+    if (a->sequence > o->n_claims + 1 && !chained) return XN_ESTALE;
+    if (a->sequence > o->n_claims + 1 || !chained) return XN_EINTEGRITY;
     if ((o->n_claims && a->till_us < o->till_us) || a->used_s < o->used_s ||
         a->amount < before || a->till_us + SKEW < o->since_us)
         return XN_EINTEGRITY;
@@ -224,7 +223,7 @@ static int charge(struct order_model *m, const struct asked *a,
     struct model_claim *c;
     int rc;
 
-    if (!o) return XN_EIDENT;
+    if (!o) return XN_EINTEGRITY;
     if (a->sequence <= o->n_claims) {
         c = &o->claims[a->sequence - 1];
         if (!xn_id_eq(&c->document, &a->document)) return XN_EINTEGRITY;
