@@ -318,7 +318,7 @@ static void the_clock_jumps_back(void **state)
     shop_seal(&claim, &d.by->party);
     ask = ask_charge(s, &claim, d.by);
     shop_serve(s);
-    assert_int_equal(shop_refused(s, ask, NULL), XN_EFUTURE);
+    assert_int_equal(shop_refused(s, ask, NULL), XN_EMONEY);
     shop_pass(s, HOUR_US);
     s->c.now.wall_us += 24 * HOUR_US;
     assert_int_equal(deal_charge(s, &d, HOUR_US, MONEY_RUNNING), 470000);
