@@ -320,6 +320,7 @@ static enum money_reason check_rules(const struct host_session *s,
     struct money_narrowing room[ORDER_NARROWINGS_MAX];
     struct order_chain chain = {
         .order = order, .narrowings = room, .n = admit->n - NARROWINGS};
+    enum money_reason reason;
 
     for (size_t i = 0; i < admit->n; i++) {
         if (!admit->papers[i].reason) continue;
@@ -330,10 +331,11 @@ static enum money_reason check_rules(const struct host_session *s,
         room[i] = admit->papers[NARROWINGS + i].doc.narrowing;
     if (!xn_id_eq(&order->head.by, &s->host->config.corp))
         return reason_refuse(why, REASON_OTHER_CORP, "PurchaseOrder");
-    if (!xn_id_eq(&order->holder, &s->holder))
-        return reason_refuse(why, REASON_HOLDER, "the session is asked for");
-    return order_accepts(&chain, &admit->papers[QUOTE].doc.quote,
-                         &s->host->config.id, now->wall_us, limits_out, why);
+    reason = order_accepts(&chain, &admit->papers[QUOTE].doc.quote,
+                           &s->host->config.id, now->wall_us, limits_out, why);
+    if (!reason && !xn_id_eq(&order->holder, &s->holder))
+        reason = reason_refuse(why, REASON_CALLER, NULL);
+    return reason;
 }
 
 /* Has another session of ours this order?  The corp would say no as well. */

@@ -29,6 +29,8 @@
       "an order of the server's XenoCorp")                                     \
     X(HOLDER, XN_EINTEGRITY, "not signed by the order's holder",               \
       "the key that the order was issued to")                                  \
+    X(CALLER, XN_EIDENT, "asked for by another than the order's holder",       \
+      "the key that the order was issued to")                                  \
     X(CHAIN, XN_EINTEGRITY, "does not follow on the document before it",       \
       "report it")                                                             \
     X(CLOSED, XN_EINTEGRITY, "stands over a narrowing that names its server",  \
