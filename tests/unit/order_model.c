@@ -156,8 +156,7 @@ static int check_time(const struct order_model *m, const struct model_order *o,
     uint64_t end = least(m->now_us, o->bound_until_us);
 
     if (o->stopped_us) end = least(end, o->stopped_us);
-    if (a->till_us > end + SKEW)
-        return XN_EMONEY;
+    if (a->till_us > end + SKEW) return XN_EMONEY;
     if (a->used_s * MODEL_S > end - o->since_us + MODEL_SLACK_US)
         return XN_EMONEY;
     if (o->n_claims &&
