@@ -239,7 +239,14 @@ static void another_currency(struct money_claim *claim)
     strcpy(claim->currency, "USD");
 }
 
+/* Behind one that the corp has not seen. */
 static void later_number(struct money_claim *claim)
+{
+    claim->sequence++;
+    claim->previous.b[0] ^= 1;
+}
+
+static void wrong_number(struct money_claim *claim)
 {
     claim->sequence++;
 }
@@ -279,6 +286,7 @@ static void lies_of_a_running_deal(void)
         "a session that nobody accepted");
     lie(&d, 1000, another_currency, REASON_CURRENCY, "another currency");
     lie(&d, 1000, later_number, REASON_CLAIM_GAP, "out of sequence: a gap");
+    lie(&d, 1000, wrong_number, REASON_CLAIM_CHAIN, "another number");
     lie(&d, 1000, another_chain, REASON_CLAIM_CHAIN, "a chain that is broken");
     lie(&d, 1000, ahead_of_time, REASON_CLAIM_DATE, "dated ahead of time");
     must_charge(&d, 5000, MONEY_RUNNING, &claim);

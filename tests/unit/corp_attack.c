@@ -170,14 +170,14 @@ static void lies_about_nothing(void **state)
     for (int i = 0; i < 3; i++) {
         ask = ask_charge(s, &claim, &s->server[1]);
         shop_serve(s);
-        assert_int_equal(shop_refused(s, ask, NULL), XN_EIDENT);
+        assert_int_equal(shop_refused(s, ask, NULL), XN_EINTEGRITY);
         assert_int_equal(shop_records(s, 'R'), 1);
         shop_pass(s, 120000000);
     }
     shop_pass(s, HOUR_US);
     ask = ask_charge(s, &claim, &s->server[1]);
     shop_serve(s);
-    assert_int_equal(shop_refused(s, ask, NULL), XN_EIDENT);
+    assert_int_equal(shop_refused(s, ask, NULL), XN_EINTEGRITY);
     assert_int_equal(shop_records(s, 'R'), 2);
     shop_audit(s);
     shop_doc_clear(&claim);
