@@ -12,6 +12,7 @@
 #include "tools/xeno.h"
 #include "tools/xeno_bill.h"
 #include "tools/xeno_orders.h"
+#include "tools/xeno_server.h"
 
 /* In the order of a client's first day. */
 static const struct xeno_verb verbs[] = {
@@ -25,6 +26,14 @@ static const struct xeno_verb verbs[] = {
      xeno_order_narrow},
     {"order", "void", "ORDER", "Take one back that nobody has accepted",
      xeno_order_void},
+    {"quote", NULL, "SERVER [FILE]", "What a server asks for what is wanted",
+     xeno_quote},
+    {"session", "new", "SERVER ORDER", "Bring an order to a server",
+     xeno_session_new},
+    {"session", "list", "SERVER", "Your sessions there", xeno_session_list},
+    {"session", "show", "SERVER SESSION", "One of them", xeno_session_show},
+    {"session", "stop", "SERVER SESSION ORDER", "End it, and tell the XenoCorp",
+     xeno_session_stop},
     {"bill", NULL, "[ORDER]", "What your orders cost, verified here",
      xeno_bill},
 };

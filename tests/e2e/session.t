@@ -1,0 +1,101 @@
+#!/bin/bash
+# SPDX-License-Identifier: GPL-3.0-or-later
+# A sale on a real platform: quote, order, session, claims while xenohostd is
+# killed with -9 in between, stop; and the XenoCorp's books say what the server
+# and the client's own bill say.
+. "${XN_SRC:-.}/tests/e2e/lib.sh"
+xeno=$XN_BUILD/tools/xeno
+xenocorp=$XN_BUILD/corp/xenocorp
+
+field() { # NAME FILE: of xeno's JSON
+    sed -n "s/^ *\"$1\": \"\{0,1\}\([^\",]*\)\"\{0,1\},\{0,1\}\$/\1/p" "$2"
+}
+
+look() { # the session, into look.json
+    "$xeno" session show "$server" "$session" -o json >"$scratch/look.json" \
+        2>>"$scratch/err"
+}
+
+claims_reach() { # N: so many have a receipt
+    look && [ "$(field claims "$scratch/look.json")" -ge "$1" ]
+}
+
+is_ended() {
+    look && [ "$(field state "$scratch/look.json")" = ended ]
+}
+
+restart_host() {
+    "$xenodev" kill 1 >>"$scratch/err" 2>&1 &&
+        "$xenodev" start 1 >>"$scratch/err" 2>&1
+}
+
+up --servers 2
+printf 'sell {\n    charge = 1s\n}\n' >>"$XENODEV_STATE/host-01.conf"
+restart_host
+ok $? "a server that claims each second"
+line=$(grep -o ' id=[0-9a-f]* .*api=[0-9.:]*' "$XENODEV_STATE/log/host-01.log" |
+    tail -n 1)
+id=${line# id=}
+id=${id%% *}
+server=https://${line##*api=}#$id
+
+cat >"$scratch/want.xml" <<'X'
+<EnvironmentalRequirements>
+  <QoS><CPUsmps>100</CPUsmps></QoS>
+  <Resources><MemoryMB>64</MemoryMB></Resources>
+</EnvironmentalRequirements>
+X
+"$xeno" quote "$server" "$scratch/want.xml" --save "$scratch/quote" \
+    -o json >"$scratch/quote.json" 2>"$scratch/err"
+ok $? "a quote"
+currency=$(field currency "$scratch/quote.json")
+corp=
+for at in $XENO_CORP; do # whose client the server's XenoCorp knows
+    XENO_CORP=$at "$xeno" quote "$server" >/dev/null 2>&1 && corp=$at
+done
+"$xeno" order new "1$currency" --corp "$corp" -o json >"$scratch/order.json" \
+    2>>"$scratch/err"
+ok $? "an order"
+order=$(field serial "$scratch/order.json")
+"$xeno" order narrow "$order" --quote "$scratch/quote" >/dev/null \
+    2>>"$scratch/err"
+ok $? "narrowed to the quote"
+"$xeno" session new "$server" "$order" --quote "$scratch/quote" \
+    --requirements "$scratch/want.xml" -o json >"$scratch/new.json" \
+    2>>"$scratch/err"
+ok $? "a session"
+session=$(field session "$scratch/new.json")
+[ -n "$session" ] || { diag "$scratch/err"; bail "no session"; }
+"$xeno" session new "$server" "$order" --quote "$scratch/quote" \
+    --requirements "$scratch/want.xml" -o json >"$scratch/again.json" \
+    2>>"$scratch/err"
+[ "$(field session "$scratch/again.json")" = "$session" ]
+ok $? "the same again is the same session"
+await 60 claims_reach 2
+ok $? "claims are taken"
+restart_host
+ok $? "xenohostd is killed and starts again"
+before=$(field claims "$scratch/look.json")
+await 60 claims_reach $((before + 2))
+ok $? "claims go on behind the others"
+"$xeno" session stop "$server" "$session" "$order" >/dev/null \
+    2>>"$scratch/err"
+ok $? "stopped"
+restart_host
+await 60 is_ended
+ok $? "the last claim is taken, after another kill -9"
+
+charged=$(field charged "$scratch/look.json")
+claims=$(field claims "$scratch/look.json")
+"$xeno" bill "$order" -o json >"$scratch/bill.json" 2>>"$scratch/err"
+ok $? "the client's bill verifies"
+grep -q "\"$charged\"" "$scratch/bill.json"
+ok $? "and says what the server says: $charged $currency by $claims claims"
+"$xeno" order show "$order" -o json >"$scratch/show.json" 2>>"$scratch/err"
+[ "$(field state "$scratch/show.json")" = closed ] &&
+    [ "$(field charged "$scratch/show.json")" = "$charged" ]
+ok $? "the XenoCorp's books as well, and the order is closed"
+down >/dev/null 2>>"$scratch/err"
+ok $? "the platform goes away"
+[ "$n_tests" -gt 0 ] && diag "$scratch/err"
+plan
