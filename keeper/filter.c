@@ -134,6 +134,14 @@ static void strike(bool *plain, int newest, const char *const *list, size_t n)
     }
 }
 
+static struct scmp_arg_cmp argument(unsigned n, enum scmp_compare how,
+                                    scmp_datum_t a, scmp_datum_t b)
+{
+    struct scmp_arg_cmp compare = {n, how, a, b};
+
+    return compare;
+}
+
 /* Allowed whatever their arguments are; those judged have rules below. */
 static int allow_plain(scmp_filter_ctx ctx)
 {
@@ -185,13 +193,13 @@ static int judge_socket(scmp_filter_ctx ctx)
         if (family == AF_NETLINK) continue;
         rc = seccomp_rule_add(
             ctx, ok ? SCMP_ACT_ALLOW : SCMP_ACT_ERRNO(EAFNOSUPPORT), call, 1,
-            SCMP_A0_32(SCMP_CMP_EQ, family));
+            argument(0, SCMP_CMP_EQ, family, 0));
     }
     /* names of interfaces: the route protocol, number 0 */
     if (!rc) {
         rc = seccomp_rule_add(ctx, SCMP_ACT_ALLOW, call, 2,
-                              SCMP_A0_32(SCMP_CMP_EQ, AF_NETLINK),
-                              SCMP_A2_32(SCMP_CMP_EQ, 0));
+                              argument(0, SCMP_CMP_EQ, AF_NETLINK, 0),
+                              argument(2, SCMP_CMP_EQ, 0, 0));
     }
     return rc;
 }
@@ -204,38 +212,41 @@ static int judge_clone(scmp_filter_ctx ctx)
 
     for (i = 0; !rc && i < sizeof new_namespace / sizeof *new_namespace; i++) {
         all |= new_namespace[i];
-        rc = seccomp_rule_add(
-            ctx, SCMP_ACT_ERRNO(EPERM), SCMP_SYS(clone), 1,
-            SCMP_A0(SCMP_CMP_MASKED_EQ, new_namespace[i], new_namespace[i]));
+        rc = seccomp_rule_add(ctx, SCMP_ACT_ERRNO(EPERM), SCMP_SYS(clone), 1,
+                              argument(0, SCMP_CMP_MASKED_EQ, new_namespace[i],
+                                       new_namespace[i]));
     }
     if (rc) return rc;
     return seccomp_rule_add(ctx, SCMP_ACT_ALLOW, SCMP_SYS(clone), 1,
-                            SCMP_A0(SCMP_CMP_MASKED_EQ, all, 0));
+                            argument(0, SCMP_CMP_MASKED_EQ, all, 0));
 }
 
-/* Typing into the terminal for others, and the console's own tricks. */
+static int allow_ioctls(scmp_filter_ctx ctx, uint32_t mask, uint32_t value)
+{
+    return seccomp_rule_add(ctx, SCMP_ACT_ALLOW, SCMP_SYS(ioctl), 1,
+                            argument(1, SCMP_CMP_MASKED_EQ, mask, value));
+}
+
+/* All but typing into the terminal for others, and the console's own tricks.
+ * The kernel looks at 32 bits of the number, so a filter that compared it whole
+ * would be passed by one with more; masks are all that there is for parts, and
+ * these add up to every number but the two: those that differ from both in a
+ * higher bit, whatever follows it, and then the last digit one by one. */
 static int judge_ioctl(scmp_filter_ctx ctx)
 {
-    static const unsigned bad[] = {TIOCSTI, TIOCLINUX};
-    int call = SCMP_SYS(ioctl), rc = 0;
-    size_t i;
+    const uint32_t both = TIOCSTI & ~0xfU;
+    uint32_t digit;
+    int bit, rc = 0;
 
-    for (i = 0; !rc && i < 2; i++) {
-        rc = seccomp_rule_add(ctx, SCMP_ACT_ERRNO(EPERM), call, 1,
-                              SCMP_A1_32(SCMP_CMP_EQ, bad[i]));
+    if ((TIOCLINUX & ~0xfU) != both) return XN_EINVAL;
+    for (bit = 31; !rc && bit >= 4; bit--) {
+        uint32_t mask = ~0U << bit;
+
+        rc = allow_ioctls(ctx, mask, (both & mask) ^ 1U << bit);
     }
-    /* Neither of the two; a rule compares an argument once. */
-    if (!rc) {
-        rc = seccomp_rule_add(ctx, SCMP_ACT_ALLOW, call, 1,
-                              SCMP_A1_32(SCMP_CMP_LT, TIOCSTI));
-    }
-    for (i = TIOCSTI + 1; !rc && i < TIOCLINUX; i++) {
-        rc = seccomp_rule_add(ctx, SCMP_ACT_ALLOW, call, 1,
-                              SCMP_A1_32(SCMP_CMP_EQ, (unsigned)i));
-    }
-    if (!rc) {
-        rc = seccomp_rule_add(ctx, SCMP_ACT_ALLOW, call, 1,
-                              SCMP_A1_32(SCMP_CMP_GT, TIOCLINUX));
+    for (digit = 0; !rc && digit < 16; digit++) {
+        if ((both | digit) == TIOCSTI || (both | digit) == TIOCLINUX) continue;
+        rc = allow_ioctls(ctx, ~0U, both | digit);
     }
     return rc;
 }
@@ -246,10 +257,10 @@ static int judge_personality(scmp_filter_ctx ctx)
     int call = SCMP_SYS(personality), rc;
 
     rc = seccomp_rule_add(ctx, SCMP_ACT_ALLOW, call, 1,
-                          SCMP_A0_32(SCMP_CMP_EQ, 0));
+                          argument(0, SCMP_CMP_EQ, 0, 0));
     if (rc) return rc;
     return seccomp_rule_add(ctx, SCMP_ACT_ALLOW, call, 1,
-                            SCMP_A0_32(SCMP_CMP_EQ, 0xffffffff));
+                            argument(0, SCMP_CMP_EQ, 0xffffffff, 0));
 }
 
 static int add_rules(scmp_filter_ctx ctx, bool pinned)

@@ -3,7 +3,7 @@
  *     burner work MS       uses that much CPU time in each of eight processes:
  *                          waited for, not waited for, and orphaned twice over
  *     burner spin          forks spinners that end and are replaced
- *     burner eat MIB       takes that much memory, and waits
+ *     burner eat MIB       takes that much memory
  *     burner bomb          forks without end
  *     burner fill FILE     writes until it cannot; says how many MiB it got
  *     burner flood         writes to the console without end
@@ -107,7 +107,8 @@ static int eat(size_t mib)
     size_t i;
 
     for (i = 0; i < mib; i++) {
-        char *part = malloc(1 << 20);
+        /* volatile, or it is not taken at all */
+        char *volatile part = malloc(1 << 20);
 
         if (!part) {
             printf("refused at %zu\n", i);
@@ -116,8 +117,6 @@ static int eat(size_t mib)
         memset(part, (int)i + 1, 1 << 20);
     }
     puts("eaten");
-    fflush(stdout);
-    pause();
     return 0;
 }
 
@@ -293,6 +292,17 @@ static void try_kernel(void)
     judge_call("add key", syscall(SYS_add_key, "user", "x", "y", 1,
                                   KEY_SPEC_PROCESS_KEYRING));
     judge_call("typing for others", ioctl(0, TIOCSTI, "x"));
+    /* The kernel looks at 32 bits of these, a filter at 64. */
+    judge("typing with a long number",
+          syscall(SYS_ioctl, 0, TIOCSTI | 1UL << 32, "x") >= 0 ||
+              (errno != EPERM && errno != ENOSYS));
+    judge_call("vsock with a long number",
+               syscall(SYS_socket, AF_VSOCK | 1UL << 32, SOCK_STREAM, 0));
+    judge_call("personality with a long number",
+               syscall(SYS_personality, ADDR_NO_RANDOMIZE | 1UL << 32));
+    judge_call(
+        "clone with a long number",
+        syscall(SYS_clone, CLONE_NEWUSER | SIGCHLD | 1UL << 32, 0, 0, 0, 0));
     judge_call("a call that is not known yet", syscall(462, 0, 0, 0));
     judge_socket("packet socket", AF_PACKET, SOCK_RAW, 0);
     judge_socket("raw socket", AF_INET, SOCK_RAW, 1);
