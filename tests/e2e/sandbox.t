@@ -294,7 +294,7 @@ is $tag-l end finished && is $tag-l code 0
 ok $? "and so is its end"
 
 # ---- the keeper dies, and the task with it
-run $tag-k meter_ms=100 -- spin
+run $tag-k meter_ms=100 cpu_ms_per_s=200 -- spin
 metered() { [ -s "$state/sessions/$tag-k/meter" ]; }
 await metered
 kill -9 "$(keeper_of $tag-k)"
@@ -331,7 +331,7 @@ ok $? "all can be forgotten"
 many() {
     local i
     for i in 1 2 3 4 5 6 7 8 9 10; do
-        run $tag-n$1-$i processes=10 -- spin || return 1
+        run $tag-n$1-$i processes=10 cpu_ms_per_s=20 -- spin || return 1
     done
     for i in 1 2 3 4 5 6 7 8 9 10; do
         case $i in
