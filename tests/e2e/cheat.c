@@ -451,7 +451,7 @@ static void others_papers(void)
     paper_free(&d.quote);
     d.quote = quote;
     rc = validate(&d, thief, NULL, reason);
-    tap(xn_exit_code(rc) == 6, "a narrowing by the server itself", reason, rc);
+    tap(xn_exit_code(rc) == 9, "a narrowing by the server itself", reason, rc);
     deal_clear(&d);
 }
 
