@@ -71,18 +71,18 @@ session=$(field session "$scratch/new.json")
     2>>"$scratch/err"
 [ "$(field session "$scratch/again.json")" = "$session" ]
 ok $? "the same again is the same session"
-await 60 claims_reach 2
+await 300 claims_reach 2
 ok $? "claims are taken"
 restart_host
 ok $? "xenohostd is killed and starts again"
 before=$(field claims "$scratch/look.json")
-await 60 claims_reach $((before + 2))
+await 300 claims_reach $((before + 2))
 ok $? "claims go on behind the others"
 "$xeno" session stop "$server" "$session" "$order" >/dev/null \
     2>>"$scratch/err"
 ok $? "stopped"
 restart_host
-await 60 is_ended
+await 300 is_ended
 ok $? "the last claim is taken, after another kill -9"
 
 charged=$(field charged "$scratch/look.json")
