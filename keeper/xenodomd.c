@@ -249,6 +249,23 @@ static void run(struct dom *dom)
     }
 }
 
+/* Where they lead, since images are compared by where they lead. */
+static int resolve_images(struct envelope *envelope)
+{
+    size_t i;
+
+    for (i = 0; i < envelope->n_images; i++) {
+        char *real = realpath(envelope->images[i], NULL);
+
+        if (!real) {
+            return gripe(XN_EINVAL, "cannot take --images",
+                         envelope->images[i]);
+        }
+        envelope->images[i] = real; /* for the life of the daemon */
+    }
+    return 0;
+}
+
 static int serve(const struct arguments *args)
 {
     static struct dom dom;
@@ -258,6 +275,8 @@ static int serve(const struct arguments *args)
     umask(077);
     xn_log_open(PROGRAM, XN_LOG_INFO);
     dom.envelope = args->envelope;
+    rc = resolve_images(&dom.envelope);
+    if (rc) return rc;
     dom.programs.keeper =
         args->keeper ? args->keeper : XN_LIBEXECDIR "/xeno-keeper";
     dom.programs.bwrap = args->bwrap ? args->bwrap : "/usr/bin/bwrap";

@@ -18,6 +18,7 @@ scratch=$(mktemp -d) || exit 99
 chmod 755 "$scratch" # as root, tasks are others: they read the image
 state=$scratch/state
 images=$scratch/images
+ln -s images "$scratch/by-link" # the operator's own links are followed
 n=0 daemon= listener=
 
 ok() { # RC NAME
@@ -42,7 +43,7 @@ await() { # COMMAND...: until it succeeds, three minutes at the most
 
 daemon_up() { # OPTION...
     "$domd" --state "$state" --keeper "$keeper" --bwrap "$bwrap" \
-        --images "$images" --memory 8192 --meter "$meter" "$@" 2>>"$scratch/log" &
+        --images "$scratch/by-link" --memory 8192 --meter "$meter" "$@" 2>>"$scratch/log" &
     daemon=$!
     await x list >/dev/null 2>&1
 }
