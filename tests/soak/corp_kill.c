@@ -237,7 +237,8 @@ static void pay_in(struct soak *soak, unsigned client, int64_t micro)
     pay.request = xn_id_bytes(&word);
     op = new_op(soak, NULL, BOOK_PAY, &soak->m.staff, "/v1/accounts", &pay);
     order_account(&soak->m.corp.id, id, "GBP", &account);
-    order_op_id(&account, "pay in", word.b, sizeof word.b, &op->book->id);
+    order_op_id(&account, ledger_what_name(LEDGER_PAY_IN), word.b,
+                sizeof word.b, &op->book->id);
     op->book->to = account;
     op->book->micro = pay.micro;
     books_add(soak->books, op->book);
