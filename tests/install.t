@@ -27,7 +27,7 @@ ok $? 'every manual page'
 missing=
 for name in xenofind xenodev xenosim xenonoded xenohostd xenocorpd xenocorp \
     xenoserver xenodomd xeno-keeper; do
-    "$(find "$scratch/usr" -name "$name" -type f)" --version 2>&1 |
+    "$(find "$scratch/usr" -name "$name" -type f -perm -100)" --version 2>&1 |
         grep -q "^$name (XenoServer)" || missing="$missing $name"
 done
 [ -z "$missing" ] || echo "# does not run:$missing"
