@@ -123,6 +123,7 @@ static void change_member(struct corp_job *job, const struct xn_now *now)
     struct change want = wanted(job);
     const xn_id *corp = &job->corp->config.id;
     bool server = want.what == LEDGER_PAY_OUT;
+    enum ledger_kind kind = server ? LEDGER_SERVER : LEDGER_CLIENT;
     xn_id member, account, world;
 
     if (XN_BODY(job->found, Xn__Records)->n_records == 0) {
@@ -134,10 +135,9 @@ static void change_member(struct corp_job *job, const struct xn_now *now)
         return;
     }
     (void)xn_id_from_bytes(&want.member, &member);
-    order_account(corp, &member, want.currency, &account);
+    order_account(corp, kind, &member, want.currency, &account);
     order_house(corp, 'e', want.currency, &world);
-    job_open(job, &account, server ? LEDGER_SERVER : LEDGER_CLIENT,
-             want.currency, 0);
+    job_open(job, &account, kind, want.currency, 0);
     job_open(job, &world, LEDGER_EXTERNAL, want.currency, LEDGER_FLOOR_NONE);
     job_opened(job, now, change);
 }
@@ -195,7 +195,8 @@ void corp_credit(struct corp *corp, const struct xn_now *now, uint64_t ask,
     begin(corp, now, ask, question, &crediting);
 }
 
-/* ---- GET /v1/accounts?currency=GBP, and &member=ID for the broker ---- */
+/* ---- GET /v1/accounts?currency=GBP, and for the broker &client=ID or
+ *      &server=ID ---- */
 
 static const struct job_form looking = {
     .what = "cannot tell the balance",
@@ -225,26 +226,30 @@ void corp_account(struct corp *corp, const struct xn_now *now, uint64_t ask,
                   const Xn__Ask *question)
 {
     struct corp_job *job = job_begin(corp, now, ask, question, &looking);
-    struct corp_arg args[] = {{.name = "currency"}, {.name = "member"}};
-    const char *currency = args[0].value, *member = args[1].value;
-    bool server;
+    struct corp_arg args[] = {
+        {.name = "currency"}, {.name = "client"}, {.name = "server"}};
+    const char *currency = args[0].value, *client = args[1].value;
+    const char *server = args[2].value;
+    enum ledger_kind kind = LEDGER_CLIENT;
     xn_id account, whose;
 
     if (!job) return;
-    server = question->caller->role == XN__ROLE__SERVER;
     whose = job->caller;
-    if (corp_args(question->query, args, 2) || !currency_ok(currency) ||
-        job->is_staff != (member[0] != '\0') ||
-        (member[0] && xn_id_unhex(member, strlen(member), &whose))) {
+    if (corp_args(question->query, args, 3) || !currency_ok(currency) ||
+        job->is_staff != ((client[0] != 0) != (server[0] != 0)) ||
+        (!job->is_staff && client[0]) ||
+        (client[0] && xn_id_unhex(client, strlen(client), &whose)) ||
+        (server[0] && xn_id_unhex(server, strlen(server), &whose))) {
         job_refuse(job, XN_EINVAL,
                    job->is_staff ? "which currency, and whose?"
                                  : "which currency?",
                    "/v1/accounts?currency=GBP");
         return;
     }
-    order_account(&corp->config.id, &whose, currency, &account);
-    job_open(job, &account, server ? LEDGER_SERVER : LEDGER_CLIENT, currency,
-             0);
+    if (server[0] || question->caller->role == XN__ROLE__SERVER)
+        kind = LEDGER_SERVER;
+    order_account(&corp->config.id, kind, &whose, currency, &account);
+    job_open(job, &account, kind, currency, 0);
     ledger_look(corp->ledger, now, &account, 1, on_own_look, corp, job,
                 &corp->out);
 }

@@ -188,7 +188,8 @@ static void op_charge(const struct corp_job *job, struct ledger_op *op)
     xn_id id = op->id, server, income;
 
     if (after == before) return;
-    order_account(&config->id, &terms->server, terms->currency, &server);
+    order_account(&config->id, LEDGER_SERVER, &terms->server, terms->currency,
+                  &server);
     order_house(&config->id, 'i', terms->currency, &income);
     ledger_op_charge(op, &id, &job->serial, &server, &income, after - before,
                      fee_of(config, after) - fee_of(config, before),

@@ -129,8 +129,8 @@ static void issue_make(struct corp_job *job, const struct xn_now *now)
     job->made.type = MONEY_ORDER;
     order->serial = job->serial;
     order->holder = job->caller;
-    order_account(&job->corp->config.id, &job->caller, want->currency,
-                  &order->account);
+    order_account(&job->corp->config.id, LEDGER_CLIENT, &job->caller,
+                  want->currency, &order->account);
     memcpy(limits->currency, want->currency, sizeof limits->currency);
     limits->amount = want->amount;
     limits->until_us = want->until_us;

@@ -85,16 +85,17 @@ struct order_key order_key_refused(uint64_t minute_us, const xn_id *kind)
     return key;
 }
 
-void order_account(const xn_id *corp, const xn_id *member, const char *currency,
+void order_account(const xn_id *corp, enum ledger_kind kind,
+                   const xn_id *member, const char *currency,
                    xn_id *account_out)
 {
-    static const char word[] = "xn.account.1";
+    const char *word = kind == LEDGER_SERVER ? "xn.earnings.1" : "xn.account.1";
     uint8_t parts[2 * XN_ID_SIZE + MONEY_CURRENCY_SIZE - 1];
 
     memcpy(parts, corp->b, XN_ID_SIZE);
     memcpy(parts + XN_ID_SIZE, member->b, XN_ID_SIZE);
     memcpy(parts + 2 * XN_ID_SIZE, currency, MONEY_CURRENCY_SIZE - 1);
-    xn_id_hash2(word, sizeof word, parts, sizeof parts, account_out);
+    xn_id_hash2(word, strlen(word) + 1, parts, sizeof parts, account_out);
 }
 
 void order_house(const xn_id *corp, char which, const char *currency,

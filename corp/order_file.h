@@ -38,8 +38,11 @@ struct order_key order_key_holder(const xn_id *holder, const xn_id *serial);
 struct order_key order_key_end(uint64_t end_us, const xn_id *serial);
 struct order_key order_key_refused(uint64_t minute_us, const xn_id *kind);
 
-/* The account of a member, and of the corp: 'i' its income, 'e' the world. */
-void order_account(const xn_id *corp, const xn_id *member, const char *currency,
+/* The account of a member, LEDGER_CLIENT or LEDGER_SERVER: one key may be both,
+ * and what it earned is not what it spends.  And of the corp: 'i' its income,
+ * 'e' the world. */
+void order_account(const xn_id *corp, enum ledger_kind kind,
+                   const xn_id *member, const char *currency,
                    xn_id *account_out);
 void order_house(const xn_id *corp, char which, const char *currency,
                  xn_id *account_out);

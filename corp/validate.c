@@ -79,7 +79,7 @@ static void op_prepay(const struct corp_job *job, struct ledger_op *op)
     xn_id id = op->id, server, income;
 
     if (!micro) return;
-    order_account(&config->id, &job->caller, currency, &server);
+    order_account(&config->id, LEDGER_SERVER, &job->caller, currency, &server);
     order_house(&config->id, 'i', currency, &income);
     ledger_op_charge(op, &id, &job->serial, &server, &income, micro,
                      config->payout->fee(micro, config->share_ppm), currency);
@@ -189,7 +189,8 @@ static void judge(struct corp_job *job, const struct xn_now *now)
     job->made.acceptance.prepaid =
         config->prepay->amount(quote, job->made.acceptance.amount);
     job->n_opens = job->opened = 0;
-    order_account(&config->id, &job->caller, job->order.currency, &account);
+    order_account(&config->id, LEDGER_SERVER, &job->caller, job->order.currency,
+                  &account);
     job_open(job, &account, LEDGER_SERVER, job->order.currency, 0);
     order_house(&config->id, 'i', job->order.currency, &account);
     job_open(job, &account, LEDGER_INCOME, job->order.currency, 0);

@@ -86,7 +86,7 @@ int list_members(const char *program, const char *dir, const char *role,
 }
 
 /* A whole list where the ids are whole in people's form too. */
-static int add_balance(struct staff *staff, const char *id,
+static int add_balance(struct staff *staff, const char *role, const char *id,
                        const char *currency, json_t *object)
 {
     char path[PATH_MAX_LEN], name[40], text[MONEY_TEXT_MAX];
@@ -95,8 +95,8 @@ static int add_balance(struct staff *staff, const char *id,
 
     if (strlen(currency) != MONEY_CURRENCY_SIZE - 1)
         return usage(staff, "a currency is three capital letters");
-    snprintf(path, sizeof path, "/v1/accounts?currency=%s&member=%s", currency,
-             id);
+    snprintf(path, sizeof path, "/v1/accounts?currency=%s&%s=%s", currency,
+             role, id);
     rc = staff_ask(staff, path, NULL, &xn__account__descriptor, &account);
     if (rc) return xn_exit_code(rc);
     snprintf(name, sizeof name, "balance_%s", currency);
@@ -138,7 +138,7 @@ int show_member(const char *program, const char *dir, const char *role,
     }
     object = member_json(page->members[0]);
     for (int i = 0; i < n && !code; i++)
-        code = add_balance(&staff, id, currencies[i], object);
+        code = add_balance(&staff, role, id, currencies[i], object);
     if (!code) {
         code = table_show(object, "xenocorp.member/1", json);
         object = NULL;

@@ -72,7 +72,7 @@ static void put_heading(const char *key, size_t width, bool last)
     char text[WIDTH_MAX + 1];
     size_t i;
 
-    for (i = 0; key[i] && i < WIDTH_MAX; i++)
+    for (i = 0; i < WIDTH_MAX && key[i]; i++)
         text[i] = (char)toupper((unsigned char)key[i]);
     text[i] = '\0';
     put_cell(text, width, last);

@@ -4,6 +4,7 @@
 #include <ctype.h>
 #include <dirent.h>
 #include <fcntl.h>
+#include <limits.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -18,7 +19,7 @@ typedef void visit_fn(pid_t pid, void *context);
 
 static bool namespace_of(const char *pid, char *out, size_t len)
 {
-    char path[64];
+    char path[PATH_MAX];
     ssize_t n;
 
     snprintf(path, sizeof path, "/proc/%s/ns/pid", pid);

@@ -25,7 +25,7 @@ done
 [ -z "$missing" ]
 ok $? 'every manual page'
 missing=
-for name in xenofind xenodev xenosim xenonoded xenohostd xenocorpd xenocorp \
+for name in xeno xenofind xenodev xenosim xenonoded xenohostd xenocorpd xenocorp \
     xenoserver xenodomd xeno-keeper; do
     "$(find "$scratch/usr" -name "$name" -type f -perm -100)" --version 2>&1 |
         grep -q "^$name (XenoServer)" || missing="$missing $name"

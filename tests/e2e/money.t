@@ -36,10 +36,11 @@ run() {
 }
 
 says() { # PATTERN NAME: the last one printed that
+    local rc
     grep -Eq -- "$1" "$scratch/out" "$scratch/err"
-    ok $? "$2" || true
-    grep -Eq -- "$1" "$scratch/out" "$scratch/err" ||
-        diag "$scratch/out" "$scratch/err"
+    rc=$?
+    [ "$rc" -eq 0 ] || diag "$scratch/out" "$scratch/err"
+    ok "$rc" "$2"
 }
 
 field() { # KEY: of the JSON that came last, the first of that name

@@ -169,7 +169,10 @@ echo 0 >/proc/sys/user/max_user_namespaces || exit 99
 [ $? -eq 4 ] || exit 1
 "$1" --state "$2" --keeper "$3" --bwrap "$4" 2>/dev/null &
 daemon=$!
-until "$1" --state "$2" list >/dev/null 2>&1; do sleep 0.1; done
+for i in $(seq 600); do
+    "$1" --state "$2" list >/dev/null 2>&1 && break
+    sleep 0.1 # it has no other word for being ready than an answer
+done
 "$1" --state "$2" start w -- /bin/sh -c 'echo RAN'
 rc=$?
 "$1" --state "$2" status w

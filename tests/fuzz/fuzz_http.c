@@ -399,8 +399,10 @@ static bool spoke(char letter)
 static int64_t gained(char who)
 {
     xn_id corp = world_id('k'), member = world_id(who), account;
+    bool server = who == 's' || who == 't';
 
-    order_account(&corp, &member, "GBP", &account);
+    order_account(&corp, server ? LEDGER_SERVER : LEDGER_CLIENT, &member, "GBP",
+                  &account);
     return world_balance(&play.w.store, &account) -
            world_balance(world_past(), &account);
 }

@@ -236,7 +236,7 @@ static void pay_in(struct soak *soak, unsigned client, int64_t micro)
     pay.micro = micro;
     pay.request = xn_id_bytes(&word);
     op = new_op(soak, NULL, BOOK_PAY, &soak->m.staff, "/v1/accounts", &pay);
-    order_account(&soak->m.corp.id, id, "GBP", &account);
+    order_account(&soak->m.corp.id, LEDGER_CLIENT, id, "GBP", &account);
     order_op_id(&account, ledger_what_name(LEDGER_PAY_IN), word.b,
                 sizeof word.b, &op->book->id);
     op->book->to = account;
@@ -258,8 +258,8 @@ static void serial_of(const struct sale *sale, const xn_id *word, xn_id *out)
 
 static void client_account(const struct sale *sale, xn_id *out)
 {
-    order_account(&sale->soak->m.corp.id, &client_of(sale)->cert.id, "GBP",
-                  out);
+    order_account(&sale->soak->m.corp.id, LEDGER_CLIENT,
+                  &client_of(sale)->cert.id, "GBP", out);
 }
 
 static void begin_sale(struct soak *soak)
@@ -346,7 +346,8 @@ static void ask_validate(struct sale *sale)
     more[2] = sale->narrowing.doc.head.hash;
     order_op_id(&sale->serial, "accept", more, sizeof more, &op->book->id);
     op->book->from = sale->serial;
-    order_account(&soak->m.corp.id, &more[0], "GBP", &op->book->to);
+    order_account(&soak->m.corp.id, LEDGER_SERVER, &more[0], "GBP",
+                  &op->book->to);
     op->book->micro = 1000; /* setting up is prepaid */
     books_add(soak->books, op->book);
     sale->left++;
@@ -371,8 +372,8 @@ static void ask_charge(struct sale *sale)
     op = new_op(soak, sale, BOOK_CHARGE, server_of(sale), "/v1/charge", &want);
     order_op_id(&sale->serial, "claim", key.b, key.len, &op->book->id);
     op->book->from = sale->serial;
-    order_account(&soak->m.corp.id, &server_of(sale)->cert.id, "GBP",
-                  &op->book->to);
+    order_account(&soak->m.corp.id, LEDGER_SERVER, &server_of(sale)->cert.id,
+                  "GBP", &op->book->to);
     op->book->micro = amount > sale->paid ? amount - sale->paid : 0;
     sale->paid += op->book->micro;
     if (final) {
@@ -760,8 +761,8 @@ static void compare_balances(struct soak *soak)
     for (unsigned i = 0; i < CLIENTS; i++) {
         xn_id account;
 
-        order_account(&soak->m.corp.id, &soak->m.clients[i].cert.id, "GBP",
-                      &account);
+        order_account(&soak->m.corp.id, LEDGER_CLIENT,
+                      &soak->m.clients[i].cert.id, "GBP", &account);
         if (books_balance(soak->books, &account) != said[i])
             die("client %u has another balance in the books", i);
     }

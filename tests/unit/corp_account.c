@@ -138,16 +138,37 @@ static void servers_are_paid_out(void **state)
     deal_clear(&d);
 }
 
+/* One key may be a client and a server: what it may spend it has not earned. */
+static void credit_is_no_earning(void **state)
+{
+    struct shop *s = *state;
+    Xn__PayOut pay = XN__PAY_OUT__INIT;
+    struct shop_member both = s->client;
+    uint8_t request[32] = {1};
+    uint64_t ask;
+
+    both.caller.role = XN__ROLE__SERVER;
+    shop_enrol(s, &both);
+    shop_account(s, ask_credit(s, 1, 4 * GBP), NULL);
+    pay.server = xn_id_bytes(&both.id);
+    pay.currency = (char *)(uintptr_t) "GBP";
+    pay.micro = GBP;
+    pay.request = (ProtobufCBinaryData){sizeof request, request};
+    ask = ask_change(s, "/v1/payouts", &pay);
+    assert_int_equal(shop_refused(s, ask, NULL), XN_EFUNDS);
+    assert_int_equal(shop_balance(s), 0);
+    shop_audit(s);
+}
+
 #define SHOP_TEST(f)                                                           \
     cmocka_unit_test_setup_teardown(f, shop_set_up, shop_tear_down)
 
 int main(void)
 {
     const struct CMUnitTest tests[] = {
-        SHOP_TEST(staff_alone),
-        SHOP_TEST(credit_is_spent_and_ended),
-        SHOP_TEST(words_are_spent),
-        SHOP_TEST(servers_are_paid_out),
+        SHOP_TEST(staff_alone),          SHOP_TEST(credit_is_spent_and_ended),
+        SHOP_TEST(words_are_spent),      SHOP_TEST(servers_are_paid_out),
+        SHOP_TEST(credit_is_no_earning),
     };
 
     return cmocka_run_group_tests(tests, NULL, NULL);

@@ -419,7 +419,7 @@ int64_t shop_earned(struct shop *s, const struct shop_member *server)
 {
     xn_id account;
 
-    order_account(&s->corp_id, &server->id, "GBP", &account);
+    order_account(&s->corp_id, LEDGER_SERVER, &server->id, "GBP", &account);
     return shop_stored(s, &account);
 }
 

@@ -26,7 +26,7 @@
 #include "lib/err.h"
 
 struct folder {
-    char path[64];
+    char path[512];
     int fd;
 };
 
@@ -35,7 +35,8 @@ static int open_folder(void **state)
     struct folder *folder = calloc(1, sizeof *folder);
 
     if (!folder) return 1;
-    strcpy(folder->path, "/tmp/keeper-XXXXXX");
+    snprintf(folder->path, sizeof folder->path, "%s/keeper-XXXXXX",
+             getenv("TMPDIR") ? getenv("TMPDIR") : "/tmp");
     if (!mkdtemp(folder->path)) return 1;
     folder->fd = open(folder->path, O_RDONLY | O_DIRECTORY);
     *state = folder;
