@@ -57,8 +57,6 @@ static void order_full(struct shop *s, struct deal *d, uint8_t word)
     uint8_t request[32];
     Xn__IssueOrder want;
     Xn__IssuedOrder *issued;
-    struct xn_msg *msg = NULL;
-    const Xn__Answer *answer;
     struct shop_doc *order = &d->order;
     uint64_t ask;
 
@@ -70,10 +68,7 @@ static void order_full(struct shop *s, struct deal *d, uint8_t word)
     want.server = xn_id_bytes(&d->by->id);
     ask = crank_ask(&s->c, "POST", "/v1/orders", &want, &s->client.caller);
     shop_serve(s);
-    answer = crank_answer(&s->c, ask, &msg);
-    assert_int_equal(answer->status, 200);
-    issued =
-        xn__issued_order__unpack(NULL, answer->body.len, answer->body.data);
+    issued = crank_answered(&s->c, ask, &xn__issued_order__descriptor);
     assert_int_equal(xn_id_from_bytes(&issued->serial, &d->serial), 0);
     order->len = issued->order.len;
     order->data = malloc(order->len);
@@ -83,7 +78,6 @@ static void order_full(struct shop *s, struct deal *d, uint8_t word)
                                 NULL),
                      0);
     xn__issued_order__free_unpacked(issued, NULL);
-    xn_msg_free(msg);
 }
 
 static void quote_full(struct stage *t, struct deal *d)

@@ -117,9 +117,7 @@ static void lies_are_refused_and_noted(void **state)
     struct shop_doc claim;
     struct deal d;
 
-    shop_pay_in(s, 1, 5 * GBP);
-    deal_begin(s, &d, 1, 2 * GBP, &s->server[0]);
-    deal_validate(s, &d);
+    deal_made(s, &d, 2 * GBP);
     shop_pass(s, HOUR_US);
     for (size_t i = 0; i < sizeof lies / sizeof lies[0]; i++) {
         uint64_t ask;
@@ -155,9 +153,7 @@ static void lies_do_not_fill_the_books(void **state)
     struct shop_doc claim;
     struct deal d;
 
-    shop_pay_in(s, 1, 5 * GBP);
-    deal_begin(s, &d, 1, 2 * GBP, &s->server[0]);
-    deal_validate(s, &d);
+    deal_made(s, &d, 2 * GBP);
     shop_pass(s, HOUR_US);
     deal_claim(s, &d, HOUR_US, MONEY_RUNNING, &claim);
     for (uint8_t i = 0; i < 40; i++) {
@@ -184,9 +180,7 @@ static void claims_twice(void **state)
     struct claim_state before;
     uint64_t ask;
 
-    shop_pay_in(s, 1, 5 * GBP);
-    deal_begin(s, &d, 1, 2 * GBP, &s->server[0]);
-    deal_validate(s, &d);
+    deal_made(s, &d, 2 * GBP);
     shop_pass(s, HOUR_US);
     before = d.state;
     deal_charge(s, &d, HOUR_US / 2, MONEY_RUNNING);
@@ -210,9 +204,7 @@ static void two_claims_at_once(void **state)
     struct deal d;
     uint64_t a, b;
 
-    shop_pay_in(s, 1, 5 * GBP);
-    deal_begin(s, &d, 1, 2 * GBP, &s->server[0]);
-    deal_validate(s, &d);
+    deal_made(s, &d, 2 * GBP);
     shop_pass(s, HOUR_US);
     deal_claim(s, &d, HOUR_US, MONEY_RUNNING, &one);
     deal_claim(s, &d, HOUR_US, MONEY_RUNNING, &two);
@@ -239,9 +231,7 @@ static void after_a_stop(void **state)
     struct deal d;
     uint64_t ask;
 
-    shop_pay_in(s, 1, 5 * GBP);
-    deal_begin(s, &d, 1, 2 * GBP, &s->server[0]);
-    deal_validate(s, &d);
+    deal_made(s, &d, 2 * GBP);
     shop_pass(s, HOUR_US);
     ask = deal_ask_stop(s, &d);
     shop_serve(s);
@@ -429,9 +419,7 @@ static void altered_claim(void **state)
     struct shop_doc claim, other;
     struct deal d;
 
-    shop_pay_in(s, 1, 5 * GBP);
-    deal_begin(s, &d, 1, 2 * GBP, &s->server[0]);
-    deal_validate(s, &d);
+    deal_made(s, &d, 2 * GBP);
     shop_pass(s, HOUR_US);
     deal_claim(s, &d, HOUR_US, MONEY_RUNNING, &claim);
     for (size_t i = 0; i < form->n; i++) {

@@ -96,20 +96,15 @@ uint64_t ask_register(struct fix *f, const Xn__Register *reg)
 
 void registered(struct fix *f, uint64_t ask, char text_out[32], size_t *n_out)
 {
-    struct xn_msg *msg = NULL;
-    const Xn__Answer *answer = crank_answer(&f->c, ask, &msg);
-    Xn__Registered *reg;
+    Xn__Registered *reg =
+        crank_answered(&f->c, ask, &xn__registered__descriptor);
 
-    assert_int_equal(answer->status, 200);
-    reg = xn__registered__unpack(NULL, answer->body.len, answer->body.data);
-    assert_non_null(reg);
     assert_int_equal(reg->corp.len, 4);
     assert_memory_equal(reg->corp.data, "CORP", 4);
     snprintf(text_out, 32, "%.*s", (int)reg->certificate.len,
              (char *)reg->certificate.data);
     if (n_out) *n_out = reg->n_nodes;
     xn__registered__free_unpacked(reg, NULL);
-    xn_msg_free(msg);
 }
 
 void expect_registered(struct fix *f, const Xn__Register *reg,
@@ -146,15 +141,9 @@ uint64_t announce(struct fix *f, const struct who *w)
 
 size_t sample_size(struct fix *f, uint64_t ask, xn_id *first_out)
 {
-    struct xn_msg *msg = NULL;
-    const Xn__Answer *answer = crank_answer(&f->c, ask, &msg);
-    Xn__Sample *sample;
-    size_t n, i, j;
+    Xn__Sample *sample = crank_answered(&f->c, ask, &xn__sample__descriptor);
+    size_t n = sample->n_nodes, i, j;
 
-    assert_int_equal(answer->status, 200);
-    sample = xn__sample__unpack(NULL, answer->body.len, answer->body.data);
-    assert_non_null(sample);
-    n = sample->n_nodes;
     for (i = 0; i < n; i++) {
         assert_int_equal(sample->nodes[i]->id.len, XN_ID_SIZE);
         for (j = 0; j < i; j++) {
@@ -164,7 +153,6 @@ size_t sample_size(struct fix *f, uint64_t ask, xn_id *first_out)
     }
     if (n && first_out) xn_id_from_bytes(&sample->nodes[0]->id, first_out);
     xn__sample__free_unpacked(sample, NULL);
-    xn_msg_free(msg);
     return n;
 }
 

@@ -285,26 +285,6 @@ static void take_doc(struct shop *s, enum money_type type,
     out->len = bytes.len;
 }
 
-static void *answered(struct shop *s, uint64_t ask,
-                      const ProtobufCMessageDescriptor *type)
-{
-    struct xn_msg *msg = NULL;
-    const Xn__Answer *answer = crank_answer(&s->c, ask, &msg);
-    Xn__Refusal *refusal;
-    ProtobufCMessage *body;
-
-    if (answer->status != 200) {
-        refusal =
-            xn__refusal__unpack(NULL, answer->body.len, answer->body.data);
-        fail_msg("refused: %s: %s", refusal->what, refusal->because);
-    }
-    body = protobuf_c_message_unpack(type, NULL, answer->body.len,
-                                     answer->body.data);
-    assert_non_null(body);
-    xn_msg_free(msg);
-    return body;
-}
-
 static void drop(void *body)
 {
     protobuf_c_message_free_unpacked(body, NULL);
@@ -312,22 +292,7 @@ static void drop(void *body)
 
 int shop_refused(struct shop *s, uint64_t ask, char because_out[300])
 {
-    struct xn_msg *msg = NULL;
-    const Xn__Answer *answer = crank_answer(&s->c, ask, &msg);
-    Xn__Refusal *refusal =
-        xn__refusal__unpack(NULL, answer->body.len, answer->body.data);
-    int rc;
-
-    assert_true(answer->status >= 400);
-    assert_non_null(refusal);
-    assert_string_not_equal(refusal->what, "");
-    assert_string_not_equal(refusal->because, "");
-    assert_string_not_equal(refusal->try_, "");
-    if (because_out) snprintf(because_out, 300, "%s", refusal->because);
-    rc = refusal->rc;
-    drop(refusal);
-    xn_msg_free(msg);
-    return rc;
+    return crank_refused_why(&s->c, ask, because_out);
 }
 
 /* ---- money ---- */
@@ -350,7 +315,7 @@ void shop_pay_in(struct shop *s, uint8_t word, int64_t micro)
     uint64_t ask = shop_ask_pay_in(s, word, micro);
 
     shop_serve(s);
-    drop(answered(s, ask, &xn__account__descriptor));
+    drop(crank_answered(&s->c, ask, &xn__account__descriptor));
 }
 
 uint64_t shop_ask_query(struct shop *s, const char *path, const char *query,
@@ -371,7 +336,7 @@ uint64_t shop_ask_query(struct shop *s, const char *path, const char *query,
 
 int64_t shop_account(struct shop *s, uint64_t ask, int64_t *credit_out)
 {
-    Xn__Account *account = answered(s, ask, &xn__account__descriptor);
+    Xn__Account *account = crank_answered(&s->c, ask, &xn__account__descriptor);
     int64_t balance = account->balance;
 
     if (credit_out) *credit_out = account->credit;
@@ -555,7 +520,7 @@ void deal_begin(struct shop *s, struct deal *d, uint8_t word, int64_t amount,
     d->by = server;
     memset(&d->session, word ^ 0x80, sizeof d->session);
     shop_serve(s);
-    issued = answered(s, ask, &xn__issued_order__descriptor);
+    issued = crank_answered(&s->c, ask, &xn__issued_order__descriptor);
     assert_int_equal(xn_id_from_bytes(&issued->serial, &d->serial), 0);
     take_doc(s, MONEY_ORDER, issued->order, &d->order);
     drop(issued);
@@ -589,7 +554,8 @@ void deal_accepted(struct shop *s, struct deal *d, uint64_t ask)
     struct order_chain chain = {.order = &d->order.doc.order,
                                 .narrowings = &d->narrowing.doc.narrowing,
                                 .n = 1};
-    Xn__Validated *body = answered(s, ask, &xn__validated__descriptor);
+    Xn__Validated *body =
+        crank_answered(&s->c, ask, &xn__validated__descriptor);
     struct money_refusal why;
 
     /* As the server has them from its own checks. */
@@ -609,6 +575,13 @@ void deal_validate(struct shop *s, struct deal *d)
 
     shop_serve(s);
     deal_accepted(s, d, ask);
+}
+
+void deal_made(struct shop *s, struct deal *d, int64_t amount)
+{
+    shop_pay_in(s, 1, 5 * GBP);
+    deal_begin(s, d, 1, amount, &s->server[0]);
+    deal_validate(s, d);
 }
 
 void deal_claim(struct shop *s, struct deal *d, uint64_t used_us,
@@ -637,7 +610,7 @@ uint64_t ask_charge(struct shop *s, const struct shop_doc *claim,
 
 void charged(struct shop *s, uint64_t ask, struct shop_doc *receipt_out)
 {
-    Xn__Charged *body = answered(s, ask, &xn__charged__descriptor);
+    Xn__Charged *body = crank_answered(&s->c, ask, &xn__charged__descriptor);
 
     take_doc(s, MONEY_RECEIPT, body->receipt, receipt_out);
     drop(body);
@@ -712,7 +685,7 @@ Xn__OrderFate deal_fate(struct shop *s, const struct deal *d,
     Xn__Orders *orders;
 
     shop_serve(s);
-    orders = answered(s, ask, &xn__orders__descriptor);
+    orders = crank_answered(&s->c, ask, &xn__orders__descriptor);
     for (size_t i = 0; i < orders->n_orders; i++) {
         const Xn__OrderStatus *status = orders->orders[i];
 

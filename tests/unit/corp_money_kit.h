@@ -99,6 +99,9 @@ uint64_t deal_ask_validate(struct shop *s, struct deal *d);
 /* Fills acceptance, terms and state. */
 void deal_accepted(struct shop *s, struct deal *d, uint64_t ask);
 void deal_validate(struct shop *s, struct deal *d);
+/* From nothing: 5 GBP paid in, and a deal of so much of it with the first
+ * server, accepted. */
+void deal_made(struct shop *s, struct deal *d, int64_t amount);
 /* The next claim for so long since the acceptance, at full use of the CPU. */
 void deal_claim(struct shop *s, struct deal *d, uint64_t used_us,
                 enum money_state ending, struct shop_doc *claim_out);

@@ -359,7 +359,6 @@ static void no_ledger(void **state)
 static void lists_in_pages(void **state)
 {
     struct shop *s = *state;
-    Xn__Ask ask = XN__ASK__INIT;
     Xn__Orders *orders;
     struct xn_msg *msg = NULL;
     char query[100] = "";
@@ -374,22 +373,13 @@ static void lists_in_pages(void **state)
         crank_answer(&s->c, issue, &msg);
         xn_msg_free(msg);
     }
-    ask.method = (char *)(uintptr_t) "GET";
-    ask.path = (char *)(uintptr_t) "/v1/orders";
-    ask.query = query;
-    ask.caller = &s->client.caller;
     while (more) {
-        const Xn__Answer *answer;
+        uint64_t ask =
+            shop_ask_query(s, "/v1/orders", query, &s->client.caller);
         xn_id last;
 
-        assert_int_equal(xn_msg_new(XN__KIND__ASK, &ask, &msg), 0);
-        crank_event(&s->c, XN_EV_ASK, ++s->c.asked, 0, msg);
-        xn_msg_free(msg);
         shop_serve(s);
-        answer = crank_answer(&s->c, s->c.asked, &msg);
-        assert_int_equal(answer->status, 200);
-        orders = xn__orders__unpack(NULL, answer->body.len, answer->body.data);
-        xn_msg_free(msg);
+        orders = crank_answered(&s->c, ask, &xn__orders__descriptor);
         assert_true(orders->n_orders > 0 && orders->n_orders <= 16);
         seen += (unsigned)orders->n_orders;
         more = orders->more;
@@ -498,9 +488,7 @@ static void prepaid_and_shared(void **state)
     xn_id income;
 
     shop_open(&s, shares);
-    shop_pay_in(&s, 1, 5 * GBP);
-    deal_begin(&s, &d, 1, GBP, &s.server[0]);
-    deal_validate(&s, &d);
+    deal_made(&s, &d, GBP);
     assert_int_equal(d.acceptance.doc.acceptance.prepaid, 10000);
     assert_int_equal(shop_earned(&s, &s.server[0]), 9750);
     shop_pass(&s, HOUR_US);
@@ -535,9 +523,7 @@ static void packed_policies(void **state)
     s.c.core = core;
     crank_wake(&s.c);
     shop_serve(&s);
-    shop_pay_in(&s, 1, 5 * GBP);
-    deal_begin(&s, &d, 1, GBP, &s.server[0]);
-    deal_validate(&s, &d);
+    deal_made(&s, &d, GBP);
     assert_int_equal(d.acceptance.doc.acceptance.prepaid, 10000);
     assert_int_equal(shop_earned(&s, &s.server[0]), 9750);
     deal_clear(&d);

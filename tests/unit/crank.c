@@ -203,21 +203,59 @@ const Xn__Answer *crank_answer(struct crank *c, uint64_t ask,
     return NULL;
 }
 
-int crank_refused(struct crank *c, uint64_t ask)
+void *crank_answered(struct crank *c, uint64_t ask,
+                     const ProtobufCMessageDescriptor *type)
+{
+    struct xn_msg *msg = NULL;
+    const Xn__Answer *answer = crank_answer(c, ask, &msg);
+    Xn__Refusal *refusal;
+    ProtobufCMessage *body;
+
+    if (answer->status != 200) {
+        refusal =
+            xn__refusal__unpack(NULL, answer->body.len, answer->body.data);
+        assert_non_null(refusal);
+        fail_msg("refused: %s: %s", refusal->what, refusal->because);
+    }
+    body = protobuf_c_message_unpack(type, NULL, answer->body.len,
+                                     answer->body.data);
+    assert_non_null(body);
+    xn_msg_free(msg);
+    return body;
+}
+
+static Xn__Refusal *take_refusal(struct crank *c, uint64_t ask)
 {
     struct xn_msg *msg = NULL;
     const Xn__Answer *answer = crank_answer(c, ask, &msg);
     Xn__Refusal *refusal =
         xn__refusal__unpack(NULL, answer->body.len, answer->body.data);
-    int rc;
 
     assert_true(answer->status >= 400);
     assert_non_null(refusal);
-    assert_true(refusal->what[0] != 0);
-    assert_true(refusal->because[0] != 0);
-    rc = refusal->rc;
-    xn__refusal__free_unpacked(refusal, NULL);
+    assert_string_not_equal(refusal->what, "");
+    assert_string_not_equal(refusal->because, "");
     xn_msg_free(msg);
+    return refusal;
+}
+
+int crank_refused(struct crank *c, uint64_t ask)
+{
+    Xn__Refusal *refusal = take_refusal(c, ask);
+    int rc = refusal->rc;
+
+    xn__refusal__free_unpacked(refusal, NULL);
+    return rc;
+}
+
+int crank_refused_why(struct crank *c, uint64_t ask, char because_out[300])
+{
+    Xn__Refusal *refusal = take_refusal(c, ask);
+    int rc = refusal->rc;
+
+    assert_string_not_equal(refusal->try_, "");
+    if (because_out) snprintf(because_out, 300, "%s", refusal->because);
+    xn__refusal__free_unpacked(refusal, NULL);
     return rc;
 }
 

@@ -56,8 +56,14 @@ struct xn_action crank_take(struct crank *c, enum xn_act kind);
 /* The answer to that question, or fails.  *msg_out is the caller's. */
 const Xn__Answer *crank_answer(struct crank *c, uint64_t ask,
                                struct xn_msg **msg_out);
-/* It must be a refusal: its rc. */
+/* It must be status 200 with a body of that type, which the caller frees
+ * (protobuf_c_message_free_unpacked). */
+void *crank_answered(struct crank *c, uint64_t ask,
+                     const ProtobufCMessageDescriptor *type);
+/* It must be a refusal that says what and because: its rc. */
 int crank_refused(struct crank *c, uint64_t ask);
+/* And what to try.  `because_out` may be NULL. */
+int crank_refused_why(struct crank *c, uint64_t ask, char because_out[300]);
 
 /* End an action; frees its message.  `body` may be NULL. */
 void crank_done(struct crank *c, struct xn_action *act, int rc, unsigned kind,

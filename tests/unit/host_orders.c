@@ -18,21 +18,15 @@
 #include "wire/envelope.h"
 #include "wire/store.pb-c.h"
 
-static void read_status(struct fix *f, uint64_t ask, Xn__HostStatus **out)
+static Xn__HostStatus *read_status(struct fix *f, uint64_t ask)
 {
-    struct xn_msg *msg = NULL;
-    const Xn__Answer *answer = crank_answer(&f->c, ask, &msg);
-
-    assert_int_equal(answer->status, 200);
-    *out = xn__host_status__unpack(NULL, answer->body.len, answer->body.data);
-    assert_non_null(*out);
-    xn_msg_free(msg);
+    return crank_answered(&f->c, ask, &xn__host_status__descriptor);
 }
 
 static void tells_its_status(void **state)
 {
     struct fix *f = *state;
-    Xn__HostStatus *status = NULL;
+    Xn__HostStatus *status;
     struct ad_lease lease;
     struct said said;
 
@@ -44,7 +38,7 @@ static void tells_its_status(void **state)
         crank_refused(&f->c, crank_ask(&f->c, "GET", "/v1/x", NULL, NULL)),
         XN_ENOENT);
     bring_up(f, &said);
-    read_status(f, crank_ask(&f->c, "GET", "/v1/status", NULL, NULL), &status);
+    status = read_status(f, crank_ask(&f->c, "GET", "/v1/status", NULL, NULL));
     assert_int_equal(
         ad_lease_decode(status->lease.data, status->lease.len, &f->me, &lease),
         0);
@@ -60,7 +54,7 @@ static void withdraws_for_its_operator_alone(void **state)
 {
     struct fix *f = *state;
     Xn__Caller caller = XN__CALLER__INIT;
-    Xn__HostStatus *status = NULL;
+    Xn__HostStatus *status;
     struct said first, gone, back;
     uint64_t ask;
 
@@ -87,7 +81,7 @@ static void withdraws_for_its_operator_alone(void **state)
     assert_true(gone.lease.version > first.version);
     assert_true(gone.old_has_price && gone.old_has_family);
     crank_serve_txn(&f->c);
-    read_status(f, ask, &status);
+    status = read_status(f, ask);
     assert_int_equal(status->envelope.len, 0);
     xn__host_status__free_unpacked(status, NULL);
     /* Idle, also after a restart. */
@@ -106,7 +100,7 @@ static void withdraws_for_its_operator_alone(void **state)
     serve_publish(f, "https://127.0.0.1:1/v1/publish", &back);
     crank_serve_txn(&f->c);
     assert_true(back.version > gone.lease.version);
-    read_status(f, ask, &status);
+    status = read_status(f, ask);
     assert_true(status->envelope.len > 0);
     xn__host_status__free_unpacked(status, NULL);
 }
@@ -134,7 +128,7 @@ static void early_withdrawal_is_durable(void **state)
 {
     struct fix *f = *state;
     Xn__Caller caller = XN__CALLER__INIT;
-    Xn__HostStatus *status = NULL;
+    Xn__HostStatus *status;
     uint64_t ask;
 
     crank_wake(&f->c);
@@ -143,7 +137,7 @@ static void early_withdrawal_is_durable(void **state)
     ask = crank_ask(&f->c, "POST", "/v1/withdraw", NULL, &caller);
     assert_int_equal(crank_count(&f->c, XN_ACT_ANSWER), 0);
     crank_serve_txn(&f->c);
-    read_status(f, ask, &status);
+    status = read_status(f, ask);
     xn__host_status__free_unpacked(status, NULL);
     assert_int_equal(crank_count(&f->c, XN_ACT_CALL), 0);
     fix_restart(f, "0.0121");
@@ -286,7 +280,7 @@ static void another_offer_is_published(void **state)
                                  .price_per_hour = "0.5",
                                  .extras = &extra,
                                  .n_extras = 1};
-    Xn__HostStatus *status = NULL;
+    Xn__HostStatus *status;
     struct said first, said;
     uint64_t ask;
 
@@ -298,7 +292,7 @@ static void another_offer_is_published(void **state)
     serve_sign(f, XN__FORM__BLOB);
     serve_publish(f, "https://127.0.0.1:1/v1/publish", &said);
     crank_serve_txn(&f->c);
-    read_status(f, ask, &status);
+    status = read_status(f, ask);
     xn__host_status__free_unpacked(status, NULL);
     assert_true(said.version > first.version);
     assert_true(said.old_has_family); /* it ends where it was, too */
@@ -312,7 +306,7 @@ static void another_offer_is_published(void **state)
     ask = ask_offer(f, &offer);
     serve_publish(f, "https://127.0.0.1:1/v1/publish", &first);
     assert_true(first.version == said.version);
-    read_status(f, ask, &status);
+    status = read_status(f, ask);
     xn__host_status__free_unpacked(status, NULL);
 }
 
@@ -355,7 +349,7 @@ static void an_offer_does_not_undrain(void **state)
     struct fix *f = *state;
     struct advert_offer offer = {.currency = "GBP", .price_per_hour = "0.5"};
     Xn__Caller caller = XN__CALLER__INIT;
-    Xn__HostStatus *status = NULL;
+    Xn__HostStatus *status;
     struct said said;
     uint64_t ask;
 
@@ -366,10 +360,10 @@ static void an_offer_does_not_undrain(void **state)
     serve_sign(f, XN__FORM__BLOB);
     serve_publish(f, "https://127.0.0.1:1/v1/publish", &said);
     crank_serve_txn(&f->c);
-    read_status(f, ask, &status);
+    status = read_status(f, ask);
     xn__host_status__free_unpacked(status, NULL);
     ask = ask_offer(f, &offer);
-    read_status(f, ask, &status);
+    status = read_status(f, ask);
     assert_int_equal(status->envelope.len, 0);
     xn__host_status__free_unpacked(status, NULL);
     crank_pass(&f->c, 60 * MINUTE);

@@ -385,26 +385,6 @@ uint64_t market_ask(struct market *m, const char *method, const char *path,
     return m->h.asked;
 }
 
-static void *answered(struct market *m, uint64_t ask,
-                      const ProtobufCMessageDescriptor *type)
-{
-    struct xn_msg *msg = NULL;
-    const Xn__Answer *answer = crank_answer(&m->h, ask, &msg);
-    Xn__Refusal *refusal;
-    ProtobufCMessage *body;
-
-    if (answer->status != 200) {
-        refusal =
-            xn__refusal__unpack(NULL, answer->body.len, answer->body.data);
-        fail_msg("refused: %s: %s", refusal->what, refusal->because);
-    }
-    body = protobuf_c_message_unpack(type, NULL, answer->body.len,
-                                     answer->body.data);
-    assert_non_null(body);
-    xn_msg_free(msg);
-    return body;
-}
-
 uint64_t market_ask_quote(struct market *m, const char *requirements,
                           const Xn__Caller *caller)
 {
@@ -431,7 +411,7 @@ void market_quote(struct market *m, const char *requirements)
     Xn__Quoted *quoted;
 
     market_serve(m);
-    quoted = answered(m, ask, &xn__quoted__descriptor);
+    quoted = crank_answered(&m->h, ask, &xn__quoted__descriptor);
     if (money_open(MONEY_QUOTE, quoted->quote.data, quoted->quote.len,
                    m->s.anchors, m->h.now.wall_us, &m->d.quote.doc, &why)) {
         fail_msg("%s", why.text);
@@ -451,7 +431,7 @@ void market_free(struct market *m, char memory[48], char cpu[48])
     Xn__Quoted *quoted;
 
     market_serve_but_calls(m);
-    quoted = answered(m, ask, &xn__quoted__descriptor);
+    quoted = crank_answered(&m->h, ask, &xn__quoted__descriptor);
     snprintf(memory, 48, "%s", quoted->free->memory_mb);
     snprintf(cpu, 48, "%s", quoted->free->cpu_smps);
     xn__quoted__free_unpacked(quoted, NULL);
@@ -489,7 +469,8 @@ uint64_t market_ask_create(struct market *m)
 
 Xn__HostSession *market_session(struct market *m, uint64_t ask)
 {
-    Xn__HostSession *session = answered(m, ask, &xn__host_session__descriptor);
+    Xn__HostSession *session =
+        crank_answered(&m->h, ask, &xn__host_session__descriptor);
 
     assert_int_equal(xn_id_from_bytes(&session->session, &m->session), 0);
     return session;
@@ -548,22 +529,7 @@ uint64_t market_ask_stop(struct market *m, const struct shop_member *by,
 
 int market_refused(struct market *m, uint64_t ask, char because_out[300])
 {
-    struct xn_msg *msg = NULL;
-    const Xn__Answer *answer = crank_answer(&m->h, ask, &msg);
-    Xn__Refusal *refusal =
-        xn__refusal__unpack(NULL, answer->body.len, answer->body.data);
-    int rc;
-
-    assert_true(answer->status >= 400);
-    assert_non_null(refusal);
-    assert_string_not_equal(refusal->what, "");
-    assert_string_not_equal(refusal->because, "");
-    assert_string_not_equal(refusal->try_, "");
-    if (because_out) snprintf(because_out, 300, "%s", refusal->because);
-    rc = refusal->rc;
-    xn__refusal__free_unpacked(refusal, NULL);
-    xn_msg_free(msg);
-    return rc;
+    return crank_refused_why(&m->h, ask, because_out);
 }
 
 int64_t market_charged(struct market *m)
