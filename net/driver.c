@@ -131,7 +131,6 @@ static void act(void *user, const struct xn_action *action)
         break;
     case XN_ACT_FETCH:
     case XN_ACT_DOMAIN:
-    case XN_ACT_METER:
     case XN_ACT_PROBE: lacking(d, action); break;
     }
 }

@@ -32,7 +32,7 @@ const char *xn_act_name(enum xn_act act)
     static const char *const names[] = {
         "?",      "DIAL",   "HANG",   "SEND",  "ANSWER", "SIGN",
         "VERIFY", "ISSUE",  "RANDOM", "TXN",   "READ",   "CALL",
-        "FETCH",  "DOMAIN", "METER",  "PROBE", "ABORT",  "LOG",
+        "FETCH",  "DOMAIN", "PROBE",  "ABORT", "LOG",
     };
 
     return act < sizeof names / sizeof names[0] ? names[act] : "?";

@@ -38,9 +38,10 @@
  *   TXN     msg Txn      -> (none)      durable at DONE; in order; batched
  *   READ    msg Read     -> Records     of the core's own store
  *   CALL    msg Call     -> Answer      HTTPS to a corp, node or host
- *   FETCH   msg Fetch, DOMAIN msg Domain, METER msg Meter, PROBE msg Probe:
- *           back ends of the host agent and of measuring; a driver without
- *           them answers XN_EREFUSED
+ *   DOMAIN  msg DomAsk     -> DomTell       what sessions run in: xenodomd
+ *           msg AskConsole -> ConsolePiece
+ *   FETCH   msg Fetch, PROBE msg Probe: back ends of the host agent and of
+ *           measuring; a driver without one answers XN_EREFUSED
  *   ABORT   ticket: that action is no longer wanted; its DONE comes all the
  *           same, early, with XN_ECANCELLED or its result
  *   LOG     msg Log
@@ -98,7 +99,6 @@ enum xn_act {
     XN_ACT_CALL,
     XN_ACT_FETCH,
     XN_ACT_DOMAIN,
-    XN_ACT_METER,
     XN_ACT_PROBE,
     XN_ACT_ABORT,
     XN_ACT_LOG,

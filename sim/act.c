@@ -171,7 +171,6 @@ static void perform(struct sim_world *world, uint32_t node,
     case XN_ACT_LOG: log_line(world, node, action); break;
     case XN_ACT_FETCH:
     case XN_ACT_DOMAIN:
-    case XN_ACT_METER:
     case XN_ACT_PROBE:
         sim_done(world, node, action->ticket, 1, XN_EREFUSED, NULL);
         break;

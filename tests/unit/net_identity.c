@@ -315,7 +315,7 @@ static void documents(struct kit_core *core, const struct xn_now *now,
     case 7:
         assert_int_equal(ev->rc, XN_EPERM); /* a node is no corp */
         /* No back end: refused, not forgotten. */
-        xn_out_add(out, XN_ACT_METER, 8, XN_PEER_NONE, NULL);
+        xn_out_add(out, XN_ACT_PROBE, 8, XN_PEER_NONE, NULL);
         break;
     case 8:
         assert_int_equal(ev->rc, XN_EREFUSED);
