@@ -268,9 +268,8 @@ ProtobufCBinaryData shop_bytes(const struct shop_doc *doc)
     return (ProtobufCBinaryData){doc->len, doc->data};
 }
 
-/* What came from the corp, opened as anybody would. */
-static void take_doc(struct shop *s, enum money_type type,
-                     ProtobufCBinaryData bytes, struct shop_doc *out)
+void shop_take_doc(struct shop *s, enum money_type type,
+                   ProtobufCBinaryData bytes, struct shop_doc *out)
 {
     struct money_refusal why;
 
@@ -522,7 +521,7 @@ void deal_begin(struct shop *s, struct deal *d, uint8_t word, int64_t amount,
     shop_serve(s);
     issued = crank_answered(&s->c, ask, &xn__issued_order__descriptor);
     assert_int_equal(xn_id_from_bytes(&issued->serial, &d->serial), 0);
-    take_doc(s, MONEY_ORDER, issued->order, &d->order);
+    shop_take_doc(s, MONEY_ORDER, issued->order, &d->order);
     drop(issued);
     quote(s, d);
     deal_narrow(s, d);
@@ -560,7 +559,7 @@ void deal_accepted(struct shop *s, struct deal *d, uint64_t ask)
 
     /* As the server has them from its own checks. */
     d->narrowing.doc.head.corp = d->quote.doc.head.corp = s->corp_id;
-    take_doc(s, MONEY_ACCEPTANCE, body->acceptance, &d->acceptance);
+    shop_take_doc(s, MONEY_ACCEPTANCE, body->acceptance, &d->acceptance);
     drop(body);
     if (claim_terms(&chain, &d->quote.doc.quote, &d->acceptance.doc.acceptance,
                     &d->terms, &why)) {
@@ -612,7 +611,7 @@ void charged(struct shop *s, uint64_t ask, struct shop_doc *receipt_out)
 {
     Xn__Charged *body = crank_answered(&s->c, ask, &xn__charged__descriptor);
 
-    take_doc(s, MONEY_RECEIPT, body->receipt, receipt_out);
+    shop_take_doc(s, MONEY_RECEIPT, body->receipt, receipt_out);
     drop(body);
 }
 

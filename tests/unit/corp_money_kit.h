@@ -70,6 +70,9 @@ bool shop_serve_nth(struct shop *s, uint64_t n);
 void shop_seal(struct shop_doc *doc, const struct kit_party *by);
 void shop_doc_clear(struct shop_doc *doc);
 ProtobufCBinaryData shop_bytes(const struct shop_doc *doc);
+/* What came from the corp, opened as anybody would. */
+void shop_take_doc(struct shop *s, enum money_type type,
+                   ProtobufCBinaryData bytes, struct shop_doc *out);
 
 uint64_t shop_ask_pay_in(struct shop *s, uint8_t word, int64_t micro);
 void shop_pay_in(struct shop *s, uint8_t word, int64_t micro);
