@@ -309,12 +309,13 @@ static void found(struct corp_job *job, const struct xn_now *now)
     }
     switch (check(job, &why)) {
     case REASON_FINE:
-        if (!comes_too_soon(job)) {
+        if (comes_too_soon(job)) {
+            job_refuse(job, XN_EBUSY, "claims of this session come too often",
+                       "the same again in a second");
+        } else if (job->claims.final || job_take(job, now, job->corp->claims,
+                                                 "claims of one server")) {
             take(job, now);
-            break;
         }
-        job_refuse(job, XN_EBUSY, "claims of this session come too often",
-                   "the same again in a second");
         break;
     case REASON_REPEATED:
     case REASON_CLAIM_OLD: find_old(job, now); break;

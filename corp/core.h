@@ -7,12 +7,14 @@
 #include "corp/ledger.h"
 #include "corp/nodes.h"
 #include "corp/order_file.h"
+#include "corp/rates.h"
 #include "lib/rng.h"
 #include "seam/out.h"
 #include "seam/tickets.h"
 
 #define CORP_SAMPLE_MAX 64   /* bound of sample_max */
 #define CORP_MEMBERS_MAX 256 /* registrations under way */
+#define CORP_RATES_MAX 16384 /* who is not forgotten for asking often */
 #define CORP_HELD_MAX 256    /* questions that wait for the store's answer */
 
 struct corp_member; /* a registration under way: member.c */
@@ -46,6 +48,8 @@ struct corp {
     size_t n_jobs;
     struct corp_job *look; /* of jobs: what releases ended orders */
     struct order_key look_from;
+    /* By client, by server, by address. */
+    struct corp_rates *orders, *claims, *registers;
     bool flushing; /* a timer or a TXN of nodes is under way */
 };
 

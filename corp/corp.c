@@ -449,6 +449,9 @@ static void corp_free(struct xn_core *core)
     for (i = 0; i < corp->n_held; i++)
         xn_msg_free(corp->held[i].msg);
     corp_nodes_free(corp->nodes);
+    corp_rates_free(corp->orders);
+    corp_rates_free(corp->claims);
+    corp_rates_free(corp->registers);
     xn_out_clear(&corp->out);
     free((char *)(uintptr_t)corp->config.name);
     free((uint8_t *)(uintptr_t)corp->config.certificate);
@@ -492,6 +495,20 @@ static int new_ledger(struct corp *corp)
     return ledger_new(&config, corp->tickets, &corp->ledger);
 }
 
+static int new_rates(struct corp *corp, uint64_t seed)
+{
+    uint64_t secret = xn_rng_mix(seed, 0x7261746573); /* "rates" */
+    int rc = corp_rates_new(&corp->config.orders, CORP_RATES_MAX, secret,
+                            &corp->orders);
+
+    if (!rc)
+        rc = corp_rates_new(&corp->config.claims, CORP_RATES_MAX, secret,
+                            &corp->claims);
+    if (rc) return rc;
+    return corp_rates_new(&corp->config.registers, CORP_RATES_MAX, secret,
+                          &corp->registers);
+}
+
 int corp_new(const struct corp_config *config, uint64_t seed,
              struct xn_core **core_out)
 {
@@ -509,6 +526,8 @@ int corp_new(const struct corp_config *config, uint64_t seed,
     rc = xn_tickets_new(&corp->tickets);
     if (rc) goto out;
     rc = new_ledger(corp);
+    if (rc) goto out;
+    rc = new_rates(corp, seed);
     if (rc) goto out;
     rc = corp_nodes_new(config->nodes_max, config->alive_us, &corp->nodes);
     if (rc) goto out;

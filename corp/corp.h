@@ -10,6 +10,7 @@
 #define CORP_CORP_H
 
 #include "corp/policy.h"
+#include "lib/bucket.h"
 #include "seam/xn_core.h"
 #include "wire/id.h"
 
@@ -29,6 +30,10 @@ struct corp_config {
     uint32_t share_ppm;               /* the corp's, with "share"; 0 */
     uint64_t slack_us; /* forgiven between clocks in a claim; 2 s */
     uint64_t grace_us; /* for claims behind an order's end or stop; 10 min */
+    struct xn_rate orders; /* of one client; 1000, then one a second */
+    struct xn_rate
+        claims; /* of one server but the last of a session; 6000, then 100 a second */
+    struct xn_rate registers; /* from one address; 1000, then one a second */
 };
 
 /* Every number at its design value; name, certificate, invitation empty. */

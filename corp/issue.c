@@ -148,7 +148,10 @@ static void issue_found(struct corp_job *job, const struct xn_now *now)
     int rc;
 
     if (!job->order.has_record) {
-        issue_make(job, now);
+        /* An order is for ever, and what becomes of it happens once: to bound
+         * orders bounds the rest, and nobody waits to take his money back. */
+        if (job_take(job, now, job->corp->orders, "orders of one client"))
+            issue_make(job, now);
         return;
     }
     rc = request_hash(job, &request);

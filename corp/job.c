@@ -102,6 +102,23 @@ void job_refuse_why(struct corp_job *job, const struct money_refusal *why)
     job_free(job);
 }
 
+bool job_take(struct corp_job *job, const struct xn_now *now,
+              struct corp_rates *rates, const char *of)
+{
+    uint64_t wait_us =
+        corp_rates_take(rates, job->caller.b, XN_ID_SIZE, now->mono_us);
+    char because[CORP_RATES_TEXT];
+
+    if (!wait_us) return true;
+    corp_rates_text(rates, of, because);
+    if (job->ask) {
+        xn_out_refuse_until(&job->corp->out, job->ask, job->what, because,
+                            wait_us);
+    }
+    job_free(job);
+    return false;
+}
+
 static bool is_member(const struct corp *corp, const Xn__Caller *caller,
                       Xn__Role role)
 {

@@ -99,6 +99,11 @@ void job_refuse(struct corp_job *job, int rc, const char *because,
                 const char *try);
 void job_refuse_why(struct corp_job *job, const struct money_refusal *why);
 
+/* Take one of the caller's; where he has none left he is refused, told what
+ * there is `of` in all and when to ask again, and the job is gone. */
+bool job_take(struct corp_job *job, const struct xn_now *now,
+              struct corp_rates *rates, const char *of);
+
 /* ---- steps ---- */
 
 /* Add a document to be verified, as of that type. */

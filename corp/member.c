@@ -404,6 +404,17 @@ static int check(const struct corp *corp, const Xn__Register *order,
     return 0;
 }
 
+/* A key costs nothing, and who it is stays in the books.  How many there are
+ * behind one address is not known: so they are many. */
+static uint64_t too_often(struct corp *corp, const struct xn_now *now,
+                          const Xn__Ask *question)
+{
+    uint64_t source = question->caller ? question->caller->source : 0;
+
+    return corp_rates_take(corp->registers, &source, sizeof source,
+                           now->mono_us);
+}
+
 static int begin(struct corp *corp, uint64_t ask, const Xn__Ask *question,
                  struct corp_member **member_out, const char **because,
                  const char **try)
@@ -450,12 +461,23 @@ void corp_register(struct corp *corp, const struct xn_now *now, uint64_t ask,
 {
     struct corp_member *member = NULL;
     const char *because = NULL, *try = NULL;
+    char text[CORP_RATES_TEXT];
+    uint64_t wait_us;
     int rc = begin(corp, ask, question, &member, &because, &try);
 
-    if (rc)
+    if (rc) {
         xn_out_refuse(&corp->out, ask, rc, WHAT, because, try);
-    else
-        issue(corp, now, member);
+        return;
+    }
+    wait_us = too_often(corp, now, question);
+    if (wait_us) {
+        corp_rates_text(corp->registers, "registrations from one address",
+                        text);
+        xn_out_refuse_until(&corp->out, ask, WHAT, text, wait_us);
+        corp_member_free(corp, member);
+        return;
+    }
+    issue(corp, now, member);
 }
 
 void corp_register_cancel(struct corp *corp, uint64_t ask)

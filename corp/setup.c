@@ -19,6 +19,10 @@ void corp_config_default(struct corp_config *config)
     config->payout = corp_payout_find("all");
     config->slack_us = 2 * SECOND_US;
     config->grace_us = 600 * SECOND_US;
+    config->orders = config->registers =
+        (struct xn_rate){.burst = 1000, .step_us = SECOND_US};
+    config->claims =
+        (struct xn_rate){.burst = 6000, .step_us = SECOND_US / 100};
 }
 
 void corp_config_invite(struct corp_config *config, const char *word)
@@ -46,6 +50,12 @@ int corp_config_pack(const struct corp_config *config, uint8_t **bytes_out,
     setup.share_ppm = config->share_ppm;
     setup.slack_us = config->slack_us;
     setup.grace_us = config->grace_us;
+    setup.orders_burst = config->orders.burst;
+    setup.orders_step_us = config->orders.step_us;
+    setup.claims_burst = config->claims.burst;
+    setup.claims_step_us = config->claims.step_us;
+    setup.register_burst = config->registers.burst;
+    setup.register_step_us = config->registers.step_us;
     return xn_pack(&setup, bytes_out, len_out);
 }
 
@@ -69,6 +79,12 @@ int corp_new_packed(const uint8_t *bytes, size_t len, uint64_t seed,
     config.share_ppm = setup->share_ppm;
     config.slack_us = setup->slack_us;
     config.grace_us = setup->grace_us;
+    config.orders.burst = setup->orders_burst;
+    config.orders.step_us = setup->orders_step_us;
+    config.claims.burst = setup->claims_burst;
+    config.claims.step_us = setup->claims_step_us;
+    config.registers.burst = setup->register_burst;
+    config.registers.step_us = setup->register_step_us;
     if (setup->id.len) rc = xn_id_from_bytes(&setup->id, &config.id);
     if (setup->invitation.len) {
         config.invited = true;

@@ -22,10 +22,22 @@
 static const struct net_setting settings[] = {
     {"register.certificate", NET_SPAN, "90d", 60 * SECOND, 3650 * DAY,
      "life of a certificate"},
+    {"register.burst", NET_NUMBER, "1000", 1, 1000000,
+     "registrations from one address at once"},
+    {"register.per_minute", NET_NUMBER, "60", 0, 1000000,
+     "more of them a minute; 0: no bound"},
     {"nodes.alive", NET_SPAN, "180s", SECOND, DAY,
      "how long after its last word a node counts as live"},
     {"nodes.sample", NET_NUMBER, "16", 1, 64, "live nodes handed out at once"},
     {"nodes.most", NET_NUMBER, "1000000", 1, 10000000, "nodes remembered"},
+    {"orders.burst", NET_NUMBER, "1000", 1, 1000000,
+     "orders issued to one client at once"},
+    {"orders.per_minute", NET_NUMBER, "60", 0, 1000000,
+     "more of them a minute; 0: no bound"},
+    {"claims.burst", NET_NUMBER, "6000", 1, 1000000,
+     "claims of one server at once, beyond the bound of each session"},
+    {"claims.per_minute", NET_NUMBER, "6000", 0, 1000000,
+     "more of them a minute; 0: no bound"},
     {"money.prepay", NET_TEXT, "none", 1, 32,
      "paid to a server on acceptance: none, or setup"},
     {"money.payout", NET_TEXT, "all", 1, 32,
@@ -66,6 +78,17 @@ static int read_invitation(const char *path, struct corp_config *config)
     return 0;
 }
 
+static struct xn_rate rate_of(const struct net_settings *set, const char *burst,
+                              const char *per_minute)
+{
+    uint64_t n = net_settings_number(set, per_minute);
+
+    return (struct xn_rate){
+        .burst = (uint32_t)net_settings_number(set, burst),
+        .step_us = n ? 60 * SECOND / n : 0,
+    };
+}
+
 static int configure_money(const struct net_settings *set,
                            struct corp_config *config)
 {
@@ -99,6 +122,9 @@ static int configure(const struct net_daemon *daemon, const char *invitation,
     config->alive_us = net_settings_span_us(set, "nodes.alive");
     config->sample_max = (uint32_t)net_settings_number(set, "nodes.sample");
     config->nodes_max = (uint32_t)net_settings_number(set, "nodes.most");
+    config->registers = rate_of(set, "register.burst", "register.per_minute");
+    config->orders = rate_of(set, "orders.burst", "orders.per_minute");
+    config->claims = rate_of(set, "claims.burst", "claims.per_minute");
     config->id = daemon->identity.cert.id;
     rc = configure_money(set, config);
     if (rc) return rc;

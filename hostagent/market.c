@@ -5,15 +5,15 @@
 
 #include "hostagent/manager.h"
 #include "hostagent/session.h"
+#include "lib/bucket.h"
 #include "lib/err.h"
 #include "lib/log.h"
 
 #define SECOND_US 1000000ULL
 #define READ_US (20 * SECOND_US)
 #define PAGE 32
-/* A caller's questions: so many at once, then one in each such time. */
-#define BURST 50
-#define STEP_US (SECOND_US / 10)
+/* A caller's questions. */
+static const struct xn_rate rate = {.burst = 50, .step_us = SECOND_US / 10};
 
 /* ---- capacity ---- */
 
@@ -247,7 +247,6 @@ bool host_budget_take(struct host *host, const struct xn_now *now,
                       const xn_id *caller)
 {
     struct host_budget *rows = host->market.budgets, *row = rows;
-    uint64_t full_us;
 
     for (size_t i = 0; i < HOST_BUDGETS; i++) {
         if (rows[i].full_us && xn_id_eq(&rows[i].caller, caller)) {
@@ -259,10 +258,7 @@ bool host_budget_take(struct host *host, const struct xn_now *now,
     if (!xn_id_eq(&row->caller, caller)) { /* who asked least gives way */
         *row = (struct host_budget){*caller, 0};
     }
-    full_us = row->full_us > now->mono_us ? row->full_us : now->mono_us;
-    if (full_us + STEP_US > now->mono_us + BURST * STEP_US) return false;
-    row->full_us = full_us + STEP_US;
-    return true;
+    return xn_bucket_take(&row->full_us, &rate, now->mono_us) == 0;
 }
 
 bool host_is_operator(const struct host *host, const Xn__Caller *caller)

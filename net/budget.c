@@ -5,20 +5,16 @@
 
 #include <openssl/rand.h>
 
+#include "lib/bucket.h"
 #include "lib/err.h"
 #include "lib/rng.h"
 
 enum { PLACES = 4096 };
 
-struct bucket {
-    uint64_t full_us; /* when it will be full again; long ago: it is */
-};
-
 struct net_budget {
-    uint64_t cost_us; /* of one request */
-    uint64_t depth_us;
+    struct xn_rate rate;
     uint64_t secret;
-    struct bucket places[PLACES];
+    uint64_t places[PLACES]; /* xn_bucket_take */
 };
 
 int net_budget_new(unsigned per_s, struct net_budget **budget_out)
@@ -26,8 +22,8 @@ int net_budget_new(unsigned per_s, struct net_budget **budget_out)
     struct net_budget *budget = calloc(1, sizeof *budget);
 
     if (!budget) return XN_ENOMEM;
-    budget->cost_us = 1000000 / per_s;
-    budget->depth_us = 2 * 1000000;
+    budget->rate.step_us = 1000000 / per_s;
+    budget->rate.burst = 2 * per_s;
     if (RAND_bytes((uint8_t *)&budget->secret, sizeof budget->secret) != 1) {
         free(budget);
         return XN_EIO;
@@ -44,11 +40,8 @@ void net_budget_free(struct net_budget *budget)
 bool net_budget_take(struct net_budget *budget, uint64_t source,
                      uint64_t now_us)
 {
-    struct bucket *b =
+    uint64_t *place =
         &budget->places[xn_rng_mix(budget->secret, source) % PLACES];
-    uint64_t full_us = b->full_us > now_us ? b->full_us : now_us;
 
-    if (full_us + budget->cost_us > now_us + budget->depth_us) return false;
-    b->full_us = full_us + budget->cost_us;
-    return true;
+    return xn_bucket_take(place, &budget->rate, now_us) == 0;
 }

@@ -244,15 +244,18 @@ static void age(struct conn *conn)
 /* ---- requests ---------------------------------------------------------- */
 
 static void reply(struct evhttp_request *request, int status,
-                  const char *content_type, const void *body, size_t len)
+                  const char *content_type, const void *body, size_t len,
+                  unsigned retry_s)
 {
     struct evkeyvalq *headers = evhttp_request_get_output_headers(request);
     struct evbuffer *buffer = evbuffer_new();
+    char after[16];
 
     if (buffer && len) evbuffer_add(buffer, body, len);
     evhttp_add_header(headers, "Content-Type", content_type);
     if (status == 429 || status == 503) {
-        evhttp_add_header(headers, "Retry-After", "1");
+        snprintf(after, sizeof after, "%u", retry_s ? retry_s : 1);
+        evhttp_add_header(headers, "Retry-After", after);
     }
     evhttp_send_reply(request, status, NULL, buffer);
     if (buffer) evbuffer_free(buffer);
@@ -270,7 +273,7 @@ static void refuse(struct evhttp_request *request, int status, int rc,
     refusal.because = (char *)(uintptr_t)because;
     refusal.try_ = (char *)(uintptr_t)try;
     (void)xn_pack(&refusal, &bytes, &len); /* without memory the status tells */
-    reply(request, status, "application/x-protobuf", bytes, len);
+    reply(request, status, "application/x-protobuf", bytes, len, 0);
     free(bytes);
 }
 
@@ -362,6 +365,7 @@ static void raise_ask(struct conn *conn, const struct ask *ask)
     Xn__Caller caller;
 
     net_caller(&conn->caller, conn->address, &caller);
+    caller.source = conn->source;
     body.method = (char *)(uintptr_t)method_name(ask->request);
     body.path = (char *)(uintptr_t)(path && *path ? path : "/");
     body.query = (char *)(uintptr_t)(query ? query : "");
@@ -428,7 +432,7 @@ void net_http_answer(struct net_http *http, uint64_t ticket,
     if (!ask) return;
     if (status < 200 || status > 599) status = 500;
     reply(end_ask(ask), status, type && *type ? type : "application/x-protobuf",
-          answer->body.data, answer->body.len);
+          answer->body.data, answer->body.len, answer->retry_s);
 }
 
 /* ---- deadlines, begin and end ------------------------------------------ */

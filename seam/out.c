@@ -83,8 +83,8 @@ void xn_out_hang(struct xn_out *out, xn_peer peer, int rc, const char *text)
     xn_out_emit(out, XN_ACT_HANG, 0, peer, XN__KIND__REASON, &reason);
 }
 
-void xn_out_answer(struct xn_out *out, uint64_t ticket, int status,
-                   const void *body)
+static void answer_with(struct xn_out *out, uint64_t ticket, int status,
+                        const void *body, uint32_t retry_s)
 {
     Xn__Answer answer = XN__ANSWER__INIT;
     uint8_t *bytes = NULL;
@@ -95,11 +95,18 @@ void xn_out_answer(struct xn_out *out, uint64_t ticket, int status,
         return;
     }
     answer.status = status;
+    answer.retry_s = retry_s;
     answer.content_type = (char *)(uintptr_t) "application/x-protobuf";
     answer.body.data = bytes;
     xn_out_emit(out, XN_ACT_ANSWER, ticket, XN_PEER_NONE, XN__KIND__ANSWER,
                 &answer);
     free(bytes);
+}
+
+void xn_out_answer(struct xn_out *out, uint64_t ticket, int status,
+                   const void *body)
+{
+    answer_with(out, ticket, status, body, 0);
 }
 
 /* The HTTP status that fits an error: enough for a proxy or a browser; our own
@@ -126,7 +133,7 @@ static int status_of(int rc)
 
 static void refuse(struct xn_out *out, uint64_t ticket, int rc,
                    const char *what, const char *because, const char *try,
-                   const char *reason)
+                   const char *reason, uint32_t retry_s)
 {
     Xn__Refusal refusal = XN__REFUSAL__INIT;
 
@@ -135,20 +142,31 @@ static void refuse(struct xn_out *out, uint64_t ticket, int rc,
     refusal.because = (char *)(uintptr_t)(because ? because : "");
     refusal.try_ = (char *)(uintptr_t)(try ? try : "");
     refusal.reason = (char *)(uintptr_t)reason;
-    xn_out_answer(out, ticket, status_of(rc), &refusal);
+    answer_with(out, ticket, status_of(rc), &refusal, retry_s);
 }
 
 void xn_out_refuse(struct xn_out *out, uint64_t ticket, int rc,
                    const char *what, const char *because, const char *try)
 {
-    refuse(out, ticket, rc, what, because, try, "");
+    refuse(out, ticket, rc, what, because, try, "", 0);
+}
+
+void xn_out_refuse_until(struct xn_out *out, uint64_t ticket, const char *what,
+                         const char *because, uint64_t wait_us)
+{
+    uint32_t s = (uint32_t)((wait_us + 999999) / 1000000);
+    char try[64];
+
+    snprintf(try, sizeof try, "the same again in %u second%s", s,
+             s == 1 ? "" : "s");
+    refuse(out, ticket, XN_EBUSY, what, because, try, "", s);
 }
 
 void xn_out_refuse_why(struct xn_out *out, uint64_t ticket, const char *what,
                        const struct money_refusal *why)
 {
     refuse(out, ticket, reason_rc(why->reason), what, why->text,
-           reason_try(why->reason), reason_name(why->reason));
+           reason_try(why->reason), reason_name(why->reason), 0);
 }
 
 void xn_out_log(struct xn_out *out, int level, const char *fmt, ...)

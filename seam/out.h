@@ -40,6 +40,9 @@ void xn_out_answer(struct xn_out *out, uint64_t ticket, int status,
 /* Answer with a Refusal; the HTTP status follows from rc. */
 void xn_out_refuse(struct xn_out *out, uint64_t ticket, int rc,
                    const char *what, const char *because, const char *try);
+/* XN_EBUSY, and when to ask again; the driver says so, too. */
+void xn_out_refuse_until(struct xn_out *out, uint64_t ticket, const char *what,
+                         const char *because, uint64_t wait_us);
 /* The same about a document of money. */
 void xn_out_refuse_why(struct xn_out *out, uint64_t ticket, const char *what,
                        const struct money_refusal *why);

@@ -123,6 +123,10 @@ int dev_start_corp(struct dev_platform *platform, size_t i)
     add_state(platform, &args, folder);
     add2(&args, "--name", corp->name);
     add_address(&args, "--listen-api", corp->process.port_api);
+    /* One machine plays everybody. */
+    add2(&args, "--set", "register.per_minute=0");
+    add2(&args, "--set", "orders.per_minute=0");
+    add2(&args, "--set", "claims.per_minute=0");
     rc = dev_spawn("corp", args.v, log, &corp->process, &ready);
     if (!rc) rc = dev_save(platform); /* so that it can be stopped */
     if (!rc) rc = dev_wait_ready(&corp->process, ready, log, READY_MS);

@@ -106,6 +106,8 @@ void shop_open(struct shop *s, void (*policy)(struct corp_config *config))
     s->config.certificate = (const uint8_t *)"CORP";
     s->config.certificate_len = 4;
     s->config.id = s->corp_id;
+    s->config.orders.step_us = s->config.claims.step_us = 0;
+    s->config.registers.step_us = 0; /* tests may be in a hurry */
     if (policy) policy(&s->config);
     crank_init(&s->c, NULL, 1000, NOW_US);
     genesis(s);
