@@ -138,18 +138,19 @@ int books_backup(const char *program, const char *dir, const char *file)
     int rc, code;
 
     if (access(file, F_OK) == 0) {
-        xn_gripef(program, what, "another name", "%s is there already", file);
-        return XN_EXIT_FAILED;
+        return xn_gripe_rcf(program, XN_ECONFLICT, "EXISTS", what,
+                            "another name", "%s is there already", file);
     }
     code = corp_store_open(program, what, dir, false, &store);
     if (code) return code;
     errno = 0;
     rc = write_tape(&store, file, &tape);
     if (rc) {
-        xn_gripef(program, what,
-                  rc == XN_EINTEGRITY ? "xenocorp audit verify DIR" : NULL,
-                  "%s: %s", rc == XN_EINTEGRITY ? store.path : file,
-                  rc == XN_EIO && errno ? strerror(errno) : xn_strerror(rc));
+        xn_gripe_rcf(program, rc, NULL, what,
+                     rc == XN_EINTEGRITY ? "xenocorp audit verify DIR"
+                                         : "another place, or more room",
+                     "%s: %s", rc == XN_EINTEGRITY ? store.path : file,
+                     rc == XN_EIO && errno ? strerror(errno) : xn_strerror(rc));
     } else {
         printf("%llu records\n", (unsigned long long)tape.records);
     }
@@ -300,29 +301,30 @@ int books_restore(const char *program, const char *dir, const char *file)
 
     snprintf(path, sizeof path, "%.490s/store.kct", dir);
     if (rc) {
-        xn_gripef(program, what, NULL, "%s: %s", dir, strerror(errno));
-        return xn_exit_code(rc);
+        return xn_gripe_rcf(program, rc, NULL, what, "another folder", "%s: %s",
+                            dir, strerror(errno));
     }
     snprintf(log, sizeof log, "%s.wal", path);
     if (access(path, F_OK) == 0 || access(log, F_OK) == 0 ||
         net_wal_has_logs(path)) {
-        xn_gripef(program, what, "another folder, or move that file away",
-                  "%s is there already",
-                  access(path, F_OK) == 0  ? path
-                  : access(log, F_OK) == 0 ? log
-                                           : "a log of store.kct");
-        return XN_EXIT_FAILED;
+        return xn_gripe_rcf(program, XN_ECONFLICT, "EXISTS", what,
+                            "another folder, or move that file away",
+                            "%s is there already",
+                            access(path, F_OK) == 0  ? path
+                            : access(log, F_OK) == 0 ? log
+                                                     : "a log of store.kct");
     }
     tape.file = fopen(file, "re");
     rc = tape.file ? restore_to(&tape, path, &tape_bad) : XN_EIO;
     if (rc) {
-        xn_gripef(program, what, rc == XN_EINTEGRITY ? "another backup" : NULL,
-                  "%s: %s", tape_bad ? file : path,
-                  rc == XN_EIO && errno ? strerror(errno) : xn_strerror(rc));
+        xn_gripe_rcf(program, rc, NULL, what,
+                     tape_bad ? "another backup" : "another place", "%s: %s",
+                     tape_bad ? file : path,
+                     rc == XN_EIO && errno ? strerror(errno) : xn_strerror(rc));
         tape_clear(&tape);
         return xn_exit_code(rc);
     }
     printf("%llu records\n", (unsigned long long)tape.records);
     tape_clear(&tape);
-    return books_verify(program, dir, 0, NULL);
+    return books_verify(program, dir, 0, NULL, false);
 }

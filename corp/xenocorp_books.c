@@ -57,8 +57,8 @@ int books_note(const char *program, const char *dir)
               file) < 0 ||
         fflush(file) || fsync(fileno(file)) || net_file_sync_dir(path)) {
         rc = XN_EIO;
-        xn_gripef(program, "cannot note that there is a ledger", NULL, "%s: %s",
-                  path, strerror(errno));
+        xn_gripe_rcf(program, rc, NULL, "cannot note that there is a ledger",
+                     "room on the disk", "%s: %s", path, strerror(errno));
     }
     if (file) fclose(file);
     return xn_exit_code(rc);
@@ -74,10 +74,11 @@ int books_init(const char *program, const char *dir, const xn_id *corp)
     if (code) return code;
     rc = write_genesis(store.wal, corp);
     if (rc == XN_ECONFLICT) {
-        xn_gripef(program, what, "xenocorp audit verify", "%s holds one",
-                  store.path);
+        xn_gripe_rcf(program, rc, "EXISTS", what, "xenocorp audit verify DIR",
+                     "%s holds one", store.path);
     } else if (rc) {
-        xn_gripef(program, what, NULL, "%s: %s", store.path, xn_strerror(rc));
+        xn_gripe_rcf(program, rc, NULL, what, NULL, "%s: %s", store.path,
+                     xn_strerror(rc));
     }
     corp_store_close(&store);
     return rc ? xn_exit_code(rc) : books_note(program, dir);
@@ -105,33 +106,81 @@ static int feed_other(void *ctx, const Xn__Record *r)
                         r->value.len);
 }
 
-static void print_amount(const char *what, xn_i128 micro)
+static json_t *held_json(xn_i128 micro)
 {
     char text[XN_DEC_TEXT_MAX];
     xn_dec amount = {micro * (XN_DEC_ONE / 1000000)};
 
     xn_dec_format(amount, text);
-    printf("  %-9s %s\n", what, text);
+    return json_string(text);
 }
 
-static void print_report(const struct audit_report *report)
+static json_t *report_json(const struct audit_report *report)
 {
-    char hex[XN_ID_HEX];
-    size_t i;
-    unsigned kind;
+    json_t *top = json_object(), *list = json_array();
+    char hex[XN_ID_HEX], receipt[XN_ID_HEX + 24];
 
     xn_id_hex(&report->hash, hex);
+    snprintf(receipt, sizeof receipt, "%llu:%s",
+             (unsigned long long)report->seq, hex);
+    json_object_set_new(top, "schema", json_string("xenocorp.audit/1"));
+    json_object_set_new(top, "records", json_integer((json_int_t)report->seq));
+    json_object_set_new(top, "operations",
+                        json_integer((json_int_t)report->operations));
+    json_object_set_new(top, "accounts",
+                        json_integer((json_int_t)report->accounts));
+    for (size_t i = 0; i < report->n_currencies; i++) {
+        const struct audit_currency *from = &report->currencies[i];
+        json_t *row = json_object();
+
+        json_object_set_new(row, "currency", json_string(from->currency));
+        json_object_set_new(row, "sum", json_string("0"));
+        for (unsigned kind = LEDGER_CLIENT; kind <= LEDGER_FENCE; kind++)
+            json_object_set_new(row, ledger_kind_name(kind),
+                                held_json(from->held[kind]));
+        json_array_append_new(list, row);
+    }
+    json_object_set_new(top, "currencies", list);
+    json_object_set_new(top, "receipt", json_string(receipt));
+    return top;
+}
+
+static void print_currency(json_t *row)
+{
+    const char *key;
+    const json_t *value;
+
+    printf("%s, sum %s\n", json_string_value(json_object_get(row, "currency")),
+           json_string_value(json_object_get(row, "sum")));
+    json_object_del(row, "currency");
+    json_object_del(row, "sum");
+    json_object_foreach(row, key, value)
+    {
+        printf("  %-9s %s\n", key, json_string_value(value));
+    }
+}
+
+static void print_report(const struct audit_report *report, bool json)
+{
+    json_t *top = report_json(report), *row;
+    size_t i;
+
+    if (json) {
+        json_dumpf(top, stdout, JSON_INDENT(2));
+        putchar('\n');
+        json_decref(top);
+        return;
+    }
     printf("records     %llu\n", (unsigned long long)report->seq);
     printf("operations  %llu\n", (unsigned long long)report->operations);
     printf("accounts    %llu\n", (unsigned long long)report->accounts);
-    for (i = 0; i < report->n_currencies; i++) {
-        const struct audit_currency *row = &report->currencies[i];
-
-        printf("%s, sum 0\n", row->currency);
-        for (kind = LEDGER_CLIENT; kind <= LEDGER_FENCE; kind++)
-            print_amount(ledger_kind_name(kind), row->held[kind]);
+    json_array_foreach(json_object_get(top, "currencies"), i, row)
+    {
+        print_currency(row);
     }
-    printf("receipt     %llu:%s\n", (unsigned long long)report->seq, hex);
+    printf("receipt     %s\n",
+           json_string_value(json_object_get(top, "receipt")));
+    json_decref(top);
 }
 
 /* Is everything readable, and does it add up? */
@@ -162,7 +211,7 @@ static int audit_store(struct corp_store *store, struct audit *audit,
 }
 
 int books_verify(const char *program, const char *dir, uint64_t expect_seq,
-                 const xn_id *expect_hash)
+                 const xn_id *expect_hash, bool json)
 {
     static const char what[] = "the ledger is not sound";
     struct corp_store store;
@@ -179,12 +228,12 @@ int books_verify(const char *program, const char *dir, uint64_t expect_seq,
         rc = audit_store(&store, audit, &report, why, sizeof why);
     }
     if (rc) {
-        xn_gripef(program, what,
-                  "keep the file as it is; xenocorp restore DIR BACKUP into "
-                  "another folder",
-                  "%s: %s", store.path, why);
+        xn_gripe_rcf(program, rc, NULL, what,
+                     "keep the file as it is; xenocorp restore DIR BACKUP "
+                     "into another folder",
+                     "%s: %s", store.path, why);
     } else {
-        print_report(&report);
+        print_report(&report, json);
     }
     audit_free(audit);
     corp_store_close(&store);
@@ -339,11 +388,10 @@ int books_export(const char *program, const char *dir)
     code = corp_store_open(program, "cannot export", dir, false, &store);
     if (code) return code;
     rc = corp_store_each(&store, "J", export_batch, NULL);
-    if (!rc && fflush(stdout)) rc = XN_EIO;
-    if (rc) {
-        xn_gripef(program, "cannot export",
-                  rc == XN_EINTEGRITY ? "xenocorp audit verify DIR" : NULL,
-                  "%s: %s", store.path, xn_strerror(rc));
+    if (rc && !ferror(stdout)) {
+        xn_gripe_rcf(program, rc, NULL, "cannot export",
+                     rc == XN_EINTEGRITY ? "xenocorp audit verify DIR" : NULL,
+                     "%s: %s", store.path, xn_strerror(rc));
     }
     corp_store_close(&store);
     return xn_exit_code(rc);

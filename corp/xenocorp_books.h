@@ -19,7 +19,7 @@ int books_note(const char *program, const char *dir);
 /* Read everything, add everything up, say what there is.  expect_seq 0: no
  * receipt. */
 int books_verify(const char *program, const char *dir, uint64_t expect_seq,
-                 const xn_id *expect_hash);
+                 const xn_id *expect_hash, bool json);
 /* Every operation as one line of JSON on standard output. */
 int books_export(const char *program, const char *dir);
 /* All records into one file, with a checksum over the whole. */

@@ -5,7 +5,9 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "corp/xenocorp.h"
 #include "corp/xenocorp_ask.h"
+#include "corp/xenocorp_table.h"
 #include "lib/err.h"
 #include "lib/gripe.h"
 #include "wire/money.h"
@@ -13,14 +15,11 @@
 #define REFERENCE_MAX 128
 
 static const struct kind {
-    const char *what, *path, *usage;
+    const char *what, *path, *role;
 } kinds[] = {
-    {"cannot pay in", "/v1/accounts",
-     "xenocorp client pay-in DIR CLIENT 10GBP REFERENCE"},
-    {"cannot pay out", "/v1/payouts",
-     "xenocorp server pay-out DIR SERVER 10GBP REFERENCE"},
-    {"cannot give credit", "/v1/credits",
-     "xenocorp client credit DIR CLIENT 10GBP REFERENCE"},
+    {"cannot pay in", "/v1/accounts", "client"},
+    {"cannot pay out", "/v1/payouts", "server"},
+    {"cannot give credit", "/v1/credits", "client"},
 };
 
 struct wish {
@@ -61,66 +60,100 @@ static int send(const struct staff *staff, enum account_change how,
                      account_out);
 }
 
-static int tell_account(const struct staff *staff, const Xn__Account *account)
+static json_t *account_json(const Xn__MemberInfo *member, const char *role,
+                            const Xn__Account *account)
 {
-    char hex[XN_ID_HEX], text[MONEY_TEXT_MAX];
+    json_t *top = json_object();
+    char name[XN_NAME_MAX] = "";
+    xn_id id;
+
+    if (!xn_id_from_bytes(&member->id, &id))
+        xn_id_name(&id, member->label, name);
+    json_object_set_new(top, role, json_string(name));
+    json_object_set_new(top, "id", table_id(&member->id));
+    json_object_set_new(top, "account", table_id(&account->account));
+    json_object_set_new(top, "balance", table_money(account->balance));
+    json_object_set_new(top, "credit", table_money(account->credit));
+    json_object_set_new(top, "currency", json_string(account->currency));
+    return top;
+}
+
+static int tell_account(const struct staff *staff, const Xn__MemberInfo *member,
+                        const char *role, const Xn__Account *account, bool json)
+{
+    char text[MONEY_TEXT_MAX];
+    json_t *top;
     xn_id id;
 
     if (xn_id_from_bytes(&account->account, &id) ||
-        strlen(account->currency) != MONEY_CURRENCY_SIZE - 1) {
-        xn_gripe(staff->program, staff->what, xn_strerror(XN_EPROTO), NULL);
-        return XN_EPROTO;
-    }
-    xn_id_hex(&id, hex);
-    printf("account  %s\nbalance  %s\n", hex,
+        strlen(account->currency) != MONEY_CURRENCY_SIZE - 1)
+        return staff_gripe(staff, XN_EPROTO, NULL, NULL);
+    top = account_json(member, role, account);
+    if (json) return table_show(top, "xenocorp.account/1", true);
+    printf("%-8s %s\n", role, json_string_value(json_object_get(top, role)));
+    printf("account  %s\n", json_string_value(json_object_get(top, "account")));
+    printf("balance  %s\n",
            money_text(account->balance, account->currency, text));
     if (account->credit)
         printf("credit   %s\n",
                money_text(account->credit, account->currency, text));
-    return 0;
+    json_decref(top);
+    return XN_EXIT_OK;
 }
 
-static int parse(enum account_change how, const char *member,
-                 const char *amount, const char *reference, struct wish *wish)
+/* What is no amount is told. */
+static int parse(enum account_change how, const char *amount,
+                 const char *reference, struct wish *wish)
 {
-    bool none = how == GIVE_CREDIT && strncmp(amount, "0", 1) == 0 &&
-                strlen(amount) == MONEY_CURRENCY_SIZE;
+    size_t len = strlen(amount);
+    const char *currency =
+        amount +
+        (len < MONEY_CURRENCY_SIZE ? 0 : len + 1 - MONEY_CURRENCY_SIZE);
 
-    if (none) { /* the credit ends */
+    if (how == GIVE_CREDIT && amount[0] == '0' && currency == amount + 1 &&
+        strspn(currency, "ABCDEFGHIJKLMNOPQRSTUVWXYZ") ==
+            MONEY_CURRENCY_SIZE - 1) { /* the credit ends */
         wish->micro = 0;
-        memcpy(wish->currency, amount + 1, MONEY_CURRENCY_SIZE);
+        memcpy(wish->currency, currency, MONEY_CURRENCY_SIZE);
     } else if (money_amount_parse(amount, &wish->micro, wish->currency)) {
-        return XN_EINVAL;
+        return corp_usage("'%.60s' is no amount: above zero, like 10.50GBP, "
+                          "with at most six places",
+                          amount);
     }
+    if (strlen(reference) > REFERENCE_MAX)
+        return corp_usage("a reference is at most %d bytes", REFERENCE_MAX);
     wish->reference = reference;
     xn_id_hash(reference, strlen(reference), &wish->request);
-    return xn_id_unhex(member, strlen(member), &wish->member) ||
-                   !reference[0] || strlen(reference) > REFERENCE_MAX
-               ? XN_EINVAL
-               : 0;
+    return XN_EXIT_OK;
 }
 
 int account_change(const char *program, enum account_change how,
                    const char *dir, const char *member, const char *amount,
-                   const char *reference)
+                   const char *reference, bool json)
 {
+    const struct kind *kind = &kinds[how];
     Xn__Account *account = NULL;
-    struct staff staff;
+    Xn__Members *who = NULL;
+    struct staff staff = {.program = program};
     struct wish wish;
-    int rc, code;
+    int code = parse(how, amount, reference, &wish);
 
-    if (parse(how, member, amount, reference, &wish)) {
-        xn_gripe(program, kinds[how].what,
-                 "a client or server is 64 digits 0-9a-f, an amount is like "
-                 "10.50GBP with at most six places, a reference 1 to 128 bytes",
-                 kinds[how].usage);
-        return XN_EXIT_USAGE;
-    }
-    code = staff_open(&staff, program, kinds[how].what, dir);
-    if (code) return code;
-    rc = send(&staff, how, &wish, &account);
-    if (!rc) rc = tell_account(&staff, account);
+    if (!code) code = staff_open(&staff, program, kind->what, dir);
+    staff.conflict = "that reference was used for another amount or account";
+    if (!code)
+        code = staff_member(&staff, kind->role, member, STAFF_SHOWN, &who);
+    if (!code && xn_id_from_bytes(&who->members[0]->id, &wish.member))
+        code = staff_gripe(&staff, XN_EPROTO, NULL, NULL);
+    if (!code) code = xn_exit_code(send(&staff, how, &wish, &account));
+    if (!code && how == GIVE_CREDIT && account->credit != wish.micro)
+        fprintf(stderr,
+                "%s: that reference was used before, and other credit "
+                "was given since: nothing is changed\n",
+                program);
+    if (!code)
+        code = tell_account(&staff, who->members[0], kind->role, account, json);
     if (account) xn__account__free_unpacked(account, NULL);
+    if (who) xn__members__free_unpacked(who, NULL);
     staff_close(&staff);
-    return xn_exit_code(rc);
+    return code;
 }

@@ -4,11 +4,13 @@
 #ifndef CORP_XENOCORP_CLIENT_H
 #define CORP_XENOCORP_CLIENT_H
 
+#include <stdbool.h>
+
 enum account_change { PAY_IN, PAY_OUT, GIVE_CREDIT };
 
 /* An exit code; errors are told. */
 int account_change(const char *program, enum account_change how,
                    const char *dir, const char *member, const char *amount,
-                   const char *reference);
+                   const char *reference, bool json);
 
 #endif

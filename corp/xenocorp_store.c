@@ -16,22 +16,23 @@ static int told(const char *program, const char *what, const char *path, int rc,
 {
     switch (rc) {
     case XN_ENOENT:
-        xn_gripef(program, what, "xenocorp init DIR NAME | xenocorp restore",
-                  "%s: there is no such file", path);
+        xn_gripe_rcf(program, XN_EIO, "NOSTORE", what,
+                     "xenocorp init DIR NAME | xenocorp restore DIR BACKUP",
+                     "%s: there is no such file", path);
         return XN_EXIT_FAILED;
     case XN_EBUSY:
-        xn_gripef(program, what, "stop xenocorpd first",
-                  "%s: in use by another process", path);
+        xn_gripe_rcf(program, rc, NULL, what, "stop xenocorpd first",
+                     "%s: in use by another process", path);
         break;
     case XN_EINTEGRITY:
-        xn_gripef(program, what,
-                  "keep the file as it is; xenocorp restore into another "
-                  "folder",
-                  "%s: %s", path, *why ? why : "emptied, cut or no store");
+        xn_gripe_rcf(program, rc, NULL, what,
+                     "keep the file as it is; xenocorp restore into another "
+                     "folder",
+                     "%s: %s", path, *why ? why : "emptied, cut or no store");
         break;
     default:
-        xn_gripef(program, what, NULL, "%s: %s", path,
-                  rc == XN_EIO && errno ? strerror(errno) : xn_strerror(rc));
+        xn_gripe_rcf(program, rc, NULL, what, NULL, "%s: %s", path,
+                     rc == XN_EIO && errno ? strerror(errno) : xn_strerror(rc));
     }
     return xn_exit_code(rc);
 }
@@ -45,9 +46,9 @@ int corp_store_open(const char *program, const char *what, const char *dir,
 
     memset(store_out, 0, sizeof *store_out);
     if (access(dir, F_OK)) {
-        xn_gripef(program, what, "xenocorp init DIR NAME", "%s: %s", dir,
-                  strerror(errno));
-        return XN_EXIT_FAILED;
+        return xn_gripe_rcf(program, XN_EIO, "NOSTORE", what,
+                            "xenocorp init DIR NAME", "%s: %s", dir,
+                            strerror(errno));
     }
     if ((size_t)snprintf(store_out->path, sizeof store_out->path,
                          "%s/store.kct", dir) >= sizeof store_out->path) {

@@ -50,6 +50,35 @@ void xn_gripef(const char *program, const char *what, const char *try,
     xn_gripe(program, what, because, try);
 }
 
+int xn_gripe_rc(const char *program, int rc, const char *name, const char *what,
+                const char *because, const char *try)
+{
+    int code = xn_exit_code(rc);
+    char text[240];
+
+    if (!name || !*name) {
+        name = xn_errname(rc);
+        if (name[0] == 'E') name++; /* EFUNDS: XS-5-FUNDS */
+    }
+    snprintf(text, sizeof text, "%.180s [XS-%d-%.30s]", what, code, name);
+    xn_gripe(program, text, because ? because : xn_strerror(rc),
+             try && *try ? try : NULL);
+    return code;
+}
+
+int xn_gripe_rcf(const char *program, int rc, const char *name,
+                 const char *what, const char *try, const char *because_fmt,
+                 ...)
+{
+    char because[1024];
+    va_list ap;
+
+    va_start(ap, because_fmt);
+    vsnprintf(because, sizeof because, because_fmt, ap);
+    va_end(ap);
+    return xn_gripe_rc(program, rc, name, what, because, try);
+}
+
 int xn_end(const char *program, int code)
 {
     errno = 0;

@@ -21,6 +21,15 @@ void xn_gripef(const char *program, const char *what, const char *try,
                const char *because_fmt, ...)
     __attribute__((format(printf, 4, 5)));
 
+/* The same with a code behind `what`: "cannot pay in [XS-5-FUNDS]".  The number
+ * is the exit code of `rc` (lib/err.h), which is returned; the name is `name`
+ * or, where that is NULL, the error's own.  because NULL: the error's text. */
+int xn_gripe_rc(const char *program, int rc, const char *name, const char *what,
+                const char *because, const char *try);
+int xn_gripe_rcf(const char *program, int rc, const char *name,
+                 const char *what, const char *try, const char *because_fmt,
+                 ...) __attribute__((format(printf, 6, 7)));
+
 /* Control characters, and what is no UTF-8, come out as '?', so that what a peer wrote neither forges
  * a line nor drives the terminal (xn_plain for a stream). */
 void xn_put_plain(const char *text, FILE *to);

@@ -66,12 +66,19 @@ while read -r noun verb; do
     all_options xeno $noun $verb
 done < <(_xeno_verbs xeno < <(xeno --help))
 
+while read -r noun verb; do
+    # shellcheck disable=SC2086
+    all_options xenocorp $noun $verb
+done < <(_xeno_verbs xenocorp < <(xenocorp --help) | sort -u)
+
 gives 'xenoserver d' doctor drain
 gives 'xenoserver offer Pri' PricePerHour=
 gives 'xenoserver status -o ' table json
 gives 'xenodev ' up down status env kill start
 gives 'xenocorp ' init show accept backup restore
 gives 'xenocorp audit ' verify export
+gives 'xenocorp client ' list show pay-in credit
+gives 'xenocorp charge list --' --refused --output
 gives 'xenosim ' run replay
 gives 'xenofind Env' EnvType: EnvKernel:
 gives 'xenofind EnvType:L' EnvType:Linux

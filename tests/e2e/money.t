@@ -177,13 +177,37 @@ run 0 "charges" "$xenocorp" charge list "$corp_dir"
 says "a stall <on> a market" "and what for"
 run 0 "one charge" "$xenocorp" charge show "$corp_dir" "$first" 2
 says "<Sequence>2</Sequence>" "as it was signed"
+run 0 "an order by its first digits" "$xenocorp" order show "$corp_dir" \
+    "${first:0:12}"
+says "^serial +$first" "is that order"
+run 0 "its charges" "$xenocorp" charge list "$corp_dir" "${first:0:4}"
+run 3 "an order that is none" "$xenocorp" order show "$corp_dir" ffff0000ffff
 run 0 "refused claims" "$xenocorp" charge list "$corp_dir" --refused
 says "CLAIM_PRICE" "and why"
+claim=$(awk '/CLAIM_PRICE/ { print $1; exit }' "$scratch/out")
+run 0 "what a refused claim said" "$xenocorp" charge show "$corp_dir" \
+    --refused "$claim"
+says "<Activity>a stall" "word for word"
+says "^refused: CLAIM_PRICE: " "and why"
+run 3 "one that is none" "$xenocorp" charge show "$corp_dir" --refused ffff0000
 if [ -n "$client" ] && command -v openssl >/dev/null; then
     run 0 "a client's account" "$xenocorp" client show "$corp_dir" "$client" GBP
     says "^balance_GBP" "with its balance"
     run 0 "credit" "$xenocorp" client credit "$corp_dir" "$client" 20GBP c-1
     says "^credit +20 GBP" "is given"
+    run 0 "money is paid in" "$xenocorp" client pay-in "$corp_dir" \
+        "${client:0:12}" 3GBP p-1
+    says "^client +....-developer" "for the client with these first digits"
+    run 1 "another amount by that reference" "$xenocorp" client pay-in \
+        "$corp_dir" "$client" 4GBP p-1
+    says "reference was used" "is refused, with its reason"
+    run 2 "fewer digits than the list shows" "$xenocorp" client pay-in \
+        "$corp_dir" "${client:0:8}" 3GBP p-2
+    run 0 "do for looking" "$xenocorp" client show "$corp_dir" "${client:0:8}"
+    run 0 "and for a client's orders" "$xenocorp" order list "$corp_dir" \
+        "${client:0:8}"
+    run 3 "a client that is none" "$xenocorp" client show "$corp_dir" 00000000
+    run 2 "a client that cannot be" "$xenocorp" order list "$corp_dir" pat
 else
     ok 0 "a client's account # SKIP no openssl"
 fi
