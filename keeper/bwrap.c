@@ -14,7 +14,8 @@
 #include "lib/err.h"
 
 #define ENTRIES_MAX 64 /* of an image's top folder */
-#define WORDS_MAX (ENTRIES_MAX * 3 + SPEC_WORDS_MAX * 4 + 128)
+#define WORDS_MAX                                                              \
+    (ENTRIES_MAX * 3 + SPEC_WORDS_MAX * 4 + SPEC_PUT_MAX * 5 + 128)
 
 struct words {
     struct xn_arena *arena;
@@ -140,6 +141,23 @@ static void add_namespaces(struct words *words)
             "--clearenv", NULL);
 }
 
+/* The task's own: it may change them. */
+static void add_put(struct words *words, const Xn__TaskSpec *spec,
+                    const struct bwrap_fds *fds)
+{
+    char path[sizeof SANDBOX_HOME + 1 + SPEC_PUT_NAME_MAX];
+    size_t i;
+
+    for (i = 0; i < spec->n_put; i++) {
+        const Xn__TaskFile *file = spec->put[i];
+
+        snprintf(path, sizeof path, SANDBOX_HOME "/%s", file->name);
+        add_all(words, "--perms", file->executable ? "0755" : "0644", NULL);
+        add_number(words, "--file", (uint64_t)fds->put[i]);
+        add(words, path);
+    }
+}
+
 /* What is written lies in memory of limited size; the rest, the root and /dev
  * included, cannot be written. */
 static void add_own(struct words *words, const Xn__TaskSpec *spec,
@@ -149,6 +167,7 @@ static void add_own(struct words *words, const Xn__TaskSpec *spec,
     add_tmpfs(words, "/dev/shm", spec->disk_bytes);
     add_tmpfs(words, "/tmp", spec->disk_bytes);
     add_tmpfs(words, SANDBOX_HOME, spec->disk_bytes);
+    add_put(words, spec, fds);
     if (!spec->image[0]) {
         add_number(words, "--ro-bind-data", (uint64_t)fds->passwd);
         add(words, "/etc/passwd");

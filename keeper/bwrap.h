@@ -5,6 +5,7 @@
 
 #include <stddef.h>
 
+#include "keeper/spec.h"
 #include "lib/arena.h"
 #include "wire/task.pb-c.h"
 
@@ -14,6 +15,7 @@ struct bwrap_fds {
     int gate;   /* it waits here before the task begins */
     int filter; /* seccomp */
     int passwd, group;
+    int put[SPEC_PUT_MAX]; /* the spec's files, in their order */
 };
 
 /* Whole, with NULL at the end, in the arena.  XN_ENOMEM; XN_ENOENT: the image's

@@ -24,7 +24,7 @@
 #define KEEPER_CGROUPS "cgroups" /* folders of the session's, a line each */
 #define KEEPER_EXIT "exit"       /* TaskExit, the last thing that is written */
 
-#define KEEPER_CLIENTS_MAX 16
+#define KEEPER_CLIENTS_MAX 64
 
 struct keeper_client {
     int fd; /* -1: a free place */

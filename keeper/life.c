@@ -3,6 +3,7 @@
 #include <fcntl.h>
 #include <signal.h>
 #include <stdio.h>
+#include <stdlib.h>
 #include <string.h>
 #include <sys/wait.h>
 #include <unistd.h>
@@ -388,6 +389,18 @@ static int begin(struct keeper *keeper)
     return 0;
 }
 
+/* The files have been passed on, and stay in the record of the spec. */
+static void drop_put(Xn__TaskSpec *spec)
+{
+    size_t i;
+
+    for (i = 0; i < spec->n_put; i++)
+        xn__task_file__free_unpacked(spec->put[i], NULL);
+    free(spec->put);
+    spec->put = NULL;
+    spec->n_put = 0;
+}
+
 int keeper_start(struct keeper *keeper)
 {
     char *because = keeper->because;
@@ -405,6 +418,7 @@ int keeper_start(struct keeper *keeper)
         rc = sandbox_prepare(&keeper->box, keeper->spec, keeper->bwrap, because,
                              len);
     }
+    drop_put(keeper->spec);
     if (!rc) rc = sandbox_build(&keeper->box, keeper->spec, because, len);
     if (!rc) rc = begin(keeper);
     return rc ? fail_start(keeper, rc) : 0;

@@ -12,8 +12,6 @@ keeper_libkeeper_a_SOURCES += keeper/console.c
 keeper_libkeeper_a_SOURCES += keeper/console.h
 keeper_libkeeper_a_SOURCES += keeper/filter.c
 keeper_libkeeper_a_SOURCES += keeper/filter.h
-keeper_libkeeper_a_SOURCES += keeper/frame.c
-keeper_libkeeper_a_SOURCES += keeper/frame.h
 keeper_libkeeper_a_SOURCES += keeper/herd.c
 keeper_libkeeper_a_SOURCES += keeper/herd.h
 keeper_libkeeper_a_SOURCES += keeper/meter.c
@@ -32,7 +30,7 @@ keeper_libkeeper_a_SOURCES += keeper/sys.c
 keeper_libkeeper_a_SOURCES += keeper/sys.h
 
 # What a program links to use this folder.
-XN_KEEPER_LIBS = keeper/libkeeper.a wire/libwire.a $(XN_LIB_LIBS) $(PROTOBUFC_LIBS) $(SECCOMP_LIBS)
+XN_KEEPER_LIBS = keeper/libkeeper.a wire/libwiresys.a wire/libwire.a $(XN_LIB_LIBS) $(PROTOBUFC_LIBS) $(SECCOMP_LIBS)
 
 EXTRA_DIST += keeper/README.md
 EXTRA_DIST += keeper/deps

@@ -1,12 +1,14 @@
 /* SPDX-License-Identifier: GPL-3.0-or-later */
 #include "keeper/meter.h"
 
+#include <fcntl.h>
 #include <linux/perf_event.h>
 #include <string.h>
 #include <sys/syscall.h>
 #include <unistd.h>
 
 #include "keeper/proc.h"
+#include "keeper/sys.h"
 
 /* Counts a process and all that it will start, those that nobody waits for
  * included. */
@@ -104,4 +106,46 @@ void meter_close(struct meter *meter)
 {
     if (meter->perf >= 0) close(meter->perf);
     meter->perf = -1;
+}
+
+/* A child that ends when we close `end`, or die. */
+static pid_t start_idler(int *end_out)
+{
+    int ends[2];
+    char byte;
+    pid_t pid;
+
+    if (pipe2(ends, O_CLOEXEC)) return -1;
+    pid = fork();
+    if (pid == 0) {
+        close(ends[1]);
+        _exit(read(ends[0], &byte, 1) != 0);
+    }
+    close(ends[0]);
+    *end_out = ends[1];
+    if (pid < 0) close(ends[1]);
+    return pid;
+}
+
+bool meter_try(Xn__MeterKind best, const char *name)
+{
+    struct cgroup group = {0};
+    struct meter meter;
+    bool exact;
+    int end = -1, i;
+    pid_t pid = start_idler(&end);
+
+    if (pid < 0) return false;
+    if (best <= XN__METER_KIND__CGROUP) cgroup_plan(name, &group);
+    cgroup_make(&group);
+    cgroup_enter(&group, pid);
+    meter_open(&meter, best, &group, pid);
+    exact = meter_is_exact(&meter);
+    meter_close(&meter);
+    close(end);
+    sys_wait(pid);
+    for (i = 0; i < CGROUP_KINDS; i++) {
+        if (cgroup_has(&group, i)) cgroup_remove(group.path[i]);
+    }
+    return exact;
 }

@@ -35,4 +35,8 @@ uint64_t meter_read(struct meter *meter, uint64_t mono_us);
 bool meter_is_exact(const struct meter *meter);
 void meter_close(struct meter *meter);
 
+/* Would a child of ours get an exact meter, not better than `best`?  Tried with
+ * one that does nothing; `name` is that of a session that nobody has. */
+bool meter_try(Xn__MeterKind best, const char *name);
+
 #endif

@@ -8,7 +8,7 @@
 #include <stddef.h>
 #include <stdint.h>
 
-#define RECORD_MAX (256 << 10) /* bytes of a body */
+#define RECORD_MAX (1 << 20) /* bytes of a body */
 
 /* What stood under that name is replaced in one step.  XN_ENOSPC, XN_EIO with
  * errno; XN_ENOMEM, XN_ETOOBIG. */

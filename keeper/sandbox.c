@@ -25,6 +25,7 @@
 #include "lib/err.h"
 
 #define ARENA_MAX (1 << 20)
+#define HIGH_FD 64     /* above what bwrap opens under a low limit of files */
 #define BUILD_MS 60000 /* takes some 10 ms; a busy machine may take longer */
 
 /* What the child needs beside the spec. */
@@ -130,6 +131,16 @@ static void reset_signals(void)
     sigprocmask(SIG_SETMASK, &none, NULL);
 }
 
+static bool pass_files(const struct launch *launch)
+{
+    size_t i;
+
+    for (i = 0; i < launch->spec->n_put; i++) {
+        if (!sys_set_inherited(launch->fds.put[i], true)) return false;
+    }
+    return true;
+}
+
 static bool take_terminal(int fd)
 {
     return setsid() >= 0 && ioctl(fd, TIOCSCTTY, 0) == 0 && dup2(fd, 0) == 0 &&
@@ -150,8 +161,8 @@ static void run(const struct launch *launch)
         !sys_set_inherited(fds->gate, true) ||
         !sys_set_inherited(fds->filter, true) ||
         !sys_set_inherited(fds->passwd, true) ||
-        !sys_set_inherited(fds->group, true) || !pin(cpus) ||
-        !become(launch->spec->uid) || !set_limits(launch)) {
+        !sys_set_inherited(fds->group, true) || !pass_files(launch) ||
+        !pin(cpus) || !become(launch->spec->uid) || !set_limits(launch)) {
         dprintf(2, "xeno-keeper: cannot give up privilege: %s\n",
                 strerror(errno));
         _exit(1);
@@ -190,6 +201,24 @@ static uint8_t cpus_of(const struct sandbox *box, const Xn__TaskSpec *spec)
     return (uint8_t)((spec->cpu_ms_per_s + 999) / 1000);
 }
 
+/* The files that the task gets, each in memory. */
+static int open_put(struct launch *launch)
+{
+    const Xn__TaskSpec *spec = launch->spec;
+    size_t i;
+
+    for (i = 0; i < spec->n_put; i++) {
+        int fd = sys_memory_file("put", spec->put[i]->data.data,
+                                 spec->put[i]->data.len);
+
+        if (fd < 0) return XN_EIO;
+        launch->fds.put[i] = fcntl(fd, F_DUPFD_CLOEXEC, HIGH_FD);
+        close(fd);
+        if (launch->fds.put[i] < 0) return XN_EIO;
+    }
+    return 0;
+}
+
 static int open_files(struct launch *launch)
 {
     static const char passwd[] = "root:x:0:0::/:/usr/sbin/nologin\n"
@@ -223,6 +252,10 @@ static int open_pipes(struct sandbox *box, struct launch *launch)
 
 static void close_launch(struct launch *launch)
 {
+    size_t i;
+
+    for (i = 0; i < SPEC_PUT_MAX; i++)
+        close_fd(&launch->fds.put[i]);
     close_fd(&launch->terminal);
     close_fd(&launch->go);
     close_fd(&launch->fds.news);
@@ -246,13 +279,18 @@ static int start_child(struct sandbox *box, struct launch *launch)
 int sandbox_prepare(struct sandbox *box, const Xn__TaskSpec *spec,
                     const char *bwrap, char *because_out, size_t len)
 {
-    struct launch launch = {
-        .spec = spec, .terminal = -1, .go = -1, .fds = {-1, -1, -1, -1, -1}};
+    struct launch launch = {.spec = spec,
+                            .terminal = -1,
+                            .go = -1,
+                            .fds = {-1, -1, -1, -1, -1, {0}}};
     struct xn_arena arena;
+    size_t i;
     int rc;
 
     box->init_fd = box->terminal = box->news = box->gate = box->go = -1;
     box->meter.perf = -1;
+    for (i = 0; i < SPEC_PUT_MAX; i++)
+        launch.fds.put[i] = -1;
     xn_arena_init(&arena, ARENA_MAX);
     set_cgroups(box, spec);
     launch.limit_data = !box->memory_by_cgroup;
@@ -263,6 +301,7 @@ int sandbox_prepare(struct sandbox *box, const Xn__TaskSpec *spec,
     }
     rc = open_pipes(box, &launch);
     if (!rc) rc = open_files(&launch);
+    if (!rc) rc = open_put(&launch);
     if (!rc) {
         rc = bwrap_words(spec, bwrap, &launch.fds, &arena, &launch.argv);
     }

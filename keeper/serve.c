@@ -5,15 +5,16 @@
 #include <sys/socket.h>
 #include <unistd.h>
 
-#include "keeper/frame.h"
 #include "keeper/keeper.h"
 #include "keeper/spec.h"
 #include "lib/err.h"
+#include "wire/frame.h"
 
 #define PART 32768          /* console bytes in a frame */
 #define OUT_MAX (256 << 10) /* bytes that wait for one client */
 #define TAKE 16384
-#define IN_MAX (FRAME_ASK_MAX + 4 + TAKE)
+#define ASK_MAX (16 << 10) /* of a request */
+#define IN_MAX (ASK_MAX + 4 + TAKE)
 
 void keeper_drop(struct keeper_client *client)
 {
@@ -152,7 +153,7 @@ static void take_asks(struct keeper *keeper, struct keeper_client *client)
     int rc = 0;
 
     while (!client->closing && client->out.len < OUT_MAX / 2) {
-        rc = frame_next(&client->in, FRAME_ASK_MAX, &xn__keeper_ask__descriptor,
+        rc = frame_next(&client->in, ASK_MAX, &xn__keeper_ask__descriptor,
                         &body);
         if (rc) break;
         answer_one(keeper, client, (Xn__KeeperAsk *)body);

@@ -13,13 +13,13 @@
 
 #include "keeper/cgroup.h"
 #include "keeper/console.h"
-#include "keeper/frame.h"
 #include "keeper/keeper.h"
 #include "keeper/record.h"
 #include "keeper/sessions.h"
 #include "keeper/spec.h"
 #include "keeper/sys.h"
 #include "lib/err.h"
+#include "wire/frame.h"
 
 static const char *const files[] = {
     KEEPER_SPEC,        KEEPER_SOCKET,      KEEPER_CONSOLE, KEEPER_METER,

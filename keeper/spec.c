@@ -99,6 +99,81 @@ static int check_env(const Xn__TaskSpec *spec, char *because_out, size_t len)
     return check_words("env", spec->env, spec->n_env, because_out, len);
 }
 
+bool spec_is_put_name(const char *name)
+{
+    const char *word = name, *at;
+    size_t n;
+
+    if (strlen(name) > SPEC_PUT_NAME_MAX) return false;
+    for (at = name; *at; at++) {
+        if ((unsigned char)*at < ' ' || *at == 0x7f) return false;
+    }
+    for (;;) {
+        n = strcspn(word, "/");
+        if (n == 0 || (n == 1 && word[0] == '.') ||
+            (n == 2 && word[0] == '.' && word[1] == '.')) {
+            return false;
+        }
+        if (!word[n]) return true;
+        word += n + 1;
+    }
+}
+
+/* The same path, or one of them a folder that the other is in. */
+static bool collide(const char *a, const char *b)
+{
+    size_t n = strlen(a), m = strlen(b), less = n < m ? n : m;
+
+    if (strncmp(a, b, less) != 0) return false;
+    return n == m || (n < m ? b[n] : a[m]) == '/';
+}
+
+static bool is_twice(const Xn__TaskSpec *spec, size_t i)
+{
+    size_t k;
+
+    for (k = 0; k < i; k++) {
+        if (collide(spec->put[k]->name, spec->put[i]->name)) return true;
+    }
+    return false;
+}
+
+#define PAGE 4096 /* what a file in memory takes is a number of these */
+
+/* Their room is part of what the task may use, and each is a file like those
+ * that it makes. */
+static int check_put(const Xn__TaskSpec *spec, char *because_out, size_t len)
+{
+    uint64_t bytes = 0, room = 0, largest = 0;
+    size_t i;
+
+    for (i = 0; i < spec->n_put && i < SPEC_PUT_MAX; i++) {
+        const Xn__TaskFile *file = spec->put[i];
+
+        if (!spec_is_put_name(file->name) || is_twice(spec, i)) {
+            snprintf(because_out, len,
+                     "put: file %zu has no name of its own below the home "
+                     "folder",
+                     i + 1);
+            return XN_EINVAL;
+        }
+        bytes += file->data.len;
+        room += (file->data.len + PAGE - 1) / PAGE * PAGE;
+        if (file->data.len > largest) largest = file->data.len;
+    }
+    {
+        const struct bound rows[] = {
+            {"files put", spec->n_put, 0, SPEC_PUT_MAX},
+            {"bytes put", bytes, 0, SPEC_PUT_BYTES_MAX},
+            {"bytes of disk for what is put", room, 0, spec->disk_bytes},
+            {"bytes of the largest file put", largest, 0, spec->file_bytes},
+        };
+
+        return check_bounds(rows, sizeof rows / sizeof rows[0], because_out,
+                            len);
+    }
+}
+
 /* An absolute path without "..": what xenodomd compares with its envelope. */
 static bool is_plain_path(const char *path)
 {
@@ -131,7 +206,8 @@ int spec_check(const Xn__TaskSpec *spec, char *because_out, size_t len)
     }
     rc = check_words("argv", spec->argv, spec->n_argv, because_out, len);
     if (!rc) rc = check_env(spec, because_out, len);
-    return rc ? rc : check_numbers(spec, because_out, len);
+    if (!rc) rc = check_numbers(spec, because_out, len);
+    return rc ? rc : check_put(spec, because_out, len);
 }
 
 int spec_check_keeper_ask(const Xn__KeeperAsk *ask, char *because_out,
@@ -150,14 +226,14 @@ int spec_check_keeper_ask(const Xn__KeeperAsk *ask, char *because_out,
 int spec_check_dom_ask(const Xn__DomAsk *ask, char *because_out, size_t len)
 {
     const struct bound rows[] = {
-        {"op", (uint64_t)ask->op, XN__DOM_OP__DOM_START,
-         XN__DOM_OP__DOM_FORGET},
+        {"op", (uint64_t)ask->op, XN__DOM_OP__DOM_START, XN__DOM_OP__DOM_WATCH},
         {"bytes of reason", strlen(ask->reason), 0, SPEC_REASON_MAX},
+        {"bytes of input", ask->input.len, 0, SPEC_INPUT_MAX},
         {"grace_ms", ask->grace_ms, 0, SPEC_GRACE_MS_MAX},
     };
-    bool named = ask->op != XN__DOM_OP__DOM_START &&
-                 ask->op != XN__DOM_OP__DOM_LIST &&
-                 ask->op != XN__DOM_OP__DOM_ADOPT;
+    bool named =
+        ask->op != XN__DOM_OP__DOM_START && ask->op != XN__DOM_OP__DOM_LIST &&
+        ask->op != XN__DOM_OP__DOM_ADOPT && ask->op != XN__DOM_OP__DOM_WATCH;
     int rc = check_bounds(rows, sizeof rows / sizeof rows[0], because_out, len);
 
     if (rc) return rc;

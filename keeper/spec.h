@@ -14,9 +14,16 @@
 #define SPEC_REASON_MAX 256
 #define SPEC_INPUT_MAX 4096 /* bytes typed at once */
 #define SPEC_GRACE_MS_MAX 60000
+#define SPEC_PUT_MAX 64                /* files */
+#define SPEC_PUT_NAME_MAX 128          /* bytes of a file's name */
+#define SPEC_PUT_BYTES_MAX (512 << 10) /* of all of them */
 
 /* A session's name: a-z, 0-9, dashes within, at most SPEC_NAME_MAX - 1. */
 bool spec_is_name(const char *name);
+
+/* A path below a folder: words between single slashes, none of them . or .., no
+ * control character, at most SPEC_PUT_NAME_MAX bytes. */
+bool spec_is_put_name(const char *name);
 
 /* Puts a default in the place of each 0. */
 void spec_complete(Xn__TaskSpec *spec);

@@ -11,7 +11,6 @@
 #include <unistd.h>
 
 #include "config.h"
-#include "keeper/frame.h"
 #include "keeper/keeper.h"
 #include "keeper/record.h"
 #include "keeper/spec.h"
@@ -19,6 +18,7 @@
 #include "lib/err.h"
 #include "lib/gripe.h"
 #include "lib/options.h"
+#include "wire/frame.h"
 
 #define PROGRAM "xeno-keeper"
 #define LINGER_US 5000000 /* for clients that have not got the end yet */

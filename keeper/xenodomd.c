@@ -4,6 +4,7 @@
 
 #include <errno.h>
 #include <fcntl.h>
+#include <inttypes.h>
 #include <poll.h>
 #include <signal.h>
 #include <stdio.h>
@@ -15,6 +16,7 @@
 
 #include "config.h"
 #include "keeper/cgroup.h"
+#include "keeper/meter.h"
 #include "keeper/sandbox.h"
 #include "keeper/sys.h"
 #include "lib/err.h"
@@ -24,7 +26,8 @@
 #include "lib/text.h"
 
 #define SOCKET "socket"
-#define SOON_MS 50 /* until a keeper that is ending is looked at again */
+#define SOON_MS 50    /* until a keeper that is ending is looked at again */
+#define STUCK_MS 1000 /* until what cannot be swept is tried again */
 
 struct arguments {
     const char *state, *memory, *sessions, *uid_base, *meter;
@@ -37,7 +40,7 @@ static const char usage[] =
     "Usage: xenodomd [--state DIR] [OPTION]...\n"
     "       xenodomd [--state DIR] start NAME [--set KEY=VALUE]... "
     "-- PROGRAM [ARG]...\n"
-    "       xenodomd [--state DIR] list | adopt | check\n"
+    "       xenodomd [--state DIR] list | adopt | watch | check\n"
     "       xenodomd [--state DIR] status|stop|pause|resume|console|forget "
     "NAME\n"
     "       xenodomd [--state DIR] type NAME TEXT\n"
@@ -201,6 +204,7 @@ static nfds_t fill_polls(struct dom *dom, struct pollfd *polls, int *wait_out)
         /* one request at a time: what comes meanwhile waits in the socket */
         short events = client->out.len > 0 ? POLLOUT : POLLIN;
 
+        if (client->watches) events |= POLLIN; /* its end */
         polls[n++] = (struct pollfd){client->fd, client->waits ? 0 : events, 0};
     }
     for (i = 0; i < dom->n_live; i++) {
@@ -208,7 +212,9 @@ static nfds_t fill_polls(struct dom *dom, struct pollfd *polls, int *wait_out)
 
         polls[n++] = (struct pollfd){live->watch, POLLIN, 0};
         polls[n++] = (struct pollfd){live->ready, POLLIN, 0};
-        if (live->watch < 0 && live->ready < 0) *wait_out = SOON_MS;
+        if (live->watch < 0 && live->ready < 0) {
+            *wait_out = live->stuck && *wait_out < 0 ? STUCK_MS : SOON_MS;
+        }
     }
     return n;
 }
@@ -266,6 +272,17 @@ static int resolve_images(struct envelope *envelope)
     return 0;
 }
 
+/* The folder's number makes a name that is ours, the next time as well. */
+static bool has_exact_meter(const struct dom *dom)
+{
+    char name[SPEC_NAME_MAX];
+    struct stat st;
+
+    if (fstat(dom->state, &st)) return false;
+    snprintf(name, sizeof name, "probe-%" PRIu64, (uint64_t)st.st_ino);
+    return meter_try(dom->envelope.meter, name);
+}
+
 static int serve(const struct arguments *args)
 {
     static struct dom dom;
@@ -287,6 +304,7 @@ static int serve(const struct arguments *args)
     rc = open_state(&dom, args);
     if (rc) return rc;
     cgroup_make_room();
+    dom.exact = has_exact_meter(&dom);
     dom_adopt(&dom);
     xn_log(XN_LOG_INFO, "ready: %zu sessions live", dom.n_live);
     run(&dom);

@@ -33,8 +33,9 @@ struct envelope {
 struct dom_client {
     int fd; /* -1: a free place */
     struct xn_buf in, out;
-    int passes; /* goes with the answer; -1: nothing */
-    bool waits; /* for a start */
+    int passes;   /* goes with the answer; -1: nothing */
+    bool waits;   /* for a start */
+    bool watches; /* is told of every end */
     bool closing;
 };
 
@@ -46,6 +47,7 @@ struct live {
     int watch;  /* the keeper's socket: it closes when the keeper ends */
     int ready;  /* of a start under way; -1 */
     int client; /* who asked for it; -1 */
+    bool stuck; /* it has ended, but cannot be swept yet */
 };
 
 struct dom {
@@ -53,6 +55,7 @@ struct dom {
     struct session_programs programs;
     int state, sessions; /* folders */
     int listener, signals;
+    bool exact; /* sessions get an exact meter */
     struct live live[DOM_SESSIONS_MAX];
     size_t n_live;
     struct dom_client clients[DOM_CLIENTS_MAX];
@@ -75,12 +78,14 @@ void dom_accept(struct dom *dom);
 void dom_serve(struct dom *dom, size_t i, short events);
 void dom_answer(struct dom *dom, int client, Xn__DomTell *tell);
 void dom_drop(struct dom *dom, size_t i);
+/* A session has ended: who watches is told. */
+void dom_tell_end(struct dom *dom, const char *name);
 
 /* xenodomd_ask.c: the program's words, which ask a daemon. */
 struct ask_options {
     const char *state;
     const char *reason, *grace;
-    const char *sets[64];
+    const char *sets[128];
     size_t n_sets;
 };
 int ask_main(const struct ask_options *options, int n_words, char **words);

@@ -8,13 +8,14 @@
 #include <string.h>
 #include <unistd.h>
 
-#include "keeper/console.h"
-#include "keeper/frame.h"
 #include "keeper/sys.h"
 #include "keeper/xenodomd.h"
 #include "lib/err.h"
+#include "lib/file.h"
 #include "lib/gripe.h"
 #include "lib/text.h"
+#include "wire/console.h"
+#include "wire/frame.h"
 
 #define ANSWER_MS 120000 /* a start on a busy machine included */
 #define MIB (1ULL << 20)
@@ -132,6 +133,40 @@ static int print_list(const struct ask_options *options, Xn__DomOp op)
     return xn_end(PROGRAM, 0);
 }
 
+/* A line for each end, until the daemon ends. */
+static int print_ends(const struct ask_options *options)
+{
+    int fd = connect_to(options->state), rc;
+    bool first = true;
+    Xn__DomAsk question;
+
+    if (fd < 0) return XN_EXIT_NETWORK;
+    xn__dom_ask__init(&question);
+    question.op = XN__DOM_OP__DOM_WATCH;
+    rc = frame_send(fd, &question);
+    sys_unix_set_timeout(fd, 0);
+    while (!rc) {
+        ProtobufCMessage *body = NULL;
+        Xn__DomTell *tell;
+
+        rc = frame_receive(fd, FRAME_TELL_MAX, &xn__dom_tell__descriptor, &body,
+                           NULL);
+        if (rc) break;
+        tell = (Xn__DomTell *)body;
+        if (first) printf("meter %s\n", tell->exact ? "exact" : "not exact");
+        if (tell->n_tasks > 0 && tell->tasks[0]->exit) {
+            printf("%s %s\n", tell->tasks[0]->name,
+                   spec_end_name(tell->tasks[0]->exit->end));
+        }
+        fflush(stdout);
+        first = false;
+        protobuf_c_message_free_unpacked(body, NULL);
+    }
+    close(fd);
+    xn_gripe(PROGRAM, "the watch ends", xn_strerror(rc), NULL);
+    return xn_exit_code(rc);
+}
+
 /* ---- consoles ------------------------------------------------------------ */
 
 static int follow_keeper(int fd, uint64_t *from, bool *end)
@@ -209,38 +244,19 @@ static int type_in(const struct ask_options *options, char *name,
 {
     char line[SPEC_INPUT_MAX];
     Xn__DomTell *tell = NULL;
-    Xn__KeeperAsk typed;
     Xn__DomAsk question;
-    ProtobufCMessage *body = NULL;
-    int fd = -1, n, rc;
+    int n, rc;
 
     n = snprintf(line, sizeof line, "%s\n", text);
     if (n >= (int)sizeof line) return bad_word("type: that is too long");
     xn__dom_ask__init(&question);
-    question.op = XN__DOM_OP__DOM_CONSOLE;
+    question.op = XN__DOM_OP__DOM_INPUT;
     question.name = name;
-    rc = ask(options, &question, &tell, &fd);
-    if (rc) return rc;
-    xn__keeper_ask__init(&typed);
-    typed.op = XN__KEEPER_OP__INPUT;
-    typed.input.data = (uint8_t *)line;
-    typed.input.len = (size_t)n;
-    rc = tell->live ? frame_send(fd, &typed) : XN_ECONFLICT;
-    if (!rc) {
-        rc = frame_receive(fd, FRAME_TELL_MAX, &xn__keeper_tell__descriptor,
-                           &body, NULL);
-    }
-    if (!rc) {
-        rc = ((Xn__KeeperTell *)body)->rc;
-        protobuf_c_message_free_unpacked(body, NULL);
-    }
-    close(fd);
-    xn__dom_tell__free_unpacked(tell, NULL);
-    if (rc) {
-        xn_gripe(PROGRAM, "cannot type", xn_strerror(rc),
-                 PROGRAM " status NAME");
-    }
-    return rc ? xn_exit_code(rc) : 0;
+    question.input.data = (uint8_t *)line;
+    question.input.len = (size_t)n;
+    rc = ask(options, &question, &tell, NULL);
+    if (!rc) xn__dom_tell__free_unpacked(tell, NULL);
+    return rc;
 }
 
 /* ---- start --------------------------------------------------------------- */
@@ -273,9 +289,32 @@ static bool set_number(Xn__TaskSpec *spec, const char *key, uint64_t n)
     return true;
 }
 
-static bool set_one(Xn__TaskSpec *spec, char **env, const char *text)
+/* NAME=FILE: the file goes along, by that name. */
+static bool put_file(Xn__TaskSpec *spec, Xn__TaskFile **put, char *text)
 {
-    const char *equals = strchr(text, '=');
+    Xn__TaskFile *file = calloc(1, sizeof *file);
+    char *equals = strchr(text, '=');
+    struct xn_buf data;
+
+    xn_buf_init(&data, SPEC_PUT_BYTES_MAX);
+    if (!file || !equals || xn_file_read(equals + 1, &data)) {
+        xn_buf_clear(&data);
+        free(file);
+        return false;
+    }
+    *equals = '\0';
+    xn__task_file__init(file);
+    file->name = text;
+    file->data.data = data.data; /* for the life of the program */
+    file->data.len = data.len;
+    file->executable = access(equals + 1, X_OK) == 0;
+    put[spec->n_put++] = file;
+    return true;
+}
+
+static bool set_one(Xn__TaskSpec *spec, char **env, char *text)
+{
+    char *equals = strchr(text, '=');
     char key[32];
     uint64_t n;
     int kind;
@@ -284,9 +323,11 @@ static bool set_one(Xn__TaskSpec *spec, char **env, const char *text)
     memcpy(key, text, (size_t)(equals - text));
     key[equals - text] = '\0';
     if (strcmp(key, "image") == 0) {
-        spec->image = (char *)equals + 1;
+        spec->image = equals + 1;
     } else if (strcmp(key, "env") == 0) {
-        env[spec->n_env++] = (char *)equals + 1;
+        env[spec->n_env++] = equals + 1;
+    } else if (strcmp(key, "put") == 0) {
+        return put_file(spec, spec->put, equals + 1);
     } else if (strcmp(key, "meter") == 0) {
         kind = spec_meter_parse(equals + 1);
         if (kind < 0) return false;
@@ -301,6 +342,7 @@ static bool set_one(Xn__TaskSpec *spec, char **env, const char *text)
 static int start(const struct ask_options *options, int n, char **words)
 {
     char *env[sizeof options->sets / sizeof *options->sets];
+    Xn__TaskFile *put[sizeof options->sets / sizeof *options->sets];
     Xn__DomTell *tell = NULL;
     Xn__DomAsk question;
     Xn__TaskSpec spec;
@@ -316,8 +358,9 @@ static int start(const struct ask_options *options, int n, char **words)
     spec.argv = words + 1;
     spec.n_argv = (size_t)(n - 1);
     spec.env = env;
+    spec.put = put;
     for (i = 0; i < options->n_sets; i++) {
-        if (!set_one(&spec, env, options->sets[i])) {
+        if (!set_one(&spec, env, (char *)options->sets[i])) {
             return bad_word(options->sets[i]);
         }
     }
@@ -374,6 +417,7 @@ int ask_main(const struct ask_options *options, int n, char **words)
     if (n == 1 && strcmp(words[0], "adopt") == 0) {
         return print_list(options, XN__DOM_OP__DOM_ADOPT);
     }
+    if (n == 1 && strcmp(words[0], "watch") == 0) return print_ends(options);
     if (n == 2 && strcmp(words[0], "console") == 0) {
         return print_console(options, words[1]);
     }

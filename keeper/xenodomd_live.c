@@ -6,13 +6,13 @@
 #include <string.h>
 #include <unistd.h>
 
-#include "keeper/frame.h"
 #include "keeper/keeper.h"
 #include "keeper/record.h"
 #include "keeper/sys.h"
 #include "keeper/xenodomd.h"
 #include "lib/err.h"
 #include "lib/log.h"
+#include "wire/frame.h"
 
 struct live *dom_find(struct dom *dom, const char *name)
 {
@@ -34,6 +34,7 @@ static struct live *add(struct dom *dom, const Xn__TaskSpec *spec)
     live->memory_bytes = spec->memory_bytes;
     live->uid = spec->uid;
     live->watch = live->ready = live->client = -1;
+    live->stuck = false;
     return live;
 }
 
@@ -79,42 +80,48 @@ static int adopt_one(void *context, const char *name)
 
 int dom_adopt(struct dom *dom)
 {
-    size_t i = 0;
+    size_t i;
 
-    /* those whose end nobody saw */
-    while (i < dom->n_live) {
+    /* those whose end nobody saw; from the last on, as burying moves the last
+     * into the place */
+    for (i = dom->n_live; i-- > 0;) {
         int folder = session_open(dom->sessions, dom->live[i].name);
         bool lives = folder >= 0 && session_lives(folder);
 
         if (folder >= 0) close(folder);
-        if (lives || dom->live[i].ready >= 0)
-            i++;
-        else
-            dom_bury(dom, i);
+        if (!lives && dom->live[i].ready < 0) dom_bury(dom, i);
     }
     return sessions_each(dom->sessions, adopt_one, dom);
 }
 
 void dom_bury(struct dom *dom, size_t i)
 {
+    struct live *live = &dom->live[i];
     char name[SPEC_NAME_MAX];
     int folder, rc = 0;
+    bool lives;
 
-    memcpy(name, dom->live[i].name, sizeof name);
+    memcpy(name, live->name, sizeof name);
     folder = session_open(dom->sessions, name);
-    if (folder >= 0 && session_lives(folder)) {
+    lives = folder >= 0 && session_lives(folder);
+    if (folder >= 0) close(folder);
+    if (!lives) rc = session_sweep(dom->sessions, name);
+    if (lives || (rc && rc != XN_ENOENT)) {
         /* One that was killed may lose its socket first: it is looked at again
-         * soon. */
-        close(folder);
-        if (dom->live[i].watch >= 0) close(dom->live[i].watch);
-        dom->live[i].watch = -1;
+         * soon.  So is one whose end cannot be recorded: who watches is told of
+         * what stands in a record. */
+        if (rc && !live->stuck) {
+            xn_log(XN_LOG_WARN, "session %s: ended, but not swept: %s", name,
+                   xn_strerror(rc));
+        }
+        live->stuck = rc != 0;
+        if (live->watch >= 0) close(live->watch);
+        live->watch = -1;
         return;
     }
-    if (folder >= 0) close(folder);
-    rc = session_sweep(dom->sessions, name);
-    xn_log(rc ? XN_LOG_WARN : XN_LOG_INFO, "session %s: ended%s%s", name,
-           rc ? ", but not swept: " : "", rc ? xn_strerror(rc) : "");
+    xn_log(XN_LOG_INFO, "session %s: ended", name);
     take_out(dom, i);
+    dom_tell_end(dom, name);
 }
 
 /* ---- the envelope -------------------------------------------------------- */

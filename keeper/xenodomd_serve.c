@@ -8,13 +8,13 @@
 #include <sys/socket.h>
 #include <unistd.h>
 
-#include "keeper/frame.h"
 #include "keeper/keeper.h"
 #include "keeper/sys.h"
 #include "keeper/xenodomd.h"
 #include "lib/err.h"
 #include "lib/log.h"
 #include "lib/text.h"
+#include "wire/frame.h"
 
 #define TAKE 16384
 
@@ -26,7 +26,7 @@ void dom_drop(struct dom *dom, size_t i)
     if (client->fd >= 0) close(client->fd);
     if (client->passes >= 0) close(client->passes);
     client->fd = client->passes = -1;
-    client->waits = client->closing = false;
+    client->waits = client->watches = client->closing = false;
     xn_buf_clear(&client->in);
     xn_buf_clear(&client->out);
     for (k = 0; k < dom->n_live; k++) {
@@ -80,6 +80,29 @@ void dom_answer(struct dom *dom, int i, Xn__DomTell *tell)
 
     client->waits = false;
     if (frame_put(&client->out, tell)) client->closing = true;
+}
+
+/* One who reads too slowly loses the connection: he has missed something, and
+ * the next time he looks at all. */
+void dom_tell_end(struct dom *dom, const char *name)
+{
+    int folder = session_open(dom->sessions, name);
+    Xn__TaskStatus *status = NULL;
+    Xn__DomTell news;
+    size_t i;
+
+    if (folder < 0) return;
+    xn__dom_tell__init(&news);
+    news.exact = dom->exact;
+    news.tasks = &status;
+    news.n_tasks = 1;
+    for (i = 0; i < DOM_CLIENTS_MAX; i++) {
+        if (dom->clients[i].fd < 0 || !dom->clients[i].watches) continue;
+        if (!status && session_status(folder, name, &status)) break;
+        if (frame_put(&dom->clients[i].out, &news)) dom_drop(dom, i);
+    }
+    if (status) xn__task_status__free_unpacked(status, NULL);
+    close(folder);
 }
 
 /* ---- requests ------------------------------------------------------------ */
@@ -139,6 +162,7 @@ static int forward(int folder, const Xn__DomAsk *ask, Xn__KeeperOp op)
     forwarded.op = op;
     forwarded.reason = ask->reason;
     forwarded.grace_ms = ask->grace_ms;
+    forwarded.input = ask->input;
     rc = session_ask(folder, &forwarded, &tell);
     if (rc) return rc;
     rc = tell->rc;
@@ -173,6 +197,8 @@ static int obey(struct dom *dom, struct dom_client *client, int folder,
         return forward(folder, ask, XN__KEEPER_OP__PAUSE);
     case XN__DOM_OP__DOM_RESUME:
         return forward(folder, ask, XN__KEEPER_OP__RESUME);
+    case XN__DOM_OP__DOM_INPUT:
+        return forward(folder, ask, XN__KEEPER_OP__INPUT);
     case XN__DOM_OP__DOM_CONSOLE: return open_console(folder, client, live_out);
     case XN__DOM_OP__DOM_FORGET:
         dom_adopt(dom);
@@ -181,15 +207,17 @@ static int obey(struct dom *dom, struct dom_client *client, int folder,
     }
 }
 
-static const char *why_not(int rc)
+static const char *why_not(Xn__DomOp op, int rc)
 {
     switch (rc) {
     case 0: return "";
     case XN_ENOENT: return "there is no such session";
     case XN_ECONFLICT: return "it has ended";
-    case XN_EBUSY: return "it has not ended";
     case XN_ETIMEOUT:
     case XN_EUNREACH: return "its keeper does not answer";
+    case XN_EBUSY:
+        return op == XN__DOM_OP__DOM_FORGET ? "it has not ended"
+                                            : "its terminal is full";
     default: return xn_strerror(rc);
     }
 }
@@ -212,7 +240,7 @@ static void answer_named(struct dom *dom, size_t i, const Xn__DomAsk *ask)
         }
         if (!answer.rc) answer.rc = rc;
     }
-    answer.because = (char *)why_not(answer.rc);
+    answer.because = (char *)why_not(ask->op, answer.rc);
     answer.advice = (char *)(answer.rc ? PROGRAM " list" : "");
     answer.live = live;
     answer.tasks = &status;
@@ -233,6 +261,16 @@ static void refuse(struct dom *dom, size_t i, int rc, const char *because)
     dom_answer(dom, (int)i, &answer);
 }
 
+static void begin_watch(struct dom *dom, size_t i)
+{
+    Xn__DomTell answer;
+
+    xn__dom_tell__init(&answer);
+    answer.exact = dom->exact;
+    dom_answer(dom, (int)i, &answer);
+    dom->clients[i].watches = true;
+}
+
 static void answer_one(struct dom *dom, size_t i, Xn__DomAsk *ask)
 {
     char because[256] = "";
@@ -247,6 +285,8 @@ static void answer_one(struct dom *dom, size_t i, Xn__DomAsk *ask)
     }
     if (rc)
         refuse(dom, i, rc, because);
+    else if (ask->op == XN__DOM_OP__DOM_WATCH)
+        begin_watch(dom, i);
     else if (ask->op == XN__DOM_OP__DOM_LIST ||
              ask->op == XN__DOM_OP__DOM_ADOPT) {
         answer_list(dom, i, ask);
@@ -265,6 +305,11 @@ static void take_ask(struct dom *dom, size_t i)
     int rc;
 
     if (client->out.len > 0 || client->waits || client->closing) return;
+    if (client->watches) {
+        /* news alone from here on */
+        client->closing = client->in.len > 0;
+        return;
+    }
     rc =
         frame_next(&client->in, FRAME_ASK_MAX, &xn__dom_ask__descriptor, &body);
     if (rc == XN_ENOENT) return;

@@ -63,6 +63,10 @@ nodist_wire_libwire_a_SOURCES = $(WIRE_PB) $(WIRE_XSD)
 # fails tests/lint/pure.t.
 noinst_LIBRARIES += wire/libwiresys.a
 wire_libwiresys_a_SOURCES =
+wire_libwiresys_a_SOURCES += wire/console.c
+wire_libwiresys_a_SOURCES += wire/console.h
+wire_libwiresys_a_SOURCES += wire/frame.c
+wire_libwiresys_a_SOURCES += wire/frame.h
 wire_libwiresys_a_SOURCES += wire/keyfile.c
 wire_libwiresys_a_SOURCES += wire/pemfile.c
 wire_libwiresys_a_SOURCES += wire/pemfile.h

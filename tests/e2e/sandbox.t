@@ -19,7 +19,7 @@ chmod 755 "$scratch" # as root, tasks are others: they read the image
 state=$scratch/state
 images=$scratch/images
 ln -s images "$scratch/by-link" # the operator's own links are followed
-n=0 daemon= listener=
+n=0 daemon= listener= watcher=
 
 ok() { # RC NAME
     n=$((n + 1))
@@ -75,6 +75,7 @@ goes_away() {
     done
     [ -z "$daemon" ] || daemon_dies KILL
     [ -z "$listener" ] || kill "$listener" 2>/dev/null
+    [ -z "$watcher" ] || kill "$watcher" 2>/dev/null
     rm -rf "$scratch"
 }
 trap goes_away EXIT
@@ -126,6 +127,11 @@ tag=t$$ # names of sessions are names of cgroups
 
 daemon_up || { cat "$scratch/log"; echo "Bail out! no daemon"; exit 99; }
 
+x watch >"$scratch/watched" 2>"$scratch/watch.err" &
+watcher=$!
+await grep -q meter "$scratch/watched"
+ok $? "who watches is told of the meter"
+
 # ---- one task
 x start $tag-a -- /bin/sh -c 'echo hello; exit 7'
 ok $? "a task of the machine's own programs starts"
@@ -143,6 +149,37 @@ x start $tag-a -- /bin/sh -c : 2>"$scratch/err"
 ok $? "a name is used once"
 x forget $tag-a && [ ! -e "$state/sessions/$tag-a" ]
 ok $? "forgotten, nothing of it is left"
+grep -qx "$tag-a finished" "$scratch/watched"
+ok $? "who watches was told of its end before it could be forgotten"
+
+# ---- files that go along
+head -c 300000 /dev/urandom >"$scratch/big"
+printf '#!/bin/sh\ncat; echo; echo more >>d/big; wc -c <d/big; ls -l x\n' >"$scratch/run.sh"
+printf 'no program\n' >"$scratch/x"
+chmod 755 "$scratch/run.sh"
+x start $tag-u --set "put=run.sh=$scratch/run.sh" --set "put=d/big=$scratch/big" \
+    --set "put=x=$scratch/x" --set files=16 -- /bin/sh -c './run.sh <d/big'
+x console $tag-u >"$scratch/u"
+head -c 300000 "$scratch/u" | cmp -s - "$scratch/big" &&
+    tail -n 2 "$scratch/u" | grep -aqx 300005
+ok $? "files are there whole, may be run as they could, and changed"
+tail -n 1 "$scratch/u" | grep -aq '^-rw-r--r-- 1 task task .* x$'
+ok $? "one that could not be run cannot"
+await is $tag-u state ended
+puts=()
+for i in $(seq 64); do puts+=(--set "put=a/$i=$scratch/x"); done
+[ "$(x start $tag-v "${puts[@]}" --set files=16 -- /bin/sh -c 'cat a/* | wc -l' &&
+    x console $tag-v)" = 64 ]
+ok $? "64 of them, though it may open few"
+await is $tag-v state ended
+x start $tag-w "${puts[@]}" --set "put=b=$scratch/x" -- /bin/sh 2>"$scratch/err"
+[ $? -eq 2 ] && grep -q 'files put is 65, not 0 to 64' "$scratch/err"
+ok $? "one more is refused"
+x start $tag-w --set "put=../x=$scratch/x" -- /bin/sh 2>/dev/null
+[ $? -eq 2 ] && x start $tag-w --set "put=/x=$scratch/x" -- /bin/sh 2>/dev/null
+[ $? -eq 2 ]
+ok $? "so is a name that leads elsewhere"
+x forget $tag-u && x forget $tag-v
 
 # ---- refusals
 x start $tag-r --set image=/etc -- /bin/sh 2>"$scratch/err"
@@ -281,7 +318,11 @@ await at_thousand
 keeper_pid=$(keeper_of $tag-l)
 daemon_dies KILL
 kill -0 "$keeper_pid"
-ok $? "kill -9 of xenodomd: the keeper lives"
+rc=$?
+wait "$watcher"
+[ $? -eq 7 ] || diag "$(cat "$scratch/watch.err")"
+watcher=
+ok $rc "kill -9 of xenodomd: the keeper lives"
 daemon_up
 is $tag-l state running && [ "$(keeper_of $tag-l)" = "$keeper_pid" ]
 ok $? "it is found again"
@@ -299,12 +340,17 @@ ok $? "and so is its end"
 
 # ---- the keeper dies, and the task with it
 run $tag-k meter_ms=100 cpu_ms_per_s=200 -- spin
+x watch >"$scratch/watched" 2>/dev/null &
+watcher=$!
+await grep -q meter "$scratch/watched"
 metered() { [ -s "$state/sessions/$tag-k/meter" ]; }
 await metered
 kill -9 "$(keeper_of $tag-k)"
 await is $tag-k state ended
 is $tag-k end 'keeper died'
 ok $? "kill -9 of the keeper: the reason is known"
+await grep -qx "$tag-k keeper died" "$scratch/watched"
+ok $? "and told who watches"
 [ "$(field $tag-k cpu_ns)" -gt 0 ]
 ok $? "the last reading is kept"
 await nothing_left
@@ -361,6 +407,8 @@ few() { [ "$(ls "/proc/$daemon/fd" | wc -l)" -le "$before" ]; }
 many 6 && await few
 ok $? "nor a descriptor in xenodomd"
 daemon_dies TERM
+wait "$watcher"
+watcher=
 [ ! -e "$state/socket" ]
 ok $? "told to end, it takes its socket along"
 echo "1..$n"

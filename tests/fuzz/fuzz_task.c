@@ -5,10 +5,10 @@
 #include <stdlib.h>
 #include <string.h>
 
-#include "keeper/frame.h"
 #include "keeper/record.h"
 #include "keeper/spec.h"
 #include "lib/err.h"
+#include "wire/frame.h"
 
 int LLVMFuzzerTestOneInput(const uint8_t *data, size_t len);
 
@@ -23,6 +23,16 @@ static void check_spec(Xn__TaskSpec *spec)
     if (!spec_is_name(spec->name) || strchr(spec->name, '/')) abort();
     if (spec->n_argv == 0 || spec->argv[0][0] != '/') abort();
     if (spec->image[0] && strstr(spec->image, "/../")) abort();
+    for (i = 0; i < spec->n_put; i++) {
+        const char *name = spec->put[i]->name;
+
+        if (name[0] == '/' || !name[0] || strstr(name, "//")) abort();
+        if (strcmp(name, "..") == 0 || strncmp(name, "../", 3) == 0 ||
+            strstr(name, "/../") ||
+            (strlen(name) > 2 && !strcmp(name + strlen(name) - 3, "/.."))) {
+            abort();
+        }
+    }
     for (i = 0; i < spec->n_env; i++) {
         if (!strchr(spec->env[i] + 1, '=')) abort();
     }

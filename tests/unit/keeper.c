@@ -19,11 +19,11 @@
 
 #include "keeper/cap.h"
 #include "keeper/console.h"
-#include "keeper/frame.h"
 #include "keeper/record.h"
 #include "keeper/spec.h"
 #include "keeper/sys.h"
 #include "lib/err.h"
+#include "wire/frame.h"
 
 struct folder {
     char path[512];
@@ -446,6 +446,148 @@ static void words_have_bounds(void **state)
     free(text);
 }
 
+static void names_of_files_stay_below(void **state)
+{
+    static const char *const bad[] = {
+        "",     ".",   "..",    "/a",   "a/",    "a//b", "../a", "a/../b",
+        "a/..", "./a", "a/./b", "a\nb", "a\x7f", "\x01", "/",    "a/."};
+    static const char *const good[] = {"a",   "a/b", "...",      ".a",
+                                       "a..", "a b", "\xc3\xa4", "..a/b"};
+    char longest[SPEC_PUT_NAME_MAX + 2];
+    size_t i;
+
+    (void)state;
+    for (i = 0; i < sizeof bad / sizeof *bad; i++) {
+        assert_false(spec_is_put_name(bad[i]));
+    }
+    for (i = 0; i < sizeof good / sizeof *good; i++) {
+        assert_true(spec_is_put_name(good[i]));
+    }
+    memset(longest, 'a', sizeof longest);
+    longest[SPEC_PUT_NAME_MAX + 1] = '\0';
+    assert_false(spec_is_put_name(longest));
+    longest[SPEC_PUT_NAME_MAX] = '\0';
+    assert_true(spec_is_put_name(longest));
+}
+
+struct put_spec {
+    Xn__TaskSpec spec;
+    Xn__TaskFile files[SPEC_PUT_MAX + 1];
+    Xn__TaskFile *put[SPEC_PUT_MAX + 1];
+    char names[SPEC_PUT_MAX + 1][16];
+};
+
+/* `n` files of `len` bytes, whose contents nobody looks at. */
+static void make_put(struct put_spec *in, size_t n, size_t len)
+{
+    size_t i;
+
+    good_spec(&in->spec);
+    for (i = 0; i < n; i++) {
+        xn__task_file__init(&in->files[i]);
+        snprintf(in->names[i], sizeof in->names[i], "f%zu", i);
+        in->files[i].name = in->names[i];
+        in->files[i].data.len = len;
+        in->put[i] = &in->files[i];
+    }
+    in->spec.put = in->put;
+    in->spec.n_put = n;
+}
+
+static void files_have_bounds(void **state)
+{
+    struct put_spec *in = calloc(1, sizeof *in);
+
+    (void)state;
+    assert_non_null(in);
+    make_put(in, SPEC_PUT_MAX, SPEC_PUT_BYTES_MAX / SPEC_PUT_MAX);
+    assert_int_equal(judged(&in->spec), 0);
+    in->files[7].data.len++;
+    assert_int_equal(judged(&in->spec), XN_EINVAL);
+    make_put(in, SPEC_PUT_MAX + 1, 1);
+    assert_int_equal(judged(&in->spec), XN_EINVAL);
+    make_put(in, 2, 1);
+    in->spec.disk_bytes = 8192;
+    assert_int_equal(judged(&in->spec), 0);
+    in->files[1].data.len = 4097;
+    assert_int_equal(judged(&in->spec), XN_EINVAL);
+    make_put(in, 1, 5000);
+    in->spec.file_bytes = 4999;
+    assert_int_equal(judged(&in->spec), XN_EINVAL);
+    in->spec.file_bytes = 5000;
+    assert_int_equal(judged(&in->spec), 0);
+    free(in);
+}
+
+static void no_two_files_meet(void **state)
+{
+    static const struct {
+        const char *a, *b;
+        int rc;
+    } rows[] = {{"a", "a", XN_EINVAL},   {"a", "a/b", XN_EINVAL},
+                {"a/b", "a", XN_EINVAL}, {"a", "ab", 0},
+                {"ab/c", "a", 0},        {"a/b", "a/c", 0},
+                {"a", "../b", XN_EINVAL}};
+    struct put_spec *in = calloc(1, sizeof *in);
+    size_t i;
+
+    (void)state;
+    assert_non_null(in);
+    for (i = 0; i < sizeof rows / sizeof *rows; i++) {
+        make_put(in, 2, 1);
+        in->files[0].name = (char *)rows[i].a;
+        in->files[1].name = (char *)rows[i].b;
+        assert_int_equal(judged(&in->spec), rows[i].rc);
+    }
+    free(in);
+}
+
+/* All that a spec may hold goes into one request, and into a record. */
+static void the_largest_spec_fits(void **state)
+{
+    struct folder *folder = *state;
+    struct put_spec *in = calloc(1, sizeof *in);
+    size_t len = SPEC_PUT_BYTES_MAX / SPEC_PUT_MAX, i;
+    uint8_t *data = calloc(1, len);
+    char *text = malloc(SPEC_TEXT_MAX), *env = malloc(SPEC_TEXT_MAX);
+    ProtobufCMessage *body = NULL;
+    struct xn_buf out = {0};
+    Xn__DomAsk ask;
+
+    assert_non_null(in);
+    assert_non_null(data);
+    assert_non_null(text);
+    assert_non_null(env);
+    make_put(in, SPEC_PUT_MAX, len);
+    for (i = 0; i < SPEC_PUT_MAX; i++)
+        in->files[i].data.data = data;
+    memset(text, '/', SPEC_TEXT_MAX);
+    memset(env, '=', SPEC_TEXT_MAX);
+    env[0] = 'A';
+    text[SPEC_TEXT_MAX - 1] = env[SPEC_TEXT_MAX - 1] = '\0';
+    in->spec.argv = &text;
+    in->spec.env = &env;
+    in->spec.n_env = 1;
+    assert_int_equal(judged(&in->spec), 0);
+    xn__dom_ask__init(&ask);
+    ask.op = XN__DOM_OP__DOM_START;
+    ask.spec = &in->spec;
+    assert_int_equal(frame_put(&out, &ask), 0);
+    assert_int_equal(
+        frame_next(&out, FRAME_ASK_MAX, &xn__dom_ask__descriptor, &body), 0);
+    protobuf_c_message_free_unpacked(body, NULL);
+    assert_int_equal(record_put(folder->fd, "r", &in->spec), 0);
+    assert_int_equal(
+        record_get(folder->fd, "r", &xn__task_spec__descriptor, &body), 0);
+    assert_int_equal(((Xn__TaskSpec *)body)->n_put, SPEC_PUT_MAX);
+    protobuf_c_message_free_unpacked(body, NULL);
+    xn_buf_clear(&out);
+    free(text);
+    free(env);
+    free(data);
+    free(in);
+}
+
 static void asks_have_bounds(void **state)
 {
     char because[256], reason[SPEC_REASON_MAX + 2];
@@ -477,6 +619,44 @@ static void asks_have_bounds(void **state)
     assert_int_equal(spec_check_dom_ask(&dom, because, 256), 0);
     dom.grace_ms = SPEC_GRACE_MS_MAX + 1;
     assert_int_equal(spec_check_dom_ask(&dom, because, 256), XN_EINVAL);
+    dom.grace_ms = 0;
+    dom.op = XN__DOM_OP__DOM_INPUT;
+    dom.input.len = SPEC_INPUT_MAX;
+    assert_int_equal(spec_check_dom_ask(&dom, because, 256), 0);
+    dom.input.len++;
+    assert_int_equal(spec_check_dom_ask(&dom, because, 256), XN_EINVAL);
+    dom.input.len = 0;
+    dom.name = (char *)"";
+    assert_int_equal(spec_check_dom_ask(&dom, because, 256), XN_EINVAL);
+    dom.op = XN__DOM_OP__DOM_WATCH; /* it has no name */
+    assert_int_equal(spec_check_dom_ask(&dom, because, 256), 0);
+    dom.op = (Xn__DomOp)(XN__DOM_OP__DOM_WATCH + 1);
+    assert_int_equal(spec_check_dom_ask(&dom, because, 256), XN_EINVAL);
+}
+
+/* The check value that the sum is known by, so that records stay readable. */
+static void the_sum_is_crc32(void **state)
+{
+    struct folder *folder = *state;
+    Xn__TaskReading reading;
+    uint8_t data[64];
+    int fd;
+
+    xn__task_reading__init(&reading);
+    assert_int_equal(record_put(folder->fd, "r", &reading), 0);
+    fd = openat(folder->fd, "r", O_RDONLY);
+    assert_int_equal(read(fd, data, sizeof data), 12);
+    close(fd);
+    assert_memory_equal(data, "XNR1\0\0\0\0\0\0\0\0", 12);
+    reading.cpu_ns = 5;
+    assert_int_equal(record_put(folder->fd, "r", &reading), 0);
+    fd = openat(folder->fd, "r", O_RDONLY);
+    assert_int_equal(read(fd, data, sizeof data), 14);
+    close(fd);
+    assert_memory_equal(data,
+                        "XNR1\0\0\0\2\xb3\xa8\x7e\x29\x18"
+                        "\x05",
+                        14);
 }
 
 /* ---- cap ----------------------------------------------------------------- */
@@ -568,6 +748,11 @@ int main(void)
         cmocka_unit_test(names_are_plain),
         cmocka_unit_test(numbers_have_bounds),
         cmocka_unit_test(words_have_bounds),
+        cmocka_unit_test(names_of_files_stay_below),
+        cmocka_unit_test(files_have_bounds),
+        cmocka_unit_test(no_two_files_meet),
+        IN_FOLDER(the_largest_spec_fits),
+        IN_FOLDER(the_sum_is_crc32),
         cmocka_unit_test(asks_have_bounds),
         cmocka_unit_test(a_cap_holds),
         cmocka_unit_test(idleness_is_not_saved_up),

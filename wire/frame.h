@@ -1,15 +1,15 @@
 /* SPDX-License-Identifier: GPL-3.0-or-later */
-/* Bodies on unix sockets: four bytes of length, most significant first, then a
- * protobuf body. */
-#ifndef KEEPER_FRAME_H
-#define KEEPER_FRAME_H
+/* Bodies on this machine's unix sockets (wire/task.proto): four bytes of length,
+ * most significant first, then a protobuf body. */
+#ifndef WIRE_FRAME_H
+#define WIRE_FRAME_H
 
 #include <protobuf-c/protobuf-c.h>
 #include <stddef.h>
 
 #include "lib/buf.h"
 
-#define FRAME_ASK_MAX (128 << 10) /* bytes of a body that asks */
+#define FRAME_ASK_MAX (768 << 10) /* bytes of a body that asks xenodomd */
 #define FRAME_TELL_MAX (1 << 20)  /* of one that answers */
 
 /* Appends a body.  XN_ETOOBIG, XN_ENOMEM. */

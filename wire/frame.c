@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: GPL-3.0-or-later */
-#include "keeper/frame.h"
+#include "wire/frame.h"
 
 #include <errno.h>
 #include <stdlib.h>
