@@ -53,14 +53,11 @@ static int usage(const char *fmt, ...) __attribute__((format(printf, 1, 2)));
 
 static int usage(const char *fmt, ...)
 {
-    char because[640];
     va_list ap;
 
     va_start(ap, fmt);
-    vsnprintf(because, sizeof because, fmt, ap);
+    xn_gripe_usage(FIND_PROGRAM, fmt, ap);
     va_end(ap);
-    xn_gripe(FIND_PROGRAM, "cannot understand the command [XS-2-USAGE]",
-             because, "xenofind --help");
     return XN_EINVAL;
 }
 
@@ -254,15 +251,14 @@ static const char *setting(const struct find_options *opt, const char *key)
 static int complete(struct find_options *opt, const struct line *line)
 {
     const char *nodes = net_env("XENO_NODES"), *corps = net_env("XENO_CORP");
+    char because[160];
     int rc = 0;
 
     opt->lease_us_max = net_settings_span_us(opt->settings, "find.lease");
     opt->timeout_us = net_settings_span_us(opt->settings, "find.timeout");
-    if (line->timeout &&
-        (xn_span_parse(line->timeout, &opt->timeout_us) ||
-         opt->timeout_us < 1000 || opt->timeout_us > 3600000000ULL)) {
-        return usage("--timeout is a time from 1ms to 1h, not '%s'",
-                     line->timeout);
+    if (xn_options_timeout(line->timeout, &opt->timeout_us, because,
+                           sizeof because)) {
+        return usage("%s", because);
     }
     if (!opt->currency) opt->currency = net_env("XENO_CURRENCY");
     if (!opt->currency) opt->currency = setting(opt, "find.currency");

@@ -63,7 +63,6 @@ void server_say(const char *name, const char *fmt, ...)
     __attribute__((format(printf, 2, 3)));
 /* Takes the object, whatever comes; an exit code. */
 int server_print_json(json_t *top);
-json_t *server_json_time(uint64_t us); /* 0: null */
 
 /* Settings of xenohostd, with those of `text` where that is not NULL; `path`
  * is what errors call it.  XN_EINVAL with why_out. */

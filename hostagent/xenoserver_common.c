@@ -13,9 +13,8 @@
 #include "lib/err.h"
 #include "lib/file.h"
 #include "lib/gripe.h"
-#include "lib/span.h"
-#include "lib/utc.h"
 #include "net/client_conf.h"
+#include "net/json.h"
 #include "net/options.h"
 
 #define TIMEOUT_US (40 * 1000000ULL) /* xenohostd waits 30 s for a node */
@@ -30,13 +29,7 @@ struct line {
 
 int server_gripe(int rc, const char *what, const char *because, const char *try)
 {
-    int code = xn_exit_code(rc);
-    char text[200];
-
-    snprintf(text, sizeof text, "%.150s [XS-%d-%s]", what, code,
-             xn_errname(rc) + (xn_errname(rc)[0] == 'E'));
-    xn_gripe(SERVER_PROGRAM, text, because, try && *try ? try : NULL);
-    return code;
+    return xn_gripe_rc(SERVER_PROGRAM, rc, NULL, what, because, try);
 }
 
 int server_gripef(int rc, const char *what, const char *try,
@@ -53,54 +46,29 @@ int server_gripef(int rc, const char *what, const char *try,
 
 int server_usage(const char *because_fmt, ...)
 {
-    char because[640];
     va_list ap;
+    int code;
 
     va_start(ap, because_fmt);
-    vsnprintf(because, sizeof because, because_fmt, ap);
+    code = xn_gripe_usage(SERVER_PROGRAM, because_fmt, ap);
     va_end(ap);
-    xn_gripe(SERVER_PROGRAM, "cannot understand the command [XS-2-USAGE]",
-             because, "xenoserver --help");
-    return XN_EXIT_USAGE;
+    return code;
 }
 
 /* ---- output ---- */
 
 void server_say(const char *name, const char *fmt, ...)
 {
-    char text[1024];
     va_list ap;
 
     va_start(ap, fmt);
-    vsnprintf(text, sizeof text, fmt, ap);
+    xn_say(name, fmt, ap);
     va_end(ap);
-    printf("%-14s", name);
-    xn_put_plain(text, stdout);
-    putchar('\n');
-}
-
-json_t *server_json_time(uint64_t us)
-{
-    char text[XN_UTC_TEXT_MAX];
-
-    if (!us) return json_null();
-    xn_utc_format(us, text);
-    return json_string(text);
 }
 
 int server_print_json(json_t *top)
 {
-    int rc = top ? 0 : XN_ENOMEM;
-
-    errno = 0;
-    if (!rc && json_dumpf(top, stdout, JSON_INDENT(2))) rc = XN_EIO;
-    if (!rc && (putchar('\n') == EOF || fflush(stdout))) rc = XN_EIO;
-    json_decref(top);
-    if (!rc) return XN_EXIT_OK;
-    return server_gripe(rc, "cannot print the answer",
-                        rc == XN_EIO && errno ? strerror(errno)
-                                              : xn_strerror(rc),
-                        "more room, or another place to print to");
+    return net_json_print(SERVER_PROGRAM, top);
 }
 
 /* ---- options ---- */
@@ -186,6 +154,7 @@ static int find_state(struct server *server, const char *given)
 static int judge_line(struct server *server, const struct line *line)
 {
     uint64_t timeout_us = TIMEOUT_US;
+    char because[160];
     int code = find_state(server, line->state);
 
     for (size_t i = 0; i < line->n_corps && code < 0; i++)
@@ -196,15 +165,11 @@ static int judge_line(struct server *server, const struct line *line)
     } else {
         net_file_path(server->config, server->state, "xenohostd.conf");
     }
-    if (line->output && strcmp(line->output, "json") == 0) {
-        server->json = true;
-    } else if (line->output && strcmp(line->output, "table") != 0) {
-        return server_usage("-o %.60s: it is table or json", line->output);
-    }
-    if (line->timeout && (xn_span_parse(line->timeout, &timeout_us) ||
-                          timeout_us < 1000 || timeout_us > 3600000000ULL)) {
-        return server_usage("--timeout is a time from 1ms to 1h, not '%.60s'",
-                            line->timeout);
+    if (xn_options_output(line->output, &server->json, because,
+                          sizeof because) ||
+        xn_options_timeout(line->timeout, &timeout_us, because,
+                           sizeof because)) {
+        return server_usage("%s", because);
     }
     server->timeout_ms = (unsigned)(timeout_us / 1000);
     return -1;

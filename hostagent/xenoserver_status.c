@@ -8,6 +8,7 @@
 #include "lib/err.h"
 #include "lib/utc.h"
 #include "net/clock.h"
+#include "net/json.h"
 #include "wire/ad.h"
 #include "wire/envelope.h"
 #include "wire/msg.h"
@@ -168,9 +169,9 @@ static int show_json(const struct view *view)
         view->has_lease ? json_integer((json_int_t)view->lease.version)
                         : json_null(),
         "lease_until",
-        server_json_time(view->has_lease ? view->lease.until_us : 0), "node",
+        net_json_time(view->has_lease ? view->lease.until_us : 0), "node",
         s && s->node[0] ? json_string(s->node) : json_null(), "published",
-        server_json_time(s ? s->published_us : 0), "copies",
+        net_json_time(s ? s->published_us : 0), "copies",
         s ? json_integer(s->copies_least) : json_null(), "sessions",
         sessions_json(view)));
 }

@@ -2,7 +2,6 @@
 #include "lib/gripe.h"
 
 #include <errno.h>
-#include <stdarg.h>
 #include <stdio.h>
 #include <string.h>
 
@@ -90,4 +89,25 @@ int xn_end(const char *program, int code)
                  "more room, or another place to print to");
     }
     return XN_EXIT_FAILED;
+}
+
+int xn_gripe_usage(const char *program, const char *because_fmt, va_list ap)
+{
+    char because[640], try[64];
+
+    vsnprintf(because, sizeof because, because_fmt, ap);
+    snprintf(try, sizeof try, "%s --help", program);
+    xn_gripe(program, "cannot understand the command [XS-2-USAGE]", because,
+             try);
+    return XN_EXIT_USAGE;
+}
+
+void xn_say(const char *name, const char *fmt, va_list ap)
+{
+    char text[1024];
+
+    vsnprintf(text, sizeof text, fmt, ap);
+    printf("%-14s", name);
+    xn_put_plain(text, stdout);
+    putchar('\n');
 }

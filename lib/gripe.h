@@ -8,6 +8,7 @@
 #ifndef LIB_GRIPE_H
 #define LIB_GRIPE_H
 
+#include <stdarg.h>
 #include <stdio.h>
 
 /* Each argument is one line, written as by xn_put_plain.  `what` names the
@@ -30,13 +31,22 @@ int xn_gripe_rcf(const char *program, int rc, const char *name,
                  const char *what, const char *try, const char *because_fmt,
                  ...) __attribute__((format(printf, 6, 7)));
 
-/* Control characters, and what is no UTF-8, come out as '?', so that what a peer wrote neither forges
- * a line nor drives the terminal (xn_plain for a stream). */
+/* Control characters, and what is no UTF-8, come out as '?', so that what a
+ * peer wrote neither forges a line nor drives the terminal (xn_plain for a
+ * stream). */
 void xn_put_plain(const char *text, FILE *to);
 
 /* A program's last word: what it ends with, XN_EXIT_FAILED instead of 0 where
  * its output was not written, which it says. */
 int xn_end(const char *program, int code);
+
+/* The command line makes no sense: XN_EXIT_USAGE. */
+int xn_gripe_usage(const char *program, const char *because_fmt, va_list ap)
+    __attribute__((format(printf, 2, 0)));
+
+/* "name      value" on standard output; a peer's words may be among them. */
+void xn_say(const char *name, const char *fmt, va_list ap)
+    __attribute__((format(printf, 2, 0)));
 
 /* The entry of words[0..n) nearest to `word` by edit distance, or NULL where
  * none is near: for "did you mean". */

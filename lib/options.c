@@ -8,6 +8,10 @@
 
 #include "lib/err.h"
 #include "lib/gripe.h"
+#include "lib/span.h"
+
+#define TIMEOUT_US_MIN 1000ULL
+#define TIMEOUT_US_MAX 3600000000ULL
 
 /* What getopt did not know. */
 static void unknown(const struct xn_options *o, const char *word, char *out,
@@ -109,4 +113,32 @@ void xn_options_help(const struct xn_options *o)
                  row->arg ? " " : "", row->arg ? row->arg : "");
         printf("  %-24s %s\n", left, row->help);
     }
+}
+
+int xn_options_output(const char *text, bool *json_out, char *because_out,
+                      size_t len)
+{
+    if (!text) return 0;
+    if (strcmp(text, "json") != 0 && strcmp(text, "table") != 0) {
+        snprintf(because_out, len, "-o %.60s: it is table or json", text);
+        return XN_EINVAL;
+    }
+    *json_out = strcmp(text, "json") == 0;
+    return 0;
+}
+
+int xn_options_timeout(const char *text, uint64_t *us_out, char *because_out,
+                       size_t len)
+{
+    uint64_t us;
+
+    if (!text) return 0;
+    if (xn_span_parse(text, &us) || us < TIMEOUT_US_MIN ||
+        us > TIMEOUT_US_MAX) {
+        snprintf(because_out, len,
+                 "--timeout is a time from 1ms to 1h, not '%.60s'", text);
+        return XN_EINVAL;
+    }
+    *us_out = us;
+    return 0;
 }

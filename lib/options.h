@@ -9,6 +9,7 @@
 
 #include <stdbool.h>
 #include <stddef.h>
+#include <stdint.h>
 
 #define XN_OPTIONS_MAX 64
 
@@ -48,5 +49,15 @@ int xn_options_read(const struct xn_options *options, int argc, char **argv,
 
 /* A line for each option, on standard output. */
 void xn_options_help(const struct xn_options *options);
+
+/* What the tools have in common.  The text is an option's value, or NULL, and
+ * then the rest stays as it is.  XN_EINVAL: because_out says why. */
+
+/* --output: table or json. */
+int xn_options_output(const char *text, bool *json_out, char *because_out,
+                      size_t len);
+/* --timeout: from 1 ms to an hour. */
+int xn_options_timeout(const char *text, uint64_t *us_out, char *because_out,
+                       size_t len);
 
 #endif

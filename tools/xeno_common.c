@@ -8,7 +8,6 @@
 
 #include "lib/err.h"
 #include "lib/gripe.h"
-#include "lib/span.h"
 #include "tools/xeno.h"
 
 #define TIMEOUT_US (30 * 1000000ULL)
@@ -23,18 +22,7 @@ struct line {
 int xeno_gripe_reason(int rc, const char *reason, const char *what,
                       const char *because, const char *try)
 {
-    int code = xn_exit_code(rc);
-    const char *name = xn_errname(rc);
-    char text[200];
-
-    if (reason && *reason) {
-        name = reason;
-    } else if (name[0] == 'E') {
-        name++; /* EFUNDS: XS-5-FUNDS */
-    }
-    snprintf(text, sizeof text, "%.150s [XS-%d-%.30s]", what, code, name);
-    xn_gripe(XENO_PROGRAM, text, because, try && *try ? try : NULL);
-    return code;
+    return xn_gripe_rc(XENO_PROGRAM, rc, reason, what, because, try);
 }
 
 int xeno_gripe(int rc, const char *what, const char *because, const char *try)
@@ -61,15 +49,13 @@ int xeno_no_memory(void)
 
 int xeno_usage(const char *because_fmt, ...)
 {
-    char because[640];
     va_list ap;
+    int code;
 
     va_start(ap, because_fmt);
-    vsnprintf(because, sizeof because, because_fmt, ap);
+    code = xn_gripe_usage(XENO_PROGRAM, because_fmt, ap);
     va_end(ap);
-    xn_gripe(XENO_PROGRAM, "cannot understand the command [XS-2-USAGE]",
-             because, "xeno --help");
-    return XN_EXIT_USAGE;
+    return code;
 }
 
 /* ---- options ---- */
@@ -117,16 +103,12 @@ static int read_line(struct xeno *xeno, const struct xn_option *own, size_t n,
 static int judge_line(struct xeno *xeno, const struct line *line)
 {
     uint64_t timeout_us = TIMEOUT_US;
+    char because[160];
 
-    if (line->output && strcmp(line->output, "json") == 0) {
-        xeno->json = true;
-    } else if (line->output && strcmp(line->output, "table") != 0) {
-        return xeno_usage("-o %.60s: it is table or json", line->output);
-    }
-    if (line->timeout && (xn_span_parse(line->timeout, &timeout_us) ||
-                          timeout_us < 1000 || timeout_us > 3600000000ULL)) {
-        return xeno_usage("--timeout is a time from 1ms to 1h, not '%.60s'",
-                          line->timeout);
+    if (xn_options_output(line->output, &xeno->json, because, sizeof because) ||
+        xn_options_timeout(line->timeout, &timeout_us, because,
+                           sizeof because)) {
+        return xeno_usage("%s", because);
     }
     xeno->timeout_ms = (unsigned)(timeout_us / 1000);
     return -1;

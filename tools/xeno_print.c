@@ -8,56 +8,31 @@
 #include <string.h>
 #include <unistd.h>
 
-#include "lib/dec.h"
 #include "lib/err.h"
 #include "lib/gripe.h"
-#include "lib/utc.h"
+#include "net/json.h"
 #include "tools/xeno.h"
-
-static int cannot_print(int rc)
-{
-    return xeno_gripe(rc, "cannot print the answer",
-                      rc == XN_EIO && errno ? strerror(errno) : xn_strerror(rc),
-                      "more room, or another place to print to");
-}
 
 /* ---- JSON ---- */
 
 json_t *xeno_json_money(int64_t micro)
 {
-    char text[XN_DEC_TEXT_MAX];
-
-    xn_dec_format(xn_dec_from_micro(micro), text);
-    return json_string(text);
+    return net_json_money(micro);
 }
 
 json_t *xeno_json_id(const xn_id *id)
 {
-    char text[XN_ID_HEX];
-
-    if (xn_id_is_zero(id)) return json_null();
-    xn_id_hex(id, text);
-    return json_string(text);
+    return net_json_id(id);
 }
 
 json_t *xeno_json_time(uint64_t us)
 {
-    char text[XN_UTC_TEXT_MAX];
-
-    if (!us) return json_null();
-    xn_utc_format(us, text);
-    return json_string(text);
+    return net_json_time(us);
 }
 
 int xeno_print_json(json_t *top)
 {
-    int rc = top ? 0 : XN_ENOMEM;
-
-    errno = 0;
-    if (!rc && json_dumpf(top, stdout, JSON_INDENT(2))) rc = XN_EIO;
-    if (!rc && (putchar('\n') == EOF || fflush(stdout))) rc = XN_EIO;
-    json_decref(top);
-    return rc ? cannot_print(rc) : XN_EXIT_OK;
+    return net_json_print(XENO_PROGRAM, top);
 }
 
 /* ---- tables ---- */
@@ -118,21 +93,16 @@ int xeno_table_print(struct xeno_table *table)
     errno = 0;
     if (!rc && scols_print_table(table->scols)) rc = XN_EIO;
     xeno_table_free(table);
-    return rc ? cannot_print(rc) : XN_EXIT_OK;
+    return rc ? net_cannot_print(XENO_PROGRAM, rc) : XN_EXIT_OK;
 }
 
-/* A peer's words may be among them. */
 void xeno_say(const char *name, const char *fmt, ...)
 {
-    char text[640];
     va_list ap;
 
     va_start(ap, fmt);
-    vsnprintf(text, sizeof text, fmt, ap);
+    xn_say(name, fmt, ap);
     va_end(ap);
-    printf("%-14s", name);
-    xn_put_plain(text, stdout);
-    putchar('\n');
 }
 
 void xeno_progress(const char *what, uint64_t done)

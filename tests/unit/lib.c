@@ -355,6 +355,41 @@ static void options_say_what_is_wrong(void **state)
     }
 }
 
+static void formats_and_timeouts_are_judged(void **state)
+{
+    static const struct {
+        const char *text;
+        uint64_t us; /* 0: refused */
+    } rows[] = {
+        {"1ms", 1000}, {"30s", 30000000}, {"1h", 3600000000ULL},
+        {"999us", 0},  {"61m", 0},        {"soon", 0},
+        {"", 0},
+    };
+    char because[120] = "";
+    bool json = true;
+    uint64_t us = 7;
+
+    (void)state;
+    assert_int_equal(xn_options_output(NULL, &json, because, 120), 0);
+    assert_true(json);
+    assert_int_equal(xn_options_output("table", &json, because, 120), 0);
+    assert_false(json);
+    assert_int_equal(xn_options_output("json", &json, because, 120), 0);
+    assert_true(json);
+    assert_int_equal(xn_options_output("xml", &json, because, 120), XN_EINVAL);
+    assert_string_equal(because, "-o xml: it is table or json");
+    assert_int_equal(xn_options_timeout(NULL, &us, because, 120), 0);
+    assert_true(us == 7);
+    for (size_t i = 0; i < sizeof rows / sizeof rows[0]; i++) {
+        int rc = xn_options_timeout(rows[i].text, &us, because, 120);
+
+        assert_int_equal(rc, rows[i].us ? 0 : XN_EINVAL);
+        if (rows[i].us) assert_true(us == rows[i].us);
+    }
+    assert_true(us == 3600000000ULL); /* as it was */
+    assert_string_equal(because, "--timeout is a time from 1ms to 1h, not ''");
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
@@ -367,6 +402,7 @@ int main(void)
         cmocka_unit_test(files_are_read_to_their_bound),
         cmocka_unit_test(options_are_read_from_one_table),
         cmocka_unit_test(options_say_what_is_wrong),
+        cmocka_unit_test(formats_and_timeouts_are_judged),
         cmocka_unit_test(arena_aligns_zeroes_and_bounds),
         cmocka_unit_test(rng_repeats_and_is_even),
         cmocka_unit_test(hex_goes_both_ways),
