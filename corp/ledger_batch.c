@@ -20,6 +20,7 @@ bool ledger_batch_full(const struct ledger_batch *batch)
 
 static void free_pending(struct ledger_pending *p)
 {
+    if (!p) return;
     free(p->key);
     free(p->value);
     free(p->was);
@@ -117,32 +118,44 @@ static int copy_bytes(uint8_t **out, const uint8_t *data, size_t len)
     return 0;
 }
 
-/* The TXN checks a guard only where nothing before it on the way to the store
- * writes that record. */
-static int add_pending(struct ledger *ledger, const struct ledger_write *w)
+static struct ledger_pending *new_pending(const struct ledger_write *w)
 {
-    struct ledger_pending *p = find_pending(&ledger->gathering, w);
-    uint8_t *value = NULL;
+    struct ledger_pending *p = calloc(1, sizeof *p);
 
-    if (copy_bytes(&value, w->value, w->len)) return XN_ENOMEM;
-    if (!p) {
-        p = calloc(1, sizeof *p);
-        if (!p || copy_bytes(&p->key, w->key, w->key_len) ||
-            copy_bytes(&p->was, w->was, w->was_len)) {
-            if (p) free_pending(p);
-            free(value);
-            return XN_ENOMEM;
-        }
-        p->key_len = w->key_len;
-        p->was_len = w->was_len;
-        if (!find_pending(&ledger->flying, w)) p->guard = w->guard;
-        HASH_ADD_KEYPTR(hh, ledger->gathering.pending, p->key, p->key_len, p);
+    if (!p) return NULL;
+    if (copy_bytes(&p->key, w->key, w->key_len) ||
+        copy_bytes(&p->value, w->value, w->len) ||
+        copy_bytes(&p->was, w->was, w->was_len)) {
+        free_pending(p);
+        return NULL;
     }
-    free(p->value);
-    p->value = value;
+    p->key_len = w->key_len;
     p->len = w->len;
     p->drop = w->drop;
-    return 0;
+    p->was_len = w->was_len;
+    return p;
+}
+
+/* The TXN checks a guard only where nothing before it on the way to the store
+ * writes that record. */
+static void add_pending(struct ledger *ledger, const struct ledger_write *w,
+                        struct ledger_pending *fresh)
+{
+    struct ledger_pending *p = find_pending(&ledger->gathering, w);
+    uint8_t *value;
+
+    if (!p) {
+        if (!find_pending(&ledger->flying, w)) fresh->guard = w->guard;
+        HASH_ADD_KEYPTR(hh, ledger->gathering.pending, fresh->key,
+                        fresh->key_len, fresh);
+        return;
+    }
+    value = p->value;
+    p->value = fresh->value;
+    p->len = fresh->len;
+    p->drop = fresh->drop;
+    fresh->value = value;
+    free_pending(fresh);
 }
 
 static int touch(struct ledger_batch *batch, struct ledger_row *row)
@@ -168,17 +181,26 @@ static int touch(struct ledger_batch *batch, struct ledger_row *row)
 static int take_effect(struct ledger *ledger, struct ledger_entry *entry,
                        const struct ledger_account *after)
 {
-    size_t i;
+    struct ledger_pending *fresh[LEDGER_WRITES_MAX];
+    size_t i, n = 0;
     int rc = 0;
 
     for (i = 0; i < entry->n_rows && !rc; i++)
         rc = touch(&ledger->gathering, entry->rows[i]);
-    for (i = 0; i < entry->op.n_writes && !rc; i++)
-        rc = add_pending(ledger, &entry->op.writes[i]);
-    if (rc) return rc;
+    for (; n < entry->op.n_writes && !rc; n++) {
+        fresh[n] = new_pending(&entry->op.writes[n]);
+        if (!fresh[n]) rc = XN_ENOMEM;
+    }
+    if (rc) goto out;
+    for (i = 0; i < n; i++)
+        add_pending(ledger, &entry->op.writes[i], fresh[i]);
+    n = 0;
     for (i = 0; i < entry->n_rows; i++)
         entry->rows[i]->now = after[i];
-    return 0;
+out:
+    while (n > 0)
+        free_pending(fresh[--n]);
+    return rc;
 }
 
 static void judge_op(struct ledger *ledger, struct ledger_entry *entry)

@@ -130,6 +130,10 @@ tests_unit_backing_suite_LDADD = $(XN_CORP_LIBS) $(XN_NET_LIBS) $(CMOCKA_LIBS)
 UNIT_TESTS += tests/unit/ledger
 tests_unit_ledger_SOURCES = tests/unit/ledger.c $(LEDGER_KIT)
 tests_unit_ledger_LDADD = $(XN_CORP_LIBS) $(CMOCKA_LIBS)
+UNIT_TESTS += tests/unit/ledger_hard
+tests_unit_ledger_hard_SOURCES = tests/unit/ledger_hard.c $(LEDGER_KIT)
+tests_unit_ledger_hard_LDFLAGS = $(AM_LDFLAGS) -Wl,--wrap=malloc -Wl,--wrap=calloc
+tests_unit_ledger_hard_LDADD = $(XN_CORP_LIBS) $(CMOCKA_LIBS)
 UNIT_TESTS += tests/unit/ledger_random
 tests_unit_ledger_random_SOURCES = tests/unit/ledger_random.c tests/unit/ledger_model.c tests/unit/ledger_model.h $(LEDGER_KIT)
 tests_unit_ledger_random_LDADD = $(XN_CORP_LIBS) $(CMOCKA_LIBS)

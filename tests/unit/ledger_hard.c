@@ -1,0 +1,191 @@
+/* SPDX-License-Identifier: GPL-3.0-or-later */
+/* The ledger in hard times: when memory is out, and when somebody brings
+ * conflicts on purpose. */
+#include "corp/ledger.h"
+
+#include <setjmp.h>
+#include <stdarg.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include <cmocka.h>
+
+#include "lib/err.h"
+#include "tests/unit/ledger_kit.h"
+#include "tests/unit/mem_store.h"
+
+#define POUND 1000000
+
+/* ---- an allocation that fails ---- */
+
+static long until_failure = -1; /* so many go well first; < 0: all */
+
+static bool may_allocate(void)
+{
+    return until_failure < 0 || until_failure-- > 0;
+}
+
+void *__real_malloc(size_t size);
+void *__wrap_malloc(size_t size);
+void *__wrap_malloc(size_t size)
+{
+    return may_allocate() ? __real_malloc(size) : NULL;
+}
+
+void *__real_calloc(size_t n, size_t size);
+void *__wrap_calloc(size_t n, size_t size);
+void *__wrap_calloc(size_t n, size_t size)
+{
+    return may_allocate() ? __real_calloc(n, size) : NULL;
+}
+
+/* ---- the world ---- */
+
+struct here {
+    struct mem_store store;
+    struct ledger_kit kit;
+    xn_id world, client;
+    uint64_t ops;
+};
+
+static void open_account(struct here *here, const xn_id *account,
+                         enum ledger_kind kind, int64_t floor)
+{
+    xn_id id = lk_id(0xbb, ++here->ops);
+    struct ledger_op op;
+
+    ledger_op_open(&op, &id, account, kind, "GBP", floor);
+    assert_int_equal(lk_do(&here->kit, &op, NULL), 0);
+}
+
+static int setup(void **state)
+{
+    struct here *here = calloc(1, sizeof *here);
+
+    assert_non_null(here);
+    *state = here;
+    lk_init(&here->kit, &mem_store_ops, &here->store);
+    lk_genesis(&here->kit);
+    lk_start(&here->kit);
+    lk_settle(&here->kit);
+    here->world = lk_id(0xa0, 0);
+    here->client = lk_id(0xa1, 1);
+    open_account(here, &here->world, LEDGER_EXTERNAL, LEDGER_FLOOR_NONE);
+    open_account(here, &here->client, LEDGER_CLIENT, 0);
+    return 0;
+}
+
+static int teardown(void **state)
+{
+    struct here *here = *state;
+
+    lk_clear(&here->kit);
+    mem_store_clear(&here->store);
+    free(here);
+    return 0;
+}
+
+/* A pound for the client. */
+static struct ledger_op pound(struct here *here)
+{
+    xn_id id = lk_id(0xbb, ++here->ops);
+    struct ledger_op op;
+
+    ledger_op_move(&op, LEDGER_PAY_IN, &id, &here->world, &here->client, POUND,
+                   "GBP");
+    return op;
+}
+
+static void add_write(struct ledger_op *op, const char *key, const char *value,
+                      enum ledger_guard guard)
+{
+    op->writes[op->n_writes++] =
+        (struct ledger_write){.key = (const uint8_t *)key,
+                              .key_len = strlen(key),
+                              .value = (const uint8_t *)value,
+                              .len = strlen(value),
+                              .guard = guard};
+}
+
+static bool holds(struct here *here, const char *key, const char *value)
+{
+    struct mem_record *r = mem_store_get(&here->store, key, strlen(key));
+
+    return r ? r->len == strlen(value) && !memcmp(r->value, value, r->len)
+             : !value[0];
+}
+
+static int64_t balance(struct here *here)
+{
+    return lk_look(&here->kit, &here->client).balance;
+}
+
+/* ---- memory ---- */
+
+/* One allocation fails while an operation with records is judged behind
+ * others: its money and all its records happen, or nothing of it. */
+static int with_failure(struct here *here, long n, bool *failed_out)
+{
+    struct ledger_op flying = pound(here), before = pound(here);
+    struct ledger_op op = pound(here);
+    struct lk_result r[3];
+    int64_t had = balance(here);
+
+    memset(r, 0, sizeof r);
+    lk_post(&here->kit, &flying, lk_keep, NULL, &r[0]);
+    add_write(&before, "Za", "1", LEDGER_ANY);
+    add_write(&before, "Zb", "", LEDGER_ANY);
+    before.writes[1].drop = true;
+    add_write(&before, "Zc", "", LEDGER_ANY);
+    before.writes[2].drop = true;
+    lk_post(&here->kit, &before, lk_keep, NULL, &r[1]);
+    add_write(&op, "Za", "2", LEDGER_ANY);
+    add_write(&op, "Zb", "2", LEDGER_ABSENT);
+    add_write(&op, "Zc", "2", LEDGER_ABSENT);
+    until_failure = n;
+    ledger_post(here->kit.ledger, &here->kit.now, &op, lk_keep, NULL, &r[2],
+                &here->kit.out);
+    *failed_out = until_failure < 0;
+    until_failure = -1;
+    lk_gather(&here->kit);
+    lk_settle(&here->kit);
+    assert_int_equal(r[0].r.rc, 0);
+    assert_int_equal(r[1].r.rc, 0);
+    assert_true(r[2].answered);
+    assert_int_equal(balance(here) - had, (r[2].r.rc ? 2 : 3) * POUND);
+    return r[2].r.rc;
+}
+
+static void out_of_memory(void **state)
+{
+    struct here *here = *state;
+    bool failed = true;
+    unsigned refused = 0;
+    long n;
+
+    for (n = 0; failed; n++) {
+        int rc = with_failure(here, n, &failed);
+        const char *b = rc ? "" : "2";
+
+        if (rc) assert_int_equal(rc, XN_ENOMEM);
+        refused += rc != 0;
+        if (!holds(here, "Za", rc ? "1" : "2") || !holds(here, "Zb", b) ||
+            !holds(here, "Zc", b))
+            fail_msg("allocation %ld: %s, but records were written", n,
+                     xn_strerror(rc));
+    }
+    assert_true(refused > 5);
+    assert_int_equal(lk_audit(&here->kit, 0, NULL), 0);
+}
+
+#define STORY(test) cmocka_unit_test_setup_teardown(test, setup, teardown)
+
+int main(void)
+{
+    const struct CMUnitTest tests[] = {
+        STORY(out_of_memory),
+    };
+
+    return cmocka_run_group_tests(tests, NULL, NULL);
+}
