@@ -88,6 +88,14 @@ void ledger_free(struct ledger *ledger, void (*drop)(void *owner, void *ctx))
 
 /* ---- going on ---- */
 
+/* Those who bring conflicts find no company that was through with them. */
+static bool may_join(const struct ledger_batch *batch,
+                     const struct ledger_entry *entry)
+{
+    return !ledger_batch_full(batch) &&
+           (entry->careful || entry->kind != ENTRY_OP || !batch->careful);
+}
+
 static void judge_queue(struct ledger *ledger, const struct xn_now *now,
                         struct xn_out *out)
 {
@@ -95,7 +103,7 @@ static void judge_queue(struct ledger *ledger, const struct xn_now *now,
     unsigned n = 0;
 
     if (ledger->state != LEDGER_READY) return;
-    while ((entry = ledger->queue) && !ledger_batch_full(&ledger->gathering) &&
+    while ((entry = ledger->queue) && may_join(&ledger->gathering, entry) &&
            ledger_have(ledger, now, entry, true, out)) {
         DL_DELETE(ledger->queue, entry);
         ledger_judge(ledger, now, entry, out);
@@ -126,8 +134,8 @@ static bool can_go_on(const struct ledger *ledger)
 {
     return ledger->state == LEDGER_READY && ledger->gathering.n &&
            !ledger->flying.n &&
-           (ledger->gathering.n_effects ||
-            !ledger_in_doubt(&ledger->gathering));
+           (ledger->gathering.n_effects ? !ledger_holds_back(ledger)
+                                        : !ledger_in_doubt(&ledger->gathering));
 }
 
 void ledger_pump(struct ledger *ledger, const struct xn_now *now,

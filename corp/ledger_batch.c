@@ -18,6 +18,17 @@ bool ledger_batch_full(const struct ledger_batch *batch)
     return batch->n >= LEDGER_BATCH_MAX || batch->bytes >= LEDGER_BATCH_BYTES;
 }
 
+/* Careful ones go together, in one TXN, as they went when it failed.  Looks in
+ * between need no TXN; a RECALL has to see what gathers become durable. */
+bool ledger_holds_back(const struct ledger *ledger)
+{
+    const struct ledger_entry *entry = ledger->queue;
+
+    while (entry && entry->kind == ENTRY_LOOK)
+        entry = entry->next;
+    return entry && entry->careful && !ledger_batch_full(&ledger->gathering);
+}
+
 static void free_pending(struct ledger_pending *p)
 {
     if (!p) return;
@@ -279,6 +290,7 @@ void ledger_judge(struct ledger *ledger, const struct xn_now *now,
     }
     DL_APPEND(ledger->gathering.entries, entry);
     ledger->gathering.n++;
+    if (entry->careful) ledger->gathering.careful = true;
     if (!entry->effect) return;
     ledger->gathering.n_effects++;
     ledger->gathering.bytes += entry->cost;
@@ -479,6 +491,20 @@ out:
 static void on_txn(void *owner, void *ctx, const struct xn_now *now, int rc,
                    struct xn_msg *msg, struct xn_out *out);
 
+/* A TXN is sent: what careful ones have seen may not be so behind it. */
+static void look_again(struct ledger *ledger)
+{
+    struct ledger_entry *entry;
+
+    DL_FOREACH(ledger->queue, entry)
+    {
+        if (entry->careful)
+            ledger_entry_unsee(ledger, entry);
+        else if (entry->kind == ENTRY_OP)
+            break;
+    }
+}
+
 static void finish_all(struct ledger *ledger, struct ledger_batch *batch)
 {
     struct ledger_entry *entry, *tmp;
@@ -508,6 +534,7 @@ void ledger_send(struct ledger *ledger, const struct xn_now *now,
             finish_all(ledger, &ledger->gathering);
         return;
     }
+    if (ledger_holds_back(ledger)) return;
     rc = draft_txn(ledger, now, &d);
     if (!rc) {
         ledger->ticket = xn_ticket(ledger->tickets, now->mono_us + TXN_US,
@@ -522,6 +549,7 @@ void ledger_send(struct ledger *ledger, const struct xn_now *now,
                     XN__KIND__TXN, &d.txn);
         ledger->flying = ledger->gathering;
         memset(&ledger->gathering, 0, sizeof ledger->gathering);
+        look_again(ledger);
     }
     xn_arena_clear(&d.arena);
 }

@@ -109,6 +109,7 @@ struct ledger_recent {
 struct ledger_batch {
     struct ledger_entry *entries;
     size_t n, n_effects, bytes;
+    bool careful; /* of careful ones: others wait for the next */
     struct ledger_row **touched;
     size_t n_touched, cap_touched;
     struct ledger_pending *pending; /* by key */
@@ -224,6 +225,8 @@ void ledger_batch_refuse(struct ledger *ledger, struct ledger_batch *batch,
 void ledger_judge(struct ledger *ledger, const struct xn_now *now,
                   struct ledger_entry *entry, struct xn_out *out);
 bool ledger_batch_full(const struct ledger_batch *batch);
+/* More careful ones are about to be judged: the batch waits for them. */
+bool ledger_holds_back(const struct ledger *ledger);
 /* Send what has gathered, if nothing flies. */
 void ledger_send(struct ledger *ledger, const struct xn_now *now,
                  struct xn_out *out);

@@ -189,15 +189,16 @@ bool ledger_in_doubt(const struct ledger_batch *batch)
     return false;
 }
 
-/* What a careful one sees must hold until it is judged: it looks only when
- * nothing is on its way to the store. */
+/* What one sees must hold until it is judged.  Careful ones look when nothing is
+ * on its way to the store, many at once, and nothing is sent until all of them
+ * are judged (ledger_holds_back); what gathers meanwhile is known.  A RECALL
+ * speaks of what is durable: it looks when nothing gathers either. */
 static bool looked(struct ledger *ledger, const struct xn_now *now,
                    struct ledger_entry *entry, bool first, struct xn_out *out)
 {
     if (entry->step == steps_of(entry)) return true;
-    if (!first || entry->reading || ledger->flying.n || ledger->gathering.n) {
-        return false;
-    }
+    if (entry->reading || ledger->flying.n) return false;
+    if (!entry->careful && (!first || ledger->gathering.n)) return false;
     read_step(ledger, now, entry, out);
     return false;
 }

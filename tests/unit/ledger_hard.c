@@ -179,12 +179,90 @@ static void out_of_memory(void **state)
     assert_int_equal(lk_audit(&here->kit, 0, NULL), 0);
 }
 
+/* ---- conflicts ---- */
+
+#define INNOCENT 200
+
+/* One guard that does not hold must not cost all that go with it a transaction
+ * each: whoever can bring one about would slow down everybody. */
+static void a_conflict_among_many(void **state)
+{
+    struct here *here = *state;
+    struct ledger_op flying = pound(here), liar;
+    struct lk_result r[INNOCENT + 2];
+    uint64_t before;
+
+    liar = pound(here);
+    add_write(&liar, "Za", "1", LEDGER_ABSENT);
+    assert_int_equal(lk_do(&here->kit, &liar, NULL), 0);
+    before = here->store.applied;
+    memset(r, 0, sizeof r);
+    lk_post(&here->kit, &flying, lk_keep, NULL, &r[INNOCENT]);
+    for (unsigned i = 0; i < INNOCENT; i++) {
+        struct ledger_op op = pound(here);
+        char key[8];
+
+        snprintf(key, sizeof key, "Y%u", i);
+        add_write(&op, key, "1", LEDGER_ABSENT);
+        lk_post(&here->kit, &op, lk_keep, NULL, &r[i]);
+        if (i != INNOCENT / 2) continue;
+        liar = pound(here);
+        add_write(&liar, "Za", "2", LEDGER_ABSENT);
+        lk_post(&here->kit, &liar, lk_keep, NULL, &r[INNOCENT + 1]);
+    }
+    lk_settle(&here->kit);
+    for (unsigned i = 0; i <= INNOCENT; i++)
+        assert_int_equal(r[i].r.rc, 0);
+    assert_true(r[INNOCENT + 1].answered);
+    assert_int_equal(r[INNOCENT + 1].r.rc, XN_ECONFLICT);
+    assert_true(holds(here, "Za", "1"));
+    assert_true(here->store.applied - before <= 4);
+    assert_int_equal(balance(here), (INNOCENT + 2) * POUND);
+    assert_int_equal(lk_audit(&here->kit, 0, NULL), 0);
+}
+
+/* What a careful one has seen is looked at again where something else became
+ * durable in between: here his own batch is too full for all. */
+static void careful_ones_in_two_batches(void **state)
+{
+    struct here *here = *state;
+    static char big[LEDGER_VALUE_MAX];
+    struct ledger_op liar = pound(here), op[24];
+    struct lk_result r[24];
+    char key[24][8];
+    bool rest = true;
+
+    memset(big, 'x', sizeof big - 1);
+    add_write(&liar, "Za", "1", LEDGER_ABSENT);
+    assert_int_equal(lk_do(&here->kit, &liar, NULL), 0);
+    memset(r, 0, sizeof r);
+    for (unsigned i = 0; i < 24; i++) {
+        op[i] = pound(here);
+        snprintf(key[i], sizeof key[i], "Y%u", i);
+        add_write(&op[i], key[i], big, LEDGER_ABSENT);
+        if (i % 6 == 1) add_write(&op[i], "Za", "2", LEDGER_ABSENT);
+        if (i % 6 == 2) add_write(&op[i], "Zb", "2", LEDGER_ABSENT);
+        lk_post(&here->kit, &op[i], lk_keep, NULL, &r[i]);
+    }
+    while (rest)
+        rest = lk_step(&here->kit, false);
+    for (unsigned i = 0; i < 24; i++) {
+        bool refused = i % 6 == 1 || (i % 6 == 2 && i > 2);
+
+        assert_true(r[i].answered);
+        assert_int_equal(r[i].r.rc, refused ? XN_ECONFLICT : 0);
+    }
+    assert_int_equal(lk_audit(&here->kit, 0, NULL), 0);
+}
+
 #define STORY(test) cmocka_unit_test_setup_teardown(test, setup, teardown)
 
 int main(void)
 {
     const struct CMUnitTest tests[] = {
         STORY(out_of_memory),
+        STORY(a_conflict_among_many),
+        STORY(careful_ones_in_two_batches),
     };
 
     return cmocka_run_group_tests(tests, NULL, NULL);
