@@ -10,7 +10,8 @@
  * same transaction.
  *
  * A refused claim is evidence: claim and reason go into the books before the
- * refusal is said, one a minute of each kind. */
+ * refusal is said, one a minute of each kind, and of one server not without
+ * end: who has lied so often needs no more evidence. */
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -71,7 +72,9 @@ static void noted(struct corp_job *job, const struct xn_now *now)
     const struct money_refusal *why = &job->papers[0].why;
     char server[XN_NAME_MAX];
 
-    if (!job->posted.repeated) {
+    if (job->posted.repeated) {
+        corp_rates_give(job->corp->refusals, job->caller.b, XN_ID_SIZE);
+    } else {
         xn_id_name(&job->caller, NULL, server);
         xn_out_log(&job->corp->out, XN_LOG_WARN,
                    "refused a claim of %s: %s: %s", server,
@@ -108,8 +111,14 @@ static void refuse(struct corp_job *job, const struct xn_now *now,
     size_t len;
     uint64_t begin_us;
     xn_id kind;
-    int rc = pack_refusal(job, why, &bytes, &len);
+    int rc;
 
+    if (corp_rates_take(job->corp->refusals, job->caller.b, XN_ID_SIZE,
+                        now->mono_us)) {
+        job_refuse_why(job, why);
+        return;
+    }
+    rc = pack_refusal(job, why, &bytes, &len);
     if (rc) {
         job_refuse(job, rc, xn_strerror(rc), "again later");
         return;

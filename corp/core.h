@@ -50,7 +50,8 @@ struct corp {
     struct order_key look_from;
     /* By client, by server, by address. */
     struct corp_rates *orders, *claims, *registers;
-    bool flushing; /* a timer or a TXN of nodes is under way */
+    struct corp_rates *refusals; /* on record, by server */
+    bool flushing;               /* a timer or a TXN of nodes is under way */
 };
 
 /* ASK POST /v1/register. */

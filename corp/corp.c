@@ -19,6 +19,8 @@
 #define LOAD_PAUSE_MAX (30 * SECOND_US)
 #define FLUSH_US (10 * SECOND_US)
 #define TXN_US (30 * SECOND_US)
+#define REFUSALS_BURST 256 /* claims of one server, refused and on record */
+#define REFUSALS_STEP_US (10 * SECOND_US)
 #define ANNOUNCE_MAX 1024
 #define HELD_BODY_MAX 8192 /* what is longer is refused at once, not kept */
 #define CERTIFICATE_MAX 8192
@@ -428,7 +430,7 @@ static bool corp_check(const struct xn_core *core, char *why_out, size_t len)
         snprintf(why_out, len, "questions held for no reason");
         return false;
     }
-    if (corp->n_jobs > JOBS_MAX) {
+    if (corp->n_jobs > JOBS_MAX + JOBS_OWN_MAX) {
         snprintf(why_out, len, "too many questions about money under way");
         return false;
     }
@@ -452,6 +454,7 @@ static void corp_free(struct xn_core *core)
     corp_rates_free(corp->orders);
     corp_rates_free(corp->claims);
     corp_rates_free(corp->registers);
+    corp_rates_free(corp->refusals);
     xn_out_clear(&corp->out);
     free((char *)(uintptr_t)corp->config.name);
     free((uint8_t *)(uintptr_t)corp->config.certificate);
@@ -497,6 +500,7 @@ static int new_ledger(struct corp *corp)
 
 static int new_rates(struct corp *corp, uint64_t seed)
 {
+    static const struct xn_rate refusals = {REFUSALS_BURST, REFUSALS_STEP_US};
     uint64_t secret = xn_rng_mix(seed, 0x7261746573); /* "rates" */
     int rc = corp_rates_new(&corp->config.orders, CORP_RATES_MAX, secret,
                             &corp->orders);
@@ -504,9 +508,11 @@ static int new_rates(struct corp *corp, uint64_t seed)
     if (!rc)
         rc = corp_rates_new(&corp->config.claims, CORP_RATES_MAX, secret,
                             &corp->claims);
+    if (!rc)
+        rc = corp_rates_new(&corp->config.registers, CORP_RATES_MAX, secret,
+                            &corp->registers);
     if (rc) return rc;
-    return corp_rates_new(&corp->config.registers, CORP_RATES_MAX, secret,
-                          &corp->registers);
+    return corp_rates_new(&refusals, CORP_RATES_MAX, secret, &corp->refusals);
 }
 
 int corp_new(const struct corp_config *config, uint64_t seed,

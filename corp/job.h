@@ -15,7 +15,8 @@
 #include "corp/core.h"
 #include "corp/order_file.h"
 
-#define JOBS_MAX 512
+#define JOBS_MAX 512 /* that somebody asked for */
+#define JOBS_OWN_MAX 1
 #define JOBS_MEMBER_MAX 128 /* of one member */
 #define JOB_PAPERS (ORDER_NARROWINGS_MAX + 2)
 #define JOB_ROUNDS_MAX 4
@@ -85,7 +86,7 @@ struct job_form {
 struct corp_job *job_begin(struct corp *corp, const struct xn_now *now,
                            uint64_t ask, const Xn__Ask *question,
                            const struct job_form *form);
-/* One that nobody asked for. */
+/* One that nobody asked for; however many are asked for, there is room for it. */
 struct corp_job *job_own(struct corp *corp, const struct xn_now *now,
                          const char *what);
 void job_free(struct corp_job *job);

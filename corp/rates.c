@@ -103,6 +103,16 @@ uint64_t corp_rates_take(struct corp_rates *rates, const void *who, size_t len,
     return wait_us;
 }
 
+void corp_rates_give(struct corp_rates *rates, const void *who, size_t len)
+{
+    uint64_t name = mix(rates, who, len);
+    struct row *row;
+
+    HASH_FIND(hh, rates->rows, &name, sizeof name, row);
+    if (row && row->full_us > rates->rate.step_us)
+        row->full_us -= rates->rate.step_us;
+}
+
 size_t corp_rates_count(const struct corp_rates *rates)
 {
     return HASH_COUNT(rates->rows);

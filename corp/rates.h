@@ -21,6 +21,8 @@ void corp_rates_free(struct corp_rates *rates); /* NULL is fine */
  * none is taken.  Out of memory nobody is refused. */
 uint64_t corp_rates_take(struct corp_rates *rates, const void *who, size_t len,
                          uint64_t now_us);
+/* What was taken was not needed. */
+void corp_rates_give(struct corp_rates *rates, const void *who, size_t len);
 #define CORP_RATES_TEXT 120
 /* "orders of one client: 1000 at once, then 60 a minute" */
 void corp_rates_text(const struct corp_rates *rates, const char *of,

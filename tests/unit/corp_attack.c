@@ -169,6 +169,93 @@ static void lies_about_nothing(void **state)
     deal_clear(&d);
 }
 
+/* One claim that is wrong in the `how`th way. */
+static void seal_lie(struct shop *s, struct deal *d, unsigned how,
+                     struct shop_doc *lie)
+{
+    struct money_claim *claim;
+
+    deal_claim(s, d, 1000000, MONEY_RUNNING, lie);
+    claim = &lie->doc.claim;
+    switch (how) {
+    case 0: claim->previous.b[0] ^= 1; break;
+    case 1: memcpy(claim->currency, "USD", 4); break;
+    case 2: claim->usage.cpu_s.v *= 1000; break;
+    default: claim->amount++;
+    }
+    shop_seal(lie, &d->by->party);
+}
+
+static void tell_lie(struct shop *s, struct deal *d, unsigned how)
+{
+    struct shop_doc lie;
+    uint64_t ask;
+
+    seal_lie(s, d, how, &lie);
+    ask = ask_charge(s, &lie, d->by);
+    shop_serve(s);
+    assert_true(shop_refused(s, ask, NULL) < 0);
+    shop_doc_clear(&lie);
+}
+
+#define LIED_ABOUT 65
+#define ON_RECORD 256
+
+/* A server with many sessions and many ways to lie fills no disk.  The same
+ * again is on record already and costs him nothing of that. */
+static void many_lies_do_not_fill_the_books(void **state)
+{
+    struct shop *s = *state;
+    struct deal d[LIED_ABOUT];
+
+    shop_pay_in(s, 1, 100 * GBP);
+    for (unsigned i = 0; i < LIED_ABOUT; i++)
+        deal_begin(s, &d[i], (uint8_t)(i + 1), GBP, &s->server[0]);
+    for (unsigned i = 0; i < LIED_ABOUT; i++)
+        deal_validate(s, &d[i]);
+    crank_pass(&s->c, 2000000);
+    for (unsigned i = 0; i < ON_RECORD + 10; i++)
+        tell_lie(s, &d[0], 0);
+    assert_int_equal(shop_records(s, 'R'), 1);
+    for (unsigned i = 0; i < LIED_ABOUT; i++) {
+        for (unsigned how = 0; how < 4; how++)
+            tell_lie(s, &d[i], how);
+    }
+    assert_int_equal(shop_records(s, 'R'), ON_RECORD);
+    crank_pass(&s->c, 60000000);
+    for (unsigned i = 0; i < 10; i++)
+        tell_lie(s, &d[i], 0);
+    assert_int_equal(shop_records(s, 'R'), ON_RECORD + 6);
+    assert_true(deal_charge(s, &d[0], 1000000, MONEY_RUNNING) > 0);
+    for (unsigned i = 0; i < LIED_ABOUT; i++)
+        deal_clear(&d[i]);
+    shop_audit(s);
+}
+
+/* What nobody asked for is not crowded out by those who ask. */
+static void a_crowd_does_not_stop_releases(void **state)
+{
+    struct shop *s = *state;
+    struct shop_member *crowd[] = {&s->client, &s->stranger, &s->server[0],
+                                   &s->server[1]};
+    struct deal d;
+
+    shop_pay_in(s, 1, 5 * GBP);
+    deal_begin(s, &d, 1, 2 * GBP, &s->server[0]);
+    s->c.now.wall_us += 200 * HOUR_US;
+    crank_pass(&s->c, 59000000); /* it looks once a minute */
+    for (unsigned i = 0; i < 4 * 128; i++)
+        shop_ask_query(s, "/v1/accounts", "currency=USD",
+                       &crowd[i / 128]->caller);
+    crank_pass(&s->c, 2000000);
+    crank_wake(&s->c);
+    assert_int_equal(crank_count(&s->c, XN_ACT_ANSWER), 0);
+    shop_serve(s);
+    assert_int_equal(shop_stored(s, &d.serial), 0);
+    deal_clear(&d);
+    shop_audit(s);
+}
+
 static void one_member_does_not_take_all(void **state)
 {
     struct shop *s = *state;
@@ -365,6 +452,8 @@ int main(void)
         SHOP_TEST(lies_do_not_fill_the_log),
         SHOP_TEST(claims_take_time),
         SHOP_TEST(lies_about_nothing),
+        SHOP_TEST(many_lies_do_not_fill_the_books),
+        SHOP_TEST(a_crowd_does_not_stop_releases),
         SHOP_TEST(one_member_does_not_take_all),
         SHOP_TEST(bodies_of_scraps),
         SHOP_TEST(words_are_ones_own),
