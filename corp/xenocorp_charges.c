@@ -13,6 +13,7 @@
 #include "lib/hex.h"
 #include "lib/text.h"
 #include "net/clock.h"
+#include "net/json.h"
 #include "wire/bill.h"
 #include "wire/envelope.h"
 
@@ -99,8 +100,8 @@ static json_t *charge_json(const struct bill *bill,
                         json_integer((json_int_t)line->claim.sequence));
     json_object_set_new(row, "server", id_json(&bill->acceptance.server));
     json_object_set_new(row, "taken", table_time(line->receipt.head.issued_us));
-    json_object_set_new(row, "charge", table_money(line->receipt.charge));
-    json_object_set_new(row, "total", table_money(line->claim.amount));
+    json_object_set_new(row, "charge", net_json_money(line->receipt.charge));
+    json_object_set_new(row, "total", net_json_money(line->claim.amount));
     json_object_set_new(row, "currency", json_string(line->claim.currency));
     json_object_set_new(row, "final",
                         json_boolean(line->claim.state == MONEY_FINAL));
@@ -118,14 +119,15 @@ static json_t *bill_json(const struct bill *bill)
     json_object_set_new(top, "account", id_json(&bill->order.account));
     json_object_set_new(top, "state", json_string(fate_name(bill->fate)));
     json_object_set_new(top, "currency", json_string(currency));
-    json_object_set_new(top, "amount", table_money(bill->order.limits.amount));
+    json_object_set_new(top, "amount",
+                        net_json_money(bill->order.limits.amount));
     json_object_set_new(top, "until", table_time(bill->order.limits.until_us));
     json_object_set_new(top, "server", id_json(&bill->acceptance.server));
     json_object_set_new(top, "session", id_json(&bill->acceptance.session));
-    json_object_set_new(top, "charged", table_money(bill->charged));
-    json_object_set_new(top, "paid", table_money(bill->paid));
-    json_object_set_new(top, "left", table_money(bill->left));
-    json_object_set_new(top, "released", table_money(bill->released));
+    json_object_set_new(top, "charged", net_json_money(bill->charged));
+    json_object_set_new(top, "paid", net_json_money(bill->paid));
+    json_object_set_new(top, "left", net_json_money(bill->left));
+    json_object_set_new(top, "released", net_json_money(bill->released));
     json_object_set_new(
         top, "stopped",
         table_time(bill->stopped ? bill->stop_receipt.head.issued_us : 0));

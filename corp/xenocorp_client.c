@@ -10,6 +10,7 @@
 #include "corp/xenocorp_table.h"
 #include "lib/err.h"
 #include "lib/gripe.h"
+#include "net/json.h"
 #include "wire/money.h"
 
 #define REFERENCE_MAX 128
@@ -72,8 +73,8 @@ static json_t *account_json(const Xn__MemberInfo *member, const char *role,
     json_object_set_new(top, role, json_string(name));
     json_object_set_new(top, "id", table_id(&member->id));
     json_object_set_new(top, "account", table_id(&account->account));
-    json_object_set_new(top, "balance", table_money(account->balance));
-    json_object_set_new(top, "credit", table_money(account->credit));
+    json_object_set_new(top, "balance", net_json_money(account->balance));
+    json_object_set_new(top, "credit", net_json_money(account->credit));
     json_object_set_new(top, "currency", json_string(account->currency));
     return top;
 }

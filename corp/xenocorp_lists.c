@@ -10,6 +10,7 @@
 #include "corp/xenocorp_table.h"
 #include "lib/err.h"
 #include "lib/gripe.h"
+#include "net/json.h"
 #include "wire/money.h"
 
 #define PATH_MAX_LEN 320
@@ -148,9 +149,9 @@ static json_t *order_json(const Xn__OrderStatus *status)
     json_object_set_new(row, "serial", table_id(&status->serial));
     json_object_set_new(row, "holder", table_id(&status->holder));
     json_object_set_new(row, "state", json_string(fate_name(status->fate)));
-    json_object_set_new(row, "amount", table_money(status->amount));
-    json_object_set_new(row, "charged", table_money(status->charged));
-    json_object_set_new(row, "fenced", table_money(status->fenced));
+    json_object_set_new(row, "amount", net_json_money(status->amount));
+    json_object_set_new(row, "charged", net_json_money(status->charged));
+    json_object_set_new(row, "fenced", net_json_money(status->fenced));
     json_object_set_new(row, "currency", json_string(status->currency));
     json_object_set_new(row, "until", table_time(status->until_us));
     json_object_set_new(row, "stopped", table_time(status->stopped_us));

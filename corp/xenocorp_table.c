@@ -5,29 +5,17 @@
 #include <stdio.h>
 #include <string.h>
 
-#include "lib/dec.h"
+#include "corp/xenocorp.h"
 #include "lib/err.h"
 #include "lib/gripe.h"
-#include "lib/utc.h"
+#include "net/json.h"
 
 #define SHORT 12
 #define WIDTH_MAX 60
 
-json_t *table_money(int64_t micro)
-{
-    char text[XN_DEC_TEXT_MAX];
-
-    xn_dec_format(xn_dec_from_micro(micro), text);
-    return json_string(text);
-}
-
 json_t *table_time(uint64_t us)
 {
-    char text[XN_UTC_TEXT_MAX];
-
-    if (!us) return json_null();
-    xn_utc_format(us - us % 1000000, text);
-    return json_string(text);
+    return net_json_time(us - us % 1000000);
 }
 
 json_t *table_id(const ProtobufCBinaryData *bytes)
@@ -105,42 +93,26 @@ static void put_table(const json_t *array, const char *const *keys, size_t n)
     }
 }
 
-static int dump(const json_t *top)
-{
-    int bad = !top || json_dumpf(top, stdout, JSON_INDENT(2));
-
-    putchar('\n');
-    return bad ? XN_EXIT_FAILED : XN_EXIT_OK;
-}
-
 int table_print(json_t *array, const char *schema, const char *name,
                 const char *const *keys, size_t n, bool json)
 {
-    json_t *top;
-    int code = XN_EXIT_OK;
-
     if (!json) {
         put_table(array, keys, n);
         json_decref(array);
-        return code;
+        return XN_EXIT_OK;
     }
-    top = json_pack("{s:s, s:o}", "schema", schema, name, array);
-    code = dump(top);
-    json_decref(top);
-    return code;
+    return net_json_print(
+        CORP_PROGRAM, json_pack("{s:s, s:o}", "schema", schema, name, array));
 }
 
 int table_show(json_t *object, const char *schema, bool json)
 {
     const char *key;
     const json_t *value;
-    int code = XN_EXIT_OK;
 
     if (json) {
         json_object_set_new(object, "schema", json_string(schema));
-        code = dump(object);
-        json_decref(object);
-        return code;
+        return net_json_print(CORP_PROGRAM, object);
     }
     json_object_foreach(object, key, value)
     {
@@ -153,5 +125,5 @@ int table_show(json_t *object, const char *schema, bool json)
         putchar('\n');
     }
     json_decref(object);
-    return code;
+    return XN_EXIT_OK;
 }

@@ -9,9 +9,8 @@
 
 #include "wire/id.h"
 
-json_t *table_money(int64_t micro);
-json_t *table_time(uint64_t us);
-json_t *table_id(const ProtobufCBinaryData *bytes);
+json_t *table_time(uint64_t us);                    /* to the second; 0: null */
+json_t *table_id(const ProtobufCBinaryData *bytes); /* none: null */
 
 /* Takes the array.  keys: those that the table shows, in this order; an id is
  * cut to 12 digits there.  An exit code. */

@@ -181,6 +181,7 @@ static int read_call(int argc, char **argv, struct call *call)
     const char *output = NULL, *help = NULL;
     struct xn_option rows[5];
     struct xn_options options = {rows, 0, true};
+    char because[160];
     int code;
 
     if (called->takes & CALL_EXPECT)
@@ -202,9 +203,8 @@ static int read_call(int argc, char **argv, struct call *call)
     code = read_words(&options, argc, argv, call);
     if (code >= 0) return code;
     if (help) return help_one(&options);
-    call->json = output && strcmp(output, "json") == 0;
-    if (output && !call->json && strcmp(output, "table") != 0)
-        return corp_usage("-o %.60s: it is table or json", output);
+    if (xn_options_output(output, &call->json, because, sizeof because))
+        return corp_usage("%s", because);
     return count_words(call);
 }
 
