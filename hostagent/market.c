@@ -117,6 +117,18 @@ static bool is_over(const struct host_session *s)
            s->state == XN__SESSION_STATE__SESSION_REFUSED;
 }
 
+/* What was refused before what ran: it costs nothing to be refused, and who had
+ * a session may still want to know how it ended. */
+static bool goes_first(const struct host_session *s,
+                       const struct host_session *than)
+{
+    bool refused = s->state == XN__SESSION_STATE__SESSION_REFUSED;
+
+    if (refused != (than->state == XN__SESSION_STATE__SESSION_REFUSED))
+        return refused;
+    return s->ended_us < than->ended_us;
+}
+
 /* Drops the one that is over for longest, where one may be dropped. */
 static bool make_room(struct host *host)
 {
@@ -127,8 +139,8 @@ static bool make_room(struct host *host)
     for (size_t i = 0; i < m->n_sessions; i++) {
         struct host_session *s = m->sessions[i];
 
-        if (!is_over(s) || s->step) continue;
-        if (!oldest || s->ended_us < oldest->ended_us) oldest = s;
+        if (!is_over(s) || s->step || s->stop) continue;
+        if (!oldest || goes_first(s, oldest)) oldest = s;
     }
     if (!oldest) return false;
     session_drop(oldest);

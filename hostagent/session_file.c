@@ -246,8 +246,11 @@ static void on_saved(void *owner, void *ctx, const struct xn_now *now, int rc,
         xn_out_log(out, XN_LOG_ERROR, "cannot store a session: %s",
                    xn_strerror(rc));
         if (!s->stored && rc == XN_ENOSPC) { /* nothing of it is there */
-            xn_out_refuse(out, s->ask, XN_ENOSPC, "cannot create the session",
-                          "the server's disk is full", "another server");
+            if (s->ask) {
+                xn_out_refuse(out, s->ask, XN_ENOSPC,
+                              "cannot create the session",
+                              "the server's disk is full", "another server");
+            }
             session_free(s);
             return;
         }

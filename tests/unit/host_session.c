@@ -676,65 +676,7 @@ static void refused_claims(void **state)
     }
 }
 
-/* ---- who sees what ---- */
-
-static size_t listed(struct market *m, const Xn__Caller *caller)
-{
-    uint64_t ask = market_ask(m, "GET", "/v1/sessions", "", NULL, caller);
-    Xn__Sessions *sessions =
-        crank_answered(&m->h, ask, &xn__sessions__descriptor);
-    size_t n = sessions->n_sessions;
-
-    xn__sessions__free_unpacked(sessions, NULL);
-    return n;
-}
-
-static void lists(void **state)
-{
-    struct market *m = *state;
-    uint64_t ask;
-
-    market_begin(m, GBP);
-    m->word++;
-    market_begin(m, GBP);
-    assert_int_equal(listed(m, &m->s.client.caller), 2);
-    assert_int_equal(listed(m, &m->s.stranger.caller), 0);
-    assert_int_equal(listed(m, &m->operator), 2);
-    ask = market_ask(m, "GET", "/v1/sessions", "", NULL, NULL);
-    assert_int_equal(market_refused(m, ask, NULL), XN_EPERM);
-    ask = market_ask(m, "GET", "/v1/sessions", "after=xx", NULL, &m->operator);
-    assert_int_equal(market_refused(m, ask, NULL), XN_EINVAL);
-}
-
-static void few_are_remembered(void **state)
-{
-    struct market *m = *state;
-    uint64_t ask;
-
-    m->config.sessions_max = 2;
-    market_restart(m);
-    market_serve(m);
-    for (unsigned i = 0; i < 4; i++) {
-        market_begin(m, GBP);
-        market_pass(m, 15 * SECOND_US);
-        if (i < 3) {
-            ask = market_ask_stop(m, &m->s.client, &m->s.client);
-            market_serve(m);
-            xn__host_session__free_unpacked(market_session(m, ask), NULL);
-        }
-        m->word++;
-    }
-    assert_int_equal(listed(m, &m->operator), 2);
-    market_restart(m);
-    market_serve(m);
-    assert_int_equal(listed(m, &m->operator), 2);
-    market_begin(m, GBP);
-    m->word++;
-    market_quote(m, NULL);
-    market_order(m, m->word, GBP);
-    ask = market_ask_create(m);
-    assert_int_equal(market_refused(m, ask, NULL), XN_EBUSY);
-}
+/* ---- what is no question ---- */
 
 static void malformed(void **state)
 {
@@ -797,8 +739,6 @@ int main(void)
         TEST(only_the_holder_stops),
         TEST(stopped_at_the_corp),
         TEST(refused_claims),
-        TEST(lists),
-        TEST(few_are_remembered),
         TEST(malformed),
     };
 
