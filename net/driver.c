@@ -13,6 +13,7 @@
 #include "net/clock.h"
 #include "net/crypto.h"
 #include "net/delay.h"
+#include "net/dom.h"
 #include "net/http.h"
 #include "net/links.h"
 #include "net/loop.h"
@@ -33,6 +34,7 @@ struct net_driver {
     struct net_links *links;
     struct net_http *http;
     struct net_calls *calls;
+    struct net_dom *dom;
     struct net_store *store;
     struct net_record *record;
     struct event *term, *intr, *linger;
@@ -62,6 +64,7 @@ static void abort_action(struct net_driver *d, uint64_t ticket)
 {
     if (d->calls && net_calls_abort(d->calls, ticket)) return;
     if (d->links) net_links_abort(d->links, ticket);
+    if (d->dom) net_dom_abort(d->dom, ticket);
     /* The others end soon by themselves. */
 }
 
@@ -129,8 +132,13 @@ static void act(void *user, const struct xn_action *action)
         xn_log((enum xn_log_level)XN_BODY(action->msg, Xn__Log)->level, "%s",
                XN_BODY(action->msg, Xn__Log)->text);
         break;
-    case XN_ACT_FETCH:
     case XN_ACT_DOMAIN:
+        if (d->dom)
+            net_dom_act(d->dom, action->ticket, action->msg);
+        else
+            lacking(d, action);
+        break;
+    case XN_ACT_FETCH:
     case XN_ACT_PROBE: lacking(d, action); break;
     }
 }
@@ -155,7 +163,7 @@ static void stepped(void *user, const struct xn_now *now,
 static bool all_idle(const struct net_driver *d)
 {
     return net_loop_quiet(d->loop) && net_crypto_idle(d->crypto) &&
-           net_calls_idle(d->calls) &&
+           net_calls_idle(d->calls) && (!d->dom || net_dom_idle(d->dom)) &&
            (!d->store || net_store_idle(d->store)) &&
            (!d->links || net_links_idle(d->links)) &&
            (!d->http || net_http_idle(d->http));
@@ -287,6 +295,9 @@ static int open_parts(struct net_driver *d, const struct net_config *config)
         rc = net_store_new(d->loop, d->post, config->program,
                            config->store_path, config->store_strict, &d->store);
     }
+    if (!rc && config->dom_path) {
+        rc = net_dom_new(d->loop, config->dom_path, &d->dom);
+    }
     if (!rc) rc = open_record(d, config);
     if (!rc) rc = open_links(d, config);
     if (!rc) rc = open_http(d, config);
@@ -316,6 +327,7 @@ void net_driver_free(struct net_driver *d)
     net_links_free(d->links);
     net_delays_free(d->delays);
     net_calls_free(d->calls);
+    net_dom_free(d->dom);
     net_store_free(d->store);
     net_pool_free(d->pool);
     net_crypto_free(d->crypto);

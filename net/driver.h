@@ -5,7 +5,7 @@
  * The loop thread alone touches the core.  SIGN, VERIFY and ISSUE run in a
  * small pool, TXN and READ in the store's own thread; their results come back
  * to the loop as DONE events.  CALL runs on libcurl's multi interface in the
- * same loop.  FETCH, DOMAIN and PROBE end with XN_EREFUSED.
+ * same loop, DOMAIN on unix sockets.  FETCH and PROBE end with XN_EREFUSED.
  *
  * The first event of a core is a WAKE.  On SIGTERM the core gets a News of
  * kind "stop" and then about a second to send what it has to say.
@@ -27,10 +27,11 @@ struct net_config {
     const char *store_path;   /* Kyoto Cabinet file; NULL: no store */
     bool store_strict;        /* it must be there, and is never repaired */
     const char *record_path;  /* --record; NULL: no recording */
-    const char *delay_path;   /* --delay, for tests (net/delay.h); NULL: none */
-    unsigned threads;         /* of the pool; 1 */
-    unsigned links_max; /* accepted, dialled, half-open: hard bound; 512 */
-    unsigned api_max;   /* connections; 256 */
+    const char *dom_path;   /* xenodomd's socket (net/dom.h); NULL: no DOMAIN */
+    const char *delay_path; /* --delay, for tests (net/delay.h); NULL: none */
+    unsigned threads;       /* of the pool; 1 */
+    unsigned links_max;     /* accepted, dialled, half-open: hard bound; 512 */
+    unsigned api_max;       /* connections; 256 */
     /* Requests per second, 0: no bound. */
     unsigned api_rate;           /* of one address, anonymous; 50 */
     unsigned api_rate_certified; /* of one certified caller; 500 */
