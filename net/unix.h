@@ -5,11 +5,11 @@
 #define NET_UNIX_H
 
 #include <event2/event.h>
-#include <protobuf-c/protobuf-c.h>
 #include <stdbool.h>
 #include <stddef.h>
 
 #include "lib/buf.h"
+#include "wire/task.pb-c.h"
 
 struct net_unix {
     int fd;
