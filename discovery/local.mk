@@ -18,22 +18,26 @@ XN_DISCOVERY_LIBS = discovery/libdiscovery.a $(XN_SEAM_LIBS)
 
 EXTRA_DIST += discovery/README.md discovery/deps
 
-# The client.
+# The client: what other programs search with, and what shows it.
+noinst_LIBRARIES += discovery/libfind.a
+discovery_libfind_a_SOURCES =
+discovery_libfind_a_SOURCES += discovery/verify.c
+discovery_libfind_a_SOURCES += discovery/verify.h
+discovery_libfind_a_SOURCES += discovery/xenofind.h
+discovery_libfind_a_SOURCES += discovery/xenofind_fetch.c
+discovery_libfind_a_SOURCES += discovery/xenofind_hint.c
+discovery_libfind_a_SOURCES += discovery/xenofind_options.c
+discovery_libfind_a_SOURCES += discovery/xenofind_query.c
+XN_FIND_LIBS = discovery/libfind.a $(XN_NET_LIBS)
+
 bin_PROGRAMS += discovery/xenofind
 discovery_xenofind_SOURCES =
-discovery_xenofind_SOURCES += discovery/verify.c
-discovery_xenofind_SOURCES += discovery/verify.h
 discovery_xenofind_SOURCES += discovery/xenofind.c
-discovery_xenofind_SOURCES += discovery/xenofind.h
-discovery_xenofind_SOURCES += discovery/xenofind_fetch.c
-discovery_xenofind_SOURCES += discovery/xenofind_hint.c
 discovery_xenofind_SOURCES += discovery/xenofind_json.c
-discovery_xenofind_SOURCES += discovery/xenofind_options.c
 discovery_xenofind_SOURCES += discovery/xenofind_print.c
-discovery_xenofind_SOURCES += discovery/xenofind_query.c
 discovery_xenofind_SOURCES += discovery/xenofind_table.c
 discovery_xenofind_SOURCES += discovery/xenofind_xml.c
-discovery_xenofind_LDADD = $(XN_NET_LIBS) $(JANSSON_LIBS) $(SMARTCOLS_LIBS)
+discovery_xenofind_LDADD = $(XN_FIND_LIBS) $(JANSSON_LIBS) $(SMARTCOLS_LIBS)
 man_MANS += man/xenofind.1
 EXTRA_DIST += man/xenofind.1
 

@@ -44,46 +44,6 @@ static int exit_code(const struct find_options *opt,
     return opt->limit == 0 && result->matching ? XN_EXIT_OK : XN_EXIT_NONE;
 }
 
-/* To those who found nothing: why that may be. */
-static void advise(const struct find_options *opt, const struct query *query,
-                   const struct net_identity *identity,
-                   const struct find_result *result)
-{
-    static const char what[] = "no server matches [XS-3-NONE]";
-    const char *token = NULL, *like;
-    char *slip, *value, *meant, try[XN_TOKEN_MAX + XN_VALUE_MAX + 4];
-
-    if (result->known == 0 && find_nobody_there(opt, identity)) {
-        xn_gripe(FIND_PROGRAM, what, "no server is advertised there at all",
-                 "xenodev status, or another --node");
-    } else if (result->other_currency && query_uses_price(query)) {
-        xn_gripef(FIND_PROGRAM, what, "another --currency",
-                  "of %llu known, %llu ask for other money than %s",
-                  (unsigned long long)result->known,
-                  (unsigned long long)result->other_currency,
-                  query_currency(query));
-    } else if ((token = find_unknown_token(opt, query, identity))) {
-        like = find_token_like(token);
-        xn_gripef(FIND_PROGRAM, what, like, "no server advertises '%s'%s%s%s",
-                  token, like ? ", did you mean " : "", like ? like : "",
-                  like ? "?" : "");
-    } else if (find_case_slip(opt, query, identity, &slip, &value, &meant)) {
-        snprintf(try, sizeof try, "%s:%s", slip, meant);
-        xn_gripef(FIND_PROGRAM, what, try,
-                  "%s '%s' is written '%s' by those who have it", slip, value,
-                  meant);
-        free(slip);
-        free(value);
-        free(meant);
-    } else {
-        xn_gripef(FIND_PROGRAM, what,
-                  opt->explain ? "the relaxation above"
-                               : "--explain, to see which one is in the way",
-                  "none of %llu known meets all conditions",
-                  (unsigned long long)result->known);
-    }
-}
-
 /* Those without a value stand in the order of their ids. */
 static void tell_idle_sort(const char *token)
 {
@@ -103,14 +63,6 @@ static void tell_partial(void)
              "again in some seconds, or another --node");
 }
 
-static int no_nodes(void)
-{
-    xn_gripe(FIND_PROGRAM, "no node to ask [XS-2-NODES]",
-             "neither --node, XENO_NODES nor find.nodes names one",
-             "--node https://HOST:PORT, or eval \"$(xenodev env)\"");
-    return XN_EINVAL;
-}
-
 static int search(const struct find_options *opt)
 {
     struct net_identity identity = {.key = NULL};
@@ -122,7 +74,7 @@ static int search(const struct find_options *opt)
     rc = find_query_make(opt, &query);
     if (rc) goto out;
     if (opt->n_nodes == 0) {
-        rc = no_nodes();
+        rc = find_no_nodes(opt);
         goto out;
     }
     rc = find_identity_make(opt, &identity);
@@ -145,7 +97,7 @@ static int search(const struct find_options *opt)
     code = exit_code(opt, &result);
     token = find_idle_sort(query, &result);
     if (token) tell_idle_sort(token);
-    if (code == XN_EXIT_NONE) advise(opt, query, &identity, &result);
+    if (code == XN_EXIT_NONE) find_advise(opt, query, &identity, &result);
     if (code == XN_EXIT_PARTIAL) tell_partial();
 out:
     find_result_clear(&result);
@@ -156,7 +108,7 @@ out:
 
 int main(int argc, char **argv)
 {
-    struct find_options opt = {.limit = 0};
+    struct find_options opt = {.program = FIND_PROGRAM};
     int rc, code = XN_EXIT_OK;
 
     /* Characters alone: numbers are written with a point everywhere. */

@@ -28,6 +28,7 @@ enum find_output {
 
 /* Where things come from: options beat environment beats configuration. */
 struct find_options {
+    const char *program; /* that errors are told by; set before anything */
     const char *words[FIND_WORDS_MAX]; /* positional constraints */
     size_t n_words;
     const char *where, *requirements, *sort, *currency, *budget, *job;
@@ -97,6 +98,13 @@ const char *find_idle_sort(const struct query *query,
                            const struct find_result *result);
 /* The schema's token that this may have been meant for, or NULL. */
 const char *find_token_like(const char *token);
+
+/* Tells those who found nothing why that may be. */
+void find_advise(const struct find_options *opt, const struct query *query,
+                 const struct net_identity *identity,
+                 const struct find_result *result);
+/* Tells that no node is named; XN_EINVAL. */
+int find_no_nodes(const struct find_options *opt);
 
 /* ---- printing ---- */
 

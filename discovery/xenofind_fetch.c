@@ -384,10 +384,10 @@ int find_fetch(const struct find_options *opt, const struct query *query,
     if (result->list.n > result->matching) result->matching = result->list.n;
     if (!rc) return 0;
     if (run.rc == rc) {
-        xn_gripe(FIND_PROGRAM, run.what, run.why,
+        xn_gripe(opt->program, run.what, run.why,
                  run.try[0] ? run.try : "another --node, or xenodev status");
     } else {
-        xn_gripe(FIND_PROGRAM, "cannot search [XS-1-FAIL]", xn_strerror(rc),
+        xn_gripe(opt->program, "cannot search [XS-1-FAIL]", xn_strerror(rc),
                  NULL);
     }
     return rc;

@@ -6,6 +6,7 @@
 #include <strings.h>
 
 #include "discovery/xenofind.h"
+#include "lib/err.h"
 #include "lib/gripe.h"
 
 /* Looked at: each is a question; and servers asked for by it. */
@@ -17,7 +18,7 @@ static bool ask_having(const struct find_options *opt,
                        const struct net_identity *identity, const char *token,
                        uint64_t limit, struct find_result *result)
 {
-    struct find_options count = {.limit = limit};
+    struct find_options count = {.program = opt->program, .limit = limit};
     struct query *query = NULL;
     char text[XN_TOKEN_MAX + 3];
     const char *word = text;
@@ -174,4 +175,51 @@ const char *find_idle_sort(const struct query *query,
             return NULL;
     }
     return sort->token;
+}
+
+void find_advise(const struct find_options *opt, const struct query *query,
+                 const struct net_identity *identity,
+                 const struct find_result *result)
+{
+    static const char what[] = "no server matches [XS-3-NONE]";
+    const char *token = NULL, *like;
+    char *slip, *value, *meant, try[XN_TOKEN_MAX + XN_VALUE_MAX + 4];
+
+    if (result->known == 0 && find_nobody_there(opt, identity)) {
+        xn_gripe(opt->program, what, "no server is advertised there at all",
+                 "xenodev status, or another --node");
+    } else if (result->other_currency && query_uses_price(query)) {
+        xn_gripef(opt->program, what, "another --currency",
+                  "of %llu known, %llu ask for other money than %s",
+                  (unsigned long long)result->known,
+                  (unsigned long long)result->other_currency,
+                  query_currency(query));
+    } else if ((token = find_unknown_token(opt, query, identity))) {
+        like = find_token_like(token);
+        xn_gripef(opt->program, what, like, "no server advertises '%s'%s%s%s",
+                  token, like ? ", did you mean " : "", like ? like : "",
+                  like ? "?" : "");
+    } else if (find_case_slip(opt, query, identity, &slip, &value, &meant)) {
+        snprintf(try, sizeof try, "%s:%s", slip, meant);
+        xn_gripef(opt->program, what, try,
+                  "%s '%s' is written '%s' by those who have it", slip, value,
+                  meant);
+        free(slip);
+        free(value);
+        free(meant);
+    } else {
+        xn_gripef(opt->program, what,
+                  opt->explain ? "the relaxation above"
+                               : "--explain, to see which one is in the way",
+                  "none of %llu known meets all conditions",
+                  (unsigned long long)result->known);
+    }
+}
+
+int find_no_nodes(const struct find_options *opt)
+{
+    xn_gripe(opt->program, "no node to ask [XS-2-NODES]",
+             "neither --node, XENO_NODES nor find.nodes names one",
+             "--node https://HOST:PORT, or eval \"$(xenodev env)\"");
+    return XN_EINVAL;
 }

@@ -48,26 +48,27 @@ static void show_caret(const char *text, size_t offset)
     fputs("^\n", stderr);
 }
 
-static int tell(const char *what, const char *text,
-                const struct query_error *error)
+static int tell(const struct find_options *opt, const char *what,
+                const char *text, const struct query_error *error)
 {
     char line[128];
 
     snprintf(line, sizeof line, "cannot understand %s [XS-2-QUERY]", what);
-    xn_gripe(FIND_PROGRAM, line, error->text, "xenofind --help");
+    xn_gripe(opt->program, line, error->text, "xenofind --help");
     show_caret(text, error->offset);
     return XN_EINVAL;
 }
 
 /* ---- conditions ---- */
 
-static int join(struct query **query, struct query *more)
+static int join(const struct find_options *opt, struct query **query,
+                struct query *more)
 {
     int rc = query_and(query, more);
 
     query_free(more);
     if (rc) {
-        xn_gripe(FIND_PROGRAM, "cannot ask all that at once [XS-2-QUERY]",
+        xn_gripe(opt->program, "cannot ask all that at once [XS-2-QUERY]",
                  xn_strerror(rc), NULL);
     }
     return rc;
@@ -82,12 +83,12 @@ static int add_words(const struct find_options *opt, struct query **query)
     size_t i;
     int rc = query_parse_words(opt->words, opt->n_words, &more, &error);
 
-    if (!rc) return join(query, more);
+    if (!rc) return join(opt, query, more);
     for (i = 0; i < opt->n_words; i++) {
         xn_buf_printf(&text, "%s%s", i ? " " : "", opt->words[i]);
     }
     joined = xn_buf_steal_str(&text);
-    tell("the constraint", joined ? joined : "", &error);
+    tell(opt, "the constraint", joined ? joined : "", &error);
     free(joined);
     return rc;
 }
@@ -106,7 +107,7 @@ static int add_lookup(const struct find_options *opt, struct query **query)
     if (!joined) return XN_ENOMEM;
     word = joined;
     rc = query_parse_words(&word, 1, query, &error);
-    if (rc) tell("the lookup", joined, &error);
+    if (rc) tell(opt, "the lookup", joined, &error);
     if (!rc) rc = query_set_sort(*query, opt->words[1], false);
     free(joined);
     return rc;
@@ -120,8 +121,8 @@ static int add_where(const struct find_options *opt, struct query **query)
 
     if (!opt->where) return 0;
     rc = query_parse_where(opt->where, &more, &error);
-    if (rc) return tell("--where", opt->where, &error);
-    return join(query, more);
+    if (rc) return tell(opt, "--where", opt->where, &error);
+    return join(opt, query, more);
 }
 
 /* The document may hold a job and a budget too: its query is the first. */
@@ -144,7 +145,7 @@ static int add_requirements(const struct find_options *opt,
     xn_buf_clear(&xml);
     if (!rc) return 0;
     xn_gripef(
-        FIND_PROGRAM, "cannot use the requirements [XS-2-XML]",
+        opt->program, "cannot use the requirements [XS-2-XML]",
         "an EnvironmentalRequirements document, as schema/requirements.xsd "
         "has it",
         "%s: %s", opt->requirements, why[0] ? why : xn_strerror(rc));
@@ -179,7 +180,8 @@ static const Xn__Expr *find_empty(const Xn__Expr *expr)
     return found;
 }
 
-static int check_ranges(const struct query *query)
+static int check_ranges(const struct find_options *opt,
+                        const struct query *query)
 {
     const Xn__Expr *where = query_proto(query)->where;
     const Xn__Expr *empty = where ? find_empty(where) : NULL;
@@ -187,7 +189,7 @@ static int check_ranges(const struct query *query)
 
     if (!empty) return 0;
     snprintf(try, sizeof try, "%s:%s..%s", empty->token, empty->hi, empty->lo);
-    xn_gripef(FIND_PROGRAM, "cannot understand the range [XS-2-RANGE]", try,
+    xn_gripef(opt->program, "cannot understand the range [XS-2-RANGE]", try,
               "%s: nothing is from %s to %s", empty->token, empty->lo,
               empty->hi);
     return XN_EINVAL;
@@ -210,7 +212,7 @@ static int set_sort(const struct find_options *opt, struct query *query)
     way = colon ? colon + 1 : "asc";
     if (strcmp(way, "desc") == 0) down = true;
     if (!xn_token_valid(opt->sort, len) || (!down && strcmp(way, "asc") != 0)) {
-        xn_gripef(FIND_PROGRAM, "cannot understand -s [XS-2-QUERY]",
+        xn_gripef(opt->program, "cannot understand -s [XS-2-QUERY]",
                   "-s PricePerHour, or -s CPUsmps:desc",
                   "'%s' is not KEY, KEY:asc or KEY:desc", opt->sort);
         return XN_EINVAL;
@@ -218,7 +220,7 @@ static int set_sort(const struct find_options *opt, struct query *query)
     memcpy(key, opt->sort, len);
     key[len] = '\0';
     if (strcmp(key, "total") == 0 && !job) {
-        xn_gripe(FIND_PROGRAM, "cannot sort by total [XS-2-QUERY]",
+        xn_gripe(opt->program, "cannot sort by total [XS-2-QUERY]",
                  "there is no job whose cost that would be",
                  "--for 'cpu=2h mem=4GiB*6h'");
         return XN_EINVAL;
@@ -226,9 +228,10 @@ static int set_sort(const struct find_options *opt, struct query *query)
     return query_set_sort(query, key, down);
 }
 
-static int two_currencies(const char *a, const char *b)
+static int two_currencies(const struct find_options *opt, const char *a,
+                          const char *b)
 {
-    xn_gripef(FIND_PROGRAM, "cannot compare prices [XS-2-MONEY]",
+    xn_gripef(opt->program, "cannot compare prices [XS-2-MONEY]",
               "one currency for both", "--currency %s, but a budget in %s", a,
               b);
     return XN_EINVAL;
@@ -241,10 +244,10 @@ static int set_currency(const struct find_options *opt, struct query *query)
 
     if (!opt->currency || (budgets[0] && !opt->currency_given)) return 0;
     if (budgets[0] && strcmp(budgets, opt->currency) != 0) {
-        return two_currencies(opt->currency, budgets);
+        return two_currencies(opt, opt->currency, budgets);
     }
     if (query_set_currency(query, opt->currency) == 0) return 0;
-    xn_gripef(FIND_PROGRAM, "cannot understand --currency [XS-2-QUERY]",
+    xn_gripef(opt->program, "cannot understand --currency [XS-2-QUERY]",
               "--currency GBP", "'%s' is no currency", opt->currency);
     return XN_EINVAL;
 }
@@ -256,20 +259,20 @@ static int set_money(const struct find_options *opt, struct query *query)
     int rc;
 
     if (opt->job && query_set_job(query, opt->job, &error)) {
-        return tell("--for", opt->job, &error);
+        return tell(opt, "--for", opt->job, &error);
     }
     rc = set_currency(opt, query);
     if (rc) return rc;
     if (!opt->budget) return 0;
     if (query_set_budget(query, opt->budget, &error)) {
-        return tell("--budget", opt->budget, &error);
+        return tell(opt, "--budget", opt->budget, &error);
     }
     letters = opt->budget + strspn(opt->budget, "0123456789.");
     if (!*letters || !opt->currency_given ||
         strcmp(letters, opt->currency) == 0) {
         return 0;
     }
-    return two_currencies(opt->currency, letters);
+    return two_currencies(opt, opt->currency, letters);
 }
 
 int find_query_make(const struct find_options *opt, struct query **query_out)
@@ -281,11 +284,11 @@ int find_query_make(const struct find_options *opt, struct query **query_out)
     if (!rc)
         rc = opt->lookup ? add_lookup(opt, &query) : add_words(opt, &query);
     if (!rc) rc = add_where(opt, &query);
-    if (!rc) rc = check_ranges(query);
+    if (!rc) rc = check_ranges(opt, query);
     if (!rc) rc = set_money(opt, query);
     if (!rc && (opt->sort || !opt->lookup)) rc = set_sort(opt, query);
     if (!rc && query_uses_price(query) && !query_currency(query)[0]) {
-        xn_gripe(FIND_PROGRAM, "cannot compare prices [XS-2-MONEY]",
+        xn_gripe(opt->program, "cannot compare prices [XS-2-MONEY]",
                  "it is not said in which currency",
                  "--currency USD, or find { currency = \"USD\" } in the "
                  "configuration");
@@ -315,7 +318,8 @@ static int add_anchor(const char *path, struct net_identity *identity)
     return rc;
 }
 
-static int add_anchors(const char *folder, struct net_identity *identity)
+static int add_anchors(const struct find_options *opt, const char *folder,
+                       struct net_identity *identity)
 {
     char path[1024];
     struct dirent **entries = NULL;
@@ -335,7 +339,7 @@ static int add_anchors(const char *folder, struct net_identity *identity)
     }
     free(entries);
     if (rc) {
-        xn_gripef(FIND_PROGRAM,
+        xn_gripef(opt->program,
                   "cannot use the XenoCorps' certificates "
                   "[XS-6-CORPS]",
                   NULL, "%s: %s", n < 0 ? folder : path,
@@ -356,7 +360,7 @@ static int accept_corps(const struct find_options *opt,
         if (xn_anchors_find(identity->anchors, &opt->corps[i].id)) continue;
         /* Whether it worked shows when something is put there. */
         if (net_file_parents(opt->state) == 0) (void)net_file_dir(opt->state);
-        last = net_identity_accept(FIND_PROGRAM, opt->state, &opt->corps[i],
+        last = net_identity_accept(opt->program, opt->state, &opt->corps[i],
                                    identity);
         if (last) rc = last;
     }
@@ -374,15 +378,15 @@ int find_identity_make(const struct find_options *opt,
         if (!rc) rc = net_identity_anchors(opt->state, &identity);
     }
     if (rc) {
-        return net_identity_gripe(FIND_PROGRAM, opt->state, rc);
+        return net_identity_gripe(opt->program, opt->state, rc);
     }
-    if (opt->anchors) rc = add_anchors(opt->anchors, &identity);
+    if (opt->anchors) rc = add_anchors(opt, opt->anchors, &identity);
     if (!rc) {
         corps_rc = accept_corps(opt, &identity);
         if (xn_anchors_count(identity.anchors) == 0) {
             rc = corps_rc ? corps_rc : XN_EIDENT;
             if (!corps_rc) {
-                xn_gripe(FIND_PROGRAM, "no XenoCorp is accepted [XS-6-CORPS]",
+                xn_gripe(opt->program, "no XenoCorp is accepted [XS-6-CORPS]",
                          "nothing that a server says could be verified",
                          "XENO_CORP=https://host:port#ID, or eval \"$(xenodev "
                          "env)\"");

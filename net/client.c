@@ -9,11 +9,32 @@
 
 enum { ANSWER_MAX = 32 << 20 };
 
+int net_reply_take(struct net_transfer *transfer, int code, const char *url,
+                   struct net_reply *reply_out, char *why_out, size_t why_len)
+{
+    curl_off_t begun_us = 0;
+    int rc = net_transfer_end(transfer, (CURLcode)code);
+
+    memset(reply_out, 0, sizeof *reply_out);
+    /* Set once the connection is there and proved. */
+    curl_easy_getinfo(transfer->easy, CURLINFO_PRETRANSFER_TIME_T, &begun_us);
+    reply_out->sent = begun_us > 0;
+    if (rc) {
+        snprintf(why_out, why_len, "%s: %s", url, transfer->error);
+        return rc;
+    }
+    reply_out->status = transfer->status;
+    reply_out->server = transfer->server;
+    reply_out->date = transfer->date;
+    reply_out->body = transfer->answer;
+    memset(&transfer->answer, 0, sizeof transfer->answer);
+    return 0;
+}
+
 static int request(const struct net_transfer_order *order,
                    struct net_reply *reply_out, char *why_out, size_t why_len)
 {
     struct net_transfer transfer;
-    curl_off_t begun_us = 0;
     int rc;
 
     memset(reply_out, 0, sizeof *reply_out);
@@ -22,19 +43,8 @@ static int request(const struct net_transfer_order *order,
         snprintf(why_out, why_len, "%s", xn_strerror(rc));
         return rc;
     }
-    rc = net_transfer_end(&transfer, curl_easy_perform(transfer.easy));
-    /* Set once the connection is there and proved. */
-    curl_easy_getinfo(transfer.easy, CURLINFO_PRETRANSFER_TIME_T, &begun_us);
-    reply_out->sent = begun_us > 0;
-    if (rc) {
-        snprintf(why_out, why_len, "%s: %s", order->url, transfer.error);
-    } else {
-        reply_out->status = transfer.status;
-        reply_out->server = transfer.server;
-        reply_out->date = transfer.date;
-        reply_out->body = transfer.answer;
-        memset(&transfer.answer, 0, sizeof transfer.answer);
-    }
+    rc = net_reply_take(&transfer, (int)curl_easy_perform(transfer.easy),
+                        order->url, reply_out, why_out, why_len);
     net_transfer_clear(&transfer);
     return rc;
 }

@@ -32,4 +32,10 @@ int net_request_pinned(const struct net_identity *identity, const char *method,
                        size_t why_len);
 void net_reply_clear(struct net_reply *reply);
 
+/* What a transfer that libcurl has ended (with a CURLcode) came to; the
+ * transfer stays the caller's. */
+struct net_transfer;
+int net_reply_take(struct net_transfer *transfer, int code, const char *url,
+                   struct net_reply *reply_out, char *why_out, size_t why_len);
+
 #endif

@@ -14,6 +14,7 @@
 #include "lib/options.h"
 #include "net/client_conf.h"
 #include "net/identity.h"
+#include "net/talk.h"
 #include "wire/api.pb-c.h"
 #include "wire/money.h"
 
@@ -71,6 +72,7 @@ int xeno_folder(const struct xeno *xeno, const char *name,
 struct xeno_member { /* us, at a XenoCorp */
     struct net_corp corp;
     struct net_identity identity;
+    struct net_talk *talk; /* our connections as that */
 };
 
 /* Us at the first corp that we are registered with; at that one, where `corp`
@@ -87,6 +89,13 @@ void xeno_members_clear(struct xeno_member *members, size_t n);
 void xeno_cert_name(const struct xeno *xeno, const xn_id *corp,
                     char out[XN_ID_HEX + 16]);
 
+struct xeno_why { /* a refusal that is not told at once */
+    int rc;
+    char reason[40], because[300], try[200];
+};
+/* Tells it; an exit code. */
+int xeno_tell(const struct xeno_why *why, const char *what);
+
 struct xeno_question {
     const char *what; /* "cannot issue the order" */
     const char *method, *path;
@@ -95,12 +104,25 @@ struct xeno_question {
     int none;     /* what XN_ENOENT means here; 0: itself */
     bool changes; /* without an answer nobody knows whether it was done */
     bool quiet;   /* errors are not told */
+    struct xeno_why *why; /* they go there instead; NULL: they do not */
+    unsigned wait_ms;     /* the answer may be late by so much on purpose */
 };
 /* 0 and the answer, the caller's (protobuf_c_message_free_unpacked); or a code
  * of lib/err.h, which has been told: XN_EUNREACH, XN_ETIMEOUT: nothing was
  * done; XN_EUNKNOWN: perhaps it was; what the XenoCorp refused with. */
 int xeno_ask(const struct xeno *xeno, const struct xeno_member *member,
              const struct xeno_question *question, void *answer_out);
+
+/* The same in two parts, for several at once: said.done says when the second
+ * may come (net_talk_wait).  Question and member must stay until then. */
+struct xeno_asking {
+    const struct xeno_question *question;
+    struct net_said said;
+};
+void xeno_ask_begin(const struct xeno *xeno, const struct xeno_member *member,
+                    const struct xeno_question *question,
+                    struct xeno_asking *asking);
+int xeno_ask_end(struct xeno_asking *asking, void *answer_out);
 
 /* ---- xeno_print.c ---- */
 

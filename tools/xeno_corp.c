@@ -6,7 +6,6 @@
 
 #include "lib/err.h"
 #include "lib/gripe.h"
-#include "net/client.h"
 #include "tools/xeno.h"
 #include "wire/msg.h"
 #include "wire/nest.h"
@@ -37,9 +36,14 @@ static int load(const struct xeno *xeno, const struct net_corp *corp,
     rc = net_identity_load_cert(xeno->state, name, &member.identity);
     if (!rc && !xn_id_eq(&member.identity.cert.corp, &corp->id)) {
         net_identity_clear(&member.identity);
-        rc = XN_EIDENT;
+        return XN_EIDENT;
     }
-    if (!rc) *member_out = member;
+    if (!rc) rc = net_talk_new(&member.talk);
+    if (rc) {
+        net_identity_clear(&member.identity);
+    } else {
+        *member_out = member;
+    }
     return rc;
 }
 
@@ -95,6 +99,8 @@ int xeno_member(const struct xeno *xeno, const xn_id *corp,
 
 void xeno_member_clear(struct xeno_member *member)
 {
+    net_talk_free(member->talk);
+    member->talk = NULL;
     net_identity_clear(&member->identity);
 }
 
@@ -106,38 +112,62 @@ void xeno_members_clear(struct xeno_member *members, size_t n)
 
 /* ---- asking ---- */
 
+int xeno_tell(const struct xeno_why *why, const char *what)
+{
+    return xeno_gripe_reason(why->rc, why->reason, what, why->because,
+                             why->try);
+}
+
+/* To whom it may concern. */
+static void tell(const struct xeno_question *question, int rc,
+                 const char *reason, const char *because, const char *try)
+{
+    struct xeno_why why = {.rc = rc};
+
+    snprintf(why.reason, sizeof why.reason, "%s", reason);
+    snprintf(why.because, sizeof why.because, "%s", because);
+    snprintf(why.try, sizeof why.try, "%s", try ? try : "");
+    if (question->why) {
+        *question->why = why;
+    } else if (!question->quiet) {
+        xeno_gripe_reason(rc, reason, question->what, because, try);
+    }
+}
+
 static int refused(const struct xeno_question *question,
                    const struct net_reply *reply)
 {
     Xn__Refusal *refusal =
         xn_unpack(&xn__refusal__descriptor, reply->body.data, reply->body.len);
     int rc = refusal && refusal->rc < 0 ? refusal->rc : XN_EPROTO;
+    char status[64];
 
     if (rc == XN_ENOENT && question->none) rc = question->none;
-    if (!question->quiet && !refusal) {
-        xeno_gripef(rc, question->what, "another version of xeno",
-                    "it answered with status %d", reply->status);
-    } else if (!question->quiet) {
-        xeno_gripe_reason(rc, refusal->reason, question->what, refusal->because,
-                          refusal->try_);
+    if (refusal) {
+        tell(question, rc, refusal->reason, refusal->because, refusal->try_);
+        xn__refusal__free_unpacked(refusal, NULL);
+    } else {
+        snprintf(status, sizeof status, "it answered with status %d",
+                 reply->status);
+        tell(question, rc, "", status, "another version of xeno");
     }
-    if (refusal) xn__refusal__free_unpacked(refusal, NULL);
     return rc;
 }
 
 static int unanswered(const struct xeno_question *question,
-                      const struct net_reply *reply, int rc, const char *why)
+                      const struct net_said *said)
 {
     const char *try = "the same again, when the XenoCorp answers";
+    int rc = said->rc;
 
-    if (question->changes && reply->sent &&
+    if (question->changes && said->reply.sent &&
         (rc == XN_ETIMEOUT || rc == XN_EUNREACH)) {
         rc = XN_EUNKNOWN;
         try = "the same again: it is done once";
     } else if (rc == XN_EIDENT) {
         try = "the URL#ID that the XenoCorp told; do not trust what answers";
     }
-    if (!question->quiet) xeno_gripe(rc, question->what, why, try);
+    tell(question, rc, "", said->why, try);
     return rc;
 }
 
@@ -149,38 +179,64 @@ static int understand(const struct xeno_question *question,
 
     memcpy(answer_out, &answer, sizeof answer);
     if (answer) return 0;
-    if (!question->quiet) {
-        xeno_gripe(XN_EPROTO, question->what, "the answer is not understood",
-                   "another version of xeno");
-    }
+    tell(question, XN_EPROTO, "", "the answer is not understood",
+         "another version of xeno");
     return XN_EPROTO;
+}
+
+void xeno_ask_begin(const struct xeno *xeno, const struct xeno_member *member,
+                    const struct xeno_question *question,
+                    struct xeno_asking *asking)
+{
+    struct net_ask ask = {
+        .identity = &member->identity,
+        .method = question->method,
+        .peer = &member->corp.id,
+        .timeout_ms = xeno->timeout_ms + question->wait_ms,
+    };
+    char url[URL_MAX];
+    uint8_t *body = NULL;
+    int rc = question->body ? xn_pack(question->body, &body, &ask.len) : 0;
+
+    memset(asking, 0, sizeof *asking);
+    asking->question = question;
+    snprintf(url, sizeof url, "%s%s", member->corp.url, question->path);
+    ask.url = url;
+    ask.body = body;
+    if (rc) {
+        asking->said.done = true;
+        asking->said.rc = rc;
+        snprintf(asking->said.why, sizeof asking->said.why, "%s",
+                 xn_strerror(rc));
+    } else {
+        (void)net_talk_begin(member->talk, &ask, &asking->said);
+    }
+    free(body);
+}
+
+int xeno_ask_end(struct xeno_asking *asking, void *answer_out)
+{
+    struct net_said *said = &asking->said;
+    int rc;
+
+    if (said->rc) {
+        rc = unanswered(asking->question, said);
+    } else if (said->reply.status != 200) {
+        rc = refused(asking->question, &said->reply);
+    } else {
+        rc = understand(asking->question, &said->reply, answer_out);
+    }
+    net_said_clear(said);
+    return rc;
 }
 
 int xeno_ask(const struct xeno *xeno, const struct xeno_member *member,
              const struct xeno_question *question, void *answer_out)
 {
-    struct net_reply reply = {.status = 0};
-    char url[URL_MAX], why[300] = "";
-    uint8_t *body = NULL;
-    size_t len = 0;
-    int rc = question->body ? xn_pack(question->body, &body, &len) : 0;
+    struct xeno_asking asking;
 
-    if (rc) {
-        xeno_gripe(rc, question->what, xn_strerror(rc), NULL);
-        return rc;
-    }
-    snprintf(url, sizeof url, "%s%s", member->corp.url, question->path);
-    rc = net_request(&member->identity, question->method, url, body, len,
-                     &member->corp.id, xeno->timeout_ms, &reply, why,
-                     sizeof why);
-    if (rc) {
-        rc = unanswered(question, &reply, rc, why);
-    } else if (reply.status != 200) {
-        rc = refused(question, &reply);
-    } else {
-        rc = understand(question, &reply, answer_out);
-    }
-    net_reply_clear(&reply);
-    free(body);
-    return rc;
+    xeno_ask_begin(xeno, member, question, &asking);
+    while (!asking.said.done)
+        net_talk_wait(member->talk, NULL, 0, -1);
+    return xeno_ask_end(&asking, answer_out);
 }
