@@ -176,7 +176,7 @@ static int draw_request(const struct wish *wish, const char *path,
 }
 
 /* Does this answer settle that the order was not and will not be issued? */
-static bool settled(const struct attempt *attempt, int rc)
+bool xeno_order_settled(bool again, int rc)
 {
     switch (rc) {
     case XN_EUNKNOWN: return false;
@@ -186,7 +186,7 @@ static bool settled(const struct attempt *attempt, int rc)
     case XN_EINVAL:
     case XN_EREFUSED:
     case XN_ECONFLICT: return true;
-    default: return !attempt->again;
+    default: return !again;
     }
 }
 
@@ -210,7 +210,7 @@ static bool is_as_asked(const struct money_order *order,
            xn_id_eq(&limits->server, &server) && xn_id_is_zero(&limits->quote);
 }
 
-static int check(const Xn__IssuedOrder *issued, const struct attempt *attempt,
+static int check(const Xn__IssuedOrder *issued, const Xn__IssueOrder *ask,
                  const struct xeno_member *member, struct money *doc_out)
 {
     struct money_refusal why;
@@ -219,7 +219,7 @@ static int check(const Xn__IssuedOrder *issued, const struct attempt *attempt,
     if (money_open(MONEY_ORDER, issued->order.data, issued->order.len,
                    member->identity.anchors, net_wall_us(), doc_out, &why)) {
         because = why.text;
-    } else if (!is_as_asked(&doc_out->order, attempt->ask, member)) {
+    } else if (!is_as_asked(&doc_out->order, ask, member)) {
         because = "the XenoCorp signed another order than was asked for";
     }
     return because ? xeno_gripe(XN_EINTEGRITY, cannot, because, "report it")
@@ -265,34 +265,42 @@ static int keep_new(const struct xeno *xeno, const Xn__IssuedOrder *issued,
                            issued->order.len);
 }
 
-static int issue(const struct xeno *xeno, const struct xeno_member *member,
-                 const struct attempt *attempt, const char *note)
+int xeno_order_issue(const struct xeno *xeno, const struct xeno_member *member,
+                     const Xn__IssueOrder *ask, const char *note, int *rc_out,
+                     struct money_order *order_out)
 {
     const struct xeno_question question = {
         .what = cannot,
         .method = "POST",
         .path = "/v1/orders",
-        .body = attempt->ask,
+        .body = ask,
         .answer = &xn__issued_order__descriptor,
         .none = XN_EFUNDS, /* no account */
         .changes = true,
     };
     Xn__IssuedOrder *issued = NULL;
     struct money doc;
-    int code, rc = xeno_ask(xeno, member, &question, &issued);
+    int code;
 
-    if (rc) {
-        if (settled(attempt, rc)) unlink(attempt->path);
-        return xn_exit_code(rc);
-    }
-    code = check(issued, attempt, member, &doc);
+    *rc_out = xeno_ask(xeno, member, &question, &issued);
+    if (*rc_out) return xn_exit_code(*rc_out);
+    code = check(issued, ask, member, &doc);
     if (!code) code = keep_new(xeno, issued, &doc.order, note);
-    if (!code) {
-        unlink(attempt->path);
-        code = show_new(xeno, &doc.order, attempt->again);
-    }
+    if (!code) *order_out = doc.order;
     xn__issued_order__free_unpacked(issued, NULL);
     return code;
+}
+
+static int issue(const struct xeno *xeno, const struct xeno_member *member,
+                 const struct attempt *attempt, const char *note)
+{
+    struct money_order order;
+    int rc,
+        code = xeno_order_issue(xeno, member, attempt->ask, note, &rc, &order);
+
+    if (!code || (rc && xeno_order_settled(attempt->again, rc)))
+        unlink(attempt->path);
+    return code ? code : show_new(xeno, &order, attempt->again);
 }
 
 static int order_as_wished(const struct xeno *xeno, const struct wish *wish)
@@ -369,17 +377,27 @@ static int show_void(const struct xeno *xeno, const Xn__OrderStatus *status,
     return XN_EXIT_OK;
 }
 
-int xeno_order_void(struct xeno *xeno, int argc, char **argv)
+int xeno_order_take_back(const struct xeno *xeno,
+                         const struct xeno_member *member, const xn_id *serial,
+                         struct xeno_why *why, Xn__OrderStatus **status_out)
 {
     Xn__VoidOrder body = XN__VOID_ORDER__INIT;
-    struct xeno_question question = {
+    const struct xeno_question question = {
         .what = "cannot make the order void",
         .method = "POST",
         .path = "/v1/void",
         .body = &body,
         .answer = &xn__order_status__descriptor,
         .changes = true,
+        .why = why,
     };
+
+    body.serial = xn_id_bytes(serial);
+    return xeno_ask(xeno, member, &question, status_out);
+}
+
+int xeno_order_void(struct xeno *xeno, int argc, char **argv)
+{
     struct xeno_member member;
     struct xeno_order order;
     Xn__OrderStatus *status = NULL;
@@ -390,9 +408,9 @@ int xeno_order_void(struct xeno *xeno, int argc, char **argv)
     if (code >= 0) return code;
     code = xeno_order_find(xeno, argv[words], &member, &order);
     if (code) return code;
-    body.serial = xn_id_bytes(&order.order.serial);
     xn_id_hex(&order.order.serial, hex);
-    rc = xeno_ask(xeno, &member, &question, &status);
+    rc =
+        xeno_order_take_back(xeno, &member, &order.order.serial, NULL, &status);
     code = rc ? xn_exit_code(rc) : show_void(xeno, status, hex);
     if (status) xn__order_status__free_unpacked(status, NULL);
     xeno_order_clear(&order);

@@ -182,66 +182,92 @@ static int show(const struct xeno *xeno, const struct xeno_order *order,
     return XN_EXIT_OK;
 }
 
+/* The order owns the paper as well as what it says. */
 static int sign(const struct xeno *xeno, const struct xeno_member *member,
                 struct xeno_order *order, struct narrowing *n)
 {
     struct money_narrowing *doc = &n->doc.narrowing;
-    uint8_t *bytes = NULL;
+    struct xeno_paper *paper = &order->papers[order->n];
     char name[32];
-    size_t len = 0;
-    int rc, code;
+    int rc;
 
     rc = money_seal(&n->doc, member->identity.key, member->identity.x509,
-                    &bytes, &len);
+                    &paper->data, &paper->len);
     if (rc)
         return xeno_gripe(rc, cannot, "that cannot be said in a document",
                           "times before the year 10000, a short type");
     snprintf(name, sizeof name, "narrowing-%zu", order->n + 1);
-    code = xeno_order_keep(xeno, &order->order.serial, name, bytes, len);
-    free(bytes);
-    if (code) return code;
     order->narrowings[order->n++] = *doc;
-    return show(xeno, order, true);
+    return xeno_order_keep(xeno, &order->order.serial, name, paper->data,
+                           paper->len);
+}
+
+/* On a copy, which owns nothing of its own. */
+static int judge_with(const struct xeno_order *order, const struct narrowing *n,
+                      bool *new_out)
+{
+    struct xeno_order *tried = malloc(sizeof *tried);
+    struct order_chain chain = xeno_order_chain(order);
+    struct money_limits before, after;
+    int code = XN_EXIT_OK;
+
+    if (!tried) return xeno_no_memory();
+    *tried = *order;
+    tried->narrowings[tried->n++] = n->doc.narrowing;
+    (void)order_effective(&chain, &before, NULL);
+    chain = xeno_order_chain(tried);
+    *new_out = order_effective(&chain, &after, NULL) != REASON_FINE ||
+               !same(&before, &after);
+    if (*new_out) code = judge(tried, n);
+    free(tried);
+    return code;
+}
+
+/* What does not hold already is signed and kept. */
+static int narrow_by(const struct xeno *xeno, const struct xeno_member *member,
+                     struct xeno_order *order, struct narrowing *n,
+                     bool *new_out)
+{
+    struct money_narrowing *doc = &n->doc.narrowing;
+    int code;
+
+    doc->head.by = member->identity.cert.id;
+    doc->head.corp = member->corp.id;
+    doc->head.issued_us = net_wall_us();
+    doc->over = order->n ? order->narrowings[order->n - 1].head.hash
+                         : order->order.head.hash;
+    if (order->n == ORDER_NARROWINGS_MAX) {
+        return xeno_gripef(XN_EMONEY, cannot, "a fresh order",
+                           "more narrowings than the %d allowed",
+                           ORDER_NARROWINGS_MAX);
+    }
+    code = judge_with(order, n, new_out);
+    return code || !*new_out ? code : sign(xeno, member, order, n);
+}
+
+int xeno_order_close(const struct xeno *xeno, const struct xeno_member *member,
+                     struct xeno_order *order, const struct money_quote *quote)
+{
+    struct narrowing n = {.has_quote = true, .quote = *quote};
+    struct money_limits *limits = &n.doc.narrowing.limits;
+    bool is_new;
+
+    n.doc.type = MONEY_NARROWING;
+    strcpy(limits->currency, order->order.limits.currency);
+    limits->quote = quote->head.hash;
+    limits->server = quote->head.by;
+    return narrow_by(xeno, member, order, &n, &is_new);
 }
 
 static int narrow(const struct xeno *xeno, const struct xeno_member *member,
                   struct xeno_order *order, const struct wish *wish)
 {
     struct narrowing n = {.has_quote = false};
-    struct money_narrowing *doc = &n.doc.narrowing;
-    struct xeno_order *tried;
-    struct money_limits before, after;
-    struct order_chain chain;
+    bool is_new;
     int code = take(wish, member, order, &n);
 
-    if (code) return code;
-    doc->head.by = member->identity.cert.id;
-    doc->head.corp = member->corp.id;
-    doc->head.issued_us = net_wall_us();
-    doc->over = order->n ? order->narrowings[order->n - 1].head.hash
-                         : order->order.head.hash;
-    chain = xeno_order_chain(order);
-    (void)order_effective(&chain, &before, NULL);
-    if (order->n == ORDER_NARROWINGS_MAX) {
-        return xeno_gripef(XN_EMONEY, cannot, "a fresh order",
-                           "more narrowings than the %d allowed",
-                           ORDER_NARROWINGS_MAX);
-    }
-    /* On a copy, which owns nothing of its own. */
-    tried = malloc(sizeof *tried);
-    if (!tried) return xeno_no_memory();
-    *tried = *order;
-    tried->narrowings[tried->n++] = *doc;
-    chain = xeno_order_chain(tried);
-    if (order_effective(&chain, &after, NULL) == REASON_FINE &&
-        same(&before, &after)) {
-        code = show(xeno, order, false);
-    } else {
-        code = judge(tried, &n);
-        if (!code) code = sign(xeno, member, order, &n);
-    }
-    free(tried);
-    return code;
+    if (!code) code = narrow_by(xeno, member, order, &n, &is_new);
+    return code ? code : show(xeno, order, is_new);
 }
 
 int xeno_order_narrow(struct xeno *xeno, int argc, char **argv)

@@ -61,6 +61,24 @@ int xeno_statuses(const struct xeno *xeno, const struct xeno_member *member,
                   Xn__OrderStatus ***statuses_out, size_t *n_out);
 void xeno_statuses_free(Xn__OrderStatus **statuses, size_t n);
 
+/* The XenoCorp signs what is asked for; the order is verified and kept, with
+ * the note (may be NULL).  An exit code, errors are told; *rc_out is what the
+ * asking came to, 0 where an answer came. */
+int xeno_order_issue(const struct xeno *xeno, const struct xeno_member *member,
+                     const Xn__IssueOrder *ask, const char *note, int *rc_out,
+                     struct money_order *order_out);
+/* Does that rc settle that no order was or will be issued?  again: it was asked
+ * before with the same bytes. */
+bool xeno_order_settled(bool again, int rc);
+/* Make it void: as of xeno_ask; the status is the caller's. */
+int xeno_order_take_back(const struct xeno *xeno,
+                         const struct xeno_member *member, const xn_id *serial,
+                         struct xeno_why *why, Xn__OrderStatus **status_out);
+/* Narrow it to that quote and its server, which closes it; kept.  An exit code,
+ * errors are told. */
+int xeno_order_close(const struct xeno *xeno, const struct xeno_member *member,
+                     struct xeno_order *order, const struct money_quote *quote);
+
 const char *xeno_fate_name(Xn__OrderFate fate); /* "issued" */
 
 /* "2026-11-21T10:00:00Z", or an amount of time from now on. */

@@ -195,6 +195,7 @@ int xeno_register(struct xeno *xeno, int argc, char **argv)
     } else {
         return xeno_usage("which XenoCorp?  xeno register URL#ID");
     }
+    if (net_talk_new(&member.talk)) return xeno_no_memory();
     is_new = !is_registered(xeno, &corp, &member);
     code = is_new ? enrol(xeno, &corp, &choice, &member) : XN_EXIT_OK;
     if (!code) code = show(xeno, &member, is_new);
