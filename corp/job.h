@@ -105,7 +105,7 @@ void job_refuse_why(struct corp_job *job, const struct money_refusal *why);
 bool job_take(struct corp_job *job, const struct xn_now *now,
               struct corp_rates *rates, const char *of);
 
-/* ---- steps ---- */
+/* ---- steps: job_ask.c ---- */
 
 /* Add a document to be verified, as of that type. */
 void job_paper(struct corp_job *job, enum money_type type,
@@ -130,6 +130,8 @@ void job_read_order(struct corp_job *job, const struct xn_now *now,
 void job_sign(struct corp_job *job, const struct xn_now *now, job_step *next);
 /* The envelope. */
 ProtobufCBinaryData job_signed(const struct corp_job *job);
+/* ---- steps of the ledger: job_post.c ---- */
+
 /* Have the ledger do it.  Where a guard was broken, or the same was done before,
  * `again` follows instead of `next`; other errors are refused. */
 void job_post(struct corp_job *job, const struct xn_now *now,
