@@ -4,10 +4,14 @@
  *
  *   change   READ the member -> accounts opened -> ledger -> ANSWER
  *
+ * What comes in has steps of its own: payin.c.
+ *
  * The broker proves that he is one by the corp's own key: whoever has that can
  * sign orders anyway. */
+#include <stdio.h>
 #include <string.h>
 
+#include "corp/account.h"
 #include "corp/money.h"
 #include "corp/text.h"
 #include "lib/err.h"
@@ -20,6 +24,12 @@ static const struct job_form paying_in = {
     .what = "cannot pay in",
     .role = XN__ROLE__ANYBODY,
     .body = &xn__pay_in__descriptor,
+    .body_max = BODY_MAX,
+};
+static const struct job_form taking_back = {
+    .what = "cannot take back",
+    .role = XN__ROLE__ANYBODY,
+    .body = &xn__take_back__descriptor,
     .body_max = BODY_MAX,
 };
 static const struct job_form paying_out = {
@@ -35,22 +45,14 @@ static const struct job_form crediting = {
     .body_max = BODY_MAX,
 };
 
-/* What PayIn, PayOut and Credit have in common. */
-struct change {
-    enum ledger_what what;
-    ProtobufCBinaryData member, request;
-    const char *currency, *note;
-    int64_t micro;
-};
-
 #define CHANGE(kind, who, body)                                                \
-    (struct change)                                                            \
+    (struct account_change)                                                    \
     {                                                                          \
         kind, (body)->who, (body)->request, (body)->currency, (body)->note,    \
             (body)->micro                                                      \
     }
 
-static struct change wanted(const struct corp_job *job)
+struct account_change account_wanted(const struct corp_job *job)
 {
     const void *body = job->request;
 
@@ -59,6 +61,9 @@ static struct change wanted(const struct corp_job *job)
     }
     if (job->request->descriptor == &xn__credit__descriptor) {
         return CHANGE(LEDGER_CREDIT, client, (const Xn__Credit *)body);
+    }
+    if (job->request->descriptor == &xn__take_back__descriptor) {
+        return CHANGE(LEDGER_TAKE_BACK, client, (const Xn__TakeBack *)body);
     }
     return CHANGE(LEDGER_PAY_IN, client, (const Xn__PayIn *)body);
 }
@@ -84,43 +89,43 @@ static void on_changed_look(void *owner, void *ctx, const struct xn_now *now,
     job_answer(job, &answer);
 }
 
-static void changed(struct corp_job *job, const struct xn_now *now)
+void account_changed(struct corp_job *job, const struct xn_now *now)
 {
     ledger_look(job->corp->ledger, now, &job->opens[0].account, 1,
                 on_changed_look, job->corp, job, &job->corp->out);
+}
+
+void account_op_id(const struct corp_job *job, enum ledger_what what,
+                   xn_id *id_out)
+{
+    struct account_change want = account_wanted(job);
+
+    order_op_id(&job->opens[0].account, ledger_what_name(what),
+                want.request.data, want.request.len, id_out);
 }
 
 static void change(struct corp_job *job, const struct xn_now *now)
 {
     const xn_id *account = &job->opens[0].account;
     const xn_id *world = &job->opens[1].account;
-    struct change want = wanted(job);
+    struct account_change want = account_wanted(job);
     struct ledger_op op;
     xn_id id;
 
-    order_op_id(account, ledger_what_name(want.what), want.request.data,
-                want.request.len, &id);
-    switch (want.what) {
-    case LEDGER_CREDIT: ledger_op_credit(&op, &id, account, want.micro); break;
-    case LEDGER_PAY_OUT:
+    account_op_id(job, want.what, &id);
+    if (want.what == LEDGER_CREDIT) {
+        ledger_op_credit(&op, &id, account, want.micro);
+    } else {
         ledger_op_move(&op, LEDGER_PAY_OUT, &id, account, world, want.micro,
-                       want.currency);
-        break;
-    default:
-        if (want.micro == 0) { /* opens the account, that is all */
-            changed(job, now);
-            return;
-        }
-        ledger_op_move(&op, LEDGER_PAY_IN, &id, world, account, want.micro,
                        want.currency);
     }
     op.note = want.note;
-    job_post(job, now, &op, changed, NULL);
+    job_post(job, now, &op, account_changed, NULL);
 }
 
 static void change_member(struct corp_job *job, const struct xn_now *now)
 {
-    struct change want = wanted(job);
+    struct account_change want = account_wanted(job);
     const xn_id *corp = &job->corp->config.id;
     bool server = want.what == LEDGER_PAY_OUT;
     enum ledger_kind kind = server ? LEDGER_SERVER : LEDGER_CLIENT;
@@ -139,14 +144,30 @@ static void change_member(struct corp_job *job, const struct xn_now *now)
     order_house(corp, 'e', want.currency, &world);
     job_open(job, &account, kind, want.currency, 0);
     job_open(job, &world, LEDGER_EXTERNAL, want.currency, LEDGER_FLOOR_NONE);
-    job_opened(job, now, change);
+    if (want.what == LEDGER_PAY_IN || want.what == LEDGER_TAKE_BACK)
+        account_pay_in(job, now);
+    else
+        job_opened(job, now, change);
 }
 
-static bool currency_ok(const char *text)
+bool account_too_much(struct corp_job *job)
 {
-    return strlen(text) == MONEY_CURRENCY_SIZE - 1 &&
-           strspn(text, "ABCDEFGHIJKLMNOPQRSTUVWXYZ") ==
-               MONEY_CURRENCY_SIZE - 1;
+    struct account_change want = account_wanted(job);
+    int64_t most = job->corp->config.most;
+    char most_text[MONEY_TEXT_MAX], because[96];
+
+    if (!most || want.micro <= most) return false;
+    snprintf(because, sizeof because, "at most %s at once",
+             money_text(most, want.currency, most_text));
+    job_refuse(job, XN_ETOOBIG, because,
+               "parts of it, each under a reference of its own, or the setting "
+               "money.most");
+    return true;
+}
+
+static int64_t least(enum ledger_what what)
+{
+    return what == LEDGER_PAY_OUT || what == LEDGER_TAKE_BACK;
 }
 
 static void begin(struct corp *corp, const struct xn_now *now, uint64_t ask,
@@ -154,22 +175,23 @@ static void begin(struct corp *corp, const struct xn_now *now, uint64_t ask,
 {
     struct corp_job *job = job_begin(corp, now, ask, question, form);
     struct order_key key = {.len = MEMBER_KEY};
-    struct change want;
+    struct account_change want;
     xn_id member;
 
     if (!job) return;
-    want = wanted(job);
+    want = account_wanted(job);
     if (xn_id_from_bytes(&want.member, &member) ||
-        want.request.len != XN_ID_SIZE ||
-        want.micro < (want.what == LEDGER_PAY_OUT) ||
-        !currency_ok(want.currency) || !corp_text_ok(want.note, NOTE_MAX)) {
+        want.request.len != XN_ID_SIZE || want.micro < least(want.what) ||
+        !corp_currency_ok(want.currency) ||
+        !corp_text_ok(want.note, NOTE_MAX)) {
         job_refuse(job, XN_EINVAL,
                    "member and request are 32 bytes, the currency is three "
                    "capital letters, the amount is not below 0, and above 0 "
-                   "to pay out",
+                   "to pay out or take back",
                    "man xenocorp");
         return;
     }
+    if (want.what == LEDGER_CREDIT && account_too_much(job)) return;
     key.b[0] = 'm';
     key.b[1] =
         want.what == LEDGER_PAY_OUT ? XN__ROLE__SERVER : XN__ROLE__CLIENT;
@@ -181,6 +203,12 @@ void corp_pay_in(struct corp *corp, const struct xn_now *now, uint64_t ask,
                  const Xn__Ask *question)
 {
     begin(corp, now, ask, question, &paying_in);
+}
+
+void corp_take_back(struct corp *corp, const struct xn_now *now, uint64_t ask,
+                    const Xn__Ask *question)
+{
+    begin(corp, now, ask, question, &taking_back);
 }
 
 void corp_pay_out(struct corp *corp, const struct xn_now *now, uint64_t ask,
@@ -235,7 +263,7 @@ void corp_account(struct corp *corp, const struct xn_now *now, uint64_t ask,
 
     if (!job) return;
     whose = job->caller;
-    if (corp_args(question->query, args, 3) || !currency_ok(currency) ||
+    if (corp_args(question->query, args, 3) || !corp_currency_ok(currency) ||
         job->is_staff != ((client[0] != 0) != (server[0] != 0)) ||
         (!job->is_staff && client[0]) ||
         (client[0] && xn_id_unhex(client, strlen(client), &whose)) ||

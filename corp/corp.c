@@ -189,6 +189,7 @@ struct route {
 static const struct route routes[] = {
     {"GET", "/v1/accounts", false, corp_account},
     {"POST", "/v1/accounts", false, corp_pay_in},
+    {"GET", "/v1/payins", false, corp_pay_ins},
     {"POST", "/v1/payouts", false, corp_pay_out},
     {"POST", "/v1/credits", false, corp_credit},
     {"POST", "/v1/announce", true, on_announce},
@@ -202,6 +203,7 @@ static const struct route routes[] = {
     {"POST", "/v1/register", true, corp_register},
     {"GET", "/v1/sample", true, on_sample},
     {"POST", "/v1/stop", false, corp_stop},
+    {"POST", "/v1/takebacks", false, corp_take_back},
     {"POST", "/v1/validate", false, corp_validate},
     {"POST", "/v1/void", false, corp_void},
 };
@@ -472,7 +474,7 @@ static bool config_ok(const struct corp_config *config)
            config->certificate_us > 0 && config->alive_us > 0 &&
            config->sample_max > 0 && config->sample_max <= CORP_SAMPLE_MAX &&
            config->nodes_max > 0 && config->prepay && config->payout &&
-           config->share_ppm <= 1000000;
+           config->share_ppm <= 1000000 && config->most >= 0;
 }
 
 /* Take copies of what the configuration points to. */

@@ -28,6 +28,8 @@ struct corp_config {
     const struct corp_prepay *prepay; /* "none" */
     const struct corp_payout *payout; /* "all" */
     uint32_t share_ppm;               /* the corp's, with "share"; 0 */
+    int64_t
+        most; /* micro-units paid in, or given as credit, at once; 0: no bound; 1e12 */
     uint64_t slack_us; /* forgiven between clocks in a claim; 2 s */
     uint64_t grace_us; /* for claims behind an order's end or stop; 10 min */
     struct xn_rate orders; /* of one client; 1000, then one a second */

@@ -63,6 +63,7 @@ enum ledger_what {
     LEDGER_RELEASE,
     LEDGER_VOID,
     LEDGER_OTHER,
+    LEDGER_TAKE_BACK, /* a pay-in that was a mistake */
 };
 
 struct ledger_posting {

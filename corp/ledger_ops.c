@@ -94,7 +94,7 @@ const char *ledger_what_name(unsigned what)
         [LEDGER_PAY_OUT] = "pay-out", [LEDGER_CREDIT] = "credit",
         [LEDGER_ISSUE] = "issue",     [LEDGER_CHARGE] = "charge",
         [LEDGER_RELEASE] = "release", [LEDGER_VOID] = "void",
-        [LEDGER_OTHER] = "other"};
+        [LEDGER_OTHER] = "other",     [LEDGER_TAKE_BACK] = "take-back"};
 
     if (what >= sizeof names / sizeof names[0] || !names[what]) return "?";
     return names[what];

@@ -6,10 +6,15 @@
 
 #include "corp/job.h"
 
-/* account.c: POST /v1/accounts, /v1/payouts and /v1/credits, the broker's; GET
- * /v1/accounts, the member's and the broker's */
+/* account.c: POST /v1/accounts, /v1/takebacks, /v1/payouts and /v1/credits, the
+ * broker's; GET /v1/accounts, the member's and the broker's; payin.c: GET
+ * /v1/payins, the broker's */
 void corp_pay_in(struct corp *corp, const struct xn_now *now, uint64_t ask,
                  const Xn__Ask *question);
+void corp_take_back(struct corp *corp, const struct xn_now *now, uint64_t ask,
+                    const Xn__Ask *question);
+void corp_pay_ins(struct corp *corp, const struct xn_now *now, uint64_t ask,
+                  const Xn__Ask *question);
 void corp_pay_out(struct corp *corp, const struct xn_now *now, uint64_t ask,
                   const Xn__Ask *question);
 void corp_credit(struct corp *corp, const struct xn_now *now, uint64_t ask,

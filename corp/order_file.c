@@ -76,6 +76,15 @@ struct order_key order_key_end(uint64_t end_us, const xn_id *serial)
     return key;
 }
 
+struct order_key order_key_pay_in(const xn_id *account, const xn_id *request)
+{
+    struct order_key key = start('P');
+
+    add(&key, account->b, XN_ID_SIZE);
+    if (request) add(&key, request->b, XN_ID_SIZE);
+    return key;
+}
+
 struct order_key order_key_refused(uint64_t minute_us, const xn_id *kind)
 {
     struct order_key key = start('R');

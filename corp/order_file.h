@@ -11,6 +11,7 @@
  *   'S' server session    the serial
  *   'H' holder serial     nothing: who has which orders
  *   'E' end serial        nothing: when it ends, or was stopped
+ *   'P' account request  a pay-in (payin.c)
  *   'R' minute hash       a claim that was refused, one of its kind
  *
  * The first four are read by one READ.  `r` and `b` never change, so of all who
@@ -36,6 +37,8 @@ struct order_key order_key_claim(const xn_id *serial, uint64_t sequence);
 struct order_key order_key_session(const xn_id *server, const xn_id *session);
 struct order_key order_key_holder(const xn_id *holder, const xn_id *serial);
 struct order_key order_key_end(uint64_t end_us, const xn_id *serial);
+/* request NULL: what all of the account begin with. */
+struct order_key order_key_pay_in(const xn_id *account, const xn_id *request);
 struct order_key order_key_refused(uint64_t minute_us, const xn_id *kind);
 
 /* The account of a member, LEDGER_CLIENT or LEDGER_SERVER: one key may be both,

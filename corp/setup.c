@@ -17,6 +17,7 @@ void corp_config_default(struct corp_config *config)
     config->nodes_max = 1000000;
     config->prepay = corp_prepay_find("none");
     config->payout = corp_payout_find("all");
+    config->most = 1000000LL * 1000000;
     config->slack_us = 2 * SECOND_US;
     config->grace_us = 600 * SECOND_US;
     config->orders = config->registers =
@@ -48,6 +49,7 @@ int corp_config_pack(const struct corp_config *config, uint8_t **bytes_out,
     setup.prepay = (char *)(uintptr_t)config->prepay->name;
     setup.payout = (char *)(uintptr_t)config->payout->name;
     setup.share_ppm = config->share_ppm;
+    setup.most = config->most;
     setup.slack_us = config->slack_us;
     setup.grace_us = config->grace_us;
     setup.orders_burst = config->orders.burst;
@@ -77,6 +79,7 @@ int corp_new_packed(const uint8_t *bytes, size_t len, uint64_t seed,
     config.prepay = corp_prepay_find(setup->prepay);
     config.payout = corp_payout_find(setup->payout);
     config.share_ppm = setup->share_ppm;
+    config.most = setup->most;
     config.slack_us = setup->slack_us;
     config.grace_us = setup->grace_us;
     config.orders.burst = setup->orders_burst;

@@ -30,6 +30,11 @@ bool corp_text_ok(const char *text, size_t max)
     return true;
 }
 
+bool corp_currency_ok(const char *text)
+{
+    return strlen(text) == 3 && strspn(text, "ABCDEFGHIJKLMNOPQRSTUVWXYZ") == 3;
+}
+
 size_t corp_text_cut(const char *text, size_t max)
 {
     size_t len = strnlen(text, max + 1);

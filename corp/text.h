@@ -14,6 +14,8 @@
 bool corp_label_ok(const char *label);
 /* At most `max` bytes of UTF-8 without control characters; may be empty. */
 bool corp_text_ok(const char *text, size_t max);
+/* Three capital letters. */
+bool corp_currency_ok(const char *text);
 /* How much of a UTF-8 text fits into `max` bytes without half a character. */
 size_t corp_text_cut(const char *text, size_t max);
 /* "host:port", an IPv6 address in brackets, port 1 to 65535, at most

@@ -214,6 +214,17 @@ static int credit(const struct call *call)
     return change(call, GIVE_CREDIT);
 }
 
+static int take_back(const struct call *call)
+{
+    return change(call, TAKE_BACK);
+}
+
+static int pay_ins(const struct call *call)
+{
+    return list_pay_ins(PROGRAM, call->words[0], call->words[1], call->words[2],
+                        call->json);
+}
+
 static int orders(const struct call *call)
 {
     return list_orders(PROGRAM, call->words[0],
@@ -261,6 +272,10 @@ static const struct corp_verb verbs[] = {
      0, member},
     {"client", "pay-in", "DIR CLIENT AMOUNT REFERENCE",
      "Money into a client's account", 4, 4, 0, pay_in},
+    {"client", "take-back", "DIR CLIENT AMOUNT REFERENCE",
+     "Such a payment was a mistake", 4, 4, 0, take_back},
+    {"client", "pay-ins", "DIR CLIENT CURRENCY",
+     "What was paid in, and taken back", 3, 3, 0, pay_ins},
     {"client", "credit", "DIR CLIENT AMOUNT REFERENCE",
      "How far below zero it may go", 4, 4, 0, credit},
     {"server", "list", "DIR", "Who is registered", 1, 1, 0, members},

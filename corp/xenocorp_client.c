@@ -21,6 +21,7 @@ static const struct kind {
     {"cannot pay in", "/v1/accounts", "client"},
     {"cannot pay out", "/v1/payouts", "server"},
     {"cannot give credit", "/v1/credits", "client"},
+    {"cannot take back", "/v1/takebacks", "client"},
 };
 
 struct wish {
@@ -30,7 +31,7 @@ struct wish {
     const char *reference;
 };
 
-/* PayIn, PayOut and Credit are alike, but in name. */
+/* PayIn, PayOut, Credit and TakeBack are alike, but in name. */
 #define FILL(body, who, wish)                                                  \
     do {                                                                       \
         (body).who = xn_id_bytes(&(wish)->member);                             \
@@ -46,6 +47,7 @@ static int send(const struct staff *staff, enum account_change how,
     Xn__PayIn in = XN__PAY_IN__INIT;
     Xn__PayOut out = XN__PAY_OUT__INIT;
     Xn__Credit credit = XN__CREDIT__INIT;
+    Xn__TakeBack back = XN__TAKE_BACK__INIT;
     const void *body = &in;
 
     if (how == PAY_OUT) {
@@ -54,6 +56,9 @@ static int send(const struct staff *staff, enum account_change how,
     } else if (how == GIVE_CREDIT) {
         FILL(credit, client, wish);
         body = &credit;
+    } else if (how == TAKE_BACK) {
+        FILL(back, client, wish);
+        body = &back;
     } else {
         FILL(in, client, wish);
     }
@@ -140,7 +145,9 @@ int account_change(const char *program, enum account_change how,
     int code = parse(how, amount, reference, &wish);
 
     if (!code) code = staff_open(&staff, program, kind->what, dir);
-    staff.conflict = "that reference was used for another amount or account";
+    if (how == PAY_OUT || how == GIVE_CREDIT) /* of pay-ins it says which */
+        staff.conflict =
+            "that reference was used for another amount or account";
     if (!code)
         code = staff_member(&staff, kind->role, member, STAFF_SHOWN, &who);
     if (!code && xn_id_from_bytes(&who->members[0]->id, &wish.member))

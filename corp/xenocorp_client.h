@@ -6,7 +6,7 @@
 
 #include <stdbool.h>
 
-enum account_change { PAY_IN, PAY_OUT, GIVE_CREDIT };
+enum account_change { PAY_IN, PAY_OUT, GIVE_CREDIT, TAKE_BACK };
 
 /* An exit code; errors are told. */
 int account_change(const char *program, enum account_change how,

@@ -16,6 +16,8 @@ int list_members(const char *program, const char *dir, const char *role,
 int show_member(const char *program, const char *dir, const char *role,
                 const char *member, const char *const *currencies, int n,
                 bool json);
+int list_pay_ins(const char *program, const char *dir, const char *client,
+                 const char *currency, bool json);
 /* client: NULL: everybody's. */
 int list_orders(const char *program, const char *dir, const char *client,
                 bool json);

@@ -44,6 +44,8 @@ static const struct net_setting settings[] = {
      "what servers get: all, or all but a share"},
     {"money.share", NET_NUMBER, "0", 0, 1000000,
      "the XenoCorp's share, in millionths"},
+    {"money.most", NET_NUMBER, "1000000", 0, 1000000000,
+     "whole units paid in, or given as credit, at once; 0: no bound"},
     {"money.slack", NET_SPAN, "2s", 0, 300 * SECOND,
      "forgiven between clocks in a claim"},
     {"money.grace", NET_SPAN, "10m", 0, 30 * DAY,
@@ -98,6 +100,7 @@ static int configure_money(const struct net_settings *set,
     config->prepay = corp_prepay_find(prepay);
     config->payout = corp_payout_find(payout);
     config->share_ppm = (uint32_t)net_settings_number(set, "money.share");
+    config->most = (int64_t)net_settings_number(set, "money.most") * 1000000;
     config->slack_us = net_settings_span_us(set, "money.slack");
     config->grace_us = net_settings_span_us(set, "money.grace");
     if (config->prepay && config->payout) return 0;
