@@ -209,9 +209,11 @@ static int do_posting(const struct desk *desk, const struct ledger_posting *p,
     return 0;
 }
 
-static void money_text(int64_t micro, char out[XN_DEC_TEXT_MAX])
+static void money_text(xn_i128 micro, char out[XN_DEC_TEXT_MAX])
 {
-    xn_dec_format(xn_dec_from_micro(micro), out);
+    xn_dec amount = {micro * (XN_DEC_ONE / 1000000)};
+
+    xn_dec_format(amount, out);
 }
 
 /* An account may stand below its floor (credit was withdrawn): then nothing
@@ -219,7 +221,7 @@ static void money_text(int64_t micro, char out[XN_DEC_TEXT_MAX])
 static int check_floor(const struct desk *desk, const struct ledger_op *op,
                        const xn_id *id)
 {
-    char left[XN_DEC_TEXT_MAX], least[XN_DEC_TEXT_MAX];
+    char held[XN_DEC_TEXT_MAX], least[XN_DEC_TEXT_MAX], out[XN_DEC_TEXT_MAX];
     const struct ledger_account *account = account_of(desk, id);
     xn_i128 moved = 0;
     size_t i;
@@ -230,12 +232,14 @@ static int check_floor(const struct desk *desk, const struct ledger_op *op,
         }
     }
     if (moved >= 0 || account->balance >= account->floor) return 0;
-    money_text(account->balance, left);
+    money_text(account->balance - moved, held);
     money_text(account->floor, least);
+    money_text(-moved, out);
     return no(desk->because, XN_EFUNDS,
-              "account %02x%02x%02x%02x would stand at %s %s; its least is %s",
-              id->b[0], id->b[1], id->b[2], id->b[3], left, account->currency,
-              least);
+              "account %02x%02x%02x%02x holds %s %s, its least is %s: %s "
+              "cannot leave it",
+              id->b[0], id->b[1], id->b[2], id->b[3], held, account->currency,
+              least, out);
 }
 
 static int do_close(const struct desk *desk, const xn_id *id)

@@ -238,13 +238,17 @@ static int order(const struct call *call)
 
 static int charges(const struct call *call)
 {
+    const char *order = call->n > 1 ? call->words[1] : NULL;
+
+    if (order && call->client)
+        return corp_usage("an order is one client's: --client says no more");
     if (!call->refused)
-        return list_charges(PROGRAM, call->words[0],
-                            call->n > 1 ? call->words[1] : NULL, call->json);
-    if (call->n > 1)
+        return list_charges(PROGRAM, call->words[0], order, call->client,
+                            call->json);
+    if (order || call->client)
         return corp_usage("--refused lists those of all servers: '%.60s' is "
                           "one word too many",
-                          call->words[1]);
+                          order ? order : call->client);
     return list_refused(PROGRAM, call->words[0], call->json);
 }
 
@@ -288,7 +292,7 @@ static const struct corp_verb verbs[] = {
     {"order", "show", "DIR ORDER", "One, with its bill, verified", 2, 2, 0,
      order},
     {"charge", "list", "DIR [ORDER]", "Claims taken; or refused, and why", 1, 2,
-     CALL_REFUSED, charges},
+     CALL_REFUSED | CALL_CLIENT, charges},
     {"charge", "show", "DIR ORDER SEQUENCE", "Claim and receipt as signed", 2,
      3, CALL_REFUSED, charge},
     {"audit", "verify", "DIR", "Read and add up the whole ledger", 1, 1,

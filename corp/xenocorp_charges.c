@@ -159,20 +159,36 @@ int show_order(const char *program, const char *dir, const char *word,
 
 /* ---- charges ---- */
 
-static int add_charges(struct staff *staff, const char *serial, json_t *array)
+#define PART_ROWS 32 /* printed together */
+
+static const char *const charge_keys[] = {"serial",   "sequence", "server",
+                                          "taken",    "charge",   "total",
+                                          "currency", "activity"};
+
+struct charges {
+    struct table table;
+    json_t *array;
+    bool json; /* whole, when all is there; a table as it comes */
+};
+
+static int add_charges(struct staff *staff, const char *serial,
+                       struct charges *charges)
 {
     struct bill bill;
     int rc = read_bill(staff, serial, &bill);
 
     if (rc) return rc;
     for (size_t i = 0; i < bill.n_lines; i++)
-        json_array_append_new(array, charge_json(&bill, &bill.lines[i]));
+        json_array_append_new(charges->array,
+                              charge_json(&bill, &bill.lines[i]));
     bill_clear(&bill);
-    return 0;
+    if (!charges->json && json_array_size(charges->array) >= PART_ROWS)
+        table_part(&charges->table, charges->array);
+    return ferror(stdout) ? XN_ECANCELLED : 0; /* nobody reads on */
 }
 
 static int add_order_charges(struct staff *staff, const Xn__OrderStatus *status,
-                             void *array)
+                             void *ctx)
 {
     char hex[XN_ID_HEX];
     xn_id serial;
@@ -180,30 +196,45 @@ static int add_order_charges(struct staff *staff, const Xn__OrderStatus *status,
     if (!status->acceptance.len) return 0;
     if (xn_id_from_bytes(&status->serial, &serial)) return XN_EPROTO;
     xn_id_hex(&serial, hex);
-    return add_charges(staff, hex, array);
+    return add_charges(staff, hex, ctx);
+}
+
+/* Of one order, of one client's, or of all. */
+static int collect(struct staff *staff, const char *word, const char *client,
+                   struct charges *charges)
+{
+    char id[XN_ID_HEX];
+    int code = XN_EXIT_OK;
+
+    if (word) {
+        code = find_order(staff, word, id);
+        return code ? code : xn_exit_code(add_charges(staff, id, charges));
+    }
+    if (client) code = find_holder(staff, client, id);
+    return code ? code
+                : xn_exit_code(each_order(staff, client ? id : NULL,
+                                          add_order_charges, charges));
 }
 
 int list_charges(const char *program, const char *dir, const char *word,
-                 bool json)
+                 const char *client, bool json)
 {
-    static const char *const keys[] = {"serial",   "sequence", "server",
-                                       "taken",    "charge",   "total",
-                                       "currency", "activity"};
-    json_t *array = json_array();
-    char serial[XN_ID_HEX];
+    struct charges charges = {
+        .table = {.keys = charge_keys,
+                  .n = sizeof charge_keys / sizeof charge_keys[0]},
+        .array = json_array(),
+        .json = json};
     struct staff staff;
     int code = staff_open(&staff, program, "cannot list the charges", dir);
 
-    if (!code && word) code = find_order(&staff, word, serial);
-    if (!code)
-        code = xn_exit_code(
-            word ? add_charges(&staff, serial, array)
-                 : each_order(&staff, NULL, add_order_charges, array));
+    if (!code) code = collect(&staff, word, client, &charges);
     staff_close(&staff);
-    if (!code)
-        return table_print(array, "xenocorp.charges/1", "charges", keys, 8,
-                           json);
-    json_decref(array);
+    if (json && !code)
+        return table_print(charges.array, "xenocorp.charges/1", "charges",
+                           charge_keys, charges.table.n, true);
+    if (!code || json_array_size(charges.array))
+        table_part(&charges.table, charges.array);
+    json_decref(charges.array);
     return code;
 }
 

@@ -257,6 +257,19 @@ static int add_order(struct staff *staff, const Xn__OrderStatus *status,
     return json_array_append_new(array, order_json(status)) ? XN_ENOMEM : 0;
 }
 
+int find_holder(struct staff *staff, const char *word, char out[XN_ID_HEX])
+{
+    Xn__Members *who = NULL;
+    xn_id id;
+    int code = staff_member(staff, "client", word, STAFF_LEAST, &who);
+
+    if (!code && xn_id_from_bytes(&who->members[0]->id, &id))
+        code = staff_gripe(staff, XN_EPROTO, NULL, NULL);
+    if (!code) xn_id_hex(&id, out);
+    if (who) xn__members__free_unpacked(who, NULL);
+    return code;
+}
+
 int list_orders(const char *program, const char *dir, const char *client,
                 bool json)
 {
@@ -264,20 +277,14 @@ int list_orders(const char *program, const char *dir, const char *client,
                                        "amount",   "charged", "fenced",
                                        "currency", "until",   "server"};
     json_t *array = json_array();
-    Xn__Members *who = NULL;
     char holder[XN_ID_HEX];
     struct staff staff;
-    xn_id id;
     int code = staff_open(&staff, program, "cannot list the orders", dir);
 
-    if (!code && client)
-        code = staff_member(&staff, "client", client, STAFF_LEAST, &who);
-    if (who && xn_id_from_bytes(&who->members[0]->id, &id) == 0)
-        xn_id_hex(&id, holder);
+    if (!code && client) code = find_holder(&staff, client, holder);
     if (!code)
         code = xn_exit_code(
-            each_order(&staff, who ? holder : NULL, add_order, array));
-    if (who) xn__members__free_unpacked(who, NULL);
+            each_order(&staff, client ? holder : NULL, add_order, array));
     staff_close(&staff);
     if (!code)
         return table_print(array, "xenocorp.orders/1", "orders", keys, 9, json);

@@ -24,9 +24,9 @@ int list_orders(const char *program, const char *dir, const char *client,
 /* The whole bill, verified. */
 int show_order(const char *program, const char *dir, const char *order,
                bool json);
-/* order: NULL: of all. */
+/* Of one order (else NULL), of one client's (else NULL), or of all. */
 int list_charges(const char *program, const char *dir, const char *order,
-                 bool json);
+                 const char *client, bool json);
 /* The documents of one, as signed. */
 int show_charge(const char *program, const char *dir, const char *order,
                 const char *sequence);
@@ -44,6 +44,8 @@ int each_order(struct staff *staff, const char *holder, on_order *take,
                void *ctx);
 /* The serial of the one order that begins with the word; an exit code. */
 int find_order(struct staff *staff, const char *word, char out[XN_ID_HEX]);
+/* The whole id of the one client that begins with the word. */
+int find_holder(struct staff *staff, const char *word, char out[XN_ID_HEX]);
 const char *fate_name(Xn__OrderFate fate);
 
 #endif

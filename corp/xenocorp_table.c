@@ -49,10 +49,20 @@ static void text_of(const json_t *value, bool whole, char out[WIDTH_MAX + 1])
     }
 }
 
+/* Characters, more or less: each is taken for one column wide. */
+static size_t width_of(const char *text)
+{
+    size_t n = 0;
+
+    for (; *text; text++)
+        n += ((unsigned char)*text & 0xc0) != 0x80;
+    return n;
+}
+
 static void put_cell(const char *text, size_t width, bool last)
 {
     xn_put_plain(text, stdout);
-    if (!last) printf("%*s", (int)(width - strlen(text) + 2), "");
+    if (!last) printf("%*s", (int)(width - width_of(text) + 2), "");
 }
 
 static void put_heading(const char *key, size_t width, bool last)
@@ -66,38 +76,55 @@ static void put_heading(const char *key, size_t width, bool last)
     put_cell(text, width, last);
 }
 
-static void put_table(const json_t *array, const char *const *keys, size_t n)
+/* Columns get wider from part to part, never narrower. */
+static void widen(struct table *table, const json_t *array)
 {
-    size_t width[16], i, j;
     char text[WIDTH_MAX + 1];
     const json_t *row;
+    size_t i, j, width;
 
-    for (j = 0; j < n; j++) {
-        width[j] = strlen(keys[j]);
+    for (j = 0; j < table->n; j++) {
+        width = strlen(table->keys[j]);
+        if (width > table->width[j]) table->width[j] = width;
         json_array_foreach(array, i, row)
         {
-            text_of(json_object_get(row, keys[j]), false, text);
-            if (strlen(text) > width[j]) width[j] = strlen(text);
+            text_of(json_object_get(row, table->keys[j]), false, text);
+            width = width_of(text);
+            if (width > table->width[j]) table->width[j] = width;
         }
     }
-    for (j = 0; j < n; j++)
-        put_heading(keys[j], width[j], j + 1 == n);
-    putchar('\n');
+}
+
+void table_part(struct table *table, json_t *array)
+{
+    char text[WIDTH_MAX + 1];
+    const json_t *row;
+    size_t i, j;
+
+    widen(table, array);
+    for (j = 0; j < table->n && !table->begun; j++)
+        put_heading(table->keys[j], table->width[j], j + 1 == table->n);
+    if (!table->begun) putchar('\n');
+    table->begun = true;
     json_array_foreach(array, i, row)
     {
-        for (j = 0; j < n; j++) {
-            text_of(json_object_get(row, keys[j]), false, text);
-            put_cell(text, width[j], j + 1 == n);
+        for (j = 0; j < table->n; j++) {
+            text_of(json_object_get(row, table->keys[j]), false, text);
+            put_cell(text, table->width[j], j + 1 == table->n);
         }
         putchar('\n');
     }
+    json_array_clear(array);
+    fflush(stdout);
 }
 
 int table_print(json_t *array, const char *schema, const char *name,
                 const char *const *keys, size_t n, bool json)
 {
+    struct table table = {.keys = keys, .n = n};
+
     if (!json) {
-        put_table(array, keys, n);
+        table_part(&table, array);
         json_decref(array);
         return XN_EXIT_OK;
     }

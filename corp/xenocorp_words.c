@@ -62,6 +62,7 @@ static int help_all(const struct corp_verb *verbs, unsigned n)
          "  xenocorp init --ledger DIR        an empty ledger for one without\n"
          "  xenocorp audit verify --expect RECORD:HASH DIR\n"
          "                                    has it lost that receipt?\n"
+         "  xenocorp charge list --client CLIENT DIR\n"
          "  xenocorp charge list --refused DIR\n"
          "  xenocorp charge show --refused DIR CLAIM\n"
          "                                    claims that were refused");
@@ -179,7 +180,7 @@ static int count_words(const struct call *call)
 static int read_call(int argc, char **argv, struct call *call)
 {
     const char *output = NULL, *help = NULL;
-    struct xn_option rows[5];
+    struct xn_option rows[6];
     struct xn_options options = {rows, 0, true};
     char because[160];
     int code;

@@ -181,6 +181,9 @@ run 0 "an order by its first digits" "$xenocorp" order show "$corp_dir" \
     "${first:0:12}"
 says "^serial +$first" "is that order"
 run 0 "its charges" "$xenocorp" charge list "$corp_dir" "${first:0:4}"
+run 0 "a client's charges" "$xenocorp" charge list "$corp_dir" \
+    --client "${client:0:8}"
+says "a stall <on> a market" "are these"
 run 3 "an order that is none" "$xenocorp" order show "$corp_dir" ffff0000ffff
 run 0 "refused claims" "$xenocorp" charge list "$corp_dir" --refused
 says "CLAIM_PRICE" "and why"
