@@ -197,6 +197,9 @@ static int read_call(int argc, char **argv, struct call *call)
         rows[options.n++] = (struct xn_option)XN_OPTION(
             "refused", 0, NULL, "of the claims that were refused",
             &call->refused);
+    if (called->takes & CALL_CLIENT)
+        rows[options.n++] = (struct xn_option)XN_OPTION(
+            "client", 0, "CLIENT", "of this client's orders", &call->client);
     rows[options.n++] = (struct xn_option)XN_OPTION("output", 'o', "FORMAT",
                                                     "table or json", &output);
     rows[options.n++] =
