@@ -122,6 +122,16 @@ int wal_file_begin(const char *path, uint64_t epoch, uint64_t first_seq,
     return 0;
 }
 
+int wal_file_settle(const char *path)
+{
+    int fd = open(path, O_RDWR | O_CLOEXEC), rc;
+
+    if (fd < 0) return XN_EIO;
+    rc = sync_data(fd);
+    close(fd);
+    return rc;
+}
+
 int wal_file_resume(const char *path, const struct wal_scan *scan,
                     struct wal_file *file)
 {

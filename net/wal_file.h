@@ -24,6 +24,9 @@ void wal_file_path(char *out, const char *store, uint64_t epoch);
  * fdatasync one write. */
 int wal_file_begin(const char *path, uint64_t epoch, uint64_t first_seq,
                    uint32_t sectors, struct wal_file *file_out);
+/* What was read there is durable when this returns 0: whoever was killed between
+ * writing and syncing left it to the system's memory.  XN_EIO. */
+int wal_file_settle(const char *path);
 /* The log that was read and found good. */
 int wal_file_resume(const char *path, const struct wal_scan *scan,
                     struct wal_file *file_out);

@@ -154,7 +154,7 @@ static int load_log(struct net_wal *wal, uint64_t epoch, struct wal_scan *scan,
     if (!rc && scan->head.epoch != epoch) {
         return wrong(report, path, "a log of another time than the store's");
     }
-    return rc;
+    return rc ? rc : wal_file_settle(path);
 }
 
 static int load_second(struct net_wal *wal, uint64_t first_seq,

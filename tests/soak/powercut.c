@@ -9,6 +9,7 @@
 #include <dlfcn.h>
 #include <errno.h>
 #include <fcntl.h>
+#include <limits.h>
 #include <pthread.h>
 #include <signal.h>
 #include <stdbool.h>
@@ -21,7 +22,7 @@
 
 #include "tests/soak/powercut.h"
 
-enum { FILES = 64 };
+enum { FILES = 64, OWN_FDS = 200 };
 
 ssize_t pwrite64(int fd, const void *data, size_t len, off64_t at);
 int ftruncate64(int fd, off64_t size);
@@ -46,6 +47,8 @@ static long calls, cut_at = -1;
 /* Held while anything is written: nobody writes behind the cut. */
 static pthread_mutex_t lock = PTHREAD_MUTEX_INITIALIZER;
 static enum powercut kind;
+static void (*then)(int fd);
+static int then_fd;
 
 typedef ssize_t pwrite_fn(int, const void *, size_t, off64_t);
 typedef int truncate_fn(int, off64_t);
@@ -107,6 +110,39 @@ void powercut_arm(enum powercut what, long at)
     calls = 0;
 }
 
+void powercut_then(void (*fn)(int fd), int fd)
+{
+    then = fn;
+    then_fd = fd;
+}
+
+/* A second process, to which nothing of the first is left but what that wrote;
+ * and this knows what of it was never synced. */
+static void begin_again(void)
+{
+    int ends[2], fd;
+    char byte;
+
+    if (pipe(ends)) abort();
+    if (fork() != 0) {
+        kill(getpid(), SIGKILL);
+        for (;;)
+            pause();
+    }
+    close(ends[1]);
+    while (read(ends[0], &byte, 1) > 0) /* until the first is gone */
+        ;
+    for (fd = 3; fd < OWN_FDS; fd++) {
+        if (fd != then_fd) close(fd);
+    }
+    kind = POWERCUT_POWER;
+    cut_at = LONG_MAX;
+    pthread_mutex_unlock(&lock);
+    then(then_fd);
+    pthread_mutex_lock(&lock);
+    cut(false);
+}
+
 static bool is_log(int fd)
 {
     char link[40], path[600];
@@ -143,6 +179,7 @@ static bool is_time(void)
         for (;;)
             pause();
     }
+    if (kind == POWERCUT_TWICE) begin_again();
     return kind == POWERCUT_POWER;
 }
 
@@ -164,7 +201,7 @@ static int own_fd(int fd, const struct stat *st)
     if (n_files == FILES) abort();
     files[n_files].dev = st->st_dev;
     files[n_files].ino = st->st_ino;
-    files[n_files].fd = fcntl(fd, F_DUPFD_CLOEXEC, 200);
+    files[n_files].fd = fcntl(fd, F_DUPFD_CLOEXEC, OWN_FDS);
     if (files[n_files].fd < 0) abort();
     return files[n_files++].fd;
 }

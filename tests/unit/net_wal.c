@@ -6,6 +6,7 @@
 #include <fcntl.h>
 #include <signal.h>
 #include <stdio.h>
+#include <sys/prctl.h>
 #include <sys/stat.h>
 #include <sys/wait.h>
 #include <unistd.h>
@@ -323,6 +324,8 @@ static unsigned judge(struct net_wal *wal)
     return n;
 }
 
+static unsigned told_so_far;
+
 static void live(struct net_wal *wal, int tell)
 {
     unsigned n;
@@ -334,8 +337,23 @@ static void live(struct net_wal *wal, int tell)
             if (++tries > 20) _exit(30 - do_op(wal, n));
         }
         if (write(tell, "x", 1) != 1) _exit(4);
+        told_so_far = n;
         /* Now and then the merging lags, and the next log waits for it. */
         if (n % 3) net_wal_tend(wal, true);
+    }
+}
+
+/* Who was killed begins again, and tells what he finds: to read it is to say
+ * that it is so. */
+static void tell_again(int tell)
+{
+    struct net_wal_report report;
+    struct net_wal *wal = NULL;
+    unsigned n;
+
+    if (open_it(&wal, false, &report)) _exit(2);
+    for (n = judge(wal); told_so_far < n; told_so_far++) {
+        if (write(tell, "x", 1) != 1) _exit(4);
     }
 }
 
@@ -355,6 +373,7 @@ static unsigned one_life(enum powercut what, long at, bool *ended_out)
     if (pid == 0) {
         int tries = 0;
 
+        powercut_then(tell_again, ends[1]);
         powercut_arm(what, at);
         while (open_it(&wal, false, &report)) {
             if (++tries > 20) _exit(2);
@@ -369,6 +388,10 @@ static unsigned one_life(enum powercut what, long at, bool *ended_out)
     close(ends[0]);
     assert_int_equal(waitpid(pid, &status, 0), pid);
     *ended_out = WIFEXITED(status);
+    while (wait(&status) > 0) {
+        assert_true(WIFSIGNALED(status));
+        status = 0;
+    }
     if (*ended_out) assert_int_equal(WEXITSTATUS(status), 0);
     return told;
 }
@@ -422,7 +445,7 @@ static void hit_everywhere(enum powercut what, long step)
 
         look(told, ended);
         unlink_all();
-        if (ended && (what == POWERCUT_KILL || what == POWERCUT_POWER)) break;
+        if (ended && what != POWERCUT_FULL && what != POWERCUT_LOG) break;
         if (at > CALLS_MOST) break;
     }
     assert_true(lives > 40);
@@ -437,6 +460,14 @@ static void killed_everywhere(void **state)
 static void power_cut_everywhere(void **state)
 {
     hit_everywhere(POWERCUT_POWER, 1);
+}
+
+/* What a restart found was in the system's memory, perhaps, and not on the disk:
+ * who is told of it must be able to rely on it. */
+static void killed_and_cut_everywhere(void **state)
+{
+    assert_int_equal(prctl(PR_SET_CHILD_SUBREAPER, 1), 0);
+    hit_everywhere(POWERCUT_TWICE, 3);
 }
 
 static void full_everywhere(void **state)
@@ -557,6 +588,7 @@ int main(void)
         TEST(logs_spoilt),
         TEST(killed_everywhere),
         TEST(power_cut_everywhere),
+        TEST(killed_and_cut_everywhere),
         TEST(full_everywhere),
         TEST(log_fails_everywhere),
     };
