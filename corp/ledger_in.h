@@ -21,6 +21,7 @@
 #include <uthash.h>
 
 #include "corp/ledger.h"
+#include "lib/arena.h"
 #include "wire/store.pb-c.h"
 
 #define LEDGER_FORMAT 1
@@ -221,9 +222,6 @@ void ledger_void(struct ledger *ledger);
 /* All of the batch get this answer. */
 void ledger_batch_refuse(struct ledger *ledger, struct ledger_batch *batch,
                          int rc, const char *because);
-/* Judge the entry and put it behind gathering. */
-void ledger_judge(struct ledger *ledger, const struct xn_now *now,
-                  struct ledger_entry *entry, struct xn_out *out);
 bool ledger_batch_full(const struct ledger_batch *batch);
 /* More careful ones are about to be judged: the batch waits for them. */
 bool ledger_holds_back(const struct ledger *ledger);
@@ -231,6 +229,22 @@ bool ledger_holds_back(const struct ledger *ledger);
 void ledger_send(struct ledger *ledger, const struct xn_now *now,
                  struct xn_out *out);
 void ledger_batch_clear(struct ledger *ledger, struct ledger_batch *batch);
+
+/* ledger_judge.c */
+/* Judge the entry and put it behind gathering. */
+void ledger_judge(struct ledger *ledger, const struct xn_now *now,
+                  struct ledger_entry *entry, struct xn_out *out);
+void ledger_pending_free(struct ledger_pending *p); /* NULL is fine */
+
+/* ledger_draft.c */
+struct ledger_draft {
+    struct xn_arena arena; /* what the TXN is made of */
+    Xn__Txn txn;
+    size_t guards_max, writes_max;
+};
+/* What has gathered, and `next`.  The caller clears the arena in any case. */
+int ledger_draft_txn(struct ledger *ledger, const struct xn_now *now,
+                     struct ledger_draft *draft_out);
 
 /* ledger_read.c: what must be read before judging */
 /* true: all is there; else it is being read, or will be once the entry is the
