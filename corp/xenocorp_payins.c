@@ -10,7 +10,7 @@
 #include "corp/xenocorp_lists.h"
 #include "corp/xenocorp_table.h"
 #include "lib/err.h"
-#include "lib/gripe.h"
+#include "net/json.h"
 
 struct payins {
     Xn__PayInInfo **all;
@@ -69,7 +69,7 @@ static json_t *row_of(const Xn__PayInInfo *info, const char *currency)
     json_t *row = json_object();
 
     json_object_set_new(row, "paid", table_time(info->at_us));
-    json_object_set_new(row, "amount", table_money(info->micro));
+    json_object_set_new(row, "amount", net_json_money(info->micro));
     json_object_set_new(row, "currency", json_string(currency));
     json_object_set_new(row, "reference", json_string(info->note));
     json_object_set_new(row, "taken_back", table_time(info->taken_us));
