@@ -115,8 +115,8 @@ int net_unix_take_fd(struct net_unix *sock)
 
 /* ---- out ----------------------------------------------------------------- */
 
-/* What goes wrong here shows as an end where we read. */
-static void flush(struct net_unix *sock)
+/* That the other end has closed shows where we read, behind what it had said. */
+static int flush(struct net_unix *sock)
 {
     ssize_t n;
 
@@ -124,25 +124,31 @@ static void flush(struct net_unix *sock)
         n = send(sock->fd, sock->out.data, sock->out.len, MSG_NOSIGNAL);
         if (n < 0 && errno == EINTR) continue;
         if (n < 0 && errno == EAGAIN) {
-            event_add(sock->write, NULL);
-            return;
+            return event_add(sock->write, NULL) ? XN_ENOMEM : 0;
         }
-        if (n <= 0) return;
+        if (n < 0 && (errno == EPIPE || errno == ECONNRESET)) return 0;
+        if (n <= 0) return XN_EUNREACH;
         xn_buf_drop(&sock->out, (size_t)n);
     }
+    return 0;
 }
 
 static void on_write(evutil_socket_t fd, short what, void *arg)
 {
-    flush(arg);
+    struct net_unix *sock = arg;
+    int rc = flush(sock);
+
+    if (!rc) return;
+    sock->rc = rc;
+    event_del(sock->read);
+    sock->ready(sock->arg);
 }
 
 int net_unix_send(struct net_unix *sock, const void *body)
 {
     int rc = frame_put(&sock->out, body);
 
-    if (!rc) flush(sock);
-    return rc;
+    return rc ? rc : flush(sock);
 }
 
 /* ---- opening ------------------------------------------------------------- */

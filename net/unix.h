@@ -38,7 +38,7 @@ int net_unix_adopt(struct net_unix *sock, struct event_base *base, int fd);
 /* Also of one that was not opened, or twice. */
 void net_unix_close(struct net_unix *sock);
 
-/* Queues a body.  XN_ETOOBIG, XN_ENOMEM. */
+/* Queues a body.  XN_ETOOBIG, XN_ENOMEM; XN_EUNREACH: it is no socket. */
 int net_unix_send(struct net_unix *sock, const void *body);
 /* The next body (the caller's).  XN_ENOENT: none yet; XN_EUNREACH: the other end
  * closed; XN_ETOOBIG, XN_EPROTO: it does not speak our language. */
