@@ -139,8 +139,10 @@ static const Xn__ConsolePiece *piece(const struct seen *seen, uint64_t ticket)
 
 static bool holds(const Xn__ConsolePiece *got, const char *text)
 {
-    return got->data.len == strlen(text) &&
-           memcmp(got->data.data, text, got->data.len) == 0;
+    size_t n = strlen(text);
+
+    return got->data.len == n &&
+           (n == 0 || memcmp(got->data.data, text, n) == 0);
 }
 
 /* ---- a server that is not as it should be -------------------------------- */
