@@ -13,6 +13,7 @@
 #include <string.h>
 
 #include "hostagent/session.h"
+#include "hostagent/task.h"
 #include "lib/err.h"
 #include "lib/log.h"
 #include "wire/nest.h"
@@ -27,7 +28,8 @@
 #define QUOTE 1
 #define NARROWINGS 2
 #define BODY_MAX                                                               \
-    (PAPERS * (SESSION_PAPER_MAX + 8) + SESSION_REQUIREMENTS_MAX + 256)
+    (PAPERS * (SESSION_PAPER_MAX + 8) + SESSION_REQUIREMENTS_MAX + 256 +       \
+     TASK_BODY_MAX)
 
 struct paper {
     struct host_session *session;
@@ -86,6 +88,8 @@ static enum money_reason accept(struct host_session *s,
 static void refused_saved(struct host_session *s, const struct xn_now *now)
 {
     refuse(s, s->rc, s->reason, "a fresh order");
+    s->work.open = true; /* its task never began */
+    task_go(s, now);
 }
 
 /* Nothing is set apart any more. */
@@ -307,6 +311,7 @@ static void take_papers(struct host_session *s,
     s->terms.most_per_hour = limits->most_per_hour;
     s->terms.until_us = limits->until_us;
     s->terms.rates = quote->rates;
+    s->used = quote->metering == MONEY_USED;
     s->terms.prices = quote->prices;
 }
 
@@ -386,6 +391,13 @@ static bool admit(struct host_session *s, const struct xn_now *now,
     return host_fits(s->host, s->ask, WHAT, &quote->rates);
 }
 
+static int take_task(struct host_session *s, const struct xn_now *now)
+{
+    const Xn__NewTask *task = s->admit->want->task;
+
+    return task ? task_add(s, now, task, &s->request) : 0;
+}
+
 static void judge(struct host_session *s, const struct xn_now *now)
 {
     struct money_limits limits;
@@ -396,7 +408,7 @@ static void judge(struct host_session *s, const struct xn_now *now)
         return;
     }
     take_papers(s, &limits);
-    if (pack_validate(s)) {
+    if (pack_validate(s) || take_task(s, now)) {
         s->host->out.rc = XN_ENOMEM;
         return;
     }
@@ -456,7 +468,9 @@ static const char *malformed(const Xn__CreateSession *want)
     }
     if (!paper_fits(want->order) || !paper_fits(want->quote))
         return "a signed document is 1 to 8192 bytes";
-    return NULL;
+    if (want->task && (want->task->session.len || want->task->request.len))
+        return "a first task has no names of its own";
+    return want->task ? task_malformed(want->task) : NULL;
 }
 
 /* ---- what is asked ---- */
@@ -593,6 +607,10 @@ static void create(struct host *host, const struct xn_now *now, uint64_t ask,
         return;
     }
     if (!may_begin(host, now, ask, holder)) return;
+    if ((host->config.sandbox || (*want)->task) &&
+        !host_runs_tasks(host, ask, WHAT)) {
+        return;
+    }
     rc = open(host, &id, holder, &request, &s);
     if (rc) {
         xn_out_refuse(&host->out, ask, rc, WHAT,

@@ -10,6 +10,7 @@
 #include "hostagent/offer.h"
 #include "hostagent/session.h"
 #include "hostagent/state.h"
+#include "hostagent/task.h"
 #include "lib/err.h"
 
 #define SECOND_US 1000000ULL
@@ -184,12 +185,17 @@ struct route {
 };
 
 static const struct route routes[] = {
+    {"GET", "/v1/console", host_task_console},
     {"POST", "/v1/offer", on_offer},
     {"POST", "/v1/quote", host_quote},
     {"POST", "/v1/sessions", host_create},
     {"GET", "/v1/sessions", host_list},
     {"POST", "/v1/sessions/stop", host_stop},
     {"GET", "/v1/status", on_query},
+    {"POST", "/v1/tasks", host_task_new},
+    {"GET", "/v1/tasks", host_task_list},
+    {"POST", "/v1/tasks/input", host_task_input},
+    {"POST", "/v1/tasks/stop", host_task_stop},
     {"POST", "/v1/withdraw", on_withdraw},
 };
 
@@ -209,7 +215,7 @@ static void on_ask(struct host *host, const struct xn_now *now,
     xn_out_refuse(&host->out, ev->ticket, XN_ENOENT, "cannot answer",
                   "a server has no such path for this method",
                   "GET /v1/status or /v1/sessions, POST /v1/quote, "
-                  "/v1/sessions, /v1/sessions/stop, /v1/withdraw, /v1/offer");
+                  "/v1/sessions, /v1/tasks; doc/PROTOCOL.md has them all");
 }
 
 /* ---- the core ---- */
@@ -233,6 +239,10 @@ static int host_step(struct xn_core *core, const struct xn_now *now,
     case XN_EV_DONE:
         xn_ticket_end(host->tickets, ev->ticket, now, ev->rc, ev->msg,
                       &host->out);
+        break;
+    case XN_EV_NEWS:
+        if (ev->msg && ev->msg->kind == XN__KIND__NEWS)
+            host_dom_news(host, now, XN_BODY(ev->msg, Xn__News));
         break;
     default: break;
     }
@@ -317,7 +327,8 @@ static int take_market(struct host *host)
     struct host_market *m = &host->market;
 
     m->on = !xn_id_is_zero(&host->config.corp);
-    m->manager = &host_manager_reserve;
+    m->manager =
+        host->config.sandbox ? &host_manager_sandbox : &host_manager_reserve;
     take_rates(host);
     if (!m->on) return 0;
     host->config.corp_url =

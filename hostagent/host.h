@@ -36,6 +36,8 @@ struct host_config {
                            * set apart; 30 s */
     uint64_t pause_us;     /* from an order's being spent to the end; 10 s */
     uint32_t sessions_max; /* remembered, ended ones included; 256 */
+    bool sandbox;          /* sessions run tasks, through xenodomd; else they
+                            * reserve capacity and nothing runs */
 };
 
 /* The times as given beside them; all else empty. */

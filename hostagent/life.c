@@ -5,6 +5,7 @@
 
 #include "hostagent/manager.h"
 #include "hostagent/session.h"
+#include "hostagent/task.h"
 #include "lib/err.h"
 #include "lib/log.h"
 
@@ -13,7 +14,7 @@ static const struct host_manager *manager_of(const struct host_session *s)
     return s->host->market.manager;
 }
 
-static void give_up_step(struct host_session *s)
+void session_give_up(struct host_session *s)
 {
     if (s->step) xn_ticket_forget(s->host->tickets, s->step);
     s->step = 0;
@@ -40,6 +41,8 @@ static void over(struct host_session *s, const struct xn_now *now)
 {
     log_session(s, "ended");
     session_answer(s, &s->ask_end);
+    s->work.open = true; /* for one that never began, or could not be ended */
+    task_go(s, now);
 }
 
 static void finish(struct host_session *s, const struct xn_now *now)
@@ -72,7 +75,7 @@ void session_end(struct host_session *s, const struct xn_now *now, int rc,
         s->state != XN__SESSION_STATE__SESSION_PAUSED) {
         return;
     }
-    give_up_step(s); /* whatever it was: it is done again where wanted */
+    session_give_up(s); /* whatever it was: it is done again where wanted */
     s->state = XN__SESSION_STATE__SESSION_ENDING;
     s->ended_us = now->wall_us;
     set_reason(s, rc, reason);
@@ -170,18 +173,19 @@ void session_metered(struct host_session *s, const struct xn_now *now,
 
 /* ---- going on ---- */
 
-void session_started(struct host_session *s, const struct xn_now *now, int rc)
+void session_failed(struct host_session *s, const struct xn_now *now, int rc,
+                    const char *because)
 {
-    if (rc) {
-        if (s->ask) {
-            xn_out_refuse(&s->host->out, s->ask, rc,
-                          "cannot create the session",
-                          "its environment does not start", "another server");
-        }
-        s->ask = 0;
-        session_end(s, now, rc, "its environment did not start");
-        return;
+    if (s->ask) {
+        xn_out_refuse(&s->host->out, s->ask, rc, "cannot create the session",
+                      because, "another task, or another server");
     }
+    s->ask = 0;
+    session_end(s, now, rc, because);
+}
+
+void session_started(struct host_session *s, const struct xn_now *now)
+{
     s->started = true;
     session_answer(s, &s->ask);
     session_go(s, now);

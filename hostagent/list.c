@@ -33,7 +33,7 @@ static void answer_one(struct host *host, uint64_t ask, const struct view *view,
                        const xn_id *id)
 {
     struct host_session *s = session_find(host, id);
-    struct amounts_text room;
+    struct session_text room;
     Xn__HostSession body;
 
     if (!s || !sees(view, s)) {
@@ -47,7 +47,7 @@ static void answer_one(struct host *host, uint64_t ask, const struct view *view,
 
 struct page {
     Xn__HostSession rows[LIST_MAX], *list[LIST_MAX];
-    struct amounts_text room[LIST_MAX];
+    struct session_text room[LIST_MAX];
 };
 
 static void answer_list(struct host *host, uint64_t ask,

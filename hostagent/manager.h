@@ -10,8 +10,9 @@
 
 struct host_manager {
     const char *name;
-    enum money_metering metering; /* which CPU time its meter tells */
-    const char *activity;         /* what a claim says the usage was for */
+    const char *activity; /* what a claim says the usage was for */
+    /* Which CPU time its meter tells, now. */
+    enum money_metering (*metering)(const struct host *host);
     /* Begin it, or find the one that runs; ends with session_started. */
     void (*start)(struct host_session *s, const struct xn_now *now);
     /* Stand still, go on: nothing waits for these. */
@@ -26,10 +27,20 @@ struct host_manager {
 /* Nothing runs: capacity is reserved and paid for as long as the session
  * lasts.  Its meter is the time, so no answer of it can be lost. */
 extern const struct host_manager host_manager_reserve;
+/* Tasks run through xenodomd, one at a time in a session (task.h); its meter is
+ * the tasks' own where that is exact. */
+extern const struct host_manager host_manager_sandbox;
 
 /* ---- what a manager calls: life.c ---- */
 
-void session_started(struct host_session *s, const struct xn_now *now, int rc);
+void session_started(struct host_session *s, const struct xn_now *now);
+/* It cannot begin: who waits is refused, and it ends. */
+void session_failed(struct host_session *s, const struct xn_now *now, int rc,
+                    const char *because);
+/* All that time makes: hours, memory and disk, from the last reading up to
+ * wall_us; the CPU time too where `cpu`.  Returns up to when. */
+uint64_t session_reserved(const struct host_session *s, uint64_t wall_us,
+                          bool cpu, struct price_usage *usage);
 /* With the meter's last word; it stands from s->ended_us at the latest. */
 void session_ended(struct host_session *s, const struct xn_now *now,
                    const struct price_usage *usage, uint64_t till_us);

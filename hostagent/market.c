@@ -5,6 +5,7 @@
 
 #include "hostagent/manager.h"
 #include "hostagent/session.h"
+#include "hostagent/task.h"
 #include "lib/bucket.h"
 #include "lib/err.h"
 #include "lib/log.h"
@@ -12,6 +13,7 @@
 #define SECOND_US 1000000ULL
 #define READ_US (20 * SECOND_US)
 #define PAGE 32
+#define PAGE_TASKS 8 /* one that has not begun holds its files */
 /* A caller's questions. */
 static const struct xn_rate rate = {.burst = 50, .step_us = SECOND_US / 10};
 
@@ -129,6 +131,13 @@ static bool goes_first(const struct host_session *s,
     return s->ended_us < than->ended_us;
 }
 
+/* Nothing of it goes on any more. */
+static bool may_drop(const struct host_session *s)
+{
+    return is_over(s) && !s->step && !s->stop && !s->work.step &&
+           !(s->host->config.sandbox && task_lives(s));
+}
+
 /* Drops the one that is over for longest, where one may be dropped. */
 static bool make_room(struct host *host)
 {
@@ -139,7 +148,7 @@ static bool make_room(struct host *host)
     for (size_t i = 0; i < m->n_sessions; i++) {
         struct host_session *s = m->sessions[i];
 
-        if (!is_over(s) || s->step || s->stop) continue;
+        if (!may_drop(s)) continue;
         if (!oldest || goes_first(s, oldest)) oldest = s;
     }
     if (!oldest) return false;
@@ -204,6 +213,7 @@ void session_set_bytes(struct host_session *s, struct host_bytes *to,
 static void clear(struct host_session *s)
 {
     session_admit_clear(s);
+    task_clear_all(s);
     host_bytes_clear(&s->validate);
     host_bytes_clear(&s->requirements);
     host_bytes_clear(&s->acceptance);
@@ -224,6 +234,8 @@ void session_free(struct host_session *s)
     at = session_at(s->host, &s->id);
     if (s->step) xn_ticket_forget(s->host->tickets, s->step);
     if (s->stop) xn_ticket_forget(s->host->tickets, s->stop);
+    if (s->work.step) xn_ticket_forget(s->host->tickets, s->work.step);
+    task_waits_drop(s);
     memmove(m->sessions + at, m->sessions + at + 1,
             (m->n_sessions - at - 1) * sizeof *m->sessions);
     m->n_sessions--;
@@ -239,6 +251,7 @@ void host_market_clear(struct host *host)
     free(m->sessions);
     m->sessions = NULL;
     m->n_sessions = 0;
+    task_waits_clear(host);
     host_quotes_clear(host);
 }
 
@@ -251,6 +264,7 @@ void host_market_cancel(struct host *host, uint64_t ask)
         if (s->ask_end == ask) s->ask_end = 0;
     }
     host_quotes_cancel(host, ask);
+    task_waits_cancel(host, ask);
 }
 
 /* ---- who may ask ---- */
@@ -339,8 +353,16 @@ static void load_later(struct host *host, const struct xn_now *now, int rc)
 }
 
 /* A record that cannot be read is left alone and named: what it was owed for
- * stands with the corp. */
-static void take_record(struct host *host, const Xn__Record *record)
+ * stands with the corp, and what runs for it runs on. */
+static void is_damaged(struct host *host, const char *what, int rc)
+{
+    if (rc == XN_ENOMEM) host->out.rc = rc;
+    host->market.damaged = true;
+    xn_out_log(&host->out, XN_LOG_ERROR, "the record of a %s: %s", what,
+               xn_strerror(rc));
+}
+
+static void take_session(struct host *host, const Xn__Record *record)
 {
     struct host_session *s = NULL;
     xn_id id;
@@ -360,9 +382,37 @@ static void take_record(struct host *host, const Xn__Record *record)
     }
     if (!rc) return;
     if (s) clear(s);
-    if (rc == XN_ENOMEM) host->out.rc = rc;
-    xn_out_log(&host->out, XN_LOG_ERROR, "the record of a session: %s",
-               xn_strerror(rc));
+    is_damaged(host, "session", rc);
+}
+
+static void take_task(struct host *host, const Xn__Record *record)
+{
+    struct host_session *s = NULL;
+    uint32_t number = 0;
+    xn_id id;
+    int rc = XN_EINTEGRITY;
+
+    if (record->key.len == 1 + XN_ID_SIZE + 4) {
+        memcpy(id.b, record->key.data + 1, XN_ID_SIZE);
+        for (size_t i = 1 + XN_ID_SIZE; i < record->key.len; i++)
+            number = number << 8 | record->key.data[i];
+        s = session_find(host, &id);
+    }
+    if (s && task_find(s, number)) return;
+    if (s) {
+        rc = task_take_record(s, number, record->value.data, record->value.len);
+    }
+    if (rc) is_damaged(host, "task", rc);
+}
+
+/* What is over may have left a task that nobody could end. */
+static void start_one(struct host_session *s, const struct xn_now *now)
+{
+    if (is_over(s)) {
+        s->work.open = true;
+        task_go(s, now);
+    }
+    session_go(s, now);
 }
 
 static void start_all(struct host *host, const struct xn_now *now)
@@ -371,7 +421,27 @@ static void start_all(struct host *host, const struct xn_now *now)
 
     m->loaded = true;
     for (size_t i = 0; i < m->n_sessions; i++)
-        session_go(m->sessions[i], now);
+        start_one(m->sessions[i], now);
+    host_dom_begin(host, now);
+}
+
+static bool take_page(struct host *host, const Xn__Records *page)
+{
+    struct host_market *m = &host->market;
+    const Xn__Record *last =
+        page->n_records ? page->records[page->n_records - 1] : NULL;
+
+    for (size_t i = 0; i < page->n_records; i++) {
+        if (m->loading_tasks)
+            take_task(host, page->records[i]);
+        else
+            take_session(host, page->records[i]);
+    }
+    if (!page->more || !last || last->key.len >= sizeof m->from) return false;
+    memcpy(m->from, last->key.data, last->key.len); /* right behind it */
+    m->from[last->key.len] = 0;
+    m->from_len = last->key.len + 1;
+    return true;
 }
 
 static void on_page(void *owner, void *ctx, const struct xn_now *now, int rc,
@@ -379,8 +449,6 @@ static void on_page(void *owner, void *ctx, const struct xn_now *now, int rc,
 {
     struct host *host = owner;
     struct host_market *m = &host->market;
-    const Xn__Records *page;
-    const Xn__Record *last;
 
     m->load = 0;
     if (!rc && (!msg || msg->kind != XN__KIND__RECORDS)) rc = XN_EPROTO;
@@ -388,18 +456,15 @@ static void on_page(void *owner, void *ctx, const struct xn_now *now, int rc,
         load_later(host, now, rc);
         return;
     }
-    page = XN_BODY(msg, Xn__Records);
-    for (size_t i = 0; i < page->n_records; i++)
-        take_record(host, page->records[i]);
-    last = page->n_records ? page->records[page->n_records - 1] : NULL;
-    if (!page->more || !last || last->key.len >= sizeof m->from) {
+    if (take_page(host, XN_BODY(msg, Xn__Records))) {
+        read_page(host, now);
+    } else if (!m->loading_tasks) {
+        m->loading_tasks = true;
+        m->from_len = 0;
+        read_page(host, now);
+    } else {
         start_all(host, now);
-        return;
     }
-    memcpy(m->from, last->key.data, last->key.len); /* right behind it */
-    m->from[last->key.len] = 0;
-    m->from_len = last->key.len + 1;
-    read_page(host, now);
 }
 
 static void read_page(struct host *host, const struct xn_now *now)
@@ -407,11 +472,11 @@ static void read_page(struct host *host, const struct xn_now *now)
     struct host_market *m = &host->market;
     Xn__Read read = XN__READ__INIT;
 
-    read.prefix.data = (uint8_t *)(uintptr_t) "s";
+    read.prefix.data = (uint8_t *)(uintptr_t)(m->loading_tasks ? "t" : "s");
     read.prefix.len = 1;
     read.from.data = m->from;
     read.from.len = m->from_len;
-    read.limit = PAGE;
+    read.limit = m->loading_tasks ? PAGE_TASKS : PAGE;
     m->load = xn_ticket(host->tickets, now->mono_us + READ_US, on_page, host,
                         NULL, &host->out);
     if (!m->load) return;
@@ -438,7 +503,7 @@ static const char *session_wrong(const struct host_session *s)
     if (s->claims.amount > s->terms.amount) return "charged above the order";
     if (s->accepted && xn_id_is_zero(&s->terms.acceptance))
         return "accepted without an acceptance";
-    return NULL;
+    return task_wrong(s);
 }
 
 const char *host_market_wrong(const struct host *host)
@@ -461,9 +526,9 @@ const char *host_market_wrong(const struct host *host)
 size_t host_market_tickets(const struct host *host)
 {
     const struct host_market *m = &host->market;
-    size_t n = m->n_quotes + (m->load != 0);
+    size_t n = m->n_quotes + (m->load != 0) + m->n_waits + (m->sweep != 0);
 
     for (size_t i = 0; i < m->n_sessions; i++)
-        n += m->sessions[i]->admit ? ORDER_NARROWINGS_MAX + 2 : 2;
+        n += m->sessions[i]->admit ? ORDER_NARROWINGS_MAX + 3 : 3;
     return n;
 }

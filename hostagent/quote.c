@@ -9,6 +9,7 @@
 
 #include "hostagent/manager.h"
 #include "hostagent/session.h"
+#include "hostagent/task.h"
 #include "lib/err.h"
 #include "wire/nest.h"
 
@@ -84,7 +85,7 @@ static void write_quote(const struct host *host, const struct xn_now *now,
     quote->version = host->record->version;
     memcpy(quote->env_type, want->env_type, sizeof quote->env_type);
     quote->rates = want->rates;
-    quote->metering = host->market.manager->metering;
+    quote->metering = host->market.manager->metering(host);
     if (strlen(currency) < sizeof quote->currency)
         memcpy(quote->currency, currency, strlen(currency) + 1);
     quote->prices = host->market.prices;
@@ -153,7 +154,7 @@ static bool may_ask(struct host *host, const struct xn_now *now, uint64_t ask,
                       "more quotes are asked for than this server gives",
                       "again in a second");
     } else {
-        return true;
+        return !host->config.sandbox || host_runs_tasks(host, ask, WHAT);
     }
     return false;
 }

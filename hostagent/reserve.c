@@ -6,7 +6,12 @@
 
 static void start(struct host_session *s, const struct xn_now *now)
 {
-    session_started(s, now, 0);
+    session_started(s, now);
+}
+
+static enum money_metering metering(const struct host *host)
+{
+    return MONEY_RESERVED;
 }
 
 static void stand(struct host_session *s, const struct xn_now *now)
@@ -20,15 +25,15 @@ static void add(xn_dec *used, xn_dec rate, uint64_t us, xn_i128 per)
     used->v += rate.v % per * (xn_i128)us / per;
 }
 
-static uint64_t read_until(const struct host_session *s, uint64_t wall_us,
-                           struct price_usage *usage)
+uint64_t session_reserved(const struct host_session *s, uint64_t wall_us,
+                          bool cpu, struct price_usage *usage)
 {
     uint64_t us = 0;
 
     *usage = s->metered;
     if (s->counting && wall_us > s->metered_us) us = wall_us - s->metered_us;
     add(&usage->hours, xn_dec_int(1), us, HOUR_US);
-    add(&usage->cpu_s, s->terms.rates.cpu_smps, us, 1000000000);
+    if (cpu) add(&usage->cpu_s, s->terms.rates.cpu_smps, us, 1000000000);
     add(&usage->memory_mb_h, s->terms.rates.memory_mb, us, HOUR_US);
     add(&usage->disk_gb_h, s->terms.rates.disk_gb, us, HOUR_US);
     return s->metered_us + us;
@@ -37,7 +42,7 @@ static uint64_t read_until(const struct host_session *s, uint64_t wall_us,
 static void meter(struct host_session *s, const struct xn_now *now)
 {
     struct price_usage usage;
-    uint64_t till_us = read_until(s, now->wall_us, &usage);
+    uint64_t till_us = session_reserved(s, now->wall_us, true, &usage);
 
     session_metered(s, now, &usage, till_us);
 }
@@ -45,14 +50,14 @@ static void meter(struct host_session *s, const struct xn_now *now)
 static void end(struct host_session *s, const struct xn_now *now)
 {
     struct price_usage usage;
-    uint64_t till_us = read_until(s, s->ended_us, &usage);
+    uint64_t till_us = session_reserved(s, s->ended_us, true, &usage);
 
     session_ended(s, now, &usage, till_us);
 }
 
 const struct host_manager host_manager_reserve = {
     .name = "reserve",
-    .metering = MONEY_RESERVED,
+    .metering = metering,
     .activity = "reserved capacity",
     .start = start,
     .pause = stand,

@@ -31,6 +31,21 @@ struct host_admit; /* papers that are being checked: admit.c */
 struct host_session;
 typedef void session_next(struct host_session *s, const struct xn_now *now);
 
+#define TASKS_KEPT 16 /* of a session; those before are forgotten */
+
+struct host_task;                        /* task.h */
+struct host_work {                       /* the tasks of a session */
+    struct host_task *tasks[TASKS_KEPT]; /* in order of number */
+    size_t n;
+    bool open;     /* the session's environment has begun: tasks may */
+    bool sure;     /* what xenodomd said of the last is of this connection */
+    uint64_t step; /* ticket of what is under way */
+    unsigned rounds;
+    /* The session's step waits for the first to run, or for the last to end. */
+    bool starting, ending;
+    uint64_t ending_us; /* mono: since then */
+};
+
 struct host_session {
     struct host *host;
     xn_id id;
@@ -61,12 +76,15 @@ struct host_session {
     char reason[SESSION_REASON_MAX];
     int rc;
     bool down; /* its environment is gone for good, or never was */
+    bool used; /* sold by the CPU time used */
 
     /* Not durable. */
     uint64_t step;      /* ticket of what is under way */
     session_next *next; /* after it */
     bool started;
-    bool stored;          /* a record of it may be in the store */
+    bool stored; /* a record of it may be in the store */
+    bool filed;  /* its papers and first task are there */
+    struct host_work work;
     unsigned rounds;      /* failures in a row */
     unsigned refusals;    /* of this claim in a row */
     uint64_t patience_us; /* mono: the corp has until then to answer */
@@ -139,9 +157,13 @@ struct amounts_text {
 /* What is none is left out. */
 void amounts_describe(const struct money_rates *rates,
                       struct amounts_text *room);
+struct session_text {
+    struct amounts_text amounts;
+    Xn__HostTask task;
+};
 /* As answered; envelopes where `whole`. */
 void session_describe(const struct host_session *s, bool whole,
-                      struct amounts_text *room, Xn__HostSession *out);
+                      struct session_text *room, Xn__HostSession *out);
 void session_answer(struct host_session *s, uint64_t *ask);
 
 /* ---- step.c: what the steps are made of ---- */
@@ -183,6 +205,8 @@ void session_start(struct host_session *s, const struct xn_now *now);
 /* It is to end for that reason, once what is under way is done. */
 void session_end(struct host_session *s, const struct xn_now *now, int rc,
                  const char *reason);
+/* Give up what is under way: it is decided anew. */
+void session_give_up(struct host_session *s);
 
 /* ---- charge.c ---- */
 

@@ -6,6 +6,7 @@
 
 #include "hostagent/manager.h"
 #include "hostagent/session.h"
+#include "hostagent/task.h"
 #include "lib/err.h"
 #include "lib/log.h"
 
@@ -95,6 +96,7 @@ int session_pack(const struct host_session *s, uint8_t **bytes_out,
     r.reason = text_of(s->reason);
     r.rc = s->rc;
     r.down = s->down;
+    r.used = s->used;
     return xn_pack(&r, bytes_out, len_out);
 }
 
@@ -209,7 +211,8 @@ int session_unpack(const uint8_t *bytes, size_t len, struct host_session *s)
         s->ended_us = r->ended_us;
         s->rc = r->rc;
         s->down = r->down;
-        s->stored = true;
+        s->used = r->used;
+        s->stored = s->filed = true;
     }
     if (r) xn__session_record__free_unpacked(r, NULL);
     return rc;
@@ -259,7 +262,11 @@ static void on_saved(void *owner, void *ctx, const struct xn_now *now, int rc,
         s->next = next;
         return;
     }
-    s->stored = true;
+    if (!s->filed && s->work.n) {
+        s->work.tasks[0]->stored = true;
+        s->work.tasks[0]->dirty = false;
+    }
+    s->stored = s->filed = true;
     s->rounds = 0;
     next(s, now);
 }
@@ -273,43 +280,73 @@ static int pack_papers(const struct host_session *s, ProtobufCBinaryData *out)
     return xn_pack(&papers, &out->data, &out->len);
 }
 
-/* The papers go with the record until the corp has accepted. */
+/* With the record go, at first, the papers and a task that came with them. */
+struct session_writes {
+    Xn__Write state, papers, *list[3];
+    struct key key_s, key_p;
+    struct task_write task;
+    Xn__Txn txn;
+};
+
+static void writes_clear(struct session_writes *w)
+{
+    for (size_t i = 0; i < w->txn.n_writes; i++)
+        free(w->list[i]->value.data);
+}
+
+static void add_write(struct session_writes *w, Xn__Write *write)
+{
+    w->list[w->txn.n_writes++] = write;
+}
+
+static int writes_of(const struct host_session *s, struct session_writes *w)
+{
+    int rc;
+
+    xn__write__init(&w->state);
+    xn__write__init(&w->papers);
+    xn__txn__init(&w->txn);
+    w->txn.writes = w->list;
+    w->key_s = key_of(s, 's');
+    w->key_p = key_of(s, 'p');
+    w->state.key = (ProtobufCBinaryData){sizeof w->key_s.b, w->key_s.b};
+    w->papers.key = (ProtobufCBinaryData){sizeof w->key_p.b, w->key_p.b};
+    add_write(w, &w->state);
+    rc = session_pack(s, &w->state.value.data, &w->state.value.len);
+    if (rc || s->filed) return rc;
+    add_write(w, &w->papers);
+    rc = pack_papers(s, &w->papers.value);
+    if (rc || !s->work.n) return rc;
+    rc = task_write(s, s->work.tasks[0], &w->task);
+    if (!rc) add_write(w, &w->task.write);
+    return rc;
+}
+
 void session_save(struct host_session *s, const struct xn_now *now,
                   session_next *next)
 {
     struct host *host = s->host;
-    Xn__Write state = XN__WRITE__INIT, papers = XN__WRITE__INIT;
-    Xn__Write *writes[2] = {&state, &papers};
-    Xn__Txn txn = XN__TXN__INIT;
-    struct key key_s = key_of(s, 's'), key_p = key_of(s, 'p');
-    int rc = session_pack(s, &state.value.data, &state.value.len);
+    struct session_writes w;
+    int rc = writes_of(s, &w);
 
     s->next = next;
-    state.key = (ProtobufCBinaryData){sizeof key_s.b, key_s.b};
-    papers.key = (ProtobufCBinaryData){sizeof key_p.b, key_p.b};
-    txn.writes = writes;
-    txn.n_writes = 1;
-    if (!rc && !s->stored) {
-        txn.n_writes = 2;
-        rc = pack_papers(s, &papers.value);
-    }
     s->step = xn_ticket(host->tickets, now->mono_us + STORE_US, on_saved, host,
                         s, &host->out);
     if (rc) {
         host->out.rc = rc;
     } else if (s->step) {
         xn_out_emit(&host->out, XN_ACT_TXN, s->step, XN_PEER_NONE,
-                    XN__KIND__TXN, &txn);
+                    XN__KIND__TXN, &w.txn);
     }
-    free(state.value.data);
-    free(papers.value.data);
+    writes_clear(&w);
 }
 
 /* Nobody waits for it: what is there again after a restart is over as well. */
 void session_drop(struct host_session *s)
 {
     Xn__Write state = XN__WRITE__INIT, papers = XN__WRITE__INIT;
-    Xn__Write *writes[2] = {&state, &papers};
+    Xn__Write *writes[2 + TASKS_KEPT] = {&state, &papers};
+    struct task_write tasks[TASKS_KEPT];
     Xn__Txn txn = XN__TXN__INIT;
     struct key key_s = key_of(s, 's'), key_p = key_of(s, 'p');
 
@@ -318,10 +355,16 @@ void session_drop(struct host_session *s)
     state.drop = papers.drop = true;
     txn.writes = writes;
     txn.n_writes = 2;
+    for (size_t i = 0; i < s->work.n; i++) {
+        task_write_drop(s, s->work.tasks[i]->number, &tasks[i]);
+        writes[txn.n_writes++] = &tasks[i].write;
+    }
     if (s->stored) {
         xn_out_emit(&s->host->out, XN_ACT_TXN, 0, XN_PEER_NONE, XN__KIND__TXN,
                     &txn);
     }
+    for (size_t i = 0; i < s->work.n; i++)
+        host_dom_forget(s, s->work.tasks[i]->number);
     session_free(s);
 }
 
@@ -346,10 +389,26 @@ void amounts_describe(const struct money_rates *rates,
         amount_text(rates->ipv4_addresses, room->text[4]);
 }
 
-void session_describe(const struct host_session *s, bool whole,
-                      struct amounts_text *room, Xn__HostSession *out)
+static const char *trouble_of(const struct host_session *s)
 {
-    amounts_describe(&s->terms.rates, room);
+    const struct host *host = s->host;
+    bool lives = s->state == XN__SESSION_STATE__SESSION_RUNNING ||
+                 s->state == XN__SESSION_STATE__SESSION_PAUSED ||
+                 s->state == XN__SESSION_STATE__SESSION_ENDING;
+
+    if (!s->trouble[0] && lives && host->config.sandbox &&
+        !host->market.dom_up) {
+        return "xenodomd, which runs the tasks, is not there";
+    }
+    return s->trouble;
+}
+
+void session_describe(const struct host_session *s, bool whole,
+                      struct session_text *room, Xn__HostSession *out)
+{
+    const struct host_task *t = task_last(s);
+
+    amounts_describe(&s->terms.rates, &room->amounts);
     xn__host_session__init(out);
     out->session = xn_id_bytes(&s->id);
     out->state = s->state;
@@ -364,11 +423,16 @@ void session_describe(const struct host_session *s, bool whole,
     out->sequence = s->claims.sequence;
     out->warned = s->warned;
     out->env_type = text_of(s->env_type);
-    out->reserved = &room->body;
+    out->reserved = &room->amounts.body;
     out->manager = text_of(s->host->market.manager->name);
     out->reason = text_of(s->reason);
     out->rc = s->rc;
-    out->trouble = text_of(s->trouble);
+    out->trouble = text_of(trouble_of(s));
+    if (t) {
+        task_describe(s, t, &room->task);
+        out->tasks = t->number;
+        out->task = &room->task;
+    }
     if (s->accepted) {
         out->amount = s->terms.amount;
         out->since_us = s->terms.since_us;
@@ -380,7 +444,7 @@ void session_describe(const struct host_session *s, bool whole,
 
 void session_answer(struct host_session *s, uint64_t *ask)
 {
-    struct amounts_text room;
+    struct session_text room;
     Xn__HostSession body;
 
     if (!*ask) return;

@@ -15,6 +15,7 @@
 
 struct host_session;
 struct host_quote;
+struct task_wait;
 struct host_manager;
 
 struct host_budget { /* of one caller's questions */
@@ -32,11 +33,17 @@ struct host_market { /* what is sold: session.h */
     size_t n_sessions;
     bool loaded;
     uint64_t load; /* ticket of the READ or pause under way */
-    uint8_t from[1 + XN_ID_SIZE + 1];
+    uint8_t from[1 + XN_ID_SIZE + 4 + 1];
     size_t from_len;
     uint32_t load_failures;
     struct host_quote *quotes; /* being signed */
     size_t n_quotes;
+    bool damaged; /* a record could not be read: its tasks are unknown */
+    bool loading_tasks;
+    struct task_wait *waits;
+    size_t n_waits;
+    bool dom_up, dom_exact; /* xenodomd is there; its meters are exact */
+    uint64_t sweep;         /* ticket of the list of what it has */
     struct host_budget budgets[HOST_BUDGETS];
 };
 

@@ -176,6 +176,27 @@ static int serve(struct net_daemon *daemon, struct xn_arena *arena,
     return rc;
 }
 
+/* What sessions run in: tasks, where there is a xenodomd to run them. */
+static int set_manager(struct net_daemon *daemon, struct host_config *config)
+{
+    const char *path = net_settings_text(daemon->settings, "sell.xenodomd");
+    const char *name = net_settings_text(daemon->settings, "sell.manager");
+    const char *because = NULL;
+
+    config->sandbox = name ? strcmp(name, "sandbox") == 0 : path != NULL;
+    if (name && !config->sandbox && strcmp(name, "reserve") != 0)
+        because = "sell.manager is neither \"sandbox\" nor \"reserve\"";
+    else if (config->sandbox && !path)
+        because = "sell.manager is \"sandbox\", and sell.xenodomd is not set";
+    if (because) {
+        xn_gripe(PROGRAM, "cannot run tasks", because,
+                 "sell { xenodomd = \"/run/xenodomd/socket\" }");
+        return XN_EINVAL;
+    }
+    daemon->dom_path = config->sandbox ? path : NULL;
+    return 0;
+}
+
 /* What can be wrong with the offer is told before anything is registered. */
 static int prepare(struct net_daemon *daemon, struct xn_arena *arena,
                    struct advert_offer *offer, struct host_config *config)
@@ -184,6 +205,7 @@ static int prepare(struct net_daemon *daemon, struct xn_arena *arena,
     int rc;
 
     rc = set_nodes(daemon, arena, config);
+    if (!rc) rc = set_manager(daemon, config);
     if (rc) return rc;
     if (!daemon->index_node) daemon->index_node = config->nodes[0];
     rc = xenohostd_offer(daemon->settings, arena, offer, why, sizeof why);

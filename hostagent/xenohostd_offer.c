@@ -63,6 +63,10 @@ const struct net_setting xenohostd_offer_rows[XENOHOSTD_OFFER_ROWS] = {
      "from an order's being spent to the session's end"},
     {"sell.sessions", NET_NUMBER, "256", 1, 4096,
      "sessions remembered, ended ones included"},
+    TEXT("sell.manager", 16,
+         "what sessions run in, \"sandbox\" or \"reserve\" (nothing); "
+         "sandbox where sell.xenodomd is set"),
+    TEXT("sell.xenodomd", 107, "xenodomd's socket, which runs the tasks"),
     TEXT("publish.corps", 1024,
          "names of further corps that this server "
          "accepts, between blanks"),

@@ -259,6 +259,7 @@ int net_daemon_open(struct net_daemon *d)
     config.record_path = d->record;
     config.delay_path = d->delay;
     config.api_body_max = d->api_body_max;
+    config.dom_path = d->dom_path;
     config.threads =
         (unsigned)net_settings_number(d->settings, "limits.threads");
     if (d->wants_links) {

@@ -38,6 +38,7 @@ struct net_daemon {
     bool wants_links, wants_api, wants_store;
     bool strict_store;               /* see net_store_new */
     size_t api_body_max;             /* of a request; 0: 1 MiB */
+    const char *dom_path;            /* xenodomd's socket; NULL: none */
     const struct xn_option *options; /* besides the common ones */
     size_t n_options;
     const struct net_setting *settings_rows; /* besides the common ones */

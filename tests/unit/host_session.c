@@ -681,7 +681,7 @@ static void refused_claims(void **state)
 static void malformed(void **state)
 {
     struct market *m = *state;
-    static uint8_t large[120 * 1024];
+    static uint8_t large[1024 * 1024];
     const Xn__Caller *c = &m->s.client.caller;
     Xn__CreateSession body = XN__CREATE_SESSION__INIT;
 

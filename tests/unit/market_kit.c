@@ -50,6 +50,7 @@ static void start(struct market *m)
 {
     crank_init(&m->h, new_host(m), m->s.c.now.mono_us, m->s.c.now.wall_us);
     crank_wake(&m->h);
+    if (m->dom.up) dom_connect(&m->dom, &m->h);
 }
 
 void market_restart(struct market *m)
@@ -73,7 +74,8 @@ static void configure(struct market *m, const char *setup, const char *per_hour)
     m->config.corp_url = CORP_URL;
 }
 
-struct market *market_open(const char *setup, const char *per_hour)
+static struct market *open_market(const char *setup, const char *per_hour,
+                                  bool sandbox)
 {
     struct market *m = calloc(1, sizeof *m);
 
@@ -89,14 +91,27 @@ struct market *market_open(const char *setup, const char *per_hour)
     m->node.role = XN__ROLE__NODE;
     m->operator= m->server->caller;
     configure(m, setup, per_hour);
+    m->config.sandbox = sandbox;
+    m->dom.up = m->dom.exact = sandbox;
     start(m);
     market_serve(m);
     return m;
 }
 
+struct market *market_open(const char *setup, const char *per_hour)
+{
+    return open_market(setup, per_hour, false);
+}
+
+struct market *market_open_sandbox(const char *setup, const char *per_hour)
+{
+    return open_market(setup, per_hour, true);
+}
+
 void market_close(struct market *m)
 {
     deal_clear(&m->d);
+    dom_clear(&m->dom);
     crank_clear(&m->h);
     shop_close(&m->s);
     free(m);
@@ -257,6 +272,8 @@ static void serve(struct market *m, enum xn_act kind, size_t i)
     }
     act = take_at(&m->h, i);
     switch (kind) {
+    case XN_ACT_DOMAIN:
+    case XN_ACT_ABORT: dom_serve(&m->dom, &m->h, &act); break;
     case XN_ACT_SIGN: serve_sign(m, &act); break;
     case XN_ACT_VERIFY: serve_verify(m, &act); break;
     case XN_ACT_CALL:

@@ -8,12 +8,14 @@
 #include "hostagent/host.h"
 #include "lib/rng.h"
 #include "tests/unit/corp_money_kit.h"
+#include "tests/unit/dom_kit.h"
 
 #define SECOND_US 1000000ULL
 
 struct market {
     struct shop s;
     struct crank h; /* the host agent's */
+    struct dom dom; /* its xenodomd, where sessions run tasks */
     struct shop_member *server;
     xn_id node_id;
     Xn__Caller node, operator;
@@ -37,6 +39,8 @@ int market_set_up(void **state);
 int market_tear_down(void **state);
 /* With prices as given; NULL: none. */
 struct market *market_open(const char *setup, const char *per_hour);
+/* The same; sessions run tasks. */
+struct market *market_open_sandbox(const char *setup, const char *per_hour);
 void market_close(struct market *m);
 /* The host's process dies and begins again on what its store holds. */
 void market_restart(struct market *m);

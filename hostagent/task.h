@@ -1,0 +1,177 @@
+/* SPDX-License-Identifier: GPL-3.0-or-later */
+/* Tasks: what runs in a session, one at a time.
+ *
+ *   (asked) -> on record -> DOM_START -> runs <-> paused -> ends -> on record
+ *
+ * A task's record is durable before xenodomd hears of it, its end before anybody
+ * else does.  A task has a name of its own that is used once, so a start whose
+ * answer was lost is looked up and never done twice.
+ *
+ * Tasks go on beside the steps of their session (session.h): what is under way
+ * for one is `work.step`, and task_go decides the next from the record, what
+ * xenodomd said last, and what the session is to do. */
+#ifndef HOSTAGENT_TASK_H
+#define HOSTAGENT_TASK_H
+
+#include "hostagent/session.h"
+
+#define TASK_NAME_MAX 48
+#define TASK_PATIENCE_US (25 * 1000000ULL) /* of who waits for one to run */
+
+/* What may be asked; xenodomd has bounds of its own. */
+#define TASK_WORDS_MAX 256
+#define TASK_TEXT_MAX (64 << 10)
+#define TASK_FILES_MAX 64
+#define TASK_FILE_NAME_MAX 128
+#define TASK_FILE_BYTES_MAX (512 << 10)
+#define TASK_LIFE_MS_MAX (1ULL << 40)
+#define TASK_INPUT_MAX 4096
+#define TASK_GRACE_MS_MAX 60000
+#define TASK_BODY_MAX                                                          \
+    (TASK_FILE_BYTES_MAX + 2 * TASK_TEXT_MAX +                                 \
+     TASK_FILES_MAX * (TASK_FILE_NAME_MAX + 16) + 2048)
+#define TASK_ARGV_TOLD 1024 /* bytes of a running one's that are told */
+
+struct host_task {
+    uint32_t number; /* from 1 */
+    Xn__TaskRecord *record;
+    bool dirty;          /* the record is to be stored */
+    bool stored;         /* a version of it is in the store */
+    bool tried;          /* xenodomd may have heard of it */
+    bool over;           /* its end is on record */
+    int rc;              /* why it did not start; not durable */
+    Xn__TaskState state; /* by xenodomd's last word */
+    uint64_t memory_bytes, console_bytes;
+};
+
+/* ---- task.c: what becomes of the last task of a session ---- */
+
+/* NULL: there is none. */
+struct host_task *task_last(const struct host_session *s);
+struct host_task *task_find(const struct host_session *s, uint32_t number);
+/* Does one run, or is to? */
+bool task_lives(const struct host_session *s);
+/* The next step, if none is under way. */
+void task_go(struct host_session *s, const struct xn_now *now);
+/* xenodomd's word on it, whoever asked; then task_go. */
+void task_heard(struct host_session *s, const struct xn_now *now,
+                const Xn__TaskStatus *status);
+/* xenodomd is there again, or gone: nothing is known of tasks. */
+void task_unsure(struct host_session *s);
+/* CPU time of all tasks of the session. */
+uint64_t task_cpu_ns(const struct host_session *s);
+/* What does not hold together; NULL: all does. */
+const char *task_wrong(const struct host_session *s);
+
+/* ---- task_file.c: records ---- */
+
+/* A new one, behind the others; nothing is stored yet.  XN_ENOMEM. */
+int task_add(struct host_session *s, const struct xn_now *now,
+             const Xn__NewTask *want, const xn_id *request);
+/* From the store.  XN_EINTEGRITY, XN_ENOMEM. */
+int task_take_record(struct host_session *s, uint32_t number,
+                     const uint8_t *bytes, size_t len);
+void task_clear_all(struct host_session *s);
+void task_name(const struct host_session *s, uint32_t number,
+               char out[TASK_NAME_MAX]);
+/* Which task has such a name?  false: none could. */
+bool task_name_parse(const char *name, uint8_t session_out[16],
+                     uint32_t *number_out);
+/* What is told of a running task is enough from now on. */
+void task_trim(struct host_task *t);
+/* Its end, known but not stored. */
+int task_set_exit(struct host_task *t, const Xn__TaskExit *exit);
+
+struct task_write { /* room for one write of a record */
+    uint8_t key[1 + XN_ID_SIZE + 4];
+    Xn__Write write;
+};
+/* The value is the caller's (free).  XN_ENOMEM. */
+int task_write(const struct host_session *s, const struct host_task *t,
+               struct task_write *room);
+void task_write_drop(const struct host_session *s, uint32_t number,
+                     struct task_write *room);
+/* As others see it; points into the record. */
+void task_describe(const struct host_session *s, const struct host_task *t,
+                   Xn__HostTask *out);
+
+/* ---- task_spec.c ---- */
+
+/* What is wrong with what is asked; NULL: nothing. */
+const char *task_malformed(const Xn__NewTask *want);
+/* What the session's terms let it have.  The texts and files stay want's. */
+void task_spec(const struct host_session *s, const Xn__NewTask *want,
+               Xn__TaskSpec *out);
+
+/* ---- task_ask.c: who asks for tasks ---- */
+
+void host_task_new(struct host *host, const struct xn_now *now, uint64_t ask,
+                   const Xn__Ask *question);
+void host_task_list(struct host *host, const struct xn_now *now, uint64_t ask,
+                    const Xn__Ask *question);
+void host_task_console(struct host *host, const struct xn_now *now,
+                       uint64_t ask, const Xn__Ask *question);
+void host_task_input(struct host *host, const struct xn_now *now, uint64_t ask,
+                     const Xn__Ask *question);
+void host_task_stop(struct host *host, const struct xn_now *now, uint64_t ask,
+                    const Xn__Ask *question);
+/* Refused, where this server runs no tasks, or cannot now. */
+bool host_runs_tasks(struct host *host, uint64_t ask, const char *what);
+
+/* ---- task_wait.c: who waits for something of a task ---- */
+
+#define TASK_WAITS_OF_CALLER 8
+#define TASK_WAITS_OF_SESSION 32
+#define TASK_WAITS_MAX 1024
+
+enum task_waiting { WAIT_RUNS, WAIT_END, WAIT_DONE, WAIT_CONSOLE };
+struct task_wait {
+    enum task_waiting kind;
+    uint64_t ask;    /* 0: nobody waits any more */
+    uint64_t ticket; /* of what ends it */
+    struct host *host;
+    xn_id session, caller;
+    uint32_t number;
+    const char *what;
+    struct task_wait *prev, *next;
+};
+/* NULL: refused, too many wait. */
+struct task_wait *task_wait_new(struct host_session *s, uint64_t ask,
+                                const xn_id *caller, uint32_t number,
+                                enum task_waiting kind, const char *what);
+/* Ends by itself at that time: WAIT_RUNS, WAIT_END. */
+void task_wait_until(struct task_wait *wait, const struct xn_now *now,
+                     uint64_t us);
+/* Ends with the answer to a question to xenodomd. */
+void task_wait_dom(struct task_wait *wait, const struct xn_now *now,
+                   const Xn__DomAsk *ask);
+void task_wait_console(struct task_wait *wait, const struct xn_now *now,
+                       Xn__AskConsole *ask);
+/* It runs, or has ended: those who waited for that are answered. */
+void task_tell(struct host_session *s, const struct host_task *t);
+void task_answer(const struct host_session *s, const struct host_task *t,
+                 uint64_t ask);
+void task_waits_cancel(struct host *host, uint64_t ask);
+/* Of a session that goes. */
+void task_waits_drop(struct host_session *s);
+void task_waits_clear(struct host *host);
+
+/* ---- domain.c: xenodomd ---- */
+
+/* Ends with what host_told makes of it; returns the ticket, 0: out of memory. */
+uint64_t host_dom(struct host *host, const struct xn_now *now,
+                  const Xn__DomAsk *ask, xn_ended *fn, void *ctx);
+/* 0, or what is wrong; *tell_out NULL: it did not answer. */
+int host_told(int rc, const struct xn_msg *msg, const Xn__DomTell **tell_out);
+void host_dom_forget(struct host_session *s, uint32_t number);
+void host_dom_news(struct host *host, const struct xn_now *now,
+                   const Xn__News *news);
+/* All sessions are read: what runs is looked at. */
+void host_dom_begin(struct host *host, const struct xn_now *now);
+
+/* ---- sandbox.c: the session's side ---- */
+
+void sandbox_runs(struct host_session *s, const struct xn_now *now);
+void sandbox_over(struct host_session *s, const struct xn_now *now);
+
+#endif

@@ -1,0 +1,289 @@
+/* SPDX-License-Identifier: GPL-3.0-or-later */
+/* Who waits for something of a task: that it runs, that it ends, that xenodomd
+ * has done it, that there is something on its console.  Each wait ends by
+ * itself; when its asker goes away, what was asked of xenodomd is told so and
+ * counts until it has ended. */
+#include <stdlib.h>
+#include <string.h>
+
+#include <utlist.h>
+
+#include "hostagent/task.h"
+#include "lib/err.h"
+
+#define SECOND_US 1000000ULL
+
+static void drop(struct task_wait *wait)
+{
+    struct host *host = wait->host;
+
+    if (wait->ticket) xn_ticket_forget(host->tickets, wait->ticket);
+    DL_DELETE(host->market.waits, wait);
+    host->market.n_waits--;
+    free(wait);
+}
+
+static bool too_many(const struct host_session *s, const xn_id *caller)
+{
+    const struct host_market *m = &s->host->market;
+    size_t of_caller = 0, of_session = 0;
+    struct task_wait *wait;
+
+    DL_FOREACH(m->waits, wait)
+    {
+        of_caller += xn_id_eq(&wait->caller, caller);
+        of_session += xn_id_eq(&wait->session, &s->id);
+    }
+    return of_caller >= TASK_WAITS_OF_CALLER ||
+           of_session >= TASK_WAITS_OF_SESSION || m->n_waits >= TASK_WAITS_MAX;
+}
+
+struct task_wait *task_wait_new(struct host_session *s, uint64_t ask,
+                                const xn_id *caller, uint32_t number,
+                                enum task_waiting kind, const char *what)
+{
+    struct host *host = s->host;
+    struct task_wait *wait;
+
+    if (too_many(s, caller)) {
+        xn_out_refuse(&host->out, ask, XN_EBUSY, what,
+                      "too many questions wait for an answer already",
+                      "when one of them has been answered");
+        return NULL;
+    }
+    wait = calloc(1, sizeof *wait);
+    if (!wait) {
+        host->out.rc = XN_ENOMEM;
+        return NULL;
+    }
+    wait->kind = kind;
+    wait->ask = ask;
+    wait->host = host;
+    wait->session = s->id;
+    wait->caller = *caller;
+    wait->number = number;
+    wait->what = what;
+    DL_APPEND(host->market.waits, wait);
+    host->market.n_waits++;
+    return wait;
+}
+
+/* ---- ends ---- */
+
+void task_answer(const struct host_session *s, const struct host_task *t,
+                 uint64_t ask)
+{
+    Xn__HostTask body;
+
+    if (!ask) return;
+    task_describe(s, t, &body);
+    xn_out_answer(&s->host->out, ask, 200, &body);
+}
+
+static void refuse(struct task_wait *wait, int rc, const char *because,
+                   const char *try)
+{
+    if (wait->ask)
+        xn_out_refuse(&wait->host->out, wait->ask, rc, wait->what, because,
+                      try);
+}
+
+/* NULL: it is gone. */
+static struct host_task *task_of(const struct task_wait *wait,
+                                 struct host_session **s_out)
+{
+    *s_out = session_find(wait->host, &wait->session);
+    return *s_out ? task_find(*s_out, wait->number) : NULL;
+}
+
+static void end_with_task(struct task_wait *wait)
+{
+    struct host_session *s;
+    struct host_task *t = task_of(wait, &s);
+
+    if (t)
+        task_answer(s, t, wait->ask);
+    else
+        refuse(wait, XN_ENOENT, "it is not remembered any more", NULL);
+    drop(wait);
+}
+
+static void tell_one(struct task_wait *wait, const struct host_session *s,
+                     const struct host_task *t)
+{
+    const Xn__TaskExit *exit = t->over ? t->record->exit : NULL;
+
+    if (wait->kind == WAIT_RUNS && exit &&
+        exit->end == XN__TASK_END__NOT_STARTED) {
+        refuse(wait, t->rc ? t->rc : XN_EREFUSED, exit->because,
+               "another task");
+    } else {
+        task_answer(s, t, wait->ask);
+    }
+    drop(wait);
+}
+
+void task_tell(struct host_session *s, const struct host_task *t)
+{
+    struct task_wait *wait, *next;
+
+    DL_FOREACH_SAFE(s->host->market.waits, wait, next)
+    {
+        if (wait->number != t->number || !xn_id_eq(&wait->session, &s->id))
+            continue;
+        if (wait->kind == WAIT_RUNS || (wait->kind == WAIT_END && t->over))
+            tell_one(wait, s, t);
+    }
+}
+
+/* ---- a time ---- */
+
+static void on_time(void *owner, void *ctx, const struct xn_now *now, int rc,
+                    struct xn_msg *msg, struct xn_out *out)
+{
+    struct task_wait *wait = ctx;
+
+    wait->ticket = 0;
+    if (wait->kind == WAIT_RUNS) {
+        refuse(wait, XN_EUNKNOWN, "xenodomd has not said yet that it runs",
+               "the same again");
+        drop(wait);
+    } else {
+        end_with_task(wait);
+    }
+}
+
+void task_wait_until(struct task_wait *wait, const struct xn_now *now,
+                     uint64_t us)
+{
+    struct host *host = wait->host;
+
+    wait->ticket = xn_ticket(host->tickets, now->mono_us + us, on_time, host,
+                             wait, &host->out);
+}
+
+/* ---- xenodomd ---- */
+
+static void refuse_dom(struct task_wait *wait, int rc, const Xn__DomTell *tell)
+{
+    if (tell && rc == XN_ENOENT)
+        refuse(wait, XN_ENOTYET, "it does not run yet", "again in a second");
+    else if (tell)
+        refuse(wait, rc, tell->because[0] ? tell->because : xn_strerror(rc),
+               "xeno task show");
+    else
+        refuse(wait, XN_EUNKNOWN, "xenodomd does not answer",
+               "again in a second");
+}
+
+static void on_done(void *owner, void *ctx, const struct xn_now *now, int rc,
+                    struct xn_msg *msg, struct xn_out *out)
+{
+    struct task_wait *wait = ctx;
+    const Xn__DomTell *tell;
+    struct host_session *s;
+    struct host_task *t;
+
+    wait->ticket = 0;
+    rc = host_told(rc, msg, &tell);
+    t = task_of(wait, &s);
+    if (tell && tell->n_tasks == 1 && t && t == task_last(s))
+        task_heard(s, now, tell->tasks[0]);
+    if (rc && !(tell && rc == XN_ECONFLICT)) {
+        refuse_dom(wait, rc, tell);
+        drop(wait);
+    } else {
+        end_with_task(wait);
+    }
+}
+
+void task_wait_dom(struct task_wait *wait, const struct xn_now *now,
+                   const Xn__DomAsk *ask)
+{
+    wait->ticket = host_dom(wait->host, now, ask, on_done, wait);
+}
+
+/* ---- consoles ---- */
+
+static void on_console(void *owner, void *ctx, const struct xn_now *now, int rc,
+                       struct xn_msg *msg, struct xn_out *out)
+{
+    struct task_wait *wait = ctx;
+    Xn__ConsolePiece none = XN__CONSOLE_PIECE__INIT;
+    struct host_session *s;
+    struct host_task *t = task_of(wait, &s);
+
+    wait->ticket = 0;
+    if (!rc && (!msg || msg->kind != XN__KIND__CONSOLE_PIECE)) rc = XN_EPROTO;
+    if (!rc && wait->ask) {
+        xn_out_answer(out, wait->ask, 200, msg->body);
+    } else if (rc == XN_ENOENT && wait->ask && t && t->over) {
+        none.end = true; /* it never began, or its folder is gone */
+        xn_out_answer(out, wait->ask, 200, &none);
+    } else if (rc == XN_ENOENT) {
+        refuse(wait, XN_ENOTYET, "it does not run yet", "again in a second");
+    } else if (rc) {
+        refuse(wait, XN_EUNKNOWN, "xenodomd does not answer",
+               "again in a second");
+    }
+    drop(wait);
+}
+
+void task_wait_console(struct task_wait *wait, const struct xn_now *now,
+                       Xn__AskConsole *ask)
+{
+    struct host *host = wait->host;
+    uint64_t us = ask->wait_ms * 1000ULL + 20 * SECOND_US;
+
+    wait->ticket = xn_ticket(host->tickets, now->mono_us + us, on_console, host,
+                             wait, &host->out);
+    if (!wait->ticket) return;
+    xn_out_emit(&host->out, XN_ACT_DOMAIN, wait->ticket, XN_PEER_NONE,
+                XN__KIND__ASK_CONSOLE, ask);
+}
+
+/* ---- they go away ---- */
+
+static void cancel(struct task_wait *wait)
+{
+    wait->ask = 0;
+    if (wait->kind == WAIT_RUNS || wait->kind == WAIT_END) {
+        drop(wait); /* only a time */
+    } else if (wait->kind == WAIT_CONSOLE && wait->ticket) {
+        xn_out_add(&wait->host->out, XN_ACT_ABORT, wait->ticket, XN_PEER_NONE,
+                   NULL);
+    }
+}
+
+void task_waits_cancel(struct host *host, uint64_t ask)
+{
+    struct task_wait *wait, *next;
+
+    DL_FOREACH_SAFE(host->market.waits, wait, next)
+    {
+        if (wait->ask == ask) cancel(wait);
+    }
+}
+
+void task_waits_drop(struct host_session *s)
+{
+    struct task_wait *wait, *next;
+
+    DL_FOREACH_SAFE(s->host->market.waits, wait, next)
+    {
+        if (!xn_id_eq(&wait->session, &s->id)) continue;
+        refuse(wait, XN_ENOENT, "it is not remembered any more", NULL);
+        drop(wait);
+    }
+}
+
+void task_waits_clear(struct host *host)
+{
+    struct task_wait *wait, *next;
+
+    DL_FOREACH_SAFE(host->market.waits, wait, next)
+    {
+        DL_DELETE(host->market.waits, wait);
+        free(wait);
+    }
+}

@@ -1,0 +1,62 @@
+/* SPDX-License-Identifier: GPL-3.0-or-later */
+/* A xenodomd that is none: answers what a core asks of DOMAIN from a table of
+ * tasks, which a test may let run, end, vanish; it may be gone, fail, lose its
+ * answers or keep silent. */
+#ifndef TESTS_UNIT_DOM_KIT_H
+#define TESTS_UNIT_DOM_KIT_H
+
+#include "lib/rng.h"
+#include "tests/unit/crank.h"
+#include "wire/task.pb-c.h"
+
+#define DOM_TASKS_MAX 64
+
+struct dom_task {
+    char name[64];
+    Xn__TaskSpec *spec; /* as started */
+    Xn__TaskState state;
+    uint64_t cpu_ns, started_us;
+    bool ended;
+    Xn__TaskEnd end;
+    int32_t code;
+    char because[128];
+    char typed[64];
+};
+
+struct dom {
+    bool up, exact;
+    struct dom_task tasks[DOM_TASKS_MAX];
+    size_t n;
+    /* The next asks: */
+    int refuse;      /* DomTell.rc of the next start; 0: it is done */
+    unsigned lose;   /* so many are done and answered XN_EUNKNOWN */
+    unsigned silent; /* so many are never answered, nor done */
+    unsigned loses_of_100;
+    struct xn_rng *rng;
+    /* Counted. */
+    unsigned starts, stops, pauses, resumes, forgets, consoles, aborts;
+    bool stops_slowly; /* a stop is heard, the end comes by dom_end */
+    const char *console;
+    struct xn_action waiting[32]; /* consoles that wait */
+    size_t n_waiting;
+};
+
+void dom_clear(struct dom *dom);
+struct dom_task *dom_find(struct dom *dom, const char *name);
+/* The one that was started last; fails the test where there is none. */
+struct dom_task *dom_last(struct dom *dom);
+size_t dom_live(const struct dom *dom);
+/* DOMAIN or ABORT, taken from the crank. */
+void dom_serve(struct dom *dom, struct crank *c, struct xn_action *act);
+/* It is there (again), or gone: the core hears of it. */
+void dom_connect(struct dom *dom, struct crank *c);
+void dom_vanish(struct dom *dom, struct crank *c);
+/* A task ends; `tell`: the core hears of it. */
+void dom_end(struct dom *dom, struct crank *c, struct dom_task *task,
+             Xn__TaskEnd end, int32_t code, bool tell);
+/* Answers a console that waits. */
+void dom_say(struct dom *dom, struct crank *c, const char *text, bool end);
+/* CPU time goes by in whatever runs. */
+void dom_burn(struct dom *dom, uint64_t ns);
+
+#endif
