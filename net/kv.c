@@ -113,7 +113,9 @@ static int recover(const char *path)
     if (rc == XN_ENOENT) {
         rc = 0;
     } else if (!rc && !is_begun(&data)) {
-        rc = unlink(is_again ? kept : log) ? XN_EIO : 0;
+        /* Were it back after a power cut, with what stood in it before it was
+         * emptied, what has long been told would be undone. */
+        rc = unlink(is_again ? kept : log) ? XN_EIO : net_file_sync_dir(path);
     } else if (!rc) {
         rc = write_durably(&data, is_again ? log : kept);
         if (!rc) rc = undo_by_log(path);
