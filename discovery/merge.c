@@ -8,6 +8,7 @@
 
 #include "lib/arena.h"
 #include "lib/err.h"
+#include "wire/ad.h"
 
 /* An ad of the union: which server, and where each source ranks it. */
 struct entry {
@@ -55,27 +56,6 @@ bool rd_merge_answered(const struct rd_merge *merge)
     return false;
 }
 
-/* Server and version as the lease states them.  Not verified here: whoever
- * asked verifies, and a forged lease fails there. */
-static int peek(const Xn__SignedAd *ad, struct entry *entry)
-{
-    Xn__SignedBlob *blob = NULL;
-    Xn__Lease *lease = NULL;
-    int rc = XN_EINVAL;
-
-    blob = xn__signed_blob__unpack(NULL, ad->lease.len, ad->lease.data);
-    if (!blob) goto out;
-    lease = xn__lease__unpack(NULL, blob->payload.len, blob->payload.data);
-    if (!lease) goto out;
-    rc = xn_id_from_bytes(&lease->server, &entry->server);
-    entry->version = lease->version;
-    entry->until_us = lease->until_us;
-out:
-    if (lease) xn__lease__free_unpacked(lease, NULL);
-    if (blob) xn__signed_blob__free_unpacked(blob, NULL);
-    return rc;
-}
-
 static bool newer(const struct entry *a, const struct entry *b)
 {
     if (a->version != b->version) return a->version > b->version;
@@ -100,18 +80,26 @@ static bool outdone(const struct uni *uni, const struct entry *a,
     return a->until_us <= uni->wall_us && b->until_us > uni->wall_us;
 }
 
-/* An ad whose lease cannot be read counts as its own entry, so that the asker
- * gets to see it and can name who served it. */
+/* Server and version are as the lease states them, which is not verified here:
+ * whoever asked verifies, and a forged lease fails there.  An ad whose lease
+ * cannot be read counts as its own entry, so that the asker gets to see it and
+ * can name who served it. */
 static int add_ad(struct uni *uni, Xn__SignedAd *ad, size_t source,
                   uint32_t place)
 {
     struct entry *entry = xn_arena_alloc(&uni->arena, sizeof *entry), *known;
+    struct ad_lease claim;
 
     if (!entry) return XN_ENOMEM;
     entry->ad = ad;
     entry->source = source;
-    if (peek(ad, entry))
+    if (ad_lease_peek(ad->lease.data, ad->lease.len, &claim) == 0) {
+        entry->server = claim.server;
+        entry->version = claim.version;
+        entry->until_us = claim.until_us;
+    } else {
         xn_id_hash(ad->lease.data, ad->lease.len, &entry->server);
+    }
     HASH_FIND(hh, uni->entries, &entry->server, XN_ID_SIZE, known);
     if (!known) {
         HASH_ADD(hh, uni->entries, server, XN_ID_SIZE, entry);

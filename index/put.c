@@ -338,40 +338,13 @@ static void lease_verified(void *owner, void *ctx, const struct xn_now *now,
     end_check(check, now, rc, out);
 }
 
-/* What the lease claims; nothing is proved yet. */
-static int peek(const Xn__SignedAd *ad, struct ad_lease *claim)
-{
-    Xn__SignedBlob *blob = NULL;
-    Xn__Lease *lease = NULL;
-    int rc = XN_EINVAL;
-
-    blob = xn__signed_blob__unpack(NULL, ad->lease.len, ad->lease.data);
-    if (!blob) goto out;
-    lease = xn__lease__unpack(NULL, blob->payload.len, blob->payload.data);
-    if (!lease) goto out;
-    rc = xn_id_from_bytes(&lease->server, &claim->server);
-    if (rc) goto out;
-    if (!lease->withdrawn) {
-        rc = xn_id_from_bytes(&lease->document, &claim->document);
-        if (rc) goto out;
-    }
-    claim->version = lease->version;
-    claim->until_us = lease->until_us;
-    claim->issued_us = lease->issued_us;
-    claim->withdrawn = lease->withdrawn;
-out:
-    if (lease) xn__lease__free_unpacked(lease, NULL);
-    if (blob) xn__signed_blob__free_unpacked(blob, NULL);
-    return rc;
-}
-
 static int begin(struct xis_check *check, const Xn__SignedAd *ad)
 {
     int rc;
 
     if (ad->lease.len > XIS_LEASE_MAX) return XN_ETOOBIG;
     if (ad->envelope.len > XIS_ENVELOPE_MAX) return XN_ETOOBIG;
-    rc = peek(ad, &check->claim);
+    rc = ad_lease_peek(ad->lease.data, ad->lease.len, &check->claim);
     if (rc) return rc;
     check->result->server = check->claim.server;
     check->lease = xis_blob_new(ad->lease.data, ad->lease.len);

@@ -24,6 +24,9 @@ struct ad_lease {
  * XN_EINVAL, XN_EIDENT. */
 int ad_lease_decode(const uint8_t *payload, size_t len, const xn_id *signer,
                     struct ad_lease *lease_out);
+/* What a lease as it travels (a SignedBlob) says; nothing is proved yet.
+ * XN_EINVAL: it cannot be read, or says what no lease may. */
+int ad_lease_peek(const uint8_t *blob, size_t len, struct ad_lease *claim_out);
 /* Encode for signing. *out is the caller's (free). */
 int ad_lease_encode(const struct ad_lease *lease, uint8_t **out,
                     size_t *out_len);

@@ -2,6 +2,8 @@
 #include "tests/unit/wire_kit.h"
 
 #include "wire/ad.h"
+#include "wire/msg.h"
+#include "wire/overlay.pb-c.h"
 
 #define MINUTE_US (60 * 1000000ULL)
 
@@ -98,6 +100,40 @@ static void test_codec_refuses(void **state)
     free(bytes);
 }
 
+/* As it travels, whoever signed it. */
+static int peek(const struct ad_lease *lease, struct ad_lease *out)
+{
+    Xn__SignedBlob blob = XN__SIGNED_BLOB__INIT;
+    uint8_t *bytes = NULL;
+    size_t len;
+    int rc;
+
+    assert_int_equal(
+        ad_lease_encode(lease, &blob.payload.data, &blob.payload.len), 0);
+    assert_int_equal(xn_pack(&blob, &bytes, &len), 0);
+    rc = ad_lease_peek(bytes, len, out);
+    free(blob.payload.data);
+    free(bytes);
+    return rc;
+}
+
+static void test_peek(void **state)
+{
+    struct ad_lease lease = good_lease(), out;
+
+    (void)state;
+    assert_int_equal(peek(&lease, &out), 0);
+    assert_true(xn_id_eq(&out.server, &lease.server));
+    assert_true(xn_id_eq(&out.document, &lease.document));
+    assert_true(out.version == lease.version);
+    assert_true(out.until_us == lease.until_us);
+    /* What no lease may say hides no other's. */
+    lease.version = (uint64_t)INT64_MAX + 1;
+    assert_int_equal(peek(&lease, &out), XN_EINVAL);
+    assert_int_equal(ad_lease_peek((const uint8_t *)"scraps", 6, &out),
+                     XN_EINVAL);
+}
+
 static void test_lease_times(void **state)
 {
     struct ad_lease lease = good_lease();
@@ -166,9 +202,8 @@ static void test_match(void **state)
 int main(void)
 {
     const struct CMUnitTest tests[] = {
-        cmocka_unit_test(test_codec),
-        cmocka_unit_test(test_codec_refuses),
-        cmocka_unit_test(test_lease_times),
+        cmocka_unit_test(test_codec), cmocka_unit_test(test_codec_refuses),
+        cmocka_unit_test(test_peek),  cmocka_unit_test(test_lease_times),
         cmocka_unit_test(test_match),
     };
 

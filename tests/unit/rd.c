@@ -60,7 +60,7 @@ static void fill_ad(Xn__SignedAd *ad, unsigned number)
     Xn__Lease lease = XN__LEASE__INIT;
     xn_id id = server_id(number);
 
-    lease.server = xn_id_bytes(&id);
+    lease.server = lease.document = xn_id_bytes(&id);
     lease.version = number % LIVE / 1000 + 1;
     lease.until_us = number / LIVE; /* the clock stands at 0 */
     blob.payload.data = malloc(128);
