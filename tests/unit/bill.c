@@ -147,8 +147,7 @@ static void who_gets_one(void **state)
     struct deal d;
     Xn__Bill *bill;
 
-    shop_pay_in(s, 1, 5 * GBP);
-    deal_begin(s, &d, 1, GBP, &s->server[0]);
+    deal_ordered(s, &d, GBP);
     assert_int_equal(refused_as(s, &d.by->caller, "/v1/bill", query_of(&d, 0)),
                      XN_ENOENT);
     deal_validate(s, &d);
@@ -242,8 +241,7 @@ static void not_accepted(void **state)
     struct deal d, e;
     Xn__Bill *bill;
 
-    shop_pay_in(s, 1, 5 * GBP);
-    deal_begin(s, &d, 1, GBP, &s->server[0]);
+    deal_ordered(s, &d, GBP);
     bill = bill_of(s, &d, 0);
     expect_right(s, &d, bill);
     assert_int_equal(bill->fate, XN__ORDER_FATE__ISSUED_ORDER);
@@ -282,8 +280,7 @@ static void prepaid_bill(void **state)
     Xn__Bill *bill;
 
     shop_open(&s, prepaid_policy);
-    shop_pay_in(&s, 1, 5 * GBP);
-    deal_begin(&s, &d, 1, GBP, &s.server[0]);
+    deal_ordered(&s, &d, GBP);
     /* What the client cuts off is back at once. */
     d.narrowing.doc.narrowing.limits.amount = GBP / 2;
     shop_seal(&d.narrowing, &s.client.party);
@@ -576,8 +573,7 @@ static void staff_lists(void **state)
     char query[200], holder[XN_ID_HEX], serial[XN_ID_HEX];
     struct shop_doc claim = {.data = NULL};
 
-    shop_pay_in(s, 1, 5 * GBP);
-    deal_begin(s, &d, 1, GBP, &s->server[0]);
+    deal_ordered(s, &d, GBP);
     deal_begin(s, &e, 2, GBP, &s->server[0]);
     orders = ask_as(s, &s->staff, "/v1/orders", "", &xn__orders__descriptor);
     assert_int_equal(orders->n_orders, 2);

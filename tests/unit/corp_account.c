@@ -112,8 +112,7 @@ static void servers_are_paid_out(void **state)
 
     shop_enrol(s, &s->server[0]);
     assert_int_equal(shop_refused(s, ask_pay_out(s, 1, 1), NULL), XN_EFUNDS);
-    shop_pay_in(s, 1, 5 * GBP);
-    deal_begin(s, &d, 1, 5 * GBP, &s->server[0]);
+    deal_ordered(s, &d, 5 * GBP);
     deal_validate(s, &d);
     shop_pass(s, HOUR_US);
     deal_charge(s, &d, HOUR_US, MONEY_RUNNING);
@@ -159,9 +158,6 @@ static void credit_is_no_earning(void **state)
     assert_int_equal(shop_balance(s), 0);
     shop_audit(s);
 }
-
-#define SHOP_TEST(f)                                                           \
-    cmocka_unit_test_setup_teardown(f, shop_set_up, shop_tear_down)
 
 int main(void)
 {

@@ -578,10 +578,15 @@ void deal_validate(struct shop *s, struct deal *d)
     deal_accepted(s, d, ask);
 }
 
-void deal_made(struct shop *s, struct deal *d, int64_t amount)
+void deal_ordered(struct shop *s, struct deal *d, int64_t amount)
 {
     shop_pay_in(s, 1, 5 * GBP);
     deal_begin(s, d, 1, amount, &s->server[0]);
+}
+
+void deal_made(struct shop *s, struct deal *d, int64_t amount)
+{
+    deal_ordered(s, d, amount);
     deal_validate(s, d);
 }
 
@@ -607,6 +612,15 @@ uint64_t ask_charge(struct shop *s, const struct shop_doc *claim,
 
     charge.claim = shop_bytes(claim);
     return crank_ask(&s->c, "POST", "/v1/charge", &charge, &by->caller);
+}
+
+int charge_refused(struct shop *s, const struct shop_doc *claim,
+                   const struct shop_member *by, char because_out[300])
+{
+    uint64_t ask = ask_charge(s, claim, by);
+
+    shop_serve(s);
+    return shop_refused(s, ask, because_out);
 }
 
 void charged(struct shop *s, uint64_t ask, struct shop_doc *receipt_out)

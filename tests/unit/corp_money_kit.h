@@ -53,6 +53,8 @@ void shop_reset(struct shop *s);
 void shop_restart(struct shop *s);
 int shop_set_up(void **state);
 int shop_tear_down(void **state);
+#define SHOP_TEST(f)                                                           \
+    cmocka_unit_test_setup_teardown(f, shop_set_up, shop_tear_down)
 
 /* The client is registered; others are known by their certificates alone. */
 void shop_enrol(struct shop *s, const struct shop_member *m);
@@ -102,14 +104,19 @@ uint64_t deal_ask_validate(struct shop *s, struct deal *d);
 /* Fills acceptance, terms and state. */
 void deal_accepted(struct shop *s, struct deal *d, uint64_t ask);
 void deal_validate(struct shop *s, struct deal *d);
-/* From nothing: 5 GBP paid in, and a deal of so much of it with the first
- * server, accepted. */
+/* From nothing: 5 GBP paid in, and a deal of so much of it begun with the first
+ * server. */
+void deal_ordered(struct shop *s, struct deal *d, int64_t amount);
+/* And accepted. */
 void deal_made(struct shop *s, struct deal *d, int64_t amount);
 /* The next claim for so long since the acceptance, at full use of the CPU. */
 void deal_claim(struct shop *s, struct deal *d, uint64_t used_us,
                 enum money_state ending, struct shop_doc *claim_out);
 uint64_t ask_charge(struct shop *s, const struct shop_doc *claim,
                     const struct shop_member *by);
+/* The refusal's rc; because_out may be NULL. */
+int charge_refused(struct shop *s, const struct shop_doc *claim,
+                   const struct shop_member *by, char because_out[300]);
 /* The receipt, as opened; its envelope in `receipt_out`. */
 void charged(struct shop *s, uint64_t ask, struct shop_doc *receipt_out);
 /* Claim, charge, check the receipt, go on from there. */

@@ -342,9 +342,6 @@ static void the_list_is_the_brokers(void **state)
     }
 }
 
-#define SHOP_TEST(f)                                                           \
-    cmocka_unit_test_setup_teardown(f, shop_set_up, shop_tear_down)
-
 int main(void)
 {
     const struct CMUnitTest tests[] = {
