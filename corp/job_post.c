@@ -10,6 +10,7 @@ static const char *try_of(int rc)
     switch (rc) {
     case XN_EFUNDS: return "a smaller amount, or pay in at the XenoCorp";
     case XN_ENOENT: return "pay in at the XenoCorp: that opens the account";
+    case XN_EOVERFLOW: return "a smaller amount";
     case XN_EUNKNOWN: return "the same again: nothing is done twice";
     default: return "again later";
     }

@@ -41,6 +41,10 @@ static void echoes(struct kit_core *core, const struct xn_now *now,
         xn_out_refuse(out, ev->ticket, XN_EPERM, "no", "because", "never");
         return;
     }
+    if (strcmp(ask->path, "/often") == 0) {
+        xn_out_refuse_until(out, ev->ticket, "no", "because", 11000001);
+        return;
+    }
     caller = *ask->caller;
     snprintf(label, sizeof label, "%s %s %s %zu", ask->method, ask->path,
              ask->query, ask->body.len);
@@ -111,6 +115,7 @@ static void check_caller(const struct net_identity *who, Xn__Role role,
     if (caller->id.len) xn_id_from_bytes(&caller->id, &got);
     assert_true(xn_id_eq(&got, id));
     assert_int_equal(strncmp(caller->address, "127.0.0.1:", 10), 0);
+    assert_true(caller->source == htonl(INADDR_LOOPBACK));
     xn__caller__free_unpacked(caller, NULL);
 }
 
@@ -277,6 +282,16 @@ static void bad_requests(void **state)
     raw_says("POST / HTTP/1.1\r\nContent-Length: 1048576\r\n\r\n", 1048576, out,
              sizeof out);
     assert_non_null(strstr(out, " 200 "));
+}
+
+/* The header says when as the refusal does. */
+static void says_when_to_ask_again(void **state)
+{
+    char out[512];
+
+    raw_says("GET /often HTTP/1.1\r\nHost: x\r\n\r\n", 0, out, sizeof out);
+    assert_non_null(strstr(out, " 429 "));
+    assert_non_null(strstr(out, "\r\nRetry-After: 12\r\n"));
 }
 
 static void refused_with(const struct net_identity *who, const char *method,
@@ -532,6 +547,7 @@ int main(void)
         cmocka_unit_test(request_fails),
         cmocka_unit_test(asker_goes_away),
         cmocka_unit_test(bad_requests),
+        cmocka_unit_test(says_when_to_ask_again),
         cmocka_unit_test(bodies_and_patience),
         cmocka_unit_test(plain_http_is_refused),
         cmocka_unit_test(connections_are_bounded),
