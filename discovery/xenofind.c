@@ -23,6 +23,7 @@ static int print(const struct find_options *opt, const struct query *query,
     case FIND_CSV: rc = find_print_csv(opt, query, result); break;
     case FIND_XML: rc = find_print_xml(query, result); break;
     case FIND_NAME: rc = find_print_names(result); break;
+    case FIND_ADDRESS: rc = find_print_addresses(result); break;
     default: rc = find_print_table(opt, query, result);
     }
     if (rc || !opt->explain) return rc;

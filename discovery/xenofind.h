@@ -24,6 +24,7 @@ enum find_output {
     FIND_CSV,
     FIND_XML,
     FIND_NAME,
+    FIND_ADDRESS,
 };
 
 /* Where things come from: options beat environment beats configuration. */
@@ -136,6 +137,7 @@ int find_print_table(const struct find_options *opt, const struct query *query,
 int find_print_csv(const struct find_options *opt, const struct query *query,
                    const struct find_result *result);
 int find_print_names(const struct find_result *result);
+int find_print_addresses(const struct find_result *result);
 /* Conditions with their counts, and the cheapest relaxation. */
 int find_print_explain(const struct find_result *result, FILE *out);
 /* On stderr: how many were shown, how old, what did not answer, who lied. */

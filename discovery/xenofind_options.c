@@ -27,7 +27,8 @@ static const char help[] =
     "  --currency CUR       of all prices asked about\n"
     "  -s KEY[:desc]        sort by a token or by total\n"
     "  -n N|all             how many to show (10)\n"
-    "  -o FORMAT            table, wide, json, jsonl, csv, xml or name\n"
+    "  -o FORMAT            table, wide, json, jsonl, csv, xml, name or "
+    "address\n"
     "  -c COLS              tokens, id, name, age, corp, total, currency\n"
     "  --explain            count the servers that meet each condition\n"
     "  --paranoid           ask every copy of the index, name who hides\n"
@@ -109,7 +110,7 @@ static int add_all(struct find_options *opt, const char *text,
 static int read_output(struct find_options *opt, const char *text)
 {
     static const char *const names[] = {"table", "wide", "json", "jsonl",
-                                        "csv",   "xml",  "name"};
+                                        "csv",   "xml",  "name", "address"};
     size_t i;
 
     for (i = 0; i < sizeof names / sizeof names[0]; i++) {
@@ -117,7 +118,8 @@ static int read_output(struct find_options *opt, const char *text)
         opt->output = (enum find_output)i;
         return 0;
     }
-    return usage("-o %s: it is table, wide, json, jsonl, csv, xml or name",
+    return usage("-o %s: it is table, wide, json, jsonl, csv, xml, name or "
+                 "address",
                  text);
 }
 

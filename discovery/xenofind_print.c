@@ -260,6 +260,27 @@ int find_print_names(const struct find_result *result)
     return 0;
 }
 
+int find_print_addresses(const struct find_result *result)
+{
+    char id[XN_ID_HEX];
+    size_t i;
+
+    for (i = 0; i < result->list.n; i++) {
+        const struct find_hit *hit = &result->list.hits[i];
+        struct xn_buf out = {0};
+        char *endpoint;
+
+        (void)put_token(hit, "Endpoint", &out);
+        endpoint = xn_buf_steal_str(&out);
+        if (!endpoint) return XN_ENOMEM;
+        xn_id_hex(&hit->server, id);
+        xn_put_plain(endpoint, stdout);
+        printf("#%s\n", id);
+        free(endpoint);
+    }
+    return 0;
+}
+
 /* ---- stderr ---- */
 
 static void put_liars(const struct find_list *list)

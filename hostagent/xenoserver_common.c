@@ -44,13 +44,15 @@ int server_gripef(int rc, const char *what, const char *try,
     return server_gripe(rc, what, because, try);
 }
 
+static char command[64] = SERVER_PROGRAM; /* for the help that errors name */
+
 int server_usage(const char *because_fmt, ...)
 {
     va_list ap;
     int code;
 
     va_start(ap, because_fmt);
-    code = xn_gripe_usage(SERVER_PROGRAM, because_fmt, ap);
+    code = xn_gripe_usage(command, because_fmt, ap);
     va_end(ap);
     return code;
 }

@@ -91,12 +91,14 @@ int xn_end(const char *program, int code)
     return XN_EXIT_FAILED;
 }
 
-int xn_gripe_usage(const char *program, const char *because_fmt, va_list ap)
+int xn_gripe_usage(const char *command, const char *because_fmt, va_list ap)
 {
-    char because[640], try[64];
+    char because[640], program[64], try[96];
 
     vsnprintf(because, sizeof because, because_fmt, ap);
-    snprintf(try, sizeof try, "%s --help", program);
+    snprintf(program, sizeof program, "%.*s", (int)strcspn(command, " "),
+             command);
+    snprintf(try, sizeof try, "%s --help", command);
     xn_gripe(program, "cannot understand the command [XS-2-USAGE]", because,
              try);
     return XN_EXIT_USAGE;

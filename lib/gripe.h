@@ -40,8 +40,9 @@ void xn_put_plain(const char *text, FILE *to);
  * its output was not written, which it says. */
 int xn_end(const char *program, int code);
 
-/* The command line makes no sense: XN_EXIT_USAGE. */
-int xn_gripe_usage(const char *program, const char *because_fmt, va_list ap)
+/* The command line makes no sense: XN_EXIT_USAGE.  command: "xeno order new",
+ * whose --help helps; its first word is the program. */
+int xn_gripe_usage(const char *command, const char *because_fmt, va_list ap)
     __attribute__((format(printf, 2, 0)));
 
 /* "name      value" on standard output; a peer's words may be among them. */

@@ -25,6 +25,7 @@ bin_PROGRAMS += tools/xeno
 tools_xeno_SOURCES =
 tools_xeno_SOURCES += tools/xeno.c
 tools_xeno_SOURCES += tools/xeno.h
+tools_xeno_SOURCES += tools/xeno_account.c
 tools_xeno_SOURCES += tools/xeno_bill.c
 tools_xeno_SOURCES += tools/xeno_bill.h
 tools_xeno_SOURCES += tools/xeno_bill_print.c

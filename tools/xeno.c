@@ -18,6 +18,8 @@
 static const struct xeno_verb verbs[] = {
     {"register", NULL, "[CORP]", "Become a client of a XenoCorp",
      xeno_register},
+    {"account", NULL, "[CURRENCY]...", "What you have at each XenoCorp",
+     xeno_account},
     {"order", "new", "AMOUNT", "Have the XenoCorp sign an order",
      xeno_order_new},
     {"order", "list", "", "Your orders and where they stand", xeno_order_list},
@@ -50,7 +52,7 @@ static int help(void)
                  v->verb ? v->verb : "", v->words);
         printf("  xeno %-28s %s\n", line, v->help);
     }
-    puts("\nEach takes --help, --corp URL#ID, -o table|json, --timeout DUR and "
+    puts("\nEach takes --help, --corp NAME, -o table|json, --timeout DUR and "
          "--config FILE.\nThe environment: XENO_CORP, XENO_KEY, XENO_CONFIG, "
          "XENO_CURRENCY.");
     return XN_EXIT_OK;

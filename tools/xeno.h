@@ -84,6 +84,15 @@ int xeno_members(const struct xeno *xeno,
                  struct xeno_member members_out[XENO_CORPS_MAX], size_t *n_out);
 void xeno_member_clear(struct xeno_member *member);
 void xeno_members_clear(struct xeno_member *members, size_t n);
+/* Several are asked, `n` in all: what the whole ends with, where it stood at
+ * `code` and one of them ended with `part`.  One of several that does not answer
+ * makes it XN_EXIT_PARTIAL, which has been told. */
+int xeno_part(size_t n, int code, int part);
+/* What it calls itself: "alpha.example". */
+const char *xeno_corp_name(const struct xeno_member *member);
+/* Of the XenoCorps only that of this name, which we must be registered with.
+ * -1, or an exit code; errors are told. */
+int xeno_corp_named(struct xeno *xeno, const char *name);
 /* What the state folder calls the certificate of that corp: cert.pem, or
  * cert-ID.pem where cert.pem is another's. */
 void xeno_cert_name(const struct xeno *xeno, const xn_id *corp,
@@ -151,5 +160,6 @@ void xeno_progress(const char *what, uint64_t done);
 /* ---- the nouns ---- */
 
 int xeno_register(struct xeno *xeno, int argc, char **argv);
+int xeno_account(struct xeno *xeno, int argc, char **argv);
 
 #endif

@@ -181,7 +181,8 @@ static int named(const struct xeno *xeno, const char *text,
     if (code) return code;
     code = one(xeno, &member, &order.order.serial, choice, &bill);
     if (!code) {
-        code = xeno_bill_print(xeno, &bill, choice->verify);
+        code = xeno_bill_print(xeno, &bill, xeno_corp_name(&member),
+                               choice->verify);
         bill_clear(&bill);
     }
     xeno_order_clear(&order);
@@ -203,7 +204,7 @@ static int of_member(const struct xeno *xeno, const struct xeno_member *member,
         (void)xn_id_from_bytes(&all[i]->serial, &serial);
         code = one(xeno, member, &serial, choice, &bill);
         if (code) break;
-        xeno_bills_add(bills, &bill);
+        xeno_bills_add(bills, &bill, xeno_corp_name(member));
         bill_clear(&bill);
     }
     xeno_statuses_free(all, n);
@@ -217,8 +218,8 @@ static int every(const struct xeno *xeno, const struct choice *choice)
     size_t n;
     int code = xeno_members(xeno, members, &n);
 
-    for (size_t i = 0; i < n && !code; i++)
-        code = of_member(xeno, &members[i], choice, bills);
+    for (size_t i = 0; i < n && (!code || code == XN_EXIT_PARTIAL); i++)
+        code = xeno_part(n, code, of_member(xeno, &members[i], choice, bills));
     xeno_members_clear(members, n);
     return xeno_bills_end(bills, code);
 }
@@ -249,7 +250,11 @@ static int from_file(const struct xeno *xeno, const struct choice *choice)
     code = read_file(choice->file, &from);
     if (!code) code = verify(from, &view, &bill);
     if (!code) {
-        code = xeno_bill_print(xeno, &bill, choice->verify);
+        const struct xn_cert *corp =
+            xn_anchors_find(identity.anchors, &bill.order.head.by);
+
+        code = xeno_bill_print(xeno, &bill, corp ? corp->label : "",
+                               choice->verify);
         bill_clear(&bill);
     }
     if (from) xn__bill__free_unpacked(from, NULL);

@@ -112,7 +112,7 @@ static void set_session(json_t *top, const struct bill *bill)
     json_object_set_new(top, "claims", claims);
 }
 
-static json_t *bill_json(const struct bill *bill)
+static json_t *bill_json(const struct bill *bill, const char *corp)
 {
     const struct money_limits *limits = &bill->order.limits;
     json_t *top = json_object();
@@ -121,6 +121,7 @@ static json_t *bill_json(const struct bill *bill)
     json_object_set_new(top, "verified", json_true());
     json_object_set_new(top, "serial", xeno_json_id(&bill->order.serial));
     json_object_set_new(top, "corp", xeno_json_id(&bill->order.head.by));
+    json_object_set_new(top, "corp_name", json_string(corp));
     json_object_set_new(top, "holder", xeno_json_id(&bill->order.holder));
     json_object_set_new(top, "state", json_string(xeno_fate_name(bill->fate)));
     json_object_set_new(top, "currency", json_string(limits->currency));
@@ -160,15 +161,15 @@ static void say_prices(const struct bill *bill)
 
     if (list->setup.v)
         len += (size_t)snprintf(
-            line, sizeof line, "SetUp %s  ",
+            line, sizeof line, "SetUp %s, ",
             dec_text(list, offsetof(struct price_list, setup), text));
     for (size_t i = 0; i < KINDS; i++) {
         if (!dec_at(list, kinds[i].price_at).v) continue;
-        len += (size_t)snprintf(line + len, sizeof line - len, "%s %s  ",
+        len += (size_t)snprintf(line + len, sizeof line - len, "%s %s, ",
                                 kinds[i].price,
                                 dec_text(list, kinds[i].price_at, text));
     }
-    xeno_say("prices", "%s%s", line, bill->quote.currency);
+    xeno_say("prices", "%sin %s", line, bill->quote.currency);
 }
 
 static int put_claims(const struct bill *bill)
@@ -216,12 +217,13 @@ static void say_verified(const struct bill *bill)
              money_text(bill->charged, bill->order.limits.currency, text));
 }
 
-static int print_text(const struct bill *bill)
+static int print_text(const struct bill *bill, const char *corp)
 {
     char text[XN_UTC_TEXT_MAX];
     int code = XN_EXIT_OK;
 
     say_id("order", &bill->order.serial);
+    xeno_say("XenoCorp", "%s", corp);
     xeno_say("state", "%s", xeno_fate_name(bill->fate));
     say_money("amount", bill, bill->order.limits.amount);
     if (bill->accepted) {
@@ -248,10 +250,10 @@ static int print_text(const struct bill *bill)
 }
 
 int xeno_bill_print(const struct xeno *xeno, const struct bill *bill,
-                    bool briefly)
+                    const char *corp, bool briefly)
 {
-    if (xeno->json) return xeno_print_json(bill_json(bill));
-    if (!briefly) return print_text(bill);
+    if (xeno->json) return xeno_print_json(bill_json(bill, corp));
+    if (!briefly) return print_text(bill, corp);
     say_id("order", &bill->order.serial);
     say_verified(bill);
     return XN_EXIT_OK;
@@ -274,8 +276,9 @@ struct xeno_bills {
 
 struct xeno_bills *xeno_bills_new(const struct xeno *xeno)
 {
-    static const char *const headings[] = {
-        "ORDER", "STATE", "AMOUNT", "CLAIMS", "CHARGED", "LEFT", "RELEASED"};
+    static const char *const headings[] = {"ORDER",    "STATE",   "AMOUNT",
+                                           "CLAIMS",   "CHARGED", "LEFT",
+                                           "RELEASED", "XENOCORP"};
     struct xeno_bills *bills = calloc(1, sizeof *bills);
 
     if (!bills) return NULL;
@@ -283,7 +286,7 @@ struct xeno_bills *xeno_bills_new(const struct xeno *xeno)
     if (bills->json) {
         bills->array = json_array();
     } else {
-        bills->table = xeno_table_new(headings, 7, 0x7c);
+        bills->table = xeno_table_new(headings, 8, 0x7c);
     }
     return bills;
 }
@@ -304,7 +307,8 @@ static void add_sum(struct xeno_bills *bills, const struct bill *bill)
     bills->sums[i].left += bill->left;
 }
 
-void xeno_bills_add(struct xeno_bills *bills, const struct bill *bill)
+void xeno_bills_add(struct xeno_bills *bills, const struct bill *bill,
+                    const char *corp)
 {
     const char *currency = bill->order.limits.currency;
     char hex[XN_ID_HEX], n[24], amount[MONEY_TEXT_MAX];
@@ -314,7 +318,7 @@ void xeno_bills_add(struct xeno_bills *bills, const struct bill *bill)
     if (!bills) return;
     bills->n++;
     if (bills->json) {
-        json_array_append_new(bills->array, bill_json(bill));
+        json_array_append_new(bills->array, bill_json(bill, corp));
         return;
     }
     add_sum(bills, bill);
@@ -327,7 +331,7 @@ void xeno_bills_add(struct xeno_bills *bills, const struct bill *bill)
                        money_text(bill->order.limits.amount, currency, amount),
                        n, money_text(bill->charged, currency, charged),
                        money_text(bill->left, currency, left),
-                       money_text(bill->released, currency, released)});
+                       money_text(bill->released, currency, released), corp});
 }
 
 static int print_sums(struct xeno_bills *bills)
@@ -349,17 +353,22 @@ static int print_sums(struct xeno_bills *bills)
 
 int xeno_bills_end(struct xeno_bills *bills, int code)
 {
+    int printed = XN_EXIT_OK;
+    bool some;
+
     if (!bills) return xeno_no_memory();
-    if (!code && bills->json) {
-        code = xeno_print_json(json_pack("{s:s, s:O}", "schema", "xeno.bills/1",
-                                         "bills", bills->array));
-    } else if (!code && bills->n) {
-        code = print_sums(bills);
+    /* With a part of them missing, the others are shown all the same. */
+    some = !code || code == XN_EXIT_PARTIAL;
+    if (some && bills->json) {
+        printed = xeno_print_json(json_pack(
+            "{s:s, s:O}", "schema", "xeno.bills/1", "bills", bills->array));
+    } else if (some && bills->n) {
+        printed = print_sums(bills);
     } else if (!code) {
         fputs("xeno: no orders yet: xeno order new 1GBP\n", stderr);
     }
     json_decref(bills->array);
     xeno_table_free(bills->table);
     free(bills);
-    return code;
+    return printed ? printed : code;
 }

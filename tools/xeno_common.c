@@ -47,13 +47,15 @@ int xeno_no_memory(void)
     return xeno_gripe(XN_ENOMEM, "cannot go on", xn_strerror(XN_ENOMEM), NULL);
 }
 
+static char command[64] = XENO_PROGRAM; /* for the help that errors name */
+
 int xeno_usage(const char *because_fmt, ...)
 {
     va_list ap;
     int code;
 
     va_start(ap, because_fmt);
-    code = xn_gripe_usage(XENO_PROGRAM, because_fmt, ap);
+    code = xn_gripe_usage(command, because_fmt, ap);
     va_end(ap);
     return code;
 }
@@ -75,7 +77,7 @@ static int read_line(struct xeno *xeno, const struct xn_option *own, size_t n,
                      int argc, char **argv, struct line *line, int *words_out)
 {
     const struct xn_option common[] = {
-        XN_OPTION("corp", 0, "URL#ID", "the XenoCorp ($XENO_CORP)",
+        XN_OPTION("corp", 0, "NAME|URL#ID", "this one of $XENO_CORP",
                   &line->corp),
         XN_OPTION("currency", 0, "CUR", "where an amount needs one",
                   &xeno->currency),
@@ -150,19 +152,28 @@ static int complete(struct xeno *xeno, const struct line *line)
                           why[0] ? why : xn_strerror(rc),
                           "another --config or XENO_CONFIG; man xeno");
     }
+    bool named = corps && line->corp && !strstr(corps, "://");
+
+    if (named) corps = net_env("XENO_CORP");
     if (!corps) corps = net_settings_text(xeno->settings, "find.corps");
     if (!xeno->currency) xeno->currency = net_env("XENO_CURRENCY");
     if (!xeno->currency)
         xeno->currency = net_settings_text(xeno->settings, "find.currency");
     net_client_state(xeno->settings, xeno->state);
-    return add_corps(xeno, corps);
+    rc = add_corps(xeno, corps);
+    return rc < 0 && named ? xeno_corp_named(xeno, line->corp) : rc;
 }
 
 int xeno_options(struct xeno *xeno, const struct xn_option *own, size_t n,
                  int argc, char **argv, int least, int most, int *words_out)
 {
     struct line line = {.config = NULL};
-    int code = read_line(xeno, own, n, argc, argv, &line, words_out), words;
+    const struct xeno_verb *verb = xeno->verb;
+    int code, words;
+
+    snprintf(command, sizeof command, "%s %s%s%s", XENO_PROGRAM, verb->noun,
+             verb->verb ? " " : "", verb->verb ? verb->verb : "");
+    code = read_line(xeno, own, n, argc, argv, &line, words_out);
 
     if (code < 0) code = judge_line(xeno, &line);
     if (code < 0) code = complete(xeno, &line);

@@ -47,6 +47,47 @@ static int load(const struct xeno *xeno, const struct net_corp *corp,
     return rc;
 }
 
+const char *xeno_corp_name(const struct xeno_member *member)
+{
+    const struct xn_cert *cert =
+        xn_anchors_find(member->identity.anchors, &member->corp.id);
+
+    return cert ? cert->label : member->corp.url;
+}
+
+int xeno_part(size_t n, int code, int part)
+{
+    if (part == XN_EXIT_OK) return code;
+    if (n < 2 || part != XN_EXIT_NETWORK) return part;
+    if (code != XN_EXIT_PARTIAL)
+        xn_gripe(XENO_PROGRAM, "the answer is not whole [XS-10-PARTIAL]",
+                 "a XenoCorp did not answer: what follows is of the others",
+                 "again when it does, or --corp NAME");
+    return XN_EXIT_PARTIAL;
+}
+
+int xeno_corp_named(struct xeno *xeno, const char *name)
+{
+    struct xeno_member member;
+    char known[512] = "";
+    bool found = false;
+
+    for (size_t i = 0; i < xeno->n_corps && !found; i++) {
+        if (load(xeno, &xeno->corps[i], &member)) continue;
+        found = strcmp(xeno_corp_name(&member), name) == 0;
+        if (found) xeno->corps[0] = member.corp;
+        snprintf(known + strlen(known), sizeof known - strlen(known), "%s%s",
+                 known[0] ? ", " : "", xeno_corp_name(&member));
+        xeno_member_clear(&member);
+    }
+    if (found) xeno->n_corps = 1;
+    if (found) return -1;
+    return xeno_usage("no XenoCorp '%.60s' is known: %s", name,
+                      known[0] ? known
+                               : "this key is registered with none of "
+                                 "XENO_CORP");
+}
+
 int xeno_members(const struct xeno *xeno,
                  struct xeno_member members_out[XENO_CORPS_MAX], size_t *n_out)
 {

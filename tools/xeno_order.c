@@ -40,9 +40,13 @@ struct attempt {
 
 static int bad_amount(const char *option, const char *text)
 {
-    return xeno_usage("%s'%.60s' is no amount: like 10.50GBP, at most six "
-                      "places",
-                      option, text);
+    size_t whole = strspn(text, "0123456789");
+
+    return xeno_usage(
+        whole > 12 ? "%s'%.60s' is too large"
+                   : "%s'%.60s' is no amount: above zero, like 10.50GBP, with "
+                     "at most six places",
+        option, text);
 }
 
 static int parse_money(const struct wish *wish, Xn__IssueOrder *ask,
@@ -64,23 +68,32 @@ static int parse_money(const struct wish *wish, Xn__IssueOrder *ask,
                       other);
 }
 
+static int bad_time(const char *text)
+{
+    return xeno_usage("'%.60s' is neither a time like 2026-11-21T10:00:00Z nor "
+                      "one like 24h",
+                      text);
+}
+
+/* --for counts from --from, where that is given. */
 static int parse_times(const struct wish *wish, Xn__IssueOrder *ask)
 {
-    uint64_t now_us = net_wall_us();
+    uint64_t now_us = net_wall_us(), begin_us = now_us;
     const char *until = wish->until  ? wish->until
                         : wish->life ? wish->life
                                      : LIFE;
 
     if (wish->until && wish->life)
         return xeno_usage("--for and --until say the same thing");
-    if (xeno_time_parse(until, now_us, &ask->until_us))
-        return xeno_usage("'%.60s' is neither a time like "
-                          "2026-11-21T10:00:00Z nor one like 24h",
-                          until);
     if (wish->from && xeno_time_parse(wish->from, now_us, &ask->from_us))
-        return xeno_usage("'%.60s' is neither a time like "
-                          "2026-11-21T10:00:00Z nor one like 24h",
-                          wish->from);
+        return bad_time(wish->from);
+    if (ask->from_us > now_us) begin_us = ask->from_us;
+    if (xeno_time_parse(until, begin_us, &ask->until_us))
+        return bad_time(until);
+    if (ask->until_us <= now_us)
+        return xeno_usage("%.60s: that is over", until);
+    if (ask->until_us <= ask->from_us)
+        return xeno_usage("it would end at %.60s, before it begins", until);
     return XN_EXIT_OK;
 }
 
@@ -226,23 +239,25 @@ static int check(const Xn__IssuedOrder *issued, const Xn__IssueOrder *ask,
                    : XN_EXIT_OK;
 }
 
-static int show_new(const struct xeno *xeno, const struct money_order *order,
-                    bool again)
+static int show_new(const struct xeno *xeno, const struct xeno_member *member,
+                    const struct money_order *order, bool again)
 {
     const struct money_limits *limits = &order->limits;
     char hex[XN_ID_HEX], amount[MONEY_TEXT_MAX], until[32];
 
     if (xeno->json) {
         return xeno_print_json(json_pack(
-            "{s:s, s:o, s:o, s:s, s:o, s:s, s:o}", "schema", "xeno.order/1",
-            "serial", xeno_json_id(&order->serial), "corp",
-            xeno_json_id(&order->head.by), "state", "issued", "amount",
-            xeno_json_money(limits->amount), "currency", limits->currency,
-            "until", xeno_json_time(limits->until_us)));
+            "{s:s, s:o, s:o, s:s, s:s, s:o, s:s, s:o}", "schema",
+            "xeno.order/1", "serial", xeno_json_id(&order->serial), "corp",
+            xeno_json_id(&order->head.by), "corp_name", xeno_corp_name(member),
+            "state", "issued", "amount", xeno_json_money(limits->amount),
+            "currency", limits->currency, "until",
+            xeno_json_time(limits->until_us)));
     }
     xn_id_hex(&order->serial, hex);
     xn_utc_format(limits->until_us, until);
     xeno_say("order", "%.*s", XENO_SERIAL_SHORT, hex);
+    xeno_say("XenoCorp", "%s", xeno_corp_name(member));
     xeno_say("amount", "%s",
              money_text(limits->amount, limits->currency, amount));
     xeno_say("until", "%s", until);
@@ -300,7 +315,7 @@ static int issue(const struct xeno *xeno, const struct xeno_member *member,
 
     if (!code || (rc && xeno_order_settled(attempt->again, rc)))
         unlink(attempt->path);
-    return code ? code : show_new(xeno, &order, attempt->again);
+    return code ? code : show_new(xeno, member, &order, attempt->again);
 }
 
 static int order_as_wished(const struct xeno *xeno, const struct wish *wish)
@@ -330,7 +345,7 @@ int xeno_order_new(struct xeno *xeno, int argc, char **argv)
 {
     struct wish wish = {.amount = NULL};
     const struct xn_option own[] = {
-        XN_OPTION("for", 0, "DUR", "how long it is good (" LIFE ")",
+        XN_OPTION("for", 0, "DUR", "how long it is good, once it is (" LIFE ")",
                   &wish.life),
         XN_OPTION("until", 0, "TIME", "until when; instead of --for",
                   &wish.until),

@@ -12,6 +12,7 @@
 /* One order at one XenoCorp. */
 struct row {
     xn_id corp;
+    char corp_name[XN_LABEL_MAX + 1];
     Xn__OrderStatus *status;
     struct money_order order;
 };
@@ -51,6 +52,8 @@ static int add_rows(const struct xeno_member *member, Xn__OrderStatus **all,
                               "one of them is not as the XenoCorp signed it",
                               "report it");
         row->corp = member->corp.id;
+        snprintf(row->corp_name, sizeof row->corp_name, "%.*s", XN_LABEL_MAX,
+                 xeno_corp_name(member));
         row->order = doc.order;
         row->status = all[i];
         all[i] = NULL;
@@ -75,10 +78,15 @@ static int gather(const struct xeno *xeno, struct rows *rows)
     Xn__OrderStatus **all;
     int code = xeno_members(xeno, members, &n);
 
-    for (size_t i = 0; i < n && !code; i++) {
-        code = xeno_statuses(xeno, &members[i], &all, &n_statuses);
-        if (code) break;
-        code = add_rows(&members[i], all, n_statuses, rows);
+    for (size_t i = 0; i < n && (!code || code == XN_EXIT_PARTIAL); i++) {
+        int part = xeno_statuses(xeno, &members[i], &all, &n_statuses);
+
+        if (part) {
+            code = xeno_part(n, code, part);
+            continue;
+        }
+        part = add_rows(&members[i], all, n_statuses, rows);
+        if (part) code = part;
         for (size_t j = 0; j < n_statuses; j++) {
             if (all[j]) xn__order_status__free_unpacked(all[j], NULL);
         }
@@ -148,6 +156,7 @@ static json_t *row_json(const struct xeno *xeno, const struct row *row)
 
     json_object_set_new(top, "serial", xeno_json_id(&row->order.serial));
     json_object_set_new(top, "corp", xeno_json_id(&row->corp));
+    json_object_set_new(top, "corp_name", json_string(row->corp_name));
     json_object_set_new(top, "issued",
                         xeno_json_time(row->order.head.issued_us));
     set_limits(top, &row->order.limits);
@@ -183,27 +192,27 @@ static void put_row(const struct xeno *xeno, const struct row *row,
     xn_utc_format(status->until_us - status->until_us % 1000000, until);
     xn_id_name(&by, NULL, server);
     xeno_order_note(xeno, &row->order.serial, note);
-    xeno_table_row(table,
-                   (const char *const[]){
-                       serial, xeno_fate_name(status->fate),
-                       money_text(status->amount, status->currency, amount),
-                       money_text(status->charged, status->currency, charged),
-                       money_text(status->fenced, status->currency, fenced),
-                       until, xn_id_is_zero(&by) ? NULL : server, note});
+    xeno_table_row(
+        table, (const char *const[]){
+                   serial, xeno_fate_name(status->fate),
+                   money_text(status->amount, status->currency, amount),
+                   money_text(status->charged, status->currency, charged),
+                   money_text(status->fenced, status->currency, fenced), until,
+                   row->corp_name, xn_id_is_zero(&by) ? NULL : server, note});
 }
 
 static int list_table(const struct xeno *xeno, const struct rows *rows)
 {
-    static const char *const headings[] = {"ORDER",   "STATE",  "AMOUNT",
-                                           "CHARGED", "FENCED", "UNTIL",
-                                           "SERVER",  "NOTE"};
+    static const char *const headings[] = {"ORDER",    "STATE",  "AMOUNT",
+                                           "CHARGED",  "FENCED", "UNTIL",
+                                           "XENOCORP", "SERVER", "NOTE"};
     struct xeno_table *table;
 
     if (!rows->n) {
         fputs("xeno: no orders yet: xeno order new 1GBP\n", stderr);
         return XN_EXIT_OK;
     }
-    table = xeno_table_new(headings, 8, 0x1c);
+    table = xeno_table_new(headings, 9, 0x1c);
     for (size_t i = 0; i < rows->n; i++)
         put_row(xeno, &rows->v[i], table);
     return xeno_table_print(table);
@@ -217,8 +226,12 @@ int xeno_order_list(struct xeno *xeno, int argc, char **argv)
     code = xeno_options(xeno, NULL, 0, argc, argv, 0, 0, &words);
     if (code >= 0) return code;
     code = gather(xeno, &rows);
-    if (!code)
-        code = xeno->json ? list_json(xeno, &rows) : list_table(xeno, &rows);
+    if (!code || code == XN_EXIT_PARTIAL) {
+        int printed =
+            xeno->json ? list_json(xeno, &rows) : list_table(xeno, &rows);
+
+        if (printed) code = printed;
+    }
     clear(&rows);
     return code;
 }
@@ -305,8 +318,8 @@ static void say_status(const Xn__OrderStatus *status)
     say_time("stopped", status->stopped_us);
 }
 
-static int show(const struct xeno *xeno, const struct xeno_order *order,
-                const Xn__OrderStatus *status)
+static int show(const struct xeno *xeno, const struct xeno_member *member,
+                const struct xeno_order *order, const Xn__OrderStatus *status)
 {
     struct order_chain chain = xeno_order_chain(order);
     struct money_limits limits;
@@ -315,6 +328,7 @@ static int show(const struct xeno *xeno, const struct xeno_order *order,
     (void)order_effective(&chain, &limits, NULL);
     if (!xeno->json) {
         say_id("order", &order->order.serial);
+        xeno_say("XenoCorp", "%s", xeno_corp_name(member));
         if (order->note[0]) xeno_say("note", "%s", order->note);
         say_time("issued", order->order.head.issued_us);
         say_limits(&limits);
@@ -326,6 +340,7 @@ static int show(const struct xeno *xeno, const struct xeno_order *order,
     json_object_set_new(top, "schema", json_string("xeno.order/1"));
     json_object_set_new(top, "serial", xeno_json_id(&order->order.serial));
     json_object_set_new(top, "corp", xeno_json_id(&order->order.head.by));
+    json_object_set_new(top, "corp_name", json_string(xeno_corp_name(member)));
     json_object_set_new(top, "issued",
                         xeno_json_time(order->order.head.issued_us));
     set_limits(top, &limits);
@@ -347,7 +362,7 @@ int xeno_order_show(struct xeno *xeno, int argc, char **argv)
     code = xeno_order_find(xeno, argv[words], &member, &order);
     if (code) return code;
     status = status_of(xeno, &member, &order.order.serial);
-    code = show(xeno, &order, status);
+    code = show(xeno, &member, &order, status);
     if (!code && !status)
         code = xeno_gripe(XN_ENOTYET, "where the order stands is not known",
                           "the XenoCorp does not answer", "again when it does");

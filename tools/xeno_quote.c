@@ -160,13 +160,12 @@ static int show(const struct xeno *xeno, const struct money_quote *q,
     say("disk", q->rates.disk_gb, "GB");
     say("network", q->rates.net_mbps, "Mbit/s");
     xeno_say("CPU time", "as %s", metering(q));
-    xeno_say("currency", "%s", q->currency);
-    say("set-up", q->prices.setup, "");
-    say("an hour", q->prices.per_hour, "");
-    say("CPU second", q->prices.cpu_second, "");
-    say("MB hour", q->prices.memory_mb_hour, "");
-    say("network GB", q->prices.net_gb, "");
-    say("disk GB hour", q->prices.disk_gb_hour, "");
+    say("set-up", q->prices.setup, q->currency);
+    say("an hour", q->prices.per_hour, q->currency);
+    say("CPU second", q->prices.cpu_second, q->currency);
+    say("MB hour", q->prices.memory_mb_hour, q->currency);
+    say("network GB", q->prices.net_gb, q->currency);
+    say("disk GB hour", q->prices.disk_gb_hour, q->currency);
     return XN_EXIT_OK;
 }
 
@@ -190,6 +189,20 @@ static int take(const struct xeno *xeno, const struct xeno_member *server,
     }
     if (path) code = save(path, &quoted->quote);
     return code ? code : show(xeno, &doc.quote, quoted);
+}
+
+/* Whose orders it takes, and what comes next. */
+static void say_next(const struct xeno_member *server, const char *path)
+{
+    const struct net_identity *us = &server->identity;
+    const struct xn_cert *corp = xn_anchors_find(us->anchors, &us->cert.corp);
+
+    xeno_say("XenoCorp", "%s", corp ? corp->label : "");
+    if (path) {
+        xeno_say("next", "xeno order narrow ORDER --quote %s", path);
+    } else {
+        xeno_say("next", "the same with --save FILE");
+    }
 }
 
 int xeno_quote(struct xeno *xeno, int argc, char **argv)
@@ -220,6 +233,7 @@ int xeno_quote(struct xeno *xeno, int argc, char **argv)
         body.requirements = (ProtobufCBinaryData){wants.len, wants.data};
         code = xn_exit_code(xeno_ask(xeno, &server, &question, &quoted));
         if (!code) code = take(xeno, &server, quoted, path);
+        if (!code && !xeno->json) say_next(&server, path);
         if (quoted) xn__quoted__free_unpacked(quoted, NULL);
         xeno_member_clear(&server);
     }

@@ -82,7 +82,7 @@ gives 'xenocorp charge list --' --refused --output
 gives 'xenosim ' run replay
 gives 'xenofind Env' EnvType: EnvKernel:
 gives 'xenofind EnvType:L' EnvType:Linux
-gives 'xenofind -o ' wide jsonl xml csv name table json
+gives 'xenofind -o ' wide jsonl xml csv name address table json
 gives 'xenofind CPUsmps:1.. -s Price' PricePerHour
 gives 'xenofind -c CPUsmps,Mem' CPUsmps,MemoryMB
 gives 'xenofind --node ' https://127.0.0.1:7502

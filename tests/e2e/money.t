@@ -69,7 +69,38 @@ XENO_KEY=$XENO_KEY_OTHER run 5 "without an account: money" \
     "$xeno" order new 1GBP
 XENO_KEY=$scratch/nobody run 6 "without a key: identity" "$xeno" order list
 
+# ---- more than one XenoCorp ----
+run 0 "what is in the accounts" "$xeno" account
+says "^alpha.example +GBP +100 GBP +0 GBP" "at the one"
+says "^beta.example +GBP +100 GBP +0 GBP" "and at the other"
+run 0 "as JSON, of one by its name" "$xeno" account --corp beta.example -o json
+[ "$(field schema)" = xeno.accounts/1 ] && [ "$(field balance)" = 100 ] &&
+    [ "$(grep -c '"balance"' "$scratch/out")" -eq 1 ]
+ok $? "which has no other's"
+run 3 "in a currency that there is no account in" "$xeno" account EUR
+run 2 "in one that is none" "$xeno" account pounds
+run 0 "an order at the second" "$xeno" order new 1GBP --corp beta.example
+says "^XenoCorp +beta.example" "says whose it is"
+run 0 "and so does the list" "$xeno" order list
+says "beta.example" "of all of them"
+run 0 "in the account it is fenced" "$xeno" account GBP
+says "^beta.example +GBP +99 GBP +1 GBP" "and there no more"
+run 2 "a XenoCorp that is not known" "$xeno" order new 1GBP --corp gamma.example
+says "alpha.example, beta.example" "is told those that are"
+XENO_KEY=$scratch/nobody run 6 "nobody's accounts" "$xeno" account
+
 # ---- orders ----
+run 0 "an order for an hour from then on" "$xeno" order new 1GBP \
+    --from 2100-01-01T00:00:00Z --for 1h -o json
+[ "$(field until)" = 2100-01-01T01:00:00Z ]
+ok $? "ends an hour after it began"
+run 2 "one that ended" "$xeno" order new 1GBP --until 2020-01-01T00:00:00Z
+says "2020-01-01T00:00:00Z.* is over" "is told so without asking"
+says "xeno order new --help" "and where to look"
+run 2 "an amount that is too large" "$xeno" order new 9999999999999GBP
+says "too large" "is told that"
+"$xeno" order void "$("$xeno" order list -o json |
+    sed -n 's/.*"serial": "\(.*\)".*/\1/p' | tail -n 1)" >/dev/null
 run 0 "an order is issued" "$xeno" order new 5GBP --note "first" -o json
 first=$(field serial)
 run 5 "more than the account holds: money" "$xeno" order new 96GBP
@@ -120,6 +151,10 @@ kill "$relay"
 relay=
 
 # ---- a server sells ----
+run 0 "what a server is called here" "$xenofind" -n 1 -o address
+run 0 "is what a quote is asked of" "$xeno" quote "$(cat "$scratch/out")"
+says "^an hour +[0-9.]+ GBP$" "which has a price in money"
+says "^XenoCorp +(alpha|beta).example" "and whose orders it is for"
 "$seller" quote "$alpha" "$scratch/stall" "$scratch/quote" || bail "no quote"
 run 0 "the order is signed away to a quote" \
     "$xeno" order narrow "$first" --quote "$scratch/quote"
@@ -132,6 +167,7 @@ ok $? "the server charges it; a micro-unit too much is refused" ||
 [ -s "$scratch/charged" ] || diag "$scratch/sell.err"
 run 0 "the bill" "$xeno" bill "$first"
 says "a stall <on> a market" "says what it was for"
+says "^XenoCorp +alpha.example" "and whose bill it is"
 run 0 "and is verified" "$xeno" bill "$first" --verify
 says "3 claims with their receipts" "claim by claim"
 run 0 "as JSON" "$xeno" bill "$first" -o json
@@ -221,6 +257,14 @@ pid=$(sed -n 's/.*"pid": \([0-9]*\).*/\1/p' "$XENODEV_STATE/platform.json" |
 kill -9 "$pid"
 XENO_CORP=$alpha run 7 "a XenoCorp that is down: network" \
     "$xeno" order new 1GBP
+run 10 "other XenoCorps' orders are listed" "$xeno" order list
+says "^[0-9a-f]{12} .*beta.example" "in part"
+run 10 "and their bills" "$xeno" bill -o json
+says '"corp_name": "beta.example"' "as well"
+run 10 "and accounts" "$xeno" account
+says "^beta.example +GBP" "as well"
+run 7 "all that were asked are down: network" "$xeno" account \
+    --corp alpha.example
 run 10 "an order is shown all the same" "$xeno" order show "$first"
 says "^narrowings +2" "with all its papers"
 down
