@@ -48,6 +48,24 @@ int ad_lease_decode(const uint8_t *payload, size_t len, const xn_id *signer,
     return 0;
 }
 
+int ad_lease_peek(const uint8_t *blob, size_t len, struct ad_lease *claim_out)
+{
+    Xn__SignedBlob *outer = xn__signed_blob__unpack(NULL, len, blob);
+    struct ad_lease claim;
+    Xn__Lease *proto = NULL;
+    int rc = XN_EINVAL;
+
+    if (!outer) goto out;
+    proto = xn__lease__unpack(NULL, outer->payload.len, outer->payload.data);
+    if (!proto) goto out;
+    rc = from_proto(proto, &claim);
+    if (!rc) *claim_out = claim;
+out:
+    if (proto) xn__lease__free_unpacked(proto, NULL);
+    if (outer) xn__signed_blob__free_unpacked(outer, NULL);
+    return rc;
+}
+
 int ad_lease_encode(const struct ad_lease *lease, uint8_t **out,
                     size_t *out_len)
 {

@@ -343,7 +343,7 @@ static void a_recording_has_the_rates(void **state)
                      429);
 }
 
-#define SHOP_TEST(f)                                                           \
+#define FEW_TEST(f)                                                            \
     cmocka_unit_test_setup_teardown(f, few_set_up, shop_tear_down)
 
 int main(void)
@@ -354,13 +354,13 @@ int main(void)
         cmocka_unit_test(each_has_his_own),
         cmocka_unit_test(the_table_is_bounded),
         cmocka_unit_test(a_rate_of_nothing_is_refused),
-        SHOP_TEST(who_issues_for_ever_is_slowed),
-        SHOP_TEST(old_words_and_ends_are_free),
-        SHOP_TEST(issue_and_void_for_ever_is_slowed),
-        SHOP_TEST(clients_do_not_share),
-        SHOP_TEST(a_servers_claims_are_bounded),
-        SHOP_TEST(a_recording_has_the_rates),
-        SHOP_TEST(addresses_register_slowly),
+        FEW_TEST(who_issues_for_ever_is_slowed),
+        FEW_TEST(old_words_and_ends_are_free),
+        FEW_TEST(issue_and_void_for_ever_is_slowed),
+        FEW_TEST(clients_do_not_share),
+        FEW_TEST(a_servers_claims_are_bounded),
+        FEW_TEST(a_recording_has_the_rates),
+        FEW_TEST(addresses_register_slowly),
     };
 
     return cmocka_run_group_tests(tests, NULL, NULL);
