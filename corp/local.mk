@@ -135,7 +135,7 @@ tests_unit_corp_nodes_LDADD = $(XN_CORP_LIBS) $(CMOCKA_LIBS)
 
 LEDGER_KIT = tests/unit/ledger_kit.c tests/unit/ledger_kit.h tests/unit/mem_store.c tests/unit/mem_store.h
 UNIT_TESTS += tests/unit/backing_suite
-tests_unit_backing_suite_SOURCES = tests/unit/backing_suite.c $(LEDGER_KIT) $(NET_KIT)
+tests_unit_backing_suite_SOURCES = tests/unit/backing_suite.c tests/unit/store_kit.h $(LEDGER_KIT) $(NET_KIT)
 tests_unit_backing_suite_LDADD = $(XN_CORP_LIBS) $(XN_NET_LIBS) $(CMOCKA_LIBS)
 UNIT_TESTS += tests/unit/ledger
 tests_unit_ledger_SOURCES = tests/unit/ledger.c $(LEDGER_KIT)

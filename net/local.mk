@@ -101,7 +101,7 @@ UNIT_TESTS += tests/unit/net_identity
 tests_unit_net_identity_SOURCES = tests/unit/net_identity.c $(NET_KIT)
 tests_unit_net_identity_LDADD = $(XN_NET_LIBS) $(CMOCKA_LIBS)
 UNIT_TESTS += tests/unit/net_kv
-tests_unit_net_kv_SOURCES = tests/unit/net_kv.c $(NET_KIT)
+tests_unit_net_kv_SOURCES = tests/unit/net_kv.c tests/unit/store_kit.h $(NET_KIT)
 tests_unit_net_kv_LDADD = $(XN_NET_LIBS) $(CMOCKA_LIBS)
 UNIT_TESTS += tests/unit/net_links
 tests_unit_net_links_SOURCES = tests/unit/net_links.c $(NET_KIT)
@@ -114,7 +114,7 @@ UNIT_TESTS += tests/unit/net_settings
 tests_unit_net_settings_SOURCES = tests/unit/net_settings.c
 tests_unit_net_settings_LDADD = $(XN_NET_LIBS) $(CMOCKA_LIBS)
 UNIT_TESTS += tests/unit/net_wal
-tests_unit_net_wal_SOURCES = tests/unit/net_wal.c tests/soak/powercut.c tests/soak/powercut.h $(NET_KIT)
+tests_unit_net_wal_SOURCES = tests/unit/net_wal.c tests/unit/store_kit.h tests/soak/powercut.c tests/soak/powercut.h $(NET_KIT)
 tests_unit_net_wal_LDADD = $(XN_NET_LIBS) $(CMOCKA_LIBS) -ldl
 
 SHELL_TESTS += tests/net-daemon.t

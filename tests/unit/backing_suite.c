@@ -16,6 +16,7 @@
 #include "net/wal.h"
 #include "tests/unit/ledger_kit.h"
 #include "tests/unit/mem_store.h"
+#include "tests/unit/store_kit.h"
 
 struct store {
     const char *name;
@@ -102,11 +103,6 @@ struct words {
     char text[4096];
 };
 
-static ProtobufCBinaryData bin(const char *text)
-{
-    return (ProtobufCBinaryData){strlen(text), (uint8_t *)(uintptr_t)text};
-}
-
 static void parse(struct words *w, const char *text)
 {
     char *word, *save = NULL, *value;
@@ -157,25 +153,13 @@ static const char *get(struct store *store, const char *prefix,
 {
     static char text[4096];
     Xn__Read read = XN__READ__INIT;
-    const Xn__Records *records;
     struct xn_msg *msg = NULL;
-    size_t i, n = 0;
 
     read.prefix = bin(prefix);
     read.from = bin(from);
     read.limit = limit;
     assert_int_equal(store->ops->read(store->backing, &read, &msg), 0);
-    records = XN_BODY(msg, Xn__Records);
-    text[0] = 0;
-    for (i = 0; i < records->n_records; i++) {
-        const Xn__Record *r = records->records[i];
-
-        n += (size_t)snprintf(text + n, sizeof text - n, "%s%.*s=%.*s",
-                              i ? " " : "", (int)r->key.len,
-                              (const char *)r->key.data, (int)r->value.len,
-                              (const char *)r->value.data);
-    }
-    if (records->more) snprintf(text + n, sizeof text - n, "+");
+    records_text(XN_BODY(msg, Xn__Records), text, sizeof text);
     xn_msg_free(msg);
     return text;
 }
@@ -356,10 +340,7 @@ static void carries_a_ledger(void **state)
     struct ledger_op op;
     uint64_t i;
 
-    lk_init(&kit, store->ops, store->backing);
-    lk_genesis(&kit);
-    lk_start(&kit);
-    lk_settle(&kit);
+    lk_begin(&kit, store->ops, store->backing);
     for (i = 0; i < 2; i++) {
         xn_id id = lk_id(0xbb, 1 + i);
 

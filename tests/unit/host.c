@@ -179,11 +179,7 @@ static void refusals_fail_over(void **state)
     struct xn_action act;
     struct said said;
 
-    crank_wake(&f->c);
-    crank_serve_read(&f->c);
-    serve_sign(f, XN__FORM__ENVELOPE);
-    crank_serve_txn(&f->c);
-    serve_sign(f, XN__FORM__BLOB);
+    begin_publish(f);
     refusal.rc = XN_EBUSY;
     refusal.because = (char *)(uintptr_t) "too many at once";
     act = take_call(f, "POST", "https://127.0.0.1:1/v1/publish");
@@ -304,11 +300,7 @@ static void clock_that_steps_back_is_outdone(void **state)
     bring_up(f, &first);
     f->c.now.wall_us -= 60 * SECOND;
     fix_restart(f, "0.02");
-    crank_wake(&f->c);
-    crank_serve_read(&f->c);
-    serve_sign(f, XN__FORM__ENVELOPE);
-    crank_serve_txn(&f->c);
-    serve_sign(f, XN__FORM__BLOB);
+    begin_publish(f);
     act = crank_take(&f->c, XN_ACT_CALL);
     read_publish(f, &act, &first);
     assert_true(first.version == WALL + 1);
@@ -335,11 +327,7 @@ static void lost_record_is_outdone(void **state)
     struct xn_action act;
     struct said said;
 
-    crank_wake(&f->c);
-    crank_serve_read(&f->c);
-    serve_sign(f, XN__FORM__ENVELOPE);
-    crank_serve_txn(&f->c);
-    serve_sign(f, XN__FORM__BLOB);
+    begin_publish(f);
     /* A liar's version of next year changes nothing. */
     act = take_call(f, "POST", "https://127.0.0.1:1/v1/publish");
     answer_publish(f, &act, XN_ESTALE, WALL + 365ULL * 86400 * SECOND, 0);
@@ -362,11 +350,7 @@ static void version_far_ahead_is_not_chased(void **state)
     struct xn_action act;
     struct said said;
 
-    crank_wake(&f->c);
-    crank_serve_read(&f->c);
-    serve_sign(f, XN__FORM__ENVELOPE);
-    crank_serve_txn(&f->c);
-    serve_sign(f, XN__FORM__BLOB);
+    begin_publish(f);
     act = take_call(f, "POST", "https://127.0.0.1:1/v1/publish");
     answer_publish(f, &act, XN_ESTALE, WALL + 5 * MINUTE, 0);
     act = take_call(f, "POST", "https://127.0.0.1:2/v1/publish");
@@ -386,11 +370,7 @@ static void too_many_places_are_no_answer(void **state)
 
     for (i = 0; i <= HOST_TOKENS_MAX; i++)
         tokens[i] = (char *)(uintptr_t) "Token";
-    crank_wake(&f->c);
-    crank_serve_read(&f->c);
-    serve_sign(f, XN__FORM__ENVELOPE);
-    crank_serve_txn(&f->c);
-    serve_sign(f, XN__FORM__BLOB);
+    begin_publish(f);
     act = take_call(f, "POST", "https://127.0.0.1:1/v1/publish");
     result.server = xn_id_bytes(&f->me);
     published.n_results = 1;

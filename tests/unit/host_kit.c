@@ -168,13 +168,18 @@ void serve_publish(struct fix *f, const char *url, struct said *said)
     answer_publish(f, &act, 0, said->lease.version, 3);
 }
 
-void bring_up(struct fix *f, struct said *said)
+void begin_publish(struct fix *f)
 {
     crank_wake(&f->c);
     crank_serve_read(&f->c);
     serve_sign(f, XN__FORM__ENVELOPE);
     crank_serve_txn(&f->c);
     serve_sign(f, XN__FORM__BLOB);
+}
+
+void bring_up(struct fix *f, struct said *said)
+{
+    begin_publish(f);
     serve_publish(f, "https://127.0.0.1:1/v1/publish", said);
     crank_serve_txn(&f->c);
     assert_int_equal(f->c.n_pending, 0);

@@ -40,6 +40,8 @@ void answer_publish(struct fix *f, struct xn_action *act, int rc,
 void answer_status(struct fix *f, struct xn_action *act, uint64_t up_s);
 void serve_publish(struct fix *f, const char *url, struct said *said);
 
+/* From the start until the first lease is signed: a node is called next. */
+void begin_publish(struct fix *f);
 /* From the start to the first rest. */
 void bring_up(struct fix *f, struct said *said);
 void fix_restart(struct fix *f, const char *price);

@@ -53,10 +53,8 @@ static void open_account(struct here *here, const xn_id *account,
                          enum ledger_kind kind, int64_t floor)
 {
     xn_id id = lk_id(0xbb, ++here->ops);
-    struct ledger_op op;
 
-    ledger_op_open(&op, &id, account, kind, "GBP", floor);
-    assert_int_equal(lk_do(&here->kit, &op, NULL), 0);
+    lk_open(&here->kit, &id, account, kind, floor);
 }
 
 static int setup(void **state)
@@ -65,10 +63,7 @@ static int setup(void **state)
 
     assert_non_null(here);
     *state = here;
-    lk_init(&here->kit, &mem_store_ops, &here->store);
-    lk_genesis(&here->kit);
-    lk_start(&here->kit);
-    lk_settle(&here->kit);
+    lk_begin(&here->kit, &mem_store_ops, &here->store);
     here->world = lk_id(0xa0, 0);
     here->client = lk_id(0xa1, 1);
     open_account(here, &here->world, LEDGER_EXTERNAL, LEDGER_FLOOR_NONE);

@@ -58,6 +58,24 @@ void lk_start(struct ledger_kit *kit)
     lk_gather(kit);
 }
 
+void lk_begin(struct ledger_kit *kit, const struct net_backing_ops *ops,
+              void *backing)
+{
+    lk_init(kit, ops, backing);
+    lk_genesis(kit);
+    lk_start(kit);
+    lk_settle(kit);
+}
+
+void lk_open(struct ledger_kit *kit, const xn_id *op, const xn_id *account,
+             enum ledger_kind kind, int64_t floor)
+{
+    struct ledger_op open;
+
+    ledger_op_open(&open, op, account, kind, "GBP", floor);
+    assert_int_equal(lk_do(kit, &open, NULL), 0);
+}
+
 void lk_stop(struct ledger_kit *kit)
 {
     size_t i;

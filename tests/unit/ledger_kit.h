@@ -26,6 +26,12 @@ void lk_init(struct ledger_kit *kit, const struct net_backing_ops *ops,
 void lk_genesis(struct ledger_kit *kit);
 /* A ledger, and its first READ is in the list. */
 void lk_start(struct ledger_kit *kit);
+/* All of that from nothing, and what it asks for is carried out. */
+void lk_begin(struct ledger_kit *kit, const struct net_backing_ops *ops,
+              void *backing);
+/* Open an account in GBP. */
+void lk_open(struct ledger_kit *kit, const xn_id *op, const xn_id *account,
+             enum ledger_kind kind, int64_t floor);
 /* Forget ledger and actions as a crash does. */
 void lk_stop(struct ledger_kit *kit);
 void lk_clear(struct ledger_kit *kit);

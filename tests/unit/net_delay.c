@@ -231,18 +231,6 @@ static void brief(struct kit_core *core, const struct xn_now *now,
     xn_out_emit(out, XN_ACT_HANG, 0, ev->peer, XN__KIND__REASON, &reason);
 }
 
-/* Answers pings. */
-static void polite(struct kit_core *core, const struct xn_now *now,
-                   const struct xn_event *ev, struct xn_out *out)
-{
-    Xn__Pong pong = XN__PONG__INIT;
-
-    if (ev->kind == XN_EV_MSG && ev->msg->kind == XN__KIND__PING) {
-        pong.nonce = XN_BODY(ev->msg, Xn__Ping)->nonce;
-        xn_out_send(out, ev->peer, XN__KIND__PONG, &pong);
-    }
-}
-
 struct story {
     const char *address;
     uint64_t asked_us, answered_us;
@@ -297,7 +285,7 @@ static struct story tell(const char *us, kit_on *other)
 
 static void answers_come_later(void **state)
 {
-    struct story s = tell("120000", polite);
+    struct story s = tell("120000", kit_polite);
 
     assert_int_equal(s.heard, 1);
     assert_true(s.answered_us >= s.asked_us + 120000);

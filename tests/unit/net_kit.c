@@ -254,3 +254,14 @@ void kit_rmdir(const char *dir)
     snprintf(command, sizeof command, "rm -rf '%s'", dir);
     assert_int_equal(system(command), 0);
 }
+
+void kit_polite(struct kit_core *core, const struct xn_now *now,
+                const struct xn_event *ev, struct xn_out *out)
+{
+    Xn__Pong pong = XN__PONG__INIT;
+
+    if (ev->kind == XN_EV_MSG && ev->msg->kind == XN__KIND__PING) {
+        pong.nonce = XN_BODY(ev->msg, Xn__Ping)->nonce;
+        xn_out_send(out, ev->peer, XN__KIND__PONG, &pong);
+    }
+}

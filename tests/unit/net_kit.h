@@ -62,6 +62,10 @@ void kit_spawn_core(const struct net_config *config,
                     void *arg, struct kit_child *child_out);
 void kit_kill(struct kit_child *child, int signal);
 
+/* A peer that answers pings. */
+void kit_polite(struct kit_core *core, const struct xn_now *now,
+                const struct xn_event *ev, struct xn_out *out);
+
 /* Actions. */
 void kit_dial(struct xn_out *out, uint64_t ticket, const char *address,
               const xn_id *id);

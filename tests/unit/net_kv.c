@@ -12,6 +12,7 @@
 #include <unistd.h>
 
 #include "net/kv.h"
+#include "tests/unit/store_kit.h"
 
 struct place {
     char dir[64], file[128];
@@ -50,11 +51,6 @@ static struct net_kv *open_quiet(void)
     return kv;
 }
 
-static ProtobufCBinaryData bin(const char *text)
-{
-    return (ProtobufCBinaryData){strlen(text), (uint8_t *)(uintptr_t)text};
-}
-
 /* Write one record; a guard where guard_value is given ("-": absent). */
 static int put(struct net_kv *kv, const char *key, const char *value,
                const char *guard_value)
@@ -90,25 +86,13 @@ static const char *get(struct net_kv *kv, const char *prefix, const char *from,
 {
     static char text[4096];
     Xn__Read read = XN__READ__INIT;
-    const Xn__Records *records;
     struct xn_msg *msg;
-    size_t i, n = 0;
 
     read.prefix = bin(prefix);
     read.from = bin(from);
     read.limit = limit;
     assert_int_equal(net_kv_read(kv, &read, &msg), 0);
-    records = XN_BODY(msg, Xn__Records);
-    text[0] = '\0';
-    for (i = 0; i < records->n_records; i++) {
-        const Xn__Record *r = records->records[i];
-
-        n += (size_t)snprintf(text + n, sizeof text - n, "%s%.*s=%.*s",
-                              i ? " " : "", (int)r->key.len,
-                              (const char *)r->key.data, (int)r->value.len,
-                              (const char *)r->value.data);
-    }
-    if (records->more) snprintf(text + n, sizeof text - n, "+");
+    records_text(XN_BODY(msg, Xn__Records), text, sizeof text);
     xn_msg_free(msg);
     return text;
 }

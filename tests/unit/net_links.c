@@ -41,18 +41,6 @@ static int teardown(void **state)
     return 0;
 }
 
-/* Answers pings. */
-static void polite(struct kit_core *core, const struct xn_now *now,
-                   const struct xn_event *ev, struct xn_out *out)
-{
-    Xn__Pong pong = XN__PONG__INIT;
-
-    if (ev->kind == XN_EV_MSG && ev->msg->kind == XN__KIND__PING) {
-        pong.nonce = XN_BODY(ev->msg, Xn__Ping)->nonce;
-        xn_out_send(out, ev->peer, XN__KIND__PONG, &pong);
-    }
-}
-
 struct story {
     struct kit_child *other;
     const char *address;
@@ -122,7 +110,7 @@ static void up_exchange_gone(void **state)
     struct kit_child child;
     struct story s = {.other = &child, .id = &b.cert.id};
 
-    kit_spawn(&config, polite, &child);
+    kit_spawn(&config, kit_polite, &child);
     s.address = child.links;
     run_dials(&a, &s);
     assert_int_equal(s.ups, 1);
@@ -139,7 +127,7 @@ static void dial_fails(const struct net_identity *server,
     struct kit_child child;
     struct story s = {.id = id};
 
-    kit_spawn(&config, polite, &child);
+    kit_spawn(&config, kit_polite, &child);
     s.address = child.links;
     run_dials(me, &s);
     assert_int_equal(s.dial_rc, want);
@@ -291,7 +279,7 @@ static void tells(struct kit_core *core, const struct xn_now *now,
     char line[64];
     int n;
 
-    polite(core, now, ev, out);
+    kit_polite(core, now, ev, out);
     if (ev->kind != XN_EV_GONE) return;
     n = snprintf(line, sizeof line, "gone %d\n",
                  XN_BODY(ev->msg, Xn__Reason)->rc);
@@ -556,7 +544,7 @@ static void one_link_per_peer(void **state)
     struct kit_child child;
     struct twice t = {0};
 
-    kit_spawn(&config, polite, &child);
+    kit_spawn(&config, kit_polite, &child);
     t.address = child.links;
     assert_int_equal(net_driver_new(&mine, &driver), 0);
     kit_run(driver, dials_twice, &t);
@@ -577,7 +565,7 @@ struct both {
 static void dials_back(struct kit_core *core, const struct xn_now *now,
                        const struct xn_event *ev, struct xn_out *out)
 {
-    polite(core, now, ev, out);
+    kit_polite(core, now, ev, out);
     /* Whom to dial comes as a request. */
     if (ev->kind == XN_EV_ASK) {
         const Xn__Ask *ask = XN_BODY(ev->msg, Xn__Ask);

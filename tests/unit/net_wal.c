@@ -14,6 +14,7 @@
 #include "net/wal.h"
 #include "net/wal_file.h"
 #include "tests/soak/powercut.h"
+#include "tests/unit/store_kit.h"
 
 enum { KEYS = 9, LOG = 10 * 1024, MOST = 2400, OPS = 24, CALLS_MOST = 330 };
 
@@ -241,11 +242,6 @@ static void shorter_than_what_was_torn(void **state)
 }
 
 /* ---- a life ---- */
-
-static ProtobufCBinaryData bin(const char *text)
-{
-    return (ProtobufCBinaryData){strlen(text), (uint8_t *)(uintptr_t)text};
-}
 
 static int open_it(struct net_wal **wal, bool keep,
                    struct net_wal_report *report)

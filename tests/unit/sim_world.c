@@ -115,6 +115,16 @@ static const struct toy_counts *counts(const struct bench *bench, uint32_t node)
     return toy_counts(sim_world_core(bench->world, node));
 }
 
+/* The world's time is 5 s. */
+static void two_linked(struct bench *bench)
+{
+    struct sim_config config = config_of(2, 3);
+
+    begin(bench, &config, 1);
+    start_all(bench, 2);
+    run(bench, 5 * SECOND);
+}
+
 static void test_links_and_actions(void **state)
 {
     struct sim_config config = config_of(16, 1);
@@ -165,13 +175,10 @@ static void test_simultaneous_dials(void **state)
 
 static void test_kill_is_told(void **state)
 {
-    struct sim_config config = config_of(2, 3);
     struct bench bench;
 
     (void)state;
-    begin(&bench, &config, 1);
-    start_all(&bench, 2);
-    run(&bench, 5 * SECOND);
+    two_linked(&bench);
     sim_world_kill(bench.world, 1, 5 * SECOND, false);
     run(&bench, 5 * SECOND + 200000);
     assert_int_equal(counts(&bench, 0)->gones, 1);
@@ -186,13 +193,10 @@ static void test_kill_is_told(void **state)
 
 static void test_power_loss_is_found_out(void **state)
 {
-    struct sim_config config = config_of(2, 3);
     struct bench bench;
 
     (void)state;
-    begin(&bench, &config, 1);
-    start_all(&bench, 2);
-    run(&bench, 5 * SECOND);
+    two_linked(&bench);
     sim_world_kill(bench.world, 1, 5 * SECOND, true);
     run(&bench, 15 * SECOND);
     assert_int_equal(counts(&bench, 0)->gones, 0);
@@ -204,13 +208,10 @@ static void test_power_loss_is_found_out(void **state)
 /* A machine that was off and came back does not know its old links. */
 static void test_quick_power_cycle(void **state)
 {
-    struct sim_config config = config_of(2, 3);
     struct bench bench;
 
     (void)state;
-    begin(&bench, &config, 1);
-    start_all(&bench, 2);
-    run(&bench, 5 * SECOND);
+    two_linked(&bench);
     sim_world_kill(bench.world, 1, 5 * SECOND, true);
     sim_world_start(bench.world, 1, 5 * SECOND + 100000);
     run(&bench, 9 * SECOND);
