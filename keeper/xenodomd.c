@@ -26,12 +26,14 @@
 #include "lib/text.h"
 
 #define SOCKET "socket"
+#define BWRAP "/usr/bin/bwrap"
 #define SOON_MS 50    /* until a keeper that is ending is looked at again */
 #define STUCK_MS 1000 /* until what cannot be swept is tried again */
 
 struct arguments {
     const char *state, *memory, *sessions, *uid_base, *meter;
-    const char *keeper, *bwrap, *help, *version;
+    const char *keeper, *bwrap, *ready, *help, *version;
+    uint64_t ready_fd;
     struct ask_options ask;
     struct envelope envelope;
 };
@@ -40,7 +42,8 @@ static const char usage[] =
     "Usage: xenodomd [--state DIR] [OPTION]...\n"
     "       xenodomd [--state DIR] start NAME [--set KEY=VALUE]... "
     "-- PROGRAM [ARG]...\n"
-    "       xenodomd [--state DIR] list | adopt | watch | check\n"
+    "       xenodomd [--state DIR] list | adopt | watch\n"
+    "       xenodomd [--state DIR] check | sweep\n"
     "       xenodomd [--state DIR] status|stop|pause|resume|console|forget "
     "NAME\n"
     "       xenodomd [--state DIR] type NAME TEXT\n"
@@ -71,7 +74,8 @@ static int take_numbers(struct arguments *args)
     if (meter < 0) return gripe(XN_EINVAL, "cannot take --meter", args->meter);
     if (read_number(args->memory, "memory", 1 << 30, &memory_mib) ||
         read_number(args->sessions, "sessions", DOM_SESSIONS_MAX, &sessions) ||
-        read_number(args->uid_base, "uid-base", 0xf0000000, &uid_base)) {
+        read_number(args->uid_base, "uid-base", 0xf0000000, &uid_base) ||
+        read_number(args->ready, "ready-fd", 1 << 20, &args->ready_fd)) {
         return XN_EINVAL;
     }
     if (uid_base == 0) {
@@ -105,6 +109,8 @@ static int parse(struct arguments *args, int argc, char **argv, int *words_out)
                   "best to use: cgroup, perf, proc, reserved", &args->meter),
         XN_OPTION("keeper", 0, "PROGRAM", "the keeper", &args->keeper),
         XN_OPTION("bwrap", 0, "PROGRAM", "bubblewrap", &args->bwrap),
+        XN_OPTION("ready-fd", 0, "FD", "where to write a line once it answers",
+                  &args->ready),
         XN_OPTION_LIST("set", "KEY=VALUE", "start: a limit; repeatable",
                        args->ask.sets, &args->ask.n_sets),
         XN_OPTION("reason", 0, "TEXT", "stop: why", &args->ask.reason),
@@ -163,14 +169,23 @@ static int open_signals(void)
 
 /* Others than its owner may be let in, and are asked who they are: so the
  * folder can be passed, but not read. */
-static int open_listener(struct dom *dom, int state)
+static int open_listener(struct dom *dom, const char *path)
 {
-    if (dom->envelope.n_uids > 0 && fchmod(state, 0711)) return -1;
-    dom->listener = sys_unix_listen(state, SOCKET);
-    if (dom->listener < 0) return -1;
-    return dom->envelope.n_uids > 0 ? fchmodat(state, SOCKET, 0666, 0) : 0;
+    bool others = dom->envelope.n_uids > 0;
+
+    if (!others || fchmod(dom->state, 0711) == 0) {
+        dom->listener = sys_unix_listen(dom->state, SOCKET);
+        if (dom->listener >= 0 &&
+            (!others || fchmodat(dom->state, SOCKET, 0666, 0) == 0)) {
+            return 0;
+        }
+    }
+    xn_gripef(PROGRAM, "cannot listen", "--state DIR", "%s/%s: %s", path,
+              SOCKET, strerror(errno));
+    return XN_EIO;
 }
 
+/* The folder and its lock. */
 static int open_state(struct dom *dom, const struct arguments *args)
 {
     int state = make_dir(AT_FDCWD, args->state), rc = 0;
@@ -180,7 +195,7 @@ static int open_state(struct dom *dom, const struct arguments *args)
         rc = errno == EWOULDBLOCK ? XN_EBUSY : XN_EIO;
     }
     if (!rc) dom->sessions = make_dir(state, "sessions");
-    if (!rc && (dom->sessions < 0 || open_listener(dom, state))) rc = XN_EIO;
+    if (!rc && dom->sessions < 0) rc = XN_EIO;
     if (rc) {
         xn_gripef(PROGRAM, "cannot use the state folder", "--state DIR",
                   "%s: %s", args->state,
@@ -283,6 +298,16 @@ static bool has_exact_meter(const struct dom *dom)
     return meter_try(dom->envelope.meter, name);
 }
 
+static void say_ready(const struct arguments *args)
+{
+    static const char line[] = "ready " PROGRAM "\n";
+
+    if (!args->ready) return;
+    /* who started us may be gone: that is no reason to end */
+    (void)sys_write_all((int)args->ready_fd, line, sizeof line - 1);
+    close((int)args->ready_fd);
+}
+
 static int serve(const struct arguments *args)
 {
     static struct dom dom;
@@ -296,17 +321,19 @@ static int serve(const struct arguments *args)
     if (rc) return rc;
     dom.programs.keeper =
         args->keeper ? args->keeper : XN_LIBEXECDIR "/xeno-keeper";
-    dom.programs.bwrap = args->bwrap ? args->bwrap : "/usr/bin/bwrap";
+    dom.programs.bwrap = args->bwrap ? args->bwrap : BWRAP;
     for (i = 0; i < DOM_CLIENTS_MAX; i++) {
         dom.clients[i].fd = dom.clients[i].passes = -1;
     }
     dom.signals = open_signals();
     rc = open_state(&dom, args);
+    if (!rc) rc = open_listener(&dom, args->state);
     if (rc) return rc;
     cgroup_make_room();
     dom.exact = has_exact_meter(&dom);
     dom_adopt(&dom);
     xn_log(XN_LOG_INFO, "ready: %zu sessions live", dom.n_live);
+    say_ready(args);
     run(&dom);
     for (i = 0; i < DOM_CLIENTS_MAX; i++)
         dom_drop(&dom, i);
@@ -315,11 +342,33 @@ static int serve(const struct arguments *args)
     return 0;
 }
 
-static int check(void)
+/* What a daemon would sweep, without one: for who takes a state folder away. */
+static int sweep(const struct arguments *args)
+{
+    static struct dom dom;
+    int rc;
+
+    xn_log_open(PROGRAM, XN_LOG_WARN);
+    rc = open_state(&dom, args);
+    if (rc) return xn_exit_code(rc);
+    dom_adopt(&dom);
+    if (dom.n_live == 0) return 0;
+    xn_gripef(PROGRAM, "not all is swept", "stop what runs",
+              "%zu sessions live on", dom.n_live);
+    return XN_EXIT_REFUSED;
+}
+
+static int check(const struct arguments *args)
 {
     char because[256];
     const char *try = NULL;
+    const char *bwrap = args->bwrap ? args->bwrap : BWRAP;
 
+    if (access(bwrap, X_OK)) {
+        xn_gripef(PROGRAM, "cannot make sandboxes here",
+                  "apt install bubblewrap", "%s: %s", bwrap, strerror(errno));
+        return XN_EXIT_REFUSED;
+    }
     if (sandbox_check(because, sizeof because, &try)) {
         xn_gripe(PROGRAM, "cannot make sandboxes here", because, try);
         return XN_EXIT_REFUSED;
@@ -342,7 +391,12 @@ int main(int argc, char **argv)
 
         return rc ? xn_exit_code(rc) : 0;
     }
-    if (argc - words == 1 && strcmp(argv[words], "check") == 0) return check();
+    if (argc - words == 1 && strcmp(argv[words], "check") == 0) {
+        return check(&args);
+    }
+    if (argc - words == 1 && strcmp(argv[words], "sweep") == 0) {
+        return sweep(&args);
+    }
     args.ask.state = args.state;
     return ask_main(&args.ask, argc - words, argv + words);
 }

@@ -58,8 +58,7 @@ static void lose(struct net_dom *dom, const char *because)
 static int begin(struct net_dom *dom, const Xn__DomTell *tell)
 {
     if (tell->rc) return XN_EPROTO;
-    xn_log(XN_LOG_INFO, "xenodomd is there; meters are %s",
-           tell->exact ? "exact" : "not exact");
+    xn_log(XN_LOG_DEBUG, "xenodomd is there");
     event_del(dom->watch_timer);
     dom->watch_state = WATCH_THERE;
     dom->watch_ms = FIRST_MS;

@@ -5,7 +5,8 @@
  *     STATE/xenodev         marks the folder as ours to empty
  *     STATE/platform.json   what is below, written atomically
  *     STATE/lock            held by a xenodev that changes the platform
- *     STATE/corp-NAME/ node-NN/ host-NN/ client/   the programs' own folders
+ *     STATE/corp-NAME/ node-NN/ host-NN/ domd-NN/ client/   the programs' own
+ *                           folders
  *     STATE/log/PROGRAM-NN.log
  *     STATE/xeno.conf       what XENO_CONFIG points to
  */
@@ -53,6 +54,7 @@ struct dev_server {
     char name[64];
     char program[DEV_PATH_MAX]; /* run as its node; "": xenonoded */
     struct dev_process node;
+    struct dev_process domd; /* where tasks can run */
     struct dev_process host;
 };
 
@@ -69,6 +71,7 @@ struct dev_platform {
     size_t n_servers;
     const char *sets[64]; /* --set, for the nodes */
     size_t n_sets;
+    bool tasks; /* servers run some; else they sell what is reserved */
     struct dev_latency *latency; /* where servers are; NULL: nowhere */
     struct dev_ports ports;      /* kept while programs start */
     int lock_fd;
@@ -101,6 +104,9 @@ int dev_write_file(const char *path, const void *data, size_t len);
 
 /* Is it still the process that was started? */
 bool dev_alive(const struct dev_process *process);
+/* Where a program of ours is: installed, or in its folder of the build tree; its
+ * bare name where neither. */
+void dev_program(const char *folder, const char *name, char out[DEV_PATH_MAX]);
 /* Starts argv[0] (a program's name, found beside this one) with --ready-fd
  * added, output to log_path; comes back at once. */
 int dev_spawn(const char *folder, char *const *argv, const char *log_path,
@@ -112,10 +118,22 @@ int dev_wait_ready(struct dev_process *process, int ready_fd,
                    const char *log_path, unsigned timeout_ms);
 /* Runs a command and waits for it; XN_EIO unless it ends with 0. */
 int dev_run(char *const *argv);
+/* The same with its output to a file, which is overwritten. */
+int dev_run_to(char *const *argv, const char *path);
 /* Sends a signal, if it is alive. */
 void dev_signal(const struct dev_process *process, int sig);
 /* Waits until none of them is alive; those left after timeout_ms are killed. */
 void dev_reap(struct dev_process **processes, size_t n, unsigned timeout_ms);
+
+/* ---- dev_tasks.c ---- */
+
+/* Can this machine run tasks?  If not, says why on stderr, as a remark. */
+bool dev_tasks_possible(const struct dev_platform *platform);
+/* Ends all tasks of these servers (0: of all), by signal, and waits for that;
+ * sweeps where `sweep` says so, which no xenodomd may be there for. */
+void dev_tasks_end(const struct dev_platform *platform, const unsigned *numbers,
+                   size_t n, int sig, bool sweep);
+
 /* ---- dev_ports.c ---- */
 
 /* Finds n free loopback ports, the first that are free from number `from` on
@@ -207,6 +225,7 @@ bool dev_latency_file(const struct dev_platform *platform,
 
 int dev_make_corps(struct dev_platform *platform);
 int dev_start_corp(struct dev_platform *platform, size_t i);
+/* Node, xenodomd and host agent of each. */
 int dev_start_servers(struct dev_platform *platform, const unsigned *numbers,
                       size_t n);
 /* What a node says of itself; *status_out is the caller's. */

@@ -90,9 +90,7 @@ void dev_reap(struct dev_process **processes, size_t n, unsigned timeout_ms)
 
 /* ---- starting ---- */
 
-/* Beside this program as installed, or in its folder of the build tree. */
-static void find_program(const char *folder, const char *name,
-                         char out[DEV_PATH_MAX])
+void dev_program(const char *folder, const char *name, char out[DEV_PATH_MAX])
 {
     char self[DEV_PATH_MAX - 128], *slash;
     ssize_t len = readlink("/proc/self/exe", self, sizeof self - 1);
@@ -138,7 +136,7 @@ int dev_spawn(const char *folder, char *const *argv, const char *log_path,
         args[n] = argv[n];
         n++;
     }
-    find_program(folder, argv[0], path);
+    dev_program(folder, argv[0], path);
     log_fd = open(log_path, O_WRONLY | O_CREAT | O_APPEND | O_CLOEXEC, 0600);
     if (log_fd < 0 || pipe2(fds, O_CLOEXEC)) goto out;
     /* The child's end must survive exec; the parent's must not. */
@@ -166,17 +164,36 @@ out:
     return rc;
 }
 
-int dev_run(char *const *argv)
+static int run_with(char *const *argv, int out)
 {
     pid_t pid = fork();
     int status = 0;
 
     if (pid == 0) {
+        if (out >= 0) {
+            dup2(out, STDOUT_FILENO);
+            dup2(out, STDERR_FILENO);
+        }
         execvp(argv[0], argv);
         _exit(127);
     }
     if (pid < 0 || waitpid(pid, &status, 0) != pid || status) return XN_EIO;
     return 0;
+}
+
+int dev_run(char *const *argv)
+{
+    return run_with(argv, -1);
+}
+
+int dev_run_to(char *const *argv, const char *path)
+{
+    int out = open(path, O_WRONLY | O_CREAT | O_TRUNC | O_CLOEXEC, 0600), rc;
+
+    if (out < 0) return XN_EIO;
+    rc = run_with(argv, out);
+    close(out);
+    return rc;
 }
 
 /* The log's last lines: the only explanation that a user will get. */

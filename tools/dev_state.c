@@ -213,19 +213,20 @@ static json_t *platform_json(const struct dev_platform *platform)
 
         json_array_append_new(
             servers,
-            json_pack("{s:i, s:s, s:s, s:o, s:o}", "number",
+            json_pack("{s:i, s:s, s:s, s:o, s:o, s:o}", "number",
                       (int)server->number, "name", server->name, "program",
                       server->program, "node", process_json(&server->node),
-                      "host", process_json(&server->host)));
+                      "domd", process_json(&server->domd), "host",
+                      process_json(&server->host)));
     }
     for (i = 0; i < platform->n_sets; i++) {
         json_array_append_new(sets, json_string(platform->sets[i]));
     }
-    return json_pack("{s:s, s:s, s:s, s:s, s:I, s:o, s:o, s:o}", "schema",
+    return json_pack("{s:s, s:s, s:s, s:s, s:I, s:b, s:o, s:o, s:o}", "schema",
                      "xeno.dev/1", "currency", platform->currency, "lease",
                      platform->lease, "lease_max", platform->lease_max, "seed",
-                     (json_int_t)platform->seed, "corps", corps, "servers",
-                     servers, "sets", sets);
+                     (json_int_t)platform->seed, "tasks", (int)platform->tasks,
+                     "corps", corps, "servers", servers, "sets", sets);
 }
 
 int dev_save(const struct dev_platform *platform)
@@ -268,6 +269,7 @@ static void servers_from(const json_t *list, struct dev_platform *platform)
         copy_text(row, "name", server->name, sizeof server->name);
         copy_text(row, "program", server->program, sizeof server->program);
         process_from(json_object_get(row, "node"), &server->node);
+        process_from(json_object_get(row, "domd"), &server->domd);
         process_from(json_object_get(row, "host"), &server->host);
     }
 }
@@ -295,6 +297,7 @@ int dev_load(struct dev_platform *platform)
               sizeof platform->lease_max);
     platform->seed =
         (uint64_t)json_integer_value(json_object_get(json, "seed"));
+    platform->tasks = json_is_true(json_object_get(json, "tasks"));
     json_array_foreach(json_object_get(json, "corps"), i, row)
     {
         if (i == DEV_CORPS) break;

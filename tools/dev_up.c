@@ -4,6 +4,7 @@
 
 #include <poll.h>
 #include <signal.h>
+#include <stddef.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -199,6 +200,44 @@ static void add_nodes(const struct dev_platform *platform, struct args *args,
     }
 }
 
+/* A server offers what stands in a catalogue, not what this machine has: its
+ * xenodomd holds nothing back.  As root, tasks of each are users of its own. */
+static int spawn_domd(struct dev_platform *platform, struct dev_server *server,
+                      int *ready_out)
+{
+    struct args args = {.n = 0};
+    char log[DEV_PATH_MAX], folder[80], keeper[DEV_PATH_MAX], uid[32];
+    int rc;
+
+    snprintf(folder, sizeof folder, "domd-%02u", server->number);
+    snprintf(uid, sizeof uid, "%u", 2000000 + 1000 * server->number);
+    dev_path(platform, log, "log/%s.log", folder);
+    dev_program("keeper", "xeno-keeper", keeper);
+    add(&args, "xenodomd");
+    add_state(platform, &args, folder);
+    add2(&args, "--memory", "1048576");
+    add2(&args, "--sessions", "1000");
+    add2(&args, "--uid-base", uid);
+    if (strchr(keeper, '/')) add2(&args, "--keeper", keeper);
+    rc = dev_spawn("keeper", args.v, log, &server->domd, ready_out);
+    clear(&args);
+    return rc;
+}
+
+static void add_manager(const struct dev_platform *platform, struct args *args,
+                        const struct dev_server *server)
+{
+    char path[DEV_PATH_MAX], set[DEV_PATH_MAX + 32];
+
+    if (!platform->tasks) {
+        add2(args, "--set", "sell.manager=reserve");
+        return;
+    }
+    dev_path(platform, path, "domd-%02u/socket", server->number);
+    snprintf(set, sizeof set, "sell.xenodomd=%s", path);
+    add2(args, "--set", set);
+}
+
 static int spawn_host(struct dev_platform *platform, struct dev_server *server,
                       int *ready_out)
 {
@@ -216,42 +255,57 @@ static int spawn_host(struct dev_platform *platform, struct dev_server *server,
     add_address(&args, "--listen-api", server->host.port_api);
     add_corps(platform, &args, server->number);
     add_nodes(platform, &args, (size_t)(server - platform->servers));
+    add_manager(platform, &args, server);
     rc = dev_spawn("hostagent", args.v, log, &server->host, ready_out);
     clear(&args);
     return rc;
 }
 
-typedef int spawn_fn(struct dev_platform *platform, struct dev_server *server,
-                     int *ready_out);
+/* What a server consists of, in the order in which it is started. */
+static const struct part {
+    const char *word; /* of its folder and log */
+    const char *what;
+    size_t at; /* of its process in a dev_server */
+    int (*spawn)(struct dev_platform *platform, struct dev_server *server,
+                 int *ready_out);
+} parts[] = {
+    {"node", "nodes up:", offsetof(struct dev_server, node), spawn_node},
+    {"domd", "runners of tasks up:", offsetof(struct dev_server, domd),
+     spawn_domd},
+    {"host", "host agents up:", offsetof(struct dev_server, host), spawn_host},
+};
+
+static struct dev_process *process_of(struct dev_server *server,
+                                      const struct part *part)
+{
+    return (struct dev_process *)(void *)((char *)server + part->at);
+}
 
 /* Starts one program of each server, all at once, then waits for all.  What
  * was started is saved before: whatever becomes of us, it can be stopped. */
 static int start_all(struct dev_platform *platform, struct dev_server **servers,
-                     size_t n, bool hosts)
+                     size_t n, const struct part *part)
 {
-    spawn_fn *spawn = hosts ? spawn_host : spawn_node;
     int ready[DEV_SERVERS_MAX], rc = 0;
     char log[DEV_PATH_MAX];
     size_t i, started;
 
     for (started = 0; started < n; started++) {
         rc = dev_interrupted();
-        if (!rc) rc = spawn(platform, servers[started], &ready[started]);
+        if (!rc) rc = part->spawn(platform, servers[started], &ready[started]);
         if (rc) break;
     }
     if (dev_save(platform) && !rc) rc = XN_EIO;
     for (i = 0; i < started; i++) {
-        struct dev_process *process =
-            hosts ? &servers[i]->host : &servers[i]->node;
-
         if (rc) {
             close(ready[i]);
             continue;
         }
-        dev_path(platform, log, "log/%s-%02u.log", hosts ? "host" : "node",
+        dev_path(platform, log, "log/%s-%02u.log", part->word,
                  servers[i]->number);
-        rc = dev_wait_ready(process, ready[i], log, READY_MS);
-        dev_progress(hosts ? "host agents up:" : "nodes up:", i + 1, n);
+        rc = dev_wait_ready(process_of(servers[i], part), ready[i], log,
+                            READY_MS);
+        dev_progress(part->what, i + 1, n);
     }
     dev_progress("", 0, 0);
     return rc;
@@ -262,13 +316,15 @@ int dev_start_servers(struct dev_platform *platform, const unsigned *numbers,
 {
     struct dev_server *servers[DEV_SERVERS_MAX];
     size_t i;
-    int rc;
+    int rc = 0;
 
     for (i = 0; i < n; i++)
         servers[i] = &platform->servers[numbers[i] - 1];
-    rc = start_all(platform, servers, n, false);
-    if (rc) return rc;
-    return start_all(platform, servers, n, true);
+    for (i = 0; !rc && i < sizeof parts / sizeof *parts; i++) {
+        if (parts[i].spawn == spawn_domd && !platform->tasks) continue;
+        rc = start_all(platform, servers, n, &parts[i]);
+    }
+    return rc;
 }
 
 /* ---- is everything findable? ---- */

@@ -14,6 +14,7 @@ tools_libdev_a_SOURCES += tools/dev_place.c
 tools_libdev_a_SOURCES += tools/dev_ports.c
 tools_libdev_a_SOURCES += tools/dev_process.c
 tools_libdev_a_SOURCES += tools/dev_state.c
+tools_libdev_a_SOURCES += tools/dev_tasks.c
 tools_libdev_a_SOURCES += tools/dev_tty.c
 tools_libdev_a_SOURCES += tools/dev_up.c
 XN_DEV_LIBS = tools/libdev.a $(XN_LATENCY_LIBS) $(XN_NET_LIBS) $(JANSSON_LIBS) $(LZMA_LIBS)

@@ -36,6 +36,7 @@ struct options {
     const char *currency;
     const char *state;
     const char *lease;
+    const char *manager;
     const char *sets[64];
     size_t n_sets;
     const char *programs[DEV_SERVERS_MAX + 1]; /* by number */
@@ -53,14 +54,14 @@ static const char usage_text[] =
     "       xenodev down [--keep] | status | env | kill N... | start N...\n"
     "\n"
     "The whole platform on this machine: two XenoCorps and N servers, each a\n"
-    "node and a host agent, as processes on loopback.\n"
+    "node, a host agent and what runs its tasks, as processes on loopback.\n"
     "\n"
     "  up       start it, wait until every server is findable, print env\n"
     "  env      print the environment: eval \"$(xenodev env)\"\n"
     "  status   what runs\n"
-    "  kill     kill -9 all processes of these servers\n"
+    "  kill     kill -9 all processes of these servers, and their tasks\n"
     "  start    start them again from their state\n"
-    "  down     stop everything; removes the state unless --keep\n"
+    "  down     stop everything, tasks too; removes the state unless --keep\n"
     "\n";
 
 static int usage_error(const char *because)
@@ -258,6 +259,8 @@ static int lay_out(struct dev_platform *platform, const struct options *opt)
         snprintf(platform->corps[i].name, sizeof platform->corps[i].name, "%s",
                  names[i]);
     }
+    platform->tasks = opt->manager ? strcmp(opt->manager, "sandbox") == 0
+                                   : dev_tasks_possible(platform);
     platform->n_servers = opt->servers;
     for (i = 0; i < opt->servers; i++) {
         struct dev_server *server = &platform->servers[i];
@@ -345,6 +348,7 @@ static size_t all_processes(struct dev_platform *platform,
     }
     for (i = 0; i < platform->n_servers; i++) {
         out[n++] = &platform->servers[i].node;
+        out[n++] = &platform->servers[i].domd;
     }
     for (i = 0; i < DEV_CORPS; i++)
         out[n++] = &platform->corps[i].process;
@@ -353,17 +357,18 @@ static size_t all_processes(struct dev_platform *platform,
 
 static void stop_everything(struct dev_platform *platform)
 {
-    struct dev_process *all[DEV_CORPS + 2 * DEV_SERVERS_MAX];
+    struct dev_process *all[DEV_CORPS + 3 * DEV_SERVERS_MAX];
     size_t i, n = all_processes(platform, all);
 
     for (i = 0; i < n; i++)
         dev_signal(all[i], SIGTERM);
     dev_reap(all, n, 10000);
+    dev_tasks_end(platform, NULL, 0, SIGTERM, true);
 }
 
 static bool is_up(struct dev_platform *platform)
 {
-    struct dev_process *all[DEV_CORPS + 2 * DEV_SERVERS_MAX];
+    struct dev_process *all[DEV_CORPS + 3 * DEV_SERVERS_MAX];
     size_t i, n = all_processes(platform, all);
 
     for (i = 0; i < n; i++) {
@@ -382,9 +387,9 @@ static int up_new(struct dev_platform *platform, const struct options *opt)
     if (rc) return rc;
     dev_catalogue_shuffle(catalogue, opt->seed);
     rc = dev_claim(platform);
+    if (!rc) rc = make_folders(platform);
     if (!rc) rc = lay_out(platform, opt);
     if (!rc && opt->latency) rc = dev_latency_read(platform, opt->latency);
-    if (!rc) rc = make_folders(platform);
     if (!rc && opt->latency) rc = dev_latency_delays(platform);
     if (!rc) rc = write_client_config(platform);
     if (!rc) rc = write_offers(platform, catalogue);
@@ -473,7 +478,7 @@ static void status_row(struct libscols_table *table, const char *what,
     snprintf(text, sizeof text, "%d", (int)process->pid);
     scols_line_set_data(line, 1, dev_alive(process) ? text : "-");
     snprintf(text, sizeof text, "%d", process->port_api);
-    scols_line_set_data(line, 2, text);
+    scols_line_set_data(line, 2, process->port_api ? text : "");
     if (!status) return;
     snprintf(text, sizeof text, "%u", status->links);
     scols_line_set_data(line, 3, text);
@@ -513,6 +518,10 @@ static int run_status(struct dev_platform *platform)
         snprintf(what, sizeof what, "node %s", server->name);
         status_row(table, what, &server->node, status);
         if (status) xn__node_status__free_unpacked(status, NULL);
+        if (platform->tasks) {
+            snprintf(what, sizeof what, "domd %s", server->name);
+            status_row(table, what, &server->domd, NULL);
+        }
         snprintf(what, sizeof what, "host %s", server->name);
         status_row(table, what, &server->host, NULL);
     }
@@ -549,16 +558,20 @@ static int parse_numbers(const struct dev_platform *platform, char **words,
 static int run_kill(struct dev_platform *platform, const unsigned *numbers,
                     size_t n)
 {
-    struct dev_process *victims[2 * DEV_SERVERS_MAX];
+    struct dev_process *victims[3 * DEV_SERVERS_MAX];
     size_t i;
 
     for (i = 0; i < n; i++) {
-        victims[2 * i] = &platform->servers[numbers[i] - 1].node;
-        victims[2 * i + 1] = &platform->servers[numbers[i] - 1].host;
+        struct dev_server *server = &platform->servers[numbers[i] - 1];
+
+        victims[3 * i] = &server->node;
+        victims[3 * i + 1] = &server->host;
+        victims[3 * i + 2] = &server->domd;
     }
-    for (i = 0; i < 2 * n; i++)
+    for (i = 0; i < 3 * n; i++)
         dev_signal(victims[i], SIGKILL);
-    dev_reap(victims, 2 * n, 10000);
+    dev_reap(victims, 3 * n, 10000);
+    dev_tasks_end(platform, numbers, n, SIGKILL, false);
     return 0;
 }
 
@@ -571,7 +584,10 @@ static int run_start(struct dev_platform *platform, const unsigned *numbers,
     for (i = 0; i < n; i++) {
         const struct dev_server *server = &platform->servers[numbers[i] - 1];
 
-        if (!dev_alive(&server->node) && !dev_alive(&server->host)) continue;
+        if (!dev_alive(&server->node) && !dev_alive(&server->host) &&
+            !dev_alive(&server->domd)) {
+            continue;
+        }
         xn_gripef(DEV_PROGRAM, "cannot start a server", "xenodev kill first",
                   "%s runs already", server->name);
         return XN_EBUSY;
@@ -625,6 +641,10 @@ static int judge_options(const struct texts *texts, struct options *opt)
     if (xn_span_parse(opt->lease, &span_us) || strlen(opt->lease) > 15) {
         return usage_error("--lease wants a time such as 15m");
     }
+    if (opt->manager && strcmp(opt->manager, "sandbox") != 0 &&
+        strcmp(opt->manager, "reserve") != 0) {
+        return usage_error("--manager wants sandbox or reserve");
+    }
     for (i = 0; i < texts->n_noded; i++) {
         if (parse_program(texts->noded[i], opt)) {
             return usage_error("--noded wants N=PROGRAM");
@@ -649,6 +669,10 @@ static int parse_options(int argc, char **argv, struct options *opt,
         XN_OPTION("seed", 0, "N", "of the draw (default 1)", &texts.seed),
         XN_OPTION("lease", 0, "DUR", "of the advertisements (default 15m)",
                   &opt->lease),
+        XN_OPTION("manager", 0, "NAME",
+                  "of sessions: sandbox runs tasks, reserve none "
+                  "(default: what can be)",
+                  &opt->manager),
         XN_OPTION("ads", 0, "N", "inject N more advertisements", &texts.ads),
         XN_OPTION("latency", 0, "MATRIX",
                   "places and delays, such as latency-seattle99.txt",

@@ -82,7 +82,7 @@ ok $? 'who asks in a currency that nobody takes is told so'
 [ $? -eq 3 ] && grep -q "advertises 'CPUsmp', did you mean CPUsmps" "$scratch/find.err"
 ok $? 'who misspells a token is told so'
 "$xenodev" kill 1 1 && "$xenodev" start 1 1 && "$xenodev" status |
-    grep -c 'server-01 *[0-9]' | grep -qx 2
+    grep -cE '^(node|host) server-01 *[0-9]' | grep -qx 2
 ok $? 'a server named twice is started once'
 "$xenodev" down
 ok $? 'it goes away'
