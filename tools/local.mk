@@ -102,6 +102,7 @@ SHELL_TESTS += tests/cli/bad-input.t
 SHELL_TESTS += tests/cli/completion.t
 SHELL_TESTS += tests/cli/help.t
 SHELL_TESTS += tests/e2e/find.t
+SHELL_TESTS += tests/e2e/platform-tasks.t
 SHELL_TESTS += tests/e2e/session.t
 SHELL_TESTS += tests/e2e/kill.t
 SHELL_TESTS += tests/e2e/latency.t
