@@ -66,7 +66,7 @@ const struct net_setting xenohostd_offer_rows[XENOHOSTD_OFFER_ROWS] = {
     TEXT("sell.manager", 16,
          "what sessions run in, \"sandbox\" or \"reserve\" (nothing); "
          "sandbox where sell.xenodomd is set"),
-    TEXT("sell.xenodomd", 107, "xenodomd's socket, which runs the tasks"),
+    TEXT("sell.xenodomd", 1024, "xenodomd's socket, which runs the tasks"),
     TEXT("publish.corps", 1024,
          "names of further corps that this server "
          "accepts, between blanks"),
