@@ -18,7 +18,8 @@
 
 static int bad_offer(int rc, const char *why)
 {
-    xn_gripe(PROGRAM, "cannot make an offer", why, "man xenohostd.conf");
+    xn_gripe_rc(PROGRAM, rc, NULL, "cannot make an offer", why,
+                "man xenohostd.conf");
     return rc;
 }
 
@@ -68,9 +69,9 @@ static int set_nodes(const struct net_daemon *daemon, struct xn_arena *arena,
         if (strncmp(config->nodes[i], "https://", 8) != 0) rc = XN_EINVAL;
     }
     if (rc) {
-        xn_gripef(PROGRAM, "cannot publish", "--node https://HOST:PORT",
-                  "1 to %d nodes are needed, each an https:// URL",
-                  HOST_NODES_MAX);
+        xn_gripe_rcf(
+            PROGRAM, rc, NULL, "cannot publish", "--node https://HOST:PORT",
+            "1 to %d nodes are needed, each an https:// URL", HOST_NODES_MAX);
     }
     return rc;
 }
@@ -148,9 +149,10 @@ static int configure(const struct net_daemon *daemon,
     config->renew_us = net_settings_span_us(set, "publish.renew");
     config->watch_us = net_settings_span_us(set, "publish.watch");
     if (config->lease_us / 2 <= config->renew_us) {
-        xn_gripe(PROGRAM, "cannot keep the advertisement alive",
-                 "publish.renew is not less than half of publish.lease",
-                 "publish { lease = 15m renew = 5m }");
+        xn_gripe_rc(PROGRAM, XN_EINVAL, NULL,
+                    "cannot keep the advertisement alive",
+                    "publish.renew is not less than half of publish.lease",
+                    "publish { lease = 15m renew = 5m }");
         return XN_EINVAL;
     }
     set_sale(daemon, config);
@@ -189,8 +191,8 @@ static int set_manager(struct net_daemon *daemon, struct host_config *config)
     else if (config->sandbox && !path)
         because = "sell.manager is \"sandbox\", and sell.xenodomd is not set";
     if (because) {
-        xn_gripe(PROGRAM, "cannot run tasks", because,
-                 "sell { xenodomd = \"/run/xenodomd/socket\" }");
+        xn_gripe_rc(PROGRAM, XN_EINVAL, NULL, "cannot run tasks", because,
+                    "sell { xenodomd = \"/run/xenodomd/socket\" }");
         return XN_EINVAL;
     }
     daemon->dom_path = config->sandbox ? path : NULL;

@@ -27,8 +27,9 @@
 
 static int no_state(const struct net_daemon *d, const char *because)
 {
-    xn_gripef(d->program, "cannot use the state folder", "--state DIR",
-              "%s: %s", d->state ? d->state : "(none)", because);
+    xn_gripe_rcf(d->program, XN_EIO, NULL, "cannot use the state folder",
+                 "--state DIR", "%s: %s", d->state ? d->state : "(none)",
+                 because);
     return XN_EIO;
 }
 
@@ -83,9 +84,9 @@ static int open_state(struct net_daemon *d)
     if (net_file_dir(d->state)) return no_state(d, strerror(errno));
     rc = net_file_private(d->state);
     if (rc == XN_EPERM) {
-        xn_gripef(d->program, "cannot use the state folder",
-                  "chmod go-w, or --state with a folder of your own",
-                  "%s: others can change what is in it", d->state);
+        xn_gripe_rcf(d->program, rc, NULL, "cannot use the state folder",
+                     "chmod go-w, or --state with a folder of your own",
+                     "%s: others can change what is in it", d->state);
     } else if (rc) {
         no_state(d, strerror(errno));
     }
@@ -144,8 +145,9 @@ static int open_log(struct net_daemon *d)
     int level = xn_log_level_parse(d->log_level);
 
     if (level < 0) {
-        xn_gripef(d->program, "cannot start", "error, warn, info or debug",
-                  "'%.20s' is not a level of the log", d->log_level);
+        xn_gripe_rcf(d->program, XN_EINVAL, NULL, "cannot start",
+                     "error, warn, info or debug",
+                     "'%.20s' is not a level of the log", d->log_level);
         return XN_EINVAL;
     }
     xn_log_open(d->program, (enum xn_log_level)level);
@@ -293,8 +295,8 @@ static int say_ready(struct net_daemon *d)
     if (*api && dprintf(d->lock_fd, "api=%s\n", api) < 0) rc = XN_EIO;
     if (d->ready_fd < 0) return 0;
     if (write(d->ready_fd, line, (size_t)n) != n) {
-        xn_gripef(d->program, "cannot say that it is ready", NULL,
-                  "--ready-fd %d: %s", d->ready_fd, strerror(errno));
+        xn_gripe_rcf(d->program, XN_EIO, NULL, "cannot say that it is ready",
+                     NULL, "--ready-fd %d: %s", d->ready_fd, strerror(errno));
         rc = XN_EIO;
     }
     close(d->ready_fd);

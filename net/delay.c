@@ -129,13 +129,14 @@ out:
 static void gripe(const char *program, const char *path, size_t line, int rc)
 {
     if (rc == XN_EINVAL) {
-        xn_gripef(program, "cannot delay frames",
-                  "lines of: ID MICROSECONDS [JITTER]",
-                  "%s:%zu: not an id and times", path, line);
+        xn_gripe_rcf(program, rc, NULL, "cannot delay frames",
+                     "lines of: ID MICROSECONDS [JITTER]",
+                     "%s:%zu: not an id and times", path, line);
     } else {
-        xn_gripef(program, "cannot delay frames", "each peer once", "%s: %s",
-                  path,
-                  rc == XN_ECONFLICT ? "names a peer twice" : xn_strerror(rc));
+        xn_gripe_rcf(program, rc, NULL, "cannot delay frames", "each peer once",
+                     "%s: %s", path,
+                     rc == XN_ECONFLICT ? "names a peer twice"
+                                        : xn_strerror(rc));
     }
 }
 
@@ -151,8 +152,9 @@ int net_delays_load(const char *program, const char *path,
     rc = xn_file_read(path, &buf);
     if (rc) {
         xn_buf_clear(&buf);
-        xn_gripef(program, "cannot delay frames", "--delay FILE", "%s: %s",
-                  path, xn_file_why(rc));
+        xn_gripe_rcf(program, rc == XN_ENOENT ? XN_EINVAL : rc, NULL,
+                     "cannot delay frames", "--delay FILE", "%s: %s", path,
+                     xn_file_why(rc));
         return rc == XN_ENOENT ? XN_EINVAL : rc;
     }
     text = xn_buf_steal_str(&buf);

@@ -206,12 +206,12 @@ static void on_signal(evutil_socket_t fd, short what, void *arg)
 static int cannot_listen(const struct net_config *config, const char *address,
                          int rc)
 {
-    xn_gripef(config->program, "cannot listen",
-              "an address and port of this machine, such as 127.0.0.1:0",
-              "%s: %s", address,
-              rc == XN_EIO      ? strerror(errno)
-              : rc == XN_EINVAL ? "not a numeric address with port"
-                                : xn_strerror(rc));
+    xn_gripe_rcf(config->program, rc, NULL, "cannot listen",
+                 "an address and port of this machine, such as 127.0.0.1:0",
+                 "%s: %s", address,
+                 rc == XN_EIO      ? strerror(errno)
+                 : rc == XN_EINVAL ? "not a numeric address with port"
+                                   : xn_strerror(rc));
     return rc;
 }
 
@@ -255,8 +255,8 @@ static int open_record(struct net_driver *d, const struct net_config *config)
     rc =
         net_record_new(net_loop_base(d->loop), config->record_path, &d->record);
     if (rc) {
-        xn_gripef(config->program, "cannot record", "another file", "%s: %s",
-                  config->record_path, strerror(errno));
+        xn_gripe_rcf(config->program, rc, NULL, "cannot record", "another file",
+                     "%s: %s", config->record_path, strerror(errno));
     }
     return rc;
 }
@@ -288,7 +288,8 @@ static int open_parts(struct net_driver *d, const struct net_config *config)
     }
     if (!rc) rc = net_calls_new(d->loop, config->identity, &d->calls);
     if (rc) {
-        xn_gripe(config->program, "cannot start", xn_strerror(rc), NULL);
+        xn_gripe_rc(config->program, rc, NULL, "cannot start", xn_strerror(rc),
+                    NULL);
         return rc;
     }
     if (config->store_path) {

@@ -115,9 +115,9 @@ out:
 static int tell(const char *program, const char *what, int rc,
                 const struct trouble *trouble)
 {
-    xn_gripe(program, what,
-             trouble->because[0] ? trouble->because : xn_strerror(rc),
-             trouble->try[0] ? trouble->try : NULL);
+    xn_gripe_rc(program, rc, NULL, what,
+                trouble->because[0] ? trouble->because : xn_strerror(rc),
+                trouble->try[0] ? trouble->try : NULL);
     return rc;
 }
 

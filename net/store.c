@@ -197,7 +197,8 @@ static int cannot_open(const char *program, const char *path, int rc,
         because = *why ? why : "emptied, cut or no store";
         try = "keep the files as they are; a backup, into another folder";
     }
-    xn_gripef(program, "cannot open the store", try, "%s: %s", path, because);
+    xn_gripe_rcf(program, rc, NULL, "cannot open the store", try, "%s: %s",
+                 path, because);
     return rc;
 }
 

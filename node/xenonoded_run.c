@@ -116,9 +116,10 @@ static int parse_contacts(struct contacts *contacts)
 
         if (strlen(word) <= hex || word[hex] != '@' ||
             xn_id_unhex(word, hex, &contacts->ids[i])) {
-            xn_gripef("xenonoded", "cannot use a first node",
-                      "--node <64 hex digits>@127.0.0.1:9000",
-                      "'%s' is not ID@HOST:PORT", word);
+            xn_gripe_rcf("xenonoded", XN_EINVAL, NULL,
+                         "cannot use a first node",
+                         "--node <64 hex digits>@127.0.0.1:9000",
+                         "'%s' is not ID@HOST:PORT", word);
             return XN_EINVAL;
         }
         xn__contact__init(row);

@@ -131,8 +131,9 @@ static int judge(const struct net_reply *reply, size_t n, const char *url)
     int rc = XN_EPROTO;
 
     if (reply->status != 200) {
-        xn_gripef(DEV_PROGRAM, "cannot inject advertisements", "xenodev status",
-                  "%s answers %d", url, reply->status);
+        xn_gripe_rcf(DEV_PROGRAM, XN_EREFUSED, NULL,
+                     "cannot inject advertisements", "xenodev status",
+                     "%s answers %d", url, reply->status);
         return XN_EREFUSED;
     }
     published = xn__published__unpack(NULL, reply->body.len, reply->body.data);
@@ -141,8 +142,9 @@ static int judge(const struct net_reply *reply, size_t n, const char *url)
     for (i = 0; !rc && i < n; i++)
         rc = published->results[i]->rc;
     if (rc) {
-        xn_gripef(DEV_PROGRAM, "cannot inject advertisements", "xenodev status",
-                  "%s refuses one: %s", url, xn_strerror(rc));
+        xn_gripe_rcf(DEV_PROGRAM, rc, NULL, "cannot inject advertisements",
+                     "xenodev status", "%s refuses one: %s", url,
+                     xn_strerror(rc));
     }
     xn__published__free_unpacked(published, NULL);
     return rc;
@@ -169,8 +171,8 @@ static int flush(struct injector *in)
     rc = net_request(in->client, "POST", url, body, len, NULL, 60000, &reply,
                      why, sizeof why);
     if (rc) {
-        xn_gripe(DEV_PROGRAM, "cannot inject advertisements", why,
-                 "xenodev status");
+        xn_gripe_rc(DEV_PROGRAM, rc, NULL, "cannot inject advertisements", why,
+                    "xenodev status");
     } else {
         rc = judge(&reply, in->n, url);
     }
@@ -204,10 +206,11 @@ int dev_inject(struct dev_platform *platform,
     int rc;
 
     if (first + n > dev_catalogue_rows(catalogue)) {
-        xn_gripef(DEV_PROGRAM, "cannot inject so many advertisements",
-                  "fewer --ads, or a larger --catalogue",
-                  "%zu are asked, the catalogue has %zu rows left", n,
-                  dev_catalogue_rows(catalogue) - first);
+        xn_gripe_rcf(DEV_PROGRAM, XN_EINVAL, NULL,
+                     "cannot inject so many advertisements",
+                     "fewer --ads, or a larger --catalogue",
+                     "%zu are asked, the catalogue has %zu rows left", n,
+                     dev_catalogue_rows(catalogue) - first);
         return XN_EINVAL;
     }
     rc = xn_span_parse(platform->lease, &in.lease_us);

@@ -148,17 +148,18 @@ static int check_names(const struct dev_catalogue *c, const char *path,
     *price_out = c->n_columns;
     for (j = 0; j < c->n_columns; j++) {
         if (!xn_token_valid(c->names[j], strlen(c->names[j]))) {
-            xn_gripef(DEV_PROGRAM, "cannot use the catalogue",
-                      "a first line of column names",
-                      "%s: '%s' cannot be a token's name", path, c->names[j]);
+            xn_gripe_rcf(
+                DEV_PROGRAM, XN_EINVAL, NULL, "cannot use the catalogue",
+                "a first line of column names",
+                "%s: '%s' cannot be a token's name", path, c->names[j]);
             return XN_EINVAL;
         }
         if (strcmp(c->names[j], "Price") == 0) *price_out = j;
     }
     if (*price_out < c->n_columns) return 0;
-    xn_gripef(DEV_PROGRAM, "cannot use the catalogue",
-              "a CSV with vCPUs, MemoryGiB and Price", "%s has no column Price",
-              path);
+    xn_gripe_rcf(DEV_PROGRAM, XN_EINVAL, NULL, "cannot use the catalogue",
+                 "a CSV with vCPUs, MemoryGiB and Price",
+                 "%s has no column Price", path);
     return XN_EINVAL;
 }
 
@@ -194,8 +195,9 @@ int dev_catalogue_read(const char *path, struct dev_catalogue **catalogue_out)
     xn_arena_init(&c->arena, 0);
     rc = read_text(path, &text);
     if (rc) {
-        xn_gripef(DEV_PROGRAM, "cannot read the catalogue", "--catalogue CSV",
-                  "%s: %s", path, xn_file_why(rc));
+        xn_gripe_rcf(DEV_PROGRAM, rc == XN_ENOENT ? XN_EIO : rc, NULL,
+                     "cannot read the catalogue", "--catalogue CSV", "%s: %s",
+                     path, xn_file_why(rc));
         if (rc == XN_ENOENT) rc = XN_EIO; /* "none" is for what matches */
         goto out;
     }

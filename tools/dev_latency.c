@@ -63,9 +63,9 @@ int dev_latency_read(struct dev_platform *platform, const char *path)
         return 0;
     }
 out:
-    xn_gripe(DEV_PROGRAM, "cannot read the latencies",
-             *why ? why : xn_strerror(rc),
-             "a matrix such as latency-seattle99.txt; see xenodev(1)");
+    xn_gripe_rc(DEV_PROGRAM, rc, NULL, "cannot read the latencies",
+                *why ? why : xn_strerror(rc),
+                "a matrix such as latency-seattle99.txt; see xenodev(1)");
     dev_latency_free(latency);
     return rc;
 }
@@ -132,8 +132,8 @@ static int make_key(const struct dev_platform *platform,
     if (!rc) {
         xn_id_hex(&id, hex);
     } else {
-        xn_gripef(DEV_PROGRAM, "cannot make a node's key", "another --state",
-                  "%s: %s", path, xn_strerror(rc));
+        xn_gripe_rcf(DEV_PROGRAM, rc, NULL, "cannot make a node's key",
+                     "another --state", "%s: %s", path, xn_strerror(rc));
     }
     EVP_PKEY_free(key);
     return rc;

@@ -45,9 +45,9 @@ static int pay_in(const struct dev_platform *platform, size_t i,
         snprintf(why, sizeof why, "it answered with status %d", reply.status);
     }
     if (rc)
-        xn_gripef(DEV_PROGRAM, "cannot pay in for the client",
-                  "STATE/log/corp-*.log", "%s: %s", platform->corps[i].name,
-                  why[0] ? why : xn_strerror(rc));
+        xn_gripe_rcf(DEV_PROGRAM, rc, NULL, "cannot pay in for the client",
+                     "STATE/log/corp-*.log", "%s: %s", platform->corps[i].name,
+                     why[0] ? why : xn_strerror(rc));
     net_reply_clear(&reply);
     net_identity_clear(&staff);
     free(body);

@@ -124,9 +124,9 @@ int dev_offer_new(const struct dev_platform *platform,
              ? 0
              : XN_EINVAL;
     if (rc) {
-        xn_gripef(DEV_PROGRAM, "cannot use a row of the catalogue",
-                  "rows with vCPUs, MemoryGiB and Price",
-                  "the %zuth drawn lacks a number", i + 1);
+        xn_gripe_rcf(DEV_PROGRAM, rc, NULL, "cannot use a row of the catalogue",
+                     "rows with vCPUs, MemoryGiB and Price",
+                     "the %zuth drawn lacks a number", i + 1);
         goto out;
     }
     *offer_out = o;

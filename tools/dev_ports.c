@@ -105,9 +105,10 @@ int dev_ports_find(struct dev_ports *ports, unsigned from, int *ports_out,
         if (keep(ports, port, true)) ports_out[found++] = port;
     }
     if (found == n) return 0;
-    xn_gripef(DEV_PROGRAM, "cannot find free ports", "fewer --servers",
-              "of the loopback ports %d to %d only %zu are free", PORT_FIRST,
-              PORT_FIRST + PORTS - 1, found);
+    xn_gripe_rcf(DEV_PROGRAM, XN_EBUSY, NULL, "cannot find free ports",
+                 "fewer --servers",
+                 "of the loopback ports %d to %d only %zu are free", PORT_FIRST,
+                 PORT_FIRST + PORTS - 1, found);
     return XN_EBUSY;
 }
 

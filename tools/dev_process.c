@@ -155,8 +155,8 @@ int dev_spawn(const char *folder, char *const *argv, const char *log_path,
     rc = 0;
 out:
     if (rc) {
-        xn_gripef(DEV_PROGRAM, "cannot start a program", "xenodev down",
-                  "%s: %s", path, strerror(errno));
+        xn_gripe_rcf(DEV_PROGRAM, XN_EIO, NULL, "cannot start a program",
+                     "xenodev down", "%s: %s", path, strerror(errno));
     }
     if (fds[0] >= 0) close(fds[0]);
     if (fds[1] >= 0) close(fds[1]);
@@ -256,9 +256,10 @@ int dev_wait_ready(struct dev_process *process, int ready_fd,
     close(ready_fd);
     if (rc == XN_ECANCELLED) return rc;
     if (rc) {
-        xn_gripef(DEV_PROGRAM, "a program did not become ready",
-                  "xenodev down, then read the log", "%s",
-                  rc == XN_ETIMEOUT ? "it said nothing in time" : "it ended");
+        xn_gripe_rcf(DEV_PROGRAM, rc, NULL, "a program did not become ready",
+                     "xenodev down, then read the log", "%s",
+                     rc == XN_ETIMEOUT ? "it said nothing in time"
+                                       : "it ended");
         show_log(log_path);
         return rc;
     }

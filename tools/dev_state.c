@@ -32,8 +32,8 @@ void dev_path(const struct dev_platform *platform, char out[DEV_PATH_MAX],
 int dev_mkdir(const char *path)
 {
     if (net_file_dir(path) == 0) return 0;
-    xn_gripef(DEV_PROGRAM, "cannot make a folder", "another --state", "%s: %s",
-              path, strerror(errno));
+    xn_gripe_rcf(DEV_PROGRAM, XN_EIO, NULL, "cannot make a folder",
+                 "another --state", "%s: %s", path, strerror(errno));
     return XN_EIO;
 }
 
@@ -48,8 +48,8 @@ int dev_write_file(const char *path, const void *data, size_t len)
     good = file && fwrite(data, 1, len, file) == len;
     if (file && fclose(file)) good = false;
     if (good && rename(temporary, path) == 0) return 0;
-    xn_gripef(DEV_PROGRAM, "cannot write a file", "df", "%s: %s", path,
-              strerror(errno));
+    xn_gripe_rcf(DEV_PROGRAM, XN_EIO, NULL, "cannot write a file", "df",
+                 "%s: %s", path, strerror(errno));
     return XN_EIO;
 }
 
@@ -60,9 +60,10 @@ static int make_absolute(struct dev_platform *platform)
     int rc = 0;
 
     if (!path || strlen(path) > DEV_PATH_MAX - 100) {
-        xn_gripef(DEV_PROGRAM, "cannot use the state folder", "another --state",
-                  "%s: %s", platform->state,
-                  path ? "its path is too long" : strerror(errno));
+        xn_gripe_rcf(DEV_PROGRAM, path ? XN_EINVAL : XN_EIO, NULL,
+                     "cannot use the state folder", "another --state", "%s: %s",
+                     platform->state,
+                     path ? "its path is too long" : strerror(errno));
         rc = path ? XN_EINVAL : XN_EIO;
     } else {
         snprintf(platform->state, sizeof platform->state, "%s", path);
@@ -79,8 +80,8 @@ int dev_open(struct dev_platform *platform, const char *state,
 
     platform->lock_fd = -1;
     if (strlen(state) > DEV_PATH_MAX - 100) {
-        xn_gripe(DEV_PROGRAM, "cannot use the state folder",
-                 "its path is too long", "a shorter --state");
+        xn_gripe_rc(DEV_PROGRAM, XN_EINVAL, NULL, "cannot use the state folder",
+                    "its path is too long", "a shorter --state");
         return XN_EINVAL;
     }
     snprintf(platform->state, sizeof platform->state, "%s", state);
@@ -95,22 +96,22 @@ int dev_open(struct dev_platform *platform, const char *state,
     /* It says which programs to run and which processes to end, and the shell
      * evaluates what `env` reads there. */
     if (net_file_private(state)) {
-        xn_gripef(DEV_PROGRAM, "cannot use the state folder",
-                  "chmod go-w, or --state with a folder of your own",
-                  "%s: others can change what is in it", state);
+        xn_gripe_rcf(DEV_PROGRAM, XN_EPERM, NULL, "cannot use the state folder",
+                     "chmod go-w, or --state with a folder of your own",
+                     "%s: others can change what is in it", state);
         return XN_EPERM;
     }
     if (access_mode == DEV_LOOK) return 0;
     dev_path(platform, path, "lock");
     platform->lock_fd = open(path, O_RDWR | O_CREAT | O_CLOEXEC, 0600);
     if (platform->lock_fd < 0) {
-        xn_gripef(DEV_PROGRAM, "cannot use the state folder", "another --state",
-                  "%s: %s", path, strerror(errno));
+        xn_gripe_rcf(DEV_PROGRAM, XN_EIO, NULL, "cannot use the state folder",
+                     "another --state", "%s: %s", path, strerror(errno));
         return XN_EIO;
     }
     if (flock(platform->lock_fd, LOCK_EX | LOCK_NB)) {
-        xn_gripe(DEV_PROGRAM, "cannot change the platform",
-                 "another xenodev is changing it", "again when it is done");
+        xn_gripe_rc(DEV_PROGRAM, XN_EBUSY, NULL, "cannot change the platform",
+                    "another xenodev is changing it", "again when it is done");
         return XN_EBUSY;
     }
     return 0;
@@ -147,9 +148,10 @@ int dev_claim(const struct dev_platform *platform)
     dev_path(platform, path, "xenodev");
     if (access(path, F_OK) == 0) return dev_wipe(platform, false);
     if (!is_empty(platform->state)) {
-        xn_gripef(DEV_PROGRAM, "cannot use the state folder",
-                  "an empty or new folder as --state", "%s holds other things",
-                  platform->state);
+        xn_gripe_rcf(DEV_PROGRAM, XN_EINVAL, NULL,
+                     "cannot use the state folder",
+                     "an empty or new folder as --state",
+                     "%s holds other things", platform->state);
         return XN_EINVAL;
     }
     return dev_write_file(path, "", 0);
@@ -286,9 +288,9 @@ int dev_load(struct dev_platform *platform)
     if (access(path, F_OK)) return XN_ENOENT;
     json = json_load_file(path, 0, &error);
     if (!json) {
-        xn_gripef(DEV_PROGRAM, "cannot read the platform",
-                  "remove the state folder", "%s:%d: %s", path, error.line,
-                  error.text);
+        xn_gripe_rcf(DEV_PROGRAM, XN_EINTEGRITY, NULL,
+                     "cannot read the platform", "remove the state folder",
+                     "%s:%d: %s", path, error.line, error.text);
         return XN_EINTEGRITY;
     }
     copy_text(json, "currency", platform->currency, sizeof platform->currency);

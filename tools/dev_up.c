@@ -433,9 +433,10 @@ int dev_wait_findable(struct dev_platform *platform, size_t n,
             continue;
         }
         if (time(NULL) >= deadline) {
-            xn_gripef(DEV_PROGRAM, "not every server is findable",
-                      "xenodev status", "%s does not find all %zu after %u s",
-                      server->name, n, timeout_s);
+            xn_gripe_rcf(DEV_PROGRAM, XN_ETIMEOUT, NULL,
+                         "not every server is findable", "xenodev status",
+                         "%s does not find all %zu after %u s", server->name, n,
+                         timeout_s);
             rc = XN_ETIMEOUT;
         }
         poll(NULL, 0, 50);

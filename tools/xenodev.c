@@ -66,8 +66,8 @@ static const char usage_text[] =
 
 static int usage_error(const char *because)
 {
-    xn_gripe(DEV_PROGRAM, "cannot understand the command", because,
-             "xenodev --help");
+    xn_gripe_rc(DEV_PROGRAM, XN_EINVAL, "USAGE",
+                "cannot understand the command", because, "xenodev --help");
     return XN_EXIT_USAGE;
 }
 
@@ -82,14 +82,15 @@ static int default_state(char *out, size_t len)
         return 0;
     }
     if (!home || !*home) {
-        xn_gripe(DEV_PROGRAM, "cannot choose a state folder", "HOME is not set",
-                 "--state DIR");
+        xn_gripe_rc(DEV_PROGRAM, XN_EINVAL, NULL,
+                    "cannot choose a state folder", "HOME is not set",
+                    "--state DIR");
         return XN_EINVAL;
     }
     snprintf(out, len, "%s/.local/state/xenodev", home);
     if (net_file_parents(out)) {
-        xn_gripef(DEV_PROGRAM, "cannot choose a state folder", "--state DIR",
-                  "%s: %s", out, strerror(errno));
+        xn_gripe_rcf(DEV_PROGRAM, XN_EIO, NULL, "cannot choose a state folder",
+                     "--state DIR", "%s: %s", out, strerror(errno));
         return XN_EIO;
     }
     return 0;
@@ -281,10 +282,10 @@ static int write_offers(const struct dev_platform *platform,
     int rc = 0;
 
     if (dev_catalogue_rows(catalogue) < platform->n_servers) {
-        xn_gripef(DEV_PROGRAM, "cannot draw the servers",
-                  "fewer --servers, or a larger --catalogue",
-                  "the catalogue has %zu priced rows",
-                  dev_catalogue_rows(catalogue));
+        xn_gripe_rcf(DEV_PROGRAM, XN_EINVAL, NULL, "cannot draw the servers",
+                     "fewer --servers, or a larger --catalogue",
+                     "the catalogue has %zu priced rows",
+                     dev_catalogue_rows(catalogue));
         return XN_EINVAL;
     }
     for (i = 0; !rc && i < platform->n_servers; i++) {
@@ -422,9 +423,9 @@ static int run_up(struct dev_platform *platform, const struct options *opt)
     int rc = dev_load(platform);
 
     if (rc == 0 && is_up(platform)) {
-        xn_gripef(DEV_PROGRAM, "cannot bring a platform up",
-                  "xenodev status, or xenodev down", "one runs already in %s",
-                  platform->state);
+        xn_gripe_rcf(DEV_PROGRAM, XN_EBUSY, NULL, "cannot bring a platform up",
+                     "xenodev status, or xenodev down",
+                     "one runs already in %s", platform->state);
         return XN_EBUSY;
     }
     if (rc == 0) {
@@ -455,8 +456,9 @@ static int run_up(struct dev_platform *platform, const struct options *opt)
 
 static int no_platform(const struct dev_platform *platform)
 {
-    xn_gripef(DEV_PROGRAM, "there is no platform", "xenodev up",
-              "%s/platform.json does not exist", platform->state);
+    xn_gripe_rcf(DEV_PROGRAM, XN_ENOENT, NULL, "there is no platform",
+                 "xenodev up", "%s/platform.json does not exist",
+                 platform->state);
     return XN_ENOENT;
 }
 
@@ -544,9 +546,10 @@ static int parse_numbers(const struct dev_platform *platform, char **words,
 
         if (xn_number_parse(words[i], platform->n_servers, &number) ||
             number < 1) {
-            xn_gripef(DEV_PROGRAM, "there is no such server", "xenodev status",
-                      "'%s' is not a number from 1 to %zu", words[i],
-                      platform->n_servers);
+            xn_gripe_rcf(DEV_PROGRAM, XN_EINVAL, NULL,
+                         "there is no such server", "xenodev status",
+                         "'%s' is not a number from 1 to %zu", words[i],
+                         platform->n_servers);
             return XN_EINVAL;
         }
         if (!named[number]) numbers[(*n_out)++] = (unsigned)number;
@@ -588,8 +591,8 @@ static int run_start(struct dev_platform *platform, const unsigned *numbers,
             !dev_alive(&server->domd)) {
             continue;
         }
-        xn_gripef(DEV_PROGRAM, "cannot start a server", "xenodev kill first",
-                  "%s runs already", server->name);
+        xn_gripe_rcf(DEV_PROGRAM, XN_EBUSY, NULL, "cannot start a server",
+                     "xenodev kill first", "%s runs already", server->name);
         return XN_EBUSY;
     }
     rc = take_servers_again(platform, numbers, n);
@@ -786,18 +789,19 @@ int main(int argc, char **argv)
     if (i == 6) {
         const char *near = xn_nearest(verb, verbs, 6);
 
-        xn_gripef(DEV_PROGRAM, "cannot understand the command",
-                  "xenodev --help", "there is no verb '%s'%s%s%s", verb,
-                  near ? ", did you mean " : "", near ? near : "",
-                  near ? "?" : "");
+        xn_gripe_rcf(
+            DEV_PROGRAM, XN_EINVAL, "USAGE", "cannot understand the command",
+            "xenodev --help", "there is no verb '%s'%s%s%s", verb,
+            near ? ", did you mean " : "", near ? near : "", near ? "?" : "");
         return XN_EXIT_USAGE;
     }
     rc = check_words(verb, argv + words + 1, argc - words - 1);
     if (rc) return rc;
     if (opt.state) {
         snprintf(state, sizeof state, "%s", opt.state);
-    } else if (default_state(state, sizeof state)) {
-        return XN_EXIT_USAGE;
+    } else {
+        rc = default_state(state, sizeof state);
+        if (rc) return xn_exit_code(rc);
     }
     /* What starts processes writes down which before it ends. */
     if (strcmp(verb, "up") == 0 || strcmp(verb, "start") == 0) {

@@ -1,5 +1,6 @@
 # SPDX-License-Identifier: GPL-3.0-or-later
-# Bad input to the programs: three lines, the right exit code, nothing lost.
+# Bad input to the programs: three lines, the right exit code and the same in
+# brackets, nothing lost.
 set -u
 scratch=$(mktemp -d) || exit 99
 trap 'rm -rf "$scratch"' EXIT
@@ -20,6 +21,7 @@ refuses() { # EXIT TEXT NAME COMMAND...: exit code, and stderr says TEXT
     rc=$?
     n=$((n + 1))
     [ "$rc" -eq "$want" ] && grep -q -- "$text" "$err" &&
+        grep -qE "^[a-z]+: .* \[XS-$want-[A-Z_]+\]\$" "$err" &&
         grep -q '^  because: ' "$err" && grep -q '^  try: ' "$err" && good=0
     if [ "$good" -eq 0 ]; then
         echo "ok $n - $name"
