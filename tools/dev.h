@@ -225,7 +225,7 @@ bool dev_latency_file(const struct dev_platform *platform,
 
 int dev_make_corps(struct dev_platform *platform);
 int dev_start_corp(struct dev_platform *platform, size_t i);
-/* Node, xenodomd and host agent of each. */
+/* Node, xenodomd and host agent of each, as far as they do not run. */
 int dev_start_servers(struct dev_platform *platform, const unsigned *numbers,
                       size_t n);
 /* What a node says of itself; *status_out is the caller's. */

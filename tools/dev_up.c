@@ -291,12 +291,15 @@ static int start_all(struct dev_platform *platform, struct dev_server **servers,
     size_t i, started;
 
     for (started = 0; started < n; started++) {
+        ready[started] = -1;
+        if (dev_alive(process_of(servers[started], part))) continue;
         rc = dev_interrupted();
         if (!rc) rc = part->spawn(platform, servers[started], &ready[started]);
         if (rc) break;
     }
     if (dev_save(platform) && !rc) rc = XN_EIO;
     for (i = 0; i < started; i++) {
+        if (ready[i] < 0) continue;
         if (rc) {
             close(ready[i]);
             continue;

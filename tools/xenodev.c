@@ -60,7 +60,7 @@ static const char usage_text[] =
     "  env      print the environment: eval \"$(xenodev env)\"\n"
     "  status   what runs\n"
     "  kill     kill -9 all processes of these servers, and their tasks\n"
-    "  start    start them again from their state\n"
+    "  start    start what of them does not run, from its state\n"
     "  down     stop everything, tasks too; removes the state unless --keep\n"
     "\n";
 
@@ -220,9 +220,13 @@ static int take_servers_again(struct dev_platform *platform,
     for (i = 0; i < n && !rc; i++) {
         struct dev_server *server = &platform->servers[numbers[i] - 1];
 
-        rc = take_again(platform, &server->node.port_links);
-        if (!rc) rc = take_again(platform, &server->node.port_api);
-        if (!rc) rc = take_again(platform, &server->host.port_api);
+        if (!dev_alive(&server->node)) {
+            rc = take_again(platform, &server->node.port_links);
+            if (!rc) rc = take_again(platform, &server->node.port_api);
+        }
+        if (!rc && !dev_alive(&server->host)) {
+            rc = take_again(platform, &server->host.port_api);
+        }
     }
     return rc;
 }
@@ -587,8 +591,8 @@ static int run_start(struct dev_platform *platform, const unsigned *numbers,
     for (i = 0; i < n; i++) {
         const struct dev_server *server = &platform->servers[numbers[i] - 1];
 
-        if (!dev_alive(&server->node) && !dev_alive(&server->host) &&
-            !dev_alive(&server->domd)) {
+        if (!dev_alive(&server->node) || !dev_alive(&server->host) ||
+            (platform->tasks && !dev_alive(&server->domd))) {
             continue;
         }
         xn_gripe_rcf(DEV_PROGRAM, XN_EBUSY, NULL, "cannot start a server",

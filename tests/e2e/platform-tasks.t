@@ -67,6 +67,12 @@ if "$domd" check >/dev/null 2>&1; then
         grep -A 1 '"domd"' "$XENODEV_STATE/platform.json" | sed -n 2p)")"
     [ "$(keepers | wc -l)" -ge 4 ]
     ok $? 'tasks outlive what started them'
+    "$xenodev" start 1 && is 1 $tag-1 state running &&
+        is 1 $tag-2 state running
+    ok $? 'start starts what is missing, and finds them'
+    "$xenodev" start 1 2>"$scratch/err"
+    [ $? -eq 4 ] && grep -q 'runs already' "$scratch/err"
+    ok $? 'once'
     "$xenodev" kill 1
     [ "$(keepers | wc -l)" -ge 2 ] && is 2 $tag-3 state running
     ok $? 'kill leaves the tasks of other servers alone'
