@@ -186,7 +186,9 @@ static int follow_keeper(int fd, uint64_t *from, bool *end)
                            &body, NULL);
         if (rc) break;
         tell = (Xn__KeeperTell *)body;
-        fwrite(tell->console.data, 1, tell->console.len, stdout);
+        if (tell->console.len > 0) {
+            fwrite(tell->console.data, 1, tell->console.len, stdout);
+        }
         fflush(stdout);
         *from = tell->from + tell->console.len;
         *end = tell->end;
@@ -305,7 +307,7 @@ static bool put_file(Xn__TaskSpec *spec, Xn__TaskFile **put, char *text)
     *equals = '\0';
     xn__task_file__init(file);
     file->name = text;
-    file->data.data = data.data; /* for the life of the program */
+    file->data.data = data.data; /* drop_files frees it */
     file->data.len = data.len;
     file->executable = access(equals + 1, X_OK) == 0;
     put[spec->n_put++] = file;
@@ -339,6 +341,16 @@ static bool set_one(Xn__TaskSpec *spec, char **env, char *text)
     return true;
 }
 
+static void drop_files(Xn__TaskSpec *spec)
+{
+    size_t i;
+
+    for (i = 0; i < spec->n_put; i++) {
+        free(spec->put[i]->data.data);
+        free(spec->put[i]);
+    }
+}
+
 static int start(const struct ask_options *options, int n, char **words)
 {
     char *env[sizeof options->sets / sizeof *options->sets];
@@ -361,13 +373,15 @@ static int start(const struct ask_options *options, int n, char **words)
     spec.put = put;
     for (i = 0; i < options->n_sets; i++) {
         if (!set_one(&spec, env, (char *)options->sets[i])) {
-            return bad_word(options->sets[i]);
+            rc = bad_word(options->sets[i]);
+            goto out;
         }
     }
     rc = ask(options, &question, &tell, NULL);
-    if (rc) return rc;
-    xn__dom_tell__free_unpacked(tell, NULL);
-    return 0;
+    if (!rc) xn__dom_tell__free_unpacked(tell, NULL);
+out:
+    drop_files(&spec);
+    return rc;
 }
 
 /* ---- words --------------------------------------------------------------- */

@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: GPL-3.0-or-later */
-/* What comes over the sockets of keepers and of xenodomd, and what stands in
- * their files: frames of both kinds of request, and records. */
+/* What comes over the sockets of keepers and of xenodomd, either way, and what
+ * stands in their files: frames of requests and answers, and records. */
 #include <stdint.h>
 #include <stdlib.h>
 #include <string.h>
@@ -38,27 +38,32 @@ static void check_spec(Xn__TaskSpec *spec)
     }
 }
 
+static void judge(ProtobufCMessage *body)
+{
+    char because[64];
+    Xn__DomAsk *ask;
+
+    if (body->descriptor == &xn__keeper_ask__descriptor) {
+        spec_check_keeper_ask((Xn__KeeperAsk *)body, because, sizeof because);
+    } else if (body->descriptor == &xn__dom_ask__descriptor) {
+        ask = (Xn__DomAsk *)body;
+        if (spec_check_dom_ask(ask, because, sizeof because) == 0 &&
+            ask->op == XN__DOM_OP__DOM_START) {
+            check_spec(ask->spec);
+        }
+    }
+}
+
 static void read_frames(const uint8_t *data, size_t len,
                         const ProtobufCMessageDescriptor *type)
 {
     ProtobufCMessage *body;
     struct xn_buf in;
-    char because[64];
 
     xn_buf_init(&in, 1 << 20);
     xn_buf_add(&in, data, len);
     while (frame_next(&in, FRAME_ASK_MAX, type, &body) == 0) {
-        if (type == &xn__keeper_ask__descriptor) {
-            spec_check_keeper_ask((Xn__KeeperAsk *)body, because,
-                                  sizeof because);
-        } else {
-            Xn__DomAsk *ask = (Xn__DomAsk *)body;
-
-            if (spec_check_dom_ask(ask, because, sizeof because) == 0 &&
-                ask->op == XN__DOM_OP__DOM_START) {
-                check_spec(ask->spec);
-            }
-        }
+        judge(body);
         protobuf_c_message_free_unpacked(body, NULL);
     }
     xn_buf_clear(&in);
@@ -84,6 +89,8 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t len)
     if (len > 65536) len = 65536;
     read_frames(data, len, &xn__keeper_ask__descriptor);
     read_frames(data, len, &xn__dom_ask__descriptor);
+    read_frames(data, len, &xn__keeper_tell__descriptor);
+    read_frames(data, len, &xn__dom_tell__descriptor);
     read_record(data, len, &xn__task_exit__descriptor);
     read_record(data, len, &xn__task_reading__descriptor);
     read_record(data, len, &xn__task_spec__descriptor);
