@@ -12,6 +12,24 @@
 /* Looked at: each is a question; and servers asked for by it. */
 enum { TOKENS_MAX = 4, NAMES_MAX = 64, SAMPLE = 200 };
 
+size_t find_values(const struct advert *advert, const char *token,
+                   const struct advert_value **out)
+{
+    size_t n = 0, i, j;
+
+    for (i = 0; i < advert->n_rows && n < ADVERT_ROWS_MAX; i++) {
+        const struct advert_value *value =
+            advert_row_get(&advert->rows[i], token);
+
+        if (!value) continue;
+        for (j = 0; j < n; j++) {
+            if (strcmp(out[j]->text, value->text) == 0) break;
+        }
+        if (j == n) out[n++] = value;
+    }
+    return n;
+}
+
 /* Asks for servers that have it; false where that is not to be known.  The
  * result is the caller's in any case. */
 static bool ask_having(const struct find_options *opt,

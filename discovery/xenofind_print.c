@@ -11,24 +11,6 @@
 
 /* ---- values ---- */
 
-size_t find_values(const struct advert *advert, const char *token,
-                   const struct advert_value **out)
-{
-    size_t n = 0, i, j;
-
-    for (i = 0; i < advert->n_rows && n < ADVERT_ROWS_MAX; i++) {
-        const struct advert_value *value =
-            advert_row_get(&advert->rows[i], token);
-
-        if (!value) continue;
-        for (j = 0; j < n; j++) {
-            if (strcmp(out[j]->text, value->text) == 0) break;
-        }
-        if (j == n) out[n++] = value;
-    }
-    return n;
-}
-
 uint64_t find_age_s(const struct find_hit *hit)
 {
     uint64_t now = net_wall_us(), issued = hit->lease.issued_us;

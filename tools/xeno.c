@@ -12,7 +12,7 @@
 #include "tools/xeno.h"
 #include "tools/xeno_bill.h"
 #include "tools/xeno_orders.h"
-#include "tools/xeno_server.h"
+#include "tools/xeno_task.h"
 
 /* In the order of a client's first day. */
 static const struct xeno_verb verbs[] = {
@@ -28,14 +28,27 @@ static const struct xeno_verb verbs[] = {
      xeno_order_narrow},
     {"order", "void", "ORDER", "Take one back that nobody has accepted",
      xeno_order_void},
+    {"run", NULL, "[WHERE]... -- COMMAND", "Find a server and run it there",
+     xeno_run},
+    {"list", NULL, "", "Your sessions, wherever they are", xeno_list},
+    {"top", NULL, "", "What they use now", xeno_top},
+    {"console", NULL, "SESSION[/N]", "What its task wrote", xeno_console},
+    {"wait", NULL, "SESSION[/N]", "Until its task has ended", xeno_wait},
+    {"stop", NULL, "SESSION...", "End sessions, and tell the XenoCorp",
+     xeno_stop},
     {"quote", NULL, "SERVER [FILE]", "What a server asks for what is wanted",
      xeno_quote},
     {"session", "new", "SERVER ORDER", "Bring an order to a server",
      xeno_session_new},
-    {"session", "list", "SERVER", "Your sessions there", xeno_session_list},
-    {"session", "show", "SERVER SESSION", "One of them", xeno_session_show},
-    {"session", "stop", "SERVER SESSION ORDER", "End it, and tell the XenoCorp",
+    {"session", "list", "[SERVER]", "Your sessions", xeno_session_list},
+    {"session", "show", "[SERVER] SESSION", "One of them", xeno_session_show},
+    {"session", "stop", "SESSION", "End it, and tell the XenoCorp",
      xeno_session_stop},
+    {"task", "new", "SESSION -- COMMAND", "Run another in it", xeno_task_new},
+    {"task", "list", "SESSION", "All that ran in it", xeno_task_list},
+    {"task", "show", "SESSION[/N]", "One of them; the last", xeno_task_show},
+    {"task", "stop", "SESSION[/N]", "End it; the session stays",
+     xeno_task_stop},
     {"bill", NULL, "[ORDER]", "What your orders cost, verified here",
      xeno_bill},
 };

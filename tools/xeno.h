@@ -26,6 +26,7 @@ struct xeno { /* what all verbs share */
     const struct xeno_verb *verb;
     bool json;                /* -o json */
     unsigned timeout_ms;      /* for one answer */
+    const char *config;       /* file of --config, or NULL */
     const char *currency;     /* of --currency and its other sources, or NULL */
     char state[NET_PATH_MAX]; /* key.pem, cert.pem, corps/, orders/ */
     struct net_corp corps[XENO_CORPS_MAX]; /* pinned; --corp: that one alone */

@@ -145,7 +145,10 @@ static int complete(struct xeno *xeno, const struct line *line)
     const char *path = line->config ? line->config : net_env("XENO_CONFIG");
     const char *corps = line->corp ? line->corp : net_env("XENO_CORP");
     char why[256] = "";
-    int rc = net_client_settings(path, &xeno->settings, why, sizeof why);
+    int rc;
+
+    xeno->config = line->config;
+    rc = net_client_settings(path, &xeno->settings, why, sizeof why);
 
     if (rc) {
         return xeno_gripe(rc, "cannot use the configuration",

@@ -171,24 +171,55 @@ static int show(const struct xeno *xeno, const struct money_quote *q,
 
 /* ---- asking for it ---- */
 
+static int bad(struct xeno_why *why, int rc, const char *reason,
+               const char *because, const char *try)
+{
+    why->rc = rc;
+    snprintf(why->reason, sizeof why->reason, "%s", reason);
+    snprintf(why->because, sizeof why->because, "%s", because);
+    snprintf(why->try, sizeof why->try, "%s", try ? try : "");
+    return rc;
+}
+
+int xeno_quote_take(const struct xeno_member *server, const Xn__Quoted *quoted,
+                    struct xeno_quoted *out, struct xeno_why *why)
+{
+    struct money_refusal refusal;
+    struct money doc;
+
+    memset(out, 0, sizeof *out);
+    if (money_open(MONEY_QUOTE, quoted->quote.data, quoted->quote.len,
+                   server->identity.anchors, net_wall_us(), &doc, &refusal)) {
+        return bad(why, reason_rc(refusal.reason), reason_name(refusal.reason),
+                   refusal.text, reason_try(refusal.reason));
+    }
+    if (!xn_id_eq(&doc.head.by, &server->corp.id)) {
+        return bad(why, XN_EIDENT, "", "it is another server's quote",
+                   "report it");
+    }
+    out->paper.data = malloc(quoted->quote.len + 1);
+    if (!out->paper.data)
+        return bad(why, XN_ENOMEM, "", xn_strerror(XN_ENOMEM), NULL);
+    memcpy(out->paper.data, quoted->quote.data, quoted->quote.len);
+    out->paper.len = quoted->quote.len;
+    out->quote = doc.quote;
+    snprintf(out->manager, sizeof out->manager, "%s", quoted->manager);
+    return 0;
+}
+
 static int take(const struct xeno *xeno, const struct xeno_member *server,
                 const Xn__Quoted *quoted, const char *path)
 {
-    struct money_refusal why;
-    struct money doc;
+    struct xeno_quoted got;
+    struct xeno_why why;
     int code = XN_EXIT_OK;
 
-    if (money_open(MONEY_QUOTE, quoted->quote.data, quoted->quote.len,
-                   server->identity.anchors, net_wall_us(), &doc, &why)) {
-        return xeno_gripe_reason(reason_rc(why.reason), reason_name(why.reason),
-                                 cannot, why.text, reason_try(why.reason));
-    }
-    if (!xn_id_eq(&doc.head.by, &server->corp.id)) {
-        return xeno_gripe(XN_EIDENT, cannot, "it is another server's quote",
-                          "report it");
-    }
+    if (xeno_quote_take(server, quoted, &got, &why))
+        return xeno_tell(&why, cannot);
     if (path) code = save(path, &quoted->quote);
-    return code ? code : show(xeno, &doc.quote, quoted);
+    if (!code) code = show(xeno, &got.quote, quoted);
+    free(got.paper.data);
+    return code;
 }
 
 /* Whose orders it takes, and what comes next. */

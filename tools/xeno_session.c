@@ -10,14 +10,15 @@
 #include "lib/err.h"
 #include "lib/utc.h"
 #include "net/clock.h"
-#include "tools/xeno_server.h"
+#include "tools/xeno_kept.h"
+#include "tools/xeno_task.h"
 
 #define PAPER_MAX 8192
 #define REQUIREMENTS_MAX (16 * 1024)
 
 /* ---- showing them ---- */
 
-static const char *state_name(Xn__SessionState state)
+const char *xeno_session_state(Xn__SessionState state)
 {
     switch (state) {
     case XN__SESSION_STATE__SESSION_CLAIMED: return "asking";
@@ -31,7 +32,7 @@ static const char *state_name(Xn__SessionState state)
     }
 }
 
-static json_t *json_of(const Xn__HostSession *s)
+json_t *xeno_session_json(const Xn__HostSession *s)
 {
     xn_id id = {{0}}, serial = {{0}};
 
@@ -39,24 +40,25 @@ static json_t *json_of(const Xn__HostSession *s)
     (void)xn_id_from_bytes(&s->serial, &serial);
     return json_pack(
         "{s:o, s:s, s:o, s:s, s:o, s:o, s:o, s:I, s:o, s:o, s:o, s:s, s:s, "
-        "s:s, s:s}",
-        "session", xeno_json_id(&id), "state", state_name(s->state), "order",
-        xeno_json_id(&serial), "currency", s->currency, "amount",
+        "s:s, s:s, s:i, s:o}",
+        "session", xeno_json_id(&id), "state", xeno_session_state(s->state),
+        "order", xeno_json_id(&serial), "currency", s->currency, "amount",
         xeno_json_money(s->amount), "charged", xeno_json_money(s->charged),
         "claimed", xeno_json_money(s->claimed), "claims",
         (json_int_t)s->sequence, "since", xeno_json_time(s->since_us), "until",
         xeno_json_time(s->until_us), "till", xeno_json_time(s->till_us), "type",
         s->env_type, "manager", s->manager, "reason", s->reason, "trouble",
-        s->trouble);
+        s->trouble, "tasks", (int)s->tasks, "task",
+        s->task ? xeno_task_json(s->task) : json_null());
 }
 
-static int show(const struct xeno *xeno, const Xn__HostSession *s)
+int xeno_session_print(const struct xeno *xeno, const Xn__HostSession *s)
 {
     char hex[XN_ID_HEX], text[MONEY_TEXT_MAX];
     xn_id id = {{0}};
 
     if (xeno->json) {
-        json_t *top = json_of(s);
+        json_t *top = xeno_session_json(s);
 
         if (top) {
             json_object_set_new(top, "schema", json_string("xeno.session/1"));
@@ -66,7 +68,7 @@ static int show(const struct xeno *xeno, const Xn__HostSession *s)
     (void)xn_id_from_bytes(&s->session, &id);
     xn_id_hex(&id, hex);
     xeno_say("session", "%s", hex);
-    xeno_say("state", "%s", state_name(s->state));
+    xeno_say("state", "%s", xeno_session_state(s->state));
     if (s->reason[0]) xeno_say("because", "%s", s->reason);
     if (s->amount) {
         xeno_say("order", "%s", money_text(s->amount, s->currency, text));
@@ -75,6 +77,7 @@ static int show(const struct xeno *xeno, const Xn__HostSession *s)
     xeno_say("runs in", "%s", s->manager);
     if (s->warned) xeno_say("left", "less than %u %%", s->warned);
     if (s->trouble[0]) xeno_say("trouble", "%s", s->trouble);
+    if (s->task) xeno_task_say(s->task);
     return XN_EXIT_OK;
 }
 
@@ -89,10 +92,11 @@ static int show_list(const struct xeno *xeno, const Xn__Sessions *list)
     for (size_t i = 0; i < list->n_sessions; i++) {
         const Xn__HostSession *s = list->sessions[i];
         char hex[XN_ID_HEX] = "", of[MONEY_TEXT_MAX], charged[MONEY_TEXT_MAX];
-        const char *row[] = {hex, state_name(s->state), charged, of, s->reason};
+        const char *row[] = {hex, xeno_session_state(s->state), charged, of,
+                             s->reason};
         xn_id id = {{0}};
 
-        json_array_append_new(rows, json_of(s));
+        json_array_append_new(rows, xeno_session_json(s));
         (void)xn_id_from_bytes(&s->session, &id);
         xn_id_hex(&id, hex);
         money_text(s->charged, s->currency, charged);
@@ -107,50 +111,80 @@ static int show_list(const struct xeno *xeno, const Xn__Sessions *list)
         json_pack("{s:s, s:o}", "schema", "xeno.sessions/1", "sessions", rows));
 }
 
-/* A question whose answer is one session; shown. */
-static int ask_one(const struct xeno *xeno, const struct xeno_member *server,
-                   const struct xeno_question *question)
-{
-    Xn__HostSession *session = NULL;
-    int code = xn_exit_code(xeno_ask(xeno, server, question, &session));
-
-    if (!code) code = show(xeno, session);
-    if (session) xn__host_session__free_unpacked(session, NULL);
-    return code;
-}
-
 /* ---- new ---- */
 
 static const char cannot_create[] = "cannot create the session";
 
-static int create(const struct xeno *xeno, const struct xeno_member *server,
-                  const struct xeno_order *order, const struct xn_buf *quote,
-                  const struct xn_buf *wants)
+void xeno_session_body(const struct xeno_order *order,
+                       const struct xeno_paper *quote,
+                       const struct xeno_paper *wants,
+                       struct xeno_session_body *body_out)
 {
-    ProtobufCBinaryData papers[ORDER_NARROWINGS_MAX];
-    Xn__CreateSession body = XN__CREATE_SESSION__INIT;
+    Xn__CreateSession *body = &body_out->body;
+
+    xn__create_session__init(body);
+    xn_id_hash2(order->order.serial.b, XN_ID_SIZE, quote->data, quote->len,
+                &body_out->request);
+    for (size_t i = 0; i < order->n; i++) {
+        body_out->papers[i] =
+            (ProtobufCBinaryData){order->papers[i].len, order->papers[i].data};
+    }
+    body->request = xn_id_bytes(&body_out->request);
+    body->order =
+        (ProtobufCBinaryData){order->order_paper.len, order->order_paper.data};
+    body->narrowings = body_out->papers;
+    body->n_narrowings = order->n;
+    body->quote = (ProtobufCBinaryData){quote->len, quote->data};
+    body->requirements = (ProtobufCBinaryData){wants->len, wants->data};
+}
+
+int xeno_session_post(const struct xeno *xeno, const struct xeno_member *server,
+                      const Xn__CreateSession *body, struct xeno_why *why,
+                      Xn__HostSession **session_out)
+{
     struct xeno_question question = {.what = cannot_create,
                                      .method = "POST",
                                      .path = "/v1/sessions",
-                                     .body = &body,
+                                     .body = body,
                                      .answer = &xn__host_session__descriptor,
-                                     .changes = true};
-    xn_id request;
+                                     .changes = true,
+                                     .why = why};
 
-    xn_id_hash2(order->order.serial.b, XN_ID_SIZE, quote->data, quote->len,
-                &request);
-    for (size_t i = 0; i < order->n; i++) {
-        papers[i] =
-            (ProtobufCBinaryData){order->papers[i].len, order->papers[i].data};
-    }
-    body.request = xn_id_bytes(&request);
-    body.order =
-        (ProtobufCBinaryData){order->order_paper.len, order->order_paper.data};
-    body.narrowings = papers;
-    body.n_narrowings = order->n;
-    body.quote = (ProtobufCBinaryData){quote->len, quote->data};
-    body.requirements = (ProtobufCBinaryData){wants->len, wants->data};
-    return ask_one(xeno, server, &question);
+    return xeno_ask(xeno, server, &question, session_out);
+}
+
+/* So that its id alone is enough from now on. */
+static int keep(const struct xeno *xeno, const char *url,
+                const struct xeno_member *server,
+                const Xn__HostSession *session)
+{
+    struct xeno_kept kept = {.since_us = net_wall_us()};
+
+    kept.corp = server->identity.cert.corp;
+    snprintf(kept.server, sizeof kept.server, "%s", url);
+    (void)xn_id_from_bytes(&session->serial, &kept.serial);
+    if (xn_id_from_bytes(&session->session, &kept.session)) return XN_EXIT_OK;
+    return xeno_kept_put(xeno, &kept);
+}
+
+static int create(const struct xeno *xeno, const char *url,
+                  const struct xeno_member *server,
+                  const struct xeno_order *order, const struct xn_buf *quote,
+                  const struct xn_buf *wants)
+{
+    struct xeno_paper q = {quote->data, quote->len};
+    struct xeno_paper w = {wants->data, wants->len};
+    Xn__HostSession *session = NULL;
+    struct xeno_session_body body;
+    int code;
+
+    xeno_session_body(order, &q, &w, &body);
+    code = xn_exit_code(
+        xeno_session_post(xeno, server, &body.body, NULL, &session));
+    if (!code) code = keep(xeno, url, server, session);
+    if (!code) code = xeno_session_print(xeno, session);
+    if (session) xn__host_session__free_unpacked(session, NULL);
+    return code;
 }
 
 int xeno_session_new(struct xeno *xeno, int argc, char **argv)
@@ -178,7 +212,8 @@ int xeno_session_new(struct xeno *xeno, int argc, char **argv)
     if (!code) code = xeno_order_find(xeno, argv[words + 1], &member, &order);
     if (!code) {
         code = xeno_server_as(argv[words], &member, &server);
-        if (!code) code = create(xeno, &server, &order, &quote, &wants);
+        if (!code)
+            code = create(xeno, argv[words], &server, &order, &quote, &wants);
         xeno_order_clear(&order);
         xeno_member_clear(&member);
     }
@@ -201,8 +236,9 @@ int xeno_session_list(struct xeno *xeno, int argc, char **argv)
     Xn__Sessions *list = NULL;
     int words, code;
 
-    code = xeno_options(xeno, NULL, 0, argc, argv, 1, 1, &words);
+    code = xeno_options(xeno, NULL, 0, argc, argv, 0, 1, &words);
     if (code >= 0) return code;
+    if (words == argc) return xeno_list_all(xeno, true);
     code = xeno_server(xeno, argv[words], &server);
     if (code) return code;
     code = xn_exit_code(xeno_ask(xeno, &server, &question, &list));
@@ -212,122 +248,62 @@ int xeno_session_list(struct xeno *xeno, int argc, char **argv)
     return code;
 }
 
-static int take_session(const char *text, xn_id *out)
+int xeno_session_get(const struct xeno *xeno, const struct xeno_member *server,
+                     const xn_id *session, bool quiet,
+                     Xn__HostSession **session_out)
+{
+    char path[40 + XN_ID_HEX], hex[XN_ID_HEX];
+    const struct xeno_question question = {.what = cannot_tell,
+                                           .method = "GET",
+                                           .path = path,
+                                           .answer =
+                                               &xn__host_session__descriptor,
+                                           .quiet = quiet};
+
+    xn_id_hex(session, hex);
+    snprintf(path, sizeof path, "/v1/sessions?session=%s", hex);
+    return xeno_ask(xeno, server, &question, session_out);
+}
+
+static int show_at(const struct xeno *xeno, const struct xeno_member *server,
+                   const xn_id *id)
+{
+    Xn__HostSession *session = NULL;
+    int code =
+        xn_exit_code(xeno_session_get(xeno, server, id, false, &session));
+
+    if (!code) code = xeno_session_print(xeno, session);
+    if (session) xn__host_session__free_unpacked(session, NULL);
+    return code;
+}
+
+int xeno_session_take(const char *text, xn_id *out)
 {
     if (!xn_id_unhex(text, strlen(text), out)) return XN_EXIT_OK;
     return xeno_usage("'%.80s' is no session: 64 digits 0-9a-f", text);
 }
 
+/* SESSION, or SERVER SESSION for one that is not kept here. */
 int xeno_session_show(struct xeno *xeno, int argc, char **argv)
 {
-    char path[40 + XN_ID_HEX], hex[XN_ID_HEX];
-    struct xeno_question question = {.what = cannot_tell,
-                                     .method = "GET",
-                                     .path = path,
-                                     .answer = &xn__host_session__descriptor};
     struct xeno_member server;
+    struct xeno_place place;
     xn_id id;
     int words, code;
 
-    code = xeno_options(xeno, NULL, 0, argc, argv, 2, 2, &words);
+    code = xeno_options(xeno, NULL, 0, argc, argv, 1, 2, &words);
     if (code >= 0) return code;
-    code = take_session(argv[words + 1], &id);
+    if (words + 1 == argc) {
+        code = xeno_place(xeno, argv[words], &place);
+        if (code) return code;
+        code = show_at(xeno, &place.server, &place.kept.session);
+        xeno_place_clear(&place);
+        return code;
+    }
+    code = xeno_session_take(argv[words + 1], &id);
     if (!code) code = xeno_server(xeno, argv[words], &server);
     if (code) return code;
-    xn_id_hex(&id, hex);
-    snprintf(path, sizeof path, "/v1/sessions?session=%s", hex);
-    code = ask_one(xeno, &server, &question);
+    code = show_at(xeno, &server, &id);
     xeno_member_clear(&server);
-    return code;
-}
-
-/* ---- stop ---- */
-
-static const char cannot_stop[] = "cannot stop the session";
-
-/* The XenoCorp hears it as well: from then on it pays nothing, whatever the
- * server does. */
-static int tell_corp(const struct xeno *xeno, const struct xeno_member *member,
-                     const struct xeno_order *order,
-                     const ProtobufCBinaryData *stop)
-{
-    Xn__StopOrder body = XN__STOP_ORDER__INIT;
-    struct xeno_question question = {.what = cannot_stop,
-                                     .method = "POST",
-                                     .path = "/v1/stop",
-                                     .body = &body,
-                                     .answer = &xn__charged__descriptor,
-                                     .changes = true};
-    Xn__Charged *charged = NULL;
-    int rc;
-
-    body.serial = xn_id_bytes(&order->order.serial);
-    body.stop = *stop;
-    rc = xeno_ask(xeno, member, &question, &charged);
-    if (charged) xn__charged__free_unpacked(charged, NULL);
-    return xn_exit_code(rc);
-}
-
-static int tell_server(const struct xeno *xeno,
-                       const struct xeno_member *server, const xn_id *session,
-                       const ProtobufCBinaryData *stop)
-{
-    Xn__StopSession body = XN__STOP_SESSION__INIT;
-    struct xeno_question question = {.what = cannot_stop,
-                                     .method = "POST",
-                                     .path = "/v1/sessions/stop",
-                                     .body = &body,
-                                     .answer = &xn__host_session__descriptor,
-                                     .changes = true};
-
-    body.session = xn_id_bytes(session);
-    body.stop = *stop;
-    return ask_one(xeno, server, &question);
-}
-
-/* The XenoCorp first: from then on nothing is paid, whatever the server does.
- * What it says where all has ended long ago does not matter. */
-static int stop(const struct xeno *xeno, const struct xeno_member *member,
-                const struct xeno_member *server,
-                const struct xeno_order *order, const xn_id *session)
-{
-    struct money doc = {.type = MONEY_STOP};
-    ProtobufCBinaryData paper = {0, NULL};
-    int code, at_corp;
-
-    if (!order->n) {
-        return xeno_gripe(XN_EMONEY, cannot_stop,
-                          "the order was never narrowed to a server",
-                          "xeno order void");
-    }
-    doc.head.issued_us = net_wall_us();
-    doc.stop.narrowing = order->narrowings[order->n - 1].head.hash;
-    if (money_seal(&doc, member->identity.key, member->identity.x509,
-                   &paper.data, &paper.len)) {
-        return xn_exit_code(XN_ENOMEM);
-    }
-    at_corp = tell_corp(xeno, member, order, &paper);
-    code = tell_server(xeno, server, session, &paper);
-    free(paper.data);
-    if (at_corp == XN_EXIT_MONEY && !code) at_corp = XN_EXIT_OK;
-    return at_corp ? at_corp : code;
-}
-
-int xeno_session_stop(struct xeno *xeno, int argc, char **argv)
-{
-    struct xeno_member member, server;
-    struct xeno_order order;
-    int words, code;
-    xn_id session;
-
-    code = xeno_options(xeno, NULL, 0, argc, argv, 3, 3, &words);
-    if (code >= 0) return code;
-    code = take_session(argv[words + 1], &session);
-    if (!code) code = xeno_order_find(xeno, argv[words + 2], &member, &order);
-    if (code) return code;
-    code = xeno_server_as(argv[words], &member, &server);
-    if (!code) code = stop(xeno, &member, &server, &order, &session);
-    xeno_order_clear(&order);
-    xeno_member_clear(&member);
     return code;
 }

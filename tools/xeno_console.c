@@ -1,0 +1,317 @@
+/* SPDX-License-Identifier: GPL-3.0-or-later */
+/* xeno console, and what `xeno run` shows: a task's console by long polls, what
+ * is typed here, and ctrl-C. */
+#include <errno.h>
+#include <signal.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/signalfd.h>
+#include <unistd.h>
+
+#include "lib/err.h"
+#include "net/clock.h"
+#include "tools/xeno_kept.h"
+#include "tools/xeno_task.h"
+
+enum {
+    POLL_MS = 20000,
+    PIECE_MAX = 256 << 10,
+    INPUT_MAX = 4096,
+    PAUSE_MS = 500,
+    PATIENCE_MS = 180000, /* with a server that does not answer */
+    GRACE_MS = 5000,
+};
+#define END_OF_INPUT 4 /* ctrl-D, as a terminal has it */
+
+static const char cannot[] = "cannot show the console";
+
+struct watch {
+    struct xeno_stream *stream;
+    struct xeno_asking console, stop, typing;
+    struct xeno_question console_q, stop_q, typing_q;
+    struct xeno_why why;
+    Xn__StopTask stop_body;
+    Xn__TaskInput typing_body;
+    char path[XN_ID_HEX + 100], hex[XN_ID_HEX];
+    uint8_t typed[INPUT_MAX];
+    bool asking, stopping, sending; /* which of the three are under way */
+    bool typed_all, asked_stop, leaves, ended;
+    uint64_t answered_us;
+    int rc; /* what it failed with */
+};
+
+int xeno_signals(void)
+{
+    sigset_t set;
+
+    sigemptyset(&set);
+    sigaddset(&set, SIGINT);
+    sigaddset(&set, SIGTERM);
+    sigaddset(&set, SIGHUP);
+    if (sigprocmask(SIG_BLOCK, &set, NULL)) return -1;
+    return signalfd(-1, &set, SFD_CLOEXEC | SFD_NONBLOCK);
+}
+
+/* ---- the console ---- */
+
+static void ask_console(struct watch *w)
+{
+    struct xeno_stream *s = w->stream;
+    unsigned wait_ms = s->follow ? POLL_MS : 0;
+
+    snprintf(w->path, sizeof w->path,
+             "/v1/console?session=%s&task=%u&from=%llu&wait_ms=%u", w->hex,
+             (unsigned)s->task, (unsigned long long)s->from, wait_ms);
+    w->console_q = (struct xeno_question){
+        .what = cannot,
+        .method = "GET",
+        .path = w->path,
+        .answer = &xn__console_piece__descriptor,
+        .why = &w->why,
+        .wait_ms = wait_ms,
+    };
+    xeno_ask_begin(s->xeno, s->server, &w->console_q, &w->console);
+    w->asking = true;
+}
+
+static int put(const struct xeno_stream *s, const ProtobufCBinaryData *data)
+{
+    if (s->keep) {
+        size_t room = s->keep->max - s->keep->len;
+
+        xn_buf_add(s->keep, data->data, data->len < room ? data->len : room);
+        return 0;
+    }
+    errno = 0;
+    if (fwrite(data->data, 1, data->len, stdout) != data->len || fflush(stdout))
+        return XN_EIO;
+    return 0;
+}
+
+static void take_piece(struct watch *w, const Xn__ConsolePiece *piece)
+{
+    struct xeno_stream *s = w->stream;
+
+    if (piece->data.len > PIECE_MAX || piece->from < s->from) {
+        w->rc = XN_EPROTO;
+        xeno_gripe(w->rc, cannot,
+                   "the server's answer is not what was asked "
+                   "for",
+                   "report it");
+        return;
+    }
+    if (piece->from > s->from && piece->data.len)
+        fprintf(stderr, XENO_PROGRAM ": %llu bytes were no longer kept\n",
+                (unsigned long long)(piece->from - s->from));
+    if (piece->data.len) {
+        w->rc = put(s, &piece->data);
+        s->from = piece->from + piece->data.len;
+    }
+    if (w->rc == XN_EIO && errno != EPIPE)
+        xeno_gripe(XN_EIO, cannot, strerror(errno), "more room");
+    w->ended = piece->end || (!s->follow && !piece->data.len);
+}
+
+static bool passes(int rc)
+{
+    return rc == XN_EUNREACH || rc == XN_ETIMEOUT || rc == XN_EBUSY;
+}
+
+static void end_console(struct watch *w)
+{
+    const struct xeno_stream *s = w->stream;
+    Xn__ConsolePiece *piece = NULL;
+    int rc = xeno_ask_end(&w->console, &piece);
+
+    w->asking = false;
+    if (!rc) {
+        w->answered_us = net_mono_us();
+        take_piece(w, piece);
+        xn__console_piece__free_unpacked(piece, NULL);
+    } else if (!passes(rc) || !s->follow ||
+               net_mono_us() - w->answered_us > PATIENCE_MS * UINT64_C(1000)) {
+        w->rc = rc;
+        xeno_tell(&w->why, cannot);
+    } else {
+        net_talk_wait(s->server->talk, NULL, 0, PAUSE_MS);
+    }
+}
+
+/* ---- ctrl-C ---- */
+
+static void ask_stop(struct watch *w)
+{
+    struct xeno_stream *s = w->stream;
+
+    w->asked_stop = true;
+    w->stopping = true;
+    xn__stop_task__init(&w->stop_body);
+    w->stop_body.session = xn_id_bytes(&s->session);
+    w->stop_body.task = s->task;
+    w->stop_body.grace_ms = GRACE_MS;
+    w->stop_q = (struct xeno_question){
+        .what = "cannot stop the task",
+        .method = "POST",
+        .path = "/v1/tasks/stop",
+        .body = &w->stop_body,
+        .answer = &xn__host_task__descriptor,
+        .wait_ms = GRACE_MS,
+    };
+    xeno_ask_begin(s->xeno, s->server, &w->stop_q, &w->stop);
+    fprintf(stderr, XENO_PROGRAM ": stopping the task; again to leave it "
+                                 "alone\n");
+}
+
+static void on_signal(struct watch *w)
+{
+    const struct xeno_stream *s = w->stream;
+    struct signalfd_siginfo info;
+
+    if (read(s->signals, &info, sizeof info) != (ssize_t)sizeof info) return;
+    if (info.ssi_signo == SIGHUP || !s->stops || w->asked_stop) {
+        w->leaves = true;
+    } else {
+        ask_stop(w);
+    }
+}
+
+static void end_stop(struct watch *w)
+{
+    Xn__HostTask *task = NULL;
+    int rc = xeno_ask_end(&w->stop, &task);
+
+    w->stopping = false;
+    if (rc) w->asked_stop = false; /* it has been told: ctrl-C tries again */
+    if (task) xn__host_task__free_unpacked(task, NULL);
+}
+
+/* ---- what is typed ---- */
+
+static void on_typed(struct watch *w)
+{
+    const struct xeno_stream *s = w->stream;
+    ssize_t n = read(STDIN_FILENO, w->typed, sizeof w->typed);
+
+    if (n < 0 && (errno == EINTR || errno == EAGAIN)) return;
+    if (n <= 0) {
+        w->typed_all = true;
+        w->typed[0] = END_OF_INPUT;
+        n = 1;
+    }
+    xn__task_input__init(&w->typing_body);
+    w->typing_body.session = xn_id_bytes(&s->session);
+    w->typing_body.task = s->task;
+    w->typing_body.input = (ProtobufCBinaryData){(size_t)n, w->typed};
+    w->typing_q = (struct xeno_question){
+        .what = "cannot pass on what was typed",
+        .method = "POST",
+        .path = "/v1/tasks/input",
+        .body = &w->typing_body,
+        .answer = &xn__host_task__descriptor,
+    };
+    xeno_ask_begin(s->xeno, s->server, &w->typing_q, &w->typing);
+    w->sending = true;
+}
+
+static void end_typing(struct watch *w)
+{
+    Xn__HostTask *task = NULL;
+
+    w->sending = false;
+    if (xeno_ask_end(&w->typing, &task)) w->typed_all = true;
+    if (task) xn__host_task__free_unpacked(task, NULL);
+}
+
+/* ---- all of them at once ---- */
+
+static void wait_for_any(struct watch *w)
+{
+    struct xeno_stream *s = w->stream;
+    struct pollfd others[2];
+    int signals = -1, typed = -1;
+    unsigned n = 0;
+
+    if (s->signals >= 0) {
+        signals = (int)n;
+        others[n++] = (struct pollfd){.fd = s->signals};
+    }
+    if (s->input && !w->typed_all && !w->sending) {
+        typed = (int)n;
+        others[n++] = (struct pollfd){.fd = STDIN_FILENO};
+    }
+    net_talk_wait(s->server->talk, others, n, -1);
+    if (signals >= 0 && others[signals].revents) on_signal(w);
+    if (typed >= 0 && others[typed].revents) on_typed(w);
+    if (w->stopping && w->stop.said.done) end_stop(w);
+    if (w->sending && w->typing.said.done) end_typing(w);
+    if (w->asking && w->console.said.done) end_console(w);
+}
+
+static void give_up(struct watch *w)
+{
+    struct net_talk *talk = w->stream->server->talk;
+
+    if (w->asking) {
+        net_talk_give_up(talk, &w->console.said);
+        net_said_clear(&w->console.said);
+    }
+    if (w->stopping) {
+        net_talk_give_up(talk, &w->stop.said);
+        net_said_clear(&w->stop.said);
+    }
+    if (w->sending) {
+        net_talk_give_up(talk, &w->typing.said);
+        net_said_clear(&w->typing.said);
+    }
+}
+
+int xeno_stream(struct xeno_stream *stream, enum xeno_stream_end *end_out)
+{
+    struct watch *w = calloc(1, sizeof *w);
+    int rc;
+
+    *end_out = STREAM_LOST;
+    if (!w) return xeno_no_memory();
+    w->stream = stream;
+    w->answered_us = net_mono_us();
+    xn_id_hex(&stream->session, w->hex);
+    while (!w->ended && !w->leaves && !w->rc) {
+        if (!w->asking) ask_console(w);
+        wait_for_any(w);
+    }
+    give_up(w);
+    rc = w->rc;
+    if (!rc) *end_out = w->leaves ? STREAM_DETACHED : STREAM_ENDED;
+    free(w);
+    return xn_exit_code(rc);
+}
+
+/* ---- the verb ---- */
+
+int xeno_console(struct xeno *xeno, int argc, char **argv)
+{
+    const char *follow = NULL, *input = NULL;
+    const struct xn_option own[] = {
+        XN_OPTION("follow", 'f', NULL, "until the task has ended", &follow),
+        XN_OPTION("input", 'i', NULL, "and pass on what is typed", &input),
+    };
+    struct xeno_stream stream = {.xeno = xeno, .signals = -1};
+    enum xeno_stream_end end;
+    struct xeno_place place;
+    int words, code;
+
+    code = xeno_options(xeno, own, 2, argc, argv, 1, 1, &words);
+    if (code >= 0) return code;
+    if (xeno->json) return xeno_usage("a console is no JSON");
+    code = xeno_place(xeno, argv[words], &place);
+    if (code) return code;
+    stream.server = &place.server;
+    stream.session = place.kept.session;
+    stream.task = place.task;
+    stream.follow = follow || input;
+    stream.input = input;
+    code = xeno_stream(&stream, &end);
+    xeno_place_clear(&place);
+    return code;
+}

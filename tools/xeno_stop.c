@@ -1,0 +1,155 @@
+/* SPDX-License-Identifier: GPL-3.0-or-later */
+/* xeno session stop, xeno stop: the signed end of a session. */
+#include <stdlib.h>
+#include <string.h>
+
+#include "lib/err.h"
+#include "net/clock.h"
+#include "tools/xeno_kept.h"
+
+static const char cannot_stop[] = "cannot stop the session";
+
+/* The XenoCorp hears it as well: from then on it pays nothing, whatever the
+ * server does. */
+static int tell_corp(const struct xeno *xeno, const struct xeno_member *member,
+                     const struct xeno_order *order,
+                     const ProtobufCBinaryData *stop)
+{
+    Xn__StopOrder body = XN__STOP_ORDER__INIT;
+    struct xeno_question question = {.what = cannot_stop,
+                                     .method = "POST",
+                                     .path = "/v1/stop",
+                                     .body = &body,
+                                     .answer = &xn__charged__descriptor,
+                                     .changes = true};
+    Xn__Charged *charged = NULL;
+    int rc;
+
+    body.serial = xn_id_bytes(&order->order.serial);
+    body.stop = *stop;
+    rc = xeno_ask(xeno, member, &question, &charged);
+    if (charged) xn__charged__free_unpacked(charged, NULL);
+    return xn_exit_code(rc);
+}
+
+static int tell_server(const struct xeno *xeno,
+                       const struct xeno_member *server, const xn_id *session,
+                       const ProtobufCBinaryData *stop,
+                       Xn__HostSession **session_out)
+{
+    Xn__StopSession body = XN__STOP_SESSION__INIT;
+    struct xeno_question question = {.what = cannot_stop,
+                                     .method = "POST",
+                                     .path = "/v1/sessions/stop",
+                                     .body = &body,
+                                     .answer = &xn__host_session__descriptor,
+                                     .changes = true};
+
+    body.session = xn_id_bytes(session);
+    body.stop = *stop;
+    return xn_exit_code(xeno_ask(xeno, server, &question, session_out));
+}
+
+/* The XenoCorp first: from then on nothing is paid, whatever the server does.
+ * What it says where all has ended long ago does not matter. */
+int xeno_session_end(const struct xeno *xeno, const struct xeno_member *member,
+                     const struct xeno_member *server,
+                     const struct xeno_order *order, const xn_id *session,
+                     Xn__HostSession **session_out)
+{
+    struct money doc = {.type = MONEY_STOP};
+    ProtobufCBinaryData paper = {0, NULL};
+    int code, at_corp;
+
+    if (!order->n) {
+        return xeno_gripe(XN_EMONEY, cannot_stop,
+                          "the order was never narrowed to a server",
+                          "xeno order void");
+    }
+    doc.head.issued_us = net_wall_us();
+    doc.stop.narrowing = order->narrowings[order->n - 1].head.hash;
+    if (money_seal(&doc, member->identity.key, member->identity.x509,
+                   &paper.data, &paper.len)) {
+        return xn_exit_code(XN_ENOMEM);
+    }
+    at_corp = tell_corp(xeno, member, order, &paper);
+    code = tell_server(xeno, server, session, &paper, session_out);
+    free(paper.data);
+    if (at_corp == XN_EXIT_MONEY && !code) at_corp = XN_EXIT_OK;
+    return at_corp ? at_corp : code;
+}
+
+static int end(const struct xeno *xeno, const struct xeno_member *member,
+               const struct xeno_member *server, const struct xeno_order *order,
+               const xn_id *session)
+{
+    Xn__HostSession *ended = NULL;
+    int code = xeno_session_end(xeno, member, server, order, session, &ended);
+
+    if (ended && !code) code = xeno_session_print(xeno, ended);
+    if (ended) xn__host_session__free_unpacked(ended, NULL);
+    return code;
+}
+
+/* By what the state folder knows of it. */
+static int end_kept(const struct xeno *xeno, const char *text)
+{
+    struct xeno_place place;
+    struct xeno_member member = {.talk = NULL};
+    struct xeno_order order;
+    char hex[XN_ID_HEX];
+    int code = xeno_place(xeno, text, &place);
+
+    if (code) return code;
+    xn_id_hex(&place.kept.serial, hex);
+    code = xeno_order_find(xeno, hex, &member, &order);
+    if (!code) {
+        code = end(xeno, &member, &place.server, &order, &place.kept.session);
+        xeno_order_clear(&order);
+        xeno_member_clear(&member);
+    }
+    xeno_place_clear(&place);
+    return code;
+}
+
+/* SERVER SESSION ORDER: of one that is not kept here. */
+static int end_named(const struct xeno *xeno, char **words)
+{
+    struct xeno_member member, server;
+    struct xeno_order order;
+    xn_id session;
+    int code = xeno_session_take(words[1], &session);
+
+    if (!code) code = xeno_order_find(xeno, words[2], &member, &order);
+    if (code) return code;
+    code = xeno_server_as(words[0], &member, &server);
+    if (!code) code = end(xeno, &member, &server, &order, &session);
+    xeno_order_clear(&order);
+    xeno_member_clear(&member);
+    return code;
+}
+
+int xeno_session_stop(struct xeno *xeno, int argc, char **argv)
+{
+    int words, code;
+
+    code = xeno_options(xeno, NULL, 0, argc, argv, 1, 3, &words);
+    if (code >= 0) return code;
+    if (argc - words == 2)
+        return xeno_usage("SESSION alone, or SERVER SESSION ORDER");
+    return argc - words == 1 ? end_kept(xeno, argv[words])
+                             : end_named(xeno, argv + words);
+}
+
+int xeno_stop(struct xeno *xeno, int argc, char **argv)
+{
+    int words, code, worst = XN_EXIT_OK;
+
+    code = xeno_options(xeno, NULL, 0, argc, argv, 1, 64, &words);
+    if (code >= 0) return code;
+    for (; words < argc; words++) {
+        code = end_kept(xeno, argv[words]);
+        if (code) worst = code;
+    }
+    return worst;
+}
