@@ -228,7 +228,9 @@ void find_advise(const struct find_options *opt, const struct query *query,
     } else {
         xn_gripef(opt->program, what,
                   opt->explain ? "the relaxation above"
-                               : "--explain, to see which one is in the way",
+                  : strcmp(opt->program, FIND_PROGRAM) == 0
+                      ? "--explain, to see which one is in the way"
+                      : "xenofind --explain, to see which one is in the way",
                   "none of %llu known meets all conditions",
                   (unsigned long long)result->known);
     }

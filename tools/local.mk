@@ -123,6 +123,7 @@ SHELL_TESTS += tests/e2e/liar.t
 SHELL_TESTS += tests/e2e/manners.t
 SHELL_TESTS += tests/e2e/money.t
 SHELL_TESTS += tests/e2e/replay.t
+SHELL_TESTS += tests/e2e/run.t
 SHELL_TESTS += tests/e2e/twins.t
 EXTRA_DIST += tests/e2e/lib.sh
 

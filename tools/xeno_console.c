@@ -36,7 +36,7 @@ struct watch {
     char path[XN_ID_HEX + 100], hex[XN_ID_HEX];
     uint8_t typed[INPUT_MAX];
     bool asking, stopping, sending; /* which of the three are under way */
-    bool typed_all, asked_stop, leaves, ended;
+    bool typed_all, in_line, asked_stop, leaves, ended;
     uint64_t answered_us;
     int rc; /* what it failed with */
 };
@@ -194,10 +194,11 @@ static void on_typed(struct watch *w)
     ssize_t n = read(STDIN_FILENO, w->typed, sizeof w->typed);
 
     if (n < 0 && (errno == EINTR || errno == EAGAIN)) return;
-    if (n <= 0) {
+    if (n > 0) w->in_line = w->typed[n - 1] != '\n';
+    if (n <= 0) { /* within a line the first only ends that */
         w->typed_all = true;
-        w->typed[0] = END_OF_INPUT;
-        n = 1;
+        w->typed[0] = w->typed[1] = END_OF_INPUT;
+        n = w->in_line ? 2 : 1;
     }
     xn__task_input__init(&w->typing_body);
     w->typing_body.session = xn_id_bytes(&s->session);

@@ -230,8 +230,10 @@ static void fill(const struct row *row, struct cells *c)
     snprintf(c->session, sizeof c->session, "%.*s", XENO_SERIAL_SHORT, hex);
     host = host ? host + 3 : row->kept.server;
     snprintf(c->host, sizeof c->host, "%.*s", (int)strcspn(host, "#/"), host);
-    if (now_us > since_us)
-        xn_span_format((now_us - since_us) / 1000000 * 1000000, c->age);
+    xn_span_format(now_us > since_us + 1000000
+                       ? (now_us - since_us) / 1000000 * 1000000
+                       : 1000000,
+                   c->age);
     if (!row->now) return;
     money_text(row->now->charged, row->now->currency, c->charged);
     money_text(row->now->amount, row->now->currency, c->of);

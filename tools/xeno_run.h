@@ -50,6 +50,7 @@ struct run {
     struct xeno_why why; /* the last refusal, and by whom */
     char by[XN_NAME_MAX];
     size_t refused;
+    int64_t least; /* cost of those that were too dear */
     /* ---- what was bought ---- */
     int lock;
     char path[NET_PATH_MAX], lock_path[NET_PATH_MAX + 8];

@@ -261,7 +261,10 @@ static int nobody(const struct run *run)
         size_t at = strlen(because);
 
         snprintf(because + at, sizeof because - at,
-                 " (the last of %zu that were asked)", run->refused);
+                 run->why.rc == XN_EFUNDS && run->least
+                     ? " (the least of %zu that were asked)"
+                     : " (the last of %zu that were asked)",
+                 run->refused);
     }
     return xeno_gripe_reason(run->why.rc, run->why.reason, run_cannot, because,
                              run->why.try);

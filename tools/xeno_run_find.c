@@ -242,11 +242,29 @@ static void note(struct run *run, const struct run_candidate *c, int rc,
     run->refused++;
 }
 
+/* The least that it would have cost is what people want to know. */
+static void too_dear(struct run *run, const struct run_candidate *c)
+{
+    char text[200], cost[MONEY_TEXT_MAX], try[100];
+
+    if (run->why.rc == XN_EFUNDS && run->least <= c->cost) {
+        run->refused++;
+        return;
+    }
+    run->least = c->cost;
+    money_text(c->cost, run->wish.currency, cost);
+    snprintf(text, sizeof text, "the whole time at its rates costs %s", cost);
+    cost[strcspn(cost, " ")] = '\0';
+    snprintf(try, sizeof try, "--max %s%s, or --for with less", cost,
+             run->wish.currency);
+    note(run, c, XN_EFUNDS, text, try);
+}
+
 /* Is it an offer that we would take? */
 static void judge(struct run *run, struct run_candidate *c)
 {
     const struct money_quote *q = &c->quoted.quote;
-    char text[200], cost[MONEY_TEXT_MAX];
+    char text[200];
 
     if (strcmp(q->currency, run->wish.currency) != 0) {
         snprintf(text, sizeof text, "it asks for %s", q->currency);
@@ -257,10 +275,7 @@ static void judge(struct run *run, struct run_candidate *c)
         note(run, c, XN_EOVERFLOW, "its price is out of range",
              "another server");
     } else if (c->cost > run->wish.max_micro) {
-        money_text(c->cost, q->currency, cost);
-        snprintf(text, sizeof text, "the whole time at its rates costs %s",
-                 cost);
-        note(run, c, XN_EFUNDS, text, "--max with more, or --for with less");
+        too_dear(run, c);
     } else {
         return;
     }

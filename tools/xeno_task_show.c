@@ -49,10 +49,13 @@ static const char *end_text(Xn__TaskEnd end)
     }
 }
 
+/* The server's own word says more, but of an end that was the task's. */
 void xeno_task_end(const Xn__HostTask *task, char *out, size_t len)
 {
+    bool own = task->end == XN__TASK_END__FINISHED || !task->because[0];
+
     snprintf(out, len, "%s%s%.200s, with code %d", end_text(task->end),
-             task->because[0] ? ": " : "", task->because, (int)task->code);
+             own ? "" : ": ", own ? "" : task->because, (int)task->code);
 }
 
 static double seconds(const Xn__HostTask *task)

@@ -1,0 +1,154 @@
+#!/bin/bash
+# SPDX-License-Identifier: GPL-3.0-or-later
+# xeno run and what goes with it, on a real platform with real sandboxes: what
+# comes back, what it costs, what ctrl-C does, and that a client that is killed
+# pays once.
+if ! why=$("$XN_BUILD/keeper/xenodomd" check 2>&1); then
+    echo "1..0 # SKIP $(printf '%s' "$why" | tr '\n' ' ')"
+    exit 0
+fi
+. "${XN_SRC:-.}/tests/e2e/lib.sh"
+xeno=$XN_BUILD/tools/xeno
+out=$scratch/out
+err=$scratch/err
+
+run() { # WORDS...: its exit code is in rc
+    "$xeno" run "$@" >"$out" 2>"$err" </dev/null
+    rc=$?
+}
+
+gave() { # RC TEXT NAME: of the last run
+    [ "$rc" -eq "$1" ] && [ "$(cat "$out")" = "$2" ]
+    ok $? "$3"
+    [ "$rc" -eq "$1" ] || { echo "# exit $rc"; diag "$err"; }
+}
+
+refused() { # RC CODE NAME
+    [ "$rc" -eq "$1" ] && grep -q "\[XS-$2\]" "$err" &&
+        grep -q '^  because: .' "$err" && grep -q '^  try: .' "$err"
+    ok $? "$3"
+    [ "$rc" -eq "$1" ] || diag "$err"
+}
+
+field() { # NAME FILE: the first of that name
+    sed -n "s/^ *\"$1\": \"\{0,1\}\([^\",]*\)\"\{0,1\},\{0,1\}\$/\1/p" "$2" |
+        head -n 1
+}
+
+orders() { # how many there ever were
+    "$xeno" order list -o json | grep -c '"serial"'
+}
+
+has() { # TEXT FILE
+    grep -q -- "$1" "$2"
+}
+
+state_is() { # STATE SESSION
+    "$xeno" session show "$2" -o json >"$scratch/look" 2>>"$err" &&
+        [ "$(field state "$scratch/look")" = "$1" ]
+}
+
+up --servers 2
+
+run -- echo hello world
+gave 0 'hello world' 'a command runs and its console comes back'
+run -- sh -c 'echo out; exit 3'
+gave 12 out 'a task that fails is exit 12'
+has 'with code 3' "$err"
+ok $? 'and its own code is told'
+run --exit-code -- sh -c 'exit 3'
+gave 3 '' '--exit-code: it is the exit code'
+printf 'echo "$1 $WORD"; pwd\n' >"$scratch/script"
+run -e WORD=there -f "job.sh=$scratch/script" -- sh job.sh hello
+gave 0 $'hello there\n/home/task' 'files and environment'
+printf 'one\ntwo' | "$xeno" run -i -- cat >"$out" 2>"$err"
+rc=$?
+gave 0 $'one\ntwo' 'what is typed reaches it, and its end too'
+run -o json -- sh -c 'echo text'
+[ "$rc" -eq 0 ] && has '"schema": "xeno.run/1"' "$out" &&
+    has '"console": "text\\n"' "$out" && has '"end": "finished"' "$out"
+ok $? '-o json'
+order=$(field order "$out") session=$(field session "$out")
+await 300 state_is ended "$session"
+ok $? 'the session has ended with its task'
+"$xeno" bill "$order" --verify >/dev/null 2>>"$err"
+ok $? 'and its bill verifies'
+
+run --max 0.000001 -- true
+refused 5 5-FUNDS 'a limit below any price'
+run CPUsmps:99999999.. -- true
+refused 3 3-NONE 'more than anybody has'
+run --max nothing -- true
+refused 2 2-USAGE 'no amount'
+run CPUsmps:1..
+refused 2 2-USAGE 'no command'
+run --for 1s -- sleep 60
+[ "$rc" -eq 12 ] && has 'its time was over' "$err"
+ok $? 'its time is over'
+
+run --detach --keep -- sleep 600
+session=$(cat "$out")
+[ "$rc" -eq 0 ] && [ "${#session}" -eq 64 ]
+ok $? '--detach says where it runs'
+"$xeno" list >"$out" 2>>"$err" && has 'running .*sleep 600' "$out"
+ok $? 'list'
+"$xeno" top >"$out" 2>>"$err" && has 'sleep 600' "$out"
+ok $? 'top'
+"$xeno" task new "$session" -- true >"$out" 2>"$err"
+rc=$?
+refused 4 4-BUSY 'one task at a time'
+"$xeno" task stop "${session:0:12}" >/dev/null 2>>"$err"
+"$xeno" wait "$session" >/dev/null 2>"$err"
+rc=$?
+refused 12 12-TASK 'task stop, wait'
+"$xeno" task new "$session" -- echo again >/dev/null 2>>"$err" &&
+    [ "$("$xeno" console --follow "$session" 2>>"$err")" = again ]
+ok $? 'another task in the same session, console --follow'
+[ "$("$xeno" task list "$session" -o json 2>>"$err" | grep -c number)" = 2 ]
+ok $? 'task list'
+"$xeno" stop "$session" >/dev/null 2>>"$err" &&
+    await 300 state_is ended "$session"
+ok $? 'stop'
+
+# ctrl-C comes to background jobs as SIGTERM: there it is the same.
+"$xeno" run -- sh -c 'echo begun; sleep 600' >"$out" 2>"$err" &
+pid=$!
+await 300 has begun "$out"
+kill -TERM "$pid"
+wait "$pid"
+rc=$?
+refused 12 12-TASK 'ctrl-C stops the task'
+has 'was stopped' "$err"
+ok $? 'and it is told so'
+
+before=$(orders)
+"$xeno" run -- sh -c 'echo begun; sleep 3; echo done' >"$out" 2>"$err" &
+pid=$!
+await 300 has begun "$out"
+kill -KILL "$pid"
+wait "$pid" 2>/dev/null
+run -- sh -c 'echo begun; sleep 3; echo done'
+gave 0 $'begun\ndone' 'the same command goes on after a kill -9'
+[ "$(orders)" -eq $((before + 1)) ]
+ok $? 'and there is one order'
+[ -z "$(ls "$XENO_KEY/runs" 2>/dev/null)" ]
+ok $? 'nothing is under way any more'
+
+# The cheaper one goes away: the other one does it.
+run -o json -- true
+cheap=$(field server "$out")
+port=${cheap#*127.0.0.1:} port=${port%%#*}
+for n in 1 2; do
+    grep -q "api=127.0.0.1:$port" "$XENODEV_STATE/log/host-0$n.log" &&
+        "$xenodev" kill "$n" >>"$err" 2>&1
+done
+run --max 100 -o json -- echo elsewhere
+[ "$rc" -eq 0 ] && has 'elsewhere' "$out" &&
+    [ "$(field server "$out")" != "$cheap" ]
+ok $? 'a server that is gone: the next one is taken'
+"$xeno" list --all >"$out" 2>"$err"
+rc=$?
+refused 10 10-NOTYET 'list says that one did not answer'
+down >/dev/null 2>>"$err"
+ok $? 'the platform goes away'
+plan
