@@ -124,7 +124,13 @@ bool host_runs_tasks(struct host *host, uint64_t ask, const char *what);
 #define TASK_WAITS_OF_SESSION 32
 #define TASK_WAITS_MAX 1024
 
-enum task_waiting { WAIT_RUNS, WAIT_END, WAIT_DONE, WAIT_CONSOLE };
+enum task_waiting {
+    WAIT_RUNS,
+    WAIT_END,
+    WAIT_DONE, /* xenodomd has done it, or says why not */
+    WAIT_LOOK, /* its reading; where there is none, the last stands */
+    WAIT_CONSOLE,
+};
 struct task_wait {
     enum task_waiting kind;
     uint64_t ask;    /* 0: nobody waits any more */

@@ -316,6 +316,26 @@ static void answer_all(const struct host_session *s, uint64_t ask)
     xn_out_answer(&s->host->out, ask, 200, &body);
 }
 
+static bool may_look(const struct aim *aim)
+{
+    return aim->t->record->seen && aim->s->host->market.dom_up;
+}
+
+/* With its meter read now. */
+static void look(struct aim *aim, const struct xn_now *now, uint64_t ask)
+{
+    Xn__DomAsk body = XN__DOM_ASK__INIT;
+    char name[TASK_NAME_MAX];
+    struct task_wait *wait = task_wait_new(aim->s, ask, &aim->caller,
+                                           aim->t->number, WAIT_LOOK, LIST);
+
+    if (!wait) return;
+    task_name(aim->s, aim->t->number, name);
+    body.op = XN__DOM_OP__DOM_STATUS;
+    body.name = name;
+    task_wait_dom(wait, now, &body);
+}
+
 void host_task_list(struct host *host, const struct xn_now *now, uint64_t ask,
                     const Xn__Ask *question)
 {
@@ -332,13 +352,15 @@ void host_task_list(struct host *host, const struct xn_now *now, uint64_t ask,
         return;
     }
     if (!find_task(host, ask, LIST, (uint32_t)w.task, &aim)) return;
-    if (aim.t->over || !w.wait_ms) {
+    if (aim.t->over || (!w.wait_ms && !may_look(&aim))) {
         task_answer(aim.s, aim.t, ask);
-        return;
+    } else if (!w.wait_ms) {
+        look(&aim, now, ask);
+    } else {
+        wait = task_wait_new(aim.s, ask, &aim.caller, aim.t->number, WAIT_END,
+                             LIST);
+        if (wait) task_wait_until(wait, now, w.wait_ms * 1000);
     }
-    wait =
-        task_wait_new(aim.s, ask, &aim.caller, aim.t->number, WAIT_END, LIST);
-    if (wait) task_wait_until(wait, now, w.wait_ms * 1000);
 }
 
 void host_task_console(struct host *host, const struct xn_now *now,

@@ -189,7 +189,7 @@ static void on_done(void *owner, void *ctx, const struct xn_now *now, int rc,
     t = task_of(wait, &s);
     if (tell && tell->n_tasks == 1 && t && t == task_last(s))
         task_heard(s, now, tell->tasks[0]);
-    if (rc && !(tell && rc == XN_ECONFLICT)) {
+    if (rc && wait->kind == WAIT_DONE && !(tell && rc == XN_ECONFLICT)) {
         refuse_dom(wait, rc, tell);
         drop(wait);
     } else {

@@ -229,14 +229,22 @@ static void who_may_look(void **state)
     struct market *m = *state;
     Xn__HostTask *task;
     char query[80 + XN_ID_HEX] = "session=";
+    uint64_t ask;
 
     tasks_begin(m);
     tasks_run(m, 1, false);
     xn_id_hex(&m->session, query + 8);
     strcat(query, "&task=1");
-    task = tasks_answered(
-        m, market_ask(m, "GET", "/v1/tasks", query, NULL, &m->operator));
-    xn__host_task__free_unpacked(task, NULL);
+    for (unsigned i = 0; i < 2; i++) {
+        dom_burn(&m->dom, i ? 1 : 1234567);
+        m->dom.lose = i;
+        ask = market_ask(m, "GET", "/v1/tasks", query, NULL, &m->operator);
+        market_serve(m);
+        task = tasks_answered(m, ask);
+        /* As it is now; where xenodomd does not answer, as it was. */
+        assert_true(task->cpu_ns == 1234567);
+        xn__host_task__free_unpacked(task, NULL);
+    }
     assert_int_equal(market_refused(m,
                                     market_ask(m, "GET", "/v1/tasks", query,
                                                NULL, &m->s.stranger.caller),
@@ -535,6 +543,29 @@ static void session_ends_its_task(void **state)
     assert_string_equal(memory, "4096");
 }
 
+/* The XenoCorp heard it and nobody told the server: it hears with its next
+ * claim. */
+static void stopped_at_the_corp(void **state)
+{
+    struct market *m = *state;
+    Xn__HostSession *session;
+
+    tasks_begin(m);
+    tasks_run(m, 1, false);
+    market_pass(m, 5 * SECOND_US);
+    deal_ask_stop(&m->s, &m->d);
+    shop_serve(&m->s);
+    market_pass(m, 30 * SECOND_US);
+    session = market_look(m);
+    assert_int_equal(session->state, XN__SESSION_STATE__SESSION_ENDED);
+    assert_string_equal(session->reason,
+                        "stopped by the client at the XenoCorp");
+    assert_int_equal(session->task->end, XN__TASK_END__STOPPED);
+    xn__host_session__free_unpacked(session, NULL);
+    assert_int_equal(dom_live(&m->dom), 0);
+    assert_in_range(market_charged(m), 1, 5 * 30);
+}
+
 static void cannot_be_ended(void **state)
 {
     struct market *m = *state;
@@ -759,6 +790,7 @@ int main(void)
         T(no_exact_meter),
         T(spent),
         T(session_ends_its_task),
+        T(stopped_at_the_corp),
         T(cannot_be_ended),
         T(belongs_to_nobody),
         T(types_and_stops),

@@ -138,5 +138,8 @@ void tasks_run(struct market *m, uint8_t word, bool last)
 
 Xn__HostTask *tasks_look(struct market *m)
 {
-    return tasks_answered(m, tasks_ask_wait(m, 0, 0));
+    uint64_t ask = tasks_ask_wait(m, 0, 0);
+
+    market_serve(m);
+    return tasks_answered(m, ask);
 }
