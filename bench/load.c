@@ -80,7 +80,7 @@ static uint64_t cpu_of(long pid, pid_t *parent_out, bool and_dead)
 }
 
 /* The server, its children, and those of them that ended. */
-static uint64_t cpu_of_server(pid_t server)
+uint64_t bench_cpu_of_server(pid_t server)
 {
     DIR *dir = opendir("/proc");
     struct dirent *entry;
@@ -99,7 +99,7 @@ static uint64_t cpu_of_server(pid_t server)
     return us;
 }
 
-static uint64_t cpu_of_self(void)
+uint64_t bench_cpu_of_self(void)
 {
     struct rusage use;
 
@@ -189,6 +189,11 @@ static int by_size(const void *a, const void *b)
     return (x > y) - (x < y);
 }
 
+void bench_sort(uint32_t *us, size_t n)
+{
+    qsort(us, n, sizeof *us, by_size);
+}
+
 void bench_load_run(const struct bench_load *load,
                     const struct bench_side *side)
 {
@@ -208,20 +213,20 @@ void bench_load_run(const struct bench_load *load,
         next(loop, i);
     }
     turn_until(loop, net_mono_us() + WARM_US);
-    server = cpu_of_server(load->server);
-    self = cpu_of_self();
+    server = bench_cpu_of_server(load->server);
+    self = bench_cpu_of_self();
     all = cpu_of_all();
     from_us = net_mono_us();
     loop->counts = true;
     turn_until(loop, from_us + load->seconds * 1000000);
     loop->counts = false;
     seconds = (double)(net_mono_us() - from_us) / 1e6;
-    server = cpu_of_server(load->server) - server;
-    self = cpu_of_self() - self;
+    server = bench_cpu_of_server(load->server) - server;
+    self = bench_cpu_of_self() - self;
     all = cpu_of_all() - all;
     finish(loop);
     if (loop->n == 0) bench_die("no charge was done");
-    qsort(loop->us, loop->n, sizeof *loop->us, by_size);
+    bench_sort(loop->us, loop->n);
     printf("%s %u %.3f %zu %u %u %llu %llu %lld\n", side->name, load->clients,
            seconds, loop->n, loop->us[loop->n / 2],
            loop->us[loop->n - 1 - loop->n / 100], (unsigned long long)server,

@@ -5,6 +5,7 @@
 #define BENCH_LOAD_H
 
 #include <stdbool.h>
+#include <stddef.h>
 #include <stdint.h>
 #include <sys/types.h>
 
@@ -41,6 +42,11 @@ int bench_load_parse(char **argv, struct bench_load *load_out);
  * and of whoever else ran. */
 void bench_load_run(const struct bench_load *load,
                     const struct bench_side *side);
+/* CPU microseconds, user and system: of a process and all its children, those
+ * that ended too; of this one. */
+uint64_t bench_cpu_of_server(pid_t server);
+uint64_t bench_cpu_of_self(void);
+void bench_sort(uint32_t *us, size_t n);
 void bench_die(const char *what) __attribute__((noreturn));
 
 #endif

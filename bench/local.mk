@@ -1,7 +1,7 @@
 # SPDX-License-Identifier: GPL-3.0-or-later
 # make bench: what bench/README.md says.  Not built by `make` alone.
-XN_BENCHES = bench/charges bench/ledgerd
-EXTRA_PROGRAMS = bench/charges bench/charges_pg bench/ledgerd
+XN_BENCHES = bench/charges bench/charges_api bench/ledgerd
+EXTRA_PROGRAMS = bench/charges bench/charges_api bench/charges_pg bench/ledgerd
 if HAVE_PQ
 XN_BENCHES += bench/charges_pg
 endif
@@ -10,6 +10,11 @@ bench_charges_SOURCES += bench/load.c
 bench_charges_SOURCES += bench/load.h
 bench_charges_SOURCES += bench/wire.h
 bench_charges_LDADD = $(XN_LIB_LIBS)
+bench_charges_api_SOURCES = bench/charges_api.c
+bench_charges_api_SOURCES += bench/load.c
+bench_charges_api_SOURCES += bench/load.h
+bench_charges_api_SOURCES += $(SOAK_KIT)
+bench_charges_api_LDADD = $(XN_CORP_LIBS) $(XN_NET_LIBS)
 bench_charges_pg_SOURCES = bench/charges_pg.c
 bench_charges_pg_SOURCES += bench/load.c
 bench_charges_pg_SOURCES += bench/load.h
@@ -19,7 +24,7 @@ bench_ledgerd_SOURCES = bench/ledgerd.c
 bench_ledgerd_SOURCES += bench/wire.h
 bench_ledgerd_LDADD = $(XN_CORP_LIBS) $(XN_NET_LIBS)
 
-bench-programs: $(XN_BENCHES)
+bench-programs: $(XN_BENCHES) corp/xenocorpd
 bench: bench-programs
 	@XN_BUILD='$(abs_top_builddir)' bash $(srcdir)/bench/corp
 .PHONY: bench bench-programs
