@@ -58,7 +58,9 @@ static int run(int argc, char **argv)
     int code;
 
     if (!word[0]) return server_usage("a verb is missing");
-    if (strcmp(word, "--help") == 0 || strcmp(word, "-h") == 0) return help();
+    if (strcmp(word, "--help") == 0 || strcmp(word, "-h") == 0 ||
+        strcmp(word, "help") == 0)
+        return help();
     if (strcmp(word, "--version") == 0) {
         printf("%s (XenoServer) %s\n", SERVER_PROGRAM, PACKAGE_VERSION);
         return XN_EXIT_OK;

@@ -197,7 +197,11 @@ int server_options(struct server *server, const struct xn_option *own, size_t n,
                    int argc, char **argv, int most, int *words_out)
 {
     struct line line = {.config = NULL};
-    int code = read_line(server, own, n, argc, argv, &line, words_out);
+    int code;
+
+    snprintf(command, sizeof command, "%s %s", SERVER_PROGRAM,
+             server->verb->verb);
+    code = read_line(server, own, n, argc, argv, &line, words_out);
 
     if (code < 0) code = judge_line(server, &line);
     if (code >= 0) return code;

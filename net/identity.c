@@ -194,7 +194,7 @@ static bool has(const char *dir, const char *name)
 }
 
 /* What is wrong with the folder, and what to end with: all but a lack of
- * memory is a matter of identity. */
+ * memory or room is a matter of identity. */
 static int gripe(const char *program, const char *dir, int rc,
                  const char *register_try)
 {
@@ -223,9 +223,11 @@ static int gripe(const char *program, const char *dir, int rc,
         because = "cert.pem is another key's, or of no XenoCorp in corps/";
         try = "key.pem, cert.pem and corps/ of one backup";
     }
-    xn_gripef(program, "cannot use the identity [XS-6-KEY]", try, "%s: %s", dir,
-              because);
-    return rc == XN_ENOMEM ? rc : XN_EIDENT;
+    if (rc == XN_ENOSPC) try = "more room, or another folder";
+    if (rc != XN_ENOMEM && rc != XN_ENOSPC) rc = XN_EIDENT;
+    xn_gripe_rcf(program, rc, rc == XN_EIDENT ? "KEY" : NULL,
+                 "cannot use the identity", try, "%s: %s", dir, because);
+    return rc;
 }
 
 int net_identity_gripe(const char *program, const char *dir, int rc)

@@ -55,7 +55,7 @@ int net_identity_accept(const char *program, const char *dir,
 /* Add the folder's corps/NAME.pem to an identity that was made otherwise. */
 int net_identity_anchors(const char *dir, struct net_identity *identity);
 /* The three lines for an error of net_identity_load; returns what to end with:
- * XN_EIDENT, XN_ENOMEM. */
+ * XN_EIDENT, XN_ENOMEM, XN_ENOSPC. */
 int net_identity_gripe(const char *program, const char *dir, int rc);
 void net_identity_clear(struct net_identity *identity);
 

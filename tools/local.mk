@@ -114,6 +114,7 @@ tests_e2e_seller_LDADD = $(XN_NET_LIBS)
 SHELL_TESTS += tests/cli/bad-input.t
 SHELL_TESTS += tests/cli/completion.t
 SHELL_TESTS += tests/cli/help.t
+SHELL_TESTS += tests/cli/xeno-words.t
 SHELL_TESTS += tests/e2e/find.t
 SHELL_TESTS += tests/e2e/platform-tasks.t
 SHELL_TESTS += tests/e2e/session.t

@@ -54,13 +54,16 @@ static const struct xeno_verb verbs[] = {
 };
 #define VERBS (sizeof verbs / sizeof verbs[0])
 
-static int help(void)
+/* Of one noun, or of all (NULL). */
+static int help(const char *noun)
 {
-    puts("usage: xeno NOUN [VERB] [OPTION]... [WORD]...\n");
+    printf("usage: xeno %s [VERB] [OPTION]... [WORD]...\n\n",
+           noun ? noun : "NOUN");
     for (size_t i = 0; i < VERBS; i++) {
         const struct xeno_verb *v = &verbs[i];
         char line[80];
 
+        if (noun && strcmp(noun, v->noun) != 0) continue;
         snprintf(line, sizeof line, "%s%s%s %s", v->noun, v->verb ? " " : "",
                  v->verb ? v->verb : "", v->words);
         printf("  xeno %-28s %s\n", line, v->help);
@@ -69,6 +72,11 @@ static int help(void)
          "--config FILE.\nThe environment: XENO_CORP, XENO_KEY, XENO_CONFIG, "
          "XENO_CURRENCY.");
     return XN_EXIT_OK;
+}
+
+static bool is_help(const char *word)
+{
+    return word && (strcmp(word, "--help") == 0 || strcmp(word, "-h") == 0);
 }
 
 static int unknown(const char *kind, const char *word, const char *near)
@@ -92,17 +100,21 @@ static int unknown_noun(const char *word)
 /* The noun is there, but none of its verbs is this one. */
 static int unknown_verb(const char *noun, const char *word)
 {
-    const char *names[VERBS];
+    const char *names[VERBS], *near;
+    char all[160] = "", try[64];
     size_t n = 0;
 
     for (size_t i = 0; i < VERBS; i++) {
-        if (strcmp(verbs[i].noun, noun) == 0) names[n++] = verbs[i].verb;
+        if (strcmp(verbs[i].noun, noun) != 0) continue;
+        snprintf(all + strlen(all), sizeof all - strlen(all), "%s%s",
+                 n ? ", " : "", verbs[i].verb);
+        names[n++] = verbs[i].verb;
     }
-    if (word && word[0] != '-') {
-        return unknown("verb", word, xn_nearest(word, names, n));
-    }
-    xn_gripef(XENO_PROGRAM, "cannot understand the command [XS-2-USAGE]",
-              "xeno --help", "%s: %s, ... what?", noun, names[0]);
+    near = word && word[0] != '-' ? xn_nearest(word, names, n) : NULL;
+    if (near) return unknown("verb", word, near);
+    snprintf(try, sizeof try, "xeno %s --help", noun);
+    xn_gripef(XENO_PROGRAM, "cannot understand the command [XS-2-USAGE]", try,
+              "%s takes %s", noun, all);
     return XN_EXIT_USAGE;
 }
 
@@ -128,13 +140,14 @@ static int run(int argc, char **argv)
     int skip, code;
 
     if (!noun[0]) return xeno_usage("a noun is missing");
-    if (strcmp(noun, "--help") == 0 || strcmp(noun, "-h") == 0) return help();
+    if (is_help(noun) || strcmp(noun, "help") == 0) return help(NULL);
     if (strcmp(noun, "--version") == 0) {
         printf("%s (XenoServer) %s\n", XENO_PROGRAM, PACKAGE_VERSION);
         return XN_EXIT_OK;
     }
     xeno.verb = find(noun, argc > 2 ? argv[2] : NULL, &known);
     if (!xeno.verb && !known) return unknown_noun(noun);
+    if (!xeno.verb && is_help(argc > 2 ? argv[2] : NULL)) return help(noun);
     if (!xeno.verb) return unknown_verb(noun, argc > 2 ? argv[2] : NULL);
     skip = xeno.verb->verb ? 2 : 1;
     code = xeno.verb->run(&xeno, argc - skip, argv + skip);

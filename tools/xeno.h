@@ -63,6 +63,12 @@ int xeno_no_memory(void);
 int xeno_usage(const char *because_fmt, ...)
     __attribute__((format(printf, 1, 2)));
 
+/* What --save names: written whole or not at all; a pipe or a device is written
+ * to.  secret: mode 0600.  what: "cannot keep the bill".  An exit code; errors
+ * are told. */
+int xeno_save(const char *path, const void *data, size_t len, bool secret,
+              const char *what);
+
 /* A folder of the state folder, which is made where it is missing, and a file
  * in it.  An exit code; errors are told. */
 int xeno_folder(const struct xeno *xeno, const char *name,

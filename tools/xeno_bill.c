@@ -13,7 +13,6 @@
 #include "tools/xeno_orders.h"
 #include "wire/msg.h"
 #include "wire/nest.h"
-#include "wire/pemfile.h"
 
 #define FILE_MAX (256 << 20)
 #define CLAIMS_MAX (1 << 20) /* one every five minutes for ten years */
@@ -100,14 +99,12 @@ static int save(const Xn__Bill *bill, const char *path)
 {
     uint8_t *bytes = NULL;
     size_t len = 0;
-    int rc = xn_pack(bill, &bytes, &len);
+    int code = xn_pack(bill, &bytes, &len)
+                   ? xeno_no_memory()
+                   : xeno_save(path, bytes, len, true, "cannot keep the bill");
 
-    errno = 0;
-    if (!rc) rc = pemfile_write(path, bytes, len, true);
     free(bytes);
-    if (!rc) return XN_EXIT_OK;
-    return xeno_gripef(rc, "cannot keep the bill", "another --save", "%s: %s",
-                       path, errno ? strerror(errno) : xn_strerror(rc));
+    return code;
 }
 
 static int read_file(const char *path, Xn__Bill **bill_out)

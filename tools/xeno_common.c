@@ -5,10 +5,12 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/stat.h>
 
 #include "lib/err.h"
 #include "lib/gripe.h"
 #include "tools/xeno.h"
+#include "wire/pemfile.h"
 
 #define TIMEOUT_US (30 * 1000000ULL)
 
@@ -79,7 +81,7 @@ static int read_line(struct xeno *xeno, const struct xn_option *own, size_t n,
     const struct xn_option common[] = {
         XN_OPTION("corp", 0, "NAME|URL#ID", "this one of $XENO_CORP",
                   &line->corp),
-        XN_OPTION("currency", 0, "CUR", "where an amount needs one",
+        XN_OPTION("currency", 0, "CUR", "of the account that is asked about",
                   &xeno->currency),
         XN_OPTION("output", 'o', "FORMAT", "table or json", &line->output),
         XN_OPTION("timeout", 0, "DUR", "for one answer (30s)", &line->timeout),
@@ -193,6 +195,34 @@ int xeno_options(struct xeno *xeno, const struct xn_option *own, size_t n,
 void xeno_clear(struct xeno *xeno)
 {
     net_settings_free(xeno->settings);
+}
+
+static int write_to(const char *path, const void *data, size_t len)
+{
+    FILE *file = fopen(path, "we");
+    bool done = file && fwrite(data, 1, len, file) == len;
+
+    if (file && fclose(file)) done = false;
+    if (done) return 0;
+    return errno == ENOSPC ? XN_ENOSPC : XN_EIO;
+}
+
+int xeno_save(const char *path, const void *data, size_t len, bool secret,
+              const char *what)
+{
+    struct stat there;
+    int rc;
+
+    errno = 0;
+    if (stat(path, &there) == 0 && !S_ISREG(there.st_mode)) {
+        rc = write_to(path, data, len);
+    } else {
+        errno = 0;
+        rc = pemfile_write(path, data, len, secret);
+    }
+    if (!rc) return XN_EXIT_OK;
+    return xeno_gripef(rc, what, "another --save", "%s: %s", path,
+                       errno ? strerror(errno) : xn_strerror(rc));
 }
 
 int xeno_folder(const struct xeno *xeno, const char *name,

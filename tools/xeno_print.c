@@ -58,8 +58,11 @@ struct xeno_table *xeno_table_new(const char *const *headings, size_t n,
     if (table->scols && !isatty(STDOUT_FILENO))
         scols_table_enable_maxout(table->scols, 0);
     for (size_t i = 0; i < n && !table->bad; i++) {
-        if (!scols_table_new_column(table->scols, headings[i], 0,
-                                    right >> i & 1 ? SCOLS_FL_RIGHT : 0)) {
+        int flags = right >> i & 1 ? SCOLS_FL_RIGHT : 0;
+
+        /* The last is a text that may be cut: numbers never are. */
+        if (i + 1 == n && !flags) flags = SCOLS_FL_TRUNC;
+        if (!scols_table_new_column(table->scols, headings[i], 0, flags)) {
             table->bad = true;
         }
     }

@@ -2,11 +2,9 @@
 /* xeno quote: what a server asks for what is wanted, signed by it.  The quote
  * goes into a file, for `xeno order narrow --quote` and `xeno session new`. */
 #include <errno.h>
-#include <fcntl.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
-#include <unistd.h>
 
 #include "lib/err.h"
 #include "lib/file.h"
@@ -76,18 +74,6 @@ int xeno_file(const char *path, size_t max, struct xn_buf *out,
     xn_buf_clear(out);
     return xeno_gripef(XN_EINVAL, what, "another file", "%s: %s", path,
                        errno ? strerror(errno) : "too large");
-}
-
-static int save(const char *path, const ProtobufCBinaryData *data)
-{
-    int fd = open(path, O_WRONLY | O_CREAT | O_TRUNC | O_CLOEXEC, 0644);
-    bool done =
-        fd >= 0 && write(fd, data->data, data->len) == (ssize_t)data->len;
-
-    if (fd >= 0 && close(fd)) done = false;
-    if (done) return XN_EXIT_OK;
-    return xeno_gripef(XN_EIO, "cannot keep the quote", "--save with a file",
-                       "%s: %s", path, strerror(errno));
 }
 
 /* ---- showing it ---- */
@@ -216,7 +202,9 @@ static int take(const struct xeno *xeno, const struct xeno_member *server,
 
     if (xeno_quote_take(server, quoted, &got, &why))
         return xeno_tell(&why, cannot);
-    if (path) code = save(path, &quoted->quote);
+    if (path)
+        code = xeno_save(path, quoted->quote.data, quoted->quote.len, false,
+                         "cannot keep the quote");
     if (!code) code = show(xeno, &got.quote, quoted);
     free(got.paper.data);
     return code;

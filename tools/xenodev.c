@@ -788,6 +788,12 @@ int main(int argc, char **argv)
     if (rc >= 0) return xn_end(DEV_PROGRAM, rc);
     if (words == argc) return usage_error("no verb");
     verb = argv[words];
+    if (strcmp(verb, "help") == 0) {
+        static char help[] = "--help";
+        char *line[] = {argv[0], help, NULL};
+
+        return xn_end(DEV_PROGRAM, parse_options(2, line, &opt, &words));
+    }
     for (i = 0; i < 6 && strcmp(verb, verbs[i]); i++)
         continue;
     if (i == 6) {

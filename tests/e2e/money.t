@@ -251,6 +251,27 @@ else
     ok 0 "a client's account # SKIP no openssl"
 fi
 
+# ---- terminals, pipes, devices ----
+"$xeno" order new 1GBP --note "$(printf 'a long note %.0s' 1 2 3 4 5 6 7 8 9)" \
+    >/dev/null
+if command -v script >/dev/null; then
+    script -qec "stty cols 110; '$xeno' order list" /dev/null </dev/null |
+        tr -d '\r' | sed 's/\x1b\[K//g' >"$scratch/out"
+    [ "$(wc -L <"$scratch/out")" -le 110 ] && grep -q 'a long note' "$scratch/out"
+    ok $? "a table is as wide as its terminal" || diag "$scratch/out"
+else
+    ok 0 "a table is as wide as its terminal # SKIP no script"
+fi
+"$xeno" order list | cat >"$scratch/out"
+[ "$(grep -o 'a long note' "$scratch/out" | wc -l)" -eq 9 ]
+ok $? "and whole in a pipe"
+mkfifo "$scratch/pipe"
+cat "$scratch/pipe" >"$scratch/bill2" &
+run 0 "a bill is kept in a pipe" "$xeno" bill "$first" --save "$scratch/pipe"
+wait $!
+[ -p "$scratch/pipe" ] && cmp -s "$scratch/bill" "$scratch/bill2"
+ok $? "which is one afterwards as well"
+
 # ---- a XenoCorp that is down ----
 pid=$(sed -n 's/.*"pid": \([0-9]*\).*/\1/p' "$XENODEV_STATE/platform.json" |
     head -n 1)
