@@ -28,9 +28,18 @@ static void put_line(const char *head, const char *text)
     putc('\n', stderr);
 }
 
+static void (*listener)(const char *what, const char *because, const char *try);
+
+void xn_gripe_listen(void (*heard)(const char *what, const char *because,
+                                   const char *try))
+{
+    listener = heard;
+}
+
 void xn_gripe(const char *program, const char *what, const char *because,
               const char *try)
 {
+    if (listener) listener(what, because, try);
     fprintf(stderr, "%s: ", program);
     put_line("", what);
     if (because) put_line("  because: ", because);

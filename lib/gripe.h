@@ -17,6 +17,10 @@
 void xn_gripe(const char *program, const char *what, const char *because,
               const char *try);
 
+/* Whoever wants to know what is told, besides; because and try may be NULL. */
+void xn_gripe_listen(void (*heard)(const char *what, const char *because,
+                                   const char *try));
+
 /* The same with a formatted reason. */
 void xn_gripef(const char *program, const char *what, const char *try,
                const char *because_fmt, ...)

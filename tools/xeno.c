@@ -9,6 +9,7 @@
 #include "lib/err.h"
 #include "lib/gripe.h"
 #include "lib/log.h"
+#include "net/json.h"
 #include "tools/xeno.h"
 #include "tools/xeno_bill.h"
 #include "tools/xeno_orders.h"
@@ -41,7 +42,7 @@ static const struct xeno_verb verbs[] = {
     {"session", "new", "SERVER ORDER", "Bring an order to a server",
      xeno_session_new},
     {"session", "list", "[SERVER]", "Your sessions", xeno_session_list},
-    {"session", "show", "[SERVER] SESSION", "One of them", xeno_session_show},
+    {"session", "show", "SESSION", "One of them", xeno_session_show},
     {"session", "stop", "SESSION", "End it, and tell the XenoCorp",
      xeno_session_stop},
     {"task", "new", "SESSION -- COMMAND", "Run another in it", xeno_task_new},
@@ -160,5 +161,5 @@ int main(int argc, char **argv)
     setlocale(LC_CTYPE, "");
     signal(SIGPIPE, SIG_IGN);
     xn_log_open(XENO_PROGRAM, XN_LOG_WARN);
-    return xn_end(XENO_PROGRAM, run(argc, argv));
+    return xn_end(XENO_PROGRAM, net_json_end(XENO_PROGRAM, run(argc, argv)));
 }

@@ -9,6 +9,7 @@
 
 #include "lib/err.h"
 #include "lib/gripe.h"
+#include "net/json.h"
 #include "tools/xeno.h"
 #include "wire/pemfile.h"
 
@@ -115,6 +116,7 @@ static int judge_line(struct xeno *xeno, const struct line *line)
         return xeno_usage("%s", because);
     }
     xeno->timeout_ms = (unsigned)(timeout_us / 1000);
+    if (xeno->json) net_json_errors();
     return -1;
 }
 

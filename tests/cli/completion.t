@@ -81,6 +81,14 @@ gives 'xenocorp client ' list show pay-in credit
 gives 'xenocorp charge list --' --refused --output
 gives 'xenosim ' run replay
 gives 'xenofind Env' EnvType: EnvKernel:
+gives 'xeno ' run list top console wait stop task session
+gives 'xeno run Env' EnvType: EnvKernel:
+XENO_KEY=$(mktemp -d) || exit 99
+export XENO_KEY
+mkdir "$XENO_KEY/sessions" && : >"$XENO_KEY/sessions/3fa8"
+gives 'xeno console 3' 3fa8
+gives 'xeno task stop ' 3fa8
+rm -rf "$XENO_KEY"
 gives 'xenofind EnvType:L' EnvType:Linux
 gives 'xenofind -o ' wide jsonl xml csv name address table json
 gives 'xenofind CPUsmps:1.. -s Price' PricePerHour

@@ -74,14 +74,21 @@ ok $? 'the session has ended with its task'
 "$xeno" bill "$order" --verify >/dev/null 2>>"$err"
 ok $? 'and its bill verifies'
 
-run --max 0.000001 -- true
-refused 5 5-FUNDS 'a limit below any price'
-run CPUsmps:99999999.. -- true
-refused 3 3-NONE 'more than anybody has'
-run --max nothing -- true
-refused 2 2-USAGE 'no amount'
-run CPUsmps:1..
-refused 2 2-USAGE 'no command'
+refuses() { # RC CODE NAME WORDS...: as text and as JSON
+    local code=$1 error=$2 name=$3
+    shift 3
+    run "$@"
+    refused "$code" "$error" "$name"
+    run -o json "$@"
+    [ "$rc" -eq "$code" ] && has '"schema": "xeno.error/1"' "$out" &&
+        has "\"error\": \"XS-$error\"" "$out" && has '"because": "..*"' "$out"
+    ok $? "$name, as JSON"
+}
+refuses 5 5-FUNDS 'a limit below any price' --max 0.000001 -- true
+refuses 3 3-NONE 'more than anybody has' CPUsmps:99999999.. -- true
+refuses 2 2-USAGE 'no amount' --max nothing -- true
+refuses 2 2-USAGE 'no command' CPUsmps:1..
+refuses 2 2-QUERY 'no condition' CPUsmps -- true
 run --for 1s -- sleep 60
 [ "$rc" -eq 12 ] && has 'its time was over' "$err"
 ok $? 'its time is over'
