@@ -28,6 +28,7 @@
 #define SOCKET "socket"
 #define BWRAP "/usr/bin/bwrap"
 #define SOON_MS 50    /* until a keeper that is ending is looked at again */
+#define TAKE_MS 1000  /* until clients that take nothing are looked at */
 #define STUCK_MS 1000 /* until what cannot be swept is tried again */
 
 struct arguments {
@@ -220,6 +221,7 @@ static nfds_t fill_polls(struct dom *dom, struct pollfd *polls, int *wait_out)
         short events = client->out.len > 0 ? POLLOUT : POLLIN;
 
         if (client->watches) events |= POLLIN; /* its end */
+        if (client->out.len > 0) *wait_out = TAKE_MS;
         polls[n++] = (struct pollfd){client->fd, client->waits ? 0 : events, 0};
     }
     for (i = 0; i < dom->n_live; i++) {
@@ -227,8 +229,8 @@ static nfds_t fill_polls(struct dom *dom, struct pollfd *polls, int *wait_out)
 
         polls[n++] = (struct pollfd){live->watch, POLLIN, 0};
         polls[n++] = (struct pollfd){live->ready, POLLIN, 0};
-        if (live->watch < 0 && live->ready < 0) {
-            *wait_out = live->stuck && *wait_out < 0 ? STUCK_MS : SOON_MS;
+        if (live->watch < 0 && live->ready < 0 && *wait_out != SOON_MS) {
+            *wait_out = live->stuck ? STUCK_MS : SOON_MS;
         }
     }
     return n;
@@ -267,6 +269,7 @@ static void run(struct dom *dom)
                 dom_serve(dom, i, polls[2 + i].revents);
             }
         }
+        dom_drop_idle(dom);
     }
 }
 

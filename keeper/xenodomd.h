@@ -16,7 +16,8 @@
 #define DOM_SESSIONS_MAX 1000
 #define DOM_FOLDERS_MAX 16
 #define DOM_UIDS_MAX 16
-#define DOM_LIST_MAX 100 /* in one answer */
+#define DOM_LIST_MAX 100     /* in one answer */
+#define DOM_TAKE_US 10000000 /* for a client to take a part of its answer */
 
 /* What the operator lets be asked for. */
 struct envelope {
@@ -33,9 +34,10 @@ struct envelope {
 struct dom_client {
     int fd; /* -1: a free place */
     struct xn_buf in, out;
-    int passes;   /* goes with the answer; -1: nothing */
-    bool waits;   /* for a start */
-    bool watches; /* is told of every end */
+    int passes;        /* goes with the answer; -1: nothing */
+    uint64_t moved_us; /* mono; when a part of `out` was last taken */
+    bool waits;        /* for a start */
+    bool watches;      /* is told of every end */
     bool closing;
 };
 
@@ -76,6 +78,9 @@ void dom_ready(struct dom *dom, size_t i);
 /* xenodomd_serve.c: who asks. */
 void dom_accept(struct dom *dom);
 void dom_serve(struct dom *dom, size_t i, short events);
+/* Lets those go who do not take what they get: one whose own end waits, passed,
+ * in our socket would otherwise stay when its process is gone. */
+void dom_drop_idle(struct dom *dom);
 void dom_answer(struct dom *dom, int client, Xn__DomTell *tell);
 void dom_drop(struct dom *dom, size_t i);
 /* A session has ended: who watches is told. */

@@ -74,12 +74,18 @@ void dom_accept(struct dom *dom)
     close(fd);
 }
 
+static int put(struct dom_client *client, const Xn__DomTell *tell)
+{
+    if (client->out.len == 0) client->moved_us = sys_mono_us();
+    return frame_put(&client->out, tell);
+}
+
 void dom_answer(struct dom *dom, int i, Xn__DomTell *tell)
 {
     struct dom_client *client = &dom->clients[i];
 
     client->waits = false;
-    if (frame_put(&client->out, tell)) client->closing = true;
+    if (put(client, tell)) client->closing = true;
 }
 
 /* One who reads too slowly loses the connection: he has missed something, and
@@ -99,7 +105,7 @@ void dom_tell_end(struct dom *dom, const char *name)
     for (i = 0; i < DOM_CLIENTS_MAX; i++) {
         if (dom->clients[i].fd < 0 || !dom->clients[i].watches) continue;
         if (!status && session_status(folder, name, &status)) break;
-        if (frame_put(&dom->clients[i].out, &news)) dom_drop(dom, i);
+        if (put(&dom->clients[i], &news)) dom_drop(dom, i);
     }
     if (status) xn__task_status__free_unpacked(status, NULL);
     close(folder);
@@ -356,6 +362,7 @@ static bool flush(struct dom_client *client)
     if (client->passes >= 0) close(client->passes);
     client->passes = -1;
     xn_buf_drop(&client->out, (size_t)n);
+    client->moved_us = sys_mono_us();
     return true;
 }
 
@@ -378,4 +385,19 @@ void dom_serve(struct dom *dom, size_t i, short events)
         if (client->out.len > 0) break;
     }
     if (client->closing && client->out.len == 0) dom_drop(dom, i);
+}
+
+void dom_drop_idle(struct dom *dom)
+{
+    uint64_t now = sys_mono_us();
+    size_t i;
+
+    for (i = 0; i < DOM_CLIENTS_MAX; i++) {
+        const struct dom_client *client = &dom->clients[i];
+
+        if (client->fd >= 0 && client->out.len > 0 &&
+            now - client->moved_us >= DOM_TAKE_US) {
+            dom_drop(dom, i);
+        }
+    }
 }

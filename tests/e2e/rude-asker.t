@@ -1,0 +1,92 @@
+#!/bin/bash
+# SPDX-License-Identifier: GPL-3.0-or-later
+# xenodomd is asked a lot that makes no sense, in pieces, by several at once: it
+# answers on, and of all that it was talked into nothing is left.
+#
+#     XN_RUDE=SECONDS goes on for that long; XN_SEED=N begins there
+set -u
+domd=$XN_BUILD/keeper/xenodomd
+rude=$XN_BUILD/tests/e2e/rude_asker
+count=2000
+if ! why=$("$domd" check 2>&1); then
+    echo "1..0 # SKIP $(printf '%s' "$why" | tr '\n' ' ')"
+    exit 0
+fi
+scratch=$(mktemp -d) || exit 99
+state=$scratch/s
+n=0 daemon=
+
+ok() { # RC NAME
+    n=$((n + 1))
+    [ "$1" -eq 0 ] && echo "ok $n - $2" || echo "not ok $n - $2"
+}
+
+x() { "$domd" --state "$state" "$@"; }
+
+await() { # COMMAND...: until it succeeds, three minutes at the most
+    local deadline=$((SECONDS + 180))
+    until "$@"; do
+        [ "$SECONDS" -lt "$deadline" ] || return 1
+        read -rt 0.05 <> <(:)
+    done
+    return 0
+}
+
+keepers() {
+    local pid
+    for pid in /proc/[0-9]*; do
+        [ "$(readlink "$pid/cwd" 2>/dev/null)" = "$state/sessions" ] &&
+            echo "${pid#/proc/}"
+    done
+}
+
+goes_away() {
+    local pid
+    [ -z "$daemon" ] || kill "$daemon" 2>/dev/null
+    for pid in $(keepers); do kill "$pid" 2>/dev/null; done
+    rm -rf "$scratch"
+}
+trap goes_away EXIT
+trap 'exit 99' INT TERM
+
+"$domd" --state "$state" --keeper "$XN_BUILD/keeper/xeno-keeper" --sessions 6 \
+    2>"$scratch/log" &
+daemon=$!
+await x list >/dev/null 2>&1 || exit 99
+descriptors() { ls "/proc/$daemon/fd" | wc -l; }
+before=$(descriptors)
+few() { [ "$(descriptors)" -le "$before" ]; }
+
+seed=${XN_SEED:-1} rc=0
+until=$((SECONDS + ${XN_RUDE:-0}))
+while :; do
+    echo "# seed $seed"
+    "$rude" "$state/socket" "$seed" $count &
+    first=$!
+    "$rude" "$state/socket" $((seed + 1000000)) $count || rc=1
+    wait $first || rc=1
+    x list >/dev/null || rc=1
+    [ $rc -eq 0 ] && [ "$SECONDS" -lt "$until" ] || break
+    seed=$((seed + 1))
+    for name in $(ls "$state/sessions"); do x forget "$name" 2>/dev/null; done
+done
+ok $rc "it answers still, after all that"
+grep -q 'session r-.: ended' "$scratch/log"
+ok $? "some of it started a task"
+await few
+ok $? "no descriptor stays open"
+ended() { ! x list 2>/dev/null | grep -qv ' ended '; }
+for name in $(ls "$state/sessions"); do x stop "$name" 2>/dev/null; done
+await ended
+ok $? "every task ends"
+for name in $(ls "$state/sessions"); do x forget "$name"; done
+[ -z "$(ls "$state/sessions")" ] && [ -z "$(keepers)" ] &&
+    [ "$(ls -A "$state" | sort | tr '\n' ' ')" = "lock sessions socket " ]
+ok $? "nothing is left of them"
+[ -z "$(find /sys/fs/cgroup -maxdepth 6 -type d -name 'xeno-r-[1-8]' 2>/dev/null)" ]
+ok $? "nor a control group"
+kill "$daemon"
+wait "$daemon"
+ok $? "told to end, it ends"
+daemon=
+echo "1..$n"
