@@ -46,13 +46,20 @@ static void late(struct host_session *s, const struct xn_now *now)
     session_failed(s, now, XN_ETIMEOUT, "its task did not start in time");
 }
 
+static const char *reason_of(const struct host_task *t)
+{
+    return t->record->exit->end == XN__TASK_END__KEEPER
+               ? "its task has ended: what held it was lost"
+               : "its task has ended";
+}
+
 static void end_with_task(struct host_session *s, const struct xn_now *now)
 {
     const struct host_task *t = task_last(s);
 
     if (t && t->over && t->record->last &&
         t->record->exit->end != XN__TASK_END__NOT_STARTED) {
-        session_end(s, now, 0, "its task has ended");
+        session_end(s, now, 0, reason_of(t));
     }
 }
 

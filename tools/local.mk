@@ -116,6 +116,7 @@ SHELL_TESTS += tests/cli/completion.t
 SHELL_TESTS += tests/cli/help.t
 SHELL_TESTS += tests/cli/xeno-words.t
 SHELL_TESTS += tests/e2e/find.t
+SHELL_TESTS += tests/e2e/outlive.t
 SHELL_TESTS += tests/e2e/platform-tasks.t
 SHELL_TESTS += tests/e2e/session.t
 SHELL_TESTS += tests/e2e/kill.t
@@ -127,6 +128,7 @@ SHELL_TESTS += tests/e2e/replay.t
 SHELL_TESTS += tests/e2e/run.t
 SHELL_TESTS += tests/e2e/twins.t
 EXTRA_DIST += tests/e2e/lib.sh
+EXTRA_DIST += tests/e2e/tasks.sh
 
 # In full: every offer that has a price, six of 24 servers killed at once.
 soak-node: all $(check_PROGRAMS)

@@ -1,0 +1,69 @@
+# SPDX-License-Identifier: GPL-3.0-or-later
+# For tests that run tasks on a platform: sourced behind lib.sh.
+
+xeno=$XN_BUILD/tools/xeno
+xenocorp=$XN_BUILD/corp/xenocorp
+xenodomd=$XN_BUILD/keeper/xenodomd
+
+tasks_or_skip() {
+    local why
+    why=$("$xenodomd" check 2>&1) && return
+    echo "1..0 # SKIP $(printf '%s' "$why" | tr '\n' ' ')"
+    exit 0
+}
+
+field() { # NAME FILE: the first of that name in xeno's JSON
+    sed -n "s/^ *\"$1\": \"\{0,1\}\([^\",]*\)\"\{0,1\},\{0,1\}\$/\1/p" "$2" |
+        head -n 1
+}
+
+last_field() { # NAME FILE: the last of it
+    sed -n "s/^ *\"$1\": \"\{0,1\}\([^\",]*\)\"\{0,1\},\{0,1\}\$/\1/p" "$2" |
+        tail -n 1
+}
+
+pid_of() { # host|domd|node N
+    sed -n "/\"number\": $2,/,\$p" "$XENODEV_STATE/platform.json" |
+        sed -n "/\"$1\": {/,\$p" | sed -n 's/^ *"pid": \([0-9]*\),$/\1/p' |
+        head -n 1
+}
+
+kill_9() { # PID...: and they are gone
+    local pid
+    kill -9 "$@" 2>/dev/null
+    for pid; do
+        await 60 gone "$pid"
+    done
+}
+
+gone() { # PID: is it, or a zombie of another's?
+    [ ! -e "/proc/$1/exe" ] || ! readlink "/proc/$1/exe" >/dev/null 2>&1
+}
+
+d() { # N WORD...: what xenodomd of server N says
+    local state=$XENODEV_STATE/domd-0$1
+    shift
+    "$xenodomd" --state "$state" "$@"
+}
+
+of_task() { # N NAME KEY
+    d "$1" status "$2" 2>/dev/null | sed -n "s/^$3 //p"
+}
+
+task_name() { # SESSION NUMBER
+    echo "${1:0:32}-$2"
+}
+
+keepers() { # of this platform; a keeper stays in the folder of sessions
+    local pid
+    for pid in /proc/[0-9]*; do
+        case $(readlink "$pid/cwd" 2>/dev/null) in
+        "$XENODEV_STATE"/domd-*/sessions) echo "${pid#/proc/}" ;;
+        esac
+    done
+}
+
+session_is() { # STATE SESSION: leaves it in look.json
+    "$xeno" session show "$2" -o json >"$scratch/look.json" \
+        2>>"$scratch/err" && [ "$(field state "$scratch/look.json")" = "$1" ]
+}
