@@ -1,15 +1,8 @@
 # SPDX-License-Identifier: GPL-3.0-or-later
 # make install puts every program, page and shared file in its place, and what
 # is installed finds its parts there.
-set -u
-scratch=$(mktemp -d) || exit 99
-trap 'rm -rf "$scratch"' EXIT
+. "$XN_SRC/tests/tap.sh"
 unset MAKEFLAGS MFLAGS MAKELEVEL # else the outer make's options are ours
-n=0
-ok() {
-    n=$((n + 1))
-    [ "$1" -eq 0 ] && echo "ok $n - $2" || echo "not ok $n - $2"
-}
 
 make -C "$XN_BUILD" install prefix=/usr DESTDIR="$scratch" >"$scratch/log" 2>&1
 rc=$?
@@ -44,4 +37,4 @@ done
 ok $? 'every completion'
 [ -s "$scratch/usr/share/xenoserver/catalogue.csv" ]
 ok $? 'the catalogue is there'
-echo "1..$n"
+plan

@@ -38,6 +38,7 @@ EXTRA_DIST += tests/data/price.vectors
 EXTRA_DIST += tests/lint/deps.groups
 EXTRA_DIST += tests/lint/lint.sh
 EXTRA_DIST += tests/lint/pure.allow
+EXTRA_DIST += tests/tap.sh
 
 # What daemons-corp.t runs beside the real programs.
 check_PROGRAMS += tests/fake_node

@@ -1,11 +1,6 @@
 # SPDX-License-Identifier: GPL-3.0-or-later
 # Bash completion: no option of any --help is missing, verbs and values come.
-set -u
-n=0
-ok() {
-    n=$((n + 1))
-    [ "$1" -eq 0 ] && echo "ok $n - $2" || echo "not ok $n - $2"
-}
+. "$XN_SRC/tests/tap.sh"
 export XENO_NODES='https://127.0.0.1:7402 https://127.0.0.1:7502'
 export XENO_CORP='https://127.0.0.1:7400#ab'
 _xeno_mock=1 # there is no readline to be told anything
@@ -108,4 +103,4 @@ diff <(tr -s ' \n' '\n\n' <<<"$_xeno_tokens" | sort) \
         sort) | sed 's/^/# /'
 [ "${PIPESTATUS[0]}" -eq 0 ]
 ok $? 'the tokens are those of the schema'
-echo "1..$n"
+plan

@@ -1,12 +1,7 @@
 # SPDX-License-Identifier: GPL-3.0-or-later
 # Every program has --help and --version, and its manual page names every
 # option that --help names.
-set -u
-n=0
-ok() {
-    n=$((n + 1))
-    [ "$1" -eq 0 ] && echo "ok $n - $2" || echo "not ok $n - $2"
-}
+. "$XN_SRC/tests/tap.sh"
 
 check() { # PROGRAM PAGE
     local program=$XN_BUILD/$1 page=$XN_SRC/man/$2 name=${1##*/} missing option
@@ -43,8 +38,7 @@ check() { # PROGRAM PAGE
     ok $? "$name: and says what, because, try"
 }
 
-err=$(mktemp) || exit 99
-trap 'rm -f "$err"' EXIT
+err=$scratch/err
 check corp/xenocorp xenocorp.8
 check corp/xenocorpd xenocorpd.8
 check discovery/xenofind xenofind.1
@@ -55,4 +49,4 @@ check node/xenonoded xenonoded.8
 check sim/xenosim xenosim.1
 check tools/xeno xeno.1
 check tools/xenodev xenodev.1
-echo "1..$n"
+plan

@@ -2,15 +2,13 @@
 # For the end-to-end tests: TAP, and a platform that always goes away again.
 # Sourced; the caller sets nothing before.
 
-set -u
+. "$XN_SRC/tests/tap.sh"
 xenodev=$XN_BUILD/tools/xenodev
 xenofind=$XN_BUILD/discovery/xenofind
 findcheck=$XN_BUILD/tests/e2e/findcheck
 holders=$XN_BUILD/tests/e2e/holders
 liar=$XN_BUILD/tests/e2e/liar
-scratch=$(mktemp -d) || exit 99
 export XENODEV_STATE=$scratch/platform
-n_tests=0
 
 goes_away() {
     "$xenodev" down --keep >/dev/null 2>&1
@@ -18,28 +16,6 @@ goes_away() {
 }
 trap goes_away EXIT
 trap 'exit 99' INT TERM
-
-ok() { # RC NAME
-    n_tests=$((n_tests + 1))
-    if [ "$1" -eq 0 ]; then
-        echo "ok $n_tests - $2"
-    else
-        echo "not ok $n_tests - $2"
-    fi
-}
-
-diag() {
-    sed 's/^/# /' "$@"
-}
-
-plan() {
-    echo "1..$n_tests"
-}
-
-bail() {
-    echo "Bail out! $*"
-    exit 99
-}
 
 up() { # xenodev's options
     "$xenodev" up "$@" >"$scratch/env" 2>"$scratch/up.err" || {

@@ -1,15 +1,8 @@
 #!/bin/bash
 # SPDX-License-Identifier: GPL-3.0-or-later
 # Checkers can fail, and say how to repeat the run; bad scenarios are refused.
-set -u
+. "$XN_SRC/tests/tap.sh"
 xenosim=$XN_BUILD/sim/xenosim
-scratch=$(mktemp -d) || exit 99
-trap 'rm -rf "$scratch"' EXIT
-n=0
-ok() {
-    n=$((n + 1))
-    [ "$1" -eq 0 ] && echo "ok $n - $2" || echo "not ok $n - $2"
-}
 
 # Half of the nodes go at once and are asked for everything right then.
 cat >"$scratch/strict.scn" <<'END'
@@ -55,4 +48,4 @@ printf 'nodes 5\nrun 1s\n' >"$scratch/good.scn"
 refused "not a value" "a bad value" \
     "$xenosim" run "$scratch/good.scn" --set overlay.links=many
 refused "nodes" "no nodes" "$xenosim" run "$scratch/good.scn" --nodes 0
-echo "1..$n"
+plan

@@ -2,16 +2,9 @@
 # SPDX-License-Identifier: GPL-3.0-or-later
 # Each checker of the simulator fails when what it watches for happens: nodes
 # lie on purpose (tests/liarsim.c), or are parted without the run being told.
-set -u
+. "$XN_SRC/tests/tap.sh"
 liarsim=$XN_BUILD/tests/liarsim
 xenosim=$XN_BUILD/sim/xenosim
-scratch=$(mktemp -d) || exit 99
-trap 'rm -rf "$scratch"' EXIT
-n=0
-ok() {
-    n=$((n + 1))
-    [ "$1" -eq 0 ] && echo "ok $n - $2" || echo "not ok $n - $2"
-}
 
 cat >"$scratch/calm.scn" <<'END'
 nodes 12
@@ -106,4 +99,4 @@ lie long lease 40s "expired"
 "$xenosim" run "$scratch/parted.scn" >"$scratch/out" 2>"$scratch/err"
 [ $? -eq 1 ] && grep -q "takes node [0-9]* for the owner" "$scratch/err"
 ok $? "parted nodes do not agree on owners"
-echo "1..$n"
+plan

@@ -2,16 +2,9 @@
 # SPDX-License-Identifier: GPL-3.0-or-later
 # The same seed gives the same run, another seed another; by reference or
 # through the codec is the same; one flipped bit shows; checks hold.
-set -u
+. "$XN_SRC/tests/tap.sh"
 xenosim=$XN_BUILD/sim/xenosim
 scenario=$XN_SRC/sim/scenarios/smoke.scn
-scratch=$(mktemp -d) || exit 99
-trap 'rm -rf "$scratch"' EXIT
-n=0
-ok() {
-    n=$((n + 1))
-    [ "$1" -eq 0 ] && echo "ok $n - $2" || echo "not ok $n - $2"
-}
 
 run() { # NAME OPTION...
     local name=$1
@@ -57,4 +50,4 @@ done
 run f --seed 7 --set sim.flip=999999999
 [ "$(digest a)" = "$(digest f)" ]
 ok $? "no such delivery: the same"
-echo "1..$n"
+plan
