@@ -64,8 +64,8 @@ static void draw_words(struct drawn *d)
     static const char *const programs[] = {
         "/bin/true", "/bin/true", "/bin/ls", "/bin/false",
         "/nowhere",  "true",      "",        "/home/task/f0"};
-    static const char *const words[] = {"",  "-c", "A=b",        "=",
-                                        "B", "/",  "HOME=/root", "\x01\x7f"};
+    static const char *const words[] = {"",  "-c", "A=b",    "=",
+                                        "B", "/",  "HOME=/", "\x01\x7f"};
     size_t i;
 
     d->spec.argv = d->argv;
