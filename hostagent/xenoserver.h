@@ -29,6 +29,7 @@ struct server { /* what all verbs share */
     bool json;           /* -o json */
     unsigned timeout_ms; /* for one answer */
     char state[NET_PATH_MAX];
+    const char *state_option;  /* --state, where it was given */
     char config[NET_PATH_MAX]; /* xenohostd's */
     const char *url;           /* --url: of the running xenohostd */
     struct net_corp corps[SERVER_CORPS_MAX];

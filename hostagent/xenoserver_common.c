@@ -138,6 +138,7 @@ static int find_state(struct server *server, const char *given)
 {
     const char *home = net_env("HOME");
 
+    server->state_option = given;
     if (given) {
         snprintf(server->state, sizeof server->state, "%s", given);
     } else if (geteuid() == 0) {

@@ -289,12 +289,15 @@ static void say_next(struct server *server, const char *config)
 {
     char why[700], hex[XN_ID_HEX], *slash;
     struct net_settings *settings = NULL;
-    const char *nodes;
+    const char *nodes, *given = server->state_option;
 
     if (server_offer_check(server, config, why, sizeof why)) {
         server_say("not yet", "%s", why);
-        server_say("next", "xenoserver offer Currency=GBP PricePerHour=0.0121 "
-                           "(or what you ask for)");
+        server_say("next",
+                   "xenoserver offer %s%s%sCurrency=GBP PricePerHour=0.0121 "
+                   "(or what you ask for)",
+                   given ? "--state " : "", given ? given : "",
+                   given ? " " : "");
         return;
     }
     if (server_settings(server, server->config, config, &settings, why,
@@ -314,7 +317,8 @@ static void say_next(struct server *server, const char *config)
         printf(" --corp '%s#%s'", server->corps[i].url, hex);
     }
     putchar('\n');
-    server_say("then", "xenoserver doctor");
+    server_say("then", "xenoserver doctor%s%s", given ? " --state " : "",
+               given ? given : "");
     free(slash);
 }
 

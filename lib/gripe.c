@@ -118,7 +118,7 @@ void xn_say(const char *name, const char *fmt, va_list ap)
     char text[1024];
 
     vsnprintf(text, sizeof text, fmt, ap);
-    printf("%-14s", name);
+    printf("%-13s ", name);
     xn_put_plain(text, stdout);
     putchar('\n');
 }

@@ -45,6 +45,11 @@ run join "$corp" --label otter --node "$node" --listen-api 127.0.0.1:0
 [ "$rc" -eq 0 ] && said '^registered ' && said 'xenoserver offer' &&
     [ -s "$state/xenohostd.conf" ]
 check $? 'join registers and writes a configuration'
+said "^next .*xenoserver offer --state $state "
+check $? 'what it says to do next is about that folder'
+run join "$corp"
+[ "$rc" -eq 0 ] && said '^registered already with alpha.example as '
+check $? 'the same again says so'
 "$XN_BUILD/hostagent/xenohostd" --state "$state" --node "$node" \
     --config "$state/xenohostd.conf" 2>"$scratch/err"
 [ $? -eq 2 ] && grep -q 'no price.currency' "$scratch/err"
