@@ -71,6 +71,7 @@ UNIT_TESTS += tests/unit/server_conf
 tests_unit_server_conf_SOURCES = hostagent/xenoserver_conf.c hostagent/xenoserver.h tests/unit/server_conf.c
 tests_unit_server_conf_LDADD = $(XN_NET_LIBS) $(CMOCKA_LIBS)
 SHELL_TESTS += tests/e2e/operator.t
+SHELL_TESTS += tests/e2e/task.t
 
 # Unit tests of this folder; crank is a driver by hand.
 UNIT_TESTS += tests/unit/host
