@@ -388,6 +388,11 @@ static bool admit(struct host_session *s, const struct xn_now *now,
                       quote)) {
         return false;
     }
+    if (admit->want->task && task_too_small(&quote->rates)) {
+        refuse(s, XN_EREFUSED, task_too_small(&quote->rates),
+               "a quote with MemoryMB:8");
+        return false;
+    }
     return host_fits(s->host, s->ask, WHAT, &quote->rates);
 }
 

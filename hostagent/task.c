@@ -122,14 +122,14 @@ static void on_saved(void *owner, void *ctx, const struct xn_now *now, int rc,
     struct host_task *t = current(s);
 
     s->work.step = 0;
-    t->stored = true; /* perhaps */
-    if (rc) {
+    if (rc) { /* perhaps it is stored: the same again does no harm */
         xn_out_log(out, XN_LOG_ERROR, "cannot store a task: %s",
                    xn_strerror(rc));
         t->dirty = true;
         again_later(s, now);
         return;
     }
+    t->stored = true;
     s->work.rounds = 0;
     if (t->record->exit && !t->dirty) {
         said_over(s, now, t);

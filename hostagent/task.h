@@ -99,6 +99,8 @@ void task_describe(const struct host_session *s, const struct host_task *t,
 
 /* What is wrong with what is asked; NULL: nothing. */
 const char *task_malformed(const Xn__NewTask *want);
+/* Is a session of these rates large enough for any?  NULL: yes. */
+const char *task_too_small(const struct money_rates *rates);
 /* What the session's terms let it have.  The texts and files stay want's. */
 void task_spec(const struct host_session *s, const Xn__NewTask *want,
                Xn__TaskSpec *out);

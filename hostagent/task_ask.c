@@ -223,6 +223,10 @@ static bool may_begin(struct host_session *s, const struct xn_now *now,
     } else if (s->state != XN__SESSION_STATE__SESSION_RUNNING) {
         snprintf(because, sizeof because, "the session has ended: %s",
                  s->reason);
+    } else if (task_too_small(&s->terms.rates)) {
+        snprintf(because, sizeof because, "%s",
+                 task_too_small(&s->terms.rates));
+        snprintf(try, sizeof try, "a session with MemoryMB:8");
     } else if (task_lives(s)) {
         rc = XN_EBUSY;
         xn_id_hex(&s->id, hex);

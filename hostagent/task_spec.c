@@ -85,6 +85,13 @@ static uint64_t amount(xn_dec d, uint64_t unit, uint64_t max)
                       part * (xn_i128)unit / XN_DEC_ONE);
 }
 
+const char *task_too_small(const struct money_rates *rates)
+{
+    if (amount(rates->memory_mb, MB, 1ULL << 44) >= MEMORY_BYTES_MIN)
+        return NULL;
+    return "a task wants at least 8 MB of memory";
+}
+
 void task_spec(const struct host_session *s, const Xn__NewTask *want,
                Xn__TaskSpec *out)
 {
@@ -100,8 +107,6 @@ void task_spec(const struct host_session *s, const Xn__NewTask *want,
     out->terminal = want->terminal;
     out->life_ms = want->life_ms;
     out->memory_bytes = amount(rates->memory_mb, MB, 1ULL << 44);
-    if (out->memory_bytes < MEMORY_BYTES_MIN)
-        out->memory_bytes = MEMORY_BYTES_MIN;
     out->cpu_ms_per_s = (uint32_t)amount(rates->cpu_smps, 1, 1000000);
     if (!out->cpu_ms_per_s) out->cpu_ms_per_s = 1; /* 0 would be no cap */
     if (!rates->disk_gb.v) return;

@@ -357,6 +357,70 @@ static void does_not_start(void **state)
     assert_int_equal(market_state(m), XN__SESSION_STATE__SESSION_RUNNING);
 }
 
+static void too_small(void **state)
+{
+    struct market *m = *state;
+    char because[300];
+    uint64_t ask;
+
+    for (unsigned mb = 7; mb <= 8; mb++) {
+        char want[200];
+
+        snprintf(want, sizeof want,
+                 "<EnvironmentalRequirements><Resources><MemoryMB>%u"
+                 "</MemoryMB></Resources></EnvironmentalRequirements>",
+                 mb);
+        market_quote(m, want);
+        market_order(m, (uint8_t)mb, GBP);
+        ask = tasks_ask_create(m, true);
+        market_serve(m);
+        if (mb == 8) {
+            xn__host_session__free_unpacked(market_session(m, ask), NULL);
+            break;
+        }
+        assert_int_equal(market_refused(m, ask, because), XN_EREFUSED);
+        assert_non_null(strstr(because, "8 MB"));
+        ask = market_ask_create(m); /* without a task */
+        market_serve(m);
+        xn__host_session__free_unpacked(market_session(m, ask), NULL);
+        ask = tasks_ask_new(m, 1, false);
+        assert_int_equal(market_refused(m, ask, because), XN_EREFUSED);
+        m->word++;
+    }
+    assert_true(dom_last(&m->dom)->spec->memory_bytes == 8 << 20);
+}
+
+/* Nobody waited for it any more when it was accepted: its task never begins. */
+static void accepted_too_late(void **state)
+{
+    struct market *m = *state;
+    Xn__HostSession *session;
+    xn_id id;
+    uint64_t ask;
+
+    market_quote(m, SMALL);
+    market_order(m, m->word, GBP);
+    m->lose_back = 100;
+    ask = tasks_ask_create(m, true);
+    market_pass(m, 60 * SECOND_US);
+    assert_int_equal(market_refused(m, ask, NULL), XN_EUNKNOWN);
+    m->lose_back = 0;
+    market_pass(m, 120 * SECOND_US);
+    for (unsigned round = 0; round < 2; round++) {
+        ask = tasks_ask_create(m, true);
+        market_serve(m);
+        session = market_session(m, ask);
+        assert_int_equal(session->state, XN__SESSION_STATE__SESSION_ENDED);
+        assert_int_equal(session->task->end, XN__TASK_END__NOT_STARTED);
+        assert_int_equal(xn_id_from_bytes(&session->session, &id), 0);
+        xn__host_session__free_unpacked(session, NULL);
+        market_restart(m);
+        market_serve(m);
+    }
+    assert_int_equal(m->dom.starts, 0);
+    assert_int_equal(shop_earned(&m->s, m->server), 0);
+}
+
 /* ---- answers that are lost ---- */
 
 static void start_is_done_once(void **state)
@@ -784,6 +848,8 @@ int main(void)
         cmocka_unit_test_setup_teardown(reserved_runs_nothing, market_set_up,
                                         market_tear_down),
         T(does_not_start),
+        T(too_small),
+        T(accepted_too_late),
         T(start_is_done_once),
         T(gone_in_the_middle),
         T(outlives_the_agent),
