@@ -7,6 +7,7 @@
 #include <stdlib.h>
 #include <string.h>
 #include <sys/signalfd.h>
+#include <termios.h>
 #include <unistd.h>
 
 #include "lib/err.h"
@@ -188,6 +189,20 @@ static void end_stop(struct watch *w)
 
 /* ---- what is typed ---- */
 
+/* Signals stay what they are: ctrl-C is ours. */
+static bool take_keys(struct termios *before)
+{
+    struct termios now;
+
+    if (!isatty(STDIN_FILENO) || tcgetattr(STDIN_FILENO, before)) return false;
+    now = *before;
+    now.c_lflag &= ~(tcflag_t)(ICANON | ECHO);
+    now.c_iflag &= ~(tcflag_t)ICRNL;
+    now.c_cc[VMIN] = 1;
+    now.c_cc[VTIME] = 0;
+    return tcsetattr(STDIN_FILENO, TCSADRAIN, &now) == 0;
+}
+
 static void on_typed(struct watch *w)
 {
     const struct xeno_stream *s = w->stream;
@@ -270,6 +285,8 @@ static void give_up(struct watch *w)
 int xeno_stream(struct xeno_stream *stream, enum xeno_stream_end *end_out)
 {
     struct watch *w = calloc(1, sizeof *w);
+    struct termios before;
+    bool keys;
     int rc;
 
     *end_out = STREAM_LOST;
@@ -277,10 +294,12 @@ int xeno_stream(struct xeno_stream *stream, enum xeno_stream_end *end_out)
     w->stream = stream;
     w->answered_us = net_mono_us();
     xn_id_hex(&stream->session, w->hex);
+    keys = stream->by_key && take_keys(&before);
     while (!w->ended && !w->leaves && !w->rc) {
         if (!w->asking) ask_console(w);
         wait_for_any(w);
     }
+    if (keys) (void)tcsetattr(STDIN_FILENO, TCSADRAIN, &before);
     give_up(w);
     rc = w->rc;
     if (!rc) *end_out = w->leaves ? STREAM_DETACHED : STREAM_ENDED;

@@ -198,7 +198,7 @@ static int refused(const struct xeno_question *question,
 static int unanswered(const struct xeno_question *question,
                       const struct net_said *said)
 {
-    const char *try = "the same again, when the XenoCorp answers";
+    const char *try = "the same again, when it answers";
     int rc = said->rc;
 
     if (question->changes && said->reply.sent &&
@@ -206,7 +206,7 @@ static int unanswered(const struct xeno_question *question,
         rc = XN_EUNKNOWN;
         try = "the same again: it is done once";
     } else if (rc == XN_EIDENT) {
-        try = "the URL#ID that the XenoCorp told; do not trust what answers";
+        try = "the right URL#ID; do not trust what answers";
     }
     tell(question, rc, "", said->why, try);
     return rc;

@@ -26,7 +26,7 @@ struct how { /* not part of what is bought */
 
 static int take_money(const struct xeno *xeno, struct run_wish *wish)
 {
-    static char text[MONEY_TEXT_MAX];
+    char text[MONEY_TEXT_MAX];
 
     if (!wish->max) {
         if (!xeno->currency) {
@@ -179,6 +179,7 @@ static int watch(struct run *run, const struct how *how, int signals)
         .task = 1,
         .follow = true,
         .input = how->input,
+        .by_key = how->input && run->work->terminal,
         .stops = true,
         .keep = run->xeno->json ? &console : NULL,
         .signals = signals,

@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: GPL-3.0-or-later */
 /* runs/HASH-N and its lock: HASH is of the command, N tells apart the same
  * command several times at once. */
+#include <dirent.h>
 #include <errno.h>
 #include <fcntl.h>
 #include <stdio.h>
@@ -85,6 +86,26 @@ static bool take_place(struct run *run, const char *folder, const char *hex,
     return false;
 }
 
+/* Of a write that was cut short by a kill. */
+static void sweep(const char *folder, const char *path)
+{
+    const char *name = strrchr(path, '/') + 1;
+    size_t len = strlen(name);
+    const struct dirent *entry;
+    char stale[NET_PATH_MAX];
+    DIR *dir = opendir(folder);
+
+    while (dir && (entry = readdir(dir))) {
+        if (strncmp(entry->d_name, name, len) != 0 ||
+            entry->d_name[len] != '.' ||
+            strcmp(entry->d_name + len, ".lock") == 0)
+            continue;
+        net_file_path(stale, folder, entry->d_name);
+        unlink(stale);
+    }
+    if (dir) closedir(dir);
+}
+
 static void read_record(struct run *run)
 {
     struct xn_buf buf;
@@ -107,6 +128,7 @@ int run_record_open(struct run *run, bool afresh)
     if (hash_of(run, hex)) return xeno_no_memory();
     for (int n = 1; n <= PLACES; n++) {
         if (!take_place(run, folder, hex, n)) continue;
+        sweep(folder, run->path);
         read_record(run);
         if (!run->record || !afresh) return XN_EXIT_OK;
         /* What is under way stays as it is, for whoever asks without --new. */

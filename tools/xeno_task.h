@@ -76,6 +76,7 @@ struct xeno_stream {
     uint32_t task;
     bool follow;         /* until the task has ended; else what is there now */
     bool input;          /* what is typed here goes there */
+    bool by_key;         /* as it is typed, the echo comes from there */
     bool stops;          /* the first ctrl-C stops the task */
     struct xn_buf *keep; /* instead of standard output, as much as fits */
     uint64_t from;       /* next byte */

@@ -141,6 +141,26 @@ ok $? 'and there is one order'
 [ -z "$(ls "$XENO_KEY/runs" 2>/dev/null)" ]
 ok $? 'nothing is under way any more'
 
+# Killed at each of its syncs; whatever was begun is used or taken back.
+killed() { # N
+    strace -qq -f -o /dev/null -e trace=fsync \
+        -e "inject=fsync:signal=KILL:when=$1" \
+        "$xeno" run -- echo "at $1" >/dev/null 2>&1 </dev/null
+    [ $? -eq 137 ]
+}
+if [ "${SOAK:-}" = full ] && killed 1 2>/dev/null; then
+    for ((i = 1; i < 100; i++)); do
+        killed "$i"
+        last=$?
+        run -- echo "at $i"
+        [ "$rc" -eq 0 ] && [ "$(cat "$out")" = "at $i" ] || break
+        [ "$last" -eq 0 ] || break # it makes fewer syncs than that
+    done
+    [ "$rc" -eq 0 ] && [ "$i" -gt 10 ] &&
+        ! "$xeno" order list -o json | grep -q '"state": "issued"'
+    ok $? "killed at each of $((i - 1)) syncs, it goes on each time"
+fi
+
 # The cheaper one goes away: the other one does it.
 run -o json -- true
 cheap=$(field server "$out")
