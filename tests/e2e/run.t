@@ -150,7 +150,7 @@ killed() { # N
 }
 if [ "${SOAK:-}" = full ] && killed 1 2>/dev/null; then
     for ((i = 1; i < 100; i++)); do
-        killed "$i"
+        killed "$i" 2>/dev/null
         last=$?
         run -- echo "at $i"
         [ "$rc" -eq 0 ] && [ "$(cat "$out")" = "at $i" ] || break
