@@ -58,8 +58,8 @@ static int parse(int argc, char **argv, struct arguments *args)
             return 0;
         }
     }
-    xn_gripe(PROGRAM, "cannot understand the command line", because,
-             PROGRAM " --help");
+    xn_gripe_rc(PROGRAM, XN_EINVAL, "USAGE", "cannot understand the command",
+                because, PROGRAM " --help");
     return XN_EINVAL;
 }
 
@@ -228,8 +228,8 @@ static int keep(const struct arguments *args)
     keeper.signals = open_signals();
     rc = keeper.signals < 0 ? XN_EIO : open_session(&keeper, args);
     if (rc) {
-        xn_gripef(PROGRAM, "cannot keep a session", "man xenodomd", "%s: %s",
-                  args->folder, xn_strerror(rc));
+        xn_gripe_rcf(PROGRAM, rc, NULL, "cannot keep a session", "man xenodomd",
+                     "%s: %s", args->folder, xn_strerror(rc));
     } else {
         rc = keeper_start(&keeper);
         say_ready(&keeper, args, rc);

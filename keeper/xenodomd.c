@@ -52,7 +52,7 @@ static const char usage[] =
 
 static int gripe(int rc, const char *what, const char *because)
 {
-    xn_gripe(PROGRAM, what, because, PROGRAM " --help");
+    xn_gripe_rc(PROGRAM, rc, NULL, what, because, PROGRAM " --help");
     return rc;
 }
 
@@ -181,8 +181,8 @@ static int open_listener(struct dom *dom, const char *path)
             return 0;
         }
     }
-    xn_gripef(PROGRAM, "cannot listen", "--state DIR", "%s/%s: %s", path,
-              SOCKET, strerror(errno));
+    xn_gripe_rcf(PROGRAM, XN_EIO, NULL, "cannot listen", "--state DIR",
+                 "%s/%s: %s", path, SOCKET, strerror(errno));
     return XN_EIO;
 }
 
@@ -198,9 +198,10 @@ static int open_state(struct dom *dom, const struct arguments *args)
     if (!rc) dom->sessions = make_dir(state, "sessions");
     if (!rc && dom->sessions < 0) rc = XN_EIO;
     if (rc) {
-        xn_gripef(PROGRAM, "cannot use the state folder", "--state DIR",
-                  "%s: %s", args->state,
-                  rc == XN_EBUSY ? "another xenodomd has it" : strerror(errno));
+        xn_gripe_rcf(PROGRAM, rc, NULL, "cannot use the state folder",
+                     "--state DIR", "%s: %s", args->state,
+                     rc == XN_EBUSY ? "another xenodomd has it"
+                                    : strerror(errno));
     }
     dom->state = state;
     return rc;
@@ -356,8 +357,8 @@ static int sweep(const struct arguments *args)
     if (rc) return xn_exit_code(rc);
     dom_adopt(&dom);
     if (dom.n_live == 0) return 0;
-    xn_gripef(PROGRAM, "not all is swept", "stop what runs",
-              "%zu sessions live on", dom.n_live);
+    xn_gripe_rcf(PROGRAM, XN_EREFUSED, NULL, "not all is swept",
+                 "stop what runs", "%zu sessions live on", dom.n_live);
     return XN_EXIT_REFUSED;
 }
 
@@ -368,12 +369,14 @@ static int check(const struct arguments *args)
     const char *bwrap = args->bwrap ? args->bwrap : BWRAP;
 
     if (access(bwrap, X_OK)) {
-        xn_gripef(PROGRAM, "cannot make sandboxes here",
-                  "apt install bubblewrap", "%s: %s", bwrap, strerror(errno));
+        xn_gripe_rcf(PROGRAM, XN_EREFUSED, NULL, "cannot make sandboxes here",
+                     "apt install bubblewrap", "%s: %s", bwrap,
+                     strerror(errno));
         return XN_EXIT_REFUSED;
     }
     if (sandbox_check(because, sizeof because, &try)) {
-        xn_gripe(PROGRAM, "cannot make sandboxes here", because, try);
+        xn_gripe_rc(PROGRAM, XN_EREFUSED, NULL, "cannot make sandboxes here",
+                    because, try);
         return XN_EXIT_REFUSED;
     }
     puts("sandboxes can be made");

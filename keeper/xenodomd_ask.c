@@ -22,8 +22,8 @@
 
 static int bad_word(const char *because)
 {
-    xn_gripe(PROGRAM, "cannot understand the command line", because,
-             PROGRAM " --help");
+    xn_gripe_rc(PROGRAM, XN_EINVAL, "USAGE", "cannot understand the command",
+                because, PROGRAM " --help");
     return XN_EXIT_USAGE;
 }
 
@@ -36,8 +36,9 @@ static int connect_to(const char *state)
         close(dir);
     }
     if (fd < 0) {
-        xn_gripef(PROGRAM, "cannot reach the daemon", PROGRAM " --state DIR",
-                  "%s/socket: %s", state, strerror(errno));
+        xn_gripe_rcf(PROGRAM, XN_EUNREACH, NULL, "cannot reach the daemon",
+                     PROGRAM " --state DIR", "%s/socket: %s", state,
+                     strerror(errno));
     }
     return fd;
 }
@@ -58,7 +59,8 @@ static int ask(const struct ask_options *options, const Xn__DomAsk *question,
     }
     close(fd);
     if (rc) {
-        xn_gripe(PROGRAM, "no answer", xn_strerror(rc), "man " PROGRAM);
+        xn_gripe_rc(PROGRAM, rc, NULL, "no answer", xn_strerror(rc),
+                    "man " PROGRAM);
         return xn_exit_code(rc);
     }
     tell = (Xn__DomTell *)body;
@@ -66,9 +68,9 @@ static int ask(const struct ask_options *options, const Xn__DomAsk *question,
         *tell_out = tell;
         return 0;
     }
-    xn_gripe(PROGRAM, "the daemon refuses",
-             tell->because[0] ? tell->because : xn_strerror(tell->rc),
-             tell->advice[0] ? tell->advice : NULL);
+    xn_gripe_rc(PROGRAM, tell->rc, NULL, "the daemon refuses",
+                tell->because[0] ? tell->because : xn_strerror(tell->rc),
+                tell->advice[0] ? tell->advice : NULL);
     rc = xn_exit_code(tell->rc);
     xn__dom_tell__free_unpacked(tell, NULL);
     if (fd_out && *fd_out >= 0) close(*fd_out);
@@ -163,7 +165,7 @@ static int print_ends(const struct ask_options *options)
         protobuf_c_message_free_unpacked(body, NULL);
     }
     close(fd);
-    xn_gripe(PROGRAM, "the watch ends", xn_strerror(rc), NULL);
+    xn_gripe_rc(PROGRAM, rc, NULL, "the watch ends", xn_strerror(rc), NULL);
     return xn_exit_code(rc);
 }
 
@@ -233,8 +235,8 @@ static int print_console(const struct ask_options *options, char *name)
         rc = end ? print_file(fd, &from) : follow_keeper(fd, &from, &end);
         xn__dom_tell__free_unpacked(tell, NULL);
         if (!rc || rc == XN_EUNREACH) continue;
-        xn_gripe(PROGRAM, "the console ends early", xn_strerror(rc),
-                 PROGRAM " status NAME");
+        xn_gripe_rc(PROGRAM, rc, NULL, "the console ends early",
+                    xn_strerror(rc), PROGRAM " status NAME");
         return xn_exit_code(rc);
     }
     return xn_end(PROGRAM, 0);

@@ -33,7 +33,8 @@ check() { # PROGRAM PAGE
     "$program" --frobnicate </dev/null >/dev/null 2>"$err"
     [ $? -eq 2 ]
     ok $? "$name: an unknown option is exit 2"
-    grep -q "^$name: " "$err" && grep -q '^  because: .*frobnicate' "$err" &&
+    grep -q "^$name: .* \[XS-2-[A-Z]*\]$" "$err" &&
+        grep -q '^  because: .*frobnicate' "$err" &&
         grep -q '^  try: ' "$err"
     ok $? "$name: and says what, because, try"
 }
