@@ -12,7 +12,7 @@
 
 #define START_US 120000000ULL /* a start on a busy machine */
 #define ASK_US 60000000ULL
-#define REST_US 50000 /* where too many want to be let in, or all but over */
+#define AWAY_US 200000 /* until a console is asked for again */
 
 void dom_set_timer(struct dom_job *job, uint64_t mono_us)
 {
@@ -63,10 +63,16 @@ void dom_finish(struct dom_job *job, int rc, unsigned kind, const void *body)
     job_free(job);
 }
 
-void dom_rest(struct dom_job *job)
+void dom_rest(struct dom_job *job, uint64_t us)
 {
     leave(job, DOM_RESTS);
-    dom_set_timer(job, net_mono_us() + REST_US);
+    dom_set_timer(job, net_mono_us() + us);
+}
+
+/* Who waits for a byte waits for xenodomd as well. */
+static bool may_wait(const struct dom_job *job)
+{
+    return dom_is_console(job) && net_mono_us() < job->wait_us;
 }
 
 /* ---- the answer ---------------------------------------------------------- */
@@ -90,6 +96,10 @@ static void on_answer(void *arg)
     int rc = net_unix_next(&job->sock, &body), fd;
 
     if (rc == XN_ENOENT) return;
+    if (rc == XN_EUNREACH && may_wait(job)) {
+        dom_rest(job, AWAY_US);
+        return;
+    }
     if (rc == XN_EUNREACH && !is_harmless(job)) rc = XN_EUNKNOWN;
     if (rc) {
         dom_finish(job, rc, 0, NULL);
@@ -129,8 +139,8 @@ static void begin(struct dom_job *job)
     net_unix_init(&job->sock, &xn__dom_tell__descriptor, FRAME_TELL_MAX,
                   on_answer, job);
     rc = net_unix_open(&job->sock, net_loop_base(dom->loop), dom->path);
-    if (rc == XN_EBUSY) {
-        dom_rest(job);
+    if (rc == XN_EBUSY || (rc == XN_EUNREACH && may_wait(job))) {
+        dom_rest(job, rc == XN_EBUSY ? DOM_REST_US : AWAY_US);
         return;
     }
     if (!rc) {

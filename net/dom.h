@@ -12,7 +12,8 @@
  * there, XN_EUNKNOWN where it may have been, XN_ETIMEOUT, XN_EBUSY (too many),
  * XN_EPROTO; else DONE is 0 and DomTell.rc says more.  Asks that are under way at
  * once are in no order.  An AskConsole ends with DomTell's rc or ConsolePiece;
- * a piece without a byte and without `end`: nothing came in time. */
+ * a piece without a byte and without `end`: nothing came in time.  As long as it
+ * may wait it waits for xenodomd, too. */
 #ifndef NET_DOM_H
 #define NET_DOM_H
 

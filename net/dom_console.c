@@ -45,7 +45,7 @@ static void finish_or_rest(struct dom_job *job)
     if (job->data.len > 0 || net_mono_us() >= job->wait_us)
         finish_piece(job, false);
     else
-        dom_rest(job);
+        dom_rest(job, DOM_REST_US);
 }
 
 void dom_console_timeout(struct dom_job *job)

@@ -58,7 +58,8 @@ static inline bool dom_is_console(const struct dom_job *job)
 /* dom.c */
 void dom_finish(struct dom_job *job, int rc, unsigned kind, const void *body);
 /* Lets it wait, and begin again from asking xenodomd. */
-void dom_rest(struct dom_job *job);
+#define DOM_REST_US 50000 /* where too many want in, or a keeper ends */
+void dom_rest(struct dom_job *job, uint64_t us);
 void dom_set_timer(struct dom_job *job, uint64_t mono_us);
 
 /* dom_console.c: what follows on xenodomd's answer, and the end of a wait. */
