@@ -378,7 +378,11 @@ void host_task_console(struct host *host, const struct xn_now *now,
 
     if (!words_of(host, ask, question, CONSOLE, &w) ||
         !find_session(host, ask, question, CONSOLE, false, &w.session, &aim) ||
-        !find_task(host, ask, CONSOLE, (uint32_t)w.task, &aim) ||
+        !find_task(host, ask, CONSOLE, (uint32_t)w.task, &aim)) {
+        return;
+    }
+    /* who waits for a byte waits for xenodomd, too */
+    if ((w.wait_ms == 0 || !host->config.sandbox) &&
         !host_runs_tasks(host, ask, CONSOLE)) {
         return;
     }

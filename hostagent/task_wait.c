@@ -222,6 +222,9 @@ static void on_console(void *owner, void *ctx, const struct xn_now *now, int rc,
         xn_out_answer(out, wait->ask, 200, &none);
     } else if (rc == XN_ENOENT) {
         refuse(wait, XN_ENOTYET, "it does not run yet", "again in a second");
+    } else if (rc == XN_EUNREACH) {
+        refuse(wait, XN_ENOTYET, "what runs tasks on this server is not there",
+               "again in some seconds");
     } else if (rc) {
         refuse(wait, XN_EUNKNOWN, "xenodomd does not answer",
                "again in a second");

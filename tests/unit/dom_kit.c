@@ -280,8 +280,13 @@ static void serve_console(struct dom *dom, struct crank *c,
     dom->consoles++;
     assert_true(ask->most > 0 && ask->most <= 256 << 10);
     assert_true(ask->wait_ms <= 25000);
-    if (!dom->up || !task) {
+    if (dom->up ? !task : !ask->wait_ms) {
         crank_done(c, act, dom->up ? XN_ENOENT : XN_EUNREACH, 0, NULL);
+        return;
+    }
+    if (!dom->up) {
+        assert_true(dom->n_waiting < 32); /* for xenodomd, as the driver does */
+        dom->waiting[dom->n_waiting++] = *act;
         return;
     }
     if (ask->from < len || task->ended || !ask->wait_ms) {

@@ -764,7 +764,12 @@ static void consoles(void **state)
     dom_vanish(&m->dom, &m->h);
     assert_int_equal(market_refused(m, tasks_ask_console(m, 0, 0, c), NULL),
                      XN_ENOTYET);
+    /* Who may wait waits for xenodomd as well. */
+    ask = tasks_ask_console(m, 6, 20000, c);
+    market_serve(m);
     dom_connect(&m->dom, &m->h);
+    dom_say(&m->dom, &m->h, "later", false);
+    check_piece(m, ask, "later", false);
     end_task(m, 0);
     m->dom.refuse = XN_EINVAL;
     tasks_ask_new(m, 2, false);
