@@ -127,6 +127,7 @@ SHELL_TESTS += tests/e2e/money.t
 SHELL_TESTS += tests/e2e/replay.t
 SHELL_TESTS += tests/e2e/run.t
 SHELL_TESTS += tests/e2e/twins.t
+SHELL_TESTS += tests/soak/sandbox.t
 EXTRA_DIST += tests/e2e/lib.sh
 EXTRA_DIST += tests/e2e/tasks.sh
 
@@ -134,4 +135,10 @@ EXTRA_DIST += tests/e2e/tasks.sh
 soak-node: all $(check_PROGRAMS)
 	@XN_SOAK=1 $(MAKE) --no-print-directory check \
 	TESTS='tests/e2e/find.t tests/e2e/kill.t'
-.PHONY: soak-node
+# make soak-sandbox [SOAK=short]; the short form is in `make check` too.
+SANDBOX_TESTS = e2e/outlive soak/sandbox
+soak-sandbox: all tests/e2e/burner
+	@rc=0; for t in $(SANDBOX_TESTS); do \
+	XN_SRC='$(abs_top_srcdir)' XN_BUILD='$(abs_top_builddir)' \
+	SOAK='$(SOAK)' bash $(srcdir)/tests/$$t.t || rc=1; done; exit $$rc
+.PHONY: soak-node soak-sandbox

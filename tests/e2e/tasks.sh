@@ -55,10 +55,11 @@ task_name() { # SESSION NUMBER
 }
 
 keepers() { # of this platform; a keeper stays in the folder of sessions
-    local pid
-    for pid in /proc/[0-9]*; do
-        case $(readlink "$pid/cwd" 2>/dev/null) in
-        "$XENODEV_STATE"/domd-*/sessions) echo "${pid#/proc/}" ;;
+    local cwd
+    for cwd in $(find /proc/[0-9]* -maxdepth 1 -name cwd \
+        -lname "$XENODEV_STATE/domd-*/sessions" 2>/dev/null); do
+        case $(readlink "${cwd%/cwd}/exe" 2>/dev/null) in
+        */xeno-keeper) echo "${cwd//[!0-9]/}" ;;
         esac
     done
 }
