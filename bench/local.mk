@@ -27,11 +27,14 @@ bench_ledgerd_LDADD = $(XN_CORP_LIBS) $(XN_NET_LIBS)
 bench-programs: $(XN_BENCHES) corp/xenocorpd
 bench: bench-programs
 	@XN_BUILD='$(abs_top_builddir)' bash $(srcdir)/bench/corp
-.PHONY: bench bench-programs
+bench-session: all
+	@XN_BUILD='$(abs_top_builddir)' bash $(srcdir)/bench/session
+.PHONY: bench bench-programs bench-session
 CLEANFILES += $(EXTRA_PROGRAMS)
 
 EXTRA_DIST += bench/README.md
 EXTRA_DIST += bench/charges.sql
 EXTRA_DIST += bench/corp
 EXTRA_DIST += bench/deps
+EXTRA_DIST += bench/session
 EXTRA_DIST += doc/BENCHMARKS.md
