@@ -226,7 +226,8 @@ static int all(struct run *run, const struct how *how)
     if (!code) code = obtain(run, how, &signals);
     if (!code && how->detach) {
         code = print_detached(run);
-        run_record_drop(run);
+        /* Who could not be told asks again. */
+        if (!code && fflush(stdout) == 0) run_record_drop(run);
     } else if (!code) {
         tell_begin(run);
         code = watch(run, how, signals);

@@ -97,6 +97,13 @@ run --detach --keep -- sleep 600
 session=$(cat "$out")
 [ "$rc" -eq 0 ] && [ "${#session}" -eq 64 ]
 ok $? '--detach says where it runs'
+before=$(orders)
+"$xeno" run --detach -- sleep 601 2>"$err" >/dev/full
+rc=$?
+[ "$rc" -eq 1 ] && run --detach -- sleep 601 && [ "$rc" -eq 0 ] &&
+    [ "$(orders)" -eq $((before + 1)) ]
+ok $? 'a name that could not be told is told by the same command again'
+"$xeno" stop "$(cat "$out")" >/dev/null 2>>"$err"
 "$xeno" list >"$out" 2>>"$err" && has 'running .*sleep 600' "$out"
 ok $? 'list'
 "$xeno" top >"$out" 2>>"$err" && has 'sleep 600' "$out"
