@@ -8,6 +8,7 @@ set -u
 domd=$XN_BUILD/keeper/xenodomd
 rude=$XN_BUILD/tests/e2e/rude_asker
 count=2000
+tag=r$$ # names of sessions are names of cgroups
 if ! why=$("$domd" check 2>&1); then
     echo "1..0 # SKIP $(printf '%s' "$why" | tr '\n' ' ')"
     exit 0
@@ -61,9 +62,9 @@ seed=${XN_SEED:-1} rc=0
 until=$((SECONDS + ${XN_RUDE:-0}))
 while :; do
     echo "# seed $seed"
-    "$rude" "$state/socket" "$seed" $count &
+    "$rude" "$state/socket" $tag "$seed" $count &
     first=$!
-    "$rude" "$state/socket" $((seed + 1000000)) $count || rc=1
+    "$rude" "$state/socket" $tag $((seed + 1000000)) $count || rc=1
     wait $first || rc=1
     x list >/dev/null || rc=1
     [ $rc -eq 0 ] && [ "$SECONDS" -lt "$until" ] || break
@@ -71,7 +72,7 @@ while :; do
     for name in $(ls "$state/sessions"); do x forget "$name" 2>/dev/null; done
 done
 ok $rc "it answers still, after all that"
-grep -q 'session r-.: ended' "$scratch/log"
+grep -q "session $tag-.: ended" "$scratch/log"
 ok $? "some of it started a task"
 await few
 ok $? "no descriptor stays open"
@@ -83,7 +84,7 @@ for name in $(ls "$state/sessions"); do x forget "$name"; done
 [ -z "$(ls "$state/sessions")" ] && [ -z "$(keepers)" ] &&
     [ "$(ls -A "$state" | sort | tr '\n' ' ')" = "lock sessions socket " ]
 ok $? "nothing is left of them"
-[ -z "$(find /sys/fs/cgroup -maxdepth 6 -type d -name 'xeno-r-[1-8]' 2>/dev/null)" ]
+[ -z "$(find /sys/fs/cgroup -maxdepth 6 -type d -name "xeno-$tag-*" 2>/dev/null)" ]
 ok $? "nor a control group"
 kill "$daemon"
 wait "$daemon"

@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: GPL-3.0-or-later */
-/* Asks xenodomd what it should not be asked: `rude_asker SOCKET SEED COUNT`.
+/* Asks xenodomd what it should not be asked: `rude_asker SOCKET TAG SEED COUNT`.
  * COUNT times it opens, writes to, reads from or closes one of a few connections;
  * what it writes is a request drawn from sound and unsound values, often cut or
  * altered.  The same seed does the same.  Tasks that do start are harmless. */
@@ -24,6 +24,7 @@
 #define FILES 70
 
 static struct xn_rng rng;
+static const char *tag; /* of names that are sound */
 
 static bool chance(unsigned one_in)
 {
@@ -34,12 +35,15 @@ static bool chance(unsigned one_in)
 
 static char *a_name(void)
 {
-    static const char *const names[] = {
-        "r-1", "r-2", "r-3", "r-4", "r-5", "r-6",         "r-7",
-        "r-8", "",    ".",   "..",  "/",   "../sessions", "lock",
-        "r/1", "R",   "-",   "a-",  "a b", "probe-1",     "r-1\n"};
+    static const char *const bad[] = {"",     ".", "..", "/",  "../sessions",
+                                      "r/1",  "R", "-",  "a-", "a b",
+                                      "r-1\n"};
+    static char good[8][64];
+    size_t i = xn_rng_below(&rng, 8);
 
-    return (char *)(uintptr_t)ONE_OF(names);
+    if (chance(2)) return (char *)(uintptr_t)ONE_OF(bad);
+    snprintf(good[i], sizeof good[i], "%.40s-%zu", tag, i);
+    return good[i];
 }
 
 static uint64_t a_number(void)
@@ -119,6 +123,20 @@ static void draw_limits(Xn__TaskSpec *spec)
     spec->terminal = chance(2);
 }
 
+static void make_sound(struct drawn *d)
+{
+    static char sleeps[] = "/bin/sleep", seconds[] = "1";
+    char *name = d->spec.name;
+
+    xn__task_spec__init(&d->spec);
+    d->spec.name = name;
+    d->spec.argv = d->argv;
+    d->spec.n_argv = 2;
+    d->spec.life_ms = 2000;
+    d->argv[0] = sleeps;
+    d->argv[1] = seconds;
+}
+
 static void draw(struct drawn *d)
 {
     static char reason[400];
@@ -134,6 +152,11 @@ static void draw(struct drawn *d)
     draw_words(d);
     draw_files(d);
     draw_limits(&d->spec);
+    if (chance(4)) { /* nothing but sound */
+        d->ask.op = XN__DOM_OP__DOM_START;
+        d->ask.spec = &d->spec;
+        make_sound(d);
+    }
     d->ask.grace_ms = (uint32_t)a_number();
     d->ask.after = a_name();
     if (chance(4)) d->ask.reason = reason + xn_rng_below(&rng, sizeof reason);
@@ -240,10 +263,11 @@ int main(int argc, char **argv)
     int fds[SOCKETS];
     uint64_t i, count;
 
-    if (argc != 4) return 2;
+    if (argc != 5) return 2;
+    tag = argv[2];
     signal(SIGPIPE, SIG_IGN);
-    xn_rng_seed(&rng, strtoull(argv[2], NULL, 10));
-    count = strtoull(argv[3], NULL, 10);
+    xn_rng_seed(&rng, strtoull(argv[3], NULL, 10));
+    count = strtoull(argv[4], NULL, 10);
     for (i = 0; i < SOCKETS; i++)
         fds[i] = -1;
     for (i = 0; i < count; i++)

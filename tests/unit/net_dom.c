@@ -662,6 +662,7 @@ static void heavy_asks_are_refused(void **state)
 
 static char domd[300], keeper[300], state_dir[100];
 static pid_t real;
+static char task[32]; /* a name of its own, as control groups have names */
 
 static pid_t start_real(void)
 {
@@ -746,15 +747,15 @@ static bool next_of_task(struct seen *seen, struct xn_out *out)
     switch (seen->step) {
     case 0:
         if (seen->domains == 0) return false;
-        start_task(out, 1, "one-1",
+        start_task(out, 1, task,
                    "cat in/file; read a; echo got $a; read b; exit 7");
         return true;
     case 1:
         if (!seen->done[1]) return false;
         assert_int_equal(told(seen, 1)->rc, 0);
-        start_task(out, 2, "one-1", "echo twice");
-        ask_console(out, 3, "one-1", 0, 0, EVER);
-        ask_console(out, 4, "one-1", 13, 0, EVER);
+        start_task(out, 2, task, "echo twice");
+        ask_console(out, 3, task, 0, 0, EVER);
+        ask_console(out, 4, task, 13, 0, EVER);
         return true;
     case 2:
         if (!seen->done[2] || !seen->done[3]) return false;
@@ -762,7 +763,7 @@ static bool next_of_task(struct seen *seen, struct xn_out *out)
         assert_true(holds(piece(seen, 3), "from outside\n"));
         assert_false(piece(seen, 3)->end);
         assert_false(seen->done[4]); /* there is nothing yet */
-        type_in(out, 5, "one-1", "word\n");
+        type_in(out, 5, task, "word\n");
         return true;
     case 3:
         if (!seen->done[4] || !seen->done[5]) return false;
@@ -773,24 +774,24 @@ static bool next_of_task(struct seen *seen, struct xn_out *out)
         return true;
     case 4:
         if (seen->gone != 1 || seen->domains != 2) return false;
-        ask(out, 6, XN__DOM_OP__DOM_STATUS, "one-1");
-        ask_console(out, 7, "one-1", 22, 0, EVER);
+        ask(out, 6, XN__DOM_OP__DOM_STATUS, task);
+        ask_console(out, 7, task, 22, 0, EVER);
         return true;
     case 5:
         if (!seen->done[6]) return false;
         assert_int_equal(told(seen, 6)->tasks[0]->state,
                          XN__TASK_STATE__RUNNING);
         assert_int_equal(seen->ended, 0);
-        type_in(out, 8, "one-1", "end\n");
+        type_in(out, 8, task, "end\n");
         return true;
     case 6:
         if (!seen->done[7] || !seen->done[8] || seen->ended == 0) return false;
         assert_true(piece(seen, 7)->end);
-        assert_string_equal(seen->last, "one-1");
-        ask_console(out, 9, "one-1", 5, 7, EVER);
-        ask_console(out, 10, "one-1", 0, 0, EVER);
-        ask(out, 11, XN__DOM_OP__DOM_STATUS, "one-1");
-        type_in(out, 12, "one-1", "late\n");
+        assert_string_equal(seen->last, task);
+        ask_console(out, 9, task, 5, 7, EVER);
+        ask_console(out, 10, task, 0, 0, EVER);
+        ask(out, 11, XN__DOM_OP__DOM_STATUS, task);
+        type_in(out, 12, task, "late\n");
         return true;
     case 7:
         if (seen->n_done != 12) return false;
@@ -800,13 +801,13 @@ static bool next_of_task(struct seen *seen, struct xn_out *out)
         assert_true(piece(seen, 10)->end);
         assert_int_equal(told(seen, 11)->tasks[0]->exit->code, 7);
         assert_int_equal(told(seen, 12)->rc, XN_ECONFLICT);
-        ask(out, 13, XN__DOM_OP__DOM_FORGET, "one-1");
+        ask(out, 13, XN__DOM_OP__DOM_FORGET, task);
         return true;
     case 8:
         if (!seen->done[13]) return false;
         assert_int_equal(told(seen, 13)->rc, 0);
-        ask_console(out, 14, "one-1", 0, 0, EVER);
-        ask(out, 15, XN__DOM_OP__DOM_STATUS, "one-1");
+        ask_console(out, 14, task, 0, 0, EVER);
+        ask(out, 15, XN__DOM_OP__DOM_STATUS, task);
         return true;
     case 9:
         if (!seen->done[14] || !seen->done[15]) return false;
@@ -834,6 +835,7 @@ static void a_task_is_run(void **state)
     }
     snprintf(state_dir, sizeof state_dir, "%s/domd", dir);
     snprintf(path, sizeof path, "%s/domd/socket", dir);
+    snprintf(task, sizeof task, "n%d-1", (int)getpid());
     real = start_real();
     run(&seen);
     assert_int_equal(seen.step, 10);
