@@ -99,6 +99,7 @@ printf 'scraps' >"$scratch/scraps"
 refuses 9 '' 'what is no quote' \
     session new "$server" "$order" --quote "$scratch/scraps"
 works session new "$server" "$order" --quote "$scratch/quote"
+session=$(field session "$out")
 refuses 5 'accepted' 'an order taken back that was accepted' \
     order void "$order"
 works stop "$session"
@@ -110,8 +111,10 @@ refuses 5 'void' 'a void order' \
     session new "$server" "$order" --quote "$scratch/quote"
 
 # As long as it takes here to issue and narrow it.
-for life in 1 4 16 60 240; do
-    new_order --for "${life}s"
+for life in 2 4 16 60 240; do
+    "$xeno" order new "1$currency" --corp "$corp" --for "${life}s" -o json \
+        >"$out" 2>"$err" || continue
+    order=$(field serial "$out")
     "$xeno" order narrow "$order" --quote "$scratch/quote" >"$out" 2>"$err" &&
         break
 done
