@@ -105,3 +105,7 @@ tests_unit_host_task_deaths_LDADD = $(XN_HOSTAGENT_LIBS) $(XN_CORP_LIBS) $(CMOCK
 UNIT_TESTS += tests/unit/host_deaths
 tests_unit_host_deaths_SOURCES = tests/unit/host_deaths.c $(MARKET_KIT)
 tests_unit_host_deaths_LDADD = $(XN_HOSTAGENT_LIBS) $(XN_CORP_LIBS) $(CMOCKA_LIBS)
+
+FUZZ_TARGETS += tests/fuzz/fuzz_host
+tests_fuzz_fuzz_host_SOURCES = tests/fuzz/fuzz_host.c $(FUZZ_MAIN)
+tests_fuzz_fuzz_host_LDADD = $(XN_HOSTAGENT_LIBS) $(FUZZ_LIBS)
