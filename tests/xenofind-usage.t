@@ -51,7 +51,7 @@ expect 0 'xenofind (XenoServer)' 'version' --version
 expect 2 'did you mean --budget' 'an unknown option' --bugdet 1
 expect 2 '-n needs a value' 'an option without its value' -n
 expect 2 'neither a number nor all' 'a bad count' -n ten
-expect 2 'table, wide, json, jsonl, csv, xml or name' 'a bad format' -o yaml
+expect 2 'table, wide, json, jsonl, csv, xml, name or address' 'a bad format' -o yaml
 expect 2 '--explain takes no value' 'a value for a switch' --explain=3
 expect 2 'is no column' 'a bad column' -c 'a b'
 expect 2 'lookup wants' 'a short lookup' lookup CPUsmps
