@@ -12,6 +12,7 @@
 #include <event2/bufferevent.h>
 #include <event2/bufferevent_ssl.h>
 #include <event2/http.h>
+#include <event2/http_struct.h>
 #include <event2/keyvalq_struct.h>
 #include <event2/listener.h>
 #include <openssl/rand.h>
@@ -402,6 +403,13 @@ static void on_request(struct evhttp_request *request, void *arg)
     evhttp_connection_set_closecb(evcon, on_conn_closed, conn);
     age(conn);
     conn->limit_us = net_mono_us() + NEXT_US;
+    if (request->major != 1) { /* evhttp gives such an answer no length */
+        evhttp_add_header(evhttp_request_get_output_headers(request),
+                          "Connection", "close");
+        refuse(request, 505, XN_EPROTO, "not understood",
+               "this is neither HTTP/1.0 nor HTTP/1.1", "");
+        return;
+    }
     if (!method_name(request)) {
         refuse(request, 405, XN_EINVAL, "not understood", "no such method", "");
         return;
