@@ -15,8 +15,6 @@
 #include "net/file.h"
 #include "net/kv_in.h"
 
-enum { LOG_MAX = 1 << 30 };
-
 static const char format_key[] = "mformat";
 static const char format_value[] = "xeno.store/1";
 /* msiz=0: no memory map, so a full disk is an error and not SIGBUS. */
@@ -36,96 +34,6 @@ static int open_error(int32_t code)
     }
 }
 
-/* ---- what a killed process left half done ------------------------------ */
-
-static int write_durably(const struct xn_buf *data, const char *to)
-{
-    char temporary[NET_KV_PATH + 40];
-    int fd, rc = XN_EIO;
-
-    snprintf(temporary, sizeof temporary, "%s.new", to);
-    fd = open(temporary, O_WRONLY | O_CREAT | O_TRUNC | O_CLOEXEC, 0600);
-    if (fd < 0 || write(fd, data->data, data->len) != (ssize_t)data->len ||
-        fsync(fd) || rename(temporary, to)) {
-        rc = net_kv_error();
-    } else {
-        rc = net_file_sync_dir(to);
-    }
-    if (fd >= 0) close(fd);
-    return rc;
-}
-
-/* Does the log begin as one of a transaction does: a mark and the size of the
- * file before it, which is never 0?  The library zeroes a log that is done
- * with, and were the next one's first bytes torn it would take the size for 0
- * and cut the file off there.  They are durable before anything else of a
- * transaction is written. */
-static bool is_begun(const struct xn_buf *log)
-{
-    size_t i;
-
-    if (log->len < 12 || memcmp(log->data, "KW\n", 4) != 0) return false;
-    for (i = 4; i < 12; i++) {
-        if (log->data[i]) return true;
-    }
-    return false;
-}
-
-/* Open as the hash file that a tree is inside: that undoes what the log says,
- * and does not count all records again, as opening the tree would. */
-static int undo_by_log(const char *path)
-{
-    char name[NET_KV_PATH + 32];
-    KCDB *db = kcdbnew();
-    int fd, rc = 0;
-
-    snprintf(name, sizeof name, "%s#type=kch#msiz=0", path);
-    errno = 0;
-    if (!kcdbopen(db, name, KCOWRITER | KCONOREPAIR)) {
-        rc = open_error(kcdbecode(db));
-    } else if (!kcdbclose(db)) {
-        rc = net_kv_error();
-    }
-    kcdbdel(db);
-    if (rc) return rc;
-    fd = open(path, O_RDWR | O_CLOEXEC);
-    if (fd < 0 || fsync(fd)) rc = XN_EIO;
-    if (fd >= 0) close(fd);
-    return rc;
-}
-
-/* The library removes its log before it has undone what the log says, and
- * leaves it to chance when that reaches the disk: who is killed there, or loses
- * power soon after, has half a transaction and no log.  So a copy is kept until
- * all is done; to undo twice does no harm. */
-static int recover(const char *path)
-{
-    char log[NET_KV_PATH + 8], kept[NET_KV_PATH + 16];
-    struct xn_buf data;
-    bool is_again;
-    int rc;
-
-    snprintf(log, sizeof log, "%s.wal", path);
-    snprintf(kept, sizeof kept, "%s.wal.kept", path);
-    xn_buf_init(&data, LOG_MAX);
-    is_again = access(kept, F_OK) == 0;
-    rc = xn_file_read(is_again ? kept : log, &data);
-    if (rc == XN_ENOENT) {
-        rc = 0;
-    } else if (!rc && !is_begun(&data)) {
-        /* Were it back after a power cut, with what stood in it before it was
-         * emptied, what has long been told would be undone. */
-        rc = unlink(is_again ? kept : log) ? XN_EIO : net_file_sync_dir(path);
-    } else if (!rc) {
-        rc = write_durably(&data, is_again ? log : kept);
-        if (!rc) rc = undo_by_log(path);
-        if (!rc && unlink(kept)) rc = XN_EIO;
-        if (!rc) rc = net_file_sync_dir(path);
-    }
-    xn_buf_clear(&data);
-    return rc;
-}
-
 /* With the library's own locks, though ours makes them idle: without them it
  * would not heed its log in net_kv_mend().  What it would do further after a kill, writing the whole file anew, is not needed where all is
  * written in transactions. */
@@ -133,7 +41,7 @@ static int open_db(const char *path, bool create, KCDB **db_out)
 {
     char name[NET_KV_PATH + sizeof tuning];
     uint32_t mode = KCOWRITER | KCONOREPAIR | (create ? KCOCREATE : 0);
-    int rc = create ? 0 : recover(path);
+    int rc = create ? 0 : net_kv_undo(path);
     KCDB *db;
 
     if (rc) return rc;
@@ -413,6 +321,7 @@ void net_kv_close(struct net_kv *kv)
  * close and open again brings back what was durable. */
 void net_kv_mend(struct net_kv *kv)
 {
+    if (kv->db) net_kv_freeze(kv->path);
     shut_db(kv->db);
     kv->db = NULL;
     (void)open_db(kv->path, false, &kv->db);

@@ -176,7 +176,7 @@ void net_kv_apply(struct net_kv *kv, const Xn__Txn *const *txns, size_t n,
         for (i = 0; i < n && !rc; i++)
             rc = apply_one(kv, txns[i], &rcs[i]);
         errno = 0;
-        if (!kcdbendtran(kv->db, rc == 0) && !rc) rc = net_kv_error();
+        if (!rc && !kcdbendtran(kv->db, true)) rc = net_kv_error();
     }
     if (!rc) {
         empty_log(kv->path);
@@ -231,7 +231,7 @@ int net_kv_merge(struct net_kv *kv, const struct net_kv_item *items, size_t n,
                             note, note_len);
         }
         errno = 0;
-        if (!kcdbendtran(kv->db, rc == 0) && !rc) rc = net_kv_error();
+        if (!rc && !kcdbendtran(kv->db, true)) rc = net_kv_error();
     }
     if (rc) {
         net_kv_mend(kv);

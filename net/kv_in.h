@@ -40,6 +40,12 @@ int net_kv_put(KCDB *db, const char *key, size_t key_len, const void *value,
                size_t len);
 /* The key as stored; returns its length. */
 size_t net_kv_key(const ProtobufCBinaryData *key, char out[NET_KV_KEY_MAX + 1]);
+/* kv_undo.c: a transaction that did not end, undone by its log; 0 too where
+ * there is none.  Else the file is as it was, and so is the log: try again. */
+int net_kv_undo(const char *path);
+/* After a failed write, before the library is closed: it may write no more, and
+ * its log is kept.  No room is needed for that. */
+void net_kv_freeze(const char *path);
 /* After a failed write: close and open again. */
 void net_kv_mend(struct net_kv *kv);
 

@@ -44,6 +44,7 @@ net_libnet_a_SOURCES += net/kv.c
 net_libnet_a_SOURCES += net/kv.h
 net_libnet_a_SOURCES += net/kv_data.c
 net_libnet_a_SOURCES += net/kv_in.h
+net_libnet_a_SOURCES += net/kv_undo.c
 net_libnet_a_SOURCES += net/link.c
 net_libnet_a_SOURCES += net/link.h
 net_libnet_a_SOURCES += net/links.c

@@ -11,7 +11,7 @@
 #include <sys/wait.h>
 #include <unistd.h>
 
-#include "net/kv.h"
+#include "net/kv_in.h"
 #include "tests/unit/store_kit.h"
 
 struct place {
@@ -545,11 +545,103 @@ static void driver_killed(void **state)
     net_identity_clear(&corp);
 }
 
+/* ---- a transaction undone by its log ---- */
+
+enum { BEFORE = 8192 }; /* bytes of the file */
+
+static void put64(FILE *file, uint64_t n)
+{
+    for (int shift = 56; shift >= 0; shift -= 8)
+        fputc((int)(n >> shift & 0xff), file);
+}
+
+static void put_undo(FILE *log, uint64_t place, size_t len, int byte)
+{
+    fputc(0xee, log);
+    put64(log, place);
+    put64(log, len);
+    for (size_t i = 0; i < len; i++)
+        fputc(byte, log);
+}
+
+/* A file of 'a' that grew and was overwritten with 'x', a page at a time, and
+ * the log of it: a place written twice, a record that could not be written, and
+ * a torn one, whose place was not touched. */
+static void leave_half(const char *log_path)
+{
+    FILE *file = fopen(here.file, "w"), *log = fopen(log_path, "w");
+
+    assert_non_null(file);
+    assert_non_null(log);
+    for (int i = 0; i < 2 * BEFORE; i++)
+        fputc(i < 4096 || i >= 4096 + 100 ? 'x' : 'a', file);
+    fwrite("KW\n", 1, 4, log);
+    put64(log, BEFORE);
+    put_undo(log, 0, 4096, 'a');
+    put_undo(log, 10, 20, 'x');
+    for (int i = 0; i < 17 + 50; i++)
+        fputc(0, log);
+    put_undo(log, 4096 + 100, BEFORE - 4096 - 100, 'a');
+    fputc(0xee, log);
+    put64(log, 4096);
+    put64(log, 100);
+    fwrite("??", 1, 2, log);
+    assert_int_equal(fclose(log), 0);
+    assert_int_equal(fclose(file), 0);
+}
+
+static void assert_undone(void)
+{
+    FILE *file = fopen(here.file, "r");
+    int i, c;
+
+    assert_non_null(file);
+    for (i = 0; (c = fgetc(file)) != EOF; i++)
+        assert_int_equal(c, 'a');
+    assert_int_equal(i, BEFORE);
+    fclose(file);
+}
+
+static void undone_by_its_log(void **state)
+{
+    char log[160];
+
+    snprintf(log, sizeof log, "%s.wal", here.file);
+    assert_int_equal(net_kv_undo(here.file), 0); /* nothing to be done */
+    leave_half(log);
+    assert_int_equal(net_kv_undo(here.file), 0);
+    assert_undone();
+    assert_int_not_equal(access(log, F_OK), 0);
+    assert_int_equal(net_kv_undo(here.file), 0);
+}
+
+/* What cannot be written back now is written back later. */
+static void undone_later(void **state)
+{
+    struct rlimit all, half = {4096, RLIM_INFINITY};
+    char kept[160];
+
+    snprintf(kept, sizeof kept, "%s.wal.kept", here.file);
+    leave_half(kept);
+    signal(SIGXFSZ, SIG_IGN);
+    assert_int_equal(getrlimit(RLIMIT_FSIZE, &all), 0);
+    half.rlim_max = all.rlim_max;
+    assert_int_equal(setrlimit(RLIMIT_FSIZE, &half), 0);
+    assert_int_equal(net_kv_undo(here.file), XN_ENOSPC);
+    assert_int_equal(access(kept, F_OK), 0);
+    assert_int_equal(setrlimit(RLIMIT_FSIZE, &all), 0);
+    assert_int_equal(net_kv_undo(here.file), 0);
+    assert_undone();
+    assert_int_not_equal(access(kept, F_OK), 0);
+}
+
 #define TEST(f) cmocka_unit_test_setup_teardown(f, setup, teardown)
 
 int main(void)
 {
     const struct CMUnitTest tests[] = {
+        TEST(undone_by_its_log),
+        TEST(undone_later),
         TEST(pages),
         TEST(guards),
         TEST(batch),
