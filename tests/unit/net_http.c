@@ -273,6 +273,8 @@ static void bad_requests(void **state)
              sizeof out);
     assert_non_null(strstr(out, " 505 "));
     assert_non_null(strstr(out, "Connection: close"));
+    raw_says("GET / HTTP/1.36363636363\r\n\r\n", 0, out, sizeof out);
+    assert_non_null(strstr(out, " 505 "));
     raw_says("junk\r\n\r\n", 0, out, sizeof out);
     assert_null(strstr(out, " 200 "));
     snprintf(head, sizeof head, "GET / HTTP/1.1\r\nX: ");
