@@ -403,8 +403,8 @@ static void on_request(struct evhttp_request *request, void *arg)
     evhttp_connection_set_closecb(evcon, on_conn_closed, conn);
     age(conn);
     conn->limit_us = net_mono_us() + NEXT_US;
-    /* evhttp gives answers to others no length. */
     if (request->major != 1 || request->minor < 0 || request->minor > 9) {
+        request->major = request->minor = 1; /* as it is answered */
         evhttp_add_header(evhttp_request_get_output_headers(request),
                           "Connection", "close");
         refuse(request, 505, XN_EPROTO, "not understood",
