@@ -28,3 +28,14 @@ bail() {
 plan() { # last of all
     echo "1..$n_tests"
 }
+
+# Until the command succeeds, SECONDS at the most.
+await() { # SECONDS COMMAND...
+    local deadline=$((SECONDS + $1))
+    shift
+    until "$@"; do
+        [ "$SECONDS" -lt "$deadline" ] || return 1
+        read -rt 0.3 <> <(:) # a pause without a process
+    done
+    return 0
+}

@@ -31,17 +31,6 @@ down() {
     [ ! -e "$XENODEV_STATE" ]
 }
 
-# Until the command succeeds, SECONDS at the most.
-await() { # SECONDS COMMAND...
-    local deadline=$((SECONDS + $1))
-    shift
-    until "$@"; do
-        [ "$SECONDS" -lt "$deadline" ] || return 1
-        read -rt 0.3 <> <(:) # a pause without a process
-    done
-    return 0
-}
-
 node_url() { # N: the API of server N's node
     echo "$XENO_NODES" | cut -d' ' -f"$1"
 }

@@ -4,7 +4,7 @@
 # answers on, and of all that it was talked into nothing is left.
 #
 #     XN_RUDE=SECONDS goes on for that long; XN_SEED=N begins there
-set -u
+. "$XN_SRC/tests/tap.sh"
 domd=$XN_BUILD/keeper/xenodomd
 rude=$XN_BUILD/tests/e2e/rude_asker
 count=2000
@@ -13,25 +13,10 @@ if ! why=$("$domd" check 2>&1); then
     echo "1..0 # SKIP $(printf '%s' "$why" | tr '\n' ' ')"
     exit 0
 fi
-scratch=$(mktemp -d) || exit 99
 state=$scratch/s
-n=0 daemon=
-
-ok() { # RC NAME
-    n=$((n + 1))
-    [ "$1" -eq 0 ] && echo "ok $n - $2" || echo "not ok $n - $2"
-}
+daemon=
 
 x() { "$domd" --state "$state" "$@"; }
-
-await() { # COMMAND...: until it succeeds, three minutes at the most
-    local deadline=$((SECONDS + 180))
-    until "$@"; do
-        [ "$SECONDS" -lt "$deadline" ] || return 1
-        read -rt 0.05 <> <(:)
-    done
-    return 0
-}
 
 keepers() {
     local pid
@@ -53,7 +38,7 @@ trap 'exit 99' INT TERM
 "$domd" --state "$state" --keeper "$XN_BUILD/keeper/xeno-keeper" --sessions 6 \
     2>"$scratch/log" &
 daemon=$!
-await x list >/dev/null 2>&1 || exit 99
+await 180 x list >/dev/null 2>&1 || exit 99
 descriptors() { ls "/proc/$daemon/fd" | wc -l; }
 before=$(descriptors)
 few() { [ "$(descriptors)" -le "$before" ]; }
@@ -74,11 +59,11 @@ done
 ok $rc "it answers still, after all that"
 grep -q "session $tag-.: ended" "$scratch/log"
 ok $? "some of it started a task"
-await few
+await 180 few
 ok $? "no descriptor stays open"
 ended() { ! x list 2>/dev/null | grep -qv ' ended '; }
 for name in $(ls "$state/sessions"); do x stop "$name" 2>/dev/null; done
-await ended
+await 180 ended
 ok $? "every task ends"
 for name in $(ls "$state/sessions"); do x forget "$name"; done
 [ -z "$(ls "$state/sessions")" ] && [ -z "$(keepers)" ] &&
@@ -90,4 +75,4 @@ kill "$daemon"
 wait "$daemon"
 ok $? "told to end, it ends"
 daemon=
-echo "1..$n"
+plan

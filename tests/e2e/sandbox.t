@@ -1,7 +1,7 @@
 # SPDX-License-Identifier: GPL-3.0-or-later
 # Tasks in real sandboxes: what they cannot reach, what ends them, what is left
 # of them, and that they outlive xenodomd.
-set -u
+. "$XN_SRC/tests/tap.sh"
 domd=$XN_BUILD/keeper/xenodomd
 keeper=$XN_BUILD/keeper/xeno-keeper
 burner=$XN_BUILD/tests/e2e/burner
@@ -14,38 +14,19 @@ bwrap=$(command -v bwrap) || {
     echo "1..0 # SKIP bubblewrap is not installed"
     exit 0
 }
-scratch=$(mktemp -d) || exit 99
 chmod 755 "$scratch" # as root, tasks are others: they read the image
 state=$scratch/state
 images=$scratch/images
 ln -s images "$scratch/by-link" # the operator's own links are followed
-n=0 daemon= listener= watcher=
-
-ok() { # RC NAME
-    n=$((n + 1))
-    [ "$1" -eq 0 ] && echo "ok $n - $2" || echo "not ok $n - $2"
-}
-
-diag() {
-    printf '%s\n' "$@" | sed 's/^/# /'
-}
+daemon= listener= watcher=
 
 x() { "$domd" --state "$state" "$@"; }
-
-await() { # COMMAND...: until it succeeds, three minutes at the most
-    local deadline=$((SECONDS + 180))
-    until "$@"; do
-        [ "$SECONDS" -lt "$deadline" ] || return 1
-        read -rt 0.05 <> <(:)
-    done
-    return 0
-}
 
 daemon_up() { # OPTION...
     "$domd" --state "$state" --keeper "$keeper" --bwrap "$bwrap" \
         --images "$scratch/by-link" --memory 8192 --meter "$meter" "$@" 2>>"$scratch/log" &
     daemon=$!
-    await x list >/dev/null 2>&1
+    await 180 x list >/dev/null 2>&1
 }
 
 daemon_dies() { # SIGNAL
@@ -129,7 +110,7 @@ daemon_up || { cat "$scratch/log"; echo "Bail out! no daemon"; exit 99; }
 
 x watch >"$scratch/watched" 2>"$scratch/watch.err" &
 watcher=$!
-await grep -q meter "$scratch/watched"
+await 180 grep -q meter "$scratch/watched"
 ok $? "who watches is told of the meter"
 
 # ---- one task
@@ -137,7 +118,7 @@ x start $tag-a -- /bin/sh -c 'echo hello; exit 7'
 ok $? "a task of the machine's own programs starts"
 [ "$(x console $tag-a)" = hello ]
 ok $? "its console is what it wrote"
-await is $tag-a state ended
+await 180 is $tag-a state ended
 is $tag-a end finished && is $tag-a code 7
 ok $? "it ended with its code"
 case $(field $tag-a meter) in
@@ -165,13 +146,13 @@ head -c 300000 "$scratch/u" | cmp -s - "$scratch/big" &&
 ok $? "files are there whole, may be run as they could, and changed"
 tail -n 1 "$scratch/u" | grep -aq '^-rw-r--r-- 1 task task .* x$'
 ok $? "one that could not be run cannot"
-await is $tag-u state ended
+await 180 is $tag-u state ended
 puts=()
 for i in $(seq 64); do puts+=(--set "put=a/$i=$scratch/x"); done
 [ "$(x start $tag-v "${puts[@]}" --set files=16 -- /bin/sh -c 'cat a/* | wc -l' &&
     x console $tag-v)" = 64 ]
 ok $? "64 of them, though it may open few"
-await is $tag-v state ended
+await 180 is $tag-v state ended
 x start $tag-w "${puts[@]}" --set "put=b=$scratch/x" -- /bin/sh 2>"$scratch/err"
 [ $? -eq 2 ] && grep -q 'files put is 65, not 0 to 64' "$scratch/err"
 ok $? "one more is refused"
@@ -204,12 +185,11 @@ cat >"$scratch/without" <<'EOF'
 echo 0 >/proc/sys/user/max_user_namespaces || exit 99
 "$1" check
 [ $? -eq 4 ] || exit 1
-"$1" --state "$2" --keeper "$3" --bwrap "$4" 2>/dev/null &
+mkfifo "$2.ready"
+"$1" --state "$2" --keeper "$3" --bwrap "$4" --ready-fd 3 3>"$2.ready" \
+    2>/dev/null &
 daemon=$!
-for i in $(seq 600); do
-    "$1" --state "$2" list >/dev/null 2>&1 && break
-    sleep 0.1 # it has no other word for being ready than an answer
-done
+read -r ready <"$2.ready"
 "$1" --state "$2" start w -- /bin/sh -c 'echo RAN'
 rc=$?
 "$1" --state "$2" status w
@@ -225,7 +205,7 @@ if [ $? -eq 0 ]; then
     [ $rc -ne 0 ] || grep -q 'max_user_namespaces=' "$scratch/refused" || rc=1
     grep -q RAN "$scratch/refused" && rc=1
     grep -qx 'end not started' "$scratch/refused" || rc=1
-    [ $rc -eq 0 ] || diag "$(cat "$scratch/refused")"
+    [ $rc -eq 0 ] || diag "$scratch/refused"
     ok $rc "without user namespaces nothing runs, and it says what to try"
 else
     ok 0 "without user namespaces # SKIP unshare cannot make one to forbid more"
@@ -235,16 +215,16 @@ fi
 echo secret >"$scratch/secret"
 "$burner" listen "$scratch/port" &
 listener=$!
-await test -s "$scratch/port"
+await 180 test -s "$scratch/port"
 x start $tag-e --set "$image" -- /bin/burner escape $$ \
     "$(cat "$scratch/port")" "$scratch/secret"
 x console $tag-e >"$scratch/escape"
-await is $tag-e state ended
+await 180 is $tag-e state ended
 is $tag-e code 0 && grep -q '^escape tried' "$scratch/escape" &&
     [ "$(grep -c '^held' "$scratch/escape")" -ge 50 ] &&
     ! grep -q ESCAPED "$scratch/escape"
 rc=$?
-[ $rc -eq 0 ] || diag "$(grep -v '^held' "$scratch/escape")"
+[ $rc -eq 0 ] || grep -v '^held' "$scratch/escape" | diag
 ok $rc "$(grep -c '^held' "$scratch/escape") ways out are closed"
 "$burner" reach "$(cat "$scratch/port")" |
     grep -q "^ESCAPED the machine's loopback"
@@ -265,7 +245,7 @@ run $tag-f file_mib=1 -- fill /home/task/f
 run $tag-o console_kib=16 -- flood
 run $tag-h -- hide
 x console $tag-m >"$scratch/m"
-await is $tag-m state ended
+await 180 is $tag-m state ended
 is $tag-m end memory || grep -q '^refused at' "$scratch/m"
 ok $? "one that takes too much memory is ended or refused"
 ! grep -q eaten "$scratch/m"
@@ -277,34 +257,34 @@ x console $tag-f >"$scratch/f"
 grep -qE '^filled [01] MiB: File too large' "$scratch/f"
 ok $? "no file is larger than allowed"
 console_full() { [ "$(field $tag-o console_bytes)" -gt 100000 ]; }
-await console_full
+await 180 console_full
 [ "$(stat -c %s "$state/sessions/$tag-o/console")" -le $((16 * 1024 + 32)) ]
 ok $? "a flood does not grow the console"
-x stop $tag-o --reason "too loud" && await is $tag-o state ended
+x stop $tag-o --reason "too loud" && await 180 is $tag-o state ended
 is $tag-o end stopped && is $tag-o because "too loud"
 ok $? "it is stopped, the reason kept"
 [ "$(x console $tag-o | wc -c)" -eq 16384 ]
 ok $? "the last of it is kept"
 bombed() { [ "$(field $tag-b console_bytes)" -gt 0 ]; }
-await bombed
-x stop $tag-b && await is $tag-b state ended
+await 180 bombed
+x stop $tag-b && await 180 is $tag-b state ended
 x console $tag-b >"$scratch/b"
 grep -qE '^refused at (1[0-9]|2[0-9])$' "$scratch/b"
 ok $? "a fork bomb gets no more than its processes"
-await is $tag-h state ended && is $tag-h end finished && await nothing_left
+await 180 is $tag-h state ended && is $tag-h end finished && await 180 nothing_left
 ok $? "who hides in a session of his own ends with the rest"
 
 # ---- the meter
 run $tag-w -- work 100
 x console $tag-w >"$scratch/w"
-await is $tag-w state ended
+await 180 is $tag-w state ended
 used=$(field $tag-w cpu_ns)
 case $(field $tag-w meter) in
 cgroup | perf)
     # starting it and what the kernel does for it come on top
     [ "$used" -ge 760000000 ] && [ "$used" -le 840000000 ]
     rc=$?
-    [ $rc -eq 0 ] || diag "used $used ns of 800000000"
+    [ $rc -eq 0 ] || echo "used $used ns of 800000000" | diag
     ok $rc "the meter sees eight processes, orphans and unreaped included"
     ;;
 *) ok 0 "the meter is not exact and says so # SKIP $(field $tag-w meter)" ;;
@@ -314,13 +294,13 @@ esac
 x start $tag-l --set "$image" -- /bin/sh -c \
     'i=0; while [ $i -lt 2000 ]; do echo line $i; i=$((i+1)); [ $i -ne 1000 ] || read go; done'
 at_thousand() { [ "$(field $tag-l console_bytes)" -ge 8890 ]; }
-await at_thousand
+await 180 at_thousand
 keeper_pid=$(keeper_of $tag-l)
 daemon_dies KILL
 kill -0 "$keeper_pid"
 rc=$?
 wait "$watcher"
-[ $? -eq 7 ] || diag "$(cat "$scratch/watch.err")"
+[ $? -eq 7 ] || diag "$scratch/watch.err"
 watcher=
 ok $rc "kill -9 of xenodomd: the keeper lives"
 daemon_up
@@ -331,7 +311,7 @@ x pause $tag-l && is $tag-l state paused && x resume $tag-l &&
 ok $? "and obeys"
 x type $tag-l go
 x console $tag-l >"$scratch/l"
-await is $tag-l state ended
+await 180 is $tag-l state ended
 i=0 && while [ $i -lt 2000 ]; do echo line $i; i=$((i + 1)); done >"$scratch/want"
 cmp -s "$scratch/l" "$scratch/want"
 ok $? "its console is whole"
@@ -342,20 +322,20 @@ ok $? "and so is its end"
 run $tag-k meter_ms=100 cpu_ms_per_s=200 -- spin
 x watch >"$scratch/watched" 2>/dev/null &
 watcher=$!
-await grep -q meter "$scratch/watched"
+await 180 grep -q meter "$scratch/watched"
 metered() { [ -s "$state/sessions/$tag-k/meter" ]; }
-await metered
+await 180 metered
 kill -9 "$(keeper_of $tag-k)"
-await is $tag-k state ended
+await 180 is $tag-k state ended
 is $tag-k end 'keeper died'
 ok $? "kill -9 of the keeper: the reason is known"
-await grep -qx "$tag-k keeper died" "$scratch/watched"
+await 180 grep -qx "$tag-k keeper died" "$scratch/watched"
 ok $? "and told who watches"
 [ "$(field $tag-k cpu_ns)" -gt 0 ]
 ok $? "the last reading is kept"
-await nothing_left
+await 180 nothing_left
 rc=$?
-[ $rc -eq 0 ] || diag "$(sandboxes)"
+[ $rc -eq 0 ] || sandboxes | diag
 ok $rc "nothing is left of it"
 [ ! -e "$state/sessions/$tag-k/socket" ] && [ ! -e "$state/sessions/$tag-k/cgroups" ]
 ok $? "nor of its socket"
@@ -364,12 +344,12 @@ ok $? "nor of its socket"
 x start $tag-g --set "$image" -- /bin/sh -c \
     'trap "echo caught; exit 5" TERM; echo set; while :; do sleep 1; done'
 set_up() { [ "$(field $tag-g console_bytes)" -gt 0 ]; }
-await set_up
-x stop $tag-g --grace 60000 && await is $tag-g state ended
+await 180 set_up
+x stop $tag-g --grace 60000 && await 180 is $tag-g state ended
 is $tag-g end stopped && is $tag-g code 5 && x console $tag-g | grep -q caught
 ok $? "a task may clean up after itself"
 x start $tag-t --set "$image" --set life_ms=200 -- /bin/sleep 1000
-await is $tag-t state ended
+await 180 is $tag-t state ended
 is $tag-t end life
 ok $? "it ends when its time is over"
 
@@ -391,7 +371,7 @@ many() {
         esac
     done
     for i in 1 2 3 4 5 6 7 8 9 10; do
-        await is $tag-n$1-$i state ended && x forget $tag-n$1-$i || return 1
+        await 180 is $tag-n$1-$i state ended && x forget $tag-n$1-$i || return 1
     done
 }
 rc=0
@@ -400,15 +380,15 @@ for round in 1 2 3 4 5; do
     [ $round -ne 3 ] || { daemon_dies KILL; daemon_up || rc=1; }
 done
 ok $rc "50 sessions are started and killed"
-await nothing_left && [ -z "$(ls "$state/sessions")" ]
+await 180 nothing_left && [ -z "$(ls "$state/sessions")" ]
 ok $? "nothing is left of them"
 before=$(ls "/proc/$daemon/fd" | wc -l)
 few() { [ "$(ls "/proc/$daemon/fd" | wc -l)" -le "$before" ]; }
-many 6 && await few
+many 6 && await 180 few
 ok $? "nor a descriptor in xenodomd"
 daemon_dies TERM
 wait "$watcher"
 watcher=
 [ ! -e "$state/socket" ]
 ok $? "told to end, it takes its socket along"
-echo "1..$n"
+plan

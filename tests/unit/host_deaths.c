@@ -26,29 +26,9 @@ struct run {
     bool running, ended;
 };
 
-/* The first of what was asked for before it died; what would follow on that
- * never happens. */
-static void finish_pending(struct market *m)
-{
-    static const char *const paths[] = {"/v1/validate", "/v1/charge"};
-
-    if (crank_count(&m->h, XN_ACT_TXN)) {
-        crank_serve_txn(&m->h);
-        return;
-    }
-    for (size_t i = 0; i < 2; i++) {
-        struct xn_action call;
-
-        if (!market_has_call(m, paths[i])) continue;
-        call = market_take_call(m, paths[i]);
-        market_carry(m, &call);
-        return;
-    }
-}
-
 static void die(struct run *r)
 {
-    if (r->dying == DIES_DOING) finish_pending(r->m);
+    if (r->dying == DIES_DOING) market_finish_pending(r->m);
     market_restart(r->m);
     r->create = r->stop = 0; /* connections are gone */
     r->kills++;

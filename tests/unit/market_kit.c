@@ -559,3 +559,41 @@ int64_t market_charged(struct market *m)
     xn__host_session__free_unpacked(session, NULL);
     return charged;
 }
+
+/* It is done, and nobody hears of it. */
+static void finish_domain(struct market *m)
+{
+    struct xn_action act;
+
+    if (!crank_count(&m->h, XN_ACT_DOMAIN)) return;
+    act = crank_take(&m->h, XN_ACT_DOMAIN);
+    act.ticket = 0;
+    m->dom.stops_slowly = true;
+    dom_serve(&m->dom, &m->h, &act);
+    m->dom.stops_slowly = false;
+    for (size_t i = 0; i < m->dom.n; i++) {
+        struct dom_task *task = &m->dom.tasks[i];
+
+        if (!task->ended && task->state == XN__TASK_STATE__STOPPING)
+            dom_end(&m->dom, &m->h, task, XN__TASK_END__STOPPED, 143, false);
+    }
+}
+
+void market_finish_pending(struct market *m)
+{
+    static const char *const paths[] = {"/v1/validate", "/v1/charge"};
+
+    finish_domain(m);
+    if (crank_count(&m->h, XN_ACT_TXN)) {
+        crank_serve_txn(&m->h);
+        return;
+    }
+    for (size_t i = 0; i < 2; i++) {
+        struct xn_action call;
+
+        if (!market_has_call(m, paths[i])) continue;
+        call = market_take_call(m, paths[i]);
+        market_carry(m, &call);
+        return;
+    }
+}

@@ -44,6 +44,9 @@ struct market *market_open_sandbox(const char *setup, const char *per_hour);
 void market_close(struct market *m);
 /* The host's process dies and begins again on what its store holds. */
 void market_restart(struct market *m);
+/* The first of what the agent asked for is done, and nobody hears of it: before
+ * it dies. */
+void market_finish_pending(struct market *m);
 
 /* The host's oldest action but answers: done for real, calls are carried to the
  * corp.  false: none waits. */
