@@ -86,9 +86,8 @@ install_missing() {
 
 jobs() { nproc 2>/dev/null || echo 1; }
 
-# build_in DIR CONFIGURE-OPTION...: configure where that was not done so
-# before, then make; make itself finds out when nothing is to be done.
-build_in() {
+# configure_in DIR CONFIGURE-OPTION...: where that was not done so before.
+configure_in() {
     local dir=$1 want
     shift
     if [ -e "$top/config.status" ]; then
@@ -107,7 +106,13 @@ build_in() {
             in_dir "$dir" "$top/configure" "$@" || return 1
         printf '%s\n' "$want" >"$dir/configured-with"
     fi
-    step "Building" "$dir/make.log" make -C "$dir" -j"$(jobs)"
+}
+
+# build_in DIR CONFIGURE-OPTION...: and then make, which itself finds out when
+# nothing is to be done.
+build_in() {
+    configure_in "$@" &&
+        step "Building" "$1/make.log" make -C "$1" -j"$(jobs)"
 }
 
 in_dir() {

@@ -65,6 +65,10 @@ else
 endif
 list-fuzz:
 	@echo $(FUZZ_TARGETS)
+# What starts no platform: a minute, where all take five.
+list-quick:
+	@echo $(UNIT_TESTS) $(FUZZ_TARGETS) \
+	$(filter-out tests/e2e/% tests/soak/% tests/sim/%,$(SHELL_TESTS))
 list-dist:
 	@echo $(patsubst $(srcdir)/%,%,$(DISTFILES))
 clean-local:
@@ -89,7 +93,7 @@ analyze: $(BUILT_SOURCES)
 	-I. -I$(abs_top_builddir) lib wire seam overlay index discovery node \
 	corp hostagent keeper net sim tools
 EXTRA_DIST += tests/lint/cppcheck.skip
-.PHONY: analyze fuzz lint list-dist list-fuzz
+.PHONY: analyze fuzz lint list-dist list-fuzz list-quick
 
 # Called by GNUmakefile around Automake's check: what an earlier run left must
 # not be counted, and the closing line comes also when something failed.

@@ -27,11 +27,13 @@ static uint64_t now_ms(void)
 }
 
 /* Start time of a process in clock ticks (field 22 of its stat), 0 where it is
- * gone or a zombie. */
+ * gone or a zombie.  One whose first thread has ended looks like a zombie while
+ * others hold its ports still: then field 20 counts them. */
 static uint64_t start_time(pid_t pid)
 {
     char path[64], text[1024], *p;
     uint64_t ticks = 0;
+    long threads;
     size_t len;
     FILE *file;
     char state;
@@ -46,9 +48,9 @@ static uint64_t start_time(pid_t pid)
     if (!p) return 0;
     if (sscanf(p + 1,
                " %c %*d %*d %*d %*d %*d %*u %*u %*u %*u %*u %*u %*u %*d %*d "
-               "%*d %*d %*d %*d %" SCNu64,
-               &state, &ticks) != 2 ||
-        state == 'Z') {
+               "%*d %*d %ld %*d %" SCNu64,
+               &state, &threads, &ticks) != 3 ||
+        (state == 'Z' && threads <= 1)) {
         return 0;
     }
     return ticks;

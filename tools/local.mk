@@ -88,6 +88,10 @@ UNIT_TESTS += tests/unit/dev_latency
 tests_unit_dev_latency_SOURCES = tests/unit/dev_latency.c
 tests_unit_dev_latency_LDADD = $(XN_DEV_LIBS) $(CMOCKA_LIBS)
 
+UNIT_TESTS += tests/unit/dev_process
+tests_unit_dev_process_SOURCES = tests/unit/dev_process.c
+tests_unit_dev_process_LDADD = $(XN_DEV_LIBS) $(CMOCKA_LIBS)
+
 UNIT_TESTS += tests/unit/dev_ports
 tests_unit_dev_ports_SOURCES = tests/unit/dev_ports.c
 tests_unit_dev_ports_LDADD = $(XN_DEV_LIBS) $(CMOCKA_LIBS)

@@ -36,8 +36,10 @@ kill_9() { # PID...: and they are gone
     done
 }
 
-gone() { # PID: is it, or a zombie of another's?
-    [ ! -e "/proc/$1/exe" ] || ! readlink "/proc/$1/exe" >/dev/null 2>&1
+gone() { # PID: is it, or a zombie of another's, with its last thread?
+    local tasks=(/proc/"$1"/task/*)
+    [ ! -e "/proc/$1" ] ||
+        { ! readlink "/proc/$1/exe" >/dev/null 2>&1 && [ ${#tasks[@]} -le 1 ]; }
 }
 
 d() { # N WORD...: what xenodomd of server N says
