@@ -177,6 +177,8 @@ static const char *malformed(const Xn__IssueOrder *want, uint64_t now_us)
     if (want->amount <= 0) return "an order is for more than nothing";
     if (want->most_per_hour < 0) return "the most per hour is below zero";
     if (want->until_us <= now_us) return "it would have ended by now";
+    if (want->until_us > now_us + ORDER_LIFE_US_MOST)
+        return "it would end in more than 366 days";
     if (want->from_us >= want->until_us) return "it ends before it begins";
     if (strlen(want->env_type) > XN_VALUE_MAX) return "the type is too long";
     if (want->server.len && xn_id_from_bytes(&want->server, &server))

@@ -92,6 +92,10 @@ static int parse_times(const struct wish *wish, Xn__IssueOrder *ask)
         return bad_time(until);
     if (ask->until_us <= now_us)
         return xeno_usage("%.60s: that is over", until);
+    if (ask->until_us > now_us + ORDER_LIFE_US_MOST)
+        return xeno_usage("it would end at %.60s: an order lasts at most "
+                          "366 days from now",
+                          until);
     if (ask->until_us <= ask->from_us)
         return xeno_usage("it would end at %.60s, before it begins", until);
     return XN_EXIT_OK;

@@ -18,6 +18,8 @@
 #include "wire/money.h"
 
 #define ORDER_NARROWINGS_MAX 8
+/* From its issue to its end: its money is nobody's meanwhile. */
+#define ORDER_LIFE_US_MOST (366 * 86400 * UINT64_C(1000000))
 
 struct order_chain { /* lent */
     const struct money_order *order;

@@ -37,6 +37,10 @@ run 2 'xeno order --help' 'and where its help is' xeno order
 run 2 'naro.*narrow' 'a verb that is nearly one' xeno order naro
 run 2 'order takes new, list' 'a verb that is none' xeno order frobnicate
 run 2 'xeno order new --help' 'a verb whose words are wrong' xeno order new five
+run 2 'at most 366 days' 'an order for longer than anybody sells' \
+    xeno order new 1USD --for 10000d
+run 2 'at most 366 days' 'the same as a time' \
+    xeno order new 1USD --until 9000-01-01T00:00:00Z
 run 0 'xenoserver join' 'xenoserver help' xenoserver help
 run 2 'xenoserver offer --help' 'a verb whose options are wrong' \
     xenoserver offer --frob

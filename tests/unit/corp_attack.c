@@ -391,8 +391,8 @@ static void orders_at_the_edge(void **state)
         uint64_t until_us;
         int status;
     } rows[] = {
-        {1, 0, 253402300799999999ULL, 200},
-        {1, 0, 253402300800000000ULL, 400},
+        {1, 0, NOW_US + ORDER_LIFE_US_MOST, 200},
+        {1, 0, NOW_US + ORDER_LIFE_US_MOST + 1, 400},
         {1, 0, INT64_MAX, 400},
         {1, 0, UINT64_MAX, 400},
         {1, 0, 0, 400},

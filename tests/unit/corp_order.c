@@ -306,7 +306,7 @@ static void malformed_orders(void **state)
     shop_pay_in(s, 1, 5 * GBP);
     memset(type, 'x', sizeof type - 1);
     type[sizeof type - 1] = 0;
-    for (int i = 0; i < 11; i++) {
+    for (int i = 0; i < 12; i++) {
         bad = good;
         switch (i) {
         case 0: bad.request.len = 31; break;
@@ -319,6 +319,7 @@ static void malformed_orders(void **state)
         case 7: bad.until_us = UINT64_MAX; break;
         case 8: bad.from_us = NOW_US + HOUR_US; break;
         case 9: bad.env_type = type; break;
+        case 10: bad.until_us = NOW_US + ORDER_LIFE_US_MOST + 1; break;
         default: bad.server = (ProtobufCBinaryData){3, word};
         }
         ask = ask_body(s, "/v1/orders", &bad, &s->client);
