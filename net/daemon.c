@@ -262,6 +262,7 @@ int net_daemon_open(struct net_daemon *d)
     config.delay_path = d->delay;
     config.api_body_max = d->api_body_max;
     config.dom_path = d->dom_path;
+    config.images = d->images;
     config.threads =
         (unsigned)net_settings_number(d->settings, "limits.threads");
     if (d->wants_links) {

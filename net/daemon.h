@@ -36,10 +36,11 @@ struct net_daemon {
     const char *purpose; /* one line for --help */
     Xn__Role role;       /* enrols as this with --corp; CORP: makes its own */
     bool wants_links, wants_api, wants_store;
-    bool strict_store;               /* see net_store_new */
-    size_t api_body_max;             /* of a request; 0: 1 MiB */
-    const char *dom_path;            /* xenodomd's socket; NULL: none */
-    const struct xn_option *options; /* besides the common ones */
+    bool strict_store;                      /* see net_store_new */
+    size_t api_body_max;                    /* of a request; 0: 1 MiB */
+    const char *dom_path;                   /* xenodomd's socket; NULL: none */
+    const struct net_images_config *images; /* NULL: no FETCH */
+    const struct xn_option *options;        /* besides the common ones */
     size_t n_options;
     const struct net_setting *settings_rows; /* besides the common ones */
     size_t n_settings_rows;

@@ -15,6 +15,7 @@
 #include "net/delay.h"
 #include "net/dom.h"
 #include "net/http.h"
+#include "net/images.h"
 #include "net/links.h"
 #include "net/loop.h"
 #include "net/pool.h"
@@ -35,6 +36,7 @@ struct net_driver {
     struct net_http *http;
     struct net_calls *calls;
     struct net_dom *dom;
+    struct net_images *images;
     struct net_store *store;
     struct net_record *record;
     struct event *term, *intr, *linger;
@@ -63,6 +65,7 @@ static void lacking(struct net_driver *d, const struct xn_action *action)
 static void abort_action(struct net_driver *d, uint64_t ticket)
 {
     if (d->calls && net_calls_abort(d->calls, ticket)) return;
+    if (d->images && net_images_abort(d->images, ticket)) return;
     if (d->links) net_links_abort(d->links, ticket);
     if (d->dom) net_dom_abort(d->dom, ticket);
     /* The others end soon by themselves. */
@@ -139,6 +142,12 @@ static void act(void *user, const struct xn_action *action)
             lacking(d, action);
         break;
     case XN_ACT_FETCH:
+        if (d->images)
+            net_images_fetch(d->images, action->ticket,
+                             XN_BODY(action->msg, Xn__Fetch));
+        else
+            lacking(d, action);
+        break;
     case XN_ACT_PROBE: lacking(d, action); break;
     }
 }
@@ -164,6 +173,7 @@ static bool all_idle(const struct net_driver *d)
 {
     return net_loop_quiet(d->loop) && net_crypto_idle(d->crypto) &&
            net_calls_idle(d->calls) && (!d->dom || net_dom_idle(d->dom)) &&
+           (!d->images || net_images_idle(d->images)) &&
            (!d->store || net_store_idle(d->store)) &&
            (!d->links || net_links_idle(d->links)) &&
            (!d->http || net_http_idle(d->http));
@@ -261,6 +271,22 @@ static int open_record(struct net_driver *d, const struct net_config *config)
     return rc;
 }
 
+static int open_images(struct net_driver *d, const struct net_config *config)
+{
+    int rc = net_images_new(d->loop, d->post, config->images, &d->images);
+
+    if (rc) {
+        xn_gripe_rcf(config->program, rc, NULL, "cannot keep images",
+                     "man xenohostd.conf", "%s: %s", config->images->dir,
+                     rc == XN_EIO ? strerror(errno)
+                     : rc == XN_EINVAL
+                         ? "images.store is no absolute path, or images.room "
+                           "is less than images.size"
+                         : xn_strerror(rc));
+    }
+    return rc;
+}
+
 static int open_signals(struct net_driver *d)
 {
     struct event_base *base = net_loop_base(d->loop);
@@ -299,6 +325,7 @@ static int open_parts(struct net_driver *d, const struct net_config *config)
     if (!rc && config->dom_path) {
         rc = net_dom_new(d->loop, config->dom_path, &d->dom);
     }
+    if (!rc && config->images) rc = open_images(d, config);
     if (!rc) rc = open_record(d, config);
     if (!rc) rc = open_links(d, config);
     if (!rc) rc = open_http(d, config);
@@ -329,6 +356,7 @@ void net_driver_free(struct net_driver *d)
     net_delays_free(d->delays);
     net_calls_free(d->calls);
     net_dom_free(d->dom);
+    net_images_free(d->images);
     net_store_free(d->store);
     net_pool_free(d->pool);
     net_crypto_free(d->crypto);

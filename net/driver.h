@@ -5,7 +5,8 @@
  * The loop thread alone touches the core.  SIGN, VERIFY and ISSUE run in a
  * small pool, TXN and READ in the store's own thread; their results come back
  * to the loop as DONE events.  CALL runs on libcurl's multi interface in the
- * same loop, DOMAIN on unix sockets.  FETCH and PROBE end with XN_EREFUSED.
+ * same loop, DOMAIN on unix sockets, FETCH in two threads of its own.  PROBE ends
+ * with XN_EREFUSED.
  *
  * The first event of a core is a WAKE.  On SIGTERM the core gets a News of
  * kind "stop" and then about a second to send what it has to say.
@@ -14,6 +15,7 @@
 #define NET_DRIVER_H
 
 #include "net/identity.h"
+#include "net/images.h"
 #include "seam/peers.h"
 #include "seam/xn_core.h"
 
@@ -27,7 +29,8 @@ struct net_config {
     const char *store_path;   /* Kyoto Cabinet file; NULL: no store */
     bool store_strict;        /* it must be there, and is never repaired */
     const char *record_path;  /* --record; NULL: no recording */
-    const char *dom_path;   /* xenodomd's socket (net/dom.h); NULL: no DOMAIN */
+    const char *dom_path; /* xenodomd's socket (net/dom.h); NULL: no DOMAIN */
+    const struct net_images_config *images; /* NULL: no FETCH */
     const char *delay_path; /* --delay, for tests (net/delay.h); NULL: none */
     unsigned threads;       /* of the pool; 1 */
     unsigned links_max;     /* accepted, dialled, half-open: hard bound; 512 */

@@ -57,6 +57,7 @@ static const struct kind_row local_kinds[] = {
     LOCAL(SAMPLE, sample),
     LOCAL(ASK_CONSOLE, ask_console),
     LOCAL(CONSOLE_PIECE, console_piece),
+    LOCAL(FETCHED, fetched),
 };
 
 static const struct kind_row *row_of(unsigned kind)

@@ -1,0 +1,21 @@
+/* SPDX-License-Identifier: GPL-3.0-or-later */
+/* Folders with all that is in them, links not followed. */
+#ifndef NET_TREE_H
+#define NET_TREE_H
+
+#include <stdatomic.h>
+
+#include "wire/id.h"
+
+#define NET_TREE_DEPTH_MAX 66
+
+/* SHA-256 over all names, kinds, the right to execute, contents and links, in
+ * the order of names; *bytes_out: of all files.  Ends with XN_ECANCELLED once
+ * *stop is set (NULL is fine).  XN_ENOENT, XN_EIO with errno, XN_ETOOBIG (too
+ * deep), XN_ENOMEM. */
+int net_tree_digest(int dir, const char *name, const atomic_bool *stop,
+                    xn_id *digest_out, uint64_t *bytes_out);
+/* What cannot be removed stays: XN_EIO with errno. */
+int net_tree_remove(int dir, const char *name);
+
+#endif

@@ -1,0 +1,812 @@
+/* SPDX-License-Identifier: GPL-3.0-or-later */
+/* Images: fetched from a server of this process, kept, used, dropped. */
+#include "tests/unit/net_kit.h"
+
+#include <archive.h>
+#include <archive_entry.h>
+#include <arpa/inet.h>
+#include <errno.h>
+#include <fcntl.h>
+#include <netinet/in.h>
+#include <pthread.h>
+#include <signal.h>
+#include <stdio.h>
+#include <sys/file.h>
+#include <sys/resource.h>
+#include <sys/stat.h>
+#include <unistd.h>
+
+#include "net/image_url.h"
+#include "net/images_in.h"
+
+#define MB (1 << 20)
+
+/* ---- an image ------------------------------------------------------------ */
+
+struct image {
+    char *data;
+    size_t len;
+    xn_id id;
+};
+
+/* Noise, so that packing does not make it small. */
+static void add_noise(struct archive *out, const char *path, size_t len,
+                      uint32_t seed)
+{
+    struct archive_entry *entry = archive_entry_new();
+    char *noise = malloc(len);
+
+    for (size_t i = 0; i < len; i++)
+        noise[i] = (char)((seed = seed * 1664525 + 1013904223) >> 24);
+    archive_entry_set_pathname(entry, path);
+    archive_entry_set_filetype(entry, AE_IFREG);
+    archive_entry_set_perm(entry, 0755);
+    archive_entry_set_size(entry, (int64_t)len);
+    assert_int_equal(archive_write_header(out, entry), ARCHIVE_OK);
+    archive_write_data(out, noise, len);
+    archive_entry_free(entry);
+    free(noise);
+}
+
+static struct image make_image(const char *path, size_t len, uint32_t seed)
+{
+    struct archive *out = archive_write_new();
+    struct image image = {malloc(len + 32768), 0, {{0}}};
+
+    archive_write_set_format_ustar(out);
+    archive_write_open_memory(out, image.data, len + 32768, &image.len);
+    add_noise(out, path, len, seed);
+    assert_int_equal(archive_write_close(out), ARCHIVE_OK);
+    archive_write_free(out);
+    xn_id_hash(image.data, image.len, &image.id);
+    return image;
+}
+
+/* ---- a server ------------------------------------------------------------ */
+
+static struct {
+    int fd;
+    unsigned port;
+    pthread_t thread;
+    const struct image *image;
+    size_t at_most; /* bytes an answer, then it breaks off; 0: all */
+    bool ranges;
+    atomic_int asked, resumed;
+} server;
+
+static void say(int fd, const char *text)
+{
+    assert_int_equal(send(fd, text, strlen(text), MSG_NOSIGNAL), strlen(text));
+}
+
+static void send_image(int fd, const char *ask)
+{
+    const char *range = strstr(ask, "Range: bytes=");
+    size_t from = 0, n;
+    char head[200];
+
+    if (range && server.ranges) {
+        from = strtoul(range + 13, NULL, 10);
+        server.resumed++;
+    }
+    if (from > server.image->len) {
+        say(fd, "HTTP/1.1 416 No\r\nContent-Length: 0\r\n"
+                "Connection: close\r\n\r\n");
+        return;
+    }
+    n = server.image->len - from;
+    snprintf(head, sizeof head,
+             "HTTP/1.1 %s\r\nContent-Length: %zu\r\nContent-Range: bytes "
+             "%zu-%zu/%zu\r\nConnection: close\r\n\r\n",
+             from ? "206 Part" : "200 All", n, from, server.image->len - 1,
+             server.image->len);
+    say(fd, head);
+    if (server.at_most && n > server.at_most) n = server.at_most;
+    while (n > 0) {
+        ssize_t sent = send(fd, server.image->data + from, n, MSG_NOSIGNAL);
+
+        if (sent <= 0) return;
+        from += (size_t)sent;
+        n -= (size_t)sent;
+    }
+}
+
+static void send_endless(int fd)
+{
+    static const char piece[4096];
+
+    say(fd, "HTTP/1.1 200 All\r\nConnection: close\r\n\r\n");
+    while (send(fd, piece, sizeof piece, MSG_NOSIGNAL) > 0) {}
+}
+
+static void answer(int fd)
+{
+    char ask[2048];
+    size_t n = 0;
+
+    ask[0] = '\0';
+    while (!strstr(ask, "\r\n\r\n") && n + 1 < sizeof ask) {
+        ssize_t got = recv(fd, ask + n, sizeof ask - 1 - n, 0);
+
+        if (got <= 0) return;
+        n += (size_t)got;
+        ask[n] = '\0';
+    }
+    server.asked++;
+    if (strncmp(ask, "GET /image ", 11) == 0)
+        send_image(fd, ask);
+    else if (strncmp(ask, "GET /endless ", 13) == 0)
+        send_endless(fd);
+    else if (strncmp(ask, "GET /moved ", 11) == 0)
+        say(fd, "HTTP/1.1 302 There\r\nLocation: /image\r\n"
+                "Content-Length: 0\r\nConnection: close\r\n\r\n");
+    else if (strncmp(ask, "GET /trap ", 10) == 0)
+        say(fd, "HTTP/1.1 302 There\r\nLocation: file:///etc/passwd\r\n"
+                "Content-Length: 0\r\nConnection: close\r\n\r\n");
+    else
+        say(fd, "HTTP/1.1 404 None\r\nContent-Length: 0\r\n"
+                "Connection: close\r\n\r\n");
+}
+
+static void *serve(void *arg)
+{
+    int fd;
+
+    while ((fd = accept(server.fd, NULL, NULL)) >= 0) {
+        answer(fd);
+        close(fd);
+    }
+    return NULL;
+}
+
+static void serve_image(const struct image *image)
+{
+    server.image = image;
+    server.at_most = 0;
+    server.ranges = true;
+    server.asked = server.resumed = 0;
+}
+
+static int start_server(void **state)
+{
+    struct sockaddr_in at = {.sin_family = AF_INET};
+    socklen_t len = sizeof at;
+
+    at.sin_addr.s_addr = htonl(INADDR_LOOPBACK);
+    server.fd = socket(AF_INET, SOCK_STREAM | SOCK_CLOEXEC, 0);
+    assert_false(bind(server.fd, (struct sockaddr *)&at, sizeof at));
+    assert_false(listen(server.fd, 16));
+    assert_false(getsockname(server.fd, (struct sockaddr *)&at, &len));
+    server.port = ntohs(at.sin_port);
+    return pthread_create(&server.thread, NULL, serve, NULL);
+}
+
+static int stop_server(void **state)
+{
+    shutdown(server.fd, SHUT_RDWR);
+    pthread_join(server.thread, NULL);
+    return close(server.fd);
+}
+
+/* ---- a cache ------------------------------------------------------------- */
+
+struct fixture {
+    char dir[64], images[80], store[80], unpack[PATH_MAX];
+    struct net_images_config config;
+    struct image_cache cache;
+    struct image_ask ask;
+    char url[128];
+};
+
+/* Where it was built: beside the tests. */
+static void find_unpack(char out[PATH_MAX])
+{
+    ssize_t n = readlink("/proc/self/exe", out, PATH_MAX - 32);
+
+    assert_true(n > 0);
+    out[n] = '\0';
+    *strrchr(out, '/') = '\0'; /* tests/unit */
+    strcat(out, "/../../net/xeno-unpack");
+}
+
+static int setup(void **state)
+{
+    struct fixture *f = calloc(1, sizeof *f);
+
+    kit_mkdir(f->dir);
+    find_unpack(f->unpack);
+    snprintf(f->images, sizeof f->images, "%s/images", f->dir);
+    snprintf(f->store, sizeof f->store, "%s/store", f->dir);
+    assert_false(mkdir(f->store, 0700));
+    f->config = (struct net_images_config){.dir = f->images,
+                                           .store = f->store,
+                                           .unpack = f->unpack,
+                                           .size_max = 4 * MB,
+                                           .room = 8 * MB,
+                                           .private_ok = true};
+    assert_int_equal(image_cache_open(&f->cache, &f->config), 0);
+    *state = f;
+    return 0;
+}
+
+static int teardown(void **state)
+{
+    struct fixture *f = *state;
+
+    image_cache_close(&f->cache);
+    kit_rmdir(f->dir);
+    free(f);
+    return 0;
+}
+
+static void reopen(struct fixture *f)
+{
+    image_cache_close(&f->cache);
+    assert_int_equal(image_cache_open(&f->cache, &f->config), 0);
+}
+
+static int obtain_url(struct fixture *f, const char *url, const xn_id *id)
+{
+    memset(&f->ask, 0, sizeof f->ask);
+    f->ask.url = (char *)(uintptr_t)url;
+    f->ask.sha256 = *id;
+    image_obtain(&f->cache, &f->ask);
+    if (f->ask.rc) assert_true(f->ask.because[0] && f->ask.advice);
+    return f->ask.rc;
+}
+
+static int obtain(struct fixture *f, const char *path, const xn_id *id)
+{
+    snprintf(f->url, sizeof f->url, "http://127.0.0.1:%u%s", server.port, path);
+    return obtain_url(f, f->url, id);
+}
+
+static void path_of(const struct fixture *f, const xn_id *id, const char *more,
+                    char out[256])
+{
+    char hex[XN_ID_HEX];
+
+    xn_id_hex(id, hex);
+    snprintf(out, 256, "%s/%s%s", f->images, hex, more);
+}
+
+static bool is_there(const struct fixture *f, const xn_id *id, const char *more)
+{
+    char path[256];
+
+    path_of(f, id, more, path);
+    return access(path, F_OK) == 0;
+}
+
+/* Nothing but what ends well stays. */
+static bool left_nothing(const struct fixture *f, const xn_id *id)
+{
+    return !is_there(f, id, "") && !is_there(f, id, ".note") &&
+           !is_there(f, id, ".part") && !is_there(f, id, ".new");
+}
+
+/* ---- fetching ------------------------------------------------------------ */
+
+static void test_once(void **state)
+{
+    struct image image = make_image("bin/one", MB, 1);
+    struct fixture *f = *state;
+
+    serve_image(&image);
+    assert_int_equal(obtain(f, "/image", &image.id), 0);
+    assert_false(f->ask.cached);
+    assert_int_equal(f->ask.bytes, MB);
+    assert_true(is_there(f, &image.id, "/bin/one"));
+    assert_false(is_there(f, &image.id, ".part"));
+    assert_int_equal(obtain(f, "/image", &image.id), 0);
+    assert_true(f->ask.cached);
+    reopen(f);
+    assert_int_equal(obtain(f, "/nowhere", &image.id), 0);
+    assert_true(f->ask.cached);
+    assert_int_equal(server.asked, 1);
+    free(image.data);
+}
+
+static void test_moved(void **state)
+{
+    struct image image = make_image("bin/one", MB, 1);
+    struct fixture *f = *state;
+
+    serve_image(&image);
+    assert_int_equal(obtain(f, "/trap", &image.id), XN_EINVAL);
+    assert_true(left_nothing(f, &image.id));
+    assert_int_equal(obtain(f, "/moved", &image.id), 0);
+    free(image.data);
+}
+
+static void test_wrong_hash(void **state)
+{
+    struct image image = make_image("bin/one", MB, 1);
+    struct fixture *f = *state;
+    xn_id other = image.id;
+    char hex[XN_ID_HEX];
+
+    other.b[31] ^= 1;
+    serve_image(&image);
+    assert_int_equal(obtain(f, "/image", &other), XN_EINTEGRITY);
+    assert_int_equal(xn_exit_code(f->ask.rc), XN_EXIT_INTEGRITY);
+    xn_id_hex(&image.id, hex);
+    assert_non_null(strstr(f->ask.because, hex)); /* what it is instead */
+    xn_id_hex(&other, hex);
+    assert_non_null(strstr(f->ask.because, hex));
+    assert_true(left_nothing(f, &other));
+    assert_int_equal(server.asked, 1);
+    free(image.data);
+}
+
+/* A connection that breaks again and again; then one that does so too often. */
+static void test_cut(void **state)
+{
+    struct image image = make_image("bin/one", MB, 1);
+    struct fixture *f = *state;
+
+    serve_image(&image);
+    server.at_most = image.len / 4 + 1;
+    assert_int_equal(obtain(f, "/image", &image.id), 0);
+    assert_int_equal(server.asked, 4);
+    assert_int_equal(server.resumed, 3);
+    image_clear_unused(&f->cache);
+    free(image.data);
+    image = make_image("bin/one", MB, 2);
+    serve_image(&image);
+    server.at_most = image.len / 9;
+    assert_int_equal(obtain(f, "/image", &image.id), XN_EUNREACH);
+    assert_true(is_there(f, &image.id, ".part"));
+    assert_int_equal(server.asked, 6);
+    reopen(f);
+    server.at_most = 0;
+    assert_int_equal(obtain(f, "/image", &image.id), 0);
+    assert_int_equal(server.asked, 7);
+    assert_int_equal(server.resumed, 6);
+    free(image.data);
+}
+
+/* A server that knows no ranges begins anew, and ends well if it is let. */
+static void test_cut_without_ranges(void **state)
+{
+    struct image image = make_image("bin/one", MB, 1);
+    struct fixture *f = *state;
+
+    serve_image(&image);
+    server.ranges = false;
+    server.at_most = image.len / 2;
+    assert_int_equal(obtain(f, "/image", &image.id), XN_EUNREACH);
+    server.at_most = 0;
+    assert_int_equal(obtain(f, "/image", &image.id), 0);
+    free(image.data);
+}
+
+/* What lay there was of something else, shorter and longer than the image. */
+static void test_wrong_part(void **state)
+{
+    struct image image = make_image("bin/one", MB, 1);
+    size_t sizes[] = {1000, image.len, image.len + 1000};
+    struct fixture *f = *state;
+    char path[256], *junk = calloc(1, image.len + 1000);
+
+    path_of(f, &image.id, ".part", path);
+    for (size_t i = 0; i < 3; i++) {
+        FILE *file = fopen(path, "w");
+
+        serve_image(&image);
+        assert_int_equal(fwrite(junk, 1, sizes[i], file), sizes[i]);
+        fclose(file);
+        assert_int_equal(obtain(f, "/image", &image.id), 0);
+        assert_true(server.asked >= 2);
+        reopen(f); /* lets go of it */
+        assert_true(image_clear_unused(&f->cache));
+    }
+    free(junk);
+    free(image.data);
+}
+
+static void test_too_large(void **state)
+{
+    struct image image = make_image("bin/one", MB, 1);
+    struct fixture *f = *state;
+
+    serve_image(&image);
+    assert_int_equal(obtain(f, "/endless", &image.id), XN_ETOOBIG);
+    assert_true(left_nothing(f, &image.id));
+    f->cache.config.size_max = image.len - 1;
+    assert_int_equal(obtain(f, "/image", &image.id), XN_ETOOBIG);
+    assert_true(left_nothing(f, &image.id));
+    f->cache.config.size_max = image.len;
+    assert_int_equal(obtain(f, "/image", &image.id), 0);
+    free(image.data);
+}
+
+static void test_no_archive(void **state)
+{
+    static char text[] = "this is not an archive, but it has the right hash";
+    struct image image = {text, sizeof text, {{0}}};
+    struct image hostile = make_image("../../escaped", 100, 1);
+    struct fixture *f = *state;
+    char path[256];
+
+    xn_id_hash(image.data, image.len, &image.id);
+    serve_image(&image);
+    assert_int_equal(obtain(f, "/image", &image.id), XN_EINVAL);
+    assert_true(left_nothing(f, &image.id));
+    serve_image(&hostile);
+    assert_int_equal(obtain(f, "/image", &hostile.id), XN_EINVAL);
+    assert_non_null(strstr(f->ask.because, "leads out"));
+    assert_true(left_nothing(f, &hostile.id));
+    snprintf(path, sizeof path, "%s/escaped", f->dir);
+    assert_int_equal(access(path, F_OK), -1);
+    free(hostile.data);
+}
+
+static void test_no_server(void **state)
+{
+    struct fixture *f = *state;
+    xn_id id = {{7}};
+
+    assert_int_equal(obtain(f, "/none", &id), XN_ENOENT);
+    assert_int_equal(obtain_url(f, "http://127.0.0.1:1/x", &id), XN_EUNREACH);
+    assert_int_equal(obtain_url(f, "ftp://127.0.0.1/x", &id), XN_EINVAL);
+    assert_int_equal(obtain_url(f, "", &id), XN_EINVAL);
+}
+
+/* Neither by its address nor by a name, and nothing is asked. */
+static void test_private(void **state)
+{
+    struct image image = make_image("bin/one", MB, 1);
+    struct fixture *f = *state;
+    char url[64];
+
+    serve_image(&image);
+    f->cache.config.private_ok = false;
+    assert_int_equal(obtain(f, "/image", &image.id), XN_EPERM);
+    snprintf(url, sizeof url, "http://localhost:%u/image", server.port);
+    assert_int_equal(obtain_url(f, url, &image.id), XN_EPERM);
+    assert_int_equal(server.asked, 0);
+    free(image.data);
+}
+
+static void test_store(void **state)
+{
+    struct image image = make_image("bin/one", MB, 1);
+    struct fixture *f = *state;
+    char path[256], url[300];
+    FILE *file;
+
+    snprintf(path, sizeof path, "%s/debian.tar", f->store);
+    file = fopen(path, "w");
+    assert_int_equal(fwrite(image.data, 1, image.len, file), image.len);
+    fclose(file);
+    assert_int_equal(obtain_url(f, "other.tar", &image.id), XN_ENOENT);
+    assert_int_equal(obtain_url(f, "../store/debian.tar", &image.id),
+                     XN_EINVAL);
+    assert_int_equal(obtain_url(f, "file:///etc/passwd", &image.id), XN_EINVAL);
+    assert_int_equal(obtain_url(f, "/etc/passwd", &image.id), XN_EINVAL);
+    assert_int_equal(obtain_url(f, "debian.tar", &image.id), 0);
+    reopen(f);
+    assert_true(image_clear_unused(&f->cache));
+    snprintf(url, sizeof url, "file://%s", path);
+    assert_int_equal(obtain_url(f, url, &image.id), 0);
+    assert_false(f->ask.cached);
+    free(image.data);
+}
+
+static void test_full_disk(void **state)
+{
+    struct image image = make_image("bin/one", MB, 1);
+    struct fixture *f = *state;
+    struct rlimit was, small;
+
+    serve_image(&image);
+    signal(SIGXFSZ, SIG_IGN);
+    getrlimit(RLIMIT_FSIZE, &was);
+    small = was;
+    small.rlim_cur = MB / 2;
+    setrlimit(RLIMIT_FSIZE, &small);
+    assert_int_equal(obtain(f, "/image", &image.id), XN_ENOSPC);
+    assert_true(left_nothing(f, &image.id));
+    setrlimit(RLIMIT_FSIZE, &was);
+    assert_int_equal(obtain(f, "/image", &image.id), 0);
+    free(image.data);
+}
+
+static void test_stopped(void **state)
+{
+    struct image image = make_image("bin/one", MB, 1);
+    struct fixture *f = *state;
+
+    serve_image(&image);
+    memset(&f->ask, 0, sizeof f->ask);
+    snprintf(f->url, sizeof f->url, "http://127.0.0.1:%u/endless", server.port);
+    f->ask.url = f->url;
+    f->ask.sha256 = image.id;
+    f->ask.stop = true;
+    image_obtain(&f->cache, &f->ask);
+    assert_int_equal(f->ask.rc, XN_ECANCELLED);
+    free(image.data);
+}
+
+/* ---- keeping ------------------------------------------------------------- */
+
+static void spoil(struct fixture *f, const struct image *image,
+                  const char *inside)
+{
+    char path[256];
+    FILE *file;
+
+    path_of(f, &image->id, inside, path);
+    file = fopen(path, "r+");
+    assert_non_null(file);
+    fseek(file, 20, SEEK_SET);
+    fputc(fgetc(file) ^ 1, file);
+    fclose(file);
+}
+
+/* A flipped byte, another mode, a file more, a damaged note. */
+static void test_damaged(void **state)
+{
+    struct image image = make_image("bin/one", MB, 1);
+    struct fixture *f = *state;
+    char path[256];
+    int fd;
+
+    serve_image(&image);
+    assert_int_equal(obtain(f, "/image", &image.id), 0);
+    spoil(f, &image, "/bin/one");
+    assert_int_equal(obtain(f, "/image", &image.id), 0);
+    assert_false(f->ask.cached);
+    path_of(f, &image.id, "/bin/one", path);
+    assert_false(chmod(path, 0644));
+    assert_int_equal(obtain(f, "/image", &image.id), 0);
+    assert_false(f->ask.cached);
+    path_of(f, &image.id, "/bin/two", path);
+    fd = open(path, O_WRONLY | O_CREAT, 0644);
+    assert_false(close(fd));
+    assert_int_equal(obtain(f, "/image", &image.id), 0);
+    assert_false(f->ask.cached);
+    spoil(f, &image, ".note");
+    assert_int_equal(obtain(f, "/image", &image.id), 0);
+    assert_false(f->ask.cached);
+    assert_int_equal(obtain(f, "/image", &image.id), 0);
+    assert_true(f->ask.cached);
+    assert_int_equal(server.asked, 5);
+    free(image.data);
+}
+
+static int lock_as_user(struct fixture *f, const struct image *image)
+{
+    char path[256];
+    int fd;
+
+    path_of(f, &image->id, "", path);
+    fd = open(path, O_RDONLY | O_DIRECTORY | O_CLOEXEC);
+    assert_true(fd >= 0 && !flock(fd, LOCK_SH | LOCK_NB));
+    return fd;
+}
+
+static void old(struct fixture *f, const struct image *image, time_t s)
+{
+    struct timespec times[2] = {{.tv_sec = s}, {.tv_sec = s}};
+    char path[256];
+
+    path_of(f, &image->id, ".note", path);
+    assert_false(utimensat(AT_FDCWD, path, times, 0));
+}
+
+/* Room for two: the one used longest ago goes, not one in use. */
+static void test_room(void **state)
+{
+    struct fixture *f = *state;
+    struct image image[4];
+    int user;
+
+    f->cache.config.room = 2 * MB + 100;
+    for (unsigned i = 0; i < 4; i++) {
+        image[i] = make_image("bin/one", MB, 10 + i);
+        serve_image(&image[i]);
+        if (i == 2) { /* all are held: they were just handed out */
+            assert_int_equal(obtain(f, "/image", &image[2].id), XN_ENOSPC);
+            assert_true(left_nothing(f, &image[2].id));
+        }
+        if (i < 2) assert_int_equal(obtain(f, "/image", &image[i].id), 0);
+    }
+    old(f, &image[0], 1000);
+    old(f, &image[1], 2000);
+    user = lock_as_user(f, &image[0]);
+    reopen(f);
+    f->cache.config.room = 2 * MB + 100;
+    serve_image(&image[2]);
+    assert_int_equal(obtain(f, "/image", &image[2].id), 0);
+    assert_true(is_there(f, &image[0].id, "/bin/one")); /* in use */
+    assert_true(left_nothing(f, &image[1].id));
+    close(user);
+    reopen(f);
+    f->cache.config.room = 2 * MB + 100;
+    serve_image(&image[3]);
+    assert_int_equal(obtain(f, "/image", &image[3].id), 0);
+    assert_true(left_nothing(f, &image[0].id));
+    assert_true(is_there(f, &image[2].id, "/bin/one"));
+    for (unsigned i = 0; i < 4; i++)
+        free(image[i].data);
+}
+
+/* A damaged one that is in use stays where its user has it, under no name. */
+static void test_damaged_in_use(void **state)
+{
+    struct image image = make_image("bin/one", MB, 1);
+    struct fixture *f = *state;
+    int user;
+
+    serve_image(&image);
+    assert_int_equal(obtain(f, "/image", &image.id), 0);
+    user = lock_as_user(f, &image);
+    spoil(f, &image, "/bin/one");
+    assert_int_equal(obtain(f, "/image", &image.id), 0);
+    assert_false(faccessat(user, "bin/one", F_OK, 0));
+    assert_true(is_there(f, &image.id, ".gone-0"));
+    reopen(f);
+    assert_true(is_there(f, &image.id, ".gone-0"));
+    close(user);
+    reopen(f);
+    assert_false(is_there(f, &image.id, ".gone-0"));
+    assert_true(is_there(f, &image.id, "/bin/one"));
+    free(image.data);
+}
+
+static void test_sweep(void **state)
+{
+    struct fixture *f = *state;
+    char path[256];
+    xn_id id = {{9}};
+    int fd;
+
+    path_of(f, &id, ".new", path);
+    assert_false(mkdir(path, 0755));
+    path_of(f, &id, "", path);
+    assert_false(mkdir(path, 0755));
+    reopen(f);
+    assert_true(left_nothing(f, &id));
+    path_of(f, &id, ".note", path);
+    fd = open(path, O_WRONLY | O_CREAT, 0600);
+    assert_false(close(fd));
+    reopen(f);
+    assert_true(left_nothing(f, &id));
+}
+
+/* ---- words --------------------------------------------------------------- */
+
+static bool closed(const char *text)
+{
+    struct sockaddr_in six4 = {.sin_family = AF_INET};
+    struct sockaddr_in6 six = {.sin6_family = AF_INET6};
+
+    if (inet_pton(AF_INET, text, &six4.sin_addr) == 1)
+        return image_address_is_private((struct sockaddr *)&six4);
+    assert_int_equal(inet_pton(AF_INET6, text, &six.sin6_addr), 1);
+    return image_address_is_private((struct sockaddr *)&six);
+}
+
+static void test_addresses(void **state)
+{
+    static const char *const private[] = {
+        "0.0.0.0",        "10.1.2.3",        "100.64.0.1",  "127.0.0.1",
+        "169.254.1.1",    "172.31.255.255",  "192.168.0.1", "198.19.0.1",
+        "224.0.0.1",      "255.255.255.255", "::",          "::1",
+        "fe80::1",        "fd00::1",         "ff02::1",     "::ffff:10.0.0.1",
+        "64:ff9b::a00:1", "2002:a00:1::",    "2001::1",     "2001:db8::1",
+    };
+    static const char *const open_to_all[] = {
+        "8.8.8.8",        "172.32.0.1",           "100.128.0.1",
+        "193.0.0.1",      "2001:4860:4860::8888", "2a00::1",
+        "::ffff:8.8.8.8",
+    };
+
+    for (size_t i = 0; i < sizeof private / sizeof *private; i++)
+        assert_true(closed(private[i]));
+    for (size_t i = 0; i < sizeof open_to_all / sizeof *open_to_all; i++)
+        assert_false(closed(open_to_all[i]));
+}
+
+/* ---- the action ---------------------------------------------------------- */
+
+struct play {
+    struct fixture *f;
+    struct image image;
+    int done, cached, wrong, cancelled;
+};
+
+static void emit(struct play *p, struct xn_out *out, uint64_t ticket,
+                 const char *path, const xn_id *id)
+{
+    Xn__Fetch fetch = XN__FETCH__INIT;
+    char url[80];
+
+    snprintf(url, sizeof url, "http://127.0.0.1:%u%s", server.port, path);
+    fetch.url = url;
+    fetch.sha256 = xn_id_bytes(id);
+    xn_out_emit(out, XN_ACT_FETCH, ticket, XN_PEER_NONE, XN__KIND__FETCH,
+                &fetch);
+}
+
+static void on_play(struct kit_core *core, const struct xn_now *now,
+                    const struct xn_event *ev, struct xn_out *out)
+{
+    struct play *p = core->ctx;
+    xn_id other = {{3}};
+
+    if (ev->kind == XN_EV_WAKE && !p->done && !server.asked) {
+        for (uint64_t t = 1; t <= 3; t++) /* one after the other */
+            emit(p, out, t, "/image", &p->image.id);
+        emit(p, out, 4, "/image", &other);
+        emit(p, out, 5, "/endless", &other); /* behind the one before */
+        xn_out_add(out, XN_ACT_ABORT, 5, XN_PEER_NONE, NULL);
+        core->wake_us = UINT64_MAX;
+    } else if (ev->kind == XN_EV_DONE) {
+        p->done++;
+        if (ev->rc) {
+            assert_int_equal(ev->ticket, 5);
+            p->cancelled += ev->rc == XN_ECANCELLED;
+        } else {
+            p->cached += XN_BODY(ev->msg, Xn__Fetched)->cached;
+            p->wrong += XN_BODY(ev->msg, Xn__Fetched)->rc == XN_EINTEGRITY;
+        }
+        if (p->done == 5) kit_stop();
+    }
+}
+
+static void test_action(void **state)
+{
+    struct fixture *f = *state;
+    struct play play = {.f = f, .image = make_image("bin/one", MB, 1)};
+    struct net_identity corp, self;
+    struct net_driver *driver;
+    struct net_config config;
+
+    serve_image(&play.image);
+    kit_make_corp(&corp, "corp");
+    kit_make_member(&corp, XN__ROLE__SERVER, "server", &self);
+    config = kit_config(&self);
+    config.images = &f->config;
+    assert_int_equal(net_driver_new(&config, &driver), 0);
+    kit_run(driver, on_play, &play);
+    net_driver_free(driver);
+    assert_int_equal(play.done, 5);
+    assert_int_equal(play.cached, 2);
+    assert_int_equal(play.wrong, 1);
+    assert_int_equal(play.cancelled, 1);
+    net_identity_clear(&self);
+    net_identity_clear(&corp);
+    free(play.image.data);
+}
+
+int main(void)
+{
+#define TEST(fn) cmocka_unit_test_setup_teardown(fn, setup, teardown)
+    const struct CMUnitTest tests[] = {
+        TEST(test_once),
+        TEST(test_moved),
+        TEST(test_wrong_hash),
+        TEST(test_cut),
+        TEST(test_cut_without_ranges),
+        TEST(test_wrong_part),
+        TEST(test_too_large),
+        TEST(test_no_archive),
+        TEST(test_no_server),
+        TEST(test_private),
+        TEST(test_store),
+        TEST(test_full_disk),
+        TEST(test_stopped),
+        TEST(test_damaged),
+        TEST(test_room),
+        TEST(test_damaged_in_use),
+        TEST(test_sweep),
+        cmocka_unit_test(test_addresses),
+        TEST(test_action),
+    };
+
+    cmocka_set_message_output(CM_OUTPUT_TAP);
+    return cmocka_run_group_tests(tests, start_server, stop_server);
+}

@@ -1,0 +1,307 @@
+/* SPDX-License-Identifier: GPL-3.0-or-later */
+/* Archives become folders, hostile ones do not. */
+#include <setjmp.h>
+#include <stdarg.h>
+#include <stdbool.h>
+#include <stddef.h>
+#include <stdint.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include <cmocka.h>
+
+#include <errno.h>
+#include <fcntl.h>
+#include <ftw.h>
+#include <signal.h>
+#include <sys/resource.h>
+#include <sys/stat.h>
+#include <unistd.h>
+
+#include <archive.h>
+#include <archive_entry.h>
+
+#include "lib/err.h"
+#include "net/unpack.h"
+
+#define MB (1 << 20)
+
+struct item {
+    const char *path;
+    int type, mode;
+    const char *text; /* contents, or where a link leads */
+};
+
+struct fixture {
+    char dir[64], because[300];
+    int root;
+    FILE *file;
+};
+
+static int drop(const char *path, const struct stat *st, int type,
+                struct FTW *ftw)
+{
+    return remove(path);
+}
+
+static int setup(void **state)
+{
+    struct fixture *f = calloc(1, sizeof *f);
+
+    snprintf(f->dir, sizeof f->dir, "/tmp/xn-unpack-XXXXXX");
+    assert_non_null(mkdtemp(f->dir));
+    f->root = open(f->dir, O_RDONLY | O_DIRECTORY | O_CLOEXEC);
+    f->file = tmpfile();
+    assert_true(f->root >= 0 && f->file);
+    *state = f;
+    return 0;
+}
+
+static int teardown(void **state)
+{
+    struct fixture *f = *state;
+
+    close(f->root);
+    fclose(f->file);
+    nftw(f->dir, drop, 8, FTW_DEPTH | FTW_PHYS);
+    free(f);
+    return 0;
+}
+
+static void add(struct archive *out, const struct item *item)
+{
+    struct archive_entry *entry = archive_entry_new();
+
+    archive_entry_set_pathname(entry, item->path);
+    archive_entry_set_perm(entry, (mode_t)item->mode);
+    if (item->type == 'h') {
+        archive_entry_set_filetype(entry, AE_IFREG);
+        archive_entry_set_hardlink(entry, item->text);
+    } else {
+        archive_entry_set_filetype(entry, (unsigned)item->type);
+    }
+    if (item->type == AE_IFLNK) archive_entry_set_symlink(entry, item->text);
+    if (item->type == AE_IFCHR) archive_entry_set_rdev(entry, 0x103);
+    if (item->type == AE_IFREG)
+        archive_entry_set_size(entry, (int64_t)strlen(item->text));
+    assert_int_equal(archive_write_header(out, entry), ARCHIVE_OK);
+    if (item->type == AE_IFREG)
+        archive_write_data(out, item->text, strlen(item->text));
+    archive_entry_free(entry);
+}
+
+static int take(struct fixture *f, uint64_t max)
+{
+    rewind(f->file);
+    return unpack(fileno(f->file), f->root, max, f->because, sizeof f->because);
+}
+
+static int pack_and_take(struct fixture *f, const struct item *items, size_t n,
+                         uint64_t max)
+{
+    struct archive *out = archive_write_new();
+
+    rewind(f->file);
+    assert_false(ftruncate(fileno(f->file), 0));
+    archive_write_set_format_pax_restricted(out);
+    archive_write_add_filter_gzip(out);
+    assert_int_equal(archive_write_open_fd(out, fileno(f->file)), ARCHIVE_OK);
+    for (size_t i = 0; i < n; i++)
+        add(out, &items[i]);
+    assert_int_equal(archive_write_close(out), ARCHIVE_OK);
+    archive_write_free(out);
+    return take(f, max);
+}
+
+#define TAKE(f, items, max)                                                    \
+    pack_and_take(f, items, sizeof(items) / sizeof *(items), max)
+
+static void test_whole(void **state)
+{
+    static const struct item items[] = {
+        {"./", AE_IFDIR, 0700, ""},
+        {"./bin/", AE_IFDIR, 0700, ""},
+        {"./bin/sh", AE_IFREG, 06711, "#!shell"},
+        {"etc/deep/in/motd", AE_IFREG, 0600, "hello"},
+        {"bin/ash", 'h', 0, "./bin/sh"},
+        {"lib", AE_IFLNK, 0777, "/usr/lib"},
+        {"dev/null", AE_IFCHR, 0666, ""},
+        {"run/pipe", AE_IFIFO, 0666, ""},
+    };
+    struct fixture *f = *state;
+    char text[16] = "";
+    struct stat st, of;
+    int fd;
+
+    assert_int_equal(TAKE(f, items, MB), 0);
+    assert_false(fstatat(f->root, "bin/sh", &st, AT_SYMLINK_NOFOLLOW));
+    assert_int_equal(st.st_mode, S_IFREG | 0755); /* no set-user-id */
+    assert_false(fstatat(f->root, "bin/ash", &of, AT_SYMLINK_NOFOLLOW));
+    assert_true(st.st_ino == of.st_ino);
+    assert_false(fstatat(f->root, "etc/deep/in/motd", &st, 0));
+    assert_int_equal(st.st_mode, S_IFREG | 0644);
+    fd = openat(f->root, "etc/deep/in/motd", O_RDONLY);
+    assert_int_equal(read(fd, text, sizeof text), 5);
+    close(fd);
+    assert_string_equal(text, "hello");
+    assert_false(fstatat(f->root, "bin", &st, 0));
+    assert_int_equal(st.st_mode, S_IFDIR | 0755);
+    assert_int_equal(readlinkat(f->root, "lib", text, sizeof text), 8);
+    assert_int_equal(fstatat(f->root, "dev/null", &st, AT_SYMLINK_NOFOLLOW),
+                     -1);
+    assert_int_equal(fstatat(f->root, "run/pipe", &st, AT_SYMLINK_NOFOLLOW),
+                     -1);
+}
+
+static bool outside_is_clean(const struct fixture *f)
+{
+    char path[128];
+
+    snprintf(path, sizeof path, "%s-out", f->dir);
+    return access(path, F_OK) && access("/tmp/xn-unpack-out", F_OK);
+}
+
+/* Each alone, and behind something that would help it. */
+static void test_escapes(void **state)
+{
+    static const struct item one[] = {
+        {"../xn-unpack-out", AE_IFREG, 0644, "x"},
+        {"/tmp/xn-unpack-out", AE_IFREG, 0644, "x"},
+        {"a/../../xn-unpack-out", AE_IFREG, 0644, "x"},
+        {"a/..", AE_IFREG, 0644, "x"},
+        {"..", AE_IFDIR, 0755, ""},
+        {"../xn-unpack-out", AE_IFLNK, 0777, "/etc"},
+        {"a", 'h', 0, "../../etc/passwd"},
+        {"a", 'h', 0, "/etc/passwd"},
+        {"a", 'h', 0, "nothing"},
+        {"a", AE_IFLNK, 0777, ""},
+    };
+    struct fixture *f = *state;
+
+    for (size_t i = 0; i < sizeof one / sizeof *one; i++) {
+        assert_int_equal(pack_and_take(f, &one[i], 1, MB), XN_EINVAL);
+        assert_true(f->because[0]);
+        assert_true(outside_is_clean(f));
+    }
+}
+
+static void test_through_links(void **state)
+{
+    static const struct item file[] = {
+        {"a", AE_IFLNK, 0777, "/tmp"},
+        {"a/xn-unpack-out", AE_IFREG, 0644, "x"}};
+    static const struct item up[] = {{"b", AE_IFLNK, 0777, ".."},
+                                     {"b/xn-unpack-out", AE_IFREG, 0644, "x"}};
+    static const struct item over[] = {
+        {"c", AE_IFLNK, 0777, "/tmp/xn-unpack-out"},
+        {"c", AE_IFREG, 0644, "x"}};
+    static const struct item folder[] = {{"d", AE_IFLNK, 0777, "/tmp"},
+                                         {"d/", AE_IFDIR, 0755, ""},
+                                         {"d/xn-unpack-out", AE_IFDIR, 0, ""}};
+    static const struct item hard[] = {{"e", AE_IFLNK, 0777, "/etc"},
+                                       {"f", 'h', 0, "e/passwd"}};
+    static const struct item alias[] = {
+        {"g", AE_IFLNK, 0777, "/tmp/xn-unpack-out"},
+        {"h", 'h', 0, "g"},
+        {"h", AE_IFREG, 0644, "x"}};
+    struct fixture *f = *state;
+
+    assert_int_equal(TAKE(f, file, MB), XN_EINVAL);
+    assert_int_equal(TAKE(f, up, MB), XN_EINVAL);
+    assert_int_equal(TAKE(f, over, MB), XN_EINVAL);
+    assert_int_equal(TAKE(f, folder, MB), XN_EINVAL);
+    assert_int_equal(TAKE(f, hard, MB), XN_EINVAL);
+    assert_int_equal(TAKE(f, alias, MB), XN_EINVAL);
+    assert_true(outside_is_clean(f));
+}
+
+static void test_long_names(void **state)
+{
+    char path[2 * UNPACK_PATH_MAX] = "";
+    struct item item = {path, AE_IFREG, 0644, "x"};
+    struct fixture *f = *state;
+    size_t i;
+
+    for (i = 0; i < UNPACK_DEPTH_MAX - 1; i++)
+        strcat(path, "d/");
+    strcat(path, "x");
+    assert_int_equal(pack_and_take(f, &item, 1, MB), 0);
+    strcat(path, "/y");
+    assert_int_equal(pack_and_take(f, &item, 1, MB), XN_EINVAL);
+    memset(path, 'n', 256);
+    path[256] = '\0';
+    assert_int_equal(pack_and_take(f, &item, 1, MB), XN_EINVAL);
+}
+
+/* Six bytes may be unpacked, in one file or three; a bomb is cut. */
+static void test_size(void **state)
+{
+    static const struct item items[] = {{"a", AE_IFREG, 0644, "12"},
+                                        {"b", AE_IFREG, 0644, "12"},
+                                        {"c", AE_IFREG, 0644, "12"}};
+    static const struct item more[] = {{"d", AE_IFREG, 0644, "12"},
+                                       {"e", AE_IFREG, 0644, "12345"}};
+    struct fixture *f = *state;
+    char *bomb = calloc(1, 4 * MB + 1);
+    struct item item = {"bomb", AE_IFREG, 0644, bomb};
+
+    memset(bomb, 'b', 4 * MB);
+    assert_int_equal(TAKE(f, items, 6), 0);
+    assert_int_equal(TAKE(f, more, 6), XN_ETOOBIG);
+    assert_int_equal(pack_and_take(f, &item, 1, 4 * MB - 1), XN_ETOOBIG);
+    free(bomb);
+}
+
+static void test_full_disk(void **state)
+{
+    struct fixture *f = *state;
+    struct rlimit was, small;
+    char *text = calloc(1, MB + 1);
+    struct item item = {"large", AE_IFREG, 0644, text};
+
+    memset(text, 't', MB);
+    assert_int_equal(pack_and_take(f, &item, 1, 2 * MB), 0);
+    item.path = "again";
+    signal(SIGXFSZ, SIG_IGN);
+    getrlimit(RLIMIT_FSIZE, &was);
+    small = was;
+    small.rlim_cur = MB / 2;
+    setrlimit(RLIMIT_FSIZE, &small); /* the archive is smaller: gzip */
+    assert_int_equal(pack_and_take(f, &item, 1, 2 * MB), XN_ENOSPC);
+    setrlimit(RLIMIT_FSIZE, &was);
+    free(text);
+}
+
+static void test_damaged(void **state)
+{
+    static const struct item items[] = {{"a", AE_IFREG, 0644, "contents"}};
+    struct fixture *f = *state;
+    long size;
+
+    assert_int_equal(TAKE(f, items, MB), 0);
+    fseek(f->file, 0, SEEK_END);
+    size = ftell(f->file);
+    for (long cut = 0; cut < size - 8; cut += 7) {
+        assert_false(ftruncate(fileno(f->file), size - 8 - cut));
+        assert_int_not_equal(take(f, MB), 0);
+    }
+    assert_false(ftruncate(fileno(f->file), 0));
+    assert_int_equal(take(f, MB), XN_EINVAL);
+    fputs("this is no archive at all, though it is long enough", f->file);
+    fflush(f->file);
+    assert_int_equal(take(f, MB), XN_EINVAL);
+}
+
+int main(void)
+{
+#define TEST(fn) cmocka_unit_test_setup_teardown(fn, setup, teardown)
+    const struct CMUnitTest tests[] = {
+        TEST(test_whole),      TEST(test_escapes), TEST(test_through_links),
+        TEST(test_long_names), TEST(test_size),    TEST(test_full_disk),
+        TEST(test_damaged),
+    };
+
+    cmocka_set_message_output(CM_OUTPUT_TAP);
+    return cmocka_run_group_tests(tests, NULL, NULL);
+}
