@@ -616,6 +616,8 @@ static void create(struct host *host, const struct xn_now *now, uint64_t ask,
         !host_runs_tasks(host, ask, WHAT)) {
         return;
     }
+    if ((*want)->task && !host_takes_image(host, ask, WHAT, (*want)->task))
+        return;
     rc = open(host, &id, holder, &request, &s);
     if (rc) {
         xn_out_refuse(&host->out, ask, rc, WHAT,

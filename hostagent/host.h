@@ -38,6 +38,7 @@ struct host_config {
     uint32_t sessions_max; /* remembered, ended ones included; 256 */
     bool sandbox;          /* sessions run tasks, through xenodomd; else they
                             * reserve capacity and nothing runs */
+    bool images;           /* tasks may bring one: FETCH */
 };
 
 /* The times as given beside them; all else empty. */

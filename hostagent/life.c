@@ -178,7 +178,10 @@ void session_failed(struct host_session *s, const struct xn_now *now, int rc,
 {
     if (s->ask) {
         xn_out_refuse(&s->host->out, s->ask, rc, "cannot create the session",
-                      because, "another task, or another server");
+                      because,
+                      task_last(s) && task_last(s)->record->advice[0]
+                          ? task_last(s)->record->advice
+                          : "another task, or another server");
     }
     s->ask = 0;
     session_end(s, now, rc, because);

@@ -30,6 +30,7 @@ hostagent_libhostagent_a_SOURCES += hostagent/task.c
 hostagent_libhostagent_a_SOURCES += hostagent/task.h
 hostagent_libhostagent_a_SOURCES += hostagent/task_ask.c
 hostagent_libhostagent_a_SOURCES += hostagent/task_file.c
+hostagent_libhostagent_a_SOURCES += hostagent/task_image.c
 hostagent_libhostagent_a_SOURCES += hostagent/task_spec.c
 hostagent_libhostagent_a_SOURCES += hostagent/task_wait.c
 hostagent_libhostagent_a_SOURCES += hostagent/version.c

@@ -70,7 +70,8 @@ static void fail(struct host_session *s, const struct xn_now *now)
 
     snprintf(because, sizeof because, "its task did not start: %s",
              t->record->exit->because);
-    session_failed(s, now, t->rc ? t->rc : XN_EREFUSED, because);
+    session_failed(s, now, t->record->rc ? t->record->rc : XN_EREFUSED,
+                   because);
 }
 
 static void start(struct host_session *s, const struct xn_now *now)
@@ -82,7 +83,9 @@ static void start(struct host_session *s, const struct xn_now *now)
         fail(s, now);
     } else if (has_first(s) && !t->over && !t->record->seen) {
         s->work.starting = true;
-        session_pause_for(s, now, START_US, late);
+        session_pause_for(
+            s, now, t->record->image ? TASK_FETCH_US + START_US : START_US,
+            late);
         task_go(s, now);
     } else {
         session_started(s, now);

@@ -90,6 +90,7 @@ int host_config_pack(const struct host_config *config, uint8_t **bytes_out,
     setup.pause_us = config->pause_us;
     setup.sessions = config->sessions_max;
     setup.manager = text_of(config->sandbox ? "sandbox" : "reserve");
+    setup.images = config->images;
     setup.texts = list;
     setup.n_texts = OFFER_TEXTS;
     setup.corps = (char **)(uintptr_t)offer.corps;
@@ -136,6 +137,7 @@ static int unpack_sale(const Xn__HostSetup *setup, struct host_config *config)
     config->pause_us = setup->pause_us;
     config->sessions_max = setup->sessions;
     config->sandbox = strcmp(setup->manager, "sandbox") == 0;
+    config->images = setup->images;
     return xn_id_from_bytes(&setup->corp, &config->corp);
 }
 

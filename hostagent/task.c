@@ -87,8 +87,7 @@ static void go_after(struct host_session *s, const struct xn_now *now,
                              s->host, s, &s->host->out);
 }
 
-/* Later, and then what xenodomd says counts. */
-static void again_later(struct host_session *s, const struct xn_now *now)
+void task_again_later(struct host_session *s, const struct xn_now *now)
 {
     struct host_work *w = &s->work;
     uint64_t us = (SECOND_US / 10) << (w->rounds < 6 ? w->rounds : 6);
@@ -126,7 +125,7 @@ static void on_saved(void *owner, void *ctx, const struct xn_now *now, int rc,
         xn_out_log(out, XN_LOG_ERROR, "cannot store a task: %s",
                    xn_strerror(rc));
         t->dirty = true;
-        again_later(s, now);
+        task_again_later(s, now);
         return;
     }
     t->stored = true;
@@ -184,11 +183,22 @@ static void end_without(struct host_session *s, const struct xn_now *now,
     exit.started_us = t->record->started_us;
     exit.ended_us = now->wall_us;
     exit.console_bytes = t->console_bytes;
-    t->rc = rc;
+    t->record->rc = rc;
     if (task_set_exit(t, &exit))
         s->host->out.rc = XN_ENOMEM;
     else
         save(s, now, t);
+}
+
+void task_not_started(struct host_session *s, const struct xn_now *now,
+                      struct host_task *t, int rc, const char *because)
+{
+    end_without(s, now, t, XN__TASK_END__NOT_STARTED, rc, because);
+}
+
+const char *task_advice(const struct host_task *t)
+{
+    return t->record->advice[0] ? t->record->advice : "another task";
 }
 
 /* ---- what xenodomd says ---- */
@@ -305,11 +315,11 @@ static void on_looked(void *owner, void *ctx, const struct xn_now *now, int rc,
         if (t->record->seen || t->record->exit)
             task_go(s, now);
         else /* it is being started at this moment */
-            again_later(s, now);
+            task_again_later(s, now);
     } else if (tell && rc == XN_ENOENT && !t->record->exit) {
         not_there(s, now, t);
     } else {
-        again_later(s, now);
+        task_again_later(s, now);
     }
 }
 
@@ -347,7 +357,7 @@ static void on_started(void *owner, void *ctx, const struct xn_now *now, int rc,
         task_go(s, now);
     } else if (is_unsure(tell, rc)) {
         if (!tell && rc == XN_EUNREACH) t->tried = false; /* nothing was done */
-        again_later(s, now);
+        task_again_later(s, now);
     } else {
         end_without(s, now, t, XN__TASK_END__NOT_STARTED, rc,
                     tell->because[0] ? tell->because : xn_strerror(rc));
@@ -364,9 +374,13 @@ static void start(struct host_session *s, const struct xn_now *now,
     task_name(s, t->number, name);
     spec.name = name;
     body.op = XN__DOM_OP__DOM_START;
+    if (t->image) spec.image = t->image;
     body.spec = &spec;
     t->tried = true;
     s->work.step = host_dom(s->host, now, &body, on_started, s);
+    /* Another time it is looked at again: it may have had to make room. */
+    free(t->image);
+    t->image = NULL;
 }
 
 /* ---- standing still, going on, ending ---- */
@@ -386,7 +400,7 @@ static void on_told(void *owner, void *ctx, const struct xn_now *now, int rc,
     if (t->dirty) {
         task_go(s, now);
     } else if (rc) {
-        again_later(s, now);
+        task_again_later(s, now);
     } else if (!is_wanted(s)) { /* its end is news; or else is looked for */
         s->work.sure = false;
         go_after(s, now, STOPPING_US);
@@ -433,6 +447,8 @@ static void go_unseen(struct host_session *s, const struct xn_now *now,
         return;
     } else if (t->tried) {
         look(s, now, t);
+    } else if (task_lacks_image(t)) {
+        task_fetch(s, now, t);
     } else {
         start(s, now, t);
     }
@@ -443,6 +459,7 @@ void task_go(struct host_session *s, const struct xn_now *now)
     struct host_work *w = &s->work;
     struct host_task *t = task_last(s);
 
+    if (t && t->fetching && !is_wanted(s)) task_fetch_stop(s, t);
     if (!t || t->over || !w->open || w->step) return;
     if (t->dirty)
         save(s, now, t);

@@ -30,6 +30,8 @@
 #define TASK_BODY_MAX                                                          \
     (TASK_FILE_BYTES_MAX + 2 * TASK_TEXT_MAX +                                 \
      TASK_FILES_MAX * (TASK_FILE_NAME_MAX + 16) + 2048)
+#define TASK_IMAGE_URL_MAX 2048
+#define TASK_FETCH_US (600 * 1000000ULL) /* for an image */
 #define TASK_ARGV_TOLD 1024 /* bytes of a running one's that are told */
 
 struct host_task {
@@ -39,7 +41,8 @@ struct host_task {
     bool stored;         /* a version of it is in the store */
     bool tried;          /* xenodomd may have heard of it */
     bool over;           /* its end is on record */
-    int rc;              /* why it did not start; not durable */
+    char *image;         /* where it lies, from FETCH until DOM_START */
+    bool fetching;       /* that is the step under way, and not given up */
     Xn__TaskState state; /* by xenodomd's last word */
     uint64_t memory_bytes, console_bytes;
 };
@@ -63,6 +66,15 @@ uint64_t task_cpu_ns(const struct host_session *s);
 /* What does not hold together; NULL: all does. */
 const char *task_wrong(const struct host_session *s);
 
+/* ---- task_image.c ---- */
+
+/* Its image is yet to be fetched. */
+bool task_lacks_image(const struct host_task *t);
+void task_fetch(struct host_session *s, const struct xn_now *now,
+                struct host_task *t);
+/* Nobody wants it any more: it ends soon. */
+void task_fetch_stop(struct host_session *s, struct host_task *t);
+
 /* ---- task_file.c: records ---- */
 
 /* A new one, behind the others; nothing is stored yet.  XN_ENOMEM. */
@@ -79,6 +91,8 @@ bool task_name_parse(const char *name, uint8_t session_out[16],
                      uint32_t *number_out);
 /* What is told of a running task is enough from now on. */
 void task_trim(struct host_task *t);
+/* What to try instead of one that did not start; not stored. */
+int task_set_advice(struct host_task *t, const char *advice);
 /* Its end, known but not stored. */
 int task_set_exit(struct host_task *t, const Xn__TaskExit *exit);
 
@@ -97,6 +111,13 @@ void task_describe(const struct host_session *s, const struct host_task *t,
 
 /* ---- task_spec.c ---- */
 
+/* It did not start, and that is to be on record. */
+void task_not_started(struct host_session *s, const struct xn_now *now,
+                      struct host_task *t, int rc, const char *because);
+/* Later, and then what is known counts. */
+void task_again_later(struct host_session *s, const struct xn_now *now);
+/* What to try instead of one that did not start. */
+const char *task_advice(const struct host_task *t);
 /* What is wrong with what is asked; NULL: nothing. */
 const char *task_malformed(const Xn__NewTask *want);
 /* Is a session of these rates large enough for any?  NULL: yes. */
@@ -119,6 +140,9 @@ void host_task_stop(struct host *host, const struct xn_now *now, uint64_t ask,
                     const Xn__Ask *question);
 /* Refused, where this server runs no tasks, or cannot now. */
 bool host_runs_tasks(struct host *host, uint64_t ask, const char *what);
+/* The same for a task's image. */
+bool host_takes_image(struct host *host, uint64_t ask, const char *what,
+                      const Xn__NewTask *want);
 
 /* ---- task_wait.c: who waits for something of a task ---- */
 

@@ -41,6 +41,16 @@ bool host_runs_tasks(struct host *host, uint64_t ask, const char *what)
     return false;
 }
 
+bool host_takes_image(struct host *host, uint64_t ask, const char *what,
+                      const Xn__NewTask *want)
+{
+    if (!want->image || host->config.images) return true;
+    refuse(host, ask, XN_EREFUSED, what,
+           "this server takes no images: tasks run with its own programs",
+           "another server, or no --image");
+    return false;
+}
+
 /* ---- which one is meant ---- */
 
 struct aim {
@@ -193,8 +203,8 @@ static void again(struct aim *aim, const struct xn_now *now, uint64_t ask,
         refuse(host, ask, XN_ECONFLICT, NEW, "another request had this name",
                "32 bytes drawn afresh");
     } else if (aim->t->over && r->exit->end == XN__TASK_END__NOT_STARTED) {
-        refuse(host, ask, aim->t->rc ? aim->t->rc : XN_EREFUSED, NEW,
-               r->exit->because, "another task");
+        refuse(host, ask, r->rc ? r->rc : XN_EREFUSED, NEW, r->exit->because,
+               task_advice(aim->t));
     } else if (aim->t->over || (r->seen && !r->exit)) {
         task_answer(aim->s, aim->t, ask);
     } else {
@@ -254,6 +264,7 @@ static void begin(struct aim *aim, const struct xn_now *now, uint64_t ask,
     uint32_t number = task_last(s) ? task_last(s)->number + 1 : 1;
 
     if (!host_runs_tasks(s->host, ask, NEW) ||
+        !host_takes_image(s->host, ask, NEW, want) ||
         !may_begin(s, now, ask, &aim->caller)) {
         return;
     }

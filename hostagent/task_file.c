@@ -41,6 +41,7 @@ bool task_name_parse(const char *name, uint8_t session_out[16],
 static void task_free(struct host_task *t)
 {
     if (t->record) xn__task_record__free_unpacked(t->record, NULL);
+    free(t->image);
     free(t);
 }
 
@@ -104,6 +105,7 @@ int task_add(struct host_session *s, const struct xn_now *now,
     record.cpu_before_ns = task_cpu_ns(s);
     record.exact = true;
     record.spec = &spec;
+    record.image = want->image;
     rc = append(s, last ? last->number + 1 : 1, &t);
     if (rc) return rc;
     t->record = copy_of(&record);
@@ -126,6 +128,16 @@ void task_trim(struct host_task *t)
         free(spec->env[--spec->n_env]);
     while (spec->n_put)
         xn__task_file__free_unpacked(spec->put[--spec->n_put], NULL);
+}
+
+int task_set_advice(struct host_task *t, const char *advice)
+{
+    char *copy = strdup(advice);
+
+    if (!copy) return XN_ENOMEM;
+    if (t->record->advice != protobuf_c_empty_string) free(t->record->advice);
+    t->record->advice = copy;
+    return 0;
 }
 
 int task_set_exit(struct host_task *t, const Xn__TaskExit *exit)
@@ -193,7 +205,6 @@ int task_take_record(struct host_session *s, uint32_t number,
     t->stored = true;
     t->tried = true; /* perhaps */
     t->over = r->exit != NULL;
-    t->rc = XN_EREFUSED;
     if (t->over) t->console_bytes = r->exit->console_bytes;
     return 0;
 }
@@ -229,5 +240,9 @@ void task_describe(const struct host_session *s, const struct host_task *t,
     out->memory_bytes = t->memory_bytes;
     out->console_bytes = t->console_bytes;
     out->exact = r->exact;
-    if (t->over) describe_exit(r->exit, out);
+    if (r->image) out->image = r->image->sha256;
+    if (!t->over) return;
+    describe_exit(r->exit, out);
+    out->rc = r->rc;
+    out->advice = r->advice;
 }

@@ -28,6 +28,13 @@ static bool env_ok(const Xn__NewTask *want)
     return true;
 }
 
+/* Where it may come from is the driver's to judge. */
+static bool image_ok(const Xn__TaskImage *image)
+{
+    return !image || (image->sha256.len == XN_ID_SIZE && image->url[0] &&
+                      strlen(image->url) <= TASK_IMAGE_URL_MAX);
+}
+
 /* Below the home folder: no way out of it, no empty part. */
 static bool path_ok(const char *path)
 {
@@ -72,6 +79,8 @@ const char *task_malformed(const Xn__NewTask *want)
     if (!words_fit(want->env, want->n_env))
         return "its environment is more than 256 words, or 65536 bytes";
     if (want->life_ms > TASK_LIFE_MS_MAX) return "no life is that long";
+    if (!image_ok(want->image))
+        return "an image is a URL of at most 2048 bytes and a SHA-256";
     return files_wrong(want);
 }
 

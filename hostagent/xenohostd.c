@@ -15,6 +15,7 @@
 
 #define PROGRAM "xenohostd"
 #define ARENA_MAX (4 << 20)
+#define MB 1000000ULL
 
 static int bad_offer(int rc, const char *why)
 {
@@ -199,15 +200,46 @@ static int set_manager(struct net_daemon *daemon, struct host_config *config)
     return 0;
 }
 
+/* Where images are kept is the operator's to say, since xenodomd must be told,
+ * too, and tasks of other users read them. */
+static int set_images(struct net_daemon *daemon,
+                      struct net_images_config *images,
+                      struct host_config *config)
+{
+    const struct net_settings *set = daemon->settings;
+
+    images->dir = net_settings_text(set, "images.folder");
+    if (!images->dir || !config->sandbox) return 0;
+    images->store = net_settings_text(set, "images.store");
+    images->ca = net_settings_text(set, "images.ca");
+    images->size_max = net_settings_number(set, "images.size") * MB;
+    images->room = net_settings_number(set, "images.room") * MB;
+    images->private_ok = net_settings_bool(set, "images.private");
+    if (images->room < images->size_max ||
+        (images->store && images->store[0] != '/')) {
+        xn_gripe_rc(PROGRAM, XN_EINVAL, NULL, "cannot keep images",
+                    images->room < images->size_max
+                        ? "images.room is less than images.size"
+                        : "images.store is no absolute path",
+                    "man xenohostd.conf");
+        return XN_EINVAL;
+    }
+    daemon->images = images;
+    config->images = true;
+    return 0;
+}
+
 /* What can be wrong with the offer is told before anything is registered. */
 static int prepare(struct net_daemon *daemon, struct xn_arena *arena,
-                   struct advert_offer *offer, struct host_config *config)
+                   struct advert_offer *offer, struct host_config *config,
+                   struct net_images_config *images)
 {
     char why[256];
     int rc;
 
     rc = set_nodes(daemon, arena, config);
     if (!rc) rc = set_manager(daemon, config);
+    if (!rc) rc = set_images(daemon, images, config);
     if (rc) return rc;
     if (!daemon->index_node) daemon->index_node = config->nodes[0];
     rc = xenohostd_offer(daemon->settings, arena, offer, why, sizeof why);
@@ -233,6 +265,7 @@ int main(int argc, char **argv)
         .settings_rows = xenohostd_offer_rows,
         .n_settings_rows = XENOHOSTD_OFFER_ROWS,
     };
+    struct net_images_config images = {.dir = NULL};
     struct advert_offer offer;
     struct xn_arena arena;
     int rc;
@@ -241,7 +274,7 @@ int main(int argc, char **argv)
     rc = net_daemon_init(&daemon, argc, argv);
     xn_arena_init(&arena, ARENA_MAX);
     if (!rc && !daemon.exit_now) {
-        rc = prepare(&daemon, &arena, &offer, &config);
+        rc = prepare(&daemon, &arena, &offer, &config, &images);
         if (!rc) rc = net_daemon_open(&daemon);
         if (!rc) rc = serve(&daemon, &arena, &offer, &config);
     }

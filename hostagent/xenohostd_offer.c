@@ -67,6 +67,18 @@ const struct net_setting xenohostd_offer_rows[XENOHOSTD_OFFER_ROWS] = {
          "what sessions run in, \"sandbox\" or \"reserve\" (nothing); "
          "sandbox where sell.xenodomd is set"),
     TEXT("sell.xenodomd", 1024, "xenodomd's socket, which runs the tasks"),
+    TEXT("images.folder", 400,
+         "where images of tasks are kept, one of xenodomd's --images; without "
+         "it no images are taken"),
+    TEXT("images.store", 400, "folder of local images, by name"),
+    TEXT("images.ca", 400,
+         "file of certificate authorities in place of the system's"),
+    {"images.size", NET_NUMBER, "2000", 1, 1000000,
+     "MB of an image, packed and unpacked alike"},
+    {"images.room", NET_NUMBER, "20000", 1, 100000000,
+     "MB of all images that are kept"},
+    {"images.private", NET_BOOL, "no", 0, 0,
+     "images may come from addresses of this network"},
     TEXT("publish.corps", 1024,
          "names of further corps that this server "
          "accepts, between blanks"),

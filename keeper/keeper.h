@@ -36,6 +36,7 @@ struct keeper_client {
 
 struct keeper {
     int dir, lock;
+    int image; /* its top folder, locked: nobody removes it; -1: none */
     const char *bwrap;
     Xn__TaskSpec *spec;
     struct console console;

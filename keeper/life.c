@@ -5,6 +5,8 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/file.h>
+#include <sys/stat.h>
 #include <sys/wait.h>
 #include <unistd.h>
 
@@ -401,6 +403,24 @@ static void drop_put(Xn__TaskSpec *spec)
     spec->n_put = 0;
 }
 
+/* Whoever keeps images leaves one that is locked where it is; and what is not
+ * there any more under its name was being removed. */
+static int lock_image(struct keeper *keeper, char *because, size_t len)
+{
+    const char *path = keeper->spec->image;
+    struct stat is, named;
+
+    if (!path[0]) return 0;
+    keeper->image = open(path, O_RDONLY | O_DIRECTORY | O_CLOEXEC);
+    if (keeper->image >= 0 && !flock(keeper->image, LOCK_SH | LOCK_NB) &&
+        !fstat(keeper->image, &is) && !stat(path, &named) &&
+        is.st_dev == named.st_dev && is.st_ino == named.st_ino) {
+        return 0;
+    }
+    snprintf(because, len, "its image is not there");
+    return XN_ENOENT;
+}
+
 int keeper_start(struct keeper *keeper)
 {
     char *because = keeper->because;
@@ -413,7 +433,8 @@ int keeper_start(struct keeper *keeper)
         snprintf(because, len, "the console file: %s", strerror(errno));
         return fail_start(keeper, rc);
     }
-    rc = note_cgroups(keeper);
+    rc = lock_image(keeper, because, len);
+    if (!rc) rc = note_cgroups(keeper);
     if (!rc) {
         rc = sandbox_prepare(&keeper->box, keeper->spec, keeper->bwrap, because,
                              len);

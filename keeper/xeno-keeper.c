@@ -216,7 +216,7 @@ static void clear(struct keeper *keeper)
 static int keep(const struct arguments *args)
 {
     struct keeper keeper = {
-        .listener = -1, .signals = -1, .dir = -1, .lock = -1};
+        .listener = -1, .signals = -1, .dir = -1, .lock = -1, .image = -1};
     size_t i;
     int rc;
 

@@ -185,7 +185,10 @@ static int unpack_new(struct image_cache *cache, struct image_ask *ask,
     int rc;
 
     net_tree_remove(cache->dir, name->fresh);
-    if (mkdirat(cache->dir, name->fresh, 0755)) return XN_EIO;
+    if (mkdirat(cache->dir, name->fresh, 0755) ||
+        fchmodat(cache->dir, name->fresh, 0755, 0)) { /* whatever the umask */
+        return XN_EIO;
+    }
     rc = unpack_into(cache, ask, archive, name);
     if (rc != XN_ECANCELLED) unlinkat(cache->dir, name->part, 0);
     if (!rc) rc = put_in_place(cache, ask, name);

@@ -41,6 +41,7 @@ static int hash_of(const struct run *run, char hex[XN_ID_HEX])
     add(&buf, run->wish.life);
     add(&buf, run->wish.keep ? "keep" : "");
     add(&buf, work->terminal);
+    if (work->image) add(&buf, work->image);
     for (size_t i = 0; i < run->wish.n_words; i++)
         add(&buf, run->wish.words[i]);
     add(&buf, "");

@@ -40,6 +40,8 @@ size_t xeno_work_options(struct xeno_work *work, struct xn_option *rows,
          &work->n_put},
         XN_OPTION("terminal", 't', NULL, "echo and line ends as for a person",
                   &work->terminal),
+        XN_OPTION("image", 0, "URL@sha256:HEX",
+                  "runs in this, not with the server's programs", &work->image),
     };
 
     memcpy(rows + n, own, sizeof own);
@@ -134,6 +136,29 @@ static int add_life(const struct xeno_work *work, struct xeno_deed *deed)
     return XN_EXIT_OK;
 }
 
+/* A URL may hold an @ itself, so the last one counts. */
+static int add_image(const struct xeno_work *work, struct xeno_deed *deed)
+{
+    static const char mark[] = "@sha256:";
+    const char *text = work->image;
+    size_t len = text ? strlen(text) : 0, tail = strlen(mark) + 64;
+
+    if (!text) return XN_EXIT_OK;
+    if (len <= tail || strncmp(text + len - tail, mark, strlen(mark)) != 0 ||
+        xn_id_unhex(text + len - 64, 64, &deed->image_sha256)) {
+        return xeno_usage("--image '%.80s' is not URL@sha256:HEX, with the 64 "
+                          "digits that sha256sum prints",
+                          text);
+    }
+    deed->image_url = strndup(text, len - tail);
+    if (!deed->image_url) return xeno_no_memory();
+    xn__task_image__init(&deed->image);
+    deed->image.url = deed->image_url;
+    deed->image.sha256 = xn_id_bytes(&deed->image_sha256);
+    deed->task.image = &deed->image;
+    return XN_EXIT_OK;
+}
+
 int xeno_deed_make(const struct xeno_work *work, struct xeno_deed *deed_out)
 {
     size_t left = XENO_PUT_BYTES_MAX;
@@ -150,6 +175,7 @@ int xeno_deed_make(const struct xeno_work *work, struct xeno_deed *deed_out)
     for (size_t i = 0; i < work->n_put && !code; i++)
         code = add_file(deed_out, work->put[i], &left);
     if (!code) code = add_life(work, deed_out);
+    if (!code) code = add_image(work, deed_out);
     if (code) return code;
     add_argv(work, deed_out);
     deed_out->task.env = (char **)(uintptr_t)work->env;
@@ -168,6 +194,8 @@ void xeno_deed_clear(struct xeno_deed *deed)
             free(deed->files[i].name);
     }
     deed->n_data = 0;
+    free(deed->image_url);
+    deed->image_url = NULL;
 }
 
 /* ---- asking ---- */

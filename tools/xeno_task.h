@@ -14,6 +14,7 @@
 
 struct xeno_work { /* as the command line says it */
     const char *env[XENO_ENV_MAX], *put[XENO_PUT_MAX], *life, *terminal;
+    const char *image; /* URL@sha256:HEX */
     size_t n_env, n_put;
     char **argv; /* behind "--" */
     int argc;
@@ -29,6 +30,9 @@ struct xeno_deed { /* the message, and what it points into */
     Xn__TaskFile files[XENO_PUT_MAX], *file_list[XENO_PUT_MAX];
     struct xn_buf data[XENO_PUT_MAX];
     char *argv[XENO_ARGV_MAX + 2];
+    Xn__TaskImage image;
+    char *image_url;
+    xn_id image_sha256;
     size_t n_data;
 };
 /* Reads the files.  A program without a slash is looked for by the task's PATH.

@@ -123,6 +123,10 @@ int xeno_task_code(const Xn__HostTask *task, bool pass)
     if (task->end == XN__TASK_END__FINISHED && task->code == 0)
         return XN_EXIT_OK;
     if (pass && task->code > 0 && task->code < 256) return task->code;
+    if (task->end == XN__TASK_END__NOT_STARTED && task->advice[0])
+        return xn_gripe_rc(XENO_PROGRAM, task->rc, NULL,
+                           "cannot start the task", task->because,
+                           task->advice);
     xeno_task_end(task, text, sizeof text);
     xn_gripe(XENO_PROGRAM, "the task failed [XS-12-TASK]", text,
              task->end == XN__TASK_END__MEMORY ? "MemoryMB with more"

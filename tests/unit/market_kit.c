@@ -261,6 +261,29 @@ static struct xn_action take_at(struct crank *c, size_t i)
     return act;
 }
 
+static void market_fetched(struct market *m, struct xn_action *act)
+{
+    Xn__Fetched body = XN__FETCHED__INIT;
+
+    m->fetch.n++;
+    m->fetch.last = act->ticket;
+    if (m->fetch.silent) {
+        xn_msg_free(act->msg);
+        return;
+    }
+    body.rc = m->fetch.rc;
+    if (body.rc) {
+        body.because = (char *)(uintptr_t) "the image's SHA-256 is another";
+        body.advice = (char *)(uintptr_t) "another image";
+    } else {
+        body.path = (char *)(uintptr_t) "/images/one";
+    }
+    if (m->fetch.done)
+        crank_done(&m->h, act, m->fetch.done, 0, NULL);
+    else
+        crank_done(&m->h, act, 0, XN__KIND__FETCHED, &body);
+}
+
 static void serve(struct market *m, enum xn_act kind, size_t i)
 {
     struct xn_action act;
@@ -272,8 +295,16 @@ static void serve(struct market *m, enum xn_act kind, size_t i)
     }
     act = take_at(&m->h, i);
     switch (kind) {
-    case XN_ACT_DOMAIN:
-    case XN_ACT_ABORT: dom_serve(&m->dom, &m->h, &act); break;
+    case XN_ACT_FETCH: market_fetched(m, &act); break;
+    case XN_ACT_ABORT:
+        if (act.ticket && act.ticket == m->fetch.last) {
+            m->fetch.aborted++;
+            crank_done(&m->h, &act, XN_ECANCELLED, 0, NULL);
+            break;
+        }
+        dom_serve(&m->dom, &m->h, &act);
+        break;
+    case XN_ACT_DOMAIN: dom_serve(&m->dom, &m->h, &act); break;
     case XN_ACT_SIGN: serve_sign(m, &act); break;
     case XN_ACT_VERIFY: serve_verify(m, &act); break;
     case XN_ACT_CALL:

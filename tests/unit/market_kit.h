@@ -14,8 +14,15 @@
 
 struct market {
     struct shop s;
-    struct crank h; /* the host agent's */
-    struct dom dom; /* its xenodomd, where sessions run tasks */
+    struct crank h;    /* the host agent's */
+    struct dom dom;    /* its xenodomd, where sessions run tasks */
+    struct {           /* FETCH: */
+        int done, rc;  /* of DONE, of Fetched */
+        bool silent;   /* it is not answered */
+        unsigned n;    /* asked for */
+        uint64_t last; /* ticket */
+        unsigned aborted;
+    } fetch;
     struct shop_member *server;
     xn_id node_id;
     Xn__Caller node, operator;
