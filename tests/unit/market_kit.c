@@ -91,7 +91,7 @@ static struct market *open_market(const char *setup, const char *per_hour,
     m->node.role = XN__ROLE__NODE;
     m->operator= m->server->caller;
     configure(m, setup, per_hour);
-    m->config.sandbox = sandbox;
+    m->config.sandbox = m->config.images = sandbox;
     m->dom.up = m->dom.exact = sandbox;
     start(m);
     market_serve(m);

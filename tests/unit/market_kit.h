@@ -29,6 +29,8 @@ struct market {
     struct host_config config;
     struct advert_offer offer;
 
+    bool brings_image; /* the tasks that are asked for */
+
     /* One sale. */
     struct deal d;
     uint8_t word; /* of the request */

@@ -807,6 +807,5 @@ int main(void)
         TEST(test_action),
     };
 
-    cmocka_set_message_output(CM_OUTPUT_TAP);
     return cmocka_run_group_tests(tests, start_server, stop_server);
 }

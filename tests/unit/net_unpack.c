@@ -302,6 +302,5 @@ int main(void)
         TEST(test_damaged),
     };
 
-    cmocka_set_message_output(CM_OUTPUT_TAP);
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

@@ -14,7 +14,18 @@ struct asked { /* a NewTask */
     Xn__TaskFile file, *files[1];
     char *argv[2], *env[1];
     uint8_t data[4], word[32];
+    Xn__TaskImage image;
+    xn_id sha256;
 };
+
+static void bring_image(struct asked *a)
+{
+    xn__task_image__init(&a->image);
+    xn_id_hash("image", 5, &a->sha256);
+    a->image.url = (char *)(uintptr_t) "https://images.example/one.tar";
+    a->image.sha256 = xn_id_bytes(&a->sha256);
+    a->body.image = &a->image;
+}
 
 static void fill(struct asked *a, bool last)
 {
@@ -45,6 +56,7 @@ uint64_t tasks_ask_create(struct market *m, bool last)
 
     memset(word, m->word, sizeof word);
     fill(&task, last);
+    if (m->brings_image) bring_image(&task);
     body.request = (ProtobufCBinaryData){sizeof word, word};
     body.order = shop_bytes(&m->d.order);
     body.quote = shop_bytes(&m->d.quote);
@@ -65,6 +77,7 @@ uint64_t tasks_ask_new(struct market *m, uint8_t word, bool last)
     struct asked task;
 
     fill(&task, last);
+    if (m->brings_image) bring_image(&task);
     memset(task.word, word, sizeof task.word);
     task.body.session = xn_id_bytes(&m->session);
     task.body.request = (ProtobufCBinaryData){sizeof task.word, task.word};

@@ -1,0 +1,266 @@
+/* SPDX-License-Identifier: GPL-3.0-or-later */
+/* Tasks that bring an image: it is fetched first, and what becomes of the task
+ * and its session where it cannot be. */
+#include "lib/err.h"
+#include "tests/unit/market_kit.h"
+#include "tests/unit/task_kit.h"
+
+static int set_up(void **state)
+{
+    struct market *m;
+
+    tasks_set_up(state);
+    m = *state;
+    m->brings_image = true;
+    return 0;
+}
+
+static uint64_t create(struct market *m)
+{
+    market_quote(m, SMALL);
+    market_order(m, m->word, 10 * GBP);
+    return tasks_ask_create(m, true);
+}
+
+/* The name that it has whatever came of it. */
+static void know_session(struct market *m)
+{
+    static const char word[] = "xn.session.1";
+    xn_id parts[2] = {m->s.client.id};
+
+    memset(parts[1].b, m->word, XN_ID_SIZE);
+    xn_id_hash2(word, sizeof word, parts, sizeof parts, &m->session);
+}
+
+/* A session without a task. */
+static void begin(struct market *m)
+{
+    tasks_begin(m);
+}
+
+static void is_fetched_first(void **state)
+{
+    struct market *m = *state;
+    Xn__HostSession *session;
+    uint64_t ask;
+
+    ask = create(m);
+    market_serve_but_calls(m);
+    assert_int_equal(m->fetch.n, 0); /* not before it is paid */
+    market_serve(m);
+    session = market_session(m, ask);
+    assert_int_equal(session->task->state, XN__TASK_STATE__RUNNING);
+    assert_int_equal(session->task->image.len, XN_ID_SIZE);
+    xn__host_session__free_unpacked(session, NULL);
+    assert_int_equal(m->fetch.n, 1);
+    assert_int_equal(m->dom.starts, 1);
+    assert_string_equal(dom_last(&m->dom)->spec->image, "/images/one");
+}
+
+/* It takes its session along, at no charge, and says why to whoever asks. */
+static void wrong_hash_of_the_first(void **state)
+{
+    struct market *m = *state;
+    char because[300];
+    Xn__HostTask *task;
+    uint64_t ask;
+
+    m->fetch.rc = XN_EINTEGRITY;
+    ask = create(m);
+    market_serve(m);
+    assert_int_equal(market_refused(m, ask, because), XN_EINTEGRITY);
+    assert_non_null(strstr(because, "SHA-256 is another"));
+    market_pass(m, 5 * SECOND_US);
+    assert_int_equal(m->dom.starts, 0);
+    assert_int_equal(shop_earned(&m->s, m->server), 0);
+    know_session(m);
+    for (int round = 0; round < 2; round++) {
+        task = tasks_look(m);
+        assert_int_equal(task->end, XN__TASK_END__NOT_STARTED);
+        assert_int_equal(task->rc, XN_EINTEGRITY);
+        assert_int_equal(xn_exit_code(task->rc), XN_EXIT_INTEGRITY);
+        assert_string_equal(task->advice, "another image");
+        xn__host_task__free_unpacked(task, NULL);
+        market_restart(m);
+        market_serve(m);
+    }
+}
+
+/* Then another may follow, and the session goes on. */
+static void wrong_hash_of_a_later_one(void **state)
+{
+    static const int rcs[] = {XN_EINTEGRITY, XN_ENOENT, XN_ETOOBIG, XN_EPERM};
+    struct market *m = *state;
+
+    begin(m);
+    for (uint8_t i = 0; i < 4; i++) {
+        uint64_t ask;
+
+        m->fetch.rc = rcs[i];
+        ask = tasks_ask_new(m, i + 1, false);
+        market_serve(m);
+        assert_int_equal(market_refused(m, ask, NULL), rcs[i]);
+        /* The same again is told the same, and nothing is fetched. */
+        ask = tasks_ask_new(m, i + 1, false);
+        market_serve(m);
+        assert_int_equal(market_refused(m, ask, NULL), rcs[i]);
+        assert_int_equal(m->fetch.n, i + 1);
+        market_pass(m, 2 * SECOND_US);
+    }
+    m->fetch.rc = 0;
+    tasks_run(m, 9, false);
+    assert_int_equal(market_state(m), XN__SESSION_STATE__SESSION_RUNNING);
+    assert_int_equal(m->dom.starts, 1);
+}
+
+static void the_driver_cannot(void **state)
+{
+    struct market *m = *state;
+    uint64_t ask;
+
+    begin(m);
+    m->fetch.done = XN_EREFUSED;
+    ask = tasks_ask_new(m, 1, false);
+    market_serve(m);
+    assert_int_equal(market_refused(m, ask, NULL), XN_EREFUSED);
+    assert_int_equal(m->dom.starts, 0);
+}
+
+/* The driver is busy: it is asked again. */
+static void busy(void **state)
+{
+    struct market *m = *state;
+    Xn__HostTask *task;
+    uint64_t ask;
+
+    begin(m);
+    m->fetch.done = XN_EBUSY;
+    ask = tasks_ask_new(m, 1, false);
+    market_serve(m);
+    assert_int_equal(crank_count(&m->h, XN_ACT_ANSWER), 0);
+    m->fetch.done = 0;
+    market_pass(m, 10 * SECOND_US);
+    task = tasks_answered(m, ask);
+    assert_int_equal(task->state, XN__TASK_STATE__RUNNING);
+    xn__host_task__free_unpacked(task, NULL);
+    assert_true(m->fetch.n >= 2);
+}
+
+/* A stop does not wait for a download. */
+static void stopped_meanwhile(void **state)
+{
+    struct market *m = *state;
+    uint64_t ask;
+
+    begin(m);
+    m->fetch.silent = true;
+    ask = tasks_ask_new(m, 1, false);
+    market_serve(m);
+    market_ask_stop(m, &m->s.client, &m->s.client);
+    market_serve(m);
+    market_pass(m, 5 * SECOND_US);
+    assert_int_equal(market_refused(m, ask, NULL), XN_EREFUSED);
+    assert_int_equal(m->fetch.n, 1);
+    assert_int_equal(m->fetch.aborted, 1);
+    assert_int_equal(m->dom.starts, 0);
+    assert_int_equal(market_state(m), XN__SESSION_STATE__SESSION_ENDED);
+}
+
+static void killed_meanwhile(void **state)
+{
+    struct market *m = *state;
+    Xn__HostTask *task;
+
+    begin(m);
+    m->fetch.silent = true;
+    tasks_ask_new(m, 1, false);
+    market_serve(m);
+    market_restart(m);
+    m->fetch.silent = false;
+    dom_connect(&m->dom, &m->h);
+    market_serve(m);
+    market_pass(m, 10 * SECOND_US);
+    task = tasks_look(m);
+    assert_int_equal(task->state, XN__TASK_STATE__RUNNING);
+    xn__host_task__free_unpacked(task, NULL);
+    assert_int_equal(m->fetch.n, 2);
+    assert_int_equal(m->dom.starts, 1);
+    assert_string_equal(dom_last(&m->dom)->spec->image, "/images/one");
+}
+
+/* Whether the start was done is not known, and it was not: fetched again, since
+ * nothing holds the image any more. */
+static void start_was_lost(void **state)
+{
+    struct market *m = *state;
+    Xn__HostTask *task;
+
+    begin(m);
+    m->dom.silent = 1;
+    tasks_ask_new(m, 1, false);
+    market_serve(m);
+    assert_int_equal(m->dom.starts, 0);
+    market_pass(m, 200 * SECOND_US);
+    task = tasks_look(m);
+    assert_int_equal(task->state, XN__TASK_STATE__RUNNING);
+    xn__host_task__free_unpacked(task, NULL);
+    assert_int_equal(m->fetch.n, 2);
+    assert_int_equal(m->dom.starts, 1);
+}
+
+static void too_slow(void **state)
+{
+    struct market *m = *state;
+    Xn__HostTask *task;
+
+    begin(m);
+    m->fetch.silent = true;
+    tasks_ask_new(m, 1, false);
+    market_serve(m);
+    market_pass(m, 600 * SECOND_US + SECOND_US);
+    task = tasks_look(m);
+    assert_int_equal(task->end, XN__TASK_END__NOT_STARTED);
+    assert_int_equal(task->rc, XN_ETIMEOUT);
+    xn__host_task__free_unpacked(task, NULL);
+    assert_int_equal(m->fetch.aborted, 1);
+}
+
+/* Nothing is bought where it could not be used. */
+static void no_images_here(void **state)
+{
+    struct market *m = *state;
+    char because[300];
+
+    m->config.images = false;
+    market_restart(m);
+    dom_connect(&m->dom, &m->h);
+    market_serve(m);
+    assert_int_equal(market_refused(m, create(m), because), XN_EREFUSED);
+    assert_non_null(strstr(because, "takes no images"));
+    assert_int_equal(m->calls_validate, 0);
+    m->brings_image = false;
+    m->word++;
+    begin(m);
+    m->brings_image = true;
+    assert_int_equal(market_refused(m, tasks_ask_new(m, 1, false), NULL),
+                     XN_EREFUSED);
+}
+
+int main(void)
+{
+#define TEST(fn) cmocka_unit_test_setup_teardown(fn, set_up, market_tear_down)
+    const struct CMUnitTest tests[] = {
+        TEST(is_fetched_first),
+        TEST(wrong_hash_of_the_first),
+        TEST(wrong_hash_of_a_later_one),
+        TEST(the_driver_cannot),
+        TEST(busy),
+        TEST(stopped_meanwhile),
+        TEST(killed_meanwhile),
+        TEST(start_was_lost),
+        TEST(too_slow),
+        TEST(no_images_here),
+    };
+
+    return cmocka_run_group_tests(tests, NULL, NULL);
+}
