@@ -212,6 +212,7 @@ static int set_images(struct net_daemon *daemon,
     if (!images->dir || !config->sandbox) return 0;
     images->store = net_settings_text(set, "images.store");
     images->ca = net_settings_text(set, "images.ca");
+    images->unpack = net_settings_text(set, "images.unpacker");
     images->size_max = net_settings_number(set, "images.size") * MB;
     images->room = net_settings_number(set, "images.room") * MB;
     images->private_ok = net_settings_bool(set, "images.private");

@@ -77,6 +77,7 @@ const struct net_setting xenohostd_offer_rows[XENOHOSTD_OFFER_ROWS] = {
      "MB of an image, packed and unpacked alike"},
     {"images.room", NET_NUMBER, "20000", 1, 100000000,
      "MB of all images that are kept"},
+    TEXT("images.unpacker", 400, "the program that unpacks them"),
     {"images.private", NET_BOOL, "no", 0, 0,
      "images may come from addresses of this network"},
     TEXT("publish.corps", 1024,

@@ -3,6 +3,8 @@
  * is started by xenohostd for each image: what reads a stranger's archive holds
  * no key, no socket, and little of anything.  Standard output gets one line, why
  * it was refused; the exit status is the error, positive. */
+#include "config.h"
+
 #include <fcntl.h>
 #include <locale.h>
 #include <signal.h>
@@ -51,6 +53,10 @@ int main(int argc, char **argv)
     uint64_t bytes;
     int dir, rc;
 
+    if (argc == 2 && strcmp(argv[1], "--version") == 0) {
+        printf("xeno-unpack (XenoServer) %s\n", VERSION);
+        return 0;
+    }
     if (argc != 3 || xn_number_parse(argv[2], INT64_MAX, &bytes)) {
         fprintf(stderr, "usage: xeno-unpack DIR BYTES <ARCHIVE\n");
         return -XN_EINVAL;

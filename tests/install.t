@@ -19,7 +19,7 @@ done
 ok $? 'every manual page'
 missing=
 for name in xeno xenofind xenodev xenosim xenonoded xenohostd xenocorpd xenocorp \
-    xenoserver xenodomd xeno-keeper; do
+    xenoserver xenodomd xeno-keeper xeno-unpack; do
     "$(find "$scratch/usr" -name "$name" -type f -perm -100)" --version 2>&1 |
         grep -q "^$name (XenoServer)" || missing="$missing $name"
 done

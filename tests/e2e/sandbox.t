@@ -211,6 +211,21 @@ else
     ok 0 "without user namespaces # SKIP unshare cannot make one to forbid more"
 fi
 
+# ---- its image stays
+x start $tag-i --set "$image" -- /bin/sleep 1000
+! flock -n -x "$images/one" true && flock -n -s "$images/one" true
+ok $? "who would take the image away finds it in use"
+x stop $tag-i
+await is $tag-i state ended
+await flock -n -x "$images/one" true
+ok $? "and afterwards it is free"
+exec 8<"$images/one"
+flock -x 8
+x start $tag-j --set "$image" -- /bin/sleep 1000 2>"$scratch/err"
+[ $? -ne 0 ] && grep -q 'image' "$scratch/err"
+ok $? "an image that is being taken away starts nothing"
+exec 8<&-
+
 # ---- walls
 echo secret >"$scratch/secret"
 "$burner" listen "$scratch/port" &
