@@ -23,6 +23,14 @@
 #define MEMORY_BYTES (512UL << 20)
 #define CPU_S 600
 
+#if defined(__SANITIZE_ADDRESS__)
+#define UNDER_SANITIZER
+#elif defined(__has_feature)
+#if __has_feature(address_sanitizer)
+#define UNDER_SANITIZER
+#endif
+#endif
+
 static void limit(int what, rlim_t most)
 {
     struct rlimit is;
@@ -37,8 +45,8 @@ static void limit_all(void)
     /* Who asked for it may be killed at any time. */
     prctl(PR_SET_PDEATHSIG, SIGKILL);
     prctl(PR_SET_NO_NEW_PRIVS, 1, 0, 0, 0);
+#ifndef UNDER_SANITIZER /* which wants both */
     prctl(PR_SET_DUMPABLE, 0);
-#ifndef __SANITIZE_ADDRESS__
     limit(RLIMIT_AS, MEMORY_BYTES);
 #endif
     limit(RLIMIT_CPU, CPU_S);
