@@ -72,6 +72,7 @@ struct dev_platform {
     const char *sets[64]; /* --set, for the nodes */
     size_t n_sets;
     bool tasks; /* servers run some; else they sell what is reserved */
+    char images[DEV_PATH_MAX]; /* folder of their folders; "": none are taken */
     struct dev_latency *latency; /* where servers are; NULL: nowhere */
     struct dev_ports ports;      /* kept while programs start */
     int lock_fd;
@@ -129,6 +130,11 @@ void dev_reap(struct dev_process **processes, size_t n, unsigned timeout_ms);
 
 /* Can this machine run tasks?  If not, says why on stderr, as a remark. */
 bool dev_tasks_possible(const struct dev_platform *platform);
+/* Where a server keeps images of tasks, made where it is missing. */
+int dev_images_folder(const struct dev_platform *platform, unsigned number,
+                      char out[DEV_PATH_MAX]);
+/* Those of all servers are removed. */
+void dev_images_end(const struct dev_platform *platform);
 /* Ends all tasks of these servers (0: of all), by signal, and waits for that;
  * sweeps where `sweep` says so, which no xenodomd may be there for. */
 void dev_tasks_end(const struct dev_platform *platform, const unsigned *numbers,

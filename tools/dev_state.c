@@ -224,9 +224,10 @@ static json_t *platform_json(const struct dev_platform *platform)
     for (i = 0; i < platform->n_sets; i++) {
         json_array_append_new(sets, json_string(platform->sets[i]));
     }
-    return json_pack("{s:s, s:s, s:s, s:s, s:I, s:b, s:o, s:o, s:o}", "schema",
-                     "xeno.dev/1", "currency", platform->currency, "lease",
-                     platform->lease, "lease_max", platform->lease_max, "seed",
+    return json_pack("{s:s, s:s, s:s, s:s, s:s, s:I, s:b, s:o, s:o, s:o}",
+                     "schema", "xeno.dev/1", "images", platform->images,
+                     "currency", platform->currency, "lease", platform->lease,
+                     "lease_max", platform->lease_max, "seed",
                      (json_int_t)platform->seed, "tasks", (int)platform->tasks,
                      "corps", corps, "servers", servers, "sets", sets);
 }
@@ -299,6 +300,7 @@ int dev_load(struct dev_platform *platform)
               sizeof platform->lease_max);
     platform->seed =
         (uint64_t)json_integer_value(json_object_get(json, "seed"));
+    copy_text(json, "images", platform->images, sizeof platform->images);
     platform->tasks = json_is_true(json_object_get(json, "tasks"));
     json_array_foreach(json_object_get(json, "corps"), i, row)
     {

@@ -4,14 +4,17 @@
 
 #include <ctype.h>
 #include <dirent.h>
+#include <fcntl.h>
 #include <poll.h>
 #include <signal.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/stat.h>
 #include <unistd.h>
 
 #include "lib/err.h"
+#include "net/tree.h"
 
 #define WAIT_MS 20
 #define TRIES 500 /* then what is left is killed */
@@ -41,6 +44,38 @@ bool dev_tasks_possible(const struct dev_platform *platform)
     if (dev_run_to(argv, log) == 0) return true;
     say_why(log);
     return false;
+}
+
+/* ---- their images --------------------------------------------------------- */
+
+static void images_path(const struct dev_platform *platform, unsigned number,
+                        char out[DEV_PATH_MAX])
+{
+    int n = snprintf(out, DEV_PATH_MAX, "%s/%02u", platform->images, number);
+
+    if (n >= DEV_PATH_MAX) out[0] = '\0';
+}
+
+int dev_images_folder(const struct dev_platform *platform, unsigned number,
+                      char out[DEV_PATH_MAX])
+{
+    int rc;
+
+    images_path(platform, number, out);
+    rc = dev_mkdir(out);
+    /* As root, tasks are other users. */
+    if (!rc && chmod(out, 0755)) rc = XN_EIO;
+    return rc;
+}
+
+void dev_images_end(const struct dev_platform *platform)
+{
+    char path[DEV_PATH_MAX];
+
+    for (unsigned i = 1; platform->images[0] && i <= platform->n_servers; i++) {
+        images_path(platform, i, path);
+        net_tree_remove(AT_FDCWD, path);
+    }
 }
 
 /* ---- their end ----------------------------------------------------------- */

@@ -207,8 +207,13 @@ static int spawn_domd(struct dev_platform *platform, struct dev_server *server,
 {
     struct args args = {.n = 0};
     char log[DEV_PATH_MAX], folder[80], keeper[DEV_PATH_MAX], uid[32];
+    char images[DEV_PATH_MAX];
     int rc;
 
+    if (platform->images[0]) {
+        rc = dev_images_folder(platform, server->number, images);
+        if (rc) return rc;
+    }
     snprintf(folder, sizeof folder, "domd-%02u", server->number);
     snprintf(uid, sizeof uid, "%u", 2000000 + 1000 * server->number);
     dev_path(platform, log, "log/%s.log", folder);
@@ -219,9 +224,27 @@ static int spawn_domd(struct dev_platform *platform, struct dev_server *server,
     add2(&args, "--sessions", "1000");
     add2(&args, "--uid-base", uid);
     if (strchr(keeper, '/')) add2(&args, "--keeper", keeper);
+    if (platform->images[0]) add2(&args, "--images", images);
     rc = dev_spawn("keeper", args.v, log, &server->domd, ready_out);
     clear(&args);
     return rc;
+}
+
+static void add_images(const struct dev_platform *platform, struct args *args,
+                       const struct dev_server *server)
+{
+    char path[DEV_PATH_MAX], set[DEV_PATH_MAX + 32];
+
+    if (dev_images_folder(platform, server->number, path)) return;
+    snprintf(set, sizeof set, "images.folder=%s", path);
+    add2(args, "--set", set);
+    snprintf(set, sizeof set, "images.store=%s", platform->images);
+    add2(args, "--set", set);
+    add2(args, "--set", "images.private=yes"); /* all is on loopback */
+    dev_program("net", "xeno-unpack", path);
+    if (!strchr(path, '/')) return;
+    snprintf(set, sizeof set, "images.unpacker=%s", path);
+    add2(args, "--set", set);
 }
 
 static void add_manager(const struct dev_platform *platform, struct args *args,
@@ -229,6 +252,8 @@ static void add_manager(const struct dev_platform *platform, struct args *args,
 {
     char path[DEV_PATH_MAX], set[DEV_PATH_MAX + 32];
 
+    if (platform->tasks && platform->images[0])
+        add_images(platform, args, server);
     if (!platform->tasks) {
         add2(args, "--set", "sell.manager=reserve");
         return;

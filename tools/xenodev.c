@@ -37,6 +37,7 @@ struct options {
     const char *state;
     const char *lease;
     const char *manager;
+    const char *images;
     const char *sets[64];
     size_t n_sets;
     const char *programs[DEV_SERVERS_MAX + 1]; /* by number */
@@ -246,6 +247,22 @@ static int take_all_again(struct dev_platform *platform)
     return rc;
 }
 
+static int take_images(struct dev_platform *platform, const char *folder)
+{
+    char *real = realpath(folder, NULL);
+
+    if (!real || strlen(real) + 4 > sizeof platform->images) {
+        xn_gripe_rcf(DEV_PROGRAM, XN_EINVAL, NULL, "cannot keep images",
+                     "a folder that is there", "%s: %s", folder,
+                     real ? "too long" : strerror(errno));
+        free(real);
+        return XN_EINVAL;
+    }
+    snprintf(platform->images, sizeof platform->images, "%s", real);
+    free(real);
+    return 0;
+}
+
 static int lay_out(struct dev_platform *platform, const struct options *opt)
 {
     static const char *const names[DEV_CORPS] = {"alpha.example",
@@ -266,6 +283,7 @@ static int lay_out(struct dev_platform *platform, const struct options *opt)
     }
     platform->tasks = opt->manager ? strcmp(opt->manager, "sandbox") == 0
                                    : dev_tasks_possible(platform);
+    if (opt->images && take_images(platform, opt->images)) return XN_EINVAL;
     platform->n_servers = opt->servers;
     for (i = 0; i < opt->servers; i++) {
         struct dev_server *server = &platform->servers[i];
@@ -419,7 +437,10 @@ static void abandon(struct dev_platform *platform)
     stop_everything(platform);
     dev_path(platform, path, "platform.json");
     unlink(path);
-    if (dev_interrupted()) dev_wipe(platform, true);
+    if (dev_interrupted()) {
+        dev_images_end(platform);
+        dev_wipe(platform, true);
+    }
 }
 
 static int run_up(struct dev_platform *platform, const struct options *opt)
@@ -469,6 +490,7 @@ static int no_platform(const struct dev_platform *platform)
 static int run_down(struct dev_platform *platform, const struct options *opt)
 {
     stop_everything(platform);
+    if (!opt->keep) dev_images_end(platform);
     return opt->keep ? 0 : dev_wipe(platform, true);
 }
 
@@ -680,6 +702,8 @@ static int parse_options(int argc, char **argv, struct options *opt,
                   "of sessions: sandbox runs tasks, reserve none "
                   "(default: what can be)",
                   &opt->manager),
+        XN_OPTION("images", 0, "DIR",
+                  "tasks may bring images, which are kept there", &opt->images),
         XN_OPTION("ads", 0, "N", "inject N more advertisements", &texts.ads),
         XN_OPTION("latency", 0, "MATRIX",
                   "places and delays, such as latency-seattle99.txt",
