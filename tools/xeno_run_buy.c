@@ -17,7 +17,7 @@
 #include "wire/msg.h"
 #include "wire/nest.h"
 
-enum { TRIES = 3, PAUSE_MS = 500, SERVERS_MAX = 6 };
+enum { PAUSE_MS = 500, SERVERS_MAX = 6 };
 #define SLACK_US (60 * 1000000ULL) /* the order outlives the task */
 #define LEAST_MICRO 10000
 
@@ -193,7 +193,8 @@ static int post(struct run *run, int *exit_out)
                                "what was kept of it is damaged", "--new");
         return XN_EINTEGRITY;
     }
-    for (int i = 0; i < TRIES && is_unknown(rc); i++) {
+    for (int i = 0; i < XENO_BEGIN_TRIES(&run->deed->task) && is_unknown(rc);
+         i++) {
         if (i) net_talk_wait(run->server.talk, NULL, 0, PAUSE_MS);
         rc = xeno_session_post(run->xeno, &run->server, body, &run->why,
                                &session);

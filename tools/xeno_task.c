@@ -302,7 +302,7 @@ static int begin(const struct xeno *xeno, const struct xeno_place *place,
     if (RAND_bytes(word, sizeof word) != 1) return xeno_no_memory();
     deed->task.session = xn_id_bytes(&place->kept.session);
     deed->task.request = (ProtobufCBinaryData){sizeof word, word};
-    for (int i = 0; i < 3 && rc == XN_EUNKNOWN; i++)
+    for (int i = 0; i < XENO_BEGIN_TRIES(&deed->task) && rc == XN_EUNKNOWN; i++)
         rc = xeno_ask(xeno, &place->server, &question, task_out);
     return rc ? xeno_tell(&why, cannot_start) : XN_EXIT_OK;
 }

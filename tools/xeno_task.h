@@ -25,6 +25,10 @@ size_t xeno_work_options(struct xeno_work *work, struct xn_option *rows,
 /* Takes what stands behind "--" off argv; an exit code, or -1 to go on. */
 int xeno_work_split(struct xeno_work *work, int *argc, char **argv);
 
+/* A question that waits for a task to run is answered after half a minute at
+ * the latest, and asked again so often: an image may take ten minutes. */
+#define XENO_BEGIN_TRIES(task) ((task)->image ? 24 : 3)
+
 struct xeno_deed { /* the message, and what it points into */
     Xn__NewTask task;
     Xn__TaskFile files[XENO_PUT_MAX], *file_list[XENO_PUT_MAX];
