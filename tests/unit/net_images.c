@@ -9,9 +9,11 @@
 #include <fcntl.h>
 #include <netinet/in.h>
 #include <pthread.h>
+#include <sched.h>
 #include <signal.h>
 #include <stdio.h>
 #include <sys/file.h>
+#include <sys/mount.h>
 #include <sys/resource.h>
 #include <sys/stat.h>
 #include <unistd.h>
@@ -513,6 +515,54 @@ static void test_full_disk(void **state)
     free(image.data);
 }
 
+/* A file system of that size under the cache, if we may; only we see it. */
+static bool mount_small(struct fixture *f, const char *options)
+{
+    image_cache_close(&f->cache);
+    umount2(f->images, MNT_DETACH);
+    if (unshare(CLONE_NEWNS) ||
+        mount(NULL, "/", NULL, MS_REC | MS_PRIVATE, NULL) ||
+        mount("tmpfs", f->images, "tmpfs", 0, options)) {
+        assert_int_equal(image_cache_open(&f->cache, &f->config), 0);
+        return false;
+    }
+    assert_int_equal(image_cache_open(&f->cache, &f->config), 0);
+    return true;
+}
+
+/* The disk is full while it comes, while it is unpacked, and then what nobody
+ * uses makes room. */
+static void test_small_disk(void **state)
+{
+    struct image image = make_image("bin/one", MB, 1);
+    struct image other = make_image("bin/one", MB, 2);
+    struct fixture *f = *state;
+
+    if (!mount_small(f, "size=512k")) {
+        free(image.data);
+        free(other.data);
+        skip();
+    }
+    serve_image(&image);
+    assert_int_equal(obtain(f, "/image", &image.id), XN_ENOSPC);
+    assert_true(left_nothing(f, &image.id));
+    assert_true(mount_small(f, "size=1536k"));
+    assert_int_equal(obtain(f, "/image", &image.id), XN_ENOSPC);
+    assert_true(left_nothing(f, &image.id));
+    assert_true(mount_small(f, "size=2560k"));
+    assert_int_equal(obtain(f, "/image", &image.id), 0);
+    serve_image(&other);
+    assert_int_equal(obtain(f, "/image", &other.id), XN_ENOSPC); /* held */
+    reopen(f);
+    assert_int_equal(obtain(f, "/image", &other.id), 0);
+    assert_true(left_nothing(f, &image.id));
+    image_cache_close(&f->cache);
+    assert_false(umount2(f->images, MNT_DETACH));
+    assert_int_equal(image_cache_open(&f->cache, &f->config), 0);
+    free(image.data);
+    free(other.data);
+}
+
 static void test_stopped(void **state)
 {
     struct image image = make_image("bin/one", MB, 1);
@@ -798,6 +848,7 @@ int main(void)
         TEST(test_private),
         TEST(test_store),
         TEST(test_full_disk),
+        TEST(test_small_disk),
         TEST(test_stopped),
         TEST(test_damaged),
         TEST(test_room),
