@@ -196,6 +196,13 @@ void task_not_started(struct host_session *s, const struct xn_now *now,
     end_without(s, now, t, XN__TASK_END__NOT_STARTED, rc, because);
 }
 
+const char *task_because(const struct host_task *t)
+{
+    const Xn__TaskExit *exit = t->record->exit;
+
+    return exit && exit->because[0] ? exit->because : "it did not start";
+}
+
 const char *task_advice(const struct host_task *t)
 {
     return t->record->advice[0] ? t->record->advice : "another task";

@@ -116,7 +116,8 @@ void task_not_started(struct host_session *s, const struct xn_now *now,
                       struct host_task *t, int rc, const char *because);
 /* Later, and then what is known counts. */
 void task_again_later(struct host_session *s, const struct xn_now *now);
-/* What to try instead of one that did not start. */
+/* Why one did not start, also where nobody said; what to try instead. */
+const char *task_because(const struct host_task *t);
 const char *task_advice(const struct host_task *t);
 /* What is wrong with what is asked; NULL: nothing. */
 const char *task_malformed(const Xn__NewTask *want);

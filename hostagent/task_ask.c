@@ -203,8 +203,8 @@ static void again(struct aim *aim, const struct xn_now *now, uint64_t ask,
         refuse(host, ask, XN_ECONFLICT, NEW, "another request had this name",
                "32 bytes drawn afresh");
     } else if (aim->t->over && r->exit->end == XN__TASK_END__NOT_STARTED) {
-        refuse(host, ask, r->rc ? r->rc : XN_EREFUSED, NEW, r->exit->because,
-               task_advice(aim->t));
+        refuse(host, ask, r->rc ? r->rc : XN_EREFUSED, NEW,
+               task_because(aim->t), task_advice(aim->t));
     } else if (aim->t->over || (r->seen && !r->exit)) {
         task_answer(aim->s, aim->t, ask);
     } else {

@@ -115,8 +115,8 @@ static void tell_one(struct task_wait *wait, const struct host_session *s,
 
     if (wait->kind == WAIT_RUNS && exit &&
         exit->end == XN__TASK_END__NOT_STARTED) {
-        refuse(wait, t->record->rc ? t->record->rc : XN_EREFUSED, exit->because,
-               task_advice(t));
+        refuse(wait, t->record->rc ? t->record->rc : XN_EREFUSED,
+               task_because(t), task_advice(t));
     } else {
         task_answer(s, t, wait->ask);
     }

@@ -223,7 +223,7 @@ static void begin(struct fuzz *f)
     config.n_nodes = 1;
     config.corp = f->corp;
     config.corp_url = "https://127.0.0.1:2";
-    config.sandbox = true;
+    config.sandbox = config.images = true;
     config.sessions_max = 2;
     assert(!host_new(&config, 7, &f->core));
     step(f, XN_EV_WAKE, 0, 0, NULL);
@@ -325,8 +325,12 @@ static void ask_task(struct fuzz *f)
     char *argv[1] = {(char *)(uintptr_t) "/bin/true"};
     ProtobufCBinaryData body = {0, NULL};
     uint8_t word[32] = {0}, *packed = NULL;
+    Xn__TaskImage image = XN__TASK_IMAGE__INIT;
     unsigned flags = byte(f);
 
+    image.url = (char *)(uintptr_t) "https://127.0.0.1/image";
+    image.sha256 = xn_id_bytes(&f->corp);
+    if (flags & 64) task.image = &image;
     word[0] = (uint8_t)(1 + flags % 8);
     task.session = xn_id_bytes(&f->session);
     task.request = (ProtobufCBinaryData){sizeof word, word};
@@ -448,13 +452,28 @@ static void pass(struct fuzz *f)
     step(f, XN_EV_WAKE, 0, 0, NULL);
 }
 
-/* What is of no interest here fails, but for signatures. */
+static void fetch_done(struct fuzz *f, size_t i)
+{
+    Xn__Fetched body = XN__FETCHED__INIT;
+    unsigned how = byte(f);
+
+    body.path = (char *)(uintptr_t) "/images/one";
+    body.rc = how & 64 ? -(int)(how % 30) : 0;
+    if (how & 128)
+        done(f, i, -(int)(1 + how % 30), 0, NULL);
+    else
+        done(f, i, 0, XN__KIND__FETCHED, &body);
+}
+
+/* What is of no interest here fails, but for signatures and images. */
 static void other_done(struct fuzz *f)
 {
     Xn__Signed made = XN__SIGNED__INIT;
     size_t i;
 
-    if (oldest(f, XN_ACT_SIGN, &i)) {
+    if (oldest(f, XN_ACT_FETCH, &i)) {
+        fetch_done(f, i);
+    } else if (oldest(f, XN_ACT_SIGN, &i)) {
         made.data = XN_BODY(f->pending[i].msg, Xn__Sign)->payload;
         done(f, i, 0, XN__KIND__SIGNED, &made);
     } else if (oldest(f, XN_ACT_CALL, &i) || oldest(f, XN_ACT_VERIFY, &i)) {
