@@ -44,6 +44,8 @@ run 2 'at most 366 days' 'the same as a time' \
 run 0 'xenoserver join' 'xenoserver help' xenoserver help
 run 2 'xenoserver offer --help' 'a verb whose options are wrong' \
     xenoserver offer --frob
+run 2 'is not URL@sha256:HEX' 'an image without its hash' \
+    xeno run --max 1 --currency GBP --image http://127.0.0.1/one.tar -- true
 run 0 'xenodev up' 'xenodev help' xenodev help
 
 # ---- a disk that is full ----
