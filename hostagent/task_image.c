@@ -58,6 +58,7 @@ void task_fetch(struct host_session *s, const struct xn_now *now,
 
     body.url = t->record->image->url;
     body.sha256 = t->record->image->sha256;
+    body.owner = xn_id_bytes(&s->holder);
     s->work.step = xn_ticket(s->host->tickets, now->mono_us + TASK_FETCH_US,
                              on_fetched, s->host, s, &s->host->out);
     if (!s->work.step) return;

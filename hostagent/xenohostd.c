@@ -211,6 +211,7 @@ static int set_images(struct net_daemon *daemon,
     images->dir = net_settings_text(set, "images.folder");
     if (!images->dir || !config->sandbox) return 0;
     images->store = net_settings_text(set, "images.store");
+    images->hosts = net_settings_text(set, "images.hosts");
     images->ca = net_settings_text(set, "images.ca");
     images->unpack = net_settings_text(set, "images.unpacker");
     images->size_max = net_settings_number(set, "images.size") * MB;

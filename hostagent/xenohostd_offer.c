@@ -71,6 +71,9 @@ const struct net_setting xenohostd_offer_rows[XENOHOSTD_OFFER_ROWS] = {
          "where images of tasks are kept, one of xenodomd's --images; without "
          "it no images are taken"),
     TEXT("images.store", 400, "folder of local images, by name"),
+    TEXT("images.hosts", 1024,
+         "hosts of the web that images may come from, between blanks; "
+         "\".example.org\": all below, \"*\": any"),
     TEXT("images.ca", 400,
          "file of certificate authorities in place of the system's"),
     {"images.size", NET_NUMBER, "2000", 1, 1000000,

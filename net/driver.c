@@ -282,7 +282,8 @@ static int open_images(struct net_driver *d, const struct net_config *config)
                      : rc == XN_EINVAL
                          ? "images.store is no absolute path, or images.room "
                            "is less than images.size"
-                         : xn_strerror(rc));
+                     : rc == XN_EBUSY ? "another process keeps its images there"
+                                      : xn_strerror(rc));
     }
     return rc;
 }

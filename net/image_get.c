@@ -9,6 +9,7 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/file.h>
 #include <sys/stat.h>
 #include <unistd.h>
 
@@ -32,7 +33,9 @@ struct getting {
     int fd;
     int rc;       /* why taking what came failed */
     bool resumed; /* its beginning is of another time */
-    bool closed;  /* an address was refused */
+    CURL *easy;
+    const char *closed; /* why an address was refused, and what else to try */
+    const char *open;
     char error[CURL_ERROR_SIZE];
 };
 
@@ -111,12 +114,26 @@ static int take_part(struct getting *g)
     return 0;
 }
 
+/* Locked, so that nobody takes it away meanwhile.  Whoever has it locked is of an
+ * earlier time, and may keep it, under no name. */
+static int open_locked(const struct image_get *get)
+{
+    int flags = O_RDWR | O_CREAT | O_NOFOLLOW | O_CLOEXEC;
+    int fd = openat(get->dir, get->name, flags, 0600);
+
+    if (fd < 0 || !flock(fd, LOCK_EX | LOCK_NB)) return fd;
+    close(fd);
+    unlinkat(get->dir, get->name, 0);
+    fd = openat(get->dir, get->name, flags | O_EXCL, 0600);
+    if (fd >= 0) flock(fd, LOCK_EX | LOCK_NB);
+    return fd;
+}
+
 static int open_part(struct getting *g)
 {
     struct stat st;
 
-    g->fd = openat(g->get->dir, g->get->name,
-                   O_RDWR | O_CREAT | O_NOFOLLOW | O_CLOEXEC, 0600);
+    g->fd = open_locked(g->get);
     if (g->fd < 0 || fstat(g->fd, &st)) return disk_failed(g);
     if (!S_ISREG(st.st_mode)) {
         errno = EINVAL;
@@ -208,16 +225,42 @@ static int on_progress(void *arg, curl_off_t total, curl_off_t now,
     return is_stopped(arg);
 }
 
-/* The address that is really connected to, whatever names say of it now. */
+static bool may_ask(struct getting *g, const char *url)
+{
+    if (image_host_ok(url, g->get->hosts)) return true;
+    g->closed = "the server takes no images from that host";
+    g->open = g->get->store ? "a name in the server's store, or another server"
+                            : "another server";
+    return false;
+}
+
+static bool may_connect(struct getting *g, const struct sockaddr *at)
+{
+    g->open = "a URL that the whole world can reach";
+    if (image_port_is_closed(at)) {
+        g->closed = "the URL leads to a port that is not the web's";
+        return false;
+    }
+    if (g->get->private_ok ||
+        (!image_address_is_private(at) && !image_address_is_own(at))) {
+        return true;
+    }
+    g->closed = "the URL leads to an address of this server's network";
+    return false;
+}
+
+/* The address that is really connected to, whatever names say of it now; and
+ * where a redirection led. */
 static curl_socket_t on_socket(void *arg, curlsocktype purpose,
                                struct curl_sockaddr *at)
 {
     struct getting *g = arg;
+    char *url = NULL;
 
-    if (!g->get->private_ok && image_address_is_private(&at->addr)) {
-        g->closed = true;
+    g->closed = NULL;
+    curl_easy_getinfo(g->easy, CURLINFO_EFFECTIVE_URL, &url);
+    if (!url || !may_ask(g, url) || !may_connect(g, &at->addr))
         return CURL_SOCKET_BAD;
-    }
     return socket(at->family, at->socktype | SOCK_CLOEXEC, at->protocol);
 }
 
@@ -251,9 +294,7 @@ static int web_failed(struct getting *g, CURLcode code, long status)
 
     if (g->rc) return g->rc;
     if (is_stopped(g)) return XN_ECANCELLED;
-    if (g->closed)
-        return refuse(g, XN_EPERM, "a URL that the whole world can reach",
-                      "the URL leads to an address of this server's network");
+    if (g->closed) return refuse(g, XN_EPERM, g->open, "%s", g->closed);
     switch (code) {
     case CURLE_HTTP_RETURNED_ERROR:
         return refuse(g,
@@ -281,6 +322,8 @@ static int attempt(struct getting *g)
 
     if (!easy) return XN_ENOMEM;
     g->rc = 0;
+    g->easy = easy;
+    g->closed = NULL;
     g->error[0] = '\0';
     set_safety(g, easy);
     curl_easy_setopt(easy, CURLOPT_URL, g->get->url);
@@ -310,8 +353,11 @@ static int attempt(struct getting *g)
  * A wrong hash over what lay here before may be that one's fault. */
 static int from_web(struct getting *g)
 {
-    int rc = g->resumed ? check(g) : XN_EINTEGRITY;
+    int rc;
 
+    if (!may_ask(g, g->get->url))
+        return refuse(g, XN_EPERM, g->open, "%s", g->closed);
+    rc = g->resumed ? check(g) : XN_EINTEGRITY;
     for (int i = 0; rc && i < ATTEMPTS; i++) {
         uint64_t had = g->have;
 

@@ -14,6 +14,7 @@ struct image_get {
     const char *url;
     const char *store; /* folder of local images; NULL: none */
     const char *ca;    /* file of authorities besides; NULL: the system's */
+    const char *hosts; /* that they may come from: image_host_ok */
     bool private_ok;   /* addresses of this network too */
     int dir;           /* where the file is made */
     const char *name;  /* of the file */

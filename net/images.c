@@ -16,6 +16,7 @@ struct image_job {
     struct net_job job; /* first */
     struct net_images *images;
     uint64_t ticket;
+    xn_id owner;
     bool running;
     struct image_ask ask;
     struct image_job *prev, *next;
@@ -91,10 +92,20 @@ static bool may_run(const struct net_images *images,
 
     DL_FOREACH(images->jobs, other)
     {
-        if (other->running && xn_id_eq(&other->ask.sha256, &job->ask.sha256))
+        if (other->running && (xn_id_eq(&other->ask.sha256, &job->ask.sha256) ||
+                               xn_id_eq(&other->owner, &job->owner)))
             return false;
     }
     return !job->running;
+}
+
+static size_t asks_of(const struct net_images *images, const xn_id *owner)
+{
+    const struct image_job *job;
+    size_t n = 0;
+
+    DL_FOREACH(images->jobs, job) n += xn_id_eq(&job->owner, owner);
+    return n;
 }
 
 static void go_on(struct net_images *images)
@@ -114,7 +125,11 @@ void net_images_fetch(struct net_images *images, uint64_t ticket,
 {
     struct image_job *job = NULL;
     int rc = images->n < NET_IMAGES_ASKS_MAX ? 0 : XN_EBUSY;
+    xn_id owner = {{0}};
 
+    if (!rc && fetch->owner.len) rc = xn_id_from_bytes(&fetch->owner, &owner);
+    if (!rc && asks_of(images, &owner) >= NET_IMAGES_OWNER_ASKS_MAX)
+        rc = XN_EBUSY;
     if (!rc) job = calloc(1, sizeof *job);
     if (job) {
         rc = xn_id_from_bytes(&fetch->sha256, &job->ask.sha256);
@@ -130,6 +145,7 @@ void net_images_fetch(struct net_images *images, uint64_t ticket,
     job->job.done = done;
     job->images = images;
     job->ticket = ticket;
+    job->owner = owner;
     job->ask.rc = XN_ECANCELLED; /* until it has been worked on */
     job->ask.size_max = fetch->size_max;
     DL_APPEND(images->jobs, job);

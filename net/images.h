@@ -3,7 +3,8 @@
  *
  * The folder, which belongs to this process alone, has for each image its tree
  * (HEX), a note with the tree's own hash (HEX.note, whose time is that of its last
- * use), and while it is fetched HEX.part and HEX.new.  An archive is hashed while it
+ * use), and while it is fetched HEX.part and HEX.new; a few that were cut stay, to
+ * be gone on with.  An archive is hashed while it
  * comes, unpacked by xeno-unpack, and not kept; a tree is hashed anew each time
  * somebody is about to use it, and where it is not what it was it is dropped and
  * fetched again.
@@ -14,7 +15,8 @@
  * goes when there is no room.
  *
  * DONE is 0 with Fetched, whose rc says more; XN_EBUSY: too many at once;
- * XN_ECANCELLED.  Two asks for one hash are carried out one after the other. */
+ * XN_ECANCELLED.  Two asks for one hash, or of one owner, are carried out one after
+ * the other: who names a slow server makes himself wait, not the others. */
 #ifndef NET_IMAGES_H
 #define NET_IMAGES_H
 
@@ -22,7 +24,8 @@
 #include "net/post.h"
 
 #define NET_IMAGES_ASKS_MAX 64
-#define NET_IMAGES_AT_ONCE 2
+#define NET_IMAGES_AT_ONCE 4
+#define NET_IMAGES_OWNER_ASKS_MAX 16
 #define NET_IMAGES_HOLD_US 120000000ULL
 
 struct net_images;
@@ -30,6 +33,8 @@ struct net_images;
 struct net_images_config { /* texts are copied */
     const char *dir;    /* made where it is missing; its parent must be there */
     const char *store;  /* folder of local images, absolute; NULL: none */
+    const char *hosts;  /* of the web that they may come from; "*": any;
+                         * NULL: none (net/image_url.h) */
     const char *ca;     /* file of authorities; NULL: the system's */
     const char *unpack; /* the program; NULL: the installed one */
     uint64_t size_max;  /* bytes of one, packed and unpacked alike */
@@ -37,8 +42,9 @@ struct net_images_config { /* texts are copied */
     bool private_ok;    /* addresses of this network are taken too */
 };
 
-/* XN_EIO with errno: the folder cannot be used; XN_EINVAL: the store is no
- * absolute path, or room is less than size_max; XN_ENOMEM. */
+/* XN_EIO with errno: the folder cannot be used; XN_EBUSY: another process does;
+ * XN_EINVAL: the store is no absolute path, or room is less than size_max;
+ * XN_ENOMEM. */
 int net_images_new(struct net_loop *loop, struct net_post *post,
                    const struct net_images_config *config,
                    struct net_images **images_out);

@@ -10,6 +10,7 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/file.h>
 #include <sys/stat.h>
 #include <sys/wait.h>
 #include <unistd.h>
@@ -204,6 +205,7 @@ static int fetch(struct image_cache *cache, struct image_ask *ask,
 {
     struct image_get get = {.url = ask->url,
                             .store = cache->config.store,
+                            .hosts = cache->config.hosts,
                             .ca = cache->config.ca,
                             .private_ok = cache->config.private_ok,
                             .dir = cache->dir,
@@ -211,8 +213,10 @@ static int fetch(struct image_cache *cache, struct image_ask *ask,
                             .sha256 = ask->sha256,
                             .bytes_max = ask->size_max,
                             .stop = &ask->stop};
-    int archive, rc = image_get(&get, &archive);
+    int archive, rc;
 
+    image_drop_parts(cache, name->part);
+    rc = image_get(&get, &archive);
     if (rc) return refuse(ask, rc, get.advice, get.because);
     rc = unpack_new(cache, ask, archive, name);
     close(archive);
@@ -258,6 +262,7 @@ int image_cache_open(struct image_cache *cache,
     cache->config = *config;
     cache->config.dir = NULL;
     cache->config.store = copy_of(config->store, &failed);
+    cache->config.hosts = copy_of(config->hosts, &failed);
     cache->config.ca = copy_of(config->ca, &failed);
     cache->config.unpack =
         copy_of(config->unpack ? config->unpack : XN_LIBEXECDIR "/xeno-unpack",
@@ -267,6 +272,8 @@ int image_cache_open(struct image_cache *cache,
     if (!realpath(config->dir, cache->path)) return XN_EIO;
     cache->dir = open(cache->path, O_RDONLY | O_DIRECTORY | O_CLOEXEC);
     if (cache->dir < 0) return XN_EIO;
+    /* What is halfway for one process is left over for another. */
+    if (flock(cache->dir, LOCK_EX | LOCK_NB)) return XN_EBUSY;
     /* Tasks are other users. */
     if (fchmod(cache->dir, 0755)) return XN_EIO;
     image_sweep(cache);
@@ -280,6 +287,7 @@ void image_cache_close(struct image_cache *cache)
     }
     if (cache->dir >= 0) close(cache->dir);
     free((char *)(uintptr_t)cache->config.store);
+    free((char *)(uintptr_t)cache->config.hosts);
     free((char *)(uintptr_t)cache->config.ca);
     free((char *)(uintptr_t)cache->config.unpack);
     pthread_mutex_destroy(&cache->lock);

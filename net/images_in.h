@@ -13,6 +13,7 @@
 #include "wire/id.h"
 
 #define IMAGES_HOLDS 64
+#define IMAGES_PARTS_KEPT 2 /* cut downloads that may be gone on with */
 
 struct image_hold {
     int fd; /* with a shared lock; 0: none */
@@ -42,7 +43,7 @@ struct image_ask {
     bool cached;
 };
 
-/* XN_EIO with errno, XN_ENOMEM. */
+/* XN_EIO with errno, XN_EBUSY: another process has it; XN_ENOMEM. */
 int image_cache_open(struct image_cache *cache,
                      const struct net_images_config *config);
 void image_cache_close(struct image_cache *cache);
@@ -68,6 +69,8 @@ void image_put_aside(struct image_cache *cache, const struct image_name *name);
 int image_make_room(struct image_cache *cache, uint64_t bytes);
 /* All that nobody uses: for a full disk.  Was there anything? */
 bool image_clear_unused(struct image_cache *cache);
+/* Cut downloads, but for this one and the newest few. */
+void image_drop_parts(struct image_cache *cache, const char *but);
 /* What an earlier process left halfway. */
 void image_sweep(struct image_cache *cache);
 /* What stands in a note.  XN_ENOENT, XN_EINTEGRITY. */

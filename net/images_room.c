@@ -19,8 +19,6 @@
 #include "net/tree.h"
 
 #define NOTE_MAX 256
-/* Longer than a download may be silent: nobody is writing it. */
-#define PART_STALE_S 120
 
 void image_name(const xn_id *id, struct image_name *out)
 {
@@ -216,15 +214,14 @@ static int add_kept(struct image_cache *cache, struct survey *s,
     return 0;
 }
 
-/* One that waits to be gone on with goes before any image does. */
-static void drop_stale_part(struct image_cache *cache, const char *name,
-                            const struct stat *st)
+/* Unless somebody is writing it. */
+static void drop_part(struct image_cache *cache, const char *name)
 {
-    struct timespec now;
+    int fd = openat(cache->dir, name, O_RDONLY | O_NOFOLLOW | O_CLOEXEC);
 
-    clock_gettime(CLOCK_REALTIME, &now);
-    if (now.tv_sec - st->st_mtim.tv_sec >= PART_STALE_S)
-        unlinkat(cache->dir, name, 0);
+    if (fd < 0) return;
+    if (!flock(fd, LOCK_EX | LOCK_NB)) unlinkat(cache->dir, name, 0);
+    close(fd);
 }
 
 static int survey(struct image_cache *cache, struct survey *s)
@@ -245,8 +242,8 @@ static int survey(struct image_cache *cache, struct survey *s)
         if (fstatat(cache->dir, name, &st, AT_SYMLINK_NOFOLLOW)) continue;
         if (ends_with(name, ".note"))
             rc = add_kept(cache, s, name, &st);
-        else if (ends_with(name, ".part"))
-            drop_stale_part(cache, name, &st);
+        else if (ends_with(name, ".part")) /* these go before any image does */
+            drop_part(cache, name);
         else if (ends_with(name, ".gone-"))
             remove_unused(cache, name);
     }
@@ -314,6 +311,49 @@ bool image_clear_unused(struct image_cache *cache)
     pthread_mutex_unlock(&cache->lock);
     free(s.all);
     return s.bytes < had;
+}
+
+/* ---- cut downloads ------------------------------------------------------- */
+
+static int is_part(const struct dirent *entry)
+{
+    return ends_with(entry->d_name, ".part");
+}
+
+/* How many are newer?  One that went meanwhile is the oldest. */
+static unsigned newer(struct image_cache *cache, struct dirent **list, int n,
+                      const char *name)
+{
+    struct stat is, other;
+    unsigned count = 0;
+
+    if (fstatat(cache->dir, name, &is, AT_SYMLINK_NOFOLLOW)) return UINT_MAX;
+    for (int i = 0; i < n; i++) {
+        if (fstatat(cache->dir, list[i]->d_name, &other, AT_SYMLINK_NOFOLLOW))
+            continue;
+        count += other.st_mtim.tv_sec > is.st_mtim.tv_sec ||
+                 (other.st_mtim.tv_sec == is.st_mtim.tv_sec &&
+                  other.st_mtim.tv_nsec > is.st_mtim.tv_nsec);
+    }
+    return count;
+}
+
+void image_drop_parts(struct image_cache *cache, const char *but)
+{
+    struct dirent **list;
+    int n;
+
+    pthread_mutex_lock(&cache->lock);
+    n = scandirat(cache->dir, ".", &list, is_part, NULL);
+    for (int i = 0; i < n; i++) {
+        if (strcmp(list[i]->d_name, but) != 0 &&
+            newer(cache, list, n, list[i]->d_name) >= IMAGES_PARTS_KEPT)
+            drop_part(cache, list[i]->d_name);
+    }
+    pthread_mutex_unlock(&cache->lock);
+    for (int i = 0; i < n; i++)
+        free(list[i]);
+    if (n >= 0) free(list);
 }
 
 /* ---- the beginning ------------------------------------------------------- */

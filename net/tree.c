@@ -85,6 +85,7 @@ static int add_entry(struct walk *w, int dir, const char *name, int depth)
     uint8_t kind;
 
     if (fstatat(dir, name, &st, AT_SYMLINK_NOFOLLOW)) return XN_EIO;
+    w->bytes += NET_TREE_ENTRY_BYTES;
     kind = S_ISDIR(st.st_mode)                          ? 'd'
            : S_ISLNK(st.st_mode)                        ? 'l'
            : !S_ISREG(st.st_mode)                       ? '?'

@@ -8,9 +8,11 @@
 #include "wire/id.h"
 
 #define NET_TREE_DEPTH_MAX 66
+#define NET_TREE_ENTRY_BYTES                                                   \
+    4096 /* what one takes on the disk, however small */
 
 /* SHA-256 over all names, kinds, the right to execute, contents and links, in
- * the order of names; *bytes_out: of all files.  Ends with XN_ECANCELLED once
+ * the order of names; *bytes_out: of all files, and for each entry.  Ends with XN_ECANCELLED once
  * *stop is set (NULL is fine).  XN_ENOENT, XN_EIO with errno, XN_ETOOBIG (too
  * deep), XN_ENOMEM. */
 int net_tree_digest(int dir, const char *name, const atomic_bool *stop,

@@ -19,8 +19,9 @@
 struct work {
     struct archive *in;
     int root;
-    uint64_t left; /* bytes */
-    uint64_t entries;
+    uint64_t left;    /* bytes */
+    uint32_t entries; /* that were made */
+    uint32_t entries_max;
     char *because;
     size_t len;
 };
@@ -66,10 +67,14 @@ static int clean(const char *name, char out[UNPACK_PATH_MAX])
     return 0;
 }
 
-/* A folder within `at`, made where it is missing; links are not followed. */
-static int enter(int at, const char *name)
+/* A folder within `at`, made where it is missing, and then it is an entry as if
+ * it had been named; links are not followed. */
+static int enter(struct work *w, int at, const char *name)
 {
-    if (mkdirat(at, name, 0755) && errno != EEXIST) return -1;
+    if (!mkdirat(at, name, 0755))
+        w->entries++;
+    else if (errno != EEXIST)
+        return -1;
     return openat(at, name, O_RDONLY | O_DIRECTORY | O_NOFOLLOW | O_CLOEXEC);
 }
 
@@ -83,7 +88,7 @@ static int open_parent(struct work *w, char *path, char **name_out)
         int next;
 
         *slash = '\0';
-        next = enter(dir, path);
+        next = enter(w, dir, path);
         *slash = '/';
         close(dir);
         dir = next;
@@ -179,7 +184,8 @@ static int add_link(struct work *w, struct archive_entry *entry, int dir,
     return failed(w, path);
 }
 
-/* Another name of a file that came before. */
+/* Another name of a file that came before.  Who reads all names reads it as
+ * often, so each name has its size. */
 static int add_hardlink(struct work *w, const char *target, int dir,
                         const char *name, const char *path)
 {
@@ -194,9 +200,12 @@ static int add_hardlink(struct work *w, const char *target, int dir,
         return refuse(w, XN_EINVAL, path, "a link that leads through a link");
     if (fstatat(from, last, &st, AT_SYMLINK_NOFOLLOW) || !S_ISREG(st.st_mode))
         rc = refuse(w, XN_EINVAL, path, "a link to what is no file before it");
+    else if ((uint64_t)st.st_size > w->left)
+        rc = refuse(w, XN_ETOOBIG, path, "larger than allowed, unpacked");
     else if (linkat(from, last, dir, name, 0))
         rc = errno == EEXIST ? refuse(w, XN_EINVAL, path, "a name comes twice")
                              : failed(w, path);
+    if (!rc) w->left -= (uint64_t)st.st_size;
     close(from);
     return rc;
 }
@@ -204,7 +213,7 @@ static int add_hardlink(struct work *w, const char *target, int dir,
 static int add_folder(struct work *w, int dir, const char *name,
                       const char *path)
 {
-    int fd = enter(dir, name);
+    int fd = enter(w, dir, name);
 
     if (fd < 0) return refuse(w, XN_EINVAL, path, "a folder that is none");
     close(fd);
@@ -240,6 +249,7 @@ static int add_entry(struct work *w, struct archive_entry *entry)
 static int take_all(struct work *w)
 {
     struct archive_entry *entry;
+    uint32_t named = 0;
     int rc = 0;
 
     while (!rc) {
@@ -249,20 +259,24 @@ static int take_all(struct work *w)
         if (got < ARCHIVE_WARN)
             return refuse(w, XN_EINVAL, archive_error_string(w->in),
                           "not a tar archive, or a damaged one");
-        if (++w->entries > UNPACK_ENTRIES_MAX)
-            return refuse(w, XN_ETOOBIG, NULL, "more than 200000 entries");
+        if (named++ >= w->entries_max || w->entries >= w->entries_max)
+            return refuse(w, XN_ETOOBIG, NULL, "too many entries");
+        if (archive_entry_filetype(entry) != AE_IFDIR) w->entries++;
         rc = add_entry(w, entry);
     }
-    if (!rc && !w->entries)
+    if (!rc && !named)
         return refuse(w, XN_EINVAL, NULL, "an archive of nothing");
     return rc;
 }
 
-int unpack(int archive, int dir, uint64_t bytes_max, char *because_out,
-           size_t len)
+int unpack(int archive, int dir, uint64_t bytes_max, uint32_t entries_max,
+           char *because_out, size_t len)
 {
-    struct work w = {
-        .root = dir, .left = bytes_max, .because = because_out, .len = len};
+    struct work w = {.root = dir,
+                     .left = bytes_max,
+                     .entries_max = entries_max,
+                     .because = because_out,
+                     .len = len};
     int rc = XN_ENOMEM;
 
     snprintf(because_out, len, "%s", xn_strerror(rc));

@@ -4,7 +4,8 @@
  * xeno-unpack.
  *
  * Refused are names that lead out of the folder or through a link, names that
- * come twice, and what is beyond a limit.  Left out are devices, pipes and
+ * come twice, and what is beyond a limit (a folder that nobody named but that a
+ * name needs is an entry, another name of a file has its size).  Left out are devices, pipes and
  * sockets, since a sandbox has its own, and attributes.  Of modes only the right
  * to execute is kept (0755 or 0644; folders 0755), so nothing is set-user-id and
  * all can be read by whatever user a task has. */
@@ -19,9 +20,9 @@
 #define UNPACK_DEPTH_MAX 64
 
 /* From where `archive` stands into the empty folder `dir`; what is written, holes
- * included, is at most bytes_max.  XN_EINVAL: hostile or no archive; XN_ETOOBIG;
+ * included, is at most bytes_max, in at most entries_max entries.  XN_EINVAL: hostile or no archive; XN_ETOOBIG;
  * XN_ENOSPC; XN_EIO; XN_ENOMEM; because_out says more.  What was written stays. */
-int unpack(int archive, int dir, uint64_t bytes_max, char *because_out,
-           size_t len);
+int unpack(int archive, int dir, uint64_t bytes_max, uint32_t entries_max,
+           char *because_out, size_t len);
 
 #endif

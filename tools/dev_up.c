@@ -240,6 +240,7 @@ static void add_images(const struct dev_platform *platform, struct args *args,
     add2(args, "--set", set);
     snprintf(set, sizeof set, "images.store=%s", platform->images);
     add2(args, "--set", set);
+    add2(args, "--set", "images.hosts=*");
     add2(args, "--set", "images.private=yes"); /* all is on loopback */
     dev_program("net", "xeno-unpack", path);
     if (!strchr(path, '/')) return;

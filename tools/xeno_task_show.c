@@ -63,13 +63,26 @@ static double seconds(const Xn__HostTask *task)
     return (double)task->cpu_ns / 1e9;
 }
 
+/* Why it did not start, in the words of "xeno.error/1". */
+static void add_refusal(json_t *out, const Xn__HostTask *task)
+{
+    const char *name = xn_errname(task->rc);
+    int code = xn_exit_code(task->rc);
+    char error[48];
+
+    snprintf(error, sizeof error, "XS-%d-%.30s", code, name + (*name == 'E'));
+    json_object_set_new(out, "exit", json_integer(code));
+    json_object_set_new(out, "error", json_string(error));
+    json_object_set_new(out, "try", json_string(task->advice));
+}
+
 json_t *xeno_task_json(const Xn__HostTask *task)
 {
-    json_t *argv = json_array();
+    json_t *argv = json_array(), *out;
 
     for (size_t i = 0; i < task->n_argv; i++)
         json_array_append_new(argv, json_string(task->argv[i]));
-    return json_pack(
+    out = json_pack(
         "{s:i, s:s, s:s, s:i, s:s, s:o, s:o, s:o, s:I, s:b, s:I, s:I}",
         "number", (int)task->task, "state", xeno_task_state(task), "end",
         end_name(task->end), "code", (int)task->code, "because", task->because,
@@ -78,6 +91,9 @@ json_t *xeno_task_json(const Xn__HostTask *task)
         (json_int_t)task->cpu_ns, "exact", task->exact, "memory_bytes",
         (json_int_t)task->memory_bytes, "console_bytes",
         (json_int_t)task->console_bytes);
+    if (task->end == XN__TASK_END__NOT_STARTED && task->advice[0])
+        add_refusal(out, task);
+    return out;
 }
 
 void xeno_task_say(const Xn__HostTask *task)

@@ -42,9 +42,10 @@ refuses() { # RC CODE NAME WORDS...: as text and as JSON
     ok $? "$name"
     [ "$rc" -eq "$code" ] || { echo "# exit $rc"; diag "$err"; }
     run -o json "$@"
-    [ "$rc" -eq "$code" ] && grep -q '"schema": "xeno.error/1"' "$out" &&
+    [ "$rc" -eq "$code" ] && grep -q '"schema": "xeno' "$out" &&
         grep -q "\"error\": \"XS-$error\"" "$out" &&
-        grep -q '"because": "..*"' "$out"
+        grep -q "\"exit\": $code," "$out" &&
+        grep -q '"because": "..*"' "$out" && grep -q '"try": "..*"' "$out"
     ok $? "$name, as JSON"
 }
 

@@ -13,14 +13,16 @@ field() { # NAME FILE
 }
 
 refuses() { # RC BECAUSE NAME WORDS...
-    local want=$1 because=$2 name=$3 rc
+    local want=$1 because=$2 name=$3 rc at=0 words
     shift 3
+    words=("$@")
+    while [ "$at" -lt $# ] && [ "${words[at]}" != -- ]; do at=$((at + 1)); done
     "$xeno" "$@" >"$out" 2>"$err"
     rc=$?
     [ "$rc" -eq "$want" ] && grep -q "\[XS-$want-[A-Z_]*\]\$" "$err" &&
         grep -q "^  because: .*$because" "$err" && grep -q '^  try: .' "$err"
     ok $? "$name"
-    "$xeno" "$@" -o json >"$out" 2>"$err.json"
+    "$xeno" "${words[@]:0:at}" -o json "${words[@]:at}" >"$out" 2>"$err.json"
     [ $? -eq "$want" ] && grep -q '"schema": "xeno.error/1"' "$out" &&
         grep -q "\"error\": \"XS-$want-[A-Z_]*\"" "$out" &&
         grep -q "\"because\": \".*$because" "$out" &&
@@ -51,7 +53,11 @@ operate() { # the first server
         --config "$XENODEV_STATE/host-01.conf" >"$out" 2>"$err" || diag "$err"
 }
 
-up --servers 2
+images=$scratch/images
+chmod 755 "$scratch" # as root, tasks are other users
+mkdir -m 755 "$images"
+printf 'not what was meant' >"$images/one.tar"
+up --servers 2 --images "$images"
 operate offer SetUp=0.25
 line=$(grep -o ' id=[0-9a-f]* .*api=[0-9.:]*' "$XENODEV_STATE/log/host-01.log" |
     tail -n 1)
@@ -102,6 +108,15 @@ works session new "$server" "$order" --quote "$scratch/quote"
 session=$(field session "$out")
 refuses 5 'accepted' 'an order taken back that was accepted' \
     order void "$order"
+if why=$("$XN_BUILD/keeper/xenodomd" check 2>&1); then
+    refuses 9 'SHA-256' 'an image with a wrong hash' \
+        task new "$session" --image "one.tar@sha256:$(printf '%064d' 7)" \
+        -- /bin/true
+    [ -z "$(find "$images" -mindepth 2)" ]
+    ok $? 'of which nothing is kept'
+else
+    ok 0 "an image with a wrong hash # SKIP $(printf '%s' "$why" | tr '\n' ' ')"
+fi
 works stop "$session"
 
 new_order

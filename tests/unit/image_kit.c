@@ -114,7 +114,15 @@ static void answer(int fd)
     else if (strncmp(ask, "GET /moved ", 11) == 0)
         say(fd, "HTTP/1.1 302 There\r\nLocation: /image\r\n"
                 "Content-Length: 0\r\nConnection: close\r\n\r\n");
-    else if (strncmp(ask, "GET /trap ", 10) == 0)
+    else if (strncmp(ask, "GET /away ", 10) == 0) {
+        char text[200];
+
+        snprintf(text, sizeof text,
+                 "HTTP/1.1 302 There\r\nLocation: http://localhost:%u/image"
+                 "\r\nContent-Length: 0\r\nConnection: close\r\n\r\n",
+                 server.port);
+        say(fd, text);
+    } else if (strncmp(ask, "GET /trap ", 10) == 0)
         say(fd, "HTTP/1.1 302 There\r\nLocation: file:///etc/passwd\r\n"
                 "Content-Length: 0\r\nConnection: close\r\n\r\n");
     else
@@ -186,6 +194,7 @@ int cache_setup(void **state)
     assert_false(mkdir(f->store, 0700));
     f->config = (struct net_images_config){.dir = f->images,
                                            .store = f->store,
+                                           .hosts = "127.0.0.1 localhost",
                                            .unpack = f->unpack,
                                            .size_max = 4 * MB,
                                            .room = 8 * MB,

@@ -18,7 +18,8 @@ struct image {
 /* With one file of so much noise, so that packing does not make it small. */
 struct image make_image(const char *path, size_t len, uint32_t seed);
 
-/* GET /image, /endless, /moved (to /image), /trap (to a file); else 404. */
+/* GET /image, /endless, /moved (to /image), /away (to /image of a host by another
+ * name), /trap (to a file); else 404. */
 struct image_server {
     int fd;
     unsigned port;

@@ -14,6 +14,7 @@
 #include <unistd.h>
 
 #include "net/image_url.h"
+#include "net/tree.h"
 #include "tests/unit/image_kit.h"
 
 /* ---- fetching ------------------------------------------------------------ */
@@ -26,7 +27,7 @@ static void test_once(void **state)
     serve_image(&image);
     assert_int_equal(obtain(f, "/image", &image.id), 0);
     assert_false(f->ask.cached);
-    assert_int_equal(f->ask.bytes, MB);
+    assert_int_equal(f->ask.bytes, MB + 2 * NET_TREE_ENTRY_BYTES);
     assert_true(is_there(f, &image.id, "/bin/one"));
     assert_false(is_there(f, &image.id, ".part"));
     assert_int_equal(obtain(f, "/image", &image.id), 0);
@@ -178,8 +179,19 @@ static void test_no_server(void **state)
     struct fixture *f = *state;
     xn_id id = {{7}};
 
+    struct sockaddr_in at = {.sin_family = AF_INET};
+    int fd = socket(AF_INET, SOCK_STREAM | SOCK_CLOEXEC, 0);
+    socklen_t len = sizeof at;
+    char url[64];
+
+    /* Taken, but nobody listens. */
+    at.sin_addr.s_addr = htonl(INADDR_LOOPBACK);
+    assert_false(bind(fd, (struct sockaddr *)&at, sizeof at));
+    assert_false(getsockname(fd, (struct sockaddr *)&at, &len));
+    snprintf(url, sizeof url, "http://127.0.0.1:%u/x", ntohs(at.sin_port));
+    assert_int_equal(obtain_url(f, url, &id), XN_EUNREACH);
+    assert_false(close(fd));
     assert_int_equal(obtain(f, "/none", &id), XN_ENOENT);
-    assert_int_equal(obtain_url(f, "http://127.0.0.1:1/x", &id), XN_EUNREACH);
     assert_int_equal(obtain_url(f, "ftp://127.0.0.1/x", &id), XN_EINVAL);
     assert_int_equal(obtain_url(f, "", &id), XN_EINVAL);
 }
@@ -198,6 +210,67 @@ static void test_private(void **state)
     assert_int_equal(obtain_url(f, url, &image.id), XN_EPERM);
     assert_int_equal(server.asked, 0);
     free(image.data);
+}
+
+/* Neither asked nor followed to: only the host that the operator named. */
+static void test_hosts(void **state)
+{
+    struct image image = make_image("bin/one", MB, 1);
+    struct fixture *f = *state;
+    const char *hosts = f->cache.config.hosts;
+
+    serve_image(&image);
+    f->cache.config.hosts = "localhost .example.org";
+    assert_int_equal(obtain(f, "/image", &image.id), XN_EPERM);
+    f->cache.config.hosts = NULL;
+    assert_int_equal(obtain(f, "/image", &image.id), XN_EPERM);
+    assert_int_equal(server.asked, 0);
+    f->cache.config.hosts = "127.0.0.1";
+    assert_int_equal(obtain(f, "/away", &image.id), XN_EPERM);
+    assert_int_equal(server.asked, 1);
+    assert_true(left_nothing(f, &image.id));
+    assert_int_equal(obtain(f, "/moved", &image.id), 0);
+    f->cache.config.hosts = hosts;
+    free(image.data);
+}
+
+/* Only the web's ports, or those of whoever: nobody's mail. */
+static void test_ports(void **state)
+{
+    struct fixture *f = *state;
+    xn_id id = {{7}};
+
+    assert_int_equal(obtain_url(f, "http://127.0.0.1:25/x", &id), XN_EPERM);
+    assert_non_null(strstr(f->ask.because, "port"));
+    assert_int_equal(obtain_url(f, "https://127.0.0.1:22/x", &id), XN_EPERM);
+}
+
+static void test_patterns(void **state)
+{
+    static const struct {
+        const char *url, *hosts;
+        bool ok;
+    } rows[] = {
+        {"https://a.org/x", "a.org", true},
+        {"https://A.org:8443/x", "b.org a.ORG", true},
+        {"https://a.org/x", "*", true},
+        {"https://a.org/x", NULL, false},
+        {"https://a.org/x", "", false},
+        {"https://b.a.org/x", "a.org", false},
+        {"https://b.a.org/x", ".a.org", true},
+        {"https://a.org/x", ".a.org", true},
+        {"https://ba.org/x", ".a.org", false},
+        {"https://a.org.b.net/x", "a.org .a.org", false},
+        {"https://a.org@b.net/x", "a.org", false},
+        {"https://b.net@a.org/x", "a.org", true},
+        {"https://b.net#@a.org/x", "a.org", false},
+        {"https://b.net/a.org", "a.org", false},
+        {"https://[::1]/x", "[::1]", true},
+        {"https://", "*", false},
+    };
+
+    for (size_t i = 0; i < sizeof rows / sizeof *rows; i++)
+        assert_int_equal(image_host_ok(rows[i].url, rows[i].hosts), rows[i].ok);
 }
 
 static void test_store(void **state)
@@ -382,7 +455,7 @@ static void test_room(void **state)
     struct image image[4];
     int user;
 
-    f->cache.config.room = 2 * MB + 100;
+    f->cache.config.room = 2 * MB + 5 * NET_TREE_ENTRY_BYTES;
     for (unsigned i = 0; i < 4; i++) {
         image[i] = make_image("bin/one", MB, 10 + i);
         serve_image(&image[i]);
@@ -396,14 +469,14 @@ static void test_room(void **state)
     old(f, &image[1], 2000);
     user = lock_as_user(f, &image[0]);
     reopen(f);
-    f->cache.config.room = 2 * MB + 100;
+    f->cache.config.room = 2 * MB + 5 * NET_TREE_ENTRY_BYTES;
     serve_image(&image[2]);
     assert_int_equal(obtain(f, "/image", &image[2].id), 0);
     assert_true(is_there(f, &image[0].id, "/bin/one")); /* in use */
     assert_true(left_nothing(f, &image[1].id));
     close(user);
     reopen(f);
-    f->cache.config.room = 2 * MB + 100;
+    f->cache.config.room = 2 * MB + 5 * NET_TREE_ENTRY_BYTES;
     serve_image(&image[3]);
     assert_int_equal(obtain(f, "/image", &image[3].id), 0);
     assert_true(left_nothing(f, &image[0].id));
@@ -453,6 +526,41 @@ static void test_sweep(void **state)
     assert_false(close(fd));
     reopen(f);
     assert_true(left_nothing(f, &id));
+}
+
+/* Cut downloads are few, whatever was begun. */
+static void test_parts(void **state)
+{
+    struct fixture *f = *state;
+    struct image image[5];
+    int kept = 0;
+
+    for (unsigned i = 0; i < 5; i++) {
+        image[i] = make_image("bin/one", MB, 20 + i);
+        serve_image(&image[i]);
+        server.at_most = image[i].len / 9;
+        assert_int_equal(obtain(f, "/image", &image[i].id), XN_EUNREACH);
+    }
+    for (unsigned i = 0; i < 5; i++)
+        kept += is_there(f, &image[i].id, ".part");
+    assert_int_equal(kept, IMAGES_PARTS_KEPT + 1);
+    assert_true(is_there(f, &image[4].id, ".part"));
+    serve_image(&image[0]);
+    assert_int_equal(obtain(f, "/image", &image[0].id), 0); /* wants room */
+    for (unsigned i = 0; i < 5; i++) {
+        assert_false(is_there(f, &image[i].id, ".part"));
+        free(image[i].data);
+    }
+}
+
+/* Two processes would take each other's for left over. */
+static void test_two_of_us(void **state)
+{
+    struct fixture *f = *state;
+    struct image_cache other;
+
+    assert_int_equal(image_cache_open(&other, &f->config), XN_EBUSY);
+    image_cache_close(&other);
 }
 
 /* ---- words --------------------------------------------------------------- */
@@ -545,6 +653,7 @@ static void test_action(void **state)
     struct net_config config;
 
     serve_image(&play.image);
+    image_cache_close(&f->cache);
     kit_make_corp(&corp, "corp");
     kit_make_member(&corp, XN__ROLE__SERVER, "server", &self);
     config = kit_config(&self);
@@ -552,6 +661,7 @@ static void test_action(void **state)
     assert_int_equal(net_driver_new(&config, &driver), 0);
     kit_run(driver, on_play, &play);
     net_driver_free(driver);
+    assert_int_equal(image_cache_open(&f->cache, &f->config), 0);
     assert_int_equal(play.done, 5);
     assert_int_equal(play.cached, 2);
     assert_int_equal(play.wrong, 1);
@@ -576,6 +686,9 @@ int main(void)
         TEST(test_no_archive),
         TEST(test_no_server),
         TEST(test_private),
+        TEST(test_hosts),
+        TEST(test_ports),
+        cmocka_unit_test(test_patterns),
         TEST(test_store),
         TEST(test_full_disk),
         TEST(test_small_disk),
@@ -584,6 +697,8 @@ int main(void)
         TEST(test_room),
         TEST(test_damaged_in_use),
         TEST(test_sweep),
+        TEST(test_parts),
+        TEST(test_two_of_us),
         cmocka_unit_test(test_addresses),
         TEST(test_action),
     };

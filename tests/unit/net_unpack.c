@@ -26,6 +26,7 @@
 #include "net/unpack.h"
 
 #define MB (1 << 20)
+#define ENTRIES_MAX 200
 
 struct item {
     const char *path;
@@ -94,7 +95,8 @@ static void add(struct archive *out, const struct item *item)
 static int take(struct fixture *f, uint64_t max)
 {
     rewind(f->file);
-    return unpack(fileno(f->file), f->root, max, f->because, sizeof f->because);
+    return unpack(fileno(f->file), f->root, max, ENTRIES_MAX, f->because,
+                  sizeof f->because);
 }
 
 static int pack_and_take(struct fixture *f, const struct item *items, size_t n,
@@ -253,6 +255,49 @@ static void test_size(void **state)
     free(bomb);
 }
 
+/* Each name of a file has its size: who reads the tree reads it as often. */
+static void test_hard_links(void **state)
+{
+    static const struct item items[] = {
+        {"a", AE_IFREG, 0644, "123"}, {"b", 'h', 0, "a"}, {"c", 'h', 0, "a"}};
+    static const struct item more[] = {
+        {"d", AE_IFREG, 0644, "123"}, {"e", 'h', 0, "d"}, {"f", 'h', 0, "d"}};
+    struct fixture *f = *state;
+
+    assert_int_equal(TAKE(f, items, 9), 0);
+    assert_int_equal(TAKE(f, more, 8), XN_ETOOBIG);
+}
+
+/* Entries, and the folders that nobody named, are counted. */
+static void test_many(void **state)
+{
+    static struct item items[ENTRIES_MAX + 1];
+    static char names[ENTRIES_MAX + 1][16];
+    struct fixture *f = *state;
+
+    for (size_t i = 0; i <= ENTRIES_MAX; i++) {
+        snprintf(names[i], sizeof names[i], "%zu", i);
+        items[i] = (struct item){names[i], AE_IFREG, 0644, ""};
+    }
+    assert_int_equal(pack_and_take(f, items, ENTRIES_MAX, MB), 0);
+    for (size_t i = 0; i <= ENTRIES_MAX; i++)
+        snprintf(names[i], sizeof names[i], "d/%zu", i);
+    assert_int_equal(TAKE(f, items, MB), XN_ETOOBIG);
+    for (size_t i = 0; i <= ENTRIES_MAX; i++) { /* each brings a folder */
+        snprintf(names[i], sizeof names[i], "e%zu/f", i);
+    }
+    assert_int_equal(pack_and_take(f, items, ENTRIES_MAX / 2, MB), 0);
+    for (size_t i = 0; i <= ENTRIES_MAX; i++)
+        snprintf(names[i], sizeof names[i], "g%zu/f", i);
+    assert_int_equal(pack_and_take(f, items, ENTRIES_MAX / 2 + 1, MB),
+                     XN_ETOOBIG);
+    for (size_t i = 0; i <= ENTRIES_MAX; i++) { /* the same again and again */
+        snprintf(names[i], sizeof names[i], "h");
+        items[i].type = AE_IFDIR;
+    }
+    assert_int_equal(TAKE(f, items, MB), XN_ETOOBIG);
+}
+
 static void test_full_disk(void **state)
 {
     struct fixture *f = *state;
@@ -297,9 +342,9 @@ int main(void)
 {
 #define TEST(fn) cmocka_unit_test_setup_teardown(fn, setup, teardown)
     const struct CMUnitTest tests[] = {
-        TEST(test_whole),      TEST(test_escapes), TEST(test_through_links),
-        TEST(test_long_names), TEST(test_size),    TEST(test_full_disk),
-        TEST(test_damaged),
+        TEST(test_whole),      TEST(test_escapes),   TEST(test_through_links),
+        TEST(test_long_names), TEST(test_size),      TEST(test_hard_links),
+        TEST(test_many),       TEST(test_full_disk), TEST(test_damaged),
     };
 
     return cmocka_run_group_tests(tests, NULL, NULL);
