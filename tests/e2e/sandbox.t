@@ -216,8 +216,8 @@ x start $tag-i --set "$image" -- /bin/sleep 1000
 ! flock -n -x "$images/one" true && flock -n -s "$images/one" true
 ok $? "who would take the image away finds it in use"
 x stop $tag-i
-await is $tag-i state ended
-await flock -n -x "$images/one" true
+await 180 is $tag-i state ended
+await 180 flock -n -x "$images/one" true
 ok $? "and afterwards it is free"
 exec 8<"$images/one"
 flock -x 8
