@@ -118,6 +118,9 @@ static const char *const missing[] = {
     "io_uring_register",
 };
 
+/* Memory that no process has mapped, and so nobody but a cgroup counts. */
+static const char *const unseen[] = {"memfd_create", "shmget", "msgget"};
+
 static int number(const char *name)
 {
     return seccomp_syscall_resolve_name(name);
@@ -143,7 +146,7 @@ static struct scmp_arg_cmp argument(unsigned n, enum scmp_compare how,
 }
 
 /* Allowed whatever their arguments are; those judged have rules below. */
-static int allow_plain(scmp_filter_ctx ctx)
+static int allow_plain(scmp_filter_ctx ctx, bool watched)
 {
     static const char *const judged[] = {"clone", "ioctl", "personality",
                                          "socket", "sched_setaffinity"};
@@ -159,6 +162,7 @@ static int allow_plain(scmp_filter_ctx ctx)
     }
     strike(plain, newest, denied, sizeof denied / sizeof *denied);
     strike(plain, newest, missing, sizeof missing / sizeof *missing);
+    if (watched) strike(plain, newest, unseen, sizeof unseen / sizeof *unseen);
     strike(plain, newest, judged, sizeof judged / sizeof *judged);
     for (call = 0; !rc && call <= newest; call++) {
         if (plain[call]) rc = seccomp_rule_add(ctx, SCMP_ACT_ALLOW, call, 0);
@@ -263,14 +267,14 @@ static int judge_personality(scmp_filter_ctx ctx)
                             argument(0, SCMP_CMP_EQ, 0xffffffff, 0));
 }
 
-static int add_rules(scmp_filter_ctx ctx, bool pinned)
+static int add_rules(scmp_filter_ctx ctx, bool pinned, bool watched)
 {
     uint32_t cpus = pinned ? SCMP_ACT_ERRNO(EPERM) : SCMP_ACT_ALLOW;
     int rc;
 
     rc = seccomp_attr_set(ctx, SCMP_FLTATR_ACT_BADARCH, SCMP_ACT_ERRNO(ENOSYS));
     if (!rc) rc = seccomp_attr_set(ctx, SCMP_FLTATR_CTL_OPTIMIZE, 2);
-    if (!rc) rc = allow_plain(ctx);
+    if (!rc) rc = allow_plain(ctx, watched);
     if (!rc) rc = deny_listed(ctx);
     if (!rc) rc = judge_socket(ctx);
     if (!rc) rc = judge_clone(ctx);
@@ -280,13 +284,13 @@ static int add_rules(scmp_filter_ctx ctx, bool pinned)
     return seccomp_rule_add(ctx, cpus, SCMP_SYS(sched_setaffinity), 0);
 }
 
-int filter_write(bool pinned, int fd)
+int filter_write(bool pinned, bool watched, int fd)
 {
     scmp_filter_ctx ctx = seccomp_init(SCMP_ACT_ERRNO(ENOSYS));
     int rc;
 
     if (!ctx) return XN_ENOMEM;
-    rc = add_rules(ctx, pinned);
+    rc = add_rules(ctx, pinned, watched);
     if (!rc) rc = seccomp_export_bpf(ctx, fd);
     if (!rc && lseek(fd, 0, SEEK_SET) != 0) rc = XN_EIO;
     seccomp_release(ctx);

@@ -14,6 +14,8 @@
 #include "keeper/sys.h"
 #include "lib/err.h"
 
+#define PATIENCE_S 10 /* with a messenger that somebody keeps from running */
+
 enum { SENT, NOBODY, NOT_ENTERED, NOT_SENT };
 
 static void deliver(int sig)
@@ -22,21 +24,32 @@ static void deliver(int sig)
     _exit(errno == ESRCH ? NOBODY : NOT_SENT);
 }
 
+/* Whoever is of our user inside may stop it: then it never ends by itself, and
+ * we would not either. */
+static int await_messenger(pid_t pid)
+{
+    int status;
+
+    if (waitpid(pid, &status, WUNTRACED) != pid) return NOT_SENT;
+    if (WIFEXITED(status)) return WEXITSTATUS(status);
+    if (WIFSTOPPED(status)) kill(pid, SIGKILL);
+    return NOT_SENT;
+}
+
 static void enter(int init, int sig)
 {
     pid_t pid;
-    int status;
 
     /* Nobody inside may look at us, nor use what we have open. */
     prctl(PR_SET_DUMPABLE, 0);
     prctl(PR_SET_PDEATHSIG, SIGKILL);
+    alarm(PATIENCE_S);
     if (setns(init, CLONE_NEWUSER | CLONE_NEWPID)) _exit(NOT_ENTERED);
     prctl(PR_SET_DUMPABLE, 0);
     close_range(3, ~0U, 0);
     pid = fork(); /* only children are in the new pid namespace */
     if (pid == 0) deliver(sig);
-    status = pid > 0 ? sys_wait(pid) : -1;
-    _exit(status >= 0 && WIFEXITED(status) ? WEXITSTATUS(status) : NOT_SENT);
+    _exit(pid > 0 ? await_messenger(pid) : NOT_SENT);
 }
 
 int herd_signal(int init, int signal)

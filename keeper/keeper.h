@@ -51,6 +51,7 @@ struct keeper {
     Xn__TaskExit last; /* once it has ended */
     Xn__TaskReading last_reading;
     bool paused, stands; /* asked to; whether it does */
+    uint64_t stand_us;   /* mono; nobody knows whether it does: again then */
     unsigned evasions;
 
     uint64_t started_us; /* wall */

@@ -20,6 +20,7 @@
 
 #define WATCH_US 200000 /* between looks at memory without a cgroup */
 #define LOOK_US 1000000 /* with one */
+#define STAND_US 1000   /* between signals that do not get there */
 #define EVASIONS_MAX 3
 #define PTY_US 100000 /* a flood may fill the console at 10 MiB/s */
 #define PTY_BYTES (1 << 20)
@@ -71,24 +72,36 @@ static void make_durable(struct keeper *keeper)
 
 /* ---- signals to all ------------------------------------------------------ */
 
-static void send_herd(struct keeper *keeper, int sig)
+/* false: they do not have it yet. */
+static bool send_herd(struct keeper *keeper, int sig)
 {
     int rc = herd_signal(keeper->box.init_fd, sig);
 
-    if (!rc) {
+    if (!rc || rc == XN_ENOENT) { /* there, or nobody is there any more */
         keeper->evasions = 0;
-    } else if (rc == XN_EPERM && ++keeper->evasions >= EVASIONS_MAX) {
+        return true;
+    }
+    if (rc == XN_EPERM && ++keeper->evasions >= EVASIONS_MAX) {
         keeper_stop(keeper, XN__TASK_END__EVADED,
                     "somebody in the sandbox keeps signals from it", 0);
     }
+    return false;
 }
 
-/* Stands or goes on as pause and cap together want. */
+/* Stands or goes on as pause and cap together want; while it is being stopped,
+ * the cap holds on.  Where a messenger does not come back, nobody knows whether
+ * they got it: another is sent until one does, or who fights one would be rid of
+ * the cap. */
 static void set_standing(struct keeper *keeper, uint64_t mono_us)
 {
     bool stand = keeper->paused || (keeper->caps_itself && keeper->cap.held);
 
-    if (keeper->state == XN__TASK_STATE__STOPPING) stand = false;
+    if (stand == keeper->stands && !keeper->stand_us) return;
+    if (!send_herd(keeper, stand ? SIGSTOP : SIGCONT)) {
+        keeper->stand_us = mono_us + STAND_US;
+        return;
+    }
+    keeper->stand_us = 0;
     if (stand == keeper->stands) return;
     if (stand) {
         keeper->run_us += mono_us - keeper->run_since_us;
@@ -96,7 +109,6 @@ static void set_standing(struct keeper *keeper, uint64_t mono_us)
         keeper->run_since_us = mono_us;
     }
     keeper->stands = stand;
-    send_herd(keeper, stand ? SIGSTOP : SIGCONT);
 }
 
 int keeper_pause(struct keeper *keeper, bool pause)
@@ -127,7 +139,11 @@ void keeper_stop(struct keeper *keeper, Xn__TaskEnd end, const char *because,
         sandbox_kill(&keeper->box);
         return;
     }
-    if (keeper->kill_us) return; /* asked before */
+    if (keeper->kill_us) { /* asked before: never later than that */
+        keeper->kill_us =
+            min_u64(keeper->kill_us, now + (uint64_t)grace_ms * 1000);
+        return;
+    }
     keeper->kill_us = now + (uint64_t)grace_ms * 1000;
     keeper->paused = false;
     send_herd(keeper, SIGTERM);
@@ -229,6 +245,9 @@ uint64_t keeper_tick(struct keeper *keeper, uint64_t mono_us)
     if (keeper->caps_itself && mono_us >= keeper->cap_us) {
         hold_to_cap(keeper, mono_us);
     }
+    if (keeper->stand_us && mono_us >= keeper->stand_us) {
+        set_standing(keeper, mono_us);
+    }
     if (mono_us >= keeper->durable_us) {
         keeper->durable_us = mono_us + (uint64_t)keeper->spec->meter_ms * 1000;
         make_durable(keeper);
@@ -244,6 +263,7 @@ uint64_t keeper_tick(struct keeper *keeper, uint64_t mono_us)
     next = min_u64(next, keeper->durable_us);
     next = min_u64(next, life_us(keeper));
     if (keeper->caps_itself) next = min_u64(next, keeper->cap_us);
+    if (keeper->stand_us) next = min_u64(next, keeper->stand_us);
     if (keeper->kill_us) next = min_u64(next, keeper->kill_us);
     if (keeper->pty_bytes == 0) next = min_u64(next, keeper->pty_us);
     return next;

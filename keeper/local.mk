@@ -63,6 +63,7 @@ tests_e2e_burner_LDFLAGS =
 check_PROGRAMS += tests/e2e/rude_asker
 tests_e2e_rude_asker_SOURCES = tests/e2e/rude_asker.c
 tests_e2e_rude_asker_LDADD = $(XN_KEEPER_LIBS)
+SHELL_TESTS += tests/e2e/evade.t
 SHELL_TESTS += tests/e2e/rude-asker.t
 SHELL_TESTS += tests/e2e/sandbox.t
 UNIT_TESTS += tests/unit/keeper

@@ -4,6 +4,7 @@
 #include <ctype.h>
 #include <dirent.h>
 #include <fcntl.h>
+#include <inttypes.h>
 #include <limits.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -57,10 +58,9 @@ static uint64_t ticks_ns(unsigned long long ticks)
 
 static void add(pid_t pid, void *context)
 {
-    unsigned long long user, system, child_user, child_system, size, all,
-        shared;
-    uint64_t page = (uint64_t)sysconf(_SC_PAGESIZE);
+    unsigned long long user, system, child_user, child_system;
     struct proc_sum *sum = context;
+    uint64_t kib;
     char path[64], text[1024];
     const char *at;
 
@@ -75,16 +75,45 @@ static void add(pid_t pid, void *context)
     }
     sum->cpu_ns += ticks_ns(user + system + child_user + child_system);
     sum->n++;
-    snprintf(path, sizeof path, "/proc/%d/statm", (int)pid);
-    if (sys_read_text(AT_FDCWD, path, text, sizeof text) <= 0) return;
-    if (sscanf(text, "%llu %llu %llu", &size, &all, &shared) != 3) return;
-    if (all > shared) sum->memory_bytes += (all - shared) * page;
+    snprintf(path, sizeof path, "/proc/%d/status", (int)pid);
+    if (sys_read_number(path, "RssAnon:", &kib) == 0)
+        sum->memory_bytes += kib << 10;
+    if (sys_read_number(path, "RssShmem:", &kib) == 0)
+        sum->memory_bytes += kib << 10;
 }
 
 int proc_sum(pid_t init, struct proc_sum *out)
 {
     memset(out, 0, sizeof *out);
     return walk(init, add, out);
+}
+
+/* Shared memory that is no file of a temporary file system: of those, whether
+ * they are mapped or not, the file system's own count is taken. */
+static bool is_unnamed(const char *line)
+{
+    return strstr(line, " /dev/zero (deleted)") || strstr(line, " /memfd:") ||
+           strstr(line, " /SYSV") || strstr(line, " [anon_shmem:");
+}
+
+static uint64_t shared_kib(pid_t pid)
+{
+    char path[64], line[512];
+    uint64_t sum = 0, kib;
+    bool counts = false;
+    FILE *maps;
+
+    snprintf(path, sizeof path, "/proc/%d/smaps", (int)pid);
+    maps = fopen(path, "re");
+    if (!maps) return 0;
+    while (fgets(line, sizeof line, maps)) {
+        if (isdigit((unsigned char)line[0]) || islower((unsigned char)line[0]))
+            counts = is_unnamed(line);
+        else if (counts && sscanf(line, "Pss: %" SCNu64, &kib) == 1)
+            sum += kib;
+    }
+    fclose(maps);
+    return sum;
 }
 
 static void add_exact(pid_t pid, void *context)
@@ -94,6 +123,8 @@ static void add_exact(pid_t pid, void *context)
 
     snprintf(path, sizeof path, "/proc/%d/smaps_rollup", (int)pid);
     if (sys_read_number(path, "Pss_Anon:", &kib) == 0) *sum += kib << 10;
+    if (sys_read_number(path, "Pss_Shmem:", &kib) == 0 && kib > 0)
+        *sum += shared_kib(pid) << 10;
 }
 
 int proc_memory_exact(pid_t init, uint64_t *bytes_out)

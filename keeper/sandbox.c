@@ -308,7 +308,10 @@ int sandbox_prepare(struct sandbox *box, const Xn__TaskSpec *spec,
     if (!rc) rc = start_child(box, &launch);
     /* Which meter there is decides on the filter, and a meter wants a child. */
     box->cpus = cpus_of(box, spec);
-    if (!rc) rc = filter_write(box->cpus > 0, launch.fds.filter);
+    if (!rc) {
+        rc = filter_write(box->cpus > 0, !box->memory_by_cgroup,
+                          launch.fds.filter);
+    }
     if (rc) fail(because_out, len, spec->image[0] ? spec->image : "a child");
 out:
     close_launch(&launch);

@@ -7,6 +7,11 @@
  *     burner bomb          forks without end
  *     burner fill FILE     writes until it cannot; says how many MiB it got
  *     burner flood         writes to the console without end
+ *     burner share MIB     takes that much that is shared, and keeps it
+ *     burner hoard         tries for memory that no process needs to map
+ *     burner freeze        stops all others, again and again
+ *     burner slay          kills all others, again and again
+ *     burner stubborn      takes no notice of SIGTERM, and works
  *     burner hide          leaves a process in a session of its own, ends
  *     burner listen FILE   listens on a port of its machine, named in the file
  *     burner reach PORT    connects to it; says whether it could
@@ -23,11 +28,14 @@
 #include <stdlib.h>
 #include <string.h>
 #include <sys/ioctl.h>
+#include <sys/mman.h>
 #include <sys/mount.h>
+#include <sys/msg.h>
 #include <sys/personality.h>
 #include <sys/ptrace.h>
 #include <sys/reboot.h>
 #include <sys/resource.h>
+#include <sys/shm.h>
 #include <sys/socket.h>
 #include <sys/stat.h>
 #include <sys/syscall.h>
@@ -159,6 +167,38 @@ static void flood(void)
     while (write(1, line, sizeof line) > 0) {}
 }
 
+static int share(size_t mib)
+{
+    size_t i;
+
+    for (i = 0; i < mib; i++) {
+        char *part = mmap(NULL, 1 << 20, PROT_READ | PROT_WRITE,
+                          MAP_SHARED | MAP_ANONYMOUS, -1, 0);
+
+        if (part == MAP_FAILED) return 3;
+        memset(part, (int)i + 1, 1 << 20);
+    }
+    puts("shared");
+    pause();
+    return 0;
+}
+
+/* Messengers of the keeper's are among the others. */
+static void fight(int sig)
+{
+    signal(SIGTERM, SIG_IGN);
+    puts("fighting");
+    for (;;)
+        kill(-1, sig);
+}
+
+static void stubborn(void)
+{
+    signal(SIGTERM, SIG_IGN);
+    puts("set");
+    for (;;) {}
+}
+
 static void hide(void)
 {
     if (fork() == 0) {
@@ -208,6 +248,14 @@ static void judge(const char *name, int got_through)
 static void judge_call(const char *name, long result)
 {
     judge(name, result >= 0);
+}
+
+static int hoard(void)
+{
+    judge_call("a file in memory", syscall(SYS_memfd_create, "x", 0));
+    judge_call("a segment", shmget(IPC_PRIVATE, 4096, 0600 | IPC_CREAT));
+    judge_call("a queue", msgget(IPC_PRIVATE, 0600 | IPC_CREAT));
+    return escaped;
 }
 
 static void judge_open(const char *name, const char *path, int flags)
@@ -373,6 +421,11 @@ int main(int argc, char **argv)
     if (strcmp(word, "bomb") == 0) bomb();
     if (strcmp(word, "fill") == 0) return fill(value);
     if (strcmp(word, "flood") == 0) flood();
+    if (strcmp(word, "share") == 0) return share((size_t)atoi(value));
+    if (strcmp(word, "hoard") == 0) return hoard();
+    if (strcmp(word, "freeze") == 0) fight(SIGSTOP);
+    if (strcmp(word, "slay") == 0) fight(SIGKILL);
+    if (strcmp(word, "stubborn") == 0) stubborn();
     if (strcmp(word, "hide") == 0) hide();
     if (strcmp(word, "reach") == 0) judge_connect(atoi(value));
     if (strcmp(word, "listen") == 0) return listen_here(value);
