@@ -24,6 +24,8 @@ put_in() { # PROGRAM PLACE: with its libraries
     done
 }
 put_in "$(command -v sh)" bin/sh
+mkdir -p "$scratch/tree/opt"
+ln "$scratch/tree/bin/sh" "$scratch/tree/opt/shell" # from another folder
 tar -C "$scratch/tree" -czf "$images/one.tar.gz" .
 sum=$(sha256sum <"$images/one.tar.gz")
 sum=${sum%% *}
@@ -52,7 +54,7 @@ refuses() { # RC CODE NAME WORDS...: as text and as JSON
 up --servers 1 --images "$images"
 
 runs() { # NAME
-    run --image "one.tar.gz@sha256:$sum" -- /bin/sh -c \
+    run --image "one.tar.gz@sha256:$sum" -- /opt/shell -c \
         'echo inside; [ -e /usr/bin/env ] || echo alone'
     [ "$rc" -eq 0 ] && [ "$(cat "$out")" = $'inside\nalone' ]
     ok $? "$1"

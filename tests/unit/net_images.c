@@ -174,20 +174,27 @@ static void test_no_archive(void **state)
     free(hostile.data);
 }
 
+static int bind_one(struct sockaddr_in *at)
+{
+    int fd = socket(AF_INET, SOCK_STREAM | SOCK_CLOEXEC, 0);
+    socklen_t len = sizeof *at;
+
+    *at = (struct sockaddr_in){.sin_family = AF_INET};
+    at->sin_addr.s_addr = htonl(INADDR_LOOPBACK);
+    assert_false(bind(fd, (struct sockaddr *)at, sizeof *at));
+    assert_false(getsockname(fd, (struct sockaddr *)at, &len));
+    return fd;
+}
+
 static void test_no_server(void **state)
 {
     struct fixture *f = *state;
     xn_id id = {{7}};
 
-    struct sockaddr_in at = {.sin_family = AF_INET};
-    int fd = socket(AF_INET, SOCK_STREAM | SOCK_CLOEXEC, 0);
-    socklen_t len = sizeof at;
+    struct sockaddr_in at;
+    int fd = bind_one(&at); /* taken, but nobody listens */
     char url[64];
 
-    /* Taken, but nobody listens. */
-    at.sin_addr.s_addr = htonl(INADDR_LOOPBACK);
-    assert_false(bind(fd, (struct sockaddr *)&at, sizeof at));
-    assert_false(getsockname(fd, (struct sockaddr *)&at, &len));
     snprintf(url, sizeof url, "http://127.0.0.1:%u/x", ntohs(at.sin_port));
     assert_int_equal(obtain_url(f, url, &id), XN_EUNREACH);
     assert_false(close(fd));
@@ -605,8 +612,8 @@ struct play {
     int done, cached, wrong, cancelled;
 };
 
-static void emit(struct play *p, struct xn_out *out, uint64_t ticket,
-                 const char *path, const xn_id *id)
+static void emit_fetch(struct xn_out *out, uint64_t ticket, const char *path,
+                       const xn_id *id)
 {
     Xn__Fetch fetch = XN__FETCH__INIT;
     char url[80];
@@ -626,9 +633,9 @@ static void on_play(struct kit_core *core, const struct xn_now *now,
 
     if (ev->kind == XN_EV_WAKE && !p->done && !server.asked) {
         for (uint64_t t = 1; t <= 3; t++) /* one after the other */
-            emit(p, out, t, "/image", &p->image.id);
-        emit(p, out, 4, "/image", &other);
-        emit(p, out, 5, "/endless", &other); /* behind the one before */
+            emit_fetch(out, t, "/image", &p->image.id);
+        emit_fetch(out, 4, "/image", &other);
+        emit_fetch(out, 5, "/endless", &other); /* behind the one before */
         xn_out_add(out, XN_ACT_ABORT, 5, XN_PEER_NONE, NULL);
         core->wake_us = UINT64_MAX;
     } else if (ev->kind == XN_EV_DONE) {
@@ -644,31 +651,99 @@ static void on_play(struct kit_core *core, const struct xn_now *now,
     }
 }
 
-static void test_action(void **state)
+static void run_images(struct fixture *f, kit_on *on_event, void *ctx)
 {
-    struct fixture *f = *state;
-    struct play play = {.f = f, .image = make_image("bin/one", MB, 1)};
     struct net_identity corp, self;
     struct net_driver *driver;
     struct net_config config;
 
-    serve_image(&play.image);
     image_cache_close(&f->cache);
     kit_make_corp(&corp, "corp");
     kit_make_member(&corp, XN__ROLE__SERVER, "server", &self);
     config = kit_config(&self);
     config.images = &f->config;
     assert_int_equal(net_driver_new(&config, &driver), 0);
-    kit_run(driver, on_play, &play);
+    kit_run(driver, on_event, ctx);
     net_driver_free(driver);
     assert_int_equal(image_cache_open(&f->cache, &f->config), 0);
+    net_identity_clear(&self);
+    net_identity_clear(&corp);
+}
+
+static void test_action(void **state)
+{
+    struct fixture *f = *state;
+    struct play play = {.f = f, .image = make_image("bin/one", MB, 1)};
+
+    serve_image(&play.image);
+    run_images(f, on_play, &play);
     assert_int_equal(play.done, 5);
     assert_int_equal(play.cached, 2);
     assert_int_equal(play.wrong, 1);
     assert_int_equal(play.cancelled, 1);
-    net_identity_clear(&self);
-    net_identity_clear(&corp);
     free(play.image.data);
+}
+
+/* One owner's slow images, more than are fetched at once, keep no other waiting. */
+struct crowd {
+    struct image image;
+    unsigned silent; /* a port that takes connections and says nothing */
+    int cancelled;
+    bool begun, other;
+};
+
+static void fetch_slow(struct crowd *c, struct xn_out *out, uint64_t ticket)
+{
+    Xn__Fetch fetch = XN__FETCH__INIT;
+    xn_id hash = {{(uint8_t)ticket}}, owner = {{1}};
+    char url[64];
+
+    snprintf(url, sizeof url, "http://127.0.0.1:%u/", c->silent);
+    fetch.url = url;
+    fetch.sha256 = xn_id_bytes(&hash);
+    fetch.owner = xn_id_bytes(&owner);
+    xn_out_emit(out, XN_ACT_FETCH, ticket, XN_PEER_NONE, XN__KIND__FETCH,
+                &fetch);
+}
+
+static void on_crowd(struct kit_core *core, const struct xn_now *now,
+                     const struct xn_event *ev, struct xn_out *out)
+{
+    struct crowd *c = core->ctx;
+
+    if (ev->kind == XN_EV_WAKE && !c->begun) {
+        c->begun = true;
+        core->wake_us = UINT64_MAX;
+        for (uint64_t t = 1; t <= NET_IMAGES_OWNER_ASKS_MAX + 1; t++)
+            fetch_slow(c, out, t);
+        emit_fetch(out, 100, "/image", &c->image.id);
+    } else if (ev->kind == XN_EV_DONE && ev->ticket == 100) {
+        c->other = !ev->rc && !XN_BODY(ev->msg, Xn__Fetched)->rc;
+        for (uint64_t t = 1; t <= NET_IMAGES_OWNER_ASKS_MAX; t++)
+            xn_out_add(out, XN_ACT_ABORT, t, XN_PEER_NONE, NULL);
+    } else if (ev->kind == XN_EV_DONE) {
+        c->cancelled += ev->rc == XN_ECANCELLED;
+        if (ev->ticket > NET_IMAGES_OWNER_ASKS_MAX) /* one too many */
+            assert_int_equal(ev->rc, XN_EBUSY);
+        if (c->cancelled == NET_IMAGES_OWNER_ASKS_MAX) kit_stop();
+    }
+}
+
+static void test_slow_owner(void **state)
+{
+    struct crowd crowd = {.image = make_image("bin/one", MB, 1)};
+    struct fixture *f = *state;
+    struct sockaddr_in at;
+    int fd = bind_one(&at);
+
+    assert_false(listen(fd, 64));
+    crowd.silent = ntohs(at.sin_port);
+    serve_image(&crowd.image);
+    run_images(f, on_crowd, &crowd);
+    assert_true(crowd.other);
+    assert_int_equal(crowd.cancelled, NET_IMAGES_OWNER_ASKS_MAX);
+    close(fd);
+    free(crowd.image.data);
 }
 
 int main(void)
@@ -701,6 +776,7 @@ int main(void)
         TEST(test_two_of_us),
         cmocka_unit_test(test_addresses),
         TEST(test_action),
+        TEST(test_slow_owner),
     };
 
     return cmocka_run_group_tests(tests, start_server, stop_server);
