@@ -85,6 +85,13 @@ static void done(struct net_job *job)
     if (!images->freeing) go_on(images);
 }
 
+/* From another URL it is fetched besides: who names a hash with a slow one of his
+ * own is not waited for. */
+static bool is_same(const struct image_ask *a, const struct image_ask *b)
+{
+    return xn_id_eq(&a->sha256, &b->sha256) && strcmp(a->url, b->url) == 0;
+}
+
 static bool may_run(const struct net_images *images,
                     const struct image_job *job)
 {
@@ -92,7 +99,7 @@ static bool may_run(const struct net_images *images,
 
     DL_FOREACH(images->jobs, other)
     {
-        if (other->running && (xn_id_eq(&other->ask.sha256, &job->ask.sha256) ||
+        if (other->running && (is_same(&other->ask, &job->ask) ||
                                xn_id_eq(&other->owner, &job->owner)))
             return false;
     }

@@ -3,7 +3,7 @@
  *
  * The folder, which belongs to this process alone, has for each image its tree
  * (HEX), a note with the tree's own hash (HEX.note, whose time is that of its last
- * use), and while it is fetched HEX.part and HEX.new; a few that were cut stay, to
+ * use), and while it is fetched HEX.part-URL and HEX.new-URL; a few that were cut stay, to
  * be gone on with.  An archive is hashed while it
  * comes, unpacked by xeno-unpack, and not kept; a tree is hashed anew each time
  * somebody is about to use it, and where it is not what it was it is dropped and
@@ -15,8 +15,8 @@
  * goes when there is no room.
  *
  * DONE is 0 with Fetched, whose rc says more; XN_EBUSY: too many at once;
- * XN_ECANCELLED.  Two asks for one hash, or of one owner, are carried out one after
- * the other: who names a slow server makes himself wait, not the others. */
+ * XN_ECANCELLED.  Two asks for one hash and URL, or of one owner, are carried out one
+ * after the other: who names a slow server makes himself wait, not the others. */
 #ifndef NET_IMAGES_H
 #define NET_IMAGES_H
 

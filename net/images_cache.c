@@ -34,15 +34,38 @@ static int refuse(struct image_ask *ask, int rc, const char *advice,
 
 /* ---- what is there ------------------------------------------------------- */
 
+/* fd: the one that is.  Another may be in its place already. */
+static void drop_damaged(struct image_cache *cache,
+                         const struct image_name *name, int fd)
+{
+    struct stat is, named;
+
+    pthread_mutex_lock(&cache->place);
+    if (!fstat(fd, &is) &&
+        !fstatat(cache->dir, name->tree, &named, AT_SYMLINK_NOFOLLOW) &&
+        is.st_dev == named.st_dev && is.st_ino == named.st_ino) {
+        xn_log(XN_LOG_WARN, "image %.12s is damaged: it is dropped",
+               name->tree);
+        close(fd); /* ours would keep it */
+        fd = -1;
+        image_put_aside(cache, name);
+    }
+    pthread_mutex_unlock(&cache->place);
+    if (fd >= 0) close(fd);
+}
+
 /* XN_ENOENT: not there, or not any more. */
 static int use_kept(struct image_cache *cache, struct image_ask *ask,
                     const struct image_name *name)
 {
     xn_id is, should;
-    int fd = image_lock(cache, name->tree), rc;
+    int fd, rc = 0;
 
+    pthread_mutex_lock(&cache->place);
+    fd = image_lock(cache, name->tree);
+    if (fd >= 0) rc = image_read_note(cache, name->note, &should, &ask->bytes);
+    pthread_mutex_unlock(&cache->place);
     if (fd < 0) return XN_ENOENT;
-    rc = image_read_note(cache, name->note, &should, &ask->bytes);
     if (!rc)
         rc = net_tree_digest(cache->dir, name->tree, &ask->stop, &is,
                              &ask->bytes);
@@ -55,9 +78,7 @@ static int use_kept(struct image_cache *cache, struct image_ask *ask,
         image_hold(cache, fd);
         return 0;
     }
-    close(fd);
-    xn_log(XN_LOG_WARN, "image %.12s is damaged: it is dropped", name->tree);
-    image_put_aside(cache, name);
+    drop_damaged(cache, name, fd);
     return XN_ENOENT;
 }
 
@@ -154,29 +175,47 @@ static int unpack_into(struct image_cache *cache, struct image_ask *ask,
 
 /* ---- fetching ------------------------------------------------------------ */
 
-/* The note comes last: a tree without one is nothing. */
+/* The note comes last: a tree without one is nothing.  The same may have come from
+ * another URL meanwhile, and then that one stays. */
+static int place(struct image_cache *cache, struct image_ask *ask,
+                 const struct image_name *name, const xn_id *digest)
+{
+    bool there = false;
+    int fd, rc;
+
+    if (renameat(cache->dir, name->fresh, cache->dir, name->tree)) {
+        there = errno == EEXIST || errno == ENOTEMPTY;
+        if (!there) return XN_EIO;
+        net_tree_remove(cache->dir, name->fresh);
+    }
+    fd = image_lock(cache, name->tree);
+    if (fd < 0) return XN_EIO;
+    rc = there ? 0 : image_write_note(cache, name->note, digest, ask->bytes);
+    if (!rc) {
+        image_hold(cache, fd);
+    } else {
+        close(fd);
+        image_put_aside(cache, name);
+    }
+    return rc;
+}
+
 static int put_in_place(struct image_cache *cache, struct image_ask *ask,
                         const struct image_name *name)
 {
     xn_id digest;
-    int fd, rc;
+    int rc;
 
     rc = net_tree_digest(cache->dir, name->fresh, &ask->stop, &digest,
                          &ask->bytes);
-    if (!rc) rc = image_make_room(cache, ask->bytes);
-    if (rc == XN_ENOSPC)
-        return refuse(ask, rc, "again later, or a smaller image",
-                      "the images that are in use leave it no room");
     if (rc) return rc;
-    if (renameat(cache->dir, name->fresh, cache->dir, name->tree))
-        return XN_EIO;
-    fd = image_lock(cache, name->tree);
-    if (fd < 0) return XN_EIO;
-    rc = image_write_note(cache, name->note, &digest, ask->bytes);
-    if (rc)
-        close(fd);
-    else
-        image_hold(cache, fd);
+    pthread_mutex_lock(&cache->place);
+    rc = image_make_room(cache, ask->bytes);
+    if (rc == XN_ENOSPC)
+        refuse(ask, rc, "again later, or a smaller image",
+               "the images that are in use leave it no room");
+    if (!rc) rc = place(cache, ask, name, &digest);
+    pthread_mutex_unlock(&cache->place);
     return rc;
 }
 
@@ -193,10 +232,7 @@ static int unpack_new(struct image_cache *cache, struct image_ask *ask,
     rc = unpack_into(cache, ask, archive, name);
     if (rc != XN_ECANCELLED) unlinkat(cache->dir, name->part, 0);
     if (!rc) rc = put_in_place(cache, ask, name);
-    if (rc) {
-        net_tree_remove(cache->dir, name->fresh);
-        image_put_aside(cache, name);
-    }
+    if (rc) net_tree_remove(cache->dir, name->fresh);
     return rc;
 }
 
@@ -228,7 +264,7 @@ void image_obtain(struct image_cache *cache, struct image_ask *ask)
     struct image_name name;
     int rc;
 
-    image_name(&ask->sha256, &name);
+    image_name(&ask->sha256, ask->url, &name);
     ask->advice = "again later";
     if (!ask->size_max || ask->size_max > cache->config.size_max)
         ask->size_max = cache->config.size_max;
@@ -258,6 +294,7 @@ int image_cache_open(struct image_cache *cache,
 
     memset(cache, 0, sizeof *cache);
     cache->dir = -1;
+    pthread_mutex_init(&cache->place, NULL);
     pthread_mutex_init(&cache->lock, NULL);
     cache->config = *config;
     cache->config.dir = NULL;
@@ -291,4 +328,5 @@ void image_cache_close(struct image_cache *cache)
     free((char *)(uintptr_t)cache->config.ca);
     free((char *)(uintptr_t)cache->config.unpack);
     pthread_mutex_destroy(&cache->lock);
+    pthread_mutex_destroy(&cache->place);
 }

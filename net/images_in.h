@@ -24,7 +24,8 @@ struct image_cache {
     struct net_images_config config; /* its texts are ours */
     char path[PATH_MAX];             /* of the folder, where links lead to */
     int dir;
-    pthread_mutex_t lock; /* of what is below, and of removing */
+    pthread_mutex_t place; /* of a tree and its note together; before lock */
+    pthread_mutex_t lock;  /* of what is below, and of removing */
     struct image_hold holds[IMAGES_HOLDS];
     unsigned gone; /* trees that were put aside */
 };
@@ -47,23 +48,23 @@ struct image_ask {
 int image_cache_open(struct image_cache *cache,
                      const struct net_images_config *config);
 void image_cache_close(struct image_cache *cache);
-/* In any thread, not for one hash in two at once.  Waits. */
+/* In any thread, not for one hash and URL in two at once.  Waits. */
 void image_obtain(struct image_cache *cache, struct image_ask *ask);
 
 /* ---- images_room.c ---- */
 
 struct image_name {
-    char tree[XN_ID_HEX], note[XN_ID_HEX + 8], part[XN_ID_HEX + 8],
-        fresh[XN_ID_HEX + 8];
+    char tree[XN_ID_HEX], note[XN_ID_HEX + 8];
+    char part[XN_ID_HEX + 40], fresh[XN_ID_HEX + 40]; /* of one URL alone */
 };
 
-void image_name(const xn_id *id, struct image_name *out);
+void image_name(const xn_id *id, const char *url, struct image_name *out);
 /* Descriptor of the tree's top folder with a shared lock; -1: none, or it is
  * going at this moment. */
 int image_lock(struct image_cache *cache, const char *tree);
 /* Keeps the lock for a while; takes fd over. */
 void image_hold(struct image_cache *cache, int fd);
-/* It is no image from now on, whoever uses it. */
+/* It is no image from now on, whoever uses it.  The caller has `place`. */
 void image_put_aside(struct image_cache *cache, const struct image_name *name);
 /* Room for so many bytes more.  XN_ENOSPC: what is there is in use. */
 int image_make_room(struct image_cache *cache, uint64_t bytes);

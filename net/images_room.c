@@ -20,12 +20,17 @@
 
 #define NOTE_MAX 256
 
-void image_name(const xn_id *id, struct image_name *out)
+void image_name(const xn_id *id, const char *url, struct image_name *out)
 {
+    char hex[XN_ID_HEX];
+    xn_id from;
+
+    xn_id_hash(url, strlen(url), &from);
+    xn_id_hex(&from, hex);
     xn_id_hex(id, out->tree);
     snprintf(out->note, sizeof out->note, "%s.note", out->tree);
-    snprintf(out->part, sizeof out->part, "%s.part", out->tree);
-    snprintf(out->fresh, sizeof out->fresh, "%s.new", out->tree);
+    snprintf(out->part, sizeof out->part, "%s.part-%.32s", out->tree, hex);
+    snprintf(out->fresh, sizeof out->fresh, "%s.new-%.32s", out->tree, hex);
 }
 
 /* ---- notes --------------------------------------------------------------- */
@@ -207,7 +212,7 @@ static int add_kept(struct image_cache *cache, struct survey *s,
     }
     kept = &s->all[s->n++];
     memset(kept, 0, sizeof *kept);
-    image_name(&id, &kept->name);
+    image_name(&id, "", &kept->name);
     kept->used = st->st_mtim;
     if (image_read_note(cache, note, &digest, &kept->bytes)) kept->bytes = 0;
     s->bytes += kept->bytes;
@@ -369,7 +374,7 @@ static void sweep_one(struct image_cache *cache, const char *entry)
         xn_id_unhex(entry, XN_ID_HEX - 1, &id)) {
         return;
     }
-    image_name(&id, &name);
+    image_name(&id, "", &name);
     if (ends_with(entry, ".new") || ends_with(entry, ".gone-"))
         remove_unused(cache, entry);
     else if (ends_with(entry, ".note") &&

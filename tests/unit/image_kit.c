@@ -3,6 +3,7 @@
 
 #include <archive.h>
 #include <archive_entry.h>
+#include <dirent.h>
 #include <netinet/in.h>
 #include <stdio.h>
 #include <sys/socket.h>
@@ -253,8 +254,28 @@ bool is_there(const struct fixture *f, const xn_id *id, const char *more)
     return access(path, F_OK) == 0;
 }
 
+bool is_halfway(const struct fixture *f, const xn_id *id)
+{
+    DIR *list = opendir(f->images);
+    char part[XN_ID_HEX + 8], fresh[XN_ID_HEX + 8];
+    struct dirent *entry;
+    bool found = false;
+
+    assert_non_null(list);
+    xn_id_hex(id, part);
+    strcpy(fresh, part);
+    strcat(part, ".part");
+    strcat(fresh, ".new");
+    while ((entry = readdir(list))) {
+        found |= strncmp(entry->d_name, part, strlen(part)) == 0 ||
+                 strncmp(entry->d_name, fresh, strlen(fresh)) == 0;
+    }
+    closedir(list);
+    return found;
+}
+
 bool left_nothing(const struct fixture *f, const xn_id *id)
 {
     return !is_there(f, id, "") && !is_there(f, id, ".note") &&
-           !is_there(f, id, ".part") && !is_there(f, id, ".new");
+           !is_halfway(f, id);
 }

@@ -55,6 +55,8 @@ int obtain(struct fixture *f, const char *path, const xn_id *id);
 void path_of(const struct fixture *f, const xn_id *id, const char *more,
              char out[256]);
 bool is_there(const struct fixture *f, const xn_id *id, const char *more);
+/* Something that was begun is there. */
+bool is_halfway(const struct fixture *f, const xn_id *id);
 /* Nothing but what ends well stays. */
 bool left_nothing(const struct fixture *f, const xn_id *id);
 

@@ -29,7 +29,7 @@ static void test_once(void **state)
     assert_false(f->ask.cached);
     assert_int_equal(f->ask.bytes, MB + 2 * NET_TREE_ENTRY_BYTES);
     assert_true(is_there(f, &image.id, "/bin/one"));
-    assert_false(is_there(f, &image.id, ".part"));
+    assert_false(is_halfway(f, &image.id));
     assert_int_equal(obtain(f, "/image", &image.id), 0);
     assert_true(f->ask.cached);
     reopen(f);
@@ -88,7 +88,7 @@ static void test_cut(void **state)
     serve_image(&image);
     server.at_most = image.len / 9;
     assert_int_equal(obtain(f, "/image", &image.id), XN_EUNREACH);
-    assert_true(is_there(f, &image.id, ".part"));
+    assert_true(is_halfway(f, &image.id));
     assert_int_equal(server.asked, 6);
     reopen(f);
     server.at_most = 0;
@@ -119,9 +119,12 @@ static void test_wrong_part(void **state)
     struct image image = make_image("bin/one", MB, 1);
     size_t sizes[] = {1000, image.len, image.len + 1000};
     struct fixture *f = *state;
+    struct image_name name;
     char path[256], *junk = calloc(1, image.len + 1000);
 
-    path_of(f, &image.id, ".part", path);
+    snprintf(f->url, sizeof f->url, "http://127.0.0.1:%u/image", server.port);
+    image_name(&image.id, f->url, &name);
+    snprintf(path, sizeof path, "%s/%s", f->images, name.part);
     for (size_t i = 0; i < 3; i++) {
         FILE *file = fopen(path, "w");
 
@@ -522,7 +525,7 @@ static void test_sweep(void **state)
     xn_id id = {{9}};
     int fd;
 
-    path_of(f, &id, ".new", path);
+    path_of(f, &id, ".new-0123", path);
     assert_false(mkdir(path, 0755));
     path_of(f, &id, "", path);
     assert_false(mkdir(path, 0755));
@@ -533,6 +536,49 @@ static void test_sweep(void **state)
     assert_false(close(fd));
     reopen(f);
     assert_true(left_nothing(f, &id));
+}
+
+struct moved {
+    struct fixture *f;
+    xn_id id;
+};
+
+static void *obtain_moved(void *arg)
+{
+    struct moved *moved = arg;
+    struct image_ask ask = {.sha256 = moved->id};
+    char url[64];
+
+    snprintf(url, sizeof url, "http://127.0.0.1:%u/moved", server.port);
+    ask.url = url;
+    image_obtain(&moved->f->cache, &ask);
+    return ask.rc ? arg : NULL;
+}
+
+/* From two URLs at once: there is one, whole, and nothing else. */
+static void test_at_once(void **state)
+{
+    struct image image = make_image("bin/one", MB, 1);
+    struct fixture *f = *state;
+    struct moved moved = {f, image.id};
+    pthread_t thread;
+    void *failed;
+
+    for (int round = 0; round < 5; round++) {
+        serve_image(&image);
+        assert_false(pthread_create(&thread, NULL, obtain_moved, &moved));
+        assert_int_equal(obtain(f, "/image", &image.id), 0);
+        assert_false(pthread_join(thread, &failed));
+        assert_null(failed);
+        assert_true(is_there(f, &image.id, "/bin/one"));
+        assert_true(is_there(f, &image.id, ".note"));
+        assert_false(is_halfway(f, &image.id));
+        assert_int_equal(obtain(f, "/nowhere", &image.id), 0);
+        reopen(f);
+        assert_true(image_clear_unused(&f->cache));
+        assert_true(left_nothing(f, &image.id));
+    }
+    free(image.data);
 }
 
 /* Cut downloads are few, whatever was begun. */
@@ -549,13 +595,13 @@ static void test_parts(void **state)
         assert_int_equal(obtain(f, "/image", &image[i].id), XN_EUNREACH);
     }
     for (unsigned i = 0; i < 5; i++)
-        kept += is_there(f, &image[i].id, ".part");
+        kept += is_halfway(f, &image[i].id);
     assert_int_equal(kept, IMAGES_PARTS_KEPT + 1);
-    assert_true(is_there(f, &image[4].id, ".part"));
+    assert_true(is_halfway(f, &image[4].id));
     serve_image(&image[0]);
     assert_int_equal(obtain(f, "/image", &image[0].id), 0); /* wants room */
     for (unsigned i = 0; i < 5; i++) {
-        assert_false(is_there(f, &image[i].id, ".part"));
+        assert_false(is_halfway(f, &image[i].id));
         free(image[i].data);
     }
 }
@@ -684,7 +730,8 @@ static void test_action(void **state)
     free(play.image.data);
 }
 
-/* One owner's slow images, more than are fetched at once, keep no other waiting. */
+/* One owner's slow images, more than are fetched at once and one of them by the same
+ * hash, keep no other waiting. */
 struct crowd {
     struct image image;
     unsigned silent; /* a port that takes connections and says nothing */
@@ -695,7 +742,8 @@ struct crowd {
 static void fetch_slow(struct crowd *c, struct xn_out *out, uint64_t ticket)
 {
     Xn__Fetch fetch = XN__FETCH__INIT;
-    xn_id hash = {{(uint8_t)ticket}}, owner = {{1}};
+    xn_id hash = ticket == 1 ? c->image.id : (xn_id){{(uint8_t)ticket}};
+    xn_id owner = {{1}};
     char url[64];
 
     snprintf(url, sizeof url, "http://127.0.0.1:%u/", c->silent);
@@ -772,6 +820,7 @@ int main(void)
         TEST(test_room),
         TEST(test_damaged_in_use),
         TEST(test_sweep),
+        TEST(test_at_once),
         TEST(test_parts),
         TEST(test_two_of_us),
         cmocka_unit_test(test_addresses),
