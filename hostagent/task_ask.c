@@ -231,6 +231,7 @@ static bool may_begin(struct host_session *s, const struct xn_now *now,
         snprintf(because, sizeof because, "the session is paused: %s",
                  s->reason);
     } else if (s->state != XN__SESSION_STATE__SESSION_RUNNING) {
+        if (s->rc == XN_EMONEY) rc = XN_EMONEY;
         snprintf(because, sizeof because, "the session has ended: %s",
                  s->reason);
     } else if (task_too_small(&s->terms.rates)) {

@@ -63,8 +63,10 @@ struct keeper {
                                  that it did not stand */
     uint64_t run_since_us;
     uint64_t memory_kib_ms, memory_since_us, memory_bytes;
-    uint64_t pty_us;  /* mono; the terminal's allowance is filled again */
-    size_t pty_bytes; /* may be read till then */
+    uint64_t pty_us;     /* mono; the terminal's allowance is filled again */
+    size_t pty_bytes;    /* may be read till then */
+    struct xn_buf typed; /* taken, and not in the terminal yet */
+    uint64_t type_us;    /* mono; then it is tried again */
 
     int listener, signals;
     struct keeper_client clients[KEEPER_CLIENTS_MAX];
@@ -83,6 +85,9 @@ void keeper_stop(struct keeper *keeper, Xn__TaskEnd end, const char *because,
 int keeper_pause(struct keeper *keeper, bool pause);
 /* Reads what the task wrote, within its allowance. */
 void keeper_read_terminal(struct keeper *keeper, uint64_t mono_us);
+/* Puts what was typed into the terminal: all of it, some later where it is full.
+ * XN_EBUSY: nothing, since not all from before is there yet. */
+int keeper_type(struct keeper *keeper, const void *data, size_t len);
 /* The reading of now. */
 void keeper_reading(struct keeper *keeper, Xn__TaskReading *out);
 

@@ -22,6 +22,7 @@
 #define LOOK_US 1000000 /* with one */
 #define STAND_US 1000   /* between signals that do not get there */
 #define EVASIONS_MAX 3
+#define TYPE_US 10000 /* between looks for room in a full terminal */
 #define PTY_US 100000 /* a flood may fill the console at 10 MiB/s */
 #define PTY_BYTES (1 << 20)
 #define FAR_US 3600000000ULL
@@ -181,6 +182,29 @@ void keeper_read_terminal(struct keeper *keeper, uint64_t mono_us)
     keeper->pty_bytes -= n;
 }
 
+/* A terminal takes what it has room for, and tells nobody when it has room
+ * again. */
+static void type_rest(struct keeper *keeper, uint64_t mono_us)
+{
+    ssize_t n =
+        write(keeper->box.terminal, keeper->typed.data, keeper->typed.len);
+
+    if (n > 0) xn_buf_drop(&keeper->typed, (size_t)n);
+    keeper->type_us = mono_us + TYPE_US;
+}
+
+int keeper_type(struct keeper *keeper, const void *data, size_t len)
+{
+    uint64_t mono_us = sys_mono_us();
+
+    if (keeper->typed.len) type_rest(keeper, mono_us);
+    if (keeper->typed.len) return XN_EBUSY;
+    xn_buf_add(&keeper->typed, data, len);
+    if (xn_buf_rc(&keeper->typed)) return XN_ENOMEM;
+    type_rest(keeper, mono_us);
+    return 0;
+}
+
 /* ---- limits -------------------------------------------------------------- */
 
 static bool is_over(struct keeper *keeper, const struct proc_sum *sum,
@@ -248,6 +272,8 @@ uint64_t keeper_tick(struct keeper *keeper, uint64_t mono_us)
     if (keeper->stand_us && mono_us >= keeper->stand_us) {
         set_standing(keeper, mono_us);
     }
+    if (keeper->typed.len && mono_us >= keeper->type_us)
+        type_rest(keeper, mono_us);
     if (mono_us >= keeper->durable_us) {
         keeper->durable_us = mono_us + (uint64_t)keeper->spec->meter_ms * 1000;
         make_durable(keeper);
@@ -265,6 +291,7 @@ uint64_t keeper_tick(struct keeper *keeper, uint64_t mono_us)
     if (keeper->caps_itself) next = min_u64(next, keeper->cap_us);
     if (keeper->stand_us) next = min_u64(next, keeper->stand_us);
     if (keeper->kill_us) next = min_u64(next, keeper->kill_us);
+    if (keeper->typed.len) next = min_u64(next, keeper->type_us);
     if (keeper->pty_bytes == 0) next = min_u64(next, keeper->pty_us);
     return next;
 }

@@ -97,11 +97,8 @@ int keeper_tell_status(struct keeper *keeper, int rc, struct xn_buf *out)
 
 static int type_in(struct keeper *keeper, const ProtobufCBinaryData *input)
 {
-    ssize_t n;
-
     if (keeper->state == XN__TASK_STATE__ENDED) return XN_ECONFLICT;
-    n = write(keeper->box.terminal, input->data, input->len);
-    return n == (ssize_t)input->len ? 0 : XN_EBUSY;
+    return keeper_type(keeper, input->data, input->len);
 }
 
 /* How the answer looks: 0, or what stands against it. */

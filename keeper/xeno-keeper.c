@@ -207,6 +207,7 @@ static void clear(struct keeper *keeper)
     for (i = 0; i < KEEPER_CLIENTS_MAX; i++)
         keeper_drop(&keeper->clients[i]);
     console_close(&keeper->console);
+    xn_buf_clear(&keeper->typed);
     close(keeper->listener);
     close(keeper->signals);
     close(keeper->dir);
@@ -224,6 +225,7 @@ static int keep(const struct arguments *args)
         keeper.clients[i].fd = -1;
     keeper.bwrap = args->bwrap ? args->bwrap : "/usr/bin/bwrap";
     keeper.console.fd = -1;
+    xn_buf_init(&keeper.typed, SPEC_INPUT_MAX);
     keeper.box.init_fd = keeper.box.terminal = -1;
     keeper.signals = open_signals();
     rc = keeper.signals < 0 ? XN_EIO : open_session(&keeper, args);

@@ -128,6 +128,7 @@ SHELL_TESTS += tests/e2e/latency.t
 SHELL_TESTS += tests/e2e/liar.t
 SHELL_TESTS += tests/e2e/manners.t
 SHELL_TESTS += tests/e2e/money.t
+SHELL_TESTS += tests/e2e/demo.t
 SHELL_TESTS += tests/e2e/image.t
 SHELL_TESTS += tests/e2e/refusals.t
 SHELL_TESTS += tests/e2e/replay.t

@@ -20,6 +20,7 @@ enum {
     PIECE_MAX = 256 << 10,
     INPUT_MAX = 4096,
     PAUSE_MS = 500,
+    ROOM_MS = 30,         /* between two looks for room in the terminal */
     PATIENCE_MS = 180000, /* with a server that does not answer */
     GRACE_MS = 5000,
 };
@@ -31,12 +32,14 @@ struct watch {
     struct xeno_stream *stream;
     struct xeno_asking console, stop, typing;
     struct xeno_question console_q, stop_q, typing_q;
-    struct xeno_why why;
+    struct xeno_why why, typing_why;
     Xn__StopTask stop_body;
     Xn__TaskInput typing_body;
     char path[XN_ID_HEX + 100], hex[XN_ID_HEX];
     uint8_t typed[INPUT_MAX];
     bool asking, stopping, sending; /* which of the three are under way */
+    size_t n_typed;                 /* not taken yet */
+    uint64_t type_us;               /* then it is tried again */
     bool typed_all, in_line, asked_stop, leaves, ended;
     uint64_t answered_us;
     int rc; /* what it failed with */
@@ -203,9 +206,28 @@ static bool take_keys(struct termios *before)
     return tcsetattr(STDIN_FILENO, TCSADRAIN, &now) == 0;
 }
 
-static void on_typed(struct watch *w)
+static void send_typed(struct watch *w)
 {
     const struct xeno_stream *s = w->stream;
+
+    xn__task_input__init(&w->typing_body);
+    w->typing_body.session = xn_id_bytes(&s->session);
+    w->typing_body.task = s->task;
+    w->typing_body.input = (ProtobufCBinaryData){w->n_typed, w->typed};
+    w->typing_q = (struct xeno_question){
+        .what = "cannot pass on what was typed",
+        .method = "POST",
+        .path = "/v1/tasks/input",
+        .body = &w->typing_body,
+        .answer = &xn__host_task__descriptor,
+        .why = &w->typing_why,
+    };
+    xeno_ask_begin(s->xeno, s->server, &w->typing_q, &w->typing);
+    w->sending = true;
+}
+
+static void on_typed(struct watch *w)
+{
     ssize_t n = read(STDIN_FILENO, w->typed, sizeof w->typed);
 
     if (n < 0 && (errno == EINTR || errno == EAGAIN)) return;
@@ -215,28 +237,29 @@ static void on_typed(struct watch *w)
         w->typed[0] = w->typed[1] = END_OF_INPUT;
         n = w->in_line ? 2 : 1;
     }
-    xn__task_input__init(&w->typing_body);
-    w->typing_body.session = xn_id_bytes(&s->session);
-    w->typing_body.task = s->task;
-    w->typing_body.input = (ProtobufCBinaryData){(size_t)n, w->typed};
-    w->typing_q = (struct xeno_question){
-        .what = "cannot pass on what was typed",
-        .method = "POST",
-        .path = "/v1/tasks/input",
-        .body = &w->typing_body,
-        .answer = &xn__host_task__descriptor,
-    };
-    xeno_ask_begin(s->xeno, s->server, &w->typing_q, &w->typing);
-    w->sending = true;
+    w->n_typed = (size_t)n;
+    send_typed(w);
 }
 
+/* A task that does not read yet fills its terminal: what it has no room for
+ * waits here. */
 static void end_typing(struct watch *w)
 {
     Xn__HostTask *task = NULL;
+    int rc = xeno_ask_end(&w->typing, &task);
 
     w->sending = false;
-    if (xeno_ask_end(&w->typing, &task)) w->typed_all = true;
     if (task) xn__host_task__free_unpacked(task, NULL);
+    if (rc == XN_EBUSY || rc == XN_ENOTYET) {
+        w->type_us = net_mono_us() + ROOM_MS * 1000;
+        return;
+    }
+    w->n_typed = 0;
+    if (!rc) return;
+    w->typed_all = true;
+    /* Nobody reads it any more: its end says why. */
+    if (rc != XN_EREFUSED && rc != XN_ECONFLICT)
+        xeno_tell(&w->typing_why, w->typing_q.what);
 }
 
 /* ---- all of them at once ---- */
@@ -252,15 +275,17 @@ static void wait_for_any(struct watch *w)
         signals = (int)n;
         others[n++] = (struct pollfd){.fd = s->signals};
     }
-    if (s->input && !w->typed_all && !w->sending) {
+    if (s->input && !w->typed_all && !w->sending && !w->n_typed) {
         typed = (int)n;
         others[n++] = (struct pollfd){.fd = STDIN_FILENO};
     }
-    net_talk_wait(s->server->talk, others, n, -1);
+    net_talk_wait(s->server->talk, others, n,
+                  w->n_typed && !w->sending ? ROOM_MS : -1);
     if (signals >= 0 && others[signals].revents) on_signal(w);
     if (typed >= 0 && others[typed].revents) on_typed(w);
     if (w->stopping && w->stop.said.done) end_stop(w);
     if (w->sending && w->typing.said.done) end_typing(w);
+    if (w->n_typed && !w->sending && net_mono_us() >= w->type_us) send_typed(w);
     if (w->asking && w->console.said.done) end_console(w);
 }
 

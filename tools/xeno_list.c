@@ -27,7 +27,7 @@ struct row {
     struct xeno_question question;
     struct xeno_asking asking;
     struct xeno_why why;
-    char path[40 + XN_ID_HEX];
+    char path[60 + XN_ID_HEX];
     /* ---- of the time before ---- */
     uint64_t cpu_ns, read_us;
     uint32_t task;
@@ -103,6 +103,40 @@ static bool begin(const struct list *list, struct row *row)
     return true;
 }
 
+/* A session tells of its task what the last claim knew; the task itself is
+ * asked for what its meter says now. */
+static bool begin_task(const struct list *list, struct row *row)
+{
+    const Xn__HostTask *task = row->now ? row->now->task : NULL;
+    char hex[XN_ID_HEX];
+
+    if (!task || task->state == XN__TASK_STATE__ENDED) return false;
+    xn_id_hex(&row->kept.session, hex);
+    snprintf(row->path, sizeof row->path, "/v1/tasks?session=%s&task=%u", hex,
+             (unsigned)task->task);
+    row->question = (struct xeno_question){
+        .what = "cannot tell the tasks",
+        .method = "GET",
+        .path = row->path,
+        .answer = &xn__host_task__descriptor,
+        .quiet = true,
+    };
+    xeno_ask_begin(list->xeno, &row->server, &row->question, &row->asking);
+    return true;
+}
+
+/* Where it does not tell, what the claim knew stays. */
+static void end_task(struct row *row)
+{
+    Xn__HostTask *task = NULL;
+
+    while (!row->asking.said.done)
+        net_talk_wait(row->server.talk, NULL, 0, -1);
+    if (xeno_ask_end(&row->asking, &task)) return;
+    xn__host_task__free_unpacked(row->now->task, NULL);
+    row->now->task = task;
+}
+
 /* How much of a CPU it used since it was asked before, else since its start. */
 static void take_share(struct row *row)
 {
@@ -132,7 +166,6 @@ static void end(struct row *row)
     if (row->now) xn__host_session__free_unpacked(row->now, NULL);
     row->now = NULL;
     row->rc = xeno_ask_end(&row->asking, &row->now);
-    take_share(row);
 }
 
 static bool has_ended(const struct row *row)
@@ -141,6 +174,20 @@ static bool has_ended(const struct row *row)
            (row->now &&
             (row->now->state == XN__SESSION_STATE__SESSION_ENDED ||
              row->now->state == XN__SESSION_STATE__SESSION_REFUSED));
+}
+
+static void ask_these(const struct list *list, struct row **asked, size_t n)
+{
+    bool tells[AT_ONCE];
+
+    for (size_t i = 0; i < n; i++)
+        end(asked[i]);
+    for (size_t i = 0; i < n; i++)
+        tells[i] = begin_task(list, asked[i]);
+    for (size_t i = 0; i < n; i++) {
+        if (tells[i]) end_task(asked[i]);
+        take_share(asked[i]);
+    }
 }
 
 /* What has ended does not change: it is asked about once. */
@@ -157,8 +204,7 @@ static void ask_all(struct list *list)
 
             if (!has_ended(row) && begin(list, row)) asked[n++] = row;
         }
-        for (size_t i = 0; i < n; i++)
-            end(asked[i]);
+        ask_these(list, asked, n);
     }
 }
 

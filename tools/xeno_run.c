@@ -190,10 +190,9 @@ static int watch(struct run *run, const struct how *how, int signals)
     xn_buf_init(&console, CONSOLE_KEPT + 1);
     code = xeno_stream(&stream, &end);
     if (end == STREAM_ENDED) code = end_of(run, how, &console);
-    if (end == STREAM_DETACHED) {
-        tell_detached(run, stderr);
-        run_record_drop(run);
-    }
+    if (end == STREAM_DETACHED) run_record_drop(run);
+    /* Also where nobody reads the console any more, or the server is silent. */
+    if (end != STREAM_ENDED) tell_detached(run, stderr);
     xn_buf_clear(&console);
     return code;
 }

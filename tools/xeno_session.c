@@ -40,7 +40,7 @@ json_t *xeno_session_json(const Xn__HostSession *s)
     (void)xn_id_from_bytes(&s->serial, &serial);
     return json_pack(
         "{s:o, s:s, s:o, s:s, s:o, s:o, s:o, s:I, s:o, s:o, s:o, s:s, s:s, "
-        "s:s, s:s, s:i, s:o}",
+        "s:s, s:s, s:i, s:i, s:o}",
         "session", xeno_json_id(&id), "state", xeno_session_state(s->state),
         "order", xeno_json_id(&serial), "currency", s->currency, "amount",
         xeno_json_money(s->amount), "charged", xeno_json_money(s->charged),
@@ -48,7 +48,7 @@ json_t *xeno_session_json(const Xn__HostSession *s)
         (json_int_t)s->sequence, "since", xeno_json_time(s->since_us), "until",
         xeno_json_time(s->until_us), "till", xeno_json_time(s->till_us), "type",
         s->env_type, "manager", s->manager, "reason", s->reason, "trouble",
-        s->trouble, "tasks", (int)s->tasks, "task",
+        s->trouble, "warned", (int)s->warned, "tasks", (int)s->tasks, "task",
         s->task ? xeno_task_json(s->task) : json_null());
 }
 

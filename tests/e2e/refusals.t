@@ -75,6 +75,16 @@ for at in $XENO_CORP; do # whose client the server's XenoCorp knows
     XENO_CORP=$at "$xeno" quote "$server" >/dev/null 2>&1 && corp=$at
 done
 
+# Setting up alone costs all of it; what becomes of that is seen at the end.
+spent=
+if "$XN_BUILD/keeper/xenodomd" check >/dev/null 2>&1; then
+    new_order
+    works order narrow "$order" --quote "$scratch/quote" \
+        --amount "0.25$currency"
+    works session new "$server" "$order" --quote "$scratch/quote"
+    spent=$(field session "$out")
+fi
+
 refuses 4 'free' 'requirements that nobody can meet' \
     quote "$server" "$scratch/much"
 refuses 5 'account\|enough\|hold' 'more than the account has' \
@@ -136,6 +146,20 @@ done
 read -rt $((life + 1)) <> <(:) # nothing tells that its time has passed
 refuses 8 'has ended' 'an order whose time is over' \
     session new "$server" "$order" --quote "$scratch/quote"
+
+is_spent() {
+    "$xeno" session show "$spent" -o json >"$out" 2>"$err" &&
+        [ "$(field reason "$out")" = 'the order is spent' ]
+}
+
+if [ -n "$spent" ]; then
+    await 300 is_spent
+    ok $? 'a session whose order is spent says so'
+    [ "$(field warned "$out")" = 5 ]
+    ok $? 'and that less than 5 % is left'
+    refuses 5 'the order is spent' 'a task where the order is spent' \
+        task new "$spent" -- true
+fi
 
 operate drain
 refuses 4 '' 'a server that is drained' quote "$server" "$scratch/some"

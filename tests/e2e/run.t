@@ -64,6 +64,20 @@ gave 0 $'hello there\n/home/task' 'files and environment'
 printf 'one\ntwo' | "$xeno" run -i -- cat >"$out" 2>"$err"
 rc=$?
 gave 0 $'one\ntwo' 'what is typed reaches it, and its end too'
+seq 60000 | "$xeno" run -i --for 10m -- sh -c 'sleep 1; cksum' >"$out" 2>"$err"
+rc=$?
+gave 0 "$(seq 60000 | cksum)" 'more than a terminal holds, to a task that reads late'
+{
+    "$xeno" run -- sh -c 'while sleep 0.1; do echo more; done' 2>"$err"
+    echo $? >"$scratch/rc"
+} | head -n 1 >"$out"
+session=$(grep -o 'xeno stop [0-9a-f]*' "$err")
+[ "$(cat "$out")" = more ] && [ "$(cat "$scratch/rc")" -eq 1 ] &&
+    [ -n "$session" ] && "$xeno" stop "${session#xeno stop }" >/dev/null
+ok $? 'nobody reads its console any more: it is told what goes on'
+run -- sh -c 'while sleep 0.1; do echo more; done'
+[ "$rc" -eq 12 ] && has 'was stopped' "$err"
+ok $? 'and the same command is shown its end'
 run -o json -- sh -c 'echo text'
 [ "$rc" -eq 0 ] && has '"schema": "xeno.run/1"' "$out" &&
     has '"console": "text\\n"' "$out" && has '"end": "finished"' "$out"
@@ -93,7 +107,7 @@ run --for 1s -- sleep 60
 [ "$rc" -eq 12 ] && has 'its time was over' "$err"
 ok $? 'its time is over'
 
-run --detach --keep -- sleep 600
+run --detach --keep -- sh -c 'while :; do :; done' sleep 600
 session=$(cat "$out")
 [ "$rc" -eq 0 ] && [ "${#session}" -eq 64 ]
 ok $? '--detach says where it runs'
@@ -108,6 +122,14 @@ ok $? 'a name that could not be told is told by the same command again'
 ok $? 'list'
 "$xeno" top >"$out" 2>>"$err" && has 'sleep 600' "$out"
 ok $? 'top'
+rises() { # between two claims
+    "$xeno" top -o json >"$scratch/before" 2>>"$err" &&
+        "$xeno" top -o json >"$out" 2>>"$err" &&
+        [ "$(field claims "$out")" = "$(field claims "$scratch/before")" ] &&
+        [ "$(field cpu_ns "$out")" -gt "$(field cpu_ns "$scratch/before")" ]
+}
+await 60 rises
+ok $? 'top tells what the meter says now, not what was claimed'
 "$xeno" task new "$session" -- true >"$out" 2>"$err"
 rc=$?
 refused 4 4-BUSY 'one task at a time'

@@ -576,6 +576,9 @@ static void spent(void **state)
     assert_int_equal(session->task->end, XN__TASK_END__STOPPED);
     assert_string_equal(session->task->because, "the order is spent");
     xn__host_session__free_unpacked(session, NULL);
+    assert_int_equal(market_refused(m, tasks_ask_new(m, 2, false), because),
+                     XN_EMONEY);
+    assert_non_null(strstr(because, "the order is spent"));
     assert_int_equal(market_charged(m), 3000);
 }
 
