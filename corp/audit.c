@@ -163,7 +163,8 @@ static int keep_deed(struct audit *audit, const struct ledger_op *op,
     struct ledger_entry *entry;
     uint8_t bytes[LEDGER_DONE_ROOM];
     struct deed *deed;
-    size_t size;
+    uint8_t *form = NULL;
+    size_t len;
     int rc = XN_ENOMEM;
 
     HASH_FIND(hh, audit->deeds, &op->id, sizeof op->id, deed);
@@ -174,7 +175,7 @@ static int keep_deed(struct audit *audit, const struct ledger_op *op,
     deed = calloc(1, sizeof *deed);
     entry = calloc(1, sizeof *entry);
     if (!deed || !entry) goto out;
-    rc = ledger_content(op, &entry->content, &size);
+    rc = ledger_content(op, &entry->content, &form, &len);
     if (rc) goto out;
     entry->op.n_postings = op->n_postings;
     memcpy(entry->balances, balances, sizeof entry->balances);
@@ -186,6 +187,7 @@ static int keep_deed(struct audit *audit, const struct ledger_op *op,
     HASH_ADD(hh, audit->deeds, id, sizeof deed->id, deed);
     deed = NULL;
 out:
+    free(form);
     free(entry);
     free(deed);
     return rc;

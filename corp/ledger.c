@@ -83,6 +83,7 @@ void ledger_free(struct ledger *ledger, void (*drop)(void *owner, void *ctx))
         free(r);
     }
     free(ledger->head_bytes);
+    free(ledger->next_bytes);
     free(ledger);
 }
 

@@ -141,22 +141,17 @@ void ledger_send(struct ledger *ledger, const struct xn_now *now,
         memset(&ledger->gathering, 0, sizeof ledger->gathering);
         look_again(ledger);
     }
-    xn_arena_clear(&d.arena);
+    ledger_draft_clear(&d);
 }
 
 /* ---- what became of it ---- */
 
-static void landed(struct ledger *ledger, struct xn_out *out)
+static void landed(struct ledger *ledger)
 {
-    ProtobufCBinaryData stored = {0, NULL};
-
-    /* Without the guard nothing could follow. */
-    if (ledger_head_pack(&ledger->next, &ledger->config.corp, &stored.data,
-                         &stored.len) ||
-        ledger_keep_head(ledger, stored)) {
-        out->rc = XN_ENOMEM;
-    }
-    free(stored.data);
+    free(ledger->head_bytes);
+    ledger->head_bytes = ledger->next_bytes;
+    ledger->head_len = ledger->next_len;
+    ledger->next_bytes = NULL;
     ledger->head = ledger->next;
     ledger->has_landed = true;
 }
@@ -250,7 +245,7 @@ static void learn(struct ledger *ledger, const struct ledger_head *head,
     if (same(head, &ledger->head)) {
         not_done(ledger);
     } else if (same(head, &ledger->next)) {
-        landed(ledger, out);
+        landed(ledger);
     } else if (ledger->failed == XN_ECONFLICT && head->seq > ledger->head.seq) {
         not_done(ledger);
         forget_rows(ledger);
@@ -305,7 +300,7 @@ static void on_txn(void *owner, void *ctx, const struct xn_now *now, int rc,
 
     ledger->ticket = 0;
     if (!rc) {
-        landed(ledger, out);
+        landed(ledger);
         ledger_pump(ledger, now, out);
         return;
     }

@@ -41,6 +41,7 @@ static int draft_new(struct ledger_draft *d, const struct ledger_batch *batch)
 
     xn_arena_init(&d->arena, 0);
     xn__txn__init(&d->txn);
+    d->journal = NULL;
     d->guards_max = 1 + batch->n_effects + n;
     d->writes_max = 2 + batch->n_effects + batch->n_touched + n;
     d->txn.guards =
@@ -154,11 +155,11 @@ static void move_head(struct ledger *ledger, const uint8_t *journal, size_t len)
 int ledger_draft_txn(struct ledger *ledger, const struct xn_now *now,
                      struct ledger_draft *d)
 {
-    uint8_t *journal = NULL, *bytes = NULL, key[LEDGER_JOURNAL_KEY];
+    uint8_t *journal = NULL, key[LEDGER_JOURNAL_KEY];
     uint64_t seq = ledger->head.seq + 1;
     Xn__Guard *guard;
     Xn__Write *write, *ahead;
-    size_t len = 0, head_len = 0;
+    size_t len = 0;
     int rc;
 
     rc = draft_new(d, &ledger->gathering);
@@ -167,8 +168,10 @@ int ledger_draft_txn(struct ledger *ledger, const struct xn_now *now,
                            ledger->gathering.entries, &journal, &len);
     if (rc) goto out;
     move_head(ledger, journal, len);
-    rc = ledger_head_pack(&ledger->next, &ledger->config.corp, &bytes,
-                          &head_len);
+    free(ledger->next_bytes);
+    ledger->next_bytes = NULL;
+    rc = ledger_head_pack(&ledger->next, &ledger->config.corp,
+                          &ledger->next_bytes, &ledger->next_len);
     if (rc) goto out;
     rc = XN_ENOMEM;
     ledger_key_journal(seq, key);
@@ -177,19 +180,21 @@ int ledger_draft_txn(struct ledger *ledger, const struct xn_now *now,
     ahead = add_write(d, (const uint8_t *)LEDGER_KEY_HEAD, 1);
     if (!guard || !write || !ahead) goto out;
     guard->value = (ProtobufCBinaryData){ledger->head_len, ledger->head_bytes};
-    write->value.data = xn_arena_alloc(&d->arena, len);
-    ahead->value.data = xn_arena_alloc(&d->arena, head_len);
-    if (!write->value.data || !ahead->value.data) goto out;
-    memcpy(write->value.data, journal, len);
-    memcpy(ahead->value.data, bytes, head_len);
-    write->value.len = len;
-    ahead->value.len = head_len;
+    write->value = (ProtobufCBinaryData){len, journal};
+    ahead->value = (ProtobufCBinaryData){ledger->next_len, ledger->next_bytes};
+    d->journal = journal;
+    journal = NULL;
     number(ledger->gathering.entries, seq, now->wall_us);
     rc = draft_ops(d, ledger->gathering.entries);
     if (!rc) rc = draft_accounts(d, &ledger->gathering, seq);
     if (!rc) rc = draft_pending(d, &ledger->gathering);
 out:
     free(journal);
-    free(bytes);
     return rc;
+}
+
+void ledger_draft_clear(struct ledger_draft *d)
+{
+    free(d->journal);
+    xn_arena_clear(&d->arena);
 }

@@ -127,7 +127,6 @@ int ledger_entry_new(struct ledger *ledger, enum ledger_entry_kind kind,
                      const struct ledger_op *op, struct ledger_entry **out)
 {
     struct ledger_entry *entry = calloc(1, sizeof *entry);
-    size_t size;
     int rc = XN_ENOMEM;
 
     if (!entry) goto out;
@@ -140,9 +139,12 @@ int ledger_entry_new(struct ledger *ledger, enum ledger_entry_kind kind,
     if (kind == ENTRY_OP) {
         entry->id = op->id;
         rc = copy_op(entry, op);
-        if (!rc) rc = ledger_content(op, &entry->content, &size);
         if (!rc) {
-            entry->cost += size;
+            rc = ledger_content(op, &entry->content, &entry->form,
+                                &entry->form_len);
+        }
+        if (!rc) {
+            entry->cost += entry->form_len;
             rc = pin_all(ledger, entry);
         }
     }
@@ -189,6 +191,7 @@ void ledger_entry_free(struct ledger *ledger, struct ledger_entry *entry)
     let_go(ledger, entry);
     ledger->n_entries--;
     free(entry->bytes);
+    free(entry->form);
     free(entry);
 }
 

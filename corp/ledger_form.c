@@ -4,7 +4,6 @@
 #include <string.h>
 
 #include "corp/ledger_in.h"
-#include "lib/arena.h"
 #include "lib/err.h"
 
 /* ---- keys ---- */
@@ -165,7 +164,8 @@ size_t ledger_done_pack(const struct ledger_entry *entry, uint8_t *out)
 
 /* ---- operations ---- */
 
-/* One operation in its form for the journal; it points into `op`. */
+/* One operation in its form for the journal, without what it wrote; it points
+ * into `op`. */
 struct form {
     Xn__LedgerOp op;
     Xn__LedgerOpen opens[LEDGER_OPENS_MAX], *open_list[LEDGER_OPENS_MAX];
@@ -173,8 +173,6 @@ struct form {
     Xn__LedgerPosting postings[LEDGER_POSTINGS_MAX];
     Xn__LedgerPosting *posting_list[LEDGER_POSTINGS_MAX];
     ProtobufCBinaryData closes[LEDGER_CLOSES_MAX];
-    Xn__LedgerWrote wrote[LEDGER_WRITES_MAX], *wrote_list[LEDGER_WRITES_MAX];
-    xn_id hashes[LEDGER_WRITES_MAX];
 };
 
 static void form_accounts(const struct ledger_op *op, struct form *form)
@@ -225,26 +223,6 @@ static void form_op(const struct ledger_op *op, struct form *form)
     form->op.postings = form->posting_list;
     form->op.n_closes = op->n_closes;
     form->op.closes = form->closes;
-}
-
-static void form_wrote(const struct ledger_op *op, struct form *form)
-{
-    size_t i;
-
-    for (i = 0; i < op->n_writes; i++) {
-        const struct ledger_write *w = &op->writes[i];
-
-        xn__ledger_wrote__init(&form->wrote[i]);
-        form->wrote[i].key.data = (uint8_t *)(uintptr_t)w->key;
-        form->wrote[i].key.len = w->key_len;
-        if (!w->drop) {
-            xn_id_hash(w->value, w->len, &form->hashes[i]);
-            form->wrote[i].hash = xn_id_bytes(&form->hashes[i]);
-        }
-        form->wrote_list[i] = &form->wrote[i];
-    }
-    form->op.n_wrote = op->n_writes;
-    form->op.wrote = form->wrote_list;
 }
 
 /* ---- and back ---- */
@@ -314,42 +292,86 @@ int ledger_op_parse(const Xn__LedgerOp *stored, struct ledger_op *op)
 }
 
 int ledger_content(const struct ledger_op *op, xn_id *content_out,
-                   size_t *size_out)
+                   uint8_t **form_out, size_t *len_out)
 {
     struct form form;
-    uint8_t *bytes;
 
     form_op(op, &form);
-    *size_out = xn__ledger_op__get_packed_size(&form.op);
-    bytes = malloc(*size_out + 1);
-    if (!bytes) return XN_ENOMEM;
-    xn__ledger_op__pack(&form.op, bytes);
-    xn_id_hash(bytes, *size_out, content_out);
-    free(bytes);
+    *len_out = xn__ledger_op__get_packed_size(&form.op);
+    *form_out = malloc(*len_out + 1);
+    if (!*form_out) return XN_ENOMEM;
+    xn__ledger_op__pack(&form.op, *form_out);
+    xn_id_hash(*form_out, *len_out, content_out);
     return 0;
 }
 
-static int form_batch(struct xn_arena *arena,
-                      const struct ledger_entry *entries, Xn__LedgerBatch *out)
+/* ---- a batch ---- */
+
+/* What an operation wrote, which is the last field of its form. */
+struct wrote {
+    Xn__LedgerOp op; /* with nothing but that */
+    Xn__LedgerWrote wrote[LEDGER_WRITES_MAX], *list[LEDGER_WRITES_MAX];
+    xn_id hashes[LEDGER_WRITES_MAX];
+};
+
+static void form_wrote(const struct ledger_op *op, struct wrote *form)
 {
-    const struct ledger_entry *entry;
-    size_t n = 0;
+    size_t i;
 
-    for (entry = entries; entry; entry = entry->next)
-        n += entry->effect;
-    out->ops = xn_arena_alloc(arena, (n + 1) * sizeof *out->ops);
-    if (!out->ops) return XN_ENOMEM;
-    for (entry = entries; entry; entry = entry->next) {
-        struct form *form;
+    xn__ledger_op__init(&form->op);
+    for (i = 0; i < op->n_writes; i++) {
+        const struct ledger_write *w = &op->writes[i];
 
-        if (!entry->effect) continue;
-        form = xn_arena_alloc(arena, sizeof *form);
-        if (!form) return XN_ENOMEM;
-        form_op(&entry->op, form);
-        form_wrote(&entry->op, form);
-        out->ops[out->n_ops++] = &form->op;
+        xn__ledger_wrote__init(&form->wrote[i]);
+        form->wrote[i].key.data = (uint8_t *)(uintptr_t)w->key;
+        form->wrote[i].key.len = w->key_len;
+        if (!w->drop) {
+            xn_id_hash(w->value, w->len, &form->hashes[i]);
+            form->wrote[i].hash = xn_id_bytes(&form->hashes[i]);
+        }
+        form->list[i] = &form->wrote[i];
     }
-    return 0;
+    form->op.n_wrote = op->n_writes;
+    form->op.wrote = form->list;
+}
+
+/* A length as protobuf has it: seven bits a byte, the least first. */
+static uint8_t *put_length(uint8_t *out, size_t n)
+{
+    for (; n >= 128; n >>= 7)
+        *out++ = (uint8_t)(n | 128);
+    *out++ = (uint8_t)n;
+    return out;
+}
+
+enum { OPS_TAG = 4 << 3 | 2, OP_LEAD = 1 + 5 };
+
+/* An operation as a field of the batch: its form is packed already. */
+static uint8_t *put_op(uint8_t *out, const struct ledger_entry *entry,
+                       struct wrote *wrote)
+{
+    size_t len = entry->form_len;
+
+    if (entry->op.n_writes) {
+        form_wrote(&entry->op, wrote);
+        len += xn__ledger_op__get_packed_size(&wrote->op);
+    }
+    *out++ = OPS_TAG;
+    out = put_length(out, len);
+    memcpy(out, entry->form, entry->form_len);
+    out += entry->form_len;
+    if (entry->op.n_writes) out += xn__ledger_op__pack(&wrote->op, out);
+    return out;
+}
+
+/* Room that the entry takes at most. */
+static size_t op_room(const struct ledger_entry *entry)
+{
+    size_t room = OP_LEAD + entry->form_len, i;
+
+    for (i = 0; i < entry->op.n_writes; i++)
+        room += entry->op.writes[i].key_len + XN_ID_SIZE + 3 * OP_LEAD;
+    return room;
 }
 
 int ledger_batch_pack(uint64_t seq, const xn_id *previous, uint64_t wall_us,
@@ -357,23 +379,25 @@ int ledger_batch_pack(uint64_t seq, const xn_id *previous, uint64_t wall_us,
                       size_t *len_out)
 {
     Xn__LedgerBatch batch = XN__LEDGER_BATCH__INIT;
-    struct xn_arena arena;
-    int rc;
+    const struct ledger_entry *entry;
+    struct wrote wrote;
+    size_t room;
+    uint8_t *out;
 
-    xn_arena_init(&arena, 0);
     batch.seq = seq;
     batch.previous = xn_id_bytes(previous);
     batch.wall_us = wall_us;
-    rc = form_batch(&arena, entries, &batch);
-    if (rc) goto out;
-    rc = XN_ENOMEM;
-    *bytes_out = malloc(xn__ledger_batch__get_packed_size(&batch));
-    if (!*bytes_out) goto out;
-    *len_out = xn__ledger_batch__pack(&batch, *bytes_out);
-    rc = 0;
-out:
-    xn_arena_clear(&arena);
-    return rc;
+    room = xn__ledger_batch__get_packed_size(&batch);
+    for (entry = entries; entry; entry = entry->next)
+        room += entry->effect ? op_room(entry) : 0;
+    out = *bytes_out = malloc(room);
+    if (!out) return XN_ENOMEM;
+    out += xn__ledger_batch__pack(&batch, out);
+    for (entry = entries; entry; entry = entry->next) {
+        if (entry->effect) out = put_op(out, entry, &wrote);
+    }
+    *len_out = (size_t)(out - *bytes_out);
+    return 0;
 }
 
 /* ---- the first record ---- */

@@ -68,6 +68,8 @@ struct ledger_entry {
     xn_id id;            /* OP, RECALL */
     struct ledger_op op; /* OP; note and writes point into `bytes` */
     uint8_t *bytes;
+    uint8_t *form; /* OP: as the journal has it, but for what it wrote */
+    size_t form_len;
     size_t cost; /* bytes that it adds to a batch */
     xn_id content;
     struct ledger_row *rows[LEDGER_NAMED_MAX]; /* pinned, each once */
@@ -136,6 +138,8 @@ struct ledger {
     uint8_t *head_bytes;     /* as stored: the TXN's guard */
     size_t head_len;
     struct ledger_head next; /* what the TXN under way makes of it */
+    uint8_t *next_bytes;
+    size_t next_len;
 
     struct ledger_row *rows;
     struct ledger_row *idle; /* of rows: unpinned */
@@ -175,10 +179,10 @@ size_t ledger_account_pack(const struct ledger_account *account, uint8_t *out);
 int ledger_done_parse(const uint8_t *data, size_t len, struct ledger_recent *r);
 #define LEDGER_DONE_ROOM 320
 size_t ledger_done_pack(const struct ledger_entry *entry, uint8_t *out);
-/* SHA-256 of the operation in its form for the journal, without what it
- * wrote; *size_out: bytes of that form. */
+/* The operation in its form for the journal, without what it wrote, which is
+ * the caller's, and SHA-256 of that. */
 int ledger_content(const struct ledger_op *op, xn_id *content_out,
-                   size_t *size_out);
+                   uint8_t **form_out, size_t *len_out);
 /* An operation of the journal; points into `stored`.  What it wrote has keys
  * alone. */
 int ledger_op_parse(const Xn__LedgerOp *stored, struct ledger_op *op);
@@ -239,12 +243,14 @@ void ledger_pending_free(struct ledger_pending *p); /* NULL is fine */
 /* ledger_draft.c */
 struct ledger_draft {
     struct xn_arena arena; /* what the TXN is made of */
+    uint8_t *journal;
     Xn__Txn txn;
     size_t guards_max, writes_max;
 };
-/* What has gathered, and `next`.  The caller clears the arena in any case. */
+/* What has gathered, and `next`.  The caller clears it in any case. */
 int ledger_draft_txn(struct ledger *ledger, const struct xn_now *now,
                      struct ledger_draft *draft_out);
+void ledger_draft_clear(struct ledger_draft *d);
 
 /* ledger_read.c: what must be read before judging */
 /* true: all is there; else it is being read, or will be once the entry is the

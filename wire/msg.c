@@ -210,16 +210,15 @@ int xn_msg_new(unsigned kind, const void *body, struct xn_msg **msg_out)
 {
     const struct kind_row *row = row_of(kind);
     const ProtobufCMessage *base = body;
-    uint8_t *bytes = NULL;
+    uint8_t *bytes;
     size_t size;
-    int rc;
 
     if (!row || base->descriptor != row->descriptor) return XN_EINVAL;
-    if (protobuf_c_message_get_packed_size(base) > size_max(kind)) {
-        return XN_ETOOBIG;
-    }
-    rc = xn_pack(body, &bytes, &size);
-    if (rc) return rc;
+    size = protobuf_c_message_get_packed_size(base);
+    if (size > size_max(kind)) return XN_ETOOBIG;
+    bytes = malloc(size + 1);
+    if (!bytes) return XN_ENOMEM;
+    protobuf_c_message_pack(base, bytes);
     return build(kind, bytes, size, row->descriptor, msg_out);
 }
 
