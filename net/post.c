@@ -2,6 +2,7 @@
 #include "net/post.h"
 
 #include <pthread.h>
+#include <stdbool.h>
 #include <stdint.h>
 #include <stdlib.h>
 #include <sys/eventfd.h>
@@ -84,12 +85,14 @@ void net_post_free(struct net_post *post)
 void net_post_send(struct net_post *post, struct net_job *job)
 {
     uint64_t one = 1;
+    bool is_first;
 
     job->next = NULL;
     pthread_mutex_lock(&post->lock);
+    is_first = !post->first; /* of others the loop knows */
     *post->last = job;
     post->last = &job->next;
     pthread_mutex_unlock(&post->lock);
     /* Fails only when the counter is full, and then the loop wakes anyway. */
-    if (write(post->fd, &one, sizeof one) < 0) return;
+    if (is_first && write(post->fd, &one, sizeof one) < 0) return;
 }

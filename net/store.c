@@ -165,8 +165,9 @@ static void add(struct net_store *store, bool is_txn, uint64_t ticket,
     pthread_mutex_lock(&store->lock);
     *store->last = &work->job;
     store->last = &work->job.next;
-    pthread_cond_signal(&store->wake);
     pthread_mutex_unlock(&store->lock);
+    /* Behind the lock: who wakes would have to wait for it at once. */
+    pthread_cond_signal(&store->wake);
 }
 
 void net_store_txn(struct net_store *store, uint64_t ticket, struct xn_msg *msg)
