@@ -145,6 +145,9 @@ tests_unit_net_settings_LDADD = $(XN_NET_LIBS) $(CMOCKA_LIBS)
 UNIT_TESTS += tests/unit/net_wal
 tests_unit_net_wal_SOURCES = tests/unit/net_wal.c tests/unit/store_kit.h tests/soak/powercut.c tests/soak/powercut.h $(NET_KIT)
 tests_unit_net_wal_LDADD = $(XN_NET_LIBS) $(CMOCKA_LIBS) -ldl
+UNIT_TESTS += tests/unit/wal_table
+tests_unit_wal_table_SOURCES = tests/unit/wal_table.c
+tests_unit_wal_table_LDADD = $(XN_NET_LIBS) $(CMOCKA_LIBS)
 
 SHELL_TESTS += tests/net-daemon.t
 man_MANS += man/xenodaemon.7

@@ -4,6 +4,7 @@
 
 #include <stdlib.h>
 #include <string.h>
+#include <sys/stat.h>
 #include <unistd.h>
 
 #include "lib/err.h"
@@ -69,6 +70,8 @@ static int judge(struct net_wal *wal, const Xn__Txn *txn,
 
 /* ---- merging ----------------------------------------------------------- */
 
+enum { SLICE_PIECE = 512 };
+
 static struct net_kv_item item_of(const struct wal_row *row)
 {
     return (struct net_kv_item){.key = row->key,
@@ -78,6 +81,13 @@ static struct net_kv_item item_of(const struct wal_row *row)
                                 .drop = row->drop};
 }
 
+/* What a row takes of a slice.  A slice's time goes into one sync for each page
+ * that it changes, and a long record has pages to itself. */
+static size_t weight_of(const struct wal_row *row)
+{
+    return 1 + row->len / SLICE_PIECE;
+}
+
 /* The rows of the frozen log from the cursor on, at most a slice of them.
  * *next_out: the one that the slice after this begins at; NULL: none. */
 static size_t cut_slice(const struct net_wal *wal, struct wal_row **rows,
@@ -85,11 +95,12 @@ static size_t cut_slice(const struct net_wal *wal, struct wal_row **rows,
 {
     struct wal_row *row =
         wal_table_from(&wal->pending, wal->cursor, wal->cursor_len);
-    size_t n = 0;
+    size_t n = 0, left = wal->slice;
 
     for (; row; row = row->next[0]) {
         if (row->epoch != wal->oldest) continue;
-        if (n == wal->slice) break;
+        if (n && left < weight_of(row)) break;
+        left -= left < weight_of(row) ? left : weight_of(row);
         rows[n++] = row;
     }
     *next_out = row;
@@ -113,10 +124,7 @@ static int move_cursor(struct net_wal *wal, const struct wal_row *next)
 
 static void forget_rows(struct net_wal *wal, struct wal_row **rows, size_t n)
 {
-    size_t i;
-
-    for (i = 0; i < n; i++)
-        wal_table_remove(&wal->pending, rows[i]);
+    wal_table_remove(&wal->pending, rows, n);
     wal->frozen_left -= n < wal->frozen_left ? n : wal->frozen_left;
 }
 
@@ -221,19 +229,38 @@ static int begin(struct net_wal *wal)
     return rc;
 }
 
+/* The next log.  More fits in a larger one, so what changes all the time, and
+ * pages that many records share, are merged less often; who has little to do
+ * keeps a small one.  On a full disk the one that is there already must do. */
+static int begin_next(struct net_wal *wal, struct wal_file *fresh)
+{
+    uint64_t epoch = wal->active.epoch + 1;
+    uint32_t sectors = wal->sectors_max;
+    char path[NET_PATH_MAX];
+    struct stat st;
+    int rc;
+
+    if (wal->active.sectors < sectors / 2) sectors = 2 * wal->active.sectors;
+    wal_file_path(path, wal->path, epoch);
+    rc = wal_file_begin(path, epoch, wal->seq + 1, sectors, fresh);
+    if (rc == XN_ENOSPC && stat(path, &st) == 0 &&
+        st.st_size >= (off_t)wal->sectors * WAL_SECTOR) {
+        sectors = (uint32_t)(st.st_size / WAL_SECTOR);
+        rc = wal_file_begin(path, epoch, wal->seq + 1, sectors, fresh);
+    }
+    return rc;
+}
+
 /* The other log takes over.  It is there before this one says so. */
 static int change_logs(struct net_wal *wal)
 {
-    char path[NET_PATH_MAX];
     struct wal_file fresh;
     int rc = 0;
 
     while (wal->frozen && !rc)
         rc = merge_slice(wal);
     if (rc) return rc;
-    wal_file_path(path, wal->path, wal->active.epoch + 1);
-    rc = wal_file_begin(path, wal->active.epoch + 1, wal->seq + 1, wal->sectors,
-                        &fresh);
+    rc = begin_next(wal, &fresh);
     if (rc) return rc;
     rc = wal_file_append(&wal->active, wal->seq, NULL, 0);
     if (rc) {

@@ -22,8 +22,10 @@ struct net_wal;
 extern const struct net_backing_ops net_wal_ops; /* of a struct net_wal */
 
 struct net_wal_options {
-    size_t log_bytes; /* of each log; 0: 8 MiB */
-    size_t slice;     /* records merged at once; 0: an eighth of a log */
+    size_t log_bytes; /* of the first log; 0: 8 MiB */
+    size_t log_most;  /* each is twice the one before, up to that; 0: as the
+                         first, where that is given, else 16 MiB */
+    size_t slice;     /* records merged at once; 0: by their size, too */
     bool create;      /* the store, where it is missing */
     bool keep;        /* who only looks: leave the logs as they are at close */
 };

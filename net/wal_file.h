@@ -12,6 +12,8 @@ struct wal_file {
     uint32_t sectors;
     uint32_t end;   /* where the next record goes */
     uint32_t dirty; /* sectors from there that a failure may have left */
+    uint8_t *room;  /* where records are put together: aligned as disks want */
+    uint32_t room_sectors;
 };
 
 void wal_file_init(struct wal_file *file);

@@ -17,7 +17,8 @@ enum { WAL_NOTE = 10 };
 struct net_wal {
     struct net_kv *kv;
     char path[NET_PATH_MAX];
-    uint32_t sectors; /* of a new log */
+    uint32_t sectors;     /* of the first log */
+    uint32_t sectors_max; /* each is twice the one before, up to that */
     bool keep;
     bool open;       /* as the note says */
     uint64_t oldest; /* as the note says; closed: of the next log */
@@ -30,8 +31,7 @@ struct net_wal {
     size_t frozen_rows, frozen_left; /* its rows then, and still */
     uint8_t *cursor;                 /* key that the next slice begins at */
     size_t cursor_len;
-    size_t slice;       /* rows in one */
-    size_t slice_asked; /* by options */
+    size_t slice; /* rows in one, at most */
 };
 
 /* The log before the active one is to be merged; so many rows are pending. */

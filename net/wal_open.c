@@ -9,7 +9,10 @@
 #include "lib/file.h"
 #include "net/wal_in.h"
 
-enum { LOG_BYTES = 8 << 20, LOG_MAX = 1 << 30, SLICES = 8, SLICE_LEAST = 512 };
+enum { LOG_BYTES = 8 << 20, LOG_BYTES_MAX = 16 << 20, LOG_MAX = 1 << 30 };
+/* A slice costs some ten syncs whatever is in it, so there should be few; a
+ * commit may have to wait for one, so they should be small. */
+enum { SLICE = 1024 };
 
 /* ---- the note ---- */
 
@@ -200,14 +203,10 @@ static int load(struct net_wal *wal, struct net_wal_report *report)
     return wal_file_resume(path, &scan, &wal->active);
 }
 
-/* A slice costs some ten syncs whatever is in it, so there should be few; a
- * commit may have to wait for one, so they should be small. */
 void wal_freeze(struct net_wal *wal, size_t rows)
 {
     wal->frozen = true;
     wal->frozen_rows = wal->frozen_left = rows;
-    wal->slice = rows / SLICES > SLICE_LEAST ? rows / SLICES : SLICE_LEAST;
-    if (wal->slice_asked) wal->slice = wal->slice_asked;
 }
 
 /* ---- all of it ---- */
@@ -229,14 +228,18 @@ static struct net_wal *new_wal(const char *path,
 {
     struct net_wal *wal = calloc(1, sizeof *wal);
     size_t bytes = options->log_bytes ? options->log_bytes : LOG_BYTES;
+    size_t most = options->log_most ? options->log_most : LOG_BYTES_MAX;
 
     if (!wal) return NULL;
+    if (options->log_bytes && !options->log_most) most = bytes;
     snprintf(wal->path, sizeof wal->path, "%s", path);
     wal->sectors = (uint32_t)(bytes / WAL_SECTOR);
     if (wal->sectors < 4) wal->sectors = 4;
+    wal->sectors_max = (uint32_t)(most / WAL_SECTOR);
+    if (wal->sectors_max < wal->sectors) wal->sectors_max = wal->sectors;
     wal->keep = options->keep;
     wal->seq = 1;
-    wal->slice_asked = options->slice;
+    wal->slice = options->slice ? options->slice : SLICE;
     wal_file_init(&wal->active);
     return wal;
 }

@@ -8,21 +8,43 @@
 #include "lib/err.h"
 #include "lib/rng.h"
 
+enum { SLOTS_LEAST = 1024 };
+
 struct sought {
-    uint64_t lead;
+    uint64_t lead, hash;
     const uint8_t *key;
     size_t len;
 };
 
+/* Up to eight bytes, as if zeros followed. */
+static uint64_t word_at(const uint8_t *key, size_t len)
+{
+    uint64_t word = 0;
+
+    if (len >= sizeof word)
+        memcpy(&word, key, sizeof word);
+    else if (len)
+        memcpy(&word, key, len);
+    return be64toh(word);
+}
+
+static uint64_t hash_of(const uint8_t *key, size_t len)
+{
+    uint64_t hash = len;
+
+    for (; len > 8; key += 8, len -= 8)
+        hash = xn_rng_mix(hash, word_at(key, len));
+    return xn_rng_mix(hash, word_at(key, len));
+}
+
 static struct sought sought(const uint8_t *key, size_t len)
 {
-    struct sought s = {0, key, len};
-    uint8_t lead[8] = {0};
+    return (struct sought){word_at(key, len), hash_of(key, len), key, len};
+}
 
-    if (len) memcpy(lead, key, len < sizeof lead ? len : sizeof lead);
-    memcpy(&s.lead, lead, sizeof lead);
-    s.lead = be64toh(s.lead);
-    return s;
+static struct sought sought_again(const struct wal_row *row)
+{
+    return (struct sought){row->lead, row->hash, row->key, row->key_len};
 }
 
 static inline int compare(const struct wal_row *row, const struct sought *s)
@@ -41,17 +63,57 @@ static inline int compare(const struct wal_row *row, const struct sought *s)
  * of many small tables make a good large one. */
 static unsigned height_for(const struct sought *s)
 {
-    uint64_t bits = s->len;
+    uint64_t bits = s->hash >> 32; /* the slot is in the others */
     unsigned height = 1;
-    size_t i;
 
-    for (i = 0; i < s->len; i++)
-        bits = (bits ^ s->key[i]) * 0x100000001b3ULL;
-    bits = xn_rng_mix(bits, s->lead);
     for (; (bits & 3) == 0 && height < WAL_LEVELS; bits >>= 2)
         height++;
     return height;
 }
+
+/* ---- the slots ---- */
+
+static struct wal_row **slot_of(const struct wal_table *table, uint64_t hash)
+{
+    return &table->slots[hash & (table->n_slots - 1)];
+}
+
+static void enter(struct wal_table *table, struct wal_row *row)
+{
+    struct wal_row **slot = slot_of(table, row->hash);
+
+    row->same = *slot;
+    *slot = row;
+}
+
+static void leave(struct wal_table *table, const struct wal_row *row)
+{
+    struct wal_row **at;
+
+    if (!table->slots) return;
+    at = slot_of(table, row->hash);
+    while (*at != row)
+        at = &(*at)->same;
+    *at = row->same;
+}
+
+/* As many slots as rows.  Without memory for them everything is slower. */
+static void grow(struct wal_table *table)
+{
+    size_t n = table->n_slots ? 2 * table->n_slots : SLOTS_LEAST;
+    struct wal_row **slots, *row;
+
+    if (table->n <= table->n_slots || table->n < SLOTS_LEAST) return;
+    slots = calloc(n, sizeof *slots);
+    if (!slots) return;
+    free(table->slots);
+    table->slots = slots;
+    table->n_slots = n;
+    for (row = table->first[0]; row; row = row->next[0])
+        enter(table, row);
+}
+
+/* ---- the list ---- */
 
 typedef struct wal_row **places[WAL_LEVELS];
 
@@ -84,15 +146,27 @@ struct wal_row *wal_table_from(const struct wal_table *table, const void *key,
     return links[0];
 }
 
+static struct wal_row *find(const struct wal_table *table,
+                            const struct sought *s)
+{
+    struct wal_row *row;
+
+    if (!table->slots) {
+        row = wal_table_from(table, s->key, s->len);
+        return row && compare(row, s) == 0 ? row : NULL;
+    }
+    row = *slot_of(table, s->hash);
+    while (row && (row->hash != s->hash || compare(row, s) != 0))
+        row = row->same;
+    return row;
+}
+
 struct wal_row *wal_table_find(const struct wal_table *table, const void *key,
                                size_t len)
 {
-    struct wal_row *row = wal_table_from(table, key, len);
+    struct sought s = sought(key, len);
 
-    return row && row->key_len == len &&
-                   (len == 0 || memcmp(row->key, key, len) == 0)
-               ? row
-               : NULL;
+    return find(table, &s);
 }
 
 static void free_row(struct wal_row *row)
@@ -114,6 +188,7 @@ static struct wal_row *new_row(const struct sought *s, unsigned height)
     row->key = (uint8_t *)row + sizeof *row + links;
     row->key_len = s->len;
     row->lead = s->lead;
+    row->hash = s->hash;
     if (s->len) memcpy(row->key, s->key, s->len);
     return row;
 }
@@ -128,6 +203,8 @@ static void link_row(struct wal_table *table, struct wal_row *row,
         *at[level] = row;
     }
     table->n++;
+    if (table->slots) enter(table, row);
+    grow(table);
 }
 
 static unsigned height_of(const struct wal_row *row)
@@ -166,6 +243,17 @@ int wal_table_put(struct wal_table *table, const void *key, size_t key_len,
     return 0;
 }
 
+/* What `row` says, in the place of what `old` does. */
+static void replace(struct wal_row *old, struct wal_row *row)
+{
+    free(old->value);
+    old->value = row->value;
+    old->len = row->len;
+    old->drop = row->drop;
+    old->epoch = row->epoch;
+    free(row);
+}
+
 size_t wal_table_take(struct wal_table *table, struct wal_table *from,
                       uint64_t epoch)
 {
@@ -174,39 +262,49 @@ size_t wal_table_take(struct wal_table *table, struct wal_table *from,
     places at;
 
     for (; row; row = next) {
-        struct sought s = {row->lead, row->key, row->key_len};
+        struct sought s = sought_again(row);
 
         next = row->next[0];
         row->epoch = epoch;
-        old = seek(table, &s, at);
-        if (!old || compare(old, &s) != 0) {
+        old = find(table, &s);
+        if (old) {
+            older += old->epoch < epoch;
+            replace(old, row);
+        } else {
+            seek(table, &s, at);
             link_row(table, row, height_of(row), at);
-            continue;
         }
-        older += old->epoch < epoch;
-        free(old->value);
-        old->value = row->value;
-        old->len = row->len;
-        old->drop = row->drop;
-        old->epoch = epoch;
-        free(row);
     }
-    memset(from->first, 0, sizeof from->first);
-    from->n = 0;
+    free(from->slots);
+    memset(from, 0, sizeof *from);
     return older;
 }
 
-void wal_table_remove(struct wal_table *table, struct wal_row *row)
+/* They come in order, so the way to one begins where that to the one before it
+ * ended. */
+void wal_table_remove(struct wal_table *table, struct wal_row **rows, size_t n)
 {
-    struct sought s = {row->lead, row->key, row->key_len};
-    unsigned level, height = height_of(row);
+    struct sought s;
     places at;
+    size_t i;
 
+    if (n == 0) return;
+    s = sought_again(rows[0]);
     seek(table, &s, at);
-    for (level = 0; level < height; level++)
-        *at[level] = row->next[level];
-    table->n--;
-    free_row(row);
+    for (i = 0; i < n; i++) {
+        struct wal_row *row = rows[i];
+        unsigned level, height = height_of(row);
+
+        s = sought_again(row);
+        for (level = 0; level < height; level++) {
+            while (compare(*at[level], &s) < 0)
+                at[level] = &(*at[level])->next[level];
+            *at[level] = row->next[level];
+        }
+        leave(table, row);
+        free_row(row);
+        table->n--;
+    }
 }
 
 void wal_table_clear(struct wal_table *table)
@@ -217,6 +315,6 @@ void wal_table_clear(struct wal_table *table)
         next = row->next[0];
         free_row(row);
     }
-    memset(table->first, 0, sizeof table->first);
-    table->n = 0;
+    free(table->slots);
+    memset(table, 0, sizeof *table);
 }

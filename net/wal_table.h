@@ -1,6 +1,8 @@
 /* SPDX-License-Identifier: GPL-3.0-or-later */
 /* Records that are durable in the log and not yet in the store: a skip list
- * (Pugh, "Skip lists", CACM 33(6), 1990) in the order of their keys, as bytes.
+ * (Pugh, "Skip lists", CACM 33(6), 1990) in the order of their keys, as bytes,
+ * and, where there are many, a hash table beside it: most are looked for by the
+ * whole key, and a way down the list is a dozen rows that are in no cache.
  * A record that is gone has a row too. */
 #ifndef NET_WAL_TABLE_H
 #define NET_WAL_TABLE_H
@@ -12,10 +14,12 @@
 enum { WAL_LEVELS = 14 };
 
 struct wal_row {
-    uint64_t lead;  /* the key's first bytes, so that order is mostly told
+    uint64_t lead;        /* the key's first bytes, so that order is mostly told
                        without a look at the rest */
-    uint8_t *key;   /* in this block */
-    uint8_t *value; /* its own; NULL where len is 0 */
+    uint64_t hash;        /* of the key */
+    struct wal_row *same; /* next with that slot */
+    uint8_t *key;         /* in this block */
+    uint8_t *value;       /* its own; NULL where len is 0 */
     size_t key_len, len;
     bool drop;
     uint64_t epoch; /* of the log that says so */
@@ -25,6 +29,8 @@ struct wal_row {
 struct wal_table {
     struct wal_row *first[WAL_LEVELS];
     size_t n;
+    struct wal_row **slots; /* by hash; NULL: few rows, or no memory */
+    size_t n_slots;         /* a power of two */
 };
 
 void wal_table_clear(struct wal_table *table); /* empty and usable */
@@ -41,6 +47,7 @@ int wal_table_put(struct wal_table *table, const void *key, size_t key_len,
  * replaced. */
 size_t wal_table_take(struct wal_table *table, struct wal_table *from,
                       uint64_t epoch);
-void wal_table_remove(struct wal_table *table, struct wal_row *row);
+/* Rows of the table, in its order. */
+void wal_table_remove(struct wal_table *table, struct wal_row **rows, size_t n);
 
 #endif

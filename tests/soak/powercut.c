@@ -190,9 +190,12 @@ static bool is_file(int fd)
     return fstat(fd, &st) == 0 && S_ISREG(st.st_mode);
 }
 
+/* Opened anew: the program's own may take aligned writes only. */
 static int own_fd(int fd, const struct stat *st)
 {
+    char name[40];
     size_t i;
+    int plain;
 
     for (i = 0; i < n_files; i++) {
         if (files[i].dev == st->st_dev && files[i].ino == st->st_ino)
@@ -201,8 +204,11 @@ static int own_fd(int fd, const struct stat *st)
     if (n_files == FILES) abort();
     files[n_files].dev = st->st_dev;
     files[n_files].ino = st->st_ino;
-    files[n_files].fd = fcntl(fd, F_DUPFD_CLOEXEC, OWN_FDS);
+    snprintf(name, sizeof name, "/proc/self/fd/%d", fd);
+    plain = open(name, O_RDWR | O_CLOEXEC);
+    files[n_files].fd = fcntl(plain, F_DUPFD_CLOEXEC, OWN_FDS);
     if (files[n_files].fd < 0) abort();
+    close(plain);
     return files[n_files++].fd;
 }
 
@@ -223,7 +229,7 @@ static void remember(int fd, off_t at, size_t len, const void *data)
         if (u->old_len > len) u->old_len = len;
         u->old = malloc(u->old_len + 1);
         if (!u->old ||
-            pread(fd, u->old, u->old_len, at) != (ssize_t)u->old_len) {
+            pread(u->fd, u->old, u->old_len, at) != (ssize_t)u->old_len) {
             abort();
         }
     }
@@ -233,6 +239,24 @@ static void remember(int fd, off_t at, size_t len, const void *data)
         memcpy(u->new, data, len);
     }
     last = u;
+}
+
+static void undo_free(struct undo *u)
+{
+    free(u->old);
+    free(u->new);
+    free(u);
+}
+
+/* A write that is durable when it returns. */
+static void forget_last(int fd)
+{
+    struct undo *u = last;
+    int flags = fcntl(fd, F_GETFL);
+
+    if (flags < 0 || !(flags & O_DSYNC)) return;
+    last = u->before;
+    undo_free(u);
 }
 
 static void forget(int fd)
@@ -251,9 +275,7 @@ static void forget(int fd)
             continue;
         }
         *u = gone->before;
-        free(gone->old);
-        free(gone->new);
-        free(gone);
+        undo_free(gone);
     }
 }
 
@@ -271,6 +293,7 @@ ssize_t pwrite64(int fd, const void *data, size_t len, off64_t at)
         remember(fd, at, len, data);
         if (now) cut(true);
         n = real_pwrite()(fd, data, len, at);
+        if (n == (ssize_t)len) forget_last(fd);
     }
     pthread_mutex_unlock(&lock);
     return n;

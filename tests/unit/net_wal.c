@@ -246,8 +246,11 @@ static void shorter_than_what_was_torn(void **state)
 static int open_it(struct net_wal **wal, bool keep,
                    struct net_wal_report *report)
 {
-    struct net_wal_options options = {
-        .log_bytes = LOG, .slice = 2, .create = true, .keep = keep};
+    struct net_wal_options options = {.log_bytes = LOG,
+                                      .log_most = 2 * LOG,
+                                      .slice = 6,
+                                      .create = true,
+                                      .keep = keep};
 
     return net_wal_open(here.file, &options, wal, report);
 }

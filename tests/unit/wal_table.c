@@ -1,0 +1,118 @@
+/* SPDX-License-Identifier: GPL-3.0-or-later */
+/* What is pending between the log and the store: many rows, found by their keys
+ * and in order. */
+#include <setjmp.h>
+#include <stdarg.h>
+#include <stddef.h>
+#include <stdint.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include <cmocka.h>
+
+#include "net/wal_table.h"
+
+enum { ROWS = 6000, DRAFT = 60 };
+
+/* A key of 1 to 40 bytes; the first say little. */
+static size_t key_of(unsigned n, char key[48])
+{
+    return (size_t)snprintf(key, 48, "row%0*u", (int)(n * 7 % 36), n);
+}
+
+static void put_row(struct wal_table *table, unsigned n, unsigned value)
+{
+    char key[48];
+
+    assert_int_equal(wal_table_put(table, key, key_of(n, key), &value,
+                                   sizeof value, n % 5 == 0),
+                     0);
+}
+
+/* Rows 0 to ROWS in drafts, every second one of them twice. */
+static void fill_table(struct wal_table *table)
+{
+    struct wal_table draft = {.n = 0};
+    unsigned n;
+
+    for (n = 0; n < ROWS; n++) {
+        put_row(&draft, n * 769 % ROWS, n);
+        if (n % 2) put_row(&draft, (n - 1) * 769 % ROWS, n);
+        if (n % DRAFT == 0 || n + 1 == ROWS) wal_table_take(table, &draft, 1);
+    }
+    assert_int_equal(draft.n, 0);
+}
+
+static unsigned value_of(const struct wal_row *row)
+{
+    unsigned value;
+
+    assert_int_equal(row->len, sizeof value);
+    memcpy(&value, row->value, sizeof value);
+    return value;
+}
+
+/* All but every `gone`-th, each by its key and in order. */
+static void check_table(const struct wal_table *table, unsigned gone)
+{
+    const struct wal_row *row;
+    size_t left = 0;
+    char key[48];
+    unsigned n;
+
+    for (n = 0; n < ROWS; n++) {
+        unsigned at = n * 769 % ROWS;
+        size_t len = key_of(at, key);
+
+        row = wal_table_find(table, key, len);
+        assert_int_equal(row != NULL, (at + 1) % gone != 0);
+        if (!row) continue;
+        left++;
+        assert_int_equal(value_of(row), n + (n % 2 == 0));
+        assert_int_equal(row->drop, at % 5 == 0);
+        assert_ptr_equal(wal_table_from(table, key, len), row);
+    }
+    assert_int_equal(table->n, left);
+    for (row = table->first[0]; row; row = row->next[0]) {
+        left--;
+        if (!row->next[0]) break;
+        n = memcmp(row->key, row->next[0]->key,
+                   row->key_len < row->next[0]->key_len
+                       ? row->key_len
+                       : row->next[0]->key_len) < 0;
+        assert_true(n || row->key_len < row->next[0]->key_len);
+    }
+    assert_int_equal(left, 0);
+}
+
+static void table_of_many(void **state)
+{
+    static struct wal_row *rows[ROWS];
+    struct wal_table table = {.n = 0};
+    struct wal_row *row;
+    char key[48];
+    size_t n = 0, from;
+
+    fill_table(&table);
+    assert_non_null(table.slots);
+    check_table(&table, ROWS + 1);
+    for (row = table.first[0]; row; row = row->next[0]) {
+        memcpy(key, row->key, row->key_len);
+        key[row->key_len] = 0;
+        if (strtoul(key + 3, NULL, 10) % 3 == 2) rows[n++] = row;
+    }
+    for (from = 0; from < n; from += 100) {
+        wal_table_remove(&table, rows + from, n - from < 100 ? n - from : 100);
+    }
+    check_table(&table, 3);
+    wal_table_clear(&table);
+    assert_int_equal(table.n, 0);
+}
+
+int main(void)
+{
+    const struct CMUnitTest tests[] = {cmocka_unit_test(table_of_many)};
+
+    return cmocka_run_group_tests(tests, NULL, NULL);
+}
