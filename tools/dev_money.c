@@ -24,6 +24,7 @@ static int pay_in(const struct dev_platform *platform, size_t i,
     uint8_t *body = NULL;
     size_t len = 0;
     xn_id request;
+    const char *try = "STATE/log/corp-*.log";
     int rc;
 
     xn_id_hash(reference, sizeof reference, &request);
@@ -43,10 +44,13 @@ static int pay_in(const struct dev_platform *platform, size_t i,
     if (!rc && reply.status != 200) {
         rc = XN_EREFUSED;
         snprintf(why, sizeof why, "it answered with status %d", reply.status);
+        /* A XenoCorp that another build made may not have what is asked for. */
+        if (reply.status == 404 || reply.status == 403)
+            try = "xenodev down, then up, if another version made it";
     }
     if (rc)
-        xn_gripe_rcf(DEV_PROGRAM, rc, NULL, "cannot pay in for the client",
-                     "STATE/log/corp-*.log", "%s: %s", platform->corps[i].name,
+        xn_gripe_rcf(DEV_PROGRAM, rc, NULL, "cannot pay in for the client", try,
+                     "%s: %s", platform->corps[i].name,
                      why[0] ? why : xn_strerror(rc));
     net_reply_clear(&reply);
     net_identity_clear(&staff);

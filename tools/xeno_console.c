@@ -40,6 +40,7 @@ struct watch {
     bool asking, stopping, sending; /* which of the three are under way */
     size_t n_typed;                 /* not taken yet */
     uint64_t type_us;               /* then it is tried again */
+    bool silent; /* it did not answer last time, which was told */
     bool typed_all, in_line, asked_stop, leaves, ended;
     uint64_t answered_us;
     int rc; /* what it failed with */
@@ -131,6 +132,7 @@ static void end_console(struct watch *w)
     w->asking = false;
     if (!rc) {
         w->answered_us = net_mono_us();
+        w->silent = false;
         take_piece(w, piece);
         xn__console_piece__free_unpacked(piece, NULL);
     } else if (!passes(rc) || !s->follow ||
@@ -138,6 +140,13 @@ static void end_console(struct watch *w)
         w->rc = rc;
         xeno_tell(&w->why, cannot);
     } else {
+        if (!w->silent) {
+            fprintf(stderr,
+                    XENO_PROGRAM ": no answer, asked again for %d minutes: "
+                                 "%s\n",
+                    PATIENCE_MS / 60000, w->why.because);
+        }
+        w->silent = true;
         net_talk_wait(s->server->talk, NULL, 0, PAUSE_MS);
     }
 }

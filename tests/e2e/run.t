@@ -191,6 +191,8 @@ if [ "${SOAK:-}" = full ] && killed 1 2>/dev/null; then
 fi
 
 # The cheaper one goes away: the other one does it.
+run --detach --keep -- sleep 600
+left=$(cat "$out")
 run -o json -- true
 cheap=$(field server "$out")
 port=${cheap#*127.0.0.1:} port=${port%%#*}
@@ -198,6 +200,12 @@ for n in 1 2; do
     grep -q "api=127.0.0.1:$port" "$XENODEV_STATE/log/host-0$n.log" &&
         "$xenodev" kill "$n" >>"$err" 2>&1
 done
+"$xeno" console --follow "$left" >/dev/null 2>"$err" &
+pid=$!
+await 300 has 'no answer, asked again' "$err"
+ok $? 'who follows a console is told that its server does not answer'
+kill -TERM "$pid"
+wait "$pid" 2>/dev/null
 run --max 100 -o json -- echo elsewhere
 [ "$rc" -eq 0 ] && has 'elsewhere' "$out" &&
     [ "$(field server "$out")" != "$cheap" ]
