@@ -19,6 +19,10 @@
 #include "wire/nest.h"
 
 #define REFUSALS_MAX 8 /* of one claim that time may heal */
+/* Of one claim, for what is no matter of the claim's: after some minutes nothing
+ * runs on unpaid, after an hour nobody asks any more. */
+#define DENIALS_RUN 16
+#define DENIALS_MAX 80
 
 /* ---- what is to be claimed ---- */
 
@@ -129,6 +133,13 @@ static void too_soon(struct host_session *s, const struct xn_now *now,
 static void books_differ(struct host_session *s, const struct xn_now *now,
                          const struct host_word *word)
 {
+    char name[XN_NAME_MAX];
+
+    xn_id_name(&s->id, NULL, name);
+    xn_out_log(&s->host->out, XN_LOG_ERROR,
+               "session %s: claim %" PRIu64 " is given up, and what was used "
+               "since the one before stays unpaid: %s",
+               name, s->claims.sequence + 1, word->because);
     s->cuts = SESSION_CUTS_MAX + 1;
     drop_claim(s);
     if (s->state == XN__SESSION_STATE__SESSION_ENDING) {
@@ -137,6 +148,22 @@ static void books_differ(struct host_session *s, const struct xn_now *now,
         session_go(s, now);
     } else {
         session_end(s, now, word->rc, word->because);
+    }
+}
+
+/* Whoever runs the XenoCorp or this server may mend it. */
+static void denied(struct host_session *s, const struct xn_now *now,
+                   const struct host_word *word, session_next *again)
+{
+    bool ending = s->state == XN__SESSION_STATE__SESSION_ENDING;
+
+    s->denials++;
+    if (ending && s->denials >= DENIALS_MAX) {
+        books_differ(s, now, word);
+    } else if (!ending && s->denials >= DENIALS_RUN) {
+        session_end(s, now, word->rc, word->because);
+    } else {
+        session_pause_longer(s, now, again);
     }
 }
 
@@ -157,9 +184,9 @@ static void refused(struct host_session *s, const struct xn_now *now,
     case REASON_CLAIM_DATE:
     case REASON_CLAIM_RATE:
     case REASON_CLAIM_HOURLY: too_soon(s, now, word); break;
-    case REASON_CERTIFICATE: session_pause_longer(s, now, sign_anew); break;
+    case REASON_CERTIFICATE: denied(s, now, word, sign_anew); break;
     case REASON_FINE: /* not about this claim */
-    case REASON_NOMEM: again_later(s, now); break;
+    case REASON_NOMEM: denied(s, now, word, session_claim); break;
     default: books_differ(s, now, word);
     }
 }
@@ -196,7 +223,7 @@ static void advance(struct host_session *s, const struct xn_now *now,
     drop_claim(s);
     s->cuts = 0;
     s->refused_till_us = 0;
-    s->rounds = s->refusals = 0;
+    s->rounds = s->refusals = s->denials = 0;
     s->trouble[0] = 0;
     warn(s);
     session_save(s, now, session_go);

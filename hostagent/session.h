@@ -87,6 +87,7 @@ struct host_session {
     struct host_work work;
     unsigned rounds;      /* failures in a row */
     unsigned refusals;    /* of this claim in a row */
+    unsigned denials;     /* the same, for what is no matter of its */
     uint64_t patience_us; /* mono: the corp has until then to answer */
     uint64_t ask;         /* who waits for it to be created; 0: nobody */
     uint64_t stop;        /* ticket of a stop that is being verified */

@@ -408,7 +408,8 @@ static void on_told(void *owner, void *ctx, const struct xn_now *now, int rc,
         task_go(s, now);
     } else if (rc) {
         task_again_later(s, now);
-    } else if (!is_wanted(s)) { /* its end is news; or else is looked for */
+    } else if (!is_wanted(s) || t->state == XN__TASK_STATE__STOPPING) {
+        /* its end is news; or else is looked for */
         s->work.sure = false;
         go_after(s, now, STOPPING_US);
     } else {
@@ -420,8 +421,13 @@ static void on_told(void *owner, void *ctx, const struct xn_now *now, int rc,
 static Xn__DomOp missing(const struct host_session *s,
                          const struct host_task *t)
 {
-    if (!is_wanted(s)) return XN__DOM_OP__DOM_STOP;
-    if (s->state == XN__SESSION_STATE__SESSION_PAUSED)
+    bool stands = s->state == XN__SESSION_STATE__SESSION_PAUSED;
+
+    /* One that the client has told to end, with more grace than is paid for,
+     * is told so again: the shorter grace counts. */
+    if (!is_wanted(s) || (stands && t->state == XN__TASK_STATE__STOPPING))
+        return XN__DOM_OP__DOM_STOP;
+    if (stands)
         return t->state == XN__TASK_STATE__RUNNING ? XN__DOM_OP__DOM_PAUSE
                                                    : XN__DOM_OP__DOM_NOTHING;
     return t->state == XN__TASK_STATE__PAUSED ? XN__DOM_OP__DOM_RESUME
@@ -434,11 +440,6 @@ static void reconcile(struct host_session *s, const struct xn_now *now,
     Xn__DomOp op = missing(s, t);
 
     if (op == XN__DOM_OP__DOM_NOTHING) return;
-    if (op == XN__DOM_OP__DOM_STOP && t->state == XN__TASK_STATE__STOPPING) {
-        s->work.sure = false;
-        go_after(s, now, STOPPING_US);
-        return;
-    }
     s->work.step = ask(s, now, t, op, on_told);
 }
 

@@ -187,6 +187,7 @@ static int obey(struct dom *dom, struct dom_task *task, const Xn__DomAsk *ask)
     switch (ask->op) {
     case XN__DOM_OP__DOM_STOP:
         dom->stops++;
+        dom->grace_ms = ask->grace_ms;
         task->state = XN__TASK_STATE__STOPPING;
         snprintf(task->because, sizeof task->because, "%s", ask->reason);
         break;

@@ -35,6 +35,7 @@ struct dom {
     struct xn_rng *rng;
     /* Counted. */
     unsigned starts, stops, pauses, resumes, forgets, consoles, aborts;
+    uint32_t grace_ms; /* of the last stop */
     bool stops_slowly; /* a stop is heard, the end comes by dom_end */
     const char *console;
     struct xn_action waiting[32]; /* consoles that wait */

@@ -676,6 +676,65 @@ static void refused_claims(void **state)
     }
 }
 
+/* Refused each time, whatever it is: how often, until it is over? */
+static unsigned refuse_all(struct market *m, int rc, const char *reason,
+                           unsigned *running_out)
+{
+    unsigned n = 0;
+
+    for (*running_out = 0; n < 200; n++) {
+        struct xn_action call;
+        Xn__HostSession *session;
+
+        for (unsigned i = 0; i < 8 && !market_has_call(m, "/v1/charge"); i++) {
+            crank_pass(&m->h, 10 * SECOND_US);
+            market_serve_but_calls(m);
+        }
+        if (!market_has_call(m, "/v1/charge")) break;
+        call = market_take_call(m, "/v1/charge");
+        market_say_refusal(m, &call, rc, reason);
+        market_serve_but_calls(m);
+        session = market_look(m);
+        if (session->state == XN__SESSION_STATE__SESSION_RUNNING)
+            ++*running_out;
+        xn__host_session__free_unpacked(session, NULL);
+    }
+    return n;
+}
+
+/* No claim is taken, for no reason of the claim's: nothing runs on unpaid, and
+ * nobody asks for ever. */
+static void refused_for_ever(void **state)
+{
+    static const struct {
+        const char *reason;
+        int rc;
+    } rows[] = {
+        {NULL, XN_EPERM},
+        {"NO_SUCH_REASON", XN_EINTEGRITY},
+        {"CERTIFICATE", XN_EEXPIRED},
+    };
+
+    for (size_t i = 0; i < sizeof rows / sizeof rows[0]; i++) {
+        struct market *m = market_open(NULL, "0.1");
+        Xn__HostSession *session;
+        unsigned running, n;
+
+        market_begin(m, 10 * GBP);
+        n = refuse_all(m, rows[i].rc, rows[i].reason, &running);
+        assert_in_range(running, 8, 32);
+        assert_in_range(n, 40, 160);
+        session = market_look(m);
+        assert_int_equal(session->state, XN__SESSION_STATE__SESSION_ENDED);
+        assert_int_equal(session->rc, rows[i].rc);
+        assert_string_equal(session->reason, "so it is");
+        assert_string_equal(session->trouble, "so it is");
+        assert_int_equal(session->charged, 0);
+        xn__host_session__free_unpacked(session, NULL);
+        market_close(m);
+    }
+}
+
 /* ---- what is no question ---- */
 
 static void malformed(void **state)
@@ -719,27 +778,17 @@ static void malformed(void **state)
 int main(void)
 {
     static const struct CMUnitTest tests[] = {
-        TEST(quotes_what_is_wanted),
-        TEST(no_quote),
-        TEST(quotes_are_few),
-        TEST(withdrawn_sells_nothing),
-        TEST(sells_a_session),
-        TEST(claims_capacity_first),
-        TEST(widened_is_refused_here),
-        TEST(corp_without_an_answer),
-        TEST(accepted_too_late),
-        TEST(false_acceptances),
-        TEST(answered_by_another),
-        TEST(false_receipts),
-        TEST(charges_what_was_used),
-        TEST(claims_late_but_once),
-        TEST(warns_pauses_ends),
-        TEST(waits_for_the_next_hour),
-        TEST(ends_with_the_order),
-        TEST(only_the_holder_stops),
-        TEST(stopped_at_the_corp),
-        TEST(refused_claims),
-        TEST(malformed),
+        TEST(quotes_what_is_wanted),   TEST(no_quote),
+        TEST(quotes_are_few),          TEST(withdrawn_sells_nothing),
+        TEST(sells_a_session),         TEST(claims_capacity_first),
+        TEST(widened_is_refused_here), TEST(corp_without_an_answer),
+        TEST(accepted_too_late),       TEST(false_acceptances),
+        TEST(answered_by_another),     TEST(false_receipts),
+        TEST(charges_what_was_used),   TEST(claims_late_but_once),
+        TEST(warns_pauses_ends),       TEST(waits_for_the_next_hour),
+        TEST(ends_with_the_order),     TEST(only_the_holder_stops),
+        TEST(stopped_at_the_corp),     TEST(refused_claims),
+        TEST(refused_for_ever),        TEST(malformed),
     };
 
     return cmocka_run_group_tests(tests, NULL, NULL);

@@ -261,6 +261,31 @@ static void xenodomd_dies(void **state)
     }
 }
 
+/* A client's long grace is no more time than its session has. */
+static void the_shorter_grace_counts(void **state)
+{
+    struct market *m = *state;
+    uint64_t ask;
+
+    tasks_begin(m);
+    tasks_run(m, 1, false);
+    m->dom.stops_slowly = true;
+    ask = tasks_ask_stop(m, &m->s.client.caller);
+    market_serve(m);
+    xn__host_task__free_unpacked(tasks_answered(m, ask), NULL);
+    assert_int_equal(m->dom.stops, 1);
+    assert_int_equal(m->dom.grace_ms, 500);
+    ask = market_ask_stop(m, &m->s.client, &m->s.client);
+    market_serve(m);
+    xn__host_session__free_unpacked(market_session(m, ask), NULL);
+    market_pass(m, 5 * SECOND_US);
+    assert_true(m->dom.stops >= 2);
+    assert_int_equal(m->dom.grace_ms, 2000);
+    dom_end(&m->dom, &m->h, dom_last(&m->dom), XN__TASK_END__STOPPED, 0, true);
+    market_pass(m, 5 * SECOND_US);
+    assert_int_equal(market_state(m), XN__SESSION_STATE__SESSION_ENDED);
+}
+
 int main(void)
 {
     static const struct CMUnitTest tests[] = {
@@ -268,6 +293,8 @@ int main(void)
         cmocka_unit_test(killed_when_it_is_done),
         cmocka_unit_test(loses_answers),
         cmocka_unit_test(xenodomd_dies),
+        cmocka_unit_test_setup_teardown(the_shorter_grace_counts, tasks_set_up,
+                                        market_tear_down),
     };
 
     return cmocka_run_group_tests(tests, NULL, NULL);
