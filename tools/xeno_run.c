@@ -199,39 +199,36 @@ static int watch(struct run *run, const struct how *how, int signals)
 
 /* ---- the whole ---- */
 
-static int obtain(struct run *run, const struct how *how, int *signals_out)
+static int obtain(struct run *run, const struct how *how)
 {
     int code = -1;
 
     code = run_record_open(run, how->afresh);
     if (code) return code;
     if (run->record) {
-        *signals_out = xeno_signals();
+        run->signals = xeno_signals();
         code = run_again(run);
         if (code >= 0) return code;
     }
     code = run_find(run, how->config);
-    /* From here on there is money under way: ctrl-C waits until the task can be
-     * stopped. */
-    if (!code && *signals_out < 0) *signals_out = xeno_signals();
     return code ? code : run_buy(run);
 }
 
 static int all(struct run *run, const struct how *how)
 {
-    int signals = -1, code;
+    int code;
 
     code = xeno_members(run->xeno, run->members, &run->n_members);
-    if (!code) code = obtain(run, how, &signals);
+    if (!code) code = obtain(run, how);
     if (!code && how->detach) {
         code = print_detached(run);
         /* Who could not be told asks again. */
         if (!code && fflush(stdout) == 0) run_record_drop(run);
     } else if (!code) {
         tell_begin(run);
-        code = watch(run, how, signals);
+        code = watch(run, how, run->signals);
     }
-    if (signals >= 0) close(signals);
+    if (run->signals >= 0) close(run->signals);
     run_record_close(run);
     for (size_t i = 0; i < run->n; i++)
         run_candidate_clear(&run->candidates[i]);
@@ -277,7 +274,7 @@ int xeno_run(struct xeno *xeno, int argc, char **argv)
         run->xeno = xeno;
         run->work = &work;
         run->deed = deed;
-        run->lock = -1;
+        run->lock = run->signals = -1;
         run->wish.keep = how.keep;
         how.config = xeno->config;
         code = take_wish(xeno, &run->wish, argv, words, argc);

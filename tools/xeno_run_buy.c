@@ -279,6 +279,9 @@ int run_buy(struct run *run)
     for (int i = 0; i < SERVERS_MAX && code < 0; i++) {
         c = run_cheapest(run);
         if (!c) break;
+        /* From here on there is money under way: ctrl-C waits until the task can
+         * be stopped. */
+        if (run->signals < 0) run->signals = xeno_signals();
         code = try_one(run, c);
         run_candidate_clear(c);
     }

@@ -35,6 +35,10 @@ field() { # NAME FILE: the first of that name
         head -n 1
 }
 
+gone() { # PID: or a zombie
+    ! kill -0 "$1" 2>/dev/null || grep -q '^State:.Z' "/proc/$1/status"
+}
+
 orders() { # how many there ever were
     "$xeno" order list -o json | grep -c '"serial"'
 }
@@ -191,6 +195,31 @@ if [ "${SOAK:-}" = full ] && killed 1 2>/dev/null; then
 fi
 
 # The cheaper one goes away: the other one does it.
+# Nothing is bought yet while servers are asked for quotes.
+hosts=$("$xenodev" status | sed -n 's/^host [^ ]* *\([0-9]*\).*/\1/p')
+asked() { # has one of them a caller?
+    local n port
+    for n in 1 2; do
+        port=$(sed -n 's/.* api=127.0.0.1:\([0-9]*\).*/\1/p' \
+            "$XENODEV_STATE/log/host-0$n.log" | tail -n 1)
+        grep -q "[0-9A-F]:$(printf %04X "$port") 01 " /proc/net/tcp && return
+    done
+    return 1
+}
+before=$(orders)
+kill -STOP $hosts
+"$xeno" run --timeout 1h -- true >"$out" 2>"$err" </dev/null &
+pid=$!
+await 300 asked
+kill -TERM "$pid"
+await 60 gone "$pid"
+stays=$?
+kill -CONT $hosts
+[ "$stays" -eq 0 ] || kill -KILL "$pid"
+wait "$pid"
+[ $? -eq 143 ] && [ "$(orders)" -eq "$before" ]
+ok $? 'ctrl-C while servers are asked for quotes: nothing is bought'
+
 run --detach --keep -- sleep 600
 left=$(cat "$out")
 run -o json -- true
