@@ -1,12 +1,14 @@
 /* SPDX-License-Identifier: GPL-3.0-or-later */
 /* xenodomd, which runs the tasks: what it is asked, what it says by itself, and
  * what it has that belongs to no session. */
+#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 
 #include "hostagent/task.h"
 #include "lib/err.h"
 #include "lib/log.h"
+#include "lib/text.h"
 #include "wire/nest.h"
 
 #define SECOND_US 1000000ULL
@@ -141,13 +143,29 @@ static void unsure(struct host *host)
         task_unsure(host->market.sessions[i]);
 }
 
+static void take_abilities(struct host *host, const Xn__DomTell *tell)
+{
+    struct host_market *m = &host->market;
+    bool exact = host->config.xen ? tell->xen : tell->exact;
+
+    m->dom_exact = tell->exact;
+    m->dom_xen = tell->xen;
+    snprintf(m->no_xen, sizeof m->no_xen, "%s",
+             tell->no_xen[0] ? tell->no_xen : "this host runs no Xen");
+    xn_plain(m->no_xen);
+    xn_out_log(&host->out, XN_LOG_INFO, "xenodomd is there; its meters are %s",
+               exact ? "exact" : "not exact: reserved CPU is charged");
+    if (host->config.xen && !tell->xen) {
+        xn_out_log(&host->out, XN_LOG_WARN, "nothing can be sold: %s",
+                   m->no_xen);
+    }
+}
+
 static void connected(struct host *host, const struct xn_now *now,
                       const Xn__DomTell *tell)
 {
     host->market.dom_up = true;
-    host->market.dom_exact = tell->exact;
-    xn_out_log(&host->out, XN_LOG_INFO, "xenodomd is there; its meters are %s",
-               tell->exact ? "exact" : "not exact: reserved CPU is charged");
+    take_abilities(host, tell);
     unsure(host);
     host_dom_begin(host, now);
 }

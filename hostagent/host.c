@@ -327,8 +327,13 @@ static int take_market(struct host *host)
     struct host_market *m = &host->market;
 
     m->on = !xn_id_is_zero(&host->config.corp);
-    m->manager =
-        host->config.sandbox ? &host_manager_sandbox : &host_manager_reserve;
+    m->manager = host->config.xen       ? &host_manager_xen
+                 : host->config.sandbox ? &host_manager_sandbox
+                                        : &host_manager_reserve;
+    if (host->config.image) {
+        host->config.image = xn_arena_strdup(&host->arena, host->config.image);
+        if (!host->config.image) return XN_ENOMEM;
+    }
     take_rates(host);
     if (!m->on) return 0;
     host->config.corp_url =

@@ -39,6 +39,8 @@ struct host_config {
     bool sandbox;          /* sessions run tasks, through xenodomd; else they
                             * reserve capacity and nothing runs */
     bool images;           /* tasks may bring one: FETCH */
+    bool xen;          /* with `sandbox`: each task in a domain of its own */
+    const char *image; /* with `xen`: the folder with the kernel; copied */
 };
 
 /* The times as given beside them; all else empty. */

@@ -30,6 +30,8 @@ extern const struct host_manager host_manager_reserve;
 /* Tasks run through xenodomd, one at a time in a session (task.h); its meter is
  * the tasks' own where that is exact. */
 extern const struct host_manager host_manager_sandbox;
+/* The same, each task in a domain of Xen's; the hypervisor's meter is exact. */
+extern const struct host_manager host_manager_xen;
 
 /* ---- what a manager calls: life.c ---- */
 

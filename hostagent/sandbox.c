@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: GPL-3.0-or-later */
-/* The manager that runs tasks, one at a time in a session: a session is what it
+/* The managers that run tasks, one at a time in a session: a session is what it
  * reserved, and what its tasks used of the CPU, where there is an exact meter. */
 #include <stdio.h>
 #include <string.h>
@@ -210,6 +210,22 @@ const struct host_manager host_manager_sandbox = {
     .name = "sandbox",
     .activity = "tasks in a sandbox",
     .metering = metering,
+    .start = start,
+    .pause = task_go,
+    .resume = task_go,
+    .end = end,
+    .meter = meter,
+};
+
+static enum money_metering domain_metering(const struct host *host)
+{
+    return host->market.dom_xen ? MONEY_USED : MONEY_RESERVED;
+}
+
+const struct host_manager host_manager_xen = {
+    .name = "xen",
+    .activity = "tasks in a domain",
+    .metering = domain_metering,
     .start = start,
     .pause = task_go,
     .resume = task_go,

@@ -89,7 +89,10 @@ int host_config_pack(const struct host_config *config, uint8_t **bytes_out,
     setup.patience_us = config->patience_us;
     setup.pause_us = config->pause_us;
     setup.sessions = config->sessions_max;
-    setup.manager = text_of(config->sandbox ? "sandbox" : "reserve");
+    setup.manager = text_of(config->xen       ? "xen"
+                            : config->sandbox ? "sandbox"
+                                              : "reserve");
+    setup.image = text_of(config->image);
     setup.images = config->images;
     setup.texts = list;
     setup.n_texts = OFFER_TEXTS;
@@ -136,7 +139,9 @@ static int unpack_sale(const Xn__HostSetup *setup, struct host_config *config)
     config->patience_us = setup->patience_us;
     config->pause_us = setup->pause_us;
     config->sessions_max = setup->sessions;
-    config->sandbox = strcmp(setup->manager, "sandbox") == 0;
+    config->xen = strcmp(setup->manager, "xen") == 0;
+    config->sandbox = config->xen || strcmp(setup->manager, "sandbox") == 0;
+    config->image = setup->image;
     config->images = setup->images;
     return xn_id_from_bytes(&setup->corp, &config->corp);
 }

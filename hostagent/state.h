@@ -43,6 +43,8 @@ struct host_market { /* what is sold: session.h */
     struct task_wait *waits;
     size_t n_waits;
     bool dom_up, dom_exact; /* xenodomd is there; its meters are exact */
+    bool dom_xen;           /* it can make domains, */
+    char no_xen[256];       /* or why it cannot */
     uint64_t sweep;         /* ticket of the list of what it has */
     struct host_budget budgets[HOST_BUDGETS];
 };

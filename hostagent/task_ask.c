@@ -35,6 +35,9 @@ bool host_runs_tasks(struct host *host, uint64_t ask, const char *what)
         refuse(host, ask, XN_ENOTYET, what,
                "what runs tasks on this server is not there",
                "again in some seconds, or another server");
+    } else if (host->config.xen && !host->market.dom_xen) {
+        refuse(host, ask, XN_EREFUSED, what, host->market.no_xen,
+               "another server");
     } else {
         return true;
     }

@@ -114,6 +114,10 @@ void task_spec(const struct host_session *s, const Xn__NewTask *want,
     out->put = want->files;
     out->n_put = want->n_files;
     out->terminal = want->terminal;
+    if (s->host->config.xen) {
+        out->runner = XN__RUNNER__XEN;
+        out->image = (char *)(uintptr_t)s->host->config.image;
+    }
     out->life_ms = want->life_ms;
     out->memory_bytes = amount(rates->memory_mb, MB, 1ULL << 44);
     out->cpu_ms_per_s = (uint32_t)amount(rates->cpu_smps, 1, 1000000);

@@ -180,24 +180,39 @@ static int serve(struct net_daemon *daemon, struct xn_arena *arena,
 }
 
 /* What sessions run in: tasks, where there is a xenodomd to run them. */
-static int set_manager(struct net_daemon *daemon, struct host_config *config)
+static const char *take_manager(struct net_daemon *daemon,
+                                struct host_config *config)
 {
     const char *path = net_settings_text(daemon->settings, "sell.xenodomd");
     const char *name = net_settings_text(daemon->settings, "sell.manager");
-    const char *because = NULL;
 
-    config->sandbox = name ? strcmp(name, "sandbox") == 0 : path != NULL;
-    if (name && !config->sandbox && strcmp(name, "reserve") != 0)
-        because = "sell.manager is neither \"sandbox\" nor \"reserve\"";
-    else if (config->sandbox && !path)
-        because = "sell.manager is \"sandbox\", and sell.xenodomd is not set";
-    if (because) {
-        xn_gripe_rc(PROGRAM, XN_EINVAL, NULL, "cannot run tasks", because,
-                    "sell { xenodomd = \"/run/xenodomd/socket\" }");
-        return XN_EINVAL;
-    }
+    config->image = net_settings_text(daemon->settings, "sell.image");
+    if (!name) name = path ? "sandbox" : "reserve";
+    config->xen = strcmp(name, "xen") == 0;
+    config->sandbox = config->xen || strcmp(name, "sandbox") == 0;
     daemon->dom_path = config->sandbox ? path : NULL;
-    return 0;
+    if (!config->sandbox && strcmp(name, "reserve") != 0)
+        return "sell.manager is none of \"sandbox\", \"xen\", \"reserve\"";
+    if (config->sandbox && !path)
+        return config->xen
+                   ? "sell.manager is \"xen\", and sell.xenodomd is not set"
+                   : "sell.manager is \"sandbox\", and sell.xenodomd is not "
+                     "set";
+    return NULL;
+}
+
+static int set_manager(struct net_daemon *daemon, struct host_config *config)
+{
+    const char *because = take_manager(daemon, config);
+    const char *try = "sell { xenodomd = \"/run/xenodomd/socket\" }";
+
+    if (!because && config->xen && (!config->image || !config->image[0])) {
+        because = "sell.manager is \"xen\", and sell.image is not set";
+        try = "sell { image = \"/var/lib/xenoserver/images/linux\" }";
+    }
+    if (!because) return 0;
+    xn_gripe_rc(PROGRAM, XN_EINVAL, NULL, "cannot run tasks", because, try);
+    return XN_EINVAL;
 }
 
 /* Where images are kept is the operator's to say, since xenodomd must be told,
@@ -209,7 +224,7 @@ static int set_images(struct net_daemon *daemon,
     const struct net_settings *set = daemon->settings;
 
     images->dir = net_settings_text(set, "images.folder");
-    if (!images->dir || !config->sandbox) return 0;
+    if (!images->dir || !config->sandbox || config->xen) return 0;
     images->store = net_settings_text(set, "images.store");
     images->hosts = net_settings_text(set, "images.hosts");
     images->ca = net_settings_text(set, "images.ca");

@@ -64,8 +64,10 @@ const struct net_setting xenohostd_offer_rows[XENOHOSTD_OFFER_ROWS] = {
     {"sell.sessions", NET_NUMBER, "256", 1, 4096,
      "sessions remembered, ended ones included"},
     TEXT("sell.manager", 16,
-         "what sessions run in, \"sandbox\" or \"reserve\" (nothing); "
-         "sandbox where sell.xenodomd is set"),
+         "what sessions run in, \"sandbox\", \"xen\" or \"reserve\" "
+         "(nothing); sandbox where sell.xenodomd is set"),
+    TEXT("sell.image", 1024,
+         "manager xen: xenodomd's folder with the kernel of all tasks"),
     TEXT("sell.xenodomd", 1024, "xenodomd's socket, which runs the tasks"),
     TEXT("images.folder", 400,
          "where images of tasks are kept, one of xenodomd's --images; without "

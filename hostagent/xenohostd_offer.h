@@ -8,7 +8,7 @@
 #include "wire/advert.h"
 
 /* Rows for net_daemon.settings_rows: offer.*, price.*, place.*. */
-#define XENOHOSTD_OFFER_ROWS 43
+#define XENOHOSTD_OFFER_ROWS 44
 extern const struct net_setting xenohostd_offer_rows[XENOHOSTD_OFFER_ROWS];
 
 /* Fill the offer; its texts are the settings' or in the arena.  What is left

@@ -36,6 +36,15 @@ int console_create(int dir, const char *name, uint64_t size,
     return rc;
 }
 
+int console_reopen(int dir, const char *name, struct console *out)
+{
+    int fd = openat(dir, name, O_RDWR | O_CLOEXEC | O_NOFOLLOW);
+
+    out->fd = -1;
+    if (fd < 0) return errno == ENOENT ? XN_ENOENT : XN_EIO;
+    return console_adopt(fd, out);
+}
+
 static int append_part(struct console *console, const uint8_t *data, size_t len)
 {
     uint64_t at = console->total;

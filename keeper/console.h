@@ -10,6 +10,8 @@
  * disk shows here.  XN_ENOSPC, XN_EIO with errno. */
 int console_create(int dir, const char *name, uint64_t size,
                    struct console *out);
+/* One that another process wrote, to go on.  As console_open. */
+int console_reopen(int dir, const char *name, struct console *out);
 int console_append(struct console *console, const void *data, size_t len);
 
 #endif

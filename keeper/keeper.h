@@ -1,7 +1,8 @@
 /* SPDX-License-Identifier: GPL-3.0-or-later */
 /* The keeper of one session: it starts the task, keeps its console, meters it,
  * holds it to its limits, answers who asks over its socket, and writes how it
- * ended.  It outlives whoever started it; the task does not outlive it.
+ * ended.  It outlives whoever started it; a sandbox does not outlive it, a
+ * domain does, and another keeper takes it up.
  *
  * A session's folder holds, by these names: */
 #ifndef KEEPER_KEEPER_H
@@ -12,6 +13,8 @@
 
 #include "keeper/cap.h"
 #include "keeper/console.h"
+#include "keeper/domain.h"
+#include "keeper/runner.h"
 #include "keeper/sandbox.h"
 #include "lib/buf.h"
 #include "wire/task.pb-c.h"
@@ -22,6 +25,7 @@
 #define KEEPER_CONSOLE "console" /* keeper/console.h */
 #define KEEPER_METER "meter"     /* TaskReading, the last that is durable */
 #define KEEPER_CGROUPS "cgroups" /* folders of the session's, a line each */
+#define KEEPER_DOMAIN "domain"   /* DomainNote, there before the domain */
 #define KEEPER_EXIT "exit"       /* TaskExit, the last thing that is written */
 
 #define KEEPER_CLIENTS_MAX 64
@@ -40,14 +44,18 @@ struct keeper {
     const char *bwrap;
     Xn__TaskSpec *spec;
     struct console console;
-    struct sandbox box;
+    const struct runner *runner;
+    struct sandbox box;   /* what the runner keeps: this, */
+    struct domain domain; /* or that */
+    int terminal;         /* the runner's; -1: none; does not block */
     struct cap cap;
-    bool caps_itself; /* no cgroup does */
+    bool caps_itself;       /* nobody else does */
+    uint64_t look_every_us; /* the runner's */
 
     Xn__TaskState state;
     Xn__TaskEnd end;
     char because[256];
-    int status;        /* of the monitor, as from waitpid */
+    int status;        /* as from waitpid */
     Xn__TaskExit last; /* once it has ended */
     Xn__TaskReading last_reading;
     bool paused, stands; /* asked to; whether it does */
@@ -63,6 +71,7 @@ struct keeper {
                                  that it did not stand */
     uint64_t run_since_us;
     uint64_t memory_kib_ms, memory_since_us, memory_bytes;
+    bool again;          /* another keeper was here before us */
     uint64_t pty_us;     /* mono; the terminal's allowance is filled again */
     size_t pty_bytes;    /* may be read till then */
     struct xn_buf typed; /* taken, and not in the terminal yet */
@@ -74,11 +83,14 @@ struct keeper {
 
 /* life.c: from the spec to the exit record. */
 
-/* Starts the task; not 0: state is ENDED and its reason known. */
+/* A keeper of nothing yet. */
+void keeper_init(struct keeper *keeper, const struct runner *runner);
+/* Starts the task, or takes up the one that outlived its keeper; not 0: state
+ * is ENDED and its reason known. */
 int keeper_start(struct keeper *keeper);
 /* What is due at that time; returns when to come again. */
 uint64_t keeper_tick(struct keeper *keeper, uint64_t mono_us);
-/* The monitor has ended. */
+/* Looks whether the task has ended by itself, and sees to all that follows. */
 void keeper_finish(struct keeper *keeper);
 void keeper_stop(struct keeper *keeper, Xn__TaskEnd end, const char *because,
                  uint32_t grace_ms);
@@ -88,7 +100,10 @@ void keeper_read_terminal(struct keeper *keeper, uint64_t mono_us);
 /* Puts what was typed into the terminal: all of it, some later where it is full.
  * XN_EBUSY: nothing, since not all from before is there yet. */
 int keeper_type(struct keeper *keeper, const void *data, size_t len);
-/* The reading of now. */
+/* All of it that is there, before the terminal is taken away. */
+void keeper_drain_terminal(struct keeper *keeper);
+/* The reading of now; into its record. */
+void keeper_make_durable(struct keeper *keeper);
 void keeper_reading(struct keeper *keeper, Xn__TaskReading *out);
 
 /* serve.c: who asks over the socket. */
@@ -103,5 +118,9 @@ short keeper_wants(struct keeper *keeper, struct keeper_client *client);
 void keeper_drop(struct keeper_client *client);
 /* The answer to STATUS, also what xenodomd is told at the start. */
 int keeper_tell_status(struct keeper *keeper, int rc, struct xn_buf *out);
+
+/* keep.c: the keeper as a program.  `xen`: for domains alone; NULL. */
+int keep_main(int argc, char **argv, const struct runner *runner,
+              const struct xen_calls *xen);
 
 #endif

@@ -10,17 +10,14 @@
 #include <sys/wait.h>
 #include <unistd.h>
 
-#include "keeper/herd.h"
 #include "keeper/keeper.h"
-#include "keeper/proc.h"
 #include "keeper/record.h"
+#include "keeper/spec.h"
 #include "keeper/sys.h"
 #include "lib/err.h"
 #include "lib/text.h"
 
-#define WATCH_US 200000 /* between looks at memory without a cgroup */
-#define LOOK_US 1000000 /* with one */
-#define STAND_US 1000   /* between signals that do not get there */
+#define STAND_US 1000 /* between signals that do not get there */
 #define EVASIONS_MAX 3
 #define TYPE_US 10000 /* between looks for room in a full terminal */
 #define PTY_US 100000 /* a flood may fill the console at 10 MiB/s */
@@ -34,36 +31,24 @@ static uint64_t min_u64(uint64_t a, uint64_t b)
 
 /* ---- readings ------------------------------------------------------------ */
 
-/* What a cap goes by: used time, or time on its CPUs where no meter is exact.
- */
-static uint64_t cap_reading(struct keeper *keeper, uint64_t mono_us)
-{
-    uint64_t ran;
-
-    if (!keeper->box.cpus) return meter_read(&keeper->box.meter, mono_us);
-    ran = keeper->run_us;
-    if (!keeper->stands) ran += mono_us - keeper->run_since_us;
-    return ran * 1000 * keeper->box.cpus;
-}
-
 void keeper_reading(struct keeper *keeper, Xn__TaskReading *out)
 {
-    struct meter *meter = &keeper->box.meter;
     uint64_t now =
         keeper->ended_mono_us ? keeper->ended_mono_us : sys_mono_us();
 
     xn__task_reading__init(out);
-    out->kind = meter->kind;
-    out->exact = meter_is_exact(meter);
+    keeper->runner->meter(keeper, now, out);
     out->wall_us = sys_wall_us();
-    if (!keeper->started_mono_us) return; /* nothing ran */
-    out->cpu_ns = meter_read(meter, now);
+    if (!keeper->started_mono_us) { /* nothing ran */
+        out->cpu_ns = 0;
+        return;
+    }
     out->memory_kib_s = keeper->memory_kib_ms / 1000;
     out->memory_bytes = keeper->memory_bytes;
     out->run_ms = (now - keeper->started_mono_us) / 1000;
 }
 
-static void make_durable(struct keeper *keeper)
+void keeper_make_durable(struct keeper *keeper)
 {
     Xn__TaskReading reading;
 
@@ -73,10 +58,10 @@ static void make_durable(struct keeper *keeper)
 
 /* ---- signals to all ------------------------------------------------------ */
 
-/* false: they do not have it yet. */
-static bool send_herd(struct keeper *keeper, int sig)
+/* false: it does not have it yet. */
+static bool send(struct keeper *keeper, int sig)
 {
-    int rc = herd_signal(keeper->box.init_fd, sig);
+    int rc = keeper->runner->signal(keeper, sig);
 
     if (!rc || rc == XN_ENOENT) { /* there, or nobody is there any more */
         keeper->evasions = 0;
@@ -98,7 +83,7 @@ static void set_standing(struct keeper *keeper, uint64_t mono_us)
     bool stand = keeper->paused || (keeper->caps_itself && keeper->cap.held);
 
     if (stand == keeper->stands && !keeper->stand_us) return;
-    if (!send_herd(keeper, stand ? SIGSTOP : SIGCONT)) {
+    if (!send(keeper, stand ? SIGSTOP : SIGCONT)) {
         keeper->stand_us = mono_us + STAND_US;
         return;
     }
@@ -135,9 +120,10 @@ void keeper_stop(struct keeper *keeper, Xn__TaskEnd end, const char *because,
         snprintf(keeper->because, sizeof keeper->because, "%s", because);
         xn_plain(keeper->because);
     }
+    if (keeper->state != XN__TASK_STATE__STOPPING) keeper->look_us = 0;
     keeper->state = XN__TASK_STATE__STOPPING;
     if (grace_ms == 0) {
-        sandbox_kill(&keeper->box);
+        keeper->runner->kill(keeper);
         return;
     }
     if (keeper->kill_us) { /* asked before: never later than that */
@@ -147,7 +133,7 @@ void keeper_stop(struct keeper *keeper, Xn__TaskEnd end, const char *because,
     }
     keeper->kill_us = now + (uint64_t)grace_ms * 1000;
     keeper->paused = false;
-    send_herd(keeper, SIGTERM);
+    send(keeper, SIGTERM);
     set_standing(keeper, now);
 }
 
@@ -159,7 +145,7 @@ static size_t read_some(struct keeper *keeper, size_t most)
     ssize_t n;
 
     if (most > sizeof data) most = sizeof data;
-    n = read(keeper->box.terminal, data, most);
+    n = read(keeper->terminal, data, most);
     if (n <= 0) return 0;
     if (console_append(&keeper->console, data, (size_t)n)) {
         /* its room was taken at the start; only the disk can have failed */
@@ -180,14 +166,20 @@ void keeper_read_terminal(struct keeper *keeper, uint64_t mono_us)
     /* a part, so that everything else has its turn */
     n = read_some(keeper, keeper->pty_bytes);
     keeper->pty_bytes -= n;
+    /* one whose other end is gone is readable for ever */
+    if (n == 0) keeper->pty_bytes = 0;
+}
+
+void keeper_drain_terminal(struct keeper *keeper)
+{
+    while (keeper->console.fd >= 0 && read_some(keeper, 32768) > 0) {}
 }
 
 /* A terminal takes what it has room for, and tells nobody when it has room
  * again. */
 static void type_rest(struct keeper *keeper, uint64_t mono_us)
 {
-    ssize_t n =
-        write(keeper->box.terminal, keeper->typed.data, keeper->typed.len);
+    ssize_t n = write(keeper->terminal, keeper->typed.data, keeper->typed.len);
 
     if (n > 0) xn_buf_drop(&keeper->typed, (size_t)n);
     keeper->type_us = mono_us + TYPE_US;
@@ -197,6 +189,7 @@ int keeper_type(struct keeper *keeper, const void *data, size_t len)
 {
     uint64_t mono_us = sys_mono_us();
 
+    if (keeper->terminal < 0) return XN_EBUSY;
     if (keeper->typed.len) type_rest(keeper, mono_us);
     if (keeper->typed.len) return XN_EBUSY;
     xn_buf_add(&keeper->typed, data, len);
@@ -207,34 +200,13 @@ int keeper_type(struct keeper *keeper, const void *data, size_t len)
 
 /* ---- limits -------------------------------------------------------------- */
 
-static bool is_over(struct keeper *keeper, const struct proc_sum *sum,
-                    uint64_t disk)
-{
-    uint64_t most = keeper->spec->memory_bytes, exact;
-
-    if (sum->memory_bytes + disk <= most) return false;
-    return proc_memory_exact(keeper->box.init, &exact) == 0 &&
-           exact + disk > most;
-}
-
 static void look_at_memory(struct keeper *keeper, uint64_t mono_us)
 {
-    struct sandbox *box = &keeper->box;
-    uint64_t kills = 0, disk, passed = mono_us - keeper->memory_since_us;
-    struct proc_sum sum;
-    bool over = false;
+    uint64_t passed = mono_us - keeper->memory_since_us;
 
     keeper->memory_kib_ms += (keeper->memory_bytes >> 10) * passed / 1000;
     keeper->memory_since_us = mono_us;
-    if (box->memory_by_cgroup) {
-        cgroup_memory(&box->group, &keeper->memory_bytes);
-        over = cgroup_memory_kills(&box->group, &kills) == 0 && kills > 0;
-    } else if (proc_sum(box->init, &sum) == 0) {
-        disk = proc_disk_bytes(box->init, keeper->spec->disk_bytes);
-        keeper->memory_bytes = sum.memory_bytes + disk;
-        over = is_over(keeper, &sum, disk);
-    }
-    if (over) {
+    if (keeper->runner->memory(keeper, &keeper->memory_bytes)) {
         keeper_stop(keeper, XN__TASK_END__MEMORY,
                     "the task needs more memory than it may have", 0);
     }
@@ -242,8 +214,8 @@ static void look_at_memory(struct keeper *keeper, uint64_t mono_us)
 
 static void hold_to_cap(struct keeper *keeper, uint64_t mono_us)
 {
-    uint64_t wait =
-        cap_step(&keeper->cap, mono_us, cap_reading(keeper, mono_us));
+    uint64_t wait = cap_step(&keeper->cap, mono_us,
+                             keeper->runner->cap_reading(keeper, mono_us));
 
     keeper->cap_us = mono_us + wait;
     set_standing(keeper, mono_us);
@@ -262,9 +234,10 @@ uint64_t keeper_tick(struct keeper *keeper, uint64_t mono_us)
 
     if (keeper->state == XN__TASK_STATE__ENDED) return next;
     if (mono_us >= keeper->look_us) {
-        keeper->look_us =
-            mono_us + (keeper->box.memory_by_cgroup ? LOOK_US : WATCH_US);
+        keeper->look_us = mono_us + keeper->look_every_us;
         look_at_memory(keeper, mono_us);
+        keeper_finish(keeper);
+        if (keeper->state == XN__TASK_STATE__ENDED) return next;
     }
     if (keeper->caps_itself && mono_us >= keeper->cap_us) {
         hold_to_cap(keeper, mono_us);
@@ -276,14 +249,14 @@ uint64_t keeper_tick(struct keeper *keeper, uint64_t mono_us)
         type_rest(keeper, mono_us);
     if (mono_us >= keeper->durable_us) {
         keeper->durable_us = mono_us + (uint64_t)keeper->spec->meter_ms * 1000;
-        make_durable(keeper);
+        keeper_make_durable(keeper);
     }
     if (mono_us >= life_us(keeper)) {
         keeper_stop(keeper, XN__TASK_END__LIFE, "its time was over", 0);
     }
     if (keeper->kill_us && mono_us >= keeper->kill_us) {
         keeper->kill_us = UINT64_MAX;
-        sandbox_kill(&keeper->box);
+        keeper->runner->kill(keeper);
     }
     next = min_u64(next, keeper->look_us);
     next = min_u64(next, keeper->durable_us);
@@ -298,25 +271,6 @@ uint64_t keeper_tick(struct keeper *keeper, uint64_t mono_us)
 
 /* ---- start and end ------------------------------------------------------- */
 
-/* Before any of them is made, so that a sweeper finds them. */
-static int note_cgroups(struct keeper *keeper)
-{
-    char text[CGROUP_KINDS * CGROUP_PATH_MAX];
-    struct cgroup *group = &keeper->box.group;
-    int fd, rc;
-
-    if (keeper->spec->meter <= XN__METER_KIND__CGROUP) {
-        cgroup_plan(keeper->spec->name, group);
-    }
-    if (!cgroup_list(group, text, sizeof text)) return XN_ETOOBIG;
-    fd = openat(keeper->dir, KEEPER_CGROUPS,
-                O_WRONLY | O_CREAT | O_TRUNC | O_CLOEXEC | O_NOFOLLOW, 0600);
-    if (fd < 0) return XN_EIO;
-    rc = sys_write_all(fd, text, strlen(text));
-    close(fd);
-    return rc;
-}
-
 /* The last line that bwrap, or who should have become it, had to say. */
 static void add_last_words(struct keeper *keeper)
 {
@@ -324,7 +278,7 @@ static void add_last_words(struct keeper *keeper)
     size_t n = 0, used = strlen(keeper->because);
     uint64_t from = 0;
 
-    while (read_some(keeper, sizeof words) > 0) {}
+    keeper_drain_terminal(keeper);
     if (keeper->console.total > sizeof words - 1) {
         from = keeper->console.total - (sizeof words - 1);
     }
@@ -370,14 +324,13 @@ static void write_exit(struct keeper *keeper)
 /* Everything is gone before the record says so, and counted. */
 static void end_all(struct keeper *keeper)
 {
-    sandbox_kill(&keeper->box);
-    sandbox_await(&keeper->box);
+    keeper->runner->kill(keeper);
+    keeper->runner->await(keeper);
     keeper->ended_mono_us = sys_mono_us();
-    while (keeper->console.fd >= 0 && read_some(keeper, 32768) > 0) {}
+    keeper_drain_terminal(keeper);
     keeper->state = XN__TASK_STATE__ENDED;
     write_exit(keeper);
-    sandbox_clear(&keeper->box);
-    unlinkat(keeper->dir, KEEPER_CGROUPS, 0);
+    keeper->runner->clear(keeper);
     /* Whoever hears of the end may take the folder away at once. */
     unlinkat(keeper->dir, KEEPER_SOCKET, 0);
     close(keeper->lock);
@@ -386,14 +339,8 @@ static void end_all(struct keeper *keeper)
 
 void keeper_finish(struct keeper *keeper)
 {
-    int status;
-
-    if (waitpid(keeper->box.monitor, &status, WNOHANG) != keeper->box.monitor) {
-        return;
-    }
-    keeper->box.monitor = 0;
-    keeper->status = status;
-    if (keeper->box.memory_by_cgroup) look_at_memory(keeper, sys_mono_us());
+    if (!keeper->runner->has_ended(keeper)) return;
+    look_at_memory(keeper, sys_mono_us());
     if (!keeper->end) {
         keeper->end = XN__TASK_END__FINISHED;
         snprintf(keeper->because, sizeof keeper->because, "the task ended");
@@ -404,36 +351,35 @@ void keeper_finish(struct keeper *keeper)
 static int fail_start(struct keeper *keeper, int rc)
 {
     keeper->end = XN__TASK_END__NOT_STARTED;
-    if (keeper->console.fd >= 0 && keeper->box.terminal >= 0) {
-        sandbox_kill(&keeper->box);
+    if (keeper->console.fd >= 0 && keeper->terminal >= 0) {
+        keeper->runner->kill(keeper);
         add_last_words(keeper);
     }
     end_all(keeper);
     return rc;
 }
 
-static int begin(struct keeper *keeper)
+static void set_clocks(struct keeper *keeper, uint64_t now)
 {
-    struct sandbox *box = &keeper->box;
-    uint64_t now = sys_mono_us();
-    int rc;
-
-    keeper->caps_itself = keeper->spec->cpu_ms_per_s && !box->cap_by_cgroup;
-    /* Nobody hears it yet; it shows that the task can be held. */
-    rc = herd_signal(box->init_fd, SIGCONT);
-    if (rc) {
-        snprintf(keeper->because, sizeof keeper->because,
-                 "the sandbox could not be entered to hold the task");
-        return rc;
-    }
     cap_init(&keeper->cap, keeper->spec->cpu_ms_per_s, now);
     keeper->look_us = keeper->cap_us = keeper->memory_since_us = now;
     keeper->run_since_us = now;
     keeper->durable_us = now + (uint64_t)keeper->spec->meter_ms * 1000;
-    rc = sandbox_begin(box, keeper->spec, now);
-    if (rc) return rc;
-    keeper->started_mono_us = now;
+}
+
+static int begin(struct keeper *keeper)
+{
+    uint64_t now = sys_mono_us();
+    int rc;
+
+    set_clocks(keeper, now);
     keeper->started_us = sys_wall_us();
+    rc = keeper->runner->begin(keeper, now);
+    if (rc) {
+        keeper->started_us = 0;
+        return rc;
+    }
+    keeper->started_mono_us = now;
     keeper->state = XN__TASK_STATE__RUNNING;
     return 0;
 }
@@ -452,7 +398,7 @@ static void drop_put(Xn__TaskSpec *spec)
 
 /* Whoever keeps images leaves one that is locked where it is; and what is not
  * there any more under its name was being removed. */
-static int lock_image(struct keeper *keeper, char *because, size_t len)
+static int lock_image(struct keeper *keeper)
 {
     const char *path = keeper->spec->image;
     struct stat is, named;
@@ -464,30 +410,104 @@ static int lock_image(struct keeper *keeper, char *because, size_t len)
         is.st_dev == named.st_dev && is.st_ino == named.st_ino) {
         return 0;
     }
-    snprintf(because, len, "its image is not there");
+    snprintf(keeper->because, sizeof keeper->because, "its image is not there");
     return XN_ENOENT;
 }
 
-int keeper_start(struct keeper *keeper)
+static int start_first(struct keeper *keeper)
 {
-    char *because = keeper->because;
-    size_t len = sizeof keeper->because;
     int rc;
 
     rc = console_create(keeper->dir, KEEPER_CONSOLE,
                         keeper->spec->console_bytes, &keeper->console);
     if (rc) {
-        snprintf(because, len, "the console file: %s", strerror(errno));
+        snprintf(keeper->because, sizeof keeper->because,
+                 "the console file: %s", strerror(errno));
         return fail_start(keeper, rc);
     }
-    rc = lock_image(keeper, because, len);
-    if (!rc) rc = note_cgroups(keeper);
-    if (!rc) {
-        rc = sandbox_prepare(&keeper->box, keeper->spec, keeper->bwrap, because,
-                             len);
-    }
+    rc = lock_image(keeper);
+    if (!rc) rc = keeper->runner->build(keeper);
     drop_put(keeper->spec);
-    if (!rc) rc = sandbox_build(&keeper->box, keeper->spec, because, len);
     if (!rc) rc = begin(keeper);
     return rc ? fail_start(keeper, rc) : 0;
+}
+
+/* ---- after another keeper ------------------------------------------------ */
+
+/* Time went on while nobody read: it ran, and had its memory. */
+static void catch_up(struct keeper *keeper, uint64_t now)
+{
+    uint64_t wall = sys_wall_us(), since = keeper->started_us, ran;
+    ProtobufCMessage *body = NULL;
+
+    if (record_get(keeper->dir, KEEPER_METER, &xn__task_reading__descriptor,
+                   &body) == 0) {
+        const Xn__TaskReading *reading = (Xn__TaskReading *)body;
+
+        keeper->memory_kib_ms = reading->memory_kib_s * 1000;
+        keeper->memory_bytes = reading->memory_bytes;
+        since = reading->wall_us;
+        protobuf_c_message_free_unpacked(body, NULL);
+    }
+    if (wall > since) {
+        keeper->memory_kib_ms +=
+            (keeper->memory_bytes >> 10) * ((wall - since) / 1000);
+    }
+    ran = wall > keeper->started_us ? wall - keeper->started_us : 0;
+    keeper->started_mono_us = now > ran ? now - ran : 1;
+}
+
+/* It is gone, or never ran: there is nothing to take up. */
+static int end_lost(struct keeper *keeper, int rc)
+{
+    if (!keeper->started_mono_us) {
+        snprintf(keeper->because, sizeof keeper->because,
+                 "its keeper was killed while it was started");
+        return fail_start(keeper, rc);
+    }
+    keeper->end = XN__TASK_END__KEEPER;
+    snprintf(keeper->because, sizeof keeper->because,
+             "its keeper was killed, and it is gone");
+    end_all(keeper);
+    return rc;
+}
+
+/* Where it cannot be looked at, nothing is said of it: the next keeper may. */
+static int take_up(struct keeper *keeper)
+{
+    uint64_t now = sys_mono_us();
+    int rc;
+
+    rc = console_reopen(keeper->dir, KEEPER_CONSOLE, &keeper->console);
+    if (!rc) rc = keeper->runner->build(keeper);
+    drop_put(keeper->spec);
+    if (rc && rc != XN_ENOENT) return rc;
+    if (keeper->started_us) catch_up(keeper, now);
+    if (rc || !keeper->started_us) return end_lost(keeper, XN_EREFUSED);
+    set_clocks(keeper, now);
+    keeper->stands = keeper->paused;
+    keeper->state =
+        keeper->paused ? XN__TASK_STATE__PAUSED : XN__TASK_STATE__RUNNING;
+    return 0;
+}
+
+int keeper_start(struct keeper *keeper)
+{
+    keeper->again = faccessat(keeper->dir, KEEPER_DOMAIN, F_OK, 0) == 0;
+    return keeper->again ? take_up(keeper) : start_first(keeper);
+}
+
+void keeper_init(struct keeper *keeper, const struct runner *runner)
+{
+    size_t i;
+
+    memset(keeper, 0, sizeof *keeper);
+    keeper->runner = runner;
+    keeper->listener = keeper->signals = keeper->dir = keeper->lock = -1;
+    keeper->image = -1;
+    xn_buf_init(&keeper->typed, SPEC_INPUT_MAX);
+    keeper->console.fd = keeper->terminal = -1;
+    keeper->box.init_fd = keeper->box.terminal = -1;
+    for (i = 0; i < KEEPER_CLIENTS_MAX; i++)
+        keeper->clients[i].fd = -1;
 }

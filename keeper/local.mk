@@ -10,6 +10,8 @@ keeper_libkeeper_a_SOURCES += keeper/cgroup.c
 keeper_libkeeper_a_SOURCES += keeper/cgroup.h
 keeper_libkeeper_a_SOURCES += keeper/console.c
 keeper_libkeeper_a_SOURCES += keeper/console.h
+keeper_libkeeper_a_SOURCES += keeper/domain.c
+keeper_libkeeper_a_SOURCES += keeper/domain.h
 keeper_libkeeper_a_SOURCES += keeper/filter.c
 keeper_libkeeper_a_SOURCES += keeper/filter.h
 keeper_libkeeper_a_SOURCES += keeper/herd.c
@@ -28,6 +30,7 @@ keeper_libkeeper_a_SOURCES += keeper/spec.c
 keeper_libkeeper_a_SOURCES += keeper/spec.h
 keeper_libkeeper_a_SOURCES += keeper/sys.c
 keeper_libkeeper_a_SOURCES += keeper/sys.h
+keeper_libkeeper_a_SOURCES += keeper/xen.h
 
 # What a program links to use this folder.
 XN_KEEPER_LIBS = keeper/libkeeper.a wire/libwiresys.a wire/libwire.a $(XN_LIB_LIBS) $(PROTOBUFC_LIBS) $(SECCOMP_LIBS)
@@ -35,22 +38,28 @@ XN_KEEPER_LIBS = keeper/libkeeper.a wire/libwiresys.a wire/libwire.a $(XN_LIB_LI
 EXTRA_DIST += keeper/README.md
 EXTRA_DIST += keeper/deps
 
+# What a keeper is, whatever it keeps.
+KEEP = keeper/keep.c keeper/keeper.h keeper/life.c keeper/runner.h keeper/serve.c
+
 pkglibexec_PROGRAMS += keeper/xeno-keeper
-keeper_xeno_keeper_SOURCES =
-keeper_xeno_keeper_SOURCES += keeper/keeper.h
-keeper_xeno_keeper_SOURCES += keeper/life.c
-keeper_xeno_keeper_SOURCES += keeper/serve.c
+keeper_xeno_keeper_SOURCES = $(KEEP)
+keeper_xeno_keeper_SOURCES += keeper/run_sandbox.c
 keeper_xeno_keeper_SOURCES += keeper/xeno-keeper.c
 keeper_xeno_keeper_LDADD = $(XN_KEEPER_LIBS)
 
 sbin_PROGRAMS += keeper/xenodomd
-keeper_xenodomd_SOURCES =
-keeper_xenodomd_SOURCES += keeper/xenodomd.c
-keeper_xenodomd_SOURCES += keeper/xenodomd.h
-keeper_xenodomd_SOURCES += keeper/xenodomd_ask.c
-keeper_xenodomd_SOURCES += keeper/xenodomd_live.c
-keeper_xenodomd_SOURCES += keeper/xenodomd_serve.c
-keeper_xenodomd_LDADD = $(XN_KEEPER_LIBS)
+XENODOMD = keeper/xenodomd.c keeper/xenodomd.h
+XENODOMD += keeper/xenodomd_ask.c
+XENODOMD += keeper/xenodomd_live.c
+XENODOMD += keeper/xenodomd_managers.c
+XENODOMD += keeper/xenodomd_serve.c
+keeper_xenodomd_SOURCES = $(KEEP) keeper/run_domain.c $(XENODOMD)
+if HAVE_XEN
+keeper_xenodomd_SOURCES += keeper/xen_libxl.c
+else
+EXTRA_DIST += keeper/xen_libxl.c
+endif
+keeper_xenodomd_LDADD = $(XN_KEEPER_LIBS) $(XEN_LIBS)
 man_MANS += man/xenodomd.8
 EXTRA_DIST += man/xenodomd.8
 
@@ -63,12 +72,27 @@ tests_e2e_burner_LDFLAGS =
 check_PROGRAMS += tests/e2e/rude_asker
 tests_e2e_rude_asker_SOURCES = tests/e2e/rude_asker.c
 tests_e2e_rude_asker_LDADD = $(XN_KEEPER_LIBS)
+SHELL_TESTS += tests/cli/no-xen.t
 SHELL_TESTS += tests/e2e/evade.t
 SHELL_TESTS += tests/e2e/rude-asker.t
 SHELL_TESTS += tests/e2e/sandbox.t
 UNIT_TESTS += tests/unit/keeper
 tests_unit_keeper_SOURCES = tests/unit/keeper.c
 tests_unit_keeper_LDADD = $(XN_KEEPER_LIBS) $(CMOCKA_LIBS)
+UNIT_TESTS += tests/unit/keeper_xen
+tests_unit_keeper_xen_SOURCES = $(KEEP) keeper/run_domain.c
+tests_unit_keeper_xen_SOURCES += tests/unit/keeper_xen.c tests/unit/xen_fake.c tests/unit/xen_fake.h
+tests_unit_keeper_xen_LDADD = $(XN_KEEPER_LIBS) $(CMOCKA_LIBS)
+# xenodomd on a hypervisor that is made up.
+check_PROGRAMS += tests/unit/xenodomd_fake
+tests_unit_xenodomd_fake_SOURCES = $(KEEP) keeper/run_domain.c $(XENODOMD)
+tests_unit_xenodomd_fake_SOURCES += tests/unit/xen_fake.c tests/unit/xen_fake.h
+tests_unit_xenodomd_fake_CPPFLAGS = $(AM_CPPFLAGS) '-DXEN_BACK_END=&xen_fake'
+tests_unit_xenodomd_fake_LDADD = $(XN_KEEPER_LIBS)
+UNIT_TESTS += tests/unit/xenodomd_xen
+tests_unit_xenodomd_xen_SOURCES = tests/unit/xenodomd_xen.c
+tests_unit_xenodomd_xen_SOURCES += tests/unit/xen_fake.c tests/unit/xen_fake.h
+tests_unit_xenodomd_xen_LDADD = $(XN_KEEPER_LIBS) $(CMOCKA_LIBS)
 FUZZ_TARGETS += tests/fuzz/fuzz_task
 tests_fuzz_fuzz_task_SOURCES = tests/fuzz/fuzz_task.c $(FUZZ_MAIN)
 tests_fuzz_fuzz_task_LDADD = $(XN_KEEPER_LIBS) $(FUZZ_LIBS)

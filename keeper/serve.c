@@ -53,13 +53,6 @@ void keeper_accept(struct keeper *keeper)
     close(fd);
 }
 
-static const char *cap_by(const struct keeper *keeper)
-{
-    if (!keeper->spec->cpu_ms_per_s) return "none";
-    if (keeper->box.cap_by_cgroup) return "cgroup";
-    return keeper->box.cpus ? "clock" : "meter";
-}
-
 static int tell(struct keeper *keeper, Xn__KeeperTell *tell_out,
                 struct xn_buf *out)
 {
@@ -72,11 +65,7 @@ static int tell(struct keeper *keeper, Xn__KeeperTell *tell_out,
     status.state = keeper->state;
     status.reading = &reading;
     if (keeper->state == XN__TASK_STATE__ENDED) status.exit = &keeper->last;
-    status.memory_by =
-        (char *)(keeper->box.memory_by_cgroup ? "cgroup" : "watch");
-    status.processes_by =
-        (char *)(keeper->box.processes_by_cgroup ? "cgroup" : "rlimit");
-    status.cap_by = (char *)cap_by(keeper);
+    keeper->runner->describe(keeper, &status);
     status.console_bytes = keeper->console.total;
     status.memory_bytes = keeper->spec->memory_bytes;
     status.uid = keeper->spec->uid;

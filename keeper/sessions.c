@@ -22,9 +22,10 @@
 #include "wire/frame.h"
 
 static const char *const files[] = {
-    KEEPER_SPEC,        KEEPER_SOCKET,      KEEPER_CONSOLE, KEEPER_METER,
-    KEEPER_EXIT,        KEEPER_SPEC ".new", KEEPER_CGROUPS, KEEPER_EXIT ".new",
-    KEEPER_LOCK, /* last: it says who may do this */
+    KEEPER_SPEC,          KEEPER_SOCKET,      KEEPER_CONSOLE,
+    KEEPER_METER,         KEEPER_EXIT,        KEEPER_SPEC ".new",
+    KEEPER_CGROUPS,       KEEPER_EXIT ".new", KEEPER_DOMAIN,
+    KEEPER_DOMAIN ".new", KEEPER_LOCK, /* last: it says who may do this */
     KEEPER_METER ".new"};
 
 static int by_name(const struct dirent **a, const struct dirent **b)
@@ -63,6 +64,18 @@ bool session_lives(int folder)
     return sys_is_locked(folder, KEEPER_LOCK);
 }
 
+static bool has(int folder, const char *file)
+{
+    struct stat st;
+
+    return fstatat(folder, file, &st, AT_SYMLINK_NOFOLLOW) == 0;
+}
+
+bool session_is_lost(int folder)
+{
+    return has(folder, KEEPER_DOMAIN) && !has(folder, KEEPER_EXIT);
+}
+
 /* ---- start --------------------------------------------------------------- */
 
 static void run_keeper(int sessions, const char *name,
@@ -70,9 +83,12 @@ static void run_keeper(int sessions, const char *name,
                        int ready)
 {
     char lock_text[16], ready_text[16];
-    const char *const argv[] = {"xeno-keeper", "--bwrap", programs->bwrap,
-                                "--lock",      lock_text, "--ready",
-                                ready_text,    name,      NULL};
+    const char *const argv[] = {
+        programs->name, programs->word ? programs->word : programs->name,
+        "--bwrap",      programs->bwrap,
+        "--lock",       lock_text,
+        "--ready",      ready_text,
+        name,           NULL};
     int null = open("/dev/null", O_RDWR | O_CLOEXEC);
     sigset_t none;
 
@@ -86,7 +102,8 @@ static void run_keeper(int sessions, const char *name,
         !sys_set_inherited(lock, true) || !sys_set_inherited(ready, true)) {
         _exit(1);
     }
-    execv(programs->keeper, (char **)argv);
+    /* without a first word, all is one place on */
+    execv(programs->keeper, (char **)argv + (programs->word ? 0 : 1));
     _exit(127);
 }
 
@@ -107,31 +124,52 @@ static int make_folder(int sessions, const Xn__TaskSpec *spec, int *folder_out,
     return rc;
 }
 
-int session_start(int sessions, const Xn__TaskSpec *spec,
-                  const struct session_programs *programs, int *ready_out)
+/* The keeper has the lock from here on. */
+static int launch(int sessions, const char *name,
+                  const struct session_programs *programs, int lock,
+                  int *ready_out)
 {
-    int folder = -1, lock = -1, ready[2] = {-1, -1}, rc;
+    int ready[2];
     pid_t pid;
 
-    rc = make_folder(sessions, spec, &folder, &lock);
-    if (rc == XN_ECONFLICT) return rc;
-    if (!rc && pipe2(ready, O_CLOEXEC)) rc = XN_EIO;
-    if (!rc) {
-        pid = fork();
-        if (pid == 0)
-            run_keeper(sessions, spec->name, programs, lock, ready[1]);
-        if (pid < 0) rc = XN_EIO;
-    }
-    if (ready[1] >= 0) close(ready[1]);
-    if (lock >= 0) close(lock);
-    if (folder >= 0) close(folder);
-    if (rc) {
-        if (ready[0] >= 0) close(ready[0]);
-        session_forget(sessions, spec->name);
-        return rc;
+    if (pipe2(ready, O_CLOEXEC)) return XN_EIO;
+    pid = fork();
+    if (pid == 0) run_keeper(sessions, name, programs, lock, ready[1]);
+    close(ready[1]);
+    if (pid < 0) {
+        close(ready[0]);
+        return XN_EIO;
     }
     *ready_out = ready[0];
     return 0;
+}
+
+int session_start(int sessions, const Xn__TaskSpec *spec,
+                  const struct session_programs *programs, int *ready_out)
+{
+    int folder = -1, lock = -1, rc;
+
+    rc = make_folder(sessions, spec, &folder, &lock);
+    if (rc == XN_ECONFLICT) return rc;
+    if (!rc) rc = launch(sessions, spec->name, programs, lock, ready_out);
+    if (lock >= 0) close(lock);
+    if (folder >= 0) close(folder);
+    if (rc) session_forget(sessions, spec->name);
+    return rc;
+}
+
+int session_restart(int sessions, const char *name,
+                    const struct session_programs *programs, int *ready_out)
+{
+    int folder = session_open(sessions, name), lock, rc;
+
+    if (folder < 0) return XN_ENOENT;
+    lock = sys_lock(folder, KEEPER_LOCK);
+    rc =
+        lock < 0 ? XN_EBUSY : launch(sessions, name, programs, lock, ready_out);
+    if (lock >= 0) close(lock);
+    close(folder);
+    return rc;
 }
 
 /* ---- asking -------------------------------------------------------------- */
@@ -210,7 +248,8 @@ int session_status(int folder, const char *name, Xn__TaskStatus **status_out)
 {
     if (session_lives(folder) && live_status(folder, status_out) == 0) return 0;
     if (ended_status(folder, name, status_out) == 0) return 0;
-    return session_lives(folder) ? XN_ETIMEOUT : XN_ENOENT;
+    return session_lives(folder) || session_is_lost(folder) ? XN_ETIMEOUT
+                                                            : XN_ENOENT;
 }
 
 /* ---- sweeping ------------------------------------------------------------ */
@@ -221,10 +260,9 @@ static int write_exit(int folder, const char *name)
     ProtobufCMessage *reading = NULL;
     struct console console;
     Xn__TaskExit last;
-    struct stat st;
     int rc;
 
-    if (fstatat(folder, KEEPER_EXIT, &st, AT_SYMLINK_NOFOLLOW) == 0) return 0;
+    if (has(folder, KEEPER_EXIT)) return 0;
     xn__task_exit__init(&last);
     last.name = (char *)name;
     last.end = XN__TASK_END__KEEPER;
@@ -257,13 +295,13 @@ static int sweep_cgroups(int folder, const char *name)
 /* Takes the lock meanwhile, so that nobody else is at it. */
 static int sweep_locked(int folder, const char *name)
 {
-    struct stat st;
     int rc;
 
     /* Killed before it had a spec: there never was a session. */
-    if (fstatat(folder, KEEPER_SPEC, &st, AT_SYMLINK_NOFOLLOW)) {
-        return XN_ENOENT;
-    }
+    if (!has(folder, KEEPER_SPEC)) return XN_ENOENT;
+    /* A domain lives on: what became of it is for another keeper to say. */
+    if (session_is_lost(folder)) return XN_ENOTYET;
+    unlinkat(folder, KEEPER_DOMAIN, 0);
     rc = sweep_cgroups(folder, name);
     if (!rc) rc = write_exit(folder, name);
     unlinkat(folder, KEEPER_SOCKET, 0);
@@ -289,7 +327,9 @@ static int with_lock(int sessions, const char *name, bool forget)
     if (folder < 0) return XN_ENOENT;
     lock = sys_lock(folder, KEEPER_LOCK);
     rc = lock < 0 ? XN_EBUSY : sweep_locked(folder, name);
-    if (lock >= 0 && (forget || rc == XN_ENOENT)) {
+    if (forget && rc == XN_ENOTYET)
+        rc = XN_EBUSY;
+    else if (lock >= 0 && (forget || rc == XN_ENOENT)) {
         /* what cannot be recorded any more may still be removed */
         rc = sweep_cgroups(folder, name);
         if (!rc) rc = remove_all(sessions, folder, name);

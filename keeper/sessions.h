@@ -18,9 +18,14 @@ int sessions_each(int sessions, sessions_fn *visit, void *context);
 /* A descriptor of the folder, or -1 with errno. */
 int session_open(int sessions, const char *name);
 bool session_lives(int folder);
+/* One that does not live has a domain that may live on, and wants another
+ * keeper: nothing can be said of it before there is one. */
+bool session_is_lost(int folder);
 
 struct session_programs {
-    const char *keeper, *bwrap;
+    const char *keeper;      /* the file */
+    const char *name, *word; /* its own name and its first word */
+    const char *bwrap;
 };
 
 /* Makes the folder with its spec and starts the keeper.  *ready_out: one
@@ -28,18 +33,24 @@ struct session_programs {
  * is a session of that name; XN_EIO, XN_ENOSPC with errno. */
 int session_start(int sessions, const Xn__TaskSpec *spec,
                   const struct session_programs *programs, int *ready_out);
+/* Another keeper for what outlived its own.  XN_EBUSY: it has one; XN_ENOENT,
+ * XN_EIO. */
+int session_restart(int sessions, const char *name,
+                    const struct session_programs *programs, int *ready_out);
 
 /* Asks the keeper.  *tell_out is the caller's.  XN_EUNREACH, XN_ETIMEOUT. */
 int session_ask(int folder, const Xn__KeeperAsk *ask,
                 Xn__KeeperTell **tell_out);
 
 /* The caller's, like what xn__task_status__unpack gives.  Of one that has ended,
- * from its records. */
+ * from its records.  XN_ETIMEOUT: its keeper does not answer, or there is none
+ * just now; XN_ENOENT. */
 int session_status(int folder, const char *name, Xn__TaskStatus **status_out);
 
 /* What a session that does not live may have left: an exit record is written
  * where its keeper could not, cgroups and socket go.  XN_EBUSY: it lives, or
- * something of it could not be removed. */
+ * something of it could not be removed; XN_ENOTYET: it has a domain that may
+ * live on, and wants another keeper. */
 int session_sweep(int sessions, const char *name);
 
 /* All of it, once it does not live. */

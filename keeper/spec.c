@@ -67,6 +67,7 @@ static int check_numbers(const Xn__TaskSpec *spec, char *because_out,
         {"life_ms", spec->life_ms, 0, 1ULL << 40},
         {"uid", spec->uid, 0, 0xfffffffe},
         {"meter", (uint64_t)spec->meter, 0, XN__METER_KIND__RESERVED},
+        {"runner", (uint64_t)spec->runner, 0, XN__RUNNER__XEN},
     };
 
     return check_bounds(rows, sizeof rows / sizeof rows[0], because_out, len);
@@ -250,13 +251,14 @@ int spec_check_dom_ask(const Xn__DomAsk *ask, char *because_out, size_t len)
     return 0;
 }
 
-static const char *const meters[] = {"any", "cgroup", "perf", "proc",
-                                     "reserved"};
+static const char *const meters[] = {"any",  "cgroup",   "perf",
+                                     "proc", "reserved", "hypervisor"};
 static const char *const states[] = {"starting", "running", "paused",
                                      "stopping", "ended"};
 static const char *const ends[] = {
-    "not yet", "finished",    "stopped",     "memory",
-    "life",    "not started", "keeper died", "evaded its cap"};
+    "not yet",     "finished",    "stopped",        "memory", "life",
+    "not started", "keeper died", "evaded its cap", "crashed"};
+static const char *const runners[] = {"sandbox", "xen"};
 
 static const char *name_of(const char *const *names, size_t n, int i)
 {
@@ -284,6 +286,16 @@ int spec_meter_parse(const char *name)
 
     for (i = 0; i <= XN__METER_KIND__RESERVED; i++) {
         if (strcmp(name, meters[i]) == 0) return i;
+    }
+    return -1;
+}
+
+int spec_runner_parse(const char *name)
+{
+    int i;
+
+    for (i = 0; i <= XN__RUNNER__XEN; i++) {
+        if (strcmp(name, runners[i]) == 0) return i;
     }
     return -1;
 }

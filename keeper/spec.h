@@ -38,7 +38,8 @@ int spec_check_dom_ask(const Xn__DomAsk *ask, char *because_out, size_t len);
 const char *spec_meter_name(Xn__MeterKind kind);
 const char *spec_state_name(Xn__TaskState state);
 const char *spec_end_name(Xn__TaskEnd end);
-/* By its name; -1: there is none of that name. */
+/* By its name; -1: there is none of that name that can be asked for. */
 int spec_meter_parse(const char *name);
+int spec_runner_parse(const char *name);
 
 #endif

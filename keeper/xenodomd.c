@@ -17,7 +17,6 @@
 #include "config.h"
 #include "keeper/cgroup.h"
 #include "keeper/meter.h"
-#include "keeper/sandbox.h"
 #include "keeper/sys.h"
 #include "lib/err.h"
 #include "lib/gripe.h"
@@ -48,7 +47,7 @@ static const char usage[] =
     "       xenodomd [--state DIR] status|stop|pause|resume|console|forget "
     "NAME\n"
     "       xenodomd [--state DIR] type NAME TEXT\n"
-    "Starts tasks in sandboxes, each with a keeper of its own.\n";
+    "Starts tasks in sandboxes or domains, each with a keeper of its own.\n";
 
 static int gripe(int rc, const char *what, const char *because)
 {
@@ -112,6 +111,8 @@ static int parse(struct arguments *args, int argc, char **argv, int *words_out)
         XN_OPTION("bwrap", 0, "PROGRAM", "bubblewrap", &args->bwrap),
         XN_OPTION("ready-fd", 0, "FD", "where to write a line once it answers",
                   &args->ready),
+        XN_OPTION("runner", 0, "NAME", "start, check: sandbox, xen [sandbox]",
+                  &args->ask.runner),
         XN_OPTION_LIST("set", "KEY=VALUE", "start: a limit; repeatable",
                        args->ask.sets, &args->ask.n_sets),
         XN_OPTION("reason", 0, "TEXT", "stop: why", &args->ask.reason),
@@ -323,9 +324,8 @@ static int serve(const struct arguments *args)
     dom.envelope = args->envelope;
     rc = resolve_images(&dom.envelope);
     if (rc) return rc;
-    dom.programs.keeper =
-        args->keeper ? args->keeper : XN_LIBEXECDIR "/xeno-keeper";
-    dom.programs.bwrap = args->bwrap ? args->bwrap : BWRAP;
+    dom.keeper = args->keeper ? args->keeper : XN_LIBEXECDIR "/xeno-keeper";
+    dom.bwrap = args->bwrap ? args->bwrap : BWRAP;
     for (i = 0; i < DOM_CLIENTS_MAX; i++) {
         dom.clients[i].fd = dom.clients[i].passes = -1;
     }
@@ -362,35 +362,41 @@ static int sweep(const struct arguments *args)
     return XN_EXIT_REFUSED;
 }
 
-static int check(const struct arguments *args)
+/* Can its tasks be run here? */
+static int check(const struct arguments *args, Xn__Runner runner)
 {
-    char because[256];
+    static const char *const can[] = {"sandboxes can be made",
+                                      "domains can be made"};
+    static const char *const cannot[] = {"cannot make sandboxes here",
+                                         "cannot make domains here"};
+    struct dom dom = {.bwrap = args->bwrap ? args->bwrap : BWRAP};
     const char *try = NULL;
-    const char *bwrap = args->bwrap ? args->bwrap : BWRAP;
+    char because[256];
 
-    if (access(bwrap, X_OK)) {
-        xn_gripe_rcf(PROGRAM, XN_EREFUSED, NULL, "cannot make sandboxes here",
-                     "apt install bubblewrap", "%s: %s", bwrap,
-                     strerror(errno));
+    if (manager_of(runner)->check(&dom, because, sizeof because, &try)) {
+        xn_gripe_rc(PROGRAM, XN_EREFUSED, NULL, cannot[runner], because, try);
         return XN_EXIT_REFUSED;
     }
-    if (sandbox_check(because, sizeof because, &try)) {
-        xn_gripe_rc(PROGRAM, XN_EREFUSED, NULL, "cannot make sandboxes here",
-                    because, try);
-        return XN_EXIT_REFUSED;
-    }
-    puts("sandboxes can be made");
+    puts(can[runner]);
     return xn_end(PROGRAM, 0);
 }
 
 int main(int argc, char **argv)
 {
     struct arguments args = {0};
-    int words = argc;
+    int words = argc, runner;
 
+    if (argc > 1 && strcmp(argv[1], MANAGER_KEEP_DOMAIN) == 0) {
+        return manager_keep_domain(argc - 1, argv + 1);
+    }
     if (parse(&args, argc, argv, &words)) return XN_EXIT_USAGE;
     if (args.help || args.version) return xn_end(PROGRAM, 0);
     if (take_numbers(&args)) return XN_EXIT_USAGE;
+    runner = spec_runner_parse(args.ask.runner ? args.ask.runner : "sandbox");
+    if (runner < 0) {
+        gripe(XN_EINVAL, "cannot take --runner", args.ask.runner);
+        return XN_EXIT_USAGE;
+    }
     if (!args.state) args.state = "/var/lib/xenoserver/xenodomd";
     if (words == argc) {
         int rc = serve(&args);
@@ -398,7 +404,7 @@ int main(int argc, char **argv)
         return rc ? xn_exit_code(rc) : 0;
     }
     if (argc - words == 1 && strcmp(argv[words], "check") == 0) {
-        return check(&args);
+        return check(&args, (Xn__Runner)runner);
     }
     if (argc - words == 1 && strcmp(argv[words], "sweep") == 0) {
         return sweep(&args);

@@ -50,12 +50,14 @@ struct live {
     int ready;  /* of a start under way; -1 */
     int client; /* who asked for it; -1 */
     bool stuck; /* it has ended, but cannot be swept yet */
+    Xn__Runner runner;
+    uint64_t again_us; /* mono; not before then another keeper */
 };
 
 struct dom {
     struct envelope envelope;
-    struct session_programs programs;
-    int state, sessions; /* folders */
+    const char *keeper, *bwrap; /* of sandboxes */
+    int state, sessions;        /* folders */
     int listener, signals;
     bool exact; /* sessions get an exact meter */
     struct live live[DOM_SESSIONS_MAX];
@@ -63,19 +65,41 @@ struct dom {
     struct dom_client clients[DOM_CLIENTS_MAX];
 };
 
-/* xenodomd_live.c: what lives. */
+/* ---- xenodomd_managers.c ---- */
+
+/* Task managers: what a task is run in, as a table of functions.  What they have
+ * in common is the keeper, which answers all that is asked of a session. */
+struct manager {
+    /* Can it be had here?  XN_EREFUSED: why not, and what to try. */
+    int (*check)(const struct dom *dom, char *because_out, size_t len,
+                 const char **try_out);
+    /* Puts in what is not for the caller to choose.  Errors as of spec_check, or
+     * those of check. */
+    int (*fit)(const struct dom *dom, Xn__TaskSpec *spec, char *because_out,
+               size_t len, const char **try_out);
+    void (*programs)(const struct dom *dom, struct session_programs *out);
+};
+
+/* As its first word, this program is a keeper of domains: what calls libxl and
+ * may wait for ever is a process of its own. */
+#define MANAGER_KEEP_DOMAIN "keep-domain"
+
+const struct manager *manager_of(Xn__Runner runner);
+int manager_keep_domain(int argc, char **argv);
+
+/* ---- xenodomd_live.c: what lives ---- */
 
 /* Looks at all folders: takes up who lives, sweeps who does not. */
 int dom_adopt(struct dom *dom);
 struct live *dom_find(struct dom *dom, const char *name);
 int dom_start(struct dom *dom, Xn__TaskSpec *spec, int client,
-              char *because_out, size_t len);
+              char *because_out, size_t len, const char **try_out);
 /* The keeper at this place has ended. */
 void dom_bury(struct dom *dom, size_t i);
 /* It said how the start went: the answer goes to who asked. */
 void dom_ready(struct dom *dom, size_t i);
 
-/* xenodomd_serve.c: who asks. */
+/* ---- xenodomd_serve.c: who asks ---- */
 void dom_accept(struct dom *dom);
 void dom_serve(struct dom *dom, size_t i, short events);
 /* Lets those go who do not take what they get: one whose own end waits, passed,
@@ -86,10 +110,10 @@ void dom_drop(struct dom *dom, size_t i);
 /* A session has ended: who watches is told. */
 void dom_tell_end(struct dom *dom, const char *name);
 
-/* xenodomd_ask.c: the program's words, which ask a daemon. */
+/* ---- xenodomd_ask.c: the program's words, which ask a daemon ---- */
 struct ask_options {
     const char *state;
-    const char *reason, *grace;
+    const char *reason, *grace, *runner;
     const char *sets[128];
     size_t n_sets;
 };

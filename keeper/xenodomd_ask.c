@@ -373,6 +373,9 @@ static int start(const struct ask_options *options, int n, char **words)
     spec.n_argv = (size_t)(n - 1);
     spec.env = env;
     spec.put = put;
+    if (options->runner) {
+        spec.runner = (Xn__Runner)spec_runner_parse(options->runner);
+    }
     for (i = 0; i < options->n_sets; i++) {
         if (!set_one(&spec, env, (char *)options->sets[i])) {
             rc = bad_word(options->sets[i]);

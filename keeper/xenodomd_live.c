@@ -14,6 +14,8 @@
 #include "lib/log.h"
 #include "wire/frame.h"
 
+#define REVIVE_US 1000000 /* between two keepers of one domain */
+
 struct live *dom_find(struct dom *dom, const char *name)
 {
     size_t i;
@@ -35,6 +37,8 @@ static struct live *add(struct dom *dom, const Xn__TaskSpec *spec)
     live->uid = spec->uid;
     live->watch = live->ready = live->client = -1;
     live->stuck = false;
+    live->runner = spec->runner;
+    live->again_us = 0;
     return live;
 }
 
@@ -56,21 +60,47 @@ static void watch(struct dom *dom, struct live *live)
     close(folder);
 }
 
+/* What it keeps may live on without it.  What then cannot be looked at is tried
+ * again, not too often. */
+static int revive(struct dom *dom, struct live *live)
+{
+    const struct manager *manager = manager_of(live->runner);
+    uint64_t now = sys_mono_us();
+    struct session_programs programs;
+    int rc;
+
+    if (live->ready >= 0 || now < live->again_us) return XN_ENOTYET;
+    live->again_us = now + REVIVE_US;
+    manager->programs(dom, &programs);
+    rc = session_restart(dom->sessions, live->name, &programs, &live->ready);
+    if (rc) live->ready = -1;
+    if (!live->stuck) { /* else it has been said */
+        xn_log(rc ? XN_LOG_WARN : XN_LOG_INFO, "session %s: another keeper%s%s",
+               live->name, rc ? ": " : "", rc ? xn_strerror(rc) : "");
+    }
+    return rc;
+}
+
 static int adopt_one(void *context, const char *name)
 {
     ProtobufCMessage *body = NULL;
     struct dom *dom = context;
     struct live *live;
     int folder, rc;
+    bool lost;
 
     rc = session_sweep(dom->sessions, name);
-    if (rc != XN_EBUSY || dom_find(dom, name)) return 0;
+    if ((rc != XN_EBUSY && rc != XN_ENOTYET) || dom_find(dom, name)) return 0;
     folder = session_open(dom->sessions, name);
     if (folder < 0) return 0;
+    lost = rc == XN_ENOTYET;
     rc = record_get(folder, KEEPER_SPEC, &xn__task_spec__descriptor, &body);
     if (!rc) {
         live = add(dom, (Xn__TaskSpec *)body);
-        if (live) watch(dom, live);
+        if (live && lost)
+            revive(dom, live);
+        else if (live)
+            watch(dom, live);
         xn_log(XN_LOG_INFO, "session %s: taken up again", name);
         protobuf_c_message_free_unpacked(body, NULL);
     }
@@ -106,6 +136,7 @@ void dom_bury(struct dom *dom, size_t i)
     lives = folder >= 0 && session_lives(folder);
     if (folder >= 0) close(folder);
     if (!lives) rc = session_sweep(dom->sessions, name);
+    if (rc == XN_ENOTYET && revive(dom, live) == 0) return;
     if (lives || (rc && rc != XN_ENOENT)) {
         /* One that was killed may lose its socket first: it is looked at again
          * soon.  So is one whose end cannot be recorded: who watches is told of
@@ -175,45 +206,36 @@ static int check_envelope(const struct dom *dom, const Xn__TaskSpec *spec,
     return 0;
 }
 
-/* A user of its own for each: they cannot reach each other even where a
- * namespace fails. */
-static uint32_t free_uid(const struct dom *dom)
-{
-    uint32_t uid = dom->envelope.uid_base;
-    size_t i;
-
-    for (i = 0; i < dom->n_live; i++) {
-        if (dom->live[i].uid != uid) continue;
-        uid++;
-        i = (size_t)-1; /* again from the first */
-    }
-    return uid;
-}
-
 static int complete(const struct dom *dom, Xn__TaskSpec *spec,
-                    char *because_out, size_t len)
+                    char *because_out, size_t len, const char **try_out)
 {
+    const struct manager *manager;
+    int rc;
+
     if (spec->uid) {
         snprintf(because_out, len, "uid: it is not for the caller to choose");
         return XN_EPERM;
     }
     spec_complete(spec);
-    if (geteuid() == 0) spec->uid = free_uid(dom);
-    if (spec->meter < dom->envelope.meter) spec->meter = dom->envelope.meter;
-    return spec_check(spec, because_out, len);
+    rc = spec_check(spec, because_out, len);
+    if (rc) return rc;
+    manager = manager_of(spec->runner);
+    return manager->fit(dom, spec, because_out, len, try_out);
 }
 
 int dom_start(struct dom *dom, Xn__TaskSpec *spec, int client,
-              char *because_out, size_t len)
+              char *because_out, size_t len, const char **try_out)
 {
+    struct session_programs programs;
     struct live *live;
     int ready, rc;
 
-    rc = complete(dom, spec, because_out, len);
+    rc = complete(dom, spec, because_out, len, try_out);
     if (!rc) rc = check_image(dom, spec, because_out, len);
     if (!rc) rc = check_envelope(dom, spec, because_out, len);
     if (rc) return rc;
-    rc = session_start(dom->sessions, spec, &dom->programs, &ready);
+    manager_of(spec->runner)->programs(dom, &programs);
+    rc = session_start(dom->sessions, spec, &programs, &ready);
     if (rc) {
         snprintf(because_out, len, "%s",
                  rc == XN_ECONFLICT ? "there is a session of that name"

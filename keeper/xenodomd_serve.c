@@ -163,7 +163,9 @@ static int forward(int folder, const Xn__DomAsk *ask, Xn__KeeperOp op)
     Xn__KeeperAsk forwarded;
     int rc;
 
-    if (!session_lives(folder)) return XN_ECONFLICT;
+    if (!session_lives(folder)) {
+        return session_is_lost(folder) ? XN_EUNREACH : XN_ECONFLICT;
+    }
     xn__keeper_ask__init(&forwarded);
     forwarded.op = op;
     forwarded.reason = ask->reason;
@@ -256,41 +258,48 @@ static void answer_named(struct dom *dom, size_t i, const Xn__DomAsk *ask)
     if (folder >= 0) close(folder);
 }
 
-static void refuse(struct dom *dom, size_t i, int rc, const char *because)
+static void refuse(struct dom *dom, size_t i, int rc, const char *because,
+                   const char *try)
 {
     Xn__DomTell answer;
 
     xn__dom_tell__init(&answer);
     answer.rc = rc;
     answer.because = (char *)because;
-    answer.advice = (char *)("man " PROGRAM);
+    answer.advice = (char *)try;
     dom_answer(dom, (int)i, &answer);
 }
 
 static void begin_watch(struct dom *dom, size_t i)
 {
+    const struct manager *xen = manager_of(XN__RUNNER__XEN);
+    const char *try = NULL;
+    char because[256] = "";
     Xn__DomTell answer;
 
     xn__dom_tell__init(&answer);
     answer.exact = dom->exact;
+    answer.xen = xen->check(dom, because, sizeof because, &try) == 0;
+    answer.no_xen = because;
     dom_answer(dom, (int)i, &answer);
     dom->clients[i].watches = true;
 }
 
 static void answer_one(struct dom *dom, size_t i, Xn__DomAsk *ask)
 {
+    const char *try = "man " PROGRAM;
     char because[256] = "";
     int rc = spec_check_dom_ask(ask, because, sizeof because);
 
     if (!rc && ask->op == XN__DOM_OP__DOM_START) {
-        rc = dom_start(dom, ask->spec, (int)i, because, sizeof because);
+        rc = dom_start(dom, ask->spec, (int)i, because, sizeof because, &try);
         if (!rc) {
             dom->clients[i].waits = true;
             return;
         }
     }
     if (rc)
-        refuse(dom, i, rc, because);
+        refuse(dom, i, rc, because, try);
     else if (ask->op == XN__DOM_OP__DOM_WATCH)
         begin_watch(dom, i);
     else if (ask->op == XN__DOM_OP__DOM_LIST ||
@@ -320,7 +329,7 @@ static void take_ask(struct dom *dom, size_t i)
         frame_next(&client->in, FRAME_ASK_MAX, &xn__dom_ask__descriptor, &body);
     if (rc == XN_ENOENT) return;
     if (rc) {
-        refuse(dom, i, rc, "no request that can be understood");
+        refuse(dom, i, rc, "no request that can be understood", "man " PROGRAM);
         client->closing = true;
         return;
     }

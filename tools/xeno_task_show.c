@@ -31,6 +31,7 @@ static const char *end_name(Xn__TaskEnd end)
     case XN__TASK_END__NOT_STARTED: return "not-started";
     case XN__TASK_END__KEEPER: return "keeper";
     case XN__TASK_END__EVADED: return "evaded";
+    case XN__TASK_END__CRASHED: return "crashed";
     default: return "?";
     }
 }
@@ -45,6 +46,7 @@ static const char *end_text(Xn__TaskEnd end)
     case XN__TASK_END__NOT_STARTED: return "it could not be started";
     case XN__TASK_END__KEEPER: return "the server lost what held it";
     case XN__TASK_END__EVADED: return "it fought what holds it to its limits";
+    case XN__TASK_END__CRASHED: return "its domain crashed or was lost";
     default: return "it has not ended";
     }
 }

@@ -24,7 +24,8 @@ struct dom_task {
 };
 
 struct dom {
-    bool up, exact;
+    bool up, exact, xen;
+    const char *no_xen; /* NULL: as an older one, which does not say */
     struct dom_task tasks[DOM_TASKS_MAX];
     size_t n;
     /* The next asks: */

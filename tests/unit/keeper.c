@@ -402,8 +402,9 @@ static void numbers_have_bounds(void **state)
     AT(meter_ms, 100, 99);
     AT(meter_ms, 3600000, 3600001);
     AT(life_ms, 1ULL << 40, (1ULL << 40) + 1);
-    AT(meter, XN__METER_KIND__RESERVED, (Xn__MeterKind)5);
+    AT(meter, XN__METER_KIND__RESERVED, XN__METER_KIND__HYPERVISOR);
     AT(meter, XN__METER_KIND__ANY_METER, (Xn__MeterKind)-1);
+    AT(runner, XN__RUNNER__XEN, (Xn__Runner)2);
     AT(uid, 0xfffffffe, 0xffffffff);
     AT(image, (char *)"/a/..b", (char *)"/a/../b");
     AT(image, (char *)"/a", (char *)"a");

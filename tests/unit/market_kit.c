@@ -93,6 +93,11 @@ static struct market *open_market(const char *setup, const char *per_hour,
     configure(m, setup, per_hour);
     m->config.sandbox = m->config.images = sandbox;
     m->dom.up = m->dom.exact = sandbox;
+    return m;
+}
+
+static struct market *begin(struct market *m)
+{
     start(m);
     market_serve(m);
     return m;
@@ -100,12 +105,24 @@ static struct market *open_market(const char *setup, const char *per_hour,
 
 struct market *market_open(const char *setup, const char *per_hour)
 {
-    return open_market(setup, per_hour, false);
+    return begin(open_market(setup, per_hour, false));
 }
 
 struct market *market_open_sandbox(const char *setup, const char *per_hour)
 {
-    return open_market(setup, per_hour, true);
+    return begin(open_market(setup, per_hour, true));
+}
+
+struct market *market_open_xen(bool can, const char *no_xen)
+{
+    struct market *m = open_market(NULL, "0.1", true);
+
+    m->config.xen = true;
+    m->config.image = "/images/linux";
+    m->dom.exact = false; /* of sandboxes: it is not asked */
+    m->dom.xen = can;
+    m->dom.no_xen = no_xen;
+    return begin(m);
 }
 
 void market_close(struct market *m)

@@ -50,6 +50,8 @@ int market_tear_down(void **state);
 struct market *market_open(const char *setup, const char *per_hour);
 /* The same; sessions run tasks. */
 struct market *market_open_sandbox(const char *setup, const char *per_hour);
+/* Each task in a domain, where xenodomd can make any: else no_xen says why. */
+struct market *market_open_xen(bool can, const char *no_xen);
 void market_close(struct market *m);
 /* The host's process dies and begins again on what its store holds. */
 void market_restart(struct market *m);

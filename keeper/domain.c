@@ -1,0 +1,98 @@
+/* SPDX-License-Identifier: GPL-3.0-or-later */
+#include "keeper/domain.h"
+
+#include <stdio.h>
+#include <string.h>
+
+#include "lib/err.h"
+
+struct line {
+    char *out;
+    size_t used, len;
+    bool full;
+};
+
+static void add(struct line *line, const char *text, size_t n)
+{
+    if (n >= line->len - line->used) {
+        line->full = true;
+        return;
+    }
+    memcpy(line->out + line->used, text, n);
+    line->used += n;
+    line->out[line->used] = '\0';
+}
+
+/* Linux takes blanks within quotes, but knows no way to write a quote. */
+static bool is_plain(const char *word)
+{
+    for (; *word; word++) {
+        if ((unsigned char)*word < ' ' || *word == 0x7f || *word == '"') {
+            return false;
+        }
+    }
+    return true;
+}
+
+static int add_word(struct line *line, const char *before, const char *word)
+{
+    bool quoted = !*word || strchr(word, ' ');
+
+    if (!is_plain(word)) return XN_EINVAL;
+    if (line->used) add(line, " ", 1);
+    if (quoted) add(line, "\"", 1);
+    add(line, before, strlen(before));
+    add(line, word, strlen(word));
+    if (quoted) add(line, "\"", 1);
+    return 0;
+}
+
+int domain_line(const Xn__TaskSpec *spec, char *out, size_t len)
+{
+    struct line line = {out, 0, len, false};
+    size_t i;
+    int rc = 0;
+
+    for (i = 0; !rc && i < spec->n_env; i++)
+        rc = add_word(&line, "", spec->env[i]);
+    if (!rc) rc = add_word(&line, "init=", spec->argv[0]);
+    if (!rc && spec->n_argv > 1) rc = add_word(&line, "", "--");
+    for (i = 1; !rc && i < spec->n_argv; i++)
+        rc = add_word(&line, "", spec->argv[i]);
+    return rc ? rc : line.full ? XN_ETOOBIG : 0;
+}
+
+uint32_t domain_vcpus(const Xn__TaskSpec *spec)
+{
+    return spec->cpu_ms_per_s ? (spec->cpu_ms_per_s + 999) / 1000 : 1;
+}
+
+uint32_t domain_cap(const Xn__TaskSpec *spec)
+{
+    return (spec->cpu_ms_per_s + 9) / 10;
+}
+
+int domain_fit(const Xn__TaskSpec *spec, char *because_out, size_t len)
+{
+    char line[DOMAIN_LINE_MAX];
+    const char *because = NULL;
+    int rc;
+
+    if (!spec->image[0])
+        because = "image: a domain wants one, with a kernel";
+    else if (spec->n_put > 0)
+        because = "put: no files go along with a domain";
+    else if (domain_vcpus(spec) > DOMAIN_VCPUS_MAX)
+        because = "cpu_ms_per_s: a domain has at most 128 CPUs";
+    if (!because) {
+        rc = domain_line(spec, line, sizeof line);
+        if (rc == XN_EINVAL)
+            because = "argv, env: a kernel's command line takes no quote and "
+                      "no control character";
+        else if (rc)
+            because = "argv, env: a kernel's command line has 1023 bytes";
+    }
+    if (!because) return 0;
+    snprintf(because_out, len, "%s", because);
+    return XN_EINVAL;
+}

@@ -1,0 +1,38 @@
+/* SPDX-License-Identifier: GPL-3.0-or-later */
+/* A task in a domain of its own.  The session's image is a folder with `kernel`
+ * and, if it wants one, `ramdisk`; env, argv go to the kernel, which gives them
+ * to the program.  The domain outlives its keeper. */
+#ifndef KEEPER_DOMAIN_H
+#define KEEPER_DOMAIN_H
+
+#include "keeper/xen.h"
+#include "wire/task.pb-c.h"
+
+#define DOMAIN_LINE_MAX 1024 /* what Xen passes to a guest, its 0 included */
+#define DOMAIN_VCPUS_MAX 128
+
+struct domain {
+    const struct xen_calls *calls;
+    struct xen *xen; /* NULL: not open */
+    uint8_t uuid[XEN_UUID];
+    uint32_t id;
+    bool there;           /* as far as we know */
+    bool killed;          /* by us */
+    bool begun;           /* has run */
+    uint64_t cpu_ns;      /* of this boot, when it was last looked at */
+    uint64_t older_ns;    /* of those before it */
+    uint32_t short_boots; /* one after another */
+    uint64_t booted_us;   /* mono */
+    uint64_t memory_bytes;
+};
+
+/* XN_EINVAL: because_out says in a line why a domain cannot be like that. */
+int domain_fit(const Xn__TaskSpec *spec, char *because_out, size_t len);
+/* The kernel's command line: `NAME=VALUE... init=PROGRAM -- ARG...`, as Linux
+ * reads it.  XN_EINVAL, XN_ETOOBIG. */
+int domain_line(const Xn__TaskSpec *spec, char *out, size_t len);
+/* How many CPUs it gets, and how much of one all of them may use together. */
+uint32_t domain_vcpus(const Xn__TaskSpec *spec);
+uint32_t domain_cap(const Xn__TaskSpec *spec);
+
+#endif

@@ -1,0 +1,426 @@
+/* SPDX-License-Identifier: GPL-3.0-or-later */
+/* A domain as what a keeper keeps.  What is noted before there is one makes it
+ * found again, whoever is killed when. */
+#include <errno.h>
+#include <fcntl.h>
+#include <poll.h>
+#include <signal.h>
+#include <stdio.h>
+#include <string.h>
+#include <sys/random.h>
+#include <unistd.h>
+
+#include "keeper/keeper.h"
+#include "keeper/record.h"
+#include "keeper/spec.h"
+#include "keeper/sys.h"
+#include "lib/err.h"
+#include "lib/text.h"
+
+#define LOOK_US 200000 /* between looks at what became of it */
+#define LAST_WORDS_US 1000000
+#define AWAIT_MS 500 /* until what cannot be destroyed is tried again */
+/* Making a domain is this host's work, which nobody pays: one that boots again
+ * and again is ended. */
+#define SHORT_BOOT_US 10000000
+#define SHORT_BOOTS_MAX 5
+
+static void say(struct keeper *keeper, const char *what)
+{
+    struct domain *d = &keeper->domain;
+    const char *why = d->xen ? d->calls->why(d->xen) : "";
+
+    if (keeper->because[0]) return;
+    snprintf(keeper->because, sizeof keeper->because, "%s%s%s", what,
+             *why ? ": " : "", why);
+    xn_plain(keeper->because);
+}
+
+/* ---- what is noted ------------------------------------------------------- */
+
+static int put_note(struct keeper *keeper)
+{
+    struct domain *d = &keeper->domain;
+    Xn__DomainNote note;
+
+    xn__domain_note__init(&note);
+    note.uuid.data = d->uuid;
+    note.uuid.len = sizeof d->uuid;
+    note.cpu_ns = d->older_ns;
+    note.begun = d->begun;
+    note.started_us = keeper->started_us;
+    return record_put(keeper->dir, KEEPER_DOMAIN, &note);
+}
+
+/* Of what was read when it was still read. */
+static uint64_t last_cpu_ns(struct keeper *keeper)
+{
+    ProtobufCMessage *body = NULL;
+    uint64_t ns;
+
+    if (record_get(keeper->dir, KEEPER_METER, &xn__task_reading__descriptor,
+                   &body)) {
+        return 0;
+    }
+    ns = ((Xn__TaskReading *)body)->cpu_ns;
+    protobuf_c_message_free_unpacked(body, NULL);
+    return ns;
+}
+
+static int get_note(struct keeper *keeper)
+{
+    struct domain *d = &keeper->domain;
+    ProtobufCMessage *body = NULL;
+    const Xn__DomainNote *note;
+    uint64_t last;
+    int rc;
+
+    rc = record_get(keeper->dir, KEEPER_DOMAIN, &xn__domain_note__descriptor,
+                    &body);
+    if (rc) return rc;
+    note = (Xn__DomainNote *)body;
+    if (note->uuid.len == sizeof d->uuid) {
+        memcpy(d->uuid, note->uuid.data, sizeof d->uuid);
+        d->older_ns = note->cpu_ns;
+        d->begun = note->begun;
+        if (d->begun) keeper->started_us = note->started_us;
+        last = last_cpu_ns(keeper);
+        if (last > d->older_ns) d->cpu_ns = last - d->older_ns;
+    } else {
+        rc = XN_EINTEGRITY;
+    }
+    protobuf_c_message_free_unpacked(body, NULL);
+    return rc;
+}
+
+/* ---- looking ------------------------------------------------------------- */
+
+static int look(struct domain *d, struct xen_look *out)
+{
+    int rc;
+
+    memset(out, 0, sizeof *out);
+    if (!d->there) return XN_ENOENT;
+    rc = d->calls->look(d->xen, d->id, out);
+    if (rc == XN_ENOENT) d->there = false;
+    if (rc) return rc;
+    if (out->cpu_ns > d->cpu_ns) d->cpu_ns = out->cpu_ns;
+    d->memory_bytes = out->memory_kib << 10;
+    return 0;
+}
+
+/* Its last reading comes first. */
+static void destroy(struct domain *d)
+{
+    struct xen_look last;
+
+    if (look(d, &last) == 0 && d->calls->destroy(d->xen, d->id) == 0) {
+        d->there = false;
+    }
+}
+
+/* ---- making one ---------------------------------------------------------- */
+
+static int plan(struct keeper *keeper)
+{
+    struct domain *d = &keeper->domain;
+
+    if (getrandom(d->uuid, sizeof d->uuid, 0) != sizeof d->uuid) return XN_EIO;
+    d->uuid[6] = (uint8_t)((d->uuid[6] & 0x0f) | 0x40); /* RFC 4122: random */
+    d->uuid[8] = (uint8_t)((d->uuid[8] & 0x3f) | 0x80);
+    d->cpu_ns = 0;
+    return put_note(keeper);
+}
+
+static int create(struct keeper *keeper)
+{
+    char kernel[1100], ramdisk[1100], line[DOMAIN_LINE_MAX];
+    char name[SPEC_NAME_MAX + 8];
+    const Xn__TaskSpec *spec = keeper->spec;
+    struct domain *d = &keeper->domain;
+    struct xen_want want = {name,
+                            {0},
+                            kernel,
+                            ramdisk,
+                            line,
+                            spec->memory_bytes >> 10,
+                            domain_vcpus(spec),
+                            domain_cap(spec)};
+    int rc;
+
+    rc = domain_line(spec, line, sizeof line);
+    if (rc) return rc;
+    memcpy(want.uuid, d->uuid, sizeof d->uuid);
+    snprintf(name, sizeof name, "xeno-%s", spec->name);
+    snprintf(kernel, sizeof kernel, "%s/kernel", spec->image);
+    snprintf(ramdisk, sizeof ramdisk, "%s/ramdisk", spec->image);
+    if (access(ramdisk, F_OK)) want.ramdisk = NULL;
+    rc = d->calls->create(d->xen, &want, &d->id);
+    d->there = !rc || d->calls->find(d->xen, d->uuid, &d->id) == 0;
+    return rc;
+}
+
+static void close_terminal(struct keeper *keeper)
+{
+    if (keeper->terminal >= 0) close(keeper->terminal);
+    keeper->terminal = -1;
+}
+
+/* Its console is there before its first instruction, so that no byte is
+ * missed. */
+static int make(struct keeper *keeper)
+{
+    struct domain *d = &keeper->domain;
+    int rc;
+
+    rc = plan(keeper);
+    if (rc) {
+        say(keeper, "the domain cannot be noted");
+        return rc;
+    }
+    rc = create(keeper);
+    if (rc) {
+        say(keeper, "the domain cannot be made");
+        return rc;
+    }
+    close_terminal(keeper);
+    rc = d->calls->console(d->xen, d->id, &keeper->terminal);
+    if (rc) say(keeper, "the domain has no console");
+    return rc;
+}
+
+static int find(struct keeper *keeper)
+{
+    struct domain *d = &keeper->domain;
+    struct xen_look now;
+    int rc;
+
+    rc = get_note(keeper);
+    if (rc) return rc;
+    rc = d->calls->find(d->xen, d->uuid, &d->id);
+    if (rc) return rc;
+    d->there = true;
+    rc = look(d, &now);
+    if (rc) return rc;
+    keeper->paused = now.paused;
+    keeper->memory_bytes = d->memory_bytes;
+    /* without one it is kept all the same */
+    if (d->calls->console(d->xen, d->id, &keeper->terminal)) {
+        keeper->terminal = -1;
+    }
+    return 0;
+}
+
+static void close_all(struct keeper *keeper)
+{
+    struct domain *d = &keeper->domain;
+
+    close_terminal(keeper);
+    if (d->xen) d->calls->close(d->xen);
+    d->xen = NULL;
+}
+
+static int build(struct keeper *keeper)
+{
+    struct domain *d = &keeper->domain;
+    int rc;
+
+    keeper->look_every_us = LOOK_US;
+    if (!d->xen) {
+        rc = d->calls->open(&d->xen, keeper->because, sizeof keeper->because);
+        if (rc) return rc;
+    }
+    d->booted_us = sys_mono_us();
+    if (!keeper->again) return make(keeper);
+    rc = find(keeper);
+    if (rc && rc != XN_ENOENT) close_all(keeper);
+    return rc;
+}
+
+/* Noted first: one that may have run is never taken for one that did not. */
+static int begin(struct keeper *keeper, uint64_t mono_us)
+{
+    struct domain *d = &keeper->domain;
+    int rc;
+
+    d->begun = true;
+    d->booted_us = mono_us;
+    rc = put_note(keeper);
+    if (!rc) rc = d->calls->unpause(d->xen, d->id);
+    if (rc) say(keeper, "the domain cannot begin");
+    return rc;
+}
+
+/* ---- while it runs ------------------------------------------------------- */
+
+static int send(struct keeper *keeper, int sig)
+{
+    struct domain *d = &keeper->domain;
+
+    if (d->there && sig == SIGSTOP)
+        d->calls->pause(d->xen, d->id);
+    else if (d->there && sig == SIGCONT)
+        d->calls->unpause(d->xen, d->id);
+    else if (d->there)
+        d->calls->shutdown(d->xen, d->id);
+    return 0; /* what became of it is seen at the next look */
+}
+
+static void meter(struct keeper *keeper, uint64_t mono_us, Xn__TaskReading *out)
+{
+    struct domain *d = &keeper->domain;
+    struct xen_look now;
+
+    (void)mono_us;
+    if (d->there) look(d, &now);
+    out->kind = XN__METER_KIND__HYPERVISOR;
+    out->exact = true;
+    out->cpu_ns = d->older_ns + d->cpu_ns;
+}
+
+static bool memory(struct keeper *keeper, uint64_t *bytes_out)
+{
+    struct xen_look now;
+
+    look(&keeper->domain, &now);
+    *bytes_out = keeper->domain.memory_bytes;
+    return false; /* the hypervisor gives it no more than it may have */
+}
+
+static void describe(const struct keeper *keeper, Xn__TaskStatus *status)
+{
+    status->memory_by = (char *)"hypervisor";
+    status->cap_by =
+        (char *)(keeper->spec->cpu_ms_per_s ? "hypervisor" : "none");
+    status->processes_by = (char *)"none";
+}
+
+/* ---- end ----------------------------------------------------------------- */
+
+/* What the guest wrote comes by way of xenconsoled, and is lost with the domain:
+ * until nothing more comes for a moment. */
+static void take_last_words(struct keeper *keeper)
+{
+    struct pollfd wait = {keeper->terminal, POLLIN, 0};
+    uint64_t until = sys_mono_us() + LAST_WORDS_US, before;
+
+    if (!keeper->domain.there) return;
+    do {
+        before = keeper->console.total;
+        keeper_drain_terminal(keeper);
+        if (poll(&wait, 1, keeper->domain.calls->quiet_ms) <= 0) return;
+        if (wait.revents & (POLLHUP | POLLERR)) break;
+    } while (sys_mono_us() < until && keeper->console.total > before);
+    keeper_drain_terminal(keeper);
+}
+
+static bool end_as(struct keeper *keeper, Xn__TaskEnd end, int code,
+                   const char *because)
+{
+    keeper->status = code << 8;
+    if (!keeper->end) {
+        keeper->end = end;
+        say(keeper, because);
+    }
+    return true;
+}
+
+/* The guest wants to begin anew: another domain, and what the old one used
+ * stays used.  true: it ends instead. */
+static bool boot_again(struct keeper *keeper)
+{
+    struct domain *d = &keeper->domain;
+    uint64_t now = sys_mono_us();
+
+    if (keeper->end) return end_as(keeper, keeper->end, 0, "");
+    d->short_boots =
+        now - d->booted_us < SHORT_BOOT_US ? d->short_boots + 1 : 0;
+    if (d->short_boots >= SHORT_BOOTS_MAX) {
+        return end_as(keeper, XN__TASK_END__CRASHED, 1,
+                      "the domain boots again and again");
+    }
+    take_last_words(keeper);
+    /* who is killed between the two domains leaves none, and no usage unsaid */
+    keeper_make_durable(keeper);
+    destroy(d);
+    if (d->there) return false; /* at the next look */
+    d->older_ns += d->cpu_ns;
+    d->booted_us = now;
+    if (make(keeper) || (!keeper->stands && d->calls->unpause(d->xen, d->id))) {
+        return end_as(keeper, XN__TASK_END__CRASHED, 1,
+                      "the domain did not boot again");
+    }
+    return false;
+}
+
+/* What did not come about is asked for again. */
+static void hold(struct keeper *keeper, bool paused)
+{
+    if (paused != keeper->stands) {
+        send(keeper, keeper->stands ? SIGSTOP : SIGCONT);
+    }
+}
+
+static bool has_ended(struct keeper *keeper)
+{
+    struct domain *d = &keeper->domain;
+    struct xen_look now;
+    int rc = look(d, &now);
+
+    if (rc == XN_ENOENT) {
+        if (d->killed) return end_as(keeper, keeper->end, 128 + SIGKILL, "");
+        return end_as(keeper, XN__TASK_END__CRASHED, 1,
+                      "the domain is gone, and was not ended by its keeper");
+    }
+    if (rc) return false; /* nothing is known: again later */
+    if (d->killed) destroy(d);
+    if (d->killed && !d->there)
+        return end_as(keeper, keeper->end, 128 + SIGKILL, "");
+    switch (now.end) {
+    case XEN_LIVES: hold(keeper, now.paused); return false;
+    case XEN_POWEROFF: keeper->status = 0; return true;
+    case XEN_REBOOT: return boot_again(keeper);
+    case XEN_CRASH:
+        return end_as(keeper, XN__TASK_END__CRASHED, 1, "the domain crashed");
+    default:
+        return end_as(keeper, XN__TASK_END__CRASHED, 1,
+                      "the domain stands and will not go on");
+    }
+}
+
+static void kill_domain(struct keeper *keeper)
+{
+    keeper->domain.killed = true;
+    take_last_words(keeper);
+    destroy(&keeper->domain);
+}
+
+/* However long it takes: an end is not told while there may be a domain. */
+static void await(struct keeper *keeper)
+{
+    struct domain *d = &keeper->domain;
+
+    while (d->there) {
+        destroy(d);
+        if (d->there) poll(NULL, 0, AWAIT_MS);
+    }
+}
+
+static void clear(struct keeper *keeper)
+{
+    close_all(keeper);
+    unlinkat(keeper->dir, KEEPER_DOMAIN, 0);
+}
+
+const struct runner runner_xen = {
+    .build = build,
+    .begin = begin,
+    .signal = send,
+    .has_ended = has_ended,
+    .kill = kill_domain,
+    .await = await,
+    .clear = clear,
+    .meter = meter,
+    .memory = memory,
+    .describe = describe,
+};

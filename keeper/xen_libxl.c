@@ -1,0 +1,335 @@
+/* SPDX-License-Identifier: GPL-3.0-or-later */
+/* The only file that knows libxl.  A process has one context and one domain, so
+ * libxl may wait, fork and reap as it likes to; an alarm ends the process where
+ * it would wait for ever (as it does where xenstored is gone). */
+#include "config.h"
+
+#include <errno.h>
+#include <fcntl.h>
+#include <signal.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <termios.h>
+#include <time.h>
+#include <unistd.h>
+
+#define LIBXL_API_VERSION 0x041400
+#include <libxl.h>
+#include <libxl_event.h>
+#include <libxl_utils.h>
+
+#include "keeper/xen.h"
+#include "lib/err.h"
+
+#define CREATE_S 120 /* hotplug scripts on a busy host included */
+#define CALL_S 30
+#define CONSOLE_TRIES 200 /* xenconsoled takes a moment */
+#define CONSOLE_NS 50000000
+#define WEIGHT 256
+
+struct xen {
+    xentoollog_logger log; /* first: libxl hands it back */
+    libxl_ctx *ctx;
+    char why[XEN_WHY_MAX];
+};
+
+/* ---- what libxl says ----------------------------------------------------- */
+
+/* Errors, one behind the other: what went wrong first says most.  Each without
+ * its `libxl.c:102:libxl_ctx_alloc: '. */
+__attribute__((format(printf, 5, 0))) static void keep_line(
+    xentoollog_logger *log, xentoollog_level level, int err,
+    const char *context, const char *format, va_list al)
+{
+    struct xen *xen = (struct xen *)log;
+    size_t n = strlen(xen->why);
+    char line[XEN_WHY_MAX];
+    const char *text;
+
+    (void)context;
+    if (level < XTL_ERROR) return;
+    vsnprintf(line, sizeof line, format, al);
+    text = strncmp(line, "libxl", 5) == 0 ? strstr(line, ": ") : NULL;
+    snprintf(xen->why + n, sizeof xen->why - n, "%s%s%s%s", n ? "; " : "",
+             text ? text + 2 : line, err > 0 ? ": " : "",
+             err > 0 ? strerror(err) : "");
+}
+
+static void no_progress(xentoollog_logger *log, const char *context,
+                        const char *what, int percent, unsigned long done,
+                        unsigned long total)
+{
+    (void)log;
+    (void)context;
+    (void)what;
+    (void)percent;
+    (void)done;
+    (void)total;
+}
+
+static void no_destroy(xentoollog_logger *log)
+{
+    (void)log;
+}
+
+static const char *why(const struct xen *xen)
+{
+    return xen->why;
+}
+
+/* Ours for libxl's; the alarm of the call is off. */
+static int done(int libxl_rc)
+{
+    alarm(0);
+    switch (libxl_rc) {
+    case 0: return 0;
+    case ERROR_DOMAIN_NOTFOUND:
+    case ERROR_DOMAIN_DESTROYED: return XN_ENOENT;
+    default: return XN_EIO;
+    }
+}
+
+static void begin_call(struct xen *xen, unsigned seconds)
+{
+    xen->why[0] = '\0';
+    alarm(seconds);
+}
+
+/* ---- open ---------------------------------------------------------------- */
+
+static void xen_close(struct xen *xen)
+{
+    if (!xen) return;
+    libxl_ctx_free(xen->ctx);
+    free(xen);
+}
+
+/* libxl reaps what it forks, and hears of it by the signal. */
+static void let_children_be_heard(void)
+{
+    sigset_t set;
+
+    sigemptyset(&set);
+    sigaddset(&set, SIGCHLD);
+    sigaddset(&set, SIGALRM);
+    sigprocmask(SIG_UNBLOCK, &set, NULL);
+}
+
+/* libxl says that a door does not open; whether there is a house behind it is
+ * said by the kernel. */
+static void explain(const struct xen *xen, char *why_out, size_t len)
+{
+    const char *what = "this host runs no Xen", *said = xen->why;
+
+    if (access("/proc/xen/capabilities", F_OK) == 0)
+        what = geteuid() ? "Xen may be asked by root alone"
+                         : "Xen does not answer here";
+    snprintf(why_out, len, "%s%s%s%s", what, *said ? " (libxl: " : "", said,
+             *said ? ")" : "");
+}
+
+static int xen_open(struct xen **out, char *why_out, size_t len)
+{
+    struct xen *xen = calloc(1, sizeof *xen);
+
+    if (!xen) return XN_ENOMEM;
+    xen->log.vmessage = keep_line;
+    xen->log.progress = no_progress;
+    xen->log.destroy = no_destroy;
+    signal(SIGALRM, SIG_DFL);
+    begin_call(xen, CALL_S);
+    /* a context alone shows little: it falls back on other doors */
+    if (done(libxl_ctx_alloc(&xen->ctx, LIBXL_VERSION, 0, &xen->log)) ||
+        !libxl_get_version_info(xen->ctx)) {
+        explain(xen, why_out, len);
+        xen_close(xen);
+        return XN_EUNREACH;
+    }
+    let_children_be_heard();
+    *out = xen;
+    return 0;
+}
+
+/* ---- create -------------------------------------------------------------- */
+
+static int fill_build(struct xen *xen, const struct xen_want *want,
+                      libxl_domain_build_info *info)
+{
+    libxl_domain_build_info_init_type(info, LIBXL_DOMAIN_TYPE_PV);
+    info->max_vcpus = (int)want->vcpus;
+    if (libxl_cpu_bitmap_alloc(xen->ctx, &info->avail_vcpus,
+                               (int)want->vcpus)) {
+        return XN_ENOMEM;
+    }
+    libxl_bitmap_set_any(&info->avail_vcpus);
+    info->target_memkb = info->max_memkb = want->memory_kib;
+    info->sched_params.weight = WEIGHT;
+    info->sched_params.cap = (int)want->cap;
+    info->kernel = strdup(want->kernel);
+    info->cmdline = strdup(want->line);
+    if (want->ramdisk) info->ramdisk = strdup(want->ramdisk);
+    if (!info->kernel || !info->cmdline || (want->ramdisk && !info->ramdisk)) {
+        return XN_ENOMEM;
+    }
+    return 0;
+}
+
+/* Advice alone: who watches it is the keeper. */
+static void leave_to_keeper(libxl_domain_config *config)
+{
+    config->on_poweroff = LIBXL_ACTION_ON_SHUTDOWN_PRESERVE;
+    config->on_reboot = LIBXL_ACTION_ON_SHUTDOWN_PRESERVE;
+    config->on_crash = LIBXL_ACTION_ON_SHUTDOWN_PRESERVE;
+    config->on_watchdog = LIBXL_ACTION_ON_SHUTDOWN_PRESERVE;
+}
+
+static int xen_create(struct xen *xen, const struct xen_want *want,
+                      uint32_t *out)
+{
+    libxl_domain_config config;
+    int rc = XN_ENOMEM;
+
+    libxl_domain_config_init(&config);
+    config.c_info.type = LIBXL_DOMAIN_TYPE_PV;
+    config.c_info.name = strdup(want->name);
+    memcpy(config.c_info.uuid.uuid, want->uuid, XEN_UUID);
+    leave_to_keeper(&config);
+    if (!config.c_info.name) goto out;
+    rc = fill_build(xen, want, &config.b_info);
+    if (rc) goto out;
+    *out = INVALID_DOMID;
+    begin_call(xen, CREATE_S);
+    rc = done(libxl_domain_create_new(xen->ctx, &config, out, NULL, NULL));
+out:
+    libxl_domain_config_dispose(&config);
+    return rc;
+}
+
+static int xen_find(struct xen *xen, const uint8_t uuid[XEN_UUID],
+                    uint32_t *out)
+{
+    libxl_dominfo *list;
+    int n = 0, i, rc = XN_ENOENT;
+
+    begin_call(xen, CALL_S);
+    list = libxl_list_domain(xen->ctx, &n);
+    alarm(0);
+    if (!list) return XN_EIO;
+    for (i = 0; i < n; i++) {
+        if (memcmp(list[i].uuid.uuid, uuid, XEN_UUID) || list[i].dying) {
+            continue;
+        }
+        *out = list[i].domid;
+        rc = 0;
+    }
+    libxl_dominfo_list_free(list, n);
+    return rc;
+}
+
+/* ---- of one that is there ------------------------------------------------ */
+
+static enum xen_end end_of(const libxl_dominfo *info)
+{
+    if (!info->shutdown) return XEN_LIVES;
+    switch (info->shutdown_reason) {
+    case LIBXL_SHUTDOWN_REASON_POWEROFF: return XEN_POWEROFF;
+    case LIBXL_SHUTDOWN_REASON_REBOOT: return XEN_REBOOT;
+    case LIBXL_SHUTDOWN_REASON_CRASH:
+    case LIBXL_SHUTDOWN_REASON_WATCHDOG: return XEN_CRASH;
+    default: return XEN_OTHER;
+    }
+}
+
+static int xen_look(struct xen *xen, uint32_t id, struct xen_look *out)
+{
+    libxl_dominfo info;
+    int rc;
+
+    libxl_dominfo_init(&info);
+    begin_call(xen, CALL_S);
+    rc = done(libxl_domain_info(xen->ctx, &info, id));
+    if (!rc && info.dying) rc = XN_ENOENT;
+    if (!rc) {
+        out->end = end_of(&info);
+        out->paused = info.paused;
+        out->cpu_ns = info.cpu_time;
+        out->memory_kib = info.current_memkb;
+    }
+    libxl_dominfo_dispose(&info);
+    return rc;
+}
+
+static int xen_pause(struct xen *xen, uint32_t id)
+{
+    begin_call(xen, CALL_S);
+    return done(libxl_domain_pause(xen->ctx, id, NULL));
+}
+
+static int xen_unpause(struct xen *xen, uint32_t id)
+{
+    begin_call(xen, CALL_S);
+    return done(libxl_domain_unpause(xen->ctx, id, NULL));
+}
+
+static int xen_shutdown(struct xen *xen, uint32_t id)
+{
+    begin_call(xen, CALL_S);
+    return done(libxl_domain_shutdown(xen->ctx, id, NULL));
+}
+
+static int xen_destroy(struct xen *xen, uint32_t id)
+{
+    begin_call(xen, CREATE_S);
+    return done(libxl_domain_destroy(xen->ctx, id, NULL));
+}
+
+static int open_raw(const char *path)
+{
+    int fd = open(path, O_RDWR | O_NOCTTY | O_NONBLOCK | O_CLOEXEC);
+    struct termios mode;
+
+    if (fd >= 0 && tcgetattr(fd, &mode) == 0) {
+        cfmakeraw(&mode);
+        tcsetattr(fd, TCSANOW, &mode);
+    }
+    return fd;
+}
+
+static int xen_console(struct xen *xen, uint32_t id, int *fd_out)
+{
+    const struct timespec moment = {0, CONSOLE_NS};
+    char *path = NULL;
+    int i, rc = XN_EIO;
+
+    for (i = 0; i < CONSOLE_TRIES && rc; i++) {
+        if (i > 0) nanosleep(&moment, NULL);
+        begin_call(xen, CALL_S);
+        rc = done(libxl_console_get_tty(xen->ctx, id, 0, LIBXL_CONSOLE_TYPE_PV,
+                                        &path));
+        if (rc == XN_ENOENT) return rc;
+    }
+    if (rc) return rc;
+    *fd_out = open_raw(path);
+    if (*fd_out < 0) {
+        snprintf(xen->why, sizeof xen->why, "%s: %s", path, strerror(errno));
+        rc = XN_EIO;
+    }
+    free(path);
+    return rc;
+}
+
+const struct xen_calls xen_libxl = {
+    .quiet_ms = 50, /* it comes by way of xenconsoled */
+    .open = xen_open,
+    .close = xen_close,
+    .why = why,
+    .create = xen_create,
+    .find = xen_find,
+    .look = xen_look,
+    .pause = xen_pause,
+    .unpause = xen_unpause,
+    .shutdown = xen_shutdown,
+    .destroy = xen_destroy,
+    .console = xen_console,
+};

@@ -1,0 +1,159 @@
+/* SPDX-License-Identifier: GPL-3.0-or-later */
+#include "config.h"
+
+#include <errno.h>
+#include <fcntl.h>
+#include <stdio.h>
+#include <string.h>
+#include <unistd.h>
+
+#include "keeper/keeper.h"
+#include "keeper/sandbox.h"
+#include "keeper/sys.h"
+#include "keeper/xenodomd.h"
+#include "lib/err.h"
+#include "lib/text.h"
+
+/* ---- sandboxes ----------------------------------------------------------- */
+
+static int check_sandbox(const struct dom *dom, char *because_out, size_t len,
+                         const char **try_out)
+{
+    if (access(dom->bwrap, X_OK)) {
+        snprintf(because_out, len, "%s: %s", dom->bwrap, strerror(errno));
+        *try_out = "apt install bubblewrap";
+        return XN_EREFUSED;
+    }
+    return sandbox_check(because_out, len, try_out) ? XN_EREFUSED : 0;
+}
+
+/* A user of its own for each: they cannot reach each other even where a
+ * namespace fails. */
+static uint32_t free_uid(const struct dom *dom)
+{
+    uint32_t uid = dom->envelope.uid_base;
+    size_t i;
+
+    for (i = 0; i < dom->n_live; i++) {
+        if (dom->live[i].uid != uid) continue;
+        uid++;
+        i = (size_t)-1; /* again from the first */
+    }
+    return uid;
+}
+
+/* Whether one can be made shows when it is: trying takes as long. */
+static int fit_sandbox(const struct dom *dom, Xn__TaskSpec *spec,
+                       char *because_out, size_t len, const char **try_out)
+{
+    (void)because_out;
+    (void)len;
+    (void)try_out;
+    if (geteuid() == 0) spec->uid = free_uid(dom);
+    if (spec->meter < dom->envelope.meter) spec->meter = dom->envelope.meter;
+    return 0;
+}
+
+static void sandbox_programs(const struct dom *dom,
+                             struct session_programs *out)
+{
+    *out = (struct session_programs){
+        .keeper = dom->keeper, .name = "xeno-keeper", .bwrap = dom->bwrap};
+}
+
+/* ---- domains ------------------------------------------------------------- */
+
+#if !defined(XEN_BACK_END) && defined(HAVE_XEN)
+#define XEN_BACK_END &xen_libxl
+#elif !defined(XEN_BACK_END)
+#define XEN_BACK_END NULL
+#endif
+
+static const struct xen_calls *const xen = XEN_BACK_END;
+
+/* In the child: "" to the pipe, or why there is none.  Of what the parent has
+ * open, nothing stays: the lock of its folder, above all. */
+static void try_xen(int out)
+{
+    struct xen *opened = NULL;
+    char why[256] = "";
+
+    if (dup2(out, 3) < 0 || close_range(4, ~0U, 0)) _exit(1);
+    if (xen->open(&opened, why, sizeof why) == 0) {
+        xen->close(opened);
+        why[0] = '\0';
+    }
+    _exit(sys_write_all(3, why, strlen(why) + 1) ? 1 : 0);
+}
+
+/* In a process of its own, as whatever calls libxl. */
+static bool has_xen(char *because_out, size_t len)
+{
+    ssize_t n = -1;
+    int ends[2];
+    pid_t pid;
+
+    snprintf(because_out, len, "it could not be asked");
+    if (pipe2(ends, O_CLOEXEC)) return false;
+    pid = fork();
+    if (pid == 0) try_xen(ends[1]);
+    close(ends[1]);
+    if (pid > 0) n = read(ends[0], because_out, len - 1);
+    close(ends[0]);
+    if (n <= 0) return false;
+    because_out[n] = '\0';
+    return because_out[0] == '\0';
+}
+
+static int check_xen(const struct dom *dom, char *because_out, size_t len,
+                     const char **try_out)
+{
+    (void)dom;
+    if (!xen) {
+        snprintf(because_out, len, "this xenodomd was built without libxl");
+        *try_out = "install libxen-dev and configure --with-xen";
+        return XN_EREFUSED;
+    }
+    if (!has_xen(because_out, len)) {
+        xn_plain(because_out);
+        *try_out = "run it as root in dom0 of a Xen host, or use the sandbox";
+        return XN_EREFUSED;
+    }
+    return 0;
+}
+
+/* Its meter is the hypervisor, and nobody of this machine runs it. */
+static int fit_xen(const struct dom *dom, Xn__TaskSpec *spec, char *because_out,
+                   size_t len, const char **try_out)
+{
+    int rc = check_xen(dom, because_out, len, try_out);
+
+    spec->meter = XN__METER_KIND__ANY_METER;
+    return rc ? rc : domain_fit(spec, because_out, len);
+}
+
+static void xen_programs(const struct dom *dom, struct session_programs *out)
+{
+    *out = (struct session_programs){.keeper = "/proc/self/exe",
+                                     .name = PROGRAM,
+                                     .word = MANAGER_KEEP_DOMAIN,
+                                     .bwrap = dom->bwrap};
+}
+
+int manager_keep_domain(int argc, char **argv)
+{
+    /* a session of a xenodomd that had libxl waits for another */
+    return xen ? keep_main(argc, argv, &runner_xen, xen) : XN_EXIT_REFUSED;
+}
+
+static const struct manager managers[] = {
+    [XN__RUNNER__SANDBOX] = {check_sandbox, fit_sandbox, sandbox_programs},
+    [XN__RUNNER__XEN] = {check_xen, fit_xen, xen_programs},
+};
+
+const struct manager *manager_of(Xn__Runner runner)
+{
+    return (size_t)runner < sizeof managers / sizeof *managers
+               ? &managers[runner]
+               : &managers[XN__RUNNER__SANDBOX];
+}

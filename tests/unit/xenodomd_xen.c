@@ -1,0 +1,452 @@
+/* SPDX-License-Identifier: GPL-3.0-or-later */
+/* xenodomd with domains, on a hypervisor that is made up: all that can be asked
+ * of it, and what dies in between. */
+#include <errno.h>
+#include <fcntl.h>
+#include <poll.h>
+#include <setjmp.h>
+#include <signal.h>
+#include <stdarg.h>
+#include <stddef.h>
+#include <stdint.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/stat.h>
+#include <sys/wait.h>
+#include <unistd.h>
+
+#include <cmocka.h>
+
+#include "keeper/spec.h"
+#include "keeper/sys.h"
+#include "lib/err.h"
+#include "tests/unit/xen_fake.h"
+#include "wire/console.h"
+#include "wire/frame.h"
+
+#define PATIENCE_MS 120000
+#define MS 1000000ULL /* ns */
+
+struct bench {
+    char path[256], state[300], images[300], image[320];
+    pid_t daemon;
+    int dir;
+};
+
+/* ---- the daemon ---------------------------------------------------------- */
+
+static void run_daemon(struct bench *b)
+{
+    char fd_text[16], line[32];
+    int ready[2];
+
+    assert_int_equal(pipe(ready), 0);
+    snprintf(fd_text, sizeof fd_text, "%d", ready[1]);
+    b->daemon = fork();
+    if (b->daemon == 0) {
+        close(ready[0]);
+        execl("tests/unit/xenodomd_fake", "xenodomd_fake", "--state", b->state,
+              "--images", b->images, "--ready-fd", fd_text, (char *)NULL);
+        _exit(127);
+    }
+    close(ready[1]);
+    assert_true(read(ready[0], line, sizeof line) > 0);
+    close(ready[0]);
+    b->dir = open(b->state, O_RDONLY | O_DIRECTORY | O_CLOEXEC);
+    assert_true(b->dir >= 0);
+}
+
+static void end_daemon(struct bench *b, int sig)
+{
+    if (b->daemon > 0) {
+        kill(b->daemon, sig);
+        sys_wait(b->daemon);
+    }
+    if (b->dir >= 0) close(b->dir);
+    b->daemon = 0;
+    b->dir = -1;
+}
+
+static void make_image(struct bench *b)
+{
+    char path[400];
+    int fd;
+
+    snprintf(b->state, sizeof b->state, "%s/state", b->path);
+    snprintf(b->images, sizeof b->images, "%s/images", b->path);
+    snprintf(b->image, sizeof b->image, "%s/one", b->images);
+    snprintf(path, sizeof path, "%s/kernel", b->image);
+    assert_int_equal(mkdir(b->images, 0700) || mkdir(b->image, 0700), 0);
+    fd = open(path, O_WRONLY | O_CREAT, 0600);
+    assert_true(fd >= 0);
+    close(fd);
+}
+
+static int begin_test(void **state)
+{
+    struct bench *b = calloc(1, sizeof *b);
+
+    if (!b) return 1;
+    snprintf(b->path, sizeof b->path, "%.200s/xenodomd-XXXXXX",
+             getenv("TMPDIR") ? getenv("TMPDIR") : "/tmp");
+    if (!mkdtemp(b->path)) return 1;
+    fake_begin(b->path);
+    make_image(b);
+    b->dir = -1;
+    run_daemon(b);
+    *state = b;
+    return 0;
+}
+
+static int remove_tree(const char *path)
+{
+    pid_t pid = fork();
+
+    if (pid == 0) {
+        execlp("rm", "rm", "-rf", path, (char *)NULL);
+        _exit(127);
+    }
+    return sys_wait(pid);
+}
+
+static int end_test(void **state)
+{
+    struct bench *b = *state;
+    int rc;
+
+    end_daemon(b, SIGTERM);
+    fake_end();
+    rc = remove_tree(b->path);
+    free(b);
+    return rc;
+}
+
+/* ---- asking -------------------------------------------------------------- */
+
+static Xn__DomTell *hear(int fd, int *fd_out)
+{
+    ProtobufCMessage *body = NULL;
+
+    assert_int_equal(frame_receive(fd, FRAME_TELL_MAX,
+                                   &xn__dom_tell__descriptor, &body, fd_out),
+                     0);
+    return (Xn__DomTell *)body;
+}
+
+static int say(struct bench *b, const Xn__DomAsk *ask)
+{
+    int fd = sys_unix_connect(b->dir, "socket", PATIENCE_MS);
+
+    assert_true(fd >= 0);
+    assert_int_equal(frame_send(fd, ask), 0);
+    return fd;
+}
+
+static Xn__DomTell *ask_with(struct bench *b, const Xn__DomAsk *ask,
+                             int *fd_out)
+{
+    int fd = say(b, ask);
+    Xn__DomTell *tell = hear(fd, fd_out);
+
+    close(fd);
+    return tell;
+}
+
+static Xn__DomTell *ask(struct bench *b, Xn__DomOp op, int *fd_out)
+{
+    Xn__DomAsk question = XN__DOM_ASK__INIT;
+
+    question.op = op;
+    if (op != XN__DOM_OP__DOM_LIST) question.name = (char *)"a";
+    return ask_with(b, &question, fd_out);
+}
+
+static int asked(struct bench *b, Xn__DomOp op)
+{
+    Xn__DomTell *tell = ask(b, op, NULL);
+    int rc = tell->rc;
+
+    xn__dom_tell__free_unpacked(tell, NULL);
+    return rc;
+}
+
+static Xn__DomTell *start(struct bench *b, const char *image)
+{
+    Xn__DomAsk question = XN__DOM_ASK__INIT;
+    Xn__TaskSpec spec = XN__TASK_SPEC__INIT;
+    char *argv[] = {(char *)"/sbin/init"};
+
+    question.op = XN__DOM_OP__DOM_START;
+    question.spec = &spec;
+    spec.name = (char *)"a";
+    spec.argv = argv;
+    spec.n_argv = 1;
+    spec.image = (char *)(uintptr_t)image;
+    spec.runner = XN__RUNNER__XEN;
+    return ask_with(b, &question, NULL);
+}
+
+static void started(struct bench *b)
+{
+    Xn__DomTell *tell = start(b, b->image);
+
+    if (tell->rc) fail_msg("%s", tell->because);
+    assert_int_equal(tell->n_tasks, 1);
+    assert_int_equal(tell->tasks[0]->state, XN__TASK_STATE__RUNNING);
+    xn__dom_tell__free_unpacked(tell, NULL);
+    assert_int_equal(fake_there(), 1);
+}
+
+static int watch(struct bench *b, bool xen)
+{
+    Xn__DomAsk question = XN__DOM_ASK__INIT;
+    Xn__DomTell *tell;
+    int fd;
+
+    question.op = XN__DOM_OP__DOM_WATCH;
+    fd = say(b, &question);
+    tell = hear(fd, NULL);
+    assert_int_equal(tell->xen, xen);
+    assert_int_equal(tell->no_xen[0] != '\0', !xen);
+    xn__dom_tell__free_unpacked(tell, NULL);
+    return fd;
+}
+
+/* What the watch says next is its end. */
+static void ends(int watch_fd, Xn__TaskEnd end)
+{
+    Xn__DomTell *tell = hear(watch_fd, NULL);
+
+    assert_int_equal(tell->n_tasks, 1);
+    assert_string_equal(tell->tasks[0]->name, "a");
+    assert_non_null(tell->tasks[0]->exit);
+    assert_int_equal(tell->tasks[0]->exit->end, end);
+    xn__dom_tell__free_unpacked(tell, NULL);
+    close(watch_fd);
+    assert_int_equal(fake_there(), 0);
+}
+
+/* Its keeper; 0: it has none now. */
+static pid_t keeper_of(struct bench *b)
+{
+    Xn__DomTell *tell = ask(b, XN__DOM_OP__DOM_STATUS, NULL);
+    pid_t pid =
+        tell->rc || tell->n_tasks == 0 ? 0 : (pid_t)tell->tasks[0]->keeper_pid;
+
+    xn__dom_tell__free_unpacked(tell, NULL);
+    return pid;
+}
+
+static void await_keeper(struct bench *b, pid_t old)
+{
+    int i;
+
+    for (i = 0; i < PATIENCE_MS / 20; i++) {
+        pid_t pid = keeper_of(b);
+
+        if (pid > 0 && pid != old) return;
+        poll(NULL, 0, 20);
+    }
+    fail_msg("no other keeper came");
+}
+
+static uint64_t cpu_ms(struct bench *b)
+{
+    Xn__DomTell *tell = ask(b, XN__DOM_OP__DOM_STATUS, NULL);
+    uint64_t ms;
+
+    assert_int_equal(tell->rc, 0);
+    assert_true(tell->tasks[0]->reading->exact);
+    ms = tell->tasks[0]->reading->cpu_ns / MS;
+    xn__dom_tell__free_unpacked(tell, NULL);
+    return ms;
+}
+
+/* ---- consoles ------------------------------------------------------------ */
+
+static void live_console_says(struct bench *b, const char *text)
+{
+    Xn__KeeperAsk question = XN__KEEPER_ASK__INIT;
+    ProtobufCMessage *body = NULL;
+    Xn__KeeperTell *part;
+    Xn__DomTell *tell;
+    int fd = -1;
+
+    tell = ask(b, XN__DOM_OP__DOM_CONSOLE, &fd);
+    assert_true(tell->live && fd >= 0);
+    xn__dom_tell__free_unpacked(tell, NULL);
+    question.op = XN__KEEPER_OP__CONSOLE;
+    assert_int_equal(frame_send(fd, &question), 0);
+    sys_unix_set_timeout(fd, PATIENCE_MS);
+    assert_int_equal(frame_receive(fd, FRAME_TELL_MAX,
+                                   &xn__keeper_tell__descriptor, &body, NULL),
+                     0);
+    part = (Xn__KeeperTell *)body;
+    assert_int_equal(part->console.len, strlen(text));
+    assert_memory_equal(part->console.data, text, strlen(text));
+    protobuf_c_message_free_unpacked(body, NULL);
+    close(fd);
+}
+
+static void kept_console_says(struct bench *b, const char *text)
+{
+    struct console console;
+    uint64_t from = 0;
+    Xn__DomTell *tell;
+    char data[256];
+    int fd = -1;
+    size_t n;
+
+    tell = ask(b, XN__DOM_OP__DOM_CONSOLE, &fd);
+    assert_true(!tell->live && fd >= 0);
+    xn__dom_tell__free_unpacked(tell, NULL);
+    assert_int_equal(console_adopt(fd, &console), 0);
+    assert_int_equal(console_read(&console, &from, data, sizeof data, &n), 0);
+    assert_int_equal(n, strlen(text));
+    assert_memory_equal(data, text, n);
+    console_close(&console);
+}
+
+/* ---- tests --------------------------------------------------------------- */
+
+static void all_that_can_be_asked(void **state)
+{
+    struct bench *b = *state;
+    int fd = watch(b, true);
+    Xn__DomTell *tell;
+
+    started(b);
+    assert_int_equal(asked(b, XN__DOM_OP__DOM_PAUSE), 0);
+    assert_true(fake_last()->paused);
+    fake_pass(1000 * MS);
+    assert_int_equal(asked(b, XN__DOM_OP__DOM_RESUME), 0);
+    assert_false(fake_last()->paused);
+    fake_pass(10 * MS);
+    assert_int_equal(cpu_ms(b), 10);
+    assert_int_equal(asked(b, XN__DOM_OP__DOM_FORGET), XN_EBUSY);
+    fake_say("hello");
+    live_console_says(b, "hello");
+    fake_last()->end = XEN_POWEROFF;
+    ends(fd, XN__TASK_END__FINISHED);
+    assert_int_equal(cpu_ms(b), 10);
+    kept_console_says(b, "hello");
+    assert_int_equal(asked(b, XN__DOM_OP__DOM_PAUSE), XN_ECONFLICT);
+    tell = start(b, b->image); /* a name is used once */
+    assert_int_equal(tell->rc, XN_ECONFLICT);
+    xn__dom_tell__free_unpacked(tell, NULL);
+    assert_int_equal(asked(b, XN__DOM_OP__DOM_FORGET), 0);
+    assert_int_equal(asked(b, XN__DOM_OP__DOM_STATUS), XN_ENOENT);
+}
+
+static void what_it_refuses(void **state)
+{
+    struct bench *b = *state;
+    Xn__DomTell *tell;
+
+    tell = start(b, b->path);
+    assert_int_equal(tell->rc, XN_EPERM);
+    xn__dom_tell__free_unpacked(tell, NULL);
+    fake->bad_create = 1;
+    tell = start(b, b->image);
+    assert_int_not_equal(tell->rc, 0);
+    assert_non_null(strstr(tell->because, "no such kernel"));
+    xn__dom_tell__free_unpacked(tell, NULL);
+    fake->absent = true;
+    tell = start(b, b->image);
+    assert_int_equal(tell->rc, XN_EREFUSED);
+    assert_string_equal(tell->because, "this host runs no Xen (fake)");
+    assert_true(tell->advice[0]);
+    xn__dom_tell__free_unpacked(tell, NULL);
+    close(watch(b, false));
+    assert_int_equal(fake_there(), 0);
+}
+
+static void whoever_is_killed_it_goes_on(void **state)
+{
+    struct bench *b = *state;
+    pid_t keeper;
+    int fd;
+
+    started(b);
+    fake_pass(10 * MS);
+    fake_say("one ");
+    live_console_says(b, "one ");
+    /* its keeper */
+    keeper = keeper_of(b);
+    assert_int_equal(kill(keeper, SIGKILL), 0);
+    fake_pass(10 * MS);
+    await_keeper(b, keeper);
+    assert_int_equal(cpu_ms(b), 20);
+    /* xenodomd */
+    keeper = keeper_of(b);
+    end_daemon(b, SIGKILL);
+    run_daemon(b);
+    await_keeper(b, 0);
+    assert_int_equal(keeper_of(b), keeper);
+    /* both */
+    end_daemon(b, SIGKILL);
+    kill(keeper, SIGKILL);
+    fake_pass(10 * MS);
+    run_daemon(b);
+    await_keeper(b, keeper);
+    assert_int_equal(cpu_ms(b), 30);
+    assert_int_equal(fake->n, 1);
+    fd = watch(b, true);
+    fake_say("two");
+    assert_int_equal(asked(b, XN__DOM_OP__DOM_STOP), 0);
+    ends(fd, XN__TASK_END__STOPPED);
+    kept_console_says(b, "one two");
+}
+
+static void await_call(unsigned before)
+{
+    int i;
+
+    for (i = 0; i < PATIENCE_MS / 20 && fake->calls == before; i++)
+        poll(NULL, 0, 20);
+    assert_int_not_equal(fake->calls, before);
+}
+
+/* Nothing is said of it before somebody could look: neither that it is none of
+ * ours, nor that it has ended. */
+static void one_that_went_while_nobody_looked(void **state)
+{
+    struct bench *b = *state;
+    pid_t keeper;
+    int fd, i, rc;
+
+    started(b);
+    keeper = keeper_of(b);
+    end_daemon(b, SIGKILL);
+    kill(keeper, SIGKILL);
+    fake_last()->there = false;
+    fake->absent = true; /* and Xen comes late */
+    run_daemon(b);
+    fd = watch(b, false);
+    for (i = 0; i < 3; i++) {
+        await_call(fake->calls); /* another keeper, in vain */
+        assert_int_equal(asked(b, XN__DOM_OP__DOM_STATUS), XN_ETIMEOUT);
+        rc = asked(b, XN__DOM_OP__DOM_STOP);
+        assert_true(rc && rc != XN_ECONFLICT && rc != XN_ENOENT);
+        assert_int_equal(asked(b, XN__DOM_OP__DOM_FORGET), XN_EBUSY);
+    }
+    fake->absent = false;
+    ends(fd, XN__TASK_END__KEEPER);
+    assert_int_equal(asked(b, XN__DOM_OP__DOM_FORGET), 0);
+}
+
+#define T(name) cmocka_unit_test_setup_teardown(name, begin_test, end_test)
+
+int main(void)
+{
+    const struct CMUnitTest tests[] = {
+        T(all_that_can_be_asked),
+        T(what_it_refuses),
+        T(whoever_is_killed_it_goes_on),
+        T(one_that_went_while_nobody_looked),
+    };
+
+    signal(SIGPIPE, SIG_IGN);
+    return cmocka_run_group_tests(tests, NULL, NULL);
+}
