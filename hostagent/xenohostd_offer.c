@@ -70,7 +70,7 @@ const struct net_setting xenohostd_offer_rows[XENOHOSTD_OFFER_ROWS] = {
          "manager xen: xenodomd's folder with the kernel of all tasks"),
     TEXT("sell.xenodomd", 1024, "xenodomd's socket, which runs the tasks"),
     TEXT("images.folder", 400,
-         "where images of tasks are kept, one of xenodomd's --images; without "
+         "where images of tasks are kept, one that xenodomd allows; without "
          "it no images are taken"),
     TEXT("images.store", 400, "folder of local images, by name"),
     TEXT("images.hosts", 1024,
