@@ -1,7 +1,8 @@
 # SPDX-License-Identifier: GPL-3.0-or-later
 # make bench: what bench/README.md says.  Not built by `make` alone.
-XN_BENCHES = bench/charges bench/charges_api bench/ledgerd
-EXTRA_PROGRAMS = bench/charges bench/charges_api bench/charges_pg bench/ledgerd
+XN_BENCHES = bench/charges bench/charges_api bench/floor bench/ledgerd
+EXTRA_PROGRAMS = bench/charges bench/charges_api bench/charges_pg bench/floor
+EXTRA_PROGRAMS += bench/ledgerd
 if HAVE_PQ
 XN_BENCHES += bench/charges_pg
 endif
@@ -20,6 +21,8 @@ bench_charges_pg_SOURCES += bench/load.c
 bench_charges_pg_SOURCES += bench/load.h
 bench_charges_pg_CPPFLAGS = $(AM_CPPFLAGS) $(PQ_CFLAGS)
 bench_charges_pg_LDADD = $(XN_LIB_LIBS) $(PQ_LIBS)
+bench_floor_SOURCES = bench/floor.c
+bench_floor_SOURCES += bench/wire.h
 bench_ledgerd_SOURCES = bench/ledgerd.c
 bench_ledgerd_SOURCES += bench/wire.h
 bench_ledgerd_LDADD = $(XN_CORP_LIBS) $(XN_NET_LIBS)

@@ -2,7 +2,7 @@
 # For the end-to-end tests: TAP, and a platform that always goes away again.
 # Sourced; the caller sets nothing before.
 
-. "$XN_SRC/tests/tap.sh"
+. "${XN_SRC:?}/tests/tap.sh" # or it ends here: nothing below holds without it
 xenodev=$XN_BUILD/tools/xenodev
 xenofind=$XN_BUILD/discovery/xenofind
 findcheck=$XN_BUILD/tests/e2e/findcheck
