@@ -109,9 +109,11 @@ bool dev_alive(const struct dev_process *process);
  * bare name where neither. */
 void dev_program(const char *folder, const char *name, char out[DEV_PATH_MAX]);
 /* Starts argv[0] (a program's name, found beside this one) with --ready-fd
- * added, output to log_path; comes back at once. */
+ * added, output to log_path; comes back at once.  The process waits for dev_go,
+ * so that it can be noted first, and ends where we die before. */
 int dev_spawn(const char *folder, char *const *argv, const char *log_path,
               struct dev_process *process, int *ready_fd_out);
+void dev_go(int ready_fd);
 /* Waits for the readiness line and takes the id from it; closes the fd.
  * XN_ETIMEOUT, XN_EIO (it ended instead: the log's end is shown),
  * XN_ECANCELLED. */

@@ -9,6 +9,7 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/socket.h>
 #include <sys/wait.h>
 #include <time.h>
 #include <unistd.h>
@@ -113,11 +114,15 @@ void dev_program(const char *folder, const char *name, char out[DEV_PATH_MAX])
     snprintf(out, DEV_PATH_MAX, "%s", name); /* execvp looks in PATH */
 }
 
-static void run_child(const char *path, char **argv, int log_fd)
+/* Becomes the program once it is let go; whoever dies before that has not noted
+ * that we are there. */
+static void run_child(const char *path, char **argv, int log_fd, int ready_fd)
 {
     int null = open("/dev/null", O_RDONLY);
+    char go;
 
     setsid();
+    if (read(ready_fd, &go, 1) != 1) _exit(127);
     dup2(null, STDIN_FILENO);
     dup2(log_fd, STDOUT_FILENO);
     dup2(log_fd, STDERR_FILENO);
@@ -140,7 +145,8 @@ int dev_spawn(const char *folder, char *const *argv, const char *log_path,
     }
     dev_program(folder, argv[0], path);
     log_fd = open(log_path, O_WRONLY | O_CREAT | O_APPEND | O_CLOEXEC, 0600);
-    if (log_fd < 0 || pipe2(fds, O_CLOEXEC)) goto out;
+    if (log_fd < 0 || socketpair(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC, 0, fds))
+        goto out;
     /* The child's end must survive exec; the parent's must not. */
     fcntl(fds[1], F_SETFD, 0);
     snprintf(ready, sizeof ready, "%d", fds[1]);
@@ -148,7 +154,10 @@ int dev_spawn(const char *folder, char *const *argv, const char *log_path,
     args[n++] = ready;
     args[n] = NULL;
     pid = fork();
-    if (pid == 0) run_child(path, args, log_fd);
+    if (pid == 0) {
+        close(fds[0]);
+        run_child(path, args, log_fd, fds[1]);
+    }
     if (pid < 0) goto out;
     process->pid = pid;
     process->started = start_time(pid);
@@ -164,6 +173,12 @@ out:
     if (fds[1] >= 0) close(fds[1]);
     if (log_fd >= 0) close(log_fd);
     return rc;
+}
+
+void dev_go(int ready_fd)
+{
+    /* Gone already? Then dev_wait_ready finds that. */
+    (void)!send(ready_fd, "", 1, MSG_NOSIGNAL);
 }
 
 static int run_with(char *const *argv, int out)

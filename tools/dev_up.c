@@ -130,6 +130,7 @@ int dev_start_corp(struct dev_platform *platform, size_t i)
     add2(&args, "--set", "claims.per_minute=0");
     rc = dev_spawn("corp", args.v, log, &corp->process, &ready);
     if (!rc) rc = dev_save(platform); /* so that it can be stopped */
+    if (!rc) dev_go(ready);
     if (!rc) rc = dev_wait_ready(&corp->process, ready, log, READY_MS);
     clear(&args);
     return rc;
@@ -324,6 +325,9 @@ static int start_all(struct dev_platform *platform, struct dev_server **servers,
         if (rc) break;
     }
     if (dev_save(platform) && !rc) rc = XN_EIO;
+    for (i = 0; i < started; i++) {
+        if (ready[i] >= 0 && !rc) dev_go(ready[i]);
+    }
     for (i = 0; i < started; i++) {
         if (ready[i] < 0) continue;
         if (rc) {

@@ -82,6 +82,7 @@ static int parse_times(const struct wish *wish, Xn__IssueOrder *ask)
     const char *until = wish->until  ? wish->until
                         : wish->life ? wish->life
                                      : LIFE;
+    char end[XN_UTC_TEXT_MAX];
 
     if (wish->until && wish->life)
         return xeno_usage("--for and --until say the same thing");
@@ -92,10 +93,12 @@ static int parse_times(const struct wish *wish, Xn__IssueOrder *ask)
         return bad_time(until);
     if (ask->until_us <= now_us)
         return xeno_usage("%.60s: that is over", until);
-    if (ask->until_us > now_us + ORDER_LIFE_US_MOST)
-        return xeno_usage("it would end at %.60s: an order lasts at most "
+    if (ask->until_us > now_us + ORDER_LIFE_US_MOST) {
+        xn_utc_format(ask->until_us, end);
+        return xeno_usage("it would end at %s: an order lasts at most "
                           "366 days from now",
-                          until);
+                          end);
+    }
     if (ask->until_us <= ask->from_us)
         return xeno_usage("it would end at %.60s, before it begins", until);
     return XN_EXIT_OK;

@@ -72,7 +72,7 @@ ok $? 'and its own hash is told'
 refuses 3 3-NOENT 'an image that is not there' \
     --image "none.tar@sha256:$wrong" -- /bin/sh -c true
 refuses 2 2-USAGE 'an image without a hash' --image two.tar.gz -- /bin/sh -c true
-[ -z "$(find "$images" -mindepth 2 \( -name '*.part' -o -name '*.new' \))" ]
+[ -z "$(find "$images" -mindepth 2 \( -name '*.part-*' -o -name '*.new-*' \))" ]
 ok $? 'nothing half is left'
 down && [ "$(ls "$images")" = two.tar.gz ]
 ok $? 'the platform takes them away with it'

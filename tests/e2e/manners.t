@@ -47,16 +47,22 @@ interrupt TERM node-01.log 'while nodes start'
 interrupt HUP host-04.log 'while host agents start'
 
 # Killed outright it cannot clean up; what it had started is known all the same.
-"$xenodev" up --servers 4 >"$scratch/env" 2>"$scratch/up.err" &
-pid=$!
-client_made() { [ -e "$XENODEV_STATE/client" ]; } # all is started by then
-await 60 client_made || bail "up did not begin"
-kill -KILL "$pid"
-wait "$pid" 2>/dev/null
-"$xenodev" down >/dev/null 2>&1
-ok $? 'after kill -9 of xenodev, down works'
-await 20 none_left
-ok $? 'and leaves no process'
+kill_9() { # FILE: as soon as that log is there
+    "$xenodev" up --servers 4 >"$scratch/env" 2>"$scratch/up.err" &
+    pid=$!
+    await 60 began "$1" || bail "up did not begin"
+    kill -KILL "$pid"
+    wait "$pid" 2>/dev/null
+    "$xenodev" down >/dev/null 2>&1
+    ok $? "after kill -9 of xenodev, down works ($1)"
+    await 20 none_left
+    ok $? 'and leaves no process'
+    rm -rf "$XENODEV_STATE"
+}
+
+for log in corp-beta.example node-01 host-04; do
+    kill_9 $log.log
+done
 
 cd "$scratch" || bail "no scratch folder"
 "$xenodev" up --servers 2 --state "it's here" >"$scratch/env" 2>"$scratch/up.err"

@@ -90,10 +90,14 @@ says "alpha.example, beta.example" "is told those that are"
 XENO_KEY=$scratch/nobody run 6 "nobody's accounts" "$xeno" account
 
 # ---- orders ----
+day=$(date -u -d '+100 days' +%F)
 run 0 "an order for an hour from then on" "$xeno" order new 1GBP \
-    --from 2100-01-01T00:00:00Z --for 1h -o json
-[ "$(field until)" = 2100-01-01T01:00:00Z ]
+    --from "${day}T00:00:00Z" --for 1h -o json
+[ "$(field until)" = "${day}T01:00:00Z" ]
 ok $? "ends an hour after it began"
+run 2 "one for after the year" "$xeno" order new 1GBP \
+    --from 2100-01-01T00:00:00Z --for 1h
+says "2100-01-01T01:00:00Z.* 366 days" "is told when that would be"
 run 2 "one that ended" "$xeno" order new 1GBP --until 2020-01-01T00:00:00Z
 says "2020-01-01T00:00:00Z.* is over" "is told so without asking"
 says "xeno order new --help" "and where to look"

@@ -77,6 +77,7 @@ static void lives_until_its_last_thread_ends(void **state)
     (void)state;
     assert_int_equal(dev_spawn("tests", argv, "/dev/null", &process, &ready),
                      0);
+    dev_go(ready);
     assert_true(comes(is_zombie, &process));
     assert_true(dev_alive(&process));
     assert_int_equal(kill(process.pid, SIGKILL), 0);
