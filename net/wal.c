@@ -173,28 +173,46 @@ bool net_wal_tend(struct net_wal *wal, bool idle)
     return merge_slice(wal) == 0 && wal->frozen;
 }
 
-/* Everything that is pending, and `draft` behind it, in one transaction; no log
- * is needed then.  For the end, and for what is too big for a log. */
+/* Everything that is pending, slice by slice.  The logs hold it still: what ends
+ * halfway is merged again. */
+static int merge_pending(struct net_wal *wal)
+{
+    struct net_kv_item *items = malloc(wal->slice * sizeof *items);
+    const struct wal_row *row = wal->pending.first[0];
+    int rc = items ? 0 : XN_ENOMEM;
+
+    while (row && !rc) {
+        size_t n = 0, weight = 0;
+
+        for (; row && weight < wal->slice; row = row->next[0]) {
+            weight += weight_of(row);
+            items[n++] = item_of(row);
+        }
+        rc = net_kv_merge(wal->kv, items, n, NULL, 0);
+    }
+    free(items);
+    return rc;
+}
+
+/* All that is pending, then `draft` in one transaction; no log is needed from
+ * there on.  For the end, and for what is too big for a log. */
 static int settle(struct net_wal *wal, const struct wal_table *draft)
 {
-    size_t n = 0, most = wal->pending.n + draft->n;
-    struct net_kv_item *items = malloc((most + 1) * sizeof *items);
+    struct net_kv_item *items = malloc((draft->n + 1) * sizeof *items);
     uint64_t next = wal->active.fd >= 0 ? wal->active.epoch + 1 : wal->oldest;
     char path[NET_PATH_MAX];
     const struct wal_row *row;
     uint8_t note[WAL_NOTE];
+    size_t n = 0;
     uint64_t i;
-    int rc;
+    int rc = items ? merge_pending(wal) : XN_ENOMEM;
 
-    if (!items) return XN_ENOMEM;
-    for (row = wal->pending.first[0]; row; row = row->next[0])
-        items[n++] = item_of(row);
+    if (rc) goto out;
     for (row = draft->first[0]; row; row = row->next[0])
         items[n++] = item_of(row);
     wal_note_put(note, false, next);
     rc = net_kv_merge(wal->kv, items, n, note, sizeof note);
-    free(items);
-    if (rc) return rc;
+    if (rc) goto out;
     wal_file_close(&wal->active);
     wal_table_clear(&wal->pending);
     move_cursor(wal, NULL);
@@ -207,7 +225,9 @@ static int settle(struct net_wal *wal, const struct wal_table *draft)
         unlink(path);
     }
     net_file_sync_dir(wal->path);
-    return 0;
+out:
+    free(items);
+    return rc;
 }
 
 /* ---- the logs ---------------------------------------------------------- */
