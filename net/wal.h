@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: GPL-3.0-or-later */
-/* A log before the store's file, so that a commit costs one write and one
- * fdatasync: what is applied is durable in the log and kept in memory until it
- * is merged into Kyoto Cabinet, opened strictly (net/kv.h).
+/* A log before the store's file, so that a commit costs one durable
+ * write: what is applied stands in the log and is kept in memory until it is
+ * merged into Kyoto Cabinet, opened strictly (net/kv.h).
  *
  * The logs are STORE.log0 and STORE.log1, in turn: while one takes what comes,
  * what the other holds is merged in slices, each a hard transaction.  Merging

@@ -23,7 +23,7 @@ void wal_file_path(char *out, const char *store, uint64_t epoch);
 /* A log in which nothing stands yet, durable with its name.  An older one of
  * that size is written over, so that its blocks are on the disk already: a
  * write into them needs no change of the file system's own records, and
- * fdatasync one write. */
+ * is durable by itself. */
 int wal_file_begin(const char *path, uint64_t epoch, uint64_t first_seq,
                    uint32_t sectors, struct wal_file *file_out);
 /* What was read there is durable when this returns 0: whoever was killed between
