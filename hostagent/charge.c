@@ -39,17 +39,35 @@ static uint64_t cut_till(const struct host_session *s, uint64_t till_us)
     return till_us < to_us ? till_us : to_us;
 }
 
-bool session_next_claim(const struct host_session *s, struct money *claim_out)
+/* usage: as metered, is cut. */
+static bool next_claim(const struct host_session *s, struct price_usage *usage,
+                       uint64_t metered_us, struct money *claim_out)
 {
     bool last = s->state == XN__SESSION_STATE__SESSION_ENDING;
-    struct price_usage usage = s->metered;
-    uint64_t till_us = cut_till(s, s->metered_us);
+    uint64_t till_us = cut_till(s, metered_us);
 
     if (till_us < s->claims.till_us) till_us = s->claims.till_us;
-    claim_cut(&s->terms, &s->claims, till_us, &usage);
-    return claim_next(&s->terms, &s->claims, &usage, till_us,
+    claim_cut(&s->terms, &s->claims, till_us, usage);
+    return claim_next(&s->terms, &s->claims, usage, till_us,
                       last ? MONEY_FINAL : MONEY_RUNNING,
                       s->host->market.manager->activity, claim_out) == 0;
+}
+
+bool session_next_claim(const struct host_session *s, struct money *claim_out)
+{
+    struct price_usage usage = s->metered;
+
+    return next_claim(s, &usage, s->metered_us, claim_out);
+}
+
+bool session_spends_all(const struct host_session *s,
+                        const struct price_usage *usage, uint64_t till_us)
+{
+    struct price_usage cut = *usage;
+    struct money next;
+
+    return next_claim(s, &cut, till_us, &next) &&
+           next.claim.amount >= s->terms.amount;
 }
 
 static bool used_nothing(const struct host_session *s)
@@ -151,14 +169,17 @@ static void books_differ(struct host_session *s, const struct xn_now *now,
     }
 }
 
-/* Whoever runs the XenoCorp or this server may mend it. */
+/* Whoever runs the XenoCorp or this server may mend it.  A XenoCorp whose books
+ * are broken does not know what it has taken: it is asked until it does. */
 static void denied(struct host_session *s, const struct xn_now *now,
                    const struct host_word *word, session_next *again)
 {
     bool ending = s->state == XN__SESSION_STATE__SESSION_ENDING;
 
     s->denials++;
-    if (ending && s->denials >= DENIALS_MAX) {
+    if (ending && word->broken) {
+        session_pause_longer(s, now, again);
+    } else if (ending && s->denials >= DENIALS_MAX) {
         books_differ(s, now, word);
     } else if (!ending && s->denials >= DENIALS_RUN) {
         session_end(s, now, word->rc, word->because);
@@ -184,8 +205,11 @@ static void refused(struct host_session *s, const struct xn_now *now,
     case REASON_CLAIM_DATE:
     case REASON_CLAIM_RATE:
     case REASON_CLAIM_HOURLY: too_soon(s, now, word); break;
-    case REASON_CERTIFICATE: denied(s, now, word, sign_anew); break;
-    case REASON_FINE: /* not about this claim */
+    case REASON_CERTIFICATE:
+    case REASON_SIGNER:
+    case REASON_STRANGER: denied(s, now, word, sign_anew); break;
+    case REASON_FINE:          /* not about this claim */
+    case REASON_CLAIM_SESSION: /* it has forgotten what it accepted */
     case REASON_NOMEM: denied(s, now, word, session_claim); break;
     default: books_differ(s, now, word);
     }

@@ -40,10 +40,19 @@ static bool never_began(const struct host_session *s)
            task_last(s)->record->exit->end == XN__TASK_END__NOT_STARTED;
 }
 
-static void late(struct host_session *s, const struct xn_now *now)
+/* Of what keeps a task from starting, what is this machine's trouble. */
+static bool is_own_fault(int rc)
 {
-    s->work.starting = false;
-    session_failed(s, now, XN_ETIMEOUT, "its task did not start in time");
+    return rc == XN_EIO || rc == XN_ENOSPC || rc == XN_ENOMEM || rc == XN_EBUSY;
+}
+
+/* While an image is fetched its session keeps capacity from others, for minutes
+ * perhaps: that is paid for, whatever came of it, unless the fault is ours.  A
+ * start without an image is tried in a moment, and costs nothing if it fails. */
+static bool is_free(const struct host_session *s)
+{
+    return never_began(s) && (!task_last(s)->record->image ||
+                              is_own_fault(task_last(s)->record->rc));
 }
 
 static const char *reason_of(const struct host_task *t)
@@ -74,6 +83,50 @@ static void fail(struct host_session *s, const struct xn_now *now)
                    because);
 }
 
+/* CPU time of tasks never goes back, whatever is read. */
+static uint64_t usage_until(const struct host_session *s, uint64_t wall_us,
+                            struct price_usage *usage)
+{
+    uint64_t till_us = session_reserved(s, wall_us, !s->used, usage);
+    xn_dec cpu = {(xn_i128)task_cpu_ns(s) * NS_UNITS};
+
+    if (s->used && xn_dec_cmp(cpu, usage->cpu_s) > 0) usage->cpu_s = cpu;
+    return till_us;
+}
+
+static void wait_for_start(struct host_session *s, const struct xn_now *now);
+
+/* Nothing is claimed before it is known whether it costs anything, but nor is more
+ * kept from others than the order pays for. */
+static void look_at_start(struct host_session *s, const struct xn_now *now)
+{
+    struct price_usage usage;
+    uint64_t till_us = usage_until(s, now->wall_us, &usage);
+
+    if (now->mono_us >= s->work.late_us) {
+        s->work.starting = false;
+        session_failed(s, now, XN_ETIMEOUT, "its task did not start in time");
+    } else if (now->wall_us >= s->terms.until_us) {
+        s->work.starting = false;
+        session_failed(s, now, XN_EMONEY,
+                       "the order has ended before its task began");
+    } else if (session_spends_all(s, &usage, till_us)) {
+        s->work.starting = false;
+        session_failed(s, now, XN_EMONEY,
+                       "the order was spent before its task began");
+    } else {
+        wait_for_start(s, now);
+    }
+}
+
+static void wait_for_start(struct host_session *s, const struct xn_now *now)
+{
+    uint64_t left_us = s->work.late_us - now->mono_us;
+    uint64_t us = s->host->config.charge_us;
+
+    session_pause_for(s, now, us < left_us ? us : left_us, look_at_start);
+}
+
 static void start(struct host_session *s, const struct xn_now *now)
 {
     const struct host_task *t = task_last(s);
@@ -83,9 +136,9 @@ static void start(struct host_session *s, const struct xn_now *now)
         fail(s, now);
     } else if (has_first(s) && !t->over && !t->record->seen) {
         s->work.starting = true;
-        session_pause_for(
-            s, now, t->record->image ? TASK_FETCH_US + START_US : START_US,
-            late);
+        s->work.late_us = now->mono_us + START_US;
+        if (t->record->image) s->work.late_us += TASK_FETCH_US;
+        wait_for_start(s, now);
         task_go(s, now);
     } else {
         session_started(s, now);
@@ -110,17 +163,6 @@ void sandbox_runs(struct host_session *s, const struct xn_now *now)
 }
 
 /* ---- the meter ---- */
-
-/* CPU time of tasks never goes back, whatever is read. */
-static uint64_t usage_until(const struct host_session *s, uint64_t wall_us,
-                            struct price_usage *usage)
-{
-    uint64_t till_us = session_reserved(s, wall_us, !s->used, usage);
-    xn_dec cpu = {(xn_i128)task_cpu_ns(s) * NS_UNITS};
-
-    if (s->used && xn_dec_cmp(cpu, usage->cpu_s) > 0) usage->cpu_s = cpu;
-    return till_us;
-}
 
 static void metered(struct host_session *s, const struct xn_now *now)
 {
@@ -168,7 +210,7 @@ static void ended(struct host_session *s, const struct xn_now *now)
     uint64_t till_us = s->metered_us;
 
     s->work.ending = false;
-    if (!never_began(s)) till_us = usage_until(s, s->ended_us, &usage);
+    if (!is_free(s)) till_us = usage_until(s, s->ended_us, &usage);
     session_ended(s, now, &usage, till_us);
 }
 

@@ -43,6 +43,7 @@ struct host_work {                       /* the tasks of a session */
     unsigned rounds;
     /* The session's step waits for the first to run, or for the last to end. */
     bool starting, ending;
+    uint64_t late_us;   /* mono: the first has until then to run */
     uint64_t ending_us; /* mono: since then */
 };
 
@@ -190,6 +191,7 @@ enum money_reason host_verified(enum money_type type, const struct xn_now *now,
 struct host_word {                   /* what the corp said to a CALL */
     const ProtobufCBinaryData *body; /* NULL: it did not do it */
     bool outage; /* that is its trouble or the network's: ask again */
+    bool broken; /* what it keeps is damaged, it says */
     int rc;
     enum money_reason reason; /* REASON_FINE: it named none */
     char because[SESSION_REASON_MAX];

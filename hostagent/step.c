@@ -147,6 +147,7 @@ static void take_refusal(const Xn__Answer *answer, struct host_word *word)
         word->rc = refusal->rc;
         snprintf(word->because, sizeof word->because, "%s", refusal->because);
         reason_parse(refusal->reason, &word->reason);
+        word->broken = word->rc == XN_EINTEGRITY && !refusal->reason[0];
     }
     word->outage = is_outage(word->rc);
     if (refusal) xn__refusal__free_unpacked(refusal, NULL);

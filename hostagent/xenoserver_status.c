@@ -6,6 +6,7 @@
 
 #include "hostagent/xenoserver.h"
 #include "lib/err.h"
+#include "lib/text.h"
 #include "lib/utc.h"
 #include "net/clock.h"
 #include "net/json.h"
@@ -22,6 +23,9 @@ struct view { /* what is known of the server */
     struct ad_lease lease;
     bool has_lease, has_sessions;
     unsigned sessions[SESSION_STATES]; /* by state */
+    /* What keeps claims from being taken, and of how many sessions. */
+    unsigned troubled;
+    char trouble[300]; /* of the first */
 };
 
 static void view_clear(struct view *view)
@@ -49,12 +53,25 @@ static void take_lease(struct view *view)
     free(payload);
 }
 
+static void note_trouble(struct view *view, const Xn__HostSession *session)
+{
+    char name[XN_NAME_MAX] = "?";
+    xn_id id;
+
+    if (!session->trouble[0] || view->troubled++) return;
+    if (!xn_id_from_bytes(&session->session, &id)) xn_id_name(&id, NULL, name);
+    snprintf(view->trouble, sizeof view->trouble, "%s: %s", name,
+             session->trouble);
+    xn_plain(view->trouble);
+}
+
 static void count(struct view *view, const Xn__Sessions *page)
 {
     for (size_t i = 0; i < page->n_sessions; i++) {
         unsigned state = (unsigned)page->sessions[i]->state;
 
         if (state < SESSION_STATES) view->sessions[state]++;
+        note_trouble(view, page->sessions[i]);
     }
 }
 
@@ -137,6 +154,11 @@ static void say_sessions(const struct view *view)
                                 state_names[i]);
     }
     if (view->has_sessions) server_say("sessions", "%s", len ? text : "none");
+    if (view->troubled > 1)
+        server_say("trouble", "%s (and %u more)", view->trouble,
+                   view->troubled - 1);
+    else if (view->troubled)
+        server_say("trouble", "%s", view->trouble);
 }
 
 static void say_time(const char *name, uint64_t us)
@@ -163,9 +185,9 @@ static int show_json(const struct view *view)
     xn_id_name(&cert->id, cert->label, name);
     xn_id_hex(&cert->id, hex);
     return server_print_json(json_pack(
-        "{s:s, s:s, s:s, s:s, s:o, s:o, s:o, s:o, s:o, s:o}", "schema",
-        "xenoserver.status/1", "name", name, "id", hex, "state", view->state,
-        "version",
+        "{s:s, s:s, s:s, s:s, s:o, s:o, s:o, s:o, s:o, s:o, s:i, s:o}",
+        "schema", "xenoserver.status/1", "name", name, "id", hex, "state",
+        view->state, "version",
         view->has_lease ? json_integer((json_int_t)view->lease.version)
                         : json_null(),
         "lease_until",
@@ -173,7 +195,8 @@ static int show_json(const struct view *view)
         s && s->node[0] ? json_string(s->node) : json_null(), "published",
         net_json_time(s ? s->published_us : 0), "copies",
         s ? json_integer(s->copies_least) : json_null(), "sessions",
-        sessions_json(view)));
+        sessions_json(view), "troubled", (int)view->troubled, "trouble",
+        view->troubled ? json_string(view->trouble) : json_null()));
 }
 
 static int show(const struct server *server, const struct view *view)

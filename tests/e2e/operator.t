@@ -116,7 +116,7 @@ run status
 check $? 'status: name, lease, node, copies'
 run status -o json
 [ "$rc" -eq 0 ] && said '"schema": "xenoserver.status/1"' &&
-    said '"state": "offered"' && said '"sessions": '
+    said '"state": "offered"' && said '"sessions": ' && said '"troubled": 0'
 check $? 'status as JSON'
 await 60 found Disk:'SSD; mirrored' Rack:7 CPUsmps:2000
 check $? 'the server is found by its tokens'

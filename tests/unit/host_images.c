@@ -86,6 +86,89 @@ static void wrong_hash_of_the_first(void **state)
     }
 }
 
+/* Capacity was set apart all the while: 0.1 an hour and 512 MB for six minutes. */
+static void capacity_is_paid(void **state, int rc, int64_t least, int64_t most)
+{
+    struct market *m = *state;
+    int64_t earned;
+    uint64_t ask;
+
+    m->fetch.silent = true;
+    m->fetch.rc = rc;
+    ask = create(m);
+    market_serve(m);
+    know_session(m);
+    market_pass(m, 360 * SECOND_US);
+    /* nothing yet: it is not known whether it costs anything */
+    assert_int_equal(shop_earned(&m->s, m->server), 0);
+    market_fetch_ends(m);
+    market_pass(m, 5 * SECOND_US);
+    assert_int_equal(market_refused(m, ask, NULL), rc);
+    assert_int_equal(market_state(m), XN__SESSION_STATE__SESSION_ENDED);
+    earned = shop_earned(&m->s, m->server);
+    assert_in_range(earned, least, most);
+    market_restart(m);
+    market_pass(m, 60 * SECOND_US);
+    assert_int_equal(shop_earned(&m->s, m->server), earned);
+}
+
+static void slow_and_wrong_is_paid(void **state)
+{
+    capacity_is_paid(state, XN_EINTEGRITY, 10512, 10520);
+}
+
+static void slow_and_silent_is_paid(void **state)
+{
+    capacity_is_paid(state, XN_ETIMEOUT, 10512, 10520);
+}
+
+/* What fails by the server's own fault is not. */
+static void own_fault_is_free(void **state)
+{
+    capacity_is_paid(state, XN_ENOSPC, 0, 0);
+}
+
+/* Stopping it before the download ends does not help. */
+static void stopped_before_is_paid(void **state)
+{
+    struct market *m = *state;
+
+    m->fetch.silent = true;
+    create(m);
+    market_serve(m);
+    know_session(m);
+    market_pass(m, 360 * SECOND_US);
+    market_restart(m);
+    dom_connect(&m->dom, &m->h);
+    market_serve(m);
+    market_ask_stop(m, &m->s.client, &m->s.client);
+    market_pass(m, 30 * SECOND_US);
+    assert_int_equal(market_state(m), XN__SESSION_STATE__SESSION_ENDED);
+    assert_in_range(shop_earned(&m->s, m->server), 10512, 10520);
+}
+
+/* No more is kept from others than the order pays for. */
+static void no_longer_than_paid(void **state)
+{
+    struct market *m = *state;
+    char because[300];
+    uint64_t ask;
+
+    m->fetch.silent = true;
+    market_quote(m, SMALL);
+    market_order(m, m->word, GBP / 1000); /* 36 s */
+    ask = tasks_ask_create(m, true);
+    market_serve(m);
+    know_session(m);
+    market_pass(m, 60 * SECOND_US);
+    assert_int_equal(market_refused(m, ask, because), XN_EMONEY);
+    assert_non_null(strstr(because, "spent before its task began"));
+    assert_int_equal(m->fetch.aborted, 1);
+    market_pass(m, 5 * SECOND_US);
+    assert_int_equal(market_state(m), XN__SESSION_STATE__SESSION_ENDED);
+    assert_int_equal(shop_earned(&m->s, m->server), GBP / 1000);
+}
+
 /* Then another may follow, and the session goes on. */
 static void wrong_hash_of_a_later_one(void **state)
 {
@@ -250,15 +333,13 @@ int main(void)
 {
 #define TEST(fn) cmocka_unit_test_setup_teardown(fn, set_up, market_tear_down)
     const struct CMUnitTest tests[] = {
-        TEST(is_fetched_first),
-        TEST(wrong_hash_of_the_first),
-        TEST(wrong_hash_of_a_later_one),
-        TEST(the_driver_cannot),
-        TEST(busy),
-        TEST(stopped_meanwhile),
-        TEST(killed_meanwhile),
-        TEST(start_was_lost),
-        TEST(too_slow),
+        TEST(is_fetched_first),       TEST(wrong_hash_of_the_first),
+        TEST(slow_and_wrong_is_paid), TEST(slow_and_silent_is_paid),
+        TEST(own_fault_is_free),      TEST(stopped_before_is_paid),
+        TEST(no_longer_than_paid),    TEST(wrong_hash_of_a_later_one),
+        TEST(the_driver_cannot),      TEST(busy),
+        TEST(stopped_meanwhile),      TEST(killed_meanwhile),
+        TEST(start_was_lost),         TEST(too_slow),
         TEST(no_images_here),
     };
 

@@ -647,6 +647,9 @@ static void refused_claims(void **state)
         {NULL, XN_EPERM, false},
         {NULL, XN_EBUSY, false},
         {"NO_SUCH_REASON", XN_EINTEGRITY, false},
+        {"STRANGER", XN_EIDENT, false},
+        {"SIGNER", XN_EINTEGRITY, false},
+        {"CLAIM_SESSION", XN_EINTEGRITY, false},
     };
 
     for (size_t i = 0; i < sizeof rows / sizeof rows[0]; i++) {
@@ -713,6 +716,9 @@ static void refused_for_ever(void **state)
         {NULL, XN_EPERM},
         {"NO_SUCH_REASON", XN_EINTEGRITY},
         {"CERTIFICATE", XN_EEXPIRED},
+        {"STRANGER", XN_EIDENT},
+        {"SIGNER", XN_EINTEGRITY},
+        {"CLAIM_SESSION", XN_EINTEGRITY},
     };
 
     for (size_t i = 0; i < sizeof rows / sizeof rows[0]; i++) {
@@ -733,6 +739,29 @@ static void refused_for_ever(void **state)
         xn__host_session__free_unpacked(session, NULL);
         market_close(m);
     }
+}
+
+/* The corp says that its books are broken: nothing runs on unpaid, but what was
+ * used is claimed until they are mended. */
+static void broken_books(void **state)
+{
+    struct market *m = market_open(NULL, "0.1");
+    Xn__HostSession *session;
+    unsigned running;
+
+    market_begin(m, 10 * GBP);
+    assert_int_equal(refuse_all(m, XN_EINTEGRITY, NULL, &running), 200);
+    assert_in_range(running, 8, 32);
+    session = market_look(m);
+    assert_int_equal(session->state, XN__SESSION_STATE__SESSION_ENDING);
+    assert_string_equal(session->trouble, "so it is");
+    assert_int_equal(session->charged, 0);
+    xn__host_session__free_unpacked(session, NULL);
+    m->s.c.now = m->h.now;
+    market_pass(m, 120 * SECOND_US);
+    assert_int_equal(market_state(m), XN__SESSION_STATE__SESSION_ENDED);
+    assert_true(market_charged(m) > 0);
+    market_close(m);
 }
 
 /* ---- what is no question ---- */
@@ -778,17 +807,29 @@ static void malformed(void **state)
 int main(void)
 {
     static const struct CMUnitTest tests[] = {
-        TEST(quotes_what_is_wanted),   TEST(no_quote),
-        TEST(quotes_are_few),          TEST(withdrawn_sells_nothing),
-        TEST(sells_a_session),         TEST(claims_capacity_first),
-        TEST(widened_is_refused_here), TEST(corp_without_an_answer),
-        TEST(accepted_too_late),       TEST(false_acceptances),
-        TEST(answered_by_another),     TEST(false_receipts),
-        TEST(charges_what_was_used),   TEST(claims_late_but_once),
-        TEST(warns_pauses_ends),       TEST(waits_for_the_next_hour),
-        TEST(ends_with_the_order),     TEST(only_the_holder_stops),
-        TEST(stopped_at_the_corp),     TEST(refused_claims),
-        TEST(refused_for_ever),        TEST(malformed),
+        TEST(quotes_what_is_wanted),
+        TEST(no_quote),
+        TEST(quotes_are_few),
+        TEST(withdrawn_sells_nothing),
+        TEST(sells_a_session),
+        TEST(claims_capacity_first),
+        TEST(widened_is_refused_here),
+        TEST(corp_without_an_answer),
+        TEST(accepted_too_late),
+        TEST(false_acceptances),
+        TEST(answered_by_another),
+        TEST(false_receipts),
+        TEST(charges_what_was_used),
+        TEST(claims_late_but_once),
+        TEST(warns_pauses_ends),
+        TEST(waits_for_the_next_hour),
+        TEST(ends_with_the_order),
+        TEST(only_the_holder_stops),
+        TEST(stopped_at_the_corp),
+        TEST(refused_claims),
+        TEST(refused_for_ever),
+        cmocka_unit_test(broken_books),
+        TEST(malformed),
     };
 
     return cmocka_run_group_tests(tests, NULL, NULL);

@@ -278,16 +278,10 @@ static struct xn_action take_at(struct crank *c, size_t i)
     return act;
 }
 
-static void market_fetched(struct market *m, struct xn_action *act)
+static void say_fetched(struct market *m, struct xn_action *act)
 {
     Xn__Fetched body = XN__FETCHED__INIT;
 
-    m->fetch.n++;
-    m->fetch.last = act->ticket;
-    if (m->fetch.silent) {
-        xn_msg_free(act->msg);
-        return;
-    }
     body.rc = m->fetch.rc;
     if (body.rc) {
         body.because = (char *)(uintptr_t) "the image's SHA-256 is another";
@@ -299,6 +293,24 @@ static void market_fetched(struct market *m, struct xn_action *act)
         crank_done(&m->h, act, m->fetch.done, 0, NULL);
     else
         crank_done(&m->h, act, 0, XN__KIND__FETCHED, &body);
+}
+
+static void market_fetched(struct market *m, struct xn_action *act)
+{
+    m->fetch.n++;
+    m->fetch.last = act->ticket;
+    if (m->fetch.silent) {
+        xn_msg_free(act->msg);
+        return;
+    }
+    say_fetched(m, act);
+}
+
+void market_fetch_ends(struct market *m)
+{
+    struct xn_action act = {.kind = XN_ACT_FETCH, .ticket = m->fetch.last};
+
+    say_fetched(m, &act);
 }
 
 static void serve(struct market *m, enum xn_act kind, size_t i)

@@ -63,6 +63,8 @@ void market_finish_pending(struct market *m);
  * corp.  false: none waits. */
 bool market_serve_one(struct market *m);
 void market_serve(struct market *m);
+/* The FETCH that was left silent ends as m->fetch says. */
+void market_fetch_ends(struct market *m);
 /* All but calls to the corp. */
 void market_serve_but_calls(struct market *m);
 /* Time goes by for both. */
