@@ -15,6 +15,7 @@
 #include "net/client_conf.h"
 #include "net/identity.h"
 #include "net/talk.h"
+#include "tools/xeno_signals.h"
 #include "wire/api.pb-c.h"
 #include "wire/money.h"
 
@@ -32,6 +33,7 @@ struct xeno { /* what all verbs share */
     struct net_corp corps[XENO_CORPS_MAX]; /* pinned; --corp: that one alone */
     size_t n_corps;
     struct net_settings *settings;
+    struct xeno_signals *signals; /* that each wait heeds; NULL: none */
 };
 
 struct xeno_verb {
@@ -125,7 +127,8 @@ struct xeno_question {
 };
 /* 0 and the answer, the caller's (protobuf_c_message_free_unpacked); or a code
  * of lib/err.h, which has been told: XN_EUNREACH, XN_ETIMEOUT: nothing was
- * done; XN_EUNKNOWN: perhaps it was; what the XenoCorp refused with. */
+ * done; XN_EUNKNOWN: perhaps it was; XN_ECANCELLED: a signal ended it, nothing
+ * was done; what the XenoCorp refused with. */
 int xeno_ask(const struct xeno *xeno, const struct xeno_member *member,
              const struct xeno_question *question, void *answer_out);
 
@@ -137,6 +140,9 @@ struct xeno_asking {
 };
 void xeno_ask_begin(const struct xeno *xeno, const struct xeno_member *member,
                     const struct xeno_question *question,
+                    struct xeno_asking *asking);
+/* Until it is done, or a signal ends it. */
+void xeno_ask_await(const struct xeno *xeno, struct net_talk *talk,
                     struct xeno_asking *asking);
 int xeno_ask_end(struct xeno_asking *asking, void *answer_out);
 

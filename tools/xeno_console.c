@@ -6,7 +6,6 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
-#include <sys/signalfd.h>
 #include <termios.h>
 #include <unistd.h>
 
@@ -19,7 +18,6 @@ enum {
     POLL_MS = 20000,
     PIECE_MAX = 256 << 10,
     INPUT_MAX = 4096,
-    PAUSE_MS = 500,
     ROOM_MS = 30,         /* between two looks for room in the terminal */
     PATIENCE_MS = 180000, /* with a server that does not answer */
     GRACE_MS = 5000,
@@ -40,23 +38,13 @@ struct watch {
     bool asking, stopping, sending; /* which of the three are under way */
     size_t n_typed;                 /* not taken yet */
     uint64_t type_us;               /* then it is tried again */
+    uint64_t asked_us, ask_us;      /* the console: when it was, and is again */
+    unsigned pause_ms;
     bool silent; /* it did not answer last time, which was told */
     bool typed_all, in_line, asked_stop, leaves, ended;
     uint64_t answered_us;
     int rc; /* what it failed with */
 };
-
-int xeno_signals(void)
-{
-    sigset_t set;
-
-    sigemptyset(&set);
-    sigaddset(&set, SIGINT);
-    sigaddset(&set, SIGTERM);
-    sigaddset(&set, SIGHUP);
-    if (sigprocmask(SIG_BLOCK, &set, NULL)) return -1;
-    return signalfd(-1, &set, SFD_CLOEXEC | SFD_NONBLOCK);
-}
 
 /* ---- the console ---- */
 
@@ -77,6 +65,7 @@ static void ask_console(struct watch *w)
         .wait_ms = wait_ms,
     };
     xeno_ask_begin(s->xeno, s->server, &w->console_q, &w->console);
+    w->asked_us = net_mono_us();
     w->asking = true;
 }
 
@@ -118,6 +107,18 @@ static void take_piece(struct watch *w, const Xn__ConsolePiece *piece)
     w->ended = piece->end || (!s->follow && !piece->data.len);
 }
 
+static void ask_later(struct watch *w)
+{
+    w->ask_us = net_mono_us() + xeno_pause_next(&w->pause_ms) * 1000ULL;
+}
+
+/* Nothing to show, before anybody had to wait for it. */
+static bool is_early(const struct watch *w, const Xn__ConsolePiece *piece)
+{
+    return !piece->data.len &&
+           net_mono_us() - w->asked_us < POLL_MS / 2 * 1000ULL;
+}
+
 static bool passes(int rc)
 {
     return rc == XN_EUNREACH || rc == XN_ETIMEOUT || rc == XN_EBUSY;
@@ -133,6 +134,10 @@ static void end_console(struct watch *w)
     if (!rc) {
         w->answered_us = net_mono_us();
         w->silent = false;
+        if (is_early(w, piece))
+            ask_later(w);
+        else
+            w->pause_ms = 0;
         take_piece(w, piece);
         xn__console_piece__free_unpacked(piece, NULL);
     } else if (!passes(rc) || !s->follow ||
@@ -147,7 +152,7 @@ static void end_console(struct watch *w)
                     PATIENCE_MS / 60000, w->why.because);
         }
         w->silent = true;
-        net_talk_wait(s->server->talk, NULL, 0, PAUSE_MS);
+        ask_later(w);
     }
 }
 
@@ -176,13 +181,9 @@ static void ask_stop(struct watch *w)
                                  "alone\n");
 }
 
-static void on_signal(struct watch *w)
+static void on_signal(struct watch *w, int signal)
 {
-    const struct xeno_stream *s = w->stream;
-    struct signalfd_siginfo info;
-
-    if (read(s->signals, &info, sizeof info) != (ssize_t)sizeof info) return;
-    if (info.ssi_signo == SIGHUP || !s->stops || w->asked_stop) {
+    if (signal == SIGHUP || !w->stream->stops || w->asked_stop) {
         w->leaves = true;
     } else {
         ask_stop(w);
@@ -273,25 +274,29 @@ static void end_typing(struct watch *w)
 
 /* ---- all of them at once ---- */
 
+/* What is due first of what is to be asked again; -1: nothing is. */
+static int wait_ms(const struct watch *w)
+{
+    uint64_t now_us = net_mono_us(), due_us = UINT64_MAX;
+
+    if (w->n_typed && !w->sending) due_us = w->type_us;
+    if (!w->asking && w->ask_us < due_us) due_us = w->ask_us;
+    if (due_us == UINT64_MAX) return -1;
+    return due_us > now_us ? (int)((due_us - now_us + 999) / 1000) : 0;
+}
+
 static void wait_for_any(struct watch *w)
 {
     struct xeno_stream *s = w->stream;
-    struct pollfd others[2];
-    int signals = -1, typed = -1;
-    unsigned n = 0;
+    struct xeno_signals *signals = s->xeno->signals;
+    struct pollfd typed = {.fd = STDIN_FILENO};
+    bool reads = s->input && !w->typed_all && !w->sending && !w->n_typed;
 
-    if (s->signals >= 0) {
-        signals = (int)n;
-        others[n++] = (struct pollfd){.fd = s->signals};
-    }
-    if (s->input && !w->typed_all && !w->sending && !w->n_typed) {
-        typed = (int)n;
-        others[n++] = (struct pollfd){.fd = STDIN_FILENO};
-    }
-    net_talk_wait(s->server->talk, others, n,
-                  w->n_typed && !w->sending ? ROOM_MS : -1);
-    if (signals >= 0 && others[signals].revents) on_signal(w);
-    if (typed >= 0 && others[typed].revents) on_typed(w);
+    xeno_signals_wait(signals, s->server->talk, reads ? &typed : NULL,
+                      wait_ms(w));
+    while (xeno_signals_heard(signals))
+        on_signal(w, xeno_signals_take(signals));
+    if (reads && typed.revents) on_typed(w);
     if (w->stopping && w->stop.said.done) end_stop(w);
     if (w->sending && w->typing.said.done) end_typing(w);
     if (w->n_typed && !w->sending && net_mono_us() >= w->type_us) send_typed(w);
@@ -330,7 +335,7 @@ int xeno_stream(struct xeno_stream *stream, enum xeno_stream_end *end_out)
     xn_id_hex(&stream->session, w->hex);
     keys = stream->by_key && take_keys(&before);
     while (!w->ended && !w->leaves && !w->rc) {
-        if (!w->asking) ask_console(w);
+        if (!w->asking && net_mono_us() >= w->ask_us) ask_console(w);
         wait_for_any(w);
     }
     if (keys) (void)tcsetattr(STDIN_FILENO, TCSADRAIN, &before);
@@ -350,7 +355,7 @@ int xeno_console(struct xeno *xeno, int argc, char **argv)
         XN_OPTION("follow", 'f', NULL, "until the task has ended", &follow),
         XN_OPTION("input", 'i', NULL, "and pass on what is typed", &input),
     };
-    struct xeno_stream stream = {.xeno = xeno, .signals = -1};
+    struct xeno_stream stream = {.xeno = xeno};
     enum xeno_stream_end end;
     struct xeno_place place;
     int words, code;

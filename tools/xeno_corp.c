@@ -202,9 +202,11 @@ static int unanswered(const struct xeno_question *question,
     int rc = said->rc;
 
     if (question->changes && said->reply.sent &&
-        (rc == XN_ETIMEOUT || rc == XN_EUNREACH)) {
+        (rc == XN_ETIMEOUT || rc == XN_EUNREACH || rc == XN_ECANCELLED)) {
         rc = XN_EUNKNOWN;
         try = "the same again: it is done once";
+    } else if (rc == XN_ECANCELLED) {
+        try = "the same again";
     } else if (rc == XN_EIDENT) {
         try = "the right URL#ID; do not trust what answers";
     }
@@ -271,13 +273,38 @@ int xeno_ask_end(struct xeno_asking *asking, void *answer_out)
     return rc;
 }
 
+/* By a signal.  What was begun may have been sent. */
+static void cancelled(struct net_said *said, bool begun)
+{
+    said->done = true;
+    said->rc = XN_ECANCELLED;
+    said->reply.sent = begun;
+    snprintf(said->why, sizeof said->why, "a signal came before the answer");
+}
+
+void xeno_ask_await(const struct xeno *xeno, struct net_talk *talk,
+                    struct xeno_asking *asking)
+{
+    while (!asking->said.done) {
+        if (xeno_signals_over(xeno->signals)) {
+            net_talk_give_up(talk, &asking->said);
+            cancelled(&asking->said, true);
+        } else {
+            xeno_signals_wait(xeno->signals, talk, NULL, -1);
+        }
+    }
+}
+
 int xeno_ask(const struct xeno *xeno, const struct xeno_member *member,
              const struct xeno_question *question, void *answer_out)
 {
-    struct xeno_asking asking;
+    struct xeno_asking asking = {.question = question};
 
-    xeno_ask_begin(xeno, member, question, &asking);
-    while (!asking.said.done)
-        net_talk_wait(member->talk, NULL, 0, -1);
+    if (xeno_signals_over(xeno->signals)) {
+        cancelled(&asking.said, false);
+    } else {
+        xeno_ask_begin(xeno, member, question, &asking);
+    }
+    xeno_ask_await(xeno, member->talk, &asking);
     return xeno_ask_end(&asking, answer_out);
 }

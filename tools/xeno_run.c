@@ -16,7 +16,10 @@
 #define LIFE "1h"
 #define LIFE_US_LEAST 1000000ULL
 #define LIFE_US_MOST (30ULL * 86400 * 1000000)
-enum { CONSOLE_KEPT = 256 << 10 }; /* bytes, of -o json */
+enum {
+    CONSOLE_KEPT = 256 << 10, /* bytes, of -o json */
+    END_MS = 180000,          /* of the task, after its console's */
+};
 
 struct how { /* not part of what is bought */
     const char *config, *detach, *keep, *input, *pass, *afresh;
@@ -91,6 +94,18 @@ static void tell_detached(const struct run *run, FILE *to)
             XENO_SERIAL_SHORT, hex, XENO_SERIAL_SHORT, hex);
 }
 
+/* Nobody said how it ended: perhaps it has. */
+static void tell_left(const struct run *run)
+{
+    char hex[XN_ID_HEX];
+
+    xn_id_hex(&run->session, hex);
+    fprintf(stderr,
+            XENO_PROGRAM ": xeno wait %.*s tells how it ended, xeno stop %.*s "
+                         "ends its session\n",
+            XENO_SERIAL_SHORT, hex, XENO_SERIAL_SHORT, hex);
+}
+
 static int print_detached(const struct run *run)
 {
     char hex[XN_ID_HEX];
@@ -154,10 +169,14 @@ static int end_of(struct run *run, const struct how *how,
                   struct xn_buf *console)
 {
     Xn__HostTask *task = NULL;
-    int shown = XN_EXIT_OK, code = xeno_task_await(run->xeno, &run->server,
-                                                   &run->session, 1, &task);
+    int code, shown = XN_EXIT_OK;
 
-    if (code) return code;
+    code = xeno_task_await(run->xeno, &run->server, &run->session, 1, END_MS,
+                           &task);
+    if (code) {
+        tell_left(run);
+        return code;
+    }
     if (run->xeno->json) {
         shown = print_end(run, task, console);
     } else {
@@ -169,7 +188,7 @@ static int end_of(struct run *run, const struct how *how,
     return code ? code : shown;
 }
 
-static int watch(struct run *run, const struct how *how, int signals)
+static int watch(struct run *run, const struct how *how)
 {
     struct xn_buf console;
     struct xeno_stream stream = {
@@ -182,7 +201,6 @@ static int watch(struct run *run, const struct how *how, int signals)
         .by_key = how->input && run->work->terminal,
         .stops = true,
         .keep = run->xeno->json ? &console : NULL,
-        .signals = signals,
     };
     enum xeno_stream_end end;
     int code;
@@ -206,18 +224,21 @@ static int obtain(struct run *run, const struct how *how)
     code = run_record_open(run, how->afresh);
     if (code) return code;
     if (run->record) {
-        run->signals = xeno_signals();
+        xeno_signals_hold(&run->signals);
         code = run_again(run);
         if (code >= 0) return code;
+        xeno_signals_close(&run->signals); /* nothing is under way */
     }
     code = run_find(run, how->config);
     return code ? code : run_buy(run);
 }
 
-static int all(struct run *run, const struct how *how)
+static int all(struct xeno *xeno, struct run *run, const struct how *how)
 {
     int code;
 
+    xeno_signals_init(&run->signals);
+    xeno->signals = &run->signals;
     code = xeno_members(run->xeno, run->members, &run->n_members);
     if (!code) code = obtain(run, how);
     if (!code && how->detach) {
@@ -226,9 +247,10 @@ static int all(struct run *run, const struct how *how)
         if (!code && fflush(stdout) == 0) run_record_drop(run);
     } else if (!code) {
         tell_begin(run);
-        code = watch(run, how, run->signals);
+        code = watch(run, how);
     }
-    if (run->signals >= 0) close(run->signals);
+    xeno->signals = NULL;
+    xeno_signals_close(&run->signals);
     run_record_close(run);
     for (size_t i = 0; i < run->n; i++)
         run_candidate_clear(&run->candidates[i]);
@@ -274,14 +296,14 @@ int xeno_run(struct xeno *xeno, int argc, char **argv)
         run->xeno = xeno;
         run->work = &work;
         run->deed = deed;
-        run->lock = run->signals = -1;
+        run->lock = -1;
         run->wish.keep = how.keep;
         how.config = xeno->config;
         code = take_wish(xeno, &run->wish, argv, words, argc);
         if (!code) code = xeno_deed_make(&work, deed);
         deed->task.last = !how.keep;
         deed->task.life_ms = run->wish.life_us / 1000;
-        if (!code) code = all(run, &how);
+        if (!code) code = all(xeno, run, &how);
     }
     if (deed) xeno_deed_clear(deed);
     free(deed);

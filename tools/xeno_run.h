@@ -52,7 +52,7 @@ struct run {
     size_t refused;
     int64_t least; /* cost of those that were too dear */
     /* ---- what was bought ---- */
-    int signals; /* of xeno_signals, once an order may be under way; else -1 */
+    struct xeno_signals signals; /* held once an order may be under way */
     int lock;
     char path[NET_PATH_MAX], lock_path[NET_PATH_MAX + 8];
     Xn__RunRecord *record;     /* NULL: nothing is under way */

@@ -195,7 +195,8 @@ static int post(struct run *run, int *exit_out)
     }
     for (int i = 0; i < XENO_BEGIN_TRIES(&run->deed->task) && is_unknown(rc);
          i++) {
-        if (i) net_talk_wait(run->server.talk, NULL, 0, PAUSE_MS);
+        if (i)
+            xeno_signals_pause(run->xeno->signals, run->server.talk, PAUSE_MS);
         rc = xeno_session_post(run->xeno, &run->server, body, &run->why,
                                &session);
     }
@@ -205,8 +206,27 @@ static int post(struct run *run, int *exit_out)
     return rc;
 }
 
+static int stopped(const struct run *run)
+{
+    return xeno_gripe(XN_ECANCELLED, run_cannot,
+                      "a signal came before it began; what was ordered for it "
+                      "is taken back",
+                      "the same again");
+}
+
 static int unknown(const struct run *run)
 {
+    char hex[XN_ID_HEX];
+
+    xn_id_hex(&run->serial, hex);
+    if (xeno_signals_heard(run->xeno->signals)) {
+        return xeno_gripef(XN_EUNKNOWN, run_cannot,
+                           "the same again, which is paid once; xeno order "
+                           "void",
+                           "%s: a signal came before anybody said whether the "
+                           "session began; order %.*s may pay for it",
+                           run->name, XENO_SERIAL_SHORT, hex);
+    }
     return xeno_gripef(XN_EUNKNOWN, run_cannot,
                        "the same again: it is paid once",
                        "%s: neither the server nor the XenoCorp says whether "
@@ -239,11 +259,12 @@ static int try_one(struct run *run, struct run_candidate *c)
     snprintf(run->by, sizeof run->by, "%s", c->name);
     run->cost = c->cost;
     if (!code) code = issue(run, member, c, order);
-    if (!code)
+    if (!code && xeno_signals_heard(run->xeno->signals)) rc = XN_ECANCELLED;
+    if (!code && !rc)
         code = xeno_order_close(run->xeno, member, order, &c->quoted.quote);
-    if (!code) code = keep_create(run, c, order);
-    if (!code) code = xeno_server_as(c->url, member, &run->server);
-    if (!code) rc = post(run, &code);
+    if (!code && !rc) code = keep_create(run, c, order);
+    if (!code && !rc) code = xeno_server_as(c->url, member, &run->server);
+    if (!code && !rc) rc = post(run, &code);
     if (rc && !code) {
         run->refused++;
         code = undo(run, member);
@@ -279,11 +300,13 @@ int run_buy(struct run *run)
     for (int i = 0; i < SERVERS_MAX && code < 0; i++) {
         c = run_cheapest(run);
         if (!c) break;
-        /* From here on there is money under way: ctrl-C waits until the task can
-         * be stopped. */
-        if (run->signals < 0) run->signals = xeno_signals();
+        /* From here on there is money under way: ctrl-C wants a word on what is
+         * left behind, and a moment in which the task can be stopped. */
+        xeno_signals_hold(&run->signals);
         code = try_one(run, c);
         run_candidate_clear(c);
+        if (code < 0 && xeno_signals_heard(run->xeno->signals))
+            return stopped(run);
     }
     return code < 0 ? nobody(run) : code;
 }
@@ -306,12 +329,28 @@ static int ask_again(struct run *run, const struct xeno_member *member)
     return code;
 }
 
+static int go_on(struct run *run, const struct xeno_member *member)
+{
+    Xn__RunRecord *r = run->record;
+    int code = -1, rc;
+
+    if (xn_id_from_bytes(&r->serial, &run->serial)) {
+        code = ask_again(run, member);
+        if (code) return code;
+    }
+    if (r->create.len) {
+        rc = post(run, &code);
+        if (!rc || code > 0) return code;
+    }
+    return undo(run, member);
+}
+
 int run_again(struct run *run)
 {
     const struct xeno_member *member = NULL;
     Xn__RunRecord *r = run->record;
     xn_id corp;
-    int code = -1, rc;
+    int code;
 
     if (!xn_id_from_bytes(&r->corp, &corp)) member = run_member(run, &corp);
     if (!member || xeno_server_as(r->server, member, &run->server)) {
@@ -323,13 +362,7 @@ int run_again(struct run *run)
     if (!xn_id_from_bytes(&r->session, &run->session) &&
         !xn_id_from_bytes(&r->serial, &run->serial))
         return XN_EXIT_OK;
-    if (xn_id_from_bytes(&r->serial, &run->serial)) {
-        code = ask_again(run, member);
-        if (code) return code;
-    }
-    if (r->create.len) {
-        rc = post(run, &code);
-        if (!rc || code > 0) return code;
-    }
-    return undo(run, member);
+    code = go_on(run, member);
+    if (code < 0 && xeno_signals_heard(run->xeno->signals)) return stopped(run);
+    return code;
 }

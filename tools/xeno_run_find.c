@@ -346,8 +346,7 @@ static bool ask_some(struct run *run)
         if (begin(run, &run->candidates[i], &asks[n])) n++;
     }
     for (size_t i = 0; i < n; i++) {
-        while (!asks[i].asking.said.done)
-            net_talk_wait(asks[i].server.talk, NULL, 0, -1);
+        xeno_ask_await(run->xeno, asks[i].server.talk, &asks[i].asking);
         take_answer(run, &asks[i]);
     }
     return n > 0;

@@ -20,6 +20,7 @@ enum {
     POLL_MS = 20000,
     PATIENCE_MS = 180000, /* with a server that does not answer */
     PAUSE_MS = 1000,
+    PAUSE_LEAST = 50,
     GRACE_MS = 5000,
     GRACE_MS_MAX = 60000,
 };
@@ -230,30 +231,71 @@ static bool goes_on(const Xn__HostTask *task)
     return task->state != XN__TASK_STATE__ENDED;
 }
 
+unsigned xeno_pause_next(unsigned *pause_ms)
+{
+    unsigned ms = *pause_ms ? *pause_ms : PAUSE_LEAST;
+
+    *pause_ms = 2 * ms < PAUSE_MS ? 2 * ms : PAUSE_MS;
+    return ms;
+}
+
+struct awaited {
+    uint64_t heard_us; /* mono: the server's last word */
+    uint64_t until_us; /* it must have ended by then */
+    unsigned pause_ms;
+};
+
+/* Is it asked again?  rc: of the question that was asked at that time. */
+static bool goes_on_asking(const struct xeno *xeno, struct net_talk *talk,
+                           struct awaited *a, uint64_t asked_us, int rc,
+                           struct xeno_why *why)
+{
+    uint64_t now_us = net_mono_us();
+
+    if (rc && (!passes(rc) || now_us - a->heard_us > PATIENCE_MS * 1000ULL))
+        return false;
+    if (!rc) {
+        a->heard_us = now_us;
+        if (now_us - asked_us >= POLL_MS / 2 * 1000ULL) a->pause_ms = 0;
+    }
+    if (!rc && now_us >= a->until_us) {
+        *why = (struct xeno_why){.rc = XN_ETIMEOUT,
+                                 .because = "its console has ended, but the "
+                                            "server goes on saying that it "
+                                            "runs",
+                                 .try = "report it"};
+        return false;
+    }
+    if (xeno_signals_pause(xeno->signals, talk, xeno_pause_next(&a->pause_ms)))
+        return true;
+    *why = (struct xeno_why){.rc = XN_ECANCELLED,
+                             .because = "a signal came before the answer",
+                             .try = "the same again"};
+    return false;
+}
+
 int xeno_task_await(const struct xeno *xeno, const struct xeno_member *server,
-                    const xn_id *session, uint32_t task,
+                    const xn_id *session, uint32_t task, unsigned over_ms,
                     Xn__HostTask **task_out)
 {
-    uint64_t answered_us = net_mono_us();
+    struct awaited a = {.heard_us = net_mono_us(), .until_us = UINT64_MAX};
     Xn__HostTask *now = NULL;
     struct xeno_why why;
 
+    if (over_ms) a.until_us = a.heard_us + over_ms * 1000ULL;
     for (;;) {
+        uint64_t asked_us = net_mono_us();
         int rc =
             xeno_task_get(xeno, server, session, task, POLL_MS, &why, &now);
 
         if (!rc && !goes_on(now)) break;
         if (!rc) {
-            answered_us = net_mono_us();
             task = now->task;
             xn__host_task__free_unpacked(now, NULL);
             now = NULL;
-        } else if (!passes(rc) ||
-                   net_mono_us() - answered_us > PATIENCE_MS * UINT64_C(1000)) {
-            return xeno_tell(&why, cannot_tell);
-        } else {
-            net_talk_wait(server->talk, NULL, 0, PAUSE_MS);
         }
+        if (!goes_on_asking(xeno, server->talk, &a, asked_us, rc, &why))
+            return xeno_tell(&why, cannot_tell);
     }
     *task_out = now;
     return XN_EXIT_OK;
@@ -455,7 +497,7 @@ int xeno_wait(struct xeno *xeno, int argc, char **argv)
     code = xeno_place(xeno, argv[words], &place);
     if (code) return code;
     code = xeno_task_await(xeno, &place.server, &place.kept.session, place.task,
-                           &task);
+                           0, &task);
     if (!code && xeno->json) shown = xeno_task_print(xeno, task);
     if (!code) code = xeno_task_code(task, pass);
     if (task) xn__host_task__free_unpacked(task, NULL);

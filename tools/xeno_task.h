@@ -64,10 +64,15 @@ int xeno_task_code(const Xn__HostTask *task, bool pass);
 int xeno_task_get(const struct xeno *xeno, const struct xeno_member *server,
                   const xn_id *session, uint32_t task, unsigned wait_ms,
                   struct xeno_why *why, Xn__HostTask **task_out);
-/* Until it has ended, through restarts of the server for some minutes.  An exit
- * code; errors are told. */
+/* How long to pause before the same is asked again, where an answer came at
+ * once that could have waited for news: twice as long each time, so that nobody
+ * is asked without end.  *pause_ms: 0 at first. */
+unsigned xeno_pause_next(unsigned *pause_ms);
+/* Until it has ended, through restarts of the server for some minutes.  over_ms:
+ * it must end within that (0: it may run as long as it does).  An exit code;
+ * errors are told. */
 int xeno_task_await(const struct xeno *xeno, const struct xeno_member *server,
-                    const xn_id *session, uint32_t task,
+                    const xn_id *session, uint32_t task, unsigned over_ms,
                     Xn__HostTask **task_out);
 int xeno_task_stop_at(const struct xeno *xeno, const struct xeno_member *server,
                       const xn_id *session, uint32_t task, uint32_t grace_ms,
@@ -88,10 +93,7 @@ struct xeno_stream {
     bool stops;          /* the first ctrl-C stops the task */
     struct xn_buf *keep; /* instead of standard output, as much as fits */
     uint64_t from;       /* next byte */
-    int signals;         /* of xeno_signals; -1: signals end us as usual */
 };
-/* The three keyboard signals as something to read from; -1: they stay. */
-int xeno_signals(void);
 /* Consoles to standard output.  An exit code, errors are told; *end_out says
  * how it ended. */
 int xeno_stream(struct xeno_stream *stream, enum xeno_stream_end *end_out);
