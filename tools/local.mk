@@ -52,6 +52,7 @@ tools_libxeno_a_SOURCES += tools/xeno_run.h
 tools_libxeno_a_SOURCES += tools/xeno_run_buy.c
 tools_libxeno_a_SOURCES += tools/xeno_run_find.c
 tools_libxeno_a_SOURCES += tools/xeno_run_record.c
+tools_libxeno_a_SOURCES += tools/xeno_seek.c
 tools_libxeno_a_SOURCES += tools/xeno_server.h
 tools_libxeno_a_SOURCES += tools/xeno_session.c
 tools_libxeno_a_SOURCES += tools/xeno_signals.c

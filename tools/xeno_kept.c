@@ -41,10 +41,11 @@ int xeno_kept_put(const struct xeno *xeno, const struct xeno_kept *kept)
 
     if (code) return code;
     path_of(xeno, &kept->session, path);
-    top = json_pack("{s:s, s:o, s:s, s:o, s:o, s:o, s:s}", "schema",
+    top = json_pack("{s:s, s:o, s:s, s:s, s:o, s:o, s:o, s:s}", "schema",
                     "xeno.kept/1", "session", xeno_json_id(&kept->session),
-                    "server", kept->server, "corp", xeno_json_id(&kept->corp),
-                    "order", xeno_json_id(&kept->serial), "since",
+                    "server", kept->server, "name", kept->name, "corp",
+                    xeno_json_id(&kept->corp), "order",
+                    xeno_json_id(&kept->serial), "since",
                     xeno_json_time(kept->since_us), "doing", kept->doing);
     if (top) text = json_dumps(top, JSON_INDENT(2));
     json_decref(top);
@@ -92,6 +93,7 @@ static int parse(const struct xn_buf *buf, const xn_id *session,
 
     memset(out, 0, sizeof *out);
     text_in(top, "server", out->server, sizeof out->server);
+    text_in(top, "name", out->name, sizeof out->name);
     text_in(top, "doing", out->doing, sizeof out->doing);
     (void)id_in(top, "order", &out->serial);
     if (since) (void)xn_utc_parse(since, strlen(since), &out->since_us);
@@ -225,6 +227,8 @@ int xeno_place(const struct xeno *xeno, const char *text,
     if (!code) code = xeno_member(xeno, &p->kept.corp, &p->member);
     if (code) return code;
     code = xeno_server_as(p->kept.server, &p->member, &p->server);
+    if (!code && xeno_seek(xeno, p->kept.name, &p->server, p->kept.server))
+        (void)xeno_kept_put(xeno, &p->kept);
     if (code) xeno_member_clear(&p->member);
     return code;
 }

@@ -13,11 +13,13 @@
 #define XENO_KEPT_MAX 4096 /* sessions */
 #define XENO_URL_MAX 200
 #define XENO_DOING_MAX 160
+#define XENO_SERVER_NAME_MAX 65
 
 struct xeno_kept {
-    xn_id session, corp, serial; /* serial: of the order; zero: unknown */
-    char server[XENO_URL_MAX];   /* URL#ID */
-    char doing[XENO_DOING_MAX];  /* its first command; may be empty */
+    xn_id session, corp, serial;     /* serial: of the order; zero: unknown */
+    char server[XENO_URL_MAX];       /* URL#ID, where it was last */
+    char name[XENO_SERVER_NAME_MAX]; /* its ServerName; may be empty */
+    char doing[XENO_DOING_MAX];      /* its first command; may be empty */
     uint64_t since_us;
 };
 
@@ -35,7 +37,13 @@ int xeno_kept_all(const struct xeno *xeno, struct xeno_kept **kept_out,
 int xeno_kept_find(const struct xeno *xeno, const char *text,
                    struct xeno_kept *kept_out, uint32_t *task_out);
 
-/* A session with us in front of its server. */
+/* Where nobody or another answers at `url`, which `server` stands for, its id is
+ * looked for among the advertised servers, first among those of that name.  True:
+ * it has moved, which is told; both are of its new address. */
+bool xeno_seek(const struct xeno *xeno, const char *name,
+               struct xeno_member *server, char url[XENO_URL_MAX]);
+
+/* A session with us in front of its server, wherever that is now. */
 struct xeno_place {
     struct xeno_kept kept;
     struct xeno_member member; /* at its XenoCorp */

@@ -224,7 +224,6 @@ static int obtain(struct run *run, const struct how *how)
     code = run_record_open(run, how->afresh);
     if (code) return code;
     if (run->record) {
-        xeno_signals_hold(&run->signals);
         code = run_again(run);
         if (code >= 0) return code;
         xeno_signals_close(&run->signals); /* nothing is under way */

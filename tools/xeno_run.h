@@ -29,6 +29,7 @@ struct run_wish { /* as the command line says it */
 struct run_candidate {
     char url[XENO_URL_MAX]; /* URL#ID */
     char name[XN_NAME_MAX];
+    char server_name[XENO_SERVER_NAME_MAX];
     xn_id corp;
     xn_dec total; /* by the advertisement */
     bool asked;

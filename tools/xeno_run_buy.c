@@ -84,6 +84,7 @@ static int keep_ask(struct run *run, const struct run_candidate *c,
     if (xn_pack(ask, &bytes, &len)) code = xeno_no_memory();
     if (!code) code = set_text(&r->doing, doing);
     if (!code) code = set_text(&r->server, c->url);
+    if (!code) code = set_text(&r->name, c->server_name);
     if (!code) code = set_bytes(&r->corp, c->corp.b, XN_ID_SIZE);
     if (!code) code = set_bytes(&r->ask, bytes, len);
     free(bytes);
@@ -165,6 +166,7 @@ static int take_session(struct run *run, const Xn__HostSession *session)
     kept.serial = run->serial;
     kept.corp = run->server.identity.cert.corp;
     snprintf(kept.server, sizeof kept.server, "%s", run->record->server);
+    snprintf(kept.name, sizeof kept.name, "%s", run->record->name);
     snprintf(kept.doing, sizeof kept.doing, "%s", run->record->doing);
     code = xeno_kept_put(run->xeno, &kept);
     if (!code)
@@ -349,6 +351,7 @@ int run_again(struct run *run)
 {
     const struct xeno_member *member = NULL;
     Xn__RunRecord *r = run->record;
+    char url[XENO_URL_MAX];
     xn_id corp;
     int code;
 
@@ -357,7 +360,14 @@ int run_again(struct run *run)
         return xeno_gripef(XN_EIDENT, run_cannot, "--new, or that XENO_CORP",
                            "it was begun with another XenoCorp");
     }
-    snprintf(run->name, sizeof run->name, "%s", r->server);
+    snprintf(run->name, sizeof run->name, "%s", r->name);
+    snprintf(url, sizeof url, "%s", r->server);
+    if (xeno_seek(run->xeno, r->name, &run->server, url)) {
+        code = set_text(&r->server, url);
+        if (!code) code = run_record_put(run);
+        if (code) return code;
+    }
+    xeno_signals_hold(&run->signals);
     fprintf(stderr, XENO_PROGRAM ": going on with what was begun before\n");
     if (!xn_id_from_bytes(&r->session, &run->session) &&
         !xn_id_from_bytes(&r->serial, &run->serial))

@@ -265,6 +265,21 @@ int xeno_session_get(const struct xeno *xeno, const struct xeno_member *server,
     return xeno_ask(xeno, server, &question, session_out);
 }
 
+/* A session tells of its task what the last claim knew; the task itself is
+ * asked for what its meter says now.  Where it does not tell, that stays. */
+static void refresh(const struct xeno *xeno, const struct xeno_member *server,
+                    const xn_id *id, Xn__HostSession *session)
+{
+    Xn__HostTask *task = NULL;
+    struct xeno_why why;
+
+    if (!session->task || session->task->state == XN__TASK_STATE__ENDED ||
+        xeno_task_get(xeno, server, id, session->task->task, 0, &why, &task))
+        return;
+    xn__host_task__free_unpacked(session->task, NULL);
+    session->task = task;
+}
+
 static int show_at(const struct xeno *xeno, const struct xeno_member *server,
                    const xn_id *id)
 {
@@ -272,6 +287,7 @@ static int show_at(const struct xeno *xeno, const struct xeno_member *server,
     int code =
         xn_exit_code(xeno_session_get(xeno, server, id, false, &session));
 
+    if (!code) refresh(xeno, server, id, session);
     if (!code) code = xeno_session_print(xeno, session);
     if (session) xn__host_session__free_unpacked(session, NULL);
     return code;

@@ -2,6 +2,7 @@
 /* What became of a task, for people and programs. */
 #include <stdio.h>
 #include <stdlib.h>
+#include <string.h>
 
 #include "lib/buf.h"
 #include "lib/err.h"
@@ -54,10 +55,12 @@ static const char *end_text(Xn__TaskEnd end)
 /* The server's own word says more, but of an end that was the task's. */
 void xeno_task_end(const Xn__HostTask *task, char *out, size_t len)
 {
-    bool own = task->end == XN__TASK_END__FINISHED || !task->because[0];
+    const char *text = end_text(task->end);
+    bool own = task->end == XN__TASK_END__FINISHED || !task->because[0] ||
+               strcmp(task->because, text) == 0;
 
-    snprintf(out, len, "%s%s%.200s, with code %d", end_text(task->end),
-             own ? "" : ": ", own ? "" : task->because, (int)task->code);
+    snprintf(out, len, "%s%s%.200s, with code %d", text, own ? "" : ": ",
+             own ? "" : task->because, (int)task->code);
 }
 
 static double seconds(const Xn__HostTask *task)

@@ -48,6 +48,7 @@ static void tell_console(struct xn_out *out, uint64_t ticket, bool ended)
 static void harms(struct kit_core *core, const struct xn_now *now,
                   const struct xn_event *ev, struct xn_out *out)
 {
+    const Xn__HostStatus status = XN__HOST_STATUS__INIT;
     static unsigned asked;
     const Xn__Ask *ask;
 
@@ -59,7 +60,9 @@ static void harms(struct kit_core *core, const struct xn_now *now,
     } else if (strcmp(ask->path, "/v1/console") == 0) {
         if (++asked == SIGNAL_AT) kill(getppid(), SIGHUP);
         tell_console(out, ev->ticket, asked >= GIVES_IN_AT);
-    } else { /* silence */
+    } else if (strcmp(ask->path, "/v1/status") == 0) {
+        xn_out_answer(out, ev->ticket, 200, &status); /* it is there */
+    } else {                                          /* silence */
         kill(getppid(), SIGTERM);
     }
 }
