@@ -452,7 +452,8 @@ static void go_unseen(struct host_session *s, const struct xn_now *now,
         end_without(s, now, t, XN__TASK_END__NOT_STARTED, XN_EREFUSED,
                     "the session ended before it began");
     } else if (!s->host->market.dom_up) {
-        return;
+        free(t->image); /* held for a while, and this may last longer */
+        t->image = NULL;
     } else if (t->tried) {
         look(s, now, t);
     } else if (task_lacks_image(t)) {

@@ -51,6 +51,17 @@ refuse(struct getting *g, int rc, const char *advice, const char *fmt, ...)
     return rc;
 }
 
+/* What is in the log besides. */
+static void __attribute__((format(printf, 2, 3)))
+note(struct getting *g, const char *fmt, ...)
+{
+    va_list ap;
+
+    va_start(ap, fmt);
+    vsnprintf(g->get->detail, sizeof g->get->detail, fmt, ap);
+    va_end(ap);
+}
+
 static bool is_stopped(const struct getting *g)
 {
     return g->get->stop && atomic_load(g->get->stop);
@@ -144,7 +155,7 @@ static int open_part(struct getting *g)
 }
 
 /* XN_EINTEGRITY: it is another image, or not all of it. */
-static int check(struct getting *g)
+static int check(struct getting *g, bool own)
 {
     EVP_MD_CTX *copy = EVP_MD_CTX_new();
     char is[XN_ID_HEX], should[XN_ID_HEX];
@@ -157,9 +168,11 @@ static int check(struct getting *g)
     if (xn_id_eq(&id, &g->get->sha256)) goto out;
     xn_id_hex(&id, is);
     xn_id_hex(&g->get->sha256, should);
+    note(g, "it is %s", is);
     rc = refuse(g, XN_EINTEGRITY,
                 "the hash of the image that you mean, or where that one is",
-                "the image's SHA-256 is %s, not %s", is, should);
+                "the image's SHA-256 is not %s%s%s", should,
+                own ? ", but " : "", own ? is : "");
 out:
     EVP_MD_CTX_free(copy);
     return rc;
@@ -202,7 +215,7 @@ static int from_store(struct getting *g, const char *path)
     } else {
         rc = from_nothing(g);
         if (!rc) rc = copy_all(g, from);
-        if (!rc) rc = check(g);
+        if (!rc) rc = check(g, true); /* the operator offers it */
     }
     if (from >= 0) close(from);
     if (dir >= 0) close(dir);
@@ -297,20 +310,27 @@ static int web_failed(struct getting *g, CURLcode code, long status)
     if (g->closed) return refuse(g, XN_EPERM, g->open, "%s", g->closed);
     switch (code) {
     case CURLE_HTTP_RETURNED_ERROR:
-        return refuse(g,
-                      status == 404 || status == 410 ? XN_ENOENT : XN_EUNREACH,
-                      "another URL", "the image's server said %ld", status);
+        note(g, "it said %ld", status);
+        return refuse(g, XN_ENOENT, "another URL",
+                      "the image's server does not give it");
     case CURLE_URL_MALFORMAT:
     case CURLE_UNSUPPORTED_PROTOCOL:
         return refuse(g, XN_EINVAL, "https://HOST/PATH", "%s", why);
     case CURLE_PEER_FAILED_VERIFICATION:
     case CURLE_SSL_CACERT_BADFILE:
-        return refuse(g, XN_EIDENT, "another URL", "%s", why);
-    case CURLE_OPERATION_TIMEDOUT:
-        return refuse(g, XN_ETIMEOUT, "again later", "%s", why);
+        note(g, "%s", why);
+        return refuse(g, XN_EIDENT, "another URL",
+                      "the image's server has not proved who it is");
     case CURLE_OUT_OF_MEMORY: return XN_ENOMEM;
-    default: return refuse(g, XN_EUNREACH, "again later", "%s", why);
+    default: break;
     }
+    note(g, "%s", why);
+    if (code == CURLE_OPERATION_TIMEDOUT && g->have > 0)
+        return refuse(g, XN_ETIMEOUT, "again later",
+                      "the image's server is too slow");
+    return refuse(g, XN_EUNREACH, "again later",
+                  g->have > 0 ? "the image's server broke off"
+                              : "the image's server cannot be reached");
 }
 
 /* Once, from where we are. */
@@ -346,7 +366,7 @@ static int attempt(struct getting *g)
                   : refuse(g, XN_EUNREACH, "again later",
                            "the image's server sends wholes alone");
     }
-    return code == CURLE_OK ? check(g) : web_failed(g, code, status);
+    return code == CURLE_OK ? check(g, false) : web_failed(g, code, status);
 }
 
 /* A connection that breaks is made again as long as something came over it.
@@ -357,7 +377,7 @@ static int from_web(struct getting *g)
 
     if (!may_ask(g, g->get->url))
         return refuse(g, XN_EPERM, g->open, "%s", g->closed);
-    rc = g->resumed ? check(g) : XN_EINTEGRITY;
+    rc = g->resumed ? check(g, false) : XN_EINTEGRITY;
     for (int i = 0; rc && i < ATTEMPTS; i++) {
         uint64_t had = g->have;
 
@@ -400,7 +420,7 @@ int image_get(struct image_get *get, int *fd_out)
     struct getting g = {.get = get, .fd = -1};
     int rc = net_transfer_library();
 
-    get->because[0] = '\0';
+    get->because[0] = get->detail[0] = '\0';
     get->advice = "again later";
     if (rc) return rc;
     g.hash = EVP_MD_CTX_new();

@@ -22,8 +22,12 @@ struct image_get {
     uint64_t bytes_max;
     const atomic_bool *stop; /* give up soon */
 
-    char because[400]; /* after an error */
+    char because
+        [400]; /* after an error: what whoever asked may know, which is not
+                        * what an address that only this machine reaches says */
     const char *advice;
+    char
+        detail[400]; /* the rest, for the log; may hold what a stranger wrote */
 };
 
 /* *fd_out is the caller's, at the file's beginning.  XN_EINTEGRITY: another

@@ -6,25 +6,31 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include <event2/event.h>
 #include <utlist.h>
 
 #include "lib/err.h"
 #include "net/images_in.h"
 #include "net/pool.h"
 
+/* A job waits for a look, and where the image is not there for a place to fetch. */
+enum stage { TO_LOOK, LOOKS, TO_FETCH, FETCHES };
+
 struct image_job {
     struct net_job job; /* first */
     struct net_images *images;
     uint64_t ticket;
     xn_id owner;
-    bool running;
+    enum stage stage;
+    struct event *clock; /* of its wait for a place, then of its fetch */
+    bool late;
     struct image_ask ask;
     struct image_job *prev, *next;
 };
 
 struct net_images {
     struct net_loop *loop;
-    struct net_pool *pool;
+    struct net_pool *lookers, *fetchers;
     struct image_cache cache;
     struct image_job *jobs; /* in the order of asking */
     size_t n;
@@ -35,6 +41,7 @@ static void drop(struct image_job *job)
 {
     DL_DELETE(job->images->jobs, job);
     job->images->n--;
+    if (job->clock) event_free(job->clock);
     free(job->ask.url);
     free(job);
 }
@@ -66,23 +73,96 @@ static void tell(const struct image_job *job)
 
 /* ---- turns --------------------------------------------------------------- */
 
-static void work(struct net_job *job)
+static void go_on(struct net_images *images);
+
+static void end(struct image_job *job)
+{
+    struct net_images *images = job->images;
+
+    if (!images->freeing) tell(job);
+    drop(job);
+    if (!images->freeing) go_on(images);
+}
+
+/* This machine had no descriptor or memory left: another time. */
+static void end_for_now(struct image_job *job)
+{
+    struct net_images *images = job->images;
+
+    if (!images->freeing)
+        net_loop_done(images->loop, job->ticket, XN_EBUSY, NULL);
+    drop(job);
+    if (!images->freeing) go_on(images);
+}
+
+static void end_because(struct image_job *job, int rc, const char *because,
+                        const char *advice)
+{
+    job->ask.rc = rc;
+    job->ask.advice = advice;
+    snprintf(job->ask.because, sizeof job->ask.because, "%s", because);
+    end(job);
+}
+
+static void set_clock(struct image_job *job, uint64_t us)
+{
+    struct timeval t = {(time_t)(us / 1000000), (suseconds_t)(us % 1000000)};
+
+    if (job->clock) event_add(job->clock, &t);
+}
+
+static bool owner_fetches(const struct net_images *images, const xn_id *owner)
+{
+    const struct image_job *job;
+
+    DL_FOREACH(images->jobs, job)
+    {
+        if (job->stage == FETCHES && xn_id_eq(&job->owner, owner)) return true;
+    }
+    return false;
+}
+
+/* Whether the others or he himself have the places makes a difference to who pays
+ * for the wait. */
+static void on_clock(evutil_socket_t fd, short what, void *arg)
+{
+    struct image_job *job = arg;
+
+    if (job->stage == FETCHES) {
+        job->late = true;
+        atomic_store(&job->ask.stop, true);
+    } else if (owner_fetches(job->images, &job->owner)) {
+        end_because(job, XN_ETIMEOUT,
+                    "fetching the images before it takes too long",
+                    "one after the other");
+    } else {
+        end_because(job, XN_EBUSY,
+                    "this server fetches as many images as it can already",
+                    "again later, or another server");
+    }
+}
+
+/* ---- fetching ---- */
+
+static void fetch(struct net_job *job)
 {
     struct image_job *mine = (struct image_job *)(void *)job;
 
     image_obtain(&mine->images->cache, &mine->ask);
 }
 
-static void go_on(struct net_images *images);
-
-static void done(struct net_job *job)
+static void fetched(struct net_job *job)
 {
     struct image_job *mine = (struct image_job *)(void *)job;
-    struct net_images *images = mine->images;
 
-    if (!images->freeing) tell(mine);
-    drop(mine);
-    if (!images->freeing) go_on(images);
+    if (mine->ask.rc == XN_EBUSY) {
+        end_for_now(mine);
+    } else if (mine->late && mine->ask.rc == XN_ECANCELLED) {
+        end_because(mine, XN_ETIMEOUT, "fetching the image takes too long",
+                    "a nearer URL, or a smaller image");
+    } else {
+        end(mine);
+    }
 }
 
 /* From another URL it is fetched besides: who names a hash with a slow one of his
@@ -92,19 +172,104 @@ static bool is_same(const struct image_ask *a, const struct image_ask *b)
     return xn_id_eq(&a->sha256, &b->sha256) && strcmp(a->url, b->url) == 0;
 }
 
-static bool may_run(const struct net_images *images,
-                    const struct image_job *job)
+static bool may_fetch(const struct net_images *images,
+                      const struct image_job *job)
+{
+    const struct image_job *other;
+    size_t n = 0;
+
+    DL_FOREACH(images->jobs, other)
+    {
+        if (other->stage != FETCHES) continue;
+        if (is_same(&other->ask, &job->ask) ||
+            xn_id_eq(&other->owner, &job->owner)) {
+            return false;
+        }
+        n++;
+    }
+    return n < NET_IMAGES_AT_ONCE;
+}
+
+/* ---- looking ---- */
+
+static void look(struct net_job *job)
+{
+    struct image_job *mine = (struct image_job *)(void *)job;
+
+    image_look(&mine->images->cache, &mine->ask);
+}
+
+static void looked(struct net_job *job)
+{
+    struct image_job *mine = (struct image_job *)(void *)job;
+    struct net_images *images = mine->images;
+    uint64_t us = images->cache.config.wait_us;
+
+    if (mine->ask.rc == XN_EBUSY) {
+        end_for_now(mine);
+        return;
+    }
+    if (mine->ask.rc != XN_ENOENT || images->freeing) {
+        end(mine);
+        return;
+    }
+    mine->ask.rc = XN_ECANCELLED; /* until it has been worked on */
+    if (atomic_load(&mine->ask.stop)) {
+        end(mine);
+        return;
+    }
+    mine->stage = TO_FETCH;
+    set_clock(mine, us ? us : NET_IMAGES_WAIT_US);
+    go_on(images);
+}
+
+/* An owner has one at a time, so that a large image of his is hashed behind no
+ * others' backs. */
+static bool may_look(const struct net_images *images,
+                     const struct image_job *job)
 {
     const struct image_job *other;
 
     DL_FOREACH(images->jobs, other)
     {
-        if (other->running && (is_same(&other->ask, &job->ask) ||
-                               xn_id_eq(&other->owner, &job->owner)))
+        if (other->stage == LOOKS && xn_id_eq(&other->owner, &job->owner))
             return false;
     }
-    return !job->running;
+    return true;
 }
+
+/* ---- both ---- */
+
+static void run(struct image_job *job, enum stage stage,
+                void (*work)(struct net_job *job),
+                void (*done)(struct net_job *job))
+{
+    struct net_images *images = job->images;
+
+    job->stage = stage;
+    job->job.work = work;
+    job->job.done = done;
+    net_pool_run(stage == LOOKS ? images->lookers : images->fetchers,
+                 &job->job);
+}
+
+static void go_on(struct net_images *images)
+{
+    uint64_t us = images->cache.config.fetch_us;
+    struct image_job *job;
+
+    DL_FOREACH(images->jobs, job)
+    {
+        if (job->stage == TO_LOOK && may_look(images, job)) {
+            run(job, LOOKS, look, looked);
+        } else if (job->stage == TO_FETCH && may_fetch(images, job)) {
+            set_clock(job, us ? us : NET_IMAGES_FETCH_US);
+            run(job, FETCHES, fetch, fetched);
+        }
+    }
+}
+
+/* ---- asks ---------------------------------------------------------------- */
 
 static size_t asks_of(const struct net_images *images, const xn_id *owner)
 {
@@ -113,18 +278,6 @@ static size_t asks_of(const struct net_images *images, const xn_id *owner)
 
     DL_FOREACH(images->jobs, job) n += xn_id_eq(&job->owner, owner);
     return n;
-}
-
-static void go_on(struct net_images *images)
-{
-    struct image_job *job;
-
-    DL_FOREACH(images->jobs, job)
-    {
-        if (!may_run(images, job)) continue;
-        job->running = true;
-        net_pool_run(images->pool, &job->job);
-    }
 }
 
 void net_images_fetch(struct net_images *images, uint64_t ticket,
@@ -142,14 +295,17 @@ void net_images_fetch(struct net_images *images, uint64_t ticket,
         rc = xn_id_from_bytes(&fetch->sha256, &job->ask.sha256);
         if (!rc) job->ask.url = strdup(fetch->url);
     }
-    if (!rc && (!job || !job->ask.url)) rc = XN_ENOMEM;
+    if (job)
+        job->clock =
+            event_new(net_loop_base(images->loop), -1, 0, on_clock, job);
+    if (!rc && (!job || !job->ask.url || !job->clock)) rc = XN_ENOMEM;
     if (rc) {
+        if (job && job->clock) event_free(job->clock);
+        if (job) free(job->ask.url);
         free(job);
         net_loop_done(images->loop, ticket, rc, NULL);
         return;
     }
-    job->job.work = work;
-    job->job.done = done;
     job->images = images;
     job->ticket = ticket;
     job->owner = owner;
@@ -168,7 +324,7 @@ bool net_images_abort(struct net_images *images, uint64_t ticket)
     {
         if (job->ticket != ticket) continue;
         atomic_store(&job->ask.stop, true);
-        if (!job->running) {
+        if (job->stage == TO_LOOK || job->stage == TO_FETCH) {
             net_loop_done(images->loop, ticket, XN_ECANCELLED, NULL);
             drop(job);
         }
@@ -198,7 +354,8 @@ int net_images_new(struct net_loop *loop, struct net_post *post,
                 config->room < config->size_max)) {
         rc = XN_EINVAL;
     }
-    if (!rc) rc = net_pool_new(post, NET_IMAGES_AT_ONCE, &images->pool);
+    if (!rc) rc = net_pool_new(post, NET_IMAGES_LOOKS, &images->lookers);
+    if (!rc) rc = net_pool_new(post, NET_IMAGES_AT_ONCE, &images->fetchers);
     if (rc) {
         net_images_free(images);
         return rc;
@@ -214,7 +371,8 @@ void net_images_free(struct net_images *images)
     if (!images) return;
     images->freeing = true;
     DL_FOREACH(images->jobs, job) atomic_store(&job->ask.stop, true);
-    net_pool_free(images->pool);
+    net_pool_free(images->lookers);
+    net_pool_free(images->fetchers);
     DL_FOREACH_SAFE(images->jobs, job, next) drop(job);
     image_cache_close(&images->cache);
     free(images);

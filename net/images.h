@@ -15,18 +15,26 @@
  * goes when there is no room.
  *
  * DONE is 0 with Fetched, whose rc says more; XN_EBUSY: too many at once;
- * XN_ECANCELLED.  Two asks for one hash and URL, or of one owner, are carried out one
- * after the other: who names a slow server makes himself wait, not the others. */
+ * XN_ECANCELLED.
+ *
+ * What is there already is looked at apart from what is fetched, and waits for no
+ * fetch.  Of the places for fetches an owner has one at a time, and two asks for one
+ * hash and URL follow each other: who names a slow server makes himself wait, not the
+ * others.  A fetch's time begins with its place; who gets none in NET_IMAGES_WAIT_US is
+ * told so: XN_EBUSY, or XN_ETIMEOUT where he has one himself. */
 #ifndef NET_IMAGES_H
 #define NET_IMAGES_H
 
 #include "net/loop.h"
 #include "net/post.h"
 
-#define NET_IMAGES_ASKS_MAX 64
-#define NET_IMAGES_AT_ONCE 4
+#define NET_IMAGES_ASKS_MAX 512
+#define NET_IMAGES_AT_ONCE 8 /* fetched */
+#define NET_IMAGES_LOOKS 2   /* threads that hash what is there */
 #define NET_IMAGES_OWNER_ASKS_MAX 16
 #define NET_IMAGES_HOLD_US 120000000ULL
+#define NET_IMAGES_WAIT_US 300000000ULL
+#define NET_IMAGES_FETCH_US 600000000ULL
 
 struct net_images;
 
@@ -40,6 +48,8 @@ struct net_images_config { /* texts are copied */
     uint64_t size_max;  /* bytes of one, packed and unpacked alike */
     uint64_t room;      /* bytes of all; what is being fetched is besides */
     bool private_ok;    /* addresses of this network are taken too */
+    uint64_t wait_us;   /* 0: NET_IMAGES_WAIT_US */
+    uint64_t fetch_us;  /* 0: NET_IMAGES_FETCH_US */
 };
 
 /* XN_EIO with errno: the folder cannot be used; XN_EBUSY: another process does;

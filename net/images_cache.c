@@ -54,7 +54,13 @@ static void drop_damaged(struct image_cache *cache,
     if (fd >= 0) close(fd);
 }
 
-/* XN_ENOENT: not there, or not any more. */
+/* It could not be looked at, which says nothing about it. */
+static bool is_passing(int rc)
+{
+    return rc == XN_ECANCELLED || rc == XN_EBUSY || rc == XN_ENOMEM;
+}
+
+/* XN_ENOENT: not there, or not any more; XN_EBUSY, XN_ENOMEM: not now. */
 static int use_kept(struct image_cache *cache, struct image_ask *ask,
                     const struct image_name *name)
 {
@@ -65,13 +71,13 @@ static int use_kept(struct image_cache *cache, struct image_ask *ask,
     fd = image_lock(cache, name->tree);
     if (fd >= 0) rc = image_read_note(cache, name->note, &should, &ask->bytes);
     pthread_mutex_unlock(&cache->place);
-    if (fd < 0) return XN_ENOENT;
+    if (fd < 0) return fd;
     if (!rc)
         rc = net_tree_digest(cache->dir, name->tree, &ask->stop, &is,
                              &ask->bytes);
-    if (rc == XN_ECANCELLED) {
+    if (is_passing(rc)) {
         close(fd);
-        return rc;
+        return rc == XN_ENOMEM ? XN_EBUSY : rc;
     }
     if (!rc && xn_id_eq(&is, &should)) {
         utimensat(cache->dir, name->note, NULL, 0);
@@ -163,7 +169,8 @@ static int unpack_into(struct image_cache *cache, struct image_ask *ask,
     if (rc) {
         snprintf(because, sizeof because, "%.200s: %s", argv[0],
                  strerror(errno));
-        refuse(ask, rc, "another server", because);
+        xn_log(XN_LOG_ERROR, "images: %s", because);
+        refuse(ask, rc, "another server", "this server cannot unpack it");
     } else {
         listen_to(ask, pid, pipe_fds[0], because, sizeof because);
         refuse(ask, 0, "another image", because);
@@ -175,6 +182,11 @@ static int unpack_into(struct image_cache *cache, struct image_ask *ask,
 
 /* ---- fetching ------------------------------------------------------------ */
 
+static int disk_error(void)
+{
+    return errno == ENOSPC || errno == EDQUOT ? XN_ENOSPC : XN_EIO;
+}
+
 /* The note comes last: a tree without one is nothing.  The same may have come from
  * another URL meanwhile, and then that one stays. */
 static int place(struct image_cache *cache, struct image_ask *ask,
@@ -185,7 +197,7 @@ static int place(struct image_cache *cache, struct image_ask *ask,
 
     if (renameat(cache->dir, name->fresh, cache->dir, name->tree)) {
         there = errno == EEXIST || errno == ENOTEMPTY;
-        if (!there) return XN_EIO;
+        if (!there) return disk_error();
         net_tree_remove(cache->dir, name->fresh);
     }
     fd = image_lock(cache, name->tree);
@@ -227,7 +239,7 @@ static int unpack_new(struct image_cache *cache, struct image_ask *ask,
     net_tree_remove(cache->dir, name->fresh);
     if (mkdirat(cache->dir, name->fresh, 0755) ||
         fchmodat(cache->dir, name->fresh, 0755, 0)) { /* whatever the umask */
-        return XN_EIO;
+        return disk_error();
     }
     rc = unpack_into(cache, ask, archive, name);
     if (rc != XN_ECANCELLED) unlinkat(cache->dir, name->part, 0);
@@ -253,10 +265,26 @@ static int fetch(struct image_cache *cache, struct image_ask *ask,
 
     image_drop_parts(cache, name->part);
     rc = image_get(&get, &archive);
-    if (rc) return refuse(ask, rc, get.advice, get.because);
+    if (rc) {
+        if (get.detail[0]) {
+            xn_plain(get.detail);
+            xn_log(XN_LOG_INFO, "image %.12s: %s: %s", name->tree, get.because,
+                   get.detail);
+        }
+        return refuse(ask, rc, get.advice, get.because);
+    }
     rc = unpack_new(cache, ask, archive, name);
     close(archive);
     return rc;
+}
+
+void image_look(struct image_cache *cache, struct image_ask *ask)
+{
+    struct image_name name;
+
+    image_name(&ask->sha256, ask->url, &name);
+    ask->rc = use_kept(cache, ask, &name);
+    ask->cached = !ask->rc;
 }
 
 void image_obtain(struct image_cache *cache, struct image_ask *ask)

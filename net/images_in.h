@@ -48,6 +48,8 @@ struct image_ask {
 int image_cache_open(struct image_cache *cache,
                      const struct net_images_config *config);
 void image_cache_close(struct image_cache *cache);
+/* In any thread.  Is it there?  rc XN_ENOENT: no. */
+void image_look(struct image_cache *cache, struct image_ask *ask);
 /* In any thread, not for one hash and URL in two at once.  Waits. */
 void image_obtain(struct image_cache *cache, struct image_ask *ask);
 
@@ -59,14 +61,14 @@ struct image_name {
 };
 
 void image_name(const xn_id *id, const char *url, struct image_name *out);
-/* Descriptor of the tree's top folder with a shared lock; -1: none, or it is
- * going at this moment. */
+/* Descriptor of the tree's top folder with a shared lock.  XN_ENOENT: none, or it
+ * is going at this moment; XN_EBUSY: no descriptor is left. */
 int image_lock(struct image_cache *cache, const char *tree);
 /* Keeps the lock for a while; takes fd over. */
 void image_hold(struct image_cache *cache, int fd);
 /* It is no image from now on, whoever uses it.  The caller has `place`. */
 void image_put_aside(struct image_cache *cache, const struct image_name *name);
-/* Room for so many bytes more.  XN_ENOSPC: what is there is in use. */
+/* Room for so many bytes more; the caller has `place`.  XN_ENOSPC: what is there is in use. */
 int image_make_room(struct image_cache *cache, uint64_t bytes);
 /* All that nobody uses: for a full disk.  Was there anything? */
 bool image_clear_unused(struct image_cache *cache);
@@ -74,7 +76,7 @@ bool image_clear_unused(struct image_cache *cache);
 void image_drop_parts(struct image_cache *cache, const char *but);
 /* What an earlier process left halfway. */
 void image_sweep(struct image_cache *cache);
-/* What stands in a note.  XN_ENOENT, XN_EINTEGRITY. */
+/* What stands in a note.  XN_ENOENT, XN_EINTEGRITY; XN_EBUSY: not now. */
 int image_read_note(struct image_cache *cache, const char *note,
                     xn_id *digest_out, uint64_t *bytes_out);
 int image_write_note(struct image_cache *cache, const char *note,

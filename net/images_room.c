@@ -42,7 +42,7 @@ int image_read_note(struct image_cache *cache, const char *note,
     char text[NOTE_MAX], hex[XN_ID_HEX], again[NOTE_MAX];
     ssize_t n;
 
-    if (fd < 0) return XN_ENOENT;
+    if (fd < 0) return net_trouble_passes(errno) ? XN_EBUSY : XN_ENOENT;
     n = read(fd, text, sizeof text - 1);
     close(fd);
     text[n > 0 ? n : 0] = '\0';
@@ -85,9 +85,10 @@ int image_lock(struct image_cache *cache, const char *tree)
 {
     int fd = open_tree(cache, tree);
 
-    if (fd >= 0 && flock(fd, LOCK_SH | LOCK_NB)) {
+    if (fd < 0) return net_trouble_passes(errno) ? XN_EBUSY : XN_ENOENT;
+    if (flock(fd, LOCK_SH | LOCK_NB)) {
         close(fd);
-        fd = -1;
+        return XN_ENOENT;
     }
     return fd;
 }
@@ -308,12 +309,14 @@ bool image_clear_unused(struct image_cache *cache)
     uint64_t had = 0;
     int rc;
 
+    pthread_mutex_lock(&cache->place);
     pthread_mutex_lock(&cache->lock);
     let_go_old(cache);
     rc = survey(cache, &s);
     had = s.bytes;
     if (!rc) shrink(cache, &s, 0);
     pthread_mutex_unlock(&cache->lock);
+    pthread_mutex_unlock(&cache->place);
     free(s.all);
     return s.bytes < had;
 }

@@ -22,6 +22,17 @@ struct walk {
     uint8_t *piece;
 };
 
+bool net_trouble_passes(int err)
+{
+    return err == EMFILE || err == ENFILE || err == ENOMEM || err == EAGAIN ||
+           err == ENOBUFS;
+}
+
+static int failed(void)
+{
+    return net_trouble_passes(errno) ? XN_EBUSY : XN_EIO;
+}
+
 /* A number and that many bytes, so that nothing runs together. */
 static void add(struct walk *w, const void *data, uint64_t n)
 {
@@ -41,7 +52,7 @@ static int add_file(struct walk *w, int dir, const char *name,
     ssize_t n = 1;
     int rc = 0;
 
-    if (fd < 0) return XN_EIO;
+    if (fd < 0) return failed();
     add(w, NULL, left);
     w->bytes += left;
     while (left > 0 && n > 0 && !rc) {
@@ -50,7 +61,7 @@ static int add_file(struct walk *w, int dir, const char *name,
             EVP_DigestUpdate(w->hash, w->piece, (size_t)n);
             left -= (uint64_t)n;
         } else if (n < 0) {
-            rc = XN_EIO;
+            rc = failed();
         }
         if (w->stop && *w->stop) rc = XN_ECANCELLED;
     }
@@ -62,7 +73,7 @@ static int add_link(struct walk *w, int dir, const char *name)
 {
     ssize_t n = readlinkat(dir, name, (char *)w->piece, PIECE);
 
-    if (n < 0) return XN_EIO;
+    if (n < 0) return failed();
     add(w, w->piece, (uint64_t)n);
     return 0;
 }
@@ -84,7 +95,7 @@ static int add_entry(struct walk *w, int dir, const char *name, int depth)
     struct stat st;
     uint8_t kind;
 
-    if (fstatat(dir, name, &st, AT_SYMLINK_NOFOLLOW)) return XN_EIO;
+    if (fstatat(dir, name, &st, AT_SYMLINK_NOFOLLOW)) return failed();
     w->bytes += NET_TREE_ENTRY_BYTES;
     kind = S_ISDIR(st.st_mode)                          ? 'd'
            : S_ISLNK(st.st_mode)                        ? 'l'
@@ -106,9 +117,9 @@ static int add_folder(struct walk *w, int dir, const char *name, int depth)
 
     if (depth > NET_TREE_DEPTH_MAX) return XN_ETOOBIG;
     at = openat(dir, name, O_RDONLY | O_DIRECTORY | O_NOFOLLOW | O_CLOEXEC);
-    if (at < 0) return errno == ENOENT ? XN_ENOENT : XN_EIO;
+    if (at < 0) return errno == ENOENT ? XN_ENOENT : failed();
     n = scandirat(at, ".", &list, is_entry, by_name);
-    if (n < 0) rc = XN_EIO;
+    if (n < 0) rc = failed();
     if (!rc) add(w, NULL, (uint64_t)n);
     for (int i = 0; i < n; i++) {
         if (!rc) rc = add_entry(w, at, list[i]->d_name, depth);

@@ -4,6 +4,7 @@
 #define NET_TREE_H
 
 #include <stdatomic.h>
+#include <stdbool.h>
 
 #include "wire/id.h"
 
@@ -14,10 +15,12 @@
 /* SHA-256 over all names, kinds, the right to execute, contents and links, in
  * the order of names; *bytes_out: of all files, and for each entry.  Ends with XN_ECANCELLED once
  * *stop is set (NULL is fine).  XN_ENOENT, XN_EIO with errno, XN_ETOOBIG (too
- * deep), XN_ENOMEM. */
+ * deep); XN_EBUSY, XN_ENOMEM: it could not be looked at now. */
 int net_tree_digest(int dir, const char *name, const atomic_bool *stop,
                     xn_id *digest_out, uint64_t *bytes_out);
 /* What cannot be removed stays: XN_EIO with errno. */
 int net_tree_remove(int dir, const char *name);
+/* Does that errno speak of this moment, and not of a file? */
+bool net_trouble_passes(int err);
 
 #endif

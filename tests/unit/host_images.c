@@ -291,6 +291,32 @@ static void start_was_lost(void **state)
     assert_int_equal(m->dom.starts, 1);
 }
 
+/* What starts tasks is not there when the image is: by the time that it is, nobody
+ * holds the image any more, so it is asked for again. */
+static void nothing_to_start_it(void **state)
+{
+    struct market *m = *state;
+    Xn__HostTask *task;
+
+    begin(m);
+    m->fetch.silent = true;
+    tasks_ask_new(m, 1, false);
+    market_serve(m);
+    dom_vanish(&m->dom, &m->h);
+    m->fetch.silent = false;
+    market_fetch_ends(m);
+    market_pass(m, 300 * SECOND_US);
+    assert_int_equal(m->fetch.n, 1);
+    dom_connect(&m->dom, &m->h);
+    market_serve(m);
+    market_pass(m, 10 * SECOND_US);
+    task = tasks_look(m);
+    assert_int_equal(task->state, XN__TASK_STATE__RUNNING);
+    xn__host_task__free_unpacked(task, NULL);
+    assert_int_equal(m->fetch.n, 2);
+    assert_int_equal(m->dom.starts, 1);
+}
+
 static void too_slow(void **state)
 {
     struct market *m = *state;
@@ -300,7 +326,7 @@ static void too_slow(void **state)
     m->fetch.silent = true;
     tasks_ask_new(m, 1, false);
     market_serve(m);
-    market_pass(m, 600 * SECOND_US + SECOND_US);
+    market_pass(m, 1000 * SECOND_US + SECOND_US);
     task = tasks_look(m);
     assert_int_equal(task->end, XN__TASK_END__NOT_STARTED);
     assert_int_equal(task->rc, XN_ETIMEOUT);
@@ -333,13 +359,21 @@ int main(void)
 {
 #define TEST(fn) cmocka_unit_test_setup_teardown(fn, set_up, market_tear_down)
     const struct CMUnitTest tests[] = {
-        TEST(is_fetched_first),       TEST(wrong_hash_of_the_first),
-        TEST(slow_and_wrong_is_paid), TEST(slow_and_silent_is_paid),
-        TEST(own_fault_is_free),      TEST(stopped_before_is_paid),
-        TEST(no_longer_than_paid),    TEST(wrong_hash_of_a_later_one),
-        TEST(the_driver_cannot),      TEST(busy),
-        TEST(stopped_meanwhile),      TEST(killed_meanwhile),
-        TEST(start_was_lost),         TEST(too_slow),
+        TEST(is_fetched_first),
+        TEST(wrong_hash_of_the_first),
+        TEST(slow_and_wrong_is_paid),
+        TEST(slow_and_silent_is_paid),
+        TEST(own_fault_is_free),
+        TEST(stopped_before_is_paid),
+        TEST(no_longer_than_paid),
+        TEST(wrong_hash_of_a_later_one),
+        TEST(the_driver_cannot),
+        TEST(busy),
+        TEST(stopped_meanwhile),
+        TEST(killed_meanwhile),
+        TEST(start_was_lost),
+        TEST(nothing_to_start_it),
+        TEST(too_slow),
         TEST(no_images_here),
     };
 

@@ -126,6 +126,9 @@ static void answer(int fd)
     } else if (strncmp(ask, "GET /trap ", 10) == 0)
         say(fd, "HTTP/1.1 302 There\r\nLocation: file:///etc/passwd\r\n"
                 "Content-Length: 0\r\nConnection: close\r\n\r\n");
+    else if (strncmp(ask, "GET /refused ", 13) == 0)
+        say(fd, "HTTP/1.1 401 Who\r\nContent-Length: 0\r\n"
+                "Connection: close\r\n\r\n");
     else
         say(fd, "HTTP/1.1 404 None\r\nContent-Length: 0\r\n"
                 "Connection: close\r\n\r\n");
@@ -278,4 +281,16 @@ bool left_nothing(const struct fixture *f, const xn_id *id)
 {
     return !is_there(f, id, "") && !is_there(f, id, ".note") &&
            !is_halfway(f, id);
+}
+
+int bind_one(struct sockaddr_in *at)
+{
+    int fd = socket(AF_INET, SOCK_STREAM | SOCK_CLOEXEC, 0);
+    socklen_t len = sizeof *at;
+
+    *at = (struct sockaddr_in){.sin_family = AF_INET};
+    at->sin_addr.s_addr = htonl(INADDR_LOOPBACK);
+    assert_false(bind(fd, (struct sockaddr *)at, sizeof *at));
+    assert_false(getsockname(fd, (struct sockaddr *)at, &len));
+    return fd;
 }

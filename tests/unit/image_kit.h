@@ -4,6 +4,8 @@
 #ifndef TESTS_UNIT_IMAGE_KIT_H
 #define TESTS_UNIT_IMAGE_KIT_H
 
+#include <netinet/in.h>
+
 #include "net/images_in.h"
 #include "tests/unit/net_kit.h"
 
@@ -19,7 +21,7 @@ struct image {
 struct image make_image(const char *path, size_t len, uint32_t seed);
 
 /* GET /image, /endless, /moved (to /image), /away (to /image of a host by another
- * name), /trap (to a file); else 404. */
+ * name), /trap (to a file), /refused (401); else 404. */
 struct image_server {
     int fd;
     unsigned port;
@@ -35,6 +37,9 @@ int start_server(void **state);
 int stop_server(void **state);
 /* From now on this one, whole, from any byte; nothing was asked yet. */
 void serve_image(const struct image *image);
+
+/* A port of this machine that is taken: nobody listens unless the caller does. */
+int bind_one(struct sockaddr_in *at);
 
 struct fixture {
     char dir[64], images[80], store[80], unpack[PATH_MAX];
