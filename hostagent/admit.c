@@ -20,7 +20,6 @@
 
 #define WHAT "cannot create the session"
 #define SECOND_US 1000000ULL
-#define READ_US (20 * SECOND_US)
 #define WAITING_MAX 8   /* of one holder, not accepted yet */
 #define CHECKING_MAX 64 /* of all */
 #define PAPERS (ORDER_NARROWINGS_MAX + 2)
@@ -53,225 +52,11 @@ void session_admit_clear(struct host_session *s)
     s->admit = NULL;
 }
 
-static void refuse(struct host_session *s, int rc, const char *because,
-                   const char *try)
+void session_refuse(struct host_session *s, int rc, const char *because,
+                    const char *try)
 {
     if (s->ask) xn_out_refuse(&s->host->out, s->ask, rc, WHAT, because, try);
     s->ask = 0;
-}
-
-/* ---- accepted ---- */
-
-/* The documents of this sale as far as the rules look at them: what was checked
- * when they came is in the record. */
-static enum money_reason accept(struct host_session *s,
-                                const struct money_acceptance *acceptance,
-                                struct claim_terms *terms_out,
-                                struct money_refusal *why)
-{
-    struct session_chain room;
-    struct money_quote quote = {.until_us = UINT64_MAX};
-
-    session_chain(s, &room);
-    quote.head.by = s->host->config.id;
-    quote.head.hash = s->quote;
-    quote.head.corp = s->host->config.corp;
-    memcpy(quote.currency, s->terms.currency, sizeof quote.currency);
-    memcpy(quote.env_type, s->env_type, sizeof quote.env_type);
-    quote.rates = s->terms.rates;
-    quote.prices = s->terms.prices;
-    if (!xn_id_eq(&acceptance->session, &s->id))
-        return reason_refuse(why, REASON_ACCEPTANCE, "Session");
-    return claim_terms(&room.chain, &quote, acceptance, terms_out, why);
-}
-
-static void refused_saved(struct host_session *s, const struct xn_now *now)
-{
-    refuse(s, s->rc, s->reason, "a fresh order");
-    s->work.open = true; /* its task never began */
-    task_go(s, now);
-}
-
-/* Nothing is set apart any more. */
-static void set_refused(struct host_session *s, const struct xn_now *now,
-                        int rc, const char *because)
-{
-    s->state = XN__SESSION_STATE__SESSION_REFUSED;
-    s->ended_us = now->wall_us;
-    s->down = true;
-    s->rc = rc;
-    snprintf(s->reason, sizeof s->reason, "%s", because);
-    session_save(s, now, refused_saved);
-}
-
-static void take_acceptance(struct host_session *s, const struct xn_now *now,
-                            const struct claim_terms *terms)
-{
-    bool late = s->state == XN__SESSION_STATE__SESSION_UNSETTLED;
-
-    s->terms = *terms;
-    s->accepted = true;
-    claim_begin(&s->terms, &s->claims);
-    host_bytes_clear(&s->acceptance);
-    s->acceptance = s->candidate;
-    s->candidate = (struct host_bytes){NULL, 0};
-    host_bytes_clear(&s->validate);
-    host_bytes_clear(&s->requirements);
-    s->metered_us = now->wall_us;
-    s->rounds = 0;
-    s->reason[0] = 0;
-    s->rc = 0;
-    if (late) { /* nobody waits for it, and nothing is set apart for it */
-        s->state = XN__SESSION_STATE__SESSION_ENDING;
-        s->ended_us = now->wall_us;
-        s->down = true;
-        s->rc = XN_ETIMEOUT;
-        snprintf(s->reason, sizeof s->reason,
-                 "accepted when nobody waited any more: it never began");
-        session_save(s, now, session_go);
-        return;
-    }
-    s->state = XN__SESSION_STATE__SESSION_RUNNING;
-    s->counting = true;
-    session_save(s, now, session_start);
-}
-
-static void on_acceptance(void *owner, void *ctx, const struct xn_now *now,
-                          int rc, struct xn_msg *msg, struct xn_out *out)
-{
-    struct host_session *s = ctx;
-    struct claim_terms terms;
-    struct money_refusal why;
-    struct money doc;
-
-    s->step = 0;
-    if (rc == XN_ETIMEOUT || rc == XN_EBUSY || rc == XN_EIO) {
-        session_pause_longer(s, now, session_validate);
-    } else if (host_verified(MONEY_ACCEPTANCE, now, rc, msg, &doc, &why) ||
-               accept(s, &doc.acceptance, &terms, &why)) {
-        xn_out_log(out, XN_LOG_ERROR, "the XenoCorp's acceptance: %s",
-                   why.text);
-        set_refused(s, now, XN_EINTEGRITY, why.text);
-    } else {
-        take_acceptance(s, now, &terms);
-    }
-}
-
-/* ---- the corp does not answer ---- */
-
-static void unsettled(struct host_session *s, const struct xn_now *now)
-{
-    refuse(s, XN_EUNKNOWN, "the XenoCorp has not answered in time",
-           "the same again");
-    session_pause_longer(s, now, session_validate);
-}
-
-/* Until it has answered, it may have accepted: it is asked on, with nothing set
- * apart. */
-static void no_answer(struct host_session *s, const struct xn_now *now,
-                      const char *because)
-{
-    snprintf(s->trouble, sizeof s->trouble, "%s", because);
-    if (s->state == XN__SESSION_STATE__SESSION_CLAIMED &&
-        now->mono_us >= s->patience_us) {
-        s->state = XN__SESSION_STATE__SESSION_UNSETTLED;
-        session_save(s, now, unsettled);
-    } else if (s->state == XN__SESSION_STATE__SESSION_CLAIMED) {
-        session_pause_for(
-            s, now, xn_rng_between(&s->host->rng, SECOND_US / 4, SECOND_US / 2),
-            session_validate);
-    } else {
-        session_pause_longer(s, now, session_validate);
-    }
-}
-
-static void on_validated(void *owner, void *ctx, const struct xn_now *now,
-                         int rc, struct xn_msg *msg, struct xn_out *out)
-{
-    struct host_session *s = ctx;
-    Xn__Validated *validated = NULL;
-    struct host_word word;
-
-    s->step = 0;
-    host_corp_word(s->host, rc, msg, &word);
-    if (word.body) {
-        validated = xn_unpack(&xn__validated__descriptor, word.body->data,
-                              word.body->len);
-        if (validated && validated->acceptance.len &&
-            validated->acceptance.len <= SESSION_PAPER_MAX) {
-            s->trouble[0] = 0;
-            session_set_bytes(s, &s->candidate, validated->acceptance.data,
-                              validated->acceptance.len);
-            s->step = host_verify(s->host, now, validated->acceptance,
-                                  on_acceptance, s);
-        } else {
-            no_answer(s, now, "its answer holds no acceptance");
-        }
-    } else if (word.outage) {
-        no_answer(s, now, word.because);
-    } else {
-        set_refused(s, now, word.rc, word.because);
-    }
-    if (validated) xn__validated__free_unpacked(validated, NULL);
-}
-
-/* ---- asking it ---- */
-
-static void on_papers(void *owner, void *ctx, const struct xn_now *now, int rc,
-                      struct xn_msg *msg, struct xn_out *out)
-{
-    struct host_session *s = ctx;
-    const Xn__Records *found;
-    Xn__SessionPapers *papers = NULL;
-
-    s->step = 0;
-    if (!rc && (!msg || msg->kind != XN__KIND__RECORDS)) rc = XN_EPROTO;
-    if (rc) {
-        session_pause_longer(s, now, session_validate);
-        return;
-    }
-    found = XN_BODY(msg, Xn__Records);
-    if (found->n_records) {
-        papers = xn__session_papers__unpack(NULL, found->records[0]->value.len,
-                                            found->records[0]->value.data);
-    }
-    if (!papers || !papers->validate.len) {
-        set_refused(s, now, XN_EINTEGRITY, "its papers are lost");
-    } else {
-        session_set_bytes(s, &s->validate, papers->validate.data,
-                          papers->validate.len);
-        session_validate(s, now);
-    }
-    if (papers) xn__session_papers__free_unpacked(papers, NULL);
-}
-
-static void read_papers(struct host_session *s, const struct xn_now *now)
-{
-    struct host *host = s->host;
-    Xn__Read read = XN__READ__INIT;
-    uint8_t key[1 + XN_ID_SIZE] = {'p'};
-
-    memcpy(key + 1, s->id.b, XN_ID_SIZE);
-    read.prefix = (ProtobufCBinaryData){sizeof key, key};
-    read.limit = 1;
-    s->step = xn_ticket(host->tickets, now->mono_us + READ_US, on_papers, host,
-                        s, &host->out);
-    if (!s->step) return;
-    xn_out_emit(&host->out, XN_ACT_READ, s->step, XN_PEER_NONE, XN__KIND__READ,
-                &read);
-}
-
-void session_validate(struct host_session *s, const struct xn_now *now)
-{
-    if (!s->patience_us) {
-        s->patience_us = now->mono_us + s->host->config.patience_us;
-    }
-    if (s->validate.len) {
-        session_call(s, now, "/v1/validate", s->validate.data, s->validate.len,
-                     on_validated);
-    } else {
-        read_papers(s, now);
-    }
 }
 
 /* ---- judging what came ---- */
@@ -370,8 +155,8 @@ static bool admit(struct host_session *s, const struct xn_now *now,
 
     for (size_t i = 0; i < admit->n; i++) {
         if (!admit->papers[i].outage) continue;
-        refuse(s, admit->papers[i].outage, "nobody could look at the papers",
-               "again in a second");
+        session_refuse(s, admit->papers[i].outage,
+                       "nobody could look at the papers", "again in a second");
         return false;
     }
     if (check_rules(s, now, limits_out, &why)) {
@@ -379,8 +164,9 @@ static bool admit(struct host_session *s, const struct xn_now *now,
         return false;
     }
     if (has_session(s, &admit->papers[ORDER].doc.order.serial)) {
-        refuse(s, XN_EMONEY, "another session of this server has the order",
-               "a fresh order");
+        session_refuse(s, XN_EMONEY,
+                       "another session of this server has the order",
+                       "a fresh order");
         return false;
     }
     if (admit->want->requirements.len &&
@@ -389,8 +175,8 @@ static bool admit(struct host_session *s, const struct xn_now *now,
         return false;
     }
     if (admit->want->task && task_too_small(&quote->rates)) {
-        refuse(s, XN_EREFUSED, task_too_small(&quote->rates),
-               "a quote with MemoryMB:8");
+        session_refuse(s, XN_EREFUSED, task_too_small(&quote->rates),
+                       "a quote with MemoryMB:8");
         return false;
     }
     return host_fits(s->host, s->ask, WHAT, &quote->rates);
@@ -510,11 +296,12 @@ static const char *too_many(const struct host *host, const xn_id *holder)
 }
 
 /* 0: *s_out is a new one, without papers yet. */
-static int open(struct host *host, const xn_id *id, const xn_id *holder,
-                const xn_id *request, struct host_session **s_out)
+static int open(struct host *host, const struct xn_now *now, const xn_id *id,
+                const xn_id *holder, const xn_id *request,
+                struct host_session **s_out)
 {
     struct host_session *s = NULL;
-    int rc = session_new(host, id, &s);
+    int rc = session_new(host, now, id, &s);
 
     if (rc) return rc;
     s->admit = calloc(1, sizeof *s->admit);
@@ -531,8 +318,8 @@ static int open(struct host *host, const xn_id *id, const xn_id *holder,
 /* Who asks last is answered. */
 static void attach(struct host_session *s, uint64_t ask)
 {
-    refuse(s, XN_EUNKNOWN, "asked again over another connection",
-           "wait for that one");
+    session_refuse(s, XN_EUNKNOWN, "asked again over another connection",
+                   "wait for that one");
     s->ask = ask;
 }
 
@@ -554,8 +341,8 @@ static void again(struct host_session *s, const struct xn_now *now,
 {
     attach(s, ask);
     if (!xn_id_eq(&s->request, request)) {
-        refuse(s, XN_ECONFLICT, "another request had this name",
-               "32 bytes drawn afresh");
+        session_refuse(s, XN_ECONFLICT, "another request had this name",
+                       "32 bytes drawn afresh");
         return;
     }
     switch (s->state) {
@@ -563,7 +350,7 @@ static void again(struct host_session *s, const struct xn_now *now,
     case XN__SESSION_STATE__SESSION_CLAIMED: break;
     case XN__SESSION_STATE__SESSION_UNSETTLED: claim_again(s, now); break;
     case XN__SESSION_STATE__SESSION_REFUSED:
-        if (!s->step) refused_saved(s, now);
+        if (!s->step) session_refused(s, now);
         break;
     case XN__SESSION_STATE__SESSION_RUNNING:
     case XN__SESSION_STATE__SESSION_PAUSED:
@@ -618,7 +405,7 @@ static void create(struct host *host, const struct xn_now *now, uint64_t ask,
     }
     if ((*want)->task && !host_takes_image(host, ask, WHAT, (*want)->task))
         return;
-    rc = open(host, &id, holder, &request, &s);
+    rc = open(host, now, &id, holder, &request, &s);
     if (rc) {
         xn_out_refuse(&host->out, ask, rc, WHAT,
                       "this server has as many sessions as it can remember",

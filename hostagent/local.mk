@@ -2,6 +2,7 @@
 # One file per line, alphabetical, so that merges rarely conflict.
 noinst_LIBRARIES += hostagent/libhostagent.a
 hostagent_libhostagent_a_SOURCES =
+hostagent_libhostagent_a_SOURCES += hostagent/accept.c
 hostagent_libhostagent_a_SOURCES += hostagent/admit.c
 hostagent_libhostagent_a_SOURCES += hostagent/calls.c
 hostagent_libhostagent_a_SOURCES += hostagent/charge.c
@@ -12,6 +13,7 @@ hostagent_libhostagent_a_SOURCES += hostagent/life.c
 hostagent_libhostagent_a_SOURCES += hostagent/list.c
 hostagent_libhostagent_a_SOURCES += hostagent/manager.h
 hostagent_libhostagent_a_SOURCES += hostagent/market.c
+hostagent_libhostagent_a_SOURCES += hostagent/market_load.c
 hostagent_libhostagent_a_SOURCES += hostagent/match.c
 hostagent_libhostagent_a_SOURCES += hostagent/offer.c
 hostagent_libhostagent_a_SOURCES += hostagent/offer.h

@@ -11,9 +11,6 @@
 #include "lib/log.h"
 
 #define SECOND_US 1000000ULL
-#define READ_US (20 * SECOND_US)
-#define PAGE 32
-#define PAGE_TASKS 8 /* one that has not begun holds its files */
 /* A caller's questions. */
 static const struct xn_rate rate = {.burst = 50, .step_us = SECOND_US / 10};
 
@@ -113,7 +110,7 @@ struct host_session *session_find(const struct host *host, const xn_id *id)
     return m->sessions[at];
 }
 
-static bool is_over(const struct host_session *s)
+bool session_is_over(const struct host_session *s)
 {
     return s->state == XN__SESSION_STATE__SESSION_ENDED ||
            s->state == XN__SESSION_STATE__SESSION_REFUSED;
@@ -134,12 +131,12 @@ static bool goes_first(const struct host_session *s,
 /* Nothing of it goes on any more. */
 static bool may_drop(const struct host_session *s)
 {
-    return is_over(s) && !s->step && !s->stop && !s->work.step &&
+    return session_is_over(s) && !s->step && !s->stop && !s->work.step &&
            !(s->host->config.sandbox && task_lives(s));
 }
 
 /* Drops the one that is over for longest, where one may be dropped. */
-static bool make_room(struct host *host)
+static bool make_room(struct host *host, const struct xn_now *now)
 {
     struct host_market *m = &host->market;
     struct host_session *oldest = NULL;
@@ -152,11 +149,11 @@ static bool make_room(struct host *host)
         if (!oldest || goes_first(s, oldest)) oldest = s;
     }
     if (!oldest) return false;
-    session_drop(oldest);
+    session_drop(oldest, now);
     return true;
 }
 
-static int insert(struct host *host, struct host_session *s)
+int session_insert(struct host *host, struct host_session *s)
 {
     struct host_market *m = &host->market;
     size_t at = session_at(host, &s->id);
@@ -171,17 +168,18 @@ static int insert(struct host *host, struct host_session *s)
     return 0;
 }
 
-int session_new(struct host *host, const xn_id *id, struct host_session **s_out)
+int session_new(struct host *host, const struct xn_now *now, const xn_id *id,
+                struct host_session **s_out)
 {
     struct host_session *s;
     int rc;
 
-    if (!make_room(host)) return XN_EBUSY;
+    if (!make_room(host, now)) return XN_EBUSY;
     s = calloc(1, sizeof *s);
     if (!s) return XN_ENOMEM;
     s->host = host;
     s->id = *id;
-    rc = insert(host, s);
+    rc = session_insert(host, s);
     if (rc) {
         free(s);
         return rc;
@@ -210,7 +208,7 @@ void session_set_bytes(struct host_session *s, struct host_bytes *to,
     *to = (struct host_bytes){copy, len};
 }
 
-static void clear(struct host_session *s)
+void session_clear(struct host_session *s)
 {
     session_admit_clear(s);
     task_clear_all(s);
@@ -239,7 +237,7 @@ void session_free(struct host_session *s)
     memmove(m->sessions + at, m->sessions + at + 1,
             (m->n_sessions - at - 1) * sizeof *m->sessions);
     m->n_sessions--;
-    clear(s);
+    session_clear(s);
 }
 
 void host_market_clear(struct host *host)
@@ -247,7 +245,7 @@ void host_market_clear(struct host *host)
     struct host_market *m = &host->market;
 
     for (size_t i = 0; i < m->n_sessions; i++)
-        clear(m->sessions[i]);
+        session_clear(m->sessions[i]);
     free(m->sessions);
     m->sessions = NULL;
     m->n_sessions = 0;
@@ -328,169 +326,6 @@ bool host_admits(struct host *host, uint64_t ask, const Xn__Ask *question,
     return false;
 }
 
-/* ---- the start ---- */
-
-static void read_page(struct host *host, const struct xn_now *now);
-
-static void on_load_pause(void *owner, void *ctx, const struct xn_now *now,
-                          int rc, struct xn_msg *msg, struct xn_out *out)
-{
-    struct host *host = owner;
-
-    host->market.load = 0;
-    read_page(host, now);
-}
-
-static void load_later(struct host *host, const struct xn_now *now, int rc)
-{
-    struct host_market *m = &host->market;
-    uint32_t n = m->load_failures < 5 ? m->load_failures++ : 5;
-
-    xn_out_log(&host->out, XN_LOG_ERROR, "cannot read the sessions: %s",
-               xn_strerror(rc));
-    m->load = xn_ticket(host->tickets, now->mono_us + (SECOND_US << n),
-                        on_load_pause, host, NULL, &host->out);
-}
-
-/* A record that cannot be read is left alone and named: what it was owed for
- * stands with the corp, and what runs for it runs on. */
-static void is_damaged(struct host *host, const char *what, int rc)
-{
-    if (rc == XN_ENOMEM) host->out.rc = rc;
-    host->market.damaged = true;
-    xn_out_log(&host->out, XN_LOG_ERROR, "the record of a %s: %s", what,
-               xn_strerror(rc));
-}
-
-static void take_session(struct host *host, const Xn__Record *record)
-{
-    struct host_session *s = NULL;
-    xn_id id;
-    int rc = XN_EINTEGRITY;
-
-    if (record->key.len == 1 + XN_ID_SIZE) {
-        memcpy(id.b, record->key.data + 1, XN_ID_SIZE);
-        if (session_find(host, &id)) return;
-        s = calloc(1, sizeof *s);
-        rc = s ? 0 : XN_ENOMEM;
-    }
-    if (!rc) {
-        s->host = host;
-        s->id = id;
-        rc = session_unpack(record->value.data, record->value.len, s);
-        if (!rc) rc = insert(host, s);
-    }
-    if (!rc) return;
-    if (s) clear(s);
-    is_damaged(host, "session", rc);
-}
-
-static void take_task(struct host *host, const Xn__Record *record)
-{
-    struct host_session *s = NULL;
-    uint32_t number = 0;
-    xn_id id;
-    int rc = XN_EINTEGRITY;
-
-    if (record->key.len == 1 + XN_ID_SIZE + 4) {
-        memcpy(id.b, record->key.data + 1, XN_ID_SIZE);
-        for (size_t i = 1 + XN_ID_SIZE; i < record->key.len; i++)
-            number = number << 8 | record->key.data[i];
-        s = session_find(host, &id);
-    }
-    if (s && task_find(s, number)) return;
-    if (s) {
-        rc = task_take_record(s, number, record->value.data, record->value.len);
-    }
-    if (rc) is_damaged(host, "task", rc);
-}
-
-/* What is over may have left a task that nobody could end. */
-static void start_one(struct host_session *s, const struct xn_now *now)
-{
-    if (is_over(s)) {
-        s->work.open = true;
-        task_go(s, now);
-    }
-    session_go(s, now);
-}
-
-static void start_all(struct host *host, const struct xn_now *now)
-{
-    struct host_market *m = &host->market;
-
-    m->loaded = true;
-    for (size_t i = 0; i < m->n_sessions; i++)
-        start_one(m->sessions[i], now);
-    host_dom_begin(host, now);
-}
-
-static bool take_page(struct host *host, const Xn__Records *page)
-{
-    struct host_market *m = &host->market;
-    const Xn__Record *last =
-        page->n_records ? page->records[page->n_records - 1] : NULL;
-
-    for (size_t i = 0; i < page->n_records; i++) {
-        if (m->loading_tasks)
-            take_task(host, page->records[i]);
-        else
-            take_session(host, page->records[i]);
-    }
-    if (!page->more || !last || last->key.len >= sizeof m->from) return false;
-    memcpy(m->from, last->key.data, last->key.len); /* right behind it */
-    m->from[last->key.len] = 0;
-    m->from_len = last->key.len + 1;
-    return true;
-}
-
-static void on_page(void *owner, void *ctx, const struct xn_now *now, int rc,
-                    struct xn_msg *msg, struct xn_out *out)
-{
-    struct host *host = owner;
-    struct host_market *m = &host->market;
-
-    m->load = 0;
-    if (!rc && (!msg || msg->kind != XN__KIND__RECORDS)) rc = XN_EPROTO;
-    if (rc) {
-        load_later(host, now, rc);
-        return;
-    }
-    if (take_page(host, XN_BODY(msg, Xn__Records))) {
-        read_page(host, now);
-    } else if (!m->loading_tasks) {
-        m->loading_tasks = true;
-        m->from_len = 0;
-        read_page(host, now);
-    } else {
-        start_all(host, now);
-    }
-}
-
-static void read_page(struct host *host, const struct xn_now *now)
-{
-    struct host_market *m = &host->market;
-    Xn__Read read = XN__READ__INIT;
-
-    read.prefix.data = (uint8_t *)(uintptr_t)(m->loading_tasks ? "t" : "s");
-    read.prefix.len = 1;
-    read.from.data = m->from;
-    read.from.len = m->from_len;
-    read.limit = m->loading_tasks ? PAGE_TASKS : PAGE;
-    m->load = xn_ticket(host->tickets, now->mono_us + READ_US, on_page, host,
-                        NULL, &host->out);
-    if (!m->load) return;
-    xn_out_emit(&host->out, XN_ACT_READ, m->load, XN_PEER_NONE, XN__KIND__READ,
-                &read);
-}
-
-void host_market_begin(struct host *host, const struct xn_now *now)
-{
-    if (host->market.on && !host->market.loaded && !host->market.load) {
-        read_page(host, now);
-    }
-}
-
 /* ---- does it hold together? ---- */
 
 static const char *session_wrong(const struct host_session *s)
@@ -498,8 +333,10 @@ static const char *session_wrong(const struct host_session *s)
     bool is_new = s->state == XN__SESSION_STATE__SESSION_NONE;
 
     if (is_new != (s->admit != NULL)) return "papers without a session";
-    if (!is_new && !is_over(s) && !s->step) return "a session stands still";
-    if (is_over(s) && s->claim.len) return "an ended session owes a claim";
+    if (!is_new && !session_is_over(s) && !s->step)
+        return "a session stands still";
+    if (session_is_over(s) && s->claim.len)
+        return "an ended session owes a claim";
     if (s->claims.amount > s->terms.amount) return "charged above the order";
     if (s->accepted && xn_id_is_zero(&s->terms.acceptance))
         return "accepted without an acceptance";

@@ -115,9 +115,14 @@ struct host_session *session_find(const struct host *host, const xn_id *id);
 size_t session_at(const struct host *host, const xn_id *id);
 /* A new one, in order of ids; the oldest ended one makes room.  XN_EBUSY: there
  * is none, XN_ENOMEM. */
-int session_new(struct host *host, const xn_id *id,
+int session_new(struct host *host, const struct xn_now *now, const xn_id *id,
                 struct host_session **s_out);
+/* Among the others, in order of ids.  XN_ENOMEM. */
+int session_insert(struct host *host, struct host_session *s);
+bool session_is_over(const struct host_session *s);
 void session_free(struct host_session *s); /* NULL is fine */
+/* The same for one that is not among the others. */
+void session_clear(struct host_session *s);
 void session_set_bytes(struct host_session *s, struct host_bytes *to,
                        const uint8_t *data, size_t len);
 void host_bytes_clear(struct host_bytes *bytes);
@@ -131,14 +136,17 @@ bool host_admits(struct host *host, uint64_t ask, const Xn__Ask *question,
                  const char *what, xn_id *caller_out);
 bool host_is_operator(const struct host *host, const Xn__Caller *caller);
 
-/* Reads what sessions there are, and goes on with each. */
-void host_market_begin(struct host *host, const struct xn_now *now);
 void host_market_clear(struct host *host);
 void host_market_cancel(struct host *host, uint64_t ask);
 /* So many tickets at most are theirs. */
 size_t host_market_tickets(const struct host *host);
 /* What does not hold together; NULL: all does. */
 const char *host_market_wrong(const struct host *host);
+
+/* ---- market_load.c ---- */
+
+/* Reads what sessions there are, and goes on with each. */
+void host_market_begin(struct host *host, const struct xn_now *now);
 
 /* ---- session_file.c: a session and its record ---- */
 
@@ -150,8 +158,11 @@ int session_unpack(const uint8_t *bytes, size_t len, struct host_session *s);
  * nothing goes on meanwhile. */
 void session_save(struct host_session *s, const struct xn_now *now,
                   session_next *next);
-/* Forget it: store and memory. */
-void session_drop(struct host_session *s);
+/* Forget it, store and memory, but for the time of its acceptance. */
+void session_drop(struct host_session *s, const struct xn_now *now);
+/* Was it accepted in another life, which is forgotten?  A XenoCorp that is asked
+ * the same again says what it said then. */
+bool session_is_forgotten(const struct host_session *s, uint64_t accepted_us);
 struct amounts_text {
     char text[5][XN_DEC_TEXT_MAX];
     Xn__Amounts body;
@@ -226,9 +237,17 @@ bool session_settled(const struct host_session *s);
 
 void host_create(struct host *host, const struct xn_now *now, uint64_t ask,
                  const Xn__Ask *question);
+void session_admit_clear(struct host_session *s);
+/* Whoever waits for it to begin is told so. */
+void session_refuse(struct host_session *s, int rc, const char *because,
+                    const char *try);
+
+/* ---- accept.c ---- */
+
 /* Ask the corp, again with the same bytes. */
 void session_validate(struct host_session *s, const struct xn_now *now);
-void session_admit_clear(struct host_session *s);
+/* It was refused, and that is on record. */
+void session_refused(struct host_session *s, const struct xn_now *now);
 
 /* ---- quote.c, stop.c, list.c ---- */
 

@@ -341,11 +341,39 @@ void session_save(struct host_session *s, const struct xn_now *now,
     writes_clear(&w);
 }
 
+bool session_is_forgotten(const struct host_session *s, uint64_t accepted_us)
+{
+    const struct host_market *m = &s->host->market;
+
+    /* One that is older than that waits, perhaps, for an answer of long ago. */
+    return accepted_us <= m->forgotten.accepted_us &&
+           s->created_us >= m->forgotten.dropped_us;
+}
+
+/* The latest of all that are forgotten stands for them: what is accepted anew is
+ * accepted later. */
+static int note_forgotten(struct host_session *s, const struct xn_now *now,
+                          Xn__Write *write)
+{
+    struct host_market *m = &s->host->market;
+    Xn__ForgottenSessions body = XN__FORGOTTEN_SESSIONS__INIT;
+
+    if (m->forgotten.accepted_us < s->terms.since_us)
+        m->forgotten.accepted_us = s->terms.since_us;
+    m->forgotten.dropped_us = now->wall_us;
+    body.accepted_us = m->forgotten.accepted_us;
+    body.dropped_us = m->forgotten.dropped_us;
+    write->key.data = (uint8_t *)(uintptr_t) "f";
+    write->key.len = 1;
+    return xn_pack(&body, &write->value.data, &write->value.len);
+}
+
 /* Nobody waits for it: what is there again after a restart is over as well. */
-void session_drop(struct host_session *s)
+void session_drop(struct host_session *s, const struct xn_now *now)
 {
     Xn__Write state = XN__WRITE__INIT, papers = XN__WRITE__INIT;
-    Xn__Write *writes[2 + TASKS_KEPT] = {&state, &papers};
+    Xn__Write forgotten = XN__WRITE__INIT;
+    Xn__Write *writes[3 + TASKS_KEPT] = {&state, &papers};
     struct task_write tasks[TASKS_KEPT];
     Xn__Txn txn = XN__TXN__INIT;
     struct key key_s = key_of(s, 's'), key_p = key_of(s, 'p');
@@ -359,10 +387,15 @@ void session_drop(struct host_session *s)
         task_write_drop(s, s->work.tasks[i]->number, &tasks[i]);
         writes[txn.n_writes++] = &tasks[i].write;
     }
+    if (s->accepted) {
+        if (note_forgotten(s, now, &forgotten)) s->host->out.rc = XN_ENOMEM;
+        writes[txn.n_writes++] = &forgotten;
+    }
     if (s->stored) {
         xn_out_emit(&s->host->out, XN_ACT_TXN, 0, XN_PEER_NONE, XN__KIND__TXN,
                     &txn);
     }
+    free(forgotten.value.data);
     for (size_t i = 0; i < s->work.n; i++)
         host_dom_forget(s, s->work.tasks[i]->number);
     session_free(s);

@@ -39,7 +39,11 @@ struct host_market { /* what is sold: session.h */
     struct host_quote *quotes; /* being signed */
     size_t n_quotes;
     bool damaged; /* a record could not be read: its tasks are unknown */
-    bool loading_tasks;
+    enum { LOAD_FORGOTTEN, LOAD_SESSIONS, LOAD_TASKS } loading;
+    struct {
+        uint64_t accepted_us; /* by the corp's clock: the last of those, */
+        uint64_t dropped_us;  /* wall: when that was forgotten */
+    } forgotten;              /* sessions that made room */
     struct task_wait *waits;
     size_t n_waits;
     bool dom_up, dom_exact; /* xenodomd is there; its meters are exact */

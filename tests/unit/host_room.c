@@ -96,6 +96,50 @@ static void refusals_push_nothing_out(void **state)
     xn__host_session__free_unpacked(ended, NULL);
 }
 
+/* The same request again, when its session has been forgotten: the XenoCorp says
+ * what it said then, and yet nothing may run on an order that is spent. */
+static void forgotten_is_not_begun_again(void **state)
+{
+    struct market *m = *state;
+    struct deal first;
+    char because[300];
+    uint64_t ask;
+    int64_t earned;
+
+    m->config.sessions_max = 2;
+    market_restart(m);
+    market_serve(m);
+    m->word = 1;
+    for (unsigned i = 0; i < 4; i++) {
+        market_begin(m, GBP);
+        market_pass(m, 2 * SECOND_US);
+        ask = market_ask_stop(m, &m->s.client, &m->s.client);
+        market_serve(m);
+        xn__host_session__free_unpacked(market_session(m, ask), NULL);
+        market_pass(m, 2 * SECOND_US);
+        if (i == 0) {
+            first = m->d;
+            memset(&m->d, 0, sizeof m->d);
+        }
+        m->word++;
+    }
+    earned = shop_earned(&m->s, m->server);
+    deal_clear(&m->d);
+    m->d = first;
+    for (unsigned i = 0; i < 2; i++) {
+        market_restart(m);
+        market_serve(m);
+        m->word = 1;
+        ask = market_ask_create(m);
+        market_serve(m);
+        assert_int_equal(market_refused(m, ask, because), XN_ESTALE);
+        assert_non_null(strstr(because, "is over"));
+    }
+    assert_int_equal(shop_earned(&m->s, m->server), earned);
+    m->word = 9;
+    market_begin(m, GBP); /* others begin as ever */
+}
+
 /* Until its record is to be stored, which the disk is too full for. */
 static uint64_t create_without_room(struct market *m, bool waits)
 {
@@ -141,6 +185,7 @@ int main(void)
         TEST(lists),
         TEST(few_are_remembered),
         TEST(refusals_push_nothing_out),
+        TEST(forgotten_is_not_begun_again),
         TEST(a_full_disk),
     };
 
