@@ -12,6 +12,7 @@
 
 #define SECOND_US 1000000ULL
 #define READ_US (20 * SECOND_US)
+#define UNSETTLED_US_MAX (3 * 86400 * SECOND_US)
 
 /* ---- accepted ---- */
 
@@ -122,15 +123,39 @@ static void unsettled(struct host_session *s, const struct xn_now *now)
     session_pause_longer(s, now, session_validate);
 }
 
+static void log_unsettled(const struct host_session *s, int level,
+                          const char *what)
+{
+    char name[XN_NAME_MAX];
+
+    xn_id_name(&s->id, NULL, name);
+    xn_out_log(&s->host->out, level, "session %s: the XenoCorp %s: %s", name,
+               what, s->trouble);
+}
+
+/* What it may have accepted is not paid for after the order's end. */
+static bool is_hopeless(const struct host_session *s, const struct xn_now *now)
+{
+    return s->state == XN__SESSION_STATE__SESSION_UNSETTLED &&
+           (now->wall_us >= s->created_us + UNSETTLED_US_MAX ||
+            now->wall_us >= s->terms.until_us + MONEY_AHEAD_US_MAX);
+}
+
 /* Until it has answered, it may have accepted: it is asked on, with nothing set
  * apart. */
-static void no_answer(struct host_session *s, const struct xn_now *now,
+static void no_answer(struct host_session *s, const struct xn_now *now, int rc,
                       const char *because)
 {
     snprintf(s->trouble, sizeof s->trouble, "%s", because);
+    if (is_hopeless(s, now)) {
+        log_unsettled(s, XN_LOG_ERROR, "never answered, and is asked no more");
+        set_refused(s, now, rc, "the XenoCorp never answered");
+        return;
+    }
     if (s->state == XN__SESSION_STATE__SESSION_CLAIMED &&
         now->mono_us >= s->patience_us) {
         s->state = XN__SESSION_STATE__SESSION_UNSETTLED;
+        log_unsettled(s, XN_LOG_WARN, "has not answered in time");
         session_save(s, now, unsettled);
     } else if (s->state == XN__SESSION_STATE__SESSION_CLAIMED) {
         session_pause_for(
@@ -161,10 +186,10 @@ static void on_validated(void *owner, void *ctx, const struct xn_now *now,
             s->step = host_verify(s->host, now, validated->acceptance,
                                   on_acceptance, s);
         } else {
-            no_answer(s, now, "its answer holds no acceptance");
+            no_answer(s, now, XN_EPROTO, "its answer holds no acceptance");
         }
     } else if (word.outage) {
-        no_answer(s, now, word.because);
+        no_answer(s, now, word.rc, word.because);
     } else {
         set_refused(s, now, word.rc, word.because);
     }

@@ -22,16 +22,6 @@ static uint64_t create(struct market *m)
     return tasks_ask_create(m, true);
 }
 
-/* The name that it has whatever came of it. */
-static void know_session(struct market *m)
-{
-    static const char word[] = "xn.session.1";
-    xn_id parts[2] = {m->s.client.id};
-
-    memset(parts[1].b, m->word, XN_ID_SIZE);
-    xn_id_hash2(word, sizeof word, parts, sizeof parts, &m->session);
-}
-
 /* A session without a task. */
 static void begin(struct market *m)
 {
@@ -73,7 +63,7 @@ static void wrong_hash_of_the_first(void **state)
     market_pass(m, 5 * SECOND_US);
     assert_int_equal(m->dom.starts, 0);
     assert_int_equal(shop_earned(&m->s, m->server), 0);
-    know_session(m);
+    market_know_session(m);
     for (int round = 0; round < 2; round++) {
         task = tasks_look(m);
         assert_int_equal(task->end, XN__TASK_END__NOT_STARTED);
@@ -97,7 +87,7 @@ static void capacity_is_paid(void **state, int rc, int64_t least, int64_t most)
     m->fetch.rc = rc;
     ask = create(m);
     market_serve(m);
-    know_session(m);
+    market_know_session(m);
     market_pass(m, 360 * SECOND_US);
     /* nothing yet: it is not known whether it costs anything */
     assert_int_equal(shop_earned(&m->s, m->server), 0);
@@ -136,7 +126,7 @@ static void stopped_before_is_paid(void **state)
     m->fetch.silent = true;
     create(m);
     market_serve(m);
-    know_session(m);
+    market_know_session(m);
     market_pass(m, 360 * SECOND_US);
     market_restart(m);
     dom_connect(&m->dom, &m->h);
@@ -159,7 +149,7 @@ static void no_longer_than_paid(void **state)
     market_order(m, m->word, GBP / 1000); /* 36 s */
     ask = tasks_ask_create(m, true);
     market_serve(m);
-    know_session(m);
+    market_know_session(m);
     market_pass(m, 60 * SECOND_US);
     assert_int_equal(market_refused(m, ask, because), XN_EMONEY);
     assert_non_null(strstr(because, "spent before its task began"));

@@ -265,6 +265,53 @@ static void accepted_too_late(void **state)
     assert_int_equal(shop_balance(&m->s), 1000LL * GBP);
 }
 
+static void hours_go_by(struct market *m, unsigned hours)
+{
+    m->h.now.mono_us += hours * 3600 * SECOND_US;
+    m->h.now.wall_us += hours * 3600 * SECOND_US;
+    m->s.c.now = m->h.now;
+    market_pass(m, 120 * SECOND_US);
+}
+
+/* It is not asked for ever: an order of 100 hours for three days, or until it ends.
+ * The operator sees that it waits, and that it was given up. */
+static void corp_that_is_dead(struct market *m, unsigned before, unsigned still,
+                              unsigned then)
+{
+    Xn__HostSession *session;
+
+    hours_go_by(m, before);
+    market_quote(m, NULL);
+    market_order(m, 1, GBP);
+    m->corp_down = true;
+    m->word = 1;
+    market_ask_create(m);
+    market_know_session(m);
+    market_pass(m, 40 * SECOND_US);
+    assert_non_null(strstr(m->h.log, "has not answered"));
+    hours_go_by(m, still);
+    session = market_look(m);
+    assert_int_equal(session->state, XN__SESSION_STATE__SESSION_UNSETTLED);
+    assert_true(session->trouble[0] != 0);
+    xn__host_session__free_unpacked(session, NULL);
+    hours_go_by(m, then);
+    session = market_look(m);
+    assert_int_equal(session->state, XN__SESSION_STATE__SESSION_REFUSED);
+    assert_int_equal(session->rc, XN_EUNREACH);
+    assert_non_null(strstr(session->reason, "never answered"));
+    xn__host_session__free_unpacked(session, NULL);
+}
+
+static void dead_for_days(void **state)
+{
+    corp_that_is_dead(*state, 0, 71, 1);
+}
+
+static void dead_at_the_orders_end(void **state)
+{
+    corp_that_is_dead(*state, 97, 2, 1);
+}
+
 /* ---- a corp that lies ---- */
 
 static void say_acceptance(struct market *m, struct xn_action *call,
@@ -816,6 +863,8 @@ int main(void)
         TEST(widened_is_refused_here),
         TEST(corp_without_an_answer),
         TEST(accepted_too_late),
+        TEST(dead_for_days),
+        TEST(dead_at_the_orders_end),
         TEST(false_acceptances),
         TEST(answered_by_another),
         TEST(false_receipts),

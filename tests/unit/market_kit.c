@@ -553,6 +553,15 @@ Xn__HostSession *market_session(struct market *m, uint64_t ask)
     return session;
 }
 
+void market_know_session(struct market *m)
+{
+    static const char word[] = "xn.session.1";
+    xn_id parts[2] = {m->s.client.id};
+
+    memset(parts[1].b, m->word, XN_ID_SIZE);
+    xn_id_hash2(word, sizeof word, parts, sizeof parts, &m->session);
+}
+
 Xn__HostSession *market_look(struct market *m)
 {
     char query[8 + XN_ID_HEX], hex[XN_ID_HEX];

@@ -94,6 +94,8 @@ void market_order(struct market *m, uint8_t word, int64_t amount);
 uint64_t market_ask_create(struct market *m);
 /* The session in the answer; free with xn__host_session__free_unpacked. */
 Xn__HostSession *market_session(struct market *m, uint64_t ask);
+/* m->session: the name that it has whatever comes of it. */
+void market_know_session(struct market *m);
 /* Looked up by m->session. */
 Xn__HostSession *market_look(struct market *m);
 Xn__SessionState market_state(struct market *m);
