@@ -77,3 +77,13 @@ int console_append(struct console *console, const void *data, size_t len)
     }
     return rc;
 }
+
+/* Where that fails, it keeps its room. */
+void console_finish(struct console *console)
+{
+    uint64_t used =
+        console->total < console->size ? console->total : console->size;
+
+    if (console->fd < 0) return;
+    (void)!ftruncate(console->fd, (off_t)(sizeof(struct console_head) + used));
+}

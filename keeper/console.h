@@ -13,5 +13,7 @@ int console_create(int dir, const char *name, uint64_t size,
 /* One that another process wrote, to go on.  As console_open. */
 int console_reopen(int dir, const char *name, struct console *out);
 int console_append(struct console *console, const void *data, size_t len);
+/* Nothing more will come: what was never written to gives its room back. */
+void console_finish(struct console *console);
 
 #endif

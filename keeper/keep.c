@@ -221,6 +221,7 @@ static int keep(const struct arguments *args, const struct runner *runner,
     struct keeper keeper;
     int rc;
 
+    sys_set_oom(SYS_OOM_KEEPER);
     keeper_init(&keeper, runner);
     keeper.domain.calls = xen;
     keeper.bwrap = args->bwrap ? args->bwrap : "/usr/bin/bwrap";

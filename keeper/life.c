@@ -328,6 +328,7 @@ static void end_all(struct keeper *keeper)
     keeper->runner->await(keeper);
     keeper->ended_mono_us = sys_mono_us();
     keeper_drain_terminal(keeper);
+    console_finish(&keeper->console);
     keeper->state = XN__TASK_STATE__ENDED;
     write_exit(keeper);
     keeper->runner->clear(keeper);

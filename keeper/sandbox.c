@@ -156,6 +156,7 @@ static void run(const struct launch *launch)
     reset_signals();
     if (read(launch->go, &cpus, 1) != 1) _exit(1); /* our keeper has died */
     if (!take_terminal(launch->terminal)) _exit(1);
+    sys_set_oom(SYS_OOM_TASK);
     umask(022);
     if (!sys_set_inherited(fds->news, true) ||
         !sys_set_inherited(fds->gate, true) ||

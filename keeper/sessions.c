@@ -274,8 +274,9 @@ static int write_exit(int folder, const char *name)
                    &reading) == 0) {
         last.reading = (Xn__TaskReading *)reading;
     }
-    if (console_open(folder, KEEPER_CONSOLE, &console) == 0) {
+    if (console_reopen(folder, KEEPER_CONSOLE, &console) == 0) {
         last.console_bytes = console.total;
+        console_finish(&console);
         console_close(&console);
     }
     rc = record_put(folder, KEEPER_EXIT, &last);

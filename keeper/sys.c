@@ -215,3 +215,11 @@ int sys_wait(pid_t pid)
     while (got < 0 && errno == EINTR);
     return got == pid ? status : -1;
 }
+
+void sys_set_oom(int adjust)
+{
+    char text[16];
+
+    snprintf(text, sizeof text, "%d", adjust);
+    (void)sys_write_text(AT_FDCWD, "/proc/self/oom_score_adj", text);
+}

@@ -47,4 +47,9 @@ bool sys_is_locked(int dir, const char *name);
 /* Waits for a child with this id; its status, or -1. */
 int sys_wait(pid_t pid);
 
+/* Who goes first where memory runs out: tasks, then their keepers, then xenodomd.
+ * Less than others, as root alone may ask for; more, as anybody may. */
+enum { SYS_OOM_TASK = 500, SYS_OOM_KEEPER = -500, SYS_OOM_DAEMON = -900 };
+void sys_set_oom(int adjust);
+
 #endif

@@ -320,6 +320,7 @@ static int serve(const struct arguments *args)
     int rc;
 
     umask(077);
+    sys_set_oom(SYS_OOM_DAEMON);
     xn_log_open(PROGRAM, XN_LOG_INFO);
     dom.envelope = args->envelope;
     rc = resolve_images(&dom.envelope);

@@ -100,8 +100,10 @@ pkglibexec_PROGRAMS += net/xeno-unpack
 net_xeno_unpack_SOURCES =
 net_xeno_unpack_SOURCES += net/unpack.c
 net_xeno_unpack_SOURCES += net/unpack.h
+net_xeno_unpack_SOURCES += net/unpack_confine.c
+net_xeno_unpack_SOURCES += net/unpack_confine.h
 net_xeno_unpack_SOURCES += net/xeno-unpack.c
-net_xeno_unpack_LDADD = $(XN_LIB_LIBS) $(ARCHIVE_LIBS)
+net_xeno_unpack_LDADD = $(XN_LIB_LIBS) $(ARCHIVE_LIBS) $(SECCOMP_LIBS)
 
 # What a program links to use this folder.
 XN_NET_LIBS = net/libnet.a $(XN_SEAM_LIBS) $(EVENT_SSL_LIBS) $(EVENT_THREADS_LIBS) $(EVENT_LIBS) $(SSL_LIBS) $(CURL_LIBS) $(KYOTO_LIBS) $(CONFUSE_LIBS) -lpthread
@@ -132,7 +134,8 @@ tests_unit_net_image_url_SOURCES = tests/unit/net_image_url.c
 tests_unit_net_image_url_LDADD = $(XN_NET_LIBS) $(CMOCKA_LIBS)
 UNIT_TESTS += tests/unit/net_unpack
 tests_unit_net_unpack_SOURCES = tests/unit/net_unpack.c net/unpack.c net/unpack.h
-tests_unit_net_unpack_LDADD = $(XN_LIB_LIBS) $(CMOCKA_LIBS) $(ARCHIVE_LIBS)
+tests_unit_net_unpack_SOURCES += net/unpack_confine.c net/unpack_confine.h
+tests_unit_net_unpack_LDADD = $(XN_LIB_LIBS) $(CMOCKA_LIBS) $(ARCHIVE_LIBS) $(SECCOMP_LIBS)
 UNIT_TESTS += tests/unit/net_talk
 tests_unit_net_talk_SOURCES = tests/unit/net_talk.c $(NET_KIT)
 tests_unit_net_talk_LDADD = $(XN_NET_LIBS) $(CMOCKA_LIBS)

@@ -22,6 +22,7 @@
 #include "lib/err.h"
 #include "lib/text.h"
 #include "net/unpack.h"
+#include "net/unpack_confine.h"
 
 #define MEMORY_BYTES (256UL << 20) /* the widest window of zstd and of xz -9 */
 #define CPU_S 600
@@ -47,6 +48,11 @@ static void limit(int what, rlim_t most)
 static void stay_within(int dir)
 {
 }
+
+static int confine(void)
+{
+    return 0;
+}
 #else
 /* Of all files only what is below `dir` can be reached from now on, to make and
  * write it: not the server's key, whatever a hostile archive brings about.  Where
@@ -71,6 +77,11 @@ static void stay_within(int dir)
         syscall(SYS_landlock_restrict_self, set, 0);
     }
     close(set);
+}
+
+static int confine(void)
+{
+    return unpack_confine();
 }
 #endif
 
@@ -121,6 +132,11 @@ int main(int argc, char **argv)
         return -XN_EIO;
     }
     stay_within(dir);
+    rc = confine();
+    if (rc) {
+        printf("cannot give up what it does not need\n");
+        return -rc;
+    }
     rc = unpack(0, dir, bytes, UNPACK_ENTRIES_MAX, because, sizeof because);
     close(dir);
     if (rc) printf("%s\n", because);

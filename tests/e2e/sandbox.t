@@ -133,6 +133,20 @@ ok $? "forgotten, nothing of it is left"
 grep -qx "$tag-a finished" "$scratch/watched"
 ok $? "who watches was told of its end before it could be forgotten"
 
+# ---- memory runs out: who goes first
+x start $tag-o -- /bin/sh -c 'read n </proc/self/oom_score_adj; echo $n; read go'
+said() { [ "$(field $tag-o console_bytes)" -gt 0 ]; }
+await 180 said
+of_keeper=$(cat "/proc/$(keeper_of $tag-o)/oom_score_adj")
+of_daemon=$(cat "/proc/$daemon/oom_score_adj")
+x type $tag-o go
+of_task=$(x console $tag-o | tr -d '\r' | head -n 1)
+[ "$of_task" -ge 500 ] && [ "$of_task" -gt "$of_keeper" ] &&
+    [ "$of_keeper" -ge "$of_daemon" ]
+ok $? "a task ($of_task) dies before its keeper ($of_keeper), that before xenodomd ($of_daemon)"
+await 180 is $tag-o state ended
+x forget $tag-o
+
 # ---- files that go along
 head -c 300000 /dev/urandom >"$scratch/big"
 printf '#!/bin/sh\ncat; echo; echo more >>d/big; wc -c <d/big; ls -l x\n' >"$scratch/run.sh"

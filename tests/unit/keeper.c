@@ -310,6 +310,31 @@ static void a_killed_writer_leaves_it_whole(void **state)
     }
 }
 
+/* What was never written to is no room taken, and what was is all there. */
+static void an_ended_console_has_no_spare_room(void **state)
+{
+    static const size_t parts[] = {0, 1, 5000, 200000};
+    struct folder *folder = *state;
+    struct console console, reader;
+    struct stat st;
+
+    for (size_t i = 0; i < sizeof parts / sizeof *parts; i++) {
+        assert_int_equal(console_create(folder->fd, "c", 1 << 16, &console), 0);
+        for (size_t n = 0; n < parts[i]; n += 5000)
+            assert_int_equal(
+                write_bytes(&console, parts[i] < 5000 ? parts[i] : 5000), 0);
+        console_finish(&console);
+        assert_int_equal(fstat(console.fd, &st), 0);
+        assert_int_equal(st.st_size,
+                         sizeof(struct console_head) +
+                             (parts[i] < 1 << 16 ? parts[i] : 1 << 16));
+        console_close(&console);
+        assert_int_equal(console_open(folder->fd, "c", &reader), 0);
+        assert_int_equal(check_from(&reader, 0), parts[i]);
+        console_close(&reader);
+    }
+}
+
 static void a_damaged_console_is_refused(void **state)
 {
     struct folder *folder = *state;
@@ -745,6 +770,7 @@ int main(void)
         IN_FOLDER(a_socket_carries_frames),
         IN_FOLDER(the_console_keeps_the_last),
         IN_FOLDER(a_killed_writer_leaves_it_whole),
+        IN_FOLDER(an_ended_console_has_no_spare_room),
         IN_FOLDER(a_damaged_console_is_refused),
         cmocka_unit_test(names_are_plain),
         cmocka_unit_test(numbers_have_bounds),

@@ -667,6 +667,37 @@ static void a_cap_is_never_less_than_was_bought(void **state)
     }
 }
 
+/* Whoever is told that it was taken sends none of it again, and whoever is told
+ * of no room has nothing of his in the terminal. */
+static void what_is_typed_comes_once(void **state)
+{
+    static uint8_t first[SPEC_INPUT_MAX], got[2 * SPEC_INPUT_MAX];
+    struct keeper keeper;
+    int ends[2];
+
+    (void)state;
+    memset(first, 'a', sizeof first);
+    keeper_init(&keeper, &runner_xen);
+    assert_int_equal(pipe2(ends, O_NONBLOCK), 0);
+    assert_int_equal(fcntl(ends[1], F_SETPIPE_SZ, SPEC_INPUT_MAX),
+                     SPEC_INPUT_MAX);
+    keeper.terminal = ends[1];
+    assert_int_equal(keeper_type(&keeper, "-", 1), 0);
+    assert_int_equal(keeper_type(&keeper, first, sizeof first), 0);
+    assert_int_equal(keeper_type(&keeper, "b", 1), XN_EBUSY);
+    assert_int_equal(read(ends[0], got, sizeof got), 1);
+    assert_int_equal(keeper_type(&keeper, "b", 1), 0);
+    assert_int_equal(keeper_type(&keeper, "b", 1), XN_EBUSY);
+    assert_int_equal(read(ends[0], got, sizeof got), sizeof first);
+    assert_memory_equal(got, first, sizeof first);
+    assert_int_equal(keeper_type(&keeper, "c", 1), 0);
+    assert_int_equal(read(ends[0], got, sizeof got), 2);
+    assert_memory_equal(got, "bc", 2);
+    xn_buf_clear(&keeper.typed);
+    close(ends[0]);
+    close(ends[1]);
+}
+
 #define T(name) cmocka_unit_test_setup_teardown(name, begin_test, end_test)
 
 int main(void)
@@ -690,6 +721,7 @@ int main(void)
         T(it_stays_paused),
         T(without_xen_the_next_keeper_waits),
         T(killed_anywhere_it_is_found),
+        cmocka_unit_test(what_is_typed_comes_once),
         cmocka_unit_test(a_line_is_what_linux_reads),
         cmocka_unit_test(what_a_domain_cannot_be_is_said),
         cmocka_unit_test(a_cap_is_never_less_than_was_bought),

@@ -15,8 +15,13 @@
 #include <fcntl.h>
 #include <ftw.h>
 #include <signal.h>
+#include <sys/mman.h>
+#include <sys/prctl.h>
 #include <sys/resource.h>
+#include <sys/socket.h>
 #include <sys/stat.h>
+#include <sys/syscall.h>
+#include <sys/wait.h>
 #include <unistd.h>
 
 #include <archive.h>
@@ -24,6 +29,15 @@
 
 #include "lib/err.h"
 #include "net/unpack.h"
+#include "net/unpack_confine.h"
+
+#if defined(__SANITIZE_ADDRESS__)
+#define UNDER_SANITIZER
+#elif defined(__has_feature)
+#if __has_feature(address_sanitizer)
+#define UNDER_SANITIZER
+#endif
+#endif
 
 #define MB (1 << 20)
 #define ENTRIES_MAX 200
@@ -99,8 +113,7 @@ static int take(struct fixture *f, uint64_t max)
                   sizeof f->because);
 }
 
-static int pack_and_take(struct fixture *f, const struct item *items, size_t n,
-                         uint64_t max)
+static void pack(struct fixture *f, const struct item *items, size_t n)
 {
     struct archive *out = archive_write_new();
 
@@ -113,6 +126,12 @@ static int pack_and_take(struct fixture *f, const struct item *items, size_t n,
         add(out, &items[i]);
     assert_int_equal(archive_write_close(out), ARCHIVE_OK);
     archive_write_free(out);
+}
+
+static int pack_and_take(struct fixture *f, const struct item *items, size_t n,
+                         uint64_t max)
+{
+    pack(f, items, n);
     return take(f, max);
 }
 
@@ -338,13 +357,142 @@ static void test_damaged(void **state)
     assert_int_equal(take(f, MB), XN_EINVAL);
 }
 
+/* ---- confined ---- */
+
+static void unpacks(struct fixture *f)
+{
+    /* what it writes is seen by who waits for it */
+    _exit(unpack(fileno(f->file), f->root, MB, ENTRIES_MAX, f->because,
+                 sizeof f->because)
+              ? 1
+              : 0);
+}
+
+static void opens_a_socket(struct fixture *f)
+{
+    _exit(socket(AF_UNIX, SOCK_STREAM, 0) < 0);
+}
+
+static void starts_a_program(struct fixture *f)
+{
+    execl("/bin/true", "true", (char *)NULL);
+    _exit(1);
+}
+
+static void starts_a_process(struct fixture *f)
+{
+    if (syscall(SYS_clone, SIGCHLD, 0, 0, 0, 0) == 0) _exit(1);
+    _exit(1);
+}
+
+static void runs_its_data(struct fixture *f)
+{
+    void *page = mmap(NULL, 4096, PROT_READ | PROT_WRITE | PROT_EXEC,
+                      MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
+
+    _exit(page == MAP_FAILED && errno == ENOSYS ? 0 : 1);
+}
+
+/* As waitpid says it. */
+static int confined(struct fixture *f, void (*deed)(struct fixture *))
+{
+    int status = -1;
+    pid_t pid = fork();
+
+    if (pid == 0) {
+        if (prctl(PR_SET_NO_NEW_PRIVS, 1, 0, 0, 0) || unpack_confine())
+            _exit(2);
+        deed(f);
+    }
+    assert_true(pid > 0);
+    assert_int_equal(waitpid(pid, &status, 0), pid);
+    return status;
+}
+
+static void test_confined(void **state)
+{
+    static const struct item items[] = {{"d/a", AE_IFREG, 0755, "contents"},
+                                        {"l", AE_IFLNK, 0777, "d/a"},
+                                        {"h", AE_IFREG, 0644, ""}};
+    static void (*const crimes[])(struct fixture *) = {
+        opens_a_socket, starts_a_program, starts_a_process};
+    struct fixture *f = *state;
+    struct stat st;
+
+    pack(f, items, 3);
+    rewind(f->file);
+    assert_int_equal(confined(f, unpacks), 0);
+    assert_int_equal(fstatat(f->root, "d/a", &st, 0), 0);
+    assert_int_equal(st.st_size, strlen("contents"));
+    assert_int_equal(confined(f, runs_its_data), 0);
+    for (size_t i = 0; i < sizeof crimes / sizeof *crimes; i++)
+        assert_int_equal(WTERMSIG(confined(f, crimes[i])), SIGSYS);
+}
+
+#ifndef UNDER_SANITIZER
+/* The program itself, while it waits for its archive. */
+static void test_program_is_confined(void **state)
+{
+    char program[300], path[64], text[8000], *word = NULL; /* in text */
+    struct fixture *f = *state;
+    ssize_t n = readlink("/proc/self/exe", program, 200);
+    int in[2], out[2], fd, status;
+    pid_t pid;
+
+    assert_true(n > 0);
+    program[n] = '\0';
+    *strrchr(program, '/') = '\0';
+    strcat(program, "/../../net/xeno-unpack");
+    assert_int_equal(pipe2(in, O_CLOEXEC), 0);
+    assert_int_equal(pipe2(out, O_CLOEXEC), 0);
+    pid = fork();
+    if (pid == 0) {
+        dup2(in[0], 0);
+        dup2(out[1], 1);
+        execl(program, "xeno-unpack", f->dir, "1000", (char *)NULL);
+        _exit(127);
+    }
+    assert_true(pid > 0);
+    snprintf(path, sizeof path, "/proc/%d/status", (int)pid);
+    for (int i = 0; i < 60000 && !(word && word[9] == '2'); i++) {
+        assert_int_equal(waitpid(pid, &status, WNOHANG), 0);
+        fd = open(path, O_RDONLY | O_CLOEXEC);
+        n = read(fd, text, sizeof text - 1);
+        close(fd);
+        assert_true(n > 0);
+        text[n] = '\0';
+        word = strstr(text, "Seccomp:\t");
+        assert_non_null(word);
+        usleep(1000);
+    }
+    assert_int_equal(word[strlen("Seccomp:\t")], '2');
+    close(in[1]); /* an archive of nothing */
+    assert_int_equal(waitpid(pid, &status, 0), pid);
+    assert_true(WIFEXITED(status));
+    assert_int_equal(WEXITSTATUS(status), -XN_EINVAL);
+    close(in[0]);
+    close(out[0]);
+    close(out[1]);
+}
+#endif
+
 int main(void)
 {
 #define TEST(fn) cmocka_unit_test_setup_teardown(fn, setup, teardown)
     const struct CMUnitTest tests[] = {
-        TEST(test_whole),      TEST(test_escapes),   TEST(test_through_links),
-        TEST(test_long_names), TEST(test_size),      TEST(test_hard_links),
-        TEST(test_many),       TEST(test_full_disk), TEST(test_damaged),
+        TEST(test_whole),
+        TEST(test_escapes),
+        TEST(test_through_links),
+        TEST(test_long_names),
+        TEST(test_size),
+        TEST(test_hard_links),
+        TEST(test_many),
+        TEST(test_full_disk),
+        TEST(test_damaged),
+        TEST(test_confined),
+#ifndef UNDER_SANITIZER /* which reads /proc at the end */
+        TEST(test_program_is_confined),
+#endif
     };
 
     return cmocka_run_group_tests(tests, NULL, NULL);
