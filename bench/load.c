@@ -3,6 +3,7 @@
 
 #include <ctype.h>
 #include <dirent.h>
+#include <endian.h>
 #include <errno.h>
 #include <poll.h>
 #include <stdio.h>
@@ -12,12 +13,14 @@
 #include <unistd.h>
 
 #include "net/clock.h"
+#include "wire/id.h"
 
 enum { WARM_US = 1000000, SAMPLES = 1 << 21 };
 
 struct loop {
     const struct bench_side *side;
     struct xn_rng rng;
+    uint64_t serial; /* of the next charge: no run before had it */
     uint64_t sent_us[BENCH_CLIENTS_MAX];
     struct pollfd fds[BENCH_CLIENTS_MAX];
     unsigned clients;
@@ -123,25 +126,42 @@ static uint64_t cpu_of_all(void)
 
 /* ---- the loop ---- */
 
-static void draw(struct xn_rng *rng, struct bench_charge *charge)
+static void put_u64(uint8_t *at, uint64_t n)
 {
-    size_t i;
+    n = htobe64(n);
+    memcpy(at, &n, sizeof n);
+}
 
-    for (i = 0; i < sizeof charge->id; i += 8) {
-        uint64_t n = xn_rng_u64(rng);
+/* An id as a XenoCorp makes them: it begins like that of the account that pays,
+ * and the payer's charges follow each other (corp/order_file.h).  Both sides
+ * get the same; PostgreSQL's key is its first half, a uuid in order of time and
+ * account, as is advised there too (RFC 9562). */
+static void name_charge(struct loop *loop, struct bench_charge *charge)
+{
+    xn_id payer;
 
-        memcpy(charge->id + i, &n, 8);
-    }
+    xn_id_hash(&charge->from, sizeof charge->from, &payer);
+    memcpy(charge->id, payer.b, 8);
+    put_u64(charge->id + 8, loop->serial++);
+    put_u64(charge->id + 16, xn_rng_u64(&loop->rng));
+    put_u64(charge->id + 24, xn_rng_u64(&loop->rng));
+}
+
+static void draw(struct loop *loop, struct bench_charge *charge)
+{
+    struct xn_rng *rng = &loop->rng;
+
     charge->from = 1 + (uint32_t)xn_rng_below(rng, BENCH_FENCES);
     charge->to = 1 + BENCH_FENCES + (uint32_t)xn_rng_below(rng, BENCH_SERVERS);
     charge->micro = 1 + (int64_t)xn_rng_below(rng, 100);
+    name_charge(loop, charge);
 }
 
 static void next(struct loop *loop, unsigned client)
 {
     struct bench_charge charge;
 
-    draw(&loop->rng, &charge);
+    draw(loop, &charge);
     loop->sent_us[client] = net_mono_us();
     loop->side->send(client, &charge);
 }
@@ -208,6 +228,7 @@ void bench_load_run(const struct bench_load *load,
     loop->side = side;
     loop->clients = load->clients;
     xn_rng_seed(&loop->rng, load->seed);
+    loop->serial = load->seed << 32;
     for (i = 0; i < load->clients; i++) {
         loop->fds[i] = (struct pollfd){side->fd(i), POLLIN, 0};
         next(loop, i);
