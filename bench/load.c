@@ -133,9 +133,8 @@ static void put_u64(uint8_t *at, uint64_t n)
 }
 
 /* An id as a XenoCorp makes them: it begins like that of the account that pays,
- * and the payer's charges follow each other (corp/order_file.h).  Both sides
- * get the same; PostgreSQL's key is its first half, a uuid in order of time and
- * account, as is advised there too (RFC 9562). */
+ * whose charges follow each other (order_op_id_nth).  Both sides get the same;
+ * PostgreSQL's key is the first half of it, as a uuid. */
 static void name_charge(struct loop *loop, struct bench_charge *charge)
 {
     xn_id payer;

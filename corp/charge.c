@@ -205,14 +205,6 @@ static void op_charge(const struct corp_job *job, struct ledger_op *op)
                      terms->currency);
 }
 
-static void claim_op_id(const struct corp_job *job, xn_id *id_out)
-{
-    struct order_key key =
-        order_key_claim(&job->serial, claim_of(job)->sequence);
-
-    order_op_id(&job->serial, "claim", key.b, key.len, id_out);
-}
-
 static int pack_claim(const struct corp_job *job, uint8_t **bytes_out,
                       size_t *len_out)
 {
@@ -240,7 +232,7 @@ static void post(struct corp_job *job, const struct xn_now *now)
         job_refuse(job, rc, xn_strerror(rc), "again later");
         goto out;
     }
-    claim_op_id(job, &op.id);
+    order_op_id_nth(&job->serial, "claim", claim->sequence, &op.id);
     op_charge(job, &op);
     if (job->state.closed) {
         corp_op_release(&job->order,

@@ -130,6 +130,16 @@ void order_op_id(const xn_id *serial, const char *word, const void *more,
     memcpy(id_out->b + XN_ID_SIZE / 2, tail.b, XN_ID_SIZE / 2);
 }
 
+void order_op_id_nth(const xn_id *serial, const char *word, uint64_t n,
+                     xn_id *id_out)
+{
+    int i;
+
+    order_op_id(serial, word, NULL, 0, id_out);
+    for (i = 0; i < 8; i++)
+        id_out->b[XN_ID_SIZE - 1 - i] = (uint8_t)(n >> 8 * i);
+}
+
 /* ---- reading ---- */
 
 static int get_currency(const char *text, char out[MONEY_CURRENCY_SIZE])

@@ -53,6 +53,9 @@ void order_house(const xn_id *corp, char which, const char *currency,
  * of the store.  `more` (n bytes) tells it from others of that word. */
 void order_op_id(const xn_id *serial, const char *word, const void *more,
                  size_t n, xn_id *id_out);
+/* Of the n-th operation of that word: it stands behind those before it. */
+void order_op_id_nth(const xn_id *serial, const char *word, uint64_t n,
+                     xn_id *id_out);
 
 struct order_bound {
     Xn__OrderFate fate;

@@ -359,7 +359,6 @@ static void ask_charge(struct sale *sale)
     struct soak *soak = sale->soak;
     bool final = sale->ends && sale->claims + 1 >= sale->claims_most;
     Xn__Charge want = XN__CHARGE__INIT;
-    struct order_key key = order_key_claim(&sale->serial, sale->claims + 1);
     struct op *op;
     int64_t amount;
 
@@ -370,7 +369,7 @@ static void ask_charge(struct sale *sale)
     amount = sale->claim.doc.claim.amount;
     want.claim = paper_bytes(&sale->claim);
     op = new_op(soak, sale, BOOK_CHARGE, server_of(sale), "/v1/charge", &want);
-    order_op_id(&sale->serial, "claim", key.b, key.len, &op->book->id);
+    order_op_id_nth(&sale->serial, "claim", sale->claims + 1, &op->book->id);
     op->book->from = sale->serial;
     order_account(&soak->m.corp.id, LEDGER_SERVER, &server_of(sale)->cert.id,
                   "GBP", &op->book->to);
