@@ -393,5 +393,5 @@ static void ops_close(void *backing)
     net_kv_close(backing);
 }
 
-const struct net_backing_ops net_kv_ops = {"kyoto", ops_apply, ops_read,
-                                           ops_close, NULL};
+const struct net_backing_ops net_kv_ops = {"kyoto",   ops_apply, ops_read,
+                                           ops_close, NULL,      NULL};

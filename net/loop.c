@@ -7,6 +7,8 @@
 #include "lib/log.h"
 #include "net/clock.h"
 
+enum { ROUNDS_MAX = 4 };
+
 struct queued {
     struct xn_event ev;
     struct queued *next;
@@ -134,22 +136,32 @@ static void set_wake(struct net_loop *loop, uint64_t now_us)
     event_add(loop->wake, &tv);
 }
 
-/* What is raised meanwhile waits for the next turn, after sockets have been
- * looked at: a core that answers itself cannot keep the loop for itself. */
-static void on_drain(evutil_socket_t fd, short what, void *arg)
+static void drain(struct net_loop *loop, const struct xn_now *now)
 {
-    struct net_loop *loop = arg;
-    struct xn_now now = {net_mono_us(), net_wall_us()};
-    static const struct timeval at_once = {0, 0};
     size_t left = loop->n;
 
-    loop->draining = true;
     while (left-- > 0 && !loop->rc) {
         struct queued *q = take(loop);
 
-        step(loop, &now, &q->ev);
+        step(loop, now, &q->ev);
         xn_msg_free(q->ev.msg);
         free(q);
+    }
+}
+
+/* What is raised meanwhile has its turn too, but not for ever: a core that
+ * answers itself cannot keep the loop from its sockets. */
+static void on_drain(evutil_socket_t fd, short what, void *arg)
+{
+    static const struct timeval at_once = {0, 0};
+    struct net_loop *loop = arg;
+    struct xn_now now = {0, 0};
+    int round;
+
+    loop->draining = true;
+    for (round = 0; round < ROUNDS_MAX && loop->n > 0 && !loop->rc; round++) {
+        now = (struct xn_now){net_mono_us(), net_wall_us()};
+        drain(loop, &now);
     }
     loop->draining = false;
     loop->user.turned(loop->user.user);

@@ -8,11 +8,17 @@
 #include "lib/err.h"
 #include "lib/gripe.h"
 #include "lib/log.h"
+#include "net/clock.h"
 #include "net/kv.h"
 #include "net/pool.h"
 #include "net/wal.h"
 
-enum { BATCH_MAX = 512, IDLE_NS = 50 * 1000 * 1000 };
+enum {
+    BATCH_MAX = 512,
+    IDLE_NS = 50 * 1000 * 1000,
+    QUICK_US = 500,
+    QUICK_BYTES = 16 << 10
+};
 
 struct work {
     struct net_job job; /* first */
@@ -38,6 +44,9 @@ struct net_store {
     pthread_cond_t wake;
     struct net_job *first, **last;
     bool stop;
+    bool waits; /* the thread, for work: the backing is in nobody's hands */
+    uint64_t n_here;  /* done by the loop itself */
+    uint64_t took_us; /* the last transaction */
 };
 
 static void work_done(struct net_job *job)
@@ -50,20 +59,30 @@ static void work_done(struct net_job *job)
     free(work);
 }
 
+static void apply(struct net_store *store, const Xn__Txn *const *txns, size_t n,
+                  int *rcs)
+{
+    uint64_t from_us = net_mono_us();
+
+    store->ops->apply(store->backing, txns, n, rcs);
+    store->took_us = net_mono_us() - from_us;
+}
+
 /* The TXNs at the front of the list, at most BATCH_MAX, in one transaction.
  * Returns what is behind them. */
 static struct net_job *do_txns(struct net_store *store, struct net_job *first)
 {
     const Xn__Txn *txns[BATCH_MAX] = {NULL};
-    int rcs[BATCH_MAX] = {0};
+    int rcs[BATCH_MAX];
     struct net_job *job = first;
     size_t n = 0, i;
 
     while (job && n < BATCH_MAX && ((struct work *)(void *)job)->is_txn) {
+        rcs[n] = 0;
         txns[n++] = XN_BODY(((struct work *)(void *)job)->in, Xn__Txn);
         job = job->next;
     }
-    store->ops->apply(store->backing, txns, n, rcs);
+    apply(store, txns, n, rcs);
     for (i = 0; i < n; i++) {
         struct net_job *next = first->next;
 
@@ -88,9 +107,21 @@ static struct net_job *do_read(struct net_store *store, struct net_job *job)
     return next;
 }
 
+static int wait_until(struct net_store *store, const struct timespec *until)
+{
+    int rc;
+
+    store->waits = true;
+    rc = until ? pthread_cond_timedwait(&store->wake, &store->lock, until)
+               : pthread_cond_wait(&store->wake, &store->lock);
+    store->waits = false;
+    return rc;
+}
+
 /* Nothing came for a while?  Called with the lock, as the wait is. */
 static bool is_idle(struct net_store *store)
 {
+    uint64_t n_here = store->n_here;
     struct timespec until;
 
     clock_gettime(CLOCK_MONOTONIC, &until);
@@ -99,16 +130,15 @@ static bool is_idle(struct net_store *store)
         until.tv_nsec -= 1000000000;
         until.tv_sec++;
     }
-    return pthread_cond_timedwait(&store->wake, &store->lock, &until) ==
-               ETIMEDOUT &&
-           !store->first && !store->stop;
+    return wait_until(store, &until) == ETIMEDOUT && !store->first &&
+           !store->stop && store->n_here == n_here;
 }
 
 static void wait_for_work(struct net_store *store)
 {
     while (!store->first && !store->stop) {
         if (!store->behind) {
-            pthread_cond_wait(&store->wake, &store->lock);
+            wait_until(store, NULL);
         } else if (is_idle(store)) {
             pthread_mutex_unlock(&store->lock);
             store->behind = store->ops->tend(store->backing, true);
@@ -170,9 +200,36 @@ static void add(struct net_store *store, bool is_txn, uint64_t ticket,
     pthread_cond_signal(&store->wake);
 }
 
+/* To hand a transaction to the thread and to be told of its end costs more than
+ * a short write.  So where nothing else waits, here or in the loop, and the last
+ * write was short, the loop does it itself. */
+static bool do_here(struct net_store *store, uint64_t ticket,
+                    const struct xn_msg *msg)
+{
+    const Xn__Txn *txn = XN_BODY(msg, Xn__Txn);
+    bool here = false;
+    int rc = 0;
+
+    if (store->pending || !store->ops->is_quick || msg->size > QUICK_BYTES ||
+        !net_loop_quiet(store->loop)) {
+        return false;
+    }
+    pthread_mutex_lock(&store->lock);
+    if (store->waits && store->took_us < QUICK_US) {
+        here = store->ops->is_quick(store->backing);
+    }
+    if (here) {
+        apply(store, &txn, 1, &rc);
+        store->n_here++;
+    }
+    pthread_mutex_unlock(&store->lock);
+    if (here) net_loop_done(store->loop, ticket, rc, NULL);
+    return here;
+}
+
 void net_store_txn(struct net_store *store, uint64_t ticket, struct xn_msg *msg)
 {
-    add(store, true, ticket, msg);
+    if (!do_here(store, ticket, msg)) add(store, true, ticket, msg);
 }
 
 void net_store_read(struct net_store *store, uint64_t ticket,

@@ -1,6 +1,8 @@
 /* SPDX-License-Identifier: GPL-3.0-or-later */
 /* TXN and READ: a thread that owns the store's file.  All TXNs that wait when
- * it turns to them become one hard transaction. */
+ * it turns to them become one hard transaction.  A small TXN that nothing else
+ * waits beside, while the store writes quickly, is done by the caller: to hand
+ * it over would cost more than to write it. */
 #ifndef NET_STORE_H
 #define NET_STORE_H
 

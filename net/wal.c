@@ -70,7 +70,7 @@ static int judge(struct net_wal *wal, const Xn__Txn *txn,
 
 /* ---- merging ----------------------------------------------------------- */
 
-enum { SLICE_PIECE = 512 };
+enum { SLICE_PIECE = 512, QUICK_ROOM = 128 /* sectors */ };
 
 static struct net_kv_item item_of(const struct wal_row *row)
 {
@@ -97,7 +97,7 @@ static size_t cut_slice(const struct net_wal *wal, struct wal_row **rows,
         wal_table_from(&wal->pending, wal->cursor, wal->cursor_len);
     size_t n = 0, left = wal->slice;
 
-    for (; row; row = row->next[0]) {
+    for (; row; row = row->next[0].row) {
         if (row->epoch != wal->oldest) continue;
         if (n && left < weight_of(row)) break;
         left -= left < weight_of(row) ? left : weight_of(row);
@@ -173,18 +173,25 @@ bool net_wal_tend(struct net_wal *wal, bool idle)
     return merge_slice(wal) == 0 && wal->frozen;
 }
 
+/* Neither the end of this log nor merging is due. */
+static bool is_quick(const struct net_wal *wal)
+{
+    return wal->open && wal->active.sectors - wal->active.end > QUICK_ROOM &&
+           !(wal->frozen && is_late(wal));
+}
+
 /* Everything that is pending, slice by slice.  The logs hold it still: what ends
  * halfway is merged again. */
 static int merge_pending(struct net_wal *wal)
 {
     struct net_kv_item *items = malloc(wal->slice * sizeof *items);
-    const struct wal_row *row = wal->pending.first[0];
+    const struct wal_row *row = wal->pending.first[0].row;
     int rc = items ? 0 : XN_ENOMEM;
 
     while (row && !rc) {
         size_t n = 0, weight = 0;
 
-        for (; row && weight < wal->slice; row = row->next[0]) {
+        for (; row && weight < wal->slice; row = row->next[0].row) {
             weight += weight_of(row);
             items[n++] = item_of(row);
         }
@@ -208,7 +215,7 @@ static int settle(struct net_wal *wal, const struct wal_table *draft)
     int rc = items ? merge_pending(wal) : XN_ENOMEM;
 
     if (rc) goto out;
-    for (row = draft->first[0]; row; row = row->next[0])
+    for (row = draft->first[0].row; row; row = row->next[0].row)
         items[n++] = item_of(row);
     wal_note_put(note, false, next);
     rc = net_kv_merge(wal->kv, items, n, note, sizeof note);
@@ -316,13 +323,13 @@ static int write_draft(struct net_wal *wal, struct wal_table *draft)
     size_t len = 0;
     int rc;
 
-    for (row = draft->first[0]; row; row = row->next[0])
+    for (row = draft->first[0].row; row; row = row->next[0].row)
         len += wal_item_size(row->key_len, row->len);
     rc = make_room(wal, wal_sectors(len));
     if (rc) return rc;
     payload = end = malloc(len + 1);
     if (!payload) return XN_ENOMEM;
-    for (row = draft->first[0]; row; row = row->next[0]) {
+    for (row = draft->first[0].row; row; row = row->next[0].row) {
         end = wal_item_put(end, row->key, row->key_len, row->value, row->len,
                            row->drop);
     }
@@ -429,7 +436,7 @@ static int fill(struct both *both, struct net_page *page)
             }
         }
         if (row) {
-            both->row = row->next[0];
+            both->row = row->next[0].row;
             next_row(both);
         }
         if (order <= 0 && !rc) rc = next_item(both);
@@ -506,5 +513,10 @@ static bool ops_tend(void *backing, bool idle)
     return net_wal_tend(backing, idle);
 }
 
-const struct net_backing_ops net_wal_ops = {"log and kyoto", ops_apply,
-                                            ops_read, ops_close, ops_tend};
+static bool ops_is_quick(const void *backing)
+{
+    return is_quick(backing);
+}
+
+const struct net_backing_ops net_wal_ops = {
+    "log and kyoto", ops_apply, ops_read, ops_close, ops_tend, ops_is_quick};

@@ -175,7 +175,7 @@ static int load_second(struct net_wal *wal, uint64_t first_seq,
     }
     wal_freeze(wal, i);
     wal->frozen_left = 0;
-    for (row = wal->pending.first[0]; row; row = row->next[0])
+    for (row = wal->pending.first[0].row; row; row = row->next[0].row)
         wal->frozen_left += row->epoch == wal->oldest;
     return 0;
 }

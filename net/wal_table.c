@@ -59,6 +59,14 @@ static inline int compare(const struct wal_row *row, const struct sought *s)
     return (row->key_len > s->len) - (row->key_len < s->len);
 }
 
+static inline bool is_before(const struct wal_link *link,
+                             const struct sought *s)
+{
+    if (!link->row) return false;
+    return link->lead != s->lead ? link->lead < s->lead
+                                 : compare(link->row, s) < 0;
+}
+
 /* One level more for every fourth row.  It follows from the key, so that rows
  * of many small tables make a good large one. */
 static unsigned height_for(const struct sought *s)
@@ -109,41 +117,41 @@ static void grow(struct wal_table *table)
     free(table->slots);
     table->slots = slots;
     table->n_slots = n;
-    for (row = table->first[0]; row; row = row->next[0])
+    for (row = table->first[0].row; row; row = row->next[0].row)
         enter(table, row);
 }
 
 /* ---- the list ---- */
 
-typedef struct wal_row **places[WAL_LEVELS];
+typedef struct wal_link *places[WAL_LEVELS];
 
-/* On each level the pointer to the first row at that key or behind it. */
+/* On each level the link to the first row at that key or behind it. */
 static struct wal_row *seek(struct wal_table *table, const struct sought *s,
                             places at)
 {
-    struct wal_row **links = table->first;
+    struct wal_link *links = table->first;
     unsigned level = WAL_LEVELS;
 
     while (level-- > 0) {
-        while (links[level] && compare(links[level], s) < 0)
-            links = links[level]->next;
+        while (is_before(&links[level], s))
+            links = links[level].row->next;
         at[level] = &links[level];
     }
-    return *at[0];
+    return at[0]->row;
 }
 
 struct wal_row *wal_table_from(const struct wal_table *table, const void *key,
                                size_t len)
 {
-    struct wal_row *const *links = table->first;
+    const struct wal_link *links = table->first;
     struct sought s = sought(key, len);
     unsigned level = WAL_LEVELS;
 
     while (level-- > 0) {
-        while (links[level] && compare(links[level], &s) < 0)
-            links = links[level]->next;
+        while (is_before(&links[level], &s))
+            links = links[level].row->next;
     }
-    return links[0];
+    return links[0].row;
 }
 
 static struct wal_row *find(const struct wal_table *table,
@@ -180,7 +188,7 @@ static void free_row(struct wal_row *row)
  * linked on may be followed, which is what the pointers to it do. */
 static struct wal_row *new_row(const struct sought *s, unsigned height)
 {
-    size_t links = height * sizeof(struct wal_row *);
+    size_t links = height * sizeof(struct wal_link);
     struct wal_row *row = malloc(sizeof *row + links + s->len + 1);
 
     if (!row) return NULL;
@@ -200,7 +208,7 @@ static void link_row(struct wal_table *table, struct wal_row *row,
 
     for (level = 0; level < height; level++) {
         row->next[level] = *at[level];
-        *at[level] = row;
+        *at[level] = (struct wal_link){row, row->lead};
     }
     table->n++;
     if (table->slots) enter(table, row);
@@ -210,7 +218,7 @@ static void link_row(struct wal_table *table, struct wal_row *row,
 static unsigned height_of(const struct wal_row *row)
 {
     return (unsigned)((size_t)(row->key - (const uint8_t *)row->next) /
-                      sizeof(struct wal_row *));
+                      sizeof(struct wal_link));
 }
 
 int wal_table_put(struct wal_table *table, const void *key, size_t key_len,
@@ -257,14 +265,14 @@ static void replace(struct wal_row *old, struct wal_row *row)
 size_t wal_table_take(struct wal_table *table, struct wal_table *from,
                       uint64_t epoch)
 {
-    struct wal_row *row = from->first[0], *next, *old;
+    struct wal_row *row = from->first[0].row, *next, *old;
     size_t older = 0;
     places at;
 
     for (; row; row = next) {
         struct sought s = sought_again(row);
 
-        next = row->next[0];
+        next = row->next[0].row;
         row->epoch = epoch;
         old = find(table, &s);
         if (old) {
@@ -297,8 +305,8 @@ void wal_table_remove(struct wal_table *table, struct wal_row **rows, size_t n)
 
         s = sought_again(row);
         for (level = 0; level < height; level++) {
-            while (compare(*at[level], &s) < 0)
-                at[level] = &(*at[level])->next[level];
+            while (is_before(at[level], &s))
+                at[level] = &at[level]->row->next[level];
             *at[level] = row->next[level];
         }
         leave(table, row);
@@ -309,10 +317,10 @@ void wal_table_remove(struct wal_table *table, struct wal_row **rows, size_t n)
 
 void wal_table_clear(struct wal_table *table)
 {
-    struct wal_row *row = table->first[0], *next;
+    struct wal_row *row = table->first[0].row, *next;
 
     for (; row; row = next) {
-        next = row->next[0];
+        next = row->next[0].row;
         free_row(row);
     }
     free(table->slots);

@@ -13,9 +13,15 @@
 
 enum { WAL_LEVELS = 14 };
 
+/* To the next row of a level, and its key's first bytes: mostly they tell the
+ * order, and the row is not looked at, which would be in no cache. */
+struct wal_link {
+    struct wal_row *row;
+    uint64_t lead;
+};
+
 struct wal_row {
-    uint64_t lead;        /* the key's first bytes, so that order is mostly told
-                       without a look at the rest */
+    uint64_t lead;        /* the key's first bytes */
     uint64_t hash;        /* of the key */
     struct wal_row *same; /* next with that slot */
     uint8_t *key;         /* in this block */
@@ -23,11 +29,11 @@ struct wal_row {
     size_t key_len, len;
     bool drop;
     uint64_t epoch; /* of the log that says so */
-    struct wal_row *next[];
+    struct wal_link next[];
 };
 
 struct wal_table {
-    struct wal_row *first[WAL_LEVELS];
+    struct wal_link first[WAL_LEVELS];
     size_t n;
     struct wal_row **slots; /* by hash; NULL: few rows, or no memory */
     size_t n_slots;         /* a power of two */

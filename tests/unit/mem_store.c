@@ -183,4 +183,4 @@ static void no_close(void *backing)
 }
 
 const struct net_backing_ops mem_store_ops = {"memory", apply, read_records,
-                                              no_close, NULL};
+                                              no_close, NULL,  NULL};

@@ -74,14 +74,14 @@ static void check_table(const struct wal_table *table, unsigned gone)
         assert_ptr_equal(wal_table_from(table, key, len), row);
     }
     assert_int_equal(table->n, left);
-    for (row = table->first[0]; row; row = row->next[0]) {
+    for (row = table->first[0].row; row; row = row->next[0].row) {
         left--;
-        if (!row->next[0]) break;
-        n = memcmp(row->key, row->next[0]->key,
-                   row->key_len < row->next[0]->key_len
+        if (!row->next[0].row) break;
+        n = memcmp(row->key, row->next[0].row->key,
+                   row->key_len < row->next[0].row->key_len
                        ? row->key_len
-                       : row->next[0]->key_len) < 0;
-        assert_true(n || row->key_len < row->next[0]->key_len);
+                       : row->next[0].row->key_len) < 0;
+        assert_true(n || row->key_len < row->next[0].row->key_len);
     }
     assert_int_equal(left, 0);
 }
@@ -97,7 +97,7 @@ static void table_of_many(void **state)
     fill_table(&table);
     assert_non_null(table.slots);
     check_table(&table, ROWS + 1);
-    for (row = table.first[0]; row; row = row->next[0]) {
+    for (row = table.first[0].row; row; row = row->next[0].row) {
         memcpy(key, row->key, row->key_len);
         key[row->key_len] = 0;
         if (strtoul(key + 3, NULL, 10) % 3 == 2) rows[n++] = row;
