@@ -355,12 +355,15 @@ static int commit(struct net_wal *wal, struct wal_table *draft)
     return 0;
 }
 
+/* Where a commit failed and what it left in the log cannot be taken away, it may
+ * be there at the next start: until that is settled nothing is said, neither by
+ * a read nor by a guard, that rests on its not being there. */
 void net_wal_apply(struct net_wal *wal, const Xn__Txn *const *txns, size_t n,
                    int *rcs)
 {
     struct wal_table draft = {.n = 0};
     size_t i;
-    int rc = 0;
+    int rc = wal_file_sure(&wal->active);
 
     for (i = 0; i < n && !rc; i++)
         rc = judge(wal, txns[i], &draft, &rcs[i]);
@@ -453,7 +456,8 @@ int net_wal_read(struct net_wal *wal, const Xn__Read *read,
     int rc;
 
     net_page_init(&page);
-    rc = net_range_of(read, &range);
+    rc = wal_file_sure(&wal->active);
+    if (!rc) rc = net_range_of(read, &range);
     if (!rc) {
         rc = net_kv_walk_new(wal->kv, range.from, range.from_len, &both.walk);
     }

@@ -200,8 +200,16 @@ static int clean(struct wal_file *file)
     if (rc) return rc;
     memset(file->room, 0, len);
     rc = write_at(file->fd, file->room, len, (off_t)file->end * WAL_SECTOR);
-    if (!rc) file->dirty = 0;
+    if (!rc) {
+        file->dirty = 0;
+        file->unsure = false;
+    }
     return rc;
+}
+
+int wal_file_sure(struct wal_file *file)
+{
+    return file->unsure ? clean(file) : 0;
 }
 
 int wal_file_append(struct wal_file *file, uint64_t seq, const void *payload,
@@ -219,7 +227,8 @@ int wal_file_append(struct wal_file *file, uint64_t seq, const void *payload,
                   (off_t)file->end * WAL_SECTOR);
     if (rc) {
         file->dirty = (uint32_t)n;
-        clean(file); /* else before the next */
+        file->unsure = true;
+        (void)clean(file); /* else before the next */
         return rc;
     }
     file->end += (uint32_t)n;

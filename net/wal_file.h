@@ -12,6 +12,7 @@ struct wal_file {
     uint32_t sectors;
     uint32_t end;   /* where the next record goes */
     uint32_t dirty; /* sectors from there that a failure may have left */
+    bool unsure;    /* and they may be a whole record */
     uint8_t *room;  /* where records are put together: aligned as disks want */
     uint32_t room_sectors;
 };
@@ -32,9 +33,14 @@ int wal_file_settle(const char *path);
 /* The log that was read and found good. */
 int wal_file_resume(const char *path, const struct wal_scan *scan,
                     struct wal_file *file_out);
-/* Durable when this returns 0; else it is as if it was never tried: XN_ENOSPC,
- * XN_EIO, XN_ENOMEM. */
+/* Durable when this returns 0; else it is as if it was never tried, once
+ * wal_file_sure has returned 0: XN_ENOSPC, XN_EIO, XN_ENOMEM. */
 int wal_file_append(struct wal_file *file, uint64_t seq, const void *payload,
                     size_t len);
+
+/* Is it certain, and durable, that no record stands behind the last one?  What
+ * an append that failed has left there would be taken for one at the next
+ * start.  0; else as above: nobody knows what the next start will find. */
+int wal_file_sure(struct wal_file *file);
 
 #endif
