@@ -138,7 +138,7 @@ static int make(const char *path, KCDB *old, struct net_kv_report *report)
     unlink(fresh);
     rc = open_db(fresh, true, &db);
     if (rc) return rc;
-    rc = kcdbbegintran(db, 1) ? 0 : net_kv_error();
+    rc = net_kv_begin(db);
     if (!rc) {
         rc = net_kv_put(db, format_key, sizeof format_key - 1, format_value,
                         sizeof format_value - 1);
@@ -146,7 +146,7 @@ static int make(const char *path, KCDB *old, struct net_kv_report *report)
             rc = walk(old, db, report);
             if (rc == XN_EINTEGRITY) rc = 0; /* known; the rest is saved */
         }
-        if (!kcdbendtran(db, rc == 0) && !rc) rc = net_kv_error();
+        if (!rc) rc = net_kv_end(db, fresh);
     }
     if (!kcdbclose(db) && !rc) rc = net_kv_error();
     kcdbdel(db);

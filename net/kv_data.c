@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: GPL-3.0-or-later */
 /* Records of the store's file: written in transactions, read in pages. */
 #include <errno.h>
+#include <fcntl.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -150,38 +151,59 @@ static int apply_one(const struct net_kv *kv, const Xn__Txn *txn, int *rc_out)
     return rc;
 }
 
-/* After a commit.  The library fills a log that is done with with zeros and writes the next one
- * over them.  A record of it that was torn by a power cut would look whole, the
- * zeros being its end, and be "undone" into the file.  In an empty log a torn
- * record is a short one. */
-static void empty_log(const char *path)
+int net_kv_begin(KCDB *db)
+{
+    errno = 0;
+    if (!db) return XN_EIO;
+    return kcdbbegintran(db, 1) ? 0 : net_kv_error();
+}
+
+/* What the library's log of a transaction says would be undone: all of it, or
+ * nothing. */
+static int empty_log(const char *path, bool for_good)
 {
     char log[NET_KV_PATH + 8];
+    int fd, rc;
 
     snprintf(log, sizeof log, "%s.wal", path);
-    if (truncate(log, 0)) return; /* there is none */
+    fd = open(log, O_WRONLY | O_CLOEXEC);
+    if (fd < 0) return XN_EIO;
+    rc = ftruncate(fd, 0) || (for_good && fsync(fd)) ? XN_EIO : 0;
+    close(fd);
+    return rc;
+}
+
+/* The library clears its log first, by zeros over it or, of a long one, by
+ * cutting it, and syncs the file then: where the power goes between, half of the
+ * transaction is there, and nothing, or half of what stood in the log, to undo
+ * it by.  So all is durable before, and the log empty: that commits.  The zeros
+ * go too, since the next log is written over them: a record of it that was torn
+ * would look whole, the zeros being its end; in an empty one it is a short one. */
+int net_kv_end(KCDB *db, const char *path)
+{
+    int rc;
+
+    errno = 0;
+    if (!kcdbsync(db, 1, NULL, NULL)) return net_kv_error();
+    rc = empty_log(path, true);
+    if (rc) return rc;
+    errno = 0;
+    if (!kcdbendtran(db, 1)) return net_kv_error();
+    return empty_log(path, false);
 }
 
 void net_kv_apply(struct net_kv *kv, const Xn__Txn *const *txns, size_t n,
                   int *rcs)
 {
     size_t i;
-    int rc = 0;
+    int rc;
 
     if (!kv->db) net_kv_mend(kv);
-    errno = 0;
-    if (!kv->db || !kcdbbegintran(kv->db, 1)) {
-        rc = net_kv_error();
-    } else {
-        for (i = 0; i < n && !rc; i++)
-            rc = apply_one(kv, txns[i], &rcs[i]);
-        errno = 0;
-        if (!rc && !kcdbendtran(kv->db, true)) rc = net_kv_error();
-    }
-    if (!rc) {
-        empty_log(kv->path);
-        return;
-    }
+    rc = net_kv_begin(kv->db);
+    for (i = 0; i < n && !rc; i++)
+        rc = apply_one(kv, txns[i], &rcs[i]);
+    if (!rc) rc = net_kv_end(kv->db, kv->path);
+    if (!rc) return;
     for (i = 0; i < n; i++)
         rcs[i] = rc;
     if (kv->db) net_kv_mend(kv);
@@ -220,24 +242,15 @@ int net_kv_merge(struct net_kv *kv, const struct net_kv_item *items, size_t n,
     int rc;
 
     if (!kv->db) net_kv_mend(kv);
-    errno = 0;
     if (!kv->db) return XN_EIO;
-    if (!kcdbbegintran(kv->db, 1)) {
-        rc = net_kv_error();
-    } else {
-        rc = merge_all(kv, items, n);
-        if (!rc && note) {
-            rc = net_kv_put(kv->db, NET_KV_NOTE_KEY, strlen(NET_KV_NOTE_KEY),
-                            note, note_len);
-        }
-        errno = 0;
-        if (!rc && !kcdbendtran(kv->db, true)) rc = net_kv_error();
+    rc = net_kv_begin(kv->db);
+    if (!rc) rc = merge_all(kv, items, n);
+    if (!rc && note) {
+        rc = net_kv_put(kv->db, NET_KV_NOTE_KEY, strlen(NET_KV_NOTE_KEY), note,
+                        note_len);
     }
-    if (rc) {
-        net_kv_mend(kv);
-    } else {
-        empty_log(kv->path);
-    }
+    if (!rc) rc = net_kv_end(kv->db, kv->path);
+    if (rc) net_kv_mend(kv);
     return rc;
 }
 

@@ -38,6 +38,9 @@ bool net_kv_is_good(const void *key, size_t key_len, const char *stored,
 int net_kv_error(void);
 int net_kv_put(KCDB *db, const char *key, size_t key_len, const void *value,
                size_t len);
+int net_kv_begin(KCDB *db);
+/* Commit: what ends a transaction that net_kv_begin began; durable then. */
+int net_kv_end(KCDB *db, const char *path);
 /* The key as stored; returns its length. */
 size_t net_kv_key(const ProtobufCBinaryData *key, char out[NET_KV_KEY_MAX + 1]);
 /* kv_undo.c: a transaction that did not end, undone by its log; 0 too where

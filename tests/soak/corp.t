@@ -28,7 +28,7 @@ soak() { # MODE ROUNDS LOG NAME: bytes of a log; 0: as xenocorpd has them
 echo "# seed $seed"
 soak kill "$kill" 0 "$kill times kill -9 with 50 operations under way"
 # So small that logs change and are merged all the time.
-soak power "$power" 65536 "$power power cuts: the last page torn, the rest dropped"
+soak power "$power" 65536 "$power power cuts: of what was not synced any sectors are there"
 soak full "$full" 65536 "$full times a full disk"
 random() { # PROGRAM PREFIX-OF-ITS-VARIABLES NAME
     env "$2_SEQUENCES=$sequences" "$2_SEED=$seed" \

@@ -6,8 +6,8 @@
  *   corp_kill kill|power|full ROUNDS SEED XENOCORPD XENOCORP CORP-DIR WORK-DIR
  *
  * kill: SIGKILL at random moments, now and then while it starts.
- * power: everything since the last fsync is lost, the last page torn: POWERCUT
- *        names the library that does it (powercut.c).
+ * power: of what was written since the last fsync any sectors are there:
+ *        POWERCUT names the library that does it (powercut.c).
  * full: its files may not grow any more; then they may again.
  *
  * Whoever got no answer asks again with the same bytes, and now and then
@@ -595,6 +595,7 @@ static void set_powercut(struct soak *soak)
     soak->corpd.preload = on ? library : NULL;
     if (!on) return;
     set_number("POWERCUT_AT", 1 + below(soak, below(soak, 2) ? 40 : 500));
+    set_number("POWERCUT_SEED", below(soak, 1U << 30));
 }
 
 static void next_strike(struct soak *soak)

@@ -6,7 +6,7 @@
  *   ledger_kill kill|power|full ROUNDS SEED PROGRAM FILE
  *
  * kill: SIGKILL at random moments with at least 50 operations under way.
- * power: everything since the last fsync is lost, the last page torn.
+ * power: of what was written since the last fsync any sectors are there.
  * full: no more room for the file; room again; nothing is lost. */
 #include <errno.h>
 #include <fcntl.h>
@@ -417,6 +417,7 @@ static void round_power(struct soak *soak)
     set_number(
         "POWERCUT_AT",
         1 + xn_rng_below(&soak->rng, xn_rng_below(&soak->rng, 2) ? 60 : 4000));
+    set_number("POWERCUT_SEED", xn_rng_u64(&soak->rng) >> 1);
     alive = start(soak, false);
     if (alive) {
         send_again(soak);

@@ -1,11 +1,20 @@
 /* SPDX-License-Identifier: GPL-3.0-or-later */
-/* A power cut in the middle of writing, as a program can play it: linked into
- * one, or loaded before one's libraries, this takes the place of the C library's writing functions.  At the
- * POWERCUT_AT-th of their calls everything that was written to any file since
- * that file's last fsync is undone, half of the last write is put back (the
- * torn page; a disk's sector of 512 bytes is written whole or not at all), and
- * the process is gone.  Names of files count as durable at
- * once.  powercut.h has two lesser evils. */
+/* A disk whose power goes in the middle of writing, as a program can play it:
+ * linked into one, or loaded before one's libraries, this takes the place of the
+ * C library's writing functions.  At the POWERCUT_AT-th of their calls the
+ * process is gone, and of what was written since each file's last sync, that
+ * call's own bytes with it, there is what a disk may have of it:
+ *
+ *  - of each write any sectors, whatever became of those before and behind it: a
+ *    disk writes a sector of 512 bytes whole or not at all, in any order;
+ *  - of a file's changes of size the first few, in their order, and what lies
+ *    behind the end that it had is there if the file is so long: file systems
+ *    write what is new before they say how much there is.
+ *
+ * What was written through O_DSYNC is there when the call returns.  A write that
+ * fails may leave any of its sectors all the same, and a sync that fails nothing
+ * that a later one could make good.  POWERCUT_SEED draws.  Names of files
+ * count as durable at once.  powercut.h has the lesser evils. */
 #include <dlfcn.h>
 #include <errno.h>
 #include <fcntl.h>
@@ -22,17 +31,19 @@
 
 #include "tests/soak/powercut.h"
 
-enum { FILES = 64, OWN_FDS = 200 };
+enum { FILES = 64, OWN_FDS = 200, SECTOR = 512 };
 
 ssize_t pwrite64(int fd, const void *data, size_t len, off64_t at);
 int ftruncate64(int fd, off64_t size);
 
+/* A change that may be lost still. */
 struct undo {
-    struct undo *before; /* the one written before it */
+    struct undo *before; /* the one made before it */
     int fd;              /* our own of that file */
     off_t at, size;      /* of the file as it was */
     size_t len, old_len;
-    uint8_t *old, *new;
+    uint8_t *old, *new; /* new is NULL: the file's size became `at` */
+    bool lost;          /* a sync of it failed */
 };
 
 /* Descriptors of the program's may be closed and their numbers used again. */
@@ -43,7 +54,8 @@ static struct {
 } files[FILES];
 static size_t n_files;
 static struct undo *last;
-static long calls, cut_at = -1;
+static long calls, cut_at = -1, fails = POWERCUT_CALLS;
+static uint64_t drawn; /* so far, begun at the seed */
 /* Held while anything is written: nobody writes behind the cut. */
 static pthread_mutex_t lock = PTHREAD_MUTEX_INITIALIZER;
 static enum powercut kind;
@@ -72,22 +84,111 @@ static truncate_fn *real_truncate(void)
     return (truncate_fn *)(uintptr_t)real("ftruncate64");
 }
 
-static void cut(bool torn)
+/* ---- what is drawn ---- */
+
+/* Steele, Lea, Flood, "Fast splittable pseudorandom number generators" (2014). */
+static uint64_t draw(uint64_t below)
+{
+    uint64_t x = drawn += 0x9e3779b97f4a7c15;
+
+    x = (x ^ x >> 30) * 0xbf58476d1ce4e5b9;
+    x = (x ^ x >> 27) * 0x94d049bb133111eb;
+    return (x ^ x >> 31) % below;
+}
+
+/* How many of eight sectors arrive, of one write: none, few, half, most, all. */
+static unsigned draw_luck(void)
+{
+    static const unsigned lucks[] = {0, 1, 4, 7, 8};
+
+    return lucks[draw(sizeof lucks / sizeof lucks[0])];
+}
+
+/* The end of the sector that `at` lies in, or `end`. */
+static off_t piece_end(off_t at, off_t end)
+{
+    off_t next = (at / SECTOR + 1) * SECTOR;
+
+    return next < end ? next : end;
+}
+
+/* ---- the cut ---- */
+
+static void put(int fd, const uint8_t *data, off_t from, off_t to)
+{
+    if (to > from) real_pwrite()(fd, data, (size_t)(to - from), from);
+}
+
+/* Any sectors of it, none of them behind `size`, and all that is behind
+ * `sure`. */
+static void put_some(const struct undo *u, off_t sure, off_t size)
+{
+    off_t at = u->at, end = u->at + (off_t)u->len, next;
+    unsigned luck = draw_luck();
+
+    if (end > size) end = size;
+    for (; at < end; at = next) {
+        next = piece_end(at, end);
+        if (draw(8) < luck || next > sure)
+            put(u->fd, u->new + (at - u->at), at, next);
+    }
+}
+
+/* What is there of one file's changes, the oldest first; sizes change no more
+ * behind `sizes` of them. */
+static void put_back(struct undo *const *list, size_t n, size_t sizes)
+{
+    off_t size = n ? list[0]->size : 0;
+    size_t i;
+
+    for (i = 0; i < n; i++) {
+        const struct undo *u = list[i];
+        off_t end = u->at + (off_t)u->len, was = size;
+
+        if (!u->new) {
+            if (i >= sizes && u->at < size) return; /* its blocks are others */
+            if (i >= sizes) continue;
+            size = u->at;
+            real_truncate()(u->fd, size);
+            continue;
+        }
+        if (end > size && i < sizes) {
+            size = end;
+            real_truncate()(u->fd, size);
+        }
+        put_some(u, was, size);
+    }
+}
+
+static void spoil(int fd)
+{
+    struct undo **list, *u;
+    size_t n = 0, i;
+
+    for (u = last; u; u = u->before)
+        n += u->fd == fd;
+    if (!n) return;
+    list = calloc(n, sizeof *list);
+    if (!list) abort();
+    i = n;
+    for (u = last; u; u = u->before) {
+        if (u->fd == fd) list[--i] = u;
+    }
+    put_back(list, n, draw(2) ? n : draw(n + 1));
+    free(list);
+}
+
+static void cut(void)
 {
     struct undo *u;
+    size_t i;
 
     for (u = last; u; u = u->before) {
         real_truncate()(u->fd, u->size);
         if (u->old_len) real_pwrite()(u->fd, u->old, u->old_len, u->at);
     }
-    if (torn && last && last->new) {
-        off_t end = (last->at + (off_t)last->len / 2 + 511) / 512 * 512;
-
-        if (end < last->at + (off_t)last->len) {
-            real_pwrite()(last->fd, last->new, (size_t)(end - last->at),
-                          last->at);
-        }
-    }
+    for (i = 0; i < n_files; i++)
+        spoil(files[i].fd);
     kill(getpid(), SIGKILL);
     for (;;)
         pause();
@@ -99,6 +200,8 @@ static bool is_armed(void)
         const char *text = getenv("POWERCUT_AT");
 
         cut_at = text ? atol(text) : 0;
+        text = getenv("POWERCUT_SEED");
+        drawn = text ? strtoull(text, NULL, 10) : (uint64_t)cut_at;
     }
     return cut_at > 0;
 }
@@ -108,6 +211,22 @@ void powercut_arm(enum powercut what, long at)
     kind = what;
     cut_at = at;
     calls = 0;
+}
+
+void powercut_for(long n)
+{
+    fails = n;
+}
+
+void powercut_seed(uint64_t seed)
+{
+    drawn = seed;
+}
+
+void powercut_now(void)
+{
+    pthread_mutex_lock(&lock);
+    cut();
 }
 
 void powercut_then(void (*fn)(int fd), int fd)
@@ -140,7 +259,7 @@ static void begin_again(void)
     pthread_mutex_unlock(&lock);
     then(then_fd);
     pthread_mutex_lock(&lock);
-    cut(false);
+    cut();
 }
 
 static bool is_log(int fd)
@@ -157,11 +276,20 @@ static bool is_log(int fd)
 /* true: this call, which would make the file grow or not, fails. */
 static bool is_refused(int fd, bool grows)
 {
-    if (calls < cut_at || calls >= cut_at + POWERCUT_CALLS) return false;
+    if (calls < cut_at || calls >= cut_at + fails) return false;
     if (kind != POWERCUT_FULL && kind != POWERCUT_LOG) return false;
     if (!(kind == POWERCUT_FULL ? grows : is_log(fd))) return false;
-    errno = ENOSPC;
+    errno = kind == POWERCUT_FULL ? ENOSPC : EIO;
     return true;
+}
+
+/* Where a write goes: to the end, where it is opened so. */
+static off_t place_of(int fd, off_t at)
+{
+    struct stat st;
+
+    return fcntl(fd, F_GETFL) & O_APPEND && fstat(fd, &st) == 0 ? st.st_size
+                                                                : at;
 }
 
 static bool would_grow(int fd, off_t end)
@@ -171,6 +299,7 @@ static bool would_grow(int fd, off_t end)
     return fstat(fd, &st) == 0 && end > st.st_size;
 }
 
+/* true: the power goes in this call, or for POWERCUT_TWICE the process. */
 static bool is_time(void)
 {
     if (!is_armed() || ++calls != cut_at) return false;
@@ -179,8 +308,13 @@ static bool is_time(void)
         for (;;)
             pause();
     }
+    return kind == POWERCUT_POWER || kind == POWERCUT_TWICE;
+}
+
+static void go(void)
+{
     if (kind == POWERCUT_TWICE) begin_again();
-    return kind == POWERCUT_POWER;
+    cut();
 }
 
 static bool is_file(int fd)
@@ -248,18 +382,42 @@ static void undo_free(struct undo *u)
     free(u);
 }
 
+/* What was written there is durable, and what was there before is no more. */
+static void outlast(struct undo *u, const struct undo *now)
+{
+    off_t at = now->at > u->at ? now->at : u->at;
+    off_t end = now->at + (off_t)now->len, old = u->at + (off_t)u->old_len;
+    off_t new = u->at + (off_t)u->len;
+
+    if (u->fd != now->fd) return;
+    if (u->size < end) u->size = end;
+    if (old > end) old = end;
+    if (new > end) new = end;
+    if (u->old && old > at) {
+        memcpy(u->old + (at - u->at), now->new + (at - now->at),
+               (size_t)(old - at));
+    }
+    if (u->new &&new > at) {
+        memcpy(u->new + (at - u->at), now->new + (at - now->at),
+               (size_t)(new - at));
+    }
+}
+
 /* A write that is durable when it returns. */
 static void forget_last(int fd)
 {
-    struct undo *u = last;
+    struct undo *now = last, *u;
     int flags = fcntl(fd, F_GETFL);
 
     if (flags < 0 || !(flags & O_DSYNC)) return;
-    last = u->before;
-    undo_free(u);
+    last = now->before;
+    for (u = last; u; u = u->before)
+        outlast(u, now);
+    undo_free(now);
 }
 
-static void forget(int fd)
+/* Of a file that was synced, or could not be. */
+static void forget(int fd, bool synced)
 {
     struct undo **u = &last;
     struct stat st;
@@ -270,7 +428,8 @@ static void forget(int fd)
     while (*u) {
         struct undo *gone = *u;
 
-        if (gone->fd != fd) {
+        if (gone->fd == fd) gone->lost |= !synced;
+        if (gone->fd != fd || gone->lost) {
             u = &gone->before;
             continue;
         }
@@ -279,20 +438,51 @@ static void forget(int fd)
     }
 }
 
+/* ---- in the place of the C library's ---- */
+
+/* Any sectors of it, or, of what goes by the system's memory, the first few;
+ * none of them durable. */
+static void write_some(int fd, const uint8_t *data, size_t len, off_t at)
+{
+    bool any = fcntl(fd, F_GETFL) & O_DSYNC && !would_grow(fd, at + (off_t)len);
+    off_t end = at + (off_t)len, next, from = at;
+    unsigned luck = draw_luck();
+    struct stat st;
+
+    for (; at < end; at = next) {
+        next = piece_end(at, end);
+        if (draw(8) >= luck) {
+            if (!any) return;
+            continue;
+        }
+        if (fstat(fd, &st)) abort();
+        remember(fd, at, (size_t)(next - at), data + (at - from));
+        put(own_fd(fd, &st), data + (at - from), at, next);
+    }
+}
+
 ssize_t pwrite64(int fd, const void *data, size_t len, off64_t at)
 {
-    ssize_t n;
+    ssize_t n = -1;
     bool now;
 
     if (!is_armed() || !is_file(fd)) return real_pwrite()(fd, data, len, at);
     pthread_mutex_lock(&lock);
+    at = place_of(fd, at);
     now = is_time();
     if (is_refused(fd, would_grow(fd, at + (off_t)len))) {
-        n = -1;
+        int error = errno;
+
+        if (kind == POWERCUT_LOG) write_some(fd, data, len, at);
+        errno = error;
+    } else if (now && kind == POWERCUT_TWICE && draw(2)) {
+        write_some(fd, data, len, at);
+        go();
     } else {
         remember(fd, at, len, data);
-        if (now) cut(true);
+        if (now && kind == POWERCUT_POWER) cut();
         n = real_pwrite()(fd, data, len, at);
+        if (now) go();
         if (n == (ssize_t)len) forget_last(fd);
     }
     pthread_mutex_unlock(&lock);
@@ -308,19 +498,22 @@ ssize_t pwrite(int fd, const void *data, size_t len, off_t at)
 int ftruncate64(int fd, off64_t size)
 {
     struct stat st;
+    bool now;
     int rc;
 
     if (!is_armed() || !is_file(fd) || fstat(fd, &st)) {
         return real_truncate()(fd, size);
     }
     pthread_mutex_lock(&lock);
-    if (is_time()) cut(false);
+    now = is_time();
     if (is_refused(fd, would_grow(fd, size))) {
         rc = -1;
     } else {
         remember(fd, size, st.st_size > size ? (size_t)(st.st_size - size) : 0,
                  NULL);
+        if (now && kind == POWERCUT_POWER) cut();
         rc = real_truncate()(fd, size);
+        if (now) go();
     }
     pthread_mutex_unlock(&lock);
     return rc;
@@ -350,9 +543,9 @@ static int sync_with(const char *name, int fd)
 
     if (!is_armed() || !is_file(fd)) return fn(fd);
     pthread_mutex_lock(&lock);
-    if (is_time()) cut(true);
+    if (is_time()) go();
     rc = is_refused(fd, false) ? -1 : fn(fd);
-    if (!rc) forget(fd);
+    forget(fd, rc == 0);
     pthread_mutex_unlock(&lock);
     return rc;
 }

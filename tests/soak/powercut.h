@@ -3,11 +3,15 @@
 #ifndef TESTS_SOAK_POWERCUT_H
 #define TESTS_SOAK_POWERCUT_H
 
+#include <stdint.h>
+
 enum powercut {
-    POWERCUT_POWER, /* what was not synced is lost, the last write torn */
+    POWERCUT_POWER, /* of what was not synced any sectors are there */
     POWERCUT_KILL,  /* kill -9: what was written is there */
     POWERCUT_FULL,  /* from this call on what makes a file grow fails */
-    POWERCUT_LOG,   /* from this call on what concerns a "*.log*" fails */
+    POWERCUT_LOG,   /* from this call on what concerns a "*.log*" fails; any
+                       sectors of what it was to write may be there all the
+                       same */
     POWERCUT_TWICE, /* kill -9, and the power goes behind what came then */
 };
 
@@ -15,6 +19,12 @@ enum powercut {
 
 /* At the at-th call from now on; 0: never. */
 void powercut_arm(enum powercut what, long at);
+/* So many fail, rather than POWERCUT_CALLS. */
+void powercut_for(long fails);
+/* What is drawn from now on; POWERCUT_SEED otherwise. */
+void powercut_seed(uint64_t seed);
+/* Now. */
+void powercut_now(void);
 /* POWERCUT_TWICE: what a second process does, with one descriptor left. */
 void powercut_then(void (*then)(int fd), int fd);
 

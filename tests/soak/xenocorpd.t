@@ -40,7 +40,7 @@ soak() { # MODE ROUNDS NAME
 
 echo "# seed $seed"
 soak kill "$kill" "$kill times kill -9"
-soak power "$power" "$power power cuts: the last page torn, the rest dropped"
+soak power "$power" "$power power cuts: of what was not synced any sectors are there"
 soak full "$full" "$full times a full disk"
 echo "1..$n"
 exit $bad

@@ -16,10 +16,11 @@
 #include "tests/soak/powercut.h"
 #include "tests/unit/store_kit.h"
 
-enum { KEYS = 9, LOG = 10 * 1024, MOST = 2400, OPS = 24, CALLS_MOST = 330 };
+enum { KEYS = 9, LOG = 10 * 1024, MOST = 2400, OPS = 24, CALLS_MOST = 450 };
 
 static struct {
     char dir[64], file[128], log[2][160];
+    uint64_t seed; /* POWERCUT_SEED; 1 */
 } here;
 
 static int setup(void **state)
@@ -29,6 +30,9 @@ static int setup(void **state)
              access("/dev/shm", W_OK) == 0 ? "/dev/shm" : "/tmp");
     assert_non_null(mkdtemp(here.dir));
     snprintf(here.file, sizeof here.file, "%s/store.kct", here.dir);
+    here.seed = getenv("POWERCUT_SEED")
+                    ? strtoull(getenv("POWERCUT_SEED"), NULL, 10)
+                    : 1;
     snprintf(here.log[0], sizeof here.log[0], "%s.log0", here.file);
     snprintf(here.log[1], sizeof here.log[1], "%s.log1", here.file);
     return 0;
@@ -373,6 +377,7 @@ static unsigned one_life(enum powercut what, long at, bool *ended_out)
         int tries = 0;
 
         powercut_then(tell_again, ends[1]);
+        powercut_seed(here.seed << 20 ^ (uint64_t)at);
         powercut_arm(what, at);
         while (open_it(&wal, false, &report)) {
             if (++tries > 20) _exit(2);
@@ -417,10 +422,14 @@ static void look(unsigned told, bool ended)
     unsigned n, i;
     int rc = open_it(&wal, true, &report);
 
-    if (rc) fail_msg("%s: %s: %s", report.file, report.why, xn_strerror(rc));
+    if (rc) {
+        fail_msg("seed %llu: %s: %s: %s", (unsigned long long)here.seed,
+                 report.file, report.why, xn_strerror(rc));
+    }
     n = judge(wal);
     if (n != told && (ended || n != told + 1)) {
-        fail_msg("%u were told, %u are there", told, n);
+        fail_msg("seed %llu: %u were told, %u are there",
+                 (unsigned long long)here.seed, told, n);
     }
     /* It goes on from there. */
     for (i = n + 1; i < n + 4; i++)
@@ -436,10 +445,15 @@ static void look(unsigned told, bool ended)
 
 static void hit_everywhere(enum powercut what, long step)
 {
+    const char *soak = getenv("SOAK");
     bool ended = false;
     long at, lives = 0;
 
-    for (at = 1; at < 100000; at += step, lives++) {
+    /* Elsewhere with another seed. */
+    if (soak && strcmp(soak, "full") == 0) step = 1;
+    at = 1 + (long)(here.seed % (uint64_t)step);
+
+    for (; at < 100000; at += step, lives++) {
         unsigned told = one_life(what, at, &ended);
 
         look(told, ended);
@@ -453,12 +467,12 @@ static void hit_everywhere(enum powercut what, long step)
 
 static void killed_everywhere(void **state)
 {
-    hit_everywhere(POWERCUT_KILL, 1);
+    hit_everywhere(POWERCUT_KILL, 2);
 }
 
 static void power_cut_everywhere(void **state)
 {
-    hit_everywhere(POWERCUT_POWER, 1);
+    hit_everywhere(POWERCUT_POWER, 2);
 }
 
 /* What a restart found was in the system's memory, perhaps, and not on the disk:
@@ -466,17 +480,90 @@ static void power_cut_everywhere(void **state)
 static void killed_and_cut_everywhere(void **state)
 {
     assert_int_equal(prctl(PR_SET_CHILD_SUBREAPER, 1), 0);
-    hit_everywhere(POWERCUT_TWICE, 3);
+    hit_everywhere(POWERCUT_TWICE, 5);
 }
 
 static void full_everywhere(void **state)
 {
-    hit_everywhere(POWERCUT_FULL, 5);
+    hit_everywhere(POWERCUT_FULL, 9);
 }
 
 static void log_fails_everywhere(void **state)
 {
-    hit_everywhere(POWERCUT_LOG, 5);
+    hit_everywhere(POWERCUT_LOG, 9);
+}
+
+/* ---- refused ---- */
+
+/* How many operations are there, as the store says; -1: it does not. */
+static int ask(struct net_wal *wal)
+{
+    Xn__Read read = XN__READ__INIT;
+    struct xn_msg *msg = NULL;
+
+    if (net_wal_read(wal, &read, &msg)) return -1;
+    xn_msg_free(msg);
+    return (int)judge(wal);
+}
+
+/* Of six operations the log refuses the last, and `fails` of its calls fail;
+ * what the store says of that afterwards is the child's last word. */
+static int be_refused(int fails, bool power)
+{
+    struct net_wal_report report;
+    struct net_wal *wal = NULL;
+    int ends[2], status, said = -1;
+    unsigned n;
+    pid_t pid;
+
+    assert_int_equal(pipe(ends), 0);
+    pid = fork();
+    if (pid == 0) {
+        if (open_it(&wal, false, &report)) _exit(2);
+        for (n = 1; n < 6; n++) {
+            if (do_op(wal, n)) _exit(3);
+        }
+        powercut_for(fails);
+        powercut_arm(POWERCUT_LOG, 1);
+        if (do_op(wal, 6) != XN_EIO) _exit(4);
+        said = ask(wal);
+        if (write(ends[1], &said, sizeof said) != sizeof said) _exit(5);
+        if (power) powercut_now();
+        _exit(0);
+    }
+    close(ends[1]);
+    assert_int_equal(read(ends[0], &said, sizeof said), sizeof said);
+    close(ends[0]);
+    assert_int_equal(waitpid(pid, &status, 0), pid);
+    assert_true(power ? WIFSIGNALED(status) : WIFEXITED(status));
+    return said;
+}
+
+/* What was refused does not come back, once the store has said so; a store that
+ * cannot know what will come back says nothing. */
+static void refused_for_good(void **state)
+{
+    unsigned i, quiet = 0;
+
+    for (i = 0; i < 60; i++) {
+        struct net_wal_report report;
+        struct net_wal *wal = NULL;
+        int said;
+
+        powercut_seed(here.seed << 20 ^ i);
+        said = be_refused(1 + i % 5, i % 2);
+        quiet += said < 0;
+        assert_int_equal(open_it(&wal, true, &report), 0);
+        if (said < 0) {
+            assert_in_range(judge(wal), 5, 6);
+        } else {
+            assert_int_equal(said, 5);
+            assert_int_equal(judge(wal), 5);
+        }
+        net_wal_close(wal);
+        unlink_all();
+    }
+    assert_in_range(quiet, 1, i - 1);
 }
 
 /* ---- files spoilt ---- */
@@ -512,6 +599,14 @@ static void move(const char *from, const char *to)
     assert_int_equal(rename(from, to), 0);
 }
 
+static off_t size_of(const char *path)
+{
+    struct stat st;
+
+    assert_int_equal(stat(path, &st), 0);
+    return st.st_size;
+}
+
 static void flip(const char *path, off_t at)
 {
     int fd = open(path, O_RDWR | O_CLOEXEC);
@@ -527,13 +622,14 @@ static void flip(const char *path, off_t at)
 /* The file without its last sector; `whole` is what it was. */
 static void cut(const char *path, const char *whole)
 {
-    static uint8_t bytes[LOG];
+    static uint8_t bytes[2 * LOG + 1];
     int from = open(path, O_RDONLY | O_CLOEXEC), to;
+    ssize_t n = read(from, bytes, sizeof bytes);
 
+    assert_in_range(n, LOG, 2 * LOG);
     move(path, whole);
     to = open(path, O_WRONLY | O_CREAT | O_CLOEXEC, 0600);
-    assert_int_equal(read(from, bytes, LOG), LOG);
-    assert_int_equal(write(to, bytes, LOG - 512), LOG - 512);
+    assert_int_equal(write(to, bytes, (size_t)n - 512), n - 512);
     close(from);
     close(to);
 }
@@ -551,7 +647,7 @@ static void logs_spoilt(void **state)
         close(open(here.log[i], O_WRONLY | O_CREAT | O_CLOEXEC, 0600));
         refused(here.log[i]); /* emptied */
         move(aside, here.log[i]);
-        for (at = 3; at < LOG; at += 97) {
+        for (at = 3; at < size_of(here.log[i]); at += 97) {
             flip(here.log[i], at);
             refused(here.log[i]);
             flip(here.log[i], at);
@@ -585,6 +681,7 @@ int main(void)
         TEST(cut_and_emptied),
         TEST(shorter_than_what_was_torn),
         TEST(logs_spoilt),
+        TEST(refused_for_good),
         TEST(killed_everywhere),
         TEST(power_cut_everywhere),
         TEST(killed_and_cut_everywhere),
