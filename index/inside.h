@@ -589,6 +589,8 @@ struct xis_settle {
 };
 
 /* The leaf set changed, or the store has been loaded. */
+void xis_settle_stand(struct xis *xis, const struct xn_now *now,
+                      struct xn_out *out);
 void xis_settle_changed(struct xis *xis, const struct xn_now *now,
                         struct xn_out *out);
 void xis_settle_gone(struct xis *xis, const struct xn_now *now, xn_peer peer,

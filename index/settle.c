@@ -320,6 +320,20 @@ void xis_settle_changed(struct xis *xis, const struct xn_now *now,
     set_timer(xis, now->mono_us + 50000 + xn_rng_below(xis->rng, 100000), out);
 }
 
+void xis_settle_stand(struct xis *xis, const struct xn_now *now,
+                      struct xn_out *out)
+{
+    size_t i;
+
+    find_near(xis, now);
+    for (i = 0; i < xis->settle.n_near; i++)
+        xis->settle.near[i].done = true;
+    xis->company_us = now->mono_us;
+    xis_view_now(xis, &xis->leaves);
+    settle(xis, now, out);
+    set_timer(xis, xis->settle.background_us, out);
+}
+
 void xis_settle_gone(struct xis *xis, const struct xn_now *now, xn_peer peer,
                      struct xn_out *out)
 {

@@ -55,6 +55,15 @@ void xis_start(struct xis *xis, const struct xn_now *now, struct xn_out *out)
     xis_load_start(xis, now, out);
 }
 
+void xis_stand(struct xis *xis, const struct xn_now *now, struct xn_out *out)
+{
+    xis->start_us = now->mono_us;
+    xis->loaded = true;
+    xis_settle_stand(xis, now, out);
+    xn_ticket(xis->tickets, now->mono_us + xn_rng_below(xis->rng, XIS_SWEEP_US),
+              sweep, xis, NULL, out);
+}
+
 void xis_loaded(struct xis *xis, const struct xn_now *now, struct xn_out *out)
 {
     xis->loaded = true;

@@ -39,6 +39,10 @@ void xis_free(struct xis *xis);
  * load is done. */
 void xis_start(struct xis *xis, const struct xn_now *now, struct xn_out *out);
 
+/* Instead: as one that started long ago in this leaf set, where nobody has
+ * anything, and is settled. */
+void xis_stand(struct xis *xis, const struct xn_now *now, struct xn_out *out);
+
 /* From the overlay: kinds PUT, FIND, SYNC, OFFER, HAVE. */
 void xis_deliver(struct xis *xis, const struct xn_now *now,
                  const struct ov_request *request, struct xn_out *out);

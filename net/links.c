@@ -94,7 +94,7 @@ static int take_slot(struct net_links *links, struct net_link *link)
     links->slots[i] = (struct slot){link, true};
     links->rows[i] =
         (struct xn_contact){link->cert.id, link->cert.position, link->cert.corp,
-                            link->cert.not_after_us};
+                            link->cert.not_after_us, NULL};
     link->peer = (xn_peer)i;
     return 0;
 }

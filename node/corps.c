@@ -223,3 +223,12 @@ void node_corps_start(struct node *node, const struct xn_now *now,
     visit(node, NULL, now, 0, NULL, out);
     remember_again(node, now, out);
 }
+
+void node_corps_stand(struct node *node, const struct xn_now *now,
+                      struct xn_out *out)
+{
+    uint64_t pause = xn_rng_below(&node->rng, node->config.announce_us);
+
+    xn_ticket(node->tickets, now->mono_us + pause, visit, node, NULL, out);
+    remember_again(node, now, out);
+}

@@ -134,6 +134,24 @@ static int node_step(struct xn_core *core, const struct xn_now *now,
     return node->out.rc;
 }
 
+int node_stand(struct xn_core *core, const struct xn_now *now,
+               const struct ov_standing *links, size_t n, bool all,
+               struct xn_outbox *box_out)
+{
+    struct node *node = node_of(core);
+    int rc;
+
+    xn_out_reset(&node->out);
+    node->started = true;
+    node->started_us = now->mono_us;
+    rc = ov_stand(node->ov, now, links, n, all, &node->out);
+    if (rc) return rc;
+    xis_stand(node->xis, now, &node->out);
+    node_corps_stand(node, now, &node->out);
+    *box_out = xn_out_box(&node->out, xn_tickets_next(node->tickets));
+    return node->out.rc;
+}
+
 static bool node_check(const struct xn_core *core, char *why_out, size_t len)
 {
     const struct node *node = (const struct node *)core;

@@ -30,6 +30,10 @@ struct node {
 void node_corps_start(struct node *node, const struct xn_now *now,
                       struct xn_out *out);
 
+/* The repetitions alone. */
+void node_corps_stand(struct node *node, const struct xn_now *now,
+                      struct xn_out *out);
+
 /* Store the peers linked to now, if they changed. */
 void node_corps_remember(struct node *node, struct xn_out *out);
 

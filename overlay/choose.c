@@ -29,7 +29,7 @@ bool query_is_lax(const struct ov *ov, const struct query *q)
 }
 
 /* Silent ones are passed over: they will soon be gone, or heard again. */
-static bool is_usable(const struct query *q, const struct link *link)
+bool query_may_use(const struct query *q, const struct link *link)
 {
     return !query_tried(q, link) && link->probes < 2;
 }
@@ -51,7 +51,7 @@ static void look_around(const struct ov *ov, const struct query *q, size_t max,
     memset(sight, 0, sizeof *sight);
     walk_start(&walk, ov, &q->key);
     while (rank < max && walk_next(&walk, &link)) {
-        bool usable = !link || is_usable(q, link);
+        bool usable = !link || query_may_use(q, link);
 
         if (!usable && lax) continue;
         if (!link) sight->has_self = true;
@@ -76,7 +76,7 @@ static bool find_witness(const struct ov *ov, const struct query *q,
     walk_start(&walk, ov, &q->key);
     while (left-- > 0 && walk_next(&walk, &link)) {
         if (!link || link == wanted || link == q->from) continue;
-        if (!is_usable(q, link)) continue;
+        if (!query_may_use(q, link)) continue;
         *link_out = link;
         return true;
     }
@@ -111,7 +111,7 @@ static enum hop choose_copy(const struct ov *ov, const struct xn_now *now,
         *link_out = NULL;
         if (!q->witness) return HOP_HERE;
         return is_newcomer(ov, now) ? HOP_WAIT : HOP_YOURS;
-    } else if (is_usable(q, wanted)) {
+    } else if (query_may_use(q, wanted)) {
         return HOP_ON;
     }
     return find_witness(ov, q, wanted, link_out) ? HOP_WITNESS : HOP_WAIT;
@@ -121,7 +121,9 @@ static enum hop choose_any(const struct ov *ov, const struct query *q,
                            const struct sight *sight, bool near,
                            struct link **link_out)
 {
-    *link_out = near ? sight->wanted : sight->first;
+    *link_out = near           ? sight->wanted
+                : sight->first ? way_choose(ov, q, sight->first)
+                               : NULL;
     if (near && !sight->has_wanted) return q->from ? HOP_HERE : HOP_NOWHERE;
     if (!*link_out || q->hops >= HOPS_MAX || *link_out == q->from) {
         return HOP_HERE;
@@ -149,8 +151,8 @@ enum hop route_choose(const struct ov *ov, const struct xn_now *now,
         }
         return choose_copy(ov, now, q, sight.wanted, link_out);
     }
-    *link_out = sight.first;
     if (!sight.first) return HOP_WAIT;
-    if (sight.first != q->from) return HOP_ON;
+    *link_out = way_choose(ov, q, sight.first);
+    if (*link_out != q->from) return HOP_ON;
     return q->witness ? HOP_YOURS : HOP_WAIT;
 }

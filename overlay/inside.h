@@ -6,7 +6,8 @@
  *   hints.c   nodes that we have heard of
  *   links.c   dialling, HELLO, the link budget
  *   leaves.c  the leaf set, and spreading who is there (PEERS)
- *   choose.c  where a request goes next
+ *   choose.c  where a request goes next;  way.c  which of the ways there
+ *   table.c   the places of the prefix table
  *   route.c   requests and replies
  *   watch.c   who is alive (PING, SUSPECT, LEAVE)
  *   check.c   do the tables hold together?
@@ -19,6 +20,7 @@
 #define OVERLAY_INSIDE_H
 
 #include "overlay/ov.h"
+#include "overlay/table.h"
 
 #define VERSION 1U
 
@@ -95,6 +97,7 @@ struct link {
     bool incoming;
     bool hearsay;  /* probed because of a SUSPECT */
     bool push;     /* owed our leaf set */
+    bool stands;   /* from the start (ov_stand): its address is its contact's */
     bool paging;   /* we read its contacts page by page */
     uint8_t pages; /* read so */
     uint8_t used[ALLOWANCES];
@@ -157,6 +160,7 @@ struct change {
 
 struct ov {
     struct ov_config config;
+    struct table_shape shape; /* of the prefix table */
     const struct xn_peers *peers;
     struct xn_rng *rng;
     struct xn_tickets *tickets;
@@ -223,6 +227,9 @@ void ring_drop_id(struct ov *ov, struct link *link);
 void ring_drop_live(struct ov *ov, struct link *link);
 /* The first index whose position is not before `position`. */
 size_t ring_lower(const struct ov *ov, const xn_id *position);
+/* The links of a place of the prefix table: first and behind the last. */
+void ring_within(const struct ov *ov, const struct table_place *place,
+                 size_t *first_out, size_t *end_out);
 
 /* Us and the live links from near a key outwards. */
 struct walk {
@@ -241,6 +248,8 @@ struct link *ring_ccw(const struct ov *ov, size_t d);
 /* Would a node at this position be in our leaf set? */
 bool ring_is_leaf(const struct ov *ov, const xn_id *position);
 size_t ring_leaves(const struct ov *ov, xn_peer *peers_out);
+/* How far our leaf set reaches on its shorter side, in 2^-64ths of the ring. */
+uint64_t ring_reach(const struct ov *ov);
 
 /* ---- hints.c */
 
@@ -291,6 +300,10 @@ void link_timer(struct ov *ov, struct link *link, uint64_t due_us, xn_ended *fn,
                 struct xn_out *out);
 void link_timer_stop(struct ov *ov, struct link *link);
 void link_free(struct link *link);
+int link_stand(struct ov *ov, const struct xn_now *now,
+               const struct ov_standing *standing);
+/* NULL: it has none. */
+const char *link_address(const struct ov *ov, const struct link *link);
 
 /* ---- leaves.c */
 
@@ -323,6 +336,15 @@ enum hop route_choose(const struct ov *ov, const struct xn_now *now,
 bool query_tried(const struct query *q, const struct link *link);
 /* May any copy answer it? */
 bool query_is_lax(const struct ov *ov, const struct query *q);
+
+/* ---- way.c */
+
+/* Far from the key: the link over which a request is likely to come there
+ * soonest.  `nearest` is the one nearest to it, which brings it nearer. */
+struct link *way_choose(const struct ov *ov, const struct query *q,
+                        struct link *nearest);
+/* May it be sent there: not tried before, and not silent? */
+bool query_may_use(const struct query *q, const struct link *link);
 
 /* ---- route.c */
 

@@ -154,29 +154,15 @@ static bool dial_answered(struct ov *ov, uint64_t ticket, const xn_id *id,
 
 /* ---- the prefix table ---- */
 
-/* Row: hexadecimal digits shared with us; column: the next digit.  The table
- * is not stored: the ring is sorted, so a place in it is a range there. */
-static size_t prefix_count(const struct ov *ov, const xn_id *position,
-                           size_t *first_out)
+/* How many links we have in the place that this position belongs in. */
+static size_t place_count(const struct ov *ov, const xn_id *position)
 {
-    const xn_id *self = &ov->config.position;
-    xn_id lo, hi;
-    size_t digits = 0, i, end;
+    struct table_place place;
+    size_t first, end;
 
-    while (digits < 2 * XN_ID_SIZE - 1) {
-        uint8_t diff = (uint8_t)(self->b[digits / 2] ^ position->b[digits / 2]);
-
-        if (digits % 2 == 0 ? diff >> 4 : diff & 15) break;
-        digits++;
-    }
-    lo = hi = *position;
-    for (i = digits + 1; i < 2 * XN_ID_SIZE; i++) {
-        lo.b[i / 2] &= (uint8_t)(i % 2 ? 0xf0 : 0x00);
-        hi.b[i / 2] |= (uint8_t)(i % 2 ? 0x0f : 0xff);
-    }
-    *first_out = ring_lower(ov, &lo);
-    end = ring_lower(ov, &hi);
-    return end - *first_out;
+    table_place(&ov->shape, &ov->config.position, position, &place);
+    ring_within(ov, &place, &first, &end);
+    return end - first;
 }
 
 static bool is_leaf_now(const struct ov *ov, const struct link *link)
@@ -184,21 +170,29 @@ static bool is_leaf_now(const struct ov *ov, const struct link *link)
     return ring_is_leaf(ov, &link_contact(ov, link)->position);
 }
 
+/* Would rather go than the other, from places as full: who is farther away,
+ * else who is linked shorter. */
+static bool goes_first(const struct link *link, const struct link *other)
+{
+    if (link->rtt_us != other->rtt_us) return link->rtt_us > other->rtt_us;
+    return link->serial > other->serial;
+}
+
 /* Who could go most easily: not a neighbour, from the place in the prefix table
- * that is fullest; there the one that is linked shortest. */
+ * that is fullest. */
 static struct link *least_useful(const struct ov *ov, size_t *count_out)
 {
     struct link *worst = NULL;
-    size_t i, first, worst_count = 0;
+    size_t i, worst_count = 0;
 
     for (i = 0; i < ov->ring.n; i++) {
         struct link *link = link_at(&ov->ring, i);
         size_t count;
 
         if (is_leaf_now(ov, link)) continue;
-        count = prefix_count(ov, &link_contact(ov, link)->position, &first);
+        count = place_count(ov, &link_contact(ov, link)->position);
         if (count > worst_count ||
-            (count == worst_count && worst && link->serial > worst->serial)) {
+            (count == worst_count && worst && goes_first(link, worst))) {
             worst = link;
             worst_count = count;
         }
@@ -209,9 +203,9 @@ static struct link *least_useful(const struct ov *ov, size_t *count_out)
 
 bool links_fills_gap(const struct ov *ov, const xn_id *position)
 {
-    size_t first, count;
+    size_t count;
 
-    if (prefix_count(ov, position, &first) > 0) return false;
+    if (place_count(ov, position) > 0) return false;
     return least_useful(ov, &count) && count >= 2;
 }
 
@@ -224,16 +218,24 @@ static bool is_wanted(const struct ov *ov, const xn_id *position)
 
 /* ---- HELLO ---- */
 
+const char *link_address(const struct ov *ov, const struct link *link)
+{
+    if (link->stands) return link_contact(ov, link)->address;
+    return link->address && link->address[0] ? link->address : NULL;
+}
+
 bool contact_of(const struct ov *ov, const struct link *link,
                 Xn__Contact *contact_out)
 {
     const struct xn_contact *contact = link_contact(ov, link);
 
-    if (!link->address || !link->address[0]) return false;
+    const char *address = link_address(ov, link);
+
+    if (!address) return false;
     xn__contact__init(contact_out);
     contact_out->id = xn_id_bytes(&contact->id);
     contact_out->position = xn_id_bytes(&contact->position);
-    contact_out->address = link->address;
+    contact_out->address = (char *)(uintptr_t)address;
     return true;
 }
 
@@ -342,6 +344,20 @@ static struct link *link_new(struct ov *ov, const struct xn_now *now,
     }
     ov->n_new++;
     return link;
+}
+
+int link_stand(struct ov *ov, const struct xn_now *now,
+               const struct ov_standing *standing)
+{
+    struct link *link = link_new(ov, now, standing->peer, standing->incoming);
+
+    if (!link) return XN_ENOMEM;
+    ov->n_new--;
+    link->stands = true;
+    link->rtt_us = standing->rtt_us;
+    link->rtt_var_us = standing->rtt_us / 8;
+    link->state = LINK_LIVE;
+    return ring_add_live(ov, link) ? 0 : XN_ENOMEM;
 }
 
 /* The driver has one link per pair of nodes and both dialled: nothing new.
@@ -537,8 +553,9 @@ static void remember(struct ov *ov, const struct xn_now *now,
     struct hint *hint = hint_find(ov, &contact->id);
 
     if (hint && !live) hint_failed(ov, now, hint, false);
-    if (hint || !live || !link->address || ov->leaving) return;
-    hint = hint_add(ov, now, &contact->id, &contact->position, link->address);
+    if (hint || !live || !link_address(ov, link) || ov->leaving) return;
+    hint = hint_add(ov, now, &contact->id, &contact->position,
+                    link_address(ov, link));
     if (!hint) return;
     hint->news_us = now->mono_us;
     hint->next_us =

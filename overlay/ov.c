@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: GPL-3.0-or-later */
 #include "overlay/ov.h"
 
+#include <limits.h>
 #include <stdlib.h>
 #include <string.h>
 
@@ -31,6 +32,7 @@ int ov_new(const struct ov_config *config, const struct xn_peers *peers,
     /* But who holds a key must know the others who do. */
     if (c->leaves < c->copies) c->leaves = c->copies;
     if (c->links_max < 2 * c->leaves + 2) c->links_max = 2 * c->leaves + 2;
+    ov->shape = table_shape(c->links_max);
     *ov_out = ov;
     return 0;
 }
@@ -138,6 +140,28 @@ void ov_join(struct ov *ov, const struct xn_now *now,
     for (i = 0; i < n; i++)
         hints_take(ov, now, &contacts[i], 1); /* a bad one costs itself */
     ov_exit(ov, now, out);
+}
+
+int ov_stand(struct ov *ov, const struct xn_now *now,
+             const struct ov_standing *links, size_t n, bool all,
+             struct xn_out *out)
+{
+    size_t i;
+    int rc = 0;
+
+    if (n > ov->config.links_max) return XN_EINVAL;
+    for (i = 0; !rc && i < n; i++)
+        rc = link_stand(ov, now, &links[i]);
+    if (rc) return rc;
+    ov->young_us = now->mono_us;
+    ov->joined = ov->introduced = true;
+    ov->paged = UINT_MAX;
+    ov->crowded_us = all ? 0 : UINT64_MAX;
+    ov->gossip_us = GOSSIP_MAX_US;
+    leaves_update(ov);
+    leaves_gossip(ov, now, out);
+    watch_start(ov, now, out);
+    return out->rc;
 }
 
 void ov_leave(struct ov *ov, const struct xn_now *now, struct xn_out *out)
@@ -271,7 +295,9 @@ const char *ov_address(const struct ov *ov, xn_peer peer)
 {
     const struct link *link = link_find(ov, peer);
 
-    return link && link->address ? link->address : "";
+    const char *address = link ? link_address(ov, link) : NULL;
+
+    return address ? address : "";
 }
 
 /* Spread evenly over the ring, beginning beside us: the same while the links

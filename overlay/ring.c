@@ -132,6 +132,20 @@ size_t ring_lower(const struct ov *ov, const xn_id *position)
     return lo;
 }
 
+void ring_within(const struct ov *ov, const struct table_place *place,
+                 size_t *first_out, size_t *end_out)
+{
+    const xn_id *hi = &place->hi;
+    size_t end;
+
+    *first_out = ring_lower(ov, &place->lo);
+    end = ring_lower(ov, hi);
+    while (end < ov->ring.n &&
+           xn_id_eq(&link_contact(ov, link_at(&ov->ring, end))->position, hi))
+        end++;
+    *end_out = end;
+}
+
 /* Two at one position cannot be by chance; their order is by handle then. */
 static size_t ring_place(const struct ov *ov, const struct link *link)
 {
@@ -293,4 +307,16 @@ size_t ring_leaves(const struct ov *ov, xn_peer *peers_out)
     for (d = 1; d <= ccw; d++)
         peers_out[i++] = ring_ccw(ov, d)->peer;
     return i;
+}
+
+uint64_t ring_reach(const struct ov *ov)
+{
+    const xn_id *self = &ov->config.position;
+    size_t leaves = ov->config.leaves;
+    uint64_t up, down;
+
+    if (ov->ring.n < 2 * leaves) return UINT64_MAX;
+    up = table_apart(self, &link_contact(ov, ring_cw(ov, leaves))->position);
+    down = table_apart(self, &link_contact(ov, ring_ccw(ov, leaves))->position);
+    return up < down ? up : down;
 }

@@ -15,6 +15,7 @@ struct xn_contact {
     xn_id position;
     xn_id corp;
     uint64_t not_after_us; /* of its certificate, wall time */
+    const char *address;   /* in simulations; else NULL: its HELLO says it */
 };
 
 struct xn_peers {

@@ -71,6 +71,7 @@ struct sim_world {
     struct sim_totals totals;
     struct sim_node *nodes;
     struct xn_contact *contacts;
+    char (*addresses)[SIM_ADDRESS_MAX];
     struct xn_peers peers;
     struct sim_corp corp;
     uint64_t now_us;
@@ -103,6 +104,8 @@ void sim_link_hang(struct sim_world *world, uint32_t node,
                    const struct xn_action *action);
 void sim_link_send(struct sim_world *world, uint32_t node,
                    const struct xn_action *action);
+/* Both halves of a link that stands. */
+void sim_link_stand(struct sim_world *world, uint32_t a, uint32_t b);
 void sim_link_abort(struct sim_world *world, uint32_t node, uint64_t ticket);
 /* The process ends: tell the peers (if the machine went too they find out by
  * keepalive), forget. */

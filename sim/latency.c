@@ -1,19 +1,25 @@
 /* SPDX-License-Identifier: GPL-3.0-or-later */
 #include "sim/latency.h"
 
+#include <math.h>
+#include <stdbool.h>
 #include <stdlib.h>
 
 #include "lib/err.h"
 #include "lib/latency.h"
 #include "lib/rng.h"
 
+enum { ACCESS_STEPS = 1024 };
+
 struct sim_latency {
     struct xn_latency *map; /* NULL: each pair by itself */
     uint64_t lo_us, hi_us;
+    bool has_access;
+    uint32_t access_us[ACCESS_STEPS]; /* equally likely ones */
 };
 
 /* Salts that keep the draws of one seed apart. */
-enum { SALT_PLACE = 0x706c, SALT_PAIR = 0x7061 };
+enum { SALT_PLACE = 0x706c, SALT_PAIR = 0x7061, SALT_ACCESS = 0x6163 };
 
 int sim_latency_uniform(uint64_t lo_us, uint64_t hi_us,
                         struct sim_latency **latency_out)
@@ -43,6 +49,49 @@ int sim_latency_load(const char *path, uint64_t unit_us,
     }
     *latency_out = latency;
     return 0;
+}
+
+/* So many standard deviations below which lies this share of a normal law. */
+static double normal_at(double share)
+{
+    double lo = -9, hi = 9;
+    int i;
+
+    for (i = 0; i < 60; i++) {
+        double mid = (lo + hi) / 2;
+
+        if (erfc(-mid / sqrt(2)) / 2 < share) {
+            lo = mid;
+        } else {
+            hi = mid;
+        }
+    }
+    return lo;
+}
+
+/* libm's last bits may vary between machines: cut to tens of microseconds. */
+void sim_latency_access(struct sim_latency *latency, uint64_t lo_us,
+                        uint64_t hi_us)
+{
+    double middle = (log((double)lo_us) + log((double)hi_us)) / 2;
+    double width =
+        (log((double)hi_us) - log((double)lo_us)) / 2 / normal_at(0.95);
+    int i;
+
+    for (i = 0; i < ACCESS_STEPS; i++) {
+        double us = exp(middle + width * normal_at((i + 0.5) / ACCESS_STEPS));
+
+        latency->access_us[i] = (uint32_t)(us / 10) * 10;
+    }
+    latency->has_access = true;
+}
+
+uint64_t sim_latency_access_us(const struct sim_latency *latency, uint64_t seed,
+                               uint32_t node)
+{
+    if (!latency->has_access) return 0;
+    return latency
+        ->access_us[xn_rng_mix(seed ^ SALT_ACCESS, node) % ACCESS_STEPS];
 }
 
 void sim_latency_free(struct sim_latency *latency)
@@ -86,7 +135,11 @@ static uint64_t pair_us(const struct sim_latency *latency, uint64_t seed,
 uint64_t sim_latency_us(const struct sim_latency *latency, uint64_t seed,
                         uint32_t from, uint32_t to)
 {
-    if (!latency->map) return pair_us(latency, seed, from, to);
-    return sim_latency_between(latency, sim_latency_place(latency, seed, from),
-                               sim_latency_place(latency, seed, to));
+    uint64_t access = sim_latency_access_us(latency, seed, from) +
+                      sim_latency_access_us(latency, seed, to);
+
+    if (!latency->map) return access + pair_us(latency, seed, from, to);
+    return access + sim_latency_between(latency,
+                                        sim_latency_place(latency, seed, from),
+                                        sim_latency_place(latency, seed, to));
 }

@@ -24,10 +24,16 @@ int sim_latency_uniform(uint64_t lo_us, uint64_t hi_us,
 int sim_latency_load(const char *path, uint64_t unit_us,
                      struct sim_latency **latency_out, char *why_out,
                      size_t why_len);
+/* Each node has a delay of its own beside: log-normal, nine of ten between
+ * these two. */
+void sim_latency_access(struct sim_latency *latency, uint64_t lo_us,
+                        uint64_t hi_us);
 void sim_latency_free(struct sim_latency *latency);
 
 uint64_t sim_latency_us(const struct sim_latency *latency, uint64_t seed,
                         uint32_t from, uint32_t to);
+uint64_t sim_latency_access_us(const struct sim_latency *latency, uint64_t seed,
+                               uint32_t node);
 /* 0: no places, each pair by itself. */
 uint32_t sim_latency_places(const struct sim_latency *latency);
 uint32_t sim_latency_place(const struct sim_latency *latency, uint64_t seed,

@@ -353,6 +353,14 @@ static void on_ready(struct sim_world *world, const struct sim_event *event)
     tell_up(world, event->to, event->from, false, ticket);
 }
 
+void sim_link_stand(struct sim_world *world, uint32_t a, uint32_t b)
+{
+    uint64_t conn = (uint64_t)a << 32 | world->nodes[a].counter++;
+
+    add(world, a, b, SIM_UP, conn);
+    add(world, b, a, SIM_UP, conn);
+}
+
 void sim_link_abort(struct sim_world *world, uint32_t number, uint64_t ticket)
 {
     struct sim_node *node = &world->nodes[number];

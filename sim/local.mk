@@ -12,6 +12,8 @@ sim_libsim_a_SOURCES += sim/crypto.h
 sim_libsim_a_SOURCES += sim/digest.c
 sim_libsim_a_SOURCES += sim/digest.h
 sim_libsim_a_SOURCES += sim/fault.c
+sim_libsim_a_SOURCES += sim/graph.c
+sim_libsim_a_SOURCES += sim/graph.h
 sim_libsim_a_SOURCES += sim/hist.c
 sim_libsim_a_SOURCES += sim/hist.h
 sim_libsim_a_SOURCES += sim/inside.h
@@ -26,6 +28,7 @@ sim_libsim_a_SOURCES += sim/market_ask.c
 sim_libsim_a_SOURCES += sim/market_judge.c
 sim_libsim_a_SOURCES += sim/market_query.c
 sim_libsim_a_SOURCES += sim/market_state.h
+sim_libsim_a_SOURCES += sim/owner.c
 sim_libsim_a_SOURCES += sim/queue.c
 sim_libsim_a_SOURCES += sim/queue.h
 sim_libsim_a_SOURCES += sim/replay.c
@@ -40,7 +43,7 @@ sim_libsim_a_SOURCES += sim/world.c
 sim_libsim_a_SOURCES += sim/world.h
 
 # What a program links to use this folder.
-XN_SIM_LIBS = sim/libsim.a $(XN_LATENCY_LIBS) $(XN_SEAM_LIBS)
+XN_SIM_LIBS = sim/libsim.a $(XN_LATENCY_LIBS) $(XN_OVERLAY_LIBS)
 
 bin_PROGRAMS += sim/xenosim
 sim_xenosim_SOURCES =
@@ -53,7 +56,12 @@ sim_xenosim_LDADD = $(XN_SIM_LIBS) $(XN_NODE_LIBS) $(XN_CORP_LIBS) \
 SHELL_TESTS += tests/sim/broken.t
 SHELL_TESTS += tests/sim/checkers.t
 SHELL_TESTS += tests/sim/repeat.t
+SHELL_TESTS += tests/sim/scale.t
 SHELL_TESTS += tests/sim/storm.t
+
+UNIT_TESTS += tests/unit/sim_graph
+tests_unit_sim_graph_SOURCES = tests/unit/sim_graph.c
+tests_unit_sim_graph_LDADD = $(XN_SIM_LIBS) $(CMOCKA_LIBS)
 
 # The engine with a toy core: what it costs by itself.
 noinst_PROGRAMS += tests/toysim
@@ -75,6 +83,7 @@ man_MANS += man/xenosim.1
 EXTRA_DIST += man/xenosim.1
 EXTRA_DIST += doc/SCENARIOS.md
 EXTRA_DIST += sim/README.md sim/deps
+dist_pkgdata_DATA += sim/scenarios/scale.scn
 dist_pkgdata_DATA += sim/scenarios/smoke.scn
 dist_pkgdata_DATA += sim/scenarios/storm.scn
 

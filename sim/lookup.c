@@ -2,7 +2,7 @@
 /* Lookups of random keys at random nodes: who answers must be the owner. */
 #include <stdlib.h>
 
-#include <utlist.h>
+#include <uthash.h>
 
 #include "lib/err.h"
 #include "lib/rng.h"
@@ -13,7 +13,7 @@ struct sim_lookup {
     uint64_t asked_us;
     uint32_t node;
     xn_id key;
-    struct sim_lookup *prev, *next;
+    UT_hash_handle hh;
 };
 
 static void random_key(struct sim_run *run, xn_id *key_out)
@@ -27,21 +27,22 @@ static struct sim_lookup *find(struct sim_run *run, uint64_t number)
 {
     struct sim_lookup *row;
 
-    DL_SEARCH_SCALAR(run->lookup_rows, row, number, number);
+    HASH_FIND(hh, run->lookup_rows, &number, sizeof number, row);
     return row;
 }
 
-/* The whole way there and back, beside the direct way: thousandths. */
+/* The whole way there and back, beside the direct way. */
 static void count_stretch(struct sim_run *run, const struct sim_lookup *row,
                           uint32_t owner, uint64_t took_us)
 {
     uint64_t rtt_us;
 
     if (owner == row->node) return;
-    rtt_us = sim_latency_us(run->latency, run->seed, row->node, owner) +
-             sim_latency_us(run->latency, run->seed, owner, row->node);
-    run->tally.lookup_stretch_sum += took_us * 1000 / rtt_us;
-    run->tally.lookup_stretch_n++;
+    rtt_us = sim_world_rtt_us(run->world, row->node, owner);
+    /* With the jitter that it would have had. */
+    rtt_us += rtt_us * sim_world_settings(run->world)->jitter_ppm / 2 / 1000000;
+    run->tally.lookup_took_us += took_us;
+    run->tally.lookup_direct_us += rtt_us;
 }
 
 static bool is_owner(const struct sim_run *run, const xn_id *from,
@@ -97,7 +98,7 @@ static void looked_up(struct sim_run *run, uint64_t number, int rc,
         sim_hist_add(&run->tally.hops, hops);
         judge(run, row, rc, from, took_us);
     }
-    DL_DELETE(run->lookup_rows, row);
+    HASH_DEL(run->lookup_rows, row);
     free(row);
 }
 
@@ -121,7 +122,7 @@ void sim_lookup_tick(struct sim_run *run)
     random_key(run, &row->key);
     row->number = ++run->lookups;
     row->asked_us = sim_world_now(run->world);
-    DL_APPEND(run->lookup_rows, row);
+    HASH_ADD(hh, run->lookup_rows, number, sizeof row->number, row);
     run->tally.lookup_count++;
     rc = probe->lookup(probe->user, run, row->node, &row->key, row->number,
                        looked_up);
@@ -132,10 +133,10 @@ void sim_lookup_clear(struct sim_run *run)
 {
     struct sim_lookup *row, *next;
 
-    DL_FOREACH_SAFE(run->lookup_rows, row, next)
+    HASH_ITER(hh, run->lookup_rows, row, next)
     {
         run->tally.lookup_lost++;
-        DL_DELETE(run->lookup_rows, row);
+        HASH_DEL(run->lookup_rows, row);
         free(row);
     }
     if (run->options->probe.clear) {

@@ -150,9 +150,9 @@ static void tell_lookups(struct summary *s, const struct sim_tally *t)
     number(s, "lookup.hops.mean", "hops", sim_hist_mean(&t->hops));
     delays(s, "lookup", &t->lookup);
     number(s, "lookup.stretch", "ratio",
-           t->lookup_stretch_n ? (double)t->lookup_stretch_sum / 1e3 /
-                                     (double)t->lookup_stretch_n
-                               : 0);
+           t->lookup_direct_us
+               ? (double)t->lookup_took_us / (double)t->lookup_direct_us
+               : 0);
 }
 
 static void tell_market(struct summary *s, struct sim_run *run)
@@ -209,7 +209,9 @@ static void tell_cost(struct summary *s, struct sim_run *run)
     const struct sim_totals *t = sim_world_totals(run->world);
     uint32_t nodes = sim_world_config(run->world)->nodes;
 
-    number(s, "node.bytes", "B", (double)run->tally.rss_bytes / nodes);
+    number(s, "node.bytes", "B",
+           (double)(run->tally.rss_bytes - run->tally.empty_rss_bytes) / nodes);
+    number(s, "build.cpu.seconds", "s", run->tally.built_cpu_s);
     number(s, "cpu.seconds", "s", run->tally.cpu_s);
     number(s, "events.rate", "1/s",
            run->tally.cpu_s > 0 ? (double)t->events / run->tally.cpu_s : 0);

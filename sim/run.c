@@ -17,6 +17,8 @@
 
 enum { SALT_RUN = 0x7275, TRIES = 64 };
 
+#define CANDIDATES 32 /* for a place of a converged table */
+
 #define SAMPLE_US 1000000ULL
 
 /* ---- small things ---- */
@@ -59,21 +61,6 @@ void sim_run_violation(struct sim_run *run, const char *fmt, ...)
     va_start(ap, fmt);
     vsnprintf(text + n, SIM_WHY_LEN - (size_t)n, fmt, ap);
     va_end(ap);
-}
-
-uint32_t sim_run_owner(const struct sim_run *run, const xn_id *key)
-{
-    const struct xn_peers *peers = sim_world_peers(run->world);
-    uint32_t best = UINT32_MAX, i;
-
-    for (i = 0; i < peers->n; i++) {
-        if (!sim_world_runs(run->world, i)) continue;
-        if (best == UINT32_MAX || xn_ring_nearer(key, &peers->rows[i].position,
-                                                 &peers->rows[best].position)) {
-            best = i;
-        }
-    }
-    return best;
 }
 
 /* ---- settings ---- */
@@ -321,6 +308,28 @@ static void restart_ticks(struct sim_run *run, const struct scn_step *step)
     }
 }
 
+static int converge(struct sim_run *run)
+{
+    const struct sim_probe *probe = &run->options->probe;
+    struct sim_graph_config config = {
+        .nodes = sim_world_config(run->world)->nodes,
+        .candidates = CANDIDATES,
+        .seed = run->seed,
+    };
+    struct sim_graph *graph;
+    int rc;
+
+    if (!probe->shape || !run->options->maker.stand) return XN_EINVAL;
+    probe->shape(probe->user, &config);
+    rc = sim_graph_new(&config, sim_world_peers(run->world), run->latency,
+                       &graph);
+    if (rc) return rc;
+    rc = sim_world_stand(run->world, graph);
+    sim_graph_free(graph);
+    run->tally.built_cpu_s = sim_run_cpu_s();
+    return rc;
+}
+
 static void do_step(struct sim_run *run, const struct scn_step *step)
 {
     struct sim_settings *set = sim_world_settings(run->world);
@@ -333,6 +342,7 @@ static void do_step(struct sim_run *run, const struct scn_step *step)
     case SCN_ADVERTISE:
     case SCN_REWRITE:
     case SCN_WITHDRAW: rc = act_on_some(run, step); break;
+    case SCN_CONVERGE: rc = converge(run); break;
     case SCN_CHURN: begin_churn(run, step); break;
     case SCN_PARTITION:
         sim_world_cut(run->world, step->ppm,
@@ -462,6 +472,17 @@ static int load_latency(const struct sim_run_options *o,
     return rc;
 }
 
+static int set_latency(struct sim_run *run)
+{
+    const struct scn *scn = run->scn;
+    int rc = load_latency(run->options, &run->latency);
+
+    if (!rc && scn->access_hi_us) {
+        sim_latency_access(run->latency, scn->access_lo_us, scn->access_hi_us);
+    }
+    return rc;
+}
+
 static int set_up(struct sim_run *run)
 {
     const struct sim_run_options *o = run->options;
@@ -474,9 +495,10 @@ static int set_up(struct sim_run *run)
     config.nodes = o->nodes ? o->nodes : o->scn->nodes;
     sim_settings_default(&config.settings);
     rc = apply_sets(o, &config);
-    if (!rc) rc = load_latency(o, &run->latency);
+    if (!rc) rc = set_latency(run);
     if (rc) return rc;
     rc = sim_world_new(&config, run->latency, &o->maker, &hooks, &run->world);
+    if (!rc) rc = sim_owner_start(run);
     if (!rc) rc = market_new(run, &run->market);
     if (!rc) rc = sim_report_open(run);
     for (i = 0; !rc && i < run->scn->n_steps; i++) {
@@ -489,15 +511,22 @@ static int set_up(struct sim_run *run)
     return rc;
 }
 
-static void measure(struct sim_run *run)
+double sim_run_cpu_s(void)
 {
     struct rusage usage;
 
-    if (getrusage(RUSAGE_SELF, &usage)) return;
-    run->tally.cpu_s =
-        (double)usage.ru_utime.tv_sec + (double)usage.ru_stime.tv_sec +
-        ((double)usage.ru_utime.tv_usec + (double)usage.ru_stime.tv_usec) / 1e6;
-    run->tally.rss_bytes = (uint64_t)usage.ru_maxrss * 1024;
+    if (getrusage(RUSAGE_SELF, &usage)) return 0;
+    return (double)usage.ru_utime.tv_sec + (double)usage.ru_stime.tv_sec +
+           ((double)usage.ru_utime.tv_usec + (double)usage.ru_stime.tv_usec) /
+               1e6;
+}
+
+static uint64_t rss_bytes(void)
+{
+    struct rusage usage;
+
+    if (getrusage(RUSAGE_SELF, &usage)) return 0;
+    return (uint64_t)usage.ru_maxrss * 1024;
 }
 
 int sim_run(const struct sim_run_options *options)
@@ -509,10 +538,12 @@ int sim_run(const struct sim_run_options *options)
     run->options = options;
     run->scn = options->scn;
     run->seed = options->seed;
+    run->tally.empty_rss_bytes = rss_bytes();
     rc = set_up(run);
     if (rc) goto out;
     rc = sim_world_run(run->world, run->scn->run_us);
-    measure(run);
+    run->tally.cpu_s = sim_run_cpu_s();
+    run->tally.rss_bytes = rss_bytes();
     sim_lookup_clear(run);
     if (!rc || run->tally.violations) rc = sim_report_end(run);
 out:
@@ -520,6 +551,7 @@ out:
     market_free(run->market);
     sim_world_free(run->world);
     sim_latency_free(run->latency);
+    free(run->by_position);
     free(run);
     return rc;
 }

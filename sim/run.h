@@ -10,6 +10,7 @@
 
 #include <stdio.h>
 
+#include "sim/graph.h"
 #include "sim/hist.h"
 #include "sim/scenario.h"
 #include "sim/world.h"
@@ -32,6 +33,8 @@ struct sim_probe {
      * node dies before. */
     int (*lookup)(void *user, struct sim_run *run, uint32_t node,
                   const xn_id *key, uint64_t number, sim_looked_up *done);
+    /* How large its tables are: links_max and leaves. */
+    void (*shape)(void *user, struct sim_graph_config *graph);
     /* Whom does this node take for the key's owner? */
     bool (*owner)(void *user, uint32_t node, struct xn_core *core,
                   const xn_id *key, uint32_t *owner_out);
@@ -61,13 +64,13 @@ struct sim_tally {
     uint64_t get_count, get_wrong, get_missed, get_failed;
     uint64_t lookup_count, lookup_wrong, lookup_failed, lookup_lost;
     uint64_t lookup_unknown, lookup_settled, lookup_settled_wrong;
-    uint64_t lookup_stretch_sum, lookup_stretch_n; /* thousandths */
+    uint64_t lookup_took_us, lookup_direct_us; /* sums: all the way, directly */
     uint64_t publish_count, publish_failed;
     uint64_t checks, checks_settled, checked_cores, checked_keys, checked_ads;
     uint64_t violations;
     char whys[SIM_WHYS][SIM_WHY_LEN]; /* the first ones */
-    double cpu_s;
-    uint64_t rss_bytes;
+    double cpu_s, built_cpu_s; /* all; of it, before converged nodes stood */
+    uint64_t rss_bytes, empty_rss_bytes;
 };
 
 struct sim_run {
@@ -86,7 +89,8 @@ struct sim_run {
     uint64_t lookups; /* numbers given out */
     FILE *series;     /* DIR/series.csv */
     uint64_t sampled_messages, sampled_bytes;
-    struct sim_lookup *lookup_rows; /* under way */
+    struct sim_lookup *lookup_rows; /* under way, by number */
+    uint32_t *by_position;          /* all nodes */
 };
 
 /* 0: done, all checks held; XN_EINTEGRITY: a checker found something, or a core
@@ -120,6 +124,12 @@ __attribute__((format(printf, 2, 3))) void sim_run_violation(
     struct sim_run *run, const char *fmt, ...);
 /* The running node nearest to the key; UINT32_MAX: none runs. */
 uint32_t sim_run_owner(const struct sim_run *run, const xn_id *key);
+
+/* CPU seconds of this process so far. */
+double sim_run_cpu_s(void);
+
+/* owner.c */
+int sim_owner_start(struct sim_run *run);
 
 /* lookup.c */
 void sim_lookup_tick(struct sim_run *run);

@@ -272,6 +272,12 @@ static int step_rate(struct parser *p, struct scn_step *step)
     return take_rate(p, &step->rate_milli);
 }
 
+static int step_converge(struct parser *p, struct scn_step *step)
+{
+    (void)p, (void)step;
+    return 0;
+}
+
 static int step_check(struct parser *p, struct scn_step *step)
 {
     int rc;
@@ -293,6 +299,7 @@ static const struct verb {
     {"advertise", SCN_ADVERTISE, step_some},
     {"check", SCN_CHECK, step_check},
     {"churn", SCN_CHURN, step_churn},
+    {"converge", SCN_CONVERGE, step_converge},
     {"crash", SCN_CRASH, step_some},
     {"jitter", SCN_JITTER, step_jitter},
     {"join", SCN_JOIN, step_some},
@@ -403,6 +410,20 @@ static int parse_latency(struct parser *p)
     return rc;
 }
 
+static int parse_access(struct parser *p)
+{
+    struct scn *scn = p->scn;
+    int rc = take_span(p, &scn->access_lo_us);
+    uint32_t where = column(p);
+
+    if (!rc) rc = take_span(p, &scn->access_hi_us);
+    if (!rc && (!scn->access_lo_us || scn->access_hi_us < scn->access_lo_us ||
+                scn->access_hi_us > 10000000)) {
+        rc = complain(p, where, "less than the least, from 0, or over 10s");
+    }
+    return rc;
+}
+
 static int add_set(struct scn *scn, const struct scn_set *set)
 {
     struct scn_set *sets = realloc(scn->sets, (scn->n_sets + 1) * sizeof *sets);
@@ -455,6 +476,8 @@ static int parse_line(struct parser *p)
         rc = parse_settle(p);
     } else if (take(p, "latency")) {
         rc = parse_latency(p);
+    } else if (take(p, "access")) {
+        rc = parse_access(p);
     } else if (take(p, "set")) {
         rc = parse_set(p);
     } else {

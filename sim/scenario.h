@@ -30,6 +30,7 @@ enum scn_verb {
     SCN_QUERY,
     SCN_LOOKUP,
     SCN_CHECK,
+    SCN_CONVERGE,
 };
 
 enum scn_law { SCN_EXP, SCN_PARETO, SCN_WEIBULL };
@@ -73,6 +74,7 @@ struct scn {
     uint64_t settle_us;
     enum scn_latency latency;
     uint64_t lo_us, hi_us, unit_us;
+    uint64_t access_lo_us, access_hi_us; /* 0: no access delay */
     char file[SCN_WORD_MAX];
     struct scn_set *sets;
     size_t n_sets;

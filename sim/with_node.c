@@ -67,6 +67,40 @@ static int make(void *user, const struct sim_world *world, uint32_t number,
     return node_new(&config, peers, seed, core_out);
 }
 
+/* ---- standing ---- */
+
+static int stand(void *user, const struct sim_world *world, uint32_t number,
+                 struct xn_core *core, const uint32_t *peers, size_t n,
+                 struct xn_outbox *box_out)
+{
+    struct ov_standing *links = malloc((n + 1) * sizeof *links);
+    struct xn_now now = sim_world_time(world, number);
+    bool all = n + 1 == sim_world_config(world)->nodes;
+    size_t i;
+    int rc;
+
+    (void)user;
+    if (!links) return XN_ENOMEM;
+    for (i = 0; i < n; i++) {
+        links[i] = (struct ov_standing){
+            .peer = peers[i],
+            .rtt_us = (uint32_t)sim_world_rtt_us(world, number, peers[i]),
+            .incoming = peers[i] < number,
+        };
+    }
+    rc = node_stand(core, &now, links, n, all, box_out);
+    free(links);
+    return rc;
+}
+
+static void shape(void *user, struct sim_graph_config *graph)
+{
+    const struct sim_nodes *nodes = user;
+
+    graph->links_max = nodes->config.overlay.links_max;
+    graph->leaves = nodes->config.overlay.leaves;
+}
+
 /* ---- lookups ---- */
 
 static void replied(void *user, void *ctx, const struct xn_now *now,
@@ -161,7 +195,7 @@ void sim_nodes_free(struct sim_nodes *nodes)
 
 void sim_nodes_maker(struct sim_nodes *nodes, struct sim_maker *maker_out)
 {
-    *maker_out = (struct sim_maker){"node", nodes, make};
+    *maker_out = (struct sim_maker){"node", nodes, make, stand};
 }
 
 void sim_nodes_probe(struct sim_nodes *nodes, struct sim_probe *probe_out)
@@ -171,6 +205,7 @@ void sim_nodes_probe(struct sim_nodes *nodes, struct sim_probe *probe_out)
         .set = set,
         .settings = known_settings,
         .lookup = lookup,
+        .shape = shape,
         .owner = owner,
         .settled = settled,
         .clear = clear,

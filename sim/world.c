@@ -9,6 +9,7 @@
 #include "lib/err.h"
 #include "lib/rng.h"
 #include "sim/crypto.h"
+#include "sim/graph.h"
 #include "sim/inside.h"
 
 enum { SALT_NODE = 0x6e6f, SALT_CORE = 0x636f, SALT_SKEW = 0x736b };
@@ -105,6 +106,14 @@ struct xn_now sim_world_time(const struct sim_world *world, uint32_t node)
     return now;
 }
 
+uint64_t sim_world_rtt_us(const struct sim_world *world, uint32_t a, uint32_t b)
+{
+    uint64_t seed = world->config.seed;
+
+    return sim_latency_us(world->latency, seed, a, b) +
+           sim_latency_us(world->latency, seed, b, a);
+}
+
 const struct sim_config *sim_world_config(const struct sim_world *world)
 {
     return &world->config;
@@ -175,6 +184,8 @@ static void fill_contacts(struct sim_world *world)
         sim_position(world->config.seed, i, &c->position);
         c->corp = corp;
         c->not_after_us = SIM_WALL_START + CERTIFICATE_US;
+        sim_address(i, world->addresses[i]);
+        c->address = world->addresses[i];
     }
     world->peers.rows = world->contacts;
     world->peers.n = world->config.nodes;
@@ -202,7 +213,8 @@ int sim_world_new(const struct sim_config *config,
     rc = XN_ENOMEM;
     world->nodes = calloc(config->nodes, sizeof *world->nodes);
     world->contacts = calloc(config->nodes, sizeof *world->contacts);
-    if (!world->nodes || !world->contacts) goto out;
+    world->addresses = calloc(config->nodes, sizeof *world->addresses);
+    if (!world->nodes || !world->contacts || !world->addresses) goto out;
     fill_contacts(world);
     *world_out = world;
     world = NULL;
@@ -232,6 +244,7 @@ void sim_world_free(struct sim_world *world)
     sim_corp_clear(&world->corp);
     free(world->nodes);
     free(world->contacts);
+    free(world->addresses);
     free(world);
 }
 
@@ -309,30 +322,35 @@ static void tell_changed(struct sim_world *world, uint32_t node, bool runs)
     world->hooks.changed(world->hooks.user, node, runs);
 }
 
-static void on_start(struct sim_world *world, const struct sim_event *event)
+/* A process begins.  false: its core could not be made. */
+static bool begin(struct sim_world *world, uint32_t number)
 {
-    struct sim_node *node = &world->nodes[event->to];
+    struct sim_node *node = &world->nodes[number];
     uint64_t seed;
     int rc;
 
-    if (node->core) return;
     node->life++;
     node->power = true;
     node->since_us = world->now_us;
     node->busy_us = 0;
     node->wake_us = node->pending_us = UINT64_MAX;
     seed = xn_rng_mix(world->config.seed ^ SALT_CORE,
-                      (uint64_t)event->to << 32 | node->life);
-    rc = world->maker.make(world->maker.user, world, event->to, seed,
-                           &node->core);
+                      (uint64_t)number << 32 | node->life);
+    rc = world->maker.make(world->maker.user, world, number, seed, &node->core);
     if (rc) {
-        sim_broken(world, event->to, "cannot be made: %s", xn_strerror(rc));
-        return;
+        sim_broken(world, number, "cannot be made: %s", xn_strerror(rc));
+        return false;
     }
     world->running++;
     world->totals.starts++;
     world->totals.last_disturbed_us = world->now_us;
-    tell_changed(world, event->to, true);
+    tell_changed(world, number, true);
+    return true;
+}
+
+static void on_start(struct sim_world *world, const struct sim_event *event)
+{
+    if (world->nodes[event->to].core || !begin(world, event->to)) return;
     sim_step(world, event->to, XN_EV_WAKE, 0, 0, XN_PEER_NONE, NULL);
 }
 
@@ -422,6 +440,38 @@ int sim_world_start(struct sim_world *world, uint32_t node, uint64_t at_us)
     struct sim_event event = {.to = node, .from = node, .kind = SIM_START};
 
     sim_push(world, node, at_us, event);
+    return world->rc;
+}
+
+static void stand(struct sim_world *world, uint32_t number,
+                  const struct sim_graph *graph)
+{
+    struct sim_node *node = &world->nodes[number];
+    struct xn_outbox box = {NULL, 0, UINT64_MAX};
+    const uint32_t *peers;
+    size_t n = sim_graph_of(graph, number, &peers), i;
+    int rc;
+
+    for (i = 0; i < n; i++) {
+        if (peers[i] > number) sim_link_stand(world, number, peers[i]);
+    }
+    if (!begin(world, number)) return;
+    rc = world->maker.stand(world->maker.user, world, number, node->core, peers,
+                            n, &box);
+    if (rc) {
+        sim_broken(world, number, "cannot stand: %s", xn_strerror(rc));
+        return;
+    }
+    sim_perform(world, number, &box);
+    want_wake(world, number, box.wake_us);
+}
+
+int sim_world_stand(struct sim_world *world, const struct sim_graph *graph)
+{
+    uint32_t i;
+
+    for (i = 0; i < world->config.nodes && !world->rc; i++)
+        stand(world, i, graph);
     return world->rc;
 }
 

@@ -37,6 +37,10 @@ struct sim_maker {
     void *user;
     int (*make)(void *user, const struct sim_world *world, uint32_t number,
                 uint64_t seed, struct xn_core **core_out);
+    /* Instead of its first WAKE: it begins linked to these.  NULL: cannot. */
+    int (*stand)(void *user, const struct sim_world *world, uint32_t number,
+                 struct xn_core *core, const uint32_t *peers, size_t n,
+                 struct xn_outbox *box_out);
 };
 
 /* Who wants to know what. */
@@ -109,6 +113,9 @@ int sim_world_run(struct sim_world *world, uint64_t until_us);
 void sim_world_stop(struct sim_world *world, int rc); /* from a hook */
 
 uint64_t sim_world_now(const struct sim_world *world);
+/* As the latencies have it: without jitter and other faults. */
+uint64_t sim_world_rtt_us(const struct sim_world *world, uint32_t a,
+                          uint32_t b);
 struct xn_now sim_world_time(const struct sim_world *world, uint32_t node);
 const struct sim_config *sim_world_config(const struct sim_world *world);
 struct sim_settings *sim_world_settings(struct sim_world *world);
@@ -125,6 +132,9 @@ uint32_t sim_address_node(const char *address);
 int sim_world_at(struct sim_world *world, uint64_t at_us, uint64_t what);
 /* Start a node's process (and machine); nothing where it runs. */
 int sim_world_start(struct sim_world *world, uint32_t node, uint64_t at_us);
+/* Start all at once, now, linked as the graph says (sim/graph.h). */
+struct sim_graph;
+int sim_world_stand(struct sim_world *world, const struct sim_graph *graph);
 /* End it.  power: the machine goes too, so peers are not told. */
 int sim_world_kill(struct sim_world *world, uint32_t node, uint64_t at_us,
                    bool power);

@@ -69,11 +69,40 @@ static void test_places(void **state)
     assert_non_null(strstr(why, "/nonexistent/a.tsv"));
 }
 
+/* Nine nodes of ten are between the two; the middle one is at their geometric
+ * mean. */
+static void test_access(void **state)
+{
+    struct sim_latency *l;
+    uint32_t i, below = 0, above = 0, half = 0;
+
+    (void)state;
+    assert_int_equal(sim_latency_uniform(5000, 5000, &l), 0);
+    assert_int_equal(sim_latency_access_us(l, 7, 1), 0);
+    assert_int_equal(sim_latency_us(l, 7, 1, 2), 5000);
+    sim_latency_access(l, 1000, 16000);
+    for (i = 0; i < 10000; i++) {
+        uint64_t us = sim_latency_access_us(l, 7, i);
+
+        below += us < 1000;
+        above += us > 16000;
+        half += us < 4000;
+    }
+    assert_in_range(below, 350, 650);
+    assert_in_range(above, 350, 650);
+    assert_in_range(half, 4700, 5300);
+    assert_int_equal(sim_latency_us(l, 7, 1, 2),
+                     5000 + sim_latency_access_us(l, 7, 1) +
+                         sim_latency_access_us(l, 7, 2));
+    sim_latency_free(l);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(test_uniform),
         cmocka_unit_test(test_places),
+        cmocka_unit_test(test_access),
     };
 
     return cmocka_run_group_tests(tests, NULL, NULL);

@@ -36,6 +36,8 @@ static void test_whole(void **state)
           "latency file a/b_2x2.u16le.xz unit 100us\n"
           "set overlay.links 1024\n"
           "settle 10s\n"
+          "access 1ms 20ms\n"
+          "converge\n"
           "at 90s advertise 25% over 5s\n"
           "join all\n"
           "run 2m",
@@ -52,12 +54,15 @@ static void test_whole(void **state)
     assert_int_equal(scn.sets[0].line, 5);
     assert_int_equal(scn.settle_us, 10 * SECOND);
     assert_int_equal(scn.run_us, 120 * SECOND);
-    assert_int_equal(scn.n_steps, 2);
-    assert_int_equal(scn.steps[0].verb, SCN_JOIN); /* earlier */
-    assert_int_equal(scn.steps[1].verb, SCN_ADVERTISE);
-    assert_int_equal(scn.steps[1].at_us, 90 * SECOND);
-    assert_int_equal(scn.steps[1].us, 5 * SECOND);
-    assert_int_equal(scn_amount_of(&scn.steps[1].amount, 10), 3);
+    assert_int_equal(scn.access_lo_us, 1000);
+    assert_int_equal(scn.access_hi_us, 20000);
+    assert_int_equal(scn.n_steps, 3);
+    assert_int_equal(scn.steps[0].verb, SCN_CONVERGE);
+    assert_int_equal(scn.steps[1].verb, SCN_JOIN); /* earlier */
+    assert_int_equal(scn.steps[2].verb, SCN_ADVERTISE);
+    assert_int_equal(scn.steps[2].at_us, 90 * SECOND);
+    assert_int_equal(scn.steps[2].us, 5 * SECOND);
+    assert_int_equal(scn_amount_of(&scn.steps[2].amount, 10), 3);
     scn_free(&scn);
     scn_free(&scn); /* twice is harmless */
 }

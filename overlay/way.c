@@ -1,0 +1,82 @@
+/* SPDX-License-Identifier: GPL-3.0-or-later */
+/* Which of the ways to a key that is far from us.
+ *
+ * A node knows everybody within the reach of its leaf set.  So there are three
+ * kinds of next hop, by what it can do: the one nearest to the key may own it;
+ * one within reach of the key knows the owner; one in the key's place of the
+ * prefix table most likely knows one within reach.  Each further hop costs
+ * time, and a near hop costs less than a far one: we take the kind and the link
+ * of least expected delay.  Round trips are those that traffic has shown; a
+ * link without any is tried first, which shows it. */
+#include "overlay/inside.h"
+
+/* What the step from the key's place into its reach costs beyond the direct
+ * way: the detour over a link that is near one of some dozens. */
+#define STEP_US 50000U
+
+/* Do two nodes so far apart, of whom one owns the key, leave room for another
+ * between them?  One in a quarter of the mean distance is unlikely. */
+#define OWNER_PART 4U
+
+static uint64_t key_apart(const struct ov *ov, const struct query *q,
+                          const struct link *link)
+{
+    return table_apart(&q->key, &link_contact(ov, link)->position);
+}
+
+/* The nearest in time of those beside the key, both ways from it up to `within`
+ * of it; NULL: none. */
+static struct link *best_beside(const struct ov *ov, const struct query *q,
+                                uint64_t within)
+{
+    size_t n = ov->ring.n, at = ring_lower(ov, &q->key), i;
+    struct link *best = NULL, *link;
+    int up;
+
+    for (up = 0; up < 2; up++) {
+        for (i = 0; i < n; i++) {
+            link = link_at(&ov->ring, up ? (at + i) % n : (at + n - 1 - i) % n);
+            if (key_apart(ov, q, link) > within) break;
+            if (!query_may_use(q, link)) continue;
+            if (!best || link->rtt_us < best->rtt_us) best = link;
+        }
+    }
+    return best;
+}
+
+/* The same of those in its place of the table that bring it nearer. */
+static struct link *best_placed(const struct ov *ov, const struct query *q)
+{
+    uint64_t ours = table_apart(&q->key, &ov->config.position);
+    struct table_place place;
+    struct link *best = NULL;
+    size_t i, end;
+
+    table_place(&ov->shape, &ov->config.position, &q->key, &place);
+    ring_within(ov, &place, &i, &end);
+    for (; i < end; i++) {
+        struct link *link = link_at(&ov->ring, i);
+
+        if (key_apart(ov, q, link) >= ours) continue;
+        if (!query_may_use(q, link)) continue;
+        if (!best || link->rtt_us < best->rtt_us) best = link;
+    }
+    return best;
+}
+
+struct link *way_choose(const struct ov *ov, const struct query *q,
+                        struct link *nearest)
+{
+    uint64_t reach = ring_reach(ov);
+    uint64_t ours = table_apart(&q->key, &ov->config.position), near;
+    struct link *beside, *placed;
+
+    if (ours <= reach) return nearest;
+    near = key_apart(ov, q, nearest);
+    if (near <= reach / ov->config.leaves / OWNER_PART) return nearest;
+    beside = best_beside(ov, q, reach - reach / 4);
+    placed = best_placed(ov, q);
+    if (!beside) return placed ? placed : nearest;
+    if (placed && placed->rtt_us + STEP_US < beside->rtt_us) return placed;
+    return beside;
+}

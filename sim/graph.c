@@ -1,0 +1,328 @@
+/* SPDX-License-Identifier: GPL-3.0-or-later */
+#include "sim/graph.h"
+
+#include <stdbool.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "lib/err.h"
+#include "lib/rng.h"
+
+/* Two levels of places: what the next ones would hold is in leaf sets. */
+struct sim_graph {
+    struct sim_graph_config config;
+    struct table_shape shape;
+    const struct xn_peers *peers;
+    const struct sim_latency *latency;
+    struct xn_rng rng;
+    uint32_t places;   /* of a table */
+    uint32_t *by_rank; /* nodes in the order of their positions */
+    uint32_t *start;   /* rank of the first behind each two digits; one more */
+    uint32_t *links;   /* links_max a node */
+    uint32_t *degree;  /* so many of these are taken */
+    uint32_t *gaps;    /* empty places that somebody could fill */
+    uint8_t *taken;    /* links in each place, up to 255 */
+};
+
+static uint32_t prefix_of(const struct sim_graph *g, uint32_t node,
+                          unsigned bits)
+{
+    const xn_id *position = &g->peers->rows[node].position;
+    uint32_t head = (uint32_t)position->b[0] << 24 |
+                    (uint32_t)position->b[1] << 16 |
+                    (uint32_t)position->b[2] << 8 | position->b[3];
+
+    return head >> (32 - bits);
+}
+
+/* ---- places, by number: first digits, then second ones ---- */
+
+static uint32_t place_of(const struct sim_graph *g, uint32_t self,
+                         uint32_t node)
+{
+    unsigned first = g->shape.first, both = first + g->shape.next;
+    uint32_t digit = prefix_of(g, node, first);
+
+    if (digit != prefix_of(g, self, first)) return digit;
+    return (1U << first) +
+           (prefix_of(g, node, both) & ((1U << g->shape.next) - 1));
+}
+
+/* The ranks of those in it. */
+static void place_ranks(const struct sim_graph *g, uint32_t self,
+                        uint32_t place, uint32_t *first_out, uint32_t *end_out)
+{
+    unsigned next = g->shape.next;
+    uint32_t digits = 1U << g->shape.first, at;
+
+    if (place < digits) {
+        *first_out = g->start[place << next];
+        *end_out = g->start[(place + 1) << next];
+        return;
+    }
+    at = prefix_of(g, self, g->shape.first) << next | (place - digits);
+    *first_out = g->start[at];
+    *end_out = g->start[at + 1];
+}
+
+/* Our own first digit is no place: the second ones take it apart. */
+static bool is_place(const struct sim_graph *g, uint32_t self, uint32_t place)
+{
+    return place >= 1U << g->shape.first ||
+           place != prefix_of(g, self, g->shape.first);
+}
+
+static uint8_t *taken(const struct sim_graph *g, uint32_t self, uint32_t place)
+{
+    return &g->taken[(size_t)self * g->places + place];
+}
+
+static uint32_t count_gaps(const struct sim_graph *g, uint32_t self)
+{
+    uint32_t place, n = 0, first, end;
+
+    for (place = 0; place < g->places; place++) {
+        if (!is_place(g, self, place)) continue;
+        place_ranks(g, self, place, &first, &end);
+        n += end - first > (end - first == 1 && g->by_rank[first] == self);
+    }
+    return n;
+}
+
+/* ---- links ---- */
+
+static bool is_linked(const struct sim_graph *g, uint32_t a, uint32_t b)
+{
+    const uint32_t *links = &g->links[(size_t)a * g->config.links_max];
+    uint32_t i;
+
+    for (i = 0; i < g->degree[a]; i++) {
+        if (links[i] == b) return true;
+    }
+    return false;
+}
+
+static bool has_room(const struct sim_graph *g, uint32_t self, uint32_t other)
+{
+    uint32_t kept =
+        *taken(g, self, place_of(g, self, other)) ? g->gaps[self] : 0;
+
+    return g->degree[self] + kept < g->config.links_max;
+}
+
+static void add_half(struct sim_graph *g, uint32_t self, uint32_t other)
+{
+    uint8_t *n = taken(g, self, place_of(g, self, other));
+
+    if (*n == 0) g->gaps[self]--;
+    if (*n < UINT8_MAX) ++*n;
+    g->links[(size_t)self * g->config.links_max + g->degree[self]++] = other;
+}
+
+static bool add_link(struct sim_graph *g, uint32_t a, uint32_t b)
+{
+    if (a == b || !has_room(g, a, b) || !has_room(g, b, a) ||
+        is_linked(g, a, b)) {
+        return false;
+    }
+    add_half(g, a, b);
+    add_half(g, b, a);
+    return true;
+}
+
+static uint64_t rtt_us(const struct sim_graph *g, uint32_t a, uint32_t b)
+{
+    return sim_latency_us(g->latency, g->config.seed, a, b) +
+           sim_latency_us(g->latency, g->config.seed, b, a);
+}
+
+/* The nearest of some in the place with whom we can have one more link. */
+static void fill_place(struct sim_graph *g, uint32_t self, uint32_t place)
+{
+    uint32_t first, end, n, tries, i, best = UINT32_MAX;
+    uint64_t best_us = UINT64_MAX;
+
+    place_ranks(g, self, place, &first, &end);
+    n = end - first;
+    tries = n < g->config.candidates ? n : g->config.candidates;
+    for (i = 0; i < tries; i++) {
+        uint32_t at = tries == n ? i : (uint32_t)xn_rng_below(&g->rng, n);
+        uint32_t other = g->by_rank[first + at];
+        uint64_t us;
+
+        if (other == self || !has_room(g, other, self)) continue;
+        us = rtt_us(g, self, other);
+        if (us >= best_us || is_linked(g, self, other)) continue;
+        best = other;
+        best_us = us;
+    }
+    if (best != UINT32_MAX) add_link(g, self, best);
+}
+
+static void fill_tables(struct sim_graph *g, uint32_t from, uint32_t to)
+{
+    uint32_t n = g->config.nodes, i, place;
+
+    /* Numbers are in no order on the ring. */
+    for (i = 0; i < n; i++) {
+        for (place = from; place < to; place++) {
+            if (!is_place(g, i, place) || *taken(g, i, place)) continue;
+            if (g->degree[i] < g->config.links_max) fill_place(g, i, place);
+        }
+    }
+}
+
+static void link_leaves(struct sim_graph *g)
+{
+    uint32_t n = g->config.nodes, most = g->config.leaves, rank, d;
+
+    if (n <= g->config.links_max + 1) most = n / 2; /* everybody */
+    if (most > n / 2) most = n / 2;
+    for (rank = 0; rank < n; rank++) {
+        for (d = 1; d <= most; d++)
+            add_link(g, g->by_rank[rank], g->by_rank[(rank + d) % n]);
+    }
+}
+
+/* ---- order ---- */
+
+struct ranked {
+    const xn_id *position;
+    uint32_t node;
+};
+
+static int by_position(const void *a, const void *b)
+{
+    const struct ranked *x = a, *y = b;
+    int cmp = xn_id_cmp(x->position, y->position);
+
+    return cmp ? cmp : (x->node > y->node) - (x->node < y->node);
+}
+
+static int rank_nodes(struct sim_graph *g)
+{
+    uint32_t n = g->config.nodes, i, at = 0;
+    unsigned both = g->shape.first + g->shape.next;
+    struct ranked *rows = malloc(n * sizeof *rows);
+
+    if (!rows) return XN_ENOMEM;
+    for (i = 0; i < n; i++)
+        rows[i] = (struct ranked){&g->peers->rows[i].position, i};
+    qsort(rows, n, sizeof *rows, by_position);
+    for (i = 0; i < n; i++) {
+        g->by_rank[i] = rows[i].node;
+        while (at <= prefix_of(g, rows[i].node, both))
+            g->start[at++] = i;
+    }
+    while (at <= 1U << both)
+        g->start[at++] = n;
+    free(rows);
+    return 0;
+}
+
+static int by_number(const void *a, const void *b)
+{
+    const uint32_t *x = a, *y = b;
+
+    return (*x > *y) - (*x < *y);
+}
+
+static int sort_links(struct sim_graph *g)
+{
+    uint32_t *rank_of = malloc(g->config.nodes * sizeof *rank_of), i, j;
+
+    if (!rank_of) return XN_ENOMEM;
+    for (i = 0; i < g->config.nodes; i++)
+        rank_of[g->by_rank[i]] = i;
+    for (i = 0; i < g->config.nodes; i++) {
+        uint32_t *links = &g->links[(size_t)i * g->config.links_max];
+
+        for (j = 0; j < g->degree[i]; j++)
+            links[j] = rank_of[links[j]];
+        qsort(links, g->degree[i], sizeof *links, by_number);
+        for (j = 0; j < g->degree[i]; j++)
+            links[j] = g->by_rank[links[j]];
+    }
+    free(rank_of);
+    return 0;
+}
+
+/* ---- the whole ---- */
+
+static int make_room(struct sim_graph *g)
+{
+    size_t n = g->config.nodes;
+
+    g->places = (1U << g->shape.first) + (1U << g->shape.next);
+    g->by_rank = calloc(n, sizeof *g->by_rank);
+    g->start =
+        calloc((1U << (g->shape.first + g->shape.next)) + 1, sizeof *g->start);
+    g->links = calloc(n * g->config.links_max, sizeof *g->links);
+    g->degree = calloc(n, sizeof *g->degree);
+    g->gaps = calloc(n, sizeof *g->gaps);
+    g->taken = calloc(n, g->places);
+    return g->by_rank && g->start && g->links && g->degree && g->gaps &&
+                   g->taken
+               ? 0
+               : XN_ENOMEM;
+}
+
+int sim_graph_new(const struct sim_graph_config *config,
+                  const struct xn_peers *peers,
+                  const struct sim_latency *latency,
+                  struct sim_graph **graph_out)
+{
+    struct sim_graph *g = calloc(1, sizeof *g);
+    uint32_t i;
+    int rc;
+
+    if (!g) return XN_ENOMEM;
+    g->config = *config;
+    g->peers = peers;
+    g->latency = latency;
+    if (config->nodes > config->links_max + 1) {
+        g->shape = table_shape(config->links_max);
+    } else { /* a mesh */
+        g->shape = table_shape(0);
+    }
+    xn_rng_seed(&g->rng, config->seed);
+    rc = make_room(g);
+    if (!rc) rc = rank_nodes(g);
+    if (rc) {
+        sim_graph_free(g);
+        return rc;
+    }
+    for (i = 0; i < config->nodes; i++)
+        g->gaps[i] = count_gaps(g, i);
+    link_leaves(g);
+    fill_tables(g, 0, 1U << g->shape.first);
+    fill_tables(g, 1U << g->shape.first, g->places);
+    rc = sort_links(g);
+    if (rc) {
+        sim_graph_free(g);
+        return rc;
+    }
+    free(g->taken);
+    g->taken = NULL;
+    *graph_out = g;
+    return 0;
+}
+
+void sim_graph_free(struct sim_graph *g)
+{
+    if (!g) return;
+    free(g->by_rank);
+    free(g->start);
+    free(g->links);
+    free(g->degree);
+    free(g->gaps);
+    free(g->taken);
+    free(g);
+}
+
+size_t sim_graph_of(const struct sim_graph *g, uint32_t node,
+                    const uint32_t **peers_out)
+{
+    *peers_out = &g->links[(size_t)node * g->config.links_max];
+    return g->degree[node];
+}

@@ -1,0 +1,41 @@
+#!/bin/bash
+# SPDX-License-Identifier: GPL-3.0-or-later
+# A converged overlay above its link budget: each lookup reaches the owner, over
+# few hops and near ones; --wire, hence the codec, gives the same.
+. "$XN_SRC/tests/tap.sh"
+xenosim=$XN_BUILD/sim/xenosim
+
+sed 's,10000/s,1000/s,; s,^at 11s,at 4s,; s,^at 14s,at 6s,; s,^run.*,run 7s,' \
+    "$XN_SRC/sim/scenarios/scale.scn" >"$scratch/scale.scn"
+
+run() { # NAME OPTION...
+    local name=$1
+    shift
+    "$xenosim" run "$scratch/scale.scn" --nodes 900 --set overlay.links=128 \
+        --set overlay.leaves=12 "$@" >"$scratch/$name" 2>"$scratch/$name.err"
+}
+metric() { # NAME METRIC
+    sed -n "s/^$2 \([^ ]*\) .*/\1/p" "$scratch/$1"
+}
+below() { # NAME METRIC BOUND
+    [ "$(metric "$1" "$2" | tr -d .)" -le "$3" ]
+}
+
+run a
+rc=$?
+[ "$rc" -eq 0 ] || sed 's/^/# /' "$scratch/a.err"
+ok "$rc" "all checks hold"
+[ "$(metric a lookup.count)" -ge 3000 ] && [ "$(metric a lookup.wrong)" = 0 ] &&
+    [ "$(metric a lookup.unknown)" = 0 ] && [ "$(metric a lookup.failed)" = 0 ] &&
+    [ "$(metric a lookup.lost)" = 0 ]
+ok $? "every lookup reaches the owner"
+[ "$(metric a checks.cores)" -gt 10 ] && [ "$(metric a dials)" = 0 ]
+ok $? "and nothing wants mending"
+below a lookup.hops.mean 2000
+ok $? "hops: $(metric a lookup.hops.mean) of at most 2"
+below a lookup.stretch 1350
+ok $? "stretch: $(metric a lookup.stretch) of at most 1.35"
+run b --wire
+[ -n "$(metric a digest)" ] && [ "$(metric a digest)" = "$(metric b digest)" ]
+ok $? "--wire gives the same"
+plan

@@ -1,0 +1,135 @@
+/* SPDX-License-Identifier: GPL-3.0-or-later */
+/* The prefix table's places: each position has one, and they do not overlap. */
+#include <setjmp.h>
+#include <stdarg.h>
+#include <stddef.h>
+#include <stdint.h>
+#include <string.h>
+
+#include <cmocka.h>
+
+#include "lib/rng.h"
+#include "overlay/table.h"
+
+static xn_id draw(struct xn_rng *rng)
+{
+    uint64_t n = xn_rng_u64(rng);
+    xn_id id;
+
+    xn_id_hash(&n, sizeof n, &id);
+    return id;
+}
+
+static bool within(const struct table_place *place, const xn_id *id)
+{
+    return xn_id_cmp(&place->lo, id) <= 0 && xn_id_cmp(id, &place->hi) <= 0;
+}
+
+static void test_shape(void **state)
+{
+    static const struct {
+        uint32_t links;
+        unsigned first, next;
+    } rows[] = {{0, 1, 1},       {4, 1, 1},         {8, 2, 1},   {24, 3, 1},
+                {32, 4, 2},      {512, 8, 6},       {511, 7, 5}, {1024, 9, 7},
+                {65536, 15, 13}, {1U << 30, 16, 14}};
+    size_t i;
+
+    (void)state;
+    for (i = 0; i < sizeof rows / sizeof rows[0]; i++) {
+        struct table_shape shape = table_shape(rows[i].links);
+
+        assert_int_equal(shape.first, rows[i].first);
+        assert_int_equal(shape.next, rows[i].next);
+    }
+}
+
+static void test_place(void **state)
+{
+    struct table_shape shape = table_shape(512);
+    xn_id self = {{0xab, 0xcd, 0xef}}, other = {{0x12, 0x34}};
+    struct table_place place;
+
+    (void)state;
+    table_place(&shape, &self, &other, &place);
+    assert_int_equal(place.level, 0);
+    assert_int_equal(place.lo.b[0], 0x12);
+    assert_int_equal(place.lo.b[1], 0);
+    assert_int_equal(place.hi.b[0], 0x12);
+    assert_int_equal(place.hi.b[1], 0xff);
+    assert_int_equal(place.hi.b[31], 0xff);
+    /* The same first digit: six bits more tell the place. */
+    other = (xn_id){{0xab, 0x34, 0x77}};
+    table_place(&shape, &self, &other, &place);
+    assert_int_equal(place.level, 1);
+    assert_int_equal(place.lo.b[0], 0xab);
+    assert_int_equal(place.lo.b[1], 0x34);
+    assert_int_equal(place.hi.b[1], 0x37);
+    other = (xn_id){{0xab, 0xcd, 0xd7}};
+    table_place(&shape, &self, &other, &place);
+    assert_int_equal(place.level, 2);
+    assert_int_equal(place.lo.b[1], 0xcd);
+    assert_int_equal(place.lo.b[2], 0xd0);
+    assert_int_equal(place.hi.b[2], 0xdf);
+    /* Our own position is a place of its own. */
+    table_place(&shape, &self, &self, &place);
+    assert_true(xn_id_eq(&place.lo, &self));
+    assert_true(xn_id_eq(&place.hi, &self));
+}
+
+/* Two positions share a place, or their places have nothing in common. */
+static void test_places(void **state)
+{
+    static const uint32_t links[] = {4, 32, 512};
+    struct table_place place, other_place;
+    struct xn_rng rng;
+    size_t l, i;
+
+    (void)state;
+    xn_rng_seed(&rng, 7);
+    for (l = 0; l < sizeof links / sizeof links[0]; l++) {
+        struct table_shape shape = table_shape(links[l]);
+        xn_id self = draw(&rng), position, other;
+
+        for (i = 0; i < 2000; i++) {
+            position = draw(&rng);
+            other = i % 2 ? draw(&rng) : position;
+            /* Many that share much with us, which by chance few do. */
+            memcpy(&position, &self, i % 4);
+            if (i % 2 == 0) memcpy(&other, &position, 1 + i % 4);
+            table_place(&shape, &self, &position, &place);
+            table_place(&shape, &self, &other, &other_place);
+            assert_true(within(&place, &position));
+            assert_false(within(&place, &self));
+            assert_int_equal(within(&place, &other),
+                             xn_id_eq(&place.lo, &other_place.lo));
+            assert_int_equal(xn_id_eq(&place.lo, &other_place.lo),
+                             xn_id_eq(&place.hi, &other_place.hi));
+        }
+    }
+}
+
+static void test_apart(void **state)
+{
+    xn_id a = {{0x80}}, b = {{0x7f, 0xff}}, zero = {{0}}, top;
+
+    (void)state;
+    memset(&top, 0xff, sizeof top);
+    assert_int_equal(table_apart(&a, &b), 1ULL << 48);
+    assert_int_equal(table_apart(&b, &a), 1ULL << 48);
+    assert_int_equal(table_apart(&a, &zero), 1ULL << 63);
+    assert_int_equal(table_apart(&zero, &top), 1); /* round the end */
+    assert_int_equal(table_apart(&a, &a), 0);
+}
+
+int main(void)
+{
+    const struct CMUnitTest tests[] = {
+        cmocka_unit_test(test_shape),
+        cmocka_unit_test(test_place),
+        cmocka_unit_test(test_places),
+        cmocka_unit_test(test_apart),
+    };
+
+    return cmocka_run_group_tests_name("ov_table", tests, NULL, NULL);
+}

@@ -1,0 +1,172 @@
+/* SPDX-License-Identifier: GPL-3.0-or-later */
+/* Converged overlays: links both ways, within the budget, leaf sets whole, and
+ * somebody near in each place of the prefix tables. */
+#include <setjmp.h>
+#include <stdarg.h>
+#include <stddef.h>
+#include <stdint.h>
+
+#include <cmocka.h>
+#include <stdlib.h>
+
+#include "lib/rng.h"
+#include "sim/graph.h"
+
+enum { NODES = 2000, LINKS = 128, LEAVES = 8 };
+
+struct bench {
+    struct xn_contact rows[NODES];
+    struct xn_peers peers;
+    struct sim_latency *latency;
+    struct sim_graph *graph;
+    struct sim_graph_config config;
+};
+
+static struct bench *bench_new(uint32_t nodes)
+{
+    struct bench *b = calloc(1, sizeof *b);
+    uint32_t i;
+
+    assert_non_null(b);
+    for (i = 0; i < nodes; i++)
+        xn_id_hash(&i, sizeof i, &b->rows[i].position);
+    b->peers = (struct xn_peers){b->rows, nodes};
+    b->config = (struct sim_graph_config){nodes, LINKS, LEAVES, 16, 7};
+    assert_int_equal(sim_latency_uniform(1000, 100000, &b->latency), 0);
+    assert_int_equal(
+        sim_graph_new(&b->config, &b->peers, b->latency, &b->graph), 0);
+    return b;
+}
+
+static void bench_free(struct bench *b)
+{
+    sim_graph_free(b->graph);
+    sim_latency_free(b->latency);
+    free(b);
+}
+
+static bool linked(const struct bench *b, uint32_t a, uint32_t other)
+{
+    const uint32_t *peers;
+    size_t n = sim_graph_of(b->graph, a, &peers), i;
+
+    for (i = 0; i < n; i++) {
+        if (peers[i] == other) return true;
+    }
+    return false;
+}
+
+static void test_links(void **state)
+{
+    struct bench *b = bench_new(NODES);
+    const uint32_t *peers;
+    uint32_t i;
+    size_t n, j;
+
+    (void)state;
+    for (i = 0; i < NODES; i++) {
+        n = sim_graph_of(b->graph, i, &peers);
+        assert_in_range(n, 2 * LEAVES, LINKS);
+        for (j = 0; j < n; j++) {
+            assert_int_not_equal(peers[j], i);
+            assert_true(linked(b, peers[j], i));
+            if (j == 0) continue;
+            assert_true(xn_id_cmp(&b->rows[peers[j - 1]].position,
+                                  &b->rows[peers[j]].position) < 0);
+        }
+    }
+    bench_free(b);
+}
+
+/* How many are between the two, clockwise. */
+static uint32_t between(const struct bench *b, uint32_t from, uint32_t to)
+{
+    uint32_t i, n = 0;
+    xn_id whole, part;
+
+    xn_ring_clockwise(&b->rows[from].position, &b->rows[to].position, &whole);
+    for (i = 0; i < NODES; i++) {
+        if (i == from || i == to) continue;
+        xn_ring_clockwise(&b->rows[from].position, &b->rows[i].position, &part);
+        n += xn_id_cmp(&part, &whole) < 0;
+    }
+    return n;
+}
+
+static void test_leaves(void **state)
+{
+    struct bench *b = bench_new(NODES);
+    uint32_t i, j;
+
+    (void)state;
+    for (i = 0; i < 20; i++) {
+        for (j = 0; j < NODES; j++) {
+            if (i != j && between(b, i, j) < LEAVES) {
+                assert_true(linked(b, i, j));
+            }
+        }
+    }
+    bench_free(b);
+}
+
+/* Every place where somebody is has a link; those are nearer than others. */
+static void test_places(void **state)
+{
+    struct table_shape shape = table_shape(LINKS);
+    struct bench *b = bench_new(NODES);
+    uint64_t near_us = 0, all_us = 0, n_near = 0, n_all = 0;
+    uint32_t i, j, k, empty = 0;
+
+    (void)state;
+    for (i = 0; i < 20; i++) {
+        for (j = 0; j < NODES; j++) {
+            struct table_place place, other;
+            uint64_t us = sim_latency_us(b->latency, 7, i, j);
+            bool found = false;
+
+            if (i == j) continue;
+            table_place(&shape, &b->rows[i].position, &b->rows[j].position,
+                        &place);
+            all_us += us;
+            n_all++;
+            if (place.level == 0 && linked(b, i, j)) {
+                near_us += us;
+                n_near++;
+            }
+            for (k = 0; place.level < 2 && k < NODES && !found; k++) {
+                if (!linked(b, i, k)) continue;
+                table_place(&shape, &b->rows[i].position, &b->rows[k].position,
+                            &other);
+                found = xn_id_eq(&place.lo, &other.lo);
+            }
+            empty += place.level < 2 && !found;
+        }
+    }
+    assert_int_equal(empty, 0);
+    assert_true(near_us * n_all * 2 < all_us * n_near);
+    bench_free(b);
+}
+
+static void test_mesh(void **state)
+{
+    struct bench *b = bench_new(LINKS + 1);
+    const uint32_t *peers;
+    uint32_t i;
+
+    (void)state;
+    for (i = 0; i <= LINKS; i++)
+        assert_int_equal(sim_graph_of(b->graph, i, &peers), LINKS);
+    bench_free(b);
+}
+
+int main(void)
+{
+    const struct CMUnitTest tests[] = {
+        cmocka_unit_test(test_links),
+        cmocka_unit_test(test_leaves),
+        cmocka_unit_test(test_places),
+        cmocka_unit_test(test_mesh),
+    };
+
+    return cmocka_run_group_tests_name("sim_graph", tests, NULL, NULL);
+}
