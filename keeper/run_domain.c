@@ -15,8 +15,10 @@
 #include "keeper/spec.h"
 #include "keeper/sys.h"
 #include "lib/err.h"
+#include "lib/log.h"
 #include "lib/text.h"
 
+#define DOMAIN_NAME_MAX (SPEC_NAME_MAX + 8)
 #define LOOK_US 200000 /* between looks at what became of it */
 #define LAST_WORDS_US 1000000
 #define AWAIT_MS 500 /* until what cannot be destroyed is tried again */
@@ -52,17 +54,23 @@ static int put_note(struct keeper *keeper)
     return record_put(keeper->dir, KEEPER_DOMAIN, &note);
 }
 
-/* Of what was read when it was still read. */
-static uint64_t last_cpu_ns(struct keeper *keeper)
+/* Of what was read when it was still read; since when it ran, by that.  0, 0:
+ * nothing was. */
+static uint64_t last_cpu_ns(struct keeper *keeper, uint64_t *started_us_out)
 {
     ProtobufCMessage *body = NULL;
+    const Xn__TaskReading *reading;
     uint64_t ns;
 
+    *started_us_out = 0;
     if (record_get(keeper->dir, KEEPER_METER, &xn__task_reading__descriptor,
                    &body)) {
         return 0;
     }
-    ns = ((Xn__TaskReading *)body)->cpu_ns;
+    reading = (Xn__TaskReading *)body;
+    ns = reading->cpu_ns;
+    if (reading->wall_us > reading->run_ms * 1000)
+        *started_us_out = reading->wall_us - reading->run_ms * 1000;
     protobuf_c_message_free_unpacked(body, NULL);
     return ns;
 }
@@ -72,7 +80,7 @@ static int get_note(struct keeper *keeper)
     struct domain *d = &keeper->domain;
     ProtobufCMessage *body = NULL;
     const Xn__DomainNote *note;
-    uint64_t last;
+    uint64_t last, since_us;
     int rc;
 
     rc = record_get(keeper->dir, KEEPER_DOMAIN, &xn__domain_note__descriptor,
@@ -84,7 +92,7 @@ static int get_note(struct keeper *keeper)
         d->older_ns = note->cpu_ns;
         d->begun = note->begun;
         if (d->begun) keeper->started_us = note->started_us;
-        last = last_cpu_ns(keeper);
+        last = last_cpu_ns(keeper, &since_us);
         if (last > d->older_ns) d->cpu_ns = last - d->older_ns;
     } else {
         rc = XN_EINTEGRITY;
@@ -132,10 +140,15 @@ static int plan(struct keeper *keeper)
     return put_note(keeper);
 }
 
+static void domain_name(const struct keeper *keeper, char out[DOMAIN_NAME_MAX])
+{
+    snprintf(out, DOMAIN_NAME_MAX, "xeno-%s", keeper->spec->name);
+}
+
 static int create(struct keeper *keeper)
 {
     char kernel[1100], ramdisk[1100], line[DOMAIN_LINE_MAX];
-    char name[SPEC_NAME_MAX + 8];
+    char name[DOMAIN_NAME_MAX];
     const Xn__TaskSpec *spec = keeper->spec;
     struct domain *d = &keeper->domain;
     struct xen_want want = {name,
@@ -151,7 +164,7 @@ static int create(struct keeper *keeper)
     rc = domain_line(spec, line, sizeof line);
     if (rc) return rc;
     memcpy(want.uuid, d->uuid, sizeof d->uuid);
-    snprintf(name, sizeof name, "xeno-%s", spec->name);
+    domain_name(keeper, name);
     snprintf(kernel, sizeof kernel, "%s/kernel", spec->image);
     snprintf(ramdisk, sizeof ramdisk, "%s/ramdisk", spec->image);
     if (access(ramdisk, F_OK)) want.ramdisk = NULL;
@@ -189,6 +202,32 @@ static int make(struct keeper *keeper)
     return rc;
 }
 
+/* The note is damaged, and will be each time that somebody looks: the domain is
+ * found by its name, and noted anew.  What was used before it booted last is what
+ * the last reading has above its own: never too much. */
+static int mend_note(struct keeper *keeper)
+{
+    struct domain *d = &keeper->domain;
+    struct xen_look now;
+    char name[DOMAIN_NAME_MAX];
+    uint64_t last = last_cpu_ns(keeper, &keeper->started_us);
+    int rc;
+
+    domain_name(keeper, name);
+    xn_log(XN_LOG_ERROR, "session %s: its note of the domain is damaged",
+           keeper->spec->name);
+    rc = d->calls->find_name(d->xen, name, d->uuid, &d->id);
+    if (rc == XN_ENOENT) d->cpu_ns = last;
+    if (rc) return rc;
+    d->there = true;
+    rc = look(d, &now);
+    if (rc) return rc;
+    if (last > d->cpu_ns) d->older_ns = last - d->cpu_ns;
+    d->begun = keeper->started_us || !now.paused;
+    if (d->begun && !keeper->started_us) keeper->started_us = sys_wall_us();
+    return put_note(keeper);
+}
+
 static int find(struct keeper *keeper)
 {
     struct domain *d = &keeper->domain;
@@ -196,6 +235,7 @@ static int find(struct keeper *keeper)
     int rc;
 
     rc = get_note(keeper);
+    if (rc == XN_EINTEGRITY) rc = mend_note(keeper);
     if (rc) return rc;
     rc = d->calls->find(d->xen, d->uuid, &d->id);
     if (rc) return rc;

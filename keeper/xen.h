@@ -55,6 +55,8 @@ struct xen_calls {
      * of it: find. */
     int (*create)(struct xen *xen, const struct xen_want *want, uint32_t *out);
     int (*find)(struct xen *xen, const uint8_t uuid[XEN_UUID], uint32_t *out);
+    int (*find_name)(struct xen *xen, const char *name,
+                     uint8_t uuid_out[XEN_UUID], uint32_t *out);
     /* A domain that is being taken down is gone. */
     int (*look)(struct xen *xen, uint32_t id, struct xen_look *out);
     int (*pause)(struct xen *xen, uint32_t id);

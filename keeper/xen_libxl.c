@@ -227,6 +227,30 @@ static int xen_find(struct xen *xen, const uint8_t uuid[XEN_UUID],
     return rc;
 }
 
+static int xen_find_name(struct xen *xen, const char *name,
+                         uint8_t uuid_out[XEN_UUID], uint32_t *out)
+{
+    libxl_dominfo *list;
+    int n = 0, i, rc = XN_ENOENT;
+
+    begin_call(xen, CALL_S);
+    list = libxl_list_domain(xen->ctx, &n);
+    for (i = 0; list && i < n; i++) {
+        char *is = libxl_domid_to_name(xen->ctx, list[i].domid);
+
+        if (is && strcmp(is, name) == 0 && !list[i].dying) {
+            memcpy(uuid_out, list[i].uuid.uuid, XEN_UUID);
+            *out = list[i].domid;
+            rc = 0;
+        }
+        free(is);
+    }
+    alarm(0);
+    if (!list) return XN_EIO;
+    libxl_dominfo_list_free(list, n);
+    return rc;
+}
+
 /* ---- of one that is there ------------------------------------------------ */
 
 static enum xen_end end_of(const libxl_dominfo *info)
@@ -326,6 +350,7 @@ const struct xen_calls xen_libxl = {
     .why = why,
     .create = xen_create,
     .find = xen_find,
+    .find_name = xen_find_name,
     .look = xen_look,
     .pause = xen_pause,
     .unpause = xen_unpause,

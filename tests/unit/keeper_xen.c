@@ -505,6 +505,62 @@ static void what_it_used_is_known_when_it_is_gone(void **state)
     ended(b, XN__TASK_END__KEEPER, 0, 165, "it is gone");
 }
 
+static void spoil_note(struct bench *b)
+{
+    int dir = open(b->path, O_RDONLY | O_DIRECTORY);
+    int fd = openat(dir, KEEPER_DOMAIN, O_WRONLY);
+
+    assert_int_equal(pwrite(fd, "\377\377", 2, 9), 2);
+    close(fd);
+    close(dir);
+}
+
+/* What was noted of it is damaged: it is found by its name, and noted anew. */
+static void a_damaged_note_is_mended(void **state)
+{
+    struct bench *b = *state;
+    ProtobufCMessage *note = NULL;
+
+    write_spec(b, 0);
+    in_a_keeper_that_dies(b, burn_and_boot);
+    spoil_note(b);
+    assert_int_equal(start(b), 0);
+    assert_int_equal(b->keeper.state, XN__TASK_STATE__RUNNING);
+    assert_int_equal(cpu_ms(b), 165);
+    assert_int_equal(record_get(b->keeper.dir, KEEPER_DOMAIN,
+                                &xn__domain_note__descriptor, &note),
+                     0);
+    protobuf_c_message_free_unpacked(note, NULL);
+    fake_last()->end = XEN_POWEROFF;
+    turn(b);
+    ended(b, XN__TASK_END__FINISHED, 0, 165, "the task ended");
+}
+
+static void a_damaged_note_of_none_ends_it(void **state)
+{
+    struct bench *b = *state;
+
+    write_spec(b, 0);
+    in_a_keeper_that_dies(b, burn_and_boot);
+    spoil_note(b);
+    fake_last()->there = false;
+    assert_int_not_equal(start(b), 0);
+    ended(b, XN__TASK_END__KEEPER, 0, 165, "it is gone");
+}
+
+static void a_damaged_note_before_it_began_ends_it(void **state)
+{
+    struct bench *b = *state;
+
+    write_spec(b, 0);
+    fake->die_at = 4; /* it is made, and stands */
+    in_a_keeper_that_dies(b, NULL);
+    assert_int_equal(fake_there(), 1);
+    spoil_note(b);
+    assert_int_not_equal(start(b), 0);
+    ended(b, XN__TASK_END__NOT_STARTED, 0, 0, "while it was started");
+}
+
 static void pause_it(struct bench *b)
 {
     keeper_pause(&b->keeper, true);
@@ -722,6 +778,9 @@ int main(void)
         T(without_xen_the_next_keeper_waits),
         T(killed_anywhere_it_is_found),
         cmocka_unit_test(what_is_typed_comes_once),
+        T(a_damaged_note_is_mended),
+        T(a_damaged_note_of_none_ends_it),
+        T(a_damaged_note_before_it_began_ends_it),
         cmocka_unit_test(a_line_is_what_linux_reads),
         cmocka_unit_test(what_a_domain_cannot_be_is_said),
         cmocka_unit_test(a_cap_is_never_less_than_was_bought),

@@ -198,6 +198,24 @@ static int fake_find(struct xen *xen, const uint8_t uuid[XEN_UUID],
     return leave(XN_ENOENT);
 }
 
+static int fake_find_name(struct xen *xen, const char *name,
+                          uint8_t uuid_out[XEN_UUID], uint32_t *out)
+{
+    size_t i;
+
+    (void)xen;
+    enter();
+    for (i = 0; i < fake->n; i++) {
+        struct fake_domain *d = &fake->domains[i];
+
+        if (!d->there || strcmp(d->name, name)) continue;
+        memcpy(uuid_out, d->uuid, sizeof d->uuid);
+        *out = (uint32_t)i + 1;
+        return leave(0);
+    }
+    return leave(XN_ENOENT);
+}
+
 static int fake_look(struct xen *xen, uint32_t id, struct xen_look *out)
 {
     struct fake_domain *d = domain(id);
@@ -283,6 +301,7 @@ const struct xen_calls xen_fake = {
     .why = fake_why,
     .create = fake_create,
     .find = fake_find,
+    .find_name = fake_find_name,
     .look = fake_look,
     .pause = fake_pause,
     .unpause = fake_unpause,
