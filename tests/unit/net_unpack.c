@@ -49,7 +49,8 @@ struct item {
 };
 
 struct fixture {
-    char dir[64], because[300];
+    char top[64], dir[80], because[300];
+    char out[80]; /* beside dir: nothing may ever be there */
     int root;
     FILE *file;
 };
@@ -64,8 +65,11 @@ static int setup(void **state)
 {
     struct fixture *f = calloc(1, sizeof *f);
 
-    snprintf(f->dir, sizeof f->dir, "/tmp/xn-unpack-XXXXXX");
-    assert_non_null(mkdtemp(f->dir));
+    snprintf(f->top, sizeof f->top, "/tmp/xn-unpack-XXXXXX");
+    assert_non_null(mkdtemp(f->top));
+    snprintf(f->dir, sizeof f->dir, "%s/in", f->top);
+    snprintf(f->out, sizeof f->out, "%s/out", f->top);
+    assert_false(mkdir(f->dir, 0755));
     f->root = open(f->dir, O_RDONLY | O_DIRECTORY | O_CLOEXEC);
     f->file = tmpfile();
     assert_true(f->root >= 0 && f->file);
@@ -79,7 +83,7 @@ static int teardown(void **state)
 
     close(f->root);
     fclose(f->file);
-    nftw(f->dir, drop, 8, FTW_DEPTH | FTW_PHYS);
+    nftw(f->top, drop, 8, FTW_DEPTH | FTW_PHYS);
     free(f);
     return 0;
 }
@@ -177,28 +181,27 @@ static void test_whole(void **state)
 
 static bool outside_is_clean(const struct fixture *f)
 {
-    char path[128];
+    struct stat st;
 
-    snprintf(path, sizeof path, "%s-out", f->dir);
-    return access(path, F_OK) && access("/tmp/xn-unpack-out", F_OK);
+    return lstat(f->out, &st) && errno == ENOENT;
 }
 
 /* Each alone, and behind something that would help it. */
 static void test_escapes(void **state)
 {
-    static const struct item one[] = {
-        {"../xn-unpack-out", AE_IFREG, 0644, "x"},
-        {"/tmp/xn-unpack-out", AE_IFREG, 0644, "x"},
-        {"a/../../xn-unpack-out", AE_IFREG, 0644, "x"},
+    struct fixture *f = *state;
+    const struct item one[] = {
+        {"../out", AE_IFREG, 0644, "x"},
+        {f->out, AE_IFREG, 0644, "x"},
+        {"a/../../out", AE_IFREG, 0644, "x"},
         {"a/..", AE_IFREG, 0644, "x"},
         {"..", AE_IFDIR, 0755, ""},
-        {"../xn-unpack-out", AE_IFLNK, 0777, "/etc"},
+        {"../out", AE_IFLNK, 0777, "/etc"},
         {"a", 'h', 0, "../../etc/passwd"},
         {"a", 'h', 0, "/etc/passwd"},
         {"a", 'h', 0, "nothing"},
         {"a", AE_IFLNK, 0777, ""},
     };
-    struct fixture *f = *state;
 
     for (size_t i = 0; i < sizeof one / sizeof *one; i++) {
         assert_int_equal(pack_and_take(f, &one[i], 1, MB), XN_EINVAL);
@@ -209,24 +212,21 @@ static void test_escapes(void **state)
 
 static void test_through_links(void **state)
 {
-    static const struct item file[] = {
-        {"a", AE_IFLNK, 0777, "/tmp"},
-        {"a/xn-unpack-out", AE_IFREG, 0644, "x"}};
+    struct fixture *f = *state;
+    const struct item file[] = {{"a", AE_IFLNK, 0777, f->top},
+                                {"a/out", AE_IFREG, 0644, "x"}};
     static const struct item up[] = {{"b", AE_IFLNK, 0777, ".."},
-                                     {"b/xn-unpack-out", AE_IFREG, 0644, "x"}};
-    static const struct item over[] = {
-        {"c", AE_IFLNK, 0777, "/tmp/xn-unpack-out"},
-        {"c", AE_IFREG, 0644, "x"}};
-    static const struct item folder[] = {{"d", AE_IFLNK, 0777, "/tmp"},
-                                         {"d/", AE_IFDIR, 0755, ""},
-                                         {"d/xn-unpack-out", AE_IFDIR, 0, ""}};
+                                     {"b/out", AE_IFREG, 0644, "x"}};
+    const struct item over[] = {{"c", AE_IFLNK, 0777, f->out},
+                                {"c", AE_IFREG, 0644, "x"}};
+    const struct item folder[] = {{"d", AE_IFLNK, 0777, f->top},
+                                  {"d/", AE_IFDIR, 0755, ""},
+                                  {"d/out", AE_IFDIR, 0, ""}};
     static const struct item hard[] = {{"e", AE_IFLNK, 0777, "/etc"},
                                        {"f", 'h', 0, "e/passwd"}};
-    static const struct item alias[] = {
-        {"g", AE_IFLNK, 0777, "/tmp/xn-unpack-out"},
-        {"h", 'h', 0, "g"},
-        {"h", AE_IFREG, 0644, "x"}};
-    struct fixture *f = *state;
+    const struct item alias[] = {{"g", AE_IFLNK, 0777, f->out},
+                                 {"h", 'h', 0, "g"},
+                                 {"h", AE_IFREG, 0644, "x"}};
 
     assert_int_equal(TAKE(f, file, MB), XN_EINVAL);
     assert_int_equal(TAKE(f, up, MB), XN_EINVAL);
