@@ -128,7 +128,7 @@ const char *task_too_small(const struct money_rates *rates);
 void task_spec(const struct host_session *s, const Xn__NewTask *want,
                Xn__TaskSpec *out);
 
-/* ---- task_ask.c: who asks for tasks ---- */
+/* ---- task_new.c, task_ask.c: who asks for tasks ---- */
 
 void host_task_new(struct host *host, const struct xn_now *now, uint64_t ask,
                    const Xn__Ask *question);
