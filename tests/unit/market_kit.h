@@ -11,6 +11,8 @@
 #include "tests/unit/dom_kit.h"
 
 #define SECOND_US 1000000ULL
+#define ROOT "EnvironmentalRequirements"
+#define WANT(parts) "<" ROOT ">" parts "</" ROOT ">"
 
 struct market {
     struct shop s;
