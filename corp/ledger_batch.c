@@ -110,7 +110,7 @@ static void finish_all(struct ledger *ledger, struct ledger_batch *batch)
 void ledger_send(struct ledger *ledger, const struct xn_now *now,
                  struct xn_out *out)
 {
-    struct ledger_draft d;
+    struct xn_msg *txn = NULL;
     int rc;
 
     if (ledger->has_landed && !ledger_in_doubt(&ledger->flying)) {
@@ -125,23 +125,22 @@ void ledger_send(struct ledger *ledger, const struct xn_now *now,
         return;
     }
     if (ledger_holds_back(ledger)) return;
-    rc = ledger_draft_txn(ledger, now, &d);
+    rc = ledger_draft_txn(ledger, now, &txn);
     if (!rc) {
         ledger->ticket = xn_ticket(ledger->tickets, now->mono_us + TXN_US,
                                    on_txn, ledger, NULL, out);
         rc = ledger->ticket ? 0 : XN_ENOMEM;
     }
     if (rc) {
+        xn_msg_free(txn);
         void_rows(&ledger->gathering);
         ledger_batch_refuse(ledger, &ledger->gathering, rc, xn_strerror(rc));
-    } else {
-        xn_out_emit(out, XN_ACT_TXN, ledger->ticket, XN_PEER_NONE,
-                    XN__KIND__TXN, &d.txn);
-        ledger->flying = ledger->gathering;
-        memset(&ledger->gathering, 0, sizeof ledger->gathering);
-        look_again(ledger);
+        return;
     }
-    ledger_draft_clear(&d);
+    xn_out_add(out, XN_ACT_TXN, ledger->ticket, XN_PEER_NONE, txn);
+    ledger->flying = ledger->gathering;
+    memset(&ledger->gathering, 0, sizeof ledger->gathering);
+    look_again(ledger);
 }
 
 /* ---- what became of it ---- */

@@ -7,51 +7,62 @@
 #include "corp/ledger_in.h"
 #include "lib/err.h"
 
-static Xn__Guard *add_guard(struct ledger_draft *d, const uint8_t *key,
-                            size_t len)
+/* Becomes a message as it is: all of it lies in the arena. */
+struct draft {
+    struct xn_arena arena;
+    Xn__Txn *txn;
+};
+
+/* An empty copy has data too: NULL is no memory. */
+static ProtobufCBinaryData copy_of(struct draft *d, const void *data,
+                                   size_t len)
+{
+    ProtobufCBinaryData copy = {len, xn_arena_alloc(&d->arena, len + 1)};
+
+    if (copy.data && len) memcpy(copy.data, data, len);
+    return copy;
+}
+
+static Xn__Guard *add_guard(struct draft *d, const uint8_t *key, size_t len)
 {
     Xn__Guard *guard = xn_arena_alloc(&d->arena, sizeof *guard);
-    uint8_t *copy = xn_arena_alloc(&d->arena, len);
 
-    if (!guard || !copy) return NULL;
+    if (!guard) return NULL;
     xn__guard__init(guard);
-    memcpy(copy, key, len);
-    guard->key = (ProtobufCBinaryData){len, copy};
-    d->txn.guards[d->txn.n_guards++] = guard;
+    guard->key = copy_of(d, key, len);
+    if (!guard->key.data) return NULL;
+    d->txn->guards[d->txn->n_guards++] = guard;
     return guard;
 }
 
-static Xn__Write *add_write(struct ledger_draft *d, const uint8_t *key,
-                            size_t len)
+static Xn__Write *add_write(struct draft *d, const uint8_t *key, size_t len)
 {
     Xn__Write *write = xn_arena_alloc(&d->arena, sizeof *write);
-    uint8_t *copy = xn_arena_alloc(&d->arena, len);
 
-    if (!write || !copy) return NULL;
+    if (!write) return NULL;
     xn__write__init(write);
-    memcpy(copy, key, len);
-    write->key = (ProtobufCBinaryData){len, copy};
-    d->txn.writes[d->txn.n_writes++] = write;
+    write->key = copy_of(d, key, len);
+    if (!write->key.data) return NULL;
+    d->txn->writes[d->txn->n_writes++] = write;
     return write;
 }
 
-static int draft_new(struct ledger_draft *d, const struct ledger_batch *batch)
+static int draft_new(struct draft *d, const struct ledger_batch *batch)
 {
     size_t n = HASH_COUNT(batch->pending);
+    size_t guards = 1 + batch->n_effects + n;
+    size_t writes = 2 + batch->n_effects + batch->n_touched + n;
 
     xn_arena_init(&d->arena, 0);
-    xn__txn__init(&d->txn);
-    d->journal = NULL;
-    d->guards_max = 1 + batch->n_effects + n;
-    d->writes_max = 2 + batch->n_effects + batch->n_touched + n;
-    d->txn.guards =
-        xn_arena_alloc(&d->arena, d->guards_max * sizeof(Xn__Guard *));
-    d->txn.writes =
-        xn_arena_alloc(&d->arena, d->writes_max * sizeof(Xn__Write *));
-    return d->txn.guards && d->txn.writes ? 0 : XN_ENOMEM;
+    d->txn = xn_arena_alloc(&d->arena, sizeof *d->txn);
+    if (!d->txn) return XN_ENOMEM;
+    xn__txn__init(d->txn);
+    d->txn->guards = xn_arena_alloc(&d->arena, guards * sizeof(Xn__Guard *));
+    d->txn->writes = xn_arena_alloc(&d->arena, writes * sizeof(Xn__Write *));
+    return d->txn->guards && d->txn->writes ? 0 : XN_ENOMEM;
 }
 
-static int draft_ops(struct ledger_draft *d, const struct ledger_entry *entries)
+static int draft_ops(struct draft *d, const struct ledger_entry *entries)
 {
     const struct ledger_entry *entry;
     uint8_t key[LEDGER_ID_KEY];
@@ -74,8 +85,8 @@ static int draft_ops(struct ledger_draft *d, const struct ledger_entry *entries)
     return 0;
 }
 
-static int draft_accounts(struct ledger_draft *d,
-                          const struct ledger_batch *batch, uint64_t seq)
+static int draft_accounts(struct draft *d, const struct ledger_batch *batch,
+                          uint64_t seq)
 {
     uint8_t key[LEDGER_ID_KEY];
     size_t i;
@@ -99,8 +110,7 @@ static int draft_accounts(struct ledger_draft *d,
     return 0;
 }
 
-static int draft_pending(struct ledger_draft *d,
-                         const struct ledger_batch *batch)
+static int draft_pending(struct draft *d, const struct ledger_batch *batch)
 {
     const struct ledger_pending *p;
 
@@ -109,15 +119,18 @@ static int draft_pending(struct ledger_draft *d,
 
         if (!write) return XN_ENOMEM;
         write->drop = p->drop;
-        if (!p->drop) write->value = (ProtobufCBinaryData){p->len, p->value};
+        if (!p->drop) {
+            write->value = copy_of(d, p->value, p->len);
+            if (!write->value.data) return XN_ENOMEM;
+        }
         if (p->guard != LEDGER_ANY) {
             Xn__Guard *guard = add_guard(d, p->key, p->key_len);
 
             if (!guard) return XN_ENOMEM;
             guard->absent = p->guard == LEDGER_ABSENT;
-            if (!guard->absent) {
-                guard->value = (ProtobufCBinaryData){p->was_len, p->was};
-            }
+            if (guard->absent) continue;
+            guard->value = copy_of(d, p->was, p->was_len);
+            if (!guard->value.data) return XN_ENOMEM;
         }
     }
     return 0;
@@ -152,49 +165,52 @@ static void move_head(struct ledger *ledger, const uint8_t *journal, size_t len)
     next->unchecked = len;
 }
 
-int ledger_draft_txn(struct ledger *ledger, const struct xn_now *now,
-                     struct ledger_draft *d)
+/* The journal's record and the head, moved on and guarded. */
+static int draft_head(struct draft *d, struct ledger *ledger,
+                      const struct xn_now *now)
 {
-    uint8_t *journal = NULL, key[LEDGER_JOURNAL_KEY];
     uint64_t seq = ledger->head.seq + 1;
+    uint8_t key[LEDGER_JOURNAL_KEY];
+    ProtobufCBinaryData record;
     Xn__Guard *guard;
     Xn__Write *write, *ahead;
-    size_t len = 0;
     int rc;
 
-    rc = draft_new(d, &ledger->gathering);
-    if (rc) goto out;
     rc = ledger_batch_pack(seq, &ledger->head.hash, now->wall_us,
-                           ledger->gathering.entries, &journal, &len);
-    if (rc) goto out;
-    move_head(ledger, journal, len);
+                           ledger->gathering.entries, &d->arena, &record);
+    if (rc) return rc;
+    move_head(ledger, record.data, record.len);
     free(ledger->next_bytes);
     ledger->next_bytes = NULL;
     rc = ledger_head_pack(&ledger->next, &ledger->config.corp,
                           &ledger->next_bytes, &ledger->next_len);
-    if (rc) goto out;
-    rc = XN_ENOMEM;
+    if (rc) return rc;
     ledger_key_journal(seq, key);
     guard = add_guard(d, (const uint8_t *)LEDGER_KEY_HEAD, 1);
     write = add_write(d, key, sizeof key);
     ahead = add_write(d, (const uint8_t *)LEDGER_KEY_HEAD, 1);
-    if (!guard || !write || !ahead) goto out;
-    guard->value = (ProtobufCBinaryData){ledger->head_len, ledger->head_bytes};
-    write->value = (ProtobufCBinaryData){len, journal};
-    ahead->value = (ProtobufCBinaryData){ledger->next_len, ledger->next_bytes};
-    d->journal = journal;
-    journal = NULL;
-    number(ledger->gathering.entries, seq, now->wall_us);
-    rc = draft_ops(d, ledger->gathering.entries);
-    if (!rc) rc = draft_accounts(d, &ledger->gathering, seq);
-    if (!rc) rc = draft_pending(d, &ledger->gathering);
-out:
-    free(journal);
-    return rc;
+    if (!guard || !write || !ahead) return XN_ENOMEM;
+    guard->value = copy_of(d, ledger->head_bytes, ledger->head_len);
+    write->value = record;
+    ahead->value = copy_of(d, ledger->next_bytes, ledger->next_len);
+    return guard->value.data && ahead->value.data ? 0 : XN_ENOMEM;
 }
 
-void ledger_draft_clear(struct ledger_draft *d)
+int ledger_draft_txn(struct ledger *ledger, const struct xn_now *now,
+                     struct xn_msg **txn_out)
 {
-    free(d->journal);
-    xn_arena_clear(&d->arena);
+    uint64_t seq = ledger->head.seq + 1;
+    struct draft d;
+    int rc = draft_new(&d, &ledger->gathering);
+
+    if (!rc) rc = draft_head(&d, ledger, now);
+    if (!rc) {
+        number(ledger->gathering.entries, seq, now->wall_us);
+        rc = draft_ops(&d, ledger->gathering.entries);
+    }
+    if (!rc) rc = draft_accounts(&d, &ledger->gathering, seq);
+    if (!rc) rc = draft_pending(&d, &ledger->gathering);
+    if (!rc) rc = xn_msg_adopt(XN__KIND__TXN, d.txn, &d.arena, txn_out);
+    if (rc) xn_arena_clear(&d.arena);
+    return rc;
 }

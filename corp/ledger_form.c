@@ -375,8 +375,8 @@ static size_t op_room(const struct ledger_entry *entry)
 }
 
 int ledger_batch_pack(uint64_t seq, const xn_id *previous, uint64_t wall_us,
-                      const struct ledger_entry *entries, uint8_t **bytes_out,
-                      size_t *len_out)
+                      const struct ledger_entry *entries,
+                      struct xn_arena *arena, ProtobufCBinaryData *record_out)
 {
     Xn__LedgerBatch batch = XN__LEDGER_BATCH__INIT;
     const struct ledger_entry *entry;
@@ -390,13 +390,13 @@ int ledger_batch_pack(uint64_t seq, const xn_id *previous, uint64_t wall_us,
     room = xn__ledger_batch__get_packed_size(&batch);
     for (entry = entries; entry; entry = entry->next)
         room += entry->effect ? op_room(entry) : 0;
-    out = *bytes_out = malloc(room);
+    out = record_out->data = xn_arena_alloc(arena, room);
     if (!out) return XN_ENOMEM;
     out += xn__ledger_batch__pack(&batch, out);
     for (entry = entries; entry; entry = entry->next) {
         if (entry->effect) out = put_op(out, entry, &wrote);
     }
-    *len_out = (size_t)(out - *bytes_out);
+    record_out->len = (size_t)(out - record_out->data);
     return 0;
 }
 

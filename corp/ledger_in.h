@@ -186,10 +186,10 @@ int ledger_content(const struct ledger_op *op, xn_id *content_out,
 /* An operation of the journal; points into `stored`.  What it wrote has keys
  * alone. */
 int ledger_op_parse(const Xn__LedgerOp *stored, struct ledger_op *op);
-/* Pack the journal record of a batch. */
+/* The journal record of a batch, in the arena.  XN_ENOMEM. */
 int ledger_batch_pack(uint64_t seq, const xn_id *previous, uint64_t wall_us,
-                      const struct ledger_entry *entries, uint8_t **bytes_out,
-                      size_t *len_out);
+                      const struct ledger_entry *entries,
+                      struct xn_arena *arena, ProtobufCBinaryData *record_out);
 
 /* ledger_rules.c: what may be done */
 /* Is it well formed by itself?  because: LEDGER_BECAUSE bytes. */
@@ -240,17 +240,10 @@ void ledger_judge(struct ledger *ledger, const struct xn_now *now,
                   struct ledger_entry *entry, struct xn_out *out);
 void ledger_pending_free(struct ledger_pending *p); /* NULL is fine */
 
-/* ledger_draft.c */
-struct ledger_draft {
-    struct xn_arena arena; /* what the TXN is made of */
-    uint8_t *journal;
-    Xn__Txn txn;
-    size_t guards_max, writes_max;
-};
-/* What has gathered, and `next`.  The caller clears it in any case. */
+/* ledger_draft.c: what has gathered as a TXN, and `next`.  *txn_out is the
+ * caller's. */
 int ledger_draft_txn(struct ledger *ledger, const struct xn_now *now,
-                     struct ledger_draft *draft_out);
-void ledger_draft_clear(struct ledger_draft *d);
+                     struct xn_msg **txn_out);
 
 /* ledger_read.c: what must be read before judging */
 /* true: all is there; else it is being read, or will be once the entry is the

@@ -28,9 +28,9 @@ struct net_backing_ops {
      * what must be done now, or, when nothing else is under way, anything.
      * true: there is more of that.  NULL: there is never any. */
     bool (*tend)(void *backing, bool idle);
-    /* Would a small transaction now be one short write and nothing else?  NULL:
+    /* Would this transaction now be one short write and nothing else?  NULL:
      * that cannot be told. */
-    bool (*is_quick)(const void *backing);
+    bool (*is_quick)(const void *backing, const Xn__Txn *txn);
 };
 
 #endif

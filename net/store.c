@@ -13,12 +13,7 @@
 #include "net/pool.h"
 #include "net/wal.h"
 
-enum {
-    BATCH_MAX = 512,
-    IDLE_NS = 50 * 1000 * 1000,
-    QUICK_US = 500,
-    QUICK_BYTES = 16 << 10
-};
+enum { BATCH_MAX = 512, IDLE_NS = 50 * 1000 * 1000, QUICK_US = 500 };
 
 struct work {
     struct net_job job; /* first */
@@ -210,13 +205,13 @@ static bool do_here(struct net_store *store, uint64_t ticket,
     bool here = false;
     int rc = 0;
 
-    if (store->pending || !store->ops->is_quick || msg->size > QUICK_BYTES ||
+    if (store->pending || !store->ops->is_quick ||
         !net_loop_quiet(store->loop)) {
         return false;
     }
     pthread_mutex_lock(&store->lock);
     if (store->waits && store->took_us < QUICK_US) {
-        here = store->ops->is_quick(store->backing);
+        here = store->ops->is_quick(store->backing, txn);
     }
     if (here) {
         apply(store, &txn, 1, &rc);

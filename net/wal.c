@@ -70,7 +70,7 @@ static int judge(struct net_wal *wal, const Xn__Txn *txn,
 
 /* ---- merging ----------------------------------------------------------- */
 
-enum { SLICE_PIECE = 512, QUICK_ROOM = 128 /* sectors */ };
+enum { SLICE_PIECE = 512, QUICK_BYTES = 16 << 10 };
 
 static struct net_kv_item item_of(const struct wal_row *row)
 {
@@ -173,10 +173,22 @@ bool net_wal_tend(struct net_wal *wal, bool idle)
     return merge_slice(wal) == 0 && wal->frozen;
 }
 
-/* Neither the end of this log nor merging is due. */
-static bool is_quick(const struct net_wal *wal)
+static size_t size_of(const Xn__Txn *txn)
 {
-    return wal->open && wal->active.sectors - wal->active.end > QUICK_ROOM &&
+    size_t size = 0, i;
+
+    for (i = 0; i < txn->n_writes; i++)
+        size +=
+            wal_item_size(txn->writes[i]->key.len, txn->writes[i]->value.len);
+    return size;
+}
+
+/* It is small, and neither the end of this log nor merging is due. */
+static bool is_quick(const struct net_wal *wal, const Xn__Txn *txn)
+{
+    return wal->open && size_of(txn) <= QUICK_BYTES &&
+           wal_sectors(QUICK_BYTES) + 1 <
+               wal->active.sectors - wal->active.end &&
            !(wal->frozen && is_late(wal));
 }
 
@@ -517,9 +529,9 @@ static bool ops_tend(void *backing, bool idle)
     return net_wal_tend(backing, idle);
 }
 
-static bool ops_is_quick(const void *backing)
+static bool ops_is_quick(const void *backing, const Xn__Txn *txn)
 {
-    return is_quick(backing);
+    return is_quick(backing, txn);
 }
 
 const struct net_backing_ops net_wal_ops = {

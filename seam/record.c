@@ -21,7 +21,7 @@ static void add_action(const struct xn_action *action, xn_id *digest)
     uint8_t block[1 + 8 + 4 + 2 + XN_ID_SIZE], *p = block;
     xn_id body = {{0}}, so_far = *digest; /* not hashed in place */
 
-    if (action->msg) {
+    if (action->msg && xn_msg_encode(action->msg) == 0) {
         xn_id_hash(action->msg->bytes, action->msg->size, &body);
     }
     p = put(p, action->kind, 1);

@@ -102,6 +102,7 @@ struct slab {
 
 struct holder {
     struct xn_msg msg;
+    struct xn_arena arena; /* an adopted body's */
     struct slab *more;
     struct slab first;
 };
@@ -156,7 +157,22 @@ static void holder_free(struct holder *holder)
         next = slab->next;
         free(slab);
     }
+    xn_arena_clear(&holder->arena);
     free(holder);
+}
+
+/* With room for so many bytes of the body. */
+static struct holder *holder_new(size_t first)
+{
+    struct holder *holder = malloc(sizeof *holder + first);
+
+    if (!holder) return NULL;
+    holder->more = NULL;
+    holder->first.next = NULL;
+    holder->first.used = 0;
+    holder->first.size = first;
+    xn_arena_init(&holder->arena, 0);
+    return holder;
 }
 
 /* Takes over `bytes`. */
@@ -165,7 +181,7 @@ static int build(unsigned kind, uint8_t *bytes, size_t size,
                  struct xn_msg **msg_out)
 {
     size_t first = first_size(descriptor, size) & ~(sizeof(uint64_t) - 1);
-    struct holder *holder = malloc(sizeof *holder + first);
+    struct holder *holder = holder_new(first);
     ProtobufCAllocator allocator = {body_alloc, body_free, holder};
     ProtobufCMessage *body;
     int rc;
@@ -174,10 +190,6 @@ static int build(unsigned kind, uint8_t *bytes, size_t size,
         rc = XN_ENOMEM;
         goto out;
     }
-    holder->more = NULL;
-    holder->first.next = NULL;
-    holder->first.used = 0;
-    holder->first.size = first;
     body = protobuf_c_message_unpack(descriptor, &allocator, size, bytes);
     if (!body) {
         rc = XN_EPROTO;
@@ -220,6 +232,35 @@ int xn_msg_new(unsigned kind, const void *body, struct xn_msg **msg_out)
     if (!bytes) return XN_ENOMEM;
     protobuf_c_message_pack(base, bytes);
     return build(kind, bytes, size, row->descriptor, msg_out);
+}
+
+int xn_msg_adopt(unsigned kind, const void *body, struct xn_arena *arena,
+                 struct xn_msg **msg_out)
+{
+    const struct kind_row *row = row_of(kind);
+    const ProtobufCMessage *base = body;
+    struct holder *holder;
+
+    if (!row || base->descriptor != row->descriptor) return XN_EINVAL;
+    holder = holder_new(0);
+    if (!holder) return XN_ENOMEM;
+    holder->arena = *arena;
+    xn_arena_init(arena, arena->max);
+    holder->msg =
+        (struct xn_msg){.refs = 1, .kind = (uint16_t)kind, .body = base};
+    *msg_out = &holder->msg;
+    return 0;
+}
+
+int xn_msg_encode(struct xn_msg *msg)
+{
+    size_t size;
+    int rc;
+
+    if (msg->bytes) return 0;
+    rc = xn_pack(msg->body, &msg->bytes, &size);
+    if (!rc) msg->size = (uint32_t)size;
+    return rc;
 }
 
 int xn_msg_decode(unsigned kind, const uint8_t *data, size_t size,

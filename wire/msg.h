@@ -1,9 +1,10 @@
 /* SPDX-License-Identifier: GPL-3.0-or-later */
 /* Messages: counted, immutable, typed.
  *
- * A message is a kind (enum XnKind) and its protobuf body, kept decoded and
- * encoded.  Making one costs one pack and one unpack (about half a
- * microsecond for a hundred bytes); passing it on costs a reference.  Counts
+ * A message is a kind (enum XnKind) and its protobuf body, kept decoded and,
+ * unless it was adopted, encoded.  Making one costs one pack and one unpack
+ * (about half a microsecond for a hundred bytes); passing it on costs a
+ * reference.  Counts
  * are not atomic: a message belongs to one thread.
  */
 #ifndef WIRE_MSG_H
@@ -13,6 +14,7 @@
 #include <stddef.h>
 #include <stdint.h>
 
+#include "lib/arena.h"
 #include "wire/api.pb-c.h"
 #include "wire/local.pb-c.h"
 #include "wire/overlay.pb-c.h"
@@ -24,7 +26,7 @@ struct xn_msg {
     uint32_t refs;
     uint16_t kind;  /* Xn__Kind */
     uint32_t size;  /* of bytes */
-    uint8_t *bytes; /* the encoded body */
+    uint8_t *bytes; /* the encoded body; NULL: adopted */
     const ProtobufCMessage *body;
 };
 
@@ -36,6 +38,15 @@ int xn_pack(const void *body, uint8_t **bytes_out, size_t *len_out);
  * reference.  XN_ETOOBIG, XN_ENOMEM; XN_EINVAL: unknown kind or a body of
  * another type. */
 int xn_msg_new(unsigned kind, const void *body, struct xn_msg **msg_out);
+
+/* Takes over `body` and the arena that all it points to lies in: nothing is
+ * copied, and there are no bytes until xn_msg_encode.  For large messages that
+ * stay within the process.  When it fails the arena is still the caller's.
+ * XN_ENOMEM, XN_EINVAL. */
+int xn_msg_adopt(unsigned kind, const void *body, struct xn_arena *arena,
+                 struct xn_msg **msg_out);
+/* See to it that there are bytes. XN_ENOMEM. */
+int xn_msg_encode(struct xn_msg *msg);
 
 /* From encoded bytes, which are copied.  XN_EPROTO: unknown kind or malformed;
  * XN_ETOOBIG. */

@@ -36,6 +36,32 @@ static void a_message_keeps_a_copy_of_its_own(void **state)
     xn_msg_free(NULL);
 }
 
+static void an_adopted_body_is_encoded_when_asked_for(void **state)
+{
+    struct xn_arena arena;
+    struct xn_msg *msg = NULL, *copied = NULL;
+    Xn__Hello *hello;
+
+    xn_arena_init(&arena, 0);
+    hello = xn_arena_alloc(&arena, sizeof *hello);
+    xn__hello__init(hello);
+    hello->version = 7;
+    hello->address = xn_arena_strdup(&arena, "127.0.0.1:9000");
+    assert_int_equal(xn_msg_new(XN__KIND__HELLO, hello, &copied), 0);
+    assert_int_equal(xn_msg_adopt(XN__KIND__PING, hello, &arena, &msg),
+                     XN_EINVAL);
+    assert_int_equal(xn_msg_adopt(XN__KIND__HELLO, hello, &arena, &msg), 0);
+    assert_null(arena.blocks); /* it has another owner */
+    assert_ptr_equal(msg->body, hello);
+    assert_null(msg->bytes);
+    assert_int_equal(xn_msg_encode(msg), 0);
+    assert_int_equal(msg->size, copied->size);
+    assert_memory_equal(msg->bytes, copied->bytes, copied->size);
+    assert_int_equal(xn_msg_encode(msg), 0);
+    xn_msg_free(copied);
+    xn_msg_free(msg);
+}
+
 /* FIND { query { where { args { args ... } } } }, `depth` messages in all. */
 static uint8_t *nested(unsigned depth, size_t *len_out)
 {
@@ -237,6 +263,7 @@ int main(void)
 {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(a_message_keeps_a_copy_of_its_own),
+        cmocka_unit_test(an_adopted_body_is_encoded_when_asked_for),
         cmocka_unit_test(deep_nesting_is_refused),
         cmocka_unit_test(a_message_with_one_place_comes_once),
         cmocka_unit_test(a_crowd_of_fields_is_refused),
