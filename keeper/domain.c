@@ -1,8 +1,12 @@
 /* SPDX-License-Identifier: GPL-3.0-or-later */
 #include "keeper/domain.h"
 
+#include <errno.h>
+#include <fcntl.h>
 #include <stdio.h>
 #include <string.h>
+#include <sys/stat.h>
+#include <unistd.h>
 
 #include "lib/err.h"
 
@@ -95,4 +99,44 @@ int domain_fit(const Xn__TaskSpec *spec, char *because_out, size_t len)
     if (!because) return 0;
     snprintf(because_out, len, "%s", because);
     return XN_EINVAL;
+}
+
+static bool is_ours_alone(const struct stat *st)
+{
+    return (st->st_uid == 0 || st->st_uid == geteuid()) && !(st->st_mode & 022);
+}
+
+/* Nor may others put something in its place.  XN_ENOENT; XN_EPERM. */
+static int check_file(int folder, const char *name)
+{
+    struct stat in, st;
+    int fd =
+        openat(folder, name, O_RDONLY | O_NOFOLLOW | O_NONBLOCK | O_CLOEXEC);
+    int rc = errno == ENOENT ? XN_ENOENT : XN_EPERM;
+
+    if (fd < 0) return rc;
+    if (fstat(folder, &in) || fstat(fd, &st) || !S_ISREG(st.st_mode) ||
+        !is_ours_alone(&in) || !is_ours_alone(&st)) {
+        rc = XN_EPERM;
+    } else {
+        rc = 0;
+    }
+    close(fd);
+    return rc;
+}
+
+int domain_check_image(int folder, bool *ramdisk_out, char *because_out,
+                       size_t len)
+{
+    int kernel = check_file(folder, "kernel");
+    int ramdisk = check_file(folder, "ramdisk");
+
+    *ramdisk_out = !ramdisk;
+    if (!kernel && (!ramdisk || ramdisk == XN_ENOENT)) return 0;
+    snprintf(because_out, len, "the image's %s: %s",
+             kernel ? "kernel" : "ramdisk",
+             kernel == XN_ENOENT
+                 ? "there is none"
+                 : "it must be a file of root's that nobody else may write");
+    return kernel ? kernel : ramdisk;
 }

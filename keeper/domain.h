@@ -35,4 +35,10 @@ int domain_line(const Xn__TaskSpec *spec, char *out, size_t len);
 uint32_t domain_vcpus(const Xn__TaskSpec *spec);
 uint32_t domain_cap(const Xn__TaskSpec *spec);
 
+/* libxl parses what is in an image as root: kernel and ramdisk, if there is one,
+ * are root's (or ours, who is root where there is a Xen), and nobody else may
+ * write them.  XN_ENOENT, XN_EPERM with a reason. */
+int domain_check_image(int folder, bool *ramdisk_out, char *because_out,
+                       size_t len);
+
 #endif

@@ -159,15 +159,19 @@ static int create(struct keeper *keeper)
                             spec->memory_bytes >> 10,
                             domain_vcpus(spec),
                             domain_cap(spec)};
+    bool has_ramdisk;
     int rc;
 
     rc = domain_line(spec, line, sizeof line);
+    if (!rc)
+        rc = domain_check_image(keeper->image, &has_ramdisk, keeper->because,
+                                sizeof keeper->because);
     if (rc) return rc;
     memcpy(want.uuid, d->uuid, sizeof d->uuid);
     domain_name(keeper, name);
     snprintf(kernel, sizeof kernel, "%s/kernel", spec->image);
     snprintf(ramdisk, sizeof ramdisk, "%s/ramdisk", spec->image);
-    if (access(ramdisk, F_OK)) want.ramdisk = NULL;
+    if (!has_ramdisk) want.ramdisk = NULL;
     rc = d->calls->create(d->xen, &want, &d->id);
     d->there = !rc || d->calls->find(d->xen, d->uuid, &d->id) == 0;
     return rc;

@@ -175,9 +175,10 @@ int session_restart(int sessions, const char *name,
 
 /* ---- asking -------------------------------------------------------------- */
 
-int session_ask(int folder, const Xn__KeeperAsk *ask, Xn__KeeperTell **tell_out)
+int session_ask(int folder, const Xn__KeeperAsk *ask, unsigned wait_ms,
+                Xn__KeeperTell **tell_out)
 {
-    int fd = sys_unix_connect(folder, KEEPER_SOCKET, SESSIONS_KEEPER_MS), rc;
+    int fd = sys_unix_connect(folder, KEEPER_SOCKET, wait_ms), rc;
     ProtobufCMessage *body;
 
     if (fd < 0) return XN_EUNREACH;
@@ -204,7 +205,8 @@ static int copy_status(const Xn__TaskStatus *from, Xn__TaskStatus **out)
     return *out ? 0 : XN_ENOMEM;
 }
 
-static int live_status(int folder, Xn__TaskStatus **status_out)
+static int live_status(int folder, unsigned wait_ms,
+                       Xn__TaskStatus **status_out)
 {
     Xn__KeeperTell *tell = NULL;
     Xn__KeeperAsk ask;
@@ -212,7 +214,7 @@ static int live_status(int folder, Xn__TaskStatus **status_out)
 
     xn__keeper_ask__init(&ask);
     ask.op = XN__KEEPER_OP__STATUS;
-    rc = session_ask(folder, &ask, &tell);
+    rc = session_ask(folder, &ask, wait_ms, &tell);
     if (rc) return rc;
     rc = XN_EPROTO;
     if (tell->status) {
@@ -245,9 +247,11 @@ static int ended_status(int folder, const char *name,
     return rc;
 }
 
-int session_status(int folder, const char *name, Xn__TaskStatus **status_out)
+int session_status(int folder, const char *name, unsigned wait_ms,
+                   Xn__TaskStatus **status_out)
 {
-    if (session_lives(folder) && live_status(folder, status_out) == 0) return 0;
+    if (session_lives(folder) && live_status(folder, wait_ms, status_out) == 0)
+        return 0;
     if (ended_status(folder, name, status_out) == 0) return 0;
     return session_lives(folder) || session_is_lost(folder) ? XN_ETIMEOUT
                                                             : XN_ENOENT;

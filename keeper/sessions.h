@@ -38,14 +38,16 @@ int session_start(int sessions, const Xn__TaskSpec *spec,
 int session_restart(int sessions, const char *name,
                     const struct session_programs *programs, int *ready_out);
 
-/* Asks the keeper.  *tell_out is the caller's.  XN_EUNREACH, XN_ETIMEOUT. */
-int session_ask(int folder, const Xn__KeeperAsk *ask,
+/* Asks the keeper, and waits for so long.  *tell_out is the caller's.
+ * XN_EUNREACH, XN_ETIMEOUT. */
+int session_ask(int folder, const Xn__KeeperAsk *ask, unsigned wait_ms,
                 Xn__KeeperTell **tell_out);
 
 /* The caller's, like what xn__task_status__unpack gives.  Of one that has ended,
  * from its records.  XN_ETIMEOUT: its keeper does not answer, or there is none
  * just now; XN_ENOENT. */
-int session_status(int folder, const char *name, Xn__TaskStatus **status_out);
+int session_status(int folder, const char *name, unsigned wait_ms,
+                   Xn__TaskStatus **status_out);
 
 /* What a session that does not live may have left: an exit record is written
  * where its keeper could not, cgroups and socket go.  XN_EBUSY: it lives, or

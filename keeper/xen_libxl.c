@@ -129,6 +129,16 @@ static void explain(const struct xen *xen, char *why_out, size_t len)
              *said ? ")" : "");
 }
 
+/* A context alone shows little: it falls back on other doors. */
+static bool answers(struct xen *xen)
+{
+    bool there = libxl_ctx_alloc(&xen->ctx, LIBXL_VERSION, 0, &xen->log) == 0 &&
+                 libxl_get_version_info(xen->ctx);
+
+    alarm(0);
+    return there;
+}
+
 static int xen_open(struct xen **out, char *why_out, size_t len)
 {
     struct xen *xen = calloc(1, sizeof *xen);
@@ -139,9 +149,7 @@ static int xen_open(struct xen **out, char *why_out, size_t len)
     xen->log.destroy = no_destroy;
     signal(SIGALRM, SIG_DFL);
     begin_call(xen, CALL_S);
-    /* a context alone shows little: it falls back on other doors */
-    if (done(libxl_ctx_alloc(&xen->ctx, LIBXL_VERSION, 0, &xen->log)) ||
-        !libxl_get_version_info(xen->ctx)) {
+    if (!answers(xen)) {
         explain(xen, why_out, len);
         xen_close(xen);
         return XN_EUNREACH;

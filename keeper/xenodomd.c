@@ -208,7 +208,10 @@ static int open_state(struct dom *dom, const struct arguments *args)
     return rc;
 }
 
-/* Polls are: listener, signals, clients, two of each session. */
+/* Polls are: listener, signals, probe, clients, two of each session. */
+enum { POLL_LISTENER, POLL_SIGNALS, POLL_PROBE, POLL_CLIENTS };
+#define POLL_LIVE (POLL_CLIENTS + DOM_CLIENTS_MAX)
+
 static nfds_t fill_polls(struct dom *dom, struct pollfd *polls, int *wait_out)
 {
     nfds_t n = 0;
@@ -217,6 +220,8 @@ static nfds_t fill_polls(struct dom *dom, struct pollfd *polls, int *wait_out)
     *wait_out = -1;
     polls[n++] = (struct pollfd){dom->listener, POLLIN, 0};
     polls[n++] = (struct pollfd){dom->signals, POLLIN, 0};
+    polls[n++] = (struct pollfd){dom->probe.fd, POLLIN, 0};
+    if (dom->probe.fd >= 0) *wait_out = TAKE_MS;
     for (i = 0; i < DOM_CLIENTS_MAX; i++) {
         struct dom_client *client = &dom->clients[i];
         /* one request at a time: what comes meanwhile waits in the socket */
@@ -254,7 +259,7 @@ static void serve_live(struct dom *dom, const struct pollfd *polls, size_t n)
 
 static void run(struct dom *dom)
 {
-    static struct pollfd polls[2 + DOM_CLIENTS_MAX + 2 * DOM_SESSIONS_MAX];
+    static struct pollfd polls[POLL_LIVE + 2 * DOM_SESSIONS_MAX];
     size_t i, n_live;
     nfds_t n;
     int wait;
@@ -263,14 +268,16 @@ static void run(struct dom *dom)
         n_live = dom->n_live;
         n = fill_polls(dom, polls, &wait);
         if (poll(polls, n, wait) < 0) continue;
-        if (polls[1].revents) break;
-        serve_live(dom, polls + 2 + DOM_CLIENTS_MAX, n_live);
-        if (polls[0].revents) dom_accept(dom);
+        if (polls[POLL_SIGNALS].revents) break;
+        serve_live(dom, polls + POLL_LIVE, n_live);
+        if (polls[POLL_LISTENER].revents) dom_accept(dom);
         for (i = 0; i < DOM_CLIENTS_MAX; i++) {
-            if (polls[2 + i].revents && polls[2 + i].fd == dom->clients[i].fd) {
-                dom_serve(dom, i, polls[2 + i].revents);
-            }
+            const struct pollfd *client = &polls[POLL_CLIENTS + i];
+
+            if (client->revents && client->fd == dom->clients[i].fd)
+                dom_serve(dom, i, client->revents);
         }
+        if (dom->probe.fd >= 0 && manager_probed(dom)) dom_answer_held(dom);
         dom_drop_idle(dom);
     }
 }
@@ -323,6 +330,7 @@ static int serve(const struct arguments *args)
     sys_set_oom(SYS_OOM_DAEMON);
     xn_log_open(PROGRAM, XN_LOG_INFO);
     dom.envelope = args->envelope;
+    dom.probe.fd = -1;
     rc = resolve_images(&dom.envelope);
     if (rc) return rc;
     dom.keeper = args->keeper ? args->keeper : XN_LIBEXECDIR "/xeno-keeper";

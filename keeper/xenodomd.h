@@ -5,6 +5,7 @@
 
 #include <stdbool.h>
 #include <stdint.h>
+#include <sys/types.h>
 
 #include "keeper/sessions.h"
 #include "keeper/spec.h"
@@ -36,7 +37,8 @@ struct dom_client {
     struct xn_buf in, out;
     int passes;        /* goes with the answer; -1: nothing */
     uint64_t moved_us; /* mono; when a part of `out` was last taken */
-    bool waits;        /* for a start */
+    Xn__DomAsk *held;  /* until it is known whether there is a Xen; NULL */
+    bool waits;        /* for a start, or with what is held */
     bool watches;      /* is told of every end */
     bool closing;
 };
@@ -46,12 +48,22 @@ struct live {
     char name[SPEC_NAME_MAX];
     uint64_t memory_bytes;
     uint32_t uid;
-    int watch;  /* the keeper's socket: it closes when the keeper ends */
-    int ready;  /* of a start under way; -1 */
-    int client; /* who asked for it; -1 */
-    bool stuck; /* it has ended, but cannot be swept yet */
+    int watch;   /* the keeper's socket: it closes when the keeper ends */
+    int ready;   /* of a start under way; -1 */
+    int client;  /* who asked for it; -1 */
+    bool stuck;  /* it has ended, but cannot be swept yet */
+    bool silent; /* its keeper did not answer the last time */
     Xn__Runner runner;
     uint64_t again_us; /* mono; not before then another keeper */
+};
+
+/* Whether there is a Xen, asked in a process of its own, which may wait as long
+ * as libxl does. */
+struct probe {
+    int fd; /* it says so here; -1: nobody is asked just now */
+    pid_t pid;
+    uint64_t until_us; /* mono; longer is not waited */
+    char no_xen[256]; /* the last answer: why there is none; "": there is one */
 };
 
 struct dom {
@@ -60,6 +72,7 @@ struct dom {
     int state, sessions;        /* folders */
     int listener, signals;
     bool exact; /* sessions get an exact meter */
+    struct probe probe;
     struct live live[DOM_SESSIONS_MAX];
     size_t n_live;
     struct dom_client clients[DOM_CLIENTS_MAX];
@@ -85,6 +98,11 @@ struct manager {
 #define MANAGER_KEEP_DOMAIN "keep-domain"
 
 const struct manager *manager_of(Xn__Runner runner);
+/* Asks, unless somebody is being asked.  False: nobody need be asked, and
+ * dom->probe.no_xen holds. */
+bool manager_probe(struct dom *dom);
+/* It may be known now: the answer has come, or the time is over. */
+bool manager_probed(struct dom *dom);
 int manager_keep_domain(int argc, char **argv);
 
 /* ---- xenodomd_live.c: what lives ---- */
@@ -106,6 +124,9 @@ void dom_serve(struct dom *dom, size_t i, short events);
  * in our socket would otherwise stay when its process is gone. */
 void dom_drop_idle(struct dom *dom);
 void dom_answer(struct dom *dom, int client, Xn__DomTell *tell);
+/* It is known whether there is a Xen: those whose questions were held get their
+ * answers. */
+void dom_answer_held(struct dom *dom);
 void dom_drop(struct dom *dom, size_t i);
 /* A session has ended: who watches is told. */
 void dom_tell_end(struct dom *dom, const char *name);

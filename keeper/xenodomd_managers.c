@@ -3,6 +3,8 @@
 
 #include <errno.h>
 #include <fcntl.h>
+#include <poll.h>
+#include <signal.h>
 #include <stdio.h>
 #include <string.h>
 #include <unistd.h>
@@ -13,6 +15,8 @@
 #include "keeper/xenodomd.h"
 #include "lib/err.h"
 #include "lib/text.h"
+
+#define PROBE_US 20000000ULL /* who watches waits for half a minute */
 
 /* ---- sandboxes ----------------------------------------------------------- */
 
@@ -71,6 +75,16 @@ static void sandbox_programs(const struct dom *dom,
 
 static const struct xen_calls *const xen = XEN_BACK_END;
 
+static int say_xen(const struct dom *dom, char *because_out, size_t len,
+                   const char **try_out)
+{
+    snprintf(because_out, len, "%s", dom->probe.no_xen);
+    if (!dom->probe.no_xen[0]) return 0;
+    *try_out = xen ? "run it as root in dom0 of a Xen host, or use the sandbox"
+                   : "install libxen-dev and configure --with-xen";
+    return XN_EREFUSED;
+}
+
 /* In the child: "" to the pipe, or why there is none.  Of what the parent has
  * open, nothing stays: the lock of its folder, above all. */
 static void try_xen(int out)
@@ -86,47 +100,76 @@ static void try_xen(int out)
     _exit(sys_write_all(3, why, strlen(why) + 1) ? 1 : 0);
 }
 
-/* In a process of its own, as whatever calls libxl. */
-static bool has_xen(char *because_out, size_t len)
+bool manager_probe(struct dom *dom)
 {
-    ssize_t n = -1;
+    struct probe *probe = &dom->probe;
     int ends[2];
-    pid_t pid;
 
-    snprintf(because_out, len, "it could not be asked");
-    if (pipe2(ends, O_CLOEXEC)) return false;
-    pid = fork();
-    if (pid == 0) try_xen(ends[1]);
+    if (!xen) {
+        snprintf(probe->no_xen, sizeof probe->no_xen,
+                 "this xenodomd was built without libxl");
+        return false;
+    }
+    if (probe->fd >= 0) return true;
+    snprintf(probe->no_xen, sizeof probe->no_xen, "it could not be asked");
+    if (pipe2(ends, O_CLOEXEC | O_NONBLOCK)) return false;
+    probe->pid = fork();
+    if (probe->pid == 0) try_xen(ends[1]);
     close(ends[1]);
-    if (pid > 0) n = read(ends[0], because_out, len - 1);
-    close(ends[0]);
-    if (n <= 0) return false;
-    because_out[n] = '\0';
-    return because_out[0] == '\0';
+    if (probe->pid < 0) {
+        close(ends[0]);
+        return false;
+    }
+    probe->fd = ends[0];
+    probe->until_us = sys_mono_us() + PROBE_US;
+    return true;
 }
 
+bool manager_probed(struct dom *dom)
+{
+    struct probe *probe = &dom->probe;
+    char said[sizeof probe->no_xen];
+    ssize_t n = read(probe->fd, said, sizeof said - 1);
+
+    if (n < 0 && (errno == EAGAIN || errno == EINTR) &&
+        sys_mono_us() < probe->until_us) {
+        return false;
+    }
+    if (n < 0) {
+        kill(probe->pid, SIGKILL); /* libxl waits, perhaps for ever */
+        snprintf(probe->no_xen, sizeof probe->no_xen, "Xen does not answer");
+    } else if (n > 0) {
+        said[n] = '\0';
+        xn_plain(said);
+        memcpy(probe->no_xen, said, sizeof said);
+    }
+    close(probe->fd);
+    probe->fd = -1;
+    return true;
+}
+
+/* For the program's word alone: the daemon never waits. */
 static int check_xen(const struct dom *dom, char *because_out, size_t len,
                      const char **try_out)
 {
+    struct dom own = {.probe = {.fd = -1}};
+    struct pollfd said = {.events = POLLIN};
+
     (void)dom;
-    if (!xen) {
-        snprintf(because_out, len, "this xenodomd was built without libxl");
-        *try_out = "install libxen-dev and configure --with-xen";
-        return XN_EREFUSED;
+    if (manager_probe(&own)) {
+        said.fd = own.probe.fd;
+        (void)poll(&said, 1, PROBE_US / 1000);
+        while (!manager_probed(&own)) {}
     }
-    if (!has_xen(because_out, len)) {
-        xn_plain(because_out);
-        *try_out = "run it as root in dom0 of a Xen host, or use the sandbox";
-        return XN_EREFUSED;
-    }
-    return 0;
+    return say_xen(&own, because_out, len, try_out);
 }
 
-/* Its meter is the hypervisor, and nobody of this machine runs it. */
+/* It is asked after the probe.  Its meter is the hypervisor, and nobody of this
+ * machine runs it. */
 static int fit_xen(const struct dom *dom, Xn__TaskSpec *spec, char *because_out,
                    size_t len, const char **try_out)
 {
-    int rc = check_xen(dom, because_out, len, try_out);
+    int rc = say_xen(dom, because_out, len, try_out);
 
     spec->meter = XN__METER_KIND__ANY_METER;
     return rc ? rc : domain_fit(spec, because_out, len);

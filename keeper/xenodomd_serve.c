@@ -17,6 +17,7 @@
 #include "wire/frame.h"
 
 #define TAKE 16384
+#define SILENT_MS 50 /* for a keeper that did not answer before */
 
 void dom_drop(struct dom *dom, size_t i)
 {
@@ -27,6 +28,8 @@ void dom_drop(struct dom *dom, size_t i)
     if (client->passes >= 0) close(client->passes);
     client->fd = client->passes = -1;
     client->waits = client->watches = client->closing = false;
+    if (client->held) xn__dom_ask__free_unpacked(client->held, NULL);
+    client->held = NULL;
     xn_buf_clear(&client->in);
     xn_buf_clear(&client->out);
     for (k = 0; k < dom->n_live; k++) {
@@ -88,6 +91,36 @@ void dom_answer(struct dom *dom, int i, Xn__DomTell *tell)
     if (put(client, tell)) client->closing = true;
 }
 
+/* A keeper answers at once, but for one that is stopped or waits for a disk.  All
+ * that is asked of all goes through here, so such a one has its long wait once,
+ * and short ones until it answers again. */
+static unsigned patience(struct dom *dom, const char *name)
+{
+    const struct live *live = dom_find(dom, name);
+
+    return live && live->silent ? SILENT_MS : SESSIONS_KEEPER_MS;
+}
+
+static void note_answer(struct dom *dom, const char *name, int rc)
+{
+    struct live *live = dom_find(dom, name);
+
+    if (!live || live->watch < 0 || live->silent == (rc == XN_ETIMEOUT)) return;
+    live->silent = rc == XN_ETIMEOUT;
+    xn_log(live->silent ? XN_LOG_WARN : XN_LOG_INFO,
+           "session %s: its keeper %s", name,
+           live->silent ? "does not answer" : "answers again");
+}
+
+static int status_of(struct dom *dom, int folder, const char *name,
+                     Xn__TaskStatus **status_out)
+{
+    int rc = session_status(folder, name, patience(dom, name), status_out);
+
+    note_answer(dom, name, rc);
+    return rc;
+}
+
 /* One who reads too slowly loses the connection: he has missed something, and
  * the next time he looks at all. */
 void dom_tell_end(struct dom *dom, const char *name)
@@ -104,7 +137,7 @@ void dom_tell_end(struct dom *dom, const char *name)
     news.n_tasks = 1;
     for (i = 0; i < DOM_CLIENTS_MAX; i++) {
         if (dom->clients[i].fd < 0 || !dom->clients[i].watches) continue;
-        if (!status && session_status(folder, name, &status)) break;
+        if (!status && status_of(dom, folder, name, &status)) break;
         if (put(&dom->clients[i], &news)) dom_drop(dom, i);
     }
     if (status) xn__task_status__free_unpacked(status, NULL);
@@ -133,7 +166,8 @@ static int list_one(void *context, const char *name)
     }
     folder = session_open(list->dom->sessions, name);
     if (folder < 0) return 0;
-    if (session_status(folder, name, &list->tasks[list->n]) == 0) list->n++;
+    if (status_of(list->dom, folder, name, &list->tasks[list->n]) == 0)
+        list->n++;
     close(folder);
     return 0;
 }
@@ -157,7 +191,8 @@ static void answer_list(struct dom *dom, size_t client, const Xn__DomAsk *ask)
 }
 
 /* To the keeper and back. */
-static int forward(int folder, const Xn__DomAsk *ask, Xn__KeeperOp op)
+static int forward(struct dom *dom, int folder, const Xn__DomAsk *ask,
+                   Xn__KeeperOp op)
 {
     Xn__KeeperTell *tell = NULL;
     Xn__KeeperAsk forwarded;
@@ -171,7 +206,8 @@ static int forward(int folder, const Xn__DomAsk *ask, Xn__KeeperOp op)
     forwarded.reason = ask->reason;
     forwarded.grace_ms = ask->grace_ms;
     forwarded.input = ask->input;
-    rc = session_ask(folder, &forwarded, &tell);
+    rc = session_ask(folder, &forwarded, patience(dom, ask->name), &tell);
+    note_answer(dom, ask->name, rc);
     if (rc) return rc;
     rc = tell->rc;
     xn__keeper_tell__free_unpacked(tell, NULL);
@@ -200,13 +236,14 @@ static int obey(struct dom *dom, struct dom_client *client, int folder,
 {
     switch (ask->op) {
     case XN__DOM_OP__DOM_STATUS: return 0;
-    case XN__DOM_OP__DOM_STOP: return forward(folder, ask, XN__KEEPER_OP__STOP);
+    case XN__DOM_OP__DOM_STOP:
+        return forward(dom, folder, ask, XN__KEEPER_OP__STOP);
     case XN__DOM_OP__DOM_PAUSE:
-        return forward(folder, ask, XN__KEEPER_OP__PAUSE);
+        return forward(dom, folder, ask, XN__KEEPER_OP__PAUSE);
     case XN__DOM_OP__DOM_RESUME:
-        return forward(folder, ask, XN__KEEPER_OP__RESUME);
+        return forward(dom, folder, ask, XN__KEEPER_OP__RESUME);
     case XN__DOM_OP__DOM_INPUT:
-        return forward(folder, ask, XN__KEEPER_OP__INPUT);
+        return forward(dom, folder, ask, XN__KEEPER_OP__INPUT);
     case XN__DOM_OP__DOM_CONSOLE: return open_console(folder, client, live_out);
     case XN__DOM_OP__DOM_FORGET:
         dom_adopt(dom);
@@ -241,10 +278,10 @@ static void answer_named(struct dom *dom, size_t i, const Xn__DomAsk *ask)
     xn__dom_tell__init(&answer);
     answer.rc = folder < 0 ? XN_ENOENT : obey(dom, client, folder, ask, &live);
     if (folder >= 0 && ask->op != XN__DOM_OP__DOM_FORGET) {
-        int rc = session_status(folder, ask->name, &status);
+        int rc = status_of(dom, folder, ask->name, &status);
 
         if (rc == XN_ENOENT && !dom_adopt(dom)) {
-            rc = session_status(folder, ask->name, &status);
+            rc = status_of(dom, folder, ask->name, &status);
         }
         if (!answer.rc) answer.rc = rc;
     }
@@ -272,41 +309,75 @@ static void refuse(struct dom *dom, size_t i, int rc, const char *because,
 
 static void begin_watch(struct dom *dom, size_t i)
 {
-    const struct manager *xen = manager_of(XN__RUNNER__XEN);
-    const char *try = NULL;
-    char because[256] = "";
     Xn__DomTell answer;
 
     xn__dom_tell__init(&answer);
     answer.exact = dom->exact;
-    answer.xen = xen->check(dom, because, sizeof because, &try) == 0;
-    answer.no_xen = because;
+    answer.no_xen = dom->probe.no_xen;
+    answer.xen = !answer.no_xen[0];
     dom_answer(dom, (int)i, &answer);
     dom->clients[i].watches = true;
 }
 
-static void answer_one(struct dom *dom, size_t i, Xn__DomAsk *ask)
+/* Does its answer depend on whether there is a Xen? */
+static bool wants_probe(const Xn__DomAsk *ask)
+{
+    return ask->op == XN__DOM_OP__DOM_WATCH ||
+           (ask->op == XN__DOM_OP__DOM_START &&
+            ask->spec->runner == XN__RUNNER__XEN);
+}
+
+/* What was judged. */
+static void answer_now(struct dom *dom, size_t i, Xn__DomAsk *ask)
 {
     const char *try = "man " PROGRAM;
     char because[256] = "";
+    int rc;
+
+    switch (ask->op) {
+    case XN__DOM_OP__DOM_START:
+        rc = dom_start(dom, ask->spec, (int)i, because, sizeof because, &try);
+        dom->clients[i].waits = !rc;
+        if (rc) refuse(dom, i, rc, because, try);
+        break;
+    case XN__DOM_OP__DOM_WATCH: begin_watch(dom, i); break;
+    case XN__DOM_OP__DOM_LIST:
+    case XN__DOM_OP__DOM_ADOPT: answer_list(dom, i, ask); break;
+    default: answer_named(dom, i, ask);
+    }
+}
+
+/* Takes the request.  libxl may wait for half a minute, and the others' answers
+ * do not. */
+static void answer_one(struct dom *dom, size_t i, Xn__DomAsk *ask)
+{
+    struct dom_client *client = &dom->clients[i];
+    char because[256] = "";
     int rc = spec_check_dom_ask(ask, because, sizeof because);
 
-    if (!rc && ask->op == XN__DOM_OP__DOM_START) {
-        rc = dom_start(dom, ask->spec, (int)i, because, sizeof because, &try);
-        if (!rc) {
-            dom->clients[i].waits = true;
-            return;
-        }
+    if (!rc && wants_probe(ask) && manager_probe(dom)) {
+        client->held = ask;
+        client->waits = true;
+        return;
     }
     if (rc)
-        refuse(dom, i, rc, because, try);
-    else if (ask->op == XN__DOM_OP__DOM_WATCH)
-        begin_watch(dom, i);
-    else if (ask->op == XN__DOM_OP__DOM_LIST ||
-             ask->op == XN__DOM_OP__DOM_ADOPT) {
-        answer_list(dom, i, ask);
-    } else {
-        answer_named(dom, i, ask);
+        refuse(dom, i, rc, because, "man " PROGRAM);
+    else
+        answer_now(dom, i, ask);
+    xn__dom_ask__free_unpacked(ask, NULL);
+}
+
+void dom_answer_held(struct dom *dom)
+{
+    for (size_t i = 0; i < DOM_CLIENTS_MAX; i++) {
+        struct dom_client *client = &dom->clients[i];
+        Xn__DomAsk *ask = client->held;
+
+        if (!ask) continue;
+        client->held = NULL;
+        client->waits = false;
+        answer_now(dom, i, ask);
+        xn__dom_ask__free_unpacked(ask, NULL);
     }
 }
 
@@ -334,7 +405,6 @@ static void take_ask(struct dom *dom, size_t i)
         return;
     }
     answer_one(dom, i, (Xn__DomAsk *)body);
-    protobuf_c_message_free_unpacked(body, NULL);
 }
 
 static bool receive(struct dom_client *client)

@@ -27,7 +27,7 @@
 #define MIB (1ULL << 20)
 
 struct bench {
-    char path[512];
+    char path[512], kernel[600];
     struct keeper keeper;
     uint64_t later_us; /* the test's clock is ahead by that */
     bool open;
@@ -44,6 +44,8 @@ static int begin_test(void **state)
              getenv("TMPDIR") ? getenv("TMPDIR") : "/tmp");
     if (!mkdtemp(b->path)) return 1;
     fake_begin(b->path);
+    snprintf(b->kernel, sizeof b->kernel, "%.500s/kernel", b->path);
+    close(open(b->kernel, O_WRONLY | O_CREAT | O_CLOEXEC, 0600));
     *state = b;
     return 0;
 }
@@ -65,7 +67,8 @@ static void put_away(struct bench *b)
 static int end_test(void **state)
 {
     static const char *const names[] = {
-        KEEPER_SPEC, KEEPER_LOCK, KEEPER_CONSOLE, KEEPER_METER, KEEPER_EXIT};
+        KEEPER_SPEC, KEEPER_LOCK, KEEPER_CONSOLE, KEEPER_METER,
+        KEEPER_EXIT, "kernel",    "ramdisk"};
     struct bench *b = *state;
     size_t i;
     int dir, rc;
@@ -199,13 +202,11 @@ static void it_runs_and_ends(void **state)
     struct bench *b = *state;
     Xn__TaskStatus status;
     struct fake_domain *d;
-    char kernel[600];
 
     started(b);
     d = fake_last();
     assert_string_equal(d->name, "xeno-s-1");
-    snprintf(kernel, sizeof kernel, "%s/kernel", b->path);
-    assert_string_equal(d->kernel, kernel);
+    assert_string_equal(d->kernel, b->kernel);
     assert_string_equal(d->ramdisk, "");
     assert_string_equal(d->line, "LANG=C init=/sbin/burn -- \"for ever\"");
     assert_int_equal(d->memory_kib, 64 << 10);
@@ -415,6 +416,52 @@ static void a_reboot_that_fails_is_a_crash(void **state)
 }
 
 /* ---- starts that fail ---------------------------------------------------- */
+
+enum bad_file { WRITABLE, FOLDER_WRITABLE, LINK, FIFO, FOLDER, MISSING };
+
+static void spoil(const struct bench *b, const char *path, enum bad_file how)
+{
+    unlink(path);
+    if (how < LINK) close(open(path, O_WRONLY | O_CREAT | O_CLOEXEC, 0600));
+    if (how == WRITABLE) assert_int_equal(chmod(path, 0602), 0);
+    if (how == FOLDER_WRITABLE) assert_int_equal(chmod(b->path, 0720), 0);
+    if (how == LINK) assert_int_equal(symlink("/proc/version", path), 0);
+    if (how == FIFO) assert_int_equal(mkfifo(path, 0600), 0);
+    if (how == FOLDER) assert_int_equal(mkdir(path, 0700), 0);
+}
+
+/* What libxl would read as root and others could have written, or put there. */
+static void only_roots_files_are_booted(void **state)
+{
+    struct bench *b = *state;
+    char ramdisk[600];
+
+    snprintf(ramdisk, sizeof ramdisk, "%.500s/ramdisk", b->path);
+    for (int how = WRITABLE; how <= MISSING; how++) {
+        for (int which = 0; which < 2; which++) {
+            const char *path = which ? ramdisk : b->kernel;
+
+            if (which && how == MISSING) continue; /* which may be */
+            spoil(b, path, (enum bad_file)how);
+            write_spec(b, 0);
+            assert_int_not_equal(start(b), 0);
+            assert_int_equal(b->keeper.last.end, XN__TASK_END__NOT_STARTED);
+            assert_non_null(
+                strstr(b->keeper.because, which && how != FOLDER_WRITABLE
+                                              ? "image's ramdisk"
+                                              : "image's kernel"));
+            assert_int_equal(fake_there(), 0);
+            put_away(b);
+            chmod(b->path, 0700);
+            if (rmdir(path)) unlink(path);
+            close(open(b->kernel, O_WRONLY | O_CREAT | O_CLOEXEC, 0600));
+        }
+    }
+    started(b);
+    fake_last()->end = XEN_POWEROFF;
+    turn(b);
+    ended(b, XN__TASK_END__FINISHED, 0, 0, "the task ended");
+}
 
 static void what_cannot_start_says_why(void **state)
 {
@@ -771,6 +818,7 @@ int main(void)
         T(a_reboot_while_it_stops_is_its_end),
         T(one_that_boots_for_ever_is_ended),
         T(a_reboot_that_fails_is_a_crash),
+        T(only_roots_files_are_booted),
         T(what_cannot_start_says_why),
         T(it_outlives_its_keeper),
         T(what_it_used_is_known_when_it_is_gone),

@@ -2,6 +2,7 @@
 #include "tests/unit/xen_fake.h"
 
 #include <fcntl.h>
+#include <poll.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -137,6 +138,8 @@ static int fake_open(struct xen **out, char *why_out, size_t len)
 {
     if (!fake) map_host(getenv("XEN_FAKE"));
     enter();
+    while (*(volatile bool *)&fake->stuck)
+        poll(NULL, 0, 1);
     if (fake->absent) {
         snprintf(why_out, len, "this host runs no Xen (fake)");
         return leave(XN_EUNREACH);

@@ -23,6 +23,7 @@ struct fake_host {
     size_t n;
     char folder[512]; /* consoles are in it, FIFOs */
     bool absent;
+    bool stuck;          /* it does not answer, not even that */
     bool deaf_to_pause;  /* says yes and does nothing */
     unsigned bad_create; /* so many fail, */
     bool part;           /* each leaving a part */

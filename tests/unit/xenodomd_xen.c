@@ -29,7 +29,7 @@
 #define MS 1000000ULL /* ns */
 
 struct bench {
-    char path[256], state[300], images[300], image[320];
+    char path[256], state[300], images[300], image[320], kernel[400];
     pid_t daemon;
     int dir;
 };
@@ -70,15 +70,14 @@ static void end_daemon(struct bench *b, int sig)
 
 static void make_image(struct bench *b)
 {
-    char path[400];
     int fd;
 
     snprintf(b->state, sizeof b->state, "%s/state", b->path);
     snprintf(b->images, sizeof b->images, "%s/images", b->path);
     snprintf(b->image, sizeof b->image, "%s/one", b->images);
-    snprintf(path, sizeof path, "%s/kernel", b->image);
+    snprintf(b->kernel, sizeof b->kernel, "%s/kernel", b->image);
     assert_int_equal(mkdir(b->images, 0700) || mkdir(b->image, 0700), 0);
-    fd = open(path, O_WRONLY | O_CREAT, 0600);
+    fd = open(b->kernel, O_WRONLY | O_CREAT, 0600);
     assert_true(fd >= 0);
     close(fd);
 }
@@ -308,6 +307,15 @@ static void kept_console_says(struct bench *b, const char *text)
     console_close(&console);
 }
 
+static void await_call(unsigned before)
+{
+    int i;
+
+    for (i = 0; i < PATIENCE_MS / 20 && fake->calls == before; i++)
+        poll(NULL, 0, 20);
+    assert_int_not_equal(fake->calls, before);
+}
+
 /* ---- tests --------------------------------------------------------------- */
 
 static void all_that_can_be_asked(void **state)
@@ -352,6 +360,13 @@ static void what_it_refuses(void **state)
     assert_int_not_equal(tell->rc, 0);
     assert_non_null(strstr(tell->because, "no such kernel"));
     xn__dom_tell__free_unpacked(tell, NULL);
+    assert_int_equal(asked(b, XN__DOM_OP__DOM_FORGET), 0);
+    chmod(b->kernel, 0620);
+    tell = start(b, b->image);
+    assert_int_equal(tell->rc, XN_EPERM);
+    assert_non_null(strstr(tell->because, "nobody else may write"));
+    xn__dom_tell__free_unpacked(tell, NULL);
+    assert_int_equal(asked(b, XN__DOM_OP__DOM_FORGET), 0);
     fake->absent = true;
     tell = start(b, b->image);
     assert_int_equal(tell->rc, XN_EREFUSED);
@@ -360,6 +375,52 @@ static void what_it_refuses(void **state)
     xn__dom_tell__free_unpacked(tell, NULL);
     close(watch(b, false));
     assert_int_equal(fake_there(), 0);
+}
+
+/* libxl may wait for long; who asks for something else does not. */
+static void a_stuck_xen_keeps_nobody_else_waiting(void **state)
+{
+    struct bench *b = *state;
+    Xn__DomAsk question = XN__DOM_ASK__INIT;
+    Xn__DomTell *tell;
+    int watcher, gone;
+
+    fake->stuck = true;
+    question.op = XN__DOM_OP__DOM_WATCH;
+    watcher = say(b, &question);
+    gone = say(b, &question);
+    await_call(0); /* somebody asks Xen */
+    assert_int_equal(asked(b, XN__DOM_OP__DOM_STATUS), XN_ENOENT);
+    close(gone); /* while his question is held */
+    assert_int_equal(asked(b, XN__DOM_OP__DOM_LIST), 0);
+    fake->stuck = false;
+    tell = hear(watcher, NULL);
+    assert_true(tell->xen);
+    xn__dom_tell__free_unpacked(tell, NULL);
+    started(b);
+    fake_last()->end = XEN_POWEROFF;
+    ends(watcher, XN__TASK_END__FINISHED);
+}
+
+/* It has its long wait once. */
+static void a_stuck_keeper_is_not_waited_for_again(void **state)
+{
+    struct bench *b = *state;
+    uint64_t begun_us;
+    pid_t keeper;
+
+    started(b);
+    keeper = keeper_of(b);
+    assert_int_equal(kill(keeper, SIGSTOP), 0);
+    assert_int_equal(asked(b, XN__DOM_OP__DOM_STATUS), XN_ETIMEOUT);
+    begun_us = sys_mono_us();
+    for (int i = 0; i < 8; i++)
+        assert_int_equal(asked(b, XN__DOM_OP__DOM_STATUS), XN_ETIMEOUT);
+    /* or it would have been 40 s */
+    assert_true(sys_mono_us() - begun_us < 30000000);
+    assert_int_equal(kill(keeper, SIGCONT), 0);
+    await_keeper(b, 0);
+    assert_int_equal(asked(b, XN__DOM_OP__DOM_STOP), 0);
 }
 
 static void whoever_is_killed_it_goes_on(void **state)
@@ -399,15 +460,6 @@ static void whoever_is_killed_it_goes_on(void **state)
     kept_console_says(b, "one two");
 }
 
-static void await_call(unsigned before)
-{
-    int i;
-
-    for (i = 0; i < PATIENCE_MS / 20 && fake->calls == before; i++)
-        poll(NULL, 0, 20);
-    assert_int_not_equal(fake->calls, before);
-}
-
 /* Nothing is said of it before somebody could look: neither that it is none of
  * ours, nor that it has ended. */
 static void one_that_went_while_nobody_looked(void **state)
@@ -443,6 +495,8 @@ int main(void)
     const struct CMUnitTest tests[] = {
         T(all_that_can_be_asked),
         T(what_it_refuses),
+        T(a_stuck_xen_keeps_nobody_else_waiting),
+        T(a_stuck_keeper_is_not_waited_for_again),
         T(whoever_is_killed_it_goes_on),
         T(one_that_went_while_nobody_looked),
     };
