@@ -50,7 +50,7 @@ static bool next_claim(const struct host_session *s, struct price_usage *usage,
     claim_cut(&s->terms, &s->claims, till_us, usage);
     return claim_next(&s->terms, &s->claims, usage, till_us,
                       last ? MONEY_FINAL : MONEY_RUNNING,
-                      s->host->market.manager->activity, claim_out) == 0;
+                      s->host->market.manager->activity(s), claim_out) == 0;
 }
 
 bool session_next_claim(const struct host_session *s, struct money *claim_out)

@@ -10,7 +10,8 @@
 
 struct host_manager {
     const char *name;
-    const char *activity; /* what a claim says the usage was for */
+    /* What a claim says the usage was for. */
+    const char *(*activity)(const struct host_session *s);
     /* Which CPU time its meter tells, now. */
     enum money_metering (*metering)(const struct host *host);
     /* Begin it, or find the one that runs; ends with session_started. */

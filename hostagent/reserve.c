@@ -14,6 +14,11 @@ static enum money_metering metering(const struct host *host)
     return MONEY_RESERVED;
 }
 
+static const char *activity(const struct host_session *s)
+{
+    return "reserved capacity";
+}
+
 static void stand(struct host_session *s, const struct xn_now *now)
 {
 }
@@ -58,7 +63,7 @@ static void end(struct host_session *s, const struct xn_now *now)
 const struct host_manager host_manager_reserve = {
     .name = "reserve",
     .metering = metering,
-    .activity = "reserved capacity",
+    .activity = activity,
     .start = start,
     .pause = stand,
     .resume = stand,

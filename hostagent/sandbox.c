@@ -248,9 +248,21 @@ void sandbox_over(struct host_session *s, const struct xn_now *now)
     }
 }
 
+static const char *activity_of(const struct host_session *s, const char *tasks)
+{
+    return never_began(s)
+               ? "capacity kept for a task while its image was fetched"
+               : tasks;
+}
+
+static const char *activity(const struct host_session *s)
+{
+    return activity_of(s, "tasks in a sandbox");
+}
+
 const struct host_manager host_manager_sandbox = {
     .name = "sandbox",
-    .activity = "tasks in a sandbox",
+    .activity = activity,
     .metering = metering,
     .start = start,
     .pause = task_go,
@@ -264,9 +276,14 @@ static enum money_metering domain_metering(const struct host *host)
     return host->market.dom_xen ? MONEY_USED : MONEY_RESERVED;
 }
 
+static const char *domain_activity(const struct host_session *s)
+{
+    return activity_of(s, "tasks in a domain");
+}
+
 const struct host_manager host_manager_xen = {
     .name = "xen",
-    .activity = "tasks in a domain",
+    .activity = domain_activity,
     .metering = domain_metering,
     .start = start,
     .pause = task_go,

@@ -102,6 +102,28 @@ static void capacity_is_paid(void **state, int rc, int64_t least, int64_t most)
     assert_int_equal(shop_earned(&m->s, m->server), earned);
 }
 
+/* The bill says what for. */
+static void says_what_for(void **state)
+{
+    static const char text[] = "while its image was fetched";
+    struct market *m = *state;
+    struct xn_action call;
+    const Xn__Call *body;
+
+    m->fetch.silent = true;
+    m->fetch.rc = XN_EINTEGRITY;
+    create(m);
+    market_serve(m);
+    market_pass(m, 60 * SECOND_US);
+    market_fetch_ends(m);
+    market_serve_but_calls(m);
+    call = market_take_call(m, "/v1/charge");
+    body = XN_BODY(call.msg, Xn__Call);
+    assert_non_null(
+        memmem(body->body.data, body->body.len, text, strlen(text)));
+    market_carry(m, &call);
+}
+
 static void slow_and_wrong_is_paid(void **state)
 {
     capacity_is_paid(state, XN_EINTEGRITY, 10512, 10520);
@@ -351,6 +373,7 @@ int main(void)
     const struct CMUnitTest tests[] = {
         TEST(is_fetched_first),
         TEST(wrong_hash_of_the_first),
+        TEST(says_what_for),
         TEST(slow_and_wrong_is_paid),
         TEST(slow_and_silent_is_paid),
         TEST(own_fault_is_free),
