@@ -118,8 +118,11 @@ static void on_acceptance(void *owner, void *ctx, const struct xn_now *now,
 
 static void unsettled(struct host_session *s, const struct xn_now *now)
 {
-    session_refuse(s, XN_EUNKNOWN, "the XenoCorp has not answered in time",
-                   "the same again");
+    char because[SESSION_REASON_MAX + 60];
+
+    snprintf(because, sizeof because,
+             "the XenoCorp has not answered in time: %s", s->trouble);
+    session_refuse(s, XN_EUNKNOWN, because, "the same again");
     session_pause_longer(s, now, session_validate);
 }
 
@@ -188,7 +191,7 @@ static void on_validated(void *owner, void *ctx, const struct xn_now *now,
         } else {
             no_answer(s, now, XN_EPROTO, "its answer holds no acceptance");
         }
-    } else if (word.outage) {
+    } else if (word.outage || word.broken) { /* what it took it cannot tell */
         no_answer(s, now, word.rc, word.because);
     } else {
         set_refused(s, now, word.rc, word.because);

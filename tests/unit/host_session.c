@@ -262,6 +262,42 @@ static void accepted_too_late(void **state)
     assert_int_equal(shop_balance(&m->s), 1000LL * GBP);
 }
 
+/* What it has accepted it cannot tell, since its books are broken: it is asked until
+ * it can. */
+static void accepted_with_broken_books(void **state)
+{
+    struct market *m = *state;
+    struct xn_action call;
+    char because[300];
+    uint64_t ask;
+
+    market_quote(m, NULL);
+    market_order(m, 1, GBP);
+    m->word = 1;
+    market_know_session(m);
+    m->lose_back = 100;
+    ask = market_ask_create(m);
+    market_pass(m, 5 * SECOND_US);
+    m->lose_back = 0;
+    while (!market_has_call(m, "/v1/validate")) {
+        crank_pass(&m->h, SECOND_US / 4);
+        market_serve_but_calls(m);
+    }
+    call = market_take_call(m, "/v1/validate");
+    market_say_refusal(m, &call, XN_EINTEGRITY, NULL);
+    market_serve_but_calls(m);
+    assert_int_equal(market_state(m), XN__SESSION_STATE__SESSION_CLAIMED);
+    m->corp_down = true;
+    market_pass(m, 40 * SECOND_US);
+    assert_int_equal(market_refused(m, ask, because), XN_EUNKNOWN);
+    assert_non_null(strstr(because, "has not answered in time: "));
+    m->corp_down = false;
+    market_pass(m, 120 * SECOND_US);
+    assert_int_equal(market_state(m), XN__SESSION_STATE__SESSION_ENDED);
+    assert_int_equal(deal_fate(&m->s, &m->d, NULL),
+                     XN__ORDER_FATE__CLOSED_ORDER);
+}
+
 static void hours_go_by(struct market *m, unsigned hours)
 {
     m->h.now.mono_us += hours * 3600 * SECOND_US;
@@ -522,21 +558,14 @@ static void malformed(void **state)
 int main(void)
 {
     static const struct CMUnitTest tests[] = {
-        TEST(quotes_what_is_wanted),
-        TEST(no_quote),
-        TEST(quotes_are_few),
-        TEST(withdrawn_sells_nothing),
-        TEST(sells_a_session),
-        TEST(claims_capacity_first),
-        TEST(widened_is_refused_here),
-        TEST(corp_without_an_answer),
-        TEST(accepted_too_late),
-        TEST(dead_for_days),
-        TEST(dead_at_the_orders_end),
-        TEST(false_acceptances),
-        TEST(answered_by_another),
-        TEST(false_receipts),
-        TEST(malformed),
+        TEST(quotes_what_is_wanted),   TEST(no_quote),
+        TEST(quotes_are_few),          TEST(withdrawn_sells_nothing),
+        TEST(sells_a_session),         TEST(claims_capacity_first),
+        TEST(widened_is_refused_here), TEST(corp_without_an_answer),
+        TEST(accepted_too_late),       TEST(accepted_with_broken_books),
+        TEST(dead_for_days),           TEST(dead_at_the_orders_end),
+        TEST(false_acceptances),       TEST(answered_by_another),
+        TEST(false_receipts),          TEST(malformed),
     };
 
     return cmocka_run_group_tests(tests, NULL, NULL);
