@@ -266,7 +266,7 @@ static int open_strict(struct net_store *store, const char *program,
     if (rc) return cannot_open(program, report.file, rc, report.why);
     store->ops = &net_wal_ops;
     store->backing = wal;
-    store->behind = net_wal_tend(wal, false);
+    store->behind = net_wal_tend(wal, false); /* nothing is owed yet */
     return 0;
 }
 

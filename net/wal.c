@@ -70,7 +70,12 @@ static int judge(struct net_wal *wal, const Xn__Txn *txn,
 
 /* ---- merging ----------------------------------------------------------- */
 
-enum { SLICE_PIECE = 512, QUICK_BYTES = 16 << 10 };
+enum {
+    SLICES_MOST = 8, /* that one commit may have to wait for */
+    SECTORS_LEAST = 128,
+    SECTORS_MOST = 1 << 20,
+    QUICK_BYTES = 16 << 10
+};
 
 static struct net_kv_item item_of(const struct wal_row *row)
 {
@@ -79,13 +84,6 @@ static struct net_kv_item item_of(const struct wal_row *row)
                                 .value = row->value,
                                 .len = row->len,
                                 .drop = row->drop};
-}
-
-/* What a row takes of a slice.  A slice's time goes into one sync for each page
- * that it changes, and a long record has pages to itself. */
-static size_t weight_of(const struct wal_row *row)
-{
-    return 1 + row->len / SLICE_PIECE;
 }
 
 /* The rows of the frozen log from the cursor on, at most a slice of them.
@@ -99,8 +97,8 @@ static size_t cut_slice(const struct net_wal *wal, struct wal_row **rows,
 
     for (; row; row = row->next[0].row) {
         if (row->epoch != wal->oldest) continue;
-        if (n && left < weight_of(row)) break;
-        left -= left < weight_of(row) ? left : weight_of(row);
+        if (n && left < wal_row_weight(row)) break;
+        left -= left < wal_row_weight(row) ? left : wal_row_weight(row);
         rows[n++] = row;
     }
     *next_out = row;
@@ -124,24 +122,41 @@ static int move_cursor(struct net_wal *wal, const struct wal_row *next)
 
 static void forget_rows(struct net_wal *wal, struct wal_row **rows, size_t n)
 {
+    size_t before = wal->pending.weight, done;
+
     wal_table_remove(&wal->pending, rows, n);
-    wal->frozen_left -= n < wal->frozen_left ? n : wal->frozen_left;
+    done = before - wal->pending.weight;
+    wal->owed -= (int64_t)done;
+    wal->frozen_left -= done < wal->frozen_left ? done : wal->frozen_left;
+}
+
+static int merge_rows(struct net_wal *wal, struct wal_row **rows, size_t n,
+                      const struct wal_row *next)
+{
+    struct net_kv_item *items = malloc((n + 1) * sizeof *items);
+    uint8_t note[WAL_NOTE_MAX];
+    size_t len, i;
+    int rc;
+
+    if (!items) return XN_ENOMEM;
+    for (i = 0; i < n; i++)
+        items[i] = item_of(rows[i]);
+    len = next ? wal_note_put(note, true, wal->oldest, next->key, next->key_len)
+               : wal_note_put(note, true, wal->oldest + 1, NULL, 0);
+    rc = net_kv_merge(wal->kv, items, n, note, len);
+    free(items);
+    return rc;
 }
 
 static int merge_slice(struct net_wal *wal)
 {
     struct wal_row **rows = malloc(wal->slice * sizeof *rows), *next;
-    struct net_kv_item *items = malloc(wal->slice * sizeof *items);
-    uint8_t note[WAL_NOTE];
-    size_t n, i;
-    int rc = XN_ENOMEM;
+    size_t n;
+    int rc;
 
-    if (!rows || !items) goto out;
+    if (!rows) return XN_ENOMEM;
     n = cut_slice(wal, rows, &next);
-    for (i = 0; i < n; i++)
-        items[i] = item_of(rows[i]);
-    wal_note_put(note, true, wal->oldest + 1);
-    rc = net_kv_merge(wal->kv, items, n, next ? NULL : note, sizeof note);
+    rc = merge_rows(wal, rows, n, next);
     if (rc) goto out;
     rc = move_cursor(wal, next);
     if (rc) goto out; /* the same slice again does no harm */
@@ -152,25 +167,38 @@ static int merge_slice(struct net_wal *wal)
     }
 out:
     free(rows);
-    free(items);
     return rc;
 }
 
-/* Is the merging behind?  It should be done when the new log is two thirds
- * full. */
-static bool is_late(const struct net_wal *wal)
+/* What a commit owes: as much of the merging as it takes of the room in which
+ * that is to be done, the log without its last third.  So whoever writes much
+ * waits for much, nobody for what others wrote, and the other log is free in
+ * time.  Where the last third is begun all the same, a quarter of what is left
+ * of the room stands for it. */
+static void pace(struct net_wal *wal, size_t sectors)
 {
-    uint64_t used = 3 * (uint64_t)wal->active.end * wal->frozen_rows;
-    uint64_t all = 2 * (uint64_t)wal->active.sectors * wal->frozen_rows;
-    uint64_t left = 2 * (uint64_t)wal->active.sectors * wal->frozen_left;
+    uint64_t room = wal->active.sectors - wal->active.end + sectors;
+    uint64_t spread = wal->active.sectors / 3, left = wal->frozen_left;
 
-    return used + left > all;
+    if (!wal->frozen) return;
+    spread = room > spread ? room - spread : 0;
+    if (spread < room / 4) spread = room / 4;
+    if (spread < sectors) spread = sectors;
+    wal->owed += (int64_t)((left * sectors + spread - 1) / spread);
+    if (wal->owed > (int64_t)left) wal->owed = (int64_t)left;
 }
 
 bool net_wal_tend(struct net_wal *wal, bool idle)
 {
-    if (!wal->frozen || (!idle && !is_late(wal))) return wal->frozen;
-    return merge_slice(wal) == 0 && wal->frozen;
+    unsigned n = 0;
+    int rc = 0;
+
+    while (!rc && wal->frozen && n < SLICES_MOST &&
+           (idle ? n == 0 : wal->owed > 0)) {
+        rc = merge_slice(wal);
+        n++;
+    }
+    return rc == 0 && wal->frozen;
 }
 
 static size_t size_of(const Xn__Txn *txn)
@@ -189,7 +217,7 @@ static bool is_quick(const struct net_wal *wal, const Xn__Txn *txn)
     return wal->open && size_of(txn) <= QUICK_BYTES &&
            wal_sectors(QUICK_BYTES) + 1 <
                wal->active.sectors - wal->active.end &&
-           !(wal->frozen && is_late(wal));
+           !(wal->frozen && wal->owed > 0);
 }
 
 /* Everything that is pending, slice by slice.  The logs hold it still: what ends
@@ -204,7 +232,7 @@ static int merge_pending(struct net_wal *wal)
         size_t n = 0, weight = 0;
 
         for (; row && weight < wal->slice; row = row->next[0].row) {
-            weight += weight_of(row);
+            weight += wal_row_weight(row);
             items[n++] = item_of(row);
         }
         rc = net_kv_merge(wal->kv, items, n, NULL, 0);
@@ -213,56 +241,63 @@ static int merge_pending(struct net_wal *wal)
     return rc;
 }
 
-/* All that is pending, then `draft` in one transaction; no log is needed from
- * there on.  For the end, and for what is too big for a log. */
-static int settle(struct net_wal *wal, const struct wal_table *draft)
+/* All that is pending, slice by slice; no log is needed from there on. */
+static int settle(struct net_wal *wal)
 {
-    struct net_kv_item *items = malloc((draft->n + 1) * sizeof *items);
     uint64_t next = wal->active.fd >= 0 ? wal->active.epoch + 1 : wal->oldest;
     char path[NET_PATH_MAX];
-    const struct wal_row *row;
-    uint8_t note[WAL_NOTE];
-    size_t n = 0;
+    uint8_t note[WAL_NOTE_MAX];
     uint64_t i;
-    int rc = items ? merge_pending(wal) : XN_ENOMEM;
+    int rc = merge_pending(wal);
 
-    if (rc) goto out;
-    for (row = draft->first[0].row; row; row = row->next[0].row)
-        items[n++] = item_of(row);
-    wal_note_put(note, false, next);
-    rc = net_kv_merge(wal->kv, items, n, note, sizeof note);
-    if (rc) goto out;
-    wal_file_close(&wal->active);
-    wal_table_clear(&wal->pending);
-    move_cursor(wal, NULL);
-    wal->open = wal->frozen = false;
-    wal->frozen_rows = wal->frozen_left = 0;
-    wal->oldest = next;
-    wal->seq = 1;
+    if (rc) return rc;
+    rc = net_kv_merge(wal->kv, NULL, 0, note,
+                      wal_note_put(note, false, next, NULL, 0));
+    if (rc) return rc;
     for (i = 0; i < 2; i++) {
         wal_file_path(path, wal->path, i);
         unlink(path);
     }
-    net_file_sync_dir(wal->path);
-out:
-    free(items);
-    return rc;
+    return net_file_sync_dir(wal->path);
 }
 
 /* ---- the logs ---------------------------------------------------------- */
 
-static int begin(struct net_wal *wal)
+/* A log of so many sectors, or, on a disk that is nearly full, of fewer, but not
+ * below `least`; one that is there already is of use too. */
+static int begin_log(struct net_wal *wal, uint64_t epoch, uint64_t first_seq,
+                     uint32_t sectors, uint32_t least, struct wal_file *log_out)
 {
     char path[NET_PATH_MAX];
-    uint8_t note[WAL_NOTE];
+    struct stat st;
     int rc;
 
-    wal_file_path(path, wal->path, wal->oldest);
-    rc =
-        wal_file_begin(path, wal->oldest, wal->seq, wal->sectors, &wal->active);
+    wal_file_path(path, wal->path, epoch);
+    rc = wal_file_begin(path, epoch, first_seq, sectors, log_out);
+    if (rc == XN_ENOSPC && stat(path, &st) == 0 &&
+        st.st_size >= (off_t)least * WAL_SECTOR) {
+        rc = wal_file_begin(path, epoch, first_seq,
+                            (uint32_t)(st.st_size / WAL_SECTOR), log_out);
+    }
+    while (rc == XN_ENOSPC && (sectors /= 2) >= least)
+        rc = wal_file_begin(path, epoch, first_seq, sectors, log_out);
+    return rc;
+}
+
+static uint32_t greater(uint32_t a, uint32_t b)
+{
+    return a > b ? a : b;
+}
+
+static int begin(struct net_wal *wal, uint32_t least)
+{
+    uint8_t note[WAL_NOTE_MAX];
+    int rc = begin_log(wal, wal->oldest, wal->seq, greater(wal->sectors, least),
+                       least, &wal->active);
+
     if (rc) return rc;
-    wal_note_put(note, true, wal->oldest);
-    rc = net_kv_merge(wal->kv, NULL, 0, note, sizeof note);
+    rc = net_kv_merge(wal->kv, NULL, 0, note,
+                      wal_note_put(note, true, wal->oldest, NULL, 0));
     wal->open = rc == 0;
     if (rc) wal_file_close(&wal->active);
     return rc;
@@ -270,36 +305,30 @@ static int begin(struct net_wal *wal)
 
 /* The next log.  More fits in a larger one, so what changes all the time, and
  * pages that many records share, are merged less often; who has little to do
- * keeps a small one.  On a full disk the one that is there already must do. */
-static int begin_next(struct net_wal *wal, struct wal_file *fresh)
+ * keeps a small one. */
+static int begin_next(struct net_wal *wal, uint32_t least,
+                      struct wal_file *fresh)
 {
-    uint64_t epoch = wal->active.epoch + 1;
     uint32_t sectors = wal->sectors_max;
-    char path[NET_PATH_MAX];
-    struct stat st;
-    int rc;
 
     if (wal->active.sectors < sectors / 2) sectors = 2 * wal->active.sectors;
-    wal_file_path(path, wal->path, epoch);
-    rc = wal_file_begin(path, epoch, wal->seq + 1, sectors, fresh);
-    if (rc == XN_ENOSPC && stat(path, &st) == 0 &&
-        st.st_size >= (off_t)wal->sectors * WAL_SECTOR) {
-        sectors = (uint32_t)(st.st_size / WAL_SECTOR);
-        rc = wal_file_begin(path, epoch, wal->seq + 1, sectors, fresh);
-    }
-    return rc;
+    return begin_log(wal, wal->active.epoch + 1, wal->seq + 1,
+                     greater(sectors, least), least, fresh);
 }
 
-/* The other log takes over.  It is there before this one says so. */
-static int change_logs(struct net_wal *wal)
+/* The other log takes over.  It is there before this one says so.  Where it is
+ * not free yet, though it was paid for, merging has failed: as the disk is full
+ * as a rule.  XN_ENOSPC says that there is no room now. */
+static int change_logs(struct net_wal *wal, uint32_t least)
 {
     struct wal_file fresh;
+    unsigned n = 0;
     int rc = 0;
 
     while (wal->frozen && !rc)
-        rc = merge_slice(wal);
+        rc = n++ < SLICES_MOST ? merge_slice(wal) : XN_ENOSPC;
     if (rc) return rc;
-    rc = begin_next(wal, &fresh);
+    rc = begin_next(wal, least, &fresh);
     if (rc) return rc;
     rc = wal_file_append(&wal->active, wal->seq, NULL, 0);
     if (rc) {
@@ -310,20 +339,24 @@ static int change_logs(struct net_wal *wal)
     wal->active = fresh;
     wal->seq++;
     wal->frozen = true;
-    wal_freeze(wal, wal->pending.n);
-    return move_cursor(wal, NULL);
+    wal->frozen_left = wal->pending.weight;
+    wal->owed = 0;
+    return 0;
 }
 
 /* Room for so many sectors and for the record that ends the log.  XN_ETOOBIG:
  * no log has it. */
 static int make_room(struct net_wal *wal, size_t sectors)
 {
+    uint32_t least = (uint32_t)sectors + 2; /* with its head */
     int rc = 0;
 
-    if (sectors + 2 > wal->sectors) return XN_ETOOBIG;
-    if (!wal->open) rc = begin(wal);
+    if (sectors > SECTORS_MOST) return XN_ETOOBIG;
+    least = greater(least, wal->sectors < SECTORS_LEAST ? wal->sectors
+                                                        : SECTORS_LEAST);
+    if (!wal->open) rc = begin(wal, least);
     if (!rc && sectors + 1 > wal->active.sectors - wal->active.end) {
-        rc = change_logs(wal);
+        rc = change_logs(wal, least);
     }
     return rc;
 }
@@ -347,6 +380,7 @@ static int write_draft(struct net_wal *wal, struct wal_table *draft)
     }
     rc = wal_file_append(&wal->active, wal->seq, payload, len);
     free(payload);
+    if (!rc) pace(wal, wal_sectors(len));
     return rc;
 }
 
@@ -357,13 +391,10 @@ static int commit(struct net_wal *wal, struct wal_table *draft)
 
     if (draft->n == 0) return 0;
     rc = write_draft(wal, draft);
-    if (rc == XN_ETOOBIG) return settle(wal, draft);
     if (rc) return rc;
     wal->seq++;
     older = wal_table_take(&wal->pending, draft, wal->active.epoch);
-    if (wal->frozen) {
-        wal->frozen_left -= older < wal->frozen_left ? older : wal->frozen_left;
-    }
+    wal->frozen_left -= older < wal->frozen_left ? older : wal->frozen_left;
     return 0;
 }
 
@@ -373,7 +404,7 @@ static int commit(struct net_wal *wal, struct wal_table *draft)
 void net_wal_apply(struct net_wal *wal, const Xn__Txn *const *txns, size_t n,
                    int *rcs)
 {
-    struct wal_table draft = {.n = 0};
+    struct wal_table draft = {.seed = wal->pending.seed};
     size_t i;
     int rc = wal_file_sure(&wal->active);
 
@@ -493,11 +524,9 @@ int net_wal_check(struct net_wal *wal, struct net_kv_report *report_out)
 
 void net_wal_close(struct net_wal *wal)
 {
-    struct wal_table nothing = {.n = 0};
-
     if (!wal) return;
     /* What fails here stays in the logs. */
-    if (!wal->keep && wal->open) settle(wal, &nothing);
+    if (!wal->keep && wal->open) (void)settle(wal);
     wal_file_close(&wal->active);
     wal_table_clear(&wal->pending);
     free(wal->cursor);

@@ -22,12 +22,15 @@ struct net_wal;
 extern const struct net_backing_ops net_wal_ops; /* of a struct net_wal */
 
 struct net_wal_options {
-    size_t log_bytes; /* of the first log; 0: 8 MiB */
-    size_t log_most;  /* each is twice the one before, up to that; 0: as the
+    size_t
+        log_bytes;   /* of the first log; 0: 8 MiB; less where there is no room,
+                         more for a transaction that is longer */
+    size_t log_most; /* each is twice the one before, up to that; 0: as the
                          first, where that is given, else 16 MiB */
-    size_t slice;     /* records merged at once; 0: by their size, too */
-    bool create;      /* the store, where it is missing */
-    bool keep;        /* who only looks: leave the logs as they are at close */
+    size_t slice;    /* merged at once: 1 for each record and 512 bytes; 0:
+                         1024 */
+    bool create;     /* the store, where it is missing */
+    bool keep;       /* who only looks: leave the logs as they are at close */
 };
 
 struct net_wal_report {
@@ -46,8 +49,8 @@ void net_wal_apply(struct net_wal *wal, const Xn__Txn *const *txns, size_t n,
                    int *rcs);
 int net_wal_read(struct net_wal *wal, const Xn__Read *read,
                  struct xn_msg **records_out);
-/* Merge a slice if it is time to, or if nothing else is to be done.  true: there
- * is more of that. */
+/* Behind a commit: merge what it owes, eight slices at most.  Or, when nothing
+ * else is to be done, a slice.  true: there is more of that. */
 bool net_wal_tend(struct net_wal *wal, bool idle);
 /* The file beneath: net_kv_check.  What the logs hold was checked at open. */
 int net_wal_check(struct net_wal *wal, struct net_kv_report *report_out);

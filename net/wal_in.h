@@ -1,18 +1,20 @@
 /* SPDX-License-Identifier: GPL-3.0-or-later */
 /* Inside the log: what opening it (wal_open.c) and using it (wal.c) share.
  *
- * Kyoto Cabinet's file has a note: whether there is a log, and the epoch of the
- * oldest one that is not merged wholly.  So a log that is missing is missed,
- * and one that was merged is not taken for one that was not. */
+ * Kyoto Cabinet's file has a note: whether there is a log, the epoch of the
+ * oldest one that is not merged wholly, and the key up to which it is.  So a log
+ * that is missing is missed, one that was merged is not taken for one that was
+ * not, and who is killed again and again gets on with merging all the same. */
 #ifndef NET_WAL_IN_H
 #define NET_WAL_IN_H
 
 #include "net/file.h"
+#include "net/page.h"
 #include "net/wal.h"
 #include "net/wal_file.h"
 #include "net/wal_table.h"
 
-enum { WAL_NOTE = 10 };
+enum { WAL_NOTE = 10, WAL_NOTE_MAX = WAL_NOTE + NET_PAGE_KEY_MAX };
 
 struct net_wal {
     struct net_kv *kv;
@@ -28,15 +30,16 @@ struct net_wal {
 
     /* The log before `active`, being merged. */
     bool frozen;
-    size_t frozen_rows, frozen_left; /* its rows then, and still */
-    uint8_t *cursor;                 /* key that the next slice begins at */
+    size_t frozen_left; /* the weight of its rows that are to be merged */
+    int64_t owed;       /* of that now: see pace() */
+    uint8_t *cursor;    /* key that the next slice begins at; NULL: the first */
     size_t cursor_len;
-    size_t slice; /* rows in one, at most */
+    size_t slice; /* weight of one, at most */
 };
 
-/* The log before the active one is to be merged; so many rows are pending. */
-void wal_freeze(struct net_wal *wal, size_t rows);
-void wal_note_put(uint8_t out[WAL_NOTE], bool open, uint64_t oldest);
+/* cursor: NULL is fine.  Returns the length. */
+size_t wal_note_put(uint8_t out[WAL_NOTE_MAX], bool open, uint64_t oldest,
+                    const void *cursor, size_t cursor_len);
 int wal_note_get(const uint8_t *note, size_t len, struct net_wal *wal);
 
 #endif

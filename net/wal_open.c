@@ -3,6 +3,7 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/random.h>
 #include <unistd.h>
 
 #include "lib/err.h"
@@ -13,40 +14,65 @@ enum { LOG_BYTES = 8 << 20, LOG_BYTES_MAX = 16 << 20, LOG_MAX = 1 << 30 };
 /* A slice costs some ten syncs whatever is in it, so there should be few; a
  * commit may have to wait for one, so they should be small. */
 enum { SLICE = 1024 };
+enum { NOTE_FORM = 2 };
+
+static int wrong(struct net_wal_report *report, const char *file,
+                 const char *why)
+{
+    snprintf(report->file, sizeof report->file, "%.511s", file);
+    snprintf(report->why, sizeof report->why, "%s", why);
+    return XN_EINTEGRITY;
+}
 
 /* ---- the note ---- */
 
-void wal_note_put(uint8_t out[WAL_NOTE], bool open, uint64_t oldest)
+size_t wal_note_put(uint8_t out[WAL_NOTE_MAX], bool open, uint64_t oldest,
+                    const void *cursor, size_t cursor_len)
 {
     unsigned i;
 
-    out[0] = 1; /* of this form */
+    out[0] = NOTE_FORM;
     out[1] = open;
     for (i = 0; i < 8; i++)
         out[2 + i] = (uint8_t)(oldest >> (56 - 8 * i));
+    if (cursor_len) memcpy(out + WAL_NOTE, cursor, cursor_len);
+    return WAL_NOTE + cursor_len;
 }
 
+/* The first form had no cursor. */
 int wal_note_get(const uint8_t *note, size_t len, struct net_wal *wal)
 {
-    unsigned i;
+    size_t cursor = len - WAL_NOTE, i;
 
-    if (len != WAL_NOTE || note[0] != 1 || note[1] > 1) return XN_EINTEGRITY;
+    if (len < WAL_NOTE || note[0] == 0 || note[0] > NOTE_FORM || note[1] > 1 ||
+        (cursor && (note[0] == 1 || !note[1]))) {
+        return XN_EINTEGRITY;
+    }
     wal->open = note[1];
     wal->oldest = 0;
     for (i = 0; i < 8; i++)
         wal->oldest = wal->oldest << 8 | note[2 + i];
-    return wal->oldest ? 0 : XN_EINTEGRITY;
+    if (!wal->oldest) return XN_EINTEGRITY;
+    if (!cursor) return 0;
+    wal->cursor = malloc(cursor);
+    if (!wal->cursor) return XN_ENOMEM;
+    memcpy(wal->cursor, note + WAL_NOTE, cursor);
+    wal->cursor_len = cursor;
+    return 0;
 }
 
-static int read_note(struct net_wal *wal)
+static int read_note(struct net_wal *wal, struct net_wal_report *report)
 {
-    uint8_t note[WAL_NOTE];
+    uint8_t note[WAL_NOTE_MAX];
     size_t len = 0;
     int rc = net_kv_note(wal->kv, note, sizeof note, &len);
 
     if (rc == XN_ENOENT) { /* there never was a log */
         wal->oldest = 1;
         return 0;
+    }
+    if (!rc && len && note[0] > NOTE_FORM) {
+        return wrong(report, wal->path, "of a newer form than this program's");
     }
     return rc ? rc : wal_note_get(note, len, wal);
 }
@@ -57,7 +83,7 @@ static int take_record(void *ctx, const struct wal_head *head, uint64_t seq,
                        const uint8_t *payload, size_t len)
 {
     struct net_wal *wal = ctx;
-    struct wal_table draft = {.n = 0};
+    struct wal_table draft = {.seed = wal->pending.seed};
     struct wal_item item;
     size_t at = 0;
     int rc;
@@ -73,14 +99,6 @@ static int take_record(void *ctx, const struct wal_head *head, uint64_t seq,
     }
     wal_table_clear(&draft);
     return rc;
-}
-
-static int wrong(struct net_wal_report *report, const char *file,
-                 const char *why)
-{
-    snprintf(report->file, sizeof report->file, "%.511s", file);
-    snprintf(report->why, sizeof report->why, "%s", why);
-    return XN_EINTEGRITY;
 }
 
 /* XN_ENOENT: there is none. */
@@ -160,12 +178,35 @@ static int load_log(struct net_wal *wal, uint64_t epoch, struct wal_scan *scan,
     return rc ? rc : wal_file_settle(path);
 }
 
+/* The rows of the log being merged: those before the cursor are in the store's
+ * file already. */
+static int sort_out(struct net_wal *wal)
+{
+    struct wal_row **done = malloc((wal->pending.n + 1) * sizeof *done);
+    const struct wal_row *from =
+        wal_table_from(&wal->pending, wal->cursor, wal->cursor_len);
+    struct wal_row *row = wal->pending.first[0].row;
+    bool behind = false;
+    size_t n = 0;
+
+    if (!done) return XN_ENOMEM;
+    for (; row; row = row->next[0].row) {
+        behind |= row == from;
+        if (row->epoch != wal->oldest) continue;
+        if (behind)
+            wal->frozen_left += wal_row_weight(row);
+        else
+            done[n++] = row;
+    }
+    wal_table_remove(&wal->pending, done, n);
+    free(done);
+    return 0;
+}
+
 static int load_second(struct net_wal *wal, uint64_t first_seq,
                        struct wal_scan *scan, struct net_wal_report *report)
 {
-    size_t i = wal->pending.n;
     char path[NET_PATH_MAX];
-    const struct wal_row *row;
     int rc = load_log(wal, wal->oldest + 1, scan, report);
 
     if (rc) return rc;
@@ -173,11 +214,8 @@ static int load_second(struct net_wal *wal, uint64_t first_seq,
     if (scan->goes_on || scan->head.first_seq != first_seq) {
         return wrong(report, path, "does not go on where the log before ends");
     }
-    wal_freeze(wal, i);
-    wal->frozen_left = 0;
-    for (row = wal->pending.first[0].row; row; row = row->next[0].row)
-        wal->frozen_left += row->epoch == wal->oldest;
-    return 0;
+    wal->frozen = true;
+    return sort_out(wal);
 }
 
 static int load(struct net_wal *wal, struct net_wal_report *report)
@@ -194,6 +232,9 @@ static int load(struct net_wal *wal, struct net_wal_report *report)
     if (rc) return rc;
     if (scan.goes_on) {
         rc = load_second(wal, scan.next_seq, &scan, report);
+    } else if (wal->cursor) {
+        wal_file_path(path, wal->path, wal->oldest);
+        rc = wrong(report, path, "is merged in part, and does not go on");
     } else {
         rc = check_idle(wal, wal->oldest + 1, report);
     }
@@ -201,12 +242,6 @@ static int load(struct net_wal *wal, struct net_wal_report *report)
     wal->seq = scan.next_seq;
     wal_file_path(path, wal->path, scan.head.epoch);
     return wal_file_resume(path, &scan, &wal->active);
-}
-
-void wal_freeze(struct net_wal *wal, size_t rows)
-{
-    wal->frozen = true;
-    wal->frozen_rows = wal->frozen_left = rows;
 }
 
 /* ---- all of it ---- */
@@ -241,6 +276,11 @@ static struct net_wal *new_wal(const char *path,
     wal->seq = 1;
     wal->slice = options->slice ? options->slice : SLICE;
     wal_file_init(&wal->active);
+    if (getrandom(&wal->pending.seed, sizeof wal->pending.seed, 0) !=
+        (ssize_t)sizeof wal->pending.seed) {
+        free(wal);
+        return NULL;
+    }
     return wal;
 }
 
@@ -261,7 +301,7 @@ int net_wal_open(const char *path, const struct net_wal_options *options,
     wal = new_wal(path, options);
     if (!wal) return XN_ENOMEM;
     rc = net_kv_open_strict(path, options->create, &wal->kv);
-    if (!rc) rc = read_note(wal);
+    if (!rc) rc = read_note(wal, report);
     if (!rc) rc = load(wal, report);
     if (rc) {
         wal->keep = true;

@@ -8,7 +8,7 @@
 #include "lib/err.h"
 #include "lib/rng.h"
 
-enum { SLOTS_LEAST = 1024 };
+enum { SLOTS_LEAST = 1024, PIECE = 512 };
 
 struct sought {
     uint64_t lead, hash;
@@ -28,18 +28,20 @@ static uint64_t word_at(const uint8_t *key, size_t len)
     return be64toh(word);
 }
 
-static uint64_t hash_of(const uint8_t *key, size_t len)
+static uint64_t hash_of(uint64_t seed, const uint8_t *key, size_t len)
 {
-    uint64_t hash = len;
+    uint64_t hash = xn_rng_mix(seed, len);
 
     for (; len > 8; key += 8, len -= 8)
         hash = xn_rng_mix(hash, word_at(key, len));
     return xn_rng_mix(hash, word_at(key, len));
 }
 
-static struct sought sought(const uint8_t *key, size_t len)
+static struct sought sought(const struct wal_table *table, const uint8_t *key,
+                            size_t len)
 {
-    return (struct sought){word_at(key, len), hash_of(key, len), key, len};
+    return (struct sought){word_at(key, len), hash_of(table->seed, key, len),
+                           key, len};
 }
 
 static struct sought sought_again(const struct wal_row *row)
@@ -77,6 +79,11 @@ static unsigned height_for(const struct sought *s)
     for (; (bits & 3) == 0 && height < WAL_LEVELS; bits >>= 2)
         height++;
     return height;
+}
+
+size_t wal_row_weight(const struct wal_row *row)
+{
+    return 1 + row->len / PIECE;
 }
 
 /* ---- the slots ---- */
@@ -144,7 +151,7 @@ struct wal_row *wal_table_from(const struct wal_table *table, const void *key,
                                size_t len)
 {
     const struct wal_link *links = table->first;
-    struct sought s = sought(key, len);
+    struct sought s = sought(table, key, len);
     unsigned level = WAL_LEVELS;
 
     while (level-- > 0) {
@@ -172,7 +179,7 @@ static struct wal_row *find(const struct wal_table *table,
 struct wal_row *wal_table_find(const struct wal_table *table, const void *key,
                                size_t len)
 {
-    struct sought s = sought(key, len);
+    struct sought s = sought(table, key, len);
 
     return find(table, &s);
 }
@@ -211,6 +218,7 @@ static void link_row(struct wal_table *table, struct wal_row *row,
         *at[level] = (struct wal_link){row, row->lead};
     }
     table->n++;
+    table->weight += wal_row_weight(row);
     if (table->slots) enter(table, row);
     grow(table);
 }
@@ -225,7 +233,7 @@ int wal_table_put(struct wal_table *table, const void *key, size_t key_len,
                   const void *value, size_t len, bool drop)
 {
     places at;
-    struct sought s = sought(key, key_len);
+    struct sought s = sought(table, key, key_len);
     struct wal_row *row = seek(table, &s, at);
     uint8_t *copy = NULL;
 
@@ -244,10 +252,12 @@ int wal_table_put(struct wal_table *table, const void *key, size_t key_len,
         }
         link_row(table, row, height, at);
     }
+    table->weight -= wal_row_weight(row);
     free(row->value);
     row->value = copy;
     row->len = len;
     row->drop = drop;
+    table->weight += wal_row_weight(row);
     return 0;
 }
 
@@ -276,7 +286,9 @@ size_t wal_table_take(struct wal_table *table, struct wal_table *from,
         row->epoch = epoch;
         old = find(table, &s);
         if (old) {
-            older += old->epoch < epoch;
+            if (old->epoch < epoch) older += wal_row_weight(old);
+            table->weight -= wal_row_weight(old);
+            table->weight += wal_row_weight(row);
             replace(old, row);
         } else {
             seek(table, &s, at);
@@ -284,7 +296,7 @@ size_t wal_table_take(struct wal_table *table, struct wal_table *from,
         }
     }
     free(from->slots);
-    memset(from, 0, sizeof *from);
+    *from = (struct wal_table){.seed = from->seed};
     return older;
 }
 
@@ -310,8 +322,9 @@ void wal_table_remove(struct wal_table *table, struct wal_row **rows, size_t n)
             *at[level] = row->next[level];
         }
         leave(table, row);
-        free_row(row);
         table->n--;
+        table->weight -= wal_row_weight(row);
+        free_row(row);
     }
 }
 
@@ -324,5 +337,5 @@ void wal_table_clear(struct wal_table *table)
         free_row(row);
     }
     free(table->slots);
-    memset(table, 0, sizeof *table);
+    *table = (struct wal_table){.seed = table->seed};
 }

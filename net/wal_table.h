@@ -35,11 +35,20 @@ struct wal_row {
 struct wal_table {
     struct wal_link first[WAL_LEVELS];
     size_t n;
+    size_t weight; /* of all rows */
+    uint64_t
+        seed; /* the owner's, the same for tables that take each other's rows:
+                      who chooses keys should not know where they go */
     struct wal_row **slots; /* by hash; NULL: few rows, or no memory */
     size_t n_slots;         /* a power of two */
 };
 
-void wal_table_clear(struct wal_table *table); /* empty and usable */
+/* What a row takes of the time of merging, which goes into one sync for each page
+ * that is changed: a long record has pages to itself. */
+size_t wal_row_weight(const struct wal_row *row);
+
+void wal_table_clear(struct wal_table *table); /* empty and usable; the seed
+                                                   stays */
 struct wal_row *wal_table_find(const struct wal_table *table, const void *key,
                                size_t len);
 /* The first row at that key or behind it; NULL. */
@@ -49,8 +58,8 @@ struct wal_row *wal_table_from(const struct wal_table *table, const void *key,
 int wal_table_put(struct wal_table *table, const void *key, size_t key_len,
                   const void *value, size_t len, bool drop);
 /* All rows of `from`, as of that epoch, in the place of what is there; `from`
- * is empty then.  Cannot fail.  Returns how many rows of the epoch before it
- * replaced. */
+ * is empty then.  Cannot fail.  Returns the weight of the rows of the epoch
+ * before that it replaced. */
 size_t wal_table_take(struct wal_table *table, struct wal_table *from,
                       uint64_t epoch);
 /* Rows of the table, in its order. */

@@ -65,6 +65,7 @@ static int then_fd;
 typedef ssize_t pwrite_fn(int, const void *, size_t, off64_t);
 typedef int truncate_fn(int, off64_t);
 typedef int sync_fn(int);
+typedef int allocate_fn(int, int, off64_t, off64_t);
 
 static void *real(const char *name)
 {
@@ -221,6 +222,11 @@ void powercut_for(long n)
 void powercut_seed(uint64_t seed)
 {
     drawn = seed;
+}
+
+long powercut_calls(void)
+{
+    return calls;
 }
 
 void powercut_now(void)
@@ -523,6 +529,36 @@ int ftruncate64(int fd, off64_t size)
 int ftruncate(int fd, off_t size)
 {
     return ftruncate64(fd, size);
+}
+
+static int allocate(int fd, int mode, off64_t at, off64_t len)
+{
+    bool refused, now;
+
+    if (!is_armed() || !is_file(fd)) return 0;
+    pthread_mutex_lock(&lock);
+    now = is_time();
+    refused = is_refused(fd, would_grow(fd, at + len));
+    if (!refused && mode == 0 && would_grow(fd, at + len)) {
+        remember(fd, at + len, 0, NULL);
+        if (now && kind == POWERCUT_POWER) cut();
+    }
+    if (now) go();
+    pthread_mutex_unlock(&lock);
+    return refused ? -1 : 0;
+}
+
+int fallocate64(int fd, int mode, off64_t at, off64_t len)
+{
+    allocate_fn *fn = (allocate_fn *)(uintptr_t)real("fallocate64");
+
+    return allocate(fd, mode, at, len) ? -1 : fn(fd, mode, at, len);
+}
+
+#undef fallocate
+int fallocate(int fd, int mode, off_t at, off_t len)
+{
+    return fallocate64(fd, mode, at, len);
 }
 
 #undef truncate

@@ -25,6 +25,8 @@ void powercut_for(long fails);
 void powercut_seed(uint64_t seed);
 /* Now. */
 void powercut_now(void);
+/* So many since it was armed. */
+long powercut_calls(void);
 /* POWERCUT_TWICE: what a second process does, with one descriptor left. */
 void powercut_then(void (*then)(int fd), int fd);
 

@@ -3,20 +3,23 @@
  * of room at each step of its life. */
 #include "tests/unit/net_kit.h"
 
+#include <dlfcn.h>
 #include <fcntl.h>
+#include <limits.h>
 #include <signal.h>
 #include <stdio.h>
 #include <sys/prctl.h>
+#include <sys/resource.h>
 #include <sys/stat.h>
 #include <sys/wait.h>
 #include <unistd.h>
 
 #include "net/wal.h"
-#include "net/wal_file.h"
+#include "net/wal_in.h"
 #include "tests/soak/powercut.h"
 #include "tests/unit/store_kit.h"
 
-enum { KEYS = 9, LOG = 10 * 1024, MOST = 2400, OPS = 24, CALLS_MOST = 450 };
+enum { KEYS = 9, LOG = 10 * 1024, MOST = 12000, OPS = 24, CALLS_MOST = 600 };
 
 static struct {
     char dir[64], file[128], log[2][160];
@@ -215,6 +218,50 @@ static void read_log(struct log *log)
     close(fd);
 }
 
+/* ---- a disk of larger sectors ---- */
+
+static unsigned disk_sector; /* 0: as it is */
+
+/* In the place of the C library's. */
+int statx(int dir, const char *path, int flags, unsigned mask, struct statx *st)
+{
+    typedef int statx_fn(int, const char *, int, unsigned, struct statx *);
+    statx_fn *fn = (statx_fn *)(uintptr_t)dlsym(RTLD_NEXT, "statx");
+    int rc = fn(dir, path, flags, mask, st);
+
+#ifdef STATX_DIOALIGN
+    if (rc == 0 && disk_sector) {
+        st->stx_mask |= STATX_DIOALIGN;
+        st->stx_dio_mem_align = st->stx_dio_offset_align = disk_sector;
+    }
+#endif
+    return rc;
+}
+
+/* It is written by way of the system's memory, which has whole pages. */
+static void larger_sectors(void **state)
+{
+#ifdef STATX_DIOALIGN
+    struct wal_file file;
+    struct wal_scan out;
+    struct log log;
+
+    disk_sector = 4096;
+    assert_int_equal(wal_file_begin(here.log[1], 1, 1, SECTORS, &file), 0);
+    assert_int_equal(fcntl(file.fd, F_GETFL) & (O_DIRECT | O_DSYNC), O_DSYNC);
+    assert_int_equal(wal_file_append(&file, 1, "one", 3), 0);
+    assert_int_equal(fcntl(file.fd, F_GETFL) & O_DIRECT, 0);
+    wal_file_close(&file);
+    disk_sector = 0;
+    read_log(&log);
+    assert_int_equal(wal_scan(log.bytes, sizeof log.bytes, NULL, NULL, &out),
+                     0);
+    assert_int_equal(out.next_seq, 2);
+#else
+    skip();
+#endif
+}
+
 /* What was torn must not be taken for a part of what comes after it. */
 static void shorter_than_what_was_torn(void **state)
 {
@@ -259,6 +306,12 @@ static int open_it(struct net_wal **wal, bool keep,
     return net_wal_open(here.file, &options, wal, report);
 }
 
+/* One is longer than the log is as a rule. */
+static size_t len_of(unsigned n)
+{
+    return n == 13 ? MOST : n * 977 % 2400;
+}
+
 /* Operation n, 1 and up, guarded by the count: writes n under one key, and
  * under the next n - 1 is gone. */
 static int do_op(struct net_wal *wal, unsigned n)
@@ -284,7 +337,7 @@ static int do_op(struct net_wal *wal, unsigned n)
     w[0].key = bin("count");
     w[0].value = bin(is);
     w[1].key = bin(key[0]);
-    w[1].value = (ProtobufCBinaryData){n * 977 % MOST, (uint8_t *)value};
+    w[1].value = (ProtobufCBinaryData){len_of(n), (uint8_t *)value};
     w[2].key = bin(key[1]);
     w[2].drop = true;
     txn.guards = guards;
@@ -319,7 +372,7 @@ static unsigned judge(struct net_wal *wal)
         assert_true(at < all->n_records);
         assert_int_equal(all->records[at]->key.len, strlen(key));
         assert_memory_equal(all->records[at]->key.data, key, strlen(key));
-        assert_int_equal(all->records[at]->value.len, last * 977 % MOST);
+        assert_int_equal(all->records[at]->value.len, len_of(last));
         at++;
     }
     assert_int_equal(all->n_records, n ? at : 0);
@@ -467,12 +520,12 @@ static void hit_everywhere(enum powercut what, long step)
 
 static void killed_everywhere(void **state)
 {
-    hit_everywhere(POWERCUT_KILL, 2);
+    hit_everywhere(POWERCUT_KILL, 5);
 }
 
 static void power_cut_everywhere(void **state)
 {
-    hit_everywhere(POWERCUT_POWER, 2);
+    hit_everywhere(POWERCUT_POWER, 3);
 }
 
 /* What a restart found was in the system's memory, perhaps, and not on the disk:
@@ -480,17 +533,25 @@ static void power_cut_everywhere(void **state)
 static void killed_and_cut_everywhere(void **state)
 {
     assert_int_equal(prctl(PR_SET_CHILD_SUBREAPER, 1), 0);
-    hit_everywhere(POWERCUT_TWICE, 5);
+    hit_everywhere(POWERCUT_TWICE, 7);
 }
 
 static void full_everywhere(void **state)
 {
-    hit_everywhere(POWERCUT_FULL, 9);
+    hit_everywhere(POWERCUT_FULL, 12);
 }
 
 static void log_fails_everywhere(void **state)
 {
-    hit_everywhere(POWERCUT_LOG, 9);
+    hit_everywhere(POWERCUT_LOG, 12);
+}
+
+static off_t size_of(const char *path)
+{
+    struct stat st;
+
+    assert_int_equal(stat(path, &st), 0);
+    return st.st_size;
 }
 
 /* ---- refused ---- */
@@ -566,6 +627,163 @@ static void refused_for_good(void **state)
     assert_in_range(quiet, 1, i - 1);
 }
 
+/* ---- how long one commit takes ---- */
+
+enum { PACED_LOG = 256 * 1024, PACED_SLICE = 32, ROWS_MOST = 300 };
+
+static int open_paced(struct net_wal **wal)
+{
+    struct net_wal_options options = {.log_bytes = PACED_LOG,
+                                      .slice = PACED_SLICE,
+                                      .create = true,
+                                      .keep = true};
+    struct net_wal_report report;
+
+    return net_wal_open(here.file, &options, wal, &report);
+}
+
+/* New rows, the n-th and those behind it, of `len` bytes; and what the store's
+ * thread does then. */
+static int add_rows(struct net_wal *wal, unsigned n, unsigned rows, size_t len)
+{
+    static char keys[ROWS_MOST][16];
+    static uint8_t value[60000];
+    Xn__Write w[ROWS_MOST], *writes[ROWS_MOST];
+    Xn__Txn txn = XN__TXN__INIT;
+    const Xn__Txn *list = &txn;
+    unsigned i;
+    int rc;
+
+    for (i = 0; i < rows; i++) {
+        snprintf(keys[i], sizeof keys[i], "%08x", (n + i) * 2654435769U);
+        xn__write__init(&w[i]);
+        w[i].key = bin(keys[i]);
+        w[i].value = (ProtobufCBinaryData){len, value};
+        writes[i] = &w[i];
+    }
+    txn.writes = writes;
+    txn.n_writes = rows;
+    net_wal_apply(wal, &list, 1, &rc);
+    net_wal_tend(wal, false);
+    return rc;
+}
+
+struct pace {
+    unsigned rows;
+    long longest; /* of all commits, in calls */
+    unsigned changes;
+};
+
+/* Until the logs change: `at` most of a log's sectors are in use then. */
+static void commit_until(struct pace *pace, struct net_wal *wal, unsigned rows,
+                         size_t len, unsigned sectors)
+{
+    uint64_t epoch = wal->active.epoch;
+
+    while (wal->active.epoch == epoch && wal->active.end < sectors) {
+        long from = powercut_calls();
+
+        assert_int_equal(add_rows(wal, pace->rows, rows, len), 0);
+        from = powercut_calls() - from;
+        if (from > pace->longest) pace->longest = from;
+        pace->rows += rows;
+    }
+    pace->changes += wal->active.epoch != epoch;
+}
+
+/* Whatever comes, small commits, large ones, a restart just before a log is full:
+ * none has to wait until all of the other log is merged, and none is refused. */
+static void no_commit_waits_long(void **state)
+{
+    struct pace pace = {.rows = 1};
+    struct net_wal *wal = NULL;
+    long slice = 0, from;
+    unsigned i;
+
+    powercut_arm(POWERCUT_KILL, LONG_MAX);
+    assert_int_equal(open_paced(&wal), 0);
+    assert_int_equal(add_rows(wal, 0, 1, 60), 0);
+    for (i = 0; i < 4; i++) {
+        commit_until(&pace, wal, 4, 60, UINT_MAX);
+        commit_until(&pace, wal, 4, 60, wal->active.sectors * 3 / 5);
+        if (i % 2)
+            commit_until(&pace, wal, 4, 60, wal->active.sectors * 9 / 10);
+        net_wal_close(wal);
+        assert_int_equal(open_paced(&wal), 0);
+        commit_until(&pace, wal, 200 >> i, i == 3 ? 600 : 40, UINT_MAX);
+    }
+    assert_int_equal(pace.changes, 8);
+    for (i = 0; i < 4; i++) {
+        from = powercut_calls();
+        net_wal_tend(wal, true);
+        from = powercut_calls() - from;
+        if (from > slice) slice = from;
+    }
+    print_message("# a slice takes %ld calls, the longest commit %ld\n", slice,
+                  pace.longest);
+    assert_in_range(pace.longest, 1, 10 * slice);
+    net_wal_close(wal);
+    powercut_arm(POWERCUT_KILL, 0);
+}
+
+/* ---- a disk that is nearly full ---- */
+
+static void limit_files(rlim_t bytes)
+{
+    struct rlimit limit;
+
+    assert_int_equal(getrlimit(RLIMIT_FSIZE, &limit), 0);
+    limit.rlim_cur = bytes < limit.rlim_max ? bytes : limit.rlim_max;
+    assert_int_equal(setrlimit(RLIMIT_FSIZE, &limit), 0);
+}
+
+static uint64_t count_rows(struct net_wal *wal)
+{
+    Xn__Read read = XN__READ__INIT;
+    struct xn_msg *msg = NULL;
+    uint64_t n;
+
+    assert_int_equal(net_wal_read(wal, &read, &msg), 0);
+    n = XN_BODY(msg, Xn__Records)->n_records;
+    xn_msg_free(msg);
+    return n;
+}
+
+/* There is no room for a log as large as it should be, but for a small one: it
+ * will do, to the end and over a restart, and what is there can be read. */
+static void nearly_full_disk(void **state)
+{
+    struct net_wal_report report;
+    struct net_wal *wal = NULL;
+    struct sigaction ignore = {.sa_handler = SIG_IGN}, was;
+    unsigned n = 0;
+    int rc;
+
+    sigaction(SIGXFSZ, &ignore, &was);
+    assert_int_equal(net_wal_open(here.file,
+                                  &(struct net_wal_options){.create = true},
+                                  &wal, &report),
+                     0);
+    limit_files((rlim_t)size_of(here.file) + 100000);
+    assert_int_equal(add_rows(wal, n++, 1, 60), 0);
+    assert_in_range(size_of(here.log[1]), 64 << 10, 1 << 20);
+    do {
+        rc = add_rows(wal, n, 1, 1000);
+        n += rc == 0;
+    } while (!rc);
+    assert_int_equal(rc, XN_ENOSPC);
+    assert_true(n > 100);
+    assert_int_equal(count_rows(wal), n);
+    net_wal_close(wal);
+    assert_int_equal(net_wal_open(here.file, NULL, &wal, &report), 0);
+    assert_int_equal(count_rows(wal), n);
+    limit_files(RLIM_INFINITY);
+    assert_int_equal(add_rows(wal, n, 1, 1000), 0);
+    assert_int_equal(count_rows(wal), n + 1);
+    net_wal_close(wal);
+    sigaction(SIGXFSZ, &was, NULL);
+}
+
 /* ---- files spoilt ---- */
 
 /* A store with two logs in use, the first not merged. */
@@ -597,14 +815,6 @@ static void refused(const char *file)
 static void move(const char *from, const char *to)
 {
     assert_int_equal(rename(from, to), 0);
-}
-
-static off_t size_of(const char *path)
-{
-    struct stat st;
-
-    assert_int_equal(stat(path, &st), 0);
-    return st.st_size;
 }
 
 static void flip(const char *path, off_t at)
@@ -680,8 +890,11 @@ int main(void)
         TEST(sectors_out_of_place),
         TEST(cut_and_emptied),
         TEST(shorter_than_what_was_torn),
+        TEST(larger_sectors),
         TEST(logs_spoilt),
+        TEST(nearly_full_disk),
         TEST(refused_for_good),
+        TEST(no_commit_waits_long),
         TEST(killed_everywhere),
         TEST(power_cut_everywhere),
         TEST(killed_and_cut_everywhere),

@@ -110,9 +110,38 @@ static void table_of_many(void **state)
     assert_int_equal(table.n, 0);
 }
 
+/* Keys chosen so that under one seed all of them have one slot have as many as
+ * they should under another. */
+static void keys_of_a_flood(void **state)
+{
+    struct wal_table known = {.seed = 1}, table = {.seed = 2};
+    struct wal_row *row;
+    bool used[1024] = {false};
+    size_t slots = 0;
+    unsigned n;
+
+    for (n = 0; n < 60000; n++)
+        put_row(&known, n, n);
+    for (row = known.first[0].row; row; row = row->next[0].row) {
+        if (row->hash % 1024) continue;
+        assert_int_equal(
+            wal_table_put(&table, row->key, row->key_len, "", 0, false), 0);
+    }
+    assert_in_range(table.n, 30, 100);
+    for (row = table.first[0].row; row; row = row->next[0].row) {
+        slots += !used[row->hash % 1024];
+        used[row->hash % 1024] = true;
+    }
+    assert_in_range(slots, table.n * 3 / 4, table.n);
+    wal_table_clear(&known);
+    wal_table_clear(&table);
+    assert_int_equal(known.seed, 1);
+}
+
 int main(void)
 {
-    const struct CMUnitTest tests[] = {cmocka_unit_test(table_of_many)};
+    const struct CMUnitTest tests[] = {cmocka_unit_test(table_of_many),
+                                       cmocka_unit_test(keys_of_a_flood)};
 
     return cmocka_run_group_tests(tests, NULL, NULL);
 }
