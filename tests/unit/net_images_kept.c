@@ -69,7 +69,8 @@ static void test_passing_trouble(void **state)
     reopen(f);
     assert_false(getrlimit(RLIMIT_NOFILE, &was));
     less = was;
-    next = dup(0);
+    next = dup(f->cache.dir);
+    assert_true(next >= 0);
     close(next);
     for (rlim_t left = 0; left < 4; left++) { /* of tree, note, folder, file */
         less.rlim_cur = (rlim_t)next + left;
