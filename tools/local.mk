@@ -21,6 +21,10 @@ XN_DEV_LIBS = tools/libdev.a $(XN_LATENCY_LIBS) $(XN_NET_LIBS) $(JANSSON_LIBS) $
 
 bin_PROGRAMS += tools/xenodev
 tools_xenodev_SOURCES = tools/xenodev.c
+tools_xenodev_SOURCES += tools/xenodev.h
+tools_xenodev_SOURCES += tools/xenodev_run.c
+tools_xenodev_SOURCES += tools/xenodev_show.c
+tools_xenodev_SOURCES += tools/xenodev_up.c
 tools_xenodev_LDADD = $(XN_DEV_LIBS) $(SMARTCOLS_LIBS)
 bin_PROGRAMS += tools/xeno
 tools_xeno_SOURCES = tools/xeno.c

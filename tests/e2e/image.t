@@ -2,12 +2,9 @@
 # SPDX-License-Identifier: GPL-3.0-or-later
 # Tasks that bring an image, on a real platform: it runs in it, the second time
 # from what the server kept; what is refused says so, as text and as JSON.
-if ! why=$("$XN_BUILD/keeper/xenodomd" check 2>&1); then
-    echo "1..0 # SKIP $(printf '%s' "$why" | tr '\n' ' ')"
-    exit 0
-fi
 . "${XN_SRC:-.}/tests/e2e/lib.sh"
-xeno=$XN_BUILD/tools/xeno
+. "${XN_SRC:-.}/tests/e2e/tasks.sh"
+tasks_or_skip
 out=$scratch/out
 err=$scratch/err
 images=$scratch/images

@@ -65,6 +65,7 @@ used() { [ "$(of_task 1 "$name" cpu_ns)" -gt $((work_ms * 1000000)) ]; }
 await 300 used
 keeper=$(of_task 1 "$name" keeper)
 kill_9 "$(pid_of host 1)" "$(pid_of domd 1)"
+echo "# xenohostd and xenodomd stay dead for $dead s"
 sleep "$dead" # what happens while they are dead is what is tested
 "$xenodev" start 1 2>>"$scratch/err" && await 300 running "$session" &&
     [ "$(of_task 1 "$name" keeper)" = "$keeper" ]

@@ -3,12 +3,9 @@
 # xeno run and what goes with it, on a real platform with real sandboxes: what
 # comes back, what it costs, what ctrl-C does, and that a client that is killed
 # pays once.
-if ! why=$("$XN_BUILD/keeper/xenodomd" check 2>&1); then
-    echo "1..0 # SKIP $(printf '%s' "$why" | tr '\n' ' ')"
-    exit 0
-fi
 . "${XN_SRC:-.}/tests/e2e/lib.sh"
-xeno=$XN_BUILD/tools/xeno
+. "${XN_SRC:-.}/tests/e2e/tasks.sh"
+tasks_or_skip
 out=$scratch/out
 err=$scratch/err
 
@@ -30,26 +27,12 @@ refused() { # RC CODE NAME
     [ "$rc" -eq "$1" ] || diag "$err"
 }
 
-field() { # NAME FILE: the first of that name
-    sed -n "s/^ *\"$1\": \"\{0,1\}\([^\",]*\)\"\{0,1\},\{0,1\}\$/\1/p" "$2" |
-        head -n 1
-}
-
-gone() { # PID: or a zombie
-    ! kill -0 "$1" 2>/dev/null || grep -q '^State:.Z' "/proc/$1/status"
-}
-
 orders() { # how many there ever were
     "$xeno" order list -o json | grep -c '"serial"'
 }
 
 has() { # TEXT FILE
     grep -q -- "$1" "$2"
-}
-
-state_is() { # STATE SESSION
-    "$xeno" session show "$2" -o json >"$scratch/look" 2>>"$err" &&
-        [ "$(field state "$scratch/look")" = "$1" ]
 }
 
 up --servers 2
@@ -87,7 +70,7 @@ run -o json -- sh -c 'echo text'
     has '"console": "text\\n"' "$out" && has '"end": "finished"' "$out"
 ok $? '-o json'
 order=$(field order "$out") session=$(field session "$out")
-await 300 state_is ended "$session"
+await 300 session_is ended "$session"
 ok $? 'the session has ended with its task'
 "$xeno" bill "$order" --verify >/dev/null 2>>"$err"
 ok $? 'and its bill verifies'
@@ -149,7 +132,7 @@ ok $? 'another task in the same session, console --follow'
 [ "$("$xeno" task list "$session" -o json 2>>"$err" | grep -c number)" = 2 ]
 ok $? 'task list'
 "$xeno" stop "$session" >/dev/null 2>>"$err" &&
-    await 300 state_is ended "$session"
+    await 300 session_is ended "$session"
 ok $? 'stop'
 
 # ctrl-C comes to background jobs as SIGTERM: there it is the same.

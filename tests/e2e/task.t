@@ -3,12 +3,9 @@
 # Tasks and what dies around them, on a real platform: xenohostd, xenodomd and a
 # keeper are killed with -9 while a task runs.  It goes on, its console is whole,
 # and the bill says what its meter does.
-if ! why=$("$XN_BUILD/keeper/xenodomd" check 2>&1); then
-    echo "1..0 # SKIP $(printf '%s' "$why" | tr '\n' ' ')"
-    exit 0
-fi
 . "${XN_SRC:-.}/tests/e2e/lib.sh"
-xeno=$XN_BUILD/tools/xeno
+. "${XN_SRC:-.}/tests/e2e/tasks.sh"
+tasks_or_skip
 err=$scratch/err
 started=()
 
@@ -17,11 +14,6 @@ ends_all() {
     goes_away
 }
 trap ends_all EXIT
-
-field() { # NAME FILE: the first of that name
-    sed -n "s/^ *\"$1\": \"\{0,1\}\([^\",]*\)\"\{0,1\},\{0,1\}\$/\1/p" "$2" |
-        head -n 1
-}
 
 # Of the platform's first server, with its command line: host or domd.
 find_process() { # WORD

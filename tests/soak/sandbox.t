@@ -22,6 +22,11 @@ echo "# seed $SEED"
 
 note() { echo "$*" >>"$scratch/err"; }
 
+told() { # what a long run shows of itself as it goes on
+    note "$*"
+    [ "$rounds" -lt 100 ] || echo "# $SECONDS s: $*"
+}
+
 # ---- sessions
 
 # The console says who it is, once.  One waits for a word, one has orphans, one
@@ -154,7 +159,7 @@ while [ "$kills" -lt "$rounds" ] && [ "$started" -lt "$total" ]; do
     [ "$now" -ge "$live" ] || break
     [ "$now" -ge "$least" ] || least=$now
     strike "${victims[kills % ${#victims[@]}]}"
-    note "$struck killed, $now ran, $started of $total"
+    told "$struck killed, $now ran, $started of $total sessions begun"
     end_some "$ends"
 done
 total=$started
@@ -163,6 +168,7 @@ ok $? "$kills kills, $least sessions and more at each"
 rc=0
 for ((i = 1; i <= total; i++)); do bought $i || { rc=1 && note "$i: no name"; }; done
 ok $rc "$total sessions were bought"
+told "all of them are ended"
 while ! no_session && [ $SECONDS -lt $((due = ${due:-SECONDS + 600})) ]; do
     end_some 64
 done
