@@ -248,6 +248,9 @@ int dev_client(struct dev_platform *platform, struct net_identity *identity);
 /* The client is registered with both XenoCorps, and has an account of 100 in
  * the platform's currency at each. */
 int dev_give_money(struct dev_platform *platform);
+/* At that one, once. */
+int dev_pay_in(const struct dev_platform *platform, size_t i,
+               const struct net_corp *corp, const xn_id *client);
 void dev_corp_url(const struct dev_platform *platform, size_t i, char *out,
                   size_t len);
 

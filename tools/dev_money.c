@@ -13,8 +13,8 @@
 enum { PURSE_MICRO = 100 * 1000000, TIMEOUT_MS = 30000 };
 
 /* The same each time, so that a platform that is started again pays in once. */
-static int pay_in(const struct dev_platform *platform, size_t i,
-                  const struct net_corp *corp, const xn_id *client)
+int dev_pay_in(const struct dev_platform *platform, size_t i,
+               const struct net_corp *corp, const xn_id *client)
 {
     static const char reference[] = "xenodev up";
     struct net_identity staff = {.key = NULL};
@@ -91,7 +91,7 @@ int dev_give_money(struct dev_platform *platform)
         dev_corp_url(platform, i, url, sizeof url);
         rc = net_corp_parse(url, &corp);
         if (!rc && i) rc = enrol_too(folder, &corp);
-        if (!rc) rc = pay_in(platform, i, &corp, &client.cert.id);
+        if (!rc) rc = dev_pay_in(platform, i, &corp, &client.cert.id);
     }
     net_identity_clear(&client);
     return rc;

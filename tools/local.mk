@@ -98,6 +98,10 @@ UNIT_TESTS += tests/unit/dev_latency
 tests_unit_dev_latency_SOURCES = tests/unit/dev_latency.c
 tests_unit_dev_latency_LDADD = $(XN_DEV_LIBS) $(CMOCKA_LIBS)
 
+UNIT_TESTS += tests/unit/dev_money
+tests_unit_dev_money_SOURCES = tests/unit/dev_money.c $(NET_KIT)
+tests_unit_dev_money_LDADD = $(XN_DEV_LIBS) $(CMOCKA_LIBS)
+
 UNIT_TESTS += tests/unit/dev_process
 tests_unit_dev_process_SOURCES = tests/unit/dev_process.c
 tests_unit_dev_process_LDADD = $(XN_DEV_LIBS) $(CMOCKA_LIBS)
