@@ -265,7 +265,10 @@ uint64_t keeper_tick(struct keeper *keeper, uint64_t mono_us)
     if (keeper->stand_us) next = min_u64(next, keeper->stand_us);
     if (keeper->kill_us) next = min_u64(next, keeper->kill_us);
     if (keeper->typed.len) next = min_u64(next, keeper->type_us);
-    if (keeper->pty_bytes == 0) next = min_u64(next, keeper->pty_us);
+    /* Later than that, the terminal is waited for. */
+    if (keeper->pty_bytes == 0 && keeper->pty_us > mono_us) {
+        next = min_u64(next, keeper->pty_us);
+    }
     return next;
 }
 

@@ -230,6 +230,29 @@ static void it_runs_and_ends(void **state)
     console_is(b, "one two");
 }
 
+/* By poll, and not by asking again and again. */
+static void a_silent_terminal_is_waited_for(void **state)
+{
+    struct bench *b = *state;
+    struct keeper *k = &b->keeper;
+    uint64_t now;
+
+    started(b);
+    now = sys_mono_us() + 300000;
+    assert_true(keeper_tick(k, now) > now);
+    fake_say("a word");
+    keeper_read_terminal(k, now);
+    keeper_read_terminal(k, now); /* nothing more: it has had its part */
+    assert_int_equal(k->pty_bytes, 0);
+    assert_true(keeper_tick(k, now) > now);
+    now += 300000;
+    assert_true(keeper_tick(k, now) > now);
+    fake_last()->end = XEN_POWEROFF;
+    b->later_us = 900000;
+    turn(b);
+    ended(b, XN__TASK_END__FINISHED, 0, 0, "the task ended");
+}
+
 static void paused_it_uses_nothing(void **state)
 {
     struct bench *b = *state;
@@ -807,6 +830,7 @@ int main(void)
 {
     const struct CMUnitTest tests[] = {
         T(it_runs_and_ends),
+        T(a_silent_terminal_is_waited_for),
         T(paused_it_uses_nothing),
         T(a_guest_that_is_asked_ends),
         T(a_deaf_guest_is_ended),
