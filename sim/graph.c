@@ -8,44 +8,49 @@
 #include "lib/err.h"
 #include "lib/rng.h"
 
-/* Two levels of places: what the next ones would hold is in leaf sets. */
+/* Where a node is, with all that choosing wants of it side by side. */
+struct spot {
+    uint32_t head;      /* of its position: the first 32 bits */
+    uint32_t place;     /* of the latencies */
+    uint32_t access_us; /* each way */
+    uint32_t node;
+};
+
+/* Nodes are named by their rank, their place in the order of positions.  Two
+ * levels of places: what the next ones would hold is in leaf sets. */
 struct sim_graph {
     struct sim_graph_config config;
     struct table_shape shape;
     const struct xn_peers *peers;
     const struct sim_latency *latency;
     struct xn_rng rng;
-    uint32_t places;   /* of a table */
-    uint32_t *by_rank; /* nodes in the order of their positions */
-    uint32_t *start;   /* rank of the first behind each two digits; one more */
-    uint32_t *links;   /* links_max a node */
-    uint32_t *degree;  /* so many of these are taken */
-    uint32_t *gaps;    /* empty places that somebody could fill */
-    uint8_t *taken;    /* links in each place, up to 255 */
+    uint32_t places;    /* of a table */
+    uint32_t *rank_of;  /* by node */
+    struct spot *spots; /* by rank */
+    uint32_t *start;    /* rank of the first behind each two digits; one more */
+    uint32_t *links;    /* links_max a node; ranks, in the end nodes */
+    uint32_t *degree;   /* so many of these are taken */
+    uint32_t *gaps;     /* empty places that somebody could fill */
+    uint8_t *taken;     /* links in each place, up to 255 */
 };
 
-static uint32_t prefix_of(const struct sim_graph *g, uint32_t node,
+static uint32_t prefix_of(const struct sim_graph *g, uint32_t rank,
                           unsigned bits)
 {
-    const xn_id *position = &g->peers->rows[node].position;
-    uint32_t head = (uint32_t)position->b[0] << 24 |
-                    (uint32_t)position->b[1] << 16 |
-                    (uint32_t)position->b[2] << 8 | position->b[3];
-
-    return head >> (32 - bits);
+    return g->spots[rank].head >> (32 - bits);
 }
 
 /* ---- places, by number: first digits, then second ones ---- */
 
 static uint32_t place_of(const struct sim_graph *g, uint32_t self,
-                         uint32_t node)
+                         uint32_t other)
 {
     unsigned first = g->shape.first, both = first + g->shape.next;
-    uint32_t digit = prefix_of(g, node, first);
+    uint32_t digit = prefix_of(g, other, first);
 
     if (digit != prefix_of(g, self, first)) return digit;
     return (1U << first) +
-           (prefix_of(g, node, both) & ((1U << g->shape.next) - 1));
+           (prefix_of(g, other, both) & ((1U << g->shape.next) - 1));
 }
 
 /* The ranks of those in it. */
@@ -84,7 +89,7 @@ static uint32_t count_gaps(const struct sim_graph *g, uint32_t self)
     for (place = 0; place < g->places; place++) {
         if (!is_place(g, self, place)) continue;
         place_ranks(g, self, place, &first, &end);
-        n += end - first > (end - first == 1 && g->by_rank[first] == self);
+        n += end - first > (end - first == 1 && first == self);
     }
     return n;
 }
@@ -119,55 +124,68 @@ static void add_half(struct sim_graph *g, uint32_t self, uint32_t other)
     g->links[(size_t)self * g->config.links_max + g->degree[self]++] = other;
 }
 
-static bool add_link(struct sim_graph *g, uint32_t a, uint32_t b)
+static void add_link(struct sim_graph *g, uint32_t a, uint32_t b)
 {
     if (a == b || !has_room(g, a, b) || !has_room(g, b, a) ||
         is_linked(g, a, b)) {
-        return false;
+        return;
     }
     add_half(g, a, b);
     add_half(g, b, a);
-    return true;
 }
 
 static uint64_t rtt_us(const struct sim_graph *g, uint32_t a, uint32_t b)
 {
-    return sim_latency_us(g->latency, g->config.seed, a, b) +
-           sim_latency_us(g->latency, g->config.seed, b, a);
+    const struct spot *x = &g->spots[a], *y = &g->spots[b];
+    const struct sim_latency *l = g->latency;
+
+    if (!sim_latency_places(l)) {
+        return sim_latency_us(l, g->config.seed, x->node, y->node) +
+               sim_latency_us(l, g->config.seed, y->node, x->node);
+    }
+    return 2 * (uint64_t)(x->access_us + y->access_us) +
+           sim_latency_between(l, x->place, y->place) +
+           sim_latency_between(l, y->place, x->place);
 }
 
-/* The nearest of some in the place with whom we can have one more link. */
+/* The nearest of some in the place with whom we can have one more link.  Who
+ * stands side by side on the ring is anywhere in the world: a run of ranks is
+ * as good as as many at random. */
 static void fill_place(struct sim_graph *g, uint32_t self, uint32_t place)
 {
-    uint32_t first, end, n, tries, i, best = UINT32_MAX;
+    uint32_t first, end, n, tries, at, i, best = UINT32_MAX;
     uint64_t best_us = UINT64_MAX;
 
     place_ranks(g, self, place, &first, &end);
     n = end - first;
     tries = n < g->config.candidates ? n : g->config.candidates;
+    at = n > tries ? (uint32_t)xn_rng_below(&g->rng, n) : 0;
     for (i = 0; i < tries; i++) {
-        uint32_t at = tries == n ? i : (uint32_t)xn_rng_below(&g->rng, n);
-        uint32_t other = g->by_rank[first + at];
-        uint64_t us;
+        uint32_t other = first + (at + i) % n;
+        uint64_t us = rtt_us(g, self, other);
 
-        if (other == self || !has_room(g, other, self)) continue;
-        us = rtt_us(g, self, other);
-        if (us >= best_us || is_linked(g, self, other)) continue;
+        if (us >= best_us || other == self || !has_room(g, other, self) ||
+            is_linked(g, self, other)) {
+            continue;
+        }
         best = other;
         best_us = us;
     }
     if (best != UINT32_MAX) add_link(g, self, best);
 }
 
+/* In the order of numbers, which is none on the ring. */
 static void fill_tables(struct sim_graph *g, uint32_t from, uint32_t to)
 {
-    uint32_t n = g->config.nodes, i, place;
+    uint32_t i, place;
 
-    /* Numbers are in no order on the ring. */
-    for (i = 0; i < n; i++) {
+    for (i = 0; i < g->config.nodes; i++) {
+        uint32_t self = g->rank_of[i];
+
         for (place = from; place < to; place++) {
-            if (!is_place(g, i, place) || *taken(g, i, place)) continue;
-            if (g->degree[i] < g->config.links_max) fill_place(g, i, place);
+            if (!is_place(g, self, place) || *taken(g, self, place)) continue;
+            if (g->degree[self] == g->config.links_max) break;
+            fill_place(g, self, place);
         }
     }
 }
@@ -180,7 +198,7 @@ static void link_leaves(struct sim_graph *g)
     if (most > n / 2) most = n / 2;
     for (rank = 0; rank < n; rank++) {
         for (d = 1; d <= most; d++)
-            add_link(g, g->by_rank[rank], g->by_rank[(rank + d) % n]);
+            add_link(g, rank, (rank + d) % n);
     }
 }
 
@@ -199,6 +217,20 @@ static int by_position(const void *a, const void *b)
     return cmp ? cmp : (x->node > y->node) - (x->node < y->node);
 }
 
+static struct spot spot_of(const struct sim_graph *g, uint32_t node)
+{
+    const uint8_t *b = g->peers->rows[node].position.b;
+    uint64_t seed = g->config.seed;
+
+    return (struct spot){
+        .head = (uint32_t)b[0] << 24 | (uint32_t)b[1] << 16 |
+                (uint32_t)b[2] << 8 | b[3],
+        .place = sim_latency_place(g->latency, seed, node),
+        .access_us = (uint32_t)sim_latency_access_us(g->latency, seed, node),
+        .node = node,
+    };
+}
+
 static int rank_nodes(struct sim_graph *g)
 {
     uint32_t n = g->config.nodes, i, at = 0;
@@ -210,8 +242,9 @@ static int rank_nodes(struct sim_graph *g)
         rows[i] = (struct ranked){&g->peers->rows[i].position, i};
     qsort(rows, n, sizeof *rows, by_position);
     for (i = 0; i < n; i++) {
-        g->by_rank[i] = rows[i].node;
-        while (at <= prefix_of(g, rows[i].node, both))
+        g->rank_of[rows[i].node] = i;
+        g->spots[i] = spot_of(g, rows[i].node);
+        while (at <= prefix_of(g, i, both))
             g->start[at++] = i;
     }
     while (at <= 1U << both)
@@ -227,24 +260,17 @@ static int by_number(const void *a, const void *b)
     return (*x > *y) - (*x < *y);
 }
 
-static int sort_links(struct sim_graph *g)
+static void sort_links(struct sim_graph *g)
 {
-    uint32_t *rank_of = malloc(g->config.nodes * sizeof *rank_of), i, j;
+    uint32_t i, j;
 
-    if (!rank_of) return XN_ENOMEM;
-    for (i = 0; i < g->config.nodes; i++)
-        rank_of[g->by_rank[i]] = i;
     for (i = 0; i < g->config.nodes; i++) {
         uint32_t *links = &g->links[(size_t)i * g->config.links_max];
 
-        for (j = 0; j < g->degree[i]; j++)
-            links[j] = rank_of[links[j]];
         qsort(links, g->degree[i], sizeof *links, by_number);
         for (j = 0; j < g->degree[i]; j++)
-            links[j] = g->by_rank[links[j]];
+            links[j] = g->spots[links[j]].node;
     }
-    free(rank_of);
-    return 0;
 }
 
 /* ---- the whole ---- */
@@ -254,15 +280,16 @@ static int make_room(struct sim_graph *g)
     size_t n = g->config.nodes;
 
     g->places = (1U << g->shape.first) + (1U << g->shape.next);
-    g->by_rank = calloc(n, sizeof *g->by_rank);
+    g->rank_of = calloc(n, sizeof *g->rank_of);
+    g->spots = calloc(n, sizeof *g->spots);
     g->start =
         calloc((1U << (g->shape.first + g->shape.next)) + 1, sizeof *g->start);
     g->links = calloc(n * g->config.links_max, sizeof *g->links);
     g->degree = calloc(n, sizeof *g->degree);
     g->gaps = calloc(n, sizeof *g->gaps);
     g->taken = calloc(n, g->places);
-    return g->by_rank && g->start && g->links && g->degree && g->gaps &&
-                   g->taken
+    return g->rank_of && g->spots && g->start && g->links && g->degree &&
+                   g->gaps && g->taken
                ? 0
                : XN_ENOMEM;
 }
@@ -297,11 +324,7 @@ int sim_graph_new(const struct sim_graph_config *config,
     link_leaves(g);
     fill_tables(g, 0, 1U << g->shape.first);
     fill_tables(g, 1U << g->shape.first, g->places);
-    rc = sort_links(g);
-    if (rc) {
-        sim_graph_free(g);
-        return rc;
-    }
+    sort_links(g);
     free(g->taken);
     g->taken = NULL;
     *graph_out = g;
@@ -311,7 +334,8 @@ int sim_graph_new(const struct sim_graph_config *config,
 void sim_graph_free(struct sim_graph *g)
 {
     if (!g) return;
-    free(g->by_rank);
+    free(g->rank_of);
+    free(g->spots);
     free(g->start);
     free(g->links);
     free(g->degree);
@@ -323,6 +347,8 @@ void sim_graph_free(struct sim_graph *g)
 size_t sim_graph_of(const struct sim_graph *g, uint32_t node,
                     const uint32_t **peers_out)
 {
-    *peers_out = &g->links[(size_t)node * g->config.links_max];
-    return g->degree[node];
+    uint32_t rank = g->rank_of[node];
+
+    *peers_out = &g->links[(size_t)rank * g->config.links_max];
+    return g->degree[rank];
 }
