@@ -102,6 +102,7 @@ struct link {
     uint8_t pages; /* read so */
     uint8_t used[ALLOWANCES];
     uint32_t rtt_us, rtt_var_us; /* RFC 6298; 0: no sample */
+    uint32_t opened_us;          /* the round trip as opening it showed */
     uint64_t rid_max;            /* that it used */
     uint32_t asked;              /* its requests under way here */
     size_t kept;                 /* bytes of these */
@@ -121,8 +122,9 @@ struct hint {
     xn_id position; /* as claimed */
     char address[OV_ADDRESS_MAX + 1];
     uint8_t failures;
-    uint64_t ticket;    /* of the DIAL under way; 0: none */
-    uint64_t failed_us; /* first failure */
+    uint64_t ticket;     /* of the DIAL under way; 0: none */
+    uint64_t dialled_us; /* when that began */
+    uint64_t failed_us;  /* first failure */
     uint64_t next_us;
     uint64_t news_us; /* heard of then, or its link lost, and no dial has
                          failed since: it may live; 0: no */
@@ -370,6 +372,8 @@ void watch_pong(struct ov *ov, const struct xn_now *now, struct link *link,
                 uint64_t nonce);
 void watch_suspect(struct ov *ov, const struct xn_now *now, struct link *link,
                    const Xn__Suspect *body, struct xn_out *out);
+/* The round trip as far as we know it, for choosing; 0: not at all. */
+uint32_t watch_near(const struct link *link);
 void watch_rtt(struct link *link, uint64_t sample_us);
 uint64_t watch_rto(const struct link *link);
 

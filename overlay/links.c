@@ -81,6 +81,7 @@ static void dial(struct ov *ov, const struct xn_now *now, struct hint *hint,
     hint->ticket = xn_ticket(ov->tickets, now->mono_us + DIAL_US, dial_ended,
                              ov, hint, out);
     if (!hint->ticket) return;
+    hint->dialled_us = now->mono_us;
     ov->n_dials++;
     ov->stats.dials++;
     contact.id = xn_id_bytes(&hint->id);
@@ -130,7 +131,7 @@ void links_dial(struct ov *ov, const struct xn_now *now, struct xn_out *out)
 /* A dial of ours became a link to `id`.  Its address is the peer's until its
  * HELLO says another.  false: the hint lied, it was for somebody else. */
 static bool dial_answered(struct ov *ov, uint64_t ticket, const xn_id *id,
-                          char **address_out)
+                          char **address_out, uint64_t *since_us_out)
 {
     size_t i;
 
@@ -147,6 +148,7 @@ static bool dial_answered(struct ov *ov, uint64_t ticket, const xn_id *id,
         hint->ticket = 0;
         ov->n_dials--;
         *address_out = strdup(hint->address);
+        *since_us_out = hint->dialled_us;
         return true;
     }
     return true; /* it linked to us meanwhile, and the hint was dropped */
@@ -174,7 +176,9 @@ static bool is_leaf_now(const struct ov *ov, const struct link *link)
  * else who is linked shorter. */
 static bool goes_first(const struct link *link, const struct link *other)
 {
-    if (link->rtt_us != other->rtt_us) return link->rtt_us > other->rtt_us;
+    uint32_t near = watch_near(link), other_near = watch_near(other);
+
+    if (near != other_near) return near > other_near;
     return link->serial > other->serial;
 }
 
@@ -322,6 +326,11 @@ static bool newer_wins(const struct ov *ov, const struct xn_now *now,
     return incoming == theirs;
 }
 
+static uint32_t short_us(uint64_t us)
+{
+    return us < DIAL_US ? (uint32_t)us : (uint32_t)DIAL_US;
+}
+
 static struct link *link_new(struct ov *ov, const struct xn_now *now,
                              xn_peer peer, bool incoming)
 {
@@ -374,10 +383,11 @@ static void up(struct ov *ov, const struct xn_now *now, xn_peer peer,
     const struct xn_contact *contact = xn_peer_contact(ov->peers, peer);
     struct link *link = link_find(ov, peer), *old;
     char *address = NULL;
+    uint64_t since_us = now->mono_us;
 
     ov_begun(ov, now);
     if (body->ticket &&
-        !dial_answered(ov, body->ticket, &contact->id, &address)) {
+        !dial_answered(ov, body->ticket, &contact->id, &address, &since_us)) {
         if (!link) xn_out_hang(out, peer, XN_EIDENT, "not who was dialled");
         goto out;
     }
@@ -401,6 +411,8 @@ static void up(struct ov *ov, const struct xn_now *now, xn_peer peer,
     }
     link->address = address;
     address = NULL;
+    /* TCP's handshake and TLS's: two round trips. */
+    link->opened_us = short_us((now->mono_us - since_us) / 2);
     if (!is_wanted(ov, &contact->position) ||
         ov->ring.n + ov->n_new > ov->config.links_max + NEW_MAX) {
         refuse(ov, now, link, out);
@@ -512,6 +524,8 @@ static void first_hello(struct ov *ov, const struct xn_now *now,
         return;
     }
     log_skew(ov, now, link, hello->wall_us, out);
+    /* Who was dialled spoke first: this answers. */
+    if (link->incoming) link->opened_us = short_us(now->mono_us - link->up_us);
     take_address(link, hello->address);
     if (hello->full) {
         refused_there(ov, now, link, out);

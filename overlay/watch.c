@@ -29,6 +29,11 @@ void watch_rtt(struct link *link, uint64_t sample_us)
     if (link->rtt_us == 0) link->rtt_us = 1;
 }
 
+uint32_t watch_near(const struct link *link)
+{
+    return link->rtt_us ? link->rtt_us : link->opened_us;
+}
+
 uint64_t watch_rto(const struct link *link)
 {
     uint64_t rto_us = RTO_FIRST_US;

@@ -6,8 +6,8 @@
  * one within reach of the key knows the owner; one in the key's place of the
  * prefix table most likely knows one within reach.  Each further hop costs
  * time, and a near hop costs less than a far one: we take the kind and the link
- * of least expected delay.  Round trips are those that traffic has shown; a
- * link without any is tried first, which shows it. */
+ * of least expected delay.  Round trips are those that opening the link and
+ * traffic have shown. */
 #include "overlay/inside.h"
 
 /* What the step from the key's place into its reach costs beyond the direct
@@ -38,7 +38,7 @@ static struct link *best_beside(const struct ov *ov, const struct query *q,
             link = link_at(&ov->ring, up ? (at + i) % n : (at + n - 1 - i) % n);
             if (key_apart(ov, q, link) > within) break;
             if (!query_may_use(q, link)) continue;
-            if (!best || link->rtt_us < best->rtt_us) best = link;
+            if (!best || watch_near(link) < watch_near(best)) best = link;
         }
     }
     return best;
@@ -59,7 +59,7 @@ static struct link *best_placed(const struct ov *ov, const struct query *q)
 
         if (key_apart(ov, q, link) >= ours) continue;
         if (!query_may_use(q, link)) continue;
-        if (!best || link->rtt_us < best->rtt_us) best = link;
+        if (!best || watch_near(link) < watch_near(best)) best = link;
     }
     return best;
 }
@@ -77,6 +77,7 @@ struct link *way_choose(const struct ov *ov, const struct query *q,
     beside = best_beside(ov, q, reach - reach / 4);
     placed = best_placed(ov, q);
     if (!beside) return placed ? placed : nearest;
-    if (placed && placed->rtt_us + STEP_US < beside->rtt_us) return placed;
+    if (placed && watch_near(placed) + STEP_US < watch_near(beside))
+        return placed;
     return beside;
 }

@@ -38,4 +38,23 @@ ok $? "stretch: $(metric a lookup.stretch) of at most 1.35"
 run b --wire
 [ -n "$(metric a digest)" ] && [ "$(metric a digest)" = "$(metric b digest)" ]
 ok $? "--wire gives the same"
+
+# Real joins: the round trips that opening a link shows are made use of.
+cat >"$scratch/join.scn" <<'END'
+nodes 150
+set overlay.links 40
+set overlay.leaves 6
+latency uniform 5ms 150ms
+access 1ms 20ms
+settle 20s
+at 0s      join all over 5s
+at 60s     lookup 500/s
+at 64s     lookup off
+run 66s
+END
+"$xenosim" run "$scratch/join.scn" >"$scratch/j" 2>"$scratch/j.err"
+ok $? "nodes that join by themselves: all checks hold"
+[ "$(metric j lookup.count)" -ge 2000 ] && [ "$(metric j lookup.lost)" = 0 ] &&
+    [ "$(metric j lookup.failed)" = 0 ] && below j lookup.stretch 1750
+ok $? "stretch: $(metric j lookup.stretch) of at most 1.75"
 plan
