@@ -54,7 +54,7 @@ static int search(const struct find_options *opt, const xn_id *id,
     struct net_identity identity = {.key = NULL};
     struct find_result result = {.matching = 0};
     struct query *query = NULL;
-    int rc = opt->n_nodes ? find_query_make(opt, &query) : find_no_nodes(opt);
+    int rc = opt->n_nodes ? find_query_make(opt, &query) : XN_ENOENT;
 
     if (!rc) rc = find_identity_make(opt, &identity);
     if (!rc) rc = find_fetch(opt, query, &identity, &result);
@@ -65,18 +65,18 @@ static int search(const struct find_options *opt, const xn_id *id,
     return rc;
 }
 
-/* Among all that are called so; NULL: among all. */
+/* Among all that are called so; NULL: among those that a small overlay has. */
 static int seek(const struct xeno *xeno, const char *name, const xn_id *id,
                 char url[XENO_URL_MAX])
 {
     char word[XENO_SERVER_NAME_MAX + 16], program[] = "xenofind", n[] = "-n",
-                                          all[] = "all";
+                                          most[] = "1000";
     struct find_options *opt = calloc(1, sizeof *opt);
     char config[] = "--config", path[NET_PATH_MAX], *argv[8];
     int argc = 0, rc = opt ? 0 : XN_ENOMEM;
 
     if (rc) return rc;
-    argv[argc++] = program, argv[argc++] = n, argv[argc++] = all;
+    argv[argc++] = program, argv[argc++] = n, argv[argc++] = most;
     if (xeno->config) {
         snprintf(path, sizeof path, "%s", xeno->config);
         argv[argc++] = config, argv[argc++] = path;
@@ -109,12 +109,10 @@ bool xeno_seek(const struct xeno *xeno, const char *name,
 {
     struct net_corp at;
     char found[XENO_URL_MAX] = "";
-    int rc = 0;
 
     if (answers(xeno, server) || xeno_signals_heard(xeno->signals))
         return false;
-    if (is_plain(name)) rc = seek(xeno, name, &server->corp.id, found);
-    if (!rc && !found[0]) (void)seek(xeno, NULL, &server->corp.id, found);
+    (void)seek(xeno, is_plain(name) ? name : NULL, &server->corp.id, found);
     if (!found[0] || strcmp(found, url) == 0 || net_corp_parse(found, &at) ||
         !at.pinned)
         return false;
