@@ -14,9 +14,9 @@
  * way: the detour over a link that is near one of some dozens. */
 #define STEP_US 50000U
 
-/* Do two nodes so far apart, of whom one owns the key, leave room for another
- * between them?  One in a quarter of the mean distance is unlikely. */
-#define OWNER_PART 4U
+/* What the step to an owner that we are not linked to takes: about a round trip
+ * between any two nodes. */
+#define LAST_US 150000U
 
 static uint64_t key_apart(const struct ov *ov, const struct query *q,
                           const struct link *link)
@@ -64,20 +64,36 @@ static struct link *best_placed(const struct ov *ov, const struct query *q)
     return best;
 }
 
+/* What a request saves over the nearest one, which may own the key: the last
+ * step, in so many cases as nobody is nearer whom we do not know.  Nodes are
+ * at random, `spacing` apart in the mean: e^-x of them, where x is how many
+ * there should be within the distance on both sides. */
+static uint32_t saved_us(uint64_t apart, uint64_t spacing)
+{
+    uint64_t x = apart / (spacing / 256 + 1); /* 128ths */
+
+    if (x >= 10 * 128) return 0;
+    return (uint32_t)((uint64_t)LAST_US * 16384 /
+                      (16384 + 128 * x + x * x / 2));
+}
+
 struct link *way_choose(const struct ov *ov, const struct query *q,
                         struct link *nearest)
 {
-    uint64_t reach = ring_reach(ov);
-    uint64_t ours = table_apart(&q->key, &ov->config.position), near;
+    uint64_t reach = ring_reach(ov), spacing = reach / ov->config.leaves;
+    uint64_t ours = table_apart(&q->key, &ov->config.position);
     struct link *beside, *placed;
+    uint32_t saved;
 
     if (ours <= reach) return nearest;
-    near = key_apart(ov, q, nearest);
-    if (near <= reach / ov->config.leaves / OWNER_PART) return nearest;
     beside = best_beside(ov, q, reach - reach / 4);
     placed = best_placed(ov, q);
     if (!beside) return placed ? placed : nearest;
-    if (placed && watch_near(placed) + STEP_US < watch_near(beside))
-        return placed;
-    return beside;
+    saved = saved_us(key_apart(ov, q, nearest), spacing);
+    if (placed && watch_near(placed) + STEP_US < watch_near(beside)) {
+        return watch_near(nearest) < watch_near(placed) + STEP_US + saved
+                   ? nearest
+                   : placed;
+    }
+    return watch_near(nearest) < watch_near(beside) + saved ? nearest : beside;
 }
