@@ -7,7 +7,7 @@
  *     burner bomb          forks without end
  *     burner fill FILE     writes until it cannot; says how many MiB it got
  *     burner flood         writes to the console without end
- *     burner share MIB     takes that much that is shared, and keeps it
+ *     burner share MIB     takes that much that two processes share, keeps it
  *     burner hoard         tries for memory that no process needs to map
  *     burner freeze        stops all others, again and again
  *     burner slay          kills all others, again and again
@@ -167,18 +167,28 @@ static void flood(void)
     while (write(1, line, sizeof line) > 0) {}
 }
 
+/* With a child that has all of it mapped as well. */
 static int share(size_t mib)
 {
-    size_t i;
+    static char *parts[256];
+    volatile char sum = 0;
+    size_t i, k;
 
-    for (i = 0; i < mib; i++) {
+    for (i = 0; i < mib && i < sizeof parts / sizeof *parts; i++) {
         char *part = mmap(NULL, 1 << 20, PROT_READ | PROT_WRITE,
                           MAP_SHARED | MAP_ANONYMOUS, -1, 0);
 
         if (part == MAP_FAILED) return 3;
         memset(part, (int)i + 1, 1 << 20);
+        parts[i] = part;
     }
-    puts("shared");
+    if (fork() == 0) {
+        for (i = 0; i < mib && parts[i]; i++) {
+            for (k = 0; k < 1 << 20; k += 4096)
+                sum += parts[i][k];
+        }
+        puts("shared");
+    }
     pause();
     return 0;
 }

@@ -115,6 +115,10 @@ await 60 is t-m state ended && is t-m end memory
 ok $? "shared memory counts"
 run t-n --set memory_mib=32 -- /bin/sh -c 'exec ./burner share 16'
 await 180 says t-n
+looked() { # its memory was, several times
+    ! is t-n state running || [ "$(field t-n run_ms)" -ge 1000 ]
+}
+await 60 looked
 is t-n state running
 ok $? "once"
 x stop t-n
