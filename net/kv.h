@@ -45,7 +45,8 @@ void net_kv_close(struct net_kv *kv);
 
 /* All in one hard transaction, in order; durable when this returns.  rcs[i]:
  * 0, XN_ECONFLICT (a guard of that one failed: it wrote nothing), or for all
- * of them XN_ENOSPC or XN_EIO, and then nothing was written. */
+ * of them XN_ENOSPC or XN_EIO, and then nothing was written, unless the failure
+ * was in telling so. */
 void net_kv_apply(struct net_kv *kv, const Xn__Txn *const *txns, size_t n,
                   int *rcs);
 /* A Records message, at most `limit` of them (0: as many as fit in 4 MiB). */
@@ -63,6 +64,8 @@ struct net_kv_item {
 
 /* Does it hold?  0, XN_ECONFLICT, XN_EINTEGRITY, XN_EIO. */
 int net_kv_guard(struct net_kv *kv, const Xn__Guard *guard);
+/* Else the next call opens it, which takes its time. */
+bool net_kv_is_open(const struct net_kv *kv);
 /* All of it, and where `note` is given that too, in one hard transaction. */
 int net_kv_merge(struct net_kv *kv, const struct net_kv_item *items, size_t n,
                  const void *note, size_t note_len);

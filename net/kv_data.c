@@ -217,6 +217,11 @@ int net_kv_guard(struct net_kv *kv, const Xn__Guard *guard)
     return kv->db ? check_guard(kv, guard) : XN_EIO;
 }
 
+bool net_kv_is_open(const struct net_kv *kv)
+{
+    return kv->db != NULL;
+}
+
 static int merge_all(struct net_kv *kv, const struct net_kv_item *items,
                      size_t n)
 {

@@ -17,7 +17,7 @@ struct net_loop_user {
     void *user;
     void (*act)(void *user, const struct xn_action *action);
     void (*gone)(void *user, xn_peer peer);
-    void (*turned)(void *user); /* the queue has been worked off */
+    void (*turned)(void *user); /* sockets are looked at next */
     void (*stepped)(void *user, const struct xn_now *now,
                     const struct xn_event *ev, const struct xn_outbox *box);
 };

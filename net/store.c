@@ -13,7 +13,12 @@
 #include "net/pool.h"
 #include "net/wal.h"
 
-enum { BATCH_MAX = 512, IDLE_NS = 50 * 1000 * 1000, QUICK_US = 500 };
+enum {
+    BATCH_MAX = 512,
+    IDLE_NS = 50 * 1000 * 1000,
+    QUICK_US = 500,
+    QUICK_AGAIN = 64
+};
 
 struct work {
     struct net_job job; /* first */
@@ -40,8 +45,9 @@ struct net_store {
     struct net_job *first, **last;
     bool stop;
     bool waits; /* the thread, for work: the backing is in nobody's hands */
-    uint64_t n_here;  /* done by the loop itself */
-    uint64_t took_us; /* the last transaction */
+    uint64_t n_here; /* done by the loop itself */
+    uint64_t quick_us;
+    unsigned distrust; /* quick ones by the thread until the loop may again */
 };
 
 static void work_done(struct net_job *job)
@@ -54,13 +60,22 @@ static void work_done(struct net_job *job)
     free(work);
 }
 
+static bool is_failure(int rc)
+{
+    return rc && rc != XN_ECONFLICT && rc != XN_EINVAL;
+}
+
 static void apply(struct net_store *store, const Xn__Txn *const *txns, size_t n,
                   int *rcs)
 {
     uint64_t from_us = net_mono_us();
 
     store->ops->apply(store->backing, txns, n, rcs);
-    store->took_us = net_mono_us() - from_us;
+    if (net_mono_us() - from_us >= store->quick_us || is_failure(rcs[0])) {
+        store->distrust = QUICK_AGAIN;
+    } else if (store->distrust) {
+        store->distrust--;
+    }
 }
 
 /* The TXNs at the front of the list, at most BATCH_MAX, in one transaction.
@@ -196,8 +211,9 @@ static void add(struct net_store *store, bool is_txn, uint64_t ticket,
 }
 
 /* To hand a transaction to the thread and to be told of its end costs more than
- * a short write.  So where nothing else waits, here or in the loop, and the last
- * write was short, the loop does it itself. */
+ * a short write.  So where nothing else waits, here or in the loop, and the
+ * writes before it were short, the loop does it itself.  A disk that stops all
+ * at once stops the loop, too, once. */
 static bool do_here(struct net_store *store, uint64_t ticket,
                     const struct xn_msg *msg)
 {
@@ -210,7 +226,7 @@ static bool do_here(struct net_store *store, uint64_t ticket,
         return false;
     }
     pthread_mutex_lock(&store->lock);
-    if (store->waits && store->took_us < QUICK_US) {
+    if (store->waits && !store->distrust) {
         here = store->ops->is_quick(store->backing, txn);
     }
     if (here) {
@@ -231,6 +247,14 @@ void net_store_read(struct net_store *store, uint64_t ticket,
                     struct xn_msg *msg)
 {
     add(store, false, ticket, msg);
+}
+
+void net_store_quick(struct net_store *store, uint64_t us)
+{
+    pthread_mutex_lock(&store->lock);
+    store->quick_us = us;
+    store->distrust = 0;
+    pthread_mutex_unlock(&store->lock);
 }
 
 bool net_store_idle(const struct net_store *store)
@@ -305,6 +329,8 @@ int net_store_new(struct net_loop *loop, struct net_post *post,
     store->loop = loop;
     store->post = post;
     store->last = &store->first;
+    store->quick_us = QUICK_US;
+    store->distrust = QUICK_AGAIN; /* nobody knows the disk yet */
     pthread_mutex_init(&store->lock, NULL);
     pthread_condattr_init(&attr);
     pthread_condattr_setclock(&attr, CLOCK_MONOTONIC);

@@ -8,6 +8,7 @@
 #include <unistd.h>
 
 #include "lib/err.h"
+#include "net/clock.h"
 #include "net/page.h"
 #include "net/wal_in.h"
 
@@ -74,7 +75,12 @@ enum {
     SLICES_MOST = 8, /* that one commit may have to wait for */
     SECTORS_LEAST = 128,
     SECTORS_MOST = 1 << 20,
-    QUICK_BYTES = 16 << 10
+    SLICE_LEAST = 64, /* of weight */
+    SLOW_US = 40 * 1000,
+    REST_US = 1000 * 1000,
+    REST_MOST_US = 30 * 1000 * 1000,
+    QUICK_BYTES = 16 << 10,
+    QUICK_GUARDS = 8
 };
 
 static struct net_kv_item item_of(const struct wal_row *row)
@@ -126,7 +132,7 @@ static void forget_rows(struct net_wal *wal, struct wal_row **rows, size_t n)
 
     wal_table_remove(&wal->pending, rows, n);
     done = before - wal->pending.weight;
-    wal->owed -= (int64_t)done;
+    wal->owed = wal->owed > (int64_t)done ? wal->owed - (int64_t)done : 0;
     wal->frozen_left -= done < wal->frozen_left ? done : wal->frozen_left;
 }
 
@@ -148,16 +154,43 @@ static int merge_rows(struct net_wal *wal, struct wal_row **rows, size_t n,
     return rc;
 }
 
+/* What a slice costs depends on the file, on its pages and on the disk, so its
+ * size follows the time that the one before took. */
+static void size_slice(struct net_wal *wal, uint64_t took_us)
+{
+    if (took_us > SLOW_US && wal->slice > SLICE_LEAST) {
+        wal->slice /= 2;
+    } else if (took_us < SLOW_US / 4 && 2 * wal->slice <= wal->slice_most) {
+        wal->slice *= 2;
+    }
+}
+
+/* A merge that failed is not tried behind each commit: it costs the file's
+ * cache, and as a rule fails again. */
+static void rest(struct net_wal *wal, int rc)
+{
+    if (!rc) {
+        wal->rest_us = wal->rest_until_us = 0;
+        return;
+    }
+    wal->rest_us = wal->rest_us ? 2 * wal->rest_us : REST_US;
+    if (wal->rest_us > REST_MOST_US) wal->rest_us = REST_MOST_US;
+    wal->rest_until_us = net_mono_us() + wal->rest_us;
+}
+
 static int merge_slice(struct net_wal *wal)
 {
     struct wal_row **rows = malloc(wal->slice * sizeof *rows), *next;
+    uint64_t from_us = net_mono_us();
     size_t n;
     int rc;
 
     if (!rows) return XN_ENOMEM;
     n = cut_slice(wal, rows, &next);
     rc = merge_rows(wal, rows, n, next);
+    rest(wal, rc);
     if (rc) goto out;
+    size_slice(wal, net_mono_us() - from_us);
     rc = move_cursor(wal, next);
     if (rc) goto out; /* the same slice again does no harm */
     forget_rows(wal, rows, n);
@@ -193,12 +226,13 @@ bool net_wal_tend(struct net_wal *wal, bool idle)
     unsigned n = 0;
     int rc = 0;
 
+    if (net_mono_us() < wal->rest_until_us) return wal->frozen;
     while (!rc && wal->frozen && n < SLICES_MOST &&
            (idle ? n == 0 : wal->owed > 0)) {
         rc = merge_slice(wal);
         n++;
     }
-    return rc == 0 && wal->frozen;
+    return wal->frozen;
 }
 
 static size_t size_of(const Xn__Txn *txn)
@@ -211,10 +245,12 @@ static size_t size_of(const Xn__Txn *txn)
     return size;
 }
 
-/* It is small, and neither the end of this log nor merging is due. */
+/* It is small, asks little of the file, nothing is to be mended first, and
+ * neither the end of this log nor merging is due. */
 static bool is_quick(const struct net_wal *wal, const Xn__Txn *txn)
 {
-    return wal->open && size_of(txn) <= QUICK_BYTES &&
+    return wal->open && !wal->active.dirty && net_kv_is_open(wal->kv) &&
+           txn->n_guards <= QUICK_GUARDS && size_of(txn) <= QUICK_BYTES &&
            wal_sectors(QUICK_BYTES) + 1 <
                wal->active.sectors - wal->active.end &&
            !(wal->frozen && wal->owed > 0);
@@ -316,17 +352,15 @@ static int begin_next(struct net_wal *wal, uint32_t least,
                      greater(sectors, least), least, fresh);
 }
 
-/* The other log takes over.  It is there before this one says so.  Where it is
- * not free yet, though it was paid for, merging has failed: as the disk is full
- * as a rule.  XN_ENOSPC says that there is no room now. */
+/* The other log takes over.  It is there before this one says so.  What of it is
+ * not free yet, though as a rule it was paid for, is waited for. */
 static int change_logs(struct net_wal *wal, uint32_t least)
 {
     struct wal_file fresh;
-    unsigned n = 0;
     int rc = 0;
 
     while (wal->frozen && !rc)
-        rc = n++ < SLICES_MOST ? merge_slice(wal) : XN_ENOSPC;
+        rc = merge_slice(wal);
     if (rc) return rc;
     rc = begin_next(wal, least, &fresh);
     if (rc) return rc;

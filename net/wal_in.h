@@ -34,7 +34,8 @@ struct net_wal {
     int64_t owed;       /* of that now: see pace() */
     uint8_t *cursor;    /* key that the next slice begins at; NULL: the first */
     size_t cursor_len;
-    size_t slice; /* weight of one, at most */
+    size_t slice, slice_most;        /* weight of one, at most */
+    uint64_t rest_us, rest_until_us; /* after a merge that failed; mono */
 };
 
 /* cursor: NULL is fine.  Returns the length. */

@@ -11,8 +11,9 @@
 #include "net/wal_in.h"
 
 enum { LOG_BYTES = 8 << 20, LOG_BYTES_MAX = 16 << 20, LOG_MAX = 1 << 30 };
-/* A slice costs some ten syncs whatever is in it, so there should be few; a
- * commit may have to wait for one, so they should be small. */
+/* A slice costs some ten syncs and one for each page of the file that it
+ * changes, so there should be few; a commit may have to wait for one, so they
+ * should be small.  It shrinks where the disk is slow. */
 enum { SLICE = 1024 };
 enum { NOTE_FORM = 2 };
 
@@ -274,7 +275,7 @@ static struct net_wal *new_wal(const char *path,
     if (wal->sectors_max < wal->sectors) wal->sectors_max = wal->sectors;
     wal->keep = options->keep;
     wal->seq = 1;
-    wal->slice = options->slice ? options->slice : SLICE;
+    wal->slice = wal->slice_most = options->slice ? options->slice : SLICE;
     wal_file_init(&wal->active);
     if (getrandom(&wal->pending.seed, sizeof wal->pending.seed, 0) !=
         (ssize_t)sizeof wal->pending.seed) {

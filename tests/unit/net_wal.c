@@ -385,12 +385,10 @@ static void refused_for_good(void **state)
 
 enum { PACED_LOG = 256 * 1024, PACED_SLICE = 32, ROWS_MOST = 300 };
 
-static int open_paced(struct net_wal **wal)
+static int open_paced(size_t slice, struct net_wal **wal)
 {
-    struct net_wal_options options = {.log_bytes = PACED_LOG,
-                                      .slice = PACED_SLICE,
-                                      .create = true,
-                                      .keep = true};
+    struct net_wal_options options = {
+        .log_bytes = PACED_LOG, .slice = slice, .create = true, .keep = true};
     struct net_wal_report report;
 
     return net_wal_open(here.file, &options, wal, &report);
@@ -455,7 +453,7 @@ static void no_commit_waits_long(void **state)
     unsigned i;
 
     powercut_arm(POWERCUT_KILL, LONG_MAX);
-    assert_int_equal(open_paced(&wal), 0);
+    assert_int_equal(open_paced(PACED_SLICE, &wal), 0);
     assert_int_equal(add_rows(wal, 0, 1, 60), 0);
     for (i = 0; i < 4; i++) {
         commit_until(&pace, wal, 4, 60, UINT_MAX);
@@ -463,7 +461,7 @@ static void no_commit_waits_long(void **state)
         if (i % 2)
             commit_until(&pace, wal, 4, 60, wal->active.sectors * 9 / 10);
         net_wal_close(wal);
-        assert_int_equal(open_paced(&wal), 0);
+        assert_int_equal(open_paced(PACED_SLICE, &wal), 0);
         commit_until(&pace, wal, 200 >> i, i == 3 ? 600 : 40, UINT_MAX);
     }
     assert_int_equal(pace.changes, 8);
@@ -478,6 +476,25 @@ static void no_commit_waits_long(void **state)
     assert_in_range(pace.longest, 1, 10 * slice);
     net_wal_close(wal);
     powercut_arm(POWERCUT_KILL, 0);
+}
+
+/* Fewer commits than there are slices by eight: they wait, they are not
+ * refused, also where idle time has merged a part. */
+static void large_commits_behind_small_ones(void **state)
+{
+    struct pace pace = {.rows = 1};
+    struct net_wal *wal = NULL;
+    unsigned round, i;
+
+    assert_int_equal(open_paced(4, &wal), 0);
+    for (round = 0; round < 3; round++) {
+        commit_until(&pace, wal, 4, 60, UINT_MAX);
+        for (i = 0; i < 200 * round; i++)
+            net_wal_tend(wal, true);
+        commit_until(&pace, wal, 1, PACED_LOG / 15, UINT_MAX);
+    }
+    assert_int_equal(pace.changes, 6);
+    net_wal_close(wal);
 }
 
 /* ---- a disk that is nearly full ---- */
@@ -641,6 +658,7 @@ int main(void)
         TEST(nearly_full_disk),
         TEST(refused_for_good),
         TEST(no_commit_waits_long),
+        TEST(large_commits_behind_small_ones),
         TEST(killed_everywhere),
         TEST(power_cut_everywhere),
         TEST(killed_and_cut_everywhere),
