@@ -92,6 +92,7 @@ net_libnet_a_SOURCES += net/wal_form.c
 net_libnet_a_SOURCES += net/wal_form.h
 net_libnet_a_SOURCES += net/wal_open.c
 net_libnet_a_SOURCES += net/wal_in.h
+net_libnet_a_SOURCES += net/wal_merge.c
 net_libnet_a_SOURCES += net/wal_table.c
 net_libnet_a_SOURCES += net/wal_table.h
 

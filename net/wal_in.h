@@ -38,6 +38,16 @@ struct net_wal {
     uint64_t rest_us, rest_until_us; /* after a merge that failed; mono */
 };
 
+/* Merge the next slice of the frozen log; after the last one it is free. */
+int wal_merge_slice(struct net_wal *wal);
+/* What a commit of so many sectors owes: as much of the merging as it takes of
+ * the room in which that is to be done, the log without its last third.  So
+ * whoever writes much waits for much, nobody for what others wrote, and the
+ * other log is free in time. */
+void wal_pace(struct net_wal *wal, size_t sectors);
+/* Merge all that is pending, slice by slice; no log is needed from there on. */
+int wal_settle(struct net_wal *wal);
+
 /* cursor: NULL is fine.  Returns the length. */
 size_t wal_note_put(uint8_t out[WAL_NOTE_MAX], bool open, uint64_t oldest,
                     const void *cursor, size_t cursor_len);
