@@ -114,6 +114,10 @@ UNIT_TESTS += tests/unit/xeno_hostile
 tests_unit_xeno_hostile_SOURCES = tests/unit/xeno_hostile.c $(NET_KIT)
 tests_unit_xeno_hostile_LDADD = $(XN_XENO_LIBS) $(CMOCKA_LIBS)
 
+UNIT_TESTS += tests/unit/xeno_kept
+tests_unit_xeno_kept_SOURCES = tests/unit/xeno_kept.c $(NET_KIT)
+tests_unit_xeno_kept_LDADD = $(XN_XENO_LIBS) $(CMOCKA_LIBS)
+
 # ---- the whole platform under test ----
 check_PROGRAMS += tests/e2e/findcheck
 tests_e2e_findcheck_SOURCES = tests/e2e/findcheck.c

@@ -32,21 +32,34 @@ static void path_of(const struct xeno *xeno, const xn_id *session,
 
 /* ---- writing ---- */
 
+void xeno_kept_name(const char *name, char out[XENO_SERVER_NAME_MAX])
+{
+    bool fits = name && strlen(name) < XENO_SERVER_NAME_MAX;
+
+    snprintf(out, XENO_SERVER_NAME_MAX, "%s", fits ? name : "");
+}
+
 int xeno_kept_put(const struct xeno *xeno, const struct xeno_kept *kept)
 {
     char folder[NET_PATH_MAX], path[NET_PATH_MAX];
+    char name[XENO_SERVER_NAME_MAX], doing[XENO_DOING_MAX];
     char *text = NULL;
     json_t *top;
     int rc, code = xeno_folder(xeno, "sessions", folder);
 
     if (code) return code;
     path_of(xeno, &kept->session, path);
+    /* A session that runs is never lost for a letter that was cut in two. */
+    snprintf(name, sizeof name, "%s", kept->name);
+    snprintf(doing, sizeof doing, "%s", kept->doing);
+    xn_plain(name);
+    xn_plain(doing);
     top = json_pack("{s:s, s:o, s:s, s:s, s:o, s:o, s:o, s:s}", "schema",
                     "xeno.kept/1", "session", xeno_json_id(&kept->session),
-                    "server", kept->server, "name", kept->name, "corp",
+                    "server", kept->server, "name", name, "corp",
                     xeno_json_id(&kept->corp), "order",
                     xeno_json_id(&kept->serial), "since",
-                    xeno_json_time(kept->since_us), "doing", kept->doing);
+                    xeno_json_time(kept->since_us), "doing", doing);
     if (top) text = json_dumps(top, JSON_INDENT(2));
     json_decref(top);
     if (!text) return xeno_no_memory();

@@ -9,11 +9,12 @@
 #define TOOLS_XENO_KEPT_H
 
 #include "tools/xeno_server.h"
+#include "wire/token.h"
 
 #define XENO_KEPT_MAX 4096 /* sessions */
 #define XENO_URL_MAX 200
 #define XENO_DOING_MAX 160
-#define XENO_SERVER_NAME_MAX 65
+#define XENO_SERVER_NAME_MAX (XN_VALUE_MAX + 1)
 
 struct xeno_kept {
     xn_id session, corp, serial;     /* serial: of the order; zero: unknown */
@@ -23,6 +24,9 @@ struct xeno_kept {
     uint64_t since_us;
 };
 
+/* A ServerName (NULL: none) as it is kept: whole, or not at all, since nobody is
+ * called by a part of it. */
+void xeno_kept_name(const char *name, char out[XENO_SERVER_NAME_MAX]);
 /* Durable.  An exit code; errors are told. */
 int xeno_kept_put(const struct xeno *xeno, const struct xeno_kept *kept);
 /* It has ended and there is nothing more to be asked of it. */

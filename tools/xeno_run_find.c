@@ -148,9 +148,7 @@ static void take_hit(struct run *run, const struct query *query,
     snprintf(c->url, sizeof c->url, "%s#%s", endpoint->text, hex);
     if (net_corp_parse(c->url, &place) || !place.pinned) return;
     xn_id_name(&hit->server, hit->signer.label, c->name);
-    if (hit->advert->server_name)
-        snprintf(c->server_name, sizeof c->server_name, "%.64s",
-                 hit->advert->server_name);
+    xeno_kept_name(hit->advert->server_name, c->server_name);
     c->corp = hit->signer.corp;
     (void)query_total_advert(query, hit->advert, &c->total);
     run->n++;
