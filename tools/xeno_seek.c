@@ -8,6 +8,7 @@
 #include "discovery/xenofind.h"
 #include "lib/err.h"
 #include "tools/xeno_kept.h"
+#include "wire/query.h"
 
 enum { PROBE_MS = 5000 };
 
@@ -69,39 +70,37 @@ static int search(const struct find_options *opt, const xn_id *id,
 static int seek(const struct xeno *xeno, const char *name, const xn_id *id,
                 char url[XENO_URL_MAX])
 {
-    char word[XENO_SERVER_NAME_MAX + 16], program[] = "xenofind", n[] = "-n",
-                                          most[] = "1000";
-    struct find_options *opt = calloc(1, sizeof *opt);
+    char program[] = "xenofind", n[] = "-n", most[] = "1000";
     char config[] = "--config", path[NET_PATH_MAX], *argv[8];
+    struct find_options *opt = calloc(1, sizeof *opt);
+    struct xn_buf word;
     int argc = 0, rc = opt ? 0 : XN_ENOMEM;
 
     if (rc) return rc;
+    xn_buf_init(&word, 0);
     argv[argc++] = program, argv[argc++] = n, argv[argc++] = most;
     if (xeno->config) {
         snprintf(path, sizeof path, "%s", xeno->config);
         argv[argc++] = config, argv[argc++] = path;
     }
-    snprintf(word, sizeof word, "ServerName:%s", name ? name : "");
-    if (name) argv[argc++] = word;
+    if (name) {
+        xn_buf_str(&word, "ServerName:");
+        query_write_word_value(&word, name);
+        xn_buf_char(&word, '\0');
+        rc = xn_buf_rc(&word);
+        argv[argc++] = (char *)word.data;
+    }
     opt->program = XENO_PROGRAM;
-    rc = find_options_parse(argc, argv, opt);
+    if (!rc) rc = find_options_parse(argc, argv, opt);
     if (!rc && xeno->n_corps) {
         memcpy(opt->corps, xeno->corps, sizeof opt->corps);
         opt->n_corps = xeno->n_corps;
     }
     if (!rc) rc = search(opt, id, url);
     find_options_clear(opt);
+    xn_buf_clear(&word);
     free(opt);
     return rc;
-}
-
-/* Can it stand in a condition without quotes? */
-static bool is_plain(const char *name)
-{
-    static const char plain[] =
-        "abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ0123456789-_";
-
-    return name[0] && name[strspn(name, plain)] == '\0';
 }
 
 bool xeno_seek(const struct xeno *xeno, const char *name,
@@ -112,7 +111,7 @@ bool xeno_seek(const struct xeno *xeno, const char *name,
 
     if (answers(xeno, server) || xeno_signals_heard(xeno->signals))
         return false;
-    (void)seek(xeno, is_plain(name) ? name : NULL, &server->corp.id, found);
+    (void)seek(xeno, name[0] ? name : NULL, &server->corp.id, found);
     if (!found[0] || strcmp(found, url) == 0 || net_corp_parse(found, &at) ||
         !at.pinned)
         return false;

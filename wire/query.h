@@ -149,5 +149,7 @@ int query_condition_widen(const struct query *query, size_t i,
 
 /* The query as canonical --where text. */
 int query_text(const struct query *query, struct xn_buf *out);
+/* A value as it stands in a positional word, quoted where it must be. */
+void query_write_word_value(struct xn_buf *out, const char *text);
 
 #endif

@@ -96,8 +96,6 @@ int query_fail(struct query_error *error_out, size_t offset, const char *fmt,
 
 /* ---- for the writers ---- */
 
-/* A value in the form of a word, quoted where it must be. */
-void query_write_word_value(struct xn_buf *out, const char *text);
 void query_write_expr(struct xn_buf *out, const Xn__Expr *expr);
 /* true, false, and, or, not, in, has: in either case. */
 bool query_is_keyword(const char *text, size_t len);
