@@ -60,14 +60,19 @@ bool session_next_claim(const struct host_session *s, struct money *claim_out)
     return next_claim(s, &usage, s->metered_us, claim_out);
 }
 
-bool session_spends_all(const struct host_session *s,
-                        const struct price_usage *usage, uint64_t till_us)
+const char *session_spends_all(const struct host_session *s,
+                               const struct price_usage *usage,
+                               uint64_t till_us)
 {
     struct price_usage cut = *usage;
     struct money next;
 
-    return next_claim(s, &cut, till_us, &next) &&
-           next.claim.amount >= s->terms.amount;
+    if (!next_claim(s, &cut, till_us, &next)) return NULL;
+    if (next.claim.amount >= s->terms.amount)
+        return "the order was spent before its task began";
+    if (next.claim.amount >= claim_ceiling(&s->terms, till_us))
+        return "the order allows no more in this hour, before its task began";
+    return NULL;
 }
 
 static bool used_nothing(const struct host_session *s)

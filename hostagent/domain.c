@@ -137,10 +137,12 @@ void host_dom_begin(struct host *host, const struct xn_now *now)
     sweep(host, now, "");
 }
 
-static void unsure(struct host *host)
+static void unsure(struct host *host, const struct xn_now *now)
 {
-    for (size_t i = 0; i < host->market.n_sessions; i++)
+    for (size_t i = 0; i < host->market.n_sessions; i++) {
         task_unsure(host->market.sessions[i]);
+        sandbox_fetches(host->market.sessions[i], now);
+    }
 }
 
 static void take_abilities(struct host *host, const Xn__DomTell *tell)
@@ -166,16 +168,16 @@ static void connected(struct host *host, const struct xn_now *now,
 {
     host->market.dom_up = true;
     take_abilities(host, tell);
-    unsure(host);
+    unsure(host, now);
     host_dom_begin(host, now);
 }
 
-static void gone(struct host *host)
+static void gone(struct host *host, const struct xn_now *now)
 {
     if (host->market.dom_up)
         xn_out_log(&host->out, XN_LOG_WARN, "xenodomd is gone");
     host->market.dom_up = false;
-    unsure(host);
+    unsure(host, now);
 }
 
 void host_dom_news(struct host *host, const struct xn_now *now,
@@ -185,7 +187,7 @@ void host_dom_news(struct host *host, const struct xn_now *now,
 
     if (!host->config.sandbox) return;
     if (strcmp(news->kind, "domains-gone") == 0) {
-        gone(host);
+        gone(host, now);
         return;
     }
     if (strcmp(news->kind, "domains") && strcmp(news->kind, "domain")) return;

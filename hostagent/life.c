@@ -191,7 +191,7 @@ void session_started(struct host_session *s, const struct xn_now *now)
 {
     s->started = true;
     session_answer(s, &s->ask);
-    session_go(s, now);
+    if (!s->step) session_go(s, now);
 }
 
 void session_start(struct host_session *s, const struct xn_now *now)

@@ -44,9 +44,10 @@ void session_failed(struct host_session *s, const struct xn_now *now, int rc,
  * wall_us; the CPU time too where `cpu`.  Returns up to when. */
 uint64_t session_reserved(const struct host_session *s, uint64_t wall_us,
                           bool cpu, struct price_usage *usage);
-/* Would that cost all that the order has? */
-bool session_spends_all(const struct host_session *s,
-                        const struct price_usage *usage, uint64_t till_us);
+/* Would that cost all that the order has, or allows until then?  NULL: no. */
+const char *session_spends_all(const struct host_session *s,
+                               const struct price_usage *usage,
+                               uint64_t till_us);
 /* With the meter's last word; it stands from s->ended_us at the latest. */
 void session_ended(struct host_session *s, const struct xn_now *now,
                    const struct price_usage *usage, uint64_t till_us);

@@ -10,6 +10,8 @@
 
 #define SECOND_US 1000000ULL
 #define START_US (20 * SECOND_US)
+/* A fetch that takes no longer costs nothing. */
+#define FETCH_FREE_US (30 * SECOND_US)
 #define METER_US (5 * SECOND_US)
 #define LOOK_US SECOND_US
 /* After that the session ends with what was read last; its task is ended when
@@ -40,19 +42,9 @@ static bool never_began(const struct host_session *s)
            task_last(s)->record->exit->end == XN__TASK_END__NOT_STARTED;
 }
 
-/* Of what keeps a task from starting, what is this machine's trouble. */
-static bool is_own_fault(int rc)
+static bool never_ran(const struct host_session *s)
 {
-    return rc == XN_EIO || rc == XN_ENOSPC || rc == XN_ENOMEM || rc == XN_EBUSY;
-}
-
-/* While an image is fetched its session keeps capacity from others, for minutes
- * perhaps: that is paid for, whatever came of it, unless the fault is ours.  A
- * start without an image is tried in a moment, and costs nothing if it fails. */
-static bool is_free(const struct host_session *s)
-{
-    return never_began(s) && (!task_last(s)->record->image ||
-                              is_own_fault(task_last(s)->record->rc));
+    return has_first(s) && (!task_last(s)->record->seen || never_began(s));
 }
 
 static const char *reason_of(const struct host_task *t)
@@ -83,48 +75,128 @@ static void fail(struct host_session *s, const struct xn_now *now)
                    because);
 }
 
-/* CPU time of tasks never goes back, whatever is read. */
+/* CPU time of tasks never goes back, whatever is read; before the first there is
+ * none. */
 static uint64_t usage_until(const struct host_session *s, uint64_t wall_us,
                             struct price_usage *usage)
 {
-    uint64_t till_us = session_reserved(s, wall_us, !s->used, usage);
+    bool reserved = !s->used && !never_ran(s);
+    uint64_t till_us = session_reserved(s, wall_us, reserved, usage);
     xn_dec cpu = {(xn_i128)task_cpu_ns(s) * NS_UNITS};
 
     if (s->used && xn_dec_cmp(cpu, usage->cpu_s) > 0) usage->cpu_s = cpu;
     return till_us;
 }
 
-static void wait_for_start(struct host_session *s, const struct xn_now *now);
+static bool is_starting(const struct host_session *s)
+{
+    return s->work.starting && !s->started &&
+           (s->state == XN__SESSION_STATE__SESSION_RUNNING ||
+            s->state == XN__SESSION_STATE__SESSION_PAUSED);
+}
 
-/* Nothing is claimed before it is known whether it costs anything, but nor is more
- * kept from others than the order pays for. */
+/* While its image is fetched a session keeps capacity from others, for minutes
+ * perhaps: once that is no moment any more it is paid for, whatever comes of it,
+ * and claimed along the way, so that the XenoCorp can say that nobody pays any
+ * longer.  Nothing else is paid before the task runs. */
+static void count_fetch(struct host_session *s, const struct xn_now *now)
+{
+    const struct host_work *w = &s->work;
+
+    if (w->fetches && now->mono_us - w->fetch_us >= FETCH_FREE_US)
+        s->counting = true;
+}
+
+static void stop_counting(struct host_session *s, const struct xn_now *now)
+{
+    struct price_usage usage;
+
+    usage_until(s, now->wall_us, &usage);
+    s->metered = usage;
+    s->metered_us = now->wall_us;
+    s->counting = false;
+}
+
+/* Of the time to start in nothing goes by meanwhile. */
+void sandbox_fetches(struct host_session *s, const struct xn_now *now)
+{
+    struct host_work *w = &s->work;
+    bool fetches;
+
+    if (!is_starting(s)) return;
+    fetches = task_last(s)->fetching && s->host->market.dom_up;
+    if (fetches == w->fetches) return;
+    count_fetch(s, now);
+    stop_counting(s, now);
+    w->fetches = fetches;
+    if (fetches) {
+        w->fetch_us = now->mono_us;
+        w->left_us = w->late_us > now->mono_us ? w->late_us - now->mono_us : 0;
+    } else {
+        w->late_us = now->mono_us + w->left_us;
+    }
+}
+
+static void look_at_start(struct host_session *s, const struct xn_now *now);
+
+static void wait_for_start(struct host_session *s, const struct xn_now *now)
+{
+    struct host_work *w = &s->work;
+    uint64_t us = s->host->config.charge_us, left_us = us;
+
+    if (!w->fetches)
+        left_us = w->late_us > now->mono_us ? w->late_us - now->mono_us : 0;
+    w->waiting = true;
+    session_pause_for(s, now, us < left_us ? us : left_us, look_at_start);
+}
+
+/* Why it may wait no longer; 0: it may. */
+static int overdue(const struct host_session *s, const struct xn_now *now,
+                   const struct price_usage *usage, uint64_t till_us,
+                   const char **because_out)
+{
+    const struct host_work *w = &s->work;
+
+    if (!w->fetches && now->mono_us >= w->late_us) {
+        *because_out = "its task did not start in time";
+        return XN_ETIMEOUT;
+    }
+    *because_out = "the order has ended before its task began";
+    if (now->wall_us >= s->terms.until_us) return XN_EMONEY;
+    *because_out = session_spends_all(s, usage, till_us);
+    return *because_out ? XN_EMONEY : 0;
+}
+
+/* No more is kept from others than the order pays for. */
 static void look_at_start(struct host_session *s, const struct xn_now *now)
 {
     struct price_usage usage;
-    uint64_t till_us = usage_until(s, now->wall_us, &usage);
+    const char *because;
+    uint64_t till_us;
+    int rc;
 
-    if (now->mono_us >= s->work.late_us) {
+    s->work.waiting = false;
+    count_fetch(s, now);
+    till_us = usage_until(s, now->wall_us, &usage);
+    rc = overdue(s, now, &usage, till_us, &because);
+    if (rc) {
         s->work.starting = false;
-        session_failed(s, now, XN_ETIMEOUT, "its task did not start in time");
-    } else if (now->wall_us >= s->terms.until_us) {
-        s->work.starting = false;
-        session_failed(s, now, XN_EMONEY,
-                       "the order has ended before its task began");
-    } else if (session_spends_all(s, &usage, till_us)) {
-        s->work.starting = false;
-        session_failed(s, now, XN_EMONEY,
-                       "the order was spent before its task began");
+        session_failed(s, now, rc, because);
+    } else if (s->counting) {
+        session_metered(s, now, &usage, till_us);
     } else {
         wait_for_start(s, now);
     }
 }
 
-static void wait_for_start(struct host_session *s, const struct xn_now *now)
+static void begin_start(struct host_session *s, const struct xn_now *now)
 {
-    uint64_t left_us = s->work.late_us - now->mono_us;
-    uint64_t us = s->host->config.charge_us;
+    struct host_work *w = &s->work;
 
-    session_pause_for(s, now, us < left_us ? us : left_us, look_at_start);
+    w->starting = true;
+    w->fetches = false;
+    w->late_us = now->mono_us + START_US;
+    s->counting = false;
 }
 
 static void start(struct host_session *s, const struct xn_now *now)
@@ -135,9 +207,7 @@ static void start(struct host_session *s, const struct xn_now *now)
     if (never_began(s)) {
         fail(s, now);
     } else if (has_first(s) && !t->over && !t->record->seen) {
-        s->work.starting = true;
-        s->work.late_us = now->mono_us + START_US;
-        if (t->record->image) s->work.late_us += TASK_FETCH_US;
+        if (!s->work.starting) begin_start(s, now);
         wait_for_start(s, now);
         task_go(s, now);
     } else {
@@ -147,19 +217,23 @@ static void start(struct host_session *s, const struct xn_now *now)
     }
 }
 
-static bool is_starting(const struct host_session *s)
+/* It counts from when its task began.  A claim that is under way goes on. */
+static void begun(struct host_session *s, const struct xn_now *now)
 {
-    return s->work.starting && !s->started &&
-           (s->state == XN__SESSION_STATE__SESSION_RUNNING ||
-            s->state == XN__SESSION_STATE__SESSION_PAUSED);
+    uint64_t since_us = task_last(s)->record->started_us;
+
+    s->work.starting = false;
+    if (since_us > now->wall_us) since_us = now->wall_us;
+    if (since_us > s->metered_us) s->metered_us = since_us;
+    s->counting = s->state == XN__SESSION_STATE__SESSION_RUNNING;
+    if (s->work.waiting) session_give_up(s);
+    s->work.waiting = false;
+    session_started(s, now);
 }
 
 void sandbox_runs(struct host_session *s, const struct xn_now *now)
 {
-    if (!is_starting(s)) return;
-    s->work.starting = false;
-    session_give_up(s);
-    session_started(s, now);
+    if (is_starting(s)) begun(s, now);
 }
 
 /* ---- the meter ---- */
@@ -206,11 +280,10 @@ static void meter(struct host_session *s, const struct xn_now *now)
 
 static void ended(struct host_session *s, const struct xn_now *now)
 {
-    struct price_usage usage = s->metered;
-    uint64_t till_us = s->metered_us;
+    struct price_usage usage;
+    uint64_t till_us = usage_until(s, s->ended_us, &usage);
 
     s->work.ending = false;
-    if (!is_free(s)) till_us = usage_until(s, s->ended_us, &usage);
     session_ended(s, now, &usage, till_us);
 }
 
@@ -234,25 +307,19 @@ void sandbox_over(struct host_session *s, const struct xn_now *now)
     if (s->work.ending && !s->down) {
         session_give_up(s);
         ended(s, now);
-    } else if (is_starting(s)) {
+    } else if (is_starting(s) && never_began(s)) {
         s->work.starting = false;
-        session_give_up(s);
-        if (never_began(s)) {
-            fail(s, now);
-        } else {
-            session_started(s, now);
-            end_with_task(s, now);
-        }
+        fail(s, now);
     } else {
+        sandbox_runs(s, now);
         end_with_task(s, now);
     }
 }
 
 static const char *activity_of(const struct host_session *s, const char *tasks)
 {
-    return never_began(s)
-               ? "capacity kept for a task while its image was fetched"
-               : tasks;
+    return never_ran(s) ? "capacity kept for a task while its image was fetched"
+                        : tasks;
 }
 
 static const char *activity(const struct host_session *s)

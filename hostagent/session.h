@@ -43,7 +43,11 @@ struct host_work {                       /* the tasks of a session */
     unsigned rounds;
     /* The session's step waits for the first to run, or for the last to end. */
     bool starting, ending;
-    uint64_t late_us;   /* mono: the first has until then to run */
+    bool waiting;       /* nothing else is that step */
+    bool fetches;       /* the first's image is fetched, which is paid for */
+    uint64_t fetch_us;  /* mono: since then */
+    uint64_t late_us;   /* mono: else it has until then to run */
+    uint64_t left_us;   /* of that, while its image is fetched */
     uint64_t ending_us; /* mono: since then */
 };
 

@@ -205,6 +205,8 @@ void host_dom_begin(struct host *host, const struct xn_now *now);
 
 /* ---- sandbox.c: the session's side ---- */
 
+/* A fetch has begun or ended, or xenodomd has come or gone. */
+void sandbox_fetches(struct host_session *s, const struct xn_now *now);
 void sandbox_runs(struct host_session *s, const struct xn_now *now);
 void sandbox_over(struct host_session *s, const struct xn_now *now);
 

@@ -38,6 +38,7 @@ static void on_fetched(void *owner, void *ctx, const struct xn_now *now, int rc,
     if (rc == XN_ETIMEOUT) task_fetch_stop(s, t);
     s->work.step = 0;
     t->fetching = false;
+    sandbox_fetches(s, now);
     if (!rc && msg && msg->kind == XN__KIND__FETCHED) {
         s->work.rounds = 0;
         take(s, now, t, XN_BODY(msg, Xn__Fetched));
@@ -63,6 +64,7 @@ void task_fetch(struct host_session *s, const struct xn_now *now,
                              on_fetched, s->host, s, &s->host->out);
     if (!s->work.step) return;
     t->fetching = true;
+    sandbox_fetches(s, now);
     xn_out_emit(&s->host->out, XN_ACT_FETCH, s->work.step, XN_PEER_NONE,
                 XN__KIND__FETCH, &body);
 }
