@@ -236,6 +236,41 @@ static int unknown(const struct run *run)
                        run->name, run->why.because);
 }
 
+/* Would the same request be answered so at any time?  Not where nobody answered,
+ * or another one did, or the server lacked something just then. */
+static bool is_final(int rc)
+{
+    switch (rc) {
+    case XN_EUNKNOWN:
+    case XN_ETIMEOUT:
+    case XN_EUNREACH:
+    case XN_ECANCELLED:
+    case XN_EBUSY:
+    case XN_ENOTYET:
+    case XN_EIDENT:
+    case XN_EPROTO:
+    case XN_EIO:
+    case XN_ENOSPC:
+    case XN_ENOMEM: return false;
+    default: return true;
+    }
+}
+
+/* Accepted, and yet nothing will run: to ask again would not tell more. */
+static int bound(struct run *run, int rc)
+{
+    char hex[XN_ID_HEX], try[100];
+
+    xn_id_hex(&run->serial, hex);
+    snprintf(try, sizeof try, "xeno bill %.*s; the same again buys anew",
+             XENO_SERIAL_SHORT, hex);
+    run_record_drop(run);
+    return xeno_gripef(rc, run_cannot, try,
+                       "%s: order %.*s is bound to a session that this server "
+                       "will not run: %s",
+                       run->name, XENO_SERIAL_SHORT, hex, run->why.because);
+}
+
 /* After a post that failed: -1: the order is taken back, go on; else the exit
  * code to end with, OK: it began after all. */
 static int undo(struct run *run, const struct xeno_member *member)
@@ -245,7 +280,8 @@ static int undo(struct run *run, const struct xeno_member *member)
     if (!rc) return -1;
     if (rc == XN_EMONEY) { /* accepted: so it is there */
         rc = post(run, &code);
-        if (!rc) return code;
+        if (!rc || code) return code;
+        if (is_final(rc)) return bound(run, rc);
     }
     return unknown(run);
 }
@@ -360,7 +396,9 @@ int run_again(struct run *run)
         return xeno_gripef(XN_EIDENT, run_cannot, "--new, or that XENO_CORP",
                            "it was begun with another XenoCorp");
     }
-    snprintf(run->name, sizeof run->name, "%s", r->name);
+    /* Who has no name that was kept is called by the id. */
+    xn_id_name(&run->server.corp.id, NULL, run->name);
+    if (r->name[0]) snprintf(run->name, sizeof run->name, "%s", r->name);
     snprintf(url, sizeof url, "%s", r->server);
     if (xeno_seek(run->xeno, r->name, &run->server, url)) {
         code = set_text(&r->server, url);

@@ -12,9 +12,11 @@
 #include "net/clock.h"
 #include "tools/xeno_run.h"
 #include "tools/xeno_task.h"
+#include "wire/nest.h"
 
 enum {
     SIGNAL_AT = 4,    /* the question that it answers with a signal to us */
+    FINAL = 0x5a,     /* how the orders begin that it refuses for good */
     PAUSES_MS = 350,  /* the least that must pass before that one: 50 + .. */
     GIVES_IN_AT = 60, /* so that who is asked without end ends the test */
 };
@@ -45,6 +47,17 @@ static void tell_console(struct xn_out *out, uint64_t ticket, bool ended)
     xn_out_answer(out, ticket, 200, &piece);
 }
 
+/* A request of /v1/sessions that it has an answer to. */
+static bool is_final(const Xn__Ask *ask)
+{
+    Xn__CreateSession *create = xn_unpack(&xn__create_session__descriptor,
+                                          ask->body.data, ask->body.len);
+    bool is = create && create->request.len && create->request.data[0] == FINAL;
+
+    if (create) xn__create_session__free_unpacked(create, NULL);
+    return is && strcmp(ask->path, "/v1/sessions") == 0;
+}
+
 static void harms(struct kit_core *core, const struct xn_now *now,
                   const struct xn_event *ev, struct xn_out *out)
 {
@@ -62,7 +75,11 @@ static void harms(struct kit_core *core, const struct xn_now *now,
         tell_console(out, ev->ticket, asked >= GIVES_IN_AT);
     } else if (strcmp(ask->path, "/v1/status") == 0) {
         xn_out_answer(out, ev->ticket, 200, &status); /* it is there */
-    } else {                                          /* silence */
+    } else if (strcmp(ask->path, "/v1/void") == 0) {
+        xn_out_refuse(out, ev->ticket, XN_EMONEY, "no", "it was accepted", "");
+    } else if (is_final(ask)) {
+        xn_out_refuse(out, ev->ticket, XN_ESTALE, "no", "that one is over", "");
+    } else { /* silence */
         kill(getppid(), SIGTERM);
     }
 }
@@ -167,15 +184,15 @@ static void a_signal_ends_a_question(void **state)
     assert_int_equal(xeno_signals_take(&signals), SIGTERM);
 }
 
-/* The server was chosen, the order issued, and nobody says what became of it. */
-static void a_signal_ends_a_purchase_with_a_word(void **state)
+/* ---- a purchase that was begun before ---- */
+
+static struct run *begun(xn_id serial)
 {
     Xn__RunRecord record = XN__RUN_RECORD__INIT;
     Xn__CreateSession create = XN__CREATE_SESSION__INIT;
     struct run *run = calloc(1, sizeof *run);
     char url[XENO_URL_MAX], hex[XN_ID_HEX];
-    const xn_id serial = {{0xab, 0xcd, 0xef, 0x12}};
-    uint8_t *bytes = NULL;
+    uint8_t *bytes = NULL, *kept = NULL;
     size_t len = 0;
 
     assert_non_null(run);
@@ -192,14 +209,47 @@ static void a_signal_ends_a_purchase_with_a_word(void **state)
     record.corp = xn_id_bytes(&node.cert.id);
     record.serial = xn_id_bytes(&serial);
     record.create = (ProtobufCBinaryData){len, bytes};
-    run->record = &record;
+    assert_int_equal(xn_pack(&record, &kept, &len), 0);
+    run->record = xn_unpack(&xn__run_record__descriptor, kept, len);
+    assert_non_null(run->record);
+    free(bytes);
+    free(kept);
+    return run;
+}
+
+static void end_run(struct run *run)
+{
+    if (run->record) xn__run_record__free_unpacked(run->record, NULL);
+    free(run->deed);
+    free(run);
+}
+
+/* The server was chosen, the order issued, and nobody says what became of it. */
+static void a_signal_ends_a_purchase_with_a_word(void **state)
+{
+    struct run *run = begun((xn_id){{0xab, 0xcd, 0xef, 0x12}});
+
     assert_int_equal(run_again(run), XN_EXIT_UNKNOWN);
     assert_non_null(strstr(heard, "XS-11-UNKNOWN"));
     assert_non_null(strstr(heard, "abcdef12"));
-    assert_ptr_equal(run->record, &record);
-    free(bytes);
-    free(run->deed);
-    free(run);
+    assert_non_null(run->record);
+    end_run(run);
+}
+
+/* The XenoCorp accepted the order, and the server will never run what it is for:
+ * who asked again for ever would never be told more. */
+static void a_refusal_for_good_ends_a_purchase(void **state)
+{
+    struct run *run = begun((xn_id){{FINAL, 0xcd, 0xef, 0x12}});
+
+    assert_int_equal(run_again(run), XN_EXIT_STALE);
+    assert_non_null(strstr(heard, "XS-8-STALE"));
+    assert_non_null(strstr(heard, "order 5acdef12"));
+    assert_non_null(strstr(heard, "that one is over"));
+    assert_non_null(strstr(heard, "xeno bill 5acdef12"));
+    assert_null(strstr(heard, "|: ")); /* it has no name, but an id */
+    assert_null(run->record);
+    end_run(run);
 }
 
 int main(void)
@@ -211,6 +261,7 @@ int main(void)
         TEST(a_console_with_nothing_new_is_asked_for_in_peace),
         TEST(a_signal_ends_a_question),
         TEST(a_signal_ends_a_purchase_with_a_word),
+        TEST(a_refusal_for_good_ends_a_purchase),
     };
 
     return cmocka_run_group_tests(tests, NULL, NULL);
