@@ -7,6 +7,7 @@
 #include <stdint.h>
 #include <sys/types.h>
 
+#include "keeper/patience.h"
 #include "keeper/sessions.h"
 #include "keeper/spec.h"
 #include "lib/buf.h"
@@ -48,11 +49,11 @@ struct live {
     char name[SPEC_NAME_MAX];
     uint64_t memory_bytes;
     uint32_t uid;
-    int watch;   /* the keeper's socket: it closes when the keeper ends */
-    int ready;   /* of a start under way; -1 */
-    int client;  /* who asked for it; -1 */
-    bool stuck;  /* it has ended, but cannot be swept yet */
-    bool silent; /* its keeper did not answer the last time */
+    int watch;  /* the keeper's socket: it closes when the keeper ends */
+    int ready;  /* of a start under way; -1 */
+    int client; /* who asked for it; -1 */
+    bool stuck; /* it has ended, but cannot be swept yet */
+    struct patience patience; /* with its keeper */
     Xn__Runner runner;
     uint64_t again_us; /* mono; not before then another keeper */
 };

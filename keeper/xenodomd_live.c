@@ -36,7 +36,8 @@ static struct live *add(struct dom *dom, const Xn__TaskSpec *spec)
     live->memory_bytes = spec->memory_bytes;
     live->uid = spec->uid;
     live->watch = live->ready = live->client = -1;
-    live->stuck = live->silent = false;
+    live->stuck = false;
+    live->patience = (struct patience){.silent = false};
     live->runner = spec->runner;
     live->again_us = 0;
     return live;
@@ -56,7 +57,7 @@ static void watch(struct dom *dom, struct live *live)
     int folder = session_open(dom->sessions, live->name);
 
     if (folder < 0) return;
-    live->silent = false; /* this one is another */
+    live->patience.silent = false; /* this one is another */
     live->watch = sys_unix_connect(folder, KEEPER_SOCKET, SESSIONS_KEEPER_MS);
     close(folder);
 }

@@ -17,7 +17,6 @@
 #include "wire/frame.h"
 
 #define TAKE 16384
-#define SILENT_MS 50 /* for a keeper that did not answer before */
 
 void dom_drop(struct dom *dom, size_t i)
 {
@@ -91,31 +90,33 @@ void dom_answer(struct dom *dom, int i, Xn__DomTell *tell)
     if (put(client, tell)) client->closing = true;
 }
 
-/* A keeper answers at once, but for one that is stopped or waits for a disk.  All
- * that is asked of all goes through here, so such a one has its long wait once,
- * and short ones until it answers again. */
-static unsigned patience(struct dom *dom, const char *name)
+/* All that keepers are asked goes through here. */
+static unsigned wait_ms(struct dom *dom, const char *name)
 {
-    const struct live *live = dom_find(dom, name);
+    struct live *live = dom_find(dom, name);
+    size_t silent = 0;
 
-    return live && live->silent ? SILENT_MS : SESSIONS_KEEPER_MS;
+    for (size_t i = 0; i < dom->n_live; i++)
+        silent += dom->live[i].patience.silent;
+    return live ? patience_for(&live->patience, sys_mono_us(), silent)
+                : SESSIONS_KEEPER_MS;
 }
 
 static void note_answer(struct dom *dom, const char *name, int rc)
 {
     struct live *live = dom_find(dom, name);
+    bool silent = rc == XN_ETIMEOUT;
 
-    if (!live || live->watch < 0 || live->silent == (rc == XN_ETIMEOUT)) return;
-    live->silent = rc == XN_ETIMEOUT;
-    xn_log(live->silent ? XN_LOG_WARN : XN_LOG_INFO,
-           "session %s: its keeper %s", name,
-           live->silent ? "does not answer" : "answers again");
+    if (!live || live->watch < 0 || live->patience.silent == silent) return;
+    live->patience.silent = silent;
+    xn_log(silent ? XN_LOG_WARN : XN_LOG_INFO, "session %s: its keeper %s",
+           name, silent ? "does not answer" : "answers again");
 }
 
 static int status_of(struct dom *dom, int folder, const char *name,
                      Xn__TaskStatus **status_out)
 {
-    int rc = session_status(folder, name, patience(dom, name), status_out);
+    int rc = session_status(folder, name, wait_ms(dom, name), status_out);
 
     note_answer(dom, name, rc);
     return rc;
@@ -206,7 +207,7 @@ static int forward(struct dom *dom, int folder, const Xn__DomAsk *ask,
     forwarded.reason = ask->reason;
     forwarded.grace_ms = ask->grace_ms;
     forwarded.input = ask->input;
-    rc = session_ask(folder, &forwarded, patience(dom, ask->name), &tell);
+    rc = session_ask(folder, &forwarded, wait_ms(dom, ask->name), &tell);
     note_answer(dom, ask->name, rc);
     if (rc) return rc;
     rc = tell->rc;
