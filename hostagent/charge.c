@@ -181,10 +181,12 @@ static void denied(struct host_session *s, const struct xn_now *now,
 {
     bool ending = s->state == XN__SESSION_STATE__SESSION_ENDING;
 
-    s->denials++;
     if (ending && word->broken) {
         session_pause_longer(s, now, again);
-    } else if (ending && s->denials >= DENIALS_MAX) {
+        return;
+    }
+    s->denials++;
+    if (ending && s->denials >= DENIALS_MAX) {
         books_differ(s, now, word);
     } else if (!ending && s->denials >= DENIALS_RUN) {
         session_end(s, now, word->rc, word->because);

@@ -332,6 +332,20 @@ static void broken_books(void **state)
     market_close(m);
 }
 
+/* What it then says of the claim is heard for as long as if it had said nothing
+ * before. */
+static void mended_books_refuse(void **state)
+{
+    struct market *m = *state;
+    unsigned running;
+
+    market_begin(m, 10 * GBP);
+    assert_int_equal(refuse_all(m, XN_EINTEGRITY, NULL, &running), 200);
+    assert_in_range(refuse_all(m, XN_EPERM, NULL, &running), 40, 160);
+    assert_int_equal(running, 0);
+    assert_int_equal(market_state(m), XN__SESSION_STATE__SESSION_ENDED);
+}
+
 #define TEST(name)                                                             \
     cmocka_unit_test_setup_teardown(name, market_set_up, market_tear_down)
 
@@ -343,6 +357,7 @@ int main(void)
         TEST(ends_with_the_order),   TEST(only_the_holder_stops),
         TEST(stopped_at_the_corp),   TEST(refused_claims),
         TEST(refused_for_ever),      cmocka_unit_test(broken_books),
+        TEST(mended_books_refuse),
     };
 
     return cmocka_run_group_tests(tests, NULL, NULL);
