@@ -22,7 +22,8 @@ struct image_job {
     uint64_t ticket;
     xn_id owner;
     enum stage stage;
-    struct event *clock; /* of its wait for a place, then of its fetch */
+    struct event *clock; /* of a wait, then of its fetch */
+    unsigned waits;      /* that went by, of its own doing */
     bool late;
     struct image_ask ask;
     struct image_job *prev, *next;
@@ -104,26 +105,69 @@ static void end_because(struct image_job *job, int rc, const char *because,
     end(job);
 }
 
-static void set_clock(struct image_job *job, uint64_t us)
+/* From another URL it is fetched besides: who names a hash with a slow one of his
+ * own is not waited for. */
+static bool is_same(const struct image_ask *a, const struct image_ask *b)
 {
-    struct timeval t = {(time_t)(us / 1000000), (suseconds_t)(us % 1000000)};
-
-    if (job->clock) event_add(job->clock, &t);
+    return xn_id_eq(&a->sha256, &b->sha256) && strcmp(a->url, b->url) == 0;
 }
 
-static bool owner_fetches(const struct net_images *images, const xn_id *owner)
+/* An owner has one at a time of either, so that a large image of his is hashed
+ * behind no others' backs. */
+static bool waits_for(const struct image_job *job,
+                      const struct image_job *other)
 {
-    const struct image_job *job;
+    if (xn_id_eq(&other->owner, &job->owner)) return true;
+    return other->stage == FETCHES && is_same(&other->ask, &job->ask);
+}
 
-    DL_FOREACH(images->jobs, job)
+/* By his own doing, as a wait for what is the same is: others are not in the way. */
+static bool must_wait(const struct image_job *job, enum stage stage)
+{
+    const struct image_job *other;
+
+    DL_FOREACH(job->images->jobs, other)
     {
-        if (job->stage == FETCHES && xn_id_eq(&job->owner, owner)) return true;
+        if (other->stage == stage && waits_for(job, other)) return true;
     }
     return false;
 }
 
-/* Whether the others or he himself have the places makes a difference to who pays
- * for the wait. */
+static bool is_free(const struct net_images *images, enum stage stage)
+{
+    size_t n = 0, most = stage == LOOKS ? NET_IMAGES_LOOKS : NET_IMAGES_AT_ONCE;
+    const struct image_job *job;
+
+    DL_FOREACH(images->jobs, job) n += job->stage == stage;
+    return n < most;
+}
+
+static bool may(const struct image_job *job, enum stage stage)
+{
+    return is_free(job->images, stage) && !must_wait(job, stage);
+}
+
+/* ---- clocks ---- */
+
+static void set_clock(struct image_job *job, uint64_t us, uint64_t or_us)
+{
+    struct timeval t;
+
+    if (!us) us = or_us;
+    t.tv_sec = (time_t)(us / 1000000);
+    t.tv_usec = (suseconds_t)(us % 1000000);
+    event_add(job->clock, &t);
+}
+
+static void set_clock_of_wait(struct image_job *job)
+{
+    const struct net_images_config *config = &job->images->cache.config;
+
+    set_clock(job, job->stage == TO_LOOK ? config->look_us : config->wait_us,
+              NET_IMAGES_WAIT_US);
+}
+
+/* Others are waited for a moment only, in which nothing need be paid. */
 static void on_clock(evutil_socket_t fd, short what, void *arg)
 {
     struct image_job *job = arg;
@@ -131,14 +175,16 @@ static void on_clock(evutil_socket_t fd, short what, void *arg)
     if (job->stage == FETCHES) {
         job->late = true;
         atomic_store(&job->ask.stop, true);
-    } else if (owner_fetches(job->images, &job->owner)) {
-        end_because(job, XN_ETIMEOUT,
-                    "fetching the images before it takes too long",
-                    "one after the other");
-    } else {
+    } else if (!must_wait(job, job->stage == TO_LOOK ? LOOKS : FETCHES)) {
         end_because(job, XN_EBUSY,
                     "this server fetches as many images as it can already",
                     "again later, or another server");
+    } else if (++job->waits < NET_IMAGES_WAITS) {
+        set_clock_of_wait(job);
+    } else {
+        end_because(job, XN_ETIMEOUT,
+                    "fetching the images before it takes too long",
+                    "one after the other");
     }
 }
 
@@ -165,31 +211,6 @@ static void fetched(struct net_job *job)
     }
 }
 
-/* From another URL it is fetched besides: who names a hash with a slow one of his
- * own is not waited for. */
-static bool is_same(const struct image_ask *a, const struct image_ask *b)
-{
-    return xn_id_eq(&a->sha256, &b->sha256) && strcmp(a->url, b->url) == 0;
-}
-
-static bool may_fetch(const struct net_images *images,
-                      const struct image_job *job)
-{
-    const struct image_job *other;
-    size_t n = 0;
-
-    DL_FOREACH(images->jobs, other)
-    {
-        if (other->stage != FETCHES) continue;
-        if (is_same(&other->ask, &job->ask) ||
-            xn_id_eq(&other->owner, &job->owner)) {
-            return false;
-        }
-        n++;
-    }
-    return n < NET_IMAGES_AT_ONCE;
-}
-
 /* ---- looking ---- */
 
 static void look(struct net_job *job)
@@ -203,7 +224,6 @@ static void looked(struct net_job *job)
 {
     struct image_job *mine = (struct image_job *)(void *)job;
     struct net_images *images = mine->images;
-    uint64_t us = images->cache.config.wait_us;
 
     if (mine->ask.rc == XN_EBUSY) {
         end_for_now(mine);
@@ -219,23 +239,8 @@ static void looked(struct net_job *job)
         return;
     }
     mine->stage = TO_FETCH;
-    set_clock(mine, us ? us : NET_IMAGES_WAIT_US);
+    set_clock_of_wait(mine);
     go_on(images);
-}
-
-/* An owner has one at a time, so that a large image of his is hashed behind no
- * others' backs. */
-static bool may_look(const struct net_images *images,
-                     const struct image_job *job)
-{
-    const struct image_job *other;
-
-    DL_FOREACH(images->jobs, other)
-    {
-        if (other->stage == LOOKS && xn_id_eq(&other->owner, &job->owner))
-            return false;
-    }
-    return true;
 }
 
 /* ---- both ---- */
@@ -260,10 +265,11 @@ static void go_on(struct net_images *images)
 
     DL_FOREACH(images->jobs, job)
     {
-        if (job->stage == TO_LOOK && may_look(images, job)) {
+        if (job->stage == TO_LOOK && may(job, LOOKS)) {
+            event_del(job->clock);
             run(job, LOOKS, look, looked);
-        } else if (job->stage == TO_FETCH && may_fetch(images, job)) {
-            set_clock(job, us ? us : NET_IMAGES_FETCH_US);
+        } else if (job->stage == TO_FETCH && may(job, FETCHES)) {
+            set_clock(job, us, NET_IMAGES_FETCH_US);
             run(job, FETCHES, fetch, fetched);
         }
     }
@@ -313,6 +319,7 @@ void net_images_fetch(struct net_images *images, uint64_t ticket,
     job->ask.size_max = fetch->size_max;
     DL_APPEND(images->jobs, job);
     images->n++;
+    set_clock_of_wait(job);
     go_on(images);
 }
 

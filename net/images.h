@@ -20,8 +20,9 @@
  * What is there already is looked at apart from what is fetched, and waits for no
  * fetch.  Of the places for fetches an owner has one at a time, and two asks for one
  * hash and URL follow each other: who names a slow server makes himself wait, not the
- * others.  A fetch's time begins with its place; who gets none in NET_IMAGES_WAIT_US is
- * told so: XN_EBUSY, or XN_ETIMEOUT where he has one himself. */
+ * others.  A fetch's time begins with its place.  Who waits for others
+ * alone, for a look or a place, is told so after NET_IMAGES_WAIT_US: XN_EBUSY; who waits
+ * for himself, or for what is the same, after NET_IMAGES_WAITS times that: XN_ETIMEOUT. */
 #ifndef NET_IMAGES_H
 #define NET_IMAGES_H
 
@@ -33,7 +34,8 @@
 #define NET_IMAGES_LOOKS 2   /* threads that hash what is there */
 #define NET_IMAGES_OWNER_ASKS_MAX 16
 #define NET_IMAGES_HOLD_US 120000000ULL
-#define NET_IMAGES_WAIT_US 300000000ULL
+#define NET_IMAGES_WAIT_US 20000000ULL
+#define NET_IMAGES_WAITS 15
 #define NET_IMAGES_FETCH_US 600000000ULL
 
 struct net_images;
@@ -48,7 +50,8 @@ struct net_images_config { /* texts are copied */
     uint64_t size_max;  /* bytes of one, packed and unpacked alike */
     uint64_t room;      /* bytes of all; what is being fetched is besides */
     bool private_ok;    /* addresses of this network are taken too */
-    uint64_t wait_us;   /* 0: NET_IMAGES_WAIT_US */
+    uint64_t look_us;   /* wait for a look; 0: NET_IMAGES_WAIT_US */
+    uint64_t wait_us;   /* wait for a place; 0: the same */
     uint64_t fetch_us;  /* 0: NET_IMAGES_FETCH_US */
 };
 

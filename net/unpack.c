@@ -33,11 +33,22 @@ static int refuse(struct work *w, int rc, const char *path, const char *why)
     return rc;
 }
 
+/* What a disk does not take of an archive is no fault of the disk's. */
 static int failed(struct work *w, const char *path)
 {
-    int rc = errno == ENOSPC || errno == EDQUOT || errno == EFBIG ? XN_ENOSPC
-                                                                  : XN_EIO;
+    int rc = XN_EIO;
 
+    switch (errno) {
+    case ENOSPC:
+    case EDQUOT:
+    case EFBIG: rc = XN_ENOSPC; break;
+    case EMLINK:
+    case ENAMETOOLONG:
+    case EILSEQ:
+    case EINVAL:
+    case ELOOP: rc = XN_EINVAL; break;
+    default: break;
+    }
     return refuse(w, rc, path, strerror(errno));
 }
 

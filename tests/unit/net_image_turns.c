@@ -269,7 +269,7 @@ static void test_time_of_a_wait(void **state)
     struct fixture *f = *state;
     unsigned busy = 0;
 
-    f->config.wait_us = 100000;
+    f->config.wait_us = 20000;
     run_clocks(f, &c);
     for (unsigned i = 0; i < c.asks - 1; i++) { /* who gets none is chance */
         busy += c.got[i].rc == XN_EBUSY;
@@ -281,13 +281,96 @@ static void test_time_of_a_wait(void **state)
     assert_false(c.got[c.asks - 1].place);
 }
 
+/* Who waits for another's fetch of the same waits as for one of his own. */
+struct twins {
+    unsigned silent;
+    bool begun;
+    int rc;
+};
+
+static void on_twins(struct kit_core *core, const struct xn_now *now,
+                     const struct xn_event *ev, struct xn_out *out)
+{
+    struct twins *t = core->ctx;
+
+    if (ev->kind == XN_EV_WAKE && !t->begun) {
+        t->begun = true;
+        core->wake_us = UINT64_MAX;
+        for (uint8_t i = 1; i <= 2; i++)
+            emit_slow(out, t->silent, i, &(xn_id){{7}}, i);
+    } else if (ev->kind == XN_EV_DONE) {
+        t->rc = ev->rc ? ev->rc : XN_BODY(ev->msg, Xn__Fetched)->rc;
+        kit_stop();
+    }
+}
+
+static void test_twins(void **state)
+{
+    struct fixture *f = *state;
+    struct twins twins = {0};
+    struct sockaddr_in at;
+    int fd = bind_one(&at);
+
+    assert_false(listen(fd, 64));
+    twins.silent = ntohs(at.sin_port);
+    f->config.wait_us = 20000;
+    run_images(f, on_twins, &twins);
+    assert_int_equal(twins.rc, XN_ETIMEOUT);
+    close(fd);
+}
+
+/* Others' images that are looked at are not waited for long. */
+#define LOOKERS 32
+
+struct looks {
+    struct image image;
+    bool begun;
+    unsigned cached, busy;
+};
+
+static void on_looks(struct kit_core *core, const struct xn_now *now,
+                     const struct xn_event *ev, struct xn_out *out)
+{
+    struct looks *l = core->ctx;
+    const Xn__Fetched *body;
+
+    if (ev->kind == XN_EV_WAKE && !l->begun) {
+        l->begun = true;
+        core->wake_us = UINT64_MAX;
+        emit_fetch(out, 100, "/image", &l->image.id);
+    } else if (ev->kind == XN_EV_DONE && ev->ticket == 100) {
+        for (uint8_t t = 1; t <= LOOKERS; t++)
+            emit_slow(out, server.port, t, &l->image.id, t);
+    } else if (ev->kind == XN_EV_DONE) {
+        assert_int_equal(ev->rc, 0);
+        body = XN_BODY(ev->msg, Xn__Fetched);
+        l->cached += body->cached;
+        l->busy += body->rc == XN_EBUSY;
+        if (l->cached + l->busy == LOOKERS) kit_stop();
+    }
+}
+
+static void test_looks(void **state)
+{
+    struct looks looks = {.image = make_image("bin/one", MB, 1)};
+    struct fixture *f = *state;
+
+    serve_image(&looks.image);
+    f->config.look_us = 1;
+    run_images(f, on_looks, &looks);
+    assert_true(looks.cached >= NET_IMAGES_LOOKS);
+    assert_true(looks.busy > 0);
+    free(looks.image.data);
+}
+
 int main(void)
 {
 #define TEST(fn)                                                               \
     cmocka_unit_test_setup_teardown(fn, cache_setup, cache_teardown)
     const struct CMUnitTest tests[] = {
         TEST(test_action),          TEST(test_slow_owner),     TEST(test_siege),
-        TEST(test_time_of_a_fetch), TEST(test_time_of_a_wait),
+        TEST(test_time_of_a_fetch), TEST(test_time_of_a_wait), TEST(test_twins),
+        TEST(test_looks),
     };
 
     return cmocka_run_group_tests(tests, start_server, stop_server);
