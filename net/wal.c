@@ -26,13 +26,42 @@ static int holds_in(const struct wal_table *table, const Xn__Guard *guard)
             memcmp(row->value, guard->value.data, row->len) == 0);
 }
 
+/* What comes behind a key that is not in the file. */
+static void look_behind(struct net_wal *wal, const ProtobufCBinaryData *key)
+{
+    struct net_kv_walk *walk = NULL;
+    struct net_kv_item item;
+    int rc = net_kv_walk_new(wal->kv, key->data, key->len, &walk);
+
+    if (!rc) rc = net_kv_walk_next(walk, &item);
+    if (!rc) {
+        wal_gaps_learn(wal->gaps, key->data, key->len, item.key, item.key_len);
+    } else if (rc == XN_ENOENT) {
+        wal_gaps_learn(wal->gaps, key->data, key->len, NULL, 0);
+    }
+    net_kv_walk_free(walk);
+}
+
+static int check_in_file(struct net_wal *wal, const Xn__Guard *guard)
+{
+    bool absent = guard->absent && wal->gaps;
+    int rc;
+
+    if (absent && wal_gaps_hold(wal->gaps, guard->key.data, guard->key.len)) {
+        return 0;
+    }
+    rc = net_kv_guard(wal->kv, guard);
+    if (!rc && absent) look_behind(wal, &guard->key);
+    return rc;
+}
+
 static int check_guard(struct net_wal *wal, const struct wal_table *draft,
                        const Xn__Guard *guard)
 {
     int holds = holds_in(draft, guard);
 
     if (holds < 0) holds = holds_in(&wal->pending, guard);
-    if (holds < 0) return net_kv_guard(wal->kv, guard);
+    if (holds < 0) return check_in_file(wal, guard);
     return holds ? 0 : XN_ECONFLICT;
 }
 
@@ -363,6 +392,7 @@ void net_wal_close(struct net_wal *wal)
     wal_table_clear(&wal->pending);
     free(wal->cursor);
     net_kv_close(wal->kv);
+    wal_gaps_free(wal->gaps);
     free(wal);
 }
 

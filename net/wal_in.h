@@ -12,6 +12,7 @@
 #include "net/page.h"
 #include "net/wal.h"
 #include "net/wal_file.h"
+#include "net/wal_gaps.h"
 #include "net/wal_table.h"
 
 enum { WAL_NOTE = 10, WAL_NOTE_MAX = WAL_NOTE + NET_PAGE_KEY_MAX };
@@ -27,6 +28,7 @@ struct net_wal {
     struct wal_file active;
     uint64_t seq; /* of the next record */
     struct wal_table pending;
+    struct wal_gaps *gaps; /* of the file; NULL: no memory */
 
     /* The log before `active`, being merged. */
     bool frozen;

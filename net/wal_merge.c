@@ -9,9 +9,7 @@
 #include "net/wal_in.h"
 
 enum {
-    SLICES_MOST = 8,  /* that one commit may have to wait for */
-    SLICE_LEAST = 64, /* of weight */
-    SLOW_US = 40 * 1000,
+    SLICES_MOST = 8, /* that one commit may have to wait for */
     REST_US = 1000 * 1000,
     REST_MOST_US = 30 * 1000 * 1000
 };
@@ -64,7 +62,7 @@ static void forget_rows(struct net_wal *wal, struct wal_row **rows, size_t n)
 
     wal_table_remove(&wal->pending, rows, n);
     done = before - wal->pending.weight;
-    wal->owed = wal->owed > (int64_t)done ? wal->owed - (int64_t)done : 0;
+    wal->owed -= (int64_t)done;
     wal->frozen_left -= done < wal->frozen_left ? done : wal->frozen_left;
 }
 
@@ -77,24 +75,16 @@ static int merge_rows(struct net_wal *wal, struct wal_row **rows, size_t n,
     int rc;
 
     if (!items) return XN_ENOMEM;
-    for (i = 0; i < n; i++)
+    for (i = 0; i < n; i++) {
         items[i] = item_of(rows[i]);
+        /* Whatever becomes of it. */
+        if (wal->gaps) wal_gaps_fill(wal->gaps, rows[i]->key, rows[i]->key_len);
+    }
     len = next ? wal_note_put(note, true, wal->oldest, next->key, next->key_len)
                : wal_note_put(note, true, wal->oldest + 1, NULL, 0);
     rc = net_kv_merge(wal->kv, items, n, note, len);
     free(items);
     return rc;
-}
-
-/* What a slice costs depends on the file, on its pages and on the disk, so its
- * size follows the time that the one before took. */
-static void size_slice(struct net_wal *wal, uint64_t took_us)
-{
-    if (took_us > SLOW_US && wal->slice > SLICE_LEAST) {
-        wal->slice /= 2;
-    } else if (took_us < SLOW_US / 4 && 2 * wal->slice <= wal->slice_most) {
-        wal->slice *= 2;
-    }
 }
 
 /* A merge that failed is not tried behind each commit: it costs the file's
@@ -113,7 +103,6 @@ static void rest(struct net_wal *wal, int rc)
 int wal_merge_slice(struct net_wal *wal)
 {
     struct wal_row **rows = malloc(wal->slice * sizeof *rows), *next;
-    uint64_t from_us = net_mono_us();
     size_t n;
     int rc;
 
@@ -122,7 +111,6 @@ int wal_merge_slice(struct net_wal *wal)
     rc = merge_rows(wal, rows, n, next);
     rest(wal, rc);
     if (rc) goto out;
-    size_slice(wal, net_mono_us() - from_us);
     rc = move_cursor(wal, next);
     if (rc) goto out; /* the same slice again does no harm */
     forget_rows(wal, rows, n);
@@ -150,8 +138,11 @@ void wal_pace(struct net_wal *wal, size_t sectors)
     if (wal->owed > (int64_t)left) wal->owed = (int64_t)left;
 }
 
+/* What is paid beyond what is owed counts for the commits that follow: a slice
+ * is not cut.  What idle time merges does not: it makes their debts smaller. */
 bool net_wal_tend(struct net_wal *wal, bool idle)
 {
+    int64_t owed = wal->owed;
     unsigned n = 0;
     int rc = 0;
 
@@ -161,6 +152,7 @@ bool net_wal_tend(struct net_wal *wal, bool idle)
         rc = wal_merge_slice(wal);
         n++;
     }
+    if (idle) wal->owed = owed;
     return wal->frozen;
 }
 

@@ -13,7 +13,7 @@
 enum { LOG_BYTES = 8 << 20, LOG_BYTES_MAX = 16 << 20, LOG_MAX = 1 << 30 };
 /* A slice costs some ten syncs and one for each page of the file that it
  * changes, so there should be few; a commit may have to wait for one, so they
- * should be small.  It shrinks where the disk is slow. */
+ * should be small. */
 enum { SLICE = 1024 };
 enum { NOTE_FORM = 2 };
 
@@ -275,13 +275,14 @@ static struct net_wal *new_wal(const char *path,
     if (wal->sectors_max < wal->sectors) wal->sectors_max = wal->sectors;
     wal->keep = options->keep;
     wal->seq = 1;
-    wal->slice = wal->slice_most = options->slice ? options->slice : SLICE;
+    wal->slice = options->slice ? options->slice : SLICE;
     wal_file_init(&wal->active);
     if (getrandom(&wal->pending.seed, sizeof wal->pending.seed, 0) !=
         (ssize_t)sizeof wal->pending.seed) {
         free(wal);
         return NULL;
     }
+    if (wal_gaps_new(&wal->gaps)) wal->gaps = NULL; /* it is slower then */
     return wal;
 }
 
