@@ -107,36 +107,40 @@ static bool is_ours_alone(const struct stat *st)
 }
 
 /* Nor may others put something in its place.  XN_ENOENT; XN_EPERM. */
-static int check_file(int folder, const char *name)
+static int check_file(int folder, const char *name, const char **because_out)
 {
     struct stat in, st;
     int fd =
         openat(folder, name, O_RDONLY | O_NOFOLLOW | O_NONBLOCK | O_CLOEXEC);
-    int rc = errno == ENOENT ? XN_ENOENT : XN_EPERM;
+    int rc = 0;
 
-    if (fd < 0) return rc;
-    if (fstat(folder, &in) || fstat(fd, &st) || !S_ISREG(st.st_mode) ||
-        !is_ours_alone(&in) || !is_ours_alone(&st)) {
-        rc = XN_EPERM;
-    } else {
-        rc = 0;
+    if (fd < 0 && errno == ENOENT) {
+        *because_out = "there is none";
+        return XN_ENOENT;
     }
-    close(fd);
+    if (fd < 0 && errno == ELOOP) {
+        *because_out = "it is a link: it must be the file itself";
+        return XN_EPERM;
+    }
+    if (fd < 0 || fstat(folder, &in) || fstat(fd, &st) ||
+        !S_ISREG(st.st_mode) || !is_ours_alone(&in) || !is_ours_alone(&st)) {
+        *because_out = "it must be a file of root's that nobody else may write";
+        rc = XN_EPERM;
+    }
+    if (fd >= 0) close(fd);
     return rc;
 }
 
 int domain_check_image(int folder, bool *ramdisk_out, char *because_out,
                        size_t len)
 {
-    int kernel = check_file(folder, "kernel");
-    int ramdisk = check_file(folder, "ramdisk");
+    const char *kernel_why = "", *ramdisk_why = "";
+    int kernel = check_file(folder, "kernel", &kernel_why);
+    int ramdisk = check_file(folder, "ramdisk", &ramdisk_why);
 
     *ramdisk_out = !ramdisk;
     if (!kernel && (!ramdisk || ramdisk == XN_ENOENT)) return 0;
     snprintf(because_out, len, "the image's %s: %s",
-             kernel ? "kernel" : "ramdisk",
-             kernel == XN_ENOENT
-                 ? "there is none"
-                 : "it must be a file of root's that nobody else may write");
+             kernel ? "kernel" : "ramdisk", kernel ? kernel_why : ramdisk_why);
     return kernel ? kernel : ramdisk;
 }

@@ -216,10 +216,18 @@ int sys_wait(pid_t pid)
     return got == pid ? status : -1;
 }
 
+#define OOM_MOST 1000
+
 void sys_set_oom(int adjust)
 {
     char text[16];
+    int now;
 
+    if (adjust >= 0 && sys_read_text(AT_FDCWD, "/proc/self/oom_score_adj", text,
+                                     sizeof text) > 0) {
+        now = atoi(text);
+        if (now >= adjust) adjust = now < OOM_MOST ? now + 1 : OOM_MOST;
+    }
     snprintf(text, sizeof text, "%d", adjust);
     (void)sys_write_text(AT_FDCWD, "/proc/self/oom_score_adj", text);
 }

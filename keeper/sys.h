@@ -48,7 +48,8 @@ bool sys_is_locked(int dir, const char *name);
 int sys_wait(pid_t pid);
 
 /* Who goes first where memory runs out: tasks, then their keepers, then xenodomd.
- * Less than others, as root alone may ask for; more, as anybody may. */
+ * Less than others, as root alone may ask for; more, as anybody may: more than
+ * now in any case, as a keeper that is not root's stands where it was put. */
 enum { SYS_OOM_TASK = 500, SYS_OOM_KEEPER = -500, SYS_OOM_DAEMON = -900 };
 void sys_set_oom(int adjust);
 

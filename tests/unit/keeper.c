@@ -756,6 +756,42 @@ static void a_lock_is_seen(void **state)
     close(ends[1]);
 }
 
+/* ---- memory that runs out ---- */
+
+static int oom_now(void)
+{
+    char text[32];
+
+    return sys_read_text(AT_FDCWD, "/proc/self/oom_score_adj", text,
+                         sizeof text) > 0
+               ? atoi(text)
+               : -2000;
+}
+
+/* 0: where we stand high ourselves, a task stands as high at least. */
+static int task_stands_high(void)
+{
+    int before;
+
+    if (oom_now() < 700)
+        (void)sys_write_text(AT_FDCWD, "/proc/self/oom_score_adj", "700");
+    before = oom_now();
+    if (before < 700) return 2;
+    sys_set_oom(SYS_OOM_TASK);
+    return oom_now() > before || oom_now() == 1000 ? 0 : 1;
+}
+
+static void a_task_dies_before_its_keeper(void **state)
+{
+    pid_t pid = fork();
+    int status;
+
+    (void)state;
+    if (pid == 0) _exit(task_stands_high());
+    assert_int_equal(waitpid(pid, &status, 0), pid);
+    assert_int_equal(status, 0);
+}
+
 #define IN_FOLDER(test)                                                        \
     cmocka_unit_test_setup_teardown(test, open_folder, close_folder)
 
@@ -784,6 +820,7 @@ int main(void)
         cmocka_unit_test(a_cap_holds),
         cmocka_unit_test(idleness_is_not_saved_up),
         IN_FOLDER(a_lock_is_seen),
+        cmocka_unit_test(a_task_dies_before_its_keeper),
     };
 
     return cmocka_run_group_tests(tests, NULL, NULL);

@@ -350,6 +350,7 @@ static void all_that_can_be_asked(void **state)
 static void what_it_refuses(void **state)
 {
     struct bench *b = *state;
+    char elsewhere[sizeof b->kernel + 8];
     Xn__DomTell *tell;
 
     tell = start(b, b->path);
@@ -365,6 +366,15 @@ static void what_it_refuses(void **state)
     tell = start(b, b->image);
     assert_int_equal(tell->rc, XN_EPERM);
     assert_non_null(strstr(tell->because, "nobody else may write"));
+    xn__dom_tell__free_unpacked(tell, NULL);
+    assert_int_equal(asked(b, XN__DOM_OP__DOM_FORGET), 0);
+    chmod(b->kernel, 0600);
+    snprintf(elsewhere, sizeof elsewhere, "%s-1.0", b->kernel);
+    assert_int_equal(rename(b->kernel, elsewhere), 0);
+    assert_int_equal(symlink("kernel-1.0", b->kernel), 0);
+    tell = start(b, b->image);
+    assert_int_equal(tell->rc, XN_EPERM);
+    assert_non_null(strstr(tell->because, "kernel: it is a link"));
     xn__dom_tell__free_unpacked(tell, NULL);
     assert_int_equal(asked(b, XN__DOM_OP__DOM_FORGET), 0);
     fake->absent = true;
