@@ -36,8 +36,10 @@ kill_9 "$(pid_of host 1)"
 ok $? "a server that claims each second, and has a price for CPU"
 
 # ---- xenohostd and xenodomd die
+# It rests first: what it uses beyond the capacity that was sold is not charged.
 cat >"$scratch/job.sh" <<'X'
 echo begun
+sleep 1
 ./burner work $1 &
 i=0
 while [ $i -lt 20 ]; do
