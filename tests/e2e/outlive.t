@@ -36,10 +36,8 @@ kill_9 "$(pid_of host 1)"
 ok $? "a server that claims each second, and has a price for CPU"
 
 # ---- xenohostd and xenodomd die
-# It rests first: what it uses beyond the capacity that was sold is not charged.
 cat >"$scratch/job.sh" <<'X'
 echo begun
-sleep 1
 ./burner work $1 &
 i=0
 while [ $i -lt 20 ]; do
@@ -91,6 +89,8 @@ case $exact in
 cgroup | perf)
     within 5 "$cpu_s" "$(awk "BEGIN { print 8 * $work_ms / 1000 }")"
     ok $? "charged once: $cpu_s s of CPU, by its own account $((8 * work_ms)) ms"
+    # A claim is cut at the CPU time that its span may have by what was sold
+    # (claim_cut), and a cap is held by the keeper a little behind it.
     meter_says_so() {
         meter_ns=$(of_task 1 "$name" cpu_ns)
         awk -v s="$cpu_s" -v ns="$meter_ns" \
