@@ -7,6 +7,7 @@
 
 #include "lib/err.h"
 #include "lib/rng.h"
+#include "sim/order.h"
 
 /* Where a node is, with all that choosing wants of it side by side. */
 struct spot {
@@ -204,19 +205,6 @@ static void link_leaves(struct sim_graph *g)
 
 /* ---- order ---- */
 
-struct ranked {
-    const xn_id *position;
-    uint32_t node;
-};
-
-static int by_position(const void *a, const void *b)
-{
-    const struct ranked *x = a, *y = b;
-    int cmp = xn_id_cmp(x->position, y->position);
-
-    return cmp ? cmp : (x->node > y->node) - (x->node < y->node);
-}
-
 static struct spot spot_of(const struct sim_graph *g, uint32_t node)
 {
     const uint8_t *b = g->peers->rows[node].position.b;
@@ -235,22 +223,19 @@ static int rank_nodes(struct sim_graph *g)
 {
     uint32_t n = g->config.nodes, i, at = 0;
     unsigned both = g->shape.first + g->shape.next;
-    struct ranked *rows = malloc(n * sizeof *rows);
+    uint32_t *nodes = malloc((n + 1) * sizeof *nodes);
+    int rc = nodes ? sim_order(g->peers, n, nodes) : XN_ENOMEM;
 
-    if (!rows) return XN_ENOMEM;
-    for (i = 0; i < n; i++)
-        rows[i] = (struct ranked){&g->peers->rows[i].position, i};
-    qsort(rows, n, sizeof *rows, by_position);
-    for (i = 0; i < n; i++) {
-        g->rank_of[rows[i].node] = i;
-        g->spots[i] = spot_of(g, rows[i].node);
+    for (i = 0; i < n && !rc; i++) {
+        g->rank_of[nodes[i]] = i;
+        g->spots[i] = spot_of(g, nodes[i]);
         while (at <= prefix_of(g, i, both))
             g->start[at++] = i;
     }
-    while (at <= 1U << both)
+    while (at <= 1U << both && !rc)
         g->start[at++] = n;
-    free(rows);
-    return 0;
+    free(nodes);
+    return rc;
 }
 
 static int by_number(const void *a, const void *b)

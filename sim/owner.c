@@ -3,39 +3,16 @@
 #include <stdlib.h>
 
 #include "lib/err.h"
+#include "sim/order.h"
 #include "sim/run.h"
-
-struct placed {
-    const xn_id *position;
-    uint32_t node;
-};
-
-static int by_position(const void *a, const void *b)
-{
-    const struct placed *x = a, *y = b;
-    int cmp = xn_id_cmp(x->position, y->position);
-
-    return cmp ? cmp : (x->node > y->node) - (x->node < y->node);
-}
 
 int sim_owner_start(struct sim_run *run)
 {
     const struct xn_peers *peers = sim_world_peers(run->world);
-    struct placed *rows = malloc(peers->n * sizeof *rows);
-    size_t i;
 
-    run->by_position = malloc(peers->n * sizeof *run->by_position);
-    if (!rows || !run->by_position) {
-        free(rows);
-        return XN_ENOMEM;
-    }
-    for (i = 0; i < peers->n; i++)
-        rows[i] = (struct placed){&peers->rows[i].position, (uint32_t)i};
-    qsort(rows, peers->n, sizeof *rows, by_position);
-    for (i = 0; i < peers->n; i++)
-        run->by_position[i] = rows[i].node;
-    free(rows);
-    return 0;
+    run->by_position = malloc((peers->n + 1) * sizeof *run->by_position);
+    if (!run->by_position) return XN_ENOMEM;
+    return sim_order(peers, (uint32_t)peers->n, run->by_position);
 }
 
 static size_t lower(const struct sim_run *run, const xn_id *key)
