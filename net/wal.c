@@ -14,7 +14,7 @@
 /* ---- judging ----------------------------------------------------------- */
 
 /* 1: holds; 0: does not; -1: there is no such row. */
-static int holds_in(const struct wal_table *table, const Xn__Guard *guard)
+static int holds_in(struct wal_table *table, const Xn__Guard *guard)
 {
     const struct wal_row *row =
         wal_table_find(table, guard->key.data, guard->key.len);
@@ -55,7 +55,7 @@ static int check_in_file(struct net_wal *wal, const Xn__Guard *guard)
     return rc;
 }
 
-static int check_guard(struct net_wal *wal, const struct wal_table *draft,
+static int check_guard(struct net_wal *wal, struct wal_table *draft,
                        const Xn__Guard *guard)
 {
     int holds = holds_in(draft, guard);
@@ -224,18 +224,19 @@ static int make_room(struct net_wal *wal, size_t sectors)
 
 static int write_draft(struct net_wal *wal, struct wal_table *draft)
 {
-    const struct wal_row *row;
+    const struct wal_row *first, *row;
     uint8_t *payload, *end;
     size_t len = 0;
     int rc;
 
-    for (row = draft->first[0].row; row; row = row->next[0].row)
+    first = wal_table_first(draft);
+    for (row = first; row; row = row->next[0].row)
         len += wal_item_size(row->key_len, row->len);
     rc = make_room(wal, wal_sectors(len));
     if (rc) return rc;
     payload = end = malloc(len + 1);
     if (!payload) return XN_ENOMEM;
-    for (row = draft->first[0].row; row; row = row->next[0].row) {
+    for (row = first; row; row = row->next[0].row) {
         end = wal_item_put(end, row->key, row->key_len, row->value, row->len,
                            row->drop);
     }

@@ -24,7 +24,7 @@ static struct net_kv_item item_of(const struct wal_row *row)
 
 /* The rows of the frozen log from the cursor on, at most a slice of them.
  * *next_out: the one that the slice after this begins at; NULL: none. */
-static size_t cut_slice(const struct net_wal *wal, struct wal_row **rows,
+static size_t cut_slice(struct net_wal *wal, struct wal_row **rows,
                         struct wal_row **next_out)
 {
     struct wal_row *row =
@@ -161,7 +161,7 @@ bool net_wal_tend(struct net_wal *wal, bool idle)
 static int merge_pending(struct net_wal *wal)
 {
     struct net_kv_item *items = malloc(wal->slice * sizeof *items);
-    const struct wal_row *row = wal->pending.first[0].row;
+    const struct wal_row *row = wal_table_first(&wal->pending);
     int rc = items ? 0 : XN_ENOMEM;
 
     while (row && !rc) {

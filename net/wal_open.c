@@ -186,7 +186,7 @@ static int sort_out(struct net_wal *wal)
     struct wal_row **done = malloc((wal->pending.n + 1) * sizeof *done);
     const struct wal_row *from =
         wal_table_from(&wal->pending, wal->cursor, wal->cursor_len);
-    struct wal_row *row = wal->pending.first[0].row;
+    struct wal_row *row = wal_table_first(&wal->pending);
     bool behind = false;
     size_t n = 0;
 

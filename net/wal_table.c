@@ -8,7 +8,7 @@
 #include "lib/err.h"
 #include "lib/rng.h"
 
-enum { SLOTS_LEAST = 1024, PIECE = 512 };
+enum { SLOTS_LEAST = 1024, PIECE = 512, LATE_MOST = 512 };
 
 struct sought {
     uint64_t lead, hash;
@@ -112,6 +112,74 @@ static void leave(struct wal_table *table, const struct wal_row *row)
     *at = row->same;
 }
 
+/* ---- the list ---- */
+
+typedef struct wal_link *places[WAL_LEVELS];
+
+/* On each level the link to the first row at that key or behind it: from the
+ * links of a row before it, or, where they are NULL, from the places of a key
+ * that is not behind it. */
+static struct wal_row *seek(struct wal_link *links, const struct sought *s,
+                            places at)
+{
+    unsigned level = WAL_LEVELS;
+
+    while (level-- > 0) {
+        if (links) at[level] = &links[level];
+        while (is_before(at[level], s)) {
+            links = at[level]->row->next;
+            at[level] = &links[level];
+        }
+    }
+    return at[0]->row;
+}
+
+static unsigned height_of(const struct wal_row *row)
+{
+    return (unsigned)((size_t)(row->key - (const uint8_t *)row->next) /
+                      sizeof(struct wal_link));
+}
+
+static void link_row(struct wal_row *row, places at)
+{
+    unsigned level, height = height_of(row);
+
+    for (level = 0; level < height; level++) {
+        row->next[level] = *at[level];
+        *at[level] = (struct wal_link){row, row->lead};
+    }
+}
+
+static int by_key(const void *a, const void *b)
+{
+    const struct wal_link *x = a, *y = b;
+    struct sought s = sought_again(y->row);
+
+    if (x->lead != y->lead) return x->lead < y->lead ? -1 : 1;
+    return compare(x->row, &s);
+}
+
+/* In order, so the way to one begins where that to the one before it ended. */
+static void link_late(struct wal_table *table)
+{
+    struct wal_link late[LATE_MOST], *links = table->first;
+    struct wal_row *row;
+    size_t n = 0, i;
+    places at;
+
+    for (row = table->late; row; row = row->next[0].row)
+        late[n++] = (struct wal_link){row, row->lead};
+    table->late = NULL;
+    table->n_late = 0;
+    qsort(late, n, sizeof *late, by_key);
+    for (i = 0; i < n; i++, links = NULL) {
+        struct sought s = sought_again(late[i].row);
+
+        seek(links, &s, at);
+        link_row(late[i].row, at);
+    }
+}
+
 /* As many slots as rows.  Without memory for them everything is slower. */
 static void grow(struct wal_table *table)
 {
@@ -121,6 +189,7 @@ static void grow(struct wal_table *table)
     if (table->n <= table->n_slots || table->n < SLOTS_LEAST) return;
     slots = calloc(n, sizeof *slots);
     if (!slots) return;
+    link_late(table);
     free(table->slots);
     table->slots = slots;
     table->n_slots = n;
@@ -128,154 +197,136 @@ static void grow(struct wal_table *table)
         enter(table, row);
 }
 
-/* ---- the list ---- */
-
-typedef struct wal_link *places[WAL_LEVELS];
-
-/* On each level the link to the first row at that key or behind it. */
-static struct wal_row *seek(struct wal_table *table, const struct sought *s,
-                            places at)
-{
-    struct wal_link *links = table->first;
-    unsigned level = WAL_LEVELS;
-
-    while (level-- > 0) {
-        while (is_before(&links[level], s))
-            links = links[level].row->next;
-        at[level] = &links[level];
-    }
-    return at[0]->row;
-}
-
-struct wal_row *wal_table_from(const struct wal_table *table, const void *key,
+struct wal_row *wal_table_from(struct wal_table *table, const void *key,
                                size_t len)
 {
-    const struct wal_link *links = table->first;
     struct sought s = sought(table, key, len);
-    unsigned level = WAL_LEVELS;
+    places at;
 
-    while (level-- > 0) {
-        while (is_before(&links[level], &s))
-            links = links[level].row->next;
-    }
-    return links[0].row;
+    link_late(table);
+    return seek(table->first, &s, at);
+}
+
+struct wal_row *wal_table_first(struct wal_table *table)
+{
+    link_late(table);
+    return table->first[0].row;
 }
 
 static struct wal_row *find(const struct wal_table *table,
                             const struct sought *s)
 {
-    struct wal_row *row;
+    struct wal_row *row = *slot_of(table, s->hash);
 
-    if (!table->slots) {
-        row = wal_table_from(table, s->key, s->len);
-        return row && compare(row, s) == 0 ? row : NULL;
-    }
-    row = *slot_of(table, s->hash);
     while (row && (row->hash != s->hash || compare(row, s) != 0))
         row = row->same;
     return row;
 }
 
-struct wal_row *wal_table_find(const struct wal_table *table, const void *key,
+/* Few rows have no slots, and none of them is late. */
+static struct wal_row *find_place(struct wal_table *table,
+                                  const struct sought *s, places at)
+{
+    struct wal_row *row;
+
+    if (table->slots) return find(table, s);
+    row = seek(table->first, s, at);
+    return row && compare(row, s) == 0 ? row : NULL;
+}
+
+struct wal_row *wal_table_find(struct wal_table *table, const void *key,
                                size_t len)
 {
     struct sought s = sought(table, key, len);
+    places at;
 
-    return find(table, &s);
+    return find_place(table, &s, at);
 }
+
+/* ---- rows ---- */
 
 static void free_row(struct wal_row *row)
 {
-    if (!row) return;
-    free(row->value);
-    free(row);
+    struct wal_row *newer;
+
+    for (; row; row = newer) {
+        newer = row->newer;
+        free(row);
+    }
 }
 
 /* The unused levels of a row's block end at its height: only those that it was
  * linked on may be followed, which is what the pointers to it do. */
-static struct wal_row *new_row(const struct sought *s, unsigned height)
+static struct wal_row *new_row(const struct sought *s, const void *value,
+                               size_t len)
 {
-    size_t links = height * sizeof(struct wal_link);
-    struct wal_row *row = malloc(sizeof *row + links + s->len + 1);
+    size_t links = height_for(s) * sizeof(struct wal_link);
+    struct wal_row *row = malloc(sizeof *row + links + s->len + len);
 
     if (!row) return NULL;
     memset(row, 0, sizeof *row);
     row->key = (uint8_t *)row + sizeof *row + links;
     row->key_len = s->len;
+    row->value = row->key + s->len;
+    row->len = len;
     row->lead = s->lead;
     row->hash = s->hash;
     if (s->len) memcpy(row->key, s->key, s->len);
+    if (len) memcpy(row->value, value, len);
     return row;
 }
 
-static void link_row(struct wal_table *table, struct wal_row *row,
-                     unsigned height, places at)
+static void add_row(struct wal_table *table, struct wal_row *row, places at)
 {
-    unsigned level;
-
-    for (level = 0; level < height; level++) {
-        row->next[level] = *at[level];
-        *at[level] = (struct wal_link){row, row->lead};
-    }
     table->n++;
     table->weight += wal_row_weight(row);
-    if (table->slots) enter(table, row);
+    if (table->slots) {
+        enter(table, row);
+        row->next[0].row = table->late;
+        table->late = row;
+        if (++table->n_late == LATE_MOST) link_late(table);
+    } else {
+        link_row(row, at);
+    }
     grow(table);
 }
 
-static unsigned height_of(const struct wal_row *row)
+/* What `row` says, in the place of what `old` does. */
+static void replace(struct wal_table *table, struct wal_row *old,
+                    struct wal_row *row)
 {
-    return (unsigned)((size_t)(row->key - (const uint8_t *)row->next) /
-                      sizeof(struct wal_link));
+    table->weight -= wal_row_weight(old);
+    free_row(old->newer);
+    old->newer = row;
+    old->value = row->value;
+    old->len = row->len;
+    old->drop = row->drop;
+    old->epoch = row->epoch;
+    table->weight += wal_row_weight(old);
 }
 
 int wal_table_put(struct wal_table *table, const void *key, size_t key_len,
                   const void *value, size_t len, bool drop)
 {
-    places at;
     struct sought s = sought(table, key, key_len);
-    struct wal_row *row = seek(table, &s, at);
-    uint8_t *copy = NULL;
+    struct wal_row *row = new_row(&s, value, len), *old;
+    places at;
 
-    if (len) {
-        copy = malloc(len);
-        if (!copy) return XN_ENOMEM;
-        memcpy(copy, value, len);
-    }
-    if (!row || compare(row, &s) != 0) {
-        unsigned height = height_for(&s);
-
-        row = new_row(&s, height);
-        if (!row) {
-            free(copy);
-            return XN_ENOMEM;
-        }
-        link_row(table, row, height, at);
-    }
-    table->weight -= wal_row_weight(row);
-    free(row->value);
-    row->value = copy;
-    row->len = len;
+    if (!row) return XN_ENOMEM;
     row->drop = drop;
-    table->weight += wal_row_weight(row);
+    old = find_place(table, &s, at);
+    if (old) {
+        replace(table, old, row);
+    } else {
+        add_row(table, row, at);
+    }
     return 0;
-}
-
-/* What `row` says, in the place of what `old` does. */
-static void replace(struct wal_row *old, struct wal_row *row)
-{
-    free(old->value);
-    old->value = row->value;
-    old->len = row->len;
-    old->drop = row->drop;
-    old->epoch = row->epoch;
-    free(row);
 }
 
 size_t wal_table_take(struct wal_table *table, struct wal_table *from,
                       uint64_t epoch)
 {
-    struct wal_row *row = from->first[0].row, *next, *old;
+    struct wal_row *row = wal_table_first(from), *next, *old;
     size_t older = 0;
     places at;
 
@@ -284,15 +335,12 @@ size_t wal_table_take(struct wal_table *table, struct wal_table *from,
 
         next = row->next[0].row;
         row->epoch = epoch;
-        old = find(table, &s);
+        old = find_place(table, &s, at);
         if (old) {
             if (old->epoch < epoch) older += wal_row_weight(old);
-            table->weight -= wal_row_weight(old);
-            table->weight += wal_row_weight(row);
-            replace(old, row);
+            replace(table, old, row);
         } else {
-            seek(table, &s, at);
-            link_row(table, row, height_of(row), at);
+            add_row(table, row, at);
         }
     }
     free(from->slots);
@@ -300,27 +348,21 @@ size_t wal_table_take(struct wal_table *table, struct wal_table *from,
     return older;
 }
 
-/* They come in order, so the way to one begins where that to the one before it
- * ended. */
 void wal_table_remove(struct wal_table *table, struct wal_row **rows, size_t n)
 {
-    struct sought s;
+    struct wal_link *links = table->first;
     places at;
     size_t i;
 
-    if (n == 0) return;
-    s = sought_again(rows[0]);
-    seek(table, &s, at);
-    for (i = 0; i < n; i++) {
+    link_late(table);
+    for (i = 0; i < n; i++, links = NULL) {
         struct wal_row *row = rows[i];
+        struct sought s = sought_again(row);
         unsigned level, height = height_of(row);
 
-        s = sought_again(row);
-        for (level = 0; level < height; level++) {
-            while (is_before(at[level], &s))
-                at[level] = &at[level]->row->next[level];
+        seek(links, &s, at);
+        for (level = 0; level < height; level++)
             *at[level] = row->next[level];
-        }
         leave(table, row);
         table->n--;
         table->weight -= wal_row_weight(row);
@@ -330,7 +372,7 @@ void wal_table_remove(struct wal_table *table, struct wal_row **rows, size_t n)
 
 void wal_table_clear(struct wal_table *table)
 {
-    struct wal_row *row = table->first[0].row, *next;
+    struct wal_row *row = wal_table_first(table), *next;
 
     for (; row; row = next) {
         next = row->next[0].row;

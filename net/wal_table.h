@@ -25,15 +25,19 @@ struct wal_row {
     uint64_t hash;        /* of the key */
     struct wal_row *same; /* next with that slot */
     uint8_t *key;         /* in this block */
-    uint8_t *value;       /* its own; NULL where len is 0 */
+    uint8_t *value;       /* in this block or in that of `newer` */
     size_t key_len, len;
+    struct wal_row *newer; /* in no table: only its value is used; NULL */
     bool drop;
     uint64_t epoch; /* of the log that says so */
     struct wal_link next[];
 };
 
 struct wal_table {
-    struct wal_link first[WAL_LEVELS];
+    struct wal_link first[WAL_LEVELS]; /* see wal_table_first */
+    struct wal_row *late; /* in the slots and not in the list, by next[0]:
+                             many at a time find their places sooner */
+    size_t n_late;
     size_t n;
     size_t weight; /* of all rows */
     uint64_t
@@ -49,11 +53,13 @@ size_t wal_row_weight(const struct wal_row *row);
 
 void wal_table_clear(struct wal_table *table); /* empty and usable; the seed
                                                    stays */
-struct wal_row *wal_table_find(const struct wal_table *table, const void *key,
+struct wal_row *wal_table_find(struct wal_table *table, const void *key,
                                size_t len);
-/* The first row at that key or behind it; NULL. */
-struct wal_row *wal_table_from(const struct wal_table *table, const void *key,
+/* The first row at that key or behind it; NULL.  From there next[0] leads on, as
+ * long as nothing is added. */
+struct wal_row *wal_table_from(struct wal_table *table, const void *key,
                                size_t len);
+struct wal_row *wal_table_first(struct wal_table *table);
 /* In the place of what was there; copies both.  XN_ENOMEM. */
 int wal_table_put(struct wal_table *table, const void *key, size_t key_len,
                   const void *value, size_t len, bool drop);
