@@ -1,0 +1,184 @@
+/* SPDX-License-Identifier: GPL-3.0-or-later */
+#include <stdlib.h>
+#include <string.h>
+
+#include "lib/err.h"
+#include "lib/gripe.h"
+#include "sim/scenario_parse.h"
+
+static int step_some(struct scn_parser *p, struct scn_step *step)
+{
+    int rc = scn_take_amount(p, &step->amount);
+
+    if (!rc && step->verb == SCN_CRASH) step->power = scn_take(p, "power");
+    if (!rc && scn_take(p, "over")) rc = scn_take_span(p, &step->us);
+    return rc;
+}
+
+static int step_churn(struct scn_parser *p, struct scn_step *step)
+{
+    const char *end;
+    int rc;
+
+    if (scn_take(p, "off")) {
+        step->off = true;
+        return 0;
+    }
+    if (scn_take(p, "pareto")) {
+        step->law = SCN_PARETO;
+    } else if (scn_take(p, "weibull")) {
+        step->law = SCN_WEIBULL;
+    } else if (scn_take(p, "exp")) {
+        step->law = SCN_EXP;
+    } else {
+        return scn_complain(p, scn_column(p),
+                            "expected exp, pareto, weibull or off");
+    }
+    step->shape_milli = 1000;
+    if (step->law != SCN_EXP) {
+        if (!scn_milli(scn_peek(p), 100, &step->shape_milli, &end) || *end ||
+            step->shape_milli < (step->law == SCN_PARETO ? 1001U : 200U)) {
+            return scn_complain(p, scn_column(p),
+                                "expected the shape: pareto above 1, weibull "
+                                "0.2 or more");
+        }
+        p->at++;
+    }
+    rc = scn_expect(p, "session");
+    if (!rc) rc = scn_take_span(p, &step->us);
+    if (!rc) rc = scn_expect(p, "downtime");
+    if (!rc) rc = scn_take_span(p, &step->us2);
+    if (!rc && scn_take(p, "power")) rc = scn_take_share(p, &step->ppm);
+    if (!rc && (!step->us || !step->us2)) {
+        rc = scn_complain(p, p->end, "a mean of 0 makes no churn");
+    }
+    return rc;
+}
+
+static int step_partition(struct scn_parser *p, struct scn_step *step)
+{
+    int rc = scn_take_share(p, &step->ppm);
+
+    if (!rc) rc = scn_expect(p, "for");
+    if (!rc) rc = scn_take_span(p, &step->us);
+    return rc;
+}
+
+static int step_loss(struct scn_parser *p, struct scn_step *step)
+{
+    int rc = scn_take_share(p, &step->ppm);
+
+    step->ppm2 = 1000; /* one lost message of a thousand */
+    if (!rc && scn_take(p, "break")) rc = scn_take_share(p, &step->ppm2);
+    return rc;
+}
+
+static int step_jitter(struct scn_parser *p, struct scn_step *step)
+{
+    return scn_take_share(p, &step->ppm);
+}
+
+static int step_slow(struct scn_parser *p, struct scn_step *step)
+{
+    int rc = scn_take_share(p, &step->ppm);
+
+    if (!rc) rc = scn_expect(p, "by");
+    if (!rc) rc = scn_take_span(p, &step->us);
+    return rc;
+}
+
+static int step_skew(struct scn_parser *p, struct scn_step *step)
+{
+    return scn_take_span(p, &step->us);
+}
+
+static int step_rate(struct scn_parser *p, struct scn_step *step)
+{
+    if (scn_take(p, "off")) {
+        step->off = true;
+        return 0;
+    }
+    return scn_take_rate(p, &step->rate_milli);
+}
+
+static int step_converge(struct scn_parser *p, struct scn_step *step)
+{
+    (void)p, (void)step;
+    return 0;
+}
+
+static int step_check(struct scn_parser *p, struct scn_step *step)
+{
+    int rc;
+
+    step->off = scn_take(p, "off");
+    if (!step->off) step->now = scn_take(p, "now");
+    if (step->off || step->now) return 0;
+    rc = scn_expect(p, "every");
+    if (!rc) rc = scn_take_span(p, &step->us);
+    if (!rc && !step->us) rc = scn_complain(p, p->end, "every 0 never ends");
+    return rc;
+}
+
+static const struct verb {
+    const char *name;
+    enum scn_verb verb;
+    int (*parse)(struct scn_parser *p, struct scn_step *step);
+} verbs[] = {
+    {"advertise", SCN_ADVERTISE, step_some},
+    {"check", SCN_CHECK, step_check},
+    {"churn", SCN_CHURN, step_churn},
+    {"converge", SCN_CONVERGE, step_converge},
+    {"crash", SCN_CRASH, step_some},
+    {"jitter", SCN_JITTER, step_jitter},
+    {"join", SCN_JOIN, step_some},
+    {"lookup", SCN_LOOKUP, step_rate},
+    {"loss", SCN_LOSS, step_loss},
+    {"partition", SCN_PARTITION, step_partition},
+    {"query", SCN_QUERY, step_rate},
+    {"restart", SCN_RESTART, step_some},
+    {"rewrite", SCN_REWRITE, step_some},
+    {"skew", SCN_SKEW, step_skew},
+    {"slow", SCN_SLOW, step_slow},
+    {"withdraw", SCN_WITHDRAW, step_some},
+};
+
+static int add_step(struct scn_parser *p, const struct scn_step *step)
+{
+    struct scn *scn = p->scn;
+    struct scn_step *steps;
+
+    if (scn->n_steps == SCN_STEPS_MAX) {
+        scn_complain(p, 1, "more than %d steps", SCN_STEPS_MAX);
+        return XN_ETOOBIG;
+    }
+    if ((scn->n_steps & (scn->n_steps + 1)) == 0) {
+        steps = realloc(scn->steps, 2 * (scn->n_steps + 1) * sizeof *steps);
+        if (!steps) return XN_ENOMEM;
+        scn->steps = steps;
+    }
+    scn->steps[scn->n_steps++] = *step;
+    return 0;
+}
+
+int scn_parse_step(struct scn_parser *p, uint64_t at_us)
+{
+    struct scn_step step = {.at_us = at_us, .line = p->line};
+    const size_t n = sizeof verbs / sizeof verbs[0];
+    const char *names[sizeof verbs / sizeof verbs[0]], *near;
+    size_t i;
+    int rc;
+
+    for (i = 0; i < n; i++) {
+        names[i] = verbs[i].name;
+        if (!scn_take(p, verbs[i].name)) continue;
+        step.verb = verbs[i].verb;
+        rc = verbs[i].parse(p, &step);
+        return rc ? rc : add_step(p, &step);
+    }
+    near = xn_nearest(scn_peek(p), names, n);
+    if (p->at == p->n) return scn_complain(p, p->end, "expected what to do");
+    return scn_complain(p, scn_column(p), "unknown word '%s'%s%s%s",
+                        scn_peek(p), near ? "; did you mean '" : "",
+                        near ? near : "", near ? "'?" : "");
+}

@@ -1,0 +1,160 @@
+/* SPDX-License-Identifier: GPL-3.0-or-later */
+#include <ctype.h>
+#include <stdarg.h>
+#include <stdio.h>
+#include <string.h>
+
+#include "lib/err.h"
+#include "lib/span.h"
+#include "sim/scenario_parse.h"
+
+int scn_complain(struct scn_parser *p, uint32_t column, const char *fmt, ...)
+{
+    va_list ap;
+
+    p->error->line = p->line;
+    p->error->column = column;
+    va_start(ap, fmt);
+    vsnprintf(p->error->text, sizeof p->error->text, fmt, ap);
+    va_end(ap);
+    return XN_EINVAL;
+}
+
+/* ---- words ---- */
+
+const char *scn_peek(const struct scn_parser *p)
+{
+    return p->at < p->n ? p->words[p->at].text : "";
+}
+
+uint32_t scn_column(const struct scn_parser *p)
+{
+    return p->at < p->n ? p->words[p->at].column : p->end;
+}
+
+bool scn_take(struct scn_parser *p, const char *word)
+{
+    if (p->at == p->n || strcmp(scn_peek(p), word) != 0) return false;
+    p->at++;
+    return true;
+}
+
+int scn_expect(struct scn_parser *p, const char *word)
+{
+    if (scn_take(p, word)) return 0;
+    return scn_complain(p, scn_column(p), "expected '%s'", word);
+}
+
+int scn_take_span(struct scn_parser *p, uint64_t *us_out)
+{
+    if (xn_span_parse(scn_peek(p), us_out) || *us_out > UINT64_MAX / 4) {
+        return scn_complain(p, scn_column(p),
+                            "expected a time such as 30s or 5ms");
+    }
+    p->at++;
+    return 0;
+}
+
+int scn_take_number(struct scn_parser *p, uint64_t max, uint64_t *n_out)
+{
+    const char *text = scn_peek(p);
+    uint64_t n = 0;
+
+    if (!*text) return scn_complain(p, scn_column(p), "expected a number");
+    for (; *text; text++) {
+        if (!isdigit((unsigned char)*text)) {
+            return scn_complain(p, scn_column(p), "expected a whole number");
+        }
+        n = n * 10 + (uint64_t)(*text - '0');
+        if (n > max) {
+            return scn_complain(p, scn_column(p), "more than %llu",
+                                (unsigned long long)max);
+        }
+    }
+    p->at++;
+    *n_out = n;
+    return 0;
+}
+
+bool scn_milli(const char *text, uint32_t max, uint32_t *out, const char **end)
+{
+    uint64_t n = 0;
+    uint32_t scale = 1000;
+
+    if (!isdigit((unsigned char)*text)) return false;
+    while (isdigit((unsigned char)*text)) {
+        n = n * 10 + (uint64_t)(*text++ - '0');
+        if (n > max) return false;
+    }
+    n *= 1000;
+    if (*text == '.') {
+        text++;
+        if (!isdigit((unsigned char)*text)) return false;
+        while (isdigit((unsigned char)*text)) {
+            scale /= 10;
+            n += (uint64_t)(*text++ - '0') * scale;
+        }
+    }
+    if (n > (uint64_t)max * 1000) return false;
+    *out = (uint32_t)n;
+    *end = text;
+    return true;
+}
+
+int scn_take_share(struct scn_parser *p, uint32_t *ppm_out)
+{
+    const char *end;
+    uint32_t n;
+
+    if (!scn_milli(scn_peek(p), 100, &n, &end) || strcmp(end, "%") != 0) {
+        return scn_complain(p, scn_column(p), "expected a share such as 0.5%%");
+    }
+    p->at++;
+    *ppm_out = n * 10; /* thousandths of a percent */
+    return 0;
+}
+
+int scn_take_rate(struct scn_parser *p, uint32_t *rate_out)
+{
+    const char *end;
+
+    if (!scn_milli(scn_peek(p), 1000000, rate_out, &end) ||
+        strcmp(end, "/s") != 0 || !*rate_out) {
+        return scn_complain(p, scn_column(p), "expected a rate such as 5/s");
+    }
+    p->at++;
+    return 0;
+}
+
+int scn_take_amount(struct scn_parser *p, struct scn_amount *amount)
+{
+    uint32_t ppm;
+    int rc;
+
+    if (scn_take(p, "all")) {
+        amount->form = SCN_ALL;
+        return 0;
+    }
+    if (strchr(scn_peek(p), '%')) {
+        rc = scn_take_share(p, &ppm);
+        amount->form = SCN_SHARE;
+        amount->n = ppm;
+        return rc;
+    }
+    amount->form = SCN_COUNT;
+    if (p->at == p->n || !isdigit((unsigned char)*scn_peek(p))) {
+        return scn_complain(p, scn_column(p),
+                            "expected how many: all, a number or a share");
+    }
+    return scn_take_number(p, SCN_NODES_MAX, &amount->n);
+}
+
+int scn_take_file(struct scn_parser *p, char *file_out)
+{
+    if (p->at == p->n) {
+        return scn_complain(p, p->end, "expected a file's name");
+    }
+    memcpy(file_out, scn_peek(p), SCN_WORD_MAX);
+    p->at++;
+    return 0;
+}
