@@ -37,7 +37,7 @@ lib_libxnsys_a_SOURCES += lib/log.h
 lib_libxnsys_a_SOURCES += lib/options.c
 lib_libxnsys_a_SOURCES += lib/options.h
 
-# Readers of latency files, which want files and liblzma.
+# Readers of latency and availability files, which want files and liblzma.
 noinst_LIBRARIES += lib/liblatency.a
 lib_liblatency_a_SOURCES =
 lib_liblatency_a_SOURCES += lib/latency.c
@@ -46,6 +46,8 @@ lib_liblatency_a_SOURCES += lib/latency_form.h
 lib_liblatency_a_SOURCES += lib/latency_packed.c
 lib_liblatency_a_SOURCES += lib/latency_pairs.c
 lib_liblatency_a_SOURCES += lib/latency_text.c
+lib_liblatency_a_SOURCES += lib/trace.c
+lib_liblatency_a_SOURCES += lib/trace.h
 
 # What a program links to use this folder.
 XN_LIB_LIBS = lib/libxnsys.a lib/libxnlib.a -lm
@@ -80,3 +82,6 @@ tests_unit_latency_LDADD = $(XN_LATENCY_LIBS) $(CMOCKA_LIBS)
 FUZZ_TARGETS += tests/fuzz/fuzz_latency
 tests_fuzz_fuzz_latency_SOURCES = tests/fuzz/fuzz_latency.c $(FUZZ_MAIN)
 tests_fuzz_fuzz_latency_LDADD = $(XN_LATENCY_LIBS) $(FUZZ_LIBS)
+UNIT_TESTS += tests/unit/trace
+tests_unit_trace_SOURCES = tests/unit/trace.c
+tests_unit_trace_LDADD = $(XN_LATENCY_LIBS) $(CMOCKA_LIBS)

@@ -90,6 +90,11 @@ static bool is_newcomer(const struct ov *ov, const struct xn_now *now)
     return !ov->joined || ov->ring.n > 0 || hints_fresh(ov, now);
 }
 
+bool ov_is_member(const struct ov *ov, const struct xn_now *now)
+{
+    return !ov->leaving && !is_newcomer(ov, now);
+}
+
 /* Might somebody whom we do not know, or know no more, come before us? */
 static bool in_doubt(const struct ov *ov, const struct xn_now *now,
                      const struct query *q)

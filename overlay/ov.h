@@ -159,6 +159,8 @@ const struct xn_contact *ov_contact(const struct ov *ov, xn_peer peer);
 const xn_id *ov_position(const struct ov *ov); /* ours */
 /* Are we, as far as we know, linked to every node? */
 bool ov_is_mesh(const struct ov *ov, const struct xn_now *now);
+/* Have we been told so much of the others that we answer as owner? */
+bool ov_is_member(const struct ov *ov, const struct xn_now *now);
 /* The peer's own address from its HELLO; "" where it has none. */
 const char *ov_address(const struct ov *ov, xn_peer peer);
 /* Contacts to remember for the next start and to hand out: at most n, with

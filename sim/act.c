@@ -23,7 +23,8 @@ void sim_done(struct sim_world *world, uint32_t node, uint64_t ticket,
         xn_msg_free(msg);
         return;
     }
-    sim_push(world, node, world->now_us + after_us, event);
+    sim_push(world, node, world->now_us + sim_pace_us(world, node, after_us),
+             event);
 }
 
 /* One thread does the node's signatures, one after another. */

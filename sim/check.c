@@ -3,7 +3,8 @@
  *
  * Always: each core's state holds together, no message over the bound, no
  * false answer.  When nothing was disturbed for the settle time, or on demand:
- * all nodes agree on each key's owner, and every live ad is findable.
+ * all nodes agree on each key's owner, leaf sets are who stands there (in each
+ * part of a world that is parted), and every live ad is findable.
  */
 #include <stdlib.h>
 
@@ -68,57 +69,69 @@ static void check_owners(struct sim_run *run)
         xn_id key;
 
         xn_id_hash(&draw, sizeof draw, &key);
-        owner = sim_run_owner(run, &key);
-        if (owner == UINT32_MAX) return;
+        node = sim_run_some_node(run);
+        if (node == UINT32_MAX) return;
+        owner = sim_run_owner(run, node, &key, false);
         ask_owner(run, owner, &key, owner);
         for (i = 0; i < NODES; i++) {
             node = sim_run_some_node(run);
             if (node == UINT32_MAX) return;
             if (sim_world_links(run->world, node) + 1 < all) continue;
+            if (sim_world_apart(run->world, node, owner)) continue;
             ask_owner(run, node, &key, owner);
         }
     }
 }
 
-/* The running node next to this one on the ring; itself when alone. */
-static uint32_t next_of(const struct sim_run *run, uint32_t node,
-                        bool clockwise)
-{
-    const struct xn_peers *peers = sim_world_peers(run->world);
-    const xn_id *self = &peers->rows[node].position;
-    uint32_t best = node, i;
-    xn_id way, least;
+/* Those beside a node, as it says, and one way round as it is. */
+struct beside {
+    uint32_t says[SIM_LEAVES_MAX], up[SIM_LEAVES_MAX + 1], down[SIM_LEAVES_MAX];
+    size_t n, n_up, n_down;
+};
 
-    for (i = 0; i < peers->n; i++) {
-        if (i == node || !sim_world_runs(run->world, i)) continue;
-        if (clockwise) {
-            xn_ring_clockwise(self, &peers->rows[i].position, &way);
-        } else {
-            xn_ring_clockwise(&peers->rows[i].position, self, &way);
-        }
-        if (best != node && xn_id_cmp(&way, &least) >= 0) continue;
-        best = i;
-        least = way;
+/* The first place that is wrong; n: none.  So many on one side as on the other,
+ * or all that there are. */
+static size_t first_wrong(const struct beside *b)
+{
+    size_t up = 0, i;
+
+    while (up < b->n && up < b->n_up && b->says[up] == b->up[up])
+        up++;
+    for (i = up; i < b->n; i++) {
+        if (i - up >= b->n_down || b->says[i] != b->down[i - up]) return i;
     }
-    return best;
+    return b->n == b->n_up || 2 * up == b->n ? b->n : up;
 }
 
-/* Owners are right wherever every node knows the two beside it. */
-static void check_neighbours(struct sim_run *run, size_t most)
+/* Owners are right wherever every node knows those beside it, who keep the
+ * copies: its leaf set is who stands there. */
+static void check_leaves_of(struct sim_run *run, uint32_t node)
 {
-    const struct xn_peers *peers = sim_world_peers(run->world);
-    uint32_t node, next;
-    size_t i;
-    int side;
+    const struct sim_probe *probe = &run->options->probe;
+    struct xn_core *core = sim_world_core(run->world, node);
+    struct beside b;
+    size_t wrong;
 
-    if (!run->options->probe.owner) return;
+    b.n = probe->leaves(probe->user, core, b.says);
+    b.n_up = sim_run_beside(run, node, true, b.up, b.n + 1);
+    b.n_down = sim_run_beside(run, node, false, b.down, b.n);
+    run->tally.checked_leaves++;
+    wrong = first_wrong(&b);
+    if (wrong == b.n && (b.n > 0 || b.n_up == 0)) return;
+    sim_run_violation(run, "the leaf set of node %u is wrong at %zu of %zu",
+                      node, wrong, b.n);
+}
+
+static void check_leaves(struct sim_run *run, size_t most)
+{
+    uint32_t nodes = sim_world_config(run->world)->nodes, node;
+    size_t i;
+
+    if (!run->options->probe.leaves) return;
     for (i = 0; i < most; i++) {
-        node = most >= peers->n ? (uint32_t)i : sim_run_some_node(run);
-        if (node >= peers->n || !sim_world_runs(run->world, node)) continue;
-        for (side = 0; side < 2; side++) {
-            next = next_of(run, node, side);
-            ask_owner(run, node, &peers->rows[next].position, next);
-        }
+        node = most >= nodes ? (uint32_t)i : sim_run_some_node(run);
+        if (node >= nodes || !sim_world_runs(run->world, node)) continue;
+        check_leaves_of(run, node);
     }
 }
 
@@ -140,10 +153,11 @@ void sim_check_tick(struct sim_run *run, bool now)
     run->tally.checks++;
     check_cores(run, now ? all : CORES);
     check_bounds(run);
-    if (!now && !sim_run_settled(run)) return;
+    if (!now && !sim_run_calm(run)) return;
     run->tally.checks_settled++;
-    check_settled(run);
     check_owners(run);
-    check_neighbours(run, now ? all : NODES);
+    check_leaves(run, now ? all : NODES);
+    if (!now && !sim_run_settled(run, sim_world_now(run->world))) return;
+    check_settled(run);
     run->tally.checked_ads += market_get(run->market, now ? all : ADS, now);
 }

@@ -10,6 +10,7 @@
 
 enum { SAMPLE = 16, TRIES = 48 };
 
+#define SILENCE_US 5000000 /* until a call to nobody is given up */
 #define LATELY_US (3 * 60 * 1000000ULL)
 
 int sim_corp_init(struct sim_corp *corp, uint32_t nodes)
@@ -138,6 +139,10 @@ void sim_corp_call(struct sim_world *world, uint32_t node,
     int rc = XN_EUNREACH;
 
     world->totals.calls++;
+    if (world->config.settings.corp_off) {
+        sim_done(world, node, action->ticket, SILENCE_US, rc, NULL);
+        return;
+    }
     if (!strncmp(url, SIM_CORP_URL, sizeof SIM_CORP_URL - 1)) {
         rc = serve(world, node, url + sizeof SIM_CORP_URL - 1, &msg);
     }

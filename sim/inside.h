@@ -45,6 +45,7 @@ struct sim_node {
     uint64_t pending_us;    /* earliest WAKE in the queue */
     uint64_t since_us;      /* start of the process */
     uint64_t busy_us;       /* its crypto thread is busy until then */
+    uint64_t line_us;       /* what it sends is on the line by then */
     struct sim_link *links; /* hash table by peer */
     uint32_t links_n, links_cap;
     uint32_t counter; /* of events sent: goes on over crashes */
@@ -75,10 +76,13 @@ struct sim_world {
     struct xn_peers peers;
     struct sim_corp corp;
     uint64_t now_us;
-    uint64_t cut_until_us;
+    uint64_t cut_from_us, cut_until_us;
     uint32_t cut_ppm;
     uint32_t running;
-    uint32_t control; /* counter of control events */
+    uint64_t running_since_us; /* totals.node_us counts until then */
+    uint64_t links_up;         /* halves, now */
+    uint64_t links_since_us;   /* totals.link_us counts until then */
+    uint32_t control;          /* counter of control events */
     int rc;
 };
 
@@ -113,6 +117,14 @@ void sim_link_end_all(struct sim_world *world, uint32_t node, bool power);
 /* A partition begins that outlasts keepalive: links across it will end. */
 void sim_link_cut(struct sim_world *world, uint32_t node);
 
+/* ---- wire.c ---- */
+
+void sim_spend(struct sim_world *world, uint64_t bytes);
+/* So many more halves of links are up. */
+void sim_count_links(struct sim_world *world, int more);
+/* So many more processes run. */
+void sim_count_nodes(struct sim_world *world, int more);
+
 /* ---- act.c ---- */
 
 void sim_perform(struct sim_world *world, uint32_t node,
@@ -130,11 +142,14 @@ void sim_corp_call(struct sim_world *world, uint32_t node,
 
 /* ---- fault.c ---- */
 
-bool sim_is_cut(const struct sim_world *world, uint32_t a, uint32_t b);
-/* When a message sent now arrives: latency, jitter, slowness, loss.
- * UINT64_MAX: never, the link dies. */
-uint64_t sim_arrival(struct sim_world *world, uint32_t from, uint32_t to);
-/* The same for a packet of which nobody keeps a copy: UINT64_MAX: lost. */
+/* When a message of so many bytes sent now arrives: the line, latency, jitter,
+ * slowness, loss.  UINT64_MAX: never, the link dies. */
+uint64_t sim_arrival(struct sim_world *world, uint32_t from, uint32_t to,
+                     size_t bytes);
+/* The same for a packet of a handshake, sent again like any other; where no
+ * way leads there, UINT64_MAX. */
 uint64_t sim_arrival_bare(struct sim_world *world, uint32_t from, uint32_t to);
+/* How long that takes at this node, which may be a slow one. */
+uint64_t sim_pace_us(const struct sim_world *world, uint32_t node, uint64_t us);
 
 #endif

@@ -16,6 +16,9 @@
 #include "lib/rng.h"
 #include "sim/crypto.h"
 #include "sim/inside.h"
+#include "sim/wire.h"
+
+enum { FRAME_HEAD = 6 }; /* of a message on a link */
 
 /* ---- the table of halves: open addressing, linear, no tombstones ---- */
 
@@ -103,6 +106,18 @@ static void drop(struct sim_node *node, struct sim_link *link)
 
 /* ---- words between the two ends ---- */
 
+static uint64_t cost_of(enum sim_kind kind)
+{
+    switch (kind) {
+    case SIM_SYN:
+    case SIM_SYNACK: return SIM_WIRE_SYN;
+    case SIM_CONNECT: return SIM_WIRE_DIALLER;
+    case SIM_READY: return SIM_WIRE_DIALLED;
+    case SIM_CLOSE: return SIM_WIRE_CLOSE;
+    default: return SIM_WIRE_EMPTY;
+    }
+}
+
 static void say(struct sim_world *world, uint32_t from, uint32_t to,
                 enum sim_kind kind, uint64_t conn, int rc)
 {
@@ -114,7 +129,12 @@ static void say(struct sim_world *world, uint32_t from, uint32_t to,
                               .mark = world->nodes[from].counter,
                               .kind = (uint8_t)kind};
 
-    if (at_us != UINT64_MAX) sim_push(world, from, at_us, event);
+    sim_spend(world, cost_of(kind));
+    if (at_us != UINT64_MAX) {
+        sim_push(world, from, at_us, event);
+    } else if (kind == SIM_SYN) {
+        sim_spend(world, SIM_WIRE_NOBODY);
+    }
 }
 
 /* After what was sent before on this link. */
@@ -129,6 +149,7 @@ static void say_last(struct sim_world *world, uint32_t from,
                               .mark = world->nodes[from].counter,
                               .kind = (uint8_t)kind};
 
+    sim_spend(world, cost_of(kind));
     if (at_us == UINT64_MAX) return;
     if (at_us < link->last_us) at_us = link->last_us;
     link->last_us = at_us;
@@ -243,7 +264,10 @@ static void on_syn(struct sim_world *world, const struct sim_event *event)
 {
     const struct sim_node *node = &world->nodes[event->to];
 
-    if (!node->power) return;
+    if (!node->power) {
+        sim_spend(world, SIM_WIRE_NOBODY);
+        return;
+    }
     say(world, event->to, event->from, node->core ? SIM_SYNACK : SIM_REFUSE,
         event->ticket, XN_EUNREACH);
 }
@@ -291,6 +315,7 @@ static void close_half(struct sim_world *world, uint32_t node,
 {
     uint32_t peer = link->peer;
 
+    if (link->state == SIM_UP) sim_count_links(world, -1);
     drop(&world->nodes[node], link);
     tell_gone(world, node, peer, why);
 }
@@ -333,6 +358,7 @@ static void on_connect(struct sim_world *world, const struct sim_event *event)
     link = add(world, event->to, event->from, SIM_UP, event->ticket);
     if (!link) return;
     link->peer_mark = event->mark;
+    sim_count_links(world, 1);
     say_last(world, event->to, link, SIM_READY, 0);
     tell_up(world, event->to, event->from, true, 0);
 }
@@ -350,6 +376,7 @@ static void on_ready(struct sim_world *world, const struct sim_event *event)
     ticket = link->ticket;
     link->state = SIM_UP;
     link->peer_mark = event->mark;
+    sim_count_links(world, 1);
     tell_up(world, event->to, event->from, false, ticket);
 }
 
@@ -359,6 +386,7 @@ void sim_link_stand(struct sim_world *world, uint32_t a, uint32_t b)
 
     add(world, a, b, SIM_UP, conn);
     add(world, b, a, SIM_UP, conn);
+    sim_count_links(world, 2);
 }
 
 void sim_link_abort(struct sim_world *world, uint32_t number, uint64_t ticket)
@@ -384,7 +412,7 @@ void sim_link_send(struct sim_world *world, uint32_t number,
     struct sim_link *link = find(&world->nodes[number], action->peer);
     struct sim_event event = {
         .to = action->peer, .from = number, .kind = SIM_MSG};
-    uint64_t at_us;
+    uint64_t at_us, wire;
 
     if (!xn_kind_is_wire(action->msg->kind)) {
         sim_broken(world, number, "sent a %s, which is no message of links",
@@ -392,7 +420,9 @@ void sim_link_send(struct sim_world *world, uint32_t number,
         return;
     }
     if (!link || link->state != SIM_UP) return;
-    at_us = sim_arrival(world, number, action->peer);
+    wire = sim_wire_message(FRAME_HEAD + action->msg->size);
+    sim_spend(world, wire);
+    at_us = sim_arrival(world, number, action->peer, wire);
     if (at_us == UINT64_MAX) {
         fall_silent(world, number, action->peer, link->conn);
         return;
@@ -430,6 +460,7 @@ void sim_link_hang(struct sim_world *world, uint32_t number,
     if (!link || link->state != SIM_UP) return;
     say_last(world, number, link, SIM_CLOSE, XN_EUNREACH);
     link->state = SIM_CLOSING;
+    sim_count_links(world, -1);
     hung.ticket = link->conn;
     sim_push(world, number, world->now_us, hung);
 }
@@ -481,7 +512,7 @@ static void count(struct sim_world *world, const struct xn_msg *msg)
     uint32_t hops;
 
     totals->messages++;
-    totals->bytes += msg->size + 6;
+    totals->bytes += msg->size + FRAME_HEAD;
     if (msg->size > totals->message_max) totals->message_max = msg->size;
     if (msg->kind != XN__KIND__REPLY) return;
     hops = XN_BODY(msg, Xn__Reply)->hops;
@@ -571,6 +602,7 @@ void sim_link_end_all(struct sim_world *world, uint32_t number, bool power)
         struct sim_link *link = &node->links[i];
 
         if (link->state != SIM_UP) continue;
+        sim_count_links(world, -1);
         if (power) {
             close_later(world, number, link->peer, link->conn,
                         keepalive_end_us(world, number));
@@ -593,7 +625,7 @@ void sim_link_cut(struct sim_world *world, uint32_t number)
         uint64_t at_us;
 
         if (link->state != SIM_UP) continue;
-        if (!sim_is_cut(world, number, link->peer)) continue;
+        if (!sim_world_apart(world, number, link->peer)) continue;
         at_us = keepalive_end_us(world, number);
         if (at_us < world->cut_until_us) {
             close_later(world, number, link->peer, link->conn, at_us);

@@ -4,6 +4,7 @@ noinst_LIBRARIES += sim/libsim.a
 sim_libsim_a_SOURCES =
 sim_libsim_a_SOURCES += sim/act.c
 sim_libsim_a_SOURCES += sim/check.c
+sim_libsim_a_SOURCES += sim/churn.c
 sim_libsim_a_SOURCES += sim/cli.c
 sim_libsim_a_SOURCES += sim/cli.h
 sim_libsim_a_SOURCES += sim/corp.c
@@ -44,6 +45,8 @@ sim_libsim_a_SOURCES += sim/scenario_steps.c
 sim_libsim_a_SOURCES += sim/scenario_words.c
 sim_libsim_a_SOURCES += sim/store.c
 sim_libsim_a_SOURCES += sim/store.h
+sim_libsim_a_SOURCES += sim/wire.c
+sim_libsim_a_SOURCES += sim/wire.h
 sim_libsim_a_SOURCES += sim/world.c
 sim_libsim_a_SOURCES += sim/world.h
 

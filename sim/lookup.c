@@ -12,6 +12,7 @@ struct sim_lookup {
     uint64_t number;
     uint64_t asked_us;
     uint32_t node;
+    uint32_t owner; /* when it was asked */
     xn_id key;
     UT_hash_handle hh;
 };
@@ -50,19 +51,23 @@ static bool is_owner(const struct sim_run *run, const xn_id *from,
 {
     const struct xn_peers *peers = sim_world_peers(run->world);
 
-    return xn_id_eq(from, &xn_peer_contact(peers, owner)->id);
+    return owner < peers->n && xn_id_eq(from, &peers->rows[owner].id);
 }
 
-/* Who answers in the owner's place must say that it does not know. */
+/* Right is who was the owner when it was asked or is now that it is answered,
+ * of all that run, or of those that take part yet.  Who answers in the owner's
+ * place must say that it does not know. */
 static void judge(struct sim_run *run, const struct sim_lookup *row, int rc,
                   const xn_id *from, uint64_t took_us)
 {
-    uint32_t owner = sim_run_owner(run, &row->key);
-    bool settled = sim_run_settled(run);
+    uint32_t owner = sim_run_owner(run, row->node, &row->key, false);
+    bool calm = sim_run_calm(run);
 
-    run->tally.lookup_settled += settled;
+    run->tally.lookup_settled += calm;
     if (owner == UINT32_MAX) return;
     if (is_owner(run, from, owner)) {
+        run->tally.lookup_right += rc == 0;
+        run->tally.lookup_unknown += rc != 0;
         count_stretch(run, row, owner, took_us);
         return;
     }
@@ -70,9 +75,15 @@ static void judge(struct sim_run *run, const struct sim_lookup *row, int rc,
         run->tally.lookup_unknown++;
         return;
     }
+    if (!calm &&
+        (is_owner(run, from, row->owner) ||
+         is_owner(run, from, sim_run_owner(run, row->node, &row->key, true)))) {
+        run->tally.lookup_right++;
+        return;
+    }
     run->tally.lookup_wrong++;
-    run->tally.lookup_settled_wrong += settled;
-    if (!settled) return;
+    run->tally.lookup_settled_wrong += calm;
+    if (!calm) return;
     sim_run_violation(run,
                       "a lookup at node %u reached another than the key's "
                       "owner, node %u",
@@ -89,7 +100,7 @@ static void looked_up(struct sim_run *run, uint64_t number, int rc,
     took_us = sim_world_now(run->world) - row->asked_us;
     if (rc && rc != XN_ENOTYET) {
         run->tally.lookup_failed++;
-        if (sim_run_settled(run)) {
+        if (sim_run_calm(run)) {
             sim_run_violation(run, "a lookup at node %u ended with %s",
                               row->node, xn_errname(rc));
         }
@@ -120,6 +131,7 @@ void sim_lookup_tick(struct sim_run *run)
         return;
     }
     random_key(run, &row->key);
+    row->owner = sim_run_owner(run, row->node, &row->key, true);
     row->number = ++run->lookups;
     row->asked_us = sim_world_now(run->world);
     HASH_ADD(hh, run->lookup_rows, number, sizeof row->number, row);

@@ -232,10 +232,7 @@ static void count_wrong(struct sim_tally *tally, const struct market_ask *ask)
 static bool was_settled(const struct sim_market *market,
                         const struct market_ask *ask)
 {
-    const struct sim_run *run = market->run;
-    uint64_t since = sim_world_totals(run->world)->last_disturbed_us;
-
-    return ask->strict || since + run->scn->settle_us <= ask->asked_us;
+    return ask->strict || sim_run_settled(market->run, ask->asked_us);
 }
 
 static void settle_accounts(struct sim_market *market,

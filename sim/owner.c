@@ -32,29 +32,68 @@ static size_t lower(const struct sim_run *run, const xn_id *key)
     return lo;
 }
 
-/* The first running one from there on, clockwise or the other way. */
-static uint32_t first_from(const struct sim_run *run, size_t at, bool up)
+struct sought {
+    const struct sim_run *run;
+    uint32_t from;
+    bool members;
+};
+
+static bool counts(const struct sought *sought, uint32_t node)
 {
-    size_t n = sim_world_peers(run->world)->n, i;
+    const struct sim_run *run = sought->run;
+    const struct sim_probe *probe = &run->options->probe;
+    struct xn_now now;
+
+    if (!sim_world_runs(run->world, node)) return false;
+    if (sim_world_apart(run->world, sought->from, node)) return false;
+    if (!sought->members || !probe->member) return true;
+    now = sim_world_time(run->world, node);
+    return probe->member(probe->user, sim_world_core(run->world, node), &now);
+}
+
+/* The first one that counts from there on, clockwise or the other way. */
+static uint32_t first_from(const struct sought *sought, size_t at, bool up)
+{
+    size_t n = sim_world_peers(sought->run->world)->n, i;
 
     for (i = 0; i < n; i++) {
-        uint32_t node =
-            run->by_position[up ? (at + i) % n : (at + 2 * n - 1 - i) % n];
+        size_t k = up ? at + i : at + 2 * n - 1 - i;
+        uint32_t node = sought->run->by_position[k % n];
 
-        if (sim_world_runs(run->world, node)) return node;
+        if (counts(sought, node)) return node;
     }
     return UINT32_MAX;
 }
 
-uint32_t sim_run_owner(const struct sim_run *run, const xn_id *key)
+uint32_t sim_run_owner(const struct sim_run *run, uint32_t from,
+                       const xn_id *key, bool members)
 {
     const struct xn_peers *peers = sim_world_peers(run->world);
+    const struct sought sought = {run, from, members};
     size_t at = lower(run, key);
-    uint32_t up = first_from(run, at, true), down = first_from(run, at, false);
+    uint32_t up = first_from(&sought, at, true);
+    uint32_t down = first_from(&sought, at, false);
 
     if (up == UINT32_MAX) return UINT32_MAX;
     return xn_ring_nearer(key, &peers->rows[down].position,
                           &peers->rows[up].position)
                ? down
                : up;
+}
+
+size_t sim_run_beside(const struct sim_run *run, uint32_t node, bool up,
+                      uint32_t *out, size_t most)
+{
+    const struct xn_peers *peers = sim_world_peers(run->world);
+    const struct sought sought = {run, node, false};
+    size_t n = peers->n, at = lower(run, &peers->rows[node].position), i,
+           got = 0;
+
+    for (i = 1; i < n && got < most; i++) {
+        size_t k = up ? at + i : at + n - i;
+        uint32_t other = run->by_position[k % n];
+
+        if (other != node && counts(&sought, other)) out[got++] = other;
+    }
+    return got;
 }

@@ -142,6 +142,12 @@ static void measure_rtt(struct sim_run *run)
 static void tell_lookups(struct summary *s, const struct sim_tally *t)
 {
     count(s, "lookup.count", t->lookup_count);
+    number(s, "lookup.consistent", "%",
+           t->lookup_count > t->lookup_lost
+               ? 100.0 * (double)t->lookup_right /
+                     (double)(t->lookup_count - t->lookup_lost)
+               : 0);
+    count(s, "lookup.right", t->lookup_right);
     count(s, "lookup.wrong", t->lookup_wrong);
     count(s, "lookup.settled.wrong", t->lookup_settled_wrong);
     count(s, "lookup.unknown", t->lookup_unknown);
@@ -179,7 +185,7 @@ static void tell_market(struct summary *s, struct sim_run *run)
 static void tell_traffic(struct summary *s, struct sim_run *run)
 {
     const struct sim_totals *t = sim_world_totals(run->world);
-    double virtual_s = (double)sim_world_now(run->world) / 1e6;
+    double virtual_s = (double)sim_world_now(run->world) / 1e6, wire;
     uint32_t nodes = sim_world_config(run->world)->nodes;
 
     measure_rtt(run);
@@ -187,11 +193,17 @@ static void tell_traffic(struct summary *s, struct sim_run *run)
            (double)sim_hist_at(&run->tally.rtt, 500000) / 1e3);
     number(s, "node.upkeep.rate", "B/s",
            virtual_s > 0 ? (double)t->bytes / virtual_s / nodes : 0);
+    wire = (double)sim_world_wire_bytes(run->world);
+    number(s, "node.wire.rate", "B/s",
+           t->node_us ? wire * 1e6 / (double)t->node_us : 0);
+    number(s, "node.links.mean", "links",
+           t->node_us ? (double)t->link_us / (double)t->node_us : 0);
     count(s, "messages", t->messages);
     number(s, "messages.bytes.mean", "B",
            t->messages ? (double)t->bytes / (double)t->messages : 0);
     count(s, "message.max", t->message_max);
     count(s, "outbox.max", t->queue_max);
+    count(s, "queue.bytes.max", t->queue_bytes);
     count(s, "lost", t->lost);
     count(s, "links.up", t->ups);
     count(s, "links.broken", t->broken_links);
@@ -291,6 +303,7 @@ int sim_report_end(struct sim_run *run)
     count(&s, "checks.settled", run->tally.checks_settled);
     count(&s, "checks.cores", run->tally.checked_cores);
     count(&s, "checks.owners", run->tally.checked_keys);
+    count(&s, "checks.leaves", run->tally.checked_leaves);
     count(&s, "checks.ads", run->tally.checked_ads);
     count(&s, "violations", run->tally.violations);
     tell_cost(&s, run);

@@ -1,7 +1,6 @@
 /* SPDX-License-Identifier: GPL-3.0-or-later */
 #include "sim/run.h"
 
-#include <math.h>
 #include <stdarg.h>
 #include <stdlib.h>
 #include <string.h>
@@ -40,11 +39,21 @@ uint32_t sim_run_some_node(struct sim_run *run)
     return UINT32_MAX;
 }
 
-bool sim_run_settled(const struct sim_run *run)
+static bool rested(const struct sim_run *run, bool whole, uint64_t at_us)
 {
-    return sim_world_totals(run->world)->last_disturbed_us +
-               run->scn->settle_us <=
-           sim_world_now(run->world);
+    uint64_t since_us = sim_world_quiet_since(run->world, whole);
+
+    return since_us <= at_us && at_us - since_us >= run->scn->settle_us;
+}
+
+bool sim_run_settled(const struct sim_run *run, uint64_t at_us)
+{
+    return rested(run, true, at_us);
+}
+
+bool sim_run_calm(const struct sim_run *run)
+{
+    return rested(run, false, sim_world_now(run->world));
 }
 
 void sim_run_violation(struct sim_run *run, const char *fmt, ...)
@@ -73,6 +82,7 @@ static const struct span_setting {
     {"sim.corp", offsetof(struct sim_settings, corp_us)},
     {"sim.dial", offsetof(struct sim_settings, dial_us)},
     {"sim.keepalive", offsetof(struct sim_settings, keepalive_us)},
+    {"sim.median", offsetof(struct sim_settings, median_us)},
     {"sim.read", offsetof(struct sim_settings, read_us)},
     {"sim.sign", offsetof(struct sim_settings, sign_us)},
     {"sim.silence", offsetof(struct sim_settings, silence_us)},
@@ -95,6 +105,10 @@ static int set_one(const struct sim_probe *probe, struct sim_config *config,
             return xn_span_parse(set->value, us);
         }
     }
+    if (!strcmp(set->key, "sim.trace")) {
+        config->trace = set->value;
+        return 0;
+    }
     if (!strcmp(set->key, "sim.flip")) {
         rc = xn_number_parse(set->value, UINT64_MAX, &config->flip);
         return rc || !config->flip ? XN_EINVAL : 0;
@@ -105,10 +119,10 @@ static int set_one(const struct sim_probe *probe, struct sim_config *config,
 
 static const char *nearest_key(const struct sim_probe *probe, const char *key)
 {
-    const char *names[KEYS_MAX] = {"sim.flip"};
+    const char *names[KEYS_MAX] = {"sim.flip", "sim.trace"};
     const char *const *more =
         probe->settings ? probe->settings(probe->user) : NULL;
-    size_t n = 1, i;
+    size_t n = 2, i;
 
     for (i = 0; i < SPANS; i++)
         names[n++] = spans[i].key;
@@ -141,70 +155,6 @@ static int apply_sets(const struct sim_run_options *o,
         return XN_EINVAL;
     }
     return 0;
-}
-
-/* ---- churn ---- */
-
-/* A time of the law with this mean.  libm's log and pow are not required to
- * round correctly, so the result is cut to whole milliseconds; a draw that
- * falls on an edge between two machines' results is the accepted risk. */
-static uint64_t draw_span(struct sim_run *run, uint64_t mean_us)
-{
-    double u = (double)((sim_run_draw(run) >> 11) + 1) * 0x1p-53;
-    double shape = run->churn.shape_milli / 1000.0, mean = (double)mean_us, x;
-
-    switch (run->churn.law) {
-    case SCN_PARETO: x = mean * (shape - 1) / shape * pow(u, -1 / shape); break;
-    case SCN_WEIBULL:
-        x = mean / tgamma(1 + 1 / shape) * pow(-log(u), 1 / shape);
-        break;
-    default: x = -mean * log(u);
-    }
-    if (x > 1e15) x = 1e15;
-    return (uint64_t)(x / 1000) * 1000 + 1000;
-}
-
-static void plan_churn(struct sim_run *run, uint32_t node, bool runs)
-{
-    uint64_t mean_us = runs ? run->churn.us : run->churn.us2;
-    uint64_t at_us = sim_world_now(run->world) + draw_span(run, mean_us);
-
-    sim_world_at(run->world, at_us,
-                 SIM_CTL(runs ? SIM_CTL_CRASH : SIM_CTL_RESTART,
-                         (uint64_t)(run->churn_epoch & 0xffffff) << 32 | node));
-}
-
-static void begin_churn(struct sim_run *run, const struct scn_step *step)
-{
-    uint32_t nodes = sim_world_config(run->world)->nodes, i;
-
-    run->churn_epoch++;
-    run->churning = !step->off;
-    if (step->off) return;
-    run->churn = *step;
-    for (i = 0; i < nodes; i++) {
-        if (sim_world_runs(run->world, i)) plan_churn(run, i, true);
-    }
-}
-
-static void churn_event(struct sim_run *run, uint64_t what)
-{
-    uint32_t node = (uint32_t)what;
-    bool crash = SIM_CTL_KIND(what) == SIM_CTL_CRASH;
-    uint64_t epoch = SIM_CTL_N(what) >> 32;
-    bool power;
-
-    /* Churn may be over; a node that is down comes back all the same. */
-    if (crash && (!run->churning || epoch != (run->churn_epoch & 0xffffff))) {
-        return;
-    }
-    if (crash != sim_world_runs(run->world, node)) return;
-    if (crash) {
-        power = sim_run_draw(run) % SCN_MILLION < run->churn.ppm;
-        sim_world_kill(run->world, node, sim_world_now(run->world), power);
-    } else {
-        sim_world_start(run->world, node, sim_world_now(run->world));
-    }
 }
 
 /* ---- steps ---- */
@@ -343,7 +293,7 @@ static void do_step(struct sim_run *run, const struct scn_step *step)
     case SCN_REWRITE:
     case SCN_WITHDRAW: rc = act_on_some(run, step); break;
     case SCN_CONVERGE: rc = converge(run); break;
-    case SCN_CHURN: begin_churn(run, step); break;
+    case SCN_CHURN: rc = sim_churn_begin(run, step); break;
     case SCN_PARTITION:
         sim_world_cut(run->world, step->ppm,
                       sim_world_now(run->world) + step->us);
@@ -356,7 +306,10 @@ static void do_step(struct sim_run *run, const struct scn_step *step)
     case SCN_SLOW:
         set->slow_ppm = step->ppm;
         set->slow_us = step->us;
+        set->slow_times = step->times;
         break;
+    case SCN_BANDWIDTH: set->bits = step->bits; break;
+    case SCN_CORP: set->corp_off = step->off; break;
     case SCN_SKEW: set->skew_us = step->us; break;
     case SCN_QUERY:
     case SCN_LOOKUP:
@@ -405,8 +358,9 @@ static void on_control(void *user, uint64_t what)
         break;
     case SIM_CTL_MARKET: market_do(run->market, SIM_CTL_N(what)); break;
     case SIM_CTL_ASK_LATE: market_late(run->market, SIM_CTL_N(what)); break;
+    case SIM_CTL_CHURN:
     case SIM_CTL_CRASH:
-    case SIM_CTL_RESTART: churn_event(run, what); break;
+    case SIM_CTL_RESTART: sim_churn_event(run, what); break;
     default: tick(run, what);
     }
 }
@@ -433,7 +387,7 @@ static void on_changed(void *user, uint32_t node, bool runs)
     } else {
         market_died(run->market, node);
     }
-    if (run->churning) plan_churn(run, node, runs);
+    sim_churn_changed(run, node, runs);
 }
 
 static void on_log(void *user, uint32_t node, const Xn__Log *log)
@@ -551,6 +505,7 @@ out:
     market_free(run->market);
     sim_world_free(run->world);
     sim_latency_free(run->latency);
+    sim_churn_clear(run);
     free(run->by_position);
     free(run);
     return rc;

@@ -10,6 +10,7 @@
 
 #include <stdio.h>
 
+#include "lib/trace.h"
 #include "sim/graph.h"
 #include "sim/hist.h"
 #include "sim/scenario.h"
@@ -38,6 +39,10 @@ struct sim_probe {
     /* Whom does this node take for the key's owner? */
     bool (*owner)(void *user, uint32_t node, struct xn_core *core,
                   const xn_id *key, uint32_t *owner_out);
+    /* Does this node take part, so that it would answer as an owner? */
+    bool (*member)(void *user, struct xn_core *core, const struct xn_now *now);
+    /* Its leaf set, clockwise then counter-clockwise, nearest first. */
+    size_t (*leaves)(void *user, struct xn_core *core, uint32_t *out);
     bool (*settled)(void *user, struct xn_core *core);
     void (*clear)(void *user); /* forget lookups under way */
 };
@@ -56,7 +61,7 @@ struct sim_run_options {
     struct sim_probe probe;
 };
 
-enum { SIM_WHYS = 20, SIM_WHY_LEN = 240 };
+enum { SIM_WHYS = 20, SIM_WHY_LEN = 240, SIM_LEAVES_MAX = 64 };
 
 struct sim_tally {
     struct sim_hist find, get, lookup, hops, rtt;
@@ -64,9 +69,11 @@ struct sim_tally {
     uint64_t get_count, get_wrong, get_missed, get_failed;
     uint64_t lookup_count, lookup_wrong, lookup_failed, lookup_lost;
     uint64_t lookup_unknown, lookup_settled, lookup_settled_wrong;
+    uint64_t lookup_right;
     uint64_t lookup_took_us, lookup_direct_us; /* sums: all the way, directly */
     uint64_t publish_count, publish_failed;
     uint64_t checks, checks_settled, checked_cores, checked_keys, checked_ads;
+    uint64_t checked_leaves;
     uint64_t violations;
     char whys[SIM_WHYS][SIM_WHY_LEN]; /* the first ones */
     double cpu_s, built_cpu_s; /* all; of it, before converged nodes stood */
@@ -91,6 +98,9 @@ struct sim_run {
     uint64_t sampled_messages, sampled_bytes;
     struct sim_lookup *lookup_rows; /* under way, by number */
     uint32_t *by_position;          /* all nodes */
+    struct xn_trace trace;          /* of churn; empty: not read */
+    size_t trace_at;                /* its next change */
+    uint64_t trace_begun_us;        /* when it began to be followed */
 };
 
 /* 0: done, all checks held; XN_EINTEGRITY: a checker found something, or a core
@@ -110,6 +120,7 @@ enum sim_control { /* high byte of a control number */
                    SIM_CTL_ASK_LATE,
                    SIM_CTL_CRASH,
                    SIM_CTL_RESTART,
+                   SIM_CTL_CHURN,
 };
 #define SIM_CTL(kind, n) ((uint64_t)(kind) << 56 | (n))
 #define SIM_CTL_KIND(what) ((enum sim_control)((what) >> 56))
@@ -118,18 +129,33 @@ enum sim_control { /* high byte of a control number */
 uint64_t sim_run_draw(struct sim_run *run);
 /* A running node, or UINT32_MAX after many tries. */
 uint32_t sim_run_some_node(struct sim_run *run);
-/* Nothing has disturbed the world for the scenario's settle time. */
-bool sim_run_settled(const struct sim_run *run);
+/* At that time nothing had disturbed the world for the scenario's settle time.
+ * Now: the same of each part of a world that may be parted. */
+bool sim_run_settled(const struct sim_run *run, uint64_t at_us);
+bool sim_run_calm(const struct sim_run *run);
 __attribute__((format(printf, 2, 3))) void sim_run_violation(
     struct sim_run *run, const char *fmt, ...);
-/* The running node nearest to the key; UINT32_MAX: none runs. */
-uint32_t sim_run_owner(const struct sim_run *run, const xn_id *key);
+/* The running node nearest to the key of those that `from` could reach, with
+ * `members` of those that would answer for themselves; UINT32_MAX: none. */
+uint32_t sim_run_owner(const struct sim_run *run, uint32_t from,
+                       const xn_id *key, bool members);
+
+/* The running nodes next to this one on the ring, nearest first, of those that
+ * it could reach; how many. */
+size_t sim_run_beside(const struct sim_run *run, uint32_t node, bool up,
+                      uint32_t *out, size_t most);
 
 /* CPU seconds of this process so far. */
 double sim_run_cpu_s(void);
 
 /* owner.c */
 int sim_owner_start(struct sim_run *run);
+
+/* churn.c */
+int sim_churn_begin(struct sim_run *run, const struct scn_step *step);
+void sim_churn_event(struct sim_run *run, uint64_t what);
+void sim_churn_changed(struct sim_run *run, uint32_t node, bool runs);
+void sim_churn_clear(struct sim_run *run);
 
 /* lookup.c */
 void sim_lookup_tick(struct sim_run *run);

@@ -31,9 +31,11 @@ enum scn_verb {
     SCN_LOOKUP,
     SCN_CHECK,
     SCN_CONVERGE,
+    SCN_BANDWIDTH,
+    SCN_CORP,
 };
 
-enum scn_law { SCN_EXP, SCN_PARETO, SCN_WEIBULL };
+enum scn_law { SCN_EXP, SCN_PARETO, SCN_WEIBULL, SCN_POISSON, SCN_TRACE };
 
 /* Of nodes: all, so many, or a share. */
 struct scn_amount {
@@ -46,16 +48,19 @@ struct scn_step {
     enum scn_verb verb;
     uint32_t line;
     struct scn_amount amount; /* join crash restart advertise .. */
-    bool off;                 /* churn, query, lookup, check: stop it */
+    bool off;                 /* churn, query, lookup, check, corp: stop it */
     bool now;                 /* check: once, and settled or not */
     bool power;               /* crash: with its machine */
     uint32_t ppm;  /* loss jitter slow partition; churn: share with power */
     uint32_t ppm2; /* loss: share of the lost that break the link */
-    uint64_t us;   /* over, for, by, every; churn: mean session */
+    uint64_t us;   /* over, for, by, every, from; churn: mean session, or
+                      median of poisson */
     uint64_t us2;  /* churn: mean downtime */
     enum scn_law law;
     uint32_t shape_milli; /* of pareto and weibull, thousandths */
     uint32_t rate_milli;  /* query, lookup: thousandths per second */
+    uint32_t times;       /* slow: delays are so many times as long */
+    uint64_t bits;        /* bandwidth: per second; 0: no limit */
 };
 
 enum scn_latency { SCN_NO_LATENCY, SCN_UNIFORM, SCN_FILE };

@@ -15,44 +15,87 @@ static int step_some(struct scn_parser *p, struct scn_step *step)
     return rc;
 }
 
-static int step_churn(struct scn_parser *p, struct scn_step *step)
+static int take_power(struct scn_parser *p, struct scn_step *step)
 {
-    const char *end;
-    int rc;
+    return scn_take(p, "power") ? scn_take_share(p, &step->ppm) : 0;
+}
 
-    if (scn_take(p, "off")) {
-        step->off = true;
-        return 0;
+static int step_poisson(struct scn_parser *p, struct scn_step *step)
+{
+    int rc = scn_expect(p, "median");
+
+    if (!rc) rc = scn_take_span(p, &step->us);
+    if (!rc) rc = take_power(p, step);
+    if (!rc && !step->us) {
+        rc = scn_complain(p, p->end, "a median of 0 makes no churn");
     }
-    if (scn_take(p, "pareto")) {
-        step->law = SCN_PARETO;
-    } else if (scn_take(p, "weibull")) {
-        step->law = SCN_WEIBULL;
-    } else if (scn_take(p, "exp")) {
-        step->law = SCN_EXP;
-    } else {
-        return scn_complain(p, scn_column(p),
-                            "expected exp, pareto, weibull or off");
-    }
+    return rc;
+}
+
+static int step_trace(struct scn_parser *p, struct scn_step *step)
+{
+    int rc = 0;
+
+    if (scn_take(p, "from")) rc = scn_take_span(p, &step->us);
+    return rc ? rc : take_power(p, step);
+}
+
+static int take_shape(struct scn_parser *p, struct scn_step *step)
+{
+    uint32_t least = step->law == SCN_PARETO ? 1001 : 200;
+    const char *end;
+
     step->shape_milli = 1000;
-    if (step->law != SCN_EXP) {
-        if (!scn_milli(scn_peek(p), 100, &step->shape_milli, &end) || *end ||
-            step->shape_milli < (step->law == SCN_PARETO ? 1001U : 200U)) {
-            return scn_complain(p, scn_column(p),
-                                "expected the shape: pareto above 1, weibull "
-                                "0.2 or more");
-        }
-        p->at++;
+    if (step->law == SCN_EXP) return 0;
+    if (!scn_milli(scn_peek(p), 100, &step->shape_milli, &end) || *end ||
+        step->shape_milli < least) {
+        return scn_complain(p, scn_column(p),
+                            "expected the shape: pareto above 1, weibull "
+                            "0.2 or more");
     }
-    rc = scn_expect(p, "session");
+    p->at++;
+    return 0;
+}
+
+static int step_sessions(struct scn_parser *p, struct scn_step *step)
+{
+    int rc = take_shape(p, step);
+
+    if (!rc) rc = scn_expect(p, "session");
     if (!rc) rc = scn_take_span(p, &step->us);
     if (!rc) rc = scn_expect(p, "downtime");
     if (!rc) rc = scn_take_span(p, &step->us2);
-    if (!rc && scn_take(p, "power")) rc = scn_take_share(p, &step->ppm);
+    if (!rc) rc = take_power(p, step);
     if (!rc && (!step->us || !step->us2)) {
         rc = scn_complain(p, p->end, "a mean of 0 makes no churn");
     }
     return rc;
+}
+
+static int step_churn(struct scn_parser *p, struct scn_step *step)
+{
+    static const struct {
+        const char *word;
+        enum scn_law law;
+        int (*parse)(struct scn_parser *p, struct scn_step *step);
+    } laws[] = {
+        {"exp", SCN_EXP, step_sessions},
+        {"pareto", SCN_PARETO, step_sessions},
+        {"weibull", SCN_WEIBULL, step_sessions},
+        {"poisson", SCN_POISSON, step_poisson},
+        {"trace", SCN_TRACE, step_trace},
+    };
+    size_t i;
+
+    step->off = scn_take(p, "off");
+    if (step->off) return 0;
+    for (i = 0; i < sizeof laws / sizeof laws[0]; i++) {
+        if (!scn_take(p, laws[i].word)) continue;
+        step->law = laws[i].law;
+        return laws[i].parse(p, step);
+    }
+    return scn_complain(p, scn_column(p),
+                        "expected exp, pareto, weibull, poisson, trace or off");
 }
 
 static int step_partition(struct scn_parser *p, struct scn_step *step)
@@ -80,11 +123,49 @@ static int step_jitter(struct scn_parser *p, struct scn_step *step)
 
 static int step_slow(struct scn_parser *p, struct scn_step *step)
 {
+    uint64_t times;
     int rc = scn_take_share(p, &step->ppm);
 
-    if (!rc) rc = scn_expect(p, "by");
-    if (!rc) rc = scn_take_span(p, &step->us);
+    if (rc) return rc;
+    if (!scn_take(p, "times")) {
+        rc = scn_expect(p, "by");
+        return rc ? rc : scn_take_span(p, &step->us);
+    }
+    rc = scn_take_number(p, 1000, &times);
+    step->times = rc ? 0 : (uint32_t)times;
     return rc;
+}
+
+/* "64kbit/s", "10Mbit/s", "1Gbit/s" */
+static int step_bandwidth(struct scn_parser *p, struct scn_step *step)
+{
+    static const struct {
+        const char *unit;
+        uint64_t bits;
+    } units[] = {{"kbit/s", 1000}, {"Mbit/s", 1000000}, {"Gbit/s", 1000000000}};
+    const char *end;
+    uint32_t n;
+    size_t i;
+
+    step->off = scn_take(p, "off");
+    if (step->off) return 0;
+    for (i = 0; i < sizeof units / sizeof units[0]; i++) {
+        if (!scn_milli(scn_peek(p), 1000000, &n, &end) || !n ||
+            strcmp(end, units[i].unit) != 0) {
+            continue;
+        }
+        step->bits = n * units[i].bits / 1000;
+        p->at++;
+        return step->bits ? 0 : scn_complain(p, p->end, "less than a bit");
+    }
+    return scn_complain(p, scn_column(p),
+                        "expected a rate such as 10Mbit/s, or off");
+}
+
+static int step_corp(struct scn_parser *p, struct scn_step *step)
+{
+    step->off = scn_take(p, "off");
+    return step->off ? 0 : scn_expect(p, "on");
 }
 
 static int step_skew(struct scn_parser *p, struct scn_step *step)
@@ -126,9 +207,11 @@ static const struct verb {
     int (*parse)(struct scn_parser *p, struct scn_step *step);
 } verbs[] = {
     {"advertise", SCN_ADVERTISE, step_some},
+    {"bandwidth", SCN_BANDWIDTH, step_bandwidth},
     {"check", SCN_CHECK, step_check},
     {"churn", SCN_CHURN, step_churn},
     {"converge", SCN_CONVERGE, step_converge},
+    {"corp", SCN_CORP, step_corp},
     {"crash", SCN_CRASH, step_some},
     {"jitter", SCN_JITTER, step_jitter},
     {"join", SCN_JOIN, step_some},

@@ -163,6 +163,18 @@ static bool owner(void *user, uint32_t node, struct xn_core *core,
     return true;
 }
 
+static bool member(void *user, struct xn_core *core, const struct xn_now *now)
+{
+    (void)user;
+    return ov_is_member(node_overlay(core), now);
+}
+
+static size_t leaves(void *user, struct xn_core *core, uint32_t *out)
+{
+    (void)user;
+    return ov_leaves(node_overlay(core), out);
+}
+
 static bool settled(void *user, struct xn_core *core)
 {
     (void)user;
@@ -207,6 +219,8 @@ void sim_nodes_probe(struct sim_nodes *nodes, struct sim_probe *probe_out)
         .lookup = lookup,
         .shape = shape,
         .owner = owner,
+        .member = member,
+        .leaves = leaves,
         .settled = settled,
         .clear = clear,
     };

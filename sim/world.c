@@ -33,6 +33,8 @@ void sim_settings_default(struct sim_settings *settings)
         .silence_us = 15000000,
         .keepalive_us = 20000000,
         .break_ppm = 1000,
+        .slow_times = 1,
+        .queue_bytes = 8 << 20, /* as net/ bounds a link */
         .queue_max = 65536,
     };
 }
@@ -341,7 +343,7 @@ static bool begin(struct sim_world *world, uint32_t number)
         sim_broken(world, number, "cannot be made: %s", xn_strerror(rc));
         return false;
     }
-    world->running++;
+    sim_count_nodes(world, 1);
     world->totals.starts++;
     world->totals.last_disturbed_us = world->now_us;
     tell_changed(world, number, true);
@@ -363,7 +365,7 @@ static void on_kill(struct sim_world *world, const struct sim_event *event)
     if (!node->core) return;
     xn_core_free(node->core);
     node->core = NULL;
-    world->running--;
+    sim_count_nodes(world, -1);
     world->totals.kills++;
     world->totals.last_disturbed_us = world->now_us;
     sim_link_end_all(world, event->to, power);

@@ -73,22 +73,32 @@ struct sim_settings {
     uint32_t jitter_ppm;   /* of the latency, at most, added per message */
     uint32_t slow_ppm;     /* of nodes */
     uint64_t slow_us;      /* added to what a slow node receives */
+    uint32_t slow_times;   /* its every delay is so many times as long */
+    uint64_t bits;         /* per second that a node can send; 0: any */
+    uint64_t queue_bytes;  /* waiting to be sent: a link that adds more dies */
     uint64_t skew_us;      /* wall clocks differ by at most so much */
+    uint64_t median_us;    /* of poisson churn, beats the step's; 0: does not */
+    bool corp_off;         /* XenoCorp cannot be reached */
     uint32_t queue_max;    /* actions from one step: a bound */
 };
 
 struct sim_config {
     uint32_t nodes;
     uint64_t seed;
-    bool wire;     /* decode each delivery anew and check it */
-    uint64_t flip; /* number of the MSG delivery to damage; 0: none */
+    bool wire;         /* decode each delivery anew and check it */
+    const char *trace; /* of churn; NULL: none */
+    uint64_t flip;     /* number of the MSG delivery to damage; 0: none */
     struct sim_settings settings;
 };
 
 struct sim_totals {
-    uint64_t events;   /* given to cores */
-    uint64_t messages; /* MSG events */
-    uint64_t bytes;    /* of their bodies, with 6 of header */
+    uint64_t events;      /* given to cores */
+    uint64_t messages;    /* MSG events */
+    uint64_t bytes;       /* of their bodies, with 6 of header */
+    uint64_t wire_bytes;  /* sent, as sim/wire.h counts, probes apart */
+    uint64_t link_us;     /* how long all halves of links were up: a sum */
+    uint64_t node_us;     /* how long all processes ran: a sum */
+    uint64_t queue_bytes; /* most that ever waited to be sent at a node */
     uint64_t lost, broken_links, dials, dials_failed, ups;
     uint64_t message_max; /* bytes */
     uint64_t signs, verifies, txns, calls, logs;
@@ -113,6 +123,11 @@ int sim_world_run(struct sim_world *world, uint64_t until_us);
 void sim_world_stop(struct sim_world *world, int rc); /* from a hook */
 
 uint64_t sim_world_now(const struct sim_world *world);
+/* Since when nothing starts, dies, parts or heals: each part of a world that is
+ * parted may have come to rest.  UINT64_MAX: it is parted, if that counts. */
+uint64_t sim_world_quiet_since(const struct sim_world *world, bool whole);
+/* A partition is between these two. */
+bool sim_world_apart(const struct sim_world *world, uint32_t a, uint32_t b);
 /* As the latencies have it: without jitter and other faults. */
 uint64_t sim_world_rtt_us(const struct sim_world *world, uint32_t a,
                           uint32_t b);
@@ -120,6 +135,8 @@ struct xn_now sim_world_time(const struct sim_world *world, uint32_t node);
 const struct sim_config *sim_world_config(const struct sim_world *world);
 struct sim_settings *sim_world_settings(struct sim_world *world);
 const struct sim_totals *sim_world_totals(const struct sim_world *world);
+/* All that was sent, of IP, TCP and TLS (sim/wire.h). */
+uint64_t sim_world_wire_bytes(struct sim_world *world);
 const struct xn_peers *sim_world_peers(const struct sim_world *world);
 void sim_world_digest(struct sim_world *world, xn_id *digest_out);
 void sim_address(uint32_t node, char out[SIM_ADDRESS_MAX]);

@@ -44,7 +44,7 @@ struct lie {
     bool (*drops)(const struct xn_action *act);
     void (*add)(struct xn_out *out);
     /* These what the checkers ask a node. */
-    bool state, owner, settled;
+    bool state, owner, leaves, settled;
 };
 
 /* ---- lies about ads ---- */
@@ -253,6 +253,7 @@ static const struct lie lies[] = {
     {.name = "long", .add = send_too_much},
     {.name = "state", .state = true},
     {.name = "owner", .owner = true},
+    {.name = "leaves", .leaves = true},
     {.name = "settled", .settled = true},
 };
 enum { LIES = sizeof lies / sizeof lies[0] };
@@ -371,6 +372,17 @@ static bool owner(void *user, uint32_t node, struct xn_core *core,
     return says;
 }
 
+static size_t leaves(void *user, struct xn_core *core, uint32_t *out)
+{
+    size_t n = liars.probe.leaves(user, core, out);
+    uint32_t first = out[0];
+
+    if (!liars.lie || !liars.lie->leaves || n < 2) return n;
+    out[0] = out[1];
+    out[1] = first;
+    return n;
+}
+
 static bool settled(void *user, struct xn_core *core)
 {
     if (liars.lie && liars.lie->settled) return false;
@@ -405,6 +417,7 @@ int main(int argc, char **argv)
     cli.maker = (struct sim_maker){"node", NULL, make, NULL};
     cli.probe = liars.probe;
     cli.probe.owner = owner;
+    cli.probe.leaves = leaves;
     cli.probe.settled = settled;
     cli.probe.set = set;
     rc = sim_cli_main(&cli, argc, argv);

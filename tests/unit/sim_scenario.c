@@ -84,10 +84,27 @@ static void test_verbs(void **state)
           "query 2.5/s\n"
           "lookup off\n"
           "check every 10s\n"
-          "check now\n",
+          "check now\n"
+          "churn poisson median 84s power 10%\n"
+          "churn trace from 100d\n"
+          "slow 5% times 10\n"
+          "bandwidth 1.5Mbit/s\n"
+          "bandwidth off\n"
+          "corp off\n"
+          "corp on\n",
           &scn);
     s = scn.steps;
-    assert_int_equal(scn.n_steps, 12);
+    assert_int_equal(scn.n_steps, 19);
+    assert_int_equal(s[12].law, SCN_POISSON);
+    assert_int_equal(s[12].us, 84 * SECOND);
+    assert_int_equal(s[12].ppm, 100000);
+    assert_int_equal(s[13].law, SCN_TRACE);
+    assert_int_equal(s[13].us, 8640000 * SECOND);
+    assert_int_equal(s[14].times, 10);
+    assert_int_equal(s[15].bits, 1500000);
+    assert_int_equal(s[16].bits, 0);
+    assert_true(s[17].off);
+    assert_false(s[18].off);
     assert_int_equal(s[0].law, SCN_WEIBULL);
     assert_int_equal(s[0].shape_milli, 500);
     assert_int_equal(s[0].us, 1800 * SECOND);
@@ -129,6 +146,11 @@ static const struct {
     {"churn exp session 1m", 1, 21, "downtime"},
     {"churn exp session 0s downtime 1s", 1, 33, "no churn"},
     {"churn pareto 1 session 1m downtime 1m", 1, 14, "shape"},
+    {"churn poisson", 1, 14, "median"},
+    {"churn poisson median 0s", 1, 24, "no churn"},
+    {"slow 5% times 1001", 1, 15, "more than"},
+    {"bandwidth 5", 1, 11, "10Mbit/s"},
+    {"corp", 1, 5, "'on'"},
     {"loss 5", 1, 6, "share"},
     {"query 5", 1, 7, "rate"},
     {"query 0/s", 1, 7, "rate"},
