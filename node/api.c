@@ -90,6 +90,7 @@ static const struct path {
     {"POST", "/v1/publish", publish},
     {"POST", "/v1/search", search},
     {"GET", "/v1/status", status},
+    {"POST", "/v1/trace", node_api_trace},
 };
 
 void node_api_ask(struct node *node, const struct xn_now *now, uint64_t ticket,
@@ -105,5 +106,5 @@ void node_api_ask(struct node *node, const struct xn_now *now, uint64_t ticket,
     }
     xn_out_refuse(out, ticket, XN_ENOENT, "request refused",
                   "a node has no such method and path",
-                  "POST /v1/search, POST /v1/publish or GET /v1/status");
+                  "POST /v1/search, /v1/publish, /v1/trace or GET /v1/status");
 }

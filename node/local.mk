@@ -3,6 +3,7 @@
 noinst_LIBRARIES += node/libnode.a
 node_libnode_a_SOURCES =
 node_libnode_a_SOURCES += node/api.c
+node_libnode_a_SOURCES += node/api_overlay.c
 node_libnode_a_SOURCES += node/corps.c
 node_libnode_a_SOURCES += node/node.c
 node_libnode_a_SOURCES += node/node.h

@@ -42,4 +42,9 @@ void node_corps_remember(struct node *node, struct xn_out *out);
 void node_api_ask(struct node *node, const struct xn_now *now, uint64_t ticket,
                   const Xn__Ask *ask, struct xn_out *out);
 
+/* ---- api_overlay.c ---- */
+
+void node_api_trace(struct node *node, const struct xn_now *now,
+                    uint64_t ticket, const Xn__Ask *ask, struct xn_out *out);
+
 #endif

@@ -136,17 +136,33 @@ static enum hop choose_any(const struct ov *ov, const struct query *q,
     return HOP_ON;
 }
 
+/* Those nearest to the key know the order there; others only the way. */
+static bool look(const struct ov *ov, const struct xn_now *now,
+                 const struct query *q, struct sight *sight)
+{
+    bool mesh = !links_crowded(ov, now);
+    size_t max = q->copy + 1;
+
+    if (!mesh && max < ov->config.leaves) max = ov->config.leaves;
+    look_around(ov, q, max, query_is_lax(ov, q), sight);
+    return mesh || sight->has_self;
+}
+
+Xn__Way route_why(const struct ov *ov, const struct xn_now *now,
+                  const struct query *q, const struct link *link)
+{
+    struct sight sight;
+
+    if (!look(ov, now, q, &sight)) return way_why(ov, q, sight.first, link);
+    return link == sight.wanted ? XN__WAY__WAY_OWNER : XN__WAY__WAY_WITNESS;
+}
+
 enum hop route_choose(const struct ov *ov, const struct xn_now *now,
                       const struct query *q, struct link **link_out)
 {
-    bool mesh = !links_crowded(ov, now), lax = query_is_lax(ov, q), near;
-    size_t max = q->copy + 1;
     struct sight sight;
+    bool near = look(ov, now, q, &sight), lax = query_is_lax(ov, q);
 
-    if (!mesh && max < ov->config.leaves) max = ov->config.leaves;
-    look_around(ov, q, max, lax, &sight);
-    /* Those nearest to the key know the order there; others only the way. */
-    near = mesh || sight.has_self;
     if (lax) return choose_any(ov, q, &sight, near, link_out);
     *link_out = NULL;
     if (q->hops >= HOPS_MAX) return HOP_NOWHERE;

@@ -9,6 +9,7 @@
  *   choose.c  where a request goes next;  way.c  which of the ways there
  *   table.c   the places of the prefix table
  *   route.c   requests and replies
+ *   trace.c   where would a request go? (NEXT)
  *   watch.c   who is alive (PING, SUSPECT, LEAVE)
  *   check.c   do the tables hold together?
  *
@@ -23,6 +24,7 @@
 #include "overlay/table.h"
 
 #define VERSION 1U
+#define FEATURE_NEXT 1U /* bit of HELLO: answers NEXT */
 
 #define LEAVES_MAX 32U /* each side */
 #define DIALS_MAX 16U  /* outstanding */
@@ -42,8 +44,11 @@
 #define KEPT_FROM_ALL (64U << 20)
 #define KEPT_FROM_ONE (4U << 20)
 #define PATIENCE_MS_MAX 600000U
-#define EARLY_MAX 32U /* messages before their HELLO */
-#define BUCKETS 16U   /* of the digest: sixteenths of the ring */
+#define VIA_MAX 16U     /* ids in one NEXT */
+#define TRACES_MAX 16U  /* our own, under way */
+#define RELAYS_MAX 128U /* NEXTs passed on, under way */
+#define EARLY_MAX 32U   /* messages before their HELLO */
+#define BUCKETS 16U     /* of the digest: sixteenths of the ring */
 
 #define SECOND_US 1000000ULL
 #define DIAL_US (15 * SECOND_US)
@@ -86,6 +91,8 @@ enum allowance {
 };
 
 struct query;
+struct trace;
+struct relay;
 
 struct link {
     xn_peer peer;
@@ -99,6 +106,7 @@ struct link {
     bool push;     /* owed our leaf set */
     bool stands;   /* from the start (ov_stand): its address is its contact's */
     bool paging;   /* we read its contacts page by page */
+    bool nexts;    /* answers NEXT */
     uint8_t pages; /* read so */
     uint8_t used[ALLOWANCES];
     uint32_t rtt_us, rtt_var_us; /* RFC 6298; 0: no sample */
@@ -200,6 +208,9 @@ struct ov {
     uint64_t calm_us;    /* when crowded: no dial before, neighbours apart */
     uint64_t crowded_us; /* until then: the overlay exceeds the budget */
     uint64_t gossip_us;  /* interval now */
+    struct trace *traces;
+    struct relay *relays;
+    unsigned n_traces, n_relays;
     uint64_t gossip_timer, watch_timer, dial_timer, push_timer;
     uint64_t dial_timer_us;
     struct ov_stats stats;
@@ -335,6 +346,9 @@ enum hop {
 /* *link_out: to send to; HOP_WAIT: the silent one waited for; NULL: us. */
 enum hop route_choose(const struct ov *ov, const struct xn_now *now,
                       const struct query *q, struct link **link_out);
+/* Why it went over this link, as route_choose said. */
+Xn__Way route_why(const struct ov *ov, const struct xn_now *now,
+                  const struct query *q, const struct link *link);
 bool query_tried(const struct query *q, const struct link *link);
 /* May any copy answer it? */
 bool query_is_lax(const struct ov *ov, const struct query *q);
@@ -345,6 +359,9 @@ bool query_is_lax(const struct ov *ov, const struct query *q);
  * soonest.  `nearest` is the one nearest to it, which brings it nearer. */
 struct link *way_choose(const struct ov *ov, const struct query *q,
                         struct link *nearest);
+/* Why it was chosen. */
+Xn__Way way_why(const struct ov *ov, const struct query *q,
+                const struct link *nearest, const struct link *chosen);
 /* May it be sent there: not tried before, and not silent? */
 bool query_may_use(const struct query *q, const struct link *link);
 
@@ -361,6 +378,13 @@ void route_reply(struct ov *ov, const struct xn_now *now, struct link *link,
 void route_lost(struct ov *ov, const struct xn_now *now, struct link *link,
                 struct xn_out *out);
 void route_clear(struct ov *ov);
+
+/* ---- trace.c */
+
+/* A NEXT was delivered: answers it. */
+void trace_next(struct ov *ov, const struct xn_now *now,
+                const struct ov_request *request, struct xn_out *out);
+void trace_clear(struct ov *ov);
 
 /* ---- watch.c */
 

@@ -275,6 +275,7 @@ static void say_hello(struct ov *ov, const struct xn_now *now,
     for (i = 0; i < n; i++)
         peers[i] = &rows[i];
     hello.version = VERSION;
+    hello.features = FEATURE_NEXT;
     hello.address = ov->config.address;
     hello.full = full;
     hello.peers = peers;
@@ -363,6 +364,7 @@ int link_stand(struct ov *ov, const struct xn_now *now,
     if (!link) return XN_ENOMEM;
     ov->n_new--;
     link->stands = true;
+    link->nexts = true;
     link->rtt_us = standing->rtt_us;
     link->rtt_var_us = standing->rtt_us / 8;
     link->state = LINK_LIVE;
@@ -527,6 +529,7 @@ static void first_hello(struct ov *ov, const struct xn_now *now,
     /* Who was dialled spoke first: this answers. */
     if (link->incoming) link->opened_us = short_us(now->mono_us - link->up_us);
     take_address(link, hello->address);
+    link->nexts = (hello->features & FEATURE_NEXT) != 0;
     if (hello->full) {
         refused_there(ov, now, link, out);
         return;

@@ -14,6 +14,7 @@ overlay_liboverlay_a_SOURCES += overlay/ring.c
 overlay_liboverlay_a_SOURCES += overlay/route.c
 overlay_liboverlay_a_SOURCES += overlay/table.c
 overlay_liboverlay_a_SOURCES += overlay/table.h
+overlay_liboverlay_a_SOURCES += overlay/trace.c
 overlay_liboverlay_a_SOURCES += overlay/watch.c
 overlay_liboverlay_a_SOURCES += overlay/way.c
 
@@ -50,6 +51,12 @@ tests_unit_ov_rude_LDADD = $(XN_OVERLAY_LIBS) $(CMOCKA_LIBS)
 UNIT_TESTS += tests/unit/ov_table
 tests_unit_ov_table_SOURCES = tests/unit/ov_table.c
 tests_unit_ov_table_LDADD = $(XN_OVERLAY_LIBS) $(CMOCKA_LIBS)
+
+UNIT_TESTS += tests/unit/ov_trace
+tests_unit_ov_trace_SOURCES = tests/unit/ov_net.c
+tests_unit_ov_trace_SOURCES += tests/unit/ov_net.h
+tests_unit_ov_trace_SOURCES += tests/unit/ov_trace.c
+tests_unit_ov_trace_LDADD = $(XN_OVERLAY_LIBS) $(CMOCKA_LIBS)
 
 FUZZ_TARGETS += tests/fuzz/fuzz_overlay
 tests_fuzz_fuzz_overlay_SOURCES = tests/fuzz/fuzz_overlay.c $(FUZZ_MAIN)

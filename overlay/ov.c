@@ -43,6 +43,7 @@ void ov_free(struct ov *ov)
 
     if (!ov) return;
     route_clear(ov);
+    trace_clear(ov);
     hints_clear(ov);
     for (i = 0; i < ov->by_peer.n; i++)
         link_free(link_at(&ov->by_peer, i));

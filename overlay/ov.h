@@ -142,6 +142,42 @@ void ov_ask_peer(struct ov *ov, const struct xn_now *now, xn_peer peer,
 void ov_answer(struct ov *ov, const struct xn_now *now, uint64_t token, int rc,
                unsigned kind, const void *body, struct xn_out *out);
 
+/* ---- diagnosis: which way would a request take? ---- */
+
+#define OV_TRACE_MAX 16 /* hops */
+
+struct ov_hop {
+    xn_id id, position;
+    char address[OV_ADDRESS_MAX + 1]; /* "": it accepts no links */
+    Xn__Way way;                      /* why the hop before takes it */
+    uint32_t rtt_us;  /* between the two, as that one knows it; 0: not yet */
+    uint64_t took_us; /* our question to it, along the hops, and back */
+    uint32_t links;   /* that it has */
+    bool mesh;        /* it is linked to every node that it knows of */
+    int rc;           /* 0, or why it told us nothing */
+};
+
+struct ov_trace {
+    struct ov_hop hops[OV_TRACE_MAX]; /* [0] is this node */
+    size_t n;
+    Xn__TraceEnd end;
+    size_t owner;          /* which hop, where it was found */
+    struct ov_hop awaited; /* TRACE_WAITS; id zero: not known */
+};
+
+typedef void ov_traced(void *user, void *ctx, const struct xn_now *now,
+                       const struct ov_trace *trace, struct xn_out *out);
+
+/* Ask hop after hop where it would send a request for this copy of the key, and
+ * tell what came out, once, perhaps before this returns.  What a hop says is
+ * nobody else's word.  XN_EBUSY, XN_ENOMEM; XN_EINVAL: no such copy: nothing was
+ * begun and `fn` is not called. */
+int ov_trace(struct ov *ov, const struct xn_now *now, const xn_id *key,
+             uint32_t copy, uint64_t deadline_us, ov_traced *fn, void *ctx,
+             struct xn_out *out);
+
+/* ---- who is there ---- */
+
 /* The n nodes nearest to key among us and our linked peers, nearest first;
  * XN_PEER_SELF stands for us.  Returns how many (fewer in a small overlay).
  * True for keys near us; elsewhere only in a full mesh. */

@@ -247,7 +247,11 @@ static void deliver(struct ov *ov, const struct xn_now *now, struct query *q,
     q->delivered = true;
     let_go(ov, q); /* never sent on again */
     set_timer(ov, q, q->deadline_us, out);
-    ov->user.deliver(ov->user.user, now, &request, out);
+    if (q->kind == XN__KIND__NEXT) {
+        trace_next(ov, now, &request, out);
+    } else {
+        ov->user.deliver(ov->user.user, now, &request, out);
+    }
     xn_msg_free(request.msg);
     q = query_find(ov, number);
     if (q && q->from && !q->acked) {

@@ -77,6 +77,12 @@ static uint32_t saved_us(uint64_t apart, uint64_t spacing)
                       (16384 + 128 * x + x * x / 2));
 }
 
+/* Whose leaf set surely reaches the key. */
+static uint64_t beside_within(uint64_t reach)
+{
+    return reach - reach / 4;
+}
+
 struct link *way_choose(const struct ov *ov, const struct query *q,
                         struct link *nearest)
 {
@@ -86,7 +92,7 @@ struct link *way_choose(const struct ov *ov, const struct query *q,
     uint32_t saved;
 
     if (ours <= reach) return nearest;
-    beside = best_beside(ov, q, reach - reach / 4);
+    beside = best_beside(ov, q, beside_within(reach));
     placed = best_placed(ov, q);
     if (!beside) return placed ? placed : nearest;
     saved = saved_us(key_apart(ov, q, nearest), spacing);
@@ -96,4 +102,13 @@ struct link *way_choose(const struct ov *ov, const struct query *q,
                    : placed;
     }
     return watch_near(nearest) < watch_near(beside) + saved ? nearest : beside;
+}
+
+Xn__Way way_why(const struct ov *ov, const struct query *q,
+                const struct link *nearest, const struct link *chosen)
+{
+    if (chosen == nearest) return XN__WAY__WAY_NEAREST;
+    return key_apart(ov, q, chosen) <= beside_within(ring_reach(ov))
+               ? XN__WAY__WAY_BESIDE
+               : XN__WAY__WAY_PLACE;
 }

@@ -113,6 +113,13 @@ tests_unit_sim_replay_LDADD = $(XN_SIM_LIBS) $(CMOCKA_LIBS)
 UNIT_TESTS += tests/unit/sim_scenario
 tests_unit_sim_scenario_SOURCES = tests/unit/sim_scenario.c
 tests_unit_sim_scenario_LDADD = $(XN_SIM_LIBS) $(CMOCKA_LIBS)
+UNIT_TESTS += tests/unit/sim_trace
+tests_unit_sim_trace_SOURCES = tests/unit/sim_trace.c
+tests_unit_sim_trace_SOURCES += sim/with_node.c
+tests_unit_sim_trace_SOURCES += sim/with_node.h
+tests_unit_sim_trace_LDADD = $(XN_SIM_LIBS) $(XN_NODE_LIBS) $(XN_SIM_LIBS) \
+	$(CMOCKA_LIBS)
+
 UNIT_TESTS += tests/unit/sim_world
 tests_unit_sim_world_SOURCES = tests/unit/sim_world.c
 tests_unit_sim_world_SOURCES += tests/toy_core.c

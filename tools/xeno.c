@@ -13,6 +13,7 @@
 #include "tools/xeno.h"
 #include "tools/xeno_bill.h"
 #include "tools/xeno_orders.h"
+#include "tools/xeno_overlay.h"
 #include "tools/xeno_task.h"
 
 /* In the order of a client's first day. */
@@ -52,6 +53,8 @@ static const struct xeno_verb verbs[] = {
      xeno_task_stop},
     {"bill", NULL, "[ORDER]", "What your orders cost, verified here",
      xeno_bill},
+    {"overlay", "trace", "KEY", "The way to who owns a key, hop by hop",
+     xeno_overlay_trace},
 };
 #define VERBS (sizeof verbs / sizeof verbs[0])
 
@@ -71,7 +74,7 @@ static int help(const char *noun)
     }
     puts("\nEach takes --help, --corp NAME, -o table|json, --timeout DUR and "
          "--config FILE.\nThe environment: XENO_CORP, XENO_KEY, XENO_CONFIG, "
-         "XENO_CURRENCY.");
+         "XENO_CURRENCY, XENO_NODES.");
     return XN_EXIT_OK;
 }
 

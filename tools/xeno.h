@@ -120,6 +120,7 @@ struct xeno_question {
     const void *body;                         /* a message; NULL: none */
     const ProtobufCMessageDescriptor *answer; /* what comes back */
     int none;     /* what XN_ENOENT means here; 0: itself */
+    bool node;    /* any that proves itself a node may answer, not `corp` */
     bool changes; /* without an answer nobody knows whether it was done */
     bool quiet;   /* errors are not told */
     struct xeno_why *why; /* they go there instead; NULL: they do not */

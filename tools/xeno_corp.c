@@ -234,7 +234,7 @@ void xeno_ask_begin(const struct xeno *xeno, const struct xeno_member *member,
     struct net_ask ask = {
         .identity = &member->identity,
         .method = question->method,
-        .peer = &member->corp.id,
+        .peer = question->node ? NULL : &member->corp.id,
         .timeout_ms = xeno->timeout_ms + question->wait_ms,
     };
     char url[URL_MAX];
@@ -262,6 +262,12 @@ int xeno_ask_end(struct xeno_asking *asking, void *answer_out)
     struct net_said *said = &asking->said;
     int rc;
 
+    if (!said->rc && asking->question->node &&
+        said->reply.server.role != XN__ROLE__NODE) {
+        said->rc = XN_EIDENT;
+        snprintf(said->why, sizeof said->why,
+                 "what answers has another certificate than a node's");
+    }
     if (said->rc) {
         rc = unanswered(asking->question, said);
     } else if (said->reply.status != 200) {

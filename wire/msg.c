@@ -27,7 +27,8 @@ static const struct kind_row wire_kinds[] = {
     ROW(FOUND, found),         ROW(SYNC, sync),
     ROW(SYNC_DIFF, sync_diff), ROW(OFFER, offer),
     ROW(WANT, want),           ROW(HAVE, have),
-    ROW(HAVE_DONE, have_done),
+    ROW(HAVE_DONE, have_done), ROW(NEXT, next),
+    ROW(NEXT_DONE, next_done),
 };
 
 static const struct kind_row local_kinds[] = {

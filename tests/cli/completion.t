@@ -77,6 +77,7 @@ gives 'xenocorp charge list --' --refused --output
 gives 'xenosim ' run replay
 gives 'xenofind Env' EnvType: EnvKernel:
 gives 'xeno ' run list top console wait stop task session
+gives 'xeno overlay trace CPUs' CPUsmps
 gives 'xeno run Env' EnvType: EnvKernel:
 XENO_KEY=$(mktemp -d) || exit 99
 export XENO_KEY

@@ -34,6 +34,9 @@ n=$((n + 1))
 [ $rc -eq 0 ] && echo "ok $n - and no other's" || echo "not ok $n - and no other's"
 run 2 'order takes new, list, show, narrow, void' 'a noun alone' xeno order
 run 2 'xeno order --help' 'and where its help is' xeno order
+run 2 'neither 64 hex digits nor a token' 'a key that is none' \
+    xeno overlay trace 'a b'
+run 2 'it is not said which' 'no node' xeno overlay trace CPUsmps
 run 2 'naro.*narrow' 'a verb that is nearly one' xeno order naro
 run 2 'order takes new, list' 'a verb that is none' xeno order frobnicate
 run 2 'xeno order new --help' 'a verb whose words are wrong' xeno order new five

@@ -14,7 +14,19 @@
 int LLVMFuzzerTestOneInput(const uint8_t *data, size_t len);
 
 enum { PEERS = 16 };
-enum what { FRAME, UP, HELLO, GONE, SOON, LATER, ASK, ASK_PEER, ANSWER, FAIL };
+enum what {
+    FRAME,
+    UP,
+    HELLO,
+    GONE,
+    SOON,
+    LATER,
+    ASK,
+    ASK_PEER,
+    ANSWER,
+    FAIL,
+    TRACE
+};
 
 struct world {
     struct ov *ov;
@@ -65,6 +77,17 @@ static void replied(void *user, void *ctx, const struct xn_now *now,
     w->replied++;
 }
 
+static void traced(void *user, void *ctx, const struct xn_now *now,
+                   const struct ov_trace *trace, struct xn_out *out)
+{
+    struct world *w = user;
+
+    (void)ctx, (void)now, (void)out;
+    assert(trace->n > 0 && trace->n <= OV_TRACE_MAX);
+    assert(trace->owner < trace->n);
+    w->replied++;
+}
+
 static void frame(struct world *w, xn_peer peer, unsigned kind,
                   const uint8_t *body, size_t len)
 {
@@ -83,6 +106,7 @@ static void hello(struct world *w, xn_peer peer)
 
     if (!w->up[peer]) return;
     body.version = 1;
+    body.features = peer != 5; /* one is older */
     body.address = (char *)(uintptr_t) "h:1";
     if (xn_msg_new(XN__KIND__HELLO, &body, &msg)) return;
     ov_msg(w->ov, &w->now, peer, msg, &w->out);
@@ -130,6 +154,11 @@ static void event(struct world *w, enum what what, xn_peer peer)
     case LATER: w->now.mono_us += 2000000 * (uint64_t)(peer + 1); break;
     case ASK: ask(w, peer, false); break;
     case ASK_PEER: ask(w, peer, true); break;
+    case TRACE:
+        if (!ov_trace(w->ov, &w->now, &w->rows[peer].id, peer % 4,
+                      w->now.mono_us + 5000000, traced, NULL, &w->out))
+            w->asked++;
+        break;
     case ANSWER:
         ov_answer(w->ov, &w->now, w->token, peer % 2 ? XN_EBUSY : 0,
                   XN__KIND__FOUND, &found, &w->out);

@@ -9,6 +9,7 @@
 
 #include <cmocka.h>
 
+#include "lib/err.h"
 #include "node/node.h"
 #include "tests/unit/crank.h"
 
@@ -57,10 +58,56 @@ static void corps_are_asked_by_id(void **state)
     crank_clear(&crank);
 }
 
+/* ---- what operators ask ---- */
+
+static void trace_is_for_members(void **state)
+{
+    static struct crank crank;
+    Xn__Trace trace = XN__TRACE__INIT;
+    Xn__Caller caller = XN__CALLER__INIT;
+    Xn__Traced *traced;
+    uint64_t ticket;
+    xn_id key = {{7}};
+
+    (void)state;
+    crank_init(&crank, make("https://192.0.2.1:1"), 1000000, 1795255200000000);
+    crank_wake(&crank);
+    trace.key = xn_id_bytes(&key);
+    ticket = crank_ask(&crank, "POST", "/v1/trace", &trace, NULL);
+    assert_int_equal(crank_refused(&crank, ticket), XN_EIDENT);
+    caller.role = XN__ROLE__ANYBODY;
+    ticket = crank_ask(&crank, "POST", "/v1/trace", &trace, &caller);
+    assert_int_equal(crank_refused(&crank, ticket), XN_EIDENT);
+    caller.role = XN__ROLE__CLIENT;
+    /* A newcomer does not yet say that a key is its own. */
+    ticket = crank_ask(&crank, "POST", "/v1/trace", &trace, &caller);
+    traced = crank_answered(&crank, ticket, &xn__traced__descriptor);
+    assert_int_equal(traced->end, XN__TRACE_END__TRACE_WAITS);
+    assert_null(traced->awaited);
+    xn__traced__free_unpacked(traced, NULL);
+    crank_pass(&crank, 20000000);
+    ticket = crank_ask(&crank, "POST", "/v1/trace", &trace, &caller);
+    traced = crank_answered(&crank, ticket, &xn__traced__descriptor);
+    assert_int_equal(traced->end, XN__TRACE_END__TRACE_OWNER);
+    assert_int_equal(traced->n_hops, 1);
+    assert_int_equal(traced->owner, 0);
+    xn__traced__free_unpacked(traced, NULL);
+    trace.copy = 8;
+    ticket = crank_ask(&crank, "POST", "/v1/trace", &trace, &caller);
+    assert_int_equal(crank_refused(&crank, ticket), XN_EINVAL);
+    trace.copy = 0;
+    trace.key.len = 31;
+    ticket = crank_ask(&crank, "POST", "/v1/trace", &trace, &caller);
+    assert_int_equal(crank_refused(&crank, ticket), XN_EINVAL);
+    crank_stop(&crank);
+    crank_clear(&crank);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(corps_are_asked_by_id),
+        cmocka_unit_test(trace_is_for_members),
     };
 
     return cmocka_run_group_tests(tests, NULL, NULL);

@@ -1,0 +1,71 @@
+# SPDX-License-Identifier: GPL-3.0-or-later
+# What an operator is told of an overlay of real daemons.
+. "$XN_SRC/tests/e2e/lib.sh"
+xeno=$XN_BUILD/tools/xeno
+
+trace() { # N KEY OPTION...: from server N's node, as JSON
+    "$xeno" overlay trace "$2" --node "$(node_url "$1")" -o json "${@:3}" \
+        >"$scratch/trace" 2>"$scratch/trace.err"
+}
+field() { # NAME: the first of that name in the last trace
+    sed -n "s/^ *\"$1\": \"*\([^\",]*\)\"*,*\$/\1/p" "$scratch/trace" | head -n 1
+}
+
+up --servers 4
+
+# ---- trace ----
+owners='' good=0 nearest=
+for n in 1 2 3 4; do
+    trace "$n" CPUsmps || good=1
+    [ "$(field schema)" = xeno.trace/1 ] || good=1
+    [ "$(field id)" = "$(node_id "$n")" ] || good=1
+    [ "$(grep -c '"way"' "$scratch/trace")" -le 2 ] || good=1
+    owners="$owners$(field owner)
+"
+    nearest=$(field key)
+done
+[ "$(printf %s "$owners" | sort -u | wc -l)" -eq 1 ] && [ "$good" -eq 0 ]
+ok $? 'all nodes trace to one owner, one hop away at most'
+owner=$(field owner)
+trace 1 "$nearest"
+[ "$(field owner)" = "$owner" ]
+ok $? 'the key as digits has the same owner'
+all=
+for copy in 0 1 2 3; do
+    trace 2 CPUsmps --copy "$copy" && all="$all$(field owner)
+"
+done
+[ "$(printf %s "$all" | sort -u | wc -l)" -eq 4 ]
+ok $? 'four copies are four nodes'
+trace 2 CPUsmps --copy 5
+[ $? -eq 3 ] && grep -q 'not so many nodes: 3 besides' "$scratch/trace.err"
+ok $? 'there is no sixth: exit 3'
+"$xeno" overlay trace CPUsmps >"$scratch/out" 2>&1 &&
+    grep -q '^owner  *[0-9a-f]\{12\}' "$scratch/out"
+ok $? 'a table for people'
+XENO_KEY=$scratch/nobody "$xeno" overlay trace CPUsmps >"$scratch/out" 2>&1
+[ $? -eq 6 ] && grep -q 'no certificate' "$scratch/out"
+ok $? 'strangers may not: exit 6'
+
+# ---- the owner dies ----
+for n in 1 2 3 4; do
+    [ "$(node_id "$n")" = "$owner" ] && dead=$n
+done
+other=$((dead % 4 + 1))
+"$xenodev" kill "$dead" >"$scratch/out" 2>&1 || diag "$scratch/out"
+tries=0
+while [ "$tries" -lt 300 ]; do
+    trace "$other" CPUsmps
+    rc=$?
+    [ "$rc" -eq 0 ] && [ "$(field owner)" != "$owner" ] && break
+    # Until it is missed the trace says whom it stops at.
+    [ "$rc" -eq 0 ] || [ "$rc" -eq 10 ] || break
+    tries=$((tries + 1))
+    sleep 0.2
+done
+[ "$rc" -eq 0 ] && [ "$(field owner)" != "$owner" ]
+ok $? 'when the owner is gone another one is'
+
+down
+ok $? 'the platform went away'
+plan
