@@ -56,10 +56,10 @@ int node_new_packed(const uint8_t *bytes, size_t len,
                     struct xn_core **core_out);
 
 /* Instead of its first WAKE: as if it had joined long ago and were linked to
- * these (overlay/ov.h), with an empty index.  XN_ENOMEM; XN_EINVAL. */
+ * these (ov_stand in overlay/ov.h), with an empty index.  XN_ENOMEM; XN_EINVAL. */
 int node_stand(struct xn_core *core, const struct xn_now *now,
-               const struct ov_standing *links, size_t n, bool all,
-               struct xn_outbox *box_out);
+               const xn_peer *peers, const uint32_t *rtts_us, size_t n,
+               bool all, struct xn_outbox *box_out);
 
 /* For the simulator's checkers. */
 struct ov *node_overlay(struct xn_core *core);

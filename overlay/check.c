@@ -4,9 +4,9 @@
 
 #include "overlay/inside.h"
 
-static const char *check_rings(const struct ov *ov)
+static const char *check_full(const struct ov *ov)
 {
-    size_t i, live = 0, new = 0, before = 0;
+    size_t i, live = 0, new = 0;
 
     for (i = 0; i < ov->by_peer.n; i++) {
         const struct link *link = link_at(&ov->by_peer, i);
@@ -20,27 +20,40 @@ static const char *check_rings(const struct ov *ov)
             return "a request waits on a closed link";
         }
     }
-    if (live != ov->ring.n || new != ov->n_new) return "links miscounted";
+    if (live + ov->ring.n_stood != ov->ring.n || new != ov->n_new) {
+        return "links miscounted";
+    }
     if (live + new != ov->by_id.n) return "links by id miscounted";
-    for (i = 0; i < ov->by_id.n; i++) {
-        if (i > 0 &&
-            xn_id_cmp(&link_contact(ov, link_at(&ov->by_id, i - 1))->id,
+    for (i = 1; i < ov->by_id.n; i++) {
+        if (xn_id_cmp(&link_contact(ov, link_at(&ov->by_id, i - 1))->id,
                       &link_contact(ov, link_at(&ov->by_id, i))->id) >= 0) {
             return "links out of order by id, or two to one node";
         }
     }
-    for (i = 0; i < live; i++) {
-        const xn_id *position =
-            &link_contact(ov, link_at(&ov->ring, i))->position;
+    return NULL;
+}
+
+static const char *check_ring(const struct ov *ov)
+{
+    size_t i, before = 0, stood = 0;
+
+    for (i = 0; i < ov->ring.n; i++) {
+        const xn_id *position = &ring_contact(ov, i)->position;
+        const struct link *link = link_find(ov, ring_peer(ov, i));
 
         before += xn_id_cmp(position, &ov->config.position) < 0;
-        if (link_at(&ov->ring, i)->state != LINK_LIVE) return "dead on ring";
+        stood += !link;
+        if (link && link->state != LINK_LIVE) return "dead on ring";
+        if (link && ov->ring.marks[i].silent != (link->probes >= 2)) {
+            return "a silent link is not marked so";
+        }
         if (i > 0 &&
-            xn_id_cmp(&link_contact(ov, link_at(&ov->ring, i - 1))->position,
-                      position) > 0) {
+            xn_id_cmp(&ring_contact(ov, i - 1)->position, position) > 0) {
             return "ring out of order";
         }
+        if (ring_find(ov, ring_peer(ov, i)) != i) return "not found on ring";
     }
+    if (stood != ov->ring.n_stood) return "links that stand miscounted";
     return before == ov->self_at ? NULL : "our own place is wrong";
 }
 
@@ -59,6 +72,13 @@ static const char *check_leaves(const struct ov *ov)
                                                        : "too many new links";
 }
 
+static bool is_live_id(const struct ov *ov, const xn_id *id)
+{
+    const struct link *link = link_find_id(ov, id);
+
+    return link ? link->state == LINK_LIVE : ring_find_id(ov, id) != RING_NONE;
+}
+
 static const char *check_hints(const struct ov *ov)
 {
     size_t i, dials = 0;
@@ -67,7 +87,6 @@ static const char *check_hints(const struct ov *ov)
     if (ov->hints.n > HINTS_MAX) return "too many hints";
     for (i = 0; i < ov->hints.n; i++) {
         const struct hint *hint = ov->hints.v[i];
-        const struct link *link = link_find_id(ov, &hint->id);
 
         if (i > 0) {
             const struct hint *last = ov->hints.v[i - 1];
@@ -76,7 +95,7 @@ static const char *check_hints(const struct ov *ov)
                 return "hints out of order";
             }
         }
-        if (link && link->state == LINK_LIVE) return "a hint for a linked node";
+        if (is_live_id(ov, &hint->id)) return "a hint for a linked node";
         dials += hint->ticket != 0;
     }
     if (dials != ov->n_dials) return "dials miscounted";
@@ -119,8 +138,9 @@ static const char *check_queries(const struct ov *ov)
 
 bool ov_check(const struct ov *ov, char *why_out, size_t len)
 {
-    const char *why = check_rings(ov);
+    const char *why = check_full(ov);
 
+    if (!why) why = check_ring(ov);
     if (!why) why = check_leaves(ov);
     if (!why) why = check_hints(ov);
     if (!why) why = check_queries(ov);

@@ -13,12 +13,12 @@
 
 #include "overlay/inside.h"
 
-bool query_tried(const struct query *q, const struct link *link)
+bool query_tried(const struct query *q, xn_peer peer)
 {
     size_t i;
 
     for (i = 0; i < q->n_tried; i++) {
-        if (q->tried[i] == link->serial) return true;
+        if (q->tried[i] == peer) return true;
     }
     return false;
 }
@@ -29,15 +29,15 @@ bool query_is_lax(const struct ov *ov, const struct query *q)
 }
 
 /* Silent ones are passed over: they will soon be gone, or heard again. */
-bool query_may_use(const struct query *q, const struct link *link)
+bool query_may_use(const struct ov *ov, const struct query *q, size_t at)
 {
-    return !query_tried(q, link) && link->probes < 2;
+    return !ov->ring.marks[at].silent && !query_tried(q, ring_peer(ov, at));
 }
 
 struct sight {
-    struct link *first;  /* the nearest usable one before us; NULL: none */
-    struct link *wanted; /* the copy asked; NULL: us */
-    bool has_wanted, has_self; /* we are among those looked at */
+    size_t first;  /* the nearest usable one before us; RING_NONE */
+    size_t wanted; /* the copy asked; RING_SELF; RING_NONE: too few */
+    bool has_self; /* we are among those looked at */
 };
 
 /* `lax`: as if those that are not usable did not exist. */
@@ -45,42 +45,42 @@ static void look_around(const struct ov *ov, const struct query *q, size_t max,
                         bool lax, struct sight *sight)
 {
     struct walk walk;
-    struct link *link;
-    size_t rank = 0;
+    size_t rank = 0, at;
 
-    memset(sight, 0, sizeof *sight);
+    *sight = (struct sight){.first = RING_NONE, .wanted = RING_NONE};
     walk_start(&walk, ov, &q->key);
-    while (rank < max && walk_next(&walk, &link)) {
-        bool usable = !link || query_may_use(q, link);
+    while (rank < max && walk_next(&walk, &at)) {
+        bool usable = at == RING_SELF || query_may_use(ov, q, at);
 
         if (!usable && lax) continue;
-        if (!link) sight->has_self = true;
-        if (usable && !sight->first && !sight->has_self) sight->first = link;
-        if (rank == q->copy) {
-            sight->wanted = link;
-            sight->has_wanted = true;
+        if (at == RING_SELF) sight->has_self = true;
+        if (usable && sight->first == RING_NONE && !sight->has_self) {
+            sight->first = at;
         }
+        if (rank == q->copy) sight->wanted = at;
         rank++;
     }
 }
 
-/* The nearest one that could know more. */
-static bool find_witness(const struct ov *ov, const struct query *q,
-                         const struct link *wanted, struct link **link_out)
+static bool is_asker(const struct ov *ov, const struct query *q, size_t at)
 {
-    size_t left = 2 * (size_t)ov->config.leaves;
-    struct walk walk;
-    struct link *link;
+    return q->from && q->from->peer == ring_peer(ov, at);
+}
 
-    if (q->witness || q->yours || q->n_sent >= SENDS_MAX) return false;
+/* The nearest one that could know more; RING_NONE. */
+static size_t find_witness(const struct ov *ov, const struct query *q,
+                           size_t wanted)
+{
+    size_t left = 2 * (size_t)ov->config.leaves, at;
+    struct walk walk;
+
+    if (q->witness || q->yours || q->n_sent >= SENDS_MAX) return RING_NONE;
     walk_start(&walk, ov, &q->key);
-    while (left-- > 0 && walk_next(&walk, &link)) {
-        if (!link || link == wanted || link == q->from) continue;
-        if (!query_may_use(q, link)) continue;
-        *link_out = link;
-        return true;
+    while (left-- > 0 && walk_next(&walk, &at)) {
+        if (at == RING_SELF || at == wanted || is_asker(ov, q, at)) continue;
+        if (query_may_use(ov, q, at)) return at;
     }
-    return false;
+    return RING_NONE;
 }
 
 /* Do we know so little yet that anybody may be nearer? */
@@ -106,33 +106,36 @@ static bool in_doubt(const struct ov *ov, const struct xn_now *now,
 }
 
 static enum hop choose_copy(const struct ov *ov, const struct xn_now *now,
-                            const struct query *q, struct link *wanted,
-                            struct link **link_out)
+                            const struct query *q, size_t wanted,
+                            size_t *at_out)
 {
-    *link_out = wanted;
-    if (!wanted) {
+    *at_out = wanted;
+    if (wanted >= RING_NONE) {
         if (!in_doubt(ov, now, q)) return HOP_HERE;
-    } else if (wanted == q->from) {
-        *link_out = NULL;
+    } else if (is_asker(ov, q, wanted)) {
+        *at_out = RING_NONE;
         if (!q->witness) return HOP_HERE;
         return is_newcomer(ov, now) ? HOP_WAIT : HOP_YOURS;
-    } else if (query_may_use(q, wanted)) {
+    } else if (query_may_use(ov, q, wanted)) {
         return HOP_ON;
     }
-    return find_witness(ov, q, wanted, link_out) ? HOP_WITNESS : HOP_WAIT;
+    *at_out = find_witness(ov, q, wanted);
+    if (*at_out != RING_NONE) return HOP_WITNESS;
+    *at_out = wanted;
+    return HOP_WAIT;
 }
 
 static enum hop choose_any(const struct ov *ov, const struct query *q,
-                           const struct sight *sight, bool near,
-                           struct link **link_out)
+                           const struct sight *sight, bool near, size_t *at_out)
 {
-    *link_out = near           ? sight->wanted
-                : sight->first ? way_choose(ov, q, sight->first)
-                               : NULL;
-    if (near && !sight->has_wanted) return q->from ? HOP_HERE : HOP_NOWHERE;
-    if (!*link_out || q->hops >= HOPS_MAX || *link_out == q->from) {
-        return HOP_HERE;
+    *at_out = near                        ? sight->wanted
+              : sight->first == RING_NONE ? RING_NONE
+                                          : way_choose(ov, q, sight->first);
+    if (near && sight->wanted == RING_NONE) {
+        return q->from ? HOP_HERE : HOP_NOWHERE;
     }
+    if (*at_out >= RING_NONE || q->hops >= HOPS_MAX || is_asker(ov, q, *at_out))
+        return HOP_HERE;
     return HOP_ON;
 }
 
@@ -151,29 +154,41 @@ static bool look(const struct ov *ov, const struct xn_now *now,
 Xn__Way route_why(const struct ov *ov, const struct xn_now *now,
                   const struct query *q, const struct link *link)
 {
+    size_t at = ring_find(ov, link->peer);
     struct sight sight;
 
-    if (!look(ov, now, q, &sight)) return way_why(ov, q, sight.first, link);
-    return link == sight.wanted ? XN__WAY__WAY_OWNER : XN__WAY__WAY_WITNESS;
+    if (!look(ov, now, q, &sight)) return way_why(ov, q, sight.first, at);
+    return at == sight.wanted ? XN__WAY__WAY_OWNER : XN__WAY__WAY_WITNESS;
 }
 
-enum hop route_choose(const struct ov *ov, const struct xn_now *now,
-                      const struct query *q, struct link **link_out)
+static enum hop choose(const struct ov *ov, const struct xn_now *now,
+                       const struct query *q, size_t *at_out)
 {
     struct sight sight;
     bool near = look(ov, now, q, &sight), lax = query_is_lax(ov, q);
 
-    if (lax) return choose_any(ov, q, &sight, near, link_out);
-    *link_out = NULL;
+    if (lax) return choose_any(ov, q, &sight, near, at_out);
+    *at_out = RING_NONE;
     if (q->hops >= HOPS_MAX) return HOP_NOWHERE;
     if (near) {
-        if (!sight.has_wanted && !in_doubt(ov, now, q)) {
+        if (sight.wanted == RING_NONE && !in_doubt(ov, now, q)) {
             return q->from ? HOP_HERE : HOP_NOWHERE;
         }
-        return choose_copy(ov, now, q, sight.wanted, link_out);
+        return choose_copy(ov, now, q, sight.wanted, at_out);
     }
-    if (!sight.first) return HOP_WAIT;
-    *link_out = way_choose(ov, q, sight.first);
-    if (*link_out != q->from) return HOP_ON;
+    if (sight.first == RING_NONE) return HOP_WAIT;
+    *at_out = way_choose(ov, q, sight.first);
+    if (!is_asker(ov, q, *at_out)) return HOP_ON;
     return q->witness ? HOP_YOURS : HOP_WAIT;
+}
+
+enum hop route_choose(struct ov *ov, const struct xn_now *now,
+                      const struct query *q, struct link **link_out)
+{
+    size_t at = RING_NONE;
+    enum hop hop = choose(ov, now, q, &at);
+
+    *link_out = at >= RING_NONE ? NULL : ring_link(ov, at);
+    /* Without the memory to send it now, perhaps later. */
+    return at >= RING_NONE || *link_out ? hop : HOP_WAIT;
 }

@@ -204,7 +204,7 @@ struct hint *hint_add(struct ov *ov, const struct xn_now *now, const xn_id *id,
 
     if (xn_id_eq(id, &ov->config.id) || !address_is_good(address)) return NULL;
     if (strcmp(address, ov->config.address) == 0) return NULL;
-    if (link_find_id(ov, id)) return NULL;
+    if (link_has_id(ov, id)) return NULL;
     hint = hint_find(ov, id);
     if (hint) {
         /* News helps only where what we have did not work. */
@@ -287,7 +287,7 @@ static bool is_due(const struct ov *ov, const struct hint *hint,
                    const struct xn_now *now)
 {
     return !hint->ticket && hint->next_us <= now->mono_us &&
-           !link_find_id(ov, &hint->id);
+           !link_has_id(ov, &hint->id);
 }
 
 /* Those who claim to be beside us, from near to far on both sides. */

@@ -2,7 +2,8 @@
 /* What the files of the overlay share; nobody else includes this.
  *
  *   ov.c      lifecycle, the calls that come in, the upcalls that go out
- *   ring.c    sorted arrays of links: by position, by handle, by id
+ *   ring.c    the live links by position;  full.c  links in full, by handle, by
+ *             id
  *   hints.c   nodes that we have heard of
  *   links.c   dialling, HELLO, the link budget
  *   leaves.c  the leaf set, and spreading who is there (PEERS)
@@ -94,9 +95,11 @@ struct query;
 struct trace;
 struct relay;
 
+/* A link in full.  One that has stood from the start (ov_stand) is but a row of
+ * the ring until it is first used. */
 struct link {
     xn_peer peer;
-    uint32_t serial; /* handles are used again, this is not */
+    uint32_t serial; /* in the order in which they came; 0: it stood */
     uint8_t state;   /* enum link_state */
     uint8_t hellos;  /* said by us */
     uint8_t early;   /* messages ignored for want of their HELLO */
@@ -104,7 +107,7 @@ struct link {
     bool incoming;
     bool hearsay;  /* probed because of a SUSPECT */
     bool push;     /* owed our leaf set */
-    bool stands;   /* from the start (ov_stand): its address is its contact's */
+    bool stood;    /* from the start: its address is its contact's */
     bool paging;   /* we read its contacts page by page */
     bool nexts;    /* answers NEXT */
     uint8_t pages; /* read so */
@@ -123,6 +126,27 @@ struct link {
     struct query *held; /* that this peer waits for */
     char *address;
 };
+
+/* What choosing among live links wants of each, side by side. */
+struct mark {
+    uint16_t head;       /* first bits of its position */
+    uint8_t near;        /* its round trip, coarsely: 0: not known */
+    uint8_t tag : 7;     /* some bits of its id */
+    uint8_t silent : 1;  /* passed over: it will soon be gone, or heard again */
+};
+
+/* The live links in the order of their positions, named by their place in it
+ * until the next one comes or goes. */
+struct ring {
+    const xn_peer *peers;
+    xn_peer *own; /* the same; NULL: they are lent (ov_stand) */
+    struct mark *marks;
+    size_t n, cap;
+    size_t n_stood; /* of these, not in full yet */
+};
+
+#define RING_SELF SIZE_MAX       /* not in it: us */
+#define RING_NONE (SIZE_MAX - 1) /* nobody */
 
 /* A node that we have heard of and are not linked to. */
 struct hint {
@@ -151,7 +175,7 @@ struct query {
     bool witnessed; /* sent so by us, the last time */
     bool yours;     /* a witness said that it is ours */
     uint8_t n_tried, n_sent;
-    uint32_t tried[SENDS_MAX]; /* serials */
+    xn_peer tried[SENDS_MAX]; /* none that is gone */
     xn_id key;
     uint32_t copy, hops, kind;
     struct xn_msg *carrier; /* keeps the payload */
@@ -176,10 +200,11 @@ struct ov {
     struct xn_tickets *tickets;
     struct ov_user user;
 
-    struct vec by_peer; /* links, every state, by handle */
-    struct vec by_id;   /* links, new and live, by id */
-    struct vec ring;    /* links, live, by position */
-    size_t self_at;     /* how many of the ring lie before us */
+    struct vec by_peer; /* links in full, every state, by handle */
+    struct vec by_id;   /* links in full, new and live, by id */
+    struct ring ring;   /* all live ones */
+    size_t self_at;     /* how many of these lie before us */
+    uint64_t stood_us;  /* since when those stand that did from the start */
     size_t n_new;
     uint32_t serial;
     uint64_t digest[BUCKETS];
@@ -228,17 +253,48 @@ static inline struct link *link_at(const struct vec *vec, size_t i)
 
 const struct xn_contact *link_contact(const struct ov *ov,
                                       const struct link *link);
+/* In full, whatever its state; by id, new and live ones.  NULL: there is none,
+ * or it only stands. */
 struct link *link_find(const struct ov *ov, xn_peer peer);
 struct link *link_find_live(const struct ov *ov, xn_peer peer);
 struct link *link_find_id(const struct ov *ov, const xn_id *id);
-/* All three: false when out of memory. */
+/* The same, in full where it only stood; NULL: there is none, or no memory. */
+struct link *link_need(struct ov *ov, xn_peer peer);
+struct link *link_need_id(struct ov *ov, const xn_id *id);
+bool link_has_id(const struct ov *ov, const xn_id *id);
+/* All: false when out of memory; dropping a live one needs some only where the
+ * ring's handles are lent. */
 bool ring_add_peer(struct ov *ov, struct link *link);
 bool ring_add_id(struct ov *ov, struct link *link);
 bool ring_add_live(struct ov *ov, struct link *link);
+bool ring_drop_live(struct ov *ov, struct link *link);
+bool ring_stand(struct ov *ov, const xn_peer *peers, const uint32_t *rtts_us,
+                size_t n);
 void ring_drop_peer(struct ov *ov, struct link *link);
 void ring_drop_id(struct ov *ov, struct link *link);
-void ring_drop_live(struct ov *ov, struct link *link);
-/* The first index whose position is not before `position`. */
+void ring_clear(struct ring *ring);
+
+static inline xn_peer ring_peer(const struct ov *ov, size_t at)
+{
+    return ov->ring.peers[at];
+}
+
+static inline const struct xn_contact *ring_contact(const struct ov *ov,
+                                                    size_t at)
+{
+    return xn_peer_contact(ov->peers, ring_peer(ov, at));
+}
+
+/* RING_NONE: it is not live.  By id: only where some are not in full. */
+size_t ring_find(const struct ov *ov, xn_peer peer);
+size_t ring_find_id(const struct ov *ov, const xn_id *id);
+/* In full; NULL: no memory. */
+struct link *ring_link(struct ov *ov, size_t at);
+/* Its round trip as far as we know it, for choosing; 0: not at all. */
+uint32_t ring_near(const struct ov *ov, size_t at);
+/* A live link's round trip has been seen, or it fell silent or was heard. */
+void ring_note(struct ov *ov, const struct link *link);
+/* The first place whose position is not before `position`. */
 size_t ring_lower(const struct ov *ov, const xn_id *position);
 /* The links of a place of the prefix table: first and behind the last. */
 void ring_within(const struct ov *ov, const struct table_place *place,
@@ -252,12 +308,13 @@ struct walk {
 };
 
 void walk_start(struct walk *walk, const struct ov *ov, const xn_id *key);
-/* false at the end; *link_out NULL stands for us. */
-bool walk_next(struct walk *walk, struct link **link_out);
+/* false at the end; else a place of the ring, or RING_SELF. */
+bool walk_next(struct walk *walk, size_t *at_out);
 
-/* Live link, d-th clockwise or counter-clockwise from us; d from 1. */
-struct link *ring_cw(const struct ov *ov, size_t d);
-struct link *ring_ccw(const struct ov *ov, size_t d);
+/* Place of the d-th live link clockwise or counter-clockwise from us; d from
+ * 1. */
+size_t ring_cw(const struct ov *ov, size_t d);
+size_t ring_ccw(const struct ov *ov, size_t d);
 /* Would a node at this position be in our leaf set? */
 bool ring_is_leaf(const struct ov *ov, const xn_id *position);
 size_t ring_leaves(const struct ov *ov, xn_peer *peers_out);
@@ -313,8 +370,8 @@ void link_timer(struct ov *ov, struct link *link, uint64_t due_us, xn_ended *fn,
                 struct xn_out *out);
 void link_timer_stop(struct ov *ov, struct link *link);
 void link_free(struct link *link);
-int link_stand(struct ov *ov, const struct xn_now *now,
-               const struct ov_standing *standing);
+/* In full what only stood so far; NULL: no memory. */
+struct link *link_of_stood(struct ov *ov, xn_peer peer, uint32_t near_us);
 /* NULL: it has none. */
 const char *link_address(const struct ov *ov, const struct link *link);
 
@@ -328,9 +385,8 @@ void leaves_peers(struct ov *ov, const struct xn_now *now, struct link *link,
 bool leaves_update(struct ov *ov);
 void leaves_push(struct ov *ov, const struct xn_now *now, struct xn_out *out);
 void leaves_gossip(struct ov *ov, const struct xn_now *now, struct xn_out *out);
-/* Contact of a link for a message; false where it has no address. */
-bool contact_of(const struct ov *ov, const struct link *link,
-                Xn__Contact *contact_out);
+/* Contact of a live link for a message; false where it has no address. */
+bool contact_at(const struct ov *ov, size_t at, Xn__Contact *contact_out);
 
 /* ---- choose.c */
 
@@ -344,26 +400,26 @@ enum hop {
 };
 
 /* *link_out: to send to; HOP_WAIT: the silent one waited for; NULL: us. */
-enum hop route_choose(const struct ov *ov, const struct xn_now *now,
+enum hop route_choose(struct ov *ov, const struct xn_now *now,
                       const struct query *q, struct link **link_out);
 /* Why it went over this link, as route_choose said. */
 Xn__Way route_why(const struct ov *ov, const struct xn_now *now,
                   const struct query *q, const struct link *link);
-bool query_tried(const struct query *q, const struct link *link);
+bool query_tried(const struct query *q, xn_peer peer);
 /* May any copy answer it? */
 bool query_is_lax(const struct ov *ov, const struct query *q);
 
 /* ---- way.c */
 
 /* Far from the key: the link over which a request is likely to come there
- * soonest.  `nearest` is the one nearest to it, which brings it nearer. */
-struct link *way_choose(const struct ov *ov, const struct query *q,
-                        struct link *nearest);
+ * soonest.  `nearest` is the one nearest to it, which brings it nearer.  Links
+ * are named by their places in the ring. */
+size_t way_choose(const struct ov *ov, const struct query *q, size_t nearest);
 /* Why it was chosen. */
-Xn__Way way_why(const struct ov *ov, const struct query *q,
-                const struct link *nearest, const struct link *chosen);
+Xn__Way way_why(const struct ov *ov, const struct query *q, size_t nearest,
+                size_t chosen);
 /* May it be sent there: not tried before, and not silent? */
-bool query_may_use(const struct query *q, const struct link *link);
+bool query_may_use(const struct ov *ov, const struct query *q, size_t at);
 
 /* ---- route.c */
 
@@ -377,6 +433,8 @@ void route_reply(struct ov *ov, const struct xn_now *now, struct link *link,
  * forgotten. */
 void route_lost(struct ov *ov, const struct xn_now *now, struct link *link,
                 struct xn_out *out);
+/* The handle will name another one. */
+void route_gone(struct ov *ov, xn_peer peer);
 void route_clear(struct ov *ov);
 
 /* ---- trace.c */
@@ -398,7 +456,7 @@ void watch_suspect(struct ov *ov, const struct xn_now *now, struct link *link,
                    const Xn__Suspect *body, struct xn_out *out);
 /* The round trip as far as we know it, for choosing; 0: not at all. */
 uint32_t watch_near(const struct link *link);
-void watch_rtt(struct link *link, uint64_t sample_us);
+void watch_rtt(struct ov *ov, struct link *link, uint64_t sample_us);
 uint64_t watch_rto(const struct link *link);
 
 /* ---- ov.c */

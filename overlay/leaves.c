@@ -23,25 +23,24 @@ struct rows {
     size_t n;
 };
 
-static void rows_add(struct rows *rows, const struct ov *ov,
-                     const struct link *link)
+static void rows_add(struct rows *rows, const struct ov *ov, size_t at)
 {
     if (rows->n == PAGE_MAX) return;
-    if (!contact_of(ov, link, &rows->row[rows->n])) return;
+    if (!contact_at(ov, at, &rows->row[rows->n])) return;
     rows->ptr[rows->n] = &rows->row[rows->n];
     rows->n++;
 }
 
 /* ---- asking ---- */
 
-static void want(struct ov *ov, const struct link *link, const xn_id *from,
+static void want(struct ov *ov, xn_peer peer, const xn_id *from,
                  struct xn_out *out)
 {
     Xn__Peers peers = XN__PEERS__INIT;
 
     peers.want = true;
     peers.from = xn_id_bytes(from);
-    ov_send(out, link->peer, XN__KIND__PEERS, &peers);
+    ov_send(out, peer, XN__KIND__PEERS, &peers);
 }
 
 void leaves_live(struct ov *ov, const struct xn_now *now, struct link *link,
@@ -52,9 +51,9 @@ void leaves_live(struct ov *ov, const struct xn_now *now, struct link *link,
     if (ov->paged < FIRST_PEERS) {
         ov->paged++;
         link->paging = true;
-        want(ov, link, &ov->config.position, out);
+        want(ov, link->peer, &ov->config.position, out);
     } else if (near && links_crowded(ov, now)) {
-        want(ov, link, &ov->config.position, out);
+        want(ov, link->peer, &ov->config.position, out);
     }
 }
 
@@ -70,14 +69,14 @@ static bool add_page(struct rows *rows, const struct ov *ov,
 
     xn_ring_clockwise(from, end, &d_end);
     for (i = 0; i < ov->ring.n; i++) {
-        struct link *link = link_at(&ov->ring, (at + i) % ov->ring.n);
+        size_t here = (at + i) % ov->ring.n;
 
-        if (link == to) continue;
-        xn_ring_clockwise(from, &link_contact(ov, link)->position, &d);
+        if (ring_peer(ov, here) == to->peer) continue;
+        xn_ring_clockwise(from, &ring_contact(ov, here)->position, &d);
         /* From its own position the asker wants all the way round. */
         if (!xn_id_is_zero(&d_end) && xn_id_cmp(&d, &d_end) > 0) break;
         if (rows->n == PAGE_MAX) return true;
-        rows_add(rows, ov, link);
+        rows_add(rows, ov, here);
     }
     return false;
 }
@@ -87,11 +86,12 @@ static void add_near(struct rows *rows, const struct ov *ov,
 {
     size_t max = 2 * (size_t)ov->config.leaves;
     struct walk walk;
-    struct link *link;
+    size_t at;
 
     walk_start(&walk, ov, position);
-    while (rows->n < max && walk_next(&walk, &link)) {
-        if (link && link != to) rows_add(rows, ov, link);
+    while (rows->n < max && walk_next(&walk, &at)) {
+        if (at == RING_SELF || ring_peer(ov, at) == to->peer) continue;
+        rows_add(rows, ov, at);
     }
 }
 
@@ -101,9 +101,9 @@ static void add_sample(struct rows *rows, const struct ov *ov,
     size_t i, n = ov->ring.n;
 
     for (i = 0; i < SAMPLE_MAX && n > 0; i++) {
-        struct link *link = link_at(&ov->ring, xn_rng_below(ov->rng, n));
+        size_t at = xn_rng_below(ov->rng, n);
 
-        if (link != to) rows_add(rows, ov, link);
+        if (ring_peer(ov, at) != to->peer) rows_add(rows, ov, at);
     }
 }
 
@@ -154,13 +154,14 @@ static void add_differing(struct rows *rows, const struct ov *ov,
     /* Where a page cannot hold it all, it is another part each time. */
     at = xn_rng_below(ov->rng, n);
     for (i = 0; i < n; i++) {
-        struct link *link = link_at(&ov->ring, (at + i) % n);
-        size_t b = link_contact(ov, link)->position.b[0] >> 4;
+        size_t here = (at + i) % n;
+        size_t b = ring_contact(ov, here)->position.b[0] >> 4;
 
-        if (link == to || memcmp(ours + 8 * b, theirs + 8 * b, 8) == 0) {
+        if (ring_peer(ov, here) == to->peer ||
+            memcmp(ours + 8 * b, theirs + 8 * b, 8) == 0) {
             continue;
         }
-        rows_add(rows, ov, link);
+        rows_add(rows, ov, here);
     }
 }
 
@@ -202,7 +203,7 @@ static void read_on(struct ov *ov, struct link *link, const Xn__Peers *body,
         link->paging = false;
         return;
     }
-    want(ov, link, &last, out);
+    want(ov, link->peer, &last, out);
 }
 
 void leaves_peers(struct ov *ov, const struct xn_now *now, struct link *link,
@@ -266,14 +267,14 @@ static void push_due(void *owner, void *ctx, const struct xn_now *now, int rc,
     (void)ctx, (void)rc, (void)msg;
     ov->push_timer = 0;
     for (i = 0; i < ov->n_leafset; i++) {
-        rows_add(&rows, ov, link_find(ov, ov->leafset[i]));
+        rows_add(&rows, ov, ring_find(ov, ov->leafset[i]));
     }
     peers.leaves = rows.ptr;
     peers.n_leaves = rows.n;
     for (i = 0; i < ov->n_leafset; i++) {
         struct link *link = link_find(ov, ov->leafset[i]);
 
-        if (!link->push) continue;
+        if (!link || !link->push) continue;
         if (link->told_us && now->mono_us - link->told_us < SECOND_US) {
             push_later(ov, link->told_us + SECOND_US, out);
             continue;
@@ -290,8 +291,11 @@ void leaves_push(struct ov *ov, const struct xn_now *now, struct xn_out *out)
 
     /* In a full mesh each learns of the newcomer from itself. */
     if (!links_crowded(ov, now) || ov->leaving) return;
-    for (i = 0; i < ov->n_leafset; i++)
-        link_find(ov, ov->leafset[i])->push = true;
+    for (i = 0; i < ov->n_leafset; i++) {
+        struct link *link = link_need(ov, ov->leafset[i]);
+
+        if (link) link->push = true;
+    }
     push_later(ov, now->mono_us + PUSH_US, out);
     /* And ask them soon, too: who changed us may be new to them. */
     ov->gossip_us = GOSSIP_MIN_US;
@@ -314,15 +318,14 @@ static void gossip_due(void *owner, void *ctx, const struct xn_now *now, int rc,
     if (n == 0) return;
     if (links_crowded(ov, now)) {
         /* A neighbour for neighbours; its sample fills the prefix table. */
-        want(ov,
-             link_find(ov, ov->leafset[xn_rng_below(ov->rng, ov->n_leafset)]),
+        want(ov, ov->leafset[xn_rng_below(ov->rng, ov->n_leafset)],
              &ov->config.position, out);
     } else {
         write_digest(ov, digest);
         peers.digest.data = digest;
         peers.digest.len = DIGEST_SIZE;
-        ov_send(out, link_at(&ov->ring, xn_rng_below(ov->rng, n))->peer,
-                XN__KIND__PEERS, &peers);
+        ov_send(out, ring_peer(ov, xn_rng_below(ov->rng, n)), XN__KIND__PEERS,
+                &peers);
     }
     /* Rarer and rarer until somebody differs. */
     ov->gossip_us *= 2;

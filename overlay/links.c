@@ -167,37 +167,38 @@ static size_t place_count(const struct ov *ov, const xn_id *position)
     return end - first;
 }
 
-static bool is_leaf_now(const struct ov *ov, const struct link *link)
+static uint32_t serial_of(const struct ov *ov, size_t at)
 {
-    return ring_is_leaf(ov, &link_contact(ov, link)->position);
+    const struct link *link = link_find(ov, ring_peer(ov, at));
+
+    return link ? link->serial : 0;
 }
 
 /* Would rather go than the other, from places as full: who is farther away,
  * else who is linked shorter. */
-static bool goes_first(const struct link *link, const struct link *other)
+static bool goes_first(const struct ov *ov, size_t at, size_t other)
 {
-    uint32_t near = watch_near(link), other_near = watch_near(other);
+    uint32_t near = ring_near(ov, at), other_near = ring_near(ov, other);
 
     if (near != other_near) return near > other_near;
-    return link->serial > other->serial;
+    return serial_of(ov, at) > serial_of(ov, other);
 }
 
 /* Who could go most easily: not a neighbour, from the place in the prefix table
- * that is fullest. */
-static struct link *least_useful(const struct ov *ov, size_t *count_out)
+ * that is fullest.  RING_NONE: nobody. */
+static size_t least_useful(const struct ov *ov, size_t *count_out)
 {
-    struct link *worst = NULL;
-    size_t i, worst_count = 0;
+    size_t worst = RING_NONE, i, worst_count = 0;
 
     for (i = 0; i < ov->ring.n; i++) {
-        struct link *link = link_at(&ov->ring, i);
+        const xn_id *position = &ring_contact(ov, i)->position;
         size_t count;
 
-        if (is_leaf_now(ov, link)) continue;
-        count = place_count(ov, &link_contact(ov, link)->position);
-        if (count > worst_count ||
-            (count == worst_count && worst && goes_first(link, worst))) {
-            worst = link;
+        if (ring_is_leaf(ov, position)) continue;
+        count = place_count(ov, position);
+        if (count > worst_count || (count == worst_count && worst != RING_NONE &&
+                                    goes_first(ov, i, worst))) {
+            worst = i;
             worst_count = count;
         }
     }
@@ -210,7 +211,7 @@ bool links_fills_gap(const struct ov *ov, const xn_id *position)
     size_t count;
 
     if (place_count(ov, position) > 0) return false;
-    return least_useful(ov, &count) && count >= 2;
+    return least_useful(ov, &count) != RING_NONE && count >= 2;
 }
 
 /* At the budget, is a link to this position worth more than one we have? */
@@ -224,16 +225,15 @@ static bool is_wanted(const struct ov *ov, const xn_id *position)
 
 const char *link_address(const struct ov *ov, const struct link *link)
 {
-    if (link->stands) return link_contact(ov, link)->address;
+    if (link->stood) return link_contact(ov, link)->address;
     return link->address && link->address[0] ? link->address : NULL;
 }
 
-bool contact_of(const struct ov *ov, const struct link *link,
-                Xn__Contact *contact_out)
+bool contact_at(const struct ov *ov, size_t at, Xn__Contact *contact_out)
 {
-    const struct xn_contact *contact = link_contact(ov, link);
-
-    const char *address = link_address(ov, link);
+    const struct xn_contact *contact = ring_contact(ov, at);
+    const struct link *link = link_find(ov, ring_peer(ov, at));
+    const char *address = link ? link_address(ov, link) : contact->address;
 
     if (!address) return false;
     xn__contact__init(contact_out);
@@ -248,18 +248,19 @@ bool contact_of(const struct ov *ov, const struct link *link,
 static size_t hello_peers(const struct ov *ov, const struct link *to, bool full,
                           Xn__Contact *rows)
 {
-    size_t n = 0, i, near = 2 * (size_t)ov->config.leaves;
+    size_t n = 0, i, near = 2 * (size_t)ov->config.leaves, at;
     struct walk walk;
-    struct link *link;
 
     if (near > HELLO_PEERS_MAX / 2) near = HELLO_PEERS_MAX / 2;
     walk_start(&walk, ov, &link_contact(ov, to)->position);
-    while (n < near && walk_next(&walk, &link)) {
-        if (link && link != to && contact_of(ov, link, &rows[n])) n++;
+    while (n < near && walk_next(&walk, &at)) {
+        if (at == RING_SELF || ring_peer(ov, at) == to->peer) continue;
+        if (contact_at(ov, at, &rows[n])) n++;
     }
     for (i = 0; full && i < HELLO_PEERS_MAX / 2 && ov->ring.n > 0; i++) {
-        link = link_at(&ov->ring, xn_rng_below(ov->rng, ov->ring.n));
-        if (link != to && contact_of(ov, link, &rows[n])) n++;
+        at = xn_rng_below(ov->rng, ov->ring.n);
+        if (ring_peer(ov, at) == to->peer) continue;
+        if (contact_at(ov, at, &rows[n])) n++;
     }
     return n;
 }
@@ -356,19 +357,20 @@ static struct link *link_new(struct ov *ov, const struct xn_now *now,
     return link;
 }
 
-int link_stand(struct ov *ov, const struct xn_now *now,
-               const struct ov_standing *standing)
+struct link *link_of_stood(struct ov *ov, xn_peer peer, uint32_t near_us)
 {
-    struct link *link = link_new(ov, now, standing->peer, standing->incoming);
+    struct xn_now then = {.mono_us = ov->stood_us};
+    struct link *link = link_new(ov, &then, peer, false);
 
-    if (!link) return XN_ENOMEM;
+    if (!link) return NULL;
     ov->n_new--;
-    link->stands = true;
+    link->stood = true;
     link->nexts = true;
-    link->rtt_us = standing->rtt_us;
-    link->rtt_var_us = standing->rtt_us / 8;
+    link->serial = 0;
+    link->rtt_us = near_us;
+    link->rtt_var_us = near_us / 8;
     link->state = LINK_LIVE;
-    return ring_add_live(ov, link) ? 0 : XN_ENOMEM;
+    return link;
 }
 
 /* The driver has one link per pair of nodes and both dialled: nothing new.
@@ -379,11 +381,19 @@ static bool is_same_link(const struct xn_now *now, const struct link *link)
            (link->state == LINK_LIVE && now->mono_us - link->up_us <= FRESH_US);
 }
 
+/* Its handle may name another one from now on. */
+static void forget(struct ov *ov, struct link *link)
+{
+    route_gone(ov, link->peer);
+    ring_drop_peer(ov, link);
+    link_free(link);
+}
+
 static void up(struct ov *ov, const struct xn_now *now, xn_peer peer,
                const Xn__Up *body, struct xn_out *out)
 {
     const struct xn_contact *contact = xn_peer_contact(ov->peers, peer);
-    struct link *link = link_find(ov, peer), *old;
+    struct link *link = link_need(ov, peer), *old;
     char *address = NULL;
     uint64_t since_us = now->mono_us;
 
@@ -396,10 +406,9 @@ static void up(struct ov *ov, const struct xn_now *now, xn_peer peer,
     if (link) {
         if (is_same_link(now, link)) goto out;
         link_lose(ov, now, link, out);
-        ring_drop_peer(ov, link);
-        link_free(link);
+        forget(ov, link);
     }
-    old = link_find_id(ov, &contact->id);
+    old = link_need_id(ov, &contact->id);
     if (ov->leaving || xn_id_eq(&contact->id, &ov->config.id) ||
         (old && !newer_wins(ov, now, old, &contact->id, body->incoming))) {
         xn_out_hang(out, peer, XN_ECONFLICT, "not needed");
@@ -440,8 +449,8 @@ void ov_up(struct ov *ov, const struct xn_now *now, xn_peer peer,
 static void make_room(struct ov *ov, const struct xn_now *now,
                       struct xn_out *out)
 {
-    size_t count;
-    struct link *worst = least_useful(ov, &count);
+    size_t count, at = least_useful(ov, &count);
+    struct link *worst = at == RING_NONE ? NULL : ring_link(ov, at);
 
     set_crowded(ov, now);
     if (!worst) return;
@@ -587,10 +596,10 @@ void link_lose(struct ov *ov, const struct xn_now *now, struct link *link,
     if (link->state == LINK_CLOSING) return;
     link_timer_stop(ov, link);
     ring_drop_id(ov, link);
-    if (live)
-        ring_drop_live(ov, link);
-    else
+    if (!live)
         ov->n_new--;
+    else if (!ring_drop_live(ov, link))
+        out->rc = XN_ENOMEM;
     link->state = LINK_CLOSING;
     if (live) {
         if (ov->ring.n == 0) ov->paged = 0;
@@ -625,12 +634,11 @@ void link_rude(struct ov *ov, const struct xn_now *now, struct link *link,
 void ov_gone(struct ov *ov, const struct xn_now *now, xn_peer peer,
              struct xn_out *out)
 {
-    struct link *link = link_find(ov, peer);
+    struct link *link = link_need(ov, peer);
 
     if (!link) return; /* hung up at once */
     ov_enter(ov);
     link_lose(ov, now, link, out);
     ov_exit(ov, now, out);
-    ring_drop_peer(ov, link);
-    link_free(link);
+    forget(ov, link);
 }

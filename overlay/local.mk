@@ -4,6 +4,7 @@ noinst_LIBRARIES += overlay/liboverlay.a
 overlay_liboverlay_a_SOURCES =
 overlay_liboverlay_a_SOURCES += overlay/check.c
 overlay_liboverlay_a_SOURCES += overlay/choose.c
+overlay_liboverlay_a_SOURCES += overlay/full.c
 overlay_liboverlay_a_SOURCES += overlay/hints.c
 overlay_liboverlay_a_SOURCES += overlay/inside.h
 overlay_liboverlay_a_SOURCES += overlay/leaves.c

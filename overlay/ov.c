@@ -49,7 +49,7 @@ void ov_free(struct ov *ov)
         link_free(link_at(&ov->by_peer, i));
     free(ov->by_peer.v);
     free(ov->by_id.v);
-    free(ov->ring.v);
+    ring_clear(&ov->ring);
     free(ov->changes);
     free(ov);
 }
@@ -143,18 +143,12 @@ void ov_join(struct ov *ov, const struct xn_now *now,
     ov_exit(ov, now, out);
 }
 
-int ov_stand(struct ov *ov, const struct xn_now *now,
-             const struct ov_standing *links, size_t n, bool all,
-             struct xn_out *out)
+int ov_stand(struct ov *ov, const struct xn_now *now, const xn_peer *peers,
+             const uint32_t *rtts_us, size_t n, bool all, struct xn_out *out)
 {
-    size_t i;
-    int rc = 0;
-
     if (n > ov->config.links_max) return XN_EINVAL;
-    for (i = 0; !rc && i < n; i++)
-        rc = link_stand(ov, now, &links[i]);
-    if (rc) return rc;
-    ov->young_us = now->mono_us;
+    if (!ring_stand(ov, peers, rtts_us, n)) return XN_ENOMEM;
+    ov->stood_us = ov->young_us = now->mono_us;
     ov->joined = ov->introduced = true;
     ov->paged = UINT_MAX;
     ov->crowded_us = all ? 0 : UINT64_MAX;
@@ -168,9 +162,12 @@ int ov_stand(struct ov *ov, const struct xn_now *now,
 void ov_leave(struct ov *ov, const struct xn_now *now, struct xn_out *out)
 {
     const Xn__Leave body = XN__LEAVE__INIT;
+    size_t i;
 
     ov_enter(ov);
     ov->leaving = true;
+    for (i = ov->ring.n; i > 0; i--)
+        ring_link(ov, i - 1); /* in full, where there is memory */
     while (ov->by_id.n > 0) {
         struct link *link = link_at(&ov->by_id, ov->by_id.n - 1);
 
@@ -245,7 +242,7 @@ static bool is_early(struct ov *ov, const struct xn_now *now, struct link *link,
 void ov_msg(struct ov *ov, const struct xn_now *now, xn_peer peer,
             struct xn_msg *msg, struct xn_out *out)
 {
-    struct link *link = link_find(ov, peer);
+    struct link *link = link_need(ov, peer);
 
     if (!link || link->state == LINK_CLOSING) return;
     ov_enter(ov);
@@ -273,7 +270,7 @@ size_t ov_all(const struct ov *ov, xn_peer *peers_out, size_t max)
     size_t i;
 
     for (i = 0; i < ov->ring.n && i < max; i++)
-        peers_out[i] = link_at(&ov->ring, i)->peer;
+        peers_out[i] = ring_peer(ov, i);
     return i;
 }
 
@@ -295,8 +292,12 @@ bool ov_is_mesh(const struct ov *ov, const struct xn_now *now)
 const char *ov_address(const struct ov *ov, xn_peer peer)
 {
     const struct link *link = link_find(ov, peer);
+    const char *address = NULL;
 
-    const char *address = link ? link_address(ov, link) : NULL;
+    if (link)
+        address = link_address(ov, link);
+    else if (ov->ring.n_stood > 0 && ring_find(ov, peer) != RING_NONE)
+        address = xn_peer_contact(ov->peers, peer)->address;
 
     return address ? address : "";
 }
@@ -310,7 +311,7 @@ size_t ov_sample(struct ov *ov, size_t n, Xn__Contact *contacts_out)
     for (i = 0; i < take; i++) {
         size_t at = (ov->self_at + i * all / take) % all;
 
-        if (contact_of(ov, link_at(&ov->ring, at), &contacts_out[got])) got++;
+        if (contact_at(ov, at, &contacts_out[got])) got++;
     }
     return got;
 }

@@ -93,20 +93,14 @@ void ov_free(struct ov *ov);
 void ov_join(struct ov *ov, const struct xn_now *now,
              Xn__Contact *const *contacts, size_t n, struct xn_out *out);
 
-/* A link that stands already; rtt_us 0: never measured. */
-struct ov_standing {
-    xn_peer peer;
-    uint32_t rtt_us;
-    bool incoming;
-};
-
 /* Instead of ov_join, before anything else: begin as a node that joined long
  * ago and is linked to these, each of which knows it; all: there are no others.
- * For simulations of large overlays, which have no time for so many joins.
- * Tells the user of nothing.  XN_ENOMEM; XN_EINVAL: more than the budget. */
-int ov_stand(struct ov *ov, const struct xn_now *now,
-             const struct ov_standing *links, size_t n, bool all,
-             struct xn_out *out);
+ * In the order of their positions, and lent for the node's life: such a link
+ * costs some bytes until it is used.  Round trips as measured; 0: not.  For
+ * simulations of large overlays, which have no time for so many joins.  Tells
+ * the user of nothing.  XN_ENOMEM; XN_EINVAL: more than the budget. */
+int ov_stand(struct ov *ov, const struct xn_now *now, const xn_peer *peers,
+             const uint32_t *rtts_us, size_t n, bool all, struct xn_out *out);
 
 /* The driver's link events. */
 void ov_up(struct ov *ov, const struct xn_now *now, xn_peer peer,

@@ -1,116 +1,71 @@
 /* SPDX-License-Identifier: GPL-3.0-or-later */
-/* Links in sorted arrays.  Some hundreds of pointers: a memmove on a join is
- * cheaper than any tree, and their order is the same in every run. */
+/* The live links in the order of their positions.
+ *
+ * Some hundreds in arrays side by side: what is looked at of many when one is
+ * chosen lies in a few cache lines.  In a large simulation most links are never
+ * used, and this is all that there is of them. */
 #include <stdlib.h>
 #include <string.h>
 
 #include "overlay/inside.h"
 
-bool vec_put(struct vec *vec, size_t at, void *item)
-{
-    if (vec->n == vec->cap) {
-        size_t cap = vec->cap ? 2 * vec->cap : 16;
-        void **v = realloc(vec->v, cap * sizeof *v);
+/* ---- marks ---- */
 
-        if (!v) return false;
-        vec->v = v;
-        vec->cap = cap;
+static uint16_t head_of(const xn_id *position)
+{
+    return (uint16_t)(position->b[0] << 8 | position->b[1]);
+}
+
+static uint8_t tag_of(const xn_id *id)
+{
+    return id->b[0] & 127;
+}
+
+#define NEAR_UNIT_US 8U /* of 16 to 31 of them, doubled up to 14 times */
+#define NEAR_LAST 240U
+
+/* So coarse that it is right within 3 %. */
+static uint8_t near_code(uint32_t us)
+{
+    uint32_t units = us / NEAR_UNIT_US, twice = 0;
+
+    if (us == 0) return 0;
+    if (units < 16) return 1;
+    while (units >= 32) {
+        units /= 2;
+        twice++;
     }
-    memmove(vec->v + at + 1, vec->v + at, (vec->n - at) * sizeof *vec->v);
-    vec->v[at] = item;
-    vec->n++;
-    return true;
+    twice = 16 * twice + units - 16 + 1;
+    return (uint8_t)(twice < NEAR_LAST ? twice : NEAR_LAST);
 }
 
-void vec_drop(struct vec *vec, size_t at)
+static uint32_t near_us(uint8_t code)
 {
-    vec->n--;
-    memmove(vec->v + at, vec->v + at + 1, (vec->n - at) * sizeof *vec->v);
+    uint32_t n = code - 1U;
+
+    if (code == 0) return 0;
+    return ((2 * (n % 16 + 16) + 1) << n / 16) * (NEAR_UNIT_US / 2);
 }
 
-const struct xn_contact *link_contact(const struct ov *ov,
-                                      const struct link *link)
+static struct mark mark_of(const struct xn_contact *contact, uint32_t us)
 {
-    return xn_peer_contact(ov->peers, link->peer);
+    return (struct mark){.head = head_of(&contact->position),
+                         .near = near_code(us),
+                         .tag = tag_of(&contact->id)};
 }
 
-/* ---- by handle ---- */
-
-static size_t peer_lower(const struct ov *ov, xn_peer peer)
+uint32_t ring_near(const struct ov *ov, size_t at)
 {
-    size_t lo = 0, hi = ov->by_peer.n;
-
-    while (lo < hi) {
-        size_t mid = (lo + hi) / 2;
-
-        if (link_at(&ov->by_peer, mid)->peer < peer)
-            lo = mid + 1;
-        else
-            hi = mid;
-    }
-    return lo;
+    return near_us(ov->ring.marks[at].near);
 }
 
-struct link *link_find(const struct ov *ov, xn_peer peer)
+void ring_note(struct ov *ov, const struct link *link)
 {
-    size_t i = peer_lower(ov, peer);
+    size_t at = ring_find(ov, link->peer);
 
-    if (i == ov->by_peer.n) return NULL;
-    return link_at(&ov->by_peer, i)->peer == peer ? link_at(&ov->by_peer, i)
-                                                  : NULL;
-}
-
-struct link *link_find_live(const struct ov *ov, xn_peer peer)
-{
-    struct link *link = link_find(ov, peer);
-
-    return link && link->state == LINK_LIVE ? link : NULL;
-}
-
-bool ring_add_peer(struct ov *ov, struct link *link)
-{
-    return vec_put(&ov->by_peer, peer_lower(ov, link->peer), link);
-}
-
-void ring_drop_peer(struct ov *ov, struct link *link)
-{
-    vec_drop(&ov->by_peer, peer_lower(ov, link->peer));
-}
-
-/* ---- by id ---- */
-
-static size_t id_lower(const struct ov *ov, const xn_id *id)
-{
-    size_t lo = 0, hi = ov->by_id.n;
-
-    while (lo < hi) {
-        size_t mid = (lo + hi) / 2;
-        const struct link *link = link_at(&ov->by_id, mid);
-
-        if (xn_id_cmp(&link_contact(ov, link)->id, id) < 0)
-            lo = mid + 1;
-        else
-            hi = mid;
-    }
-    return lo;
-}
-
-struct link *link_find_id(const struct ov *ov, const xn_id *id)
-{
-    size_t i = id_lower(ov, id);
-    struct link *link = i < ov->by_id.n ? link_at(&ov->by_id, i) : NULL;
-
-    return link && xn_id_eq(&link_contact(ov, link)->id, id) ? link : NULL;
-}
-
-bool ring_add_id(struct ov *ov, struct link *link)
-{
-    return vec_put(&ov->by_id, id_lower(ov, &link_contact(ov, link)->id), link);
-}
-
-void ring_drop_id(struct ov *ov, struct link *link)
-{
-    vec_drop(&ov->by_id, id_lower(ov, &link_contact(ov, link)->id));
+    if (at == RING_NONE) return;
+    ov->ring.marks[at].near = near_code(watch_near(link));
+    ov->ring.marks[at].silent = link->probes >= 2;
 }
 
 /* ---- by position ---- */
@@ -118,16 +73,17 @@ void ring_drop_id(struct ov *ov, struct link *link)
 size_t ring_lower(const struct ov *ov, const xn_id *position)
 {
     size_t lo = 0, hi = ov->ring.n;
+    uint16_t head = head_of(position);
 
     while (lo < hi) {
         size_t mid = (lo + hi) / 2;
-        const struct link *link = link_at(&ov->ring, mid);
+        int cmp = ov->ring.marks[mid].head - head;
 
-        if (xn_id_cmp(&link_contact(ov, link)->position, position) < 0) {
+        if (cmp == 0) cmp = xn_id_cmp(&ring_contact(ov, mid)->position, position);
+        if (cmp < 0)
             lo = mid + 1;
-        } else {
+        else
             hi = mid;
-        }
     }
     return lo;
 }
@@ -140,24 +96,41 @@ void ring_within(const struct ov *ov, const struct table_place *place,
 
     *first_out = ring_lower(ov, &place->lo);
     end = ring_lower(ov, hi);
-    while (end < ov->ring.n &&
-           xn_id_eq(&link_contact(ov, link_at(&ov->ring, end))->position, hi))
+    while (end < ov->ring.n && xn_id_eq(&ring_contact(ov, end)->position, hi))
         end++;
     *end_out = end;
 }
 
 /* Two at one position cannot be by chance; their order is by handle then. */
-static size_t ring_place(const struct ov *ov, const struct link *link)
+static size_t ring_place(const struct ov *ov, xn_peer peer)
 {
-    const xn_id *position = &link_contact(ov, link)->position;
+    const xn_id *position = &xn_peer_contact(ov->peers, peer)->position;
     size_t i = ring_lower(ov, position);
 
-    while (i < ov->ring.n && link_at(&ov->ring, i)->peer < link->peer &&
-           xn_id_eq(&link_contact(ov, link_at(&ov->ring, i))->position,
-                    position)) {
+    while (i < ov->ring.n && ring_peer(ov, i) < peer &&
+           xn_id_eq(&ring_contact(ov, i)->position, position)) {
         i++;
     }
     return i;
+}
+
+size_t ring_find(const struct ov *ov, xn_peer peer)
+{
+    size_t i = ring_place(ov, peer);
+
+    return i < ov->ring.n && ring_peer(ov, i) == peer ? i : RING_NONE;
+}
+
+size_t ring_find_id(const struct ov *ov, const xn_id *id)
+{
+    const struct ring *ring = &ov->ring;
+    size_t i;
+
+    for (i = 0; ring->n_stood > 0 && i < ring->n; i++) {
+        if (ring->marks[i].tag != tag_of(id)) continue;
+        if (xn_id_eq(&ring_contact(ov, i)->id, id)) return i;
+    }
+    return RING_NONE;
 }
 
 static void digest_toggle(struct ov *ov, const struct xn_contact *contact)
@@ -170,35 +143,110 @@ static void digest_toggle(struct ov *ov, const struct xn_contact *contact)
     ov->digest[contact->position.b[0] >> 4] ^= word;
 }
 
+/* ---- coming and going ---- */
+
+/* Room for so many, and our own copy of the handles. */
+static bool make_own(struct ring *ring, size_t n)
+{
+    size_t cap = ring->cap ? ring->cap : 16;
+    xn_peer *own;
+    struct mark *marks;
+
+    while (cap < n)
+        cap *= 2;
+    if (ring->own && cap == ring->cap) return true;
+    own = realloc(ring->own, cap * sizeof *own);
+    if (!own) return false;
+    if (!ring->own && ring->n > 0) {
+        memcpy(own, ring->peers, ring->n * sizeof *own);
+    }
+    ring->peers = ring->own = own;
+    marks = realloc(ring->marks, cap * sizeof *marks);
+    if (!marks) return false;
+    ring->marks = marks;
+    ring->cap = cap;
+    return true;
+}
+
 bool ring_add_live(struct ov *ov, struct link *link)
 {
-    if (!vec_put(&ov->ring, ring_place(ov, link), link)) return false;
+    struct ring *ring = &ov->ring;
+    size_t at = ring_place(ov, link->peer), more = ring->n - at;
+
+    if (!make_own(ring, ring->n + 1)) return false;
+    memmove(ring->own + at + 1, ring->own + at, more * sizeof *ring->own);
+    memmove(ring->marks + at + 1, ring->marks + at, more * sizeof *ring->marks);
+    ring->own[at] = link->peer;
+    ring->marks[at] = mark_of(link_contact(ov, link), watch_near(link));
+    ring->n++;
     digest_toggle(ov, link_contact(ov, link));
     ov->self_at = ring_lower(ov, &ov->config.position);
     return true;
 }
 
-void ring_drop_live(struct ov *ov, struct link *link)
+bool ring_drop_live(struct ov *ov, struct link *link)
 {
-    vec_drop(&ov->ring, ring_place(ov, link));
+    struct ring *ring = &ov->ring;
+    size_t at = ring_find(ov, link->peer), more;
+
+    if (!make_own(ring, ring->n)) return false;
+    more = --ring->n - at;
+    memmove(ring->own + at, ring->own + at + 1, more * sizeof *ring->own);
+    memmove(ring->marks + at, ring->marks + at + 1, more * sizeof *ring->marks);
     digest_toggle(ov, link_contact(ov, link));
     ov->self_at = ring_lower(ov, &ov->config.position);
+    return true;
+}
+
+bool ring_stand(struct ov *ov, const xn_peer *peers, const uint32_t *rtts_us,
+                size_t n)
+{
+    struct ring *ring = &ov->ring;
+    size_t i;
+
+    ring->marks = malloc((n + 1) * sizeof *ring->marks);
+    if (!ring->marks) return false;
+    ring->peers = peers;
+    ring->n = ring->n_stood = n;
+    for (i = 0; i < n; i++) {
+        ring->marks[i] = mark_of(ring_contact(ov, i), rtts_us[i]);
+        digest_toggle(ov, ring_contact(ov, i));
+    }
+    ov->self_at = ring_lower(ov, &ov->config.position);
+    return true;
+}
+
+struct link *ring_link(struct ov *ov, size_t at)
+{
+    struct link *link = link_find(ov, ring_peer(ov, at));
+
+    if (link) return link;
+    link = link_of_stood(ov, ring_peer(ov, at), ring_near(ov, at));
+    if (link) ov->ring.n_stood--;
+    return link;
+}
+
+void ring_clear(struct ring *ring)
+{
+    free(ring->own);
+    free(ring->marks);
 }
 
 /* ---- who is near ---- */
 
 /* We stand in this circle too, between ring[self_at - 1] and ring[self_at]. */
-static struct link *circle_at(const struct ov *ov, size_t i)
+static size_t circle_at(const struct ov *ov, size_t i)
 {
-    if (i == ov->self_at) return NULL;
-    return link_at(&ov->ring, i < ov->self_at ? i : i - 1);
+    if (i == ov->self_at) return RING_SELF;
+    return i < ov->self_at ? i : i - 1;
 }
 
 static const xn_id *circle_position(const struct ov *ov, size_t i)
 {
-    const struct link *link = circle_at(ov, i);
+    size_t at = circle_at(ov, i);
 
-    return link ? &link_contact(ov, link)->position : &ov->config.position;
+    return at == RING_SELF ? &ov->config.position
+                           : &ring_contact(ov, at)->position;
 }
 
 void walk_start(struct walk *walk, const struct ov *ov, const xn_id *key)
@@ -215,7 +263,7 @@ void walk_start(struct walk *walk, const struct ov *ov, const xn_id *key)
 
 /* Upwards things come in order of their clockwise way from the key, downwards
  * of the other way: the nearer of the two heads is the nearest left. */
-bool walk_next(struct walk *walk, struct link **link_out)
+bool walk_next(struct walk *walk, size_t *at_out)
 {
     size_t m = walk->ov->ring.n + 1;
     const xn_id *up, *down;
@@ -231,10 +279,10 @@ bool walk_next(struct walk *walk, struct link **link_out)
     cmp = xn_id_cmp(&d_up, &d_down);
     if (cmp == 0) cmp = xn_id_cmp(up, down);
     if (cmp <= 0) {
-        *link_out = circle_at(walk->ov, walk->up);
+        *at_out = circle_at(walk->ov, walk->up);
         walk->up = (walk->up + 1) % m;
     } else {
-        *link_out = circle_at(walk->ov, walk->down);
+        *at_out = circle_at(walk->ov, walk->down);
         walk->down = (walk->down + m - 1) % m;
     }
     return true;
@@ -244,12 +292,11 @@ size_t ov_nearest(const struct ov *ov, const xn_id *key, size_t n,
                   xn_peer *peers_out)
 {
     struct walk walk;
-    struct link *link;
-    size_t i = 0;
+    size_t i = 0, at;
 
     walk_start(&walk, ov, key);
-    while (i < n && walk_next(&walk, &link)) {
-        peers_out[i++] = link ? link->peer : XN_PEER_SELF;
+    while (i < n && walk_next(&walk, &at)) {
+        peers_out[i++] = at == RING_SELF ? XN_PEER_SELF : ring_peer(ov, at);
     }
     return i;
 }
@@ -257,26 +304,26 @@ size_t ov_nearest(const struct ov *ov, const xn_id *key, size_t n,
 bool ov_holds(const struct ov *ov, const xn_id *key)
 {
     struct walk walk;
-    struct link *link;
     uint32_t i;
+    size_t at;
 
     walk_start(&walk, ov, key);
-    for (i = 0; i < ov->config.copies && walk_next(&walk, &link); i++) {
-        if (!link) return true;
+    for (i = 0; i < ov->config.copies && walk_next(&walk, &at); i++) {
+        if (at == RING_SELF) return true;
     }
     return false;
 }
 
 /* ---- who is beside us ---- */
 
-struct link *ring_cw(const struct ov *ov, size_t d)
+size_t ring_cw(const struct ov *ov, size_t d)
 {
-    return link_at(&ov->ring, (ov->self_at + d - 1) % ov->ring.n);
+    return (ov->self_at + d - 1) % ov->ring.n;
 }
 
-struct link *ring_ccw(const struct ov *ov, size_t d)
+size_t ring_ccw(const struct ov *ov, size_t d)
 {
-    return link_at(&ov->ring, (ov->self_at + ov->ring.n - d) % ov->ring.n);
+    return (ov->self_at + ov->ring.n - d) % ov->ring.n;
 }
 
 bool ring_is_leaf(const struct ov *ov, const xn_id *position)
@@ -287,11 +334,11 @@ bool ring_is_leaf(const struct ov *ov, const xn_id *position)
 
     if (ov->ring.n < 2 * leaves) return true;
     xn_ring_clockwise(self, position, &theirs);
-    xn_ring_clockwise(self, &link_contact(ov, ring_cw(ov, leaves))->position,
+    xn_ring_clockwise(self, &ring_contact(ov, ring_cw(ov, leaves))->position,
                       &ours);
     if (xn_id_cmp(&theirs, &ours) <= 0) return true;
     xn_ring_clockwise(position, self, &theirs);
-    xn_ring_clockwise(&link_contact(ov, ring_ccw(ov, leaves))->position, self,
+    xn_ring_clockwise(&ring_contact(ov, ring_ccw(ov, leaves))->position, self,
                       &ours);
     return xn_id_cmp(&theirs, &ours) <= 0;
 }
@@ -303,9 +350,9 @@ size_t ring_leaves(const struct ov *ov, xn_peer *peers_out)
     cw = n < ov->config.leaves ? n : ov->config.leaves;
     ccw = n - cw < ov->config.leaves ? n - cw : ov->config.leaves;
     for (d = 1; d <= cw; d++)
-        peers_out[i++] = ring_cw(ov, d)->peer;
+        peers_out[i++] = ring_peer(ov, ring_cw(ov, d));
     for (d = 1; d <= ccw; d++)
-        peers_out[i++] = ring_ccw(ov, d)->peer;
+        peers_out[i++] = ring_peer(ov, ring_ccw(ov, d));
     return i;
 }
 
@@ -316,7 +363,7 @@ uint64_t ring_reach(const struct ov *ov)
     uint64_t up, down;
 
     if (ov->ring.n < 2 * leaves) return UINT64_MAX;
-    up = table_apart(self, &link_contact(ov, ring_cw(ov, leaves))->position);
-    down = table_apart(self, &link_contact(ov, ring_ccw(ov, leaves))->position);
+    up = table_apart(self, &ring_contact(ov, ring_cw(ov, leaves))->position);
+    down = table_apart(self, &ring_contact(ov, ring_ccw(ov, leaves))->position);
     return up < down ? up : down;
 }

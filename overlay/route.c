@@ -288,7 +288,7 @@ static int send_request(struct ov *ov, const struct xn_now *now,
     DL_APPEND2(to->sent, q, sent_prev, sent_next);
     q->acked = false;
     q->sent_us = now->mono_us;
-    if (!query_tried(q, to)) q->tried[q->n_tried++] = to->serial;
+    if (!query_tried(q, to->peer)) q->tried[q->n_tried++] = to->peer;
     q->n_sent++;
     q->witnessed = witness;
     set_timer(ov, q, now->mono_us + watch_rto(to), out);
@@ -485,12 +485,13 @@ void ov_ask_peer(struct ov *ov, const struct xn_now *now, xn_peer peer,
                  unsigned kind, const void *body, uint64_t deadline_us,
                  ov_replied *fn, void *ctx, struct xn_out *out)
 {
-    struct link *link = link_find_live(ov, peer);
+    struct link *link = link_need(ov, peer);
+    bool live = link && link->state == LINK_LIVE;
     struct query *q;
 
     ov_enter(ov);
-    if (!link || deadline_us <= now->mono_us + 1000) {
-        refuse_ask(ov, now, fn, ctx, link ? XN_ETIMEOUT : XN_EUNREACH, out);
+    if (!live || deadline_us <= now->mono_us + 1000) {
+        refuse_ask(ov, now, fn, ctx, live ? XN_ETIMEOUT : XN_EUNREACH, out);
         goto out;
     }
     q = ask_new(ov, now, &link_contact(ov, link)->position, 0, kind, body,
@@ -606,10 +607,11 @@ void route_request(struct ov *ov, const struct xn_now *now, struct link *link,
 }
 
 /* Karn: what was sent twice tells nothing about time. */
-static void take_sample(const struct xn_now *now, const struct query *q)
+static void take_sample(struct ov *ov, const struct xn_now *now,
+                        const struct query *q)
 {
     if (!q->acked && q->n_sent == 1) {
-        watch_rtt(q->via, now->mono_us - q->sent_us);
+        watch_rtt(ov, q->via, now->mono_us - q->sent_us);
     }
 }
 
@@ -618,10 +620,10 @@ void route_ack(struct ov *ov, const struct xn_now *now, struct link *link,
 {
     struct query *q = query_find(ov, rid);
 
-    if (!q || q->delivered || !query_tried(q, link)) return;
+    if (!q || q->delivered || !query_tried(q, link->peer)) return;
     if (q->via && q->via != link) return;
     if (q->via) {
-        take_sample(now, q);
+        take_sample(ov, now, q);
     } else { /* it was only late */
         q->via = link;
         DL_APPEND2(link->sent, q, sent_prev, sent_next);
@@ -658,14 +660,14 @@ void route_reply(struct ov *ov, const struct xn_now *now, struct link *link,
         return;
     }
     /* Late, doubled, or of one who was not asked. */
-    if (!q || q->delivered || !query_tried(q, link)) return;
+    if (!q || q->delivered || !query_tried(q, link->peer)) return;
     if (body->yours && q->witnessed) {
         take_yours(ov, now, q, out);
         return;
     }
     /* Another may do better. */
     if (q->via && q->via != link && body->rc != 0) return;
-    if (q->via == link) take_sample(now, q);
+    if (q->via == link) take_sample(ov, now, q);
     reply.rid = 0;
     reply.yours = false;
     if (body->hops <= q->hops + 1) {
@@ -690,6 +692,19 @@ void route_lost(struct ov *ov, const struct xn_now *now, struct link *link,
             fail(ov, now, q, XN_EUNREACH, out);
         } else {
             reroute(ov, now, q, out);
+        }
+    }
+}
+
+void route_gone(struct ov *ov, xn_peer peer)
+{
+    size_t i, j;
+
+    for (i = 0; i < ov->queries.n; i++) {
+        struct query *q = query_at(ov, i);
+
+        for (j = 0; j < q->n_tried; j++) {
+            if (q->tried[j] == peer) q->tried[j--] = q->tried[--q->n_tried];
         }
     }
 }

@@ -38,7 +38,7 @@ static bool has_next(Xn__Step step)
 }
 
 /* What a request would meet here.  The contact's bytes stay the link's. */
-static void look(const struct ov *ov, const struct xn_now *now,
+static void look(struct ov *ov, const struct xn_now *now,
                  const struct query *q, Xn__NextDone *done,
                  Xn__Contact *contact)
 {
@@ -52,7 +52,7 @@ static void look(const struct ov *ov, const struct xn_now *now,
     if (done->step != XN__STEP__STEP_WAIT)
         done->way = route_why(ov, now, q, link);
     done->rtt_us = watch_near(link);
-    if (!contact_of(ov, link, contact)) {
+    if (!contact_at(ov, ring_find(ov, link->peer), contact)) {
         xn__contact__init(contact);
         contact->id = xn_id_bytes(&link_contact(ov, link)->id);
         contact->position = xn_id_bytes(&link_contact(ov, link)->position);
@@ -67,7 +67,7 @@ static void ask_link(struct ov *ov, const struct xn_now *now, const xn_id *id,
                      const Xn__Next *next, uint64_t deadline_us, ov_replied *fn,
                      void *ctx, struct xn_out *out)
 {
-    const struct link *link = link_find_id(ov, id);
+    const struct link *link = link_need_id(ov, id);
     struct ov_reply reply = {.rc = XN_EUNREACH, .from = *id};
 
     if (link && link->state == LINK_LIVE && link->nexts) {

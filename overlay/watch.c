@@ -11,7 +11,7 @@
 
 /* ---- round trips: RFC 6298 ---- */
 
-void watch_rtt(struct link *link, uint64_t sample_us)
+static void smooth(struct link *link, uint64_t sample_us)
 {
     uint32_t r = sample_us < 60 * SECOND_US ? (uint32_t)sample_us
                                             : (uint32_t)(60 * SECOND_US);
@@ -27,6 +27,12 @@ void watch_rtt(struct link *link, uint64_t sample_us)
     link->rtt_var_us = link->rtt_var_us - link->rtt_var_us / 4 + diff / 4;
     link->rtt_us = link->rtt_us - link->rtt_us / 8 + r / 8;
     if (link->rtt_us == 0) link->rtt_us = 1;
+}
+
+void watch_rtt(struct ov *ov, struct link *link, uint64_t sample_us)
+{
+    smooth(link, sample_us);
+    ring_note(ov, link);
 }
 
 uint32_t watch_near(const struct link *link)
@@ -72,21 +78,31 @@ void watch_probe(struct ov *ov, const struct xn_now *now, struct link *link,
     ping(ov, now, link, out);
 }
 
+/* The next one on the ring, unless heard within so long. */
+static void probe_next(struct ov *ov, const struct xn_now *now,
+                       uint64_t within_us, struct xn_out *out)
+{
+    struct link *link = ring_link(ov, ring_cw(ov, 1));
+
+    if (!link || now->mono_us - link->heard_us < within_us) return;
+    watch_probe(ov, now, link, false, out);
+}
+
 void watch_heard(struct ov *ov, const struct xn_now *now, struct link *link)
 {
     link->heard_us = now->mono_us;
     if (link->state != LINK_LIVE || link->probes == 0) return;
     link->probes = 0;
+    ring_note(ov, link);
     link_timer_stop(ov, link);
 }
 
 void watch_pong(struct ov *ov, const struct xn_now *now, struct link *link,
                 uint64_t nonce)
 {
-    (void)ov;
     /* The nonce is the last one's: no doubt which PING is answered. */
     if (nonce != link->nonce || link->ping_us == 0) return;
-    watch_rtt(link, now->mono_us - link->ping_us);
+    watch_rtt(ov, link, now->mono_us - link->ping_us);
     link->ping_us = 0;
 }
 
@@ -103,12 +119,12 @@ static void tell(struct xn_out *out, xn_peer peer, const xn_id *id)
 /* The one before it on the ring watches it; when that is us, everybody who may
  * be linked to it should look (above the budget we know only the neighbours). */
 static void spread(struct ov *ov, const struct xn_now *now, const xn_id *id,
-                   bool ours, const struct link *before, struct xn_out *out)
+                   bool ours, xn_peer before, struct xn_out *out)
 {
     size_t i;
 
     if (!ours) {
-        if (before) tell(out, before->peer, id);
+        if (before != XN_PEER_NONE) tell(out, before, id);
     } else if (links_crowded(ov, now)) {
         xn_peer peers[2 * LEAVES_MAX];
         size_t n = ring_leaves(ov, peers);
@@ -117,7 +133,7 @@ static void spread(struct ov *ov, const struct xn_now *now, const xn_id *id,
             tell(out, peers[i], id);
     } else {
         for (i = 0; i < ov->ring.n; i++)
-            tell(out, link_at(&ov->ring, i)->peer, id);
+            tell(out, ring_peer(ov, i), id);
     }
 }
 
@@ -125,20 +141,21 @@ static void drop_silent(struct ov *ov, const struct xn_now *now,
                         struct link *link, struct xn_out *out)
 {
     const struct xn_contact *contact = link_contact(ov, link);
-    bool ours = ring_cw(ov, 1) == link, hearsay = link->hearsay;
+    bool ours = ring_peer(ov, ring_cw(ov, 1)) == link->peer;
+    bool hearsay = link->hearsay;
+    xn_peer before = XN_PEER_NONE;
     size_t n;
-    const struct link *before = NULL;
 
     ov->stats.suspected++;
     link_hang(ov, now, link, XN_ETIMEOUT, "silent", out);
     n = ov->ring.n;
     if (n > 0) {
-        before = link_at(&ov->ring,
-                         (ring_lower(ov, &contact->position) + n - 1) % n);
+        before = ring_peer(ov,
+                           (ring_lower(ov, &contact->position) + n - 1) % n);
     }
     if (ours || !hearsay) spread(ov, now, &contact->id, ours, before, out);
     /* Neighbours often fall together: look at the next one now. */
-    if (ours && n > 0) watch_probe(ov, now, ring_cw(ov, 1), false, out);
+    if (ours && n > 0) probe_next(ov, now, 0, out);
 }
 
 static void probe_due(void *owner, void *ctx, const struct xn_now *now, int rc,
@@ -155,6 +172,7 @@ static void probe_due(void *owner, void *ctx, const struct xn_now *now, int rc,
         ping(ov, now, link, out);
     } else if (link->probes < PROBES_MAX) {
         link->probes++;
+        ring_note(ov, link);
         ping(ov, now, link, out);
     } else {
         drop_silent(ov, now, link, out);
@@ -173,7 +191,7 @@ void watch_suspect(struct ov *ov, const struct xn_now *now, struct link *link,
         return;
     }
     if (!link_allows(link, now, ALLOW_PROBE)) return;
-    about = link_find_id(ov, &id);
+    about = link_need_id(ov, &id);
     if (!about || about == link || now->mono_us - about->heard_us < HEARD_US) {
         return;
     }
@@ -190,13 +208,7 @@ static void watch_due(void *owner, void *ctx, const struct xn_now *now, int rc,
     (void)ctx, (void)rc, (void)msg;
     ov_enter(ov);
     ov->watch_timer = 0;
-    if (ov->ring.n > 0) {
-        struct link *link = ring_cw(ov, 1);
-
-        if (now->mono_us - link->heard_us >= WATCH_US / 2) {
-            watch_probe(ov, now, link, false, out);
-        }
-    }
+    if (ov->ring.n > 0) probe_next(ov, now, WATCH_US / 2, out);
     watch_start(ov, now, out);
     ov_exit(ov, now, out);
 }

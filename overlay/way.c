@@ -18,48 +18,49 @@
  * between any two nodes. */
 #define LAST_US 150000U
 
-static uint64_t key_apart(const struct ov *ov, const struct query *q,
-                          const struct link *link)
+static uint64_t key_apart(const struct ov *ov, const struct query *q, size_t at)
 {
-    return table_apart(&q->key, &link_contact(ov, link)->position);
+    return table_apart(&q->key, &ring_contact(ov, at)->position);
+}
+
+/* The nearer in time of the two; RING_NONE is none. */
+static size_t sooner(const struct ov *ov, size_t best, size_t at)
+{
+    if (best == RING_NONE) return at;
+    return ring_near(ov, at) < ring_near(ov, best) ? at : best;
 }
 
 /* The nearest in time of those beside the key, both ways from it up to `within`
- * of it; NULL: none. */
-static struct link *best_beside(const struct ov *ov, const struct query *q,
-                                uint64_t within)
+ * of it; RING_NONE. */
+static size_t best_beside(const struct ov *ov, const struct query *q,
+                          uint64_t within)
 {
-    size_t n = ov->ring.n, at = ring_lower(ov, &q->key), i;
-    struct link *best = NULL, *link;
+    size_t n = ov->ring.n, from = ring_lower(ov, &q->key), i, at;
+    size_t best = RING_NONE;
     int up;
 
     for (up = 0; up < 2; up++) {
         for (i = 0; i < n; i++) {
-            link = link_at(&ov->ring, up ? (at + i) % n : (at + n - 1 - i) % n);
-            if (key_apart(ov, q, link) > within) break;
-            if (!query_may_use(q, link)) continue;
-            if (!best || watch_near(link) < watch_near(best)) best = link;
+            at = up ? (from + i) % n : (from + n - 1 - i) % n;
+            if (key_apart(ov, q, at) > within) break;
+            if (query_may_use(ov, q, at)) best = sooner(ov, best, at);
         }
     }
     return best;
 }
 
 /* The same of those in its place of the table that bring it nearer. */
-static struct link *best_placed(const struct ov *ov, const struct query *q)
+static size_t best_placed(const struct ov *ov, const struct query *q)
 {
     uint64_t ours = table_apart(&q->key, &ov->config.position);
     struct table_place place;
-    struct link *best = NULL;
-    size_t i, end;
+    size_t i, end, best = RING_NONE;
 
     table_place(&ov->shape, &ov->config.position, &q->key, &place);
     ring_within(ov, &place, &i, &end);
     for (; i < end; i++) {
-        struct link *link = link_at(&ov->ring, i);
-
-        if (key_apart(ov, q, link) >= ours) continue;
-        if (!query_may_use(q, link)) continue;
-        if (!best || watch_near(link) < watch_near(best)) best = link;
+        if (key_apart(ov, q, i) >= ours || !query_may_use(ov, q, i)) continue;
+        best = sooner(ov, best, i);
     }
     return best;
 }
@@ -83,29 +84,30 @@ static uint64_t beside_within(uint64_t reach)
     return reach - reach / 4;
 }
 
-struct link *way_choose(const struct ov *ov, const struct query *q,
-                        struct link *nearest)
+size_t way_choose(const struct ov *ov, const struct query *q, size_t nearest)
 {
     uint64_t reach = ring_reach(ov), spacing = reach / ov->config.leaves;
     uint64_t ours = table_apart(&q->key, &ov->config.position);
-    struct link *beside, *placed;
-    uint32_t saved;
+    uint32_t first = ring_near(ov, nearest), saved, beside_us, placed_us;
+    size_t beside, placed;
 
     if (ours <= reach) return nearest;
     beside = best_beside(ov, q, beside_within(reach));
     placed = best_placed(ov, q);
-    if (!beside) return placed ? placed : nearest;
+    if (beside == RING_NONE) return placed != RING_NONE ? placed : nearest;
     saved = saved_us(key_apart(ov, q, nearest), spacing);
-    if (placed && watch_near(placed) + STEP_US < watch_near(beside)) {
-        return watch_near(nearest) < watch_near(placed) + STEP_US + saved
-                   ? nearest
-                   : placed;
+    beside_us = ring_near(ov, beside);
+    if (placed != RING_NONE) {
+        placed_us = ring_near(ov, placed) + STEP_US;
+        if (placed_us < beside_us) {
+            return first < placed_us + saved ? nearest : placed;
+        }
     }
-    return watch_near(nearest) < watch_near(beside) + saved ? nearest : beside;
+    return first < beside_us + saved ? nearest : beside;
 }
 
-Xn__Way way_why(const struct ov *ov, const struct query *q,
-                const struct link *nearest, const struct link *chosen)
+Xn__Way way_why(const struct ov *ov, const struct query *q, size_t nearest,
+                size_t chosen)
 {
     if (chosen == nearest) return XN__WAY__WAY_NEAREST;
     return key_apart(ov, q, chosen) <= beside_within(ring_reach(ov))

@@ -279,6 +279,18 @@ static int make_room(struct sim_graph *g)
                : XN_ENOMEM;
 }
 
+/* What only choosing wants. */
+static void clear_means(struct sim_graph *g)
+{
+    free(g->spots);
+    free(g->start);
+    free(g->gaps);
+    free(g->taken);
+    g->spots = NULL;
+    g->start = g->gaps = NULL;
+    g->taken = NULL;
+}
+
 int sim_graph_new(const struct sim_graph_config *config,
                   const struct xn_peers *peers,
                   const struct sim_latency *latency,
@@ -310,8 +322,7 @@ int sim_graph_new(const struct sim_graph_config *config,
     fill_tables(g, 0, 1U << g->shape.first);
     fill_tables(g, 1U << g->shape.first, g->places);
     sort_links(g);
-    free(g->taken);
-    g->taken = NULL;
+    clear_means(g);
     *graph_out = g;
     return 0;
 }
@@ -319,13 +330,10 @@ int sim_graph_new(const struct sim_graph_config *config,
 void sim_graph_free(struct sim_graph *g)
 {
     if (!g) return;
+    clear_means(g);
     free(g->rank_of);
-    free(g->spots);
-    free(g->start);
     free(g->links);
     free(g->degree);
-    free(g->gaps);
-    free(g->taken);
     free(g);
 }
 
@@ -336,4 +344,20 @@ size_t sim_graph_of(const struct sim_graph *g, uint32_t node,
 
     *peers_out = &g->links[(size_t)rank * g->config.links_max];
     return g->degree[rank];
+}
+
+bool sim_graph_links(const struct sim_graph *g, uint32_t a, uint32_t b)
+{
+    const uint32_t *peers;
+    size_t lo = 0, n = sim_graph_of(g, a, &peers), hi = n;
+
+    while (lo < hi) {
+        size_t mid = (lo + hi) / 2;
+
+        if (g->rank_of[peers[mid]] < g->rank_of[b])
+            lo = mid + 1;
+        else
+            hi = mid;
+    }
+    return lo < n && peers[lo] == b;
 }

@@ -11,6 +11,7 @@
 #ifndef SIM_GRAPH_H
 #define SIM_GRAPH_H
 
+#include <stdbool.h>
 #include <stddef.h>
 #include <stdint.h>
 
@@ -33,8 +34,10 @@ int sim_graph_new(const struct sim_graph_config *config,
                   struct sim_graph **graph_out);
 void sim_graph_free(struct sim_graph *graph);
 
-/* The nodes that this one is linked to, in the order of their positions. */
+/* The nodes that this one is linked to, in the order of their positions; they
+ * live as long as the graph. */
 size_t sim_graph_of(const struct sim_graph *graph, uint32_t node,
                     const uint32_t **peers_out);
+bool sim_graph_links(const struct sim_graph *graph, uint32_t a, uint32_t b);
 
 #endif

@@ -26,9 +26,17 @@ enum sim_kind {
     SIM_CONTROL,
 };
 
-enum sim_half { SIM_FREE, SIM_DIALLING, SIM_UP, SIM_CLOSING };
+enum sim_half {
+    SIM_FREE,
+    SIM_DIALLING,
+    SIM_UP,
+    SIM_CLOSING,
+    SIM_ENDED /* one that stood does so no more */
+};
 
-/* One end of a link.  The two ends know of each other only by events. */
+/* One end of a link.  The two ends know of each other only by events.  The
+ * half of a link that stands from the start, and over which nothing is on its
+ * way, is not kept: the graph knows it. */
 struct sim_link {
     uint32_t peer;
     uint8_t state;      /* enum sim_half */
@@ -52,6 +60,7 @@ struct sim_node {
     uint32_t draws;
     uint32_t life; /* incarnation */
     bool power;    /* the machine is up */
+    bool stands;   /* linked as the graph says, but for what `links` says */
     struct sim_store *store;
 };
 
@@ -75,6 +84,7 @@ struct sim_world {
     char (*addresses)[SIM_ADDRESS_MAX];
     struct xn_peers peers;
     struct sim_corp corp;
+    struct sim_graph *graph; /* of those that stand; NULL: none does */
     uint64_t now_us;
     uint64_t cut_from_us, cut_until_us;
     uint32_t cut_ppm;
@@ -108,8 +118,6 @@ void sim_link_hang(struct sim_world *world, uint32_t node,
                    const struct xn_action *action);
 void sim_link_send(struct sim_world *world, uint32_t node,
                    const struct xn_action *action);
-/* Both halves of a link that stands. */
-void sim_link_stand(struct sim_world *world, uint32_t a, uint32_t b);
 void sim_link_abort(struct sim_world *world, uint32_t node, uint64_t ticket);
 /* The process ends: tell the peers (if the machine went too they find out by
  * keepalive), forget. */

@@ -15,10 +15,13 @@
 #include "lib/err.h"
 #include "lib/rng.h"
 #include "sim/crypto.h"
+#include "sim/graph.h"
 #include "sim/inside.h"
 #include "sim/wire.h"
 
 enum { FRAME_HEAD = 6 }; /* of a message on a link */
+
+#define STOOD UINT64_MAX /* connection of every link that stands */
 
 /* ---- the table of halves: open addressing, linear, no tombstones ---- */
 
@@ -51,18 +54,31 @@ static struct sim_link *place(struct sim_node *node, uint32_t peer)
     return &node->links[i];
 }
 
-static int grow(struct sim_node *node)
+/* Does it stand, with nothing on its way that the next must not overtake? */
+static bool rests(const struct sim_world *world, const struct sim_link *link)
 {
-    uint32_t old_cap = node->links_cap, cap = old_cap ? 2 * old_cap : 8, i;
-    struct sim_link *old = node->links;
-    struct sim_link *links = calloc(cap, sizeof *links);
+    return link->state == SIM_UP && link->conn == STOOD &&
+           link->last_us <= world->now_us;
+}
 
+/* Room for one more: those that rest go, else the table grows. */
+static int make_room(const struct sim_world *world, struct sim_node *node)
+{
+    uint32_t old_cap = node->links_cap, cap = old_cap ? old_cap : 8, i, n = 0;
+    struct sim_link *old = node->links, *links;
+
+    for (i = 0; i < old_cap; i++)
+        n += old[i].state != SIM_FREE && !rests(world, &old[i]);
+    while (2 * (n + 1) > cap)
+        cap *= 2;
+    links = calloc(cap, sizeof *links);
     if (!links) return XN_ENOMEM;
     node->links = links;
     node->links_cap = cap;
     node->links_n = 0;
     for (i = 0; i < old_cap; i++) {
-        if (old[i].state != SIM_FREE) *place(node, old[i].peer) = old[i];
+        if (old[i].state == SIM_FREE || rests(world, &old[i])) continue;
+        *place(node, old[i].peer) = old[i];
     }
     free(old);
     return 0;
@@ -73,19 +89,37 @@ static struct sim_link *add(struct sim_world *world, uint32_t number,
                             uint32_t peer, enum sim_half state, uint64_t conn)
 {
     struct sim_node *node = &world->nodes[number];
-    struct sim_link *link;
+    struct sim_link *link = find(node, peer); /* ended, if any */
 
-    if (4 * (node->links_n + 1) > 3 * node->links_cap && grow(node)) {
-        sim_world_stop(world, XN_ENOMEM);
-        return NULL;
+    if (!link) {
+        if (4 * (node->links_n + 1) > 3 * node->links_cap &&
+            make_room(world, node)) {
+            sim_world_stop(world, XN_ENOMEM);
+            return NULL;
+        }
+        link = place(node, peer);
     }
-    link = place(node, peer);
-    link->state = (uint8_t)state;
-    link->conn = conn;
+    *link = (struct sim_link){
+        .peer = peer, .state = (uint8_t)state, .conn = conn};
     return link;
 }
 
-static void drop(struct sim_node *node, struct sim_link *link)
+/* The half of the link to `peer`, NULL: there is none.  Pointers to others are
+ * lost. */
+static struct sim_link *half(struct sim_world *world, uint32_t number,
+                             uint32_t peer)
+{
+    const struct sim_node *node = &world->nodes[number];
+    struct sim_link *link = find(node, peer);
+
+    if (link) return link->state == SIM_ENDED ? NULL : link;
+    if (!node->stands || !sim_graph_links(world->graph, number, peer)) {
+        return NULL;
+    }
+    return add(world, number, peer, SIM_UP, STOOD);
+}
+
+static void vacate(struct sim_node *node, struct sim_link *link)
 {
     uint32_t mask = node->links_cap - 1;
     uint32_t hole = (uint32_t)(link - node->links), i = hole, home;
@@ -102,6 +136,47 @@ static void drop(struct sim_node *node, struct sim_link *link)
         }
     }
     node->links[hole].state = SIM_FREE;
+}
+
+static void drop(struct sim_world *world, uint32_t number,
+                 struct sim_link *link)
+{
+    struct sim_node *node = &world->nodes[number];
+
+    if (node->stands && sim_graph_links(world->graph, number, link->peer))
+        link->state = SIM_ENDED;
+    else
+        vacate(node, link);
+}
+
+/* All halves of a node in its table. */
+static void keep_all(struct sim_world *world, uint32_t number)
+{
+    const uint32_t *peers;
+    size_t n, i;
+
+    if (!world->nodes[number].stands) return;
+    n = sim_graph_of(world->graph, number, &peers);
+    /* Else those that rest would go when the table grows. */
+    for (i = 0; i < n; i++) {
+        struct sim_link *link = half(world, number, peers[i]);
+
+        if (link && rests(world, link)) link->last_us = world->now_us + 1;
+    }
+}
+
+uint32_t sim_world_links(const struct sim_world *world, uint32_t number)
+{
+    const struct sim_node *node = &world->nodes[number];
+    const uint32_t *peers;
+    uint32_t up = 0, i;
+
+    for (i = 0; i < node->links_cap; i++)
+        up += node->links[i].state == SIM_UP;
+    if (!node->stands) return up;
+    for (i = (uint32_t)sim_graph_of(world->graph, number, &peers); i > 0; i--)
+        up += !find(node, peers[i - 1]);
+    return up;
 }
 
 /* ---- words between the two ends ---- */
@@ -245,7 +320,7 @@ void sim_link_dial(struct sim_world *world, uint32_t number,
         sim_done(world, number, action->ticket, 1000, XN_EIDENT, NULL);
         return;
     }
-    if (find(node, peer)) { /* linked or dialling already */
+    if (half(world, number, peer)) { /* linked or dialling already */
         sim_done(world, number, action->ticket, 1, XN_ECONFLICT, NULL);
         return;
     }
@@ -277,7 +352,7 @@ static struct sim_link *meant(struct sim_world *world,
                               const struct sim_event *event,
                               enum sim_half state)
 {
-    struct sim_link *link = find(&world->nodes[event->to], event->from);
+    struct sim_link *link = half(world, event->to, event->from);
 
     return link && link->state == state && link->conn == event->ticket ? link
                                                                        : NULL;
@@ -298,7 +373,7 @@ static void end_dial(struct sim_world *world, uint32_t node,
     uint64_t ticket = link->ticket;
 
     world->totals.dials_failed++;
-    drop(&world->nodes[node], link);
+    drop(world, node, link);
     sim_done(world, node, ticket, 0, rc, NULL);
 }
 
@@ -316,7 +391,7 @@ static void close_half(struct sim_world *world, uint32_t node,
     uint32_t peer = link->peer;
 
     if (link->state == SIM_UP) sim_count_links(world, -1);
-    drop(&world->nodes[node], link);
+    drop(world, node, link);
     tell_gone(world, node, peer, why);
 }
 
@@ -324,7 +399,7 @@ static void close_half(struct sim_world *world, uint32_t node,
 static bool make_way(struct sim_world *world, const struct sim_event *event)
 {
     uint32_t to = event->to, from = event->from;
-    struct sim_link *link = find(&world->nodes[to], from);
+    struct sim_link *link = half(world, to, from);
 
     /* It agreed to the present link before it dialled this one: it must have
      * lost that. */
@@ -332,7 +407,7 @@ static bool make_way(struct sim_world *world, const struct sim_event *event)
                  (link->state == SIM_UP &&
                   (uint32_t)event->ticket >= link->peer_mark))) {
         close_half(world, to, link, XN_EUNREACH);
-        link = find(&world->nodes[to], from);
+        link = half(world, to, from);
     }
     if (!link) return true;
     if (link->state != SIM_DIALLING) return false;
@@ -380,15 +455,6 @@ static void on_ready(struct sim_world *world, const struct sim_event *event)
     tell_up(world, event->to, event->from, false, ticket);
 }
 
-void sim_link_stand(struct sim_world *world, uint32_t a, uint32_t b)
-{
-    uint64_t conn = (uint64_t)a << 32 | world->nodes[a].counter++;
-
-    add(world, a, b, SIM_UP, conn);
-    add(world, b, a, SIM_UP, conn);
-    sim_count_links(world, 2);
-}
-
 void sim_link_abort(struct sim_world *world, uint32_t number, uint64_t ticket)
 {
     struct sim_node *node = &world->nodes[number];
@@ -409,7 +475,7 @@ void sim_link_abort(struct sim_world *world, uint32_t number, uint64_t ticket)
 void sim_link_send(struct sim_world *world, uint32_t number,
                    const struct xn_action *action)
 {
-    struct sim_link *link = find(&world->nodes[number], action->peer);
+    struct sim_link *link = half(world, number, action->peer);
     struct sim_event event = {
         .to = action->peer, .from = number, .kind = SIM_MSG};
     uint64_t at_us, wire;
@@ -451,7 +517,7 @@ static void on_hung(struct sim_world *world, const struct sim_event *event)
 void sim_link_hang(struct sim_world *world, uint32_t number,
                    const struct xn_action *action)
 {
-    struct sim_link *link = find(&world->nodes[number], action->peer);
+    struct sim_link *link = half(world, number, action->peer);
     struct sim_event hung = {.to = number,
                              .from = action->peer,
                              .rc = XN_ECANCELLED,
@@ -594,6 +660,7 @@ void sim_link_end_all(struct sim_world *world, uint32_t number, bool power)
     struct sim_node *node = &world->nodes[number];
     uint32_t i;
 
+    keep_all(world, number);
     /* Not in the order of the table: its size depends on the past. */
     if (node->links_cap) {
         qsort(node->links, node->links_cap, sizeof *node->links, by_peer);
@@ -613,6 +680,7 @@ void sim_link_end_all(struct sim_world *world, uint32_t number, bool power)
     free(node->links);
     node->links = NULL;
     node->links_n = node->links_cap = 0;
+    node->stands = false;
 }
 
 void sim_link_cut(struct sim_world *world, uint32_t number)
@@ -620,6 +688,7 @@ void sim_link_cut(struct sim_world *world, uint32_t number)
     const struct sim_node *node = &world->nodes[number];
     uint32_t i;
 
+    keep_all(world, number);
     for (i = 0; i < node->links_cap; i++) {
         const struct sim_link *link = &node->links[i];
         uint64_t at_us;

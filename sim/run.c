@@ -275,7 +275,6 @@ static int converge(struct sim_run *run)
                        &graph);
     if (rc) return rc;
     rc = sim_world_stand(run->world, graph);
-    sim_graph_free(graph);
     run->tally.built_cpu_s = sim_run_cpu_s();
     return rc;
 }

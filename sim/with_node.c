@@ -73,23 +73,18 @@ static int stand(void *user, const struct sim_world *world, uint32_t number,
                  struct xn_core *core, const uint32_t *peers, size_t n,
                  struct xn_outbox *box_out)
 {
-    struct ov_standing *links = malloc((n + 1) * sizeof *links);
+    uint32_t *rtts_us = malloc((n + 1) * sizeof *rtts_us);
     struct xn_now now = sim_world_time(world, number);
     bool all = n + 1 == sim_world_config(world)->nodes;
     size_t i;
     int rc;
 
     (void)user;
-    if (!links) return XN_ENOMEM;
-    for (i = 0; i < n; i++) {
-        links[i] = (struct ov_standing){
-            .peer = peers[i],
-            .rtt_us = (uint32_t)sim_world_rtt_us(world, number, peers[i]),
-            .incoming = peers[i] < number,
-        };
-    }
-    rc = node_stand(core, &now, links, n, all, box_out);
-    free(links);
+    if (!rtts_us) return XN_ENOMEM;
+    for (i = 0; i < n; i++)
+        rtts_us[i] = (uint32_t)sim_world_rtt_us(world, number, peers[i]);
+    rc = node_stand(core, &now, peers, rtts_us, n, all, box_out);
+    free(rtts_us);
     return rc;
 }
 

@@ -161,16 +161,6 @@ uint32_t sim_world_running(const struct sim_world *world)
     return world->running;
 }
 
-uint32_t sim_world_links(const struct sim_world *world, uint32_t node)
-{
-    const struct sim_node *n = &world->nodes[node];
-    uint32_t up = 0, i;
-
-    for (i = 0; i < n->links_cap; i++)
-        up += n->links[i].state == SIM_UP;
-    return up;
-}
-
 /* ---- making and ending a world ---- */
 
 static void fill_contacts(struct sim_world *world)
@@ -241,6 +231,7 @@ void sim_world_free(struct sim_world *world)
         sim_store_free(world->nodes[i].store);
         free(world->nodes[i].links);
     }
+    sim_graph_free(world->graph);
     sim_queue_free(world->queue, drop_event);
     sim_digest_free(world->digest);
     sim_corp_clear(&world->corp);
@@ -445,18 +436,16 @@ int sim_world_start(struct sim_world *world, uint32_t node, uint64_t at_us)
     return world->rc;
 }
 
-static void stand(struct sim_world *world, uint32_t number,
-                  const struct sim_graph *graph)
+static void stand(struct sim_world *world, uint32_t number)
 {
     struct sim_node *node = &world->nodes[number];
     struct xn_outbox box = {NULL, 0, UINT64_MAX};
     const uint32_t *peers;
-    size_t n = sim_graph_of(graph, number, &peers), i;
+    size_t n = sim_graph_of(world->graph, number, &peers);
     int rc;
 
-    for (i = 0; i < n; i++) {
-        if (peers[i] > number) sim_link_stand(world, number, peers[i]);
-    }
+    node->stands = true;
+    sim_count_links(world, (int)n);
     if (!begin(world, number)) return;
     rc = world->maker.stand(world->maker.user, world, number, node->core, peers,
                             n, &box);
@@ -468,12 +457,17 @@ static void stand(struct sim_world *world, uint32_t number,
     want_wake(world, number, box.wake_us);
 }
 
-int sim_world_stand(struct sim_world *world, const struct sim_graph *graph)
+int sim_world_stand(struct sim_world *world, struct sim_graph *graph)
 {
     uint32_t i;
 
+    if (world->graph || world->totals.starts > 0) {
+        sim_graph_free(graph); /* some have links already */
+        return XN_EINVAL;
+    }
+    world->graph = graph;
     for (i = 0; i < world->config.nodes && !world->rc; i++)
-        stand(world, i, graph);
+        stand(world, i);
     return world->rc;
 }
 

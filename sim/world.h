@@ -37,7 +37,8 @@ struct sim_maker {
     void *user;
     int (*make)(void *user, const struct sim_world *world, uint32_t number,
                 uint64_t seed, struct xn_core **core_out);
-    /* Instead of its first WAKE: it begins linked to these.  NULL: cannot. */
+    /* Instead of its first WAKE: it begins linked to these, which are lent
+     * until the core is freed.  NULL: cannot. */
     int (*stand)(void *user, const struct sim_world *world, uint32_t number,
                  struct xn_core *core, const uint32_t *peers, size_t n,
                  struct xn_outbox *box_out);
@@ -149,9 +150,10 @@ uint32_t sim_address_node(const char *address);
 int sim_world_at(struct sim_world *world, uint64_t at_us, uint64_t what);
 /* Start a node's process (and machine); nothing where it runs. */
 int sim_world_start(struct sim_world *world, uint32_t node, uint64_t at_us);
-/* Start all at once, now, linked as the graph says (sim/graph.h). */
+/* Start all at once, now, linked as the graph says (sim/graph.h), which is the
+ * world's from now on, whatever comes of it. */
 struct sim_graph;
-int sim_world_stand(struct sim_world *world, const struct sim_graph *graph);
+int sim_world_stand(struct sim_world *world, struct sim_graph *graph);
 /* End it.  power: the machine goes too, so peers are not told. */
 int sim_world_kill(struct sim_world *world, uint32_t node, uint64_t at_us,
                    bool power);

@@ -1,0 +1,135 @@
+/* SPDX-License-Identifier: GPL-3.0-or-later */
+/* Links in full, in sorted arrays.  Some hundreds of pointers: a memmove on a
+ * join is cheaper than any tree, and their order is the same in every run. */
+#include <stdlib.h>
+#include <string.h>
+
+#include "overlay/inside.h"
+
+bool vec_put(struct vec *vec, size_t at, void *item)
+{
+    if (vec->n == vec->cap) {
+        size_t cap = vec->cap ? 2 * vec->cap : 16;
+        void **v = realloc(vec->v, cap * sizeof *v);
+
+        if (!v) return false;
+        vec->v = v;
+        vec->cap = cap;
+    }
+    memmove(vec->v + at + 1, vec->v + at, (vec->n - at) * sizeof *vec->v);
+    vec->v[at] = item;
+    vec->n++;
+    return true;
+}
+
+void vec_drop(struct vec *vec, size_t at)
+{
+    vec->n--;
+    memmove(vec->v + at, vec->v + at + 1, (vec->n - at) * sizeof *vec->v);
+}
+
+const struct xn_contact *link_contact(const struct ov *ov,
+                                      const struct link *link)
+{
+    return xn_peer_contact(ov->peers, link->peer);
+}
+
+/* ---- by handle ---- */
+
+static size_t peer_lower(const struct ov *ov, xn_peer peer)
+{
+    size_t lo = 0, hi = ov->by_peer.n;
+
+    while (lo < hi) {
+        size_t mid = (lo + hi) / 2;
+
+        if (link_at(&ov->by_peer, mid)->peer < peer)
+            lo = mid + 1;
+        else
+            hi = mid;
+    }
+    return lo;
+}
+
+struct link *link_find(const struct ov *ov, xn_peer peer)
+{
+    size_t i = peer_lower(ov, peer);
+
+    if (i == ov->by_peer.n) return NULL;
+    return link_at(&ov->by_peer, i)->peer == peer ? link_at(&ov->by_peer, i)
+                                                  : NULL;
+}
+
+struct link *link_find_live(const struct ov *ov, xn_peer peer)
+{
+    struct link *link = link_find(ov, peer);
+
+    return link && link->state == LINK_LIVE ? link : NULL;
+}
+
+struct link *link_need(struct ov *ov, xn_peer peer)
+{
+    struct link *link = link_find(ov, peer);
+    size_t at = link || ov->ring.n_stood == 0 ? RING_NONE : ring_find(ov, peer);
+
+    return at == RING_NONE ? link : ring_link(ov, at);
+}
+
+bool ring_add_peer(struct ov *ov, struct link *link)
+{
+    return vec_put(&ov->by_peer, peer_lower(ov, link->peer), link);
+}
+
+void ring_drop_peer(struct ov *ov, struct link *link)
+{
+    vec_drop(&ov->by_peer, peer_lower(ov, link->peer));
+}
+
+/* ---- by id ---- */
+
+static size_t id_lower(const struct ov *ov, const xn_id *id)
+{
+    size_t lo = 0, hi = ov->by_id.n;
+
+    while (lo < hi) {
+        size_t mid = (lo + hi) / 2;
+        const struct link *link = link_at(&ov->by_id, mid);
+
+        if (xn_id_cmp(&link_contact(ov, link)->id, id) < 0)
+            lo = mid + 1;
+        else
+            hi = mid;
+    }
+    return lo;
+}
+
+struct link *link_find_id(const struct ov *ov, const xn_id *id)
+{
+    size_t i = id_lower(ov, id);
+    struct link *link = i < ov->by_id.n ? link_at(&ov->by_id, i) : NULL;
+
+    return link && xn_id_eq(&link_contact(ov, link)->id, id) ? link : NULL;
+}
+
+bool link_has_id(const struct ov *ov, const xn_id *id)
+{
+    return link_find_id(ov, id) || ring_find_id(ov, id) != RING_NONE;
+}
+
+struct link *link_need_id(struct ov *ov, const xn_id *id)
+{
+    struct link *link = link_find_id(ov, id);
+    size_t at = link ? RING_NONE : ring_find_id(ov, id);
+
+    return at == RING_NONE ? link : ring_link(ov, at);
+}
+
+bool ring_add_id(struct ov *ov, struct link *link)
+{
+    return vec_put(&ov->by_id, id_lower(ov, &link_contact(ov, link)->id), link);
+}
+
+void ring_drop_id(struct ov *ov, struct link *link)
+{
+    vec_drop(&ov->by_id, id_lower(ov, &link_contact(ov, link)->id));
+}
