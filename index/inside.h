@@ -376,9 +376,12 @@ void xis_batches_clear(struct xis *xis);
 
 /* ---- places.c */
 
-struct xis_view { /* the nodes near us at some time */
-    xn_id positions[XIS_VIEW_MAX];
-    size_t n;
+/* The nodes near us at some time: counted, never changed, shared while nothing
+ * changes.  First 64 bits of positions: nobody comes to share these. */
+struct xis_view {
+    unsigned refs;
+    unsigned n;
+    uint64_t heads[];
 };
 
 /* Fills the token's places for the overlay as it is now. */
@@ -389,7 +392,13 @@ bool xis_name_held(struct xis *xis, const char *name);
 /* May we say "none" about this token? */
 bool xis_name_settled(struct xis *xis, const struct xn_now *now,
                       const char *name);
-void xis_view_now(const struct xis *xis, struct xis_view *view_out);
+/* Puts the present view in *view; without memory, out->rc, it stays. */
+void xis_view_take(const struct xis *xis, struct xis_view **view,
+                   struct xn_out *out);
+/* Makes *view another name of `of`; NULL: of none. */
+void xis_view_set(struct xis_view **view, struct xis_view *of);
+/* Is everybody in it still there? */
+bool xis_view_lives(const struct xis *xis, const struct xis_view *view);
 
 /* ---- parcel.c */
 
@@ -650,9 +659,9 @@ struct xis {
     bool has_settled; /* `settled` was made in company */
     bool alone;       /* `settled` was made without any neighbour */
     bool is_settled;
-    struct xis_view leaves; /* at the last change */
-    struct xis_view settled;
-    struct xis_view before;   /* the settled view before a loss ... */
+    struct xis_view *leaves; /* at the last change; NULL: nobody */
+    struct xis_view *settled;
+    struct xis_view *before;  /* the settled view before a loss ... */
     uint64_t before_until_us; /* ... counts until then (mono); 0: none */
     uint64_t start_us;        /* mono */
     uint64_t company_us;      /* mono; first neighbour; 0: none yet */
@@ -661,7 +670,7 @@ struct xis {
     struct xis_session session;
     struct xis_settle settle;
     uint64_t served_us; /* mono; the second that `served` counts */
-    struct xis_served served[XIS_SERVED_MAX];
+    struct xis_served *served; /* NULL: nobody has asked yet */
     size_t n_served;
 
     struct xis_dest *dests, *dest_index;

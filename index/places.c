@@ -10,9 +10,10 @@
  * have handed it to us, and publishers get a time of grace to put again.
  * That a node nearer to the key than us lies between us and its mirror image
  * beyond the key is why neighbours are enough to know our rank. */
-#include <string.h>
+#include <stdlib.h>
 
 #include "index/inside.h"
+#include "lib/err.h"
 
 static uint32_t copies(const struct xis *xis, int far)
 {
@@ -81,56 +82,140 @@ bool xis_name_held(struct xis *xis, const char *name)
     return key_held(xis, &key, 1);
 }
 
-void xis_view_now(const struct xis *xis, struct xis_view *view)
+/* ---- views */
+
+static uint64_t head_of(const xn_id *position)
+{
+    uint64_t head = 0;
+    size_t i;
+
+    for (i = 0; i < 8; i++)
+        head = head << 8 | position->b[i];
+    return head;
+}
+
+static xn_id position_in(const struct xis_view *view, size_t at)
+{
+    xn_id position = {{0}};
+    size_t i;
+
+    for (i = 0; i < 8; i++)
+        position.b[i] = (uint8_t)(view->heads[at] >> (56 - 8 * i));
+    return position;
+}
+
+static uint64_t head_of_peer(const struct xis *xis, xn_peer peer)
+{
+    return head_of(&ov_contact(xis->ov, peer)->position);
+}
+
+static bool is_now(const struct xis *xis, const struct xis_view *view,
+                   const xn_peer *peers, size_t n)
+{
+    size_t i;
+
+    if (!view || view->n != n) return false;
+    for (i = 0; i < n; i++) {
+        if (view->heads[i] != head_of_peer(xis, peers[i])) return false;
+    }
+    return true;
+}
+
+void xis_view_set(struct xis_view **view, struct xis_view *of)
+{
+    if (of) of->refs++;
+    if (*view && --(*view)->refs == 0) free(*view);
+    *view = of;
+}
+
+void xis_view_take(const struct xis *xis, struct xis_view **view,
+                   struct xn_out *out)
 {
     xn_peer peers[XIS_VIEW_MAX];
     size_t n = ov_leaves(xis->ov, peers), i;
+    struct xis_view *new;
 
-    view->n = n;
+    if (is_now(xis, xis->leaves, peers, n)) {
+        xis_view_set(view, xis->leaves);
+        return;
+    }
+    if (is_now(xis, xis->settled, peers, n)) {
+        xis_view_set(view, xis->settled);
+        return;
+    }
+    new = malloc(sizeof *new + n * sizeof new->heads[0]);
+    if (!new) {
+        out->rc = XN_ENOMEM;
+        return;
+    }
+    new->refs = 0;
+    new->n = (unsigned)n;
     for (i = 0; i < n; i++)
-        view->positions[i] = ov_contact(xis->ov, peers[i])->position;
+        new->heads[i] = head_of_peer(xis, peers[i]);
+    xis_view_set(view, new);
+}
+
+static bool is_there(const struct xis *xis, const xn_id *position)
+{
+    xn_peer peer;
+
+    if (ov_nearest(xis->ov, position, 1, &peer) != 1) return false;
+    return peer != XN_PEER_SELF &&
+           head_of_peer(xis, peer) == head_of(position);
+}
+
+bool xis_view_lives(const struct xis *xis, const struct xis_view *view)
+{
+    size_t i;
+
+    for (i = 0; view && i < view->n; i++) {
+        xn_id position = position_in(view, i);
+
+        if (!is_there(xis, &position)) return false;
+    }
+    return true;
+}
+
+/* How many of them are nearer to the key than that position? */
+static size_t count_nearer(const struct xis_view *view, const xn_id *key,
+                           const xn_id *than)
+{
+    size_t i, n = 0;
+
+    for (i = 0; view && i < view->n; i++) {
+        xn_id position = position_in(view, i);
+
+        n += xn_ring_nearer(key, &position, than);
+    }
+    return n;
 }
 
 /* Were we among the `n` nearest to the key then? */
 static bool was_copy(const struct xis *xis, const struct xis_view *view,
                      const xn_id *key, uint32_t n)
 {
-    const xn_id *self = ov_position(xis->ov);
-    size_t i, nearer = 0;
-
-    for (i = 0; i < view->n; i++) {
-        if (xn_ring_nearer(key, &view->positions[i], self)) nearer++;
-    }
-    return nearer < n;
-}
-
-static bool in_view(const struct xis_view *view, const xn_id *position)
-{
-    size_t i;
-
-    for (i = 0; i < view->n; i++) {
-        if (xn_id_eq(&view->positions[i], position)) return true;
-    }
-    return false;
+    return count_nearer(view, key, ov_position(xis->ov)) < n;
 }
 
 /* Is any of the `n` that were nearest to the key then still there? */
 static bool copy_lives(const struct xis *xis, const struct xis_view *then,
                        const xn_id *key, uint32_t n)
 {
-    struct xis_view now;
-    size_t i, k, nearer;
+    xn_peer peers[XIS_VIEW_MAX];
+    size_t n_now = ov_leaves(xis->ov, peers), i, k;
 
-    xis_view_now(xis, &now);
-    for (i = 0; i < then->n; i++) {
-        const xn_id *position = &then->positions[i];
+    for (i = 0; then && i < then->n; i++) {
+        xn_id position = position_in(then, i);
 
-        if (!in_view(&now, position)) continue;
-        nearer = xn_ring_nearer(key, ov_position(xis->ov), position);
-        for (k = 0; k < then->n; k++) {
-            if (xn_ring_nearer(key, &then->positions[k], position)) nearer++;
+        for (k = 0; k < n_now; k++) {
+            if (head_of_peer(xis, peers[k]) == then->heads[i]) break;
         }
-        if (nearer < n) return true;
+        if (k == n_now) continue;
+        if (count_nearer(then, key, &position) +
+                xn_ring_nearer(key, ov_position(xis->ov), &position) <
+            n) {
+            return true;
+        }
     }
     return false;
 }
@@ -140,13 +225,13 @@ static bool key_settled(const struct xis *xis, const struct xn_now *now,
 {
     if (xis->is_settled) {
         if (now->mono_us >= xis->before_until_us) return true;
-        return was_copy(xis, &xis->before, key, n) ||
-               copy_lives(xis, &xis->before, key, n);
+        return was_copy(xis, xis->before, key, n) ||
+               copy_lives(xis, xis->before, key, n);
     }
-    return xis->has_settled && was_copy(xis, &xis->settled, key, n) &&
+    return xis->has_settled && was_copy(xis, xis->settled, key, n) &&
            (now->mono_us >= xis->before_until_us ||
-            was_copy(xis, &xis->before, key, n) ||
-            copy_lives(xis, &xis->before, key, n));
+            was_copy(xis, xis->before, key, n) ||
+            copy_lives(xis, xis->before, key, n));
 }
 
 /* Either of the two places will do; where we are neither, whoever asks us

@@ -12,6 +12,10 @@ static bool is_served(struct xis *xis, const struct xn_now *now, xn_peer peer)
 {
     size_t i;
 
+    if (!xis->served) {
+        xis->served = calloc(XIS_SERVED_MAX, sizeof *xis->served);
+        if (!xis->served) return false;
+    }
     if (now->mono_us >= xis->served_us + XIS_SECOND_US) {
         xis->served_us = now->mono_us;
         xis->n_served = 0;

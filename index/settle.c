@@ -114,7 +114,7 @@ static void settle(struct xis *xis, const struct xn_now *now,
     xis->is_settled = true;
     xis->has_settled = true;
     xis->alone = xis->settle.n_near == 0;
-    xis_view_now(xis, &xis->settled);
+    xis_view_take(xis, &xis->settled, out);
     xis->settle.background_us = now->mono_us + background_gap(xis);
     xn_out_log(out, XN_LOG_INFO, "index: settled, %zu ads, %zu neighbours",
                xis->n_live, xis->settle.n_near);
@@ -250,25 +250,6 @@ static void find_near(struct xis *xis, const struct xn_now *now)
     s->n_near = n;
 }
 
-/* Has one that was near us gone from the overlay (not just been pushed out of
- * sight by newcomers)? */
-static bool anybody_lost(const struct xis *xis)
-{
-    size_t i;
-    xn_peer peer;
-
-    for (i = 0; i < xis->leaves.n; i++) {
-        const xn_id *position = &xis->leaves.positions[i];
-
-        if (ov_nearest(xis->ov, position, 1, &peer) != 1) return true;
-        if (peer == XN_PEER_SELF) return true;
-        if (!xn_id_eq(&ov_contact(xis->ov, peer)->position, position)) {
-            return true;
-        }
-    }
-    return false;
-}
-
 /* Everything again from everybody. */
 static void unsettle(struct xis *xis, const struct xn_now *now)
 {
@@ -286,7 +267,9 @@ static void unsettle(struct xis *xis, const struct xn_now *now)
 static void note_loss(struct xis *xis, const struct xn_now *now)
 {
     if (xis->has_settled) {
-        if (now->mono_us >= xis->before_until_us) xis->before = xis->settled;
+        if (now->mono_us >= xis->before_until_us) {
+            xis_view_set(&xis->before, xis->settled);
+        }
         xis->before_until_us = now->mono_us + xis->config.grace_us;
     }
     unsettle(xis, now);
@@ -304,7 +287,9 @@ static void join_others(struct xis *xis, const struct xn_now *now)
 void xis_settle_changed(struct xis *xis, const struct xn_now *now,
                         struct xn_out *out)
 {
-    bool lost = anybody_lost(xis);
+    /* Has one that was near us gone from the overlay (not just been pushed out
+     * of sight by newcomers)? */
+    bool lost = !xis_view_lives(xis, xis->leaves);
 
     find_near(xis, now);
     if (xis->settle.n_near && !xis->company_us) xis->company_us = now->mono_us;
@@ -313,9 +298,9 @@ void xis_settle_changed(struct xis *xis, const struct xn_now *now,
     } else if (lost) {
         note_loss(xis, now);
     } else if (xis->is_settled) {
-        xis_view_now(xis, &xis->settled);
+        xis_view_take(xis, &xis->settled, out);
     }
-    xis_view_now(xis, &xis->leaves);
+    xis_view_take(xis, &xis->leaves, out);
     /* Changes come in swarms. */
     set_timer(xis, now->mono_us + 50000 + xn_rng_below(xis->rng, 100000), out);
 }
@@ -329,7 +314,7 @@ void xis_settle_stand(struct xis *xis, const struct xn_now *now,
     for (i = 0; i < xis->settle.n_near; i++)
         xis->settle.near[i].done = true;
     xis->company_us = now->mono_us;
-    xis_view_now(xis, &xis->leaves);
+    xis_view_take(xis, &xis->leaves, out);
     settle(xis, now, out);
     set_timer(xis, xis->settle.background_us, out);
 }

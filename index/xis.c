@@ -36,6 +36,10 @@ void xis_free(struct xis *xis)
     xis_rows_clear(&xis->rows);
     xis_order_clear(&xis->ads);
     xis_tokens_clear(xis);
+    xis_view_set(&xis->leaves, NULL);
+    xis_view_set(&xis->settled, NULL);
+    xis_view_set(&xis->before, NULL);
+    free(xis->served);
     free(xis);
 }
 
