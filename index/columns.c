@@ -359,10 +359,11 @@ static int rows_grow(struct xis_rows *rows, uint32_t need)
 int xis_rows_take(struct xis_rows *rows, uint32_t n, struct xis_ad *ad,
                   uint32_t *first_out)
 {
+    struct xis_runs *runs = rows->free ? &rows->free[n - 1] : NULL;
     uint32_t first, i;
 
-    if (rows->n_free[n - 1]) {
-        first = rows->free[n - 1][--rows->n_free[n - 1]];
+    if (runs && runs->n > 0) {
+        first = runs->v[--runs->n];
     } else {
         first = rows->n;
         if (rows_grow(rows, rows->n + n)) return XN_ENOMEM;
@@ -379,7 +380,8 @@ int xis_rows_take(struct xis_rows *rows, uint32_t n, struct xis_ad *ad,
 /* A run that no memory is there to note is lost until the end: harmless. */
 void xis_rows_give(struct xis_rows *rows, uint32_t first, uint32_t n)
 {
-    uint32_t k = n - 1, i;
+    struct xis_runs *runs;
+    uint32_t i;
 
     for (i = first; i < first + n; i++) {
         rows->ad[i] = NULL;
@@ -389,23 +391,27 @@ void xis_rows_give(struct xis_rows *rows, uint32_t first, uint32_t n)
         rows->n = first;
         return;
     }
-    if (rows->n_free[k] == rows->cap_free[k]) {
-        uint32_t cap = rows->cap_free[k] ? 2 * rows->cap_free[k] : 4;
-        uint32_t *v = realloc(rows->free[k], cap * sizeof *v);
+    if (!rows->free) rows->free = calloc(ADVERT_ROWS_MAX, sizeof *rows->free);
+    if (!rows->free) return;
+    runs = &rows->free[n - 1];
+    if (runs->n == runs->cap) {
+        uint32_t cap = runs->cap ? 2 * runs->cap : 4;
+        uint32_t *v = realloc(runs->v, cap * sizeof *v);
 
         if (!v) return;
-        rows->free[k] = v;
-        rows->cap_free[k] = cap;
+        runs->v = v;
+        runs->cap = cap;
     }
-    rows->free[k][rows->n_free[k]++] = first;
+    runs->v[runs->n++] = first;
 }
 
 void xis_rows_clear(struct xis_rows *rows)
 {
     size_t k;
 
-    for (k = 0; k < ADVERT_ROWS_MAX; k++)
-        free(rows->free[k]);
+    for (k = 0; rows->free && k < ADVERT_ROWS_MAX; k++)
+        free(rows->free[k].v);
+    free(rows->free);
     free(rows->ad);
     free(rows->until_us);
     memset(rows, 0, sizeof *rows);

@@ -127,8 +127,12 @@ struct xis_rows {
     struct xis_ad **ad;
     uint64_t *until_us; /* the ad's, here for the scan's sake */
     uint32_t n, cap;
-    uint32_t *free[ADVERT_ROWS_MAX]; /* runs of 1, 2, ... rows */
-    uint32_t n_free[ADVERT_ROWS_MAX], cap_free[ADVERT_ROWS_MAX];
+    struct xis_runs *free; /* of 1, 2, ... rows; NULL: none yet */
+};
+
+struct xis_runs { /* free ones of one length: their first rows */
+    uint32_t *v;
+    uint32_t n, cap;
 };
 
 int xis_rows_take(struct xis_rows *rows, uint32_t n, struct xis_ad *ad,

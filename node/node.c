@@ -208,6 +208,7 @@ static int copy_config(struct node *node, const struct node_config *config)
         if (!node->config.corps[i]) return XN_ENOMEM;
         node->config.n_corps++;
     }
+    if (config->n_bootstrap == 0 && config->n_corps > 0) return 0;
     sample.nodes = (Xn__Contact **)(uintptr_t)config->bootstrap;
     sample.n_nodes = config->n_bootstrap;
     return xn_msg_new(XN__KIND__SAMPLE, &sample, &node->bootstrap);

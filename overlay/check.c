@@ -1,6 +1,5 @@
 /* SPDX-License-Identifier: GPL-3.0-or-later */
 #include <stdio.h>
-#include <string.h>
 
 #include "overlay/inside.h"
 
@@ -59,12 +58,7 @@ static const char *check_ring(const struct ov *ov)
 
 static const char *check_leaves(const struct ov *ov)
 {
-    xn_peer peers[2 * LEAVES_MAX];
-    size_t n = ring_leaves(ov, peers);
-
-    if (ov->depth == 0 &&
-        (n != ov->n_leafset ||
-         memcmp(peers, ov->leafset, n * sizeof *peers) != 0)) {
+    if (ov->depth == 0 && ov->leaves_mark != leaves_mark(ov)) {
         return "leaf set is not of the ring";
     }
     if (ov->ring.n > ov->config.links_max) return "over the link budget";

@@ -218,8 +218,7 @@ struct ov {
     size_t kept;        /* bytes of their messages */
     uint64_t number;
 
-    xn_peer leafset[2 * LEAVES_MAX];
-    size_t n_leafset;
+    uint64_t leaves_mark; /* of the leaf set that the user knows */
     struct change *changes;
     size_t n_changes, cap_changes;
     unsigned depth;
@@ -383,6 +382,7 @@ void leaves_peers(struct ov *ov, const struct xn_now *now, struct link *link,
                   const Xn__Peers *body, struct xn_out *out);
 /* Compares the leaf set with what it was; true if it changed. */
 bool leaves_update(struct ov *ov);
+uint64_t leaves_mark(const struct ov *ov);
 void leaves_push(struct ov *ov, const struct xn_now *now, struct xn_out *out);
 void leaves_gossip(struct ov *ov, const struct xn_now *now, struct xn_out *out);
 /* Contact of a live link for a message; false where it has no address. */

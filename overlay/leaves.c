@@ -232,17 +232,24 @@ void leaves_peers(struct ov *ov, const struct xn_now *now, struct link *link,
 
 /* ---- the leaf set ---- */
 
-bool leaves_update(struct ov *ov)
+/* One number for the whole set: its members in their order. */
+uint64_t leaves_mark(const struct ov *ov)
 {
     xn_peer peers[2 * LEAVES_MAX];
-    size_t n = ring_leaves(ov, peers);
+    size_t n = ring_leaves(ov, peers), i;
+    uint64_t mark = n;
 
-    if (n == ov->n_leafset &&
-        memcmp(peers, ov->leafset, n * sizeof *peers) == 0) {
-        return false;
-    }
-    memcpy(ov->leafset, peers, n * sizeof *peers);
-    ov->n_leafset = n;
+    for (i = 0; i < n; i++)
+        mark = xn_rng_mix(mark, peers[i]);
+    return mark;
+}
+
+bool leaves_update(struct ov *ov)
+{
+    uint64_t mark = leaves_mark(ov);
+
+    if (mark == ov->leaves_mark) return false;
+    ov->leaves_mark = mark;
     return true;
 }
 
@@ -262,17 +269,17 @@ static void push_due(void *owner, void *ctx, const struct xn_now *now, int rc,
     struct ov *ov = owner;
     Xn__Peers peers = XN__PEERS__INIT;
     struct rows rows = {.n = 0};
-    size_t i;
+    xn_peer near[2 * LEAVES_MAX];
+    size_t n = ring_leaves(ov, near), i;
 
     (void)ctx, (void)rc, (void)msg;
     ov->push_timer = 0;
-    for (i = 0; i < ov->n_leafset; i++) {
-        rows_add(&rows, ov, ring_find(ov, ov->leafset[i]));
-    }
+    for (i = 0; i < n; i++)
+        rows_add(&rows, ov, ring_find(ov, near[i]));
     peers.leaves = rows.ptr;
     peers.n_leaves = rows.n;
-    for (i = 0; i < ov->n_leafset; i++) {
-        struct link *link = link_find(ov, ov->leafset[i]);
+    for (i = 0; i < n; i++) {
+        struct link *link = link_find(ov, near[i]);
 
         if (!link || !link->push) continue;
         if (link->told_us && now->mono_us - link->told_us < SECOND_US) {
@@ -287,12 +294,13 @@ static void push_due(void *owner, void *ctx, const struct xn_now *now, int rc,
 
 void leaves_push(struct ov *ov, const struct xn_now *now, struct xn_out *out)
 {
-    size_t i;
+    xn_peer near[2 * LEAVES_MAX];
+    size_t n = ring_leaves(ov, near), i;
 
     /* In a full mesh each learns of the newcomer from itself. */
     if (!links_crowded(ov, now) || ov->leaving) return;
-    for (i = 0; i < ov->n_leafset; i++) {
-        struct link *link = link_need(ov, ov->leafset[i]);
+    for (i = 0; i < n; i++) {
+        struct link *link = link_need(ov, near[i]);
 
         if (link) link->push = true;
     }
@@ -311,6 +319,7 @@ static void gossip_due(void *owner, void *ctx, const struct xn_now *now, int rc,
     struct ov *ov = owner;
     Xn__Peers peers = XN__PEERS__INIT;
     uint8_t digest[DIGEST_SIZE];
+    xn_peer near[2 * LEAVES_MAX];
     size_t n = ov->ring.n;
 
     (void)ctx, (void)rc, (void)msg;
@@ -318,8 +327,10 @@ static void gossip_due(void *owner, void *ctx, const struct xn_now *now, int rc,
     if (n == 0) return;
     if (links_crowded(ov, now)) {
         /* A neighbour for neighbours; its sample fills the prefix table. */
-        want(ov, ov->leafset[xn_rng_below(ov->rng, ov->n_leafset)],
-             &ov->config.position, out);
+        size_t n_near = ring_leaves(ov, near);
+
+        want(ov, near[xn_rng_below(ov->rng, n_near)], &ov->config.position,
+             out);
     } else {
         write_digest(ov, digest);
         peers.digest.data = digest;

@@ -15,6 +15,8 @@ struct spot {
     uint32_t place;     /* of the latencies */
     uint32_t access_us; /* each way */
     uint32_t node;
+    uint32_t degree; /* so many links it has */
+    uint32_t gaps;   /* its empty places that somebody could fill */
 };
 
 /* Nodes are named by their rank, their place in the order of positions.  Two
@@ -30,8 +32,7 @@ struct sim_graph {
     struct spot *spots; /* by rank */
     uint32_t *start;    /* rank of the first behind each two digits; one more */
     uint32_t *links;    /* links_max a node; ranks, in the end nodes */
-    uint32_t *degree;   /* so many of these are taken */
-    uint32_t *gaps;     /* empty places that somebody could fill */
+    uint32_t *degree;   /* so many of these are taken, in the end */
     uint8_t *taken;     /* links in each place, up to 255 */
 };
 
@@ -102,35 +103,34 @@ static bool is_linked(const struct sim_graph *g, uint32_t a, uint32_t b)
     const uint32_t *links = &g->links[(size_t)a * g->config.links_max];
     uint32_t i;
 
-    for (i = 0; i < g->degree[a]; i++) {
+    for (i = 0; i < g->spots[a].degree; i++) {
         if (links[i] == b) return true;
     }
     return false;
 }
 
+/* Room that is kept for gaps is for who fills one. */
 static bool has_room(const struct sim_graph *g, uint32_t self, uint32_t other)
 {
-    uint32_t kept =
-        *taken(g, self, place_of(g, self, other)) ? g->gaps[self] : 0;
+    const struct spot *spot = &g->spots[self];
 
-    return g->degree[self] + kept < g->config.links_max;
+    if (spot->degree + spot->gaps < g->config.links_max) return true;
+    return spot->degree < g->config.links_max &&
+           !*taken(g, self, place_of(g, self, other));
 }
 
 static void add_half(struct sim_graph *g, uint32_t self, uint32_t other)
 {
+    struct spot *spot = &g->spots[self];
     uint8_t *n = taken(g, self, place_of(g, self, other));
 
-    if (*n == 0) g->gaps[self]--;
+    if (*n == 0) spot->gaps--;
     if (*n < UINT8_MAX) ++*n;
-    g->links[(size_t)self * g->config.links_max + g->degree[self]++] = other;
+    g->links[(size_t)self * g->config.links_max + spot->degree++] = other;
 }
 
 static void add_link(struct sim_graph *g, uint32_t a, uint32_t b)
 {
-    if (a == b || !has_room(g, a, b) || !has_room(g, b, a) ||
-        is_linked(g, a, b)) {
-        return;
-    }
     add_half(g, a, b);
     add_half(g, b, a);
 }
@@ -145,13 +145,13 @@ static uint64_t rtt_us(const struct sim_graph *g, uint32_t a, uint32_t b)
                sim_latency_us(l, g->config.seed, y->node, x->node);
     }
     return 2 * (uint64_t)(x->access_us + y->access_us) +
-           sim_latency_between(l, x->place, y->place) +
-           sim_latency_between(l, y->place, x->place);
+           sim_latency_round(l, x->place, y->place);
 }
 
-/* The nearest of some in the place with whom we can have one more link.  Who
- * stands side by side on the ring is anywhere in the world: a run of ranks is
- * as good as as many at random. */
+/* The nearest of some in the place, which is empty, with whom we can have one
+ * more link: there is none yet with any of them.  Who stands side by side on
+ * the ring is anywhere in the world: a run of ranks is as good as as many at
+ * random. */
 static void fill_place(struct sim_graph *g, uint32_t self, uint32_t place)
 {
     uint32_t first, end, n, tries, at, i, best = UINT32_MAX;
@@ -165,8 +165,7 @@ static void fill_place(struct sim_graph *g, uint32_t self, uint32_t place)
         uint32_t other = first + (at + i) % n;
         uint64_t us = rtt_us(g, self, other);
 
-        if (us >= best_us || other == self || !has_room(g, other, self) ||
-            is_linked(g, self, other)) {
+        if (us >= best_us || other == self || !has_room(g, other, self)) {
             continue;
         }
         best = other;
@@ -185,7 +184,7 @@ static void fill_tables(struct sim_graph *g, uint32_t from, uint32_t to)
 
         for (place = from; place < to; place++) {
             if (!is_place(g, self, place) || *taken(g, self, place)) continue;
-            if (g->degree[self] == g->config.links_max) break;
+            if (g->spots[self].degree == g->config.links_max) break;
             fill_place(g, self, place);
         }
     }
@@ -198,8 +197,15 @@ static void link_leaves(struct sim_graph *g)
     if (n <= g->config.links_max + 1) most = n / 2; /* everybody */
     if (most > n / 2) most = n / 2;
     for (rank = 0; rank < n; rank++) {
-        for (d = 1; d <= most; d++)
-            add_link(g, rank, (rank + d) % n);
+        for (d = 1; d <= most; d++) {
+            uint32_t other = (rank + d) % n;
+
+            if (other == rank || !has_room(g, rank, other) ||
+                !has_room(g, other, rank) || is_linked(g, rank, other)) {
+                continue;
+            }
+            add_link(g, rank, other);
+        }
     }
 }
 
@@ -252,6 +258,7 @@ static void sort_links(struct sim_graph *g)
     for (i = 0; i < g->config.nodes; i++) {
         uint32_t *links = &g->links[(size_t)i * g->config.links_max];
 
+        g->degree[i] = g->spots[i].degree;
         qsort(links, g->degree[i], sizeof *links, by_number);
         for (j = 0; j < g->degree[i]; j++)
             links[j] = g->spots[links[j]].node;
@@ -271,10 +278,9 @@ static int make_room(struct sim_graph *g)
         calloc((1U << (g->shape.first + g->shape.next)) + 1, sizeof *g->start);
     g->links = calloc(n * g->config.links_max, sizeof *g->links);
     g->degree = calloc(n, sizeof *g->degree);
-    g->gaps = calloc(n, sizeof *g->gaps);
     g->taken = calloc(n, g->places);
     return g->rank_of && g->spots && g->start && g->links && g->degree &&
-                   g->gaps && g->taken
+                   g->taken
                ? 0
                : XN_ENOMEM;
 }
@@ -284,10 +290,9 @@ static void clear_means(struct sim_graph *g)
 {
     free(g->spots);
     free(g->start);
-    free(g->gaps);
     free(g->taken);
     g->spots = NULL;
-    g->start = g->gaps = NULL;
+    g->start = NULL;
     g->taken = NULL;
 }
 
@@ -317,7 +322,7 @@ int sim_graph_new(const struct sim_graph_config *config,
         return rc;
     }
     for (i = 0; i < config->nodes; i++)
-        g->gaps[i] = count_gaps(g, i);
+        g->spots[i].gaps = count_gaps(g, i);
     link_leaves(g);
     fill_tables(g, 0, 1U << g->shape.first);
     fill_tables(g, 1U << g->shape.first, g->places);

@@ -122,6 +122,15 @@ uint64_t sim_latency_between(const struct sim_latency *latency, uint32_t from,
     return us < SIM_LATENCY_US_MIN ? SIM_LATENCY_US_MIN : us;
 }
 
+uint64_t sim_latency_round(const struct sim_latency *latency, uint32_t a,
+                           uint32_t b)
+{
+    uint64_t us = sim_latency_between(latency, a, b);
+
+    if (!latency->map->matrix) return 2 * us; /* a plane */
+    return us + sim_latency_between(latency, b, a);
+}
+
 static uint64_t pair_us(const struct sim_latency *latency, uint64_t seed,
                         uint32_t a, uint32_t b)
 {

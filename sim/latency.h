@@ -41,5 +41,8 @@ uint32_t sim_latency_place(const struct sim_latency *latency, uint64_t seed,
 /* Between two places. */
 uint64_t sim_latency_between(const struct sim_latency *latency, uint32_t from,
                              uint32_t to);
+/* There and back. */
+uint64_t sim_latency_round(const struct sim_latency *latency, uint32_t a,
+                           uint32_t b);
 
 #endif
