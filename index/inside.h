@@ -673,7 +673,7 @@ struct xis {
 
     struct xis_session session;
     struct xis_settle settle;
-    uint64_t served_us; /* mono; the second that `served` counts */
+    uint64_t served_us;        /* mono; the second that `served` counts */
     struct xis_served *served; /* NULL: nobody has asked yet */
     size_t n_served;
 

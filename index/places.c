@@ -160,8 +160,7 @@ static bool is_there(const struct xis *xis, const xn_id *position)
     xn_peer peer;
 
     if (ov_nearest(xis->ov, position, 1, &peer) != 1) return false;
-    return peer != XN_PEER_SELF &&
-           head_of_peer(xis, peer) == head_of(position);
+    return peer != XN_PEER_SELF && head_of_peer(xis, peer) == head_of(position);
 }
 
 bool xis_view_lives(const struct xis *xis, const struct xis_view *view)

@@ -129,10 +129,10 @@ struct link {
 
 /* What choosing among live links wants of each, side by side. */
 struct mark {
-    uint16_t head;       /* first bits of its position */
-    uint8_t near;        /* its round trip, coarsely: 0: not known */
-    uint8_t tag : 7;     /* some bits of its id */
-    uint8_t silent : 1;  /* passed over: it will soon be gone, or heard again */
+    uint16_t head;      /* first bits of its position */
+    uint8_t near;       /* its round trip, coarsely: 0: not known */
+    uint8_t tag : 7;    /* some bits of its id */
+    uint8_t silent : 1; /* passed over: it will soon be gone, or heard again */
 };
 
 /* The live links in the order of their positions, named by their place in it

@@ -196,8 +196,9 @@ static size_t least_useful(const struct ov *ov, size_t *count_out)
 
         if (ring_is_leaf(ov, position)) continue;
         count = place_count(ov, position);
-        if (count > worst_count || (count == worst_count && worst != RING_NONE &&
-                                    goes_first(ov, i, worst))) {
+        if (count > worst_count ||
+            (count == worst_count && worst != RING_NONE &&
+             goes_first(ov, i, worst))) {
             worst = i;
             worst_count = count;
         }

@@ -79,7 +79,8 @@ size_t ring_lower(const struct ov *ov, const xn_id *position)
         size_t mid = (lo + hi) / 2;
         int cmp = ov->ring.marks[mid].head - head;
 
-        if (cmp == 0) cmp = xn_id_cmp(&ring_contact(ov, mid)->position, position);
+        if (cmp == 0)
+            cmp = xn_id_cmp(&ring_contact(ov, mid)->position, position);
         if (cmp < 0)
             lo = mid + 1;
         else

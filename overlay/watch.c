@@ -150,8 +150,8 @@ static void drop_silent(struct ov *ov, const struct xn_now *now,
     link_hang(ov, now, link, XN_ETIMEOUT, "silent", out);
     n = ov->ring.n;
     if (n > 0) {
-        before = ring_peer(ov,
-                           (ring_lower(ov, &contact->position) + n - 1) % n);
+        before =
+            ring_peer(ov, (ring_lower(ov, &contact->position) + n - 1) % n);
     }
     if (ours || !hearsay) spread(ov, now, &contact->id, ours, before, out);
     /* Neighbours often fall together: look at the next one now. */

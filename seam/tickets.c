@@ -176,10 +176,8 @@ void xn_tickets_free(struct xn_tickets *t,
 uint64_t xn_ticket(struct xn_tickets *t, uint64_t deadline_us, xn_ended *fn,
                    void *owner, void *ctx, struct xn_out *out)
 {
-    struct entry e = {.deadline_us = deadline_us,
-                      .fn = fn,
-                      .owner = owner,
-                      .ctx = ctx};
+    struct entry e = {
+        .deadline_us = deadline_us, .fn = fn, .owner = owner, .ctx = ctx};
 
     if (t->n == t->cap && !grow(t)) {
         out->rc = XN_ENOMEM;

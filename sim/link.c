@@ -99,8 +99,8 @@ static struct sim_link *add(struct sim_world *world, uint32_t number,
         }
         link = place(node, peer);
     }
-    *link = (struct sim_link){
-        .peer = peer, .state = (uint8_t)state, .conn = conn};
+    *link =
+        (struct sim_link){.peer = peer, .state = (uint8_t)state, .conn = conn};
     return link;
 }
 
