@@ -38,9 +38,8 @@ static bool has_next(Xn__Step step)
 }
 
 /* What a request would meet here.  The contact's bytes stay the link's. */
-static void look(struct ov *ov, const struct xn_now *now,
-                 const struct query *q, Xn__NextDone *done,
-                 Xn__Contact *contact)
+static void look(struct ov *ov, const struct xn_now *now, const struct query *q,
+                 Xn__NextDone *done, Xn__Contact *contact)
 {
     struct link *link = NULL;
 
