@@ -8,9 +8,15 @@
 #include "overlay/inside.h"
 
 #define FAILURES_MAX 6U /* then a hint is forgotten, unless ... */
-#define LEAF_US                                                                \
-    (3600 * SECOND_US) /* ... it would be a neighbour: for so long */
-#define LEAF_RETRY_US (30 * SECOND_US)
+/* ... it would be a neighbour: the network may be parted, for days.  Such ones
+ * are tried rarely, and when one is reached after all, some more at once: where
+ * a partition healed these succeed too, and so on, in one wave; where a single
+ * node came back, nothing follows. */
+#define LOST_US (3 * 86400 * SECOND_US)
+#define LOST_RETRY_US (600 * SECOND_US)
+#define LOST_PER_LEAF 4U          /* so many such are kept */
+#define LOST_MORE 4U              /* tried when one is reached */
+#define NAMED_US (10 * SECOND_US) /* between tries because others name it */
 #define RETRY_MAX_US (60 * SECOND_US)
 #define GAP_TRIES 8U
 
@@ -197,6 +203,21 @@ static bool make_room(struct ov *ov)
     return false;
 }
 
+/* Somebody names a node that we could not reach: it has, lately, so the network
+ * may have healed.  What we have of it helps no more; and it is tried at once,
+ * but not as often as it is named. */
+static void heard_again(struct ov *ov, const struct xn_now *now,
+                        struct hint *hint, const char *address)
+{
+    uint64_t again_us = hint->dialled_us + NAMED_US;
+
+    if (hint->failures == 0 || hint->ticket) return;
+    memcpy(hint->address, address, strlen(address) + 1);
+    if (again_us > now->mono_us || hint->next_us <= now->mono_us) return;
+    hint->next_us = hint->news_us = now->mono_us;
+    ov->dial_dirty = true;
+}
+
 struct hint *hint_add(struct ov *ov, const struct xn_now *now, const xn_id *id,
                       const xn_id *position, const char *address)
 {
@@ -207,10 +228,7 @@ struct hint *hint_add(struct ov *ov, const struct xn_now *now, const xn_id *id,
     if (link_has_id(ov, id)) return NULL;
     hint = hint_find(ov, id);
     if (hint) {
-        /* News helps only where what we have did not work. */
-        if (hint->failures > 0 && !hint->ticket) {
-            memcpy(hint->address, address, strlen(address) + 1);
-        }
+        heard_again(ov, now, hint, address);
         return hint;
     }
     if (!make_room(ov)) return NULL;
@@ -260,26 +278,64 @@ static uint64_t jittered(struct ov *ov, uint64_t us)
     return us / 2 + xn_rng_below(ov->rng, us);
 }
 
+static bool is_lost(const struct hint *hint)
+{
+    return hint->failures > FAILURES_MAX;
+}
+
+/* All are tried equally often, so who is forgotten for want of room is one at
+ * random, not the one known for longest. */
+static bool may_be_lost(const struct ov *ov, const struct xn_now *now,
+                        const struct hint *hint)
+{
+    size_t max = LOST_PER_LEAF * (size_t)ov->config.leaves, n = 0, i;
+
+    if (!ring_is_leaf(ov, &hint->position)) return false;
+    if (now->mono_us - hint->failed_us > LOST_US) return false;
+    for (i = 0; i < ov->hints.n; i++)
+        n += is_lost(hint_at(&ov->hints, i));
+    return n <= max;
+}
+
+/* A refusal for want of room (`full`) is worth no hurry either. */
+static uint64_t retry_us(const struct hint *hint, bool full)
+{
+    unsigned doubled = hint->failures < 16 ? hint->failures - 1 : 15;
+    uint64_t most_us = is_lost(hint) ? LOST_RETRY_US : RETRY_MAX_US;
+    uint64_t wait_us = SECOND_US << doubled;
+
+    return full || wait_us > most_us ? most_us : wait_us;
+}
+
 void hint_failed(struct ov *ov, const struct xn_now *now, struct hint *hint,
                  bool full)
 {
-    bool leaf = ring_is_leaf(ov, &hint->position);
-    uint64_t wait_us = RETRY_MAX_US;
-
     if (hint->failures == 0) hint->failed_us = now->mono_us;
     if (hint->failures < UINT8_MAX) hint->failures++;
-    if (leaf ? now->mono_us - hint->failed_us > LEAF_US
-             : hint->failures >= FAILURES_MAX) {
+    if (is_lost(hint) && !may_be_lost(ov, now, hint)) {
         hint_drop(ov, hint);
         return;
     }
-    if (!full && hint->failures <= 6) {
-        wait_us = SECOND_US << (hint->failures - 1);
-        if (wait_us > RETRY_MAX_US) wait_us = RETRY_MAX_US;
-    }
-    if (leaf && wait_us > LEAF_RETRY_US) wait_us = LEAF_RETRY_US;
-    hint->next_us = now->mono_us + jittered(ov, wait_us);
+    hint->next_us = now->mono_us + jittered(ov, retry_us(hint, full));
     ov->dial_dirty = true;
+}
+
+void hints_found(struct ov *ov, const struct xn_now *now,
+                 const struct hint *hint)
+{
+    size_t n = ov->hints.n, at, i, more = LOST_MORE;
+
+    if (!is_lost(hint)) return;
+    at = xn_rng_below(ov->rng, n);
+    for (i = 0; i < n && more > 0; i++) {
+        struct hint *other = hint_at(&ov->hints, (at + i) % n);
+
+        if (!is_lost(other) || other->ticket || other->next_us <= now->mono_us)
+            continue;
+        other->next_us = now->mono_us;
+        ov->dial_dirty = true;
+        more--;
+    }
 }
 
 /* A link may be open and wait for its HELLO: the hint goes when that comes. */

@@ -332,6 +332,9 @@ bool hints_take(struct ov *ov, const struct xn_now *now,
                 Xn__Contact *const *contacts, size_t n);
 void hint_failed(struct ov *ov, const struct xn_now *now, struct hint *hint,
                  bool full);
+/* This one is linked now. */
+void hints_found(struct ov *ov, const struct xn_now *now,
+                 const struct hint *hint);
 /* Is there one that may live, nearer to the key than we are? */
 bool hints_doubt(const struct ov *ov, const struct xn_now *now,
                  const xn_id *key);

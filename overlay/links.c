@@ -471,7 +471,10 @@ static void link_live(struct ov *ov, const struct xn_now *now,
     }
     link->state = LINK_LIVE;
     ov->n_new--;
-    if (hint) hint_drop(ov, hint);
+    if (hint) {
+        hints_found(ov, now, hint);
+        hint_drop(ov, hint);
+    }
     ov_changed(ov, link->peer, true, out);
     leaves_live(ov, now, link, out);
 }

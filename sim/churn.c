@@ -124,7 +124,7 @@ static int load_trace(struct sim_run *run)
     return rc;
 }
 
-/* All changes up to now.  Who is in the trace and never changed is down. */
+/* All changes up to now. */
 static void follow(struct sim_run *run)
 {
     const struct xn_trace *trace = &run->trace;
@@ -144,28 +144,42 @@ static void follow(struct sim_run *run)
     }
 }
 
-/* As it stood at the time from which we follow it. */
+enum { NOT_IN_IT, DOWN, UP };
+
+/* How each node stood at the time from which we follow it. */
+static void read_state(struct sim_run *run, uint8_t *state)
+{
+    uint32_t nodes = sim_world_config(run->world)->nodes;
+    size_t i;
+
+    run->trace_at = 0;
+    for (i = 0; i < run->trace.n; i++) {
+        const struct xn_trace_change *c = &run->trace.changes[i];
+
+        if (c->at_us <= run->churn.us) run->trace_at = i + 1;
+        if (c->node >= nodes) continue;
+        if (c->at_us <= run->churn.us) {
+            state[c->node] = c->up ? UP : DOWN;
+        } else if (state[c->node] == NOT_IN_IT) {
+            state[c->node] = DOWN;
+        }
+    }
+}
+
 static int begin_trace(struct sim_run *run)
 {
     uint32_t nodes = sim_world_config(run->world)->nodes, i;
-    const struct xn_trace *trace = &run->trace;
-    bool *up;
     int rc = load_trace(run);
+    uint8_t *state;
 
     if (rc) return rc;
-    up = calloc(nodes, sizeof *up);
-    if (!up) return XN_ENOMEM;
-    for (run->trace_at = 0;
-         run->trace_at < trace->n &&
-         trace->changes[run->trace_at].at_us <= run->churn.us;
-         run->trace_at++) {
-        const struct xn_trace_change *c = &trace->changes[run->trace_at];
-
-        if (c->node < nodes) up[c->node] = c->up;
+    state = calloc(nodes, sizeof *state);
+    if (!state) return XN_ENOMEM;
+    read_state(run, state);
+    for (i = 0; i < nodes; i++) {
+        if (state[i] != NOT_IN_IT) crash_or_restart(run, i, state[i] == DOWN);
     }
-    for (i = 0; i < nodes && i < trace->nodes; i++)
-        crash_or_restart(run, i, !up[i]);
-    free(up);
+    free(state);
     run->trace_begun_us = sim_world_now(run->world);
     follow(run);
     return 0;

@@ -356,6 +356,7 @@ bool sim_graph_links(const struct sim_graph *g, uint32_t a, uint32_t b)
     const uint32_t *peers;
     size_t lo = 0, n = sim_graph_of(g, a, &peers), hi = n;
 
+    if (b >= g->config.nodes) return false; /* it joined later */
     while (lo < hi) {
         size_t mid = (lo + hi) / 2;
 

@@ -89,6 +89,7 @@ struct sim_world {
     uint64_t cut_from_us, cut_until_us;
     uint32_t cut_ppm;
     uint32_t running;
+    uint32_t standing;         /* so many began so */
     uint64_t running_since_us; /* totals.node_us counts until then */
     uint64_t links_up;         /* halves, now */
     uint64_t links_since_us;   /* totals.link_us counts until then */

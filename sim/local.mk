@@ -63,6 +63,7 @@ sim_xenosim_LDADD = $(XN_SIM_LIBS) $(XN_NODE_LIBS) $(XN_CORP_LIBS) \
 
 SHELL_TESTS += tests/sim/broken.t
 SHELL_TESTS += tests/sim/checkers.t
+SHELL_TESTS += tests/sim/heal.t
 SHELL_TESTS += tests/sim/repeat.t
 SHELL_TESTS += tests/sim/scale.t
 SHELL_TESTS += tests/sim/storm.t
@@ -91,6 +92,8 @@ man_MANS += man/xenosim.1
 EXTRA_DIST += man/xenosim.1
 EXTRA_DIST += doc/SCENARIOS.md
 EXTRA_DIST += sim/README.md sim/deps
+dist_pkgdata_DATA += sim/scenarios/churn.scn
+dist_pkgdata_DATA += sim/scenarios/heal.scn
 dist_pkgdata_DATA += sim/scenarios/scale.scn
 dist_pkgdata_DATA += sim/scenarios/smoke.scn
 dist_pkgdata_DATA += sim/scenarios/storm.scn

@@ -178,7 +178,8 @@ static void published(struct sim_market *market, const struct market_ask *ask,
         s->withdrawn_us = now_us;
         return;
     }
-    if (!s->acked_us) s->acked_us = now_us;
+    if (!s->acked_us || s->gone) s->acked_us = now_us;
+    s->gone = false;
     s->until_us = s->sent_until_us;
     publish_in(market, ask->server, MARKET_RENEW_US);
 }
@@ -277,6 +278,44 @@ size_t market_live(const struct sim_market *market)
         n += market_must(market, i, sim_world_now(market->run->world));
     }
     return n;
+}
+
+/* ---- what a crash took with it ---- */
+
+static bool is_held(const struct sim_market *market, uint32_t server)
+{
+    const struct sim_probe *probe = &market->run->options->probe;
+    const struct market_server *s = &market->servers[server];
+    struct sim_world *world = market->run->world;
+    struct xn_now now;
+    uint32_t i;
+
+    for (i = 0; i < market->nodes; i++) {
+        if (!sim_world_runs(world, i)) continue;
+        now = sim_world_time(world, i);
+        if (probe->holds(probe->user, sim_world_core(world, i), &s->id,
+                         s->now.version, &now)) {
+            return true;
+        }
+    }
+    return false;
+}
+
+void market_survey(struct sim_market *market)
+{
+    uint32_t i;
+
+    if (!market->run->options->probe.holds) return;
+    for (i = 0; i < market->nodes; i++) {
+        struct market_server *s = &market->servers[i];
+
+        if (!market_must(market, i, sim_world_now(market->run->world)) ||
+            is_held(market, i)) {
+            continue;
+        }
+        s->gone = true;
+        market->run->tally.ads_gone++;
+    }
 }
 
 /* ---- asking ---- */

@@ -26,7 +26,7 @@ bool market_must(const struct sim_market *market, uint32_t server,
 {
     const struct market_server *s = &market->servers[server];
 
-    return s->state == MARKET_ON && s->alive && s->acked_us &&
+    return s->state == MARKET_ON && s->alive && s->acked_us && !s->gone &&
            s->acked_us + CONFIRMED_US <= asked_us &&
            sim_world_since(market->run->world, server) <= s->acked_us &&
            s->until_us > wall_us(market);

@@ -23,6 +23,7 @@ struct market_server {
     xn_id id;
     enum market_state state;
     bool alive;
+    bool gone;       /* with the last node that held it, until its next lease */
     bool publishing; /* a request is under way or due */
     uint64_t ticket; /* of that request; 0: it is due */
     uint32_t epoch;  /* of the due one: others are stale */

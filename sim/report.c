@@ -166,6 +166,7 @@ static void tell_market(struct summary *s, struct sim_run *run)
     const struct sim_tally *t = &run->tally;
 
     count(s, "ads.live", market_live(run->market));
+    count(s, "ads.gone", t->ads_gone);
     count(s, "publish.count", t->publish_count);
     count(s, "publish.failed", t->publish_failed);
     count(s, "find.count", t->find_count);

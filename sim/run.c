@@ -258,11 +258,12 @@ static void restart_ticks(struct sim_run *run, const struct scn_step *step)
     }
 }
 
-static int converge(struct sim_run *run)
+static int converge(struct sim_run *run, const struct scn_step *step)
 {
     const struct sim_probe *probe = &run->options->probe;
     struct sim_graph_config config = {
-        .nodes = sim_world_config(run->world)->nodes,
+        .nodes = (uint32_t)scn_amount_of(&step->amount,
+                                         sim_world_config(run->world)->nodes),
         .candidates = CANDIDATES,
         .seed = run->seed,
     };
@@ -270,11 +271,12 @@ static int converge(struct sim_run *run)
     int rc;
 
     if (!probe->shape || !run->options->maker.stand) return XN_EINVAL;
+    if (!config.nodes) return 0;
     probe->shape(probe->user, &config);
     rc = sim_graph_new(&config, sim_world_peers(run->world), run->latency,
                        &graph);
     if (rc) return rc;
-    rc = sim_world_stand(run->world, graph);
+    rc = sim_world_stand(run->world, graph, config.nodes);
     run->tally.built_cpu_s = sim_run_cpu_s();
     return rc;
 }
@@ -290,8 +292,13 @@ static void do_step(struct sim_run *run, const struct scn_step *step)
     case SCN_RESTART:
     case SCN_ADVERTISE:
     case SCN_REWRITE:
-    case SCN_WITHDRAW: rc = act_on_some(run, step); break;
-    case SCN_CONVERGE: rc = converge(run); break;
+    case SCN_WITHDRAW:
+        rc = act_on_some(run, step);
+        if (step->verb != SCN_CRASH) break;
+        sim_world_at(run->world, sim_world_now(run->world) + step->us + 1,
+                     SIM_CTL(SIM_CTL_SURVEY, 0));
+        break;
+    case SCN_CONVERGE: rc = converge(run, step); break;
     case SCN_CHURN: rc = sim_churn_begin(run, step); break;
     case SCN_PARTITION:
         sim_world_cut(run->world, step->ppm,
@@ -357,6 +364,7 @@ static void on_control(void *user, uint64_t what)
         break;
     case SIM_CTL_MARKET: market_do(run->market, SIM_CTL_N(what)); break;
     case SIM_CTL_ASK_LATE: market_late(run->market, SIM_CTL_N(what)); break;
+    case SIM_CTL_SURVEY: market_survey(run->market); break;
     case SIM_CTL_CHURN:
     case SIM_CTL_CRASH:
     case SIM_CTL_RESTART: sim_churn_event(run, what); break;

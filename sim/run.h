@@ -43,6 +43,9 @@ struct sim_probe {
     bool (*member)(void *user, struct xn_core *core, const struct xn_now *now);
     /* Its leaf set, clockwise then counter-clockwise, nearest first. */
     size_t (*leaves)(void *user, struct xn_core *core, uint32_t *out);
+    /* Does it hold this version of the server's ad? */
+    bool (*holds)(void *user, struct xn_core *core, const xn_id *server,
+                  uint64_t version, const struct xn_now *now);
     bool (*settled)(void *user, struct xn_core *core);
     void (*clear)(void *user); /* forget lookups under way */
 };
@@ -73,7 +76,7 @@ struct sim_tally {
     uint64_t lookup_took_us, lookup_direct_us; /* sums: all the way, directly */
     uint64_t publish_count, publish_failed;
     uint64_t checks, checks_settled, checked_cores, checked_keys, checked_ads;
-    uint64_t checked_leaves;
+    uint64_t checked_leaves, ads_gone;
     uint64_t violations;
     char whys[SIM_WHYS][SIM_WHY_LEN]; /* the first ones */
     double cpu_s, built_cpu_s; /* all; of it, before converged nodes stood */
@@ -121,6 +124,7 @@ enum sim_control { /* high byte of a control number */
                    SIM_CTL_CRASH,
                    SIM_CTL_RESTART,
                    SIM_CTL_CHURN,
+                   SIM_CTL_SURVEY,
 };
 #define SIM_CTL(kind, n) ((uint64_t)(kind) << 56 | (n))
 #define SIM_CTL_KIND(what) ((enum sim_control)((what) >> 56))

@@ -184,8 +184,8 @@ static int step_rate(struct scn_parser *p, struct scn_step *step)
 
 static int step_converge(struct scn_parser *p, struct scn_step *step)
 {
-    (void)p, (void)step;
-    return 0;
+    step->amount.form = SCN_ALL;
+    return p->at < p->n ? scn_take_amount(p, &step->amount) : 0;
 }
 
 static int step_check(struct scn_parser *p, struct scn_step *step)

@@ -75,7 +75,7 @@ static int stand(void *user, const struct sim_world *world, uint32_t number,
 {
     uint32_t *rtts_us = malloc((n + 1) * sizeof *rtts_us);
     struct xn_now now = sim_world_time(world, number);
-    bool all = n + 1 == sim_world_config(world)->nodes;
+    bool all = n + 1 == sim_world_standing(world);
     size_t i;
     int rc;
 
@@ -170,6 +170,13 @@ static size_t leaves(void *user, struct xn_core *core, uint32_t *out)
     return ov_leaves(node_overlay(core), out);
 }
 
+static bool holds(void *user, struct xn_core *core, const xn_id *server,
+                  uint64_t version, const struct xn_now *now)
+{
+    (void)user;
+    return xis_has(node_index(core), server, version, now);
+}
+
 static bool settled(void *user, struct xn_core *core)
 {
     (void)user;
@@ -216,6 +223,7 @@ void sim_nodes_probe(struct sim_nodes *nodes, struct sim_probe *probe_out)
         .owner = owner,
         .member = member,
         .leaves = leaves,
+        .holds = holds,
         .settled = settled,
         .clear = clear,
     };

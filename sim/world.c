@@ -161,6 +161,11 @@ uint32_t sim_world_running(const struct sim_world *world)
     return world->running;
 }
 
+uint32_t sim_world_standing(const struct sim_world *world)
+{
+    return world->standing;
+}
+
 /* ---- making and ending a world ---- */
 
 static void fill_contacts(struct sim_world *world)
@@ -457,7 +462,8 @@ static void stand(struct sim_world *world, uint32_t number)
     want_wake(world, number, box.wake_us);
 }
 
-int sim_world_stand(struct sim_world *world, struct sim_graph *graph)
+int sim_world_stand(struct sim_world *world, struct sim_graph *graph,
+                    uint32_t n)
 {
     uint32_t i;
 
@@ -466,7 +472,8 @@ int sim_world_stand(struct sim_world *world, struct sim_graph *graph)
         return XN_EINVAL;
     }
     world->graph = graph;
-    for (i = 0; i < world->config.nodes && !world->rc; i++)
+    world->standing = n;
+    for (i = 0; i < n && !world->rc; i++)
         stand(world, i);
     return world->rc;
 }

@@ -150,10 +150,11 @@ uint32_t sim_address_node(const char *address);
 int sim_world_at(struct sim_world *world, uint64_t at_us, uint64_t what);
 /* Start a node's process (and machine); nothing where it runs. */
 int sim_world_start(struct sim_world *world, uint32_t node, uint64_t at_us);
-/* Start all at once, now, linked as the graph says (sim/graph.h), which is the
+/* Start the first n at once, now, linked as their graph says (sim/graph.h), which is the
  * world's from now on, whatever comes of it. */
 struct sim_graph;
-int sim_world_stand(struct sim_world *world, struct sim_graph *graph);
+int sim_world_stand(struct sim_world *world, struct sim_graph *graph,
+                    uint32_t n);
 /* End it.  power: the machine goes too, so peers are not told. */
 int sim_world_kill(struct sim_world *world, uint32_t node, uint64_t at_us,
                    bool power);
@@ -175,6 +176,8 @@ bool sim_world_runs(const struct sim_world *world, uint32_t node);
 uint64_t sim_world_since(const struct sim_world *world, uint32_t node);
 struct xn_core *sim_world_core(const struct sim_world *world, uint32_t node);
 uint32_t sim_world_running(const struct sim_world *world);
+/* How many began as nodes that converged before (sim_world_stand). */
+uint32_t sim_world_standing(const struct sim_world *world);
 /* Live links of a node. */
 uint32_t sim_world_links(const struct sim_world *world, uint32_t node);
 

@@ -1,0 +1,90 @@
+#!/bin/bash
+# SPDX-License-Identifier: GPL-3.0-or-later
+# Many join at once, a third dies at once, the network parts and heals: a minute
+# later everything is right. Parted for hours as well, without XenoCorp; and
+# churn as it was measured.
+. "$XN_SRC/tests/tap.sh"
+xenosim=$XN_BUILD/sim/xenosim
+
+run() { # NAME OPTION...
+    local name=$1
+    shift
+    "$xenosim" run "$scratch/$name.scn" "$@" >"$scratch/$name" \
+        2>"$scratch/$name.err" && return 0
+    sed 's/^/# /' "$scratch/$name.err"
+    return 1
+}
+metric() { # NAME METRIC
+    sed -n "s/^$2 \([^ ]*\) .*/\1/p" "$scratch/$1"
+}
+
+# The scenario that is meant for thousands, shorter.
+sed 's,1000/s,50/s,; s,100/s,20/s,; s,5/s,1/s,; s,1h,10m,
+    s/^at 1000s/at 400s/; s/^at 3600s/at 500s/; s/^at 3890s/at 890s/
+    s/^at 3960s/at 960s/; s/^at 3970s/at 970s/; s/^at 3972s/at 972s/
+    s/advertise 200/advertise 20/; s/rewrite 40/rewrite 8/
+    s/^run .*/run 982s/' "$XN_SRC/sim/scenarios/heal.scn" >"$scratch/heal.scn"
+run heal --nodes 77 --set overlay.links=24 --set overlay.leaves=4
+ok $? "joins, deaths and a partition: a minute later all is right"
+[ "$(metric heal checks.leaves)" -gt 100 ] &&
+    [ "$(metric heal checks.ads)" -gt 100 ] &&
+    [ "$(metric heal lookup.right)" -gt 3000 ]
+ok $? "and that was looked at"
+
+cat >"$scratch/hours.scn" <<'END'
+nodes 40
+set overlay.links 20
+set overlay.leaves 4
+latency uniform 5ms 150ms
+settle 60s
+at 0s      converge
+at 10s     corp off
+at 10s     partition 40% for 6h
+at 21620s  lookup 10/s
+at 21670s  check now
+run 21680s
+END
+run hours
+ok $? "two parts find each other after six hours"
+
+cat >"$scratch/churn.scn" <<'END'
+nodes 44
+set overlay.links 24
+set overlay.leaves 4
+latency uniform 5ms 150ms
+loss 0.5%
+slow 5% times 10
+bandwidth 2Mbit/s
+at 0s      converge 40
+at 1s      churn poisson median 5m
+at 1s      lookup 20/s
+at 100s    churn off
+run 110s
+END
+run churn --set sim.median=90s
+ok $? "half of all sessions within 90 s"
+[ "$(metric churn kills)" -ge 15 ] && [ "$(metric churn kills)" -le 60 ] &&
+    [ "$(metric churn nodes.running)" = 40 ]
+ok $? "so many as that makes died: $(metric churn kills), and as many came"
+[ "$(metric churn queue.bytes.max)" -gt 1000 ] &&
+    [ "$(metric churn lost)" -gt 50 ]
+ok $? "messages waited for the line, and were lost"
+
+printf 'node\tup_from\tup_to\n0\t5\t20\n0\t30\t90\n1\t0\t40\n2\t50\t60\n7\t0\t90\n' \
+    >"$scratch/up.tsv"
+cat >"$scratch/trace.scn" <<'END'
+nodes 5
+latency uniform 5ms 50ms
+at 0s      join all
+at 10s     churn trace from 10s
+run 22s
+END
+run trace --set "sim.trace=$scratch/up.tsv"
+ok $? "as a file says"
+# Node 2 is down from the start; 0 goes at 20 s, 12 s before the end.
+[ "$(metric trace nodes.running)" = 3 ] && [ "$(metric trace kills)" = 2 ]
+ok $? "two of five are down, the others are not in it or up"
+"$xenosim" run "$scratch/trace.scn" >"$scratch/out" 2>"$scratch/err"
+[ $? -ne 0 ] && grep -q 'XS-2-TRACE' "$scratch/err"
+ok $? "without a file: told"
+plan
