@@ -351,6 +351,11 @@ size_t sim_graph_of(const struct sim_graph *g, uint32_t node,
     return g->degree[rank];
 }
 
+uint32_t sim_graph_nodes(const struct sim_graph *graph)
+{
+    return graph->config.nodes;
+}
+
 bool sim_graph_links(const struct sim_graph *g, uint32_t a, uint32_t b)
 {
     const uint32_t *peers;

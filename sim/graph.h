@@ -34,6 +34,8 @@ int sim_graph_new(const struct sim_graph_config *config,
                   struct sim_graph **graph_out);
 void sim_graph_free(struct sim_graph *graph);
 
+uint32_t sim_graph_nodes(const struct sim_graph *graph); /* from 0 on */
+
 /* The nodes that this one is linked to, in the order of their positions; they
  * live as long as the graph. */
 size_t sim_graph_of(const struct sim_graph *graph, uint32_t node,

@@ -276,7 +276,7 @@ static int converge(struct sim_run *run, const struct scn_step *step)
     rc = sim_graph_new(&config, sim_world_peers(run->world), run->latency,
                        &graph);
     if (rc) return rc;
-    rc = sim_world_stand(run->world, graph, config.nodes);
+    rc = sim_world_stand(run->world, graph);
     run->tally.built_cpu_s = sim_run_cpu_s();
     return rc;
 }

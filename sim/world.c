@@ -462,8 +462,7 @@ static void stand(struct sim_world *world, uint32_t number)
     want_wake(world, number, box.wake_us);
 }
 
-int sim_world_stand(struct sim_world *world, struct sim_graph *graph,
-                    uint32_t n)
+int sim_world_stand(struct sim_world *world, struct sim_graph *graph)
 {
     uint32_t i;
 
@@ -472,8 +471,8 @@ int sim_world_stand(struct sim_world *world, struct sim_graph *graph,
         return XN_EINVAL;
     }
     world->graph = graph;
-    world->standing = n;
-    for (i = 0; i < n && !world->rc; i++)
+    world->standing = sim_graph_nodes(graph);
+    for (i = 0; i < world->standing && !world->rc; i++)
         stand(world, i);
     return world->rc;
 }
