@@ -15,6 +15,8 @@ lib_libxnlib_a_SOURCES += lib/err.h
 lib_libxnlib_a_SOURCES += lib/hex.c
 lib_libxnlib_a_SOURCES += lib/hex.h
 lib_libxnlib_a_SOURCES += lib/nearest.c
+lib_libxnlib_a_SOURCES += lib/prom.c
+lib_libxnlib_a_SOURCES += lib/prom.h
 lib_libxnlib_a_SOURCES += lib/rng.c
 lib_libxnlib_a_SOURCES += lib/rng.h
 lib_libxnlib_a_SOURCES += lib/span.c
@@ -62,6 +64,10 @@ EXTRA_DIST += lib/deps
 UNIT_TESTS += tests/unit/dec
 tests_unit_dec_SOURCES = tests/unit/dec.c
 tests_unit_dec_LDADD = $(XN_LIB_LIBS) $(CMOCKA_LIBS)
+
+UNIT_TESTS += tests/unit/prom
+tests_unit_prom_SOURCES = tests/unit/prom.c
+tests_unit_prom_LDADD = $(XN_LIB_LIBS) $(CMOCKA_LIBS)
 
 UNIT_TESTS += tests/unit/span
 tests_unit_span_SOURCES = tests/unit/span.c

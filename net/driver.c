@@ -9,6 +9,7 @@
 #include "lib/err.h"
 #include "lib/gripe.h"
 #include "lib/log.h"
+#include "lib/prom.h"
 #include "net/call.h"
 #include "net/clock.h"
 #include "net/crypto.h"
@@ -18,6 +19,7 @@
 #include "net/images.h"
 #include "net/links.h"
 #include "net/loop.h"
+#include "net/metrics.h"
 #include "net/pool.h"
 #include "net/post.h"
 #include "net/record.h"
@@ -97,6 +99,36 @@ static void act_store(struct net_driver *d, const struct xn_action *action)
     }
 }
 
+/* To the core's metrics come the driver's, of which the core knows nothing. */
+static void answer_metrics(struct net_driver *d, uint64_t ticket,
+                           const Xn__Answer *body)
+{
+    Xn__Answer answer = *body;
+    struct xn_buf buf;
+
+    xn_buf_init(&buf, 0);
+    xn_buf_add(&buf, body->body.data, body->body.len);
+    net_metrics(d->links, d->http, &buf);
+    if (!xn_buf_rc(&buf)) {
+        answer.body.data = buf.data;
+        answer.body.len = buf.len;
+    }
+    net_http_answer(d->http, ticket, &answer);
+    xn_buf_clear(&buf);
+}
+
+static void act_answer(struct net_driver *d, const struct xn_action *action)
+{
+    const Xn__Answer *answer = XN_BODY(action->msg, Xn__Answer);
+
+    if (!d->http) return;
+    if (strcmp(answer->content_type, XN_PROM_TYPE) == 0) {
+        answer_metrics(d, action->ticket, answer);
+    } else {
+        net_http_answer(d->http, action->ticket, answer);
+    }
+}
+
 static void act(void *user, const struct xn_action *action)
 {
     struct net_driver *d = user;
@@ -114,12 +146,7 @@ static void act(void *user, const struct xn_action *action)
     case XN_ACT_DIAL:
     case XN_ACT_HANG:
     case XN_ACT_SEND: act_link(d, action); break;
-    case XN_ACT_ANSWER:
-        if (d->http) {
-            net_http_answer(d->http, action->ticket,
-                            XN_BODY(action->msg, Xn__Answer));
-        }
-        break;
+    case XN_ACT_ANSWER: act_answer(d, action); break;
     case XN_ACT_SIGN:
     case XN_ACT_VERIFY:
     case XN_ACT_ISSUE:

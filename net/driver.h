@@ -10,6 +10,8 @@
  *
  * The first event of a core is a WAKE.  On SIGTERM the core gets a News of
  * kind "stop" and then about a second to send what it has to say.
+ * An ANSWER that is Prometheus' text goes out with the driver's own numbers
+ * behind it (net/metrics.h).
  */
 #ifndef NET_DRIVER_H
 #define NET_DRIVER_H

@@ -88,6 +88,13 @@ const char *net_http_address(const struct net_http *http)
     return http->address;
 }
 
+void net_http_load(const struct net_http *http, unsigned *connections_out,
+                   unsigned *unanswered_out)
+{
+    *connections_out = http->n;
+    *unanswered_out = HASH_COUNT(http->asks);
+}
+
 bool net_http_idle(const struct net_http *http)
 {
     return !http->asks;

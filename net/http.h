@@ -27,6 +27,8 @@ const char *net_http_address(const struct net_http *http);
 /* An unknown ticket (its asker went away) is ignored. */
 void net_http_answer(struct net_http *http, uint64_t ticket,
                      const Xn__Answer *answer);
+void net_http_load(const struct net_http *http, unsigned *connections_out,
+                   unsigned *unanswered_out);
 bool net_http_idle(const struct net_http *http); /* nothing is unanswered */
 
 #endif

@@ -255,6 +255,7 @@ static void flush(struct net_link *link)
             ssl_waits(link, ret);
             return;
         }
+        link->sent += (size_t)ret;
         written(io, (size_t)ret);
     }
     if (link->state == NET_LINK_DRAINING) finish(link);
@@ -311,6 +312,7 @@ static void receive(struct net_link *link)
             return;
         }
         bytes += (size_t)ret;
+        link->received += (size_t)ret;
         if (net_frames_add(&io->frames, chunk, (size_t)ret)) {
             net_link_close(link, XN_ENOMEM, "out of memory");
             return;
@@ -450,6 +452,11 @@ void net_link_flush(struct net_link *link)
     enter(link);
     flush(link);
     leave(link);
+}
+
+size_t net_link_queued(const struct net_link *link)
+{
+    return link->io->queued;
 }
 
 bool net_link_idle(const struct net_link *link)

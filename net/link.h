@@ -38,7 +38,8 @@ struct net_link {
     uint64_t ticket; /* of the DIAL */
     xn_id want;      /* who must be there; zero: whoever it is */
     bool incoming;
-    uint64_t open_us; /* mono time of the handshake's end */
+    uint64_t open_us;        /* mono time of the handshake's end */
+    uint64_t received, sent; /* bytes, within TLS */
     struct net_addr remote;
     struct net_delay *delay; /* of its frames; NULL: none */
     struct net_link *prev, *next;
@@ -59,6 +60,8 @@ int net_link_new(struct event_base *base, SSL_CTX *ctx, int fd, bool incoming,
  * is full. */
 bool net_link_send(struct net_link *link, struct xn_msg *msg);
 void net_link_flush(struct net_link *link);
+/* Bytes that wait to go out. */
+size_t net_link_queued(const struct net_link *link);
 /* Nothing waits to go out. */
 bool net_link_idle(const struct net_link *link);
 /* Send what is queued, then close; frames that come are dropped. */

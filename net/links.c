@@ -40,6 +40,7 @@ struct net_links {
     struct event *tick;
     char address[NET_ADDR_TEXT];
     unsigned max, n;
+    uint64_t received, sent; /* over links that are closed */
     bool paused, freeing;
     struct net_link *all;   /* every state */
     struct net_link *dirty; /* have frames of this turn */
@@ -171,6 +172,8 @@ static void on_closed(struct net_link *link, int rc, const char *text)
         LL_DELETE2(links->dirty, link, dirty_next);
         link->dirty = false;
     }
+    links->received += link->received;
+    links->sent += link->sent;
     DL_DELETE(links->all, link);
     links->n--;
     if (links->paused && !links->freeing) {
@@ -531,4 +534,22 @@ void net_links_free(struct net_links *links)
     free(links->slots);
     free(links->rows);
     free(links);
+}
+
+void net_links_load(const struct net_links *links,
+                    struct net_links_load *load_out)
+{
+    const struct net_link *link;
+
+    *load_out = (struct net_links_load){.received = links->received,
+                                        .sent = links->sent};
+    DL_FOREACH(links->all, link)
+    {
+        load_out->shaking += link->state == NET_LINK_SHAKING;
+        load_out->open += link->state == NET_LINK_OPEN;
+        load_out->draining += link->state == NET_LINK_DRAINING;
+        load_out->queued += net_link_queued(link);
+        load_out->received += link->received;
+        load_out->sent += link->sent;
+    }
 }

@@ -40,6 +40,16 @@ void net_links_send(struct net_links *links, xn_peer peer, struct xn_msg *msg);
 void net_links_release(struct net_links *links, xn_peer peer);
 /* Send what the last turn queued. */
 void net_links_flush(struct net_links *links);
+
+/* For those who count. */
+struct net_links_load {
+    unsigned shaking, open, draining;
+    uint64_t queued;         /* bytes */
+    uint64_t received, sent; /* bytes since the start, within TLS */
+};
+void net_links_load(const struct net_links *links,
+                    struct net_links_load *load_out);
+
 bool net_links_idle(const struct net_links *links); /* all is sent */
 
 #endif

@@ -7,7 +7,17 @@
 
 #include <string.h>
 
-enum { LEAVES_MAX = 64 };
+bool node_api_member(const Xn__Ask *ask, uint64_t ticket, const char *what,
+                     struct xn_out *out)
+{
+    if (ask->caller && ask->caller->role != XN__ROLE__ANYBODY &&
+        ask->caller->role != XN__ROLE__ROLE_NONE)
+        return true;
+    xn_out_refuse(out, ticket, XN_EIDENT, what,
+                  "the caller shows no certificate of an accepted corp",
+                  "register with a XenoCorp first");
+    return false;
+}
 
 static void publish(struct node *node, const struct xn_now *now,
                     uint64_t ticket, const Xn__Ask *ask, struct xn_out *out)
@@ -15,13 +25,7 @@ static void publish(struct node *node, const struct xn_now *now,
     Xn__Publish *publish_body;
 
     /* Ads prove themselves; a certificate keeps strangers from filling us. */
-    if (!ask->caller || ask->caller->role == XN__ROLE__ANYBODY ||
-        ask->caller->role == XN__ROLE__ROLE_NONE) {
-        xn_out_refuse(out, ticket, XN_EIDENT, "publishing refused",
-                      "the caller shows no certificate of an accepted corp",
-                      "register with a XenoCorp first");
-        return;
-    }
+    if (!node_api_member(ask, ticket, "publishing refused", out)) return;
     publish_body =
         xn_unpack(&xn__publish__descriptor, ask->body.data, ask->body.len);
     if (!publish_body) {
@@ -53,15 +57,15 @@ static void status(struct node *node, const struct xn_now *now, uint64_t ticket,
 {
     Xn__NodeStatus body = XN__NODE_STATUS__INIT;
     Xn__Contact self = XN__CONTACT__INIT;
-    Xn__Contact leaves[LEAVES_MAX], *rows[LEAVES_MAX];
-    xn_peer peers[2 * LEAVES_MAX];
+    Xn__Contact leaves[NODE_LEAVES_MAX], *rows[NODE_LEAVES_MAX];
+    xn_peer peers[2 * NODE_LEAVES_MAX];
     size_t i, n = ov_leaves(node->ov, peers);
 
     (void)ask;
     self.id = xn_id_bytes(&node->config.overlay.id);
     self.position = xn_id_bytes(&node->config.overlay.position);
     self.address = node->config.overlay.address;
-    if (n > LEAVES_MAX) n = LEAVES_MAX;
+    if (n > NODE_LEAVES_MAX) n = NODE_LEAVES_MAX;
     for (i = 0; i < n; i++) {
         const struct xn_contact *contact = ov_contact(node->ov, peers[i]);
 
@@ -91,6 +95,7 @@ static const struct path {
     {"POST", "/v1/search", search},
     {"GET", "/v1/status", status},
     {"POST", "/v1/trace", node_api_trace},
+    {"GET", "/metrics", node_api_metrics},
 };
 
 void node_api_ask(struct node *node, const struct xn_now *now, uint64_t ticket,

@@ -6,13 +6,6 @@
 
 #define TRACE_US 12000000ULL /* within the time that an answer has */
 
-/* Strangers may search and no more: what is asked here makes others work. */
-static bool is_member(const Xn__Ask *ask)
-{
-    return ask->caller && ask->caller->role != XN__ROLE__ANYBODY &&
-           ask->caller->role != XN__ROLE__ROLE_NONE;
-}
-
 static void contact_of(Xn__Contact *contact, const struct ov_hop *hop)
 {
     xn__contact__init(contact);
@@ -66,12 +59,7 @@ void node_api_trace(struct node *node, const struct xn_now *now,
     xn_id key;
     int rc = XN_EINVAL;
 
-    if (!is_member(ask)) {
-        xn_out_refuse(out, ticket, XN_EIDENT, "tracing refused",
-                      "the caller shows no certificate of an accepted corp",
-                      "register with a XenoCorp first");
-        return;
-    }
+    if (!node_api_member(ask, ticket, "tracing refused", out)) return;
     trace = xn_unpack(&xn__trace__descriptor, ask->body.data, ask->body.len);
     if (trace && xn_id_from_bytes(&trace->key, &key) == 0) {
         rc = ov_trace(node->ov, now, &key, trace->copy, now->mono_us + TRACE_US,

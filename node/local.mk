@@ -5,6 +5,7 @@ node_libnode_a_SOURCES =
 node_libnode_a_SOURCES += node/api.c
 node_libnode_a_SOURCES += node/api_overlay.c
 node_libnode_a_SOURCES += node/corps.c
+node_libnode_a_SOURCES += node/metrics.c
 node_libnode_a_SOURCES += node/node.c
 node_libnode_a_SOURCES += node/node.h
 node_libnode_a_SOURCES += node/setup.c

@@ -8,6 +8,8 @@
 
 struct question;
 
+#define NODE_LEAVES_MAX 64 /* each side */
+
 struct node {
     struct xn_core core; /* first: a node is a core */
     struct xn_out out;
@@ -42,8 +44,14 @@ void node_corps_remember(struct node *node, struct xn_out *out);
 void node_api_ask(struct node *node, const struct xn_now *now, uint64_t ticket,
                   const Xn__Ask *ask, struct xn_out *out);
 
-/* ---- api_overlay.c ---- */
+/* Strangers may search and no more: others are refused; false: it was one. */
+bool node_api_member(const Xn__Ask *ask, uint64_t ticket, const char *what,
+                     struct xn_out *out);
 
+/* ---- api_overlay.c, metrics.c ---- */
+
+void node_api_metrics(struct node *node, const struct xn_now *now,
+                      uint64_t ticket, const Xn__Ask *ask, struct xn_out *out);
 void node_api_trace(struct node *node, const struct xn_now *now,
                     uint64_t ticket, const Xn__Ask *ask, struct xn_out *out);
 

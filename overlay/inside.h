@@ -183,6 +183,7 @@ struct query {
     const uint8_t *payload;
     size_t payload_len;
     uint64_t deadline_us, sent_us, timer;
+    uint64_t asked_us; /* own ones */
     ov_replied *fn;
     void *ctx;
 };

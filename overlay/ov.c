@@ -320,3 +320,17 @@ const struct ov_stats *ov_stats(const struct ov *ov)
 {
     return &ov->stats;
 }
+
+void ov_load(const struct ov *ov, struct ov_load *load_out)
+{
+    *load_out = (struct ov_load){
+        .links = ov->ring.n,
+        .links_max = ov->config.links_max,
+        .unproved = ov->n_new,
+        .known = ov->hints.n,
+        .requests = ov->queries.n,
+        .request_bytes = ov->kept,
+    };
+    for (size_t i = 0; i < ov->ring.n; i++)
+        load_out->incoming += link_at(&ov->ring, i)->incoming;
+}

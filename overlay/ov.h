@@ -197,6 +197,25 @@ const char *ov_address(const struct ov *ov, xn_peer peer);
  * addresses.  Strings live until the next call into ov. */
 size_t ov_sample(struct ov *ov, size_t n, Xn__Contact *contacts_out);
 
+/* What came of a request for a key. */
+enum ov_outcome {
+    OV_ANSWERED,
+    OV_NOBODY, /* there are not so many nodes */
+    OV_UNREACHABLE,
+    OV_TIMEOUT,
+    OV_BUSY,
+    OV_NOT_YET,
+    OV_OTHER, /* any other error */
+    OV_OUTCOMES,
+};
+
+/* Hops are counted up to each of these, and above the last. */
+#define OV_HOPS_BOUNDS 6
+#define OV_HOPS_BOUNDS_LIST                                                    \
+    {                                                                          \
+        0, 1, 2, 3, 4, 6                                                       \
+    }
+
 /* Counts since the start. */
 struct ov_stats {
     uint64_t dials, dials_failed;
@@ -207,8 +226,22 @@ struct ov_stats {
     uint64_t asked, delivered, forwarded, rerouted, expired;
     uint64_t busy;    /* requests refused for want of room */
     uint64_t doubted; /* requests sent to a witness, see route.c */
+    /* Of those by ov_ask that have ended. */
+    uint64_t outcomes[OV_OUTCOMES];
+    uint64_t lookups_us;                         /* that all took */
+    uint64_t hops[OV_HOPS_BOUNDS + 1], hops_sum; /* of those answered */
 };
 const struct ov_stats *ov_stats(const struct ov *ov);
+
+/* How full it is now. */
+struct ov_load {
+    size_t links, incoming, links_max;
+    size_t unproved;      /* links before their HELLO */
+    size_t known;         /* nodes heard of and not linked to */
+    size_t requests;      /* under way, own and others' */
+    size_t request_bytes; /* kept of others' */
+};
+void ov_load(const struct ov *ov, struct ov_load *load_out);
 
 bool ov_check(const struct ov *ov, char *why_out, size_t len);
 

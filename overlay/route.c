@@ -134,6 +134,34 @@ static void send_reply(struct link *to, uint64_t rid, const Xn__Reply *body,
     ov_send(out, to->peer, XN__KIND__REPLY, &refusal);
 }
 
+static enum ov_outcome outcome_of(int rc)
+{
+    switch (rc) {
+    case 0: return OV_ANSWERED;
+    case XN_ENOENT: return OV_NOBODY;
+    case XN_EUNREACH: return OV_UNREACHABLE;
+    case XN_ETIMEOUT: return OV_TIMEOUT;
+    case XN_EBUSY: return OV_BUSY;
+    case XN_ENOTYET: return OV_NOT_YET;
+    default: return OV_OTHER;
+    }
+}
+
+static void count(struct ov_stats *stats, int rc, uint32_t hops,
+                  uint64_t took_us)
+{
+    static const uint64_t bounds[] = OV_HOPS_BOUNDS_LIST;
+    size_t i = 0;
+
+    stats->outcomes[outcome_of(rc)]++;
+    stats->lookups_us += took_us;
+    if (rc) return;
+    while (i < OV_HOPS_BOUNDS && hops > bounds[i])
+        i++;
+    stats->hops[i]++;
+    stats->hops_sum += hops;
+}
+
 static void call_back(struct ov *ov, const struct xn_now *now,
                       const struct query *q, const Xn__Reply *body,
                       struct xn_msg *msg, struct xn_out *out)
@@ -141,6 +169,9 @@ static void call_back(struct ov *ov, const struct xn_now *now,
     struct ov_reply reply = {.rc = body->rc, .msg = msg, .hops = body->hops};
 
     xn_id_from_bytes(&body->from, &reply.from);
+    if (!q->direct) {
+        count(&ov->stats, reply.rc, reply.hops, now->mono_us - q->asked_us);
+    }
     q->fn(ov->user.user, q->ctx, now, &reply, out);
 }
 
@@ -462,6 +493,7 @@ static struct query *ask_new(struct ov *ov, const struct xn_now *now,
     q->payload = msg->bytes;
     q->payload_len = msg->size;
     q->deadline_us = deadline_us;
+    q->asked_us = now->mono_us;
     q->fn = fn;
     q->ctx = ctx;
     ov->stats.asked++;

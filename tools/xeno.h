@@ -118,7 +118,8 @@ struct xeno_question {
     const char *what; /* "cannot issue the order" */
     const char *method, *path;
     const void *body;                         /* a message; NULL: none */
-    const ProtobufCMessageDescriptor *answer; /* what comes back */
+    const ProtobufCMessageDescriptor *answer; /* what comes back; NULL: text,
+                                                 the caller's (free) */
     int none;     /* what XN_ENOENT means here; 0: itself */
     bool node;    /* any that proves itself a node may answer, not `corp` */
     bool changes; /* without an answer nobody knows whether it was done */

@@ -218,7 +218,10 @@ static int understand(const struct xeno_question *question,
                       const struct net_reply *reply, void *answer_out)
 {
     void *answer =
-        xn_unpack(question->answer, reply->body.data, reply->body.len);
+        question->answer
+            ? xn_unpack(question->answer, reply->body.data, reply->body.len)
+            : strndup(reply->body.len ? (const char *)reply->body.data : "",
+                      reply->body.len);
 
     memcpy(answer_out, &answer, sizeof answer);
     if (answer) return 0;

@@ -47,6 +47,48 @@ XENO_KEY=$scratch/nobody "$xeno" overlay trace CPUsmps >"$scratch/out" 2>&1
 [ $? -eq 6 ] && grep -q 'no certificate' "$scratch/out"
 ok $? 'strangers may not: exit 6'
 
+# ---- metrics ----
+metric() { # SAMPLE: its value in the last metrics
+    awk -v name="$1" '$1 == name { print $2 }' "$scratch/metrics"
+}
+"$xeno" overlay metrics --node "$(node_url 2)" >"$scratch/metrics" 2>&1
+rc=$?
+[ "$rc" -eq 0 ] || diag "$scratch/metrics"
+ok "$rc" 'a node tells its metrics'
+bad=$(awk '
+    /^# HELP / { help[$3] = 1; if (NF < 4) print; next }
+    /^# TYPE / {
+        if (!help[$3] || type[$3]) print
+        type[$3] = $4
+        if (($4 == "counter") != ($3 ~ /_total$/)) print
+        next
+    }
+    {
+        name = $1
+        sub(/[{].*/, "", name)
+        base = name
+        sub(/_(bucket|sum|count)$/, "", base)
+        if (!type[name] && !type[base]) print
+        if (name !~ /^(xeno|process)_[a-z_]+$/ || $2 !~ /^[0-9.]+$/) print
+    }' "$scratch/metrics")
+[ -z "$bad" ] || echo "# $bad"
+[ -z "$bad" ] && [ "$(metric 'xeno_overlay_links_max')" = 512 ]
+ok $? 'each with help and type, counters as counters are called'
+[ "$(($(metric 'xeno_overlay_links{opened="here"}') +
+    $(metric 'xeno_overlay_links{opened="there"}')))" -eq 3 ] &&
+    [ "$(metric 'xeno_link_connections{state="open"}')" -eq 3 ] &&
+    [ "$(metric xeno_link_received_bytes_total)" -gt 1000 ] &&
+    [ "$(metric xeno_link_sent_bytes_total)" -gt 1000 ] &&
+    [ "$(metric 'xeno_overlay_lookups_total{outcome="answered"}')" -gt 0 ] &&
+    [ "$(metric 'xeno_overlay_lookup_hops_bucket{le="+Inf"}')" = \
+        "$(metric xeno_overlay_lookup_hops_count)" ] &&
+    [ "$(metric xeno_api_connections)" -gt 0 ] &&
+    grep -qxF "xeno_node_info{id=\"$(node_id 2)\"} 1" "$scratch/metrics"
+ok $? 'links, bytes and lookups are counted'
+XENO_KEY=$scratch/nobody "$xeno" overlay metrics >"$scratch/out" 2>&1
+[ $? -eq 6 ]
+ok $? 'not to strangers: exit 6'
+
 # ---- the owner dies ----
 for n in 1 2 3 4; do
     [ "$(node_id "$n")" = "$owner" ] && dead=$n

@@ -10,6 +10,7 @@
 #include <cmocka.h>
 
 #include "lib/err.h"
+#include "lib/prom.h"
 #include "node/node.h"
 #include "tests/unit/crank.h"
 
@@ -103,11 +104,38 @@ static void trace_is_for_members(void **state)
     crank_clear(&crank);
 }
 
+static void metrics_are_for_members(void **state)
+{
+    static struct crank crank;
+    Xn__Caller caller = XN__CALLER__INIT;
+    const Xn__Answer *answer;
+    struct xn_msg *msg;
+    uint64_t ticket;
+
+    (void)state;
+    crank_init(&crank, make("https://192.0.2.1:1"), 1000000, 1795255200000000);
+    crank_wake(&crank);
+    ticket = crank_ask(&crank, "GET", "/metrics", NULL, NULL);
+    assert_int_equal(crank_refused(&crank, ticket), XN_EIDENT);
+    caller.role = XN__ROLE__SERVER;
+    ticket = crank_ask(&crank, "GET", "/metrics", NULL, &caller);
+    answer = crank_answer(&crank, ticket, &msg);
+    assert_int_equal(answer->status, 200);
+    assert_string_equal(answer->content_type, XN_PROM_TYPE);
+    assert_non_null(memmem(answer->body.data, answer->body.len,
+                           "\nxeno_overlay_links_max 512\n", 28));
+    assert_int_equal(answer->body.data[answer->body.len - 1], '\n');
+    xn_msg_free(msg);
+    crank_stop(&crank);
+    crank_clear(&crank);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(corps_are_asked_by_id),
         cmocka_unit_test(trace_is_for_members),
+        cmocka_unit_test(metrics_are_for_members),
     };
 
     return cmocka_run_group_tests(tests, NULL, NULL);

@@ -28,7 +28,33 @@ static struct net *start(uint32_t nodes, uint32_t links_max, uint32_t leaves)
     return net;
 }
 
-static void ask_all(struct net *net, unsigned rounds, const char *when)
+/* What the nodes counted of all that was asked so far. */
+static void expect_counted(const struct net *net, uint64_t asked,
+                           uint64_t hops_sum)
+{
+    uint64_t answered = 0, others = 0, hops = 0, in_buckets = 0;
+
+    for (uint32_t i = 0; i < net->config.nodes; i++) {
+        const struct ov_stats *stats = ov_stats(net->node[i].ov);
+
+        if (!net->node[i].up) continue;
+        answered += stats->outcomes[OV_ANSWERED];
+        for (size_t k = OV_ANSWERED + 1; k < OV_OUTCOMES; k++)
+            others += stats->outcomes[k];
+        for (size_t k = 0; k <= OV_HOPS_BOUNDS; k++)
+            in_buckets += stats->hops[k];
+        hops += stats->hops_sum;
+        if (stats->outcomes[OV_ANSWERED]) assert_true(stats->lookups_us > 0);
+    }
+    assert_int_equal(answered, asked);
+    assert_int_equal(others, 0);
+    assert_int_equal(in_buckets, asked);
+    assert_int_equal(hops, hops_sum);
+}
+
+/* first: nothing was asked before. */
+static void ask_all(struct net *net, unsigned rounds, bool first,
+                    const char *when)
 {
     static struct asked asked[256];
     static uint32_t truth[256];
@@ -55,6 +81,7 @@ static void ask_all(struct net *net, unsigned rounds, const char *when)
             n++;
         }
     }
+    if (first) expect_counted(net, n, hops);
     print_message("# %s: %u asked, %u wrong, hops mean %u.%02u max %u\n", when,
                   n, wrong, hops / n, hops * 100 / n % 100, hops_max);
     assert_int_equal(wrong, 0);
@@ -82,17 +109,17 @@ static void test_200_by_32(void **state)
                   (unsigned long long)net->sent,
                   (unsigned long long)net->sent_bytes / 1024);
     assert_true(refused > 0); /* and all took somebody else instead */
-    ask_all(net, 15, "200 nodes");
+    ask_all(net, 15, true, "200 nodes");
     for (i = 20; i < 60; i++)
         net_crash(net, i, true);
     net_run(net, 30 * SEC);
     assert_true(net_until(net, 300 * SEC, net_has_leaves));
-    ask_all(net, 6, "40 of them gone");
+    ask_all(net, 6, false, "40 of them gone");
     for (i = 20; i < 60; i++)
         net_start(net, i, 100 + i);
     net_run(net, 10 * SEC);
     assert_true(net_until(net, 300 * SEC, net_has_leaves));
-    ask_all(net, 6, "all back");
+    ask_all(net, 6, false, "all back");
     before = net->sent;
     net_run(net, 100 * SEC);
     print_message("# at rest: %llu messages per node and minute\n",
@@ -107,7 +134,7 @@ static void test_40_by_8(void **state)
 
     (void)state;
     assert_true(net_until(net, 300 * SEC, net_has_leaves));
-    ask_all(net, 9, "40 nodes with 8 links");
+    ask_all(net, 9, true, "40 nodes with 8 links");
     net_free(net);
 }
 
