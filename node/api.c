@@ -82,6 +82,7 @@ static void status(struct node *node, const struct xn_now *now, uint64_t ticket,
     body.leaves = rows;
     body.n_leaves = n;
     body.uptime_s = (now->mono_us - node->started_us) / 1000000;
+    node_status_overlay(node, now, &body);
     xn_out_answer(out, ticket, 200, &body);
 }
 
@@ -94,6 +95,7 @@ static const struct path {
     {"POST", "/v1/publish", publish},
     {"POST", "/v1/search", search},
     {"GET", "/v1/status", status},
+    {"GET", "/v1/peers", node_api_peers},
     {"POST", "/v1/trace", node_api_trace},
     {"GET", "/metrics", node_api_metrics},
 };

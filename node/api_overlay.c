@@ -1,10 +1,87 @@
 /* SPDX-License-Identifier: GPL-3.0-or-later */
 /* What an operator asks a node about the overlay. */
+#include <stdlib.h>
+
 #include "lib/err.h"
 #include "node/state.h"
 #include "wire/nest.h"
 
+#define PEERS_MAX 4096U
 #define TRACE_US 12000000ULL /* within the time that an answer has */
+
+void node_status_overlay(const struct node *node, const struct xn_now *now,
+                         Xn__NodeStatus *body)
+{
+    const struct ov_stats *stats = ov_stats(node->ov);
+    struct ov_load load;
+
+    ov_load(node->ov, &load);
+    body->links_max = (uint32_t)load.links_max;
+    body->incoming = (uint32_t)load.incoming;
+    body->known = (uint32_t)load.known;
+    body->mesh = ov_is_mesh(node->ov, now);
+    for (size_t i = 0; i < OV_OUTCOMES; i++)
+        body->lookups += stats->outcomes[i];
+    body->lookups_failed = body->lookups - stats->outcomes[OV_ANSWERED];
+}
+
+/* ---- peers ---- */
+
+struct peer_row {
+    Xn__NodePeer body;
+    Xn__Contact node;
+};
+
+static void peer_row(struct peer_row *row, const struct ov_peer *peer,
+                     const struct xn_now *now)
+{
+    xn__contact__init(&row->node);
+    row->node.id = xn_id_bytes(&peer->contact->id);
+    row->node.position = xn_id_bytes(&peer->contact->position);
+    row->node.address = (char *)(uintptr_t)peer->address;
+    xn__node_peer__init(&row->body);
+    row->body.node = &row->node;
+    row->body.leaf = peer->leaf;
+    row->body.incoming = peer->incoming;
+    row->body.rtt_us = peer->rtt_us;
+    row->body.up_s = (now->mono_us - peer->up_us) / 1000000;
+    row->body.heard_ms = (now->mono_us - peer->heard_us) / 1000;
+    row->body.unanswered = peer->unanswered;
+    row->body.asked = peer->asked;
+    row->body.corp = xn_id_bytes(&peer->contact->corp);
+    row->body.not_after_us = peer->contact->not_after_us;
+}
+
+void node_api_peers(struct node *node, const struct xn_now *now,
+                    uint64_t ticket, const Xn__Ask *ask, struct xn_out *out)
+{
+    Xn__NodePeers body = XN__NODE_PEERS__INIT;
+    size_t n = ov_links(node->ov), i;
+    struct peer_row *rows;
+    Xn__NodePeer **list;
+    struct ov_peer peer;
+
+    if (!node_api_member(ask, ticket, "list of peers refused", out)) return;
+    if (n > PEERS_MAX) n = PEERS_MAX;
+    rows = calloc(n + 1, sizeof *rows);
+    list = calloc(n + 1, sizeof *list);
+    if (!rows || !list) {
+        out->rc = XN_ENOMEM;
+        goto out;
+    }
+    for (i = 0; i < n && ov_peer(node->ov, i, &peer); i++) {
+        peer_row(&rows[i], &peer, now);
+        list[i] = &rows[i].body;
+    }
+    body.peers = list;
+    body.n_peers = i;
+    xn_out_answer(out, ticket, 200, &body);
+out:
+    free(rows);
+    free(list);
+}
+
+/* ---- trace ---- */
 
 static void contact_of(Xn__Contact *contact, const struct ov_hop *hop)
 {

@@ -50,6 +50,11 @@ bool node_api_member(const Xn__Ask *ask, uint64_t ticket, const char *what,
 
 /* ---- api_overlay.c, metrics.c ---- */
 
+/* What GET /v1/status tells of it. */
+void node_status_overlay(const struct node *node, const struct xn_now *now,
+                         Xn__NodeStatus *body);
+void node_api_peers(struct node *node, const struct xn_now *now,
+                    uint64_t ticket, const Xn__Ask *ask, struct xn_out *out);
 void node_api_metrics(struct node *node, const struct xn_now *now,
                       uint64_t ticket, const Xn__Ask *ask, struct xn_out *out);
 void node_api_trace(struct node *node, const struct xn_now *now,

@@ -334,3 +334,32 @@ void ov_load(const struct ov *ov, struct ov_load *load_out)
     for (size_t i = 0; i < ov->ring.n; i++)
         load_out->incoming += link_at(&ov->ring, i)->incoming;
 }
+
+static int leaf_of(const struct ov *ov, size_t i)
+{
+    size_t up = i + 1, down = ov->ring.n - i, leaves = ov->config.leaves;
+
+    if (up <= leaves && up <= down) return (int)up;
+    return down <= leaves ? -(int)down : 0;
+}
+
+bool ov_peer(const struct ov *ov, size_t i, struct ov_peer *peer_out)
+{
+    const struct link *link = i < ov->ring.n ? ring_cw(ov, i + 1) : NULL;
+    const char *address;
+
+    if (!link) return false;
+    address = link_address(ov, link);
+    *peer_out = (struct ov_peer){
+        .contact = link_contact(ov, link),
+        .address = address ? address : "",
+        .leaf = leaf_of(ov, i),
+        .incoming = link->incoming,
+        .rtt_us = watch_near(link),
+        .up_us = link->up_us,
+        .heard_us = link->heard_us,
+        .unanswered = link->probes,
+        .asked = link->asked,
+    };
+    return true;
+}

@@ -243,6 +243,21 @@ struct ov_load {
 };
 void ov_load(const struct ov *ov, struct ov_load *load_out);
 
+/* A link as we see it. */
+struct ov_peer {
+    const struct xn_contact *contact;
+    const char *address; /* "": it accepts no links */
+    int leaf; /* the so-many-th clockwise, or (negative) the other way; 0: it is
+                 no neighbour */
+    bool incoming;
+    uint32_t rtt_us; /* 0: not measured yet */
+    uint64_t up_us, heard_us;
+    unsigned unanswered; /* PINGs */
+    uint32_t asked;      /* its requests under way here */
+};
+/* The i-th live link clockwise from us; false: there are not so many. */
+bool ov_peer(const struct ov *ov, size_t i, struct ov_peer *peer_out);
+
 bool ov_check(const struct ov *ov, char *why_out, size_t len);
 
 #endif

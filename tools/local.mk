@@ -51,6 +51,7 @@ tools_libxeno_a_SOURCES += tools/xeno_orders.h
 tools_libxeno_a_SOURCES += tools/xeno_overlay.c
 tools_libxeno_a_SOURCES += tools/xeno_overlay.h
 tools_libxeno_a_SOURCES += tools/xeno_overlay_metrics.c
+tools_libxeno_a_SOURCES += tools/xeno_overlay_show.c
 tools_libxeno_a_SOURCES += tools/xeno_overlay_trace.c
 tools_libxeno_a_SOURCES += tools/xeno_print.c
 tools_libxeno_a_SOURCES += tools/xeno_quote.c

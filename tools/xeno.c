@@ -53,6 +53,8 @@ static const struct xeno_verb verbs[] = {
      xeno_task_stop},
     {"bill", NULL, "[ORDER]", "What your orders cost, verified here",
      xeno_bill},
+    {"overlay", "status", "", "How nodes are", xeno_overlay_status},
+    {"overlay", "peers", "", "A node's links to others", xeno_overlay_peers},
     {"overlay", "metrics", "", "What a node counts, for Prometheus",
      xeno_overlay_metrics},
     {"overlay", "trace", "KEY", "The way to who owns a key, hop by hop",

@@ -35,6 +35,8 @@ json_t *xeno_node_json_id(const ProtobufCBinaryData *id);
 const char *xeno_node_ms(uint64_t us, char out[32]);
 json_t *xeno_node_json_ms(uint64_t us); /* 0: null */
 
+int xeno_overlay_status(struct xeno *xeno, int argc, char **argv);
+int xeno_overlay_peers(struct xeno *xeno, int argc, char **argv);
 int xeno_overlay_metrics(struct xeno *xeno, int argc, char **argv);
 int xeno_overlay_trace(struct xeno *xeno, int argc, char **argv);
 

@@ -89,6 +89,40 @@ XENO_KEY=$scratch/nobody "$xeno" overlay metrics >"$scratch/out" 2>&1
 [ $? -eq 6 ]
 ok $? 'not to strangers: exit 6'
 
+# ---- status, peers ----
+"$xeno" overlay status >"$scratch/out" 2>&1 &&
+    [ "$(grep -c 'linked to all' "$scratch/out")" -eq 4 ] &&
+    [ "$(grep -c ' 3/512 ' "$scratch/out")" -eq 4 ]
+rc=$?
+[ "$rc" -eq 0 ] || diag "$scratch/out"
+ok "$rc" 'all four nodes are linked to all'
+"$xeno" overlay status -o json >"$scratch/trace" 2>&1 &&
+    [ "$(field schema)" = xeno.overlay/1 ] &&
+    [ "$(field id)" = "$(node_id 1)" ] && [ "$(field links_max)" = 512 ] &&
+    [ "$(field mesh)" = true ] && [ "$(grep -c '"uptime_s"' "$scratch/trace")" -eq 4 ]
+ok $? 'the same as JSON'
+"$xeno" overlay peers --node "$(node_url 3)" -o json >"$scratch/trace" 2>&1
+rc=$?
+sed -n 's/^ *"id": "\([0-9a-f]*\)",*$/\1/p' "$scratch/trace" | sort >"$scratch/ids"
+{ node_id 1; node_id 2; node_id 4; } | sort | cmp -s - "$scratch/ids" &&
+    [ "$(field schema)" = xeno.peers/1 ] && [ "$rc" -eq 0 ] &&
+    [ "$(sed -n 's/^ *"leaf": \(-*[0-9]*\),*$/\1/p' "$scratch/trace" |
+        sort -n | tr '\n' ' ')" = '-1 1 2 ' ]
+rc=$?
+[ "$rc" -eq 0 ] || diag "$scratch/trace"
+ok "$rc" 'a node has the other three for peers, in the order of the ring'
+"$xeno" overlay peers >"$scratch/out" 2>&1 &&
+    [ "$(grep -cE '^ *[+-][12] [0-9a-f]{12} (live|silent) +(here|there) ' \
+        "$scratch/out")" -eq 3 ]
+rc=$?
+[ "$rc" -eq 0 ] || diag "$scratch/out"
+ok "$rc" 'a table of them'
+XENO_KEY=$scratch/nobody "$xeno" overlay peers >"$scratch/out" 2>&1
+[ $? -eq 6 ]
+ok $? 'not for strangers: exit 6'
+XENO_KEY=$scratch/nobody "$xeno" overlay status >"$scratch/out" 2>&1
+ok $? 'but status is'
+
 # ---- the owner dies ----
 for n in 1 2 3 4; do
     [ "$(node_id "$n")" = "$owner" ] && dead=$n
@@ -107,6 +141,15 @@ while [ "$tries" -lt 300 ]; do
 done
 [ "$rc" -eq 0 ] && [ "$(field owner)" != "$owner" ]
 ok $? 'when the owner is gone another one is'
+"$xeno" overlay status >"$scratch/out" 2>"$scratch/err"
+[ $? -eq 10 ] && grep -q 'no answer' "$scratch/out" &&
+    grep -q '^  because: ' "$scratch/err"
+rc=$?
+[ "$rc" -eq 0 ] || diag "$scratch/out" "$scratch/err"
+ok "$rc" 'a node that does not answer is shown so: exit 10'
+XENO_NODES=$(node_url "$dead") "$xeno" overlay status >"$scratch/out" 2>&1
+[ $? -eq 7 ]
+ok $? 'no node at all: exit 7'
 
 down
 ok $? 'the platform went away'

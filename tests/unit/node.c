@@ -104,6 +104,33 @@ static void trace_is_for_members(void **state)
     crank_clear(&crank);
 }
 
+static void peers_are_for_members(void **state)
+{
+    static struct crank crank;
+    Xn__Caller caller = XN__CALLER__INIT;
+    Xn__NodePeers *peers;
+    Xn__NodeStatus *status;
+    uint64_t ticket;
+
+    (void)state;
+    crank_init(&crank, make("https://192.0.2.1:1"), 1000000, 1795255200000000);
+    crank_wake(&crank);
+    ticket = crank_ask(&crank, "GET", "/v1/peers", NULL, NULL);
+    assert_int_equal(crank_refused(&crank, ticket), XN_EIDENT);
+    caller.role = XN__ROLE__CLIENT;
+    ticket = crank_ask(&crank, "GET", "/v1/peers", NULL, &caller);
+    peers = crank_answered(&crank, ticket, &xn__node_peers__descriptor);
+    assert_int_equal(peers->n_peers, 0);
+    xn__node_peers__free_unpacked(peers, NULL);
+    ticket = crank_ask(&crank, "GET", "/v1/status", NULL, NULL);
+    status = crank_answered(&crank, ticket, &xn__node_status__descriptor);
+    assert_int_equal(status->links_max, 512);
+    assert_int_equal(status->lookups_failed, 0);
+    xn__node_status__free_unpacked(status, NULL);
+    crank_stop(&crank);
+    crank_clear(&crank);
+}
+
 static void metrics_are_for_members(void **state)
 {
     static struct crank crank;
@@ -135,6 +162,7 @@ int main(void)
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(corps_are_asked_by_id),
         cmocka_unit_test(trace_is_for_members),
+        cmocka_unit_test(peers_are_for_members),
         cmocka_unit_test(metrics_are_for_members),
     };
 

@@ -28,6 +28,33 @@ static struct net *start(uint32_t nodes, uint32_t links_max, uint32_t leaves)
     return net;
 }
 
+/* Links are told in the order of the ring, neighbours by their places. */
+static void expect_peers(const struct net *net)
+{
+    for (uint32_t i = 0; i < net->config.nodes; i++) {
+        const struct node *node = &net->node[i];
+        size_t n, leaves = 0;
+        xn_peer leaf[64];
+        xn_id before = {{0}}, way;
+        struct ov_peer peer;
+
+        if (!node->up) continue;
+        n = ov_links(node->ov);
+        for (size_t k = 0; k < n; k++) {
+            assert_true(ov_peer(node->ov, k, &peer));
+            xn_ring_clockwise(&node->contact.position, &peer.contact->position,
+                              &way);
+            assert_true(xn_id_cmp(&before, &way) < 0);
+            before = way;
+            leaves += peer.leaf != 0;
+            if (peer.leaf > 0) assert_int_equal(peer.leaf, k + 1);
+            if (peer.leaf < 0) assert_int_equal(-peer.leaf, n - k);
+        }
+        assert_false(ov_peer(node->ov, n, &peer));
+        assert_int_equal(leaves, ov_leaves(node->ov, leaf));
+    }
+}
+
 /* What the nodes counted of all that was asked so far. */
 static void expect_counted(const struct net *net, uint64_t asked,
                            uint64_t hops_sum)
@@ -35,9 +62,10 @@ static void expect_counted(const struct net *net, uint64_t asked,
     uint64_t answered = 0, others = 0, hops = 0, in_buckets = 0;
 
     for (uint32_t i = 0; i < net->config.nodes; i++) {
-        const struct ov_stats *stats = ov_stats(net->node[i].ov);
+        const struct ov_stats *stats;
 
         if (!net->node[i].up) continue;
+        stats = ov_stats(net->node[i].ov);
         answered += stats->outcomes[OV_ANSWERED];
         for (size_t k = OV_ANSWERED + 1; k < OV_OUTCOMES; k++)
             others += stats->outcomes[k];
@@ -82,6 +110,7 @@ static void ask_all(struct net *net, unsigned rounds, bool first,
         }
     }
     if (first) expect_counted(net, n, hops);
+    expect_peers(net);
     print_message("# %s: %u asked, %u wrong, hops mean %u.%02u max %u\n", when,
                   n, wrong, hops / n, hops * 100 / n % 100, hops_max);
     assert_int_equal(wrong, 0);
