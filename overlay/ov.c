@@ -331,8 +331,12 @@ void ov_load(const struct ov *ov, struct ov_load *load_out)
         .requests = ov->queries.n,
         .request_bytes = ov->kept,
     };
-    for (size_t i = 0; i < ov->ring.n; i++)
-        load_out->incoming += link_at(&ov->ring, i)->incoming;
+    /* One that stood and was not used yet counts as ours. */
+    for (size_t i = 0; i < ov->by_id.n; i++) {
+        const struct link *link = link_at(&ov->by_id, i);
+
+        load_out->incoming += link->state == LINK_LIVE && link->incoming;
+    }
 }
 
 static int leaf_of(const struct ov *ov, size_t i)
@@ -345,21 +349,26 @@ static int leaf_of(const struct ov *ov, size_t i)
 
 bool ov_peer(const struct ov *ov, size_t i, struct ov_peer *peer_out)
 {
-    const struct link *link = i < ov->ring.n ? ring_cw(ov, i + 1) : NULL;
-    const char *address;
+    const struct link *link;
+    size_t at;
 
-    if (!link) return false;
-    address = link_address(ov, link);
+    if (i >= ov->ring.n) return false;
+    at = ring_cw(ov, i + 1);
     *peer_out = (struct ov_peer){
-        .contact = link_contact(ov, link),
-        .address = address ? address : "",
+        .contact = ring_contact(ov, at),
+        .address = ov_address(ov, ring_peer(ov, at)),
         .leaf = leaf_of(ov, i),
-        .incoming = link->incoming,
-        .rtt_us = watch_near(link),
-        .up_us = link->up_us,
-        .heard_us = link->heard_us,
-        .unanswered = link->probes,
-        .asked = link->asked,
+        .rtt_us = ring_near(ov, at), /* coarsely */
+        .up_us = ov->stood_us,
+        .heard_us = ov->stood_us,
     };
+    link = link_find(ov, ring_peer(ov, at));
+    if (!link) return true; /* it stood, and was not used yet */
+    peer_out->incoming = link->incoming;
+    peer_out->rtt_us = watch_near(link);
+    peer_out->up_us = link->up_us;
+    peer_out->heard_us = link->heard_us;
+    peer_out->unanswered = link->probes;
+    peer_out->asked = link->asked;
     return true;
 }

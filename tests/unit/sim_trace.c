@@ -75,7 +75,6 @@ static struct bench *begin(void)
         sim_graph_new(&shape, sim_world_peers(b->world), b->latency, &graph),
         0);
     assert_int_equal(sim_world_stand(b->world, graph), 0);
-    sim_graph_free(graph);
     return b;
 }
 
