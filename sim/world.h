@@ -150,8 +150,8 @@ uint32_t sim_address_node(const char *address);
 int sim_world_at(struct sim_world *world, uint64_t at_us, uint64_t what);
 /* Start a node's process (and machine); nothing where it runs. */
 int sim_world_start(struct sim_world *world, uint32_t node, uint64_t at_us);
-/* Start those that it has at once, now, linked as their graph says (sim/graph.h), which is the
- * world's from now on, whatever comes of it. */
+/* Start those that the graph has (sim/graph.h) at once, now, linked as it says.
+ * It is the world's from now on, whatever comes of it. */
 struct sim_graph;
 int sim_world_stand(struct sim_world *world, struct sim_graph *graph);
 /* End it.  power: the machine goes too, so peers are not told. */
