@@ -5,10 +5,11 @@
  * IPv4 and TCP headers are 52 bytes (with timestamps), 60 in the first packet.
  * TLS 1.3 puts a record around each message: 5 bytes of header, one of kind, 16
  * that authenticate.  Every second full segment is acknowledged by an empty
- * one, and so is what came last, unless the answer does it in time: here, it
- * never does.  Handshakes are both sides', with a certificate each.  A link
- * over which nothing comes is probed at each end.  tests/unit/net_wire.c holds
- * this against what the kernel counts on a real link. */
+ * one, and so is what came last, unless an answer does it in time: here, none
+ * ever does.  Handshakes are both sides', with a certificate of at most 700
+ * bytes each.  A link over which nothing comes is probed from each end.  So it
+ * is a bound from above, of which a real link stays below where its two ends
+ * talk in turn. */
 #ifndef SIM_WIRE_H
 #define SIM_WIRE_H
 
