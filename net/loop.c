@@ -2,8 +2,6 @@
 #include "net/loop.h"
 
 #include <stdlib.h>
-#include <sys/timerfd.h>
-#include <unistd.h>
 
 #include "lib/err.h"
 #include "lib/log.h"
@@ -23,9 +21,7 @@ struct net_loop {
     struct xn_core *core;
     struct queued *first, **last;
     size_t n;
-    uint64_t wake_us;  /* as the core asked; mono, UINT64_MAX: never */
-    uint64_t armed_us; /* what the timer is set to */
-    int timer;
+    uint64_t wake_us;
     bool draining;
     int rc;
 };
@@ -125,20 +121,19 @@ static struct queued *take(struct net_loop *loop)
     return q;
 }
 
-/* A timer of its own, set only when the core asks for another time: the event
- * library would set one before each wait. */
-static void set_wake(struct net_loop *loop)
+static void set_wake(struct net_loop *loop, uint64_t now_us)
 {
-    struct itimerspec at = {.it_value = {0, 0}};
+    uint64_t in_us;
+    struct timeval tv;
 
-    if (loop->wake_us == loop->armed_us) return;
-    if (loop->wake_us != UINT64_MAX) {
-        at.it_value.tv_sec = (time_t)(loop->wake_us / 1000000);
-        at.it_value.tv_nsec = (long)(loop->wake_us % 1000000) * 1000;
-        if (loop->wake_us == 0) at.it_value.tv_nsec = 1; /* 0: never */
+    if (loop->wake_us == UINT64_MAX) {
+        event_del(loop->wake);
+        return;
     }
-    timerfd_settime(loop->timer, TFD_TIMER_ABSTIME, &at, NULL);
-    loop->armed_us = loop->wake_us;
+    in_us = loop->wake_us > now_us ? loop->wake_us - now_us : 0;
+    tv.tv_sec = (time_t)(in_us / 1000000);
+    tv.tv_usec = (suseconds_t)(in_us % 1000000);
+    event_add(loop->wake, &tv);
 }
 
 static void drain(struct net_loop *loop, const struct xn_now *now)
@@ -170,18 +165,13 @@ static void on_drain(evutil_socket_t fd, short what, void *arg)
     }
     loop->draining = false;
     loop->user.turned(loop->user.user);
-    set_wake(loop);
+    set_wake(loop, now.mono_us);
     if (loop->n > 0) event_add(loop->drain, &at_once);
 }
 
 static void on_wake(evutil_socket_t fd, short what, void *arg)
 {
-    struct net_loop *loop = arg;
-    uint64_t times;
-
-    if (read(fd, &times, sizeof times) < 0) return; /* set anew meanwhile */
-    loop->armed_us = UINT64_MAX;
-    net_loop_raise(loop, XN_EV_WAKE, 0, 0, XN_PEER_NONE, NULL);
+    net_loop_raise(arg, XN_EV_WAKE, 0, 0, XN_PEER_NONE, NULL);
 }
 
 int net_loop_new(const struct net_loop_user *user, struct net_loop **loop_out)
@@ -190,23 +180,15 @@ int net_loop_new(const struct net_loop_user *user, struct net_loop **loop_out)
     struct event_config *config = event_config_new();
     int rc = XN_ENOMEM;
 
-    if (loop) loop->timer = -1;
     if (!loop || !config) goto out;
     loop->user = *user;
     loop->last = &loop->first;
-    loop->wake_us = loop->armed_us = UINT64_MAX;
-    loop->timer = timerfd_create(CLOCK_MONOTONIC, TFD_NONBLOCK | TFD_CLOEXEC);
-    if (loop->timer < 0) {
-        rc = XN_EIO;
-        goto out;
-    }
     event_config_set_flag(config, EVENT_BASE_FLAG_PRECISE_TIMER);
     loop->base = event_base_new_with_config(config);
     if (!loop->base) goto out;
     loop->drain = evtimer_new(loop->base, on_drain, loop);
-    loop->wake =
-        event_new(loop->base, loop->timer, EV_READ | EV_PERSIST, on_wake, loop);
-    if (!loop->drain || !loop->wake || event_add(loop->wake, NULL)) goto out;
+    loop->wake = evtimer_new(loop->base, on_wake, loop);
+    if (!loop->drain || !loop->wake) goto out;
     *loop_out = loop;
     loop = NULL;
     rc = 0;
@@ -228,7 +210,6 @@ void net_loop_free(struct net_loop *loop)
     if (loop->drain) event_free(loop->drain);
     if (loop->wake) event_free(loop->wake);
     if (loop->base) event_base_free(loop->base);
-    if (loop->timer >= 0) close(loop->timer);
     free(loop);
 }
 

@@ -8,7 +8,7 @@
 #include "lib/err.h"
 #include "lib/rng.h"
 
-enum { SLOTS_LEAST = 1024, PIECE = 512, LATE_MOST = 512 };
+enum { SLOTS_LEAST = 1024, PIECE = 512, LATE_MOST = 64, LARGE = 4096 };
 
 struct sought {
     uint64_t lead, hash;
@@ -247,12 +247,9 @@ struct wal_row *wal_table_find(struct wal_table *table, const void *key,
 
 static void free_row(struct wal_row *row)
 {
-    struct wal_row *newer;
-
-    for (; row; row = newer) {
-        newer = row->newer;
-        free(row);
-    }
+    if (!row) return;
+    free(row->newer);
+    free(row);
 }
 
 /* The unused levels of a row's block end at its height: only those that it was
@@ -291,18 +288,53 @@ static void add_row(struct wal_table *table, struct wal_row *row, places at)
     grow(table);
 }
 
-/* What `row` says, in the place of what `old` does. */
-static void replace(struct wal_table *table, struct wal_row *old,
-                    struct wal_row *row)
+/* Of one key and one seed, so as high as each other. */
+static void swap_rows(struct wal_table *table, struct wal_row *old,
+                      struct wal_row *row)
 {
-    table->weight -= wal_row_weight(old);
-    free_row(old->newer);
-    old->newer = row;
+    struct sought s = sought_again(old);
+    unsigned level, height = height_of(old);
+    places at;
+
+    link_late(table);
+    seek(table->first, &s, at);
+    for (level = 0; level < height; level++) {
+        row->next[level] = old->next[level];
+        *at[level] = (struct wal_link){row, row->lead};
+    }
+    if (table->slots) {
+        leave(table, old);
+        enter(table, row);
+    }
+    free_row(old);
+}
+
+static void hang(struct wal_row *old, struct wal_row *row)
+{
+    struct wal_row *newer = row->newer ? row->newer : row;
+
+    free(old->newer);
+    old->newer = newer;
     old->value = row->value;
     old->len = row->len;
     old->drop = row->drop;
     old->epoch = row->epoch;
-    table->weight += wal_row_weight(old);
+    if (row != newer) free(row);
+}
+
+/* What `row` says, in the place of what `old` does.  The old one's block stays
+ * where it is small: one that is renewed in each log is never merged and would
+ * keep a large one for ever. */
+static void replace(struct wal_table *table, struct wal_row *old,
+                    struct wal_row *row)
+{
+    table->weight += wal_row_weight(row);
+    table->weight -= wal_row_weight(old);
+    if (old->newer || old->len <= LARGE) {
+        hang(old, row);
+    } else {
+        swap_rows(table, old, row);
+    }
 }
 
 int wal_table_put(struct wal_table *table, const void *key, size_t key_len,

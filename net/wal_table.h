@@ -55,8 +55,8 @@ void wal_table_clear(struct wal_table *table); /* empty and usable; the seed
                                                    stays */
 struct wal_row *wal_table_find(struct wal_table *table, const void *key,
                                size_t len);
-/* The first row at that key or behind it; NULL.  From there next[0] leads on, as
- * long as nothing is added. */
+/* The first row at that key or behind it; NULL.  From there, and from no row that
+ * was only found, next[0] leads on, as long as nothing is added. */
 struct wal_row *wal_table_from(struct wal_table *table, const void *key,
                                size_t len);
 struct wal_row *wal_table_first(struct wal_table *table);
@@ -68,7 +68,7 @@ int wal_table_put(struct wal_table *table, const void *key, size_t key_len,
  * before that it replaced. */
 size_t wal_table_take(struct wal_table *table, struct wal_table *from,
                       uint64_t epoch);
-/* Rows of the table, in its order. */
+/* Rows of the table, in its order: the way to one begins at the one before. */
 void wal_table_remove(struct wal_table *table, struct wal_row **rows, size_t n);
 
 #endif

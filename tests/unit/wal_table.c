@@ -110,6 +110,71 @@ static void table_of_many(void **state)
     assert_int_equal(table.n, 0);
 }
 
+static void put_long(struct wal_table *table, unsigned n, size_t len, int fill)
+{
+    static uint8_t value[5000];
+    char key[48];
+
+    memset(value, fill, len);
+    assert_int_equal(
+        wal_table_put(table, key, key_of(n, key), value, len, false), 0);
+}
+
+static const struct wal_row *see(struct wal_table *table, unsigned n,
+                                 size_t len, int fill)
+{
+    char key[48];
+    const struct wal_row *row = wal_table_find(table, key, key_of(n, key));
+    size_t i;
+
+    assert_non_null(row);
+    assert_int_equal(row->len, len);
+    for (i = 0; i < len; i++)
+        assert_int_equal(row->value[i], fill);
+    return row;
+}
+
+/* Whether the new value comes in the same draft or in a later one: a large one
+ * before it is not kept, a small one is. */
+static void values_renewed(void **state)
+{
+    static const size_t lens[] = {1, 5000, 2, 300, 5000, 5000, 0, 3};
+    enum { N = sizeof lens / sizeof *lens };
+    struct wal_table table = {.n = 0}, draft = {.n = 0};
+    const struct wal_row *small, *large;
+    unsigned i, n;
+
+    fill_table(&table);
+    for (n = 0; n < ROWS; n += 50) {
+        for (i = 0; i < N; i++) {
+            put_long(&draft, n, lens[i], (int)i);
+            see(&draft, n, lens[i], (int)i);
+            if (i % 3 == n / 50 % 3) wal_table_take(&table, &draft, i);
+        }
+        wal_table_take(&table, &draft, N);
+        small = see(&table, n, 3, N - 1);
+        put_long(&draft, n, 5000, 77);
+        wal_table_take(&table, &draft, N);
+        assert_ptr_equal(see(&table, n, 5000, 77), small);
+        put_long(&draft, n, 1, 78);
+        wal_table_take(&table, &draft, N);
+        assert_ptr_equal(see(&table, n, 1, 78), small);
+    }
+    put_long(&draft, ROWS, 5000, 1); /* its first value is a large one */
+    wal_table_take(&table, &draft, 1);
+    large = see(&table, ROWS, 5000, 1);
+    put_long(&draft, ROWS, 1, 2);
+    wal_table_take(&table, &draft, 2);
+    small = see(&table, ROWS, 1, 2);
+    assert_ptr_not_equal(small, large);
+    assert_int_equal(table.n, ROWS + 1);
+    for (n = 0, small = wal_table_first(&table); small;
+         small = small->next[0].row)
+        n++;
+    assert_int_equal(n, ROWS + 1);
+    wal_table_clear(&table);
+}
+
 /* Keys chosen so that under one seed all of them have one slot have as many as
  * they should under another. */
 static void keys_of_a_flood(void **state)
@@ -141,6 +206,7 @@ static void keys_of_a_flood(void **state)
 int main(void)
 {
     const struct CMUnitTest tests[] = {cmocka_unit_test(table_of_many),
+                                       cmocka_unit_test(values_renewed),
                                        cmocka_unit_test(keys_of_a_flood)};
 
     return cmocka_run_group_tests(tests, NULL, NULL);
