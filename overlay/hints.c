@@ -178,11 +178,13 @@ bool address_is_good(const char *address)
     return true;
 }
 
+/* Who has all its links wants a few for those that it will lose; gossip brings
+ * others all the time. */
 static size_t hints_max(const struct ov *ov)
 {
     size_t max = 4 * (size_t)ov->config.links_max;
 
-    if (max < HINTS_MIN) return HINTS_MIN;
+    if (max < HINTS_MIN || ov->ring.n >= ov->config.links_max) return HINTS_MIN;
     return max < HINTS_MAX ? max : HINTS_MAX;
 }
 

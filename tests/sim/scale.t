@@ -39,6 +39,31 @@ run b --wire
 [ -n "$(metric a digest)" ] && [ "$(metric a digest)" = "$(metric b digest)" ]
 ok $? "--wire gives the same"
 
+# Those that stood from the start die, come back and are linked to anew.
+cat >"$scratch/die.scn" <<'END'
+nodes 120
+set overlay.links 64
+set overlay.leaves 6
+latency uniform 5ms 150ms
+settle 30s
+at 0s      converge
+at 1s      lookup 20/s
+at 4s      crash 12
+at 12s     restart all
+at 20s     crash 6 power
+at 45s     restart all
+at 85s     check every 2s
+run 90s
+END
+"$xenosim" run "$scratch/die.scn" --seed 3 >"$scratch/d" 2>"$scratch/d.err"
+rc=$?
+[ "$rc" -eq 0 ] || sed 's/^/# /' "$scratch/d.err"
+ok "$rc" "links that stood end and come again: all checks hold"
+[ "$(metric d lookup.settled.wrong)" = 0 ] && [ "$(metric d kills)" = 18 ] &&
+    [ "$(metric d starts)" = 138 ] && [ "$(metric d checks.settled)" -gt 0 ] &&
+    [ "$(metric d links.up)" -gt 100 ]
+ok $? "and there was something to check"
+
 # Real joins: the round trips that opening a link shows are made use of.
 cat >"$scratch/join.scn" <<'END'
 nodes 150
