@@ -30,7 +30,7 @@ void xn_prom_sample(struct xn_buf *buf, const char *name, const char *label,
                     const char *text, uint64_t value)
 {
     xn_buf_str(buf, name);
-    if (label) {
+    if (label && text) {
         xn_buf_printf(buf, "{%s=\"", label);
         put_label(buf, text);
         xn_buf_str(buf, "\"}");
