@@ -9,14 +9,14 @@
 
 #define FAILURES_MAX 6U /* then a hint is forgotten, unless ... */
 /* ... it would be a neighbour: the network may be parted, for days.  Such ones
- * are tried rarely, and when one is reached after all, some more at once: where
+ * are tried in turn, one now and then, and when one is reached after all, some more at once: where
  * a partition healed these succeed too, and so on, in one wave; where a single
  * node came back, nothing follows. */
 #define LOST_US (3 * 86400 * SECOND_US)
-#define LOST_RETRY_US (600 * SECOND_US)
-#define LOST_PER_LEAF 4U          /* so many such are kept */
-#define LOST_MORE 4U              /* tried when one is reached */
-#define NAMED_US (10 * SECOND_US) /* between tries because others name it */
+#define LOST_PACE_US (20 * SECOND_US) /* between tries of any of them */
+#define LOST_PER_LEAF 4U              /* so many such are kept */
+#define LOST_MORE 4U                  /* tried when one is reached */
+#define NAMED_US (10 * SECOND_US)     /* between tries because others name it */
 #define RETRY_MAX_US (60 * SECOND_US)
 #define GAP_TRIES 8U
 
@@ -285,28 +285,34 @@ static bool is_lost(const struct hint *hint)
     return hint->failures > FAILURES_MAX;
 }
 
+static size_t count_lost(const struct ov *ov)
+{
+    size_t n = 0, i;
+
+    for (i = 0; i < ov->hints.n; i++)
+        n += is_lost(hint_at(&ov->hints, i));
+    return n;
+}
+
 /* All are tried equally often, so who is forgotten for want of room is one at
  * random, not the one known for longest. */
 static bool may_be_lost(const struct ov *ov, const struct xn_now *now,
                         const struct hint *hint)
 {
-    size_t max = LOST_PER_LEAF * (size_t)ov->config.leaves, n = 0, i;
-
     if (!ring_is_leaf(ov, &hint->position)) return false;
     if (now->mono_us - hint->failed_us > LOST_US) return false;
-    for (i = 0; i < ov->hints.n; i++)
-        n += is_lost(hint_at(&ov->hints, i));
-    return n <= max;
+    return count_lost(ov) <= LOST_PER_LEAF * (size_t)ov->config.leaves;
 }
 
 /* A refusal for want of room (`full`) is worth no hurry either. */
-static uint64_t retry_us(const struct hint *hint, bool full)
+static uint64_t retry_us(const struct ov *ov, const struct hint *hint,
+                         bool full)
 {
     unsigned doubled = hint->failures < 16 ? hint->failures - 1 : 15;
-    uint64_t most_us = is_lost(hint) ? LOST_RETRY_US : RETRY_MAX_US;
     uint64_t wait_us = SECOND_US << doubled;
 
-    return full || wait_us > most_us ? most_us : wait_us;
+    if (is_lost(hint)) return LOST_PACE_US * count_lost(ov);
+    return full || wait_us > RETRY_MAX_US ? RETRY_MAX_US : wait_us;
 }
 
 void hint_failed(struct ov *ov, const struct xn_now *now, struct hint *hint,
@@ -318,7 +324,7 @@ void hint_failed(struct ov *ov, const struct xn_now *now, struct hint *hint,
         hint_drop(ov, hint);
         return;
     }
-    hint->next_us = now->mono_us + jittered(ov, retry_us(hint, full));
+    hint->next_us = now->mono_us + jittered(ov, retry_us(ov, hint, full));
     ov->dial_dirty = true;
 }
 

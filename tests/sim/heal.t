@@ -47,6 +47,11 @@ END
 run hours
 ok $? "two parts find each other after six hours"
 
+sed 's/^nodes.*/nodes 4/; s/6h/1h/; s/at 216/at 36/; s/^run.*/run 3700s/
+    s/converge/join all/' "$scratch/hours.scn" >"$scratch/few.scn"
+run few --seed 4
+ok $? "so do four nodes, who have few chances to"
+
 cat >"$scratch/churn.scn" <<'END'
 nodes 44
 set overlay.links 24
