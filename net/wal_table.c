@@ -167,6 +167,7 @@ static void link_late(struct wal_table *table)
     size_t n = 0, i;
     places at;
 
+    if (!table->late) return;
     for (row = table->late; row; row = row->next[0].row)
         late[n++] = (struct wal_link){row, row->lead};
     table->late = NULL;
