@@ -84,16 +84,6 @@ bool xis_name_held(struct xis *xis, const char *name)
 
 /* ---- views */
 
-static uint64_t head_of(const xn_id *position)
-{
-    uint64_t head = 0;
-    size_t i;
-
-    for (i = 0; i < 8; i++)
-        head = head << 8 | position->b[i];
-    return head;
-}
-
 static xn_id position_in(const struct xis_view *view, size_t at)
 {
     xn_id position = {{0}};
@@ -106,7 +96,7 @@ static xn_id position_in(const struct xis_view *view, size_t at)
 
 static uint64_t head_of_peer(const struct xis *xis, xn_peer peer)
 {
-    return head_of(&ov_contact(xis->ov, peer)->position);
+    return xn_id_head(&ov_contact(xis->ov, peer)->position);
 }
 
 static bool is_now(const struct xis *xis, const struct xis_view *view,
@@ -160,7 +150,8 @@ static bool is_there(const struct xis *xis, const xn_id *position)
     xn_peer peer;
 
     if (ov_nearest(xis->ov, position, 1, &peer) != 1) return false;
-    return peer != XN_PEER_SELF && head_of_peer(xis, peer) == head_of(position);
+    return peer != XN_PEER_SELF &&
+           head_of_peer(xis, peer) == xn_id_head(position);
 }
 
 bool xis_view_lives(const struct xis *xis, const struct xis_view *view)

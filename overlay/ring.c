@@ -13,7 +13,7 @@
 
 static uint16_t head_of(const xn_id *position)
 {
-    return (uint16_t)(position->b[0] << 8 | position->b[1]);
+    return (uint16_t)(xn_id_head(position) >> 48);
 }
 
 static uint8_t tag_of(const xn_id *id)

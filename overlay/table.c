@@ -57,19 +57,9 @@ void table_place(const struct table_shape *shape, const xn_id *self,
     set_range(position, end < BITS ? end : BITS, place_out);
 }
 
-static uint64_t first_64(const xn_id *id)
-{
-    uint64_t n = 0;
-    unsigned i;
-
-    for (i = 0; i < 8; i++)
-        n = n << 8 | id->b[i];
-    return n;
-}
-
 uint64_t table_apart(const xn_id *a, const xn_id *b)
 {
-    uint64_t way = first_64(a) - first_64(b);
+    uint64_t way = xn_id_head(a) - xn_id_head(b);
 
     return way < -way ? way : -way;
 }

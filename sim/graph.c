@@ -213,12 +213,11 @@ static void link_leaves(struct sim_graph *g)
 
 static struct spot spot_of(const struct sim_graph *g, uint32_t node)
 {
-    const uint8_t *b = g->peers->rows[node].position.b;
+    const xn_id *position = &g->peers->rows[node].position;
     uint64_t seed = g->config.seed;
 
     return (struct spot){
-        .head = (uint32_t)b[0] << 24 | (uint32_t)b[1] << 16 |
-                (uint32_t)b[2] << 8 | b[3],
+        .head = (uint32_t)(xn_id_head(position) >> 32),
         .place = sim_latency_place(g->latency, seed, node),
         .access_us = (uint32_t)sim_latency_access_us(g->latency, seed, node),
         .node = node,

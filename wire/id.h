@@ -26,6 +26,18 @@ int xn_id_cmp(const xn_id *a, const xn_id *b);
 bool xn_id_eq(const xn_id *a, const xn_id *b);
 bool xn_id_is_zero(const xn_id *id);
 
+/* The first 64 bits: enough to tell positions apart, as a rule, and how far they
+ * are from each other, nearly. */
+static inline uint64_t xn_id_head(const xn_id *id)
+{
+    uint64_t head = 0;
+    unsigned i;
+
+    for (i = 0; i < 8; i++)
+        head = head << 8 | id->b[i];
+    return head;
+}
+
 /* SHA-256 of `len` bytes. */
 void xn_id_hash(const void *data, size_t len, xn_id *out);
 /* SHA-256 of two parts after each other, of which `out` may be one. */
