@@ -138,6 +138,7 @@ bool ov_check(const struct ov *ov, char *why_out, size_t len)
     if (!why) why = check_leaves(ov);
     if (!why) why = check_hints(ov);
     if (!why) why = check_queries(ov);
+    if (!why && !trace_check(ov)) why = "traces or what is relayed miscounted";
     if (!why) return true;
     snprintf(why_out, len, "overlay: %s", why);
     return false;

@@ -45,11 +45,13 @@
 #define KEPT_FROM_ALL (64U << 20)
 #define KEPT_FROM_ONE (4U << 20)
 #define PATIENCE_MS_MAX 600000U
-#define VIA_MAX 16U     /* ids in one NEXT */
-#define TRACES_MAX 16U  /* our own, under way */
-#define RELAYS_MAX 128U /* NEXTs passed on, under way */
-#define EARLY_MAX 32U   /* messages before their HELLO */
-#define BUCKETS 16U     /* of the digest: sixteenths of the ring */
+#define VIA_MAX 16U         /* ids in one NEXT */
+#define NEXT_BYTES_MAX 1024 /* of one, and of its answer */
+#define TRACES_MAX 16U      /* our own, under way */
+#define RELAYS_MAX 128U     /* NEXTs passed on, under way */
+#define RELAYS_FROM_ONE 32U /* of these, for one node */
+#define EARLY_MAX 32U       /* messages before their HELLO */
+#define BUCKETS 16U         /* of the digest: sixteenths of the ring */
 
 #define SECOND_US 1000000ULL
 #define DIAL_US (15 * SECOND_US)
@@ -70,6 +72,7 @@
 #define CALM_US (20 * SECOND_US)  /* between dials that only better the table */
 #define GOSSIP_MIN_US (2 * SECOND_US)
 #define GOSSIP_MAX_US (30 * SECOND_US)
+#define RELAY_US (15 * SECOND_US) /* so long at most a NEXT is passed on */
 #define CROWDED_US (600 * SECOND_US)
 #define SKEW_US (300 * SECOND_US)
 
@@ -447,6 +450,8 @@ void route_clear(struct ov *ov);
 void trace_next(struct ov *ov, const struct xn_now *now,
                 const struct ov_request *request, struct xn_out *out);
 void trace_clear(struct ov *ov);
+/* Are the counts those of the lists? */
+bool trace_check(const struct ov *ov);
 
 /* ---- watch.c */
 

@@ -43,6 +43,12 @@ tests_unit_ov_mesh_SOURCES += tests/unit/ov_net.c
 tests_unit_ov_mesh_SOURCES += tests/unit/ov_net.h
 tests_unit_ov_mesh_LDADD = $(XN_OVERLAY_LIBS) $(CMOCKA_LIBS)
 
+UNIT_TESTS += tests/unit/ov_relay
+tests_unit_ov_relay_SOURCES = tests/unit/ov_net.c
+tests_unit_ov_relay_SOURCES += tests/unit/ov_net.h
+tests_unit_ov_relay_SOURCES += tests/unit/ov_relay.c
+tests_unit_ov_relay_LDADD = $(XN_OVERLAY_LIBS) $(CMOCKA_LIBS)
+
 UNIT_TESTS += tests/unit/ov_rude
 tests_unit_ov_rude_SOURCES = tests/unit/ov_net.c
 tests_unit_ov_rude_SOURCES += tests/unit/ov_net.h

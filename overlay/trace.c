@@ -84,7 +84,9 @@ static int judge(const struct ov_reply *reply)
     const Xn__NextDone *done;
 
     if (reply->rc) return reply->rc;
-    if (reply->msg->kind != XN__KIND__NEXT_DONE) return XN_EPROTO;
+    if (reply->msg->kind != XN__KIND__NEXT_DONE ||
+        reply->msg->size > NEXT_BYTES_MAX)
+        return XN_EPROTO;
     done = XN_BODY(reply->msg, Xn__NextDone);
     if ((unsigned)done->step > XN__STEP__STEP_NOWHERE ||
         (unsigned)done->way > XN__WAY__WAY_WITNESS)
@@ -107,6 +109,7 @@ static int judge(const struct ov_reply *reply)
 struct relay {
     struct ov *ov;
     uint64_t token;
+    xn_id from; /* linked or not by now */
     struct relay *prev, *next;
 };
 
@@ -126,27 +129,41 @@ static void relayed(void *user, void *ctx, const struct xn_now *now,
               rc ? NULL : reply->msg->body, out);
 }
 
-/* The one behind us answers in time for us to tell. */
+/* The one behind us answers in time for us to tell, and before the place that
+ * it takes here is missed. */
 static uint64_t sooner(const struct xn_now *now, uint64_t deadline_us)
 {
     uint64_t left_us =
         deadline_us > now->mono_us ? deadline_us - now->mono_us : 0;
 
-    return now->mono_us + left_us - left_us / 8;
+    left_us -= left_us / 8;
+    return now->mono_us + (left_us < RELAY_US ? left_us : RELAY_US);
+}
+
+/* By node, not by link: a new link brings no new places. */
+static bool has_room(const struct ov *ov, const xn_id *from)
+{
+    const struct relay *relay;
+    unsigned n = 0;
+
+    DL_FOREACH(ov->relays, relay) n += xn_id_eq(&relay->from, from);
+    return n < RELAYS_FROM_ONE && ov->n_relays < RELAYS_MAX;
 }
 
 static int relay_on(struct ov *ov, const struct xn_now *now,
                     const struct ov_request *request, const xn_id *to,
                     struct xn_out *out)
 {
+    const xn_id *from = &ov_contact(ov, request->from)->id;
     Xn__Next next = *XN_BODY(request->msg, Xn__Next);
     struct relay *relay;
 
-    if (ov->n_relays >= RELAYS_MAX) return XN_EBUSY;
+    if (!has_room(ov, from)) return XN_EBUSY;
     relay = calloc(1, sizeof *relay);
     if (!relay) return XN_ENOMEM;
     relay->ov = ov;
     relay->token = request->token;
+    relay->from = *from;
     DL_APPEND(ov->relays, relay);
     ov->n_relays++;
     next.via++;
@@ -156,15 +173,36 @@ static int relay_on(struct ov *ov, const struct xn_now *now,
     return 0;
 }
 
-static bool next_is_good(const Xn__Next *next)
+static bool is_id(const ProtobufCBinaryData *bytes, const xn_id *id)
 {
-    if (next->key.len != XN_ID_SIZE || next->copy >= OV_COPIES_MAX ||
-        next->n_via > VIA_MAX)
-        return false;
+    return memcmp(bytes->data, id->b, XN_ID_SIZE) == 0;
+}
+
+/* Each node once, and the two of us are not among them: it leads on. */
+static bool via_is_good(const struct ov *ov, const struct ov_request *request)
+{
+    const xn_id *from = &ov_contact(ov, request->from)->id;
+    const Xn__Next *next = XN_BODY(request->msg, Xn__Next);
+    xn_id id;
+
+    if (next->n_via > VIA_MAX) return false;
     for (size_t i = 0; i < next->n_via; i++) {
-        if (next->via[i].len != XN_ID_SIZE) return false;
+        if (xn_id_from_bytes(&next->via[i], &id)) return false;
+        if (xn_id_eq(&id, &ov->config.id) || xn_id_eq(&id, from)) return false;
+        for (size_t j = 0; j < i; j++) {
+            if (is_id(&next->via[j], &id)) return false;
+        }
     }
     return true;
+}
+
+static bool next_is_good(const struct ov *ov, const struct ov_request *request)
+{
+    const Xn__Next *next = XN_BODY(request->msg, Xn__Next);
+
+    return request->msg->size <= NEXT_BYTES_MAX &&
+           next->key.len == XN_ID_SIZE && next->copy < OV_COPIES_MAX &&
+           via_is_good(ov, request);
 }
 
 void trace_next(struct ov *ov, const struct xn_now *now,
@@ -177,7 +215,7 @@ void trace_next(struct ov *ov, const struct xn_now *now,
     xn_id to;
     int rc = 0;
 
-    if (!request->direct || !next_is_good(next)) {
+    if (!next_is_good(ov, request)) {
         rc = XN_EINVAL;
     } else if (next->n_via > 0) {
         xn_id_from_bytes(&next->via[0], &to);
@@ -374,4 +412,16 @@ void trace_clear(struct ov *ov)
 
     DL_FOREACH_SAFE(ov->traces, trace, trace_after) free(trace);
     DL_FOREACH_SAFE(ov->relays, relay, relay_after) free(relay);
+}
+
+bool trace_check(const struct ov *ov)
+{
+    const struct trace *trace;
+    const struct relay *relay;
+    unsigned traces = 0, relays = 0;
+
+    DL_FOREACH(ov->traces, trace) traces++;
+    DL_FOREACH(ov->relays, relay) relays++;
+    return traces == ov->n_traces && traces <= TRACES_MAX &&
+           relays == ov->n_relays && relays <= RELAYS_MAX;
 }
