@@ -548,8 +548,18 @@ static void say_busy(struct ov *ov, struct link *link, uint64_t rid, int rc,
     send_reply(link, rid, &reply, out);
 }
 
-static bool is_request_kind(unsigned kind)
+/* Those that came with version 1 everybody knows.  A later one goes nowhere but
+ * directly, to whom its bit in HELLO says it: who sends such a thing on to one
+ * who knows it not is hung up. */
+static bool is_request_kind(unsigned kind, bool direct)
 {
+    if (kind >= XN__KIND__NEXT) return direct && kind == XN__KIND__NEXT;
+    return kind >= XN__KIND__PUT && xn_kind_is_wire(kind);
+}
+
+static bool is_reply_kind(unsigned kind, bool direct)
+{
+    if (kind >= XN__KIND__NEXT) return direct && kind == XN__KIND__NEXT_DONE;
     return kind >= XN__KIND__PUT && xn_kind_is_wire(kind);
 }
 
@@ -622,7 +632,7 @@ void route_request(struct ov *ov, const struct xn_now *now, struct link *link,
     xn_id key;
 
     if (xn_id_from_bytes(&body->key, &key) || body->copy >= OV_COPIES_MAX ||
-        body->hops > HOPS_MAX || !is_request_kind(body->kind)) {
+        body->hops > HOPS_MAX || !is_request_kind(body->kind, body->direct)) {
         link_rude(ov, now, link, "malformed REQUEST", out);
         return;
     }
@@ -674,10 +684,11 @@ static void take_yours(struct ov *ov, const struct xn_now *now, struct query *q,
     route(ov, now, q, out);
 }
 
-static bool reply_is_good(const Xn__Reply *body)
+/* q NULL: it is not known what it answers. */
+static bool reply_is_good(const Xn__Reply *body, const struct query *q)
 {
     if (body->from.len != XN_ID_SIZE || body->rc > 0) return false;
-    return body->rc < 0 || is_request_kind(body->kind);
+    return body->rc < 0 || is_reply_kind(body->kind, !q || q->direct);
 }
 
 void route_reply(struct ov *ov, const struct xn_now *now, struct link *link,
@@ -687,12 +698,13 @@ void route_reply(struct ov *ov, const struct xn_now *now, struct link *link,
     struct query *q = query_find(ov, body->rid);
     Xn__Reply reply = *body;
 
-    if (!reply_is_good(body)) {
+    /* Late, doubled, or of one who was not asked. */
+    if (q && (q->delivered || !query_tried(q, link->peer))) q = NULL;
+    if (!reply_is_good(body, q)) {
         link_rude(ov, now, link, "malformed REPLY", out);
         return;
     }
-    /* Late, doubled, or of one who was not asked. */
-    if (!q || q->delivered || !query_tried(q, link->peer)) return;
+    if (!q) return;
     if (body->yours && q->witnessed) {
         take_yours(ov, now, q, out);
         return;

@@ -5,6 +5,7 @@
 #include <stddef.h>
 #include <stdint.h>
 #include <stdio.h>
+#include <stdlib.h>
 #include <string.h>
 
 #include <cmocka.h>
@@ -363,12 +364,116 @@ static void test_garbage(void **state)
     net_free(net);
 }
 
+/* Kinds that not everybody knows go nowhere but between two who do. */
+static void test_kinds(void **state)
+{
+    struct net *net = mesh(3);
+    const struct {
+        unsigned kind;
+        bool direct, rude;
+    } requests[] = {
+        {XN__KIND__NEXT, true, false},
+        {XN__KIND__NEXT, false, true},
+        {XN__KIND__NEXT_DONE, true, true},
+        {XN__KIND__NEXT_DONE, false, true},
+    };
+    Xn__Request request = XN__REQUEST__INIT;
+    uint64_t before;
+
+    (void)state;
+    request.key = xn_id_bytes(&net->node[0].contact.position);
+    request.patience_ms = 5000;
+    request.rid = 1000;
+    for (size_t i = 0; i < sizeof requests / sizeof requests[0]; i++) {
+        before = rude(net, 0);
+        request.rid++;
+        request.kind = requests[i].kind;
+        request.direct = requests[i].direct;
+        assert_true(inject(net, 0, 1, XN__KIND__REQUEST, &request));
+        assert_int_equal(rude(net, 0) - before, requests[i].rude);
+        assert_true(net_until(net, 200 * SEC, net_is_mesh));
+    }
+    net_free(net);
+}
+
+/* Node 0 asks node 1, which answers with this kind. */
+static bool reply_is_rude(bool direct, unsigned kind, struct asked *asked)
+{
+    struct net *net = mesh(3);
+    Xn__Reply reply = XN__REPLY__INIT;
+    bool was;
+
+    net->node[1].deaf = true;
+    if (direct)
+        net_ask_peer(net, 0, 1, 5 * SEC, asked);
+    else
+        net_ask(net, 0, &net->node[1].contact.position, 0, 5 * SEC, asked);
+    reply.from = xn_id_bytes(&net->node[1].contact.id);
+    reply.kind = kind;
+    reply.hops = UINT32_MAX;
+    for (reply.rid = 1; reply.rid < 20; reply.rid++) {
+        if (!inject(net, 0, 1, XN__KIND__REPLY, &reply)) break;
+    }
+    was = rude(net, 0) == 1;
+    if (kind == XN__KIND__FOUND && !direct) {
+        const struct ov_stats *stats = ov_stats(net->node[0].ov);
+
+        assert_int_equal(stats->hops[OV_HOPS_BOUNDS], 1);
+        assert_in_range(stats->hops_sum, 1, 34);
+    }
+    net_free(net);
+    return was;
+}
+
+static void test_kinds_of_replies(void **state)
+{
+    struct asked asked;
+
+    (void)state;
+    assert_false(reply_is_rude(false, XN__KIND__FOUND, &asked));
+    assert_int_equal(asked.calls, 1);
+    assert_int_equal(asked.rc, 0);
+    assert_true(reply_is_rude(false, XN__KIND__NEXT_DONE, &asked));
+    assert_true(reply_is_rude(false, XN__KIND__NEXT, &asked));
+    assert_true(reply_is_rude(true, XN__KIND__NEXT, &asked));
+}
+
+/* Of our own there are not more than so many, and those refused are counted as
+ * what came of them. */
+static void test_own_bound(void **state)
+{
+    struct net *net = mesh(3);
+    struct asked *asked = calloc(16390, sizeof *asked);
+    const struct ov_stats *stats = ov_stats(net->node[0].ov);
+
+    (void)state;
+    assert_non_null(asked);
+    net->check_every = 4099;
+    net->node[1].deaf = true;
+    for (size_t i = 0; i < 16390; i++) {
+        net_ask(net, 0, &net->node[1].contact.position, 0, 3 * SEC, &asked[i]);
+        assert_int_equal(asked[i].calls, i >= 16384);
+    }
+    assert_int_equal(asked[16389].rc, XN_EBUSY);
+    assert_int_equal(stats->outcomes[OV_BUSY], 6);
+    net_run(net, 4 * SEC);
+    assert_int_equal(asked[0].calls, 1);
+    net_free(net);
+    free(asked);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
-        cmocka_unit_test(test_malformed), cmocka_unit_test(test_stray_replies),
-        cmocka_unit_test(test_floods),    cmocka_unit_test(test_large_requests),
-        cmocka_unit_test(test_lies),      cmocka_unit_test(test_garbage),
+        cmocka_unit_test(test_malformed),
+        cmocka_unit_test(test_stray_replies),
+        cmocka_unit_test(test_floods),
+        cmocka_unit_test(test_large_requests),
+        cmocka_unit_test(test_lies),
+        cmocka_unit_test(test_garbage),
+        cmocka_unit_test(test_kinds),
+        cmocka_unit_test(test_kinds_of_replies),
+        cmocka_unit_test(test_own_bound),
     };
 
     return cmocka_run_group_tests_name("ov_rude", tests, NULL, NULL);
