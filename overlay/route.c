@@ -156,6 +156,8 @@ static void count(struct ov_stats *stats, int rc, uint32_t hops,
     stats->outcomes[outcome_of(rc)]++;
     stats->lookups_us += took_us;
     if (rc) return;
+    /* What it says may be anything; ours and the last one come on top. */
+    if (hops > HOPS_MAX + 2) hops = HOPS_MAX + 2;
     while (i < OV_HOPS_BOUNDS && hops > bounds[i])
         i++;
     stats->hops[i]++;
