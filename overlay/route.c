@@ -472,21 +472,21 @@ static void refuse_ask(struct ov *ov, const struct xn_now *now, ov_replied *fn,
     fn(ov->user.user, ctx, now, &reply, out);
 }
 
-static struct query *ask_new(struct ov *ov, const struct xn_now *now,
-                             const xn_id *key, uint32_t copy, unsigned kind,
-                             const void *body, uint64_t deadline_us,
-                             ov_replied *fn, void *ctx, struct xn_out *out)
+static int ask_new(struct ov *ov, const struct xn_now *now, const xn_id *key,
+                   uint32_t copy, unsigned kind, const void *body,
+                   uint64_t deadline_us, struct query **q_out)
 {
-    struct query *q = NULL;
     struct xn_msg *msg = NULL;
+    struct query *q;
     int rc;
 
-    rc = ov->queries.n >= QUERIES_MAX ? XN_EBUSY : xn_msg_new(kind, body, &msg);
-    if (rc == 0) q = query_new(ov, NULL);
+    if (ov->queries.n >= QUERIES_MAX) return XN_EBUSY;
+    rc = xn_msg_new(kind, body, &msg);
+    if (rc) return rc;
+    q = query_new(ov, NULL);
     if (!q) {
         xn_msg_free(msg);
-        refuse_ask(ov, now, fn, ctx, rc ? rc : XN_ENOMEM, out);
-        return NULL;
+        return XN_ENOMEM;
     }
     q->key = *key;
     q->copy = copy < OV_COPIES_MAX ? copy : OV_COPIES_MAX - 1;
@@ -496,22 +496,29 @@ static struct query *ask_new(struct ov *ov, const struct xn_now *now,
     q->payload_len = msg->size;
     q->deadline_us = deadline_us;
     q->asked_us = now->mono_us;
-    q->fn = fn;
-    q->ctx = ctx;
     ov->stats.asked++;
-    return q;
+    *q_out = q;
+    return 0;
 }
 
 void ov_ask(struct ov *ov, const struct xn_now *now, const xn_id *key,
             uint32_t copy, unsigned kind, const void *body,
             uint64_t deadline_us, ov_replied *fn, void *ctx, struct xn_out *out)
 {
-    struct query *q;
+    struct query *q = NULL;
+    int rc;
 
     ov_enter(ov);
     ov_begun(ov, now);
-    q = ask_new(ov, now, key, copy, kind, body, deadline_us, fn, ctx, out);
-    if (q) route(ov, now, q, out);
+    rc = ask_new(ov, now, key, copy, kind, body, deadline_us, &q);
+    if (rc == 0) {
+        q->fn = fn;
+        q->ctx = ctx;
+        route(ov, now, q, out);
+    } else {
+        count(&ov->stats, rc, 0, 0);
+        refuse_ask(ov, now, fn, ctx, rc, out);
+    }
     ov_exit(ov, now, out);
 }
 
@@ -520,20 +527,25 @@ void ov_ask_peer(struct ov *ov, const struct xn_now *now, xn_peer peer,
                  ov_replied *fn, void *ctx, struct xn_out *out)
 {
     struct link *link = link_need(ov, peer);
-    bool live = link && link->state == LINK_LIVE;
-    struct query *q;
+    struct query *q = NULL;
+    int rc;
 
     ov_enter(ov);
-    if (!live || deadline_us <= now->mono_us + 1000) {
-        refuse_ask(ov, now, fn, ctx, live ? XN_ETIMEOUT : XN_EUNREACH, out);
-        goto out;
+    if (!link || link->state != LINK_LIVE)
+        rc = XN_EUNREACH;
+    else if (deadline_us <= now->mono_us + 1000)
+        rc = XN_ETIMEOUT;
+    else
+        rc = ask_new(ov, now, &link_contact(ov, link)->position, 0, kind, body,
+                     deadline_us, &q);
+    if (rc == 0) {
+        q->fn = fn;
+        q->ctx = ctx;
+        q->direct = true;
+        send_on(ov, now, q, link, false, out);
+    } else {
+        refuse_ask(ov, now, fn, ctx, rc, out);
     }
-    q = ask_new(ov, now, &link_contact(ov, link)->position, 0, kind, body,
-                deadline_us, fn, ctx, out);
-    if (!q) goto out;
-    q->direct = true;
-    send_on(ov, now, q, link, false, out);
-out:
     ov_exit(ov, now, out);
 }
 
