@@ -132,15 +132,17 @@ static void traced(void *user, void *ctx, const struct xn_now *now,
 void node_api_trace(struct node *node, const struct xn_now *now,
                     uint64_t ticket, const Xn__Ask *ask, struct xn_out *out)
 {
+    xn_id key, whose = {{0}};
     Xn__Trace *trace;
-    xn_id key;
     int rc = XN_EINVAL;
 
     if (!node_api_member(ask, ticket, "tracing refused", out)) return;
     trace = xn_unpack(&xn__trace__descriptor, ask->body.data, ask->body.len);
     if (trace && xn_id_from_bytes(&trace->key, &key) == 0) {
-        rc = ov_trace(node->ov, now, &key, trace->copy, now->mono_us + TRACE_US,
-                      traced, (void *)(uintptr_t)ticket, out);
+        (void)xn_id_from_bytes(&ask->caller->id, &whose);
+        rc = ov_trace(node->ov, now, &key, trace->copy, &whose,
+                      now->mono_us + TRACE_US, traced,
+                      (void *)(uintptr_t)ticket, out);
     }
     if (trace) xn__trace__free_unpacked(trace, NULL);
     if (rc == XN_EINVAL) {

@@ -48,6 +48,7 @@
 #define VIA_MAX 16U         /* ids in one NEXT */
 #define NEXT_BYTES_MAX 1024 /* of one, and of its answer */
 #define TRACES_MAX 16U      /* our own, under way */
+#define TRACES_OF_ONE 4U    /* of these, for one who asks */
 #define RELAYS_MAX 128U     /* NEXTs passed on, under way */
 #define RELAYS_FROM_ONE 32U /* of these, for one node */
 #define EARLY_MAX 32U       /* messages before their HELLO */

@@ -155,7 +155,7 @@ struct ov_trace {
     struct ov_hop hops[OV_TRACE_MAX]; /* [0] is this node */
     size_t n;
     Xn__TraceEnd end;
-    size_t owner;          /* which hop, where it was found */
+    size_t owner;          /* which hop; TRACE_OWNER, TRACE_FARTHER */
     struct ov_hop awaited; /* TRACE_WAITS; id zero: not known */
 };
 
@@ -164,11 +164,12 @@ typedef void ov_traced(void *user, void *ctx, const struct xn_now *now,
 
 /* Ask hop after hop where it would send a request for this copy of the key, and
  * tell what came out, once, perhaps before this returns.  What a hop says is
- * nobody else's word.  XN_EBUSY, XN_ENOMEM; XN_EINVAL: no such copy: nothing was
- * begun and `fn` is not called. */
+ * nobody else's word.  XN_EBUSY: 16 are under way, or 4 of the one whose it is;
+ * XN_ENOMEM; XN_EINVAL: no such copy: nothing was begun and `fn` is not called.
+ */
 int ov_trace(struct ov *ov, const struct xn_now *now, const xn_id *key,
-             uint32_t copy, uint64_t deadline_us, ov_traced *fn, void *ctx,
-             struct xn_out *out);
+             uint32_t copy, const xn_id *whose, uint64_t deadline_us,
+             ov_traced *fn, void *ctx, struct xn_out *out);
 
 /* ---- who is there ---- */
 

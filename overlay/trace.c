@@ -237,6 +237,7 @@ void trace_next(struct ov *ov, const struct xn_now *now,
 struct trace {
     struct ov *ov;
     struct ov_trace found;
+    xn_id whose; /* who wants to know */
     xn_id key;
     uint32_t copy;
     bool witness; /* the next hop would be asked as one */
@@ -320,6 +321,22 @@ static void follow(struct trace *trace, const struct xn_now *now,
     }
 }
 
+/* Said to be the owner.  Were it so, no hop would be nearer to the key. */
+static void found_at(struct trace *trace, const struct xn_now *now,
+                     size_t owner, struct xn_out *out)
+{
+    struct ov_trace *found = &trace->found;
+    const xn_id *there = &found->hops[owner].position;
+    Xn__TraceEnd end = XN__TRACE_END__TRACE_OWNER;
+
+    for (size_t i = 0; i < found->n && trace->copy == 0; i++) {
+        if (xn_ring_nearer(&trace->key, &found->hops[i].position, there))
+            end = XN__TRACE_END__TRACE_FARTHER;
+    }
+    found->owner = owner;
+    finish(trace, now, end, out);
+}
+
 static void heard(struct trace *trace, const struct xn_now *now,
                   const Xn__NextDone *done, struct xn_out *out)
 {
@@ -331,13 +348,9 @@ static void heard(struct trace *trace, const struct xn_now *now,
     switch (done->step) {
     case XN__STEP__STEP_ON:
     case XN__STEP__STEP_WITNESS: follow(trace, now, done, out); return;
-    case XN__STEP__STEP_HERE:
-        found->owner = found->n - 1;
-        finish(trace, now, XN__TRACE_END__TRACE_OWNER, out);
-        return;
+    case XN__STEP__STEP_HERE: found_at(trace, now, found->n - 1, out); return;
     case XN__STEP__STEP_YOURS: /* so the one before answers */
-        found->owner = found->n > 1 ? found->n - 2 : 0;
-        finish(trace, now, XN__TRACE_END__TRACE_OWNER, out);
+        found_at(trace, now, found->n > 1 ? found->n - 2 : 0, out);
         return;
     case XN__STEP__STEP_WAIT:
         if (done->next) hop_of(&found->awaited, done->next);
@@ -363,6 +376,15 @@ static void told(void *user, void *ctx, const struct xn_now *now,
     }
 }
 
+static unsigned traces_of(const struct ov *ov, const xn_id *whose)
+{
+    const struct trace *trace;
+    unsigned n = 0;
+
+    DL_FOREACH(ov->traces, trace) n += xn_id_eq(&trace->whose, whose);
+    return n;
+}
+
 static struct trace *trace_new(struct ov *ov)
 {
     struct trace *trace = calloc(1, sizeof *trace);
@@ -380,18 +402,20 @@ static struct trace *trace_new(struct ov *ov)
 }
 
 int ov_trace(struct ov *ov, const struct xn_now *now, const xn_id *key,
-             uint32_t copy, uint64_t deadline_us, ov_traced *fn, void *ctx,
-             struct xn_out *out)
+             uint32_t copy, const xn_id *whose, uint64_t deadline_us,
+             ov_traced *fn, void *ctx, struct xn_out *out)
 {
     const struct query q = {.key = *key, .copy = copy};
     struct trace *trace;
     Xn__Contact contact;
     Xn__NextDone done;
 
-    if (ov->n_traces >= TRACES_MAX) return XN_EBUSY;
     if (copy >= OV_COPIES_MAX) return XN_EINVAL;
+    if (ov->n_traces >= TRACES_MAX || traces_of(ov, whose) >= TRACES_OF_ONE)
+        return XN_EBUSY;
     trace = trace_new(ov);
     if (!trace) return XN_ENOMEM;
+    trace->whose = *whose;
     trace->key = *key;
     trace->copy = copy;
     trace->deadline_us = deadline_us;

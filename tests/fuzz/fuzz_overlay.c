@@ -156,7 +156,8 @@ static void event(struct world *w, enum what what, xn_peer peer)
     case ASK_PEER: ask(w, peer, true); break;
     case TRACE:
         if (!ov_trace(w->ov, &w->now, &w->rows[peer].id, peer % 4,
-                      w->now.mono_us + 5000000, traced, NULL, &w->out))
+                      &w->rows[peer % 3].id, w->now.mono_us + 5000000, traced,
+                      NULL, &w->out))
             w->asked++;
         break;
     case ANSWER:

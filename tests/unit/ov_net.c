@@ -209,6 +209,18 @@ static void act_dial(struct net *net, struct node *node,
     happen(net, h);
 }
 
+static struct xn_msg *as_said(const struct node *node, struct xn_msg *msg)
+{
+    struct xn_msg *other = NULL;
+    Xn__Hello hello;
+
+    if (!node->older || msg->kind != XN__KIND__HELLO) return xn_msg_ref(msg);
+    hello = *XN_BODY(msg, Xn__Hello);
+    hello.features = 0;
+    assert_int_equal(xn_msg_new(XN__KIND__HELLO, &hello, &other), 0);
+    return other;
+}
+
 static void act_send(struct net *net, struct node *node,
                      const struct xn_action *act)
 {
@@ -235,7 +247,7 @@ static void act_send(struct net *net, struct node *node,
                                    .life = net->node[other].life,
                                    .conn = at,
                                    .side = !side,
-                                   .msg = xn_msg_ref(act->msg)});
+                                   .msg = as_said(node, act->msg)});
 }
 
 static void act_hang(struct net *net, struct node *node,

@@ -35,6 +35,7 @@ struct node {
     struct xn_out out;
     bool up;
     bool deaf;        /* takes part in nothing, and nobody is told */
+    bool older;       /* says in HELLO that it has no features */
     uint64_t late_us; /* all it says arrives so much later */
     uint32_t life;    /* restarts */
     uint64_t wake_us;

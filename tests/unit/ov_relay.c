@@ -270,12 +270,28 @@ static void test_next_lost(void **state)
     net_free(net);
 }
 
+/* It would hang up on us. */
+static void test_older(void **state)
+{
+    struct net *net = start(LEAST);
+
+    (void)state;
+    net_crash(net, STALLED, true);
+    net->node[STALLED].older = true;
+    net_start(net, STALLED, RELAY);
+    assert_true(net_until(net, 60 * SEC, net_is_mesh));
+    assert_int_equal(rc_of(net, stalled, 1, 0), XN_EPROTO);
+    assert_int_equal(ov_stats(net->node[STALLED].ov)->delivered, 0);
+    net_free(net);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(test_size),       cmocka_unit_test(test_round_about),
         cmocka_unit_test(test_patience),   cmocka_unit_test(test_places),
         cmocka_unit_test(test_asker_lost), cmocka_unit_test(test_next_lost),
+        cmocka_unit_test(test_older),
     };
 
     return cmocka_run_group_tests(tests, NULL, NULL);

@@ -46,16 +46,23 @@ static void traced(void *user, void *ctx, const struct xn_now *now,
     seen->trace = *trace;
 }
 
+static int begin(struct net *net, uint32_t i, const xn_id *key, uint32_t copy,
+                 const xn_id *whose, struct seen *seen)
+{
+    struct xn_out *out = net_begin(net, i);
+    int rc;
+
+    *seen = (struct seen){.calls = 0};
+    rc = ov_trace(net->node[i].ov, &net->now, key, copy, whose,
+                  net->now.mono_us + 20 * SEC, traced, seen, out);
+    net_end(net, i);
+    return rc;
+}
+
 static void trace(struct net *net, uint32_t i, const xn_id *key, uint32_t copy,
                   struct seen *seen)
 {
-    struct xn_out *out = net_begin(net, i);
-
-    *seen = (struct seen){.calls = 0};
-    assert_int_equal(ov_trace(net->node[i].ov, &net->now, key, copy,
-                              net->now.mono_us + 20 * SEC, traced, seen, out),
-                     0);
-    net_end(net, i);
+    assert_int_equal(begin(net, i, key, copy, key, seen), 0);
     /* No longer than it takes: links come and go. */
     for (int tenths = 0; tenths < 210 && seen->calls == 0; tenths++)
         net_run(net, SEC / 10);
@@ -274,42 +281,145 @@ static void test_rude(void **state)
     net_free(net);
 }
 
-/* So many at once, and those under way go with the overlay. */
+/* So many at once, and of each who asks only some; those under way go with the
+ * overlay. */
 static void test_bound(void **state)
 {
+    static const xn_id whose[6] = {{{1}}, {{2}}, {{3}}, {{4}}, {{5}}, {{6}}};
     struct net *net = start(4, 512, 8, 0);
-    struct seen seen = {.calls = 0};
-    struct xn_out *out;
+    struct seen seen;
     xn_id key;
-    unsigned n = 0;
-    int rc;
 
     (void)state;
     assert_true(net_until(net, 60 * SEC, net_is_mesh));
     do
         net_key(net, &key);
     while (net_nearest(net, &key, 0) == 0);
-    out = net_begin(net, 0);
-    while (!(rc = ov_trace(net->node[0].ov, &net->now, &key, 0,
-                           net->now.mono_us + 9 * SEC, traced, &seen, out)))
-        n++;
-    assert_int_equal(rc, XN_EBUSY);
-    assert_int_equal(n, 16);
-    assert_int_equal(ov_trace(net->node[1].ov, &net->now, &key, OV_COPIES_MAX,
-                              net->now.mono_us + 9 * SEC, traced, &seen, out),
+    for (unsigned i = 0; i < 6; i++) {
+        for (unsigned n = 0; n < 5; n++) {
+            assert_int_equal(begin(net, 0, &key, 0, &whose[i], &seen),
+                             n < 4 && i < 4 ? 0 : XN_EBUSY);
+        }
+    }
+    assert_int_equal(begin(net, 1, &key, OV_COPIES_MAX, &whose[0], &seen),
                      XN_EINVAL);
-    net_end(net, 0);
+    net_run(net, SEC); /* all told: there is room again */
+    assert_int_equal(begin(net, 0, &key, 0, &whose[0], &seen), 0);
     net_free(net);
     assert_int_equal(seen.calls, 0);
+}
+
+/* ---- hops that lie, or say nothing ---- */
+
+static void start_mesh(struct net **net_out)
+{
+    *net_out = start(4, 512, 8, 0);
+    assert_true(net_until(*net_out, 60 * SEC, net_is_mesh));
+    net_run(*net_out, 60 * SEC);
+}
+
+/* As if node 1 had answered what node 0 asked it last. */
+static void say(struct net *net, Xn__Step step, uint32_t next)
+{
+    Xn__Reply reply = XN__REPLY__INIT;
+    Xn__NextDone done = XN__NEXT_DONE__INIT;
+    Xn__Contact contact = XN__CONTACT__INIT;
+    struct xn_msg *msg = NULL, *inner = NULL;
+
+    done.step = step;
+    contact.id = xn_id_bytes(&net->node[next].contact.id);
+    contact.position = xn_id_bytes(&net->node[next].contact.position);
+    contact.address = net->node[next].address;
+    if (step == XN__STEP__STEP_ON) done.next = &contact;
+    assert_int_equal(xn_msg_new(XN__KIND__NEXT_DONE, &done, &inner), 0);
+    reply.from = xn_id_bytes(&net->node[1].contact.id);
+    reply.hops = 1;
+    reply.kind = XN__KIND__NEXT_DONE;
+    reply.payload.data = inner->bytes;
+    reply.payload.len = inner->size;
+    for (reply.rid = 50; reply.rid > 0; reply.rid--) {
+        assert_int_equal(xn_msg_new(XN__KIND__REPLY, &reply, &msg), 0);
+        assert_true(net_inject(net, 0, 1, msg));
+        xn_msg_free(msg);
+    }
+    xn_msg_free(inner);
+}
+
+/* Nobody is the owner who is further from the key than a hop before. */
+static void test_farther(void **state)
+{
+    struct net *net;
+    struct seen seen;
+    xn_id key;
+
+    (void)state;
+    start_mesh(&net);
+    for (uint32_t copy = 0; copy < 2; copy++) {
+        net->node[1].deaf = false; /* or it is nearest to nothing */
+        do
+            net_key(net, &key);
+        while (net_nearest(net, &key, copy) != 1);
+        net->node[1].deaf = true;
+        assert_int_equal(begin(net, 0, &key, copy, &key, &seen), 0);
+        say(net, XN__STEP__STEP_ON, 2);
+        assert_int_equal(seen.calls, 0);
+        say(net, XN__STEP__STEP_HERE, 0);
+        assert_int_equal(seen.calls, 1);
+        assert_int_equal(seen.trace.n, 3);
+        assert_int_equal(seen.trace.owner, 2);
+        /* Of a copy that says nothing. */
+        assert_int_equal(seen.trace.end, copy ? XN__TRACE_END__TRACE_OWNER
+                                              : XN__TRACE_END__TRACE_FARTHER);
+    }
+    net_free(net);
+}
+
+/* One that is heard and does not answer; one of before NEXT. */
+static void test_last_hop(void **state)
+{
+    Xn__Ack ack = XN__ACK__INIT;
+    struct xn_msg *msg = NULL;
+    uint64_t begun_us;
+    struct net *net;
+    struct seen seen;
+
+    (void)state;
+    start_mesh(&net);
+    assert_int_equal(xn_msg_new(XN__KIND__ACK, &ack, &msg), 0);
+    net->node[1].deaf = true;
+    begun_us = net->now.mono_us;
+    assert_int_equal(begin(net, 0, &net->node[1].contact.position, 0,
+                           &net->node[0].contact.id, &seen),
+                     0);
+    for (unsigned n = 0; n < 42; n++) {
+        assert_true(net_inject(net, 0, 1, msg));
+        net_run(net, SEC / 2);
+    }
+    xn_msg_free(msg);
+    assert_int_equal(seen.calls, 1);
+    assert_int_equal(seen.when_us - begun_us, 20 * SEC);
+    assert_int_equal(seen.trace.end, XN__TRACE_END__TRACE_SILENT);
+    assert_int_equal(seen.trace.hops[1].rc, XN_ETIMEOUT);
+    net_crash(net, 1, true);
+    net->node[1].older = true;
+    net_start(net, 1, 0);
+    assert_true(net_until(net, 60 * SEC, net_is_mesh));
+    trace(net, 0, &net->node[1].contact.position, 0, &seen);
+    assert_int_equal(seen.trace.end, XN__TRACE_END__TRACE_SILENT);
+    assert_int_equal(seen.trace.n, 2);
+    assert_int_equal(seen.trace.hops[1].rc, XN_EPROTO);
+    assert_int_equal(ov_stats(net->node[1].ov)->delivered, 0);
+    net_free(net);
 }
 
 int main(void)
 {
     const struct CMUnitTest tests[] = {
-        cmocka_unit_test(test_mesh),   cmocka_unit_test(test_many_hops),
-        cmocka_unit_test(test_loss),   cmocka_unit_test(test_silent),
-        cmocka_unit_test(test_nobody), cmocka_unit_test(test_rude),
-        cmocka_unit_test(test_bound),
+        cmocka_unit_test(test_mesh),     cmocka_unit_test(test_many_hops),
+        cmocka_unit_test(test_loss),     cmocka_unit_test(test_silent),
+        cmocka_unit_test(test_nobody),   cmocka_unit_test(test_rude),
+        cmocka_unit_test(test_bound),    cmocka_unit_test(test_farther),
+        cmocka_unit_test(test_last_hop),
     };
 
     return cmocka_run_group_tests(tests, NULL, NULL);
