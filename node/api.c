@@ -7,12 +7,16 @@
 
 #include <string.h>
 
+static bool is_member(const Xn__Ask *ask)
+{
+    return ask->caller && ask->caller->role != XN__ROLE__ANYBODY &&
+           ask->caller->role != XN__ROLE__ROLE_NONE;
+}
+
 bool node_api_member(const Xn__Ask *ask, uint64_t ticket, const char *what,
                      struct xn_out *out)
 {
-    if (ask->caller && ask->caller->role != XN__ROLE__ANYBODY &&
-        ask->caller->role != XN__ROLE__ROLE_NONE)
-        return true;
+    if (is_member(ask)) return true;
     xn_out_refuse(out, ticket, XN_EIDENT, what,
                   "the caller shows no certificate of an accepted corp",
                   "register with a XenoCorp first");
@@ -61,7 +65,6 @@ static void status(struct node *node, const struct xn_now *now, uint64_t ticket,
     xn_peer peers[2 * NODE_LEAVES_MAX];
     size_t i, n = ov_leaves(node->ov, peers);
 
-    (void)ask;
     self.id = xn_id_bytes(&node->config.overlay.id);
     self.position = xn_id_bytes(&node->config.overlay.position);
     self.address = node->config.overlay.address;
@@ -82,7 +85,9 @@ static void status(struct node *node, const struct xn_now *now, uint64_t ticket,
     body.leaves = rows;
     body.n_leaves = n;
     body.uptime_s = (now->mono_us - node->started_us) / 1000000;
-    node_status_overlay(node, now, &body);
+    body.mesh = ov_is_mesh(node->ov, now);
+    /* Whoever may ask it often sees when others ask. */
+    if (is_member(ask)) node_status_overlay(node, &body);
     xn_out_answer(out, ticket, 200, &body);
 }
 
@@ -113,5 +118,6 @@ void node_api_ask(struct node *node, const struct xn_now *now, uint64_t ticket,
     }
     xn_out_refuse(out, ticket, XN_ENOENT, "request refused",
                   "a node has no such method and path",
-                  "POST /v1/search, /v1/publish, /v1/trace or GET /v1/status");
+                  "POST /v1/search, /v1/publish, /v1/trace or GET /v1/status, "
+                  "/v1/peers, /metrics");
 }

@@ -9,8 +9,7 @@
 #define PEERS_MAX 4096U
 #define TRACE_US 12000000ULL /* within the time that an answer has */
 
-void node_status_overlay(const struct node *node, const struct xn_now *now,
-                         Xn__NodeStatus *body)
+void node_status_overlay(const struct node *node, Xn__NodeStatus *body)
 {
     const struct ov_stats *stats = ov_stats(node->ov);
     struct ov_load load;
@@ -19,10 +18,11 @@ void node_status_overlay(const struct node *node, const struct xn_now *now,
     body->links_max = (uint32_t)load.links_max;
     body->incoming = (uint32_t)load.incoming;
     body->known = (uint32_t)load.known;
-    body->mesh = ov_is_mesh(node->ov, now);
     for (size_t i = 0; i < OV_OUTCOMES; i++)
         body->lookups += stats->outcomes[i];
-    body->lookups_failed = body->lookups - stats->outcomes[OV_ANSWERED];
+    /* That there are not so many nodes is an answer. */
+    body->lookups_failed = body->lookups - stats->outcomes[OV_ANSWERED] -
+                           stats->outcomes[OV_NOBODY];
 }
 
 /* ---- peers ---- */

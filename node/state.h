@@ -50,9 +50,8 @@ bool node_api_member(const Xn__Ask *ask, uint64_t ticket, const char *what,
 
 /* ---- api_overlay.c, metrics.c ---- */
 
-/* What GET /v1/status tells of it. */
-void node_status_overlay(const struct node *node, const struct xn_now *now,
-                         Xn__NodeStatus *body);
+/* What GET /v1/status tells of it to members. */
+void node_status_overlay(const struct node *node, Xn__NodeStatus *body);
 void node_api_peers(struct node *node, const struct xn_now *now,
                     uint64_t ticket, const Xn__Ask *ask, struct xn_out *out);
 void node_api_metrics(struct node *node, const struct xn_now *now,

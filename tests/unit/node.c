@@ -109,7 +109,6 @@ static void peers_are_for_members(void **state)
     static struct crank crank;
     Xn__Caller caller = XN__CALLER__INIT;
     Xn__NodePeers *peers;
-    Xn__NodeStatus *status;
     uint64_t ticket;
 
     (void)state;
@@ -122,11 +121,85 @@ static void peers_are_for_members(void **state)
     peers = crank_answered(&crank, ticket, &xn__node_peers__descriptor);
     assert_int_equal(peers->n_peers, 0);
     xn__node_peers__free_unpacked(peers, NULL);
-    ticket = crank_ask(&crank, "GET", "/v1/status", NULL, NULL);
-    status = crank_answered(&crank, ticket, &xn__node_status__descriptor);
+    crank_stop(&crank);
+    crank_clear(&crank);
+}
+
+static Xn__NodeStatus *status_for(struct crank *crank, const Xn__Caller *caller)
+{
+    uint64_t ticket = crank_ask(crank, "GET", "/v1/status", NULL, caller);
+
+    return crank_answered(crank, ticket, &xn__node_status__descriptor);
+}
+
+/* How busy a node is tells strangers when others ask what. */
+static void status_is_short_for_strangers(void **state)
+{
+    static struct crank crank;
+    Xn__Caller caller = XN__CALLER__INIT;
+    Xn__Search search = XN__SEARCH__INIT;
+    Xn__Query query = XN__QUERY__INIT;
+    Xn__Expr where = XN__EXPR__INIT;
+    char *one = (char *)(uintptr_t) "1";
+    Xn__NodeStatus *status;
+
+    (void)state;
+    crank_init(&crank, make("https://192.0.2.1:1"), 1000000, 1795255200000000);
+    crank_wake(&crank);
+    crank_serve_store(&crank);
+    crank_pass(&crank, 20000000);
+    /* The owner is found, the other copies are nobody. */
+    where.op = XN__EXPR_OP__IN;
+    where.token = (char *)(uintptr_t) "Aa";
+    where.values = &one;
+    where.n_values = 1;
+    query.where = &where;
+    search.query = &query;
+    search.limit = 1;
+    search.paranoid = true;
+    crank_ask(&crank, "POST", "/v1/search", &search, NULL);
+    crank_pass(&crank, 20000000);
+    status = status_for(&crank, NULL);
+    assert_true(status->mesh);
+    assert_int_equal(status->links_max, 0);
+    assert_int_equal(status->lookups, 0);
+    xn__node_status__free_unpacked(status, NULL);
+    caller.role = XN__ROLE__ANYBODY;
+    status = status_for(&crank, &caller);
+    assert_int_equal(status->links_max, 0);
+    assert_int_equal(status->lookups, 0);
+    xn__node_status__free_unpacked(status, NULL);
+    caller.role = XN__ROLE__CLIENT;
+    status = status_for(&crank, &caller);
+    assert_true(status->mesh);
     assert_int_equal(status->links_max, 512);
+    assert_in_range(status->lookups, 2, 10);
     assert_int_equal(status->lookups_failed, 0);
     xn__node_status__free_unpacked(status, NULL);
+    crank_stop(&crank);
+    crank_clear(&crank);
+}
+
+static void other_paths_are_told(void **state)
+{
+    static struct crank crank;
+    struct xn_msg *msg;
+    const Xn__Answer *answer;
+    uint64_t ticket;
+
+    (void)state;
+    crank_init(&crank, make("https://192.0.2.1:1"), 1000000, 1795255200000000);
+    crank_wake(&crank);
+    ticket = crank_ask(&crank, "GET", "/v1/nothing", NULL, NULL);
+    answer = crank_answer(&crank, ticket, &msg);
+    for (const char *const *path =
+             (const char *const[]){"/v1/search", "/v1/publish", "/v1/status",
+                                   "/v1/peers", "/v1/trace", "/metrics", NULL};
+         *path; path++) {
+        assert_non_null(
+            memmem(answer->body.data, answer->body.len, *path, strlen(*path)));
+    }
+    xn_msg_free(msg);
     crank_stop(&crank);
     crank_clear(&crank);
 }
@@ -163,7 +236,9 @@ int main(void)
         cmocka_unit_test(corps_are_asked_by_id),
         cmocka_unit_test(trace_is_for_members),
         cmocka_unit_test(peers_are_for_members),
+        cmocka_unit_test(status_is_short_for_strangers),
         cmocka_unit_test(metrics_are_for_members),
+        cmocka_unit_test(other_paths_are_told),
     };
 
     return cmocka_run_group_tests(tests, NULL, NULL);
