@@ -115,6 +115,10 @@ UNIT_TESTS += tests/unit/dev_ports
 tests_unit_dev_ports_SOURCES = tests/unit/dev_ports.c
 tests_unit_dev_ports_LDADD = $(XN_DEV_LIBS) $(CMOCKA_LIBS)
 
+UNIT_TESTS += tests/unit/xeno_overlay
+tests_unit_xeno_overlay_SOURCES = tests/unit/xeno_overlay.c $(NET_KIT)
+tests_unit_xeno_overlay_LDADD = $(XN_NET_LIBS) $(CMOCKA_LIBS)
+
 UNIT_TESTS += tests/unit/xeno_hostile
 tests_unit_xeno_hostile_SOURCES = tests/unit/xeno_hostile.c $(NET_KIT)
 tests_unit_xeno_hostile_LDADD = $(XN_XENO_LIBS) $(CMOCKA_LIBS)

@@ -7,6 +7,7 @@
 
 #include "discovery/xenofind.h"
 #include "lib/err.h"
+#include "lib/text.h"
 
 static const char cannot[] = "cannot ask a node";
 
@@ -53,6 +54,7 @@ static int make_identity(const struct xeno *xeno, struct xeno_nodes *nodes)
     static struct find_options opt;
     int rc;
 
+    _Static_assert(XENO_CORPS_MAX <= FIND_CORPS_MAX, "all corps have room");
     opt.program = XENO_PROGRAM;
     opt.state = xeno->state;
     opt.n_corps = xeno->n_corps;
@@ -99,6 +101,19 @@ int xeno_nodes_ask(const struct xeno *xeno, struct xeno_nodes *nodes,
 }
 
 /* ---- printing ---- */
+
+bool xeno_node_is_sound(const Xn__Contact *node)
+{
+    size_t len, i, n;
+
+    if (!node) return false;
+    len = strlen(node->address);
+    for (i = 0; i < len; i += n) {
+        n = xn_utf8_len(node->address + i, len - i);
+        if (n == 0) return false;
+    }
+    return true;
+}
 
 const char *xeno_node_short(const ProtobufCBinaryData *id,
                             char out[XENO_NODE_SHORT])

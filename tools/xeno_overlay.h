@@ -27,6 +27,8 @@ void xeno_nodes_clear(struct xeno_nodes *nodes);
 int xeno_nodes_ask(const struct xeno *xeno, struct xeno_nodes *nodes,
                    const struct xeno_question *question, void *answer_out);
 
+/* Is it there, and its address text?  What a node says may be anything. */
+bool xeno_node_is_sound(const Xn__Contact *node);
 /* The first digits of an id, "-" where it is none. */
 const char *xeno_node_short(const ProtobufCBinaryData *id,
                             char out[XENO_NODE_SHORT]);

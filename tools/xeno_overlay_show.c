@@ -34,40 +34,68 @@ static const char *state_of(const Xn__NodeStatus *status)
     return status->mesh ? "linked to all" : "routing";
 }
 
+static bool is_told(const Xn__NodeStatus *status)
+{
+    return status->links_max > 0; /* to strangers it is not */
+}
+
+static json_t *told(const Xn__NodeStatus *status, uint64_t number)
+{
+    return is_told(status) ? json_integer((json_int_t)number) : json_null();
+}
+
+static void status_row(const char *url, const Xn__NodeStatus *status,
+                       const char *id, struct xeno_table *table)
+{
+    char up[32], links[48], leaves[24], known[24] = "-", ads[24];
+    char failed[48] = "-";
+
+    snprintf(links, sizeof links, "%u/-", status->links);
+    if (is_told(status)) {
+        snprintf(links, sizeof links, "%u/%u", status->links,
+                 status->links_max);
+        snprintf(known, sizeof known, "%u", status->known);
+        snprintf(failed, sizeof failed, "%llu/%llu",
+                 (unsigned long long)status->lookups_failed,
+                 (unsigned long long)status->lookups);
+    }
+    snprintf(leaves, sizeof leaves, "%zu", status->n_leaves);
+    snprintf(ads, sizeof ads, "%u", status->ads);
+    xeno_table_row(table,
+                   (const char *const[]){id, state_of(status),
+                                         span_text(status->uptime_s, up), links,
+                                         leaves, known, ads, failed, url});
+}
+
+static json_t *status_json(const char *url, const Xn__NodeStatus *status)
+{
+    static const ProtobufCBinaryData none;
+    const Xn__Contact *self = status->self;
+
+    return json_pack(
+        "{s:s, s:o, s:o, s:s, s:b, s:b, s:I, s:I, s:o, s:o, s:I, s:o, s:I, "
+        "s:o, s:o}",
+        "node", url, "id", xeno_node_json_id(self ? &self->id : &none),
+        "position", xeno_node_json_id(self ? &self->position : &none),
+        "address", self ? self->address : "", "settled", status->settled,
+        "mesh", status->mesh, "uptime_s", (json_int_t)status->uptime_s, "links",
+        (json_int_t)status->links, "incoming", told(status, status->incoming),
+        "links_max", told(status, status->links_max), "leaves",
+        (json_int_t)status->n_leaves, "known", told(status, status->known),
+        "ads", (json_int_t)status->ads, "lookups",
+        told(status, status->lookups), "lookups_failed",
+        told(status, status->lookups_failed));
+}
+
 static void show_status(const char *url, const Xn__NodeStatus *status,
                         struct shown *shown)
 {
     static const ProtobufCBinaryData none;
-    const Xn__Contact *self = status->self;
-    char id[XENO_NODE_SHORT], up[32], links[48], leaves[24], known[24];
-    char ads[24], failed[48];
+    char id[XENO_NODE_SHORT];
 
-    xeno_node_short(self ? &self->id : &none, id);
-    snprintf(links, sizeof links, "%u/%u", status->links, status->links_max);
-    snprintf(leaves, sizeof leaves, "%zu", status->n_leaves);
-    snprintf(known, sizeof known, "%u", status->known);
-    snprintf(ads, sizeof ads, "%u", status->ads);
-    snprintf(failed, sizeof failed, "%llu/%llu",
-             (unsigned long long)status->lookups_failed,
-             (unsigned long long)status->lookups);
-    xeno_table_row(shown->table,
-                   (const char *const[]){id, state_of(status),
-                                         span_text(status->uptime_s, up), links,
-                                         leaves, known, ads, failed, url});
-    json_array_append_new(
-        shown->array,
-        json_pack(
-            "{s:s, s:o, s:o, s:s, s:b, s:b, s:I, s:i, s:i, s:i, s:i, s:i, s:i, "
-            "s:I, s:I}",
-            "node", url, "id", xeno_node_json_id(self ? &self->id : &none),
-            "position", xeno_node_json_id(self ? &self->position : &none),
-            "address", self ? self->address : "", "settled", status->settled,
-            "mesh", status->mesh, "uptime_s", (json_int_t)status->uptime_s,
-            "links", (int)status->links, "incoming", (int)status->incoming,
-            "links_max", (int)status->links_max, "leaves",
-            (int)status->n_leaves, "known", (int)status->known, "ads",
-            (int)status->ads, "lookups", (json_int_t)status->lookups,
-            "lookups_failed", (json_int_t)status->lookups_failed));
+    xeno_node_short(status->self ? &status->self->id : &none, id);
+    status_row(url, status, id, shown->table);
+    json_array_append_new(shown->array, status_json(url, status));
 }
 
 static void show_silent(const char *url, const struct xeno_why *why,
@@ -100,7 +128,14 @@ static void ask_status(const struct xeno *xeno, struct xeno_nodes *nodes,
         show_silent(nodes->us.corp.url, why, shown);
         return;
     }
-    show_status(nodes->us.corp.url, status, shown);
+    if (status->self && !xeno_node_is_sound(status->self)) {
+        *why = (struct xeno_why){.rc = XN_EPROTO,
+                                 .because = "the answer is not understood",
+                                 .try = "another version of xeno"};
+        show_silent(nodes->us.corp.url, why, shown);
+    } else {
+        show_status(nodes->us.corp.url, status, shown);
+    }
     xn__node_status__free_unpacked(status, NULL);
 }
 
@@ -156,15 +191,15 @@ int xeno_overlay_status(struct xeno *xeno, int argc, char **argv)
 static json_t *peer_json(const Xn__NodePeer *peer)
 {
     return json_pack(
-        "{s:o, s:o, s:s, s:i, s:b, s:o, s:I, s:f, s:i, s:i, s:o, s:o}", "id",
+        "{s:o, s:o, s:s, s:i, s:b, s:o, s:I, s:f, s:I, s:I, s:o, s:o}", "id",
         xeno_node_json_id(&peer->node->id), "position",
         xeno_node_json_id(&peer->node->position), "address",
         peer->node->address, "leaf", (int)peer->leaf, "incoming",
         peer->incoming, "rtt_ms", xeno_node_json_ms(peer->rtt_us), "up_s",
         (json_int_t)peer->up_s, "heard_s", (double)peer->heard_ms / 1000,
-        "unanswered", (int)peer->unanswered, "asked", (int)peer->asked, "corp",
-        xeno_node_json_id(&peer->corp), "certificate_until",
-        xeno_json_time(peer->not_after_us));
+        "unanswered", (json_int_t)peer->unanswered, "asked",
+        (json_int_t)peer->asked, "corp", xeno_node_json_id(&peer->corp),
+        "certificate_until", xeno_json_time(peer->not_after_us));
 }
 
 static void peer_row(struct xeno_table *table, const Xn__NodePeer *peer)
@@ -191,7 +226,7 @@ static int print_peers(const struct xeno *xeno, const char *url,
     json_t *array = json_array();
 
     for (size_t i = 0; i < peers->n_peers; i++) {
-        if (peers->peers[i]->node) continue;
+        if (xeno_node_is_sound(peers->peers[i]->node)) continue;
         json_decref(array);
         return xeno_gripe(XN_EPROTO, "cannot list the links",
                           "the answer is not understood",

@@ -78,6 +78,7 @@ static const char *end_name(Xn__TraceEnd end)
         [XN__TRACE_END__TRACE_LOOPS] = "loops",
         [XN__TRACE_END__TRACE_NOWHERE] = "nowhere",
         [XN__TRACE_END__TRACE_LONG] = "long",
+        [XN__TRACE_END__TRACE_FARTHER] = "farther",
     };
 
     return (unsigned)end < sizeof names / sizeof names[0] ? names[end] : "?";
@@ -92,13 +93,14 @@ static const Xn__TraceHop *owner_of(const Xn__Traced *traced)
 
 static json_t *hop_json(const Xn__TraceHop *hop)
 {
-    return json_pack(
-        "{s:o, s:o, s:s, s:s, s:o, s:o, s:i, s:b, s:s?}", "id",
-        xeno_node_json_id(&hop->node->id), "position",
-        xeno_node_json_id(&hop->node->position), "address", hop->node->address,
-        "way", way_name(hop->way), "rtt_ms", xeno_node_json_ms(hop->rtt_us),
-        "took_ms", xeno_node_json_ms(hop->took_us), "links", (int)hop->links,
-        "mesh", hop->mesh, "error", hop->rc ? xn_errname(hop->rc) : NULL);
+    return json_pack("{s:o, s:o, s:s, s:s, s:o, s:o, s:I, s:b, s:s?}", "id",
+                     xeno_node_json_id(&hop->node->id), "position",
+                     xeno_node_json_id(&hop->node->position), "address",
+                     hop->node->address, "way", way_name(hop->way), "rtt_ms",
+                     xeno_node_json_ms(hop->rtt_us), "took_ms",
+                     xeno_node_json_ms(hop->took_us), "links",
+                     (json_int_t)hop->links, "mesh", hop->mesh, "error",
+                     hop->rc ? xn_errname(hop->rc) : NULL);
 }
 
 static int print_json(const struct target *target, const char *node,
@@ -155,6 +157,54 @@ static int print_table(const struct target *target, const Xn__Traced *traced)
 
 /* ---- where it did not come to its end ---- */
 
+/* It reached us through all hops before: any of them may have said so. */
+static int tell_silent(const Xn__Traced *traced)
+{
+    size_t i = traced->n_hops - 1;
+    const Xn__TraceHop *last = traced->hops[i];
+    const char *try =
+        "again in some seconds: a node that is gone is missed soon";
+    const char *text = xn_strerror(last->rc);
+    char id[XENO_NODE_SHORT];
+
+    if (last->rc == XN_EPROTO) {
+        text = "it is of an older version, or what it said makes no sense";
+        try = "a newer version there";
+    } else if (last->rc == XN_EBUSY) {
+        text = "too many traces are passed on there, or on the way to it";
+        try = "again in some seconds";
+    }
+    return xeno_gripef(XN_ENOTYET, cannot, try,
+                       "hop %zu%s says that hop %zu, %s at %s, does not tell: "
+                       "%s",
+                       i - 1, i > 1 ? " or one before it" : "", i,
+                       xeno_node_short(&last->node->id, id),
+                       last->node->address, text);
+}
+
+static int tell_farther(const struct target *target, const Xn__Traced *traced)
+{
+    const Xn__TraceHop *owner = traced->hops[traced->owner];
+    char id[XENO_NODE_SHORT], other[XENO_NODE_SHORT];
+    xn_id nearest = {{0}}, position;
+    size_t at = traced->owner;
+
+    (void)xn_id_from_bytes(&owner->node->position, &nearest);
+    for (size_t i = 0; i < traced->n_hops; i++) {
+        if (xn_id_from_bytes(&traced->hops[i]->node->position, &position) ||
+            !xn_ring_nearer(&target->key, &position, &nearest))
+            continue;
+        nearest = position;
+        at = i;
+    }
+    return xeno_gripef(XN_ENOTYET, cannot,
+                       "again in some seconds: if it stays, one of them lies",
+                       "hop %u, %s, is said to own the key, but hop %zu, %s, "
+                       "is nearer to it",
+                       traced->owner, xeno_node_short(&owner->node->id, id), at,
+                       xeno_node_short(&traced->hops[at]->node->id, other));
+}
+
 static int judge(const struct target *target, const Xn__Traced *traced)
 {
     const Xn__TraceHop *last = traced->hops[traced->n_hops - 1];
@@ -163,13 +213,8 @@ static int judge(const struct target *target, const Xn__Traced *traced)
     xeno_node_short(&last->node->id, id);
     switch (traced->end) {
     case XN__TRACE_END__TRACE_OWNER: return XN_EXIT_OK;
-    case XN__TRACE_END__TRACE_SILENT:
-        return xeno_gripef(XN_ENOTYET, cannot,
-                           "again in some seconds: a node that is gone is "
-                           "missed soon",
-                           "hop %zu, %s at %s, does not tell: %s",
-                           traced->n_hops - 1, id, last->node->address,
-                           xn_strerror(last->rc));
+    case XN__TRACE_END__TRACE_SILENT: return tell_silent(traced);
+    case XN__TRACE_END__TRACE_FARTHER: return tell_farther(target, traced);
     case XN__TRACE_END__TRACE_WAITS:
         return xeno_gripef(
             XN_ENOTYET, cannot, "again in some seconds",
@@ -189,7 +234,6 @@ static int judge(const struct target *target, const Xn__Traced *traced)
                            "it comes back to %s", id);
     default: break;
     }
-    (void)target;
     return xeno_gripef(XN_ENOTYET, cannot, "again in some seconds",
                        "it ends at hop %zu, %s: %s", traced->n_hops - 1, id,
                        end_name(traced->end));
@@ -198,12 +242,18 @@ static int judge(const struct target *target, const Xn__Traced *traced)
 /* What a node says may be anything. */
 static bool is_sound(const Xn__Traced *traced)
 {
+    bool owned = traced->end == XN__TRACE_END__TRACE_OWNER ||
+                 traced->end == XN__TRACE_END__TRACE_FARTHER;
+
     if (!traced->n_hops || traced->n_hops > 64) return false;
     for (size_t i = 0; i < traced->n_hops; i++) {
-        if (!traced->hops[i]->node || traced->hops[i]->rc > 0) return false;
+        if (!xeno_node_is_sound(traced->hops[i]->node) ||
+            traced->hops[i]->rc > 0)
+            return false;
     }
-    return traced->end != XN__TRACE_END__TRACE_OWNER ||
-           traced->owner < traced->n_hops;
+    if (traced->end == XN__TRACE_END__TRACE_SILENT && traced->n_hops < 2)
+        return false; /* the first one answers us itself */
+    return !owned || traced->owner < traced->n_hops;
 }
 
 static int tell(const struct xeno *xeno, const struct target *target,
