@@ -208,7 +208,8 @@ static int unanswered(const struct xeno_question *question,
     } else if (rc == XN_ECANCELLED) {
         try = "the same again";
     } else if (rc == XN_EIDENT) {
-        try = "the right URL#ID; do not trust what answers";
+        try = question->node ? "another --node; do not trust what answers"
+                             : "the right URL#ID; do not trust what answers";
     }
     tell(question, rc, "", said->why, try);
     return rc;
