@@ -120,8 +120,11 @@ ok "$rc" 'a table of them'
 XENO_KEY=$scratch/nobody "$xeno" overlay peers >"$scratch/out" 2>&1
 [ $? -eq 6 ]
 ok $? 'not for strangers: exit 6'
-XENO_KEY=$scratch/nobody "$xeno" overlay status >"$scratch/out" 2>&1
-ok $? 'but status is'
+XENO_KEY=$scratch/nobody "$xeno" overlay status >"$scratch/out" 2>&1 &&
+    [ "$(grep -c 'linked to all.* 3/- ' "$scratch/out")" -eq 4 ]
+rc=$?
+[ "$rc" -eq 0 ] || diag "$scratch/out"
+ok "$rc" 'but status is, without what tells how busy a node is'
 
 # ---- the owner dies ----
 for n in 1 2 3 4; do
