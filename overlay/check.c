@@ -92,8 +92,12 @@ static const char *check_hints(const struct ov *ov)
         if (is_live_id(ov, &hint->id)) return "a hint for a linked node";
         dials += hint->ticket != 0;
     }
+    if (ov->n_dials > DIALS_MAX) return "too many dials";
     if (dials != ov->n_dials) return "dials miscounted";
-    return dials <= DIALS_MAX ? NULL : "too many dials";
+    for (i = 0; i < dials; i++) {
+        if (!ov->dials[i]->ticket) return "a dial that is none";
+    }
+    return NULL;
 }
 
 static const char *check_queries(const struct ov *ov)

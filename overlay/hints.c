@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: GPL-3.0-or-later */
-/* Nodes that we have heard of: whom to dial, when.  All hearsay, so the table
- * is bounded and what is claimed only orders the dialling. */
+/* Nodes that we have heard of.  What a peer says of others is hearsay: it only
+ * orders the dialling, and the table is bounded.  What is known from a link
+ * that we had (`met`) counts for more, and no hearsay takes its place. */
 #include <stdlib.h>
 #include <string.h>
 
@@ -9,21 +10,16 @@
 
 #define FAILURES_MAX 6U /* then a hint is forgotten, unless ... */
 /* ... it would be a neighbour: the network may be parted, for days.  Such ones
- * are tried in turn, one now and then, and when one is reached after all, some more at once: where
- * a partition healed these succeed too, and so on, in one wave; where a single
- * node came back, nothing follows. */
+ * are tried in turn, one now and then, and when one is reached after all, some
+ * more at once: where a partition healed these succeed too, and so on, in one
+ * wave; where a single node came back, nothing follows. */
 #define LOST_US (3 * 86400 * SECOND_US)
 #define LOST_PACE_US (20 * SECOND_US) /* between tries of any of them */
-#define LOST_PER_LEAF 4U              /* so many such are kept */
+#define LOST_PER_LEAF 4U              /* so many such are kept, */
+#define UNMET_PER_LEAF 1U             /* of these of hearsay */
 #define LOST_MORE 4U                  /* tried when one is reached */
-#define NAMED_US (10 * SECOND_US)     /* between tries because others name it */
+#define NAMED_US (10 * SECOND_US) /* between tries of a met one that is named */
 #define RETRY_MAX_US (60 * SECOND_US)
-#define GAP_TRIES 8U
-
-static struct hint *hint_at(const struct vec *vec, size_t i)
-{
-    return vec->v[i];
-}
 
 static size_t hint_lower(const struct ov *ov, const xn_id *id)
 {
@@ -41,8 +37,8 @@ static size_t hint_lower(const struct ov *ov, const xn_id *id)
 }
 
 /* By claimed position, then id: liars may claim the same one. */
-static size_t hint_pos_lower(const struct ov *ov, const xn_id *position,
-                             const xn_id *id)
+size_t hint_pos_lower(const struct ov *ov, const xn_id *position,
+                      const xn_id *id)
 {
     size_t lo = 0, hi = ov->hints_pos.n;
 
@@ -152,10 +148,11 @@ void hint_drop(struct ov *ov, struct hint *hint)
 {
     if (hint->ticket) {
         xn_ticket_forget(ov->tickets, hint->ticket);
-        ov->n_dials--;
+        dial_over(ov, hint);
     }
     vec_drop(&ov->hints, hint_lower(ov, &hint->id));
     vec_drop(&ov->hints_pos, hint_pos_lower(ov, &hint->position, &hint->id));
+    free(hint->named);
     free(hint);
 }
 
@@ -188,53 +185,83 @@ static size_t hints_max(const struct ov *ov)
     return max < HINTS_MAX ? max : HINTS_MAX;
 }
 
-/* Full: a random one that is not being dialled and would not be a neighbour
- * gives way, so that a liar cannot fill the table for good. */
-static bool make_room(struct ov *ov)
+enum worth { FAR, FAR_MET, LEAF, LEAF_MET };
+
+static enum worth worth_of(const struct ov *ov, const xn_id *position, bool met)
 {
-    size_t i, n = ov->hints.n;
+    if (ring_is_leaf(ov, position)) return met ? LEAF_MET : LEAF;
+    return met ? FAR_MET : FAR;
+}
+
+/* Full: from a random one on, one that is not being dialled gives way, of the
+ * least worth.  A liar can invent neighbours without end, so they do not last
+ * before one that was linked, and never take the place of a neighbour that
+ * was. */
+static bool make_room(struct ov *ov, enum worth newcomer)
+{
+    static const enum worth gives_way[] = {[FAR] = FAR_MET,
+                                           [FAR_MET] = LEAF,
+                                           [LEAF] = LEAF,
+                                           [LEAF_MET] = LEAF_MET};
+    size_t n = ov->hints.n, at, i, tries = n;
+    struct hint *worst = NULL;
+    enum worth least = gives_way[newcomer];
 
     if (n < hints_max(ov)) return true;
-    for (i = 0; i < GAP_TRIES; i++) {
-        struct hint *hint = hint_at(&ov->hints, xn_rng_below(ov->rng, n));
+    if (newcomer == FAR || newcomer == LEAF) tries = GAP_TRIES;
+    at = xn_rng_below(ov->rng, n);
+    for (i = 0; i < tries && i < n; i++) {
+        struct hint *hint = hint_at(&ov->hints, (at + i) % n);
+        enum worth worth = worth_of(ov, &hint->position, hint->met);
 
-        if (hint->ticket || ring_is_leaf(ov, &hint->position)) continue;
-        hint_drop(ov, hint);
-        return true;
+        if (hint->ticket || worth > least || (worst && worth == least)) {
+            continue;
+        }
+        worst = hint;
+        least = worth;
+        if (worth == FAR) break;
     }
-    return false;
+    if (worst) hint_drop(ov, worst);
+    return worst != NULL;
+}
+
+/* What we had a link to is tried where that was, too. */
+static void take_named(struct hint *hint, const char *address)
+{
+    char *copy;
+
+    if (strcmp(hint->address, address) == 0) return;
+    if (!hint->met) {
+        memcpy(hint->address, address, strlen(address) + 1);
+        return;
+    }
+    copy = strdup(address);
+    if (!copy) return;
+    free(hint->named);
+    hint->named = copy;
 }
 
 /* Somebody names a node that we could not reach: it has, lately, so the network
- * may have healed.  What we have of it helps no more; and it is tried at once,
- * but not as often as it is named. */
+ * may have healed.  It is tried at once, but not as often as it is named. */
 static void heard_again(struct ov *ov, const struct xn_now *now,
                         struct hint *hint, const char *address)
 {
-    uint64_t again_us = hint->dialled_us + NAMED_US;
+    uint64_t again_us =
+        hint->dialled_us + (hint->met ? NAMED_US : RETRY_MAX_US);
 
     if (hint->failures == 0 || hint->ticket) return;
-    memcpy(hint->address, address, strlen(address) + 1);
+    take_named(hint, address);
     if (again_us > now->mono_us || hint->next_us <= now->mono_us) return;
     hint->next_us = hint->news_us = now->mono_us;
     ov->dial_dirty = true;
 }
 
-struct hint *hint_add(struct ov *ov, const struct xn_now *now, const xn_id *id,
-                      const xn_id *position, const char *address)
+static struct hint *hint_new(struct ov *ov, const struct xn_now *now,
+                             const xn_id *id, const xn_id *position,
+                             const char *address)
 {
-    struct hint *hint;
+    struct hint *hint = calloc(1, sizeof *hint);
 
-    if (xn_id_eq(id, &ov->config.id) || !address_is_good(address)) return NULL;
-    if (strcmp(address, ov->config.address) == 0) return NULL;
-    if (link_has_id(ov, id)) return NULL;
-    hint = hint_find(ov, id);
-    if (hint) {
-        heard_again(ov, now, hint, address);
-        return hint;
-    }
-    if (!make_room(ov)) return NULL;
-    hint = calloc(1, sizeof *hint);
     if (!hint) return NULL;
     hint->id = *id;
     hint->position = *position;
@@ -253,6 +280,25 @@ struct hint *hint_add(struct ov *ov, const struct xn_now *now, const xn_id *id,
     return hint;
 }
 
+struct hint *hint_add(struct ov *ov, const struct xn_now *now, const xn_id *id,
+                      const xn_id *position, const char *address, bool met)
+{
+    struct hint *hint;
+
+    if (xn_id_eq(id, &ov->config.id) || !address_is_good(address)) return NULL;
+    if (strcmp(address, ov->config.address) == 0) return NULL;
+    if (link_has_id(ov, id)) return NULL;
+    hint = hint_find(ov, id);
+    if (hint) {
+        heard_again(ov, now, hint, address);
+        return hint;
+    }
+    if (!make_room(ov, worth_of(ov, position, met))) return NULL;
+    hint = hint_new(ov, now, id, position, address);
+    if (hint) hint->met = met;
+    return hint;
+}
+
 bool hints_take(struct ov *ov, const struct xn_now *now,
                 Xn__Contact *const *contacts, size_t n)
 {
@@ -267,7 +313,7 @@ bool hints_take(struct ov *ov, const struct xn_now *now,
             return false;
         }
         if (i < HINTS_PER_MSG) {
-            hint_add(ov, now, &id, &position, contacts[i]->address);
+            hint_add(ov, now, &id, &position, contacts[i]->address, false);
         }
     }
     return true;
@@ -275,7 +321,7 @@ bool hints_take(struct ov *ov, const struct xn_now *now,
 
 /* Half of `us` and up to as much again: those who lost the same node must not
  * come back all at once. */
-static uint64_t jittered(struct ov *ov, uint64_t us)
+uint64_t hints_jittered(struct ov *ov, uint64_t us)
 {
     return us / 2 + xn_rng_below(ov->rng, us);
 }
@@ -285,23 +331,44 @@ static bool is_lost(const struct hint *hint)
     return hint->failures > FAILURES_MAX;
 }
 
-static size_t count_lost(const struct ov *ov)
+static size_t count_lost(const struct ov *ov, bool met)
 {
     size_t n = 0, i;
 
-    for (i = 0; i < ov->hints.n; i++)
-        n += is_lost(hint_at(&ov->hints, i));
+    for (i = 0; i < ov->hints.n; i++) {
+        const struct hint *hint = hint_at(&ov->hints, i);
+
+        n += is_lost(hint) && hint->met == met;
+    }
     return n;
 }
 
-/* All are tried equally often, so who is forgotten for want of room is one at
- * random, not the one known for longest. */
 static bool may_be_lost(const struct ov *ov, const struct xn_now *now,
                         const struct hint *hint)
 {
-    if (!ring_is_leaf(ov, &hint->position)) return false;
-    if (now->mono_us - hint->failed_us > LOST_US) return false;
-    return count_lost(ov) <= LOST_PER_LEAF * (size_t)ov->config.leaves;
+    return ring_is_leaf(ov, &hint->position) &&
+           now->mono_us - hint->failed_us <= LOST_US;
+}
+
+/* Who is forgotten for want of room among the lost; NULL: there is room.  All
+ * are tried equally often, so it is one at random, not the one known for
+ * longest; but inventions must not take the places of who was there. */
+static struct hint *too_many_lost(const struct ov *ov)
+{
+    size_t met = count_lost(ov, true), unmet = count_lost(ov, false), i, k;
+    size_t leaves = ov->config.leaves;
+
+    if (unmet <= UNMET_PER_LEAF * leaves &&
+        met + unmet <= LOST_PER_LEAF * leaves) {
+        return NULL;
+    }
+    k = xn_rng_below(ov->rng, unmet ? unmet : met);
+    for (i = 0; i < ov->hints.n; i++) {
+        struct hint *hint = hint_at(&ov->hints, i);
+
+        if (is_lost(hint) && hint->met == !unmet && k-- == 0) return hint;
+    }
+    return NULL;
 }
 
 /* A refusal for want of room (`full`) is worth no hurry either. */
@@ -311,21 +378,26 @@ static uint64_t retry_us(const struct ov *ov, const struct hint *hint,
     unsigned doubled = hint->failures < 16 ? hint->failures - 1 : 15;
     uint64_t wait_us = SECOND_US << doubled;
 
-    if (is_lost(hint)) return LOST_PACE_US * count_lost(ov);
+    if (is_lost(hint)) {
+        return LOST_PACE_US * (count_lost(ov, true) + count_lost(ov, false));
+    }
     return full || wait_us > RETRY_MAX_US ? RETRY_MAX_US : wait_us;
 }
 
 void hint_failed(struct ov *ov, const struct xn_now *now, struct hint *hint,
                  bool full)
 {
+    struct hint *goes = NULL;
+
+    ov->dial_dirty = true;
     if (hint->failures == 0) hint->failed_us = now->mono_us;
     if (hint->failures < UINT8_MAX) hint->failures++;
-    if (is_lost(hint) && !may_be_lost(ov, now, hint)) {
-        hint_drop(ov, hint);
-        return;
+    if (is_lost(hint)) {
+        goes = may_be_lost(ov, now, hint) ? too_many_lost(ov) : hint;
     }
-    hint->next_us = now->mono_us + jittered(ov, retry_us(ov, hint, full));
-    ov->dial_dirty = true;
+    if (goes) hint_drop(ov, goes);
+    if (goes == hint) return;
+    hint->next_us = now->mono_us + hints_jittered(ov, retry_us(ov, hint, full));
 }
 
 void hints_found(struct ov *ov, const struct xn_now *now,
@@ -344,100 +416,4 @@ void hints_found(struct ov *ov, const struct xn_now *now,
         ov->dial_dirty = true;
         more--;
     }
-}
-
-/* A link may be open and wait for its HELLO: the hint goes when that comes. */
-static bool is_due(const struct ov *ov, const struct hint *hint,
-                   const struct xn_now *now)
-{
-    return !hint->ticket && hint->next_us <= now->mono_us &&
-           !link_has_id(ov, &hint->id);
-}
-
-/* Those who claim to be beside us, from near to far on both sides. */
-static struct hint *pick_leaf(const struct ov *ov, const struct xn_now *now)
-{
-    size_t n = ov->hints_pos.n, max = 4 * (size_t)ov->config.leaves, at, d;
-
-    if (n == 0) return NULL;
-    at = hint_pos_lower(ov, &ov->config.position, &ov->config.id);
-    for (d = 0; d < n && d < max; d++) {
-        struct hint *up = hint_at(&ov->hints_pos, (at + d) % n);
-        struct hint *down = hint_at(&ov->hints_pos, (at + n - 1 - d % n) % n);
-
-        bool up_leaf = ring_is_leaf(ov, &up->position);
-        bool down_leaf = ring_is_leaf(ov, &down->position);
-
-        if (up_leaf && is_due(ov, up, now)) return up;
-        if (down_leaf && is_due(ov, down, now)) return down;
-        if (!up_leaf && !down_leaf) break; /* farther ones are none either */
-    }
-    return NULL;
-}
-
-static struct hint *pick_any(const struct ov *ov, const struct xn_now *now)
-{
-    size_t n = ov->hints.n, at = xn_rng_below(ov->rng, n), i;
-
-    for (i = 0; i < n; i++) {
-        struct hint *hint = hint_at(&ov->hints, (at + i) % n);
-
-        if (is_due(ov, hint, now)) return hint;
-    }
-    return NULL;
-}
-
-/* At the budget: some that would fill a gap of the prefix table. */
-static struct hint *pick_gap(const struct ov *ov, const struct xn_now *now)
-{
-    size_t n = ov->hints.n, i;
-
-    for (i = 0; i < GAP_TRIES && n > 0; i++) {
-        struct hint *hint = hint_at(&ov->hints, xn_rng_below(ov->rng, n));
-
-        if (is_due(ov, hint, now) && links_fills_gap(ov, &hint->position)) {
-            return hint;
-        }
-    }
-    return NULL;
-}
-
-/* Where everybody is at the budget a dial mostly costs two nodes a handshake
- * for nothing: with half of the budget filled there is no hurry. */
-static bool may_better(struct ov *ov, const struct xn_now *now)
-{
-    if (!links_crowded(ov, now) || ov->ring.n < ov->config.links_max / 2) {
-        return true;
-    }
-    if (now->mono_us < ov->calm_us) return false;
-    ov->calm_us = now->mono_us + jittered(ov, CALM_US);
-    return true;
-}
-
-struct hint *hint_pick(struct ov *ov, const struct xn_now *now)
-{
-    struct hint *hint = pick_leaf(ov, now);
-
-    if (hint || ov->hints.n == 0 || !may_better(ov, now)) return hint;
-    if (ov->ring.n + ov->n_new + ov->n_dials < ov->config.links_max) {
-        return pick_any(ov, now);
-    }
-    return pick_gap(ov, now);
-}
-
-/* Those that are due and were not picked are looked at again later. */
-uint64_t hints_next(const struct ov *ov, const struct xn_now *now)
-{
-    uint64_t next_us = UINT64_MAX;
-    size_t i;
-
-    for (i = 0; i < ov->hints.n; i++) {
-        const struct hint *hint = hint_at(&ov->hints, i);
-        uint64_t at_us = hint->next_us > now->mono_us
-                             ? hint->next_us
-                             : now->mono_us + GOSSIP_MAX_US;
-
-        if (!hint->ticket && at_us < next_us) next_us = at_us;
-    }
-    return next_us;
 }

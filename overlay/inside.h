@@ -4,7 +4,7 @@
  *   ov.c      lifecycle, the calls that come in, the upcalls that go out
  *   ring.c    the live links by position;  full.c  links in full, by handle, by
  *             id
- *   hints.c   nodes that we have heard of
+ *   hints.c   nodes that we have heard of;  dials.c  which of these to dial
  *   links.c   dialling, HELLO, the link budget
  *   leaves.c  the leaf set, and spreading who is there (PEERS)
  *   choose.c  where a request goes next;  way.c  which of the ways there
@@ -32,6 +32,7 @@
 #define NEW_MAX 32U    /* links over the budget until their HELLO */
 #define HINTS_MIN 256U /* the table holds 4 * links_max within these */
 #define HINTS_MAX 4096U
+#define GAP_TRIES 8U        /* looks at random hints */
 #define HINTS_PER_MSG 512U  /* taken from one message */
 #define PAGE_MAX 256U       /* contacts in one PEERS */
 #define HELLO_PEERS_MAX 64U /* in one HELLO */
@@ -157,6 +158,9 @@ struct hint {
     xn_id id;
     xn_id position; /* as claimed */
     char address[OV_ADDRESS_MAX + 1];
+    char *named;  /* another one, that others say; NULL: none */
+    bool met;     /* position and address were a link's */
+    bool by_name; /* `named` is being dialled, or was last */
     uint8_t failures;
     uint64_t ticket;     /* of the DIAL under way; 0: none */
     uint64_t dialled_us; /* when that began */
@@ -214,8 +218,9 @@ struct ov {
     uint32_t serial;
     uint64_t digest[BUCKETS];
 
-    struct vec hints;     /* by id */
-    struct vec hints_pos; /* the same, by claimed position */
+    struct vec hints;              /* by id */
+    struct vec hints_pos;          /* the same, by claimed position */
+    struct hint *dials[DIALS_MAX]; /* of these, being dialled */
     size_t n_dials;
 
     struct vec queries; /* by number, which only grows */
@@ -327,10 +332,18 @@ uint64_t ring_reach(const struct ov *ov);
 
 /* ---- hints.c */
 
+static inline struct hint *hint_at(const struct vec *vec, size_t i)
+{
+    return vec->v[i];
+}
+
+/* The first place in hints_pos that is not before this. */
+size_t hint_pos_lower(const struct ov *ov, const xn_id *position,
+                      const xn_id *id);
 struct hint *hint_find(const struct ov *ov, const xn_id *id);
 /* NULL: not taken (ours, linked, no room, no usable address). */
 struct hint *hint_add(struct ov *ov, const struct xn_now *now, const xn_id *id,
-                      const xn_id *position, const char *address);
+                      const xn_id *position, const char *address, bool met);
 void hint_drop(struct ov *ov, struct hint *hint);
 /* false: one of them is malformed. */
 bool hints_take(struct ov *ov, const struct xn_now *now,
@@ -348,11 +361,23 @@ bool hints_fresh(const struct ov *ov, const struct xn_now *now); /* any */
 void hints_hurry(struct ov *ov, const struct xn_now *now, const xn_id *key);
 /* Those are gone, a witness says. */
 void hints_believe(struct ov *ov, const xn_id *key);
+/* Half of `us` and up to as much again. */
+uint64_t hints_jittered(struct ov *ov, uint64_t us);
+bool address_is_good(const char *address);
+void hints_clear(struct ov *ov);
+
+/* ---- dials.c */
+
 /* The hint to dial now, or NULL. */
 struct hint *hint_pick(struct ov *ov, const struct xn_now *now);
 uint64_t hints_next(const struct ov *ov, const struct xn_now *now);
-bool address_is_good(const char *address);
-void hints_clear(struct ov *ov);
+/* Where it is being dialled, or was last. */
+const char *hint_address(const struct hint *hint);
+/* Whom that DIAL is for; NULL: nobody, any more. */
+struct hint *dial_find(const struct ov *ov, uint64_t ticket);
+void dial_begun(struct ov *ov, const struct xn_now *now, struct hint *hint,
+                uint64_t ticket);
+void dial_over(struct ov *ov, struct hint *hint);
 
 /* ---- links.c */
 

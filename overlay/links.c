@@ -63,8 +63,7 @@ static void dial_ended(void *owner, void *ctx, const struct xn_now *now, int rc,
 
     (void)msg;
     ov_enter(ov);
-    hint->ticket = 0;
-    ov->n_dials--;
+    dial_over(ov, hint);
     ov->stats.dials_failed++;
     /* A conflict is a link that is on its way. */
     if (rc != XN_ECONFLICT) hint->news_us = 0;
@@ -78,15 +77,15 @@ static void dial(struct ov *ov, const struct xn_now *now, struct hint *hint,
     Xn__Contact contact = XN__CONTACT__INIT;
     Xn__Dial body = XN__DIAL__INIT;
 
-    hint->ticket = xn_ticket(ov->tickets, now->mono_us + DIAL_US, dial_ended,
-                             ov, hint, out);
-    if (!hint->ticket) return;
-    hint->dialled_us = now->mono_us;
-    ov->n_dials++;
+    uint64_t ticket = xn_ticket(ov->tickets, now->mono_us + DIAL_US, dial_ended,
+                                ov, hint, out);
+
+    if (!ticket) return;
+    dial_begun(ov, now, hint, ticket);
     ov->stats.dials++;
     contact.id = xn_id_bytes(&hint->id);
     contact.position = xn_id_bytes(&hint->position);
-    contact.address = hint->address;
+    contact.address = (char *)(uintptr_t)hint_address(hint);
     body.contact = &contact;
     xn_out_emit(out, XN_ACT_DIAL, hint->ticket, XN_PEER_NONE, XN__KIND__DIAL,
                 &body);
@@ -128,30 +127,42 @@ void links_dial(struct ov *ov, const struct xn_now *now, struct xn_out *out)
     }
 }
 
+/* What was hearsay was wrong.  One that we were linked to may still come back
+ * to where it was. */
+static void somebody_else(struct ov *ov, const struct xn_now *now,
+                          struct hint *hint)
+{
+    if (!hint->met) {
+        hint_drop(ov, hint);
+        return;
+    }
+    if (hint->by_name) {
+        free(hint->named);
+        hint->named = NULL; /* and it is the other one's turn */
+    }
+    hint->news_us = 0;
+    hint_failed(ov, now, hint, false);
+}
+
 /* A dial of ours became a link to `id`.  Its address is the peer's until its
  * HELLO says another.  false: the hint lied, it was for somebody else. */
-static bool dial_answered(struct ov *ov, uint64_t ticket, const xn_id *id,
-                          char **address_out, uint64_t *since_us_out)
+static bool dial_answered(struct ov *ov, const struct xn_now *now,
+                          uint64_t ticket, const xn_id *id, char **address_out,
+                          uint64_t *since_us_out)
 {
-    size_t i;
+    struct hint *hint = dial_find(ov, ticket);
 
-    for (i = 0; i < ov->hints.n; i++) {
-        struct hint *hint = ov->hints.v[i];
-
-        if (hint->ticket != ticket) continue;
-        ov->dial_dirty = true;
-        if (!xn_id_eq(&hint->id, id)) {
-            hint_drop(ov, hint);
-            return false;
-        }
-        xn_ticket_forget(ov->tickets, ticket);
-        hint->ticket = 0;
-        ov->n_dials--;
-        *address_out = strdup(hint->address);
-        *since_us_out = hint->dialled_us;
-        return true;
+    if (!hint) return true; /* it linked to us meanwhile: the hint went */
+    ov->dial_dirty = true;
+    xn_ticket_forget(ov->tickets, ticket);
+    dial_over(ov, hint);
+    if (!xn_id_eq(&hint->id, id)) {
+        somebody_else(ov, now, hint);
+        return false;
     }
-    return true; /* it linked to us meanwhile, and the hint was dropped */
+    *address_out = strdup(hint_address(hint));
+    *since_us_out = hint->dialled_us;
+    return true;
 }
 
 /* ---- the prefix table ---- */
@@ -399,8 +410,8 @@ static void up(struct ov *ov, const struct xn_now *now, xn_peer peer,
     uint64_t since_us = now->mono_us;
 
     ov_begun(ov, now);
-    if (body->ticket &&
-        !dial_answered(ov, body->ticket, &contact->id, &address, &since_us)) {
+    if (body->ticket && !dial_answered(ov, now, body->ticket, &contact->id,
+                                       &address, &since_us)) {
         if (!link) xn_out_hang(out, peer, XN_EIDENT, "not who was dialled");
         goto out;
     }
@@ -585,7 +596,7 @@ static void remember(struct ov *ov, const struct xn_now *now,
     if (hint && !live) hint_failed(ov, now, hint, false);
     if (hint || !live || !link_address(ov, link) || ov->leaving) return;
     hint = hint_add(ov, now, &contact->id, &contact->position,
-                    link_address(ov, link));
+                    link_address(ov, link), true);
     if (!hint) return;
     hint->news_us = now->mono_us;
     hint->next_us =

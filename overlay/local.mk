@@ -4,6 +4,7 @@ noinst_LIBRARIES += overlay/liboverlay.a
 overlay_liboverlay_a_SOURCES =
 overlay_liboverlay_a_SOURCES += overlay/check.c
 overlay_liboverlay_a_SOURCES += overlay/choose.c
+overlay_liboverlay_a_SOURCES += overlay/dials.c
 overlay_liboverlay_a_SOURCES += overlay/full.c
 overlay_liboverlay_a_SOURCES += overlay/hints.c
 overlay_liboverlay_a_SOURCES += overlay/inside.h
@@ -36,6 +37,12 @@ tests_unit_ov_faults_SOURCES = tests/unit/ov_faults.c
 tests_unit_ov_faults_SOURCES += tests/unit/ov_net.c
 tests_unit_ov_faults_SOURCES += tests/unit/ov_net.h
 tests_unit_ov_faults_LDADD = $(XN_OVERLAY_LIBS) $(CMOCKA_LIBS)
+
+UNIT_TESTS += tests/unit/ov_hints
+tests_unit_ov_hints_SOURCES = tests/unit/ov_hints.c
+tests_unit_ov_hints_SOURCES += tests/unit/ov_net.c
+tests_unit_ov_hints_SOURCES += tests/unit/ov_net.h
+tests_unit_ov_hints_LDADD = $(XN_OVERLAY_LIBS) $(CMOCKA_LIBS)
 
 UNIT_TESTS += tests/unit/ov_mesh
 tests_unit_ov_mesh_SOURCES = tests/unit/ov_mesh.c

@@ -1,0 +1,157 @@
+/* SPDX-License-Identifier: GPL-3.0-or-later */
+/* Which of the nodes that we have heard of to dial, and the dials under way. */
+#include <string.h>
+
+#include "overlay/inside.h"
+
+#define DIALS_MET 4U /* of DIALS_MAX: only for those that were linked */
+
+/* ---- under way ---- */
+
+const char *hint_address(const struct hint *hint)
+{
+    return hint->by_name && hint->named ? hint->named : hint->address;
+}
+
+struct hint *dial_find(const struct ov *ov, uint64_t ticket)
+{
+    size_t i;
+
+    for (i = 0; i < ov->n_dials; i++) {
+        if (ov->dials[i]->ticket == ticket) return ov->dials[i];
+    }
+    return NULL;
+}
+
+/* By hearsay all of many could be said to be there, to aim us at it. */
+static bool is_dialled(const struct ov *ov, const char *address)
+{
+    size_t i;
+
+    for (i = 0; i < ov->n_dials; i++) {
+        if (!strcmp(hint_address(ov->dials[i]), address)) return true;
+    }
+    return false;
+}
+
+void dial_begun(struct ov *ov, const struct xn_now *now, struct hint *hint,
+                uint64_t ticket)
+{
+    hint->by_name =
+        hint->named && !hint->by_name && !is_dialled(ov, hint->named);
+    hint->ticket = ticket;
+    hint->dialled_us = now->mono_us;
+    ov->dials[ov->n_dials++] = hint;
+}
+
+void dial_over(struct ov *ov, struct hint *hint)
+{
+    size_t i = 0;
+
+    while (ov->dials[i] != hint)
+        i++;
+    ov->dials[i] = ov->dials[--ov->n_dials];
+    hint->ticket = 0;
+}
+
+/* ---- the next one ---- */
+
+/* A link may be open and wait for its HELLO: the hint goes when that comes. */
+static bool is_due(const struct ov *ov, const struct hint *hint,
+                   const struct xn_now *now)
+{
+    if (hint->ticket || hint->next_us > now->mono_us) return false;
+    if (!hint->met && (ov->n_dials >= DIALS_MAX - DIALS_MET ||
+                       is_dialled(ov, hint->address))) {
+        return false;
+    }
+    return !link_has_id(ov, &hint->id);
+}
+
+/* Those who claim to be beside us, from near to far on both sides. */
+static struct hint *pick_leaf(const struct ov *ov, const struct xn_now *now)
+{
+    size_t n = ov->hints_pos.n, at, d;
+
+    if (n == 0) return NULL;
+    at = hint_pos_lower(ov, &ov->config.position, &ov->config.id);
+    for (d = 0; d < n; d++) {
+        struct hint *up = hint_at(&ov->hints_pos, (at + d) % n);
+        struct hint *down = hint_at(&ov->hints_pos, (at + n - 1 - d) % n);
+
+        bool up_leaf = ring_is_leaf(ov, &up->position);
+        bool down_leaf = ring_is_leaf(ov, &down->position);
+
+        if (up_leaf && is_due(ov, up, now)) return up;
+        if (down_leaf && is_due(ov, down, now)) return down;
+        if (!up_leaf && !down_leaf) break; /* farther ones are none either */
+    }
+    return NULL;
+}
+
+static struct hint *pick_any(const struct ov *ov, const struct xn_now *now)
+{
+    size_t n = ov->hints.n, at = xn_rng_below(ov->rng, n), i;
+
+    for (i = 0; i < n; i++) {
+        struct hint *hint = hint_at(&ov->hints, (at + i) % n);
+
+        if (is_due(ov, hint, now)) return hint;
+    }
+    return NULL;
+}
+
+/* At the budget: some that would fill a gap of the prefix table. */
+static struct hint *pick_gap(const struct ov *ov, const struct xn_now *now)
+{
+    size_t n = ov->hints.n, i;
+
+    for (i = 0; i < GAP_TRIES && n > 0; i++) {
+        struct hint *hint = hint_at(&ov->hints, xn_rng_below(ov->rng, n));
+
+        if (is_due(ov, hint, now) && links_fills_gap(ov, &hint->position)) {
+            return hint;
+        }
+    }
+    return NULL;
+}
+
+/* Where everybody is at the budget a dial mostly costs two nodes a handshake
+ * for nothing: with half of the budget filled there is no hurry. */
+static bool may_better(struct ov *ov, const struct xn_now *now)
+{
+    if (!links_crowded(ov, now) || ov->ring.n < ov->config.links_max / 2) {
+        return true;
+    }
+    if (now->mono_us < ov->calm_us) return false;
+    ov->calm_us = now->mono_us + hints_jittered(ov, CALM_US);
+    return true;
+}
+
+struct hint *hint_pick(struct ov *ov, const struct xn_now *now)
+{
+    struct hint *hint = pick_leaf(ov, now);
+
+    if (hint || ov->hints.n == 0 || !may_better(ov, now)) return hint;
+    if (ov->ring.n + ov->n_new + ov->n_dials < ov->config.links_max) {
+        return pick_any(ov, now);
+    }
+    return pick_gap(ov, now);
+}
+
+/* Those that are due and were not picked are looked at again later. */
+uint64_t hints_next(const struct ov *ov, const struct xn_now *now)
+{
+    uint64_t next_us = UINT64_MAX;
+    size_t i;
+
+    for (i = 0; i < ov->hints.n; i++) {
+        const struct hint *hint = hint_at(&ov->hints, i);
+        uint64_t at_us = hint->next_us > now->mono_us
+                             ? hint->next_us
+                             : now->mono_us + GOSSIP_MAX_US;
+
+        if (!hint->ticket && at_us < next_us) next_us = at_us;
+    }
+    return next_us;
+}
