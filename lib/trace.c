@@ -232,10 +232,15 @@ static int read_group(struct reader *r, char *at)
             return fail(r, XN_EINVAL, "expected words such as 1x20");
         }
         if (*at) at++;
+        if (r->base + value > XN_TRACE_NODES_MAX) {
+            return fail(r, XN_EINVAL, "too many machines");
+        }
+        if (gap && count > (TIME_MAX - now_us) / (gap * SECOND_US)) {
+            return fail(r, XN_EINVAL, "too long");
+        }
         rc = change_group(r, now_us, up, value);
         up = value;
         now_us += count * gap * SECOND_US;
-        if (now_us > TIME_MAX) return fail(r, XN_EINVAL, "too long");
     }
     if (!rc) rc = change_group(r, now_us, up, 0);
     r->base = r->trace->nodes;

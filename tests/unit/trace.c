@@ -161,6 +161,13 @@ static void test_bad(void **state)
         {"trace\tgap_s\tticks\tvalue_run_lengths\na\t1\t1\t5y1\n", "words"},
         {"trace\tgap_s\tticks\tvalue_run_lengths\na\t1\n", "gap_s"},
         {"trace\tgap_s\tticks\tvalue_run_lengths\na\t1\t1\t4097x1\n", "words"},
+        /* 1e9 ticks of 1e6 s: past what 64 bits of us hold */
+        {"trace\tgap_s\tticks\tvalue_run_lengths\na\t1000000\t1\t"
+         "1x1000000000\n",
+         "too long"},
+        {"trace\tgap_s\tticks\tvalue_run_lengths\na\t1000000\t1\t"
+         "1x18446745\n", /* past them by a little: short again */
+         "too long"},
     };
     char why[XN_TRACE_TEXT];
     struct xn_trace trace;
