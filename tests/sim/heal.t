@@ -75,7 +75,7 @@ ok $? "so many as that makes died: $(metric churn kills), and as many came"
     [ "$(metric churn lost)" -gt 50 ]
 ok $? "messages waited for the line, and were lost"
 
-printf 'node\tup_from\tup_to\n0\t5\t20\n0\t30\t90\n1\t0\t40\n2\t50\t60\n7\t0\t90\n' \
+printf 'node\tup_from\tup_to\n0\t5\t20\n0\t30\t90\n1\t0\t40\n2\t50\t60\n3\t0\t15\n3\t15\t90\n7\t0\t90\n' \
     >"$scratch/up.tsv"
 cat >"$scratch/trace.scn" <<'END'
 nodes 5
@@ -86,10 +86,24 @@ run 22s
 END
 run trace --set "sim.trace=$scratch/up.tsv"
 ok $? "as a file says"
-# Node 2 is down from the start; 0 goes at 20 s, 12 s before the end.
+# Node 2 is down from the start; 0 goes at 20 s, 12 s before the end; 3 is up
+# all the time, in two spans.
 [ "$(metric trace nodes.running)" = 3 ] && [ "$(metric trace kills)" = 2 ]
 ok $? "two of five are down, the others are not in it or up"
 "$xenosim" run "$scratch/trace.scn" >"$scratch/out" 2>"$scratch/err"
 [ $? -ne 0 ] && grep -q 'XS-2-TRACE' "$scratch/err"
 ok $? "without a file: told"
+
+# Of 160 half live no longer than 50 ms: 1109 go in half a second.
+cat >"$scratch/fast.scn" <<'END'
+nodes 200
+latency uniform 5ms 50ms
+at 0s      join 80%
+at 1s      churn poisson median 50ms
+run 1500ms
+END
+run fast
+ok $? "many come and go each millisecond"
+[ "$(metric fast kills)" -ge 1000 ] && [ "$(metric fast kills)" -le 1220 ]
+ok $? "as many as are meant to: $(metric fast kills)"
 plan
