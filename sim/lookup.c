@@ -54,9 +54,17 @@ static bool is_owner(const struct sim_run *run, const xn_id *from,
     return owner < peers->n && xn_id_eq(from, &peers->rows[owner].id);
 }
 
+static void violate_end(struct sim_run *run, const struct sim_lookup *row,
+                        int rc)
+{
+    sim_run_violation(run, "a lookup at node %u ended with %s", row->node,
+                      xn_errname(rc));
+}
+
 /* Right is who was the owner when it was asked or is now that it is answered,
  * of all that run, or of those that take part yet.  Who answers in the owner's
- * place must say that it does not know. */
+ * place must say that it does not know; so may the owner, but not when nothing
+ * happened for long. */
 static void judge(struct sim_run *run, const struct sim_lookup *row, int rc,
                   const xn_id *from, uint64_t took_us)
 {
@@ -65,6 +73,7 @@ static void judge(struct sim_run *run, const struct sim_lookup *row, int rc,
 
     run->tally.lookup_settled += calm;
     if (owner == UINT32_MAX) return;
+    if (rc && calm) violate_end(run, row, rc);
     if (is_owner(run, from, owner)) {
         run->tally.lookup_right += rc == 0;
         run->tally.lookup_unknown += rc != 0;
@@ -100,10 +109,7 @@ static void looked_up(struct sim_run *run, uint64_t number, int rc,
     took_us = sim_world_now(run->world) - row->asked_us;
     if (rc && rc != XN_ENOTYET) {
         run->tally.lookup_failed++;
-        if (sim_run_calm(run)) {
-            sim_run_violation(run, "a lookup at node %u ended with %s",
-                              row->node, xn_errname(rc));
-        }
+        if (sim_run_calm(run)) violate_end(run, row, rc);
     } else {
         sim_hist_add(&run->tally.lookup, took_us);
         sim_hist_add(&run->tally.hops, hops);

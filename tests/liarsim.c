@@ -26,6 +26,7 @@ struct liars {
     const struct xn_core_ops *honest;
     struct sim_maker maker;
     struct sim_probe probe;
+    sim_looked_up *looked_up;
     struct seen seen[SEEN_MAX];
     size_t n_seen;
     size_t turn;
@@ -44,7 +45,7 @@ struct lie {
     bool (*drops)(const struct xn_action *act);
     void (*add)(struct xn_out *out);
     /* These what the checkers ask a node. */
-    bool state, owner, leaves, settled;
+    bool state, owner, leaves, settled, unsure;
 };
 
 /* ---- lies about ads ---- */
@@ -255,6 +256,7 @@ static const struct lie lies[] = {
     {.name = "owner", .owner = true},
     {.name = "leaves", .leaves = true},
     {.name = "settled", .settled = true},
+    {.name = "unsure", .unsure = true},
 };
 enum { LIES = sizeof lies / sizeof lies[0] };
 
@@ -389,6 +391,20 @@ static bool settled(void *user, struct xn_core *core)
     return liars.probe.settled(user, core);
 }
 
+static void not_yet(struct sim_run *run, uint64_t number, int rc,
+                    const xn_id *from, uint32_t hops)
+{
+    liars.looked_up(run, number, rc ? rc : XN_ENOTYET, from, hops);
+}
+
+static int lookup(void *user, struct sim_run *run, uint32_t node,
+                  const xn_id *key, uint64_t number, sim_looked_up *done)
+{
+    liars.looked_up = done;
+    if (liars.lie && liars.lie->unsure) done = not_yet;
+    return liars.probe.lookup(user, run, node, key, number, done);
+}
+
 static int set(void *user, const char *key, const char *value)
 {
     size_t i;
@@ -418,6 +434,7 @@ int main(int argc, char **argv)
     cli.probe = liars.probe;
     cli.probe.owner = owner;
     cli.probe.leaves = leaves;
+    cli.probe.lookup = lookup;
     cli.probe.settled = settled;
     cli.probe.set = set;
     rc = sim_cli_main(&cli, argc, argv);

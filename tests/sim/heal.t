@@ -74,6 +74,12 @@ ok $? "so many as that makes died: $(metric churn kills), and as many came"
 [ "$(metric churn queue.bytes.max)" -gt 1000 ] &&
     [ "$(metric churn lost)" -gt 50 ]
 ok $? "messages waited for the line, and were lost"
+[ "$(metric churn lookup.count)" -gt 2000 ] &&
+    [ "$(metric churn lookup.right)" -gt 2100 ] &&
+    [ "$(metric churn lookup.wrong)" -le 5 ] &&
+    [ "$(metric churn lookup.failed)" -le 5 ]
+ok $? "of 2181 lookups no more than 5 got another than the owner: $(
+    metric churn lookup.wrong)"
 
 printf 'node\tup_from\tup_to\n0\t5\t20\n0\t30\t90\n1\t0\t40\n2\t50\t60\n3\t0\t15\n3\t15\t90\n7\t0\t90\n' \
     >"$scratch/up.tsv"
