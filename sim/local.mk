@@ -29,6 +29,7 @@ sim_libsim_a_SOURCES += sim/market_ask.c
 sim_libsim_a_SOURCES += sim/market_judge.c
 sim_libsim_a_SOURCES += sim/market_query.c
 sim_libsim_a_SOURCES += sim/market_state.h
+sim_libsim_a_SOURCES += sim/market_survey.c
 sim_libsim_a_SOURCES += sim/order.c
 sim_libsim_a_SOURCES += sim/order.h
 sim_libsim_a_SOURCES += sim/owner.c

@@ -43,6 +43,7 @@ void market_free(struct sim_market *market)
         market_ad_clear(&market->servers[i].now);
         market_ad_clear(&market->servers[i].old);
     }
+    market_held_free(market);
     free(market->servers);
     free(market);
 }
@@ -278,44 +279,6 @@ size_t market_live(const struct sim_market *market)
         n += market_must(market, i, sim_world_now(market->run->world));
     }
     return n;
-}
-
-/* ---- what a crash took with it ---- */
-
-static bool is_held(const struct sim_market *market, uint32_t server)
-{
-    const struct sim_probe *probe = &market->run->options->probe;
-    const struct market_server *s = &market->servers[server];
-    struct sim_world *world = market->run->world;
-    struct xn_now now;
-    uint32_t i;
-
-    for (i = 0; i < market->nodes; i++) {
-        if (!sim_world_runs(world, i)) continue;
-        now = sim_world_time(world, i);
-        if (probe->holds(probe->user, sim_world_core(world, i), &s->id,
-                         s->now.version, &now)) {
-            return true;
-        }
-    }
-    return false;
-}
-
-void market_survey(struct sim_market *market)
-{
-    uint32_t i;
-
-    if (!market->run->options->probe.holds) return;
-    for (i = 0; i < market->nodes; i++) {
-        struct market_server *s = &market->servers[i];
-
-        if (!market_must(market, i, sim_world_now(market->run->world)) ||
-            is_held(market, i)) {
-            continue;
-        }
-        s->gone = true;
-        market->run->tally.ads_gone++;
-    }
 }
 
 /* ---- asking ---- */

@@ -36,7 +36,9 @@ void market_died(struct sim_market *market, uint32_t node);
 void market_query(struct sim_market *market);
 /* Ask for the ads that should be findable, `most` of them, going round. */
 size_t market_get(struct sim_market *market, size_t most, bool strict);
-/* Nodes have died together: whose ad went with the last that held it? */
+/* Nodes are about to die together: who holds the ads?  XN_ENOMEM. */
+int market_crash(struct sim_market *market);
+/* They have: whose ad went with the last that held it? */
 void market_survey(struct sim_market *market);
 size_t market_live(const struct sim_market *market);
 size_t market_asking(const struct sim_market *market);

@@ -54,7 +54,9 @@ struct sim_market {
     struct market_server *servers;
     struct market_ask *asks; /* by ticket */
     uint64_t tickets;
-    uint32_t round; /* where market_get goes on */
+    uint32_t round;           /* where market_get goes on */
+    unsigned crashes;         /* under way */
+    struct market_held *held; /* each server's ad, before these; NULL: none */
 };
 
 /* market_ad.c: the offer of version number `version` of server n. */
@@ -65,6 +67,9 @@ void market_ad_clear(struct market_ad *ad);
 /* market_query.c: a random one, with what it would match drawn from ads. */
 int market_query_make(struct sim_market *market, struct query **query_out,
                       uint32_t *limit_out);
+
+/* market_survey.c */
+void market_held_free(struct sim_market *market);
 
 /* market_ask.c */
 int market_ask_send(struct sim_market *market, uint32_t node,

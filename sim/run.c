@@ -293,7 +293,8 @@ static void do_step(struct sim_run *run, const struct scn_step *step)
     case SCN_ADVERTISE:
     case SCN_REWRITE:
     case SCN_WITHDRAW:
-        rc = act_on_some(run, step);
+        if (step->verb == SCN_CRASH) rc = market_crash(run->market);
+        if (!rc) rc = act_on_some(run, step);
         if (step->verb != SCN_CRASH) break;
         sim_world_at(run->world, sim_world_now(run->world) + step->us + 1,
                      SIM_CTL(SIM_CTL_SURVEY, 0));

@@ -177,6 +177,13 @@ static bool holds(void *user, struct xn_core *core, const xn_id *server,
     return xis_has(node_index(core), server, version, now);
 }
 
+static uint32_t copies(void *user)
+{
+    const struct sim_nodes *nodes = user;
+
+    return nodes->config.index.copies_near;
+}
+
 static bool settled(void *user, struct xn_core *core)
 {
     (void)user;
@@ -224,6 +231,7 @@ void sim_nodes_probe(struct sim_nodes *nodes, struct sim_probe *probe_out)
         .member = member,
         .leaves = leaves,
         .holds = holds,
+        .copies = copies,
         .settled = settled,
         .clear = clear,
     };

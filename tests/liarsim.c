@@ -24,6 +24,7 @@ struct liars {
     const struct lie *lie;
     uint64_t from_us;
     const struct xn_core_ops *honest;
+    const struct xn_core *first; /* node 0 */
     struct sim_maker maker;
     struct sim_probe probe;
     sim_looked_up *looked_up;
@@ -45,7 +46,7 @@ struct lie {
     bool (*drops)(const struct xn_action *act);
     void (*add)(struct xn_out *out);
     /* These what the checkers ask a node. */
-    bool state, owner, leaves, settled, unsure;
+    bool state, owner, leaves, settled, unsure, none, one;
 };
 
 /* ---- lies about ads ---- */
@@ -257,6 +258,8 @@ static const struct lie lies[] = {
     {.name = "leaves", .leaves = true},
     {.name = "settled", .settled = true},
     {.name = "unsure", .unsure = true},
+    {.name = "none", .none = true},
+    {.name = "one", .one = true},
 };
 enum { LIES = sizeof lies / sizeof lies[0] };
 
@@ -358,6 +361,7 @@ static int make(void *user, const struct sim_world *world, uint32_t number,
 
     (void)user;
     if (rc || !liars.lie) return rc;
+    if (number == 0) liars.first = *core_out;
     liars.honest = (*core_out)->ops;
     (*core_out)->ops = &liar_ops;
     return 0;
@@ -389,6 +393,17 @@ static bool settled(void *user, struct xn_core *core)
 {
     if (liars.lie && liars.lie->settled) return false;
     return liars.probe.settled(user, core);
+}
+
+/* Nobody holds any ad, or node 0 alone does. */
+static bool holds(void *user, struct xn_core *core, const xn_id *server,
+                  uint64_t version, const struct xn_now *now)
+{
+    bool now_lies = liars.lie && now->mono_us >= liars.from_us;
+
+    if (now_lies && liars.lie->none) return false;
+    if (now_lies && liars.lie->one) return core == liars.first;
+    return liars.probe.holds(user, core, server, version, now);
 }
 
 static void not_yet(struct sim_run *run, uint64_t number, int rc,
@@ -434,6 +449,7 @@ int main(int argc, char **argv)
     cli.probe = liars.probe;
     cli.probe.owner = owner;
     cli.probe.leaves = leaves;
+    cli.probe.holds = holds;
     cli.probe.lookup = lookup;
     cli.probe.settled = settled;
     cli.probe.set = set;

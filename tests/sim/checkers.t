@@ -43,6 +43,17 @@ at 10s advertise all over 5s
 at 40s query 1/s
 run 20m
 END
+cat >"$scratch/crash.scn" <<'END'
+nodes 12
+seed 5
+latency uniform 5ms 50ms
+set overlay.links 64
+settle 20s
+join all over 5s
+at 10s advertise all over 5s
+at 60s crash 10% over 2s
+run 65s
+END
 cat >"$scratch/parted.scn" <<'END'
 nodes 12
 seed 3
@@ -57,7 +68,7 @@ run 130s
 END
 
 # What honest nodes do, no checker minds; liarsim is then xenosim.
-for s in calm rewrite withdraw long; do
+for s in calm rewrite withdraw long crash; do
     "$xenosim" run "$scratch/$s.scn" >"$scratch/$s.true" 2>&1
     ok $? "$s: honest nodes break no rule"
     "$liarsim" run "$scratch/$s.scn" >"$scratch/out" 2>&1
@@ -94,6 +105,9 @@ lie calm state 40s "the state of node [0-9]*: broken on purpose"
 lie calm owner 40s "takes node [0-9]* for the owner"
 lie calm leaves 40s "the leaf set of node [0-9]* is wrong at 0"
 lie calm settled 40s "is not settled long after"
+lie crash none 50s "60.* 0 nodes hold the ad of server [0-9]*, not 3"
+lie crash one 50s "60.* 1 nodes hold the ad of server [0-9]*, not 3"
+lie crash none 61s "62.* nobody holds .* though node [0-9]* that held it runs"
 lie rewrite first 95s "an old version"
 lie withdraw spare 95s "withdrawn"
 lie long lease 40s "expired"

@@ -28,8 +28,9 @@ run heal --nodes 77 --set overlay.links=24 --set overlay.leaves=4
 ok $? "joins, deaths and a partition: a minute later all is right"
 [ "$(metric heal checks.leaves)" -gt 100 ] &&
     [ "$(metric heal checks.ads)" -gt 100 ] &&
-    [ "$(metric heal lookup.right)" -gt 3000 ]
-ok $? "and that was looked at"
+    [ "$(metric heal lookup.right)" -gt 3000 ] &&
+    [ "$(metric heal ads.gone)" -le 1 ]
+ok $? "and that was looked at, and hardly an ad excused"
 
 cat >"$scratch/hours.scn" <<'END'
 nodes 40
