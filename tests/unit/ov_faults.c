@@ -460,6 +460,27 @@ static void test_last_of_two(void **state)
     net_free(net);
 }
 
+/* Whom we asked in doubt is gone as well: that is no answer. */
+static void test_witness_dies(void **state)
+{
+    struct net *net = mesh(3, true);
+    struct asked asked;
+    xn_id key;
+
+    (void)state;
+    net_run(net, 60 * SEC);
+    net_key(net, &key);
+    net_crash(net, 2, true);
+    net_run(net, 10000);
+    net_ask(net, 0, &key, 2, 20 * SEC, &asked); /* there are but two now */
+    assert_int_equal(ov_stats(net->node[0].ov)->doubted, 1);
+    net_crash(net, 1, true);
+    net_run(net, 21 * SEC);
+    assert_int_equal(asked.calls, 1);
+    assert_int_equal(asked.rc, XN_EUNREACH);
+    net_free(net);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
@@ -480,6 +501,7 @@ int main(void)
         cmocka_unit_test(test_last_of_two),
         cmocka_unit_test(test_no_answer),
         cmocka_unit_test(test_holder_dies),
+        cmocka_unit_test(test_witness_dies),
     };
 
     return cmocka_run_group_tests_name("ov_faults", tests, NULL, NULL);
