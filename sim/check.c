@@ -109,13 +109,21 @@ static void check_leaves_of(struct sim_run *run, uint32_t node)
 {
     const struct sim_probe *probe = &run->options->probe;
     struct xn_core *core = sim_world_core(run->world, node);
+    struct sim_graph_config shape = {.leaves = 0};
     struct beside b;
-    size_t wrong;
+    size_t wrong, all;
 
+    run->tally.checked_leaves++;
     b.n = probe->leaves(probe->user, core, b.says);
+    if (probe->shape) probe->shape(probe->user, &shape);
+    all = sim_run_beside(run, node, true, b.up, 2 * (size_t)shape.leaves);
+    if (b.n < all) {
+        sim_run_violation(run, "the leaf set of node %u has %zu of %zu", node,
+                          b.n, all);
+        return;
+    }
     b.n_up = sim_run_beside(run, node, true, b.up, b.n + 1);
     b.n_down = sim_run_beside(run, node, false, b.down, b.n);
-    run->tally.checked_leaves++;
     wrong = first_wrong(&b);
     if (wrong == b.n && (b.n > 0 || b.n_up == 0)) return;
     sim_run_violation(run, "the leaf set of node %u is wrong at %zu of %zu",

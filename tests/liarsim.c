@@ -46,7 +46,7 @@ struct lie {
     bool (*drops)(const struct xn_action *act);
     void (*add)(struct xn_out *out);
     /* These what the checkers ask a node. */
-    bool state, owner, leaves, settled, unsure, none, one;
+    bool state, owner, leaves, settled, unsure, none, one, alone;
 };
 
 /* ---- lies about ads ---- */
@@ -258,6 +258,7 @@ static const struct lie lies[] = {
     {.name = "leaves", .leaves = true},
     {.name = "settled", .settled = true},
     {.name = "unsure", .unsure = true},
+    {.name = "alone", .alone = true},
     {.name = "none", .none = true},
     {.name = "one", .one = true},
 };
@@ -383,6 +384,7 @@ static size_t leaves(void *user, struct xn_core *core, uint32_t *out)
     size_t n = liars.probe.leaves(user, core, out);
     uint32_t first = out[0];
 
+    if (liars.lie && liars.lie->alone && n > 1) return 1;
     if (!liars.lie || !liars.lie->leaves || n < 2) return n;
     out[0] = out[1];
     out[1] = first;
