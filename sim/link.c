@@ -683,21 +683,35 @@ void sim_link_end_all(struct sim_world *world, uint32_t number, bool power)
     node->stands = false;
 }
 
+static void cut_one(struct sim_world *world, uint32_t number, uint32_t peer,
+                    uint64_t conn)
+{
+    uint64_t at_us;
+
+    if (!sim_world_apart(world, number, peer)) return;
+    at_us = keepalive_end_us(world, number);
+    if (at_us < world->cut_until_us) {
+        close_later(world, number, peer, conn, at_us);
+    }
+}
+
+/* Halves that stand and rest get no room in the table by being looked at: there
+ * are many, and most are not cut. */
 void sim_link_cut(struct sim_world *world, uint32_t number)
 {
     const struct sim_node *node = &world->nodes[number];
-    uint32_t i;
+    const uint32_t *peers;
+    size_t n = 0, i;
 
-    keep_all(world, number);
+    if (node->stands) n = sim_graph_of(world->graph, number, &peers);
+    for (i = 0; i < n; i++) {
+        if (!find(node, peers[i])) cut_one(world, number, peers[i], STOOD);
+    }
     for (i = 0; i < node->links_cap; i++) {
         const struct sim_link *link = &node->links[i];
-        uint64_t at_us;
 
-        if (link->state != SIM_UP) continue;
-        if (!sim_world_apart(world, number, link->peer)) continue;
-        at_us = keepalive_end_us(world, number);
-        if (at_us < world->cut_until_us) {
-            close_later(world, number, link->peer, link->conn, at_us);
+        if (link->state == SIM_UP) {
+            cut_one(world, number, link->peer, link->conn);
         }
     }
 }

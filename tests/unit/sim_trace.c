@@ -12,6 +12,7 @@
 #include <cmocka.h>
 
 #include "sim/graph.h"
+#include "sim/inside.h"
 #include "sim/with_node.h"
 #include "sim/world.h"
 #include "wire/nest.h"
@@ -151,9 +152,28 @@ static void test_owners(void **state)
     end(b);
 }
 
+/* A partition looks at all links, but those that stand as the graph says are
+ * still kept by the graph alone. */
+static void test_cut(void **state)
+{
+    struct bench *b = begin();
+    size_t halves = 0;
+
+    (void)state;
+    assert_int_equal(sim_world_run(b->world, 1000000), 0);
+    sim_world_cut(b->world, 20000, 3600 * 1000000ULL);
+    for (uint32_t i = 0; i < NODES; i++) {
+        assert_in_range(sim_world_links(b->world, i), 20, 60);
+        halves += b->world->nodes[i].links_cap;
+    }
+    assert_in_range(halves, 0, 8 * NODES);
+    end(b);
+}
+
 int main(void)
 {
-    const struct CMUnitTest tests[] = {cmocka_unit_test(test_owners)};
+    const struct CMUnitTest tests[] = {cmocka_unit_test(test_owners),
+                                       cmocka_unit_test(test_cut)};
 
     return cmocka_run_group_tests(tests, NULL, NULL);
 }
