@@ -15,7 +15,9 @@ bool links_crowded(const struct ov *ov, const struct xn_now *now)
 
 static void set_crowded(struct ov *ov, const struct xn_now *now)
 {
-    ov->crowded_us = now->mono_us + CROWDED_US;
+    uint64_t until_us = now->mono_us + CROWDED_US;
+
+    if (ov->crowded_us < until_us) ov->crowded_us = until_us;
 }
 
 bool link_allows(struct link *link, const struct xn_now *now,
@@ -651,7 +653,10 @@ void ov_gone(struct ov *ov, const struct xn_now *now, xn_peer peer,
 {
     struct link *link = link_need(ov, peer);
 
-    if (!link) return; /* hung up at once */
+    if (!link) { /* hung up at once, if it is no live one */
+        if (ring_find(ov, peer) != RING_NONE) out->rc = XN_ENOMEM;
+        return;
+    }
     ov_enter(ov);
     link_lose(ov, now, link, out);
     ov_exit(ov, now, out);

@@ -190,6 +190,7 @@ bool ring_drop_live(struct ov *ov, struct link *link)
     struct ring *ring = &ov->ring;
     size_t at = ring_find(ov, link->peer), more;
 
+    if (at == RING_NONE) return true;
     if (!make_own(ring, ring->n)) return false;
     more = --ring->n - at;
     memmove(ring->own + at, ring->own + at + 1, more * sizeof *ring->own);

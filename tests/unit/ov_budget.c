@@ -9,6 +9,7 @@
 #include <cmocka.h>
 
 #include "lib/err.h"
+#include "overlay/inside.h"
 #include "tests/unit/ov_net.h"
 
 static struct net *start(uint32_t nodes, uint32_t links_max, uint32_t leaves)
@@ -181,12 +182,38 @@ static void test_refused(void **state)
     net_free(net);
 }
 
+static uint64_t refusals(const struct net *net, uint32_t i)
+{
+    return ov_stats(net->node[i].ov)->refused;
+}
+
+/* Who was told that the overlay exceeds the budget (ov_stand) does not unlearn
+ * it by a refusal. */
+static void test_crowded_for_good(void **state)
+{
+    struct net *net = start(40, 8, 3);
+    uint64_t before = refusals(net, 0);
+    uint32_t i;
+
+    (void)state;
+    net->node[0].ov->crowded_us = UINT64_MAX;
+    for (i = 30; i < 40; i++) {
+        net_crash(net, i, true);
+        net_start(net, i, 0);
+    }
+    net_run(net, 60 * SEC);
+    assert_true(refusals(net, 0) > before);
+    assert_true(net->node[0].ov->crowded_us == UINT64_MAX);
+    net_free(net);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(test_200_by_32),
         cmocka_unit_test(test_40_by_8),
         cmocka_unit_test(test_refused),
+        cmocka_unit_test(test_crowded_for_good),
     };
 
     return cmocka_run_group_tests_name("ov_budget", tests, NULL, NULL);
