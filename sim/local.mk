@@ -121,6 +121,7 @@ UNIT_TESTS += tests/unit/sim_trace
 tests_unit_sim_trace_SOURCES = tests/unit/sim_trace.c
 tests_unit_sim_trace_SOURCES += sim/with_node.c
 tests_unit_sim_trace_SOURCES += sim/with_node.h
+tests_unit_sim_trace_LDFLAGS = $(AM_LDFLAGS) -Wl,--wrap=calloc
 tests_unit_sim_trace_LDADD = $(XN_SIM_LIBS) $(XN_NODE_LIBS) $(XN_SIM_LIBS) \
 	$(CMOCKA_LIBS)
 

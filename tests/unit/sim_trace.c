@@ -11,6 +11,9 @@
 
 #include <cmocka.h>
 
+#include "lib/err.h"
+#include "node/node.h"
+#include "overlay/ov.h"
 #include "sim/graph.h"
 #include "sim/inside.h"
 #include "sim/with_node.h"
@@ -42,6 +45,8 @@ static void answered(void *user, uint32_t node, uint64_t ticket,
     b->traced[ticket - 1] =
         xn_unpack(&xn__traced__descriptor, answer->body.data, answer->body.len);
 }
+
+static bool no_memory;
 
 static void broken(void *user, uint32_t node, const char *why)
 {
@@ -170,10 +175,38 @@ static void test_cut(void **state)
     end(b);
 }
 
+void *__real_calloc(size_t n, size_t size);
+void *__wrap_calloc(size_t n, size_t size);
+void *__wrap_calloc(size_t n, size_t size)
+{
+    return no_memory ? NULL : __real_calloc(n, size);
+}
+
+/* The end of a link that stood is not missed for want of memory. */
+static void test_no_memory(void **state)
+{
+    struct bench *b = begin();
+    struct ov *ov = node_overlay(sim_world_core(b->world, 7));
+    struct xn_now now = sim_world_time(b->world, 7);
+    struct xn_out out;
+    xn_peer peer;
+
+    (void)state;
+    xn_out_init(&out);
+    assert_int_equal(ov_all(ov, &peer, 1), 1);
+    no_memory = true;
+    ov_gone(ov, &now, peer, &out);
+    no_memory = false;
+    assert_int_equal(out.rc, XN_ENOMEM);
+    xn_out_clear(&out);
+    end(b);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {cmocka_unit_test(test_owners),
-                                       cmocka_unit_test(test_cut)};
+                                       cmocka_unit_test(test_cut),
+                                       cmocka_unit_test(test_no_memory)};
 
     return cmocka_run_group_tests(tests, NULL, NULL);
 }
