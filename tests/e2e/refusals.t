@@ -152,10 +152,14 @@ is_spent() {
         [ "$(field reason "$out")" = 'the order is spent' ]
 }
 
+is_warned() {
+    is_spent && [ "$(field warned "$out")" = 5 ]
+}
+
 if [ -n "$spent" ]; then
     await 300 is_spent
     ok $? 'a session whose order is spent says so'
-    [ "$(field warned "$out")" = 5 ]
+    await 300 is_warned # with the receipt for what is spent
     ok $? 'and that less than 5 % is left'
     refuses 5 'the order is spent' 'a task where the order is spent' \
         task new "$spent" -- true
