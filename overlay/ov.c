@@ -8,21 +8,8 @@
 #include "lib/err.h"
 #include "overlay/inside.h"
 
-int ov_new(const struct ov_config *config, const struct xn_peers *peers,
-           struct xn_rng *rng, struct xn_tickets *tickets,
-           const struct ov_user *user, struct ov **ov_out)
+void ov_config_fit(struct ov_config *c)
 {
-    struct ov *ov = calloc(1, sizeof *ov);
-    struct ov_config *c;
-
-    if (!ov) return XN_ENOMEM;
-    ov->config = *config;
-    ov->peers = peers;
-    ov->rng = rng;
-    ov->tickets = tickets;
-    ov->user = *user;
-    ov->gossip_us = GOSSIP_MIN_US;
-    c = &ov->config;
     if (c->links_max == 0) c->links_max = 512;
     /* Half of the budget is for the prefix table. */
     if (c->leaves > LEAVES_MAX) c->leaves = LEAVES_MAX;
@@ -32,7 +19,23 @@ int ov_new(const struct ov_config *config, const struct xn_peers *peers,
     /* But who holds a key must know the others who do. */
     if (c->leaves < c->copies) c->leaves = c->copies;
     if (c->links_max < 2 * c->leaves + 2) c->links_max = 2 * c->leaves + 2;
-    ov->shape = table_shape(c->links_max);
+}
+
+int ov_new(const struct ov_config *config, const struct xn_peers *peers,
+           struct xn_rng *rng, struct xn_tickets *tickets,
+           const struct ov_user *user, struct ov **ov_out)
+{
+    struct ov *ov = calloc(1, sizeof *ov);
+
+    if (!ov) return XN_ENOMEM;
+    ov->config = *config;
+    ov->peers = peers;
+    ov->rng = rng;
+    ov->tickets = tickets;
+    ov->user = *user;
+    ov->gossip_us = GOSSIP_MIN_US;
+    ov_config_fit(&ov->config);
+    ov->shape = table_shape(ov->config.links_max);
     *ov_out = ov;
     return 0;
 }

@@ -79,6 +79,9 @@ struct ov_user {
                          bool joined, struct xn_out *out);
 };
 
+/* Make of links_max, leaves and copies what an overlay goes by: 0 and what does
+ * not fit together are replaced.  ov_new does so by itself. */
+void ov_config_fit(struct ov_config *config);
 int ov_new(const struct ov_config *config, const struct xn_peers *peers,
            struct xn_rng *rng, struct xn_tickets *tickets,
            const struct ov_user *user, struct ov **ov_out);

@@ -91,9 +91,11 @@ static int stand(void *user, const struct sim_world *world, uint32_t number,
 static void shape(void *user, struct sim_graph_config *graph)
 {
     const struct sim_nodes *nodes = user;
+    struct ov_config fit = nodes->config.overlay;
 
-    graph->links_max = nodes->config.overlay.links_max;
-    graph->leaves = nodes->config.overlay.leaves;
+    ov_config_fit(&fit);
+    graph->links_max = fit.links_max;
+    graph->leaves = fit.leaves;
 }
 
 /* ---- lookups ---- */
