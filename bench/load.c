@@ -102,6 +102,13 @@ uint64_t bench_cpu_of_server(pid_t server)
     return us;
 }
 
+uint64_t bench_cpu_of_process(pid_t pid)
+{
+    pid_t parent;
+
+    return cpu_of(pid, &parent, false);
+}
+
 uint64_t bench_cpu_of_self(void)
 {
     struct rusage use;
@@ -111,7 +118,7 @@ uint64_t bench_cpu_of_self(void)
            (uint64_t)(use.ru_utime.tv_usec + use.ru_stime.tv_usec);
 }
 
-static uint64_t cpu_of_all(void)
+uint64_t bench_cpu_of_all(void)
 {
     unsigned long long user, nice, system, irq, softirq, steal;
     FILE *file = fopen("/proc/stat", "re");
@@ -235,7 +242,7 @@ void bench_load_run(const struct bench_load *load,
     turn_until(loop, net_mono_us() + WARM_US);
     server = bench_cpu_of_server(load->server);
     self = bench_cpu_of_self();
-    all = cpu_of_all();
+    all = bench_cpu_of_all();
     from_us = net_mono_us();
     loop->counts = true;
     turn_until(loop, from_us + load->seconds * 1000000);
@@ -243,7 +250,7 @@ void bench_load_run(const struct bench_load *load,
     seconds = (double)(net_mono_us() - from_us) / 1e6;
     server = bench_cpu_of_server(load->server) - server;
     self = bench_cpu_of_self() - self;
-    all = cpu_of_all() - all;
+    all = bench_cpu_of_all() - all;
     finish(loop);
     if (loop->n == 0) bench_die("no charge was done");
     bench_sort(loop->us, loop->n);

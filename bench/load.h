@@ -45,7 +45,9 @@ void bench_load_run(const struct bench_load *load,
 /* CPU microseconds, user and system: of a process and all its children, those
  * that ended too; of this one. */
 uint64_t bench_cpu_of_server(pid_t server);
+uint64_t bench_cpu_of_process(pid_t pid); /* alone; 0: it is gone */
 uint64_t bench_cpu_of_self(void);
+uint64_t bench_cpu_of_all(void); /* whoever ran on this machine */
 void bench_sort(uint32_t *us, size_t n);
 void bench_die(const char *what) __attribute__((noreturn));
 

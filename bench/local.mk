@@ -2,7 +2,7 @@
 # make bench: what bench/README.md says.  Not built by `make` alone.
 XN_BENCHES = bench/charges bench/charges_api bench/floor bench/ledgerd
 EXTRA_PROGRAMS = bench/charges bench/charges_api bench/charges_pg bench/floor
-EXTRA_PROGRAMS += bench/ledgerd
+EXTRA_PROGRAMS += bench/ledgerd bench/overlay_ads
 if HAVE_PQ
 XN_BENCHES += bench/charges_pg
 endif
@@ -26,18 +26,36 @@ bench_floor_SOURCES += bench/wire.h
 bench_ledgerd_SOURCES = bench/ledgerd.c
 bench_ledgerd_SOURCES += bench/wire.h
 bench_ledgerd_LDADD = $(XN_CORP_LIBS) $(XN_NET_LIBS)
+bench_overlay_ads_SOURCES = bench/load.c
+bench_overlay_ads_SOURCES += bench/load.h
+bench_overlay_ads_SOURCES += bench/overlay_ads.c
+bench_overlay_ads_LDADD = $(XN_NET_LIBS)
+
+# The peer is C++ and for the comparison alone: no other part wants a compiler
+# for it.
+bench/overlay_dht: bench/overlay_dht.cc
+	@pkg-config --exists opendht || { \
+	    echo 'bench/overlay wants OpenDHT: apt-get install libopendht-dev g++' \
+	        >&2; exit 1; }
+	$(AM_V_GEN)$(MKDIR_P) bench && c++ -std=c++17 -O2 -Wall -Wextra \
+	    -o $@ $(srcdir)/bench/overlay_dht.cc \
+	    $$(pkg-config --cflags --libs opendht) -pthread
 
 bench-programs: $(XN_BENCHES) corp/xenocorpd
 bench: bench-programs
 	@XN_BUILD='$(abs_top_builddir)' bash $(srcdir)/bench/corp
 bench-session: all
 	@XN_BUILD='$(abs_top_builddir)' bash $(srcdir)/bench/session
-.PHONY: bench bench-programs bench-session
-CLEANFILES += $(EXTRA_PROGRAMS)
+bench-overlay: all bench/overlay_ads bench/overlay_dht
+	@XN_BUILD='$(abs_top_builddir)' bash $(srcdir)/bench/overlay
+.PHONY: bench bench-overlay bench-programs bench-session
+CLEANFILES += $(EXTRA_PROGRAMS) bench/overlay_dht
 
 EXTRA_DIST += bench/README.md
 EXTRA_DIST += bench/charges.sql
 EXTRA_DIST += bench/corp
 EXTRA_DIST += bench/deps
+EXTRA_DIST += bench/overlay
+EXTRA_DIST += bench/overlay_dht.cc
 EXTRA_DIST += bench/session
 EXTRA_DIST += doc/BENCHMARKS.md
