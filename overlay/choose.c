@@ -40,16 +40,28 @@ struct sight {
     bool has_self; /* we are among those looked at */
 };
 
-/* `lax`: as if those that are not usable did not exist. */
+/* Nothing more is to be seen: we come next to last, or not at all. */
+static bool has_seen(const struct query *q, const struct sight *sight,
+                     size_t rank, bool far)
+{
+    if (sight->has_self) return rank > q->copy;
+    return far && sight->first != RING_NONE;
+}
+
+/* `lax`: as if those that are not usable did not exist.  Where we are not among
+ * `max`, the first one is all that counts. */
 static void look_around(const struct ov *ov, const struct query *q, size_t max,
                         bool lax, struct sight *sight)
 {
     struct walk walk;
     size_t rank = 0, at;
+    bool far;
 
     *sight = (struct sight){.first = RING_NONE, .wanted = RING_NONE};
     walk_start(&walk, ov, &q->key);
-    while (rank < max && walk_next(&walk, &at)) {
+    far = !lax && max > q->copy + 1 && walk_misses_us(&walk, max);
+    while (rank < max && !has_seen(q, sight, rank, far) &&
+           walk_next(&walk, &at)) {
         bool usable = at == RING_SELF || query_may_use(ov, q, at);
 
         if (!usable && lax) continue;

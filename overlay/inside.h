@@ -305,6 +305,10 @@ uint32_t ring_near(const struct ov *ov, size_t at);
 void ring_note(struct ov *ov, const struct link *link);
 /* The first place whose position is not before `position`. */
 size_t ring_lower(const struct ov *ov, const xn_id *position);
+/* Is it within so much of the position at that place (table_apart)?  Mostly
+ * known without a look at the contact. */
+bool ring_apart_within(const struct ov *ov, size_t at, const xn_id *position,
+                       uint64_t within);
 /* The links of a place of the prefix table: first and behind the last. */
 void ring_within(const struct ov *ov, const struct table_place *place,
                  size_t *first_out, size_t *end_out);
@@ -319,6 +323,8 @@ struct walk {
 void walk_start(struct walk *walk, const struct ov *ov, const xn_id *key);
 /* false at the end; else a place of the ring, or RING_SELF. */
 bool walk_next(struct walk *walk, size_t *at_out);
+/* Are we surely not among the next so many? */
+bool walk_misses_us(const struct walk *walk, size_t steps);
 
 /* Place of the d-th live link clockwise or counter-clockwise from us; d from
  * 1. */

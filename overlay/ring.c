@@ -21,6 +21,7 @@ static uint8_t tag_of(const xn_id *id)
     return id->b[0] & 127;
 }
 
+#define AHEAD 16 /* contacts that are fetched before they are looked at */
 #define NEAR_UNIT_US 8U /* of 16 to 31 of them, doubled up to 14 times */
 #define NEAR_LAST 240U
 
@@ -87,6 +88,17 @@ size_t ring_lower(const struct ov *ov, const xn_id *position)
             hi = mid;
     }
     return lo;
+}
+
+bool ring_apart_within(const struct ov *ov, size_t at, const xn_id *position,
+                       uint64_t within)
+{
+    uint16_t up = (uint16_t)(head_of(position) - ov->ring.marks[at].head);
+    uint64_t heads = up < 1U << 15 ? up : (1U << 16) - up;
+
+    if (heads > 1 && (heads - 1) << 48 > within) return false;
+    if (heads + 1 < 1U << 15 && (heads + 1) << 48 <= within) return true;
+    return table_apart(&ring_contact(ov, at)->position, position) <= within;
 }
 
 void ring_within(const struct ov *ov, const struct table_place *place,
@@ -211,6 +223,8 @@ bool ring_stand(struct ov *ov, const xn_peer *peers, const uint32_t *rtts_us,
     ring->peers = peers;
     ring->n = ring->n_stood = n;
     for (i = 0; i < n; i++) {
+        /* Of a large table the rows are far away. */
+        if (i + AHEAD < n) __builtin_prefetch(ring_contact(ov, i + AHEAD));
         ring->marks[i] = mark_of(ring_contact(ov, i), rtts_us[i]);
         digest_toggle(ov, ring_contact(ov, i));
     }
@@ -288,6 +302,14 @@ bool walk_next(struct walk *walk, size_t *at_out)
         walk->down = (walk->down + m - 1) % m;
     }
     return true;
+}
+
+bool walk_misses_us(const struct walk *walk, size_t steps)
+{
+    size_t m = walk->ov->ring.n + 1, self = walk->ov->self_at;
+    size_t up = (self + m - walk->up) % m, down = (walk->down + m - self) % m;
+
+    return up >= steps && down >= steps;
 }
 
 size_t ov_nearest(const struct ov *ov, const xn_id *key, size_t n,

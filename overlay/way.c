@@ -42,7 +42,7 @@ static size_t best_beside(const struct ov *ov, const struct query *q,
     for (up = 0; up < 2; up++) {
         for (i = 0; i < n; i++) {
             at = up ? (from + i) % n : (from + n - 1 - i) % n;
-            if (key_apart(ov, q, at) > within) break;
+            if (!ring_apart_within(ov, at, &q->key, within)) break;
             if (query_may_use(ov, q, at)) best = sooner(ov, best, at);
         }
     }
@@ -59,7 +59,8 @@ static size_t best_placed(const struct ov *ov, const struct query *q)
     table_place(&ov->shape, &ov->config.position, &q->key, &place);
     ring_within(ov, &place, &i, &end);
     for (; i < end; i++) {
-        if (key_apart(ov, q, i) >= ours || !query_may_use(ov, q, i)) continue;
+        if (!query_may_use(ov, q, i)) continue;
+        if (!ring_apart_within(ov, i, &q->key, ours - 1)) continue;
         best = sooner(ov, best, i);
     }
     return best;

@@ -1,6 +1,8 @@
 /* SPDX-License-Identifier: GPL-3.0-or-later */
 #include "sim/graph.h"
 
+#include <float.h>
+#include <math.h>
 #include <stdbool.h>
 #include <stdlib.h>
 #include <string.h>
@@ -9,12 +11,11 @@
 #include "lib/rng.h"
 #include "sim/order.h"
 
-/* Where a node is, with all that choosing wants of it side by side. */
+/* What choosing wants of a node: many are looked at for one link, so they are
+ * small and lie side by side. */
 struct spot {
-    uint32_t head;      /* of its position: the first 32 bits */
-    uint32_t place;     /* of the latencies */
-    uint32_t access_us; /* each way */
-    uint32_t node;
+    float x, y;      /* on a plane: ms, one way */
+    float access;    /* the same, to be added */
     uint32_t degree; /* so many links it has */
     uint32_t gaps;   /* its empty places that somebody could fill */
 };
@@ -29,7 +30,10 @@ struct sim_graph {
     struct xn_rng rng;
     uint32_t places;    /* of a table */
     uint32_t *rank_of;  /* by node */
+    uint32_t *heads;    /* by rank: the first 32 bits of the position */
+    uint32_t *nodes;    /* by rank */
     struct spot *spots; /* by rank */
+    bool plane;         /* distances are those of the spots */
     uint32_t *start;    /* rank of the first behind each two digits; one more */
     uint32_t *links;    /* links_max a node; ranks, in the end nodes */
     uint32_t *degree;   /* so many of these are taken, in the end */
@@ -39,7 +43,7 @@ struct sim_graph {
 static uint32_t prefix_of(const struct sim_graph *g, uint32_t rank,
                           unsigned bits)
 {
-    return g->spots[rank].head >> (32 - bits);
+    return g->heads[rank] >> (32 - bits);
 }
 
 /* ---- places, by number: first digits, then second ones ---- */
@@ -135,17 +139,65 @@ static void add_link(struct sim_graph *g, uint32_t a, uint32_t b)
     add_half(g, b, a);
 }
 
-static uint64_t rtt_us(const struct sim_graph *g, uint32_t a, uint32_t b)
-{
-    const struct spot *x = &g->spots[a], *y = &g->spots[b];
-    const struct sim_latency *l = g->latency;
+/* The best so far of those that are looked at for a place. */
+struct pick {
+    uint32_t self, best; /* UINT32_MAX: none */
+    float ms;            /* one way and access of the best */
+};
 
-    if (!sim_latency_places(l)) {
-        return sim_latency_us(l, g->config.seed, x->node, y->node) +
-               sim_latency_us(l, g->config.seed, y->node, x->node);
+static void take(struct pick *pick, uint32_t other, float ms)
+{
+    pick->best = other;
+    pick->ms = ms;
+}
+
+/* On a plane the square tells most of them apart without its root. */
+static void look_plane(const struct sim_graph *g, struct pick *pick,
+                       uint32_t first, uint32_t end)
+{
+    const struct spot *self = &g->spots[pick->self], *spot;
+    uint32_t other;
+
+    for (other = first; other < end; other++) {
+        float dx, dy, square, left;
+
+        spot = &g->spots[other];
+        left = pick->ms - spot->access;
+        dx = spot->x - self->x;
+        dy = spot->y - self->y;
+        square = dx * dx + dy * dy;
+        if (left <= 0 || square >= left * left) continue;
+        if (other == pick->self || !has_room(g, other, pick->self)) continue;
+        take(pick, other, sqrtf(square) + spot->access);
     }
-    return 2 * (uint64_t)(x->access_us + y->access_us) +
-           sim_latency_round(l, x->place, y->place);
+}
+
+static void look_pairs(const struct sim_graph *g, struct pick *pick,
+                       uint32_t first, uint32_t end)
+{
+    uint64_t seed = g->config.seed;
+    uint32_t node = g->nodes[pick->self], other;
+
+    for (other = first; other < end; other++) {
+        uint64_t us = sim_latency_us(g->latency, seed, node, g->nodes[other]) +
+                      sim_latency_us(g->latency, seed, g->nodes[other], node);
+        float ms = (float)us / 2000;
+
+        if (ms >= pick->ms || other == pick->self ||
+            !has_room(g, other, pick->self)) {
+            continue;
+        }
+        take(pick, other, ms);
+    }
+}
+
+static void look(const struct sim_graph *g, struct pick *pick, uint32_t first,
+                 uint32_t end)
+{
+    if (g->plane)
+        look_plane(g, pick, first, end);
+    else
+        look_pairs(g, pick, first, end);
 }
 
 /* The nearest of some in the place, which is empty, with whom we can have one
@@ -154,24 +206,20 @@ static uint64_t rtt_us(const struct sim_graph *g, uint32_t a, uint32_t b)
  * random. */
 static void fill_place(struct sim_graph *g, uint32_t self, uint32_t place)
 {
-    uint32_t first, end, n, tries, at, i, best = UINT32_MAX;
-    uint64_t best_us = UINT64_MAX;
+    struct pick pick = {self, UINT32_MAX, FLT_MAX};
+    uint32_t first, end, n, tries, at;
 
     place_ranks(g, self, place, &first, &end);
     n = end - first;
     tries = n < g->config.candidates ? n : g->config.candidates;
-    at = n > tries ? (uint32_t)xn_rng_below(&g->rng, n) : 0;
-    for (i = 0; i < tries; i++) {
-        uint32_t other = first + (at + i) % n;
-        uint64_t us = rtt_us(g, self, other);
-
-        if (us >= best_us || other == self || !has_room(g, other, self)) {
-            continue;
-        }
-        best = other;
-        best_us = us;
+    at = first + (n > tries ? (uint32_t)xn_rng_below(&g->rng, n) : 0);
+    if (end - at >= tries) {
+        look(g, &pick, at, at + tries);
+    } else {
+        look(g, &pick, at, end);
+        look(g, &pick, first, first + tries - (end - at));
     }
-    if (best != UINT32_MAX) add_link(g, self, best);
+    if (pick.best != UINT32_MAX) add_link(g, self, pick.best);
 }
 
 /* In the order of numbers, which is none on the ring. */
@@ -213,55 +261,70 @@ static void link_leaves(struct sim_graph *g)
 
 static struct spot spot_of(const struct sim_graph *g, uint32_t node)
 {
-    const xn_id *position = &g->peers->rows[node].position;
     uint64_t seed = g->config.seed;
+    struct spot spot = {0};
 
-    return (struct spot){
-        .head = (uint32_t)(xn_id_head(position) >> 32),
-        .place = sim_latency_place(g->latency, seed, node),
-        .access_us = (uint32_t)sim_latency_access_us(g->latency, seed, node),
-        .node = node,
-    };
+    spot.access = (float)sim_latency_access_us(g->latency, seed, node) / 1000;
+    sim_latency_at(g->latency, seed, node, &spot.x, &spot.y);
+    return spot;
 }
 
 static int rank_nodes(struct sim_graph *g)
 {
     uint32_t n = g->config.nodes, i, at = 0;
     unsigned both = g->shape.first + g->shape.next;
-    uint32_t *nodes = malloc((n + 1) * sizeof *nodes);
-    int rc = nodes ? sim_order(g->peers, n, nodes) : XN_ENOMEM;
+    int rc = sim_order(g->peers, n, g->nodes);
 
     for (i = 0; i < n && !rc; i++) {
-        g->rank_of[nodes[i]] = i;
-        g->spots[i] = spot_of(g, nodes[i]);
+        const xn_id *position = &g->peers->rows[g->nodes[i]].position;
+
+        g->rank_of[g->nodes[i]] = i;
+        g->heads[i] = (uint32_t)(xn_id_head(position) >> 32);
+        g->spots[i] = spot_of(g, g->nodes[i]);
         while (at <= prefix_of(g, i, both))
             g->start[at++] = i;
     }
     while (at <= 1U << both && !rc)
         g->start[at++] = n;
-    free(nodes);
     return rc;
 }
 
-static int by_number(const void *a, const void *b)
-{
-    const uint32_t *x = a, *y = b;
+enum { DIGIT = 8, DIGITS = 1 << DIGIT };
 
-    return (*x > *y) - (*x < *y);
+/* By one digit; the order among equals stays. */
+static void sort_digit(const uint32_t *from, uint32_t *to, uint32_t n,
+                       unsigned shift)
+{
+    uint32_t at[DIGITS + 1] = {0}, i;
+
+    for (i = 0; i < n; i++)
+        at[(from[i] >> shift) % DIGITS + 1]++;
+    for (i = 1; i < DIGITS; i++)
+        at[i] += at[i - 1];
+    for (i = 0; i < n; i++)
+        to[at[(from[i] >> shift) % DIGITS]++] = from[i];
 }
 
-static void sort_links(struct sim_graph *g)
+/* By rank, and then named by node. */
+static int sort_links(struct sim_graph *g)
 {
-    uint32_t i, j;
+    uint32_t *spare = malloc(g->config.links_max * sizeof *spare), i, j;
+    unsigned shift;
 
+    if (!spare) return XN_ENOMEM;
     for (i = 0; i < g->config.nodes; i++) {
         uint32_t *links = &g->links[(size_t)i * g->config.links_max];
+        uint32_t n = g->degree[i] = g->spots[i].degree;
 
-        g->degree[i] = g->spots[i].degree;
-        qsort(links, g->degree[i], sizeof *links, by_number);
-        for (j = 0; j < g->degree[i]; j++)
-            links[j] = g->spots[links[j]].node;
+        for (shift = 0; shift < 32; shift += 2 * DIGIT) {
+            sort_digit(links, spare, n, shift);
+            sort_digit(spare, links, n, shift + DIGIT);
+        }
+        for (j = 0; j < n; j++)
+            links[j] = g->nodes[links[j]];
     }
+    free(spare);
+    return 0;
 }
 
 /* ---- the whole ---- */
@@ -272,27 +335,43 @@ static int make_room(struct sim_graph *g)
 
     g->places = (1U << g->shape.first) + (1U << g->shape.next);
     g->rank_of = calloc(n, sizeof *g->rank_of);
+    g->heads = calloc(n, sizeof *g->heads);
+    g->nodes = calloc(n, sizeof *g->nodes);
     g->spots = calloc(n, sizeof *g->spots);
     g->start =
         calloc((1U << (g->shape.first + g->shape.next)) + 1, sizeof *g->start);
     g->links = calloc(n * g->config.links_max, sizeof *g->links);
     g->degree = calloc(n, sizeof *g->degree);
     g->taken = calloc(n, g->places);
-    return g->rank_of && g->spots && g->start && g->links && g->degree &&
-                   g->taken
-               ? 0
-               : XN_ENOMEM;
+    if (!g->rank_of || !g->heads || !g->nodes || !g->spots) return XN_ENOMEM;
+    if (!g->start || !g->links || !g->degree || !g->taken) return XN_ENOMEM;
+    return 0;
 }
 
 /* What only choosing wants. */
 static void clear_means(struct sim_graph *g)
 {
+    free(g->heads);
+    free(g->nodes);
     free(g->spots);
     free(g->start);
     free(g->taken);
+    g->heads = g->nodes = NULL;
     g->spots = NULL;
     g->start = NULL;
     g->taken = NULL;
+}
+
+static int choose_links(struct sim_graph *g)
+{
+    uint32_t i;
+
+    for (i = 0; i < g->config.nodes; i++)
+        g->spots[i].gaps = count_gaps(g, i);
+    link_leaves(g);
+    fill_tables(g, 0, 1U << g->shape.first);
+    fill_tables(g, 1U << g->shape.first, g->places);
+    return sort_links(g);
 }
 
 int sim_graph_new(const struct sim_graph_config *config,
@@ -301,7 +380,6 @@ int sim_graph_new(const struct sim_graph_config *config,
                   struct sim_graph **graph_out)
 {
     struct sim_graph *g = calloc(1, sizeof *g);
-    uint32_t i;
     int rc;
 
     if (!g) return XN_ENOMEM;
@@ -313,19 +391,15 @@ int sim_graph_new(const struct sim_graph_config *config,
     } else { /* a mesh */
         g->shape = table_shape(0);
     }
+    g->plane = sim_latency_is_plane(latency);
     xn_rng_seed(&g->rng, config->seed);
     rc = make_room(g);
     if (!rc) rc = rank_nodes(g);
+    if (!rc) rc = choose_links(g);
     if (rc) {
         sim_graph_free(g);
         return rc;
     }
-    for (i = 0; i < config->nodes; i++)
-        g->spots[i].gaps = count_gaps(g, i);
-    link_leaves(g);
-    fill_tables(g, 0, 1U << g->shape.first);
-    fill_tables(g, 1U << g->shape.first, g->places);
-    sort_links(g);
     clear_means(g);
     *graph_out = g;
     return 0;

@@ -11,11 +11,20 @@
 
 enum { ACCESS_STEPS = 1024 };
 
+/* Of one node. */
+struct whereabouts {
+    uint32_t place;
+    uint32_t access_us;
+};
+
 struct sim_latency {
     struct xn_latency *map; /* NULL: each pair by itself */
     uint64_t lo_us, hi_us;
     bool has_access;
     uint32_t access_us[ACCESS_STEPS]; /* equally likely ones */
+    struct whereabouts *known;        /* of so many nodes under a seed */
+    uint32_t known_n;
+    uint64_t known_seed;
 };
 
 /* Salts that keep the draws of one seed apart. */
@@ -86,18 +95,57 @@ void sim_latency_access(struct sim_latency *latency, uint64_t lo_us,
     latency->has_access = true;
 }
 
+static struct whereabouts draw(const struct sim_latency *latency, uint64_t seed,
+                               uint32_t node)
+{
+    struct whereabouts at = {0};
+
+    if (latency->map) {
+        at.place = (uint32_t)(xn_rng_mix(seed ^ SALT_PLACE, node) %
+                              latency->map->places);
+    }
+    if (latency->has_access) {
+        at.access_us = latency->access_us[xn_rng_mix(seed ^ SALT_ACCESS, node) %
+                                          ACCESS_STEPS];
+    }
+    return at;
+}
+
+int sim_latency_know(struct sim_latency *latency, uint64_t seed, uint32_t nodes)
+{
+    struct whereabouts *known = calloc(nodes, sizeof *known);
+    uint32_t i;
+
+    if (!known) return XN_ENOMEM;
+    for (i = 0; i < nodes; i++)
+        known[i] = draw(latency, seed, i);
+    free(latency->known);
+    latency->known = known;
+    latency->known_n = nodes;
+    latency->known_seed = seed;
+    return 0;
+}
+
+static struct whereabouts where(const struct sim_latency *latency,
+                                uint64_t seed, uint32_t node)
+{
+    if (node < latency->known_n && seed == latency->known_seed) {
+        return latency->known[node];
+    }
+    return draw(latency, seed, node);
+}
+
 uint64_t sim_latency_access_us(const struct sim_latency *latency, uint64_t seed,
                                uint32_t node)
 {
-    if (!latency->has_access) return 0;
-    return latency
-        ->access_us[xn_rng_mix(seed ^ SALT_ACCESS, node) % ACCESS_STEPS];
+    return where(latency, seed, node).access_us;
 }
 
 void sim_latency_free(struct sim_latency *latency)
 {
     if (!latency) return;
     xn_latency_free(latency->map);
+    free(latency->known);
     free(latency);
 }
 
@@ -109,9 +157,7 @@ uint32_t sim_latency_places(const struct sim_latency *latency)
 uint32_t sim_latency_place(const struct sim_latency *latency, uint64_t seed,
                            uint32_t node)
 {
-    if (!latency->map) return 0;
-    return (uint32_t)(xn_rng_mix(seed ^ SALT_PLACE, node) %
-                      latency->map->places);
+    return where(latency, seed, node).place;
 }
 
 uint64_t sim_latency_between(const struct sim_latency *latency, uint32_t from,
@@ -122,13 +168,21 @@ uint64_t sim_latency_between(const struct sim_latency *latency, uint32_t from,
     return us < SIM_LATENCY_US_MIN ? SIM_LATENCY_US_MIN : us;
 }
 
-uint64_t sim_latency_round(const struct sim_latency *latency, uint32_t a,
-                           uint32_t b)
+bool sim_latency_is_plane(const struct sim_latency *latency)
 {
-    uint64_t us = sim_latency_between(latency, a, b);
+    return latency->map && !latency->map->matrix;
+}
 
-    if (!latency->map->matrix) return 2 * us; /* a plane */
-    return us + sim_latency_between(latency, b, a);
+void sim_latency_at(const struct sim_latency *latency, uint64_t seed,
+                    uint32_t node, float *x_out, float *y_out)
+{
+    const double *xy;
+
+    *x_out = *y_out = 0;
+    if (!sim_latency_is_plane(latency)) return;
+    xy = &latency->map->xy[2 * sim_latency_place(latency, seed, node)];
+    *x_out = (float)xy[0];
+    *y_out = (float)xy[1];
 }
 
 static uint64_t pair_us(const struct sim_latency *latency, uint64_t seed,
@@ -144,11 +198,10 @@ static uint64_t pair_us(const struct sim_latency *latency, uint64_t seed,
 uint64_t sim_latency_us(const struct sim_latency *latency, uint64_t seed,
                         uint32_t from, uint32_t to)
 {
-    uint64_t access = sim_latency_access_us(latency, seed, from) +
-                      sim_latency_access_us(latency, seed, to);
+    struct whereabouts a = where(latency, seed, from);
+    struct whereabouts b = where(latency, seed, to);
+    uint64_t access = (uint64_t)a.access_us + b.access_us;
 
     if (!latency->map) return access + pair_us(latency, seed, from, to);
-    return access + sim_latency_between(latency,
-                                        sim_latency_place(latency, seed, from),
-                                        sim_latency_place(latency, seed, to));
+    return access + sim_latency_between(latency, a.place, b.place);
 }

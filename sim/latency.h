@@ -9,6 +9,7 @@
 #ifndef SIM_LATENCY_H
 #define SIM_LATENCY_H
 
+#include <stdbool.h>
 #include <stddef.h>
 #include <stdint.h>
 
@@ -28,6 +29,10 @@ int sim_latency_load(const char *path, uint64_t unit_us,
  * these two. */
 void sim_latency_access(struct sim_latency *latency, uint64_t lo_us,
                         uint64_t hi_us);
+/* From now on of this seed, and faster for so many nodes: where they are is
+ * drawn once.  XN_ENOMEM. */
+int sim_latency_know(struct sim_latency *latency, uint64_t seed,
+                     uint32_t nodes);
 void sim_latency_free(struct sim_latency *latency);
 
 uint64_t sim_latency_us(const struct sim_latency *latency, uint64_t seed,
@@ -41,8 +46,10 @@ uint32_t sim_latency_place(const struct sim_latency *latency, uint64_t seed,
 /* Between two places. */
 uint64_t sim_latency_between(const struct sim_latency *latency, uint32_t from,
                              uint32_t to);
-/* There and back. */
-uint64_t sim_latency_round(const struct sim_latency *latency, uint32_t a,
-                           uint32_t b);
+/* Places are points whose distance is the latency between them. */
+bool sim_latency_is_plane(const struct sim_latency *latency);
+/* Where a node is there, in ms one way; 0, 0 where there is no plane. */
+void sim_latency_at(const struct sim_latency *latency, uint64_t seed,
+                    uint32_t node, float *x_out, float *y_out);
 
 #endif

@@ -24,6 +24,16 @@ static void random_key(struct sim_run *run, xn_id *key_out)
     xn_id_hash(&draw, sizeof draw, key_out);
 }
 
+/* The CPU time is that of all between the first and the last, upkeep too. */
+void sim_lookup_clock(struct sim_run *run)
+{
+    bool runs = run->looking || run->lookup_rows;
+
+    if (runs == run->lookup_timed) return;
+    run->lookup_timed = runs;
+    run->tally.lookup_cpu_s += runs ? -sim_run_cpu_s() : sim_run_cpu_s();
+}
+
 static struct sim_lookup *find(struct sim_run *run, uint64_t number)
 {
     struct sim_lookup *row;
@@ -117,6 +127,7 @@ static void looked_up(struct sim_run *run, uint64_t number, int rc,
     }
     HASH_DEL(run->lookup_rows, row);
     free(row);
+    sim_lookup_clock(run);
 }
 
 void sim_lookup_tick(struct sim_run *run)
@@ -157,6 +168,8 @@ void sim_lookup_clear(struct sim_run *run)
         HASH_DEL(run->lookup_rows, row);
         free(row);
     }
+    run->looking = false;
+    sim_lookup_clock(run);
     if (run->options->probe.clear) {
         run->options->probe.clear(run->options->probe.user);
     }

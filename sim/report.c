@@ -225,6 +225,7 @@ static void tell_cost(struct summary *s, struct sim_run *run)
     number(s, "node.bytes", "B",
            (double)(run->tally.rss_bytes - run->tally.empty_rss_bytes) / nodes);
     number(s, "build.cpu.seconds", "s", run->tally.built_cpu_s);
+    number(s, "lookup.cpu.seconds", "s", run->tally.lookup_cpu_s);
     number(s, "cpu.seconds", "s", run->tally.cpu_s);
     number(s, "events.rate", "1/s",
            run->tally.cpu_s > 0 ? (double)t->events / run->tally.cpu_s : 0);

@@ -246,6 +246,7 @@ static void restart_ticks(struct sim_run *run, const struct scn_step *step)
                          SIM_CTL(SIM_CTL_LOOKUP, ++run->lookup_epoch));
         }
         run->looking = !step->off;
+        sim_lookup_clock(run);
     } else if (step->now) {
         sim_check_tick(run, true);
     } else {
@@ -458,6 +459,7 @@ static int set_up(struct sim_run *run)
     sim_settings_default(&config.settings);
     rc = apply_sets(o, &config);
     if (!rc) rc = set_latency(run);
+    if (!rc) rc = sim_latency_know(run->latency, run->seed, config.nodes);
     if (rc) return rc;
     rc = sim_world_new(&config, run->latency, &o->maker, &hooks, &run->world);
     if (!rc) rc = sim_owner_start(run);

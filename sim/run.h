@@ -81,7 +81,9 @@ struct sim_tally {
     uint64_t checked_leaves, ads_gone;
     uint64_t violations;
     char whys[SIM_WHYS][SIM_WHY_LEN]; /* the first ones */
-    double cpu_s, built_cpu_s; /* all; of it, before converged nodes stood */
+    /* All; of it, before converged nodes stood; while lookups were under way.
+     */
+    double cpu_s, built_cpu_s, lookup_cpu_s;
     uint64_t rss_bytes, empty_rss_bytes;
 };
 
@@ -96,7 +98,7 @@ struct sim_run {
     uint64_t draws; /* of the run itself */
     /* What goes on now, as the scenario's steps left it. */
     struct scn_step churn, query, lookup, check;
-    bool churning, querying, looking, checking;
+    bool churning, querying, looking, checking, lookup_timed;
     uint32_t query_epoch, lookup_epoch, check_epoch, churn_epoch;
     uint64_t lookups; /* numbers given out */
     FILE *series;     /* DIR/series.csv */
@@ -165,6 +167,8 @@ void sim_churn_clear(struct sim_run *run);
 
 /* lookup.c */
 void sim_lookup_tick(struct sim_run *run);
+/* Lookups begin, or may be over: keeps their CPU time. */
+void sim_lookup_clock(struct sim_run *run);
 void sim_lookup_clear(struct sim_run *run);
 
 /* check.c */

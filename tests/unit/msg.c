@@ -228,6 +228,25 @@ static void the_ring_wraps(void **state)
     assert_int_equal(d.b[0], 0xfe);
 }
 
+/* One less than nothing borrows from every byte before it. */
+static void the_way_borrows(void **state)
+{
+    xn_id a = at(0, 0), b = at(0, 0), d;
+    int i;
+
+    (void)state;
+    a.b[XN_ID_SIZE - 1] = 1;
+    xn_ring_clockwise(&a, &b, &d);
+    for (i = 0; i < XN_ID_SIZE; i++)
+        assert_int_equal(d.b[i], 0xff);
+    xn_ring_clockwise(&b, &a, &d);
+    assert_true(xn_id_eq(&d, &a));
+    b.b[7] = 1; /* 2^192 less one: no byte below the eighth stays */
+    xn_ring_clockwise(&a, &b, &d);
+    for (i = 0; i < XN_ID_SIZE; i++)
+        assert_int_equal(d.b[i], i < 8 ? 0 : 0xff);
+}
+
 static void ids_have_bytes_hex_and_names(void **state)
 {
     xn_id id = at(0xab, 0xcd), back;
@@ -270,6 +289,7 @@ int main(void)
         cmocka_unit_test(wrong_kinds_and_bytes_are_refused),
         cmocka_unit_test(a_frame_has_a_bound_and_it_is_exact),
         cmocka_unit_test(the_ring_wraps),
+        cmocka_unit_test(the_way_borrows),
         cmocka_unit_test(ids_have_bytes_hex_and_names),
     };
 

@@ -63,6 +63,7 @@ static void test_places(void **state)
             sim_latency_between(l, place, sim_latency_place(l, 7, 5)));
     }
     assert_int_equal(seen, 7);
+    assert_false(sim_latency_is_plane(l));
     sim_latency_free(l);
     assert_int_equal(
         sim_latency_load("/nonexistent/a.tsv", 0, &l, why, sizeof why), XN_EIO);
@@ -97,12 +98,45 @@ static void test_access(void **state)
     sim_latency_free(l);
 }
 
+/* What is kept for some nodes under one seed changes nothing for any. */
+static void test_known(void **state)
+{
+    char path[] = "/tmp/sim_latency.XXXXXX.tsv", why[XN_LATENCY_TEXT];
+    struct sim_latency *l;
+    uint64_t before[2][20];
+    float x, y;
+    uint32_t i;
+    int fd = mkstemps(path, 4);
+
+    (void)state;
+    assert_true(fd >= 0);
+    dprintf(fd, "x\ty\n3\t0\n0\t4\n3\t4\n");
+    close(fd);
+    assert_int_equal(sim_latency_load(path, 0, &l, why, sizeof why), 0);
+    unlink(path);
+    sim_latency_access(l, 1000, 16000);
+    for (i = 0; i < 20; i++) {
+        before[0][i] = sim_latency_us(l, 7, i, 5);
+        before[1][i] = sim_latency_us(l, 8, i, 5);
+    }
+    assert_int_equal(sim_latency_know(l, 7, 10), 0);
+    for (i = 0; i < 20; i++) {
+        assert_int_equal(sim_latency_us(l, 7, i, 5), before[0][i]);
+        assert_int_equal(sim_latency_us(l, 8, i, 5), before[1][i]);
+    }
+    assert_true(sim_latency_is_plane(l));
+    sim_latency_at(l, 7, 1, &x, &y);
+    assert_true((x == 3 || x == 0) && (y == 4 || y == 0) && x + y > 0);
+    sim_latency_free(l);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(test_uniform),
         cmocka_unit_test(test_places),
         cmocka_unit_test(test_access),
+        cmocka_unit_test(test_known),
     };
 
     return cmocka_run_group_tests(tests, NULL, NULL);
