@@ -48,19 +48,38 @@ mkfifo "$dir/ready"
     --set register.burst=3 --set register.per_minute=1 \
     --ready-fd 9 9>"$dir/ready" >"$dir/url" 2>"$dir/log" </dev/null &
 corp=$!
-read -r -t 60 _ <"$dir/ready" || {
+read -r -t 300 _ <"$dir/ready" || {
     echo "Bail out! xenocorpd does not start"
     exit 99
 }
 XENO_CORP=$(cat "$dir/corp/url")
 export XENO_CORP
 
+# At the limit, until one is refused: in a slow minute one more may be had.
+refused_at_last() { # NAME COMMAND...
+    local rc name=$1
+    shift
+    for _ in {1..10}; do
+        "$@" >"$dir/out" 2>"$dir/err"
+        rc=$?
+        [ $rc -eq 0 ] || break
+    done
+    [ $rc -eq 4 ] && grep -q '^  because: ' "$dir/err" &&
+        grep -q '^  try: ' "$dir/err"
+    tap $? "$name"
+}
+
 # ---- who registers too often ----
 run 0 "a client registers" "$build/tools/xeno" register --label ann
 XENO_KEY=$dir/bob run 0 "another" "$build/tools/xeno" register --label bob
 XENO_KEY=$dir/pat run 0 "and another" "$build/tools/xeno" register --label pat
-XENO_KEY=$dir/eve run 4 "one too many from there is refused" \
-    "$build/tools/xeno" register --label eve
+newcomer() { # another each time
+    strangers=$((strangers + 1))
+    XENO_KEY=$dir/eve-$strangers "$build/tools/xeno" register \
+        --label eve-$strangers
+}
+strangers=0
+refused_at_last "one too many from there is refused" newcomer
 says 'because: .*registrations from one address: 3 at once, then 1 a minute' \
     "and told what there is"
 says 'try: .*in [1-6][0-9]? seconds?' "and when to ask again"
@@ -95,7 +114,7 @@ run 5 "money that is set apart is not taken back" \
     "$tool" client take-back "$dir/corp" "$client" 20GBP bank-1
 says '15 GBP of the account are free' "what is free is said"
 run 0 "a second order" "$build/tools/xeno" order new 5GBP
-run 4 "one too many" "$build/tools/xeno" order new 5GBP
+refused_at_last "one too many" "$build/tools/xeno" order new 1GBP
 says 'because: .*orders of one client: 2 at once, then 1 a minute' \
     "is told what there is"
 says 'try: .*in [1-6][0-9]? seconds?' "and when to ask again"

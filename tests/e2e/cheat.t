@@ -19,7 +19,7 @@ mkfifo "$dir/ready"
     --set money.slack=0 --ready-fd 9 9>"$dir/ready" \
     >"$dir/corp.out" 2>"$dir/corp.log" </dev/null &
 corp=$!
-read -r -t 60 line <"$dir/ready"
+read -r -t 300 line <"$dir/ready"
 if [[ $line != ready* ]]; then
     tail -n 5 "$dir/corp.log" | sed 's/^/# /'
     echo "Bail out! xenocorpd does not start"

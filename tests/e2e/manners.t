@@ -72,10 +72,15 @@ eval "$(cat "$scratch/env")"
 [ "$XENODEV_STATE" = "$(realpath "$scratch")/it's here" ] &&
     [ -n "$("$xenofind" -o name 2>>"$scratch/find.err")" ]
 ok $? 'its environment works from another folder'
+mkfifo "$scratch/gone"
 {
+    read -r _ <"$scratch/gone" # until there is no reader
     "$xenofind" -o json 2>"$scratch/pipe.err"
     echo $? >"$scratch/rc"
-} | :
+} | {
+    exec <&-
+    : >"$scratch/gone"
+}
 [ "$(cat "$scratch/rc")" -eq 141 ] && [ ! -s "$scratch/pipe.err" ]
 ok $? 'xenofind ends without a word when nobody reads its answer'
 "$xenofind" -o csv >/dev/full 2>"$scratch/full.err"

@@ -9,8 +9,8 @@
 . "${XN_SRC:-.}/tests/e2e/tasks.sh"
 tasks_or_skip
 case ${SOAK:-short} in
-short) dead=2 work_ms=500 ;; # in each of eight processes
-*) dead=60 work_ms=10000 ;;
+short) dead=2 work_ms=500 most=1.6 ;; # in each of eight processes
+*) dead=60 work_ms=10000 most=1.05 ;;
 esac
 burner=$XN_BUILD/tests/e2e/burner
 
@@ -20,11 +20,6 @@ ended() { session_is ended "$1"; }
 bill_of() { # ORDER: into bill.json, verified
     "$xeno" bill "$1" -o json >"$scratch/bill.json" 2>>"$scratch/err" &&
         grep -q '"verified": true' "$scratch/bill.json"
-}
-
-within() { # PERCENT A B: of B
-    awk -v p="$1" -v a="$2" -v b="$3" \
-        'BEGIN { exit !(a >= b * (1 - p / 100) && a <= b * (1 + p / 100)) }'
 }
 
 up --servers 1
@@ -87,7 +82,9 @@ cpu_s=$(last_field cpu_s "$scratch/bill.json")
 exact=$(of_task 1 "$name" meter)
 case $exact in
 cgroup | perf)
-    within 5 "$cpu_s" "$(awk "BEGIN { print 8 * $work_ms / 1000 }")"
+    # Starting it comes on top, which takes a slow machine more; twice is twice.
+    awk -v s="$cpu_s" -v ms="$((8 * work_ms))" -v most="$most" \
+        'BEGIN { ms /= 1000; exit !(s > 0.95 * ms && s < most * ms) }'
     ok $? "charged once: $cpu_s s of CPU, by its own account $((8 * work_ms)) ms"
     # A claim is cut at the CPU time that its span may have by what was sold
     # (claim_cut), and a cap is held by the keeper a little behind it.
@@ -130,7 +127,8 @@ awk -v s="$(last_field cpu_s "$scratch/bill.json")" \
     -v lived="$lived" \
     'BEGIN { exit !(ns > 0 && s > ns / 1e9 - 1e-6 && s < 1.1 * lived / 1e9) }'
 ok $? "charged to the last reading: $(last_field cpu_s "$scratch/bill.json") s"
-[ -z "$(keepers)" ]
+no_keeper() { [ -z "$(keepers)" ]; }
+await 60 no_keeper
 ok $? "no keeper is left"
 down >/dev/null 2>>"$scratch/err"
 ok $? "the platform goes away"

@@ -4,8 +4,8 @@
 # server, ended by `down`, nothing left; and where a machine can make no sandbox,
 # servers say so and sell what is reserved.
 . "${XN_SRC:-.}/tests/e2e/lib.sh"
+. "${XN_SRC:-.}/tests/e2e/tasks.sh"
 domd=$XN_BUILD/keeper/xenodomd
-xeno=$XN_BUILD/tools/xeno
 tag=p$$ # names of sessions are names of cgroups
 
 x() { # SERVER WORD...
@@ -63,8 +63,7 @@ if "$domd" check >/dev/null 2>&1; then
     is 1 $tag-1 state running && is 1 $tag-2 state running &&
         is 2 $tag-3 state running && is 2 $tag-4 state running
     ok $? 'tasks run on both'
-    kill -9 "$(sed -n 's/.*"pid": *\([0-9]*\).*/\1/p' <<<"$(
-        grep -A 1 '"domd"' "$XENODEV_STATE/platform.json" | sed -n 2p)")"
+    kill_9 "$(pid_of domd 1)"
     [ "$(keepers | wc -l)" -ge 4 ]
     ok $? 'tasks outlive what started them'
     "$xenodev" start 1 && is 1 $tag-1 state running &&

@@ -59,6 +59,10 @@ mkdir -m 755 "$images"
 printf 'not what was meant' >"$images/one.tar"
 up --servers 2 --images "$images"
 operate offer SetUp=0.25
+# One quote serves to the end, however slow that is.
+printf 'sell {\n    quote = 1h\n}\n' >>"$XENODEV_STATE/host-01.conf"
+"$xenodev" kill 1 2>"$err" && "$xenodev" start 1 2>"$err" ||
+    bail 'the server does not start again'
 line=$(grep -o ' id=[0-9a-f]* .*api=[0-9.:]*' "$XENODEV_STATE/log/host-01.log" |
     tail -n 1)
 id=${line# id=}

@@ -66,10 +66,15 @@ for name in $(ls "$state/sessions"); do x stop "$name" 2>/dev/null; done
 await 180 ended
 ok $? "every task ends"
 for name in $(ls "$state/sessions"); do x forget "$name"; done
-[ -z "$(ls "$state/sessions")" ] && [ -z "$(keepers)" ] &&
+no_keeper() { [ -z "$(keepers)" ]; } # they let go of the name, then end
+[ -z "$(ls "$state/sessions")" ] && await 180 no_keeper &&
     [ "$(ls -A "$state" | sort | tr '\n' ' ')" = "lock sessions socket " ]
 ok $? "nothing is left of them"
-[ -z "$(find /sys/fs/cgroup -maxdepth 6 -type d -name "xeno-$tag-*" 2>/dev/null)" ]
+no_group() {
+    [ -z "$(find /sys/fs/cgroup -maxdepth 6 -type d -name "xeno-$tag-*" \
+        2>/dev/null)" ]
+}
+await 180 no_group
 ok $? "nor a control group"
 kill "$daemon"
 wait "$daemon"

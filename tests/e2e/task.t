@@ -102,7 +102,7 @@ ok $? "xenohostd is killed"
 begins_again
 await 300 says half
 ok $? "and comes back: the task went on"
-is state running
+await 300 is state running
 ok $? "it still runs"
 find_process domd
 dies
@@ -154,7 +154,8 @@ ok $? "the session goes on with another"
 await 300 session_is ended && is state ended
 ok $? "which ends with it"
 "$xeno" bill "$order" -o json >"$scratch/bill" 2>>"$err" &&
-    grep -q '"cpu_s": "0\.[3-9]' "$scratch/bill"
+    awk -F'"' '$2 == "cpu_s" && $4 >= 0.3 { good = 1 } END { exit !good }' \
+        "$scratch/bill"
 ok $? "what was read before is charged"
 
 # ---- drained ----
