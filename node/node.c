@@ -152,6 +152,19 @@ int node_stand(struct xn_core *core, const struct xn_now *now,
     return node->out.rc;
 }
 
+void node_said(struct xn_core *core)
+{
+    xn_out_clear(&node_of(core)->out);
+}
+
+void node_warm(const struct xn_core *core, int steps)
+{
+    const struct node *node = (const struct node *)core;
+
+    if (steps == 3) __builtin_prefetch(node->tickets);
+    ov_warm(node->ov, steps);
+}
+
 static bool node_check(const struct xn_core *core, char *why_out, size_t len)
 {
     const struct node *node = (const struct node *)core;

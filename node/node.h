@@ -61,6 +61,14 @@ int node_stand(struct xn_core *core, const struct xn_now *now,
                const xn_peer *peers, const uint32_t *rtts_us, size_t n,
                bool all, struct xn_outbox *box_out);
 
+/* ---- for who runs very many ---- */
+
+/* What the last step said is done, and need not be kept until the next. */
+void node_said(struct xn_core *core);
+/* An event comes soon: fetches memory that it will want, in three steps (3 to
+ * 1) with some time between them. */
+void node_warm(const struct xn_core *core, int steps);
+
 /* For the simulator's checkers. */
 struct ov *node_overlay(struct xn_core *core);
 struct xis *node_index(struct xn_core *core);

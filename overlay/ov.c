@@ -57,6 +57,36 @@ void ov_free(struct ov *ov)
     free(ov);
 }
 
+/* ---- the memory of very many ---- */
+
+enum { LINE = 64, WARM_LINKS = 8, WARM_MARKS = 8 };
+
+static void fetch_range(const void *from, size_t size)
+{
+    size_t at;
+
+    for (at = 0; at < size; at += LINE)
+        __builtin_prefetch((const char *)from + at);
+}
+
+void ov_warm(const struct ov *ov, int steps)
+{
+    size_t i;
+
+    if (steps == 3) {
+        fetch_range(ov, offsetof(struct ov, hints));
+        fetch_range(&ov->queries, sizeof *ov - offsetof(struct ov, queries));
+    } else if (steps == 2) {
+        for (i = 1; i < WARM_MARKS; i++)
+            __builtin_prefetch(&ov->ring.marks[i * ov->ring.n / WARM_MARKS]);
+        __builtin_prefetch(ov->by_peer.v);
+        __builtin_prefetch(ov->queries.v);
+    } else {
+        for (i = 0; i < ov->by_peer.n && i < WARM_LINKS; i++)
+            __builtin_prefetch(ov->by_peer.v[i]);
+    }
+}
+
 /* ---- in and out ---- */
 
 void ov_enter(struct ov *ov)

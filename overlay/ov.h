@@ -88,6 +88,9 @@ int ov_new(const struct ov_config *config, const struct xn_peers *peers,
 /* Questions under way are forgotten without a call: whoever keeps a ctx that
  * must be freed keeps a list of its own. */
 void ov_free(struct ov *ov);
+/* A call will come soon: fetches memory that it will want, in three steps (3 to
+ * 1) with some time between them. */
+void ov_warm(const struct ov *ov, int steps);
 
 /* Begin to join through these contacts (from a corp's sample, or remembered).
  * May be called again at any time with more.  Until it is called, and until one

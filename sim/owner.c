@@ -15,16 +15,39 @@ int sim_owner_start(struct sim_run *run)
     return sim_order(peers, (uint32_t)peers->n, run->by_position);
 }
 
+static bool is_before(const struct sim_run *run, size_t i, const xn_id *key)
+{
+    const struct xn_peers *peers = sim_world_peers(run->world);
+
+    return xn_id_cmp(&peers->rows[run->by_position[i]].position, key) < 0;
+}
+
+/* Positions are even: where it should be, give or take what chance makes of n
+ * (half the root of n is one standard deviation, at most). */
+static void narrow(const struct sim_run *run, const xn_id *key, size_t *lo,
+                   size_t *hi)
+{
+    size_t n = *hi, guess = (size_t)((xn_id_head(key) >> 32) * n >> 32);
+    size_t give = 1;
+
+    while (give * give < 4 * n)
+        give *= 2;
+    if (guess > give && is_before(run, guess - give, key)) *lo = guess - give;
+    if (guess + give < n && !is_before(run, guess + give, key)) {
+        *hi = guess + give;
+    }
+}
+
 static size_t lower(const struct sim_run *run, const xn_id *key)
 {
     const struct xn_peers *peers = sim_world_peers(run->world);
     size_t lo = 0, hi = peers->n;
 
+    narrow(run, key, &lo, &hi);
     while (lo < hi) {
         size_t mid = (lo + hi) / 2;
-        const xn_id *position = &peers->rows[run->by_position[mid]].position;
 
-        if (xn_id_cmp(position, key) < 0)
+        if (is_before(run, mid, key))
             lo = mid + 1;
         else
             hi = mid;

@@ -16,7 +16,7 @@
 
 enum { SALT_RUN = 0x7275, TRIES = 64 };
 
-#define CANDIDATES 64 /* for a place of a converged table */
+#define CANDIDATES 128 /* for a place of a converged table */
 
 #define SAMPLE_US 1000000ULL
 

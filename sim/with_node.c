@@ -88,6 +88,20 @@ static int stand(void *user, const struct sim_world *world, uint32_t number,
     return rc;
 }
 
+/* ---- the cost of many ---- */
+
+static void said(void *user, struct xn_core *core)
+{
+    (void)user;
+    node_said(core);
+}
+
+static void warm(void *user, const struct xn_core *core, int steps)
+{
+    (void)user;
+    node_warm(core, steps);
+}
+
 static void shape(void *user, struct sim_graph_config *graph)
 {
     const struct sim_nodes *nodes = user;
@@ -218,7 +232,7 @@ void sim_nodes_free(struct sim_nodes *nodes)
 
 void sim_nodes_maker(struct sim_nodes *nodes, struct sim_maker *maker_out)
 {
-    *maker_out = (struct sim_maker){"node", nodes, make, stand};
+    *maker_out = (struct sim_maker){"node", nodes, make, stand, said, warm};
 }
 
 void sim_nodes_probe(struct sim_nodes *nodes, struct sim_probe *probe_out)

@@ -16,7 +16,7 @@ enum { SALT_NODE = 0x6e6f, SALT_CORE = 0x636f, SALT_SKEW = 0x736b };
 
 #define CERTIFICATE_US (90 * 86400 * 1000000ULL)
 #define CONTROL UINT32_MAX /* sorts after every node */
-#define AHEAD 12           /* events whose nodes are prefetched */
+#define AHEAD 4            /* events between two steps of fetching */
 
 /* ---- small things ---- */
 
@@ -298,6 +298,9 @@ void sim_step(struct sim_world *world, uint32_t number, enum xn_ev kind,
         return;
     }
     sim_perform(world, number, &box);
+    if (world->maker.said && node->core) {
+        world->maker.said(world->maker.user, node->core);
+    }
     want_wake(world, number, box.wake_us);
 }
 
@@ -390,20 +393,34 @@ static void handle(struct sim_world *world, const struct sim_event *event)
     }
 }
 
-/* The next events of the slot are known: fetch their nodes, and a little
- * later the nodes' cores. */
+static const struct sim_event *coming(const struct sim_world *world, size_t i)
+{
+    const struct sim_event *event = sim_queue_ahead(world->queue, i);
+
+    return event && event->to != CONTROL ? event : NULL;
+}
+
+/* The next events of the slot are known: fetch their nodes, a little later the
+ * nodes' cores, and then step by step what these point to. */
 static void prefetch(const struct sim_world *world)
 {
-    const struct sim_event *far = sim_queue_ahead(world->queue, AHEAD);
-    const struct sim_event *near = sim_queue_ahead(world->queue, AHEAD / 3);
+    const struct sim_event *event = coming(world, 4 * AHEAD);
+    int steps;
 
-    if (far && far->to != CONTROL) {
-        __builtin_prefetch(&world->nodes[far->to]);
-        __builtin_prefetch(far->msg);
+    if (event) {
+        __builtin_prefetch(&world->nodes[event->to]);
+        __builtin_prefetch(event->msg);
     }
-    if (near && near->to != CONTROL) {
-        __builtin_prefetch(world->nodes[near->to].core);
-        __builtin_prefetch(world->nodes[near->to].links);
+    event = coming(world, 3 * AHEAD + AHEAD / 2);
+    if (event) {
+        __builtin_prefetch(world->nodes[event->to].core);
+        __builtin_prefetch(world->nodes[event->to].links);
+    }
+    for (steps = 3; steps > 0 && world->maker.warm; steps--) {
+        event = coming(world, (size_t)steps * AHEAD);
+        if (!event || !world->nodes[event->to].core) continue;
+        world->maker.warm(world->maker.user, world->nodes[event->to].core,
+                          steps);
     }
 }
 
@@ -459,6 +476,7 @@ static void stand(struct sim_world *world, uint32_t number)
         return;
     }
     sim_perform(world, number, &box);
+    if (world->maker.said) world->maker.said(world->maker.user, node->core);
     want_wake(world, number, box.wake_us);
 }
 

@@ -42,6 +42,11 @@ struct sim_maker {
     int (*stand)(void *user, const struct sim_world *world, uint32_t number,
                  struct xn_core *core, const uint32_t *peers, size_t n,
                  struct xn_outbox *box_out);
+    /* All that it said is done: it may let go of that.  NULL: it keeps it. */
+    void (*said)(void *user, struct xn_core *core);
+    /* An event for it comes soon, in so many steps of this: from 3 to 1.  Its
+     * memory may be fetched, as far as was fetched before.  NULL: not. */
+    void (*warm)(void *user, const struct xn_core *core, int steps);
 };
 
 /* Who wants to know what. */

@@ -447,7 +447,7 @@ int main(int argc, char **argv)
     xn_out_init(&liars.out);
     sim_nodes_maker(nodes, &liars.maker);
     sim_nodes_probe(nodes, &liars.probe);
-    cli.maker = (struct sim_maker){"node", NULL, make, NULL};
+    cli.maker = (struct sim_maker){"node", NULL, make, NULL, NULL, NULL};
     cli.probe = liars.probe;
     cli.probe.owner = owner;
     cli.probe.leaves = leaves;

@@ -76,7 +76,7 @@ static struct sim_config config_of(uint32_t nodes, uint64_t seed)
 static void begin(struct bench *bench, const struct sim_config *config,
                   uint32_t degree)
 {
-    struct sim_maker maker = {"toy", bench, make_toy, NULL};
+    struct sim_maker maker = {"toy", bench, make_toy, NULL, NULL, NULL};
     struct sim_hooks hooks = {bench, answered, control, broken, NULL, NULL};
 
     memset(bench, 0, sizeof *bench);
