@@ -115,7 +115,7 @@ int main(int argc, char **argv)
     /* Characters alone: numbers are written with a point everywhere. */
     setlocale(LC_CTYPE, "");
     signal(SIGPIPE, SIG_IGN);
-    xn_log_open(FIND_PROGRAM, XN_LOG_WARN);
+    xn_log_open(FIND_PROGRAM, XN_LOG_WARN, NULL);
     rc = find_options_parse(argc, argv, &opt);
     if (rc) {
         code = xn_exit_code(rc);

@@ -79,6 +79,6 @@ int main(int argc, char **argv)
 {
     setlocale(LC_CTYPE, "");
     signal(SIGPIPE, SIG_IGN);
-    xn_log_open(SERVER_PROGRAM, XN_LOG_WARN);
+    xn_log_open(SERVER_PROGRAM, XN_LOG_WARN, NULL);
     return xn_end(SERVER_PROGRAM, run(argc, argv));
 }

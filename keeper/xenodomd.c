@@ -328,7 +328,7 @@ static int serve(const struct arguments *args)
 
     umask(077);
     sys_set_oom(SYS_OOM_DAEMON);
-    xn_log_open(PROGRAM, XN_LOG_INFO);
+    xn_log_open(PROGRAM, XN_LOG_INFO, NULL);
     dom.envelope = args->envelope;
     dom.probe.fd = -1;
     rc = resolve_images(&dom.envelope);
@@ -361,7 +361,7 @@ static int sweep(const struct arguments *args)
     static struct dom dom;
     int rc;
 
-    xn_log_open(PROGRAM, XN_LOG_WARN);
+    xn_log_open(PROGRAM, XN_LOG_WARN, NULL);
     rc = open_state(&dom, args);
     if (rc) return xn_exit_code(rc);
     dom_adopt(&dom);

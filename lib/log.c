@@ -13,11 +13,13 @@
 static const char *const level_names[] = {"error", "warn", "info", "debug"};
 static const char *log_name = "xeno";
 static enum xn_log_level log_level = XN_LOG_INFO;
+static xn_log_form *log_form;
 
-void xn_log_open(const char *name, enum xn_log_level level)
+void xn_log_open(const char *name, enum xn_log_level level, xn_log_form *form)
 {
     log_name = name;
     log_level = level;
+    log_form = form;
 }
 
 int xn_log_level_parse(const char *text)
@@ -30,32 +32,45 @@ int xn_log_level_parse(const char *text)
     return -1;
 }
 
+static void time_now(char *out, size_t len)
+{
+    struct timespec ts;
+    struct tm tm;
+    size_t n;
+
+    clock_gettime(CLOCK_REALTIME, &ts);
+    gmtime_r(&ts.tv_sec, &tm);
+    n = strftime(out, len, "%Y-%m-%dT%H:%M:%S", &tm);
+    snprintf(out + n, len - n, ".%03ldZ", ts.tv_nsec / 1000000);
+}
+
+static size_t as_text(const struct xn_log_event *e, char *out, size_t len)
+{
+    int n =
+        snprintf(out, len, "%s %s %s: %s", e->time, e->level, e->name, e->text);
+
+    if (n < 0) return 0;
+    return (size_t)n < len ? (size_t)n : len - 1;
+}
+
 /* One write per line, so that lines of several threads do not mix. */
 void xn_log(enum xn_log_level level, const char *fmt, ...)
 {
-    int saved = errno, len, more;
-    char line[1024];
-    struct timespec ts;
-    struct tm tm;
+    int saved = errno;
+    char time[32], text[900], line[6000]; /* "\u00XX" is six bytes */
+    struct xn_log_event event = {time, level_names[level], log_name, text};
+    size_t len = 0;
     va_list ap;
 
     if (level > log_level) return;
-    clock_gettime(CLOCK_REALTIME, &ts);
-    gmtime_r(&ts.tv_sec, &tm);
-    len = (int)strftime(line, sizeof line, "%Y-%m-%dT%H:%M:%S", &tm);
-    len += snprintf(line + len, sizeof line - (size_t)len,
-                    ".%03ldZ %s %s: ", ts.tv_nsec / 1000000, level_names[level],
-                    log_name);
+    time_now(time, sizeof time);
     va_start(ap, fmt);
-    more = vsnprintf(line + len, sizeof line - (size_t)len - 1, fmt, ap);
+    if (vsnprintf(text, sizeof text, fmt, ap) < 0) text[0] = '\0';
     va_end(ap);
-    if (more < 0) more = 0;
-    len += more;
-    if (len > (int)sizeof line - 2) len = (int)sizeof line - 2;
-    line[len] = '\0';
-    xn_plain(line);
-    len = (int)strlen(line);
+    xn_plain(text);
+    if (log_form) len = log_form(&event, line, sizeof line - 1);
+    if (!len) len = as_text(&event, line, sizeof line - 1);
     line[len++] = '\n';
-    if (write(STDERR_FILENO, line, (size_t)len) < 0) len = 0;
+    if (write(STDERR_FILENO, line, len) < 0) len = 0;
     errno = saved;
 }

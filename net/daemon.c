@@ -18,6 +18,7 @@
 #include "lib/log.h"
 #include "net/clock.h"
 #include "net/file.h"
+#include "net/log_json.h"
 #include "net/options.h"
 
 /* Renewed when less is left. */
@@ -142,6 +143,7 @@ static int open_settings(struct net_daemon *d)
 
 static int open_log(struct net_daemon *d)
 {
+    const char *form = net_settings_text(d->settings, "log.form");
     int level = xn_log_level_parse(d->log_level);
 
     if (level < 0) {
@@ -150,7 +152,13 @@ static int open_log(struct net_daemon *d)
                      "'%.20s' is not a level of the log", d->log_level);
         return XN_EINVAL;
     }
-    xn_log_open(d->program, (enum xn_log_level)level);
+    if (strcmp(form, "text") != 0 && strcmp(form, "json") != 0) {
+        xn_gripe_rcf(d->program, XN_EINVAL, NULL, "cannot start",
+                     "text or json", "'%.20s' is not a form of the log", form);
+        return XN_EINVAL;
+    }
+    xn_log_open(d->program, (enum xn_log_level)level,
+                form[0] == 'j' ? net_log_json : NULL);
     return 0;
 }
 

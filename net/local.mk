@@ -58,6 +58,8 @@ net_libnet_a_SOURCES += net/link.c
 net_libnet_a_SOURCES += net/link.h
 net_libnet_a_SOURCES += net/links.c
 net_libnet_a_SOURCES += net/links.h
+net_libnet_a_SOURCES += net/log_json.c
+net_libnet_a_SOURCES += net/log_json.h
 net_libnet_a_SOURCES += net/loop.c
 net_libnet_a_SOURCES += net/loop.h
 net_libnet_a_SOURCES += net/metrics.c
@@ -111,7 +113,7 @@ net_xeno_unpack_SOURCES += net/xeno-unpack.c
 net_xeno_unpack_LDADD = $(XN_LIB_LIBS) $(ARCHIVE_LIBS) $(SECCOMP_LIBS)
 
 # What a program links to use this folder.
-XN_NET_LIBS = net/libnet.a $(XN_SEAM_LIBS) $(EVENT_SSL_LIBS) $(EVENT_THREADS_LIBS) $(EVENT_LIBS) $(SSL_LIBS) $(CURL_LIBS) $(KYOTO_LIBS) $(CONFUSE_LIBS) -lpthread
+XN_NET_LIBS = net/libnet.a $(XN_SEAM_LIBS) $(EVENT_SSL_LIBS) $(EVENT_THREADS_LIBS) $(EVENT_LIBS) $(SSL_LIBS) $(CURL_LIBS) $(KYOTO_LIBS) $(CONFUSE_LIBS) $(JANSSON_LIBS) -lpthread
 
 EXTRA_DIST += net/deps net/README.md
 

@@ -24,6 +24,7 @@ static const struct net_setting common_settings[] = {
      "requests per second of one certified caller; 0: no bound"},
     {"limits.threads", NET_NUMBER, "1", 1, 16, "threads that sign and verify"},
     {"listen.api", NET_TEXT, "127.0.0.1:0", 3, 63, "where HTTPS comes in"},
+    {"log.form", NET_TEXT, "text", 4, 4, "text, or json: an object a line"},
     {"log.level", NET_TEXT, "info", 4, 5, "error, warn, info or debug"},
 };
 

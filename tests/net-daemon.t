@@ -69,6 +69,13 @@ tap $? "after kill -9 it starts again: the lock went with it"
 kill -INT "$pid"
 wait "$pid"
 tap $? "SIGINT ends it with 0"
+start --set log.form=json
+kill -TERM "$pid"
+wait "$pid"
+object='\{"time":"20[^"]*Z","level":"[a-z]*","program":"xenocorpd","pid":'$pid
+grep -q '"level":"info".*"text":"ready ' "$dir/daemon.err" &&
+    ! grep -Evx "$object"',"text":"([^"\\]|\\.)*"\}' "$dir/daemon.err"
+tap $? "its log as objects"
 pid=
 
 fails 2 'a holds alpha.example, not beta.example' "another name than it has" \
@@ -96,6 +103,8 @@ fails 2 "is no option" "a word too many" --state "$dir/b" now
 fails 2 'ready-fd is a number' "a descriptor that is none" --ready-fd x
 fails 2 'level of the log' "a level that is none" \
     --state "$dir/b" --log-level loud
+fails 2 'form of the log' "a form that is none" \
+    --state "$dir/b" --set log.form=yaml
 fails 2 'not a numeric address' "a name to listen on" \
     --state "$dir/b" --name b.example --listen-api localhost:0
 fails 1 'cannot use the state folder' "a state folder that cannot be" \

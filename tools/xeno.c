@@ -167,6 +167,6 @@ int main(int argc, char **argv)
 {
     setlocale(LC_CTYPE, "");
     signal(SIGPIPE, SIG_IGN);
-    xn_log_open(XENO_PROGRAM, XN_LOG_WARN);
+    xn_log_open(XENO_PROGRAM, XN_LOG_WARN, NULL);
     return xn_end(XENO_PROGRAM, net_json_end(XENO_PROGRAM, run(argc, argv)));
 }
