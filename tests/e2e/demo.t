@@ -31,7 +31,7 @@ says 'another one runs by its script' '^[0-9a-f]{16}$' "$out"
 says 'bills verify' '^verified .* sum 0\.[0-9]+ USD$' "$out"
 [ -z "$(ls -A "$scratch/tmp")" ]
 ok $? 'no file is left'
-await 60 goes
+await 300 goes
 ok $? 'and no process'
 ! grep -qF "$scratch/tmp" /proc/self/mounts
 ok $? 'and no mount'

@@ -28,7 +28,7 @@ interrupt() {
     env --default-signal=INT,TERM,HUP "$xenodev" up --servers 4 \
         >"$scratch/env" 2>"$scratch/up.err" &
     pid=$!
-    await 60 began "$2" || bail "up did not begin"
+    await 300 began "$2" || bail "up did not begin"
     kill -s "$1" "$pid"
     wait "$pid" 2>/dev/null
     rc=$?
@@ -50,12 +50,12 @@ interrupt HUP host-04.log 'while host agents start'
 kill_9() { # FILE: as soon as that log is there
     "$xenodev" up --servers 4 >"$scratch/env" 2>"$scratch/up.err" &
     pid=$!
-    await 60 began "$1" || bail "up did not begin"
+    await 300 began "$1" || bail "up did not begin"
     kill -KILL "$pid"
     wait "$pid" 2>/dev/null
     "$xenodev" down >/dev/null 2>&1
     ok $? "after kill -9 of xenodev, down works ($1)"
-    await 20 none_left
+    await 300 none_left
     ok $? 'and leaves no process'
     rm -rf "$XENODEV_STATE"
 }

@@ -129,7 +129,7 @@ says "7 GBP, in your account again" "and the money is back"
 mkfifo "$scratch/port"
 "$seller" relay "${alpha%%#*}" >"$scratch/port" &
 relay=$!
-read -r -t 60 port <"$scratch/port"
+read -r -t 300 port <"$scratch/port"
 # Where the time is not enough for the handshake, nothing was changed: longer.
 for patience in 2 8 32 128; do
     XENO_CORP=https://127.0.0.1:$port#${alpha##*#} "$xeno" order new 2GBP \
@@ -139,7 +139,7 @@ for patience in 2 8 32 128; do
 done
 [ $lost -eq 11 ] && grep -q 'XS-11-UNKNOWN' "$scratch/err"
 ok $? "no answer: outcome unknown"
-await 60 sh -c "'$xeno' order list -o json | grep -q '\"amount\": \"2\"'"
+await 300 sh -c "'$xeno' order list -o json | grep -q '\"amount\": \"2\"'"
 ok $? "though the order was issued"
 run 0 "the same again" "$xeno" order new 2GBP --note lost
 says "asked again" "says that it was asked before"

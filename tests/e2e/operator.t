@@ -26,7 +26,7 @@ start_host() { # with what join said
     mkfifo "$scratch/ready"
     eval "$next --ready-fd 9" 9>"$scratch/ready" >>"$scratch/host.log" 2>&1 &
     host=$!
-    read -rt 60 line <"$scratch/ready"
+    read -rt 300 line <"$scratch/ready"
     rm -f "$scratch/ready"
     [[ $line == ready* ]]
 }
@@ -109,7 +109,7 @@ run doctor
 check $? 'doctor says so too'
 
 start_host || bail 'xenohostd did not start'
-await 60 offered '^state *offered'
+await 300 offered '^state *offered'
 run status
 [ "$rc" -eq 0 ] && said '^name .*-otter$' && said '^copies  *[1-9]' &&
     said "^node *$node" && said '^lease until '
@@ -118,7 +118,7 @@ run status -o json
 [ "$rc" -eq 0 ] && said '"schema": "xenoserver.status/1"' &&
     said '"state": "offered"' && said '"sessions": ' && said '"troubled": 0'
 check $? 'status as JSON'
-await 60 found Disk:'SSD; mirrored' Rack:7 CPUsmps:2000
+await 300 found Disk:'SSD; mirrored' Rack:7 CPUsmps:2000
 check $? 'the server is found by its tokens'
 run doctor
 [ "$rc" -eq 0 ] && said '^ok  *findable' && said '^ok  *port' &&
@@ -133,15 +133,15 @@ chmod 600 "$state/key.pem"
 run offer Rack= PricePerHour=0.02 Floor=3
 [ "$rc" -eq 0 ] && said 'offers it now'
 check $? 'a new offer reaches the running xenohostd'
-await 60 found Floor:3 CPUsmps:2000 PricePerHour:0.02 --currency GBP
+await 300 found Floor:3 CPUsmps:2000 PricePerHour:0.02 --currency GBP
 check $? 'and the index'
-await 60 lost Rack:7
+await 300 lost Rack:7
 check $? 'which forgets what is not offered any more'
 
 run drain
 [ "$rc" -eq 0 ] && said '^state *drained'
 check $? 'drain'
-await 60 lost Floor:3
+await 300 lost Floor:3
 check $? 'a drained server is not found'
 run offer Floor=4
 [ "$rc" -eq 0 ] && said 'it is drained' && offered '^state *drained'
@@ -156,7 +156,7 @@ check $? 'nor does a restart'
 run undrain
 [ "$rc" -eq 0 ] && said '^state *offered'
 check $? 'undrain'
-await 60 found Floor:4
+await 300 found Floor:4
 check $? 'it is found again, as offered meanwhile'
 
 run earnings

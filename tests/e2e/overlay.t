@@ -11,7 +11,16 @@ field() { # NAME: the first of that name in the last trace
     sed -n "s/^ *\"$1\": \"*\([^\",]*\)\"*,*\$/\1/p" "$scratch/trace" | head -n 1
 }
 
+all_linked() { # each node to the other three, by one link
+    "$xeno" overlay status >"$scratch/out" 2>&1 &&
+        [ "$(grep -c 'linked to all.* 3/512 ' "$scratch/out")" -eq 4 ]
+}
+
 up --servers 4
+await 300 all_linked
+rc=$?
+[ "$rc" -eq 0 ] || diag "$scratch/out"
+ok "$rc" 'all four nodes are linked to all'
 
 # ---- trace ----
 owners='' good=0 nearest=
@@ -74,9 +83,13 @@ bad=$(awk '
 [ -z "$bad" ] || echo "# $bad"
 [ -z "$bad" ] && [ "$(metric 'xeno_overlay_links_max')" = 512 ]
 ok $? 'each with help and type, counters as counters are called'
-[ "$(($(metric 'xeno_overlay_links{opened="here"}') +
-    $(metric 'xeno_overlay_links{opened="there"}')))" -eq 3 ] &&
-    [ "$(metric 'xeno_link_connections{state="open"}')" -eq 3 ] &&
+has_links() { # no more and no fewer, in what it tells now
+    "$xeno" overlay metrics --node "$(node_url 2)" >"$scratch/metrics" 2>&1 &&
+        [ "$(($(metric 'xeno_overlay_links{opened="here"}') +
+            $(metric 'xeno_overlay_links{opened="there"}')))" -eq 3 ] &&
+        [ "$(metric 'xeno_link_connections{state="open"}')" -eq 3 ]
+}
+await 300 has_links &&
     [ "$(metric xeno_link_received_bytes_total)" -gt 1000 ] &&
     [ "$(metric xeno_link_sent_bytes_total)" -gt 1000 ] &&
     [ "$(metric 'xeno_overlay_lookups_total{outcome="answered"}')" -gt 0 ] &&
@@ -90,17 +103,11 @@ XENO_KEY=$scratch/nobody "$xeno" overlay metrics >"$scratch/out" 2>&1
 ok $? 'not to strangers: exit 6'
 
 # ---- status, peers ----
-"$xeno" overlay status >"$scratch/out" 2>&1 &&
-    [ "$(grep -c 'linked to all' "$scratch/out")" -eq 4 ] &&
-    [ "$(grep -c ' 3/512 ' "$scratch/out")" -eq 4 ]
-rc=$?
-[ "$rc" -eq 0 ] || diag "$scratch/out"
-ok "$rc" 'all four nodes are linked to all'
 "$xeno" overlay status -o json >"$scratch/trace" 2>&1 &&
     [ "$(field schema)" = xeno.overlay/1 ] &&
     [ "$(field id)" = "$(node_id 1)" ] && [ "$(field links_max)" = 512 ] &&
     [ "$(field mesh)" = true ] && [ "$(grep -c '"uptime_s"' "$scratch/trace")" -eq 4 ]
-ok $? 'the same as JSON'
+ok $? 'their status as JSON'
 "$xeno" overlay peers --node "$(node_url 3)" -o json >"$scratch/trace" 2>&1
 rc=$?
 sed -n 's/^ *"id": "\([0-9a-f]*\)",*$/\1/p' "$scratch/trace" | sort >"$scratch/ids"
@@ -132,17 +139,10 @@ for n in 1 2 3 4; do
 done
 other=$((dead % 4 + 1))
 "$xenodev" kill "$dead" >"$scratch/out" 2>&1 || diag "$scratch/out"
-tries=0
-while [ "$tries" -lt 300 ]; do
-    trace "$other" CPUsmps
-    rc=$?
-    [ "$rc" -eq 0 ] && [ "$(field owner)" != "$owner" ] && break
-    # Until it is missed the trace says whom it stops at.
-    [ "$rc" -eq 0 ] || [ "$rc" -eq 10 ] || break
-    tries=$((tries + 1))
-    sleep 0.2
-done
-[ "$rc" -eq 0 ] && [ "$(field owner)" != "$owner" ]
+other_owner() { # until it is missed the trace says whom it stops at
+    trace "$other" CPUsmps && [ "$(field owner)" != "$owner" ]
+}
+await 300 other_owner
 ok $? 'when the owner is gone another one is'
 "$xeno" overlay status >"$scratch/out" 2>"$scratch/err"
 [ $? -eq 10 ] && grep -q 'no answer' "$scratch/out" &&

@@ -14,7 +14,7 @@ up --servers 4 --noded 2="$wrapper"
 "$xenofind" CPUsmps:1.. -n all >/dev/null 2>&1
 ok $? "a search while node 2 records"
 "$xenodev" kill 3
-await 30 sh -c '[ "$("$0" -n all -o name 2>/dev/null | wc -l)" -ge 3 ]' "$xenofind"
+await 300 sh -c '[ "$("$0" -n all -o name 2>/dev/null | wc -l)" -ge 3 ]' "$xenofind"
 "$xenodev" start 3
 ok $? "a server dies and comes back meanwhile"
 down

@@ -115,9 +115,9 @@ rises() { # WORD...: between two claims
         [ "$(field claims "$out")" = "$(field claims "$scratch/before")" ] &&
         [ "$(field cpu_ns "$out")" -gt "$(field cpu_ns "$scratch/before")" ]
 }
-await 60 rises top
+await 300 rises top
 ok $? 'top tells what the meter says now, not what was claimed'
-await 60 rises session show "$session"
+await 300 rises session show "$session"
 ok $? 'so does session show'
 "$xeno" task new "$session" -- true >"$out" 2>"$err"
 rc=$?
@@ -147,12 +147,17 @@ has 'was stopped' "$err"
 ok $? 'and it is told so'
 
 before=$(orders)
-"$xeno" run -- sh -c 'echo begun; sleep 3; echo done' >"$out" 2>"$err" &
+waits='echo begun; read word; echo done' # so long that the kill comes before
+"$xeno" run -- sh -c "$waits" >"$out" 2>"$err" &
 pid=$!
 await 300 has begun "$out"
 kill -KILL "$pid"
 wait "$pid" 2>/dev/null
-run -- sh -c 'echo begun; sleep 3; echo done'
+"$xeno" list -o json >"$out" 2>>"$err"
+for session in $(sed -n 's/^ *"session": "\([0-9a-f]*\)",$/\1/p' "$out"); do
+    echo word | "$xeno" console --input "$session" >/dev/null 2>>"$err"
+done
+run -- sh -c "$waits"
 gave 0 $'begun\ndone' 'the same command goes on after a kill -9'
 [ "$(orders)" -eq $((before + 1)) ]
 ok $? 'and there is one order'
@@ -197,7 +202,7 @@ kill -STOP $hosts
 pid=$!
 await 300 asked
 kill -TERM "$pid"
-await 60 gone "$pid"
+await 300 gone "$pid"
 stays=$?
 kill -CONT $hosts
 [ "$stays" -eq 0 ] || kill -KILL "$pid"

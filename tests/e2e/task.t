@@ -35,7 +35,7 @@ find_process() { # WORD
 
 dies() {
     kill -KILL "$pid"
-    await 60 gone
+    await 300 gone
 }
 
 gone() {
