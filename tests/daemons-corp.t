@@ -43,10 +43,22 @@ start() {
     "$@" --state "$dir/$name" --ready-fd 9 9>"$dir/$name.ready" \
         >>"$dir/$name.out" 2>>"$dir/$name.log" </dev/null &
     pid[$name]=$!
-    read -r -t 60 line <"$dir/$name.ready"
+    read -r -t 300 line <"$dir/$name.ready"
     rm -f "$dir/$name.ready"
     api[$name]=${line##*api=}
     [[ $line == ready* ]]
+}
+
+# The corp at its old port, which somebody may have for a moment.
+restart_corp() { # OPTION...
+    local i
+    for ((i = 0; i < 300; i++)); do
+        start corp "$corpd" --listen-api "127.0.0.1:$port" "$@" && return
+        stop corp 9
+        tail -n 3 "$dir/corp.log" | grep -q 'in use' || return 1
+        read -r -t 0.1 <>"$dir/pause"
+    done
+    return 1
 }
 
 # stop NAME SIGNAL
@@ -58,10 +70,10 @@ stop() {
     return $rc
 }
 
-# await FILE PATTERN COUNT: until so many lines match, at most a minute.
+# await FILE PATTERN COUNT: until so many lines match, at most five.
 await() {
     local i
-    for ((i = 0; i < 600; i++)); do
+    for ((i = 0; i < 3000; i++)); do
         [ "$(grep -c "$2" "$1" 2>/dev/null)" -ge "$3" ] && return 0
         read -r -t 0.1 <>"$dir/pause"
     done
@@ -160,8 +172,12 @@ tap $? "SIGTERM ends it with 0"
 "$build/sim/xenosim" replay "$dir/host.record" >"$dir/replay.out" 2>&1
 tap $? "what a server's agent recorded replays to the same actions"
 host --set price.per_hour=0.02
-await "$dir/node2.out" '^publish' 3
-[ "$(last_version "$dir/node2.out")" -gt "$first" ]
+newer() { [ "$(last_version "$dir/node2.out")" -gt "$first" ]; }
+for ((i = 0; i < 3000; i++)); do
+    newer && break
+    read -r -t 0.1 <>"$dir/pause"
+done
+newer
 tap $? "another price is a higher version"
 
 # ---- withdrawal
@@ -169,7 +185,7 @@ code=$(curl -sk -o "$dir/refusal" -w '%{http_code}' -X POST \
     "https://${api[host]}/v1/withdraw")
 [ "$code" = 403 ]
 tap $? "nobody else may withdraw"
-code=$(curl -sk -o /dev/null -w '%{http_code}' -X POST --max-time 60 \
+code=$(curl -sk -o /dev/null -w '%{http_code}' -X POST --max-time 300 \
     --cert "$dir/host/cert.pem" --key "$dir/host/key.pem" \
     "https://${api[host]}/v1/withdraw")
 [ "$code" = 200 ] && grep -q 'withdrawn=1' "$dir/node2.out"
@@ -177,7 +193,7 @@ tap $? "its own certificate may, and the node hears of it"
 
 # ---- the corp, killed, still knows everybody
 stop corp 9
-start corp "$corpd" --listen-api "127.0.0.1:$port"
+restart_corp
 tap $? "xenocorpd killed and started again"
 [ "$(tail -n 1 "$dir/corp.out")" = "$url" ]
 tap $? "it is the same corp at the same address"
@@ -191,8 +207,7 @@ rm "$dir/node1/cert.pem"
 [ $? -eq 1 ] && grep -q 'another label' "$dir/conflict"
 tap $? "and no other one under another label"
 stop corp TERM
-start corp "$corpd" --listen-api "127.0.0.1:$port" \
-    --record "$dir/corp.record" &&
+restart_corp --record "$dir/corp.record" &&
     curl -sk "$base/v1/sample" | grep -qa '127.0.0.1:4711'
 tap $? "a restarted corp still hands out a sample"
 

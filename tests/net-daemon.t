@@ -39,7 +39,7 @@ start() {
 fails() {
     local code=$1 pattern=$2 text=$3 rc
     shift 3
-    timeout 30 "$prog" "$@" >"$dir/fails.out" 2>"$dir/fails.err"
+    timeout 300 "$prog" "$@" >"$dir/fails.out" 2>"$dir/fails.err"
     rc=$?
     [ "$rc" -eq "$code" ] && grep -Eq -- "$pattern" "$dir/fails.err"
     tap $? "$text"

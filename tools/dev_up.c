@@ -16,7 +16,7 @@
 #include "lib/gripe.h"
 #include "net/client.h"
 
-enum { READY_MS = 60000, URL_MAX = 256, ARGS_MAX = 200, FAILOVER = 3 };
+enum { READY_MS = 180000, URL_MAX = 256, ARGS_MAX = 200, FAILOVER = 3 };
 
 /* Arguments of one program, with the memory of those that are made up. */
 struct args {
@@ -422,7 +422,7 @@ int dev_node_status(const struct net_identity *client, int port,
     int rc;
 
     snprintf(url, sizeof url, "https://127.0.0.1:%d/v1/status", port);
-    rc = net_request(client, "GET", url, NULL, 0, NULL, 3000, &reply, why,
+    rc = net_request(client, "GET", url, NULL, 0, NULL, 10000, &reply, why,
                      sizeof why);
     if (!rc) {
         *status_out =

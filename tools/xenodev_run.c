@@ -31,7 +31,7 @@ void xenodev_stop_all(struct dev_platform *platform)
 
     for (i = 0; i < n; i++)
         dev_signal(all[i], SIGTERM);
-    dev_reap(all, n, 10000);
+    dev_reap(all, n, 60000);
     dev_tasks_end(platform, NULL, 0, SIGTERM, true);
 }
 

@@ -259,7 +259,7 @@ static int up_new(struct dev_platform *platform,
     if (!rc) rc = start_everything(platform);
     /* Saved in any case: what was started must be stoppable. */
     if (dev_save(platform) && !rc) rc = XN_EIO;
-    if (!rc) rc = dev_wait_findable(platform, platform->n_servers, 120);
+    if (!rc) rc = dev_wait_findable(platform, platform->n_servers, 300);
     if (!rc) rc = inject(platform, catalogue, opt->ads);
     dev_latency_free(platform->latency);
     platform->latency = NULL;
@@ -298,7 +298,7 @@ int xenodev_up(struct dev_platform *platform, const struct xenodev_options *opt)
         rc = take_all_again(platform);
         if (!rc) rc = start_everything(platform);
         if (dev_save(platform) && !rc) rc = XN_EIO;
-        if (!rc) rc = dev_wait_findable(platform, platform->n_servers, 120);
+        if (!rc) rc = dev_wait_findable(platform, platform->n_servers, 300);
         if (rc) xenodev_stop_all(platform);
     } else if (rc == XN_ENOENT) {
         rc = up_new(platform, opt);

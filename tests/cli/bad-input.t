@@ -17,7 +17,7 @@ unset XENO_NODES XENO_CORP XENO_KEY XENO_CONFIG
 refuses() { # EXIT TEXT NAME COMMAND...: exit code, and stderr says TEXT
     local want=$1 text=$2 name=$3 rc good=1
     shift 3
-    timeout 20 "$@" </dev/null >/dev/null 2>"$err"
+    timeout 300 "$@" </dev/null >/dev/null 2>"$err"
     rc=$?
     n=$((n + 1))
     [ "$rc" -eq "$want" ] && grep -q -- "$text" "$err" &&

@@ -12,7 +12,7 @@ fi
 refuses() {
     local want=$1 text=$2 name=$3 rc
     shift 3
-    timeout 60 "$xenodomd" "$@" >"$scratch/out" 2>"$scratch/err"
+    timeout 300 "$xenodomd" "$@" >"$scratch/out" 2>"$scratch/err"
     rc=$?
     [ "$rc" -eq "$want" ] && [ ! -s "$scratch/out" ] &&
         grep -q "\[XS-$want-" "$scratch/err" &&

@@ -12,7 +12,7 @@ n=0
 run() { # CODE TEXT NAME COMMAND...: exit code, and what it says; errors whole
     local want=$1 text=$2 name=$3 rc good=1
     shift 3
-    timeout 60 "$@" </dev/null >"$tmp/out" 2>"$tmp/err"
+    timeout 300 "$@" </dev/null >"$tmp/out" 2>"$tmp/err"
     rc=$?
     n=$((n + 1))
     if [ "$rc" -eq "$want" ] && cat "$tmp/out" "$tmp/err" | grep -qE -- "$text"

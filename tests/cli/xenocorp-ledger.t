@@ -100,7 +100,7 @@ run 9 store.kct "$xenocorp" audit verify "$tmp/a"
 ok $? "cut: refused"
 
 # ---- the daemon on such a folder
-corpd="timeout 60 $XN_BUILD/corp/xenocorpd --listen-api 127.0.0.1:0 --state"
+corpd="timeout 300 $XN_BUILD/corp/xenocorpd --listen-api 127.0.0.1:0 --state"
 fresh
 : >"$tmp/a/store.kct"
 # shellcheck disable=SC2086 # a command with its options

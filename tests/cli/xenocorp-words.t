@@ -10,7 +10,7 @@ n=0
 run() { # CODE TEXT NAME WORD...: exit code, and what it says; a refusal whole
     local want=$1 text=$2 name=$3 rc good=1
     shift 3
-    timeout 60 "$xenocorp" "$@" </dev/null >"$tmp/out" 2>"$tmp/err"
+    timeout 300 "$xenocorp" "$@" </dev/null >"$tmp/out" 2>"$tmp/err"
     rc=$?
     n=$((n + 1))
     if [ "$rc" -eq "$want" ] && cat "$tmp/out" "$tmp/err" | grep -qE -- "$text"; then

@@ -22,9 +22,9 @@ search_often() {
         XENO_NODES=$(node_url 1) "$xenofind" -n all -o json \
             >"$scratch/json" 2>"$scratch/err"
         blamed=$(printf '%s\n' $blamed $(named node "$scratch/json") | sort -u)
-        case $how,$(memory_at 3) in
-        old,7777 | old, | expired,* | alter,* | other,* | uncertified,*) ;;
-        *) stale=1 ;;
+        [ "$how" = old ] && case $(memory_at 3) in
+            7777 | '') ;; # or its lease is just being renewed
+            *) stale=1 ;;
         esac
         [ "$i" -lt 10 ] || [ -z "$blamed" ] || break
     done

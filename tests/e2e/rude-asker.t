@@ -57,7 +57,7 @@ while :; do
     for name in $(ls "$state/sessions"); do x forget "$name" 2>/dev/null; done
 done
 ok $rc "it answers still, after all that"
-grep -q "session $tag-.: ended" "$scratch/log"
+await 180 grep -q "session $tag-.: ended" "$scratch/log"
 ok $? "some of it started a task"
 await 180 few
 ok $? "no descriptor stays open"

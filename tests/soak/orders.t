@@ -39,7 +39,7 @@ start() {
     "$build/corp/xenocorpd" --state "$dir/corp" --ready-fd 9 9>"$dir/ready" \
         >>"$dir/corp.out" 2>>"$dir/corp.log" </dev/null &
     corp=$!
-    read -r -t 60 line <"$dir/ready"
+    read -r -t 300 line <"$dir/ready"
     rm -f "$dir/ready"
     [[ $line == ready* ]]
 }

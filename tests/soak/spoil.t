@@ -35,7 +35,7 @@ start() {
     "$build/corp/xenocorpd" --state "$dir/corp" --ready-fd 9 9>"$dir/ready" \
         >"$dir/corp.out" 2>"$dir/corp.log" </dev/null &
     corp=$!
-    read -r -t 60 line <"$dir/ready"
+    read -r -t 300 line <"$dir/ready"
     rm -f "$dir/ready"
     [[ $line == ready* ]]
 }
@@ -62,7 +62,7 @@ point $? "xenocorpd starts"
 "$build/corp/xenocorp" audit verify "$dir/corp" >/dev/null 2>"$dir/err"
 [ $? -ne 0 ] && grep -q 'in use' "$dir/err" && grep -q 'store' "$dir/err"
 point $? "no audit beside a xenocorpd"
-timeout 60 "$build/corp/xenocorpd" --state "$dir/corp" >/dev/null 2>"$dir/err"
+timeout 300 "$build/corp/xenocorpd" --state "$dir/corp" >/dev/null 2>"$dir/err"
 rc=$?
 [ $rc -ne 0 ] && [ $rc -ne 124 ] && grep -q 'because:' "$dir/err"
 point $? "no second xenocorpd"

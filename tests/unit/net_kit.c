@@ -133,7 +133,7 @@ struct net_config kit_config(const struct net_identity *identity)
 
 void kit_run(struct net_driver *driver, kit_on *on, void *ctx)
 {
-    alarm(60);
+    alarm(300);
     assert_int_equal(
         net_driver_run(driver, kit_core_new(on, ctx, net_driver_peers(driver)),
                        "kit", 1, NULL, 0),
@@ -160,7 +160,7 @@ static void child_main(const struct net_config *config,
                  shown(net_driver_links_address(driver)),
                  shown(net_driver_api_address(driver)));
     if (write(kit_child_out, line, (size_t)n) != n) _exit(1);
-    alarm(60);
+    alarm(300);
     net_driver_run(driver, make(net_driver_peers(driver), arg), "kit", 1, NULL,
                    0);
     net_driver_free(driver);
