@@ -101,7 +101,7 @@ int market_ask(const struct market *m, const struct net_identity *as,
     memset(&reply, 0, sizeof reply);
     if (message && xn_pack(message, &body, &body_len)) die("out of memory");
     snprintf(url, sizeof url, "%s%s", m->corp.url, path);
-    rc = net_request(as, method, url, body, body_len, &m->corp.id, 60000,
+    rc = net_request(as, method, url, body, body_len, &m->corp.id, 300000,
                      &reply, why, len);
     if (!rc) rc = take_reply(&reply, out, why, len);
     net_reply_clear(&reply);

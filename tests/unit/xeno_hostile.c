@@ -105,7 +105,7 @@ static int setup(void **state)
     xeno_signals_init(&signals);
     xeno_signals_hold(&signals);
     assert_true(signals.fd >= 0);
-    xeno = (struct xeno){.timeout_ms = 20000, .signals = &signals};
+    xeno = (struct xeno){.timeout_ms = 120000, .signals = &signals};
     server = (struct xeno_member){.identity = client};
     snprintf(server.corp.url, sizeof server.corp.url, "https://%s", child.api);
     server.corp.id = node.cert.id;

@@ -24,7 +24,7 @@ static void say_nothing(const char *what, const char *because, const char *try)
 static int setup(void **state)
 {
     kit_mkdir(folder);
-    xeno = (struct xeno){.timeout_ms = 20000};
+    xeno = (struct xeno){.timeout_ms = 120000};
     snprintf(xeno.state, sizeof xeno.state, "%s", folder);
     xn_gripe_listen(say_nothing);
     return 0;
