@@ -49,11 +49,23 @@ buy() { # I: false: not yet, the same again goes on
     bought "$1"
 }
 
+# Whoever is killed before has nothing to show of having run once.
+has_begun() { # I
+    local bytes
+    bytes=$(of_task $((1 + $1 % 2)) "$(task_name "$(cat "$scratch/began/$1")" 1)" \
+        console_bytes)
+    [ "${bytes:-0}" -gt 0 ]
+}
+
+buy_one() { # I: until it has been bought, and its task says so
+    await 300 buy "$1" && await 300 has_begun "$1"
+}
+
 begin() { # N: so many more, three at a time
     local i pids=()
     for ((i = 0; i < $1 && started < total; i++)); do
         started=$((started + 1))
-        await 300 buy "$started" &
+        buy_one "$started" &
         pids+=($!)
         if [ ${#pids[@]} -ge 3 ]; then
             wait "${pids[@]}"
@@ -130,6 +142,7 @@ strike() { # a kill; what it was is in struck
         kill -9 $(children "$pid") >/dev/null 2>&1
         wait "$pid" 2>/dev/null
         bought $started || await 300 buy $started
+        await 300 has_begun $started
         ;;
     esac
 }
@@ -141,7 +154,10 @@ children() { # of a shell
 # ---- the soak
 
 up --servers 2
-mounts=$(wc -l </proc/self/mountinfo)
+mounts() { # that have to do with it; other tests have some of their own
+    grep -cE "$scratch|bwrap|xeno|newroot|oldroot" /proc/self/mountinfo
+}
+mounts=$(mounts)
 for n in 1 2; do
     printf 'sell {\n    charge = 1s\n    sessions = 1000\n}\n' >>"$XENODEV_STATE/host-0$n.conf"
     kill_9 "$(pid_of host $n)"
@@ -229,7 +245,7 @@ ok $rc "no socket, no note of a control group, no half a file"
 [ -z "$(find /sys/fs/cgroup -maxdepth 6 -type d -name 'xeno-*' -printf '%f\n' \
     2>/dev/null | cut -d- -f 2- | grep -xFf "$scratch/kept")" ]
 ok $? "no control group"
-[ "$(wc -l </proc/self/mountinfo)" -eq "$mounts" ]
+[ "$(mounts)" -eq "$mounts" ]
 ok $? "no mount"
 
 descriptors() { # of the servers' programs
