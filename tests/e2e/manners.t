@@ -20,13 +20,20 @@ began() { # FILE: a program has got as far as its log
     [ -e "$XENODEV_STATE/log/$1" ]
 }
 
+# So far from each other that `up` is not done before we have looked.
+{
+    echo 'rtt_ms 4'
+    printf '0 5000 5000 5000\n5000 0 5000 5000\n'
+    printf '5000 5000 0 5000\n5000 5000 5000 0\n'
+} >"$scratch/far.txt"
+
 # interrupt SIGNAL FILE NAME: as soon as that log is there.
 interrupt() {
     local pid rc
     # Who runs us may be deaf to these (nohup, a job in the background), and
     # deafness is inherited.
     env --default-signal=INT,TERM,HUP "$xenodev" up --servers 4 \
-        >"$scratch/env" 2>"$scratch/up.err" &
+        --latency "$scratch/far.txt" >"$scratch/env" 2>"$scratch/up.err" &
     pid=$!
     await 300 began "$2" || bail "up did not begin"
     kill -s "$1" "$pid"
