@@ -165,6 +165,7 @@ SHELL_TESTS += tests/e2e/image.t
 SHELL_TESTS += tests/e2e/refusals.t
 SHELL_TESTS += tests/e2e/replay.t
 SHELL_TESTS += tests/e2e/run.t
+SHELL_TESTS += tests/e2e/six.t
 SHELL_TESTS += tests/e2e/twins.t
 SHELL_TESTS += tests/soak/sandbox.t
 EXTRA_DIST += tests/e2e/lib.sh
