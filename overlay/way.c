@@ -56,6 +56,7 @@ static size_t best_placed(const struct ov *ov, const struct query *q)
     struct table_place place;
     size_t i, end, best = RING_NONE;
 
+    if (ours == 0) return RING_NONE; /* nobody is nearer */
     table_place(&ov->shape, &ov->config.position, &q->key, &place);
     ring_within(ov, &place, &i, &end);
     for (; i < end; i++) {
