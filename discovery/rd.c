@@ -7,48 +7,30 @@
 #include <utlist.h>
 
 #include "discovery/engine.h"
-#include "discovery/merge.h"
+#include "discovery/inside.h"
 #include "lib/err.h"
 #include "lib/rng.h"
 
-enum { COPIES_MAX = 16, AVOID_MAX = 64 };
-
-/* All of a search, and what one copy is given before the next is asked. */
-#define SEARCH_US 8000000
-#define TRY_US 2000000
-
 struct search {
-    struct rd *rd;
-    uint64_t ticket;     /* of the ASK; 0: cancelled, nobody waits */
-    struct xn_msg *find; /* what each copy is asked */
+    struct rd_asking asking; /* first */
+    uint64_t ticket;         /* of the ASK; 0: nobody waits */
     const struct rd_engine *engine;
     bool paranoid;
-    uint64_t deadline_us;
-    uint32_t order[COPIES_MAX]; /* copies, in the order they are asked */
-    uint32_t n_copies, asked, pending;
-    xn_id avoid[AVOID_MAX];
-    size_t n_avoid;
+    bool answered; /* what still comes is for nobody */
     struct rd_merge merge;
     struct search *prev, *next;
-};
-
-struct rd {
-    struct rd_index index;
-    struct xn_rng *rng;
-    struct rd_summaries *summaries;
-    struct search *searches;
-    size_t n_searches;
 };
 
 static void search_free(struct search *s)
 {
     if (!s) return;
-    xn_msg_free(s->find);
+    rd_asking_clear(&s->asking);
     rd_merge_clear(&s->merge);
     free(s);
 }
 
-int rd_new(const struct rd_index *index, struct xn_rng *rng, struct rd **rd_out)
+int rd_new(const struct rd_index *index, struct xn_rng *rng,
+           struct xn_tickets *tickets, struct rd **rd_out)
 {
     struct rd *rd = calloc(1, sizeof *rd);
     int rc;
@@ -56,6 +38,8 @@ int rd_new(const struct rd_index *index, struct xn_rng *rng, struct rd **rd_out)
     if (!rd) return XN_ENOMEM;
     rd->index = *index;
     rd->rng = rng;
+    rd->tickets = tickets;
+    rd->budget.left = RACE_BURST;
     rc = rd_summaries_new(&rd->summaries);
     if (rc) goto out;
     *rd_out = rd;
@@ -71,13 +55,19 @@ void rd_free(struct rd *rd)
 
     if (!rd) return;
     DL_FOREACH_SAFE(rd->searches, s, next) search_free(s);
+    rd_gets_free(rd);
     rd_summaries_free(rd->summaries);
     free(rd);
 }
 
 size_t rd_searches(const struct rd *rd)
 {
-    return rd->n_searches;
+    return rd->n_under_way;
+}
+
+const struct rd_stats *rd_stats(const struct rd *rd)
+{
+    return &rd->stats;
 }
 
 void rd_cancel(struct rd *rd, uint64_t ticket)
@@ -89,93 +79,53 @@ void rd_cancel(struct rd *rd, uint64_t ticket)
     {
         if (s->ticket == ticket) s->ticket = 0;
     }
+    rd_gets_cancel(rd, ticket);
 }
 
-static void end(struct search *s)
-{
-    DL_DELETE(s->rd->searches, s);
-    s->rd->n_searches--;
-    search_free(s);
-}
-
-static const Xn__Find *find_of(const struct search *s)
-{
-    return XN_BODY(s->find, Xn__Find);
-}
-
+/* Answered, or it never will be; it ends with the last copy that was asked. */
 static void answer(struct search *s, const struct xn_now *now,
                    struct xn_out *out)
 {
-    const Xn__Find *find = find_of(s);
+    struct rd *rd = s->asking.rd;
 
-    if (s->ticket) {
-        rd_merge_answer(&s->merge, now->wall_us, s->ticket, s->engine->name,
-                        find->token, out);
+    if (!s->answered) {
+        if (s->ticket) {
+            rd_merge_answer(&s->merge, now->wall_us, s->ticket, s->engine->name,
+                            rd_asked(&s->asking)->token, out);
+        }
+        s->answered = true;
+        s->ticket = 0;
+        rd->n_under_way--;
+        rd_asking_enough(&s->asking, s);
     }
-    end(s);
+    if (s->asking.pending) return;
+    DL_DELETE(rd->searches, s);
+    search_free(s);
 }
 
 static void copy_answered(void *owner, void *ctx, const struct xn_now *now,
                           int rc, struct xn_msg *found, const xn_id *from,
                           struct xn_out *out);
 
-/* Near copies come first, in random order, so that load spreads; then the far
- * ones. */
-static void shuffle(struct search *s)
-{
-    uint32_t near = s->rd->index.copies_near, i, j, swap;
+static void next_due(void *owner, void *ctx, const struct xn_now *now, int rc,
+                     struct xn_msg *msg, struct xn_out *out);
 
-    if (near > s->n_copies) near = s->n_copies;
-    for (i = 0; i < s->n_copies; i++)
-        s->order[i] = i;
-    for (i = 0; i + 1 < near; i++) {
-        j = i + (uint32_t)xn_rng_below(s->rd->rng, near - i);
-        swap = s->order[i];
-        s->order[i] = s->order[j];
-        s->order[j] = swap;
-    }
-}
-
-/* Ask the next copy; s->pending counts it before the call, for the answer may
- * come within. */
 static void ask_next(struct search *s, const struct xn_now *now,
                      struct xn_out *out)
 {
-    uint32_t copy = s->order[s->asked++];
-    uint64_t deadline_us = now->mono_us + TRY_US;
+    rd_asking_next(&s->asking, now, copy_answered,
+                   s->paranoid ? NULL : next_due, s, out);
+}
 
-    if (s->paranoid || deadline_us > s->deadline_us) {
-        deadline_us = s->deadline_us;
+static void next_due(void *owner, void *ctx, const struct xn_now *now, int rc,
+                     struct xn_msg *msg, struct xn_out *out)
+{
+    struct search *s = ctx;
+
+    (void)owner, (void)rc, (void)msg;
+    if (s->ticket && rd_asking_due(&s->asking, now, next_due, s, out)) {
+        ask_next(s, now, out);
     }
-    s->pending++;
-    s->rd->index.ask(s->rd->index.user, now, find_of(s), copy, deadline_us,
-                     copy_answered, s->rd, s, out);
-}
-
-/* Another copy to ask, now that nothing is under way? */
-static bool more_to_ask(const struct search *s, const struct xn_now *now)
-{
-    return s->ticket && s->asked < s->n_copies &&
-           now->mono_us < s->deadline_us &&
-           (s->paranoid || !rd_merge_answered(&s->merge));
-}
-
-static bool avoided(const struct search *s, const xn_id *id)
-{
-    size_t i;
-
-    for (i = 0; i < s->n_avoid; i++) {
-        if (xn_id_eq(&s->avoid[i], id)) return true;
-    }
-    return false;
-}
-
-/* More ads than were asked for are no answer: putting them together would take
- * as long as a liar likes. */
-static bool is_answer(const struct search *s, const struct xn_msg *found)
-{
-    return found && found->kind == XN__KIND__FOUND &&
-           XN_BODY(found, Xn__Found)->n_ads <= find_of(s)->limit;
 }
 
 static void copy_answered(void *owner, void *ctx, const struct xn_now *now,
@@ -185,23 +135,30 @@ static void copy_answered(void *owner, void *ctx, const struct xn_now *now,
     struct rd *rd = owner;
     struct search *s = ctx;
 
-    if (rc == 0 && !is_answer(s, found)) rc = XN_EPROTO;
-    if (rc == 0 && avoided(s, from)) rc = XN_EREFUSED;
+    s->asking.pending--;
+    if (s->answered) {
+        answer(s, now, out);
+        return;
+    }
+    rc = rd_asking_judge(&s->asking, rc, found, from);
     if (rc == 0) {
         const Xn__Summary *summary = XN_BODY(found, Xn__Found)->summary;
 
         if (summary) {
-            rd_summary_put(rd->summaries, find_of(s)->token, summary->ads);
+            rd_summary_put(rd->summaries, rd_asked(&s->asking)->token,
+                           summary->ads);
         }
     }
     rd_merge_add(&s->merge, rc, found, from);
-    s->pending--;
-    if (s->pending > 0) return;
-    if (more_to_ask(s, now)) {
-        ask_next(s, now, out);
+    if (s->paranoid ? !s->asking.pending : rd_merge_answered(&s->merge)) {
+        answer(s, now, out);
+    } else if (s->paranoid) {
         return;
+    } else if (s->ticket && rd_asking_more(&s->asking, now)) {
+        ask_next(s, now, out);
+    } else if (!s->asking.pending) {
+        answer(s, now, out);
     }
-    answer(s, now, out);
 }
 
 /* Everything of the request that each copy needs, checked and copied. */
@@ -211,7 +168,6 @@ static int prepare(struct search *s, const Xn__Search *request)
     Xn__Find find = XN__FIND__INIT;
     struct query *query = NULL;
     struct query_rank rank;
-    size_t i;
     int rc;
 
     rc = XN_EINVAL;
@@ -225,10 +181,11 @@ static int prepare(struct search *s, const Xn__Search *request)
     find.token = request->token;
     if (!*find.token) {
         /* Explaining counts who fails a condition too: ask where all are. */
-        find.token = (char *)(uintptr_t)(request->explain
-                                             ? XN_TOKEN_EVERY
-                                             : s->engine->token(
-                                                   query, s->rd->summaries));
+        find.token =
+            (char *)(uintptr_t)(request->explain
+                                    ? XN_TOKEN_EVERY
+                                    : s->engine->token(
+                                          query, s->asking.rd->summaries));
     }
     rc = xn_token_valid(find.token, strlen(find.token)) ? 0 : XN_EINVAL;
     if (rc) goto out;
@@ -240,17 +197,15 @@ static int prepare(struct search *s, const Xn__Search *request)
     find.offset = request->offset;
     find.explain = request->explain;
     s->paranoid = request->paranoid;
-    for (i = 0; i < request->n_avoid && i < AVOID_MAX; i++) {
-        rc = xn_id_from_bytes(&request->avoid[i], &s->avoid[s->n_avoid++]);
-        if (rc) goto out;
-    }
-    rc = xn_msg_new(XN__KIND__FIND, &find, &s->find);
+    rc = rd_asking_avoid(&s->asking, request->n_avoid, request->avoid);
+    if (rc) goto out;
+    rc = xn_msg_new(XN__KIND__FIND, &find, &s->asking.find);
 out:
     query_free(query);
     return rc;
 }
 
-static void refuse(uint64_t ticket, int rc, struct xn_out *out)
+void rd_refuse(uint64_t ticket, int rc, struct xn_out *out)
 {
     if (rc == XN_EBUSY) {
         xn_out_refuse(out, ticket, rc, "search refused",
@@ -271,8 +226,8 @@ void rd_search(struct rd *rd, const struct xn_now *now, uint64_t ticket,
     struct search *s = NULL;
     int rc;
 
-    if (rd->n_searches >= RD_SEARCHES_MAX) {
-        refuse(ticket, XN_EBUSY, out);
+    if (rd->n_under_way >= RD_SEARCHES_MAX) {
+        rd_refuse(ticket, XN_EBUSY, out);
         return;
     }
     s = calloc(1, sizeof *s);
@@ -280,25 +235,24 @@ void rd_search(struct rd *rd, const struct xn_now *now, uint64_t ticket,
         out->rc = XN_ENOMEM;
         return;
     }
-    s->rd = rd;
+    s->asking.rd = rd;
     s->ticket = ticket;
-    s->deadline_us = now->mono_us + SEARCH_US;
-    s->n_copies = rd->index.copies < COPIES_MAX ? rd->index.copies : COPIES_MAX;
     rc = prepare(s, request);
     if (rc) {
         search_free(s);
-        refuse(ticket, rc, out);
+        rd_refuse(ticket, rc, out);
         return;
     }
-    shuffle(s);
     DL_APPEND(rd->searches, s);
-    rd->n_searches++;
+    rd->n_under_way++;
+    rd->stats.searches++;
+    rd_asking_begin(&s->asking, now, request->within_ms, 0);
     if (!s->paranoid) {
         ask_next(s, now, out);
         return;
     }
-    s->pending = 1; /* so that no answer from within ends the search */
-    while (s->asked < s->n_copies)
+    s->asking.pending = 1; /* so that no answer from within ends the search */
+    while (!race_is_over(&s->asking.race))
         ask_next(s, now, out);
-    if (--s->pending == 0) answer(s, now, out);
+    if (--s->asking.pending == 0) answer(s, now, out);
 }

@@ -143,20 +143,40 @@ static void empty(struct xis *xis, struct xis_ad *ad)
     ad->withdrawn = ad->blind = false;
 }
 
+static int take_token(struct xis *xis, struct xis_ad *ad, const char *name)
+{
+    struct xis_token *token = xis_token_take(xis, name);
+
+    if (!token) return XN_ENOMEM;
+    ad->tokens[ad->n_tokens++] = token;
+    return 0;
+}
+
+/* Its own, and in their order the shard of its server's id, under which it has
+ * no value (unless it has an element of that name). */
 static int take_tokens(struct xis *xis, struct xis_ad *ad,
                        const struct advert *advert)
 {
+    char shard[XN_TOKEN_SERVER_SIZE];
+    bool taken = false;
     size_t i;
+    int rc;
 
+    xn_token_server(&ad->server, shard);
     ad->tokens = calloc(advert->n_tokens + 1, sizeof *ad->tokens);
     if (!ad->tokens) return XN_ENOMEM;
     for (i = 0; i < advert->n_tokens; i++) {
-        struct xis_token *token = xis_token_take(xis, advert->tokens[i]);
+        int cmp = taken ? 1 : strcmp(advert->tokens[i], shard);
 
-        if (!token) return XN_ENOMEM;
-        ad->tokens[ad->n_tokens++] = token;
+        if (cmp > 0 && !taken) {
+            rc = take_token(xis, ad, shard);
+            if (rc) return rc;
+        }
+        taken = taken || cmp >= 0;
+        rc = take_token(xis, ad, advert->tokens[i]);
+        if (rc) return rc;
     }
-    return 0;
+    return taken ? 0 : take_token(xis, ad, shard);
 }
 
 /* Both the row's values and the ad's tokens are sorted by name. */

@@ -215,6 +215,62 @@ static int give(struct find *f, uint64_t wall_us, const struct xis_token *shard,
     return xis_explain(f->scan.xis, f->query, shard, wall_us, found);
 }
 
+/* ---- by id */
+
+static int get_check(const Xn__Find *ask, xn_id *server_out)
+{
+    char shard[XN_TOKEN_SERVER_SIZE];
+    int rc = xn_id_from_bytes(&ask->server, server_out);
+
+    if (rc) return rc;
+    xn_token_server(server_out, shard);
+    return strcmp(ask->token, shard) ? XN_EINVAL : 0;
+}
+
+/* One server's ad, if it is live. */
+static int get(struct xis *xis, const struct xn_now *now, const xn_id *server,
+               Xn__Found *found)
+{
+    const struct xis_ad *ad = xis_ad_find(xis, server);
+    Xn__SignedAd *row;
+
+    found->epoch = 1;
+    if (!ad || !xis_ad_live(ad, now)) return 0;
+    found->ads = calloc(1, sizeof *found->ads);
+    row = malloc(sizeof *row);
+    if (!found->ads || !row) {
+        free(row);
+        return XN_ENOMEM;
+    }
+    xn__signed_ad__init(row);
+    row->envelope = xis_blob_bytes(ad->envelope);
+    row->lease = xis_blob_bytes(ad->lease);
+    found->ads[0] = row;
+    found->n_ads = 1;
+    found->matching = found->known = 1;
+    return 0;
+}
+
+static int find_by_id(struct xis *xis, const struct xn_now *now,
+                      const Xn__Find *ask, Xn__Found **found_out)
+{
+    Xn__Found *found;
+    xn_id server;
+    int rc = get_check(ask, &server);
+
+    if (rc) return rc;
+    found = malloc(sizeof *found);
+    if (!found) return XN_ENOMEM;
+    xn__found__init(found);
+    rc = get(xis, now, &server, found);
+    if (rc) {
+        xis_found_free(found);
+        return rc;
+    }
+    *found_out = found;
+    return 0;
+}
+
 static int find_check(const Xn__Find *ask)
 {
     if (!xn_token_valid(ask->token, strlen(ask->token))) return XN_EINVAL;
@@ -239,6 +295,7 @@ int xis_find(struct xis *xis, const struct xn_now *now, const Xn__Find *ask,
     if (!xis->loaded || !xis_name_settled(xis, now, ask->token)) {
         return XN_ENOTYET;
     }
+    if (ask->server.len) return find_by_id(xis, now, ask, found_out);
     rc = XN_ENOMEM;
     f = calloc(1, sizeof *f);
     found = malloc(sizeof *found);

@@ -171,12 +171,15 @@ static int publish_ad(struct xis_op *op, const struct xn_now *now, size_t at,
     struct xis *xis = op->xis;
     struct xis_ad *ad = xis_ad_find(xis, &op->ads[at].server);
     struct xis_pub *pub = ad ? xis_pub_of(xis, ad) : NULL;
+    char shard[XN_TOKEN_SERVER_SIZE];
     size_t i;
     int rc;
 
     if (!pub) return ad ? XN_ENOMEM : XN_EEXPIRED;
     for (i = 0; i < op->n_old; i++)
         xis_pub_old(xis, pub, op->old[i]);
+    xn_token_server(&ad->server, shard);
+    if (ad->withdrawn) xis_pub_old(xis, pub, shard);
     if (pub->op) {
         struct xis_op *other = pub->op;
 

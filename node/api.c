@@ -56,6 +56,21 @@ static void search(struct node *node, const struct xn_now *now, uint64_t ticket,
     xn__search__free_unpacked(request, NULL);
 }
 
+static void get(struct node *node, const struct xn_now *now, uint64_t ticket,
+                const Xn__Ask *ask, struct xn_out *out)
+{
+    Xn__Get *request =
+        xn_unpack(&xn__get__descriptor, ask->body.data, ask->body.len);
+
+    if (!request) {
+        xn_out_refuse(out, ticket, XN_EINVAL, "search refused",
+                      "the body is no Get message", NULL);
+        return;
+    }
+    rd_get(node->rd, now, ticket, request, out);
+    xn__get__free_unpacked(request, NULL);
+}
+
 static void status(struct node *node, const struct xn_now *now, uint64_t ticket,
                    const Xn__Ask *ask, struct xn_out *out)
 {
@@ -99,6 +114,7 @@ static const struct path {
 } paths[] = {
     {"POST", "/v1/publish", publish},
     {"POST", "/v1/search", search},
+    {"POST", "/v1/get", get},
     {"GET", "/v1/status", status},
     {"GET", "/v1/peers", node_api_peers},
     {"POST", "/v1/trace", node_api_trace},
@@ -116,8 +132,9 @@ void node_api_ask(struct node *node, const struct xn_now *now, uint64_t ticket,
         paths[i].serve(node, now, ticket, ask, out);
         return;
     }
-    xn_out_refuse(out, ticket, XN_ENOENT, "request refused",
-                  "a node has no such method and path",
-                  "POST /v1/search, /v1/publish, /v1/trace or GET /v1/status, "
-                  "/v1/peers, /metrics");
+    xn_out_refuse(
+        out, ticket, XN_ENOENT, "request refused",
+        "a node has no such method and path",
+        "POST /v1/search, /v1/get, /v1/publish, /v1/trace or GET /v1/status, "
+        "/v1/peers, /metrics");
 }

@@ -62,14 +62,47 @@ static void question_replied(void *user, void *ctx, const struct xn_now *now,
     free(question);
 }
 
+static void index_key(const struct node *node, const Xn__Find *find,
+                      uint32_t *copy, xn_id *key_out)
+{
+    uint32_t near = node->config.index.copies_near;
+    bool far = *copy >= near;
+
+    if (far) *copy -= near;
+    xn_token_key(find->token, find->prefix.data, find->prefix.len, far,
+                 key_out);
+}
+
+static void expect_of_index(void *user, const struct xn_now *now,
+                            const Xn__Find *find, uint32_t copy,
+                            struct rd_expect *expect_out)
+{
+    struct node *node = user;
+    struct ov_expect expect;
+    xn_id key;
+
+    index_key(node, find, &copy, &key);
+    ov_expect(node->ov, now, &key, copy, &expect);
+    *expect_out = (struct rd_expect){expect.rtt_us, expect.late_us};
+}
+
+static void enough_of_index(void *user, const void *ctx)
+{
+    struct node *node = user;
+    struct question *question;
+
+    DL_FOREACH(node->questions, question)
+    {
+        if (question->ctx == ctx) ov_enough(node->ov, question);
+    }
+}
+
 static void ask_index(void *user, const struct xn_now *now,
                       const Xn__Find *find, uint32_t copy, uint64_t deadline_us,
                       rd_found *fn, void *owner, void *ctx, struct xn_out *out)
 {
     struct node *node = user;
     struct question *question = calloc(1, sizeof *question);
-    uint32_t near = node->config.index.copies_near;
-    bool far = copy >= near;
     xn_id key;
 
     if (!question) {
@@ -78,9 +111,9 @@ static void ask_index(void *user, const struct xn_now *now,
     }
     *question = (struct question){.fn = fn, .owner = owner, .ctx = ctx};
     DL_APPEND(node->questions, question);
-    xn_token_key(find->token, find->prefix.data, find->prefix.len, far, &key);
-    ov_ask(node->ov, now, &key, far ? copy - near : copy, XN__KIND__FIND, find,
-           deadline_us, question_replied, question, out);
+    index_key(node, find, &copy, &key);
+    ov_ask(node->ov, now, &key, copy, XN__KIND__FIND, find, deadline_us,
+           question_replied, question, out);
 }
 
 /* ---- the step ---- */
@@ -236,6 +269,9 @@ static int make_parts(struct node *node, const struct xn_peers *peers)
         .copies =
             node->config.index.copies_near + node->config.index.copies_far,
         .copies_near = node->config.index.copies_near,
+        .lease_us_max = node->config.index.lease_us_max,
+        .expect = expect_of_index,
+        .enough = enough_of_index,
     };
     int rc;
 
@@ -249,7 +285,7 @@ static int make_parts(struct node *node, const struct xn_peers *peers)
     rc = xis_new(&node->config.index, node->ov, &node->rng, node->tickets,
                  &node->xis);
     if (rc) return rc;
-    return rd_new(&index, &node->rng, &node->rd);
+    return rd_new(&index, &node->rng, node->tickets, &node->rd);
 }
 
 int node_new(const struct node_config *config, const struct xn_peers *peers,

@@ -163,6 +163,16 @@ static bool look(const struct ov *ov, const struct xn_now *now,
     return mesh || sight->has_self;
 }
 
+size_t route_copy(const struct ov *ov, const struct xn_now *now,
+                  const xn_id *key, uint32_t copy)
+{
+    const struct query q = {
+        .key = *key, .copy = copy, .kind = ov->config.any_copy_kind};
+    struct sight sight;
+
+    return look(ov, now, &q, &sight) ? sight.wanted : RING_NONE;
+}
+
 Xn__Way route_why(const struct ov *ov, const struct xn_now *now,
                   const struct query *q, const struct link *link)
 {

@@ -179,6 +179,7 @@ struct query {
     struct link *from; /* who asked us; NULL: we ourselves */
     uint64_t from_rid;
     bool direct, acked, delivered;
+    bool enough;    /* sent to nobody any more (ov_enough) */
     bool witness;   /* who asks us would answer itself, but doubts */
     bool witnessed; /* sent so by us, the last time */
     bool yours;     /* a witness said that it is ours */
@@ -447,6 +448,10 @@ Xn__Way route_why(const struct ov *ov, const struct xn_now *now,
 bool query_tried(const struct query *q, xn_peer peer);
 /* May any copy answer it? */
 bool query_is_lax(const struct ov *ov, const struct query *q);
+/* Whom such a kind would reach as this copy: a place of the ring; RING_SELF;
+ * RING_NONE: that is not known here. */
+size_t route_copy(const struct ov *ov, const struct xn_now *now,
+                  const xn_id *key, uint32_t copy);
 
 /* ---- way.c */
 
@@ -497,6 +502,8 @@ void watch_suspect(struct ov *ov, const struct xn_now *now, struct link *link,
                    const Xn__Suspect *body, struct xn_out *out);
 /* The round trip as far as we know it, for choosing; 0: not at all. */
 uint32_t watch_near(const struct link *link);
+/* By when an answer of this node should have come; link NULL: it stands. */
+uint32_t watch_late(uint32_t near_us, const struct link *link);
 void watch_rtt(struct ov *ov, struct link *link, uint64_t sample_us);
 uint64_t watch_rto(const struct link *link);
 

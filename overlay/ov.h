@@ -132,6 +132,21 @@ void ov_ask(struct ov *ov, const struct xn_now *now, const xn_id *key,
             uint32_t copy, unsigned kind, const void *body,
             uint64_t deadline_us, ov_replied *fn, void *ctx,
             struct xn_out *out);
+/* Another copy has answered: the question with this ctx is sent to nobody any
+ * more.  An answer that still comes shows how far that node is; `fn` is called
+ * as ever.  Looks at all that is under way. */
+void ov_enough(struct ov *ov, const void *ctx);
+
+/* What is to be expected of a copy of a key before it is asked. */
+struct ov_expect {
+    uint32_t rtt_us;  /* there and back; 1: we are it; 0: not known: it is not
+                        linked to us, or not measured */
+    uint32_t late_us; /* nineteen answers of twenty have come by then */
+};
+/* A kind that any copy may answer would go to this node if it were asked now.
+ * Cheap: for choosing among copies. */
+void ov_expect(const struct ov *ov, const struct xn_now *now, const xn_id *key,
+               uint32_t copy, struct ov_expect *expect_out);
 /* Ask this linked peer itself. */
 void ov_ask_peer(struct ov *ov, const struct xn_now *now, xn_peer peer,
                  unsigned kind, const void *body, uint64_t deadline_us,
@@ -231,8 +246,9 @@ struct ov_stats {
     uint64_t rude;      /* peers dropped for breaking the protocol */
     uint64_t suspected; /* peers dropped for silence */
     uint64_t asked, delivered, forwarded, rerouted, expired;
-    uint64_t busy;    /* requests refused for want of room */
-    uint64_t doubted; /* requests sent to a witness, see route.c */
+    uint64_t busy;     /* requests refused for want of room */
+    uint64_t doubted;  /* requests sent to a witness, see route.c */
+    uint64_t any_sent; /* our own of any_copy_kind, each time one was sent */
     /* Of those by ov_ask that have ended. */
     uint64_t outcomes[OV_OUTCOMES];
     uint64_t lookups_us;                         /* that all took */

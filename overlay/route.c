@@ -321,6 +321,7 @@ static int send_request(struct ov *ov, const struct xn_now *now,
     DL_APPEND2(to->sent, q, sent_prev, sent_next);
     q->acked = false;
     q->sent_us = now->mono_us;
+    ov->stats.any_sent += !q->from && query_is_lax(ov, q);
     if (!query_tried(q, to->peer)) q->tried[q->n_tried++] = to->peer;
     q->n_sent++;
     q->witnessed = witness;
@@ -409,7 +410,7 @@ static void no_ack(struct ov *ov, const struct xn_now *now, struct query *q,
     bool fixed = q->direct || query_is_lax(ov, q);
 
     watch_probe(ov, now, link, false, out);
-    if (fixed && q->n_sent >= SENDS_MAX) {
+    if (q->enough || (fixed && q->n_sent >= SENDS_MAX)) {
         set_timer(ov, q, q->deadline_us, out);
     } else if (q->direct ||
                (fixed && route_choose(ov, now, q, &other) == HOP_NOWHERE)) {
@@ -426,7 +427,7 @@ static void no_reply(struct ov *ov, const struct xn_now *now, struct query *q,
                      struct xn_out *out)
 {
     watch_probe(ov, now, q->via, false, out);
-    if (q->n_sent >= SENDS_MAX) {
+    if (q->enough || q->n_sent >= SENDS_MAX) {
         set_timer(ov, q, now->mono_us + ACKED_US, out);
     } else {
         send_on(ov, now, q, q->via, q->witnessed, out);
@@ -454,7 +455,7 @@ static void query_due(void *owner, void *ctx, const struct xn_now *now, int rc,
         no_reply(ov, now, q, out);
     } else if (q->via) {
         no_ack(ov, now, q, out);
-    } else if (!q->delivered) {
+    } else if (!q->delivered && !q->enough) {
         route(ov, now, q, out);
     } else {
         set_timer(ov, q, q->deadline_us, out);
@@ -520,6 +521,17 @@ void ov_ask(struct ov *ov, const struct xn_now *now, const xn_id *key,
         refuse_ask(ov, now, fn, ctx, rc, out);
     }
     ov_exit(ov, now, out);
+}
+
+void ov_enough(struct ov *ov, const void *ctx)
+{
+    size_t i;
+
+    for (i = 0; i < ov->queries.n; i++) {
+        struct query *q = query_at(ov, i);
+
+        if (!q->from && q->ctx == ctx) q->enough = true;
+    }
 }
 
 void ov_ask_peer(struct ov *ov, const struct xn_now *now, xn_peer peer,
@@ -746,7 +758,8 @@ void route_lost(struct ov *ov, const struct xn_now *now, struct link *link,
     }
     while ((q = link->sent) != NULL) {
         query_unsend(q);
-        if (q->direct || (q->n_sent >= SENDS_MAX && query_is_lax(ov, q))) {
+        if (q->direct || q->enough ||
+            (q->n_sent >= SENDS_MAX && query_is_lax(ov, q))) {
             fail(ov, now, q, XN_EUNREACH, out);
         } else {
             reroute(ov, now, q, out);

@@ -7,6 +7,7 @@
 #include "overlay/inside.h"
 
 #define STALL_US (SECOND_US / 2)
+#define SERVED_US 5000U    /* for the answer itself, on both sides */
 #define HEARD_US SECOND_US /* so lately heard, a SUSPECT is not looked into */
 
 /* ---- round trips: RFC 6298 ---- */
@@ -49,6 +50,35 @@ uint64_t watch_rto(const struct link *link)
     }
     if (rto_us < RTO_MIN_US) return RTO_MIN_US;
     return rto_us < RTO_MAX_US ? rto_us : RTO_MAX_US;
+}
+
+/* Twice the mean deviation is where nineteen of twenty are, if they are normal;
+ * of few samples it is no more than a guess, and so it is where no sample but
+ * only the opening of the link has told. */
+uint32_t watch_late(uint32_t near_us, const struct link *link)
+{
+    uint32_t least = near_us / 8, most = near_us / 2, more = near_us / 4;
+
+    if (link && link->rtt_us) more = 2 * link->rtt_var_us;
+    if (more < least) more = least;
+    if (more > most) more = most;
+    return near_us + more + SERVED_US;
+}
+
+void ov_expect(const struct ov *ov, const struct xn_now *now, const xn_id *key,
+               uint32_t copy, struct ov_expect *expect_out)
+{
+    size_t at = route_copy(ov, now, key, copy);
+    const struct link *link;
+
+    *expect_out = (struct ov_expect){0};
+    if (at == RING_SELF) {
+        *expect_out = (struct ov_expect){.rtt_us = 1, .late_us = SERVED_US};
+    } else if (at != RING_NONE && ring_near(ov, at)) {
+        link = link_find(ov, ring_peer(ov, at));
+        expect_out->rtt_us = link ? watch_near(link) : ring_near(ov, at);
+        expect_out->late_us = watch_late(expect_out->rtt_us, link);
+    }
 }
 
 /* ---- probing ---- */

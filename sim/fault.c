@@ -24,7 +24,7 @@ bool sim_world_apart(const struct sim_world *world, uint32_t a, uint32_t b)
            in_share(world, SALT_CUT, b, world->cut_ppm);
 }
 
-static bool is_slow(const struct sim_world *world, uint32_t node)
+bool sim_world_slow(const struct sim_world *world, uint32_t node)
 {
     return in_share(world, SALT_SLOW, node, world->config.settings.slow_ppm);
 }
@@ -38,7 +38,7 @@ uint64_t sim_pace_us(const struct sim_world *world, uint32_t node, uint64_t us)
 {
     uint32_t times = world->config.settings.slow_times;
 
-    return times > 1 && is_slow(world, node) ? us * times : us;
+    return times > 1 && sim_world_slow(world, node) ? us * times : us;
 }
 
 static uint64_t travel_us(struct sim_world *world, uint32_t from, uint32_t to)
@@ -51,8 +51,8 @@ static uint64_t travel_us(struct sim_world *world, uint32_t from, uint32_t to)
 
         us += sim_node_draw(world, from) % (most + 1);
     }
-    us = sim_pace_us(world, is_slow(world, to) ? to : from, us);
-    if (is_slow(world, to)) us += set->slow_us;
+    us = sim_pace_us(world, sim_world_slow(world, to) ? to : from, us);
+    if (sim_world_slow(world, to)) us += set->slow_us;
     return us;
 }
 

@@ -20,6 +20,7 @@ struct whereabouts {
 struct sim_latency {
     struct xn_latency *map; /* NULL: each pair by itself */
     uint64_t lo_us, hi_us;
+    uint32_t *order; /* of places, as nodes take them; NULL: at random */
     bool has_access;
     uint32_t access_us[ACCESS_STEPS]; /* equally likely ones */
     struct whereabouts *known;        /* of so many nodes under a seed */
@@ -100,7 +101,9 @@ static struct whereabouts draw(const struct sim_latency *latency, uint64_t seed,
 {
     struct whereabouts at = {0};
 
-    if (latency->map) {
+    if (latency->order) {
+        at.place = latency->order[node % latency->map->places];
+    } else if (latency->map) {
         at.place = (uint32_t)(xn_rng_mix(seed ^ SALT_PLACE, node) %
                               latency->map->places);
     }
@@ -146,7 +149,23 @@ void sim_latency_free(struct sim_latency *latency)
     if (!latency) return;
     xn_latency_free(latency->map);
     free(latency->known);
+    free(latency->order);
     free(latency);
+}
+
+int sim_latency_spread(struct sim_latency *latency, uint64_t seed)
+{
+    uint32_t n = sim_latency_places(latency), i, j;
+
+    if (!n) return 0;
+    latency->order = malloc(n * sizeof *latency->order);
+    if (!latency->order) return XN_ENOMEM;
+    for (i = 0; i < n; i++) {
+        j = (uint32_t)(xn_rng_mix(seed ^ SALT_PLACE, i) % (i + 1));
+        latency->order[i] = j < i ? latency->order[j] : i;
+        latency->order[j] = i;
+    }
+    return 0;
 }
 
 uint32_t sim_latency_places(const struct sim_latency *latency)

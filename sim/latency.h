@@ -2,7 +2,8 @@
 /* How long a packet takes from one node to another.
  *
  * A model has places; each node is at one, chosen by (seed, node number), so
- * it does not depend on how many nodes there are.  All times are one way, in
+ * it does not depend on how many nodes there are: at random, or (after
+ * sim_latency_spread) so that no place has two before each has one.  All times are one way, in
  * microseconds, never less than SIM_LATENCY_US_MIN: what a run over several
  * processes would look ahead.
  */
@@ -33,6 +34,9 @@ void sim_latency_access(struct sim_latency *latency, uint64_t lo_us,
  * drawn once.  XN_ENOMEM. */
 int sim_latency_know(struct sim_latency *latency, uint64_t seed,
                      uint32_t nodes);
+/* No place gets a second node before each has one: in an order drawn from the
+ * seed, which it is of from now on.  XN_ENOMEM. */
+int sim_latency_spread(struct sim_latency *latency, uint64_t seed);
 void sim_latency_free(struct sim_latency *latency);
 
 uint64_t sim_latency_us(const struct sim_latency *latency, uint64_t seed,

@@ -300,19 +300,65 @@ void market_query(struct sim_market *market)
     market->run->tally.find_count++;
 }
 
+uint32_t market_some(struct sim_market *market)
+{
+    uint64_t now_us = sim_world_now(market->run->world);
+    uint32_t start = (uint32_t)(sim_run_draw(market->run) % market->nodes), i;
+
+    for (i = 0; i < market->nodes; i++) {
+        uint32_t server = (start + i) % market->nodes;
+
+        if (market_must(market, server, now_us)) return server;
+    }
+    return UINT32_MAX;
+}
+
+const xn_id *market_server_id(const struct sim_market *market, uint32_t server)
+{
+    return &market->servers[server].id;
+}
+
+/* What an answer must match: its name. */
+static int by_name(uint32_t server, struct query **query_out)
+{
+    struct query_error error;
+    char word[40];
+    const char *words[] = {word};
+
+    snprintf(word, sizeof word, "ServerName:s%u", server);
+    return query_parse_words(words, 1, query_out, &error);
+}
+
+int market_get_by_id(struct sim_market *market, uint32_t node, uint32_t server)
+{
+    struct market_ask ask = {
+        .kind = MARKET_GET, .by_id = true, .server = server, .limit = 1};
+    Xn__Get get = XN__GET__INIT;
+    int rc = by_name(server, &ask.query);
+
+    get.server = xn_id_bytes(&market->servers[server].id);
+    if (!rc) {
+        rc = market_ask_send(market, node, &ask, "/v1/get", XN__ROLE__CLIENT,
+                             &get);
+    }
+    if (rc) query_free(ask.query);
+    market->run->tally.get_count++;
+    if (sim_world_slow(market->run->world, node))
+        market->run->tally.gets_slow++;
+    else
+        market->run->tally.gets++;
+    return rc;
+}
+
 static int get_one(struct sim_market *market, uint32_t server, bool strict)
 {
     struct market_ask ask = {
         .kind = MARKET_GET, .server = server, .strict = strict, .limit = 10};
     uint32_t node = sim_run_some_node(market->run);
-    struct query_error error;
-    char word[40];
-    const char *words[] = {word};
     int rc;
 
     if (node == UINT32_MAX) return 0;
-    snprintf(word, sizeof word, "ServerName:s%u", server);
-    rc = query_parse_words(words, 1, &ask.query, &error);
+    rc = by_name(server, &ask.query);
     if (!rc) rc = market_search(market, node, &ask);
     if (rc) {
         query_free(ask.query);

@@ -36,6 +36,11 @@ void market_died(struct sim_market *market, uint32_t node);
 void market_query(struct sim_market *market);
 /* Ask for the ads that should be findable, `most` of them, going round. */
 size_t market_get(struct sim_market *market, size_t most, bool strict);
+/* One whose ad must be findable now, at random; UINT32_MAX: none. */
+uint32_t market_some(struct sim_market *market);
+const xn_id *market_server_id(const struct sim_market *market, uint32_t server);
+/* Ask this node for its ad by its id. */
+int market_get_by_id(struct sim_market *market, uint32_t node, uint32_t server);
 /* Nodes are about to die together: who holds the ads?  XN_ENOMEM. */
 int market_crash(struct sim_market *market);
 /* They have: whose ad went with the last that held it? */

@@ -258,18 +258,28 @@ static void settle_accounts(struct sim_market *market,
     tally->find_hits += j->n;
 }
 
+static struct sim_hist *delays_of(const struct sim_market *market,
+                                  const struct market_ask *ask)
+{
+    struct sim_tally *tally = &market->run->tally;
+
+    if (ask->kind != MARKET_GET) return &tally->find;
+    return ask->by_id && sim_world_slow(market->run->world, ask->node)
+               ? &tally->get_slow
+               : &tally->get;
+}
+
 void market_judge(struct sim_market *market, const struct market_ask *ask,
                   const Xn__SearchResult *result)
 {
     struct judged j = {.hits = calloc(result->n_hits + 1, sizeof *j.hits)};
-    struct sim_tally *tally = &market->run->tally;
     uint64_t took_us = sim_world_now(market->run->world) - ask->asked_us;
 
     if (!j.hits) {
         sim_world_stop(market->run->world, XN_ENOMEM);
         return;
     }
-    sim_hist_add(ask->kind == MARKET_GET ? &tally->get : &tally->find, took_us);
+    sim_hist_add(delays_of(market, ask), took_us);
     judge_hits(market, ask, result, &j);
     if (!j.wrong && result->answered_ppm < 1000000) {
         market_failed(market, ask, "was answered in part");

@@ -41,6 +41,7 @@ struct market_ask { /* a request under way */
     enum market_kind kind;
     uint32_t node;
     uint32_t server; /* PUBLISH, GET */
+    bool by_id;      /* GET: not by its name */
     bool strict;     /* GET: a miss is a violation whatever happened lately */
     uint64_t asked_us;
     uint32_t limit;

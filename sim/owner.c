@@ -104,6 +104,28 @@ uint32_t sim_run_owner(const struct sim_run *run, uint32_t from,
                : up;
 }
 
+size_t sim_run_copies(const struct sim_run *run, const xn_id *key, size_t most,
+                      uint32_t *out)
+{
+    const struct xn_peers *peers = sim_world_peers(run->world);
+    size_t n = peers->n, up = lower(run, key), down = up + n, got = 0;
+
+    while (got < most && up < down) {
+        uint32_t a = run->by_position[up % n];
+        uint32_t b = run->by_position[(down - 1) % n];
+        bool nearer = !xn_ring_nearer(key, &peers->rows[b].position,
+                                      &peers->rows[a].position);
+        uint32_t node = nearer ? a : b;
+
+        if (nearer)
+            up++;
+        else
+            down--;
+        if (sim_world_runs(run->world, node)) out[got++] = node;
+    }
+    return got;
+}
+
 size_t sim_run_beside(const struct sim_run *run, uint32_t node, bool up,
                       uint32_t *out, size_t most)
 {

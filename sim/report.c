@@ -11,6 +11,7 @@
 
 #include "lib/err.h"
 #include "lib/gripe.h"
+#include "sim/get.h"
 #include "sim/market.h"
 #include "sim/run.h"
 
@@ -128,7 +129,7 @@ static void measure_rtt(struct sim_run *run)
     uint32_t nodes = sim_world_config(run->world)->nodes;
     int i;
 
-    for (i = 0; nodes > 1 && i < 2000; i++) {
+    for (i = 0; nodes > 1 && i < 20000; i++) {
         uint32_t a = (uint32_t)(sim_run_draw(run) % nodes);
         uint32_t b = (uint32_t)(sim_run_draw(run) % nodes);
 
@@ -181,6 +182,43 @@ static void tell_market(struct summary *s, struct sim_run *run)
     count(s, "get.failed", t->get_failed);
     delays(s, "get", &t->get);
     count(s, "pending", market_asking(run->market));
+}
+
+/* By how many requests more than one each. */
+static double extra(uint64_t sent, uint64_t gets)
+{
+    return gets ? (double)sent / (double)gets - 1 : 0;
+}
+
+static void tell_ratio(struct summary *s, const struct sim_run *run,
+                       const char *metric, const struct sim_hist *hist,
+                       uint32_t ppm)
+{
+    double rtt_us = (double)sim_hist_at(&run->tally.rtt, 500000);
+
+    number(s, metric, "rtt",
+           rtt_us > 0 ? (double)sim_hist_at(hist, ppm) / rtt_us : 0);
+}
+
+/* Gets by id, beside the median round trip and the nearest copy. */
+static void tell_gets(struct summary *s, const struct sim_run *run)
+{
+    const struct sim_tally *t = &run->tally;
+    struct sim_gets_sent sent;
+
+    if (!t->gets && !t->gets_slow) return;
+    sim_gets_sent(run, &sent);
+    count(s, "get.fast.count", t->gets);
+    tell_ratio(s, run, "get.fast.p50", &t->get, 500000);
+    tell_ratio(s, run, "get.fast.p99", &t->get, 990000);
+    number(s, "get.fast.extra", "requests", extra(sent.fast, t->gets));
+    tell_ratio(s, run, "get.limit.p50", &t->get_limit, 500000);
+    tell_ratio(s, run, "get.limit.p99", &t->get_limit, 990000);
+    count(s, "get.slow.count", t->gets_slow);
+    tell_ratio(s, run, "get.slow.p50", &t->get_slow, 500000);
+    tell_ratio(s, run, "get.slow.p99", &t->get_slow, 990000);
+    number(s, "get.slow.extra", "requests", extra(sent.slow, t->gets_slow));
+    count(s, "get.unasked", t->get_unasked);
 }
 
 static void tell_traffic(struct summary *s, struct sim_run *run)
@@ -301,6 +339,7 @@ int sim_report_end(struct sim_run *run)
     tell_lookups(&s, &run->tally);
     tell_market(&s, run);
     tell_traffic(&s, run);
+    tell_gets(&s, run);
     count(&s, "checks", run->tally.checks);
     count(&s, "checks.settled", run->tally.checks_settled);
     count(&s, "checks.cores", run->tally.checked_cores);

@@ -12,6 +12,7 @@
 #include "lib/rng.h"
 #include "lib/span.h"
 #include "lib/text.h"
+#include "sim/get.h"
 #include "sim/market.h"
 
 enum { SALT_RUN = 0x7275, TRIES = 64 };
@@ -247,6 +248,13 @@ static void restart_ticks(struct sim_run *run, const struct scn_step *step)
         }
         run->looking = !step->off;
         sim_lookup_clock(run);
+    } else if (step->verb == SCN_GET) {
+        run->get = *step;
+        if (!step->off) {
+            if (!run->getting) sim_gets_begin(run);
+            sim_world_at(world, now_us, SIM_CTL(SIM_CTL_GET, ++run->get_epoch));
+        }
+        run->getting = !step->off;
     } else if (step->now) {
         sim_check_tick(run, true);
     } else {
@@ -321,6 +329,7 @@ static void do_step(struct sim_run *run, const struct scn_step *step)
     case SCN_SKEW: set->skew_us = step->us; break;
     case SCN_QUERY:
     case SCN_LOOKUP:
+    case SCN_GET:
     case SCN_CHECK: restart_ticks(run, step); break;
     }
     if (rc) sim_world_stop(run->world, rc);
@@ -343,6 +352,11 @@ static void tick(struct sim_run *run, uint64_t what)
         if (!run->looking || n != run->lookup_epoch) return;
         sim_lookup_tick(run);
         sim_world_at(world, now_us + period_us(run->lookup.rate_milli), what);
+        break;
+    case SIM_CTL_GET:
+        if (!run->getting || n != run->get_epoch) return;
+        sim_get_tick(run);
+        sim_world_at(world, now_us + period_us(run->get.rate_milli), what);
         break;
     case SIM_CTL_CHECK:
         if (!run->checking || n != run->check_epoch) return;
@@ -440,6 +454,7 @@ static int set_latency(struct sim_run *run)
     const struct scn *scn = run->scn;
     int rc = load_latency(run->options, &run->latency);
 
+    if (!rc) rc = sim_latency_spread(run->latency, run->seed);
     if (!rc && scn->access_hi_us) {
         sim_latency_access(run->latency, scn->access_lo_us, scn->access_hi_us);
     }
@@ -464,6 +479,7 @@ static int set_up(struct sim_run *run)
     rc = sim_world_new(&config, run->latency, &o->maker, &hooks, &run->world);
     if (!rc) rc = sim_owner_start(run);
     if (!rc) rc = market_new(run, &run->market);
+    if (!rc) rc = sim_gets_new(run);
     if (!rc) rc = sim_report_open(run);
     for (i = 0; !rc && i < run->scn->n_steps; i++) {
         rc = sim_world_at(run->world, run->scn->steps[i].at_us,
@@ -512,6 +528,7 @@ int sim_run(const struct sim_run_options *options)
     if (!rc || run->tally.violations) rc = sim_report_end(run);
 out:
     if (run->series) fclose(run->series);
+    sim_gets_free(run);
     market_free(run->market);
     sim_world_free(run->world);
     sim_latency_free(run->latency);

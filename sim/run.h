@@ -18,6 +18,7 @@
 
 struct sim_run;
 struct sim_market;
+struct sim_gets;
 
 /* How a lookup ended; `from` is zero where nobody answered. */
 typedef void sim_looked_up(struct sim_run *run, uint64_t number, int rc,
@@ -49,6 +50,8 @@ struct sim_probe {
     /* On how many nodes an ad is, at least, once it had time to get there. */
     uint32_t (*copies)(void *user);
     bool (*settled)(void *user, struct xn_core *core);
+    /* Requests that it sent since it started because somebody searched. */
+    uint64_t (*sent)(void *user, struct xn_core *core);
     void (*clear)(void *user); /* forget lookups under way */
 };
 
@@ -72,6 +75,8 @@ struct sim_tally {
     struct sim_hist find, get, lookup, hops, rtt;
     uint64_t find_count, find_wrong, find_missed, find_failed, find_hits;
     uint64_t get_count, get_wrong, get_missed, get_failed;
+    struct sim_hist get_slow, get_limit;   /* slow askers; the nearest copy */
+    uint64_t gets, gets_slow, get_unasked; /* by id: fast askers, slow ones */
     uint64_t lookup_count, lookup_wrong, lookup_failed, lookup_lost;
     uint64_t lookup_unknown, lookup_settled, lookup_settled_wrong;
     uint64_t lookup_right;
@@ -97,12 +102,13 @@ struct sim_run {
     uint64_t seed;
     uint64_t draws; /* of the run itself */
     /* What goes on now, as the scenario's steps left it. */
-    struct scn_step churn, query, lookup, check;
-    bool churning, querying, looking, checking, lookup_timed;
-    uint32_t query_epoch, lookup_epoch, check_epoch, churn_epoch;
+    struct scn_step churn, query, lookup, check, get;
+    bool churning, querying, looking, checking, lookup_timed, getting;
+    uint32_t query_epoch, lookup_epoch, check_epoch, churn_epoch, get_epoch;
     uint64_t lookups; /* numbers given out */
     FILE *series;     /* DIR/series.csv */
     uint64_t sampled_messages, sampled_bytes;
+    struct sim_gets *gets;
     struct sim_lookup *lookup_rows; /* under way, by number */
     uint32_t *by_position;          /* all nodes */
     struct xn_trace trace;          /* of churn; empty: not read */
@@ -129,6 +135,7 @@ enum sim_control { /* high byte of a control number */
                    SIM_CTL_RESTART,
                    SIM_CTL_CHURN,
                    SIM_CTL_SURVEY,
+                   SIM_CTL_GET,
 };
 #define SIM_CTL(kind, n) ((uint64_t)(kind) << 56 | (n))
 #define SIM_CTL_KIND(what) ((enum sim_control)((what) >> 56))
@@ -152,6 +159,10 @@ uint32_t sim_run_owner(const struct sim_run *run, uint32_t from,
  * it could reach; how many. */
 size_t sim_run_beside(const struct sim_run *run, uint32_t node, bool up,
                       uint32_t *out, size_t most);
+
+/* The running nodes nearest to the key, nearest first; how many. */
+size_t sim_run_copies(const struct sim_run *run, const xn_id *key, size_t most,
+                      uint32_t *out);
 
 /* CPU seconds of this process so far. */
 double sim_run_cpu_s(void);

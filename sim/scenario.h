@@ -29,6 +29,7 @@ enum scn_verb {
     SCN_SKEW,
     SCN_QUERY,
     SCN_LOOKUP,
+    SCN_GET,
     SCN_CHECK,
     SCN_CONVERGE,
     SCN_BANDWIDTH,

@@ -213,6 +213,7 @@ static const struct verb {
     {"converge", SCN_CONVERGE, step_converge},
     {"corp", SCN_CORP, step_corp},
     {"crash", SCN_CRASH, step_some},
+    {"get", SCN_GET, step_rate},
     {"jitter", SCN_JITTER, step_jitter},
     {"join", SCN_JOIN, step_some},
     {"lookup", SCN_LOOKUP, step_rate},

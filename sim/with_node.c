@@ -206,6 +206,12 @@ static bool settled(void *user, struct xn_core *core)
     return xis_settled(node_index(core));
 }
 
+static uint64_t sent(void *user, struct xn_core *core)
+{
+    (void)user;
+    return ov_stats(node_overlay(core))->any_sent;
+}
+
 /* ---- the outside ---- */
 
 int sim_nodes_new(struct sim_nodes **nodes_out)
@@ -249,6 +255,7 @@ void sim_nodes_probe(struct sim_nodes *nodes, struct sim_probe *probe_out)
         .holds = holds,
         .copies = copies,
         .settled = settled,
+        .sent = sent,
         .clear = clear,
     };
 }

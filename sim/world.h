@@ -134,6 +134,8 @@ uint64_t sim_world_now(const struct sim_world *world);
 uint64_t sim_world_quiet_since(const struct sim_world *world, bool whole);
 /* A partition is between these two. */
 bool sim_world_apart(const struct sim_world *world, uint32_t a, uint32_t b);
+/* Its every delay is longer. */
+bool sim_world_slow(const struct sim_world *world, uint32_t node);
 /* As the latencies have it: without jitter and other faults. */
 uint64_t sim_world_rtt_us(const struct sim_world *world, uint32_t a,
                           uint32_t b);

@@ -88,6 +88,16 @@ bool xn_token_valid(const char *name, size_t len)
     return true;
 }
 
+void xn_token_server(const xn_id *server, char out[XN_TOKEN_SERVER_SIZE])
+{
+    static const char digits[] = "0123456789abcdef";
+
+    memcpy(out, "_server.", 8);
+    out[8] = digits[server->b[0] >> 4];
+    out[9] = digits[server->b[0] & 15];
+    out[10] = '\0';
+}
+
 void xn_token_key(const char *token, const uint8_t *prefix, size_t prefix_len,
                   bool far, xn_id *key_out)
 {

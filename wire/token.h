@@ -39,6 +39,12 @@ bool xn_token_valid(const char *name, size_t len);
  * token at all. */
 #define XN_TOKEN_EVERY "ServerName"
 
+/* The name of the shard that holds this server's advertisement whatever its
+ * tokens are: one of 256, by the first byte of the server's id.  What is asked
+ * for by id is found there, and not where everything is. */
+#define XN_TOKEN_SERVER_SIZE 11
+void xn_token_server(const xn_id *server, char out[XN_TOKEN_SERVER_SIZE]);
+
 /* The ring key of a trie node: SHA-256("xn.trie.1" 0 token 0 prefix).  `far`:
  * the independent second place, SHA-256("xn.trie.far.1" 0 token 0 prefix).
  * prefix may be NULL where it is empty. */

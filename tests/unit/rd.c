@@ -30,6 +30,7 @@ struct copy {
 struct kit {
     struct rd *rd;
     struct xn_rng rng;
+    struct xn_tickets *tickets;
     struct xn_out out;
     struct xn_now now;
     struct copy copies[COPIES];
@@ -126,14 +127,19 @@ static void ask(void *user, const struct xn_now *now, const Xn__Find *find,
 static int setup(void **state)
 {
     struct kit *kit = calloc(1, sizeof *kit);
-    struct rd_index index = {kit, ask, COPIES, NEAR};
+    struct rd_index index = {.user = kit,
+                             .ask = ask,
+                             .copies = COPIES,
+                             .copies_near = NEAR,
+                             .lease_us_max = 900000000};
 
     if (!kit) return -1;
     xn_rng_seed(&kit->rng, 1);
     xn_out_init(&kit->out);
     kit->now.mono_us = 1000000;
     *state = kit;
-    return rd_new(&index, &kit->rng, &kit->rd);
+    if (xn_tickets_new(&kit->tickets)) return -1;
+    return rd_new(&index, &kit->rng, kit->tickets, &kit->rd);
 }
 
 static void forget(struct kit *kit)
@@ -150,6 +156,7 @@ static int teardown(void **state)
 
     forget(kit);
     rd_free(kit->rd);
+    xn_tickets_free(kit->tickets, NULL);
     xn_out_clear(&kit->out);
     free(kit);
     return 0;

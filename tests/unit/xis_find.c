@@ -168,6 +168,52 @@ static void test_random(void **state)
     kit_free(kit);
 }
 
+/* In the shard of its id, whatever its tokens are; nothing of it anywhere
+ * else. */
+static void test_by_id(void **state)
+{
+    struct kit *kit = kit_new(1, 23);
+    struct kit_ad ads[2];
+    char shard[XN_TOKEN_SERVER_SIZE], every[] = XN_TOKEN_EVERY;
+    Xn__Find find = XN__FIND__INIT;
+    Xn__Found *found = NULL;
+    xn_id id, seen;
+
+    (void)state;
+    kit_start_all(kit);
+    ads[0] = kit_ad(kit, 1, V1);
+    ads[1] = kit_ad(kit, 2, V1);
+    kit_publish(kit, 0, ads, 2);
+    net_run(kit->net, SEC);
+    kit_server_id(2, &id);
+    xn_token_server(&id, shard);
+    find.token = shard;
+    find.server = xn_id_bytes(&id);
+    assert_int_equal(xis_find(kit_xis(kit, 0), &kit->net->now, &find, &found),
+                     0);
+    assert_int_equal(found->n_ads, 1);
+    server_of(found->ads[0], &seen);
+    assert_memory_equal(&seen, &id, sizeof id);
+    xis_found_free(found);
+    find.token = every;
+    assert_int_equal(xis_find(kit_xis(kit, 0), &kit->net->now, &find, &found),
+                     XN_EINVAL);
+    find.token = shard;
+    find.server.len--;
+    assert_int_equal(xis_find(kit_xis(kit, 0), &kit->net->now, &find, &found),
+                     XN_EINVAL);
+    find.server.len++;
+    ads[1].version++;
+    ads[1].withdrawn = true;
+    kit_publish(kit, 0, &ads[1], 1);
+    net_run(kit->net, SEC);
+    assert_int_equal(xis_find(kit_xis(kit, 0), &kit->net->now, &find, &found),
+                     0);
+    assert_int_equal(found->n_ads, 0);
+    xis_found_free(found);
+    kit_free(kit);
+}
+
 /* Those and no others, in order, from the one after `from`. */
 static void expect_walk(struct xis *xis, char **tokens, size_t n_tokens,
                         const xn_id *from, size_t n, bool picked)
@@ -225,6 +271,7 @@ static void test_walk(void **state)
 int main(void)
 {
     const struct CMUnitTest tests[] = {cmocka_unit_test(test_random),
+                                       cmocka_unit_test(test_by_id),
                                        cmocka_unit_test(test_walk)};
 
     return cmocka_run_group_tests_name("xis_find", tests, NULL, NULL);
