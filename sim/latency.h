@@ -3,9 +3,9 @@
  *
  * A model has places; each node is at one, chosen by (seed, node number), so
  * it does not depend on how many nodes there are: at random, or (after
- * sim_latency_spread) so that no place has two before each has one.  All times are one way, in
- * microseconds, never less than SIM_LATENCY_US_MIN: what a run over several
- * processes would look ahead.
+ * sim_latency_spread) so that no place has two before each has one.  All times
+ * are one way, in microseconds, never less than SIM_LATENCY_US_MIN: what a run
+ * over several processes would look ahead.
  */
 #ifndef SIM_LATENCY_H
 #define SIM_LATENCY_H
