@@ -111,6 +111,7 @@ static void next_due(void *owner, void *ctx, const struct xn_now *now, int rc,
 /* This one was of no use: the next at once, whoever else is still asked. */
 static void go_on(struct get *g, const struct xn_now *now, struct xn_out *out)
 {
+    race_fail(&g->asking.race);
     if (!g->answered && g->ticket && rd_asking_more(&g->asking, now)) {
         rd_asking_next(&g->asking, now, copy_answered, next_due, g, out);
     } else if (g->answered || (!g->asking.pending && !g->proofs)) {

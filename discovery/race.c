@@ -46,8 +46,17 @@ void race_start(struct race *race, const struct rd_expect *expect, uint32_t n,
 
 uint32_t race_next(struct race *race, uint64_t now_us)
 {
+    uint32_t at = race->asked++;
+
+    if (at == 0) race->begun_us = now_us;
     race->asked_us = now_us;
-    return race->order[race->asked++];
+    race->late_us[at] = now_us + race->expect[at].late_us;
+    return race->order[at];
+}
+
+void race_fail(struct race *race)
+{
+    race->failed++;
 }
 
 bool race_is_over(const struct race *race)
@@ -67,17 +76,25 @@ static uint64_t bound_us(const struct race *race)
     return race->by_us - late_us;
 }
 
+/* As many are to be asked as are late or have failed, and one more; after
+ * wait_us two more.  So the next is due with the k-th of these events, if k have
+ * been asked and not failed. */
 uint64_t race_due(const struct race *race)
 {
-    uint64_t due_us, by_us = bound_us(race), wait_us;
+    uint64_t events[RACE_COPIES_MAX + 1], event_us, by_us = bound_us(race);
+    uint32_t n = 0, k = race->asked - race->failed, i, at;
 
-    if (race_is_over(race) || !race->asked) return UINT64_MAX;
-    wait_us = race->expect[race->asked - 1].late_us;
-    if (race->asked == 1 && race->wait_us && race->wait_us < wait_us) {
-        wait_us = race->wait_us;
+    if (race_is_over(race)) return UINT64_MAX;
+    if (k == 0) return race->asked_us;
+    for (i = 0; i <= race->asked; i++) {
+        if (i == race->asked && !race->wait_us) break;
+        event_us =
+            i < race->asked ? race->late_us[i] : race->begun_us + race->wait_us;
+        for (at = n++; at && events[at - 1] > event_us; at--)
+            events[at] = events[at - 1];
+        events[at] = event_us;
     }
-    due_us = race->asked_us + wait_us;
-    return by_us < due_us ? by_us : due_us;
+    return by_us < events[k - 1] ? by_us : events[k - 1];
 }
 
 bool race_may_hedge(const struct race *race, struct race_budget *budget)

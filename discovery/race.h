@@ -1,8 +1,8 @@
 /* SPDX-License-Identifier: GPL-3.0-or-later */
 /* Which copy of a shard is asked, and when the next one is asked as well.
  *
- * The nearest comes first.  While its answer is due nobody else is asked; when
- * it is late, or says that it has nothing, the next nearest is.  A late answer
+ * The nearest comes first.  While its answer is due nobody else is asked; for
+ * each that is late, or says that it has nothing, the next nearest is.  A late answer
  * is still good: whichever comes first counts.  So a copy that is slow costs
  * the time in which it should have answered, and a fast one costs no message
  * more.  Where an answer is wanted by some time, the next copy is asked in time
@@ -30,11 +30,11 @@ struct race_budget {
 struct race {
     uint32_t order[RACE_COPIES_MAX];
     struct rd_expect expect[RACE_COPIES_MAX]; /* of these, in this order */
-    uint32_t n, asked;
-    uint64_t asked_us; /* the last one */
-    uint64_t by_us;    /* an answer is wanted by then; 0: no bound */
-    uint64_t wait_us;  /* the first one is waited for no longer; 0: until it is
-                          late */
+    uint64_t late_us[RACE_COPIES_MAX]; /* when each that was asked is late */
+    uint32_t n, asked, failed;
+    uint64_t begun_us, asked_us; /* the first one, the last one */
+    uint64_t by_us;              /* an answer is wanted by then; 0: no bound */
+    uint64_t wait_us; /* from then on one more is asked than are late; 0: not */
 };
 
 /* `near` of the n copies first: the nearer in time before the farther, those of
@@ -45,6 +45,8 @@ void race_start(struct race *race, const struct rd_expect *expect, uint32_t n,
 /* The copy to ask now; there must be one. */
 uint32_t race_next(struct race *race, uint64_t now_us);
 bool race_is_over(const struct race *race); /* all have been asked */
+/* One of them is of no use: another one is due. */
+void race_fail(struct race *race);
 /* When the next one is to be asked if no answer has come; UINT64_MAX: none. */
 uint64_t race_due(const struct race *race);
 /* It is due: may it be asked?  Asking in time for a bound is always allowed,

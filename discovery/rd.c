@@ -155,6 +155,7 @@ static void copy_answered(void *owner, void *ctx, const struct xn_now *now,
     } else if (s->paranoid) {
         return;
     } else if (s->ticket && rd_asking_more(&s->asking, now)) {
+        race_fail(&s->asking.race);
         ask_next(s, now, out);
     } else if (!s->asking.pending) {
         answer(s, now, out);

@@ -272,6 +272,22 @@ static void a_late_answer_may_come_first(void **state)
     late_answer(b, 1);
 }
 
+/* For each that is late another one, though the second is not late yet. */
+static void each_late_one_is_replaced(void **state)
+{
+    struct bench *b = *state;
+
+    place(b, 100);
+    b->copies[0].silent = b->copies[1].silent = true;
+    get(b, 0);
+    pass(b, 149 * MS);
+    assert_int_equal(asked(b), 2);
+    pass(b, 2 * MS);
+    got(b, 2);
+    late_answer(b, 0);
+    late_answer(b, 1);
+}
+
 /* Far away a second is asked after 50 ms, before the first is late. */
 static void nobody_waits_long(void **state)
 {
@@ -414,6 +430,7 @@ int main(void)
         TEST(the_next_is_asked_when_it_is_late),
         TEST(a_late_answer_may_come_first),
         TEST(nobody_waits_long),
+        TEST(each_late_one_is_replaced),
         TEST(a_bound_asks_in_time),
         TEST(who_has_it_not_is_passed_over),
         TEST(who_lies_is_passed_over),
