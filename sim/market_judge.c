@@ -300,6 +300,8 @@ void market_failed(struct sim_market *market, const struct market_ask *ask,
     } else {
         tally->find_failed++;
     }
+    /* A slow node's round trips may be longer than anybody's patience. */
+    if (ask->by_id && sim_world_slow(market->run->world, ask->node)) return;
     if (sim_world_runs(market->run->world, ask->node) &&
         was_settled(market, ask)) {
         sim_run_violation(market->run, "a search at node %u %s", ask->node,
