@@ -4,8 +4,7 @@
 # narrowings, a server that charges, bills that are verified, and what each
 # refusal ends with.
 . "$XN_SRC/tests/e2e/lib.sh"
-xeno=$XN_BUILD/tools/xeno
-xenocorp=$XN_BUILD/corp/xenocorp
+. "$XN_SRC/tests/e2e/tasks.sh"
 seller=$XN_BUILD/tests/e2e/seller
 relay=
 goes_away_too() {
@@ -279,7 +278,7 @@ ok $? "which is one afterwards as well"
 # ---- a XenoCorp that is down ----
 pid=$(sed -n 's/.*"pid": \([0-9]*\).*/\1/p' "$XENODEV_STATE/platform.json" |
     head -n 1)
-kill -9 "$pid"
+kill_9 "$pid"
 XENO_CORP=$alpha run 7 "a XenoCorp that is down: network" \
     "$xeno" order new 1GBP
 run 10 "other XenoCorps' orders are listed" "$xeno" order list

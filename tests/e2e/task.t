@@ -34,12 +34,8 @@ find_process() { # WORD
 }
 
 dies() {
-    kill -KILL "$pid"
-    await 300 gone
-}
-
-gone() {
-    ! kill -0 "$pid" 2>/dev/null || grep -q '^State:.Z' "/proc/$pid/status"
+    kill_9 "$pid"
+    gone "$pid"
 }
 
 begins_again() {
