@@ -110,9 +110,12 @@ check $? 'doctor says so too'
 
 start_host || bail 'xenohostd did not start'
 await 300 offered '^state *offered'
-run status
-[ "$rc" -eq 0 ] && said '^name .*-otter$' && said '^copies  *[1-9]' &&
-    said "^node *$node" && said '^lease until '
+well() {
+    run status
+    [ "$rc" -eq 0 ] && said '^name .*-otter$' && said '^copies  *[1-9]' &&
+        said "^node *$node" && said '^lease until '
+}
+await 300 well # a node that could not take its copy yet is asked again
 check $? 'status: name, lease, node, copies'
 run status -o json
 [ "$rc" -eq 0 ] && said '"schema": "xenoserver.status/1"' &&

@@ -52,7 +52,7 @@ sells() { # MANAGER
 
 if "$domd" check >/dev/null 2>&1; then
     up --servers 2
-    ! grep -q 'run no tasks' "$scratch/up.err" && sells sandbox
+    ! grep -q 'run no tasks' "$scratch/up.err" && await 300 sells sandbox
     ok $? 'where sandboxes can be made, servers run tasks'
     "$xenodev" status | grep -cE '^domd server-0[12] *[0-9]' | grep -qx 2
     ok $? 'status shows what runs them'
