@@ -475,6 +475,7 @@ struct xis_pub { /* an ad that was published through us */
     struct xis_ad *ad;
     struct xis_token **old; /* places of the version before */
     size_t n_old;
+    uint64_t old_until_us; /* wall: until then that one may be shown there */
     struct xis_place *places;
     size_t n_places;
     uint64_t view;          /* that the places are of */
@@ -501,7 +502,8 @@ void xis_pubs_flush(struct xis *xis, const struct xn_now *now,
 void xis_pub_look(struct xis_pub *pub, const struct xn_now *now,
                   struct xn_out *out);
 /* No publish waits any more: forgets what every place has been told. */
-void xis_pub_tidy(struct xis *xis, struct xis_pub *pub);
+void xis_pub_tidy(struct xis *xis, const struct xn_now *now,
+                  struct xis_pub *pub);
 /* How many of the nodes that should hold it have said so, for the token where
  * these are fewest. */
 uint32_t xis_pub_copies(struct xis *xis, const struct xn_now *now,

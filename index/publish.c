@@ -136,7 +136,7 @@ static void op_end(struct xis_op *op, const struct xn_now *now,
 
         if (!ad || !ad->pub || ad->pub->op != op) continue;
         ad->pub->op = NULL;
-        xis_pub_tidy(xis, ad->pub);
+        xis_pub_tidy(xis, now, ad->pub);
     }
     if (op->timer) xn_ticket_forget(xis->tickets, op->timer);
     DL_DELETE(xis->ops, op);

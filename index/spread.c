@@ -279,12 +279,17 @@ static bool all_done(const struct xis_pub *pub)
     return true;
 }
 
-/* Told everybody: old places are history, and so is a withdrawal. */
-void xis_pub_tidy(struct xis *xis, struct xis_pub *pub)
+/* Old places are history when everybody has been told; not before the last
+ * lease of what they had is over, since some of them may be behind a partition
+ * and come into sight when it heals.  A withdrawal has no other places. */
+void xis_pub_tidy(struct xis *xis, const struct xn_now *now,
+                  struct xis_pub *pub)
 {
-    if (pub->op || !all_done(pub)) return;
+    if (pub->op || pub->ad->withdrawn || now->wall_us < pub->old_until_us ||
+        !all_done(pub)) {
+        return;
+    }
     drop_old(xis, pub);
-    if (pub->ad->withdrawn) xis_pub_forget(xis, pub);
 }
 
 /* Has every place said something since the ad was published? */
@@ -327,7 +332,7 @@ static void place_done(struct xis *xis, const struct xn_now *now,
         xis->retry = true;
         set_timer(xis, now->mono_us + XIS_RETRY_US, out);
     }
-    xis_pub_tidy(xis, pub);
+    xis_pub_tidy(xis, now, pub);
 }
 
 void xis_pub_result(struct xis *xis, const struct xn_now *now,
@@ -487,6 +492,9 @@ int xis_pub_begin(struct xis *xis, const struct xn_now *now,
         if (pub->version != pub->ad->version) at->known = false;
         at->next_us = 0;
         if (at->state == XIS_DONE) at->state = XIS_DUE;
+    }
+    if (pub->version != pub->ad->version) {
+        pub->old_until_us = now->wall_us + xis->config.lease_us_max;
     }
     pub->version = pub->ad->version;
     pub->stale_version = 0;

@@ -318,3 +318,8 @@ struct xis *node_index(struct xn_core *core)
 {
     return node_of(core)->xis;
 }
+
+size_t node_waits(const struct xn_core *core)
+{
+    return xn_tickets_count(((const struct node *)core)->tickets);
+}

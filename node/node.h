@@ -72,5 +72,7 @@ void node_warm(const struct xn_core *core, int steps);
 /* For the simulator's checkers. */
 struct ov *node_overlay(struct xn_core *core);
 struct xis *node_index(struct xn_core *core);
+/* Actions and timers under way. */
+size_t node_waits(const struct xn_core *core);
 
 #endif

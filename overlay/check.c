@@ -75,7 +75,7 @@ static bool is_live_id(const struct ov *ov, const xn_id *id)
 
 static const char *check_hints(const struct ov *ov)
 {
-    size_t i, dials = 0;
+    size_t i, dials = 0, met = 0;
 
     if (ov->hints.n != ov->hints_pos.n) return "hints miscounted";
     if (ov->hints.n > HINTS_MAX) return "too many hints";
@@ -91,7 +91,9 @@ static const char *check_hints(const struct ov *ov)
         }
         if (is_live_id(ov, &hint->id)) return "a hint for a linked node";
         dials += hint->ticket != 0;
+        met += hint->met;
     }
+    if (met != ov->n_met) return "hints that were linked miscounted";
     if (ov->n_dials > DIALS_MAX) return "too many dials";
     if (dials != ov->n_dials) return "dials miscounted";
     for (i = 0; i < dials; i++) {

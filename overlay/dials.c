@@ -23,6 +23,11 @@ struct hint *dial_find(const struct ov *ov, uint64_t ticket)
     return NULL;
 }
 
+bool dials_full(const struct ov *ov)
+{
+    return ov->n_dials >= (ov->n_met ? DIALS_MAX : DIALS_MAX - DIALS_MET);
+}
+
 /* By hearsay all of many could be said to be there, to aim us at it. */
 static bool is_dialled(const struct ov *ov, const char *address)
 {

@@ -152,6 +152,7 @@ void hint_drop(struct ov *ov, struct hint *hint)
     }
     vec_drop(&ov->hints, hint_lower(ov, &hint->id));
     vec_drop(&ov->hints_pos, hint_pos_lower(ov, &hint->position, &hint->id));
+    ov->n_met -= hint->met;
     free(hint->named);
     free(hint);
 }
@@ -295,7 +296,9 @@ struct hint *hint_add(struct ov *ov, const struct xn_now *now, const xn_id *id,
     }
     if (!make_room(ov, worth_of(ov, position, met))) return NULL;
     hint = hint_new(ov, now, id, position, address);
-    if (hint) hint->met = met;
+    if (!hint) return NULL;
+    hint->met = met;
+    ov->n_met += met;
     return hint;
 }
 

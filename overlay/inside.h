@@ -221,6 +221,7 @@ struct ov {
 
     struct vec hints;              /* by id */
     struct vec hints_pos;          /* the same, by claimed position */
+    size_t n_met;                  /* of these, linked before */
     struct hint *dials[DIALS_MAX]; /* of these, being dialled */
     size_t n_dials;
 
@@ -380,6 +381,8 @@ struct hint *hint_pick(struct ov *ov, const struct xn_now *now);
 uint64_t hints_next(const struct ov *ov, const struct xn_now *now);
 /* Where it is being dialled, or was last. */
 const char *hint_address(const struct hint *hint);
+/* Is there no room for another? */
+bool dials_full(const struct ov *ov);
 /* Whom that DIAL is for; NULL: nobody, any more. */
 struct hint *dial_find(const struct ov *ov, uint64_t ticket);
 void dial_begun(struct ov *ov, const struct xn_now *now, struct hint *hint,

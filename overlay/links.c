@@ -112,12 +112,12 @@ void links_dial(struct ov *ov, const struct xn_now *now, struct xn_out *out)
 
     ov->dial_dirty = false;
     if (ov->leaving) return;
-    while (ov->n_dials < DIALS_MAX && (hint = hint_pick(ov, now)) != NULL) {
+    while (!dials_full(ov) && (hint = hint_pick(ov, now)) != NULL) {
         dial(ov, now, hint, out);
         if (!hint->ticket) return;
     }
     /* With all slots taken the end of a dial brings us back here. */
-    next_us = ov->n_dials < DIALS_MAX ? hints_next(ov, now) : UINT64_MAX;
+    next_us = dials_full(ov) ? UINT64_MAX : hints_next(ov, now);
     if (ov->dial_timer && next_us != ov->dial_timer_us) {
         xn_ticket_forget(ov->tickets, ov->dial_timer);
         ov->dial_timer = 0;

@@ -12,7 +12,9 @@
 #include "sim/market.h"
 #include "sim/run.h"
 
-enum { CORES = 16, KEYS = 8, NODES = 12, ADS = 20 };
+#define RELINK_US 20000000ULL
+
+enum { CORES = 16, KEYS = 8, NODES = 12, ADS = 20, WAITS_MAX = 64 };
 
 static void check_cores(struct sim_run *run, size_t most)
 {
@@ -39,6 +41,33 @@ static void check_bounds(struct sim_run *run)
     if (totals->message_max <= XN_MSG_MAX) return;
     sim_run_violation(run, "a message of %llu bytes, %u allowed",
                       (unsigned long long)totals->message_max, XN_MSG_MAX);
+}
+
+/* Nothing grows: who is left in peace has little under way beside what it
+ * upholds. */
+static void check_waits_of(struct sim_run *run, uint32_t node)
+{
+    const struct sim_probe *probe = &run->options->probe;
+    size_t n = probe->waits(probe->user, sim_world_core(run->world, node));
+    size_t most = sim_world_links(run->world, node) + WAITS_MAX;
+
+    if (n > run->tally.waits_max) run->tally.waits_max = n;
+    if (n <= most) return;
+    sim_run_violation(run, "node %u waits for %zu things, %zu allowed", node, n,
+                      most);
+}
+
+static void check_waits(struct sim_run *run, size_t most)
+{
+    uint32_t nodes = sim_world_config(run->world)->nodes, node;
+    size_t i;
+
+    if (!run->options->probe.waits) return;
+    for (i = 0; i < most; i++) {
+        node = most >= nodes ? (uint32_t)i : sim_run_some_node(run);
+        if (node >= nodes || !sim_world_runs(run->world, node)) continue;
+        check_waits_of(run, node);
+    }
 }
 
 static void ask_owner(struct sim_run *run, uint32_t node, const xn_id *key,
@@ -103,6 +132,14 @@ static size_t first_wrong(const struct beside *b)
     return b->n == b->n_up || 2 * up == b->n ? b->n : up;
 }
 
+/* A link of it broke a moment ago, and is being dialled anew. */
+static bool is_relinking(const struct sim_run *run, uint32_t node)
+{
+    uint64_t broke_us = sim_world_broke_us(run->world, node);
+
+    return broke_us && broke_us + RELINK_US > sim_world_now(run->world);
+}
+
 /* Owners are right wherever every node knows those beside it, who keep the
  * copies: its leaf set is who stands there. */
 static void check_leaves_of(struct sim_run *run, uint32_t node)
@@ -113,6 +150,7 @@ static void check_leaves_of(struct sim_run *run, uint32_t node)
     struct beside b;
     size_t wrong, all;
 
+    if (is_relinking(run, node)) return;
     run->tally.checked_leaves++;
     b.n = probe->leaves(probe->user, core, b.says);
     if (probe->shape) probe->shape(probe->user, &shape);
@@ -148,7 +186,9 @@ static void check_settled(struct sim_run *run)
     const struct sim_probe *probe = &run->options->probe;
     uint32_t node = sim_run_some_node(run);
 
-    if (!probe->settled || node == UINT32_MAX) return;
+    if (!probe->settled || node == UINT32_MAX || is_relinking(run, node)) {
+        return;
+    }
     if (probe->settled(probe->user, sim_world_core(run->world, node))) return;
     sim_run_violation(run, "node %u is not settled long after the last change",
                       node);
@@ -161,10 +201,12 @@ void sim_check_tick(struct sim_run *run, bool now)
     run->tally.checks++;
     check_cores(run, now ? all : CORES);
     check_bounds(run);
+    sim_lookup_check(run);
     if (!now && !sim_run_calm(run)) return;
     run->tally.checks_settled++;
     check_owners(run);
     check_leaves(run, now ? all : NODES);
+    check_waits(run, now ? all : NODES);
     if (!now && !sim_run_settled(run, sim_world_now(run->world))) return;
     check_settled(run);
     run->tally.checked_ads += market_get(run->market, now ? all : ADS, now);

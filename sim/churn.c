@@ -59,7 +59,8 @@ static void crash_or_restart(struct sim_run *run, uint32_t node, bool crash)
 
     if (crash != sim_world_runs(run->world, node)) return;
     if (crash) {
-        sim_world_kill(run->world, node, now_us, has_power_loss(run));
+        sim_world_kill(run->world, node, now_us,
+                       has_power_loss(run) ? SIM_END_POWER : 0);
     } else {
         sim_world_start(run->world, node, now_us);
     }

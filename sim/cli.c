@@ -3,6 +3,7 @@
 
 #include <stdlib.h>
 #include <string.h>
+#include <unistd.h>
 
 #include "config.h"
 #include "lib/buf.h"
@@ -11,6 +12,7 @@
 #include "lib/gripe.h"
 #include "lib/options.h"
 #include "lib/text.h"
+#include "sim/campaign.h"
 
 enum { SETS_MAX = 64 };
 
@@ -19,7 +21,10 @@ struct line { /* the command line, taken apart */
     const char *file;
     uint32_t nodes;
     uint64_t seed;
+    bool seeded;
+    uint32_t seeds, jobs;
     const char *nodes_text, *seed_text, *wire, *verbose, *help, *version;
+    const char *seeds_text, *jobs_text, *keep_going;
     const char *out, *latency;
     const char *sets[SETS_MAX]; /* key=value */
     size_t n_sets;
@@ -31,7 +36,7 @@ static void help(const struct sim_cli *cli, const struct xn_options *options)
     if (cli->replayed) printf("       %s replay RECORDING\n", cli->program);
     printf("%s\n\n", cli->purpose);
     xn_options_help(options);
-    puts("\nExit: 0 all checks held, 1 one did not or the run failed, 2 "
+    puts("\nExit: 0 all checks held, 1 one did not or a run failed, 2 "
          "usage.");
 }
 
@@ -43,6 +48,38 @@ static int usage(const struct sim_cli *cli, const char *because)
     xn_gripe(cli->program, "cannot understand the command line [XS-2-USAGE]",
              because, try);
     return XN_EXIT_USAGE;
+}
+
+/* So many processors as there are. */
+static uint32_t jobs_default(void)
+{
+    long n = sysconf(_SC_NPROCESSORS_ONLN);
+
+    return n < 1 ? 1 : n > SIM_JOBS_MAX ? SIM_JOBS_MAX : (uint32_t)n;
+}
+
+/* -1: go on; else the exit code. */
+static int judge_campaign(const struct sim_cli *cli, struct line *line)
+{
+    uint64_t seeds = 0, jobs = jobs_default();
+
+    if (line->seeds_text &&
+        (xn_number_parse(line->seeds_text, SIM_SEEDS_MAX, &seeds) || !seeds)) {
+        return usage(cli, "--seeds wants a number from 1 to 1000000");
+    }
+    if (line->jobs_text &&
+        (xn_number_parse(line->jobs_text, SIM_JOBS_MAX, &jobs) || !jobs)) {
+        return usage(cli, "--jobs wants a number from 1 to 1024");
+    }
+    if (!seeds && (line->jobs_text || line->keep_going)) {
+        return usage(cli, "--jobs and --keep-going are for --seeds");
+    }
+    if (seeds && line->out) {
+        return usage(cli, "--out is for one run, --seeds for many");
+    }
+    line->seeds = (uint32_t)seeds;
+    line->jobs = (uint32_t)jobs;
+    return -1;
 }
 
 /* -1: go on; else the exit code. */
@@ -60,12 +97,13 @@ static int judge_line(const struct sim_cli *cli, struct line *line)
         xn_number_parse(line->seed_text, UINT64_MAX, &line->seed)) {
         return usage(cli, "--seed wants a number");
     }
+    line->seeded = line->seed_text != NULL;
     for (i = 0; i < line->n_sets; i++) {
         if (!strchr(line->sets[i], '=')) {
             return usage(cli, "--set wants KEY=VALUE");
         }
     }
-    return -1;
+    return judge_campaign(cli, line);
 }
 
 static int take_line(const struct sim_cli *cli, int argc, char **argv,
@@ -77,6 +115,13 @@ static int take_line(const struct sim_cli *cli, int argc, char **argv,
         XN_OPTION("seed", 0, "S",
                   "another seed, another run; beats the scenario; default 1",
                   &line->seed_text),
+        XN_OPTION("seeds", 0, "N",
+                  "this seed and the next ones, each a run of its own",
+                  &line->seeds_text),
+        XN_OPTION("jobs", 0, "N", "so many of these at a time",
+                  &line->jobs_text),
+        XN_OPTION("keep-going", 0, NULL, "do not stop at a seed that fails",
+                  &line->keep_going),
         XN_OPTION("out", 0, "DIR",
                   "write summary.csv, series.csv and plots there", &line->out),
         XN_OPTION("wire", 0, NULL,
@@ -141,7 +186,11 @@ static int load(const struct sim_cli *cli, const struct line *line,
     if (rc) {
         rc = cannot_read(cli, line->file, rc);
     } else {
-        rc = scn_parse((const char *)buf.data, buf.len, scn, &error);
+        const char *text = (const char *)buf.data;
+
+        rc = line->seeded
+                 ? scn_parse_seeded(text, buf.len, line->seed, scn, &error)
+                 : scn_parse(text, buf.len, scn, &error);
         if (rc) {
             xn_gripef(cli->program,
                       "cannot understand the scenario [XS-2-SCENARIO]",
@@ -246,7 +295,7 @@ static int run(const struct sim_cli *cli, const struct line *line)
     if (!rc) rc = add_sets(cli, line, &scn);
     if (rc) goto out;
     options.scn = &scn;
-    options.seed = line->seed_text ? line->seed : scn.has_seed ? scn.seed : 1;
+    options.seed = scn.has_seed ? scn.seed : SCN_SEED;
     command = again(cli, line, &scn, options.seed);
     options.command = command ? command : "";
     rc = sim_run(&options);
@@ -260,13 +309,63 @@ out:
     return !rc ? XN_EXIT_OK : rc == XN_EINVAL ? XN_EXIT_USAGE : XN_EXIT_FAILED;
 }
 
+/* ---- run --seeds ---- */
+
+struct many {
+    const struct sim_cli *cli;
+    struct line line; /* of one seed */
+    struct scn scn;   /* with the first one */
+};
+
+static int run_seed(void *user, uint64_t seed)
+{
+    struct many *many = user;
+
+    many->line.seed = seed;
+    many->line.seeded = true;
+    return run(many->cli, &many->line);
+}
+
+static char *command_of(void *user, uint64_t seed)
+{
+    const struct many *many = user;
+
+    return again(many->cli, &many->line, &many->scn, seed);
+}
+
+static int run_many(const struct sim_cli *cli, const struct line *line)
+{
+    struct many many = {.cli = cli, .line = *line};
+    struct sim_campaign campaign = {
+        .program = cli->program,
+        .seeds = line->seeds,
+        .jobs = line->jobs < line->seeds ? line->jobs : line->seeds,
+        .keep_going = line->keep_going != NULL,
+        .user = &many,
+        .run = run_seed,
+        .command = command_of,
+    };
+    int rc = load(cli, line, &many.scn);
+
+    campaign.first = many.scn.has_seed ? many.scn.seed : SCN_SEED;
+    if (!rc) {
+        rc = sim_campaign(&campaign);
+    } else {
+        rc = rc == XN_EINVAL ? XN_EXIT_USAGE : XN_EXIT_FAILED;
+    }
+    scn_free(&many.scn);
+    return rc;
+}
+
 int sim_cli_main(const struct sim_cli *cli, int argc, char **argv)
 {
     struct line line = {0};
     int rc = take_line(cli, argc, argv, &line);
 
     if (rc >= 0) return rc;
-    if (!strcmp(line.command, "run")) return run(cli, &line);
+    if (!strcmp(line.command, "run")) {
+        return line.seeds ? run_many(cli, &line) : run(cli, &line);
+    }
     if (!strcmp(line.command, "replay") && cli->replayed) {
         return sim_replay(cli, line.file) ? XN_EXIT_FAILED : XN_EXIT_OK;
     }

@@ -19,9 +19,12 @@ static bool in_share(const struct sim_world *world, uint64_t salt,
 
 bool sim_world_apart(const struct sim_world *world, uint32_t a, uint32_t b)
 {
+    /* Other sides each time. */
+    uint64_t salt = (uint64_t)world->cuts << 32 | SALT_CUT;
+
     if (world->now_us >= world->cut_until_us) return false;
-    return in_share(world, SALT_CUT, a, world->cut_ppm) !=
-           in_share(world, SALT_CUT, b, world->cut_ppm);
+    return in_share(world, salt, a, world->cut_ppm) !=
+           in_share(world, salt, b, world->cut_ppm);
 }
 
 bool sim_world_slow(const struct sim_world *world, uint32_t node)
@@ -133,11 +136,23 @@ uint64_t sim_world_quiet_since(const struct sim_world *world, bool whole)
     return cut_us > since_us ? cut_us : since_us;
 }
 
+uint64_t sim_world_whole_since(const struct sim_world *world)
+{
+    return world->now_us < world->cut_until_us ? UINT64_MAX
+                                               : world->cut_until_us;
+}
+
+uint64_t sim_world_broke_us(const struct sim_world *world, uint32_t node)
+{
+    return world->nodes[node].broke_us;
+}
+
 void sim_world_cut(struct sim_world *world, uint32_t share_ppm,
                    uint64_t until_us)
 {
     uint32_t i;
 
+    world->cuts += world->cut_until_us > 0;
     world->cut_ppm = share_ppm;
     world->cut_from_us = world->now_us;
     world->cut_until_us = until_us;

@@ -53,6 +53,7 @@ struct sim_node {
     uint64_t pending_us;    /* earliest WAKE in the queue */
     uint64_t since_us;      /* start of the process */
     uint64_t busy_us;       /* its crypto thread is busy until then */
+    uint64_t broke_us;      /* a link of it broke last */
     uint64_t line_us;       /* what it sends is on the line by then */
     struct sim_link *links; /* hash table by peer */
     uint32_t links_n, links_cap;
@@ -87,7 +88,7 @@ struct sim_world {
     struct sim_graph *graph; /* of those that stand; NULL: none does */
     uint64_t now_us;
     uint64_t cut_from_us, cut_until_us;
-    uint32_t cut_ppm;
+    uint32_t cut_ppm, cuts;
     uint32_t running;
     uint32_t standing;         /* so many began so */
     uint64_t running_since_us; /* totals.node_us counts until then */

@@ -3,6 +3,8 @@
 noinst_LIBRARIES += sim/libsim.a
 sim_libsim_a_SOURCES =
 sim_libsim_a_SOURCES += sim/act.c
+sim_libsim_a_SOURCES += sim/campaign.c
+sim_libsim_a_SOURCES += sim/campaign.h
 sim_libsim_a_SOURCES += sim/check.c
 sim_libsim_a_SOURCES += sim/churn.c
 sim_libsim_a_SOURCES += sim/cli.c
@@ -28,6 +30,7 @@ sim_libsim_a_SOURCES += sim/market.c
 sim_libsim_a_SOURCES += sim/market.h
 sim_libsim_a_SOURCES += sim/market_ad.c
 sim_libsim_a_SOURCES += sim/market_ask.c
+sim_libsim_a_SOURCES += sim/market_disk.c
 sim_libsim_a_SOURCES += sim/market_judge.c
 sim_libsim_a_SOURCES += sim/market_query.c
 sim_libsim_a_SOURCES += sim/market_state.h
@@ -65,6 +68,7 @@ sim_xenosim_LDADD = $(XN_SIM_LIBS) $(XN_NODE_LIBS) $(XN_CORP_LIBS) \
 	$(XN_HOSTAGENT_LIBS) $(XN_SIM_LIBS)
 
 SHELL_TESTS += tests/sim/broken.t
+SHELL_TESTS += tests/sim/campaign.t
 SHELL_TESTS += tests/sim/checkers.t
 SHELL_TESTS += tests/sim/get.t
 SHELL_TESTS += tests/sim/heal.t
@@ -92,10 +96,31 @@ tests_liarsim_SOURCES += sim/with_node.h
 tests_liarsim_SOURCES += tests/liarsim.c
 tests_liarsim_LDADD = $(XN_SIM_LIBS) $(XN_NODE_LIBS) $(XN_SIM_LIBS)
 
+# xenosim with a bug planted in the node code: campaigns are seen to find it.
+noinst_PROGRAMS += tests/plantsim
+tests_plantsim_SOURCES =
+tests_plantsim_SOURCES += sim/with_node.c
+tests_plantsim_SOURCES += sim/with_node.h
+tests_plantsim_SOURCES += tests/plantsim.c
+tests_plantsim_LDFLAGS = $(AM_LDFLAGS) -Wl,--wrap=route_choose \
+	-Wl,--wrap=xis_write_ad -Wl,--wrap=hint_failed \
+	-Wl,--wrap=xn_ticket_forget -Wl,--wrap=ov_answer \
+	-Wl,--wrap=xis_pub_tidy
+tests_plantsim_LDADD = $(XN_SIM_LIBS) $(XN_NODE_LIBS) $(XN_SIM_LIBS)
+
+# make campaign [SEEDS=1000] [NODES=200]; the short form is in `make check`.
+SEEDS = 1000
+NODES = 200
+campaign: sim/xenosim tests/plantsim
+	@XN_SRC='$(abs_top_srcdir)' XN_BUILD='$(abs_top_builddir)' \
+	SEEDS='$(SEEDS)' NODES='$(NODES)' bash $(srcdir)/tests/sim/campaign.t
+.PHONY: campaign
+
 man_MANS += man/xenosim.1
 EXTRA_DIST += man/xenosim.1
 EXTRA_DIST += doc/SCENARIOS.md
 EXTRA_DIST += sim/README.md sim/deps
+dist_pkgdata_DATA += sim/scenarios/campaign.scn
 dist_pkgdata_DATA += sim/scenarios/churn.scn
 dist_pkgdata_DATA += sim/scenarios/get.scn
 dist_pkgdata_DATA += sim/scenarios/heal.scn

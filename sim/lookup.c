@@ -8,11 +8,14 @@
 #include "lib/rng.h"
 #include "sim/run.h"
 
+#define LATE_US 1000000ULL
+
 struct sim_lookup {
     uint64_t number;
     uint64_t asked_us;
     uint32_t node;
     uint32_t owner; /* when it was asked */
+    bool told;      /* it has no end */
     xn_id key;
     UT_hash_handle hh;
 };
@@ -156,6 +159,23 @@ void sim_lookup_tick(struct sim_run *run)
     rc = probe->lookup(probe->user, run, row->node, &row->key, row->number,
                        looked_up);
     if (rc) sim_world_stop(run->world, rc);
+}
+
+void sim_lookup_check(struct sim_run *run)
+{
+    uint64_t now_us = sim_world_now(run->world);
+    struct sim_lookup *row, *next;
+
+    /* In the order in which they were asked. */
+    HASH_ITER(hh, run->lookup_rows, row, next)
+    {
+        if (row->asked_us + SIM_LOOKUP_US + LATE_US > now_us) return;
+        if (!row->told &&
+            sim_world_since(run->world, row->node) <= row->asked_us) {
+            row->told = true;
+            sim_run_violation(run, "a lookup at node %u has no end", row->node);
+        }
+    }
 }
 
 void sim_lookup_clear(struct sim_run *run)

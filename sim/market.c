@@ -44,6 +44,7 @@ void market_free(struct sim_market *market)
         market_ad_clear(&market->servers[i].old);
     }
     market_held_free(market);
+    market_disks_free(market);
     free(market->servers);
     free(market);
 }
@@ -251,9 +252,17 @@ bool market_has(const struct sim_market *market, uint32_t node)
     return market->servers[node].state == MARKET_ON;
 }
 
+void market_ending(struct sim_market *market, uint32_t node, bool wiped)
+{
+    market_disk_ends(market, node, wiped);
+    if (wiped) market_held_wiped(market, node);
+}
+
 void market_started(struct sim_market *market, uint32_t node)
 {
     struct market_server *s = &market->servers[node];
+
+    market_disk_begins(market, node);
 
     s->alive = true;
     s->acked_us = 0;

@@ -28,6 +28,10 @@ void market_plan(struct sim_market *market, enum market_deed deed,
                  uint32_t node, uint64_t at_us);
 void market_do(struct sim_market *market, uint64_t n);
 bool market_has(const struct sim_market *market, uint32_t node);
+/* The node's process is about to end, and the disk may be lost with it. */
+void market_ending(struct sim_market *market, uint32_t node, bool wiped);
+/* A node that came back has read its disk: has it all that it had? */
+void market_disk(struct sim_market *market, uint64_t node);
 /* The node's process began or ended. */
 void market_started(struct sim_market *market, uint32_t node);
 void market_died(struct sim_market *market, uint32_t node);

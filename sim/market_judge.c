@@ -75,20 +75,30 @@ static bool same_document(const Xn__SignedAd *signed_ad,
     return same;
 }
 
+/* Can everybody know by then what was confirmed at this time?  Not who was on
+ * the other side of a partition. */
+static bool is_known(const struct sim_market *market, uint64_t confirmed_us,
+                     uint64_t asked_us)
+{
+    uint64_t whole_us = sim_world_whole_since(market->run->world);
+
+    return confirmed_us && confirmed_us + MARKET_OVERLAP_US < asked_us &&
+           whole_us < asked_us &&
+           (!whole_us || whole_us + market->run->scn->settle_us < asked_us);
+}
+
 /* NULL: this version may be shown; else why not. */
 static const char *refute_version(const struct sim_market *market,
                                   const struct market_server *s,
                                   const struct market_ad *ad, uint64_t asked_us)
 {
-    if (ad == &s->old && s->acked_us &&
-        s->acked_us + MARKET_OVERLAP_US < asked_us) {
+    if (ad == &s->old && is_known(market, s->acked_us, asked_us)) {
         return "an old version";
     }
-    if (s->state == MARKET_WITHDRAWN && s->withdrawn_us &&
-        s->withdrawn_us + MARKET_OVERLAP_US < asked_us) {
+    if (s->state == MARKET_WITHDRAWN &&
+        is_known(market, s->withdrawn_us, asked_us)) {
         return "withdrawn";
     }
-    (void)market;
     return NULL;
 }
 

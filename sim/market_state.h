@@ -55,9 +55,10 @@ struct sim_market {
     struct market_server *servers;
     struct market_ask *asks; /* by ticket */
     uint64_t tickets;
-    uint32_t round;           /* where market_get goes on */
-    unsigned crashes;         /* under way */
-    struct market_held *held; /* each server's ad, before these; NULL: none */
+    uint32_t round;             /* where market_get goes on */
+    unsigned crashes;           /* under way */
+    struct market_held *held;   /* each server's ad, before these; NULL: none */
+    struct market_disk **disks; /* of each node that is down; NULL: none was */
 };
 
 /* market_ad.c: the offer of version number `version` of server n. */
@@ -71,6 +72,13 @@ int market_query_make(struct sim_market *market, struct query **query_out,
 
 /* market_survey.c */
 void market_held_free(struct sim_market *market);
+/* This node's disk is lost. */
+void market_held_wiped(struct sim_market *market, uint32_t node);
+
+/* market_disk.c */
+void market_disks_free(struct sim_market *market);
+void market_disk_ends(struct sim_market *market, uint32_t node, bool wiped);
+void market_disk_begins(struct sim_market *market, uint32_t node);
 
 /* market_ask.c */
 int market_ask_send(struct sim_market *market, uint32_t node,

@@ -22,6 +22,20 @@ void market_held_free(struct sim_market *market)
     market->held = NULL;
 }
 
+void market_held_wiped(struct sim_market *market, uint32_t node)
+{
+    uint32_t i;
+    size_t k;
+
+    for (i = 0; market->held && i < market->nodes; i++) {
+        struct market_held *held = &market->held[i];
+
+        for (k = 0; k < held->n; k++) {
+            if (held->by[k] == node) held->by[k] = UINT32_MAX;
+        }
+    }
+}
+
 /* Does `node` hold the server's ad? */
 static bool holds(const struct sim_market *market, uint32_t node,
                   uint32_t server)
@@ -117,6 +131,7 @@ static uint32_t holder_left(const struct sim_market *market, uint32_t server)
     size_t i;
 
     for (i = 0; i < held->n; i++) {
+        if (held->by[i] == UINT32_MAX) continue; /* its disk is lost */
         if (sim_world_runs(market->run->world, held->by[i])) return held->by[i];
     }
     return UINT32_MAX;

@@ -345,6 +345,8 @@ int sim_report_end(struct sim_run *run)
     count(&s, "checks.cores", run->tally.checked_cores);
     count(&s, "checks.owners", run->tally.checked_keys);
     count(&s, "checks.leaves", run->tally.checked_leaves);
+    count(&s, "waits.max", run->tally.waits_max);
+    count(&s, "checks.disks", run->tally.checked_disks);
     count(&s, "checks.ads", run->tally.checked_ads);
     count(&s, "violations", run->tally.violations);
     tell_cost(&s, run);

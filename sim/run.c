@@ -181,7 +181,11 @@ static void act_on(struct sim_run *run, const struct scn_step *step,
     switch (step->verb) {
     case SCN_JOIN:
     case SCN_RESTART: sim_world_start(run->world, node, at_us); break;
-    case SCN_CRASH: sim_world_kill(run->world, node, at_us, step->power); break;
+    case SCN_CRASH:
+        sim_world_kill(run->world, node, at_us,
+                       (step->power ? SIM_END_POWER : 0U) |
+                           (step->wiped ? SIM_END_WIPED : 0U));
+        break;
     case SCN_ADVERTISE:
         market_plan(run->market, MARKET_DO_ADVERTISE, node, at_us);
         break;
@@ -381,6 +385,7 @@ static void on_control(void *user, uint64_t what)
     case SIM_CTL_MARKET: market_do(run->market, SIM_CTL_N(what)); break;
     case SIM_CTL_ASK_LATE: market_late(run->market, SIM_CTL_N(what)); break;
     case SIM_CTL_SURVEY: market_survey(run->market); break;
+    case SIM_CTL_DISK: market_disk(run->market, SIM_CTL_N(what)); break;
     case SIM_CTL_CHURN:
     case SIM_CTL_CRASH:
     case SIM_CTL_RESTART: sim_churn_event(run, what); break;
@@ -399,6 +404,13 @@ static void on_answered(void *user, uint32_t node, uint64_t ticket,
 static void on_broken(void *user, uint32_t node, const char *why)
 {
     sim_run_violation(user, "node %u: %s", node, why);
+}
+
+static void on_ending(void *user, uint32_t node, unsigned how)
+{
+    struct sim_run *run = user;
+
+    market_ending(run->market, node, how & SIM_END_WIPED);
 }
 
 static void on_changed(void *user, uint32_t node, bool runs)
@@ -464,8 +476,8 @@ static int set_latency(struct sim_run *run)
 static int set_up(struct sim_run *run)
 {
     const struct sim_run_options *o = run->options;
-    struct sim_hooks hooks = {run,       on_answered, on_control,
-                              on_broken, on_changed,  on_log};
+    struct sim_hooks hooks = {run,       on_answered, on_control, on_broken,
+                              on_ending, on_changed,  on_log};
     struct sim_config config = {.wire = o->wire, .seed = o->seed};
     size_t i;
     int rc;

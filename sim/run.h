@@ -16,6 +16,8 @@
 #include "sim/scenario.h"
 #include "sim/world.h"
 
+#define SIM_LOOKUP_US 10000000ULL /* a lookup ends by then, somehow */
+
 struct sim_run;
 struct sim_market;
 struct sim_gets;
@@ -52,6 +54,8 @@ struct sim_probe {
     bool (*settled)(void *user, struct xn_core *core);
     /* Requests that it sent since it started because somebody searched. */
     uint64_t (*sent)(void *user, struct xn_core *core);
+    /* Actions and timers under way. */
+    size_t (*waits)(void *user, const struct xn_core *core);
     void (*clear)(void *user); /* forget lookups under way */
 };
 
@@ -83,7 +87,7 @@ struct sim_tally {
     uint64_t lookup_took_us, lookup_direct_us; /* sums: all the way, directly */
     uint64_t publish_count, publish_failed;
     uint64_t checks, checks_settled, checked_cores, checked_keys, checked_ads;
-    uint64_t checked_leaves, ads_gone;
+    uint64_t checked_leaves, checked_disks, ads_gone, waits_max;
     uint64_t violations;
     char whys[SIM_WHYS][SIM_WHY_LEN]; /* the first ones */
     /* All; of it, before converged nodes stood; while lookups were under way.
@@ -136,6 +140,7 @@ enum sim_control { /* high byte of a control number */
                    SIM_CTL_CHURN,
                    SIM_CTL_SURVEY,
                    SIM_CTL_GET,
+                   SIM_CTL_DISK,
 };
 #define SIM_CTL(kind, n) ((uint64_t)(kind) << 56 | (n))
 #define SIM_CTL_KIND(what) ((enum sim_control)((what) >> 56))
@@ -180,6 +185,8 @@ void sim_churn_clear(struct sim_run *run);
 void sim_lookup_tick(struct sim_run *run);
 /* Lookups begin, or may be over: keeps their CPU time. */
 void sim_lookup_clock(struct sim_run *run);
+/* Has one not ended? */
+void sim_lookup_check(struct sim_run *run);
 void sim_lookup_clear(struct sim_run *run);
 
 /* check.c */

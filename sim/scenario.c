@@ -24,8 +24,21 @@ static int parse_nodes(struct scn_parser *p)
 
 static int parse_seed(struct scn_parser *p)
 {
-    p->scn->has_seed = true;
-    return scn_take_number(p, UINT64_MAX / 16, &p->scn->seed);
+    struct scn *scn = p->scn;
+    uint32_t where = scn_column(p);
+    uint64_t seed, draws = p->draws;
+    int rc = scn_take_number(p, UINT64_MAX / 16, &seed);
+
+    if (!rc && p->draws) {
+        return scn_complain(p, where,
+                            draws ? "the seed must come before what is drawn "
+                                    "from it"
+                                  : "the seed itself cannot be drawn");
+    }
+    if (rc || p->seeded) return rc;
+    scn->has_seed = true;
+    scn->seed = p->seed = seed;
+    return 0;
 }
 
 static int parse_run(struct scn_parser *p)
@@ -114,7 +127,7 @@ int scn_add_set(struct scn *scn, const char *key, const char *value)
 
 /* ---- lines ---- */
 
-static int parse_line(struct scn_parser *p)
+static int parse_words(struct scn_parser *p)
 {
     uint64_t at_us = 0;
     int rc = 0;
@@ -141,6 +154,27 @@ static int parse_line(struct scn_parser *p)
         rc = scn_complain(p, scn_column(p), "'%s' is too much here",
                           scn_peek(p));
     }
+    return rc;
+}
+
+/* "perhaps SHARE": the line counts in that share of all seeds.  It is read in
+ * any case, so that what comes after it is the same. */
+static int parse_line(struct scn_parser *p)
+{
+    struct scn before = *p->scn;
+    bool counts = true;
+    uint32_t ppm;
+    int rc = 0;
+
+    if (scn_take(p, "perhaps")) {
+        rc = scn_take_share(p, &ppm);
+        counts = scn_happens(p, ppm);
+    }
+    if (!rc) rc = parse_words(p);
+    if (counts) return rc;
+    before.steps = p->scn->steps;
+    before.sets = p->scn->sets;
+    *p->scn = before;
     return rc;
 }
 
@@ -185,33 +219,51 @@ static int by_time(const void *a, const void *b)
     return (x->line > y->line) - (x->line < y->line);
 }
 
-int scn_parse(const char *text, size_t len, struct scn *scn,
-              struct scn_error *error_out)
+static int parse(struct scn_parser *p, const char *text, size_t len)
 {
-    struct scn_parser p = {.scn = scn, .error = error_out};
+    struct scn *scn = p->scn;
     size_t at = 0;
     int rc = 0;
 
     memset(scn, 0, sizeof *scn);
-    memset(error_out, 0, sizeof *error_out);
+    memset(p->error, 0, sizeof *p->error);
     scn->settle_us = SETTLE_US;
+    if (p->seeded) scn->seed = p->seed;
+    scn->has_seed = p->seeded;
     if (len > SCN_BYTES_MAX) {
-        scn_complain(&p, 1, "longer than %d bytes", SCN_BYTES_MAX);
+        scn_complain(p, 1, "longer than %d bytes", SCN_BYTES_MAX);
         return XN_ETOOBIG;
     }
     while (at < len && !rc) {
         const char *end = memchr(text + at, '\n', len - at);
         size_t n = end ? (size_t)(end - (text + at)) : len - at;
 
-        p.line++;
-        rc = cut_line(&p, text + at, n);
-        if (!rc && p.n) rc = parse_line(&p);
+        p->line++;
+        rc = cut_line(p, text + at, n);
+        if (!rc && p->n) rc = parse_line(p);
         at += n + 1;
     }
     if (!rc && scn->n_steps) {
         qsort(scn->steps, scn->n_steps, sizeof *scn->steps, by_time);
     }
     return rc;
+}
+
+int scn_parse(const char *text, size_t len, struct scn *scn,
+              struct scn_error *error_out)
+{
+    struct scn_parser p = {.scn = scn, .error = error_out, .seed = SCN_SEED};
+
+    return parse(&p, text, len);
+}
+
+int scn_parse_seeded(const char *text, size_t len, uint64_t seed,
+                     struct scn *scn, struct scn_error *error_out)
+{
+    struct scn_parser p = {
+        .scn = scn, .error = error_out, .seed = seed, .seeded = true};
+
+    return parse(&p, text, len);
 }
 
 void scn_free(struct scn *scn)

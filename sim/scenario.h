@@ -12,6 +12,7 @@
 #define SCN_BYTES_MAX 65536
 #define SCN_STEPS_MAX 4096
 #define SCN_WORD_MAX 256
+#define SCN_SEED 1           /* where none is said */
 #define SCN_MILLION 1000000U /* shares are in parts per million */
 
 enum scn_verb {
@@ -52,6 +53,7 @@ struct scn_step {
     bool off;                 /* churn, query, lookup, check, corp: stop it */
     bool now;                 /* check: once, and settled or not */
     bool power;               /* crash: with its machine */
+    bool wiped;               /* crash: and its disk is lost */
     uint32_t ppm;  /* loss jitter slow partition; churn: share with power */
     uint32_t ppm2; /* loss: share of the lost that break the link */
     uint64_t us;   /* over, for, by, every, from; churn: mean session, or
@@ -96,6 +98,10 @@ struct scn_error {
 /* XN_EINVAL: see error_out; XN_ETOOBIG; XN_ENOMEM.  scn_free in any case. */
 int scn_parse(const char *text, size_t len, struct scn *scn_out,
               struct scn_error *error_out);
+/* With this seed, whatever it says itself: what it leaves to the seed is drawn
+ * from that. */
+int scn_parse_seeded(const char *text, size_t len, uint64_t seed,
+                     struct scn *scn_out, struct scn_error *error_out);
 void scn_free(struct scn *scn);
 /* A setting from the command line, after all of the file. */
 int scn_add_set(struct scn *scn, const char *key, const char *value);

@@ -27,6 +27,9 @@ struct scn_parser {
     size_t n;     /* words of this line */
     size_t at;    /* the next one */
     uint32_t end; /* column behind the last word */
+    uint64_t seed;
+    bool seeded;    /* from outside: beats the file's */
+    uint64_t draws; /* from it, so far */
 };
 
 /* All: 0, or XN_EINVAL and the error told. */
@@ -38,12 +41,15 @@ uint32_t scn_column(const struct scn_parser *p);
 /* Take the next word if it is this one. */
 bool scn_take(struct scn_parser *p, const char *word);
 int scn_expect(struct scn_parser *p, const char *word);
+/* A value, or A..B: one between these, drawn from the seed. */
 int scn_take_span(struct scn_parser *p, uint64_t *us_out);
 int scn_take_number(struct scn_parser *p, uint64_t max, uint64_t *n_out);
 /* Of at most SCN_WORD_MAX bytes, zero included. */
 int scn_take_file(struct scn_parser *p, char *file_out);
 int scn_take_share(struct scn_parser *p, uint32_t *ppm_out);
 int scn_take_rate(struct scn_parser *p, uint32_t *milli_out);
+/* Drawn from the seed. */
+bool scn_happens(struct scn_parser *p, uint32_t ppm);
 int scn_take_amount(struct scn_parser *p, struct scn_amount *amount_out);
 /* "2", "0.25", "13.5": thousandths; `end` gets what follows. */
 bool scn_milli(const char *text, uint32_t max, uint32_t *out, const char **end);

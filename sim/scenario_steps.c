@@ -10,7 +10,10 @@ static int step_some(struct scn_parser *p, struct scn_step *step)
 {
     int rc = scn_take_amount(p, &step->amount);
 
-    if (!rc && step->verb == SCN_CRASH) step->power = scn_take(p, "power");
+    if (!rc && step->verb == SCN_CRASH) {
+        step->power = scn_take(p, "power");
+        step->wiped = scn_take(p, "wiped");
+    }
     if (!rc && scn_take(p, "over")) rc = scn_take_span(p, &step->us);
     return rc;
 }

@@ -12,7 +12,6 @@
 #include "node/node.h"
 
 enum { NAMES_MAX = 32 };
-#define LOOKUP_US 10000000ULL
 
 struct probe { /* a lookup under way */
     struct sim_nodes *nodes;
@@ -144,7 +143,7 @@ static int lookup(void *user, struct sim_run *run, uint32_t node,
     DL_APPEND(nodes->probes, probe);
     xn_out_init(&out);
     ov_ask(node_overlay(core), &now, key, 0, XN__KIND__HAVE, &have,
-           now.mono_us + LOOKUP_US, replied, probe, &out);
+           now.mono_us + SIM_LOOKUP_US, replied, probe, &out);
     box = xn_out_box(&out, UINT64_MAX);
     rc = out.rc ? out.rc : sim_world_perform(run->world, node, &box);
     xn_out_clear(&out);
@@ -212,6 +211,12 @@ static uint64_t sent(void *user, struct xn_core *core)
     return ov_stats(node_overlay(core))->any_sent;
 }
 
+static size_t waits(void *user, const struct xn_core *core)
+{
+    (void)user;
+    return node_waits(core);
+}
+
 /* ---- the outside ---- */
 
 int sim_nodes_new(struct sim_nodes **nodes_out)
@@ -256,6 +261,7 @@ void sim_nodes_probe(struct sim_nodes *nodes, struct sim_probe *probe_out)
         .copies = copies,
         .settled = settled,
         .sent = sent,
+        .waits = waits,
         .clear = clear,
     };
 }

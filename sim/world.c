@@ -358,10 +358,18 @@ static void on_start(struct sim_world *world, const struct sim_event *event)
 static void on_kill(struct sim_world *world, const struct sim_event *event)
 {
     struct sim_node *node = &world->nodes[event->to];
-    bool power = event->rc != 0;
+    unsigned how = (unsigned)event->rc;
+    bool power = how & SIM_END_POWER;
 
     if (power) node->power = false;
     if (!node->core) return;
+    if (world->hooks.ending) {
+        world->hooks.ending(world->hooks.user, event->to, how);
+    }
+    if (how & SIM_END_WIPED) {
+        sim_store_free(node->store);
+        node->store = NULL;
+    }
     xn_core_free(node->core);
     node->core = NULL;
     sim_count_nodes(world, -1);
@@ -496,10 +504,10 @@ int sim_world_stand(struct sim_world *world, struct sim_graph *graph)
 }
 
 int sim_world_kill(struct sim_world *world, uint32_t node, uint64_t at_us,
-                   bool power)
+                   unsigned how)
 {
     struct sim_event event = {
-        .to = node, .from = node, .rc = power, .kind = SIM_KILL};
+        .to = node, .from = node, .rc = (int)how, .kind = SIM_KILL};
 
     sim_push(world, node, at_us, event);
     return world->rc;

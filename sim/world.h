@@ -60,6 +60,8 @@ struct sim_hooks {
     void (*control)(void *user, uint64_t what);
     /* A node's core did what a core must not: `why` says what. */
     void (*broken)(void *user, uint32_t node, const char *why);
+    /* A node's process is about to end. */
+    void (*ending)(void *user, uint32_t node, unsigned how);
     /* A node's process began or ended. */
     void (*changed)(void *user, uint32_t node, bool runs);
     /* A LOG action. */
@@ -132,6 +134,10 @@ uint64_t sim_world_now(const struct sim_world *world);
 /* Since when nothing starts, dies, parts or heals: each part of a world that is
  * parted may have come to rest.  UINT64_MAX: it is parted, if that counts. */
 uint64_t sim_world_quiet_since(const struct sim_world *world, bool whole);
+/* When the last partition healed; UINT64_MAX: one is there. */
+uint64_t sim_world_whole_since(const struct sim_world *world);
+/* When a link of the node last broke on the way; 0: none has. */
+uint64_t sim_world_broke_us(const struct sim_world *world, uint32_t node);
 /* A partition is between these two. */
 bool sim_world_apart(const struct sim_world *world, uint32_t a, uint32_t b);
 /* Its every delay is longer. */
@@ -161,9 +167,13 @@ int sim_world_start(struct sim_world *world, uint32_t node, uint64_t at_us);
  * It is the world's from now on, whatever comes of it. */
 struct sim_graph;
 int sim_world_stand(struct sim_world *world, struct sim_graph *graph);
-/* End it.  power: the machine goes too, so peers are not told. */
+enum sim_end {
+    SIM_END_POWER = 1, /* the machine goes too, so peers are not told */
+    SIM_END_WIPED = 2, /* its disk is lost */
+};
+/* End it; `how`: of enum sim_end. */
 int sim_world_kill(struct sim_world *world, uint32_t node, uint64_t at_us,
-                   bool power);
+                   unsigned how);
 /* Cut the nodes in two groups until then; share_ppm of them in one. */
 void sim_world_cut(struct sim_world *world, uint32_t share_ppm,
                    uint64_t until_us);

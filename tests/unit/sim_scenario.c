@@ -161,6 +161,12 @@ static const struct {
     {"set a", 1, 6, "its value"},
     {"join all\x01", 1, 9, "control"},
     {"run 10", 1, 5, "time"},
+    {"run 10s..", 1, 5, "time"},
+    {"run 10s..9s", 1, 5, "lesser"},
+    {"perhaps crash 1%", 1, 9, "share"},
+    {"perhaps 5% crush 1%", 1, 12, "unknown word"},
+    {"run 1s..2s\nseed 4", 2, 6, "before"},
+    {"seed 4..5", 1, 6, "cannot be drawn"},
     {"run 99999999999999d", 1, 5, "time"},
     {"a b c d e f g h i j k l m n o p q", 1, 33, "too many"},
 };
@@ -183,6 +189,53 @@ static void test_errors(void **state)
                      error.column, error.text);
         }
     }
+}
+
+static const char drawn[] = "perhaps 50% set a b\n"
+                            "perhaps 0% nodes 9\n"
+                            "perhaps 100% nodes 5..20\n"
+                            "perhaps 50% at 1s..9s crash 1%..30% wiped\n"
+                            "lookup 1/s..4/s\n"
+                            "run 10s..90s\n";
+
+/* The same seed draws the same, others other things, within what is said. */
+static void test_drawn(void **state)
+{
+    struct scn_error error;
+    struct scn a, b;
+    uint64_t seed, spans = 0;
+    size_t steps = 0, sets = 0;
+
+    (void)state;
+    for (seed = 0; seed < 64; seed++) {
+        const struct scn_step *crash;
+
+        assert_int_equal(
+            scn_parse_seeded(drawn, sizeof drawn - 1, seed, &a, &error), 0);
+        assert_int_equal(
+            scn_parse_seeded(drawn, sizeof drawn - 1, seed, &b, &error), 0);
+        assert_int_equal(a.run_us, b.run_us);
+        assert_int_equal(a.nodes, b.nodes);
+        assert_int_equal(a.n_steps, b.n_steps);
+        assert_int_equal(a.seed, seed);
+        assert_in_range(a.nodes, 5, 20);
+        assert_in_range(a.run_us, 10 * SECOND, 90 * SECOND);
+        assert_in_range(a.steps[0].rate_milli, 1000, 4000);
+        crash = &a.steps[1];
+        if (a.n_steps == 2) {
+            assert_true(crash->wiped && !crash->power);
+            assert_in_range(crash->at_us, SECOND, 9 * SECOND);
+            assert_in_range(crash->amount.n, 10000, 300000);
+        }
+        steps += a.n_steps;
+        sets += a.n_sets;
+        spans += a.run_us;
+        scn_free(&a);
+        scn_free(&b);
+    }
+    assert_in_range(steps, 64 + 16, 64 + 48);
+    assert_in_range(sets, 16, 48);
+    assert_in_range(spans, 64 * 40 * SECOND, 64 * 60 * SECOND);
 }
 
 static void test_bounds(void **state)
@@ -244,8 +297,8 @@ int main(void)
 {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(test_whole),  cmocka_unit_test(test_verbs),
-        cmocka_unit_test(test_errors), cmocka_unit_test(test_bounds),
-        cmocka_unit_test(test_hist),
+        cmocka_unit_test(test_errors), cmocka_unit_test(test_drawn),
+        cmocka_unit_test(test_bounds), cmocka_unit_test(test_hist),
     };
 
     return cmocka_run_group_tests(tests, NULL, NULL);

@@ -77,7 +77,12 @@ static void begin(struct bench *bench, const struct sim_config *config,
                   uint32_t degree)
 {
     struct sim_maker maker = {"toy", bench, make_toy, NULL, NULL, NULL};
-    struct sim_hooks hooks = {bench, answered, control, broken, NULL, NULL};
+    struct sim_hooks hooks = {
+        .user = bench,
+        .answered = answered,
+        .control = control,
+        .broken = broken,
+    };
 
     memset(bench, 0, sizeof *bench);
     bench->degree = degree;
@@ -179,7 +184,7 @@ static void test_kill_is_told(void **state)
 
     (void)state;
     two_linked(&bench);
-    sim_world_kill(bench.world, 1, 5 * SECOND, false);
+    sim_world_kill(bench.world, 1, 5 * SECOND, 0);
     run(&bench, 5 * SECOND + 200000);
     assert_int_equal(counts(&bench, 0)->gones, 1);
     assert_int_equal(counts(&bench, 0)->peers, 0);
@@ -197,7 +202,7 @@ static void test_power_loss_is_found_out(void **state)
 
     (void)state;
     two_linked(&bench);
-    sim_world_kill(bench.world, 1, 5 * SECOND, true);
+    sim_world_kill(bench.world, 1, 5 * SECOND, SIM_END_POWER);
     run(&bench, 15 * SECOND);
     assert_int_equal(counts(&bench, 0)->gones, 0);
     run(&bench, 25 * SECOND);
@@ -212,7 +217,7 @@ static void test_quick_power_cycle(void **state)
 
     (void)state;
     two_linked(&bench);
-    sim_world_kill(bench.world, 1, 5 * SECOND, true);
+    sim_world_kill(bench.world, 1, 5 * SECOND, SIM_END_POWER);
     sim_world_start(bench.world, 1, 5 * SECOND + 100000);
     run(&bench, 9 * SECOND);
     assert_int_equal(counts(&bench, 0)->gones, 1);
@@ -274,7 +279,8 @@ static void digest_of(const struct sim_config *config, xn_id *digest_out,
     begin(&bench, config, 4);
     start_all(&bench, config->nodes);
     for (i = 0; i < config->nodes / 4; i++) {
-        sim_world_kill(bench.world, i * 3, (5 + i) * SECOND, i % 2);
+        sim_world_kill(bench.world, i * 3, (5 + i) * SECOND,
+                       i % 2 ? SIM_END_POWER : 0);
         sim_world_start(bench.world, i * 3, (25 + i) * SECOND);
     }
     run(&bench, 40 * SECOND);
