@@ -200,6 +200,8 @@ static void look(const struct sim_graph *g, struct pick *pick, uint32_t first,
         look_pairs(g, pick, first, end);
 }
 
+enum { TOGETHER = 256 }; /* nodes whose tables are filled side by side */
+
 /* The nearest of some in the place, which is empty, with whom we can have one
  * more link: there is none yet with any of them.  Who stands side by side on
  * the ring is anywhere in the world: a run of ranks is as good as as many at
@@ -222,18 +224,25 @@ static void fill_place(struct sim_graph *g, uint32_t self, uint32_t place)
     if (pick.best != UINT32_MAX) add_link(g, self, pick.best);
 }
 
-/* In the order of numbers, which is none on the ring. */
+static void fill_gap(struct sim_graph *g, uint32_t self, uint32_t place)
+{
+    if (g->spots[self].degree == g->config.links_max) return;
+    if (!is_place(g, self, place) || *taken(g, self, place)) return;
+    fill_place(g, self, place);
+}
+
+/* In the order of numbers, which is none on the ring.  Place by place for some
+ * of them at a time, so that who is in the place is at hand. */
 static void fill_tables(struct sim_graph *g, uint32_t from, uint32_t to)
 {
-    uint32_t i, place;
+    uint32_t n = g->config.nodes, first, i, place;
 
-    for (i = 0; i < g->config.nodes; i++) {
-        uint32_t self = g->rank_of[i];
+    for (first = 0; first < n; first += TOGETHER) {
+        uint32_t end = n - first < TOGETHER ? n : first + TOGETHER;
 
         for (place = from; place < to; place++) {
-            if (!is_place(g, self, place) || *taken(g, self, place)) continue;
-            if (g->spots[self].degree == g->config.links_max) break;
-            fill_place(g, self, place);
+            for (i = first; i < end; i++)
+                fill_gap(g, g->rank_of[i], place);
         }
     }
 }
