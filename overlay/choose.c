@@ -40,27 +40,23 @@ struct sight {
     bool has_self; /* we are among those looked at */
 };
 
-/* Nothing more is to be seen: we come next to last, or not at all. */
-static bool has_seen(const struct query *q, const struct sight *sight,
-                     size_t rank, bool far)
+/* The copy has been seen, and whether somebody usable is before us. */
+static bool is_enough(const struct query *q, const struct sight *sight,
+                      size_t rank)
 {
-    if (sight->has_self) return rank > q->copy;
-    return far && sight->first != RING_NONE;
+    return rank > q->copy && (sight->has_self || sight->first != RING_NONE);
 }
 
-/* `lax`: as if those that are not usable did not exist.  Where we are not among
- * `max`, the first one is all that counts. */
+/* `lax`: as if those that are not usable did not exist. */
 static void look_around(const struct ov *ov, const struct query *q, size_t max,
                         bool lax, struct sight *sight)
 {
     struct walk walk;
     size_t rank = 0, at;
-    bool far;
 
     *sight = (struct sight){.first = RING_NONE, .wanted = RING_NONE};
     walk_start(&walk, ov, &q->key);
-    far = !lax && max > q->copy + 1 && walk_misses_us(&walk, max);
-    while (rank < max && !has_seen(q, sight, rank, far) &&
+    while (rank < max && (lax || !is_enough(q, sight, rank)) &&
            walk_next(&walk, &at)) {
         bool usable = at == RING_SELF || query_may_use(ov, q, at);
 
@@ -155,12 +151,15 @@ static enum hop choose_any(const struct ov *ov, const struct query *q,
 static bool look(const struct ov *ov, const struct xn_now *now,
                  const struct query *q, struct sight *sight)
 {
-    bool mesh = !links_crowded(ov, now);
+    bool mesh = !links_crowded(ov, now), lax = query_is_lax(ov, q);
     size_t max = q->copy + 1;
+    struct walk walk;
 
     if (!mesh && max < ov->config.leaves) max = ov->config.leaves;
-    look_around(ov, q, max, query_is_lax(ov, q), sight);
-    return mesh || sight->has_self;
+    look_around(ov, q, max, lax, sight);
+    if (mesh || lax) return mesh || sight->has_self;
+    walk_start(&walk, ov, &q->key);
+    return walk_rank_of_us(&walk) < max;
 }
 
 size_t route_copy(const struct ov *ov, const struct xn_now *now,

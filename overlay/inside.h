@@ -325,8 +325,8 @@ struct walk {
 void walk_start(struct walk *walk, const struct ov *ov, const xn_id *key);
 /* false at the end; else a place of the ring, or RING_SELF. */
 bool walk_next(struct walk *walk, size_t *at_out);
-/* Are we surely not among the next so many? */
-bool walk_misses_us(const struct walk *walk, size_t steps);
+/* After how many do we come, without going there? */
+size_t walk_rank_of_us(const struct walk *walk);
 
 /* Place of the d-th live link clockwise or counter-clockwise from us; d from
  * 1. */

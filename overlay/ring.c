@@ -304,12 +304,27 @@ bool walk_next(struct walk *walk, size_t *at_out)
     return true;
 }
 
-bool walk_misses_us(const struct walk *walk, size_t steps)
+/* Those on the arc from us over the key to as far beyond it. */
+size_t walk_rank_of_us(const struct walk *walk)
 {
-    size_t m = walk->ov->ring.n + 1, self = walk->ov->self_at;
-    size_t up = (self + m - walk->up) % m, down = (walk->down + m - self) % m;
+    const struct ov *ov = walk->ov;
+    const xn_id *self = &ov->config.position;
+    size_t n = ov->ring.n, beyond, from, to;
+    xn_id there, back, mirror;
 
-    return up >= steps && down >= steps;
+    if (n == 0) return 0;
+    xn_ring_clockwise(walk->key, self, &there);
+    xn_ring_clockwise(self, walk->key, &back);
+    xn_ring_clockwise(&there, walk->key, &mirror); /* key - there */
+    beyond = ring_lower(ov, &mirror);
+    from = xn_id_cmp(&there, &back) <= 0 ? beyond : ov->self_at;
+    to = from == beyond ? ov->self_at : beyond;
+    if (from % n != to % n) return (to + n - from) % n;
+    /* All of them, or nobody. */
+    return xn_ring_nearer(walk->key, &ring_contact(ov, from % n)->position,
+                          self)
+               ? n
+               : 0;
 }
 
 size_t ov_nearest(const struct ov *ov, const xn_id *key, size_t n,

@@ -41,5 +41,7 @@ uint32_t sim_graph_nodes(const struct sim_graph *graph); /* from 0 on */
 size_t sim_graph_of(const struct sim_graph *graph, uint32_t node,
                     const uint32_t **peers_out);
 bool sim_graph_links(const struct sim_graph *graph, uint32_t a, uint32_t b);
+/* Fetches what the next question after links of this node will look at. */
+void sim_graph_warm(const struct sim_graph *graph, uint32_t node);
 
 #endif

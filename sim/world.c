@@ -424,6 +424,11 @@ static void prefetch(const struct sim_world *world)
         __builtin_prefetch(world->nodes[event->to].core);
         __builtin_prefetch(world->nodes[event->to].links);
     }
+    event = coming(world, 2 * AHEAD + AHEAD / 2);
+    if (event && event->kind == SIM_MSG) {
+        __builtin_prefetch(&world->contacts[event->from].position);
+        if (world->graph) sim_graph_warm(world->graph, event->to);
+    }
     for (steps = 3; steps > 0 && world->maker.warm; steps--) {
         event = coming(world, (size_t)steps * AHEAD);
         if (!event || !world->nodes[event->to].core) continue;

@@ -1,5 +1,6 @@
 /* SPDX-License-Identifier: GPL-3.0-or-later */
-/* The prefix table's places: each position has one, and they do not overlap. */
+/* The prefix table's places: each position has one, and they do not overlap;
+ * and the ring of links: who is nearer to a key than we. */
 #include <setjmp.h>
 #include <stdarg.h>
 #include <stddef.h>
@@ -9,6 +10,7 @@
 #include <cmocka.h>
 
 #include "lib/rng.h"
+#include "overlay/inside.h"
 #include "overlay/table.h"
 
 static xn_id draw(struct xn_rng *rng)
@@ -122,13 +124,58 @@ static void test_apart(void **state)
     assert_int_equal(table_apart(&a, &a), 0);
 }
 
+enum { RING = 40 };
+
+/* How many a walk from the key meets before us. */
+static size_t steps_to_us(const struct walk *from)
+{
+    struct walk walk = *from;
+    size_t steps = 0, at;
+
+    while (walk_next(&walk, &at) && at != RING_SELF)
+        steps++;
+    return steps;
+}
+
+/* Told from places in the ring, also where all lie on one side of it. */
+static void test_rank(void **state)
+{
+    struct xn_contact rows[RING];
+    struct xn_peers peers = {rows, RING};
+    xn_peer handles[RING];
+    uint32_t rtts_us[RING] = {0};
+    struct xn_rng rng;
+    unsigned round, i, n;
+
+    (void)state;
+    xn_rng_seed(&rng, 5);
+    for (round = 0; round < 2000; round++) {
+        struct ov ov = {.peers = &peers};
+        xn_id key = draw(&rng);
+        struct walk walk;
+
+        n = round % (RING + 1);
+        memset(rows, 0, sizeof rows);
+        for (i = 0; i < n; i++) {
+            rows[i].position.b[0] =
+                (uint8_t)(round % 3 ? 6 * i + 3 : 128 + 2 * i);
+            rows[i].position.b[9] = (uint8_t)round;
+            handles[i] = i;
+        }
+        ov.config.position = draw(&rng);
+        assert_true(ring_stand(&ov, handles, rtts_us, n));
+        walk_start(&walk, &ov, &key);
+        assert_int_equal(walk_rank_of_us(&walk), steps_to_us(&walk));
+        ring_clear(&ov.ring);
+    }
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
-        cmocka_unit_test(test_shape),
-        cmocka_unit_test(test_place),
-        cmocka_unit_test(test_places),
-        cmocka_unit_test(test_apart),
+        cmocka_unit_test(test_shape),  cmocka_unit_test(test_place),
+        cmocka_unit_test(test_places), cmocka_unit_test(test_apart),
+        cmocka_unit_test(test_rank),
     };
 
     return cmocka_run_group_tests_name("ov_table", tests, NULL, NULL);
