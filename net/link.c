@@ -368,7 +368,7 @@ static void on_timer(evutil_socket_t fd, short what, void *arg)
 
 static void tune(int fd)
 {
-    int on = 1, idle = 10, interval = 5, count = 2, ms = USER_TIMEOUT_MS;
+    int on = 1, idle = 600, interval = 5, count = 2, ms = USER_TIMEOUT_MS;
 
     setsockopt(fd, IPPROTO_TCP, TCP_NODELAY, &on, sizeof on);
     setsockopt(fd, SOL_SOCKET, SO_KEEPALIVE, &on, sizeof on);

@@ -4,7 +4,8 @@
 
 #include "overlay/inside.h"
 
-#define DIALS_MET 4U /* of DIALS_MAX: only for those that were linked */
+#define APART_TRIES 16U /* looks at random hints */
+#define DIALS_MET 4U    /* of DIALS_MAX: only for those that were linked */
 
 /* ---- under way ---- */
 
@@ -133,14 +134,60 @@ static bool may_better(struct ov *ov, const struct xn_now *now)
     return true;
 }
 
+/* How far apart the links on either side of it are: where it would stand. */
+static uint64_t width_at(const struct ov *ov, const xn_id *position)
+{
+    size_t n = ov->ring.n, at = ring_lower(ov, position);
+
+    if (n < 2) return UINT64_MAX;
+    return xn_id_head(&ring_contact(ov, at % n)->position) -
+           xn_id_head(&ring_contact(ov, (at + n - 1) % n)->position);
+}
+
+/* Fewer links than nodes: of some, the one between links that are farthest
+ * apart, so that each key is within reach of one of them. */
+static struct hint *pick_apart(const struct ov *ov, const struct xn_now *now)
+{
+    size_t n = ov->hints.n, i;
+    struct hint *best = NULL;
+    uint64_t width = 0;
+
+    for (i = 0; i < APART_TRIES; i++) {
+        struct hint *hint = hint_at(&ov->hints, xn_rng_below(ov->rng, n));
+        uint64_t here;
+
+        if (!is_due(ov, hint, now)) continue;
+        here = width_at(ov, &hint->position);
+        if (best && here <= width) continue;
+        best = hint;
+        width = here;
+    }
+    return best ? best : pick_any(ov, now);
+}
+
+/* As many as it wants; then again when a quarter is lost. */
+static bool has_enough(struct ov *ov, size_t want)
+{
+    size_t n = ov->ring.n + ov->n_new + ov->n_dials;
+
+    if (n >= want) ov->grown = true;
+    if (n < want - want / 4) ov->grown = false;
+    return ov->grown;
+}
+
 struct hint *hint_pick(struct ov *ov, const struct xn_now *now)
 {
     struct hint *hint = pick_leaf(ov, now);
+    size_t want = links_wanted(ov);
 
-    if (hint || ov->hints.n == 0 || !may_better(ov, now)) return hint;
-    if (ov->ring.n + ov->n_new + ov->n_dials < ov->config.links_max) {
-        return pick_any(ov, now);
+    if (hint || ov->hints.n == 0) return hint;
+    if (want < ov->config.links_max) {
+        if (!has_enough(ov, want)) return pick_apart(ov, now);
+        links_set_partial(ov, now);
+        return NULL;
     }
+    if (!may_better(ov, now)) return NULL;
+    if (ov->ring.n + ov->n_new + ov->n_dials < want) return pick_any(ov, now);
     return pick_gap(ov, now);
 }
 

@@ -7,6 +7,7 @@
  *   hints.c   nodes that we have heard of;  dials.c  which of these to dial
  *   links.c   dialling, HELLO, the link budget
  *   leaves.c  the leaf set, and spreading who is there (PEERS)
+ *   life.c    how long nodes live, and how many links that is worth
  *   choose.c  where a request goes next;  way.c  which of the ways there
  *   table.c   the places of the prefix table
  *   route.c   requests and replies
@@ -36,6 +37,9 @@
 #define HINTS_PER_MSG 512U  /* taken from one message */
 #define PAGE_MAX 256U       /* contacts in one PEERS */
 #define HELLO_PEERS_MAX 64U /* in one HELLO */
+#define HAVE_MAX 64U        /* ids named in one PEERS */
+#define SOME_MAX 64U        /* contacts from all around, in one PEERS */
+#define LIFE_TOLD 15U       /* peers whose word a newcomer takes */
 #define HOPS_MAX 32U
 #define SENDS_MAX 4U       /* of one request: the first and three reroutes */
 #define QUERIES_MAX 16384U /* pending, all */
@@ -111,7 +115,7 @@ struct link {
     uint8_t probes;  /* PINGs unanswered */
     bool incoming;
     bool hearsay;  /* probed because of a SUSPECT */
-    bool push;     /* owed our leaf set */
+    bool shed;     /* it ends, not its node */
     bool stood;    /* from the start: its address is its contact's */
     bool paging;   /* we read its contacts page by page */
     bool nexts;    /* answers NEXT */
@@ -123,7 +127,7 @@ struct link {
     uint32_t asked;              /* its requests under way here */
     size_t kept;                 /* bytes of these */
     uint64_t window_us;          /* when `used` was last set to zero */
-    uint64_t up_us, heard_us, ping_us, told_us;
+    uint64_t up_us, heard_us, ping_us;
     uint64_t nonce;
     uint64_t timer;     /* HELLO while new, PING while probed; 0: none */
     uint64_t timer_us;  /* when it falls due */
@@ -197,6 +201,15 @@ struct query {
     void *ctx;
 };
 
+/* How long nodes live, as far as we have seen and were told. */
+struct life {
+    uint64_t stood_us;   /* all links together, until ... */
+    uint64_t counted_us; /* ... then */
+    uint32_t ends;       /* of them, with their node */
+    uint32_t n_told;
+    uint32_t told_s[LIFE_TOLD]; /* ascending */
+};
+
 struct change {
     xn_peer peer;
     bool joined;
@@ -240,14 +253,19 @@ struct ov {
     uint64_t young_us; /* until then, if not */
     bool dial_dirty;
 
-    unsigned paged;      /* peers whose contacts we have asked for */
+    struct life life;
+    bool grown;              /* it had as many links as it wants, and not lost a
+                            quarter of them since */
+    bool lost_up, lost_down; /* neighbours, on that side */
+    unsigned paged;          /* peers whose contacts we have asked for */
     uint64_t calm_us;    /* when crowded: no dial before, neighbours apart */
-    uint64_t crowded_us; /* until then: the overlay exceeds the budget */
+    uint64_t crowded_us; /* until then: the overlay exceeds the budget, */
+    uint64_t partial_us; /* as we ourselves have seen */
     uint64_t gossip_us;  /* interval now */
     struct trace *traces;
     struct relay *relays;
     unsigned n_traces, n_relays;
-    uint64_t gossip_timer, watch_timer, dial_timer, push_timer;
+    uint64_t gossip_timer, watch_timer, dial_timer, ask_timer;
     uint64_t dial_timer_us;
     struct ov_stats stats;
 };
@@ -397,7 +415,10 @@ void links_hello(struct ov *ov, const struct xn_now *now, struct link *link,
 /* Is the part of the prefix table empty that this position belongs in, and
  * another so full that a link can be spared for it? */
 bool links_fills_gap(const struct ov *ov, const xn_id *position);
+/* Not linked to every node: there is a budget, or a peer says so of itself. */
 bool links_crowded(const struct ov *ov, const struct xn_now *now);
+/* We ourselves know of more nodes than we are linked to. */
+void links_set_partial(struct ov *ov, const struct xn_now *now);
 /* Takes the link out of all use; its memory stays until GONE. */
 void link_lose(struct ov *ov, const struct xn_now *now, struct link *link,
                struct xn_out *out);
@@ -426,10 +447,25 @@ void leaves_peers(struct ov *ov, const struct xn_now *now, struct link *link,
 /* Compares the leaf set with what it was; true if it changed. */
 bool leaves_update(struct ov *ov);
 uint64_t leaves_mark(const struct ov *ov);
-void leaves_push(struct ov *ov, const struct xn_now *now, struct xn_out *out);
+/* A live link has been lost: was it a neighbour? */
+void leaves_lost(struct ov *ov, const xn_id *position);
+/* Asks for neighbours in place of those lost. */
+void leaves_ask(struct ov *ov, const struct xn_now *now, struct xn_out *out);
 void leaves_gossip(struct ov *ov, const struct xn_now *now, struct xn_out *out);
 /* Contact of a live link for a message; false where it has no address. */
 bool contact_at(const struct ov *ov, size_t at, Xn__Contact *contact_out);
+
+/* ---- life.c */
+
+/* Before the number of live links changes. */
+void life_count(struct ov *ov, const struct xn_now *now);
+/* A link has ended with its node. */
+void life_ended(struct ov *ov, const struct xn_now *now);
+/* So says a peer. */
+void life_told(struct ov *ov, uint32_t life_s);
+uint32_t life_seen_s(const struct ov *ov); /* 0: not yet */
+/* How many links to dial for: at most the budget. */
+size_t links_wanted(const struct ov *ov);
 
 /* ---- choose.c */
 

@@ -5,17 +5,23 @@
  * them all; who came in at the same moment is in the page of whichever asked
  * later.  What still slips through is found by gossip: now and then two nodes
  * compare digests of whom they are linked to, and only where these differ,
- * contacts travel.  Above the link budget nobody knows all: there neighbours
- * tell each other their leaf sets. */
+ * contacts travel.  Above the link budget nobody knows all: there a node asks
+ * its neighbours for its own, naming those that it has, and gets the others:
+ * a newcomer each that is nearer than all before, later whoever is at the end
+ * where one was lost, and now and then any. */
 #include <string.h>
 
 #include "overlay/inside.h"
 
 #define FIRST_PEERS 3U /* whose contacts a newcomer reads */
 #define PAGES_MAX 64U  /* read from one peer at one time */
-#define PUSH_US (SECOND_US / 10)
+#define ASK_US (SECOND_US / 10)
 #define DIGEST_SIZE (8 * BUCKETS)
-#define SAMPLE_MAX 32U
+#define SOME_FEW 16U /* asked for, where links are few */
+#define GOSSIP_SOON_US (4 * SECOND_US)
+#define HAVE_SIZE 4U /* of an id */
+#define MISSED_US                                                              \
+    (60 * SECOND_US) /* so long nobody need name one that failed */
 
 struct rows {
     Xn__Contact row[PAGE_MAX];
@@ -33,6 +39,46 @@ static void rows_add(struct rows *rows, const struct ov *ov, size_t at)
 
 /* ---- asking ---- */
 
+struct have {
+    uint8_t bytes[HAVE_MAX * HAVE_SIZE];
+    size_t n;
+};
+
+static void have_add(struct have *have, const xn_id *id)
+{
+    if (have->n == HAVE_MAX) return;
+    memcpy(have->bytes + HAVE_SIZE * have->n++, id->b, HAVE_SIZE);
+}
+
+/* Our neighbours, and those whom we have tried in vain just now. */
+static void name_ours(const struct ov *ov, const struct xn_now *now,
+                      struct have *have)
+{
+    xn_peer near[2 * LEAVES_MAX];
+    size_t n = ring_leaves(ov, near), i;
+
+    for (i = 0; i < n; i++)
+        have_add(have, &xn_peer_contact(ov->peers, near[i])->id);
+    for (i = 0; i < ov->hints.n; i++) {
+        const struct hint *hint = hint_at(&ov->hints, i);
+
+        if (hint->failures && now->mono_us - hint->dialled_us < MISSED_US &&
+            ring_is_leaf(ov, &hint->position)) {
+            have_add(have, &hint->id);
+        }
+    }
+}
+
+static bool is_named(const ProtobufCBinaryData *have, const xn_id *id)
+{
+    size_t i;
+
+    for (i = 0; i + HAVE_SIZE <= have->len; i += HAVE_SIZE) {
+        if (memcmp(have->data + i, id->b, HAVE_SIZE) == 0) return true;
+    }
+    return false;
+}
+
 static void want(struct ov *ov, xn_peer peer, const xn_id *from,
                  struct xn_out *out)
 {
@@ -40,20 +86,39 @@ static void want(struct ov *ov, xn_peer peer, const xn_id *from,
 
     peers.want = true;
     peers.from = xn_id_bytes(from);
+    peers.some = (uint32_t)links_wanted(ov);
+    if (peers.some > SOME_MAX) peers.some = SOME_MAX;
+    ov_send(out, peer, XN__KIND__PEERS, &peers);
+}
+
+/* For those beside us that it knows and we do not. */
+static void want_near(struct ov *ov, const struct xn_now *now, xn_peer peer,
+                      struct xn_out *out)
+{
+    Xn__Peers peers = XN__PEERS__INIT;
+    struct have have = {.n = 0};
+    size_t known = ov->ring.n + ov->hints.n;
+
+    name_ours(ov, now, &have);
+    peers.want = true;
+    peers.from = xn_id_bytes(&ov->config.position);
+    peers.have.data = have.bytes;
+    peers.have.len = HAVE_SIZE * have.n;
+    if (known < links_wanted(ov)) peers.some = SOME_FEW;
     ov_send(out, peer, XN__KIND__PEERS, &peers);
 }
 
 void leaves_live(struct ov *ov, const struct xn_now *now, struct link *link,
                  struct xn_out *out)
 {
-    bool near = ring_is_leaf(ov, &link_contact(ov, link)->position);
-
     if (ov->paged < FIRST_PEERS) {
         ov->paged++;
         link->paging = true;
         want(ov, link->peer, &ov->config.position, out);
-    } else if (near && links_crowded(ov, now)) {
-        want(ov, link->peer, &ov->config.position, out);
+    } else if (!link->incoming && links_crowded(ov, now) &&
+               (ring_peer(ov, ring_cw(ov, 1)) == link->peer ||
+                ring_peer(ov, ring_ccw(ov, 1)) == link->peer)) {
+        want_near(ov, now, link->peer, out);
     }
 }
 
@@ -81,45 +146,54 @@ static bool add_page(struct rows *rows, const struct ov *ov,
     return false;
 }
 
+/* So many nearest to it, but those that are named. */
 static void add_near(struct rows *rows, const struct ov *ov,
-                     const struct link *to, const xn_id *position)
+                     const struct link *to, const xn_id *position,
+                     const ProtobufCBinaryData *have)
 {
-    size_t max = 2 * (size_t)ov->config.leaves;
+    size_t max = 2 * (size_t)ov->config.leaves, seen = 0;
     struct walk walk;
     size_t at;
 
     walk_start(&walk, ov, position);
-    while (rows->n < max && walk_next(&walk, &at)) {
+    while (seen < max && walk_next(&walk, &at)) {
         if (at == RING_SELF || ring_peer(ov, at) == to->peer) continue;
-        rows_add(rows, ov, at);
+        seen++;
+        if (!is_named(have, &ring_contact(ov, at)->id)) rows_add(rows, ov, at);
     }
 }
 
-static void add_sample(struct rows *rows, const struct ov *ov,
-                       const struct link *to)
+/* Evenly from all around, from anywhere on. */
+static void add_some(struct rows *rows, const struct ov *ov,
+                     const struct link *to, size_t some)
 {
-    size_t i, n = ov->ring.n;
+    size_t i, n = ov->ring.n, from;
 
-    for (i = 0; i < SAMPLE_MAX && n > 0; i++) {
-        size_t at = xn_rng_below(ov->rng, n);
+    if (some > SOME_MAX) some = SOME_MAX;
+    if (some > n) some = n;
+    from = some ? xn_rng_below(ov->rng, n) : 0;
+    for (i = 0; i < some; i++) {
+        size_t at = (from + i * n / some) % n;
 
         if (ring_peer(ov, at) != to->peer) rows_add(rows, ov, at);
     }
 }
 
 static void answer_want(struct ov *ov, const struct xn_now *now,
-                        struct link *link, const xn_id *from,
-                        struct xn_out *out)
+                        struct link *link, const Xn__Peers *body,
+                        const xn_id *from, struct xn_out *out)
 {
     Xn__Peers peers = XN__PEERS__INIT;
     struct rows leaves = {.n = 0}, sample = {.n = 0};
 
-    add_near(&leaves, ov, link,
-             from ? from : &link_contact(ov, link)->position);
+    add_near(&leaves, ov, link, from ? from : &link_contact(ov, link)->position,
+             &body->have);
     if (from && !links_crowded(ov, now)) {
         peers.more = add_page(&sample, ov, link, from);
     } else {
-        add_sample(&sample, ov, link);
+        add_some(&sample, ov, link, body->some);
+        /* It has all that we know. */
+        if (body->have.len && leaves.n + sample.n == 0) return;
     }
     if (from) peers.from = xn_id_bytes(from);
     peers.leaves = leaves.ptr;
@@ -214,6 +288,7 @@ void leaves_peers(struct ov *ov, const struct xn_now *now, struct link *link,
 
     if ((has_from && xn_id_from_bytes(&body->from, &from)) ||
         (has_digest && body->digest.len != DIGEST_SIZE) ||
+        body->have.len > HAVE_MAX * HAVE_SIZE ||
         !hints_take(ov, now, body->leaves, body->n_leaves) ||
         !hints_take(ov, now, body->sample, body->n_sample)) {
         link_rude(ov, now, link, "malformed PEERS", out);
@@ -224,7 +299,7 @@ void leaves_peers(struct ov *ov, const struct xn_now *now, struct link *link,
     if (!body->want && !has_digest) return;
     if (!link_allows(link, now, ALLOW_PEERS)) return;
     if (body->want) {
-        answer_want(ov, now, link, has_from ? &from : NULL, out);
+        answer_want(ov, now, link, body, has_from ? &from : NULL, out);
     } else if (!links_crowded(ov, now)) {
         compare(ov, link, body, out);
     }
@@ -253,62 +328,48 @@ bool leaves_update(struct ov *ov)
     return true;
 }
 
-static void push_due(void *owner, void *ctx, const struct xn_now *now, int rc,
-                     struct xn_msg *msg, struct xn_out *out);
-
-static void push_later(struct ov *ov, uint64_t due_us, struct xn_out *out)
+void leaves_lost(struct ov *ov, const xn_id *position)
 {
-    if (ov->push_timer) return;
-    ov->push_timer = xn_ticket(ov->tickets, due_us, push_due, ov, NULL, out);
+    xn_id up;
+
+    if (!ring_is_leaf(ov, position)) return;
+    xn_ring_clockwise(&ov->config.position, position, &up);
+    if (up.b[0] < 0x80)
+        ov->lost_up = true;
+    else
+        ov->lost_down = true;
 }
 
-/* Tell the neighbours who our neighbours are; each at most once a second. */
-static void push_due(void *owner, void *ctx, const struct xn_now *now, int rc,
-                     struct xn_msg *msg, struct xn_out *out)
+/* Who is at the end of our leaf set knows who comes after it. */
+static void ask_due(void *owner, void *ctx, const struct xn_now *now, int rc,
+                    struct xn_msg *msg, struct xn_out *out)
 {
     struct ov *ov = owner;
-    Xn__Peers peers = XN__PEERS__INIT;
-    struct rows rows = {.n = 0};
-    xn_peer near[2 * LEAVES_MAX];
-    size_t n = ring_leaves(ov, near), i;
+    size_t n = ov->ring.n, d = n < ov->config.leaves ? n : ov->config.leaves;
 
     (void)ctx, (void)rc, (void)msg;
-    ov->push_timer = 0;
-    for (i = 0; i < n; i++)
-        rows_add(&rows, ov, ring_find(ov, near[i]));
-    peers.leaves = rows.ptr;
-    peers.n_leaves = rows.n;
-    for (i = 0; i < n; i++) {
-        struct link *link = link_find(ov, near[i]);
-
-        if (!link || !link->push) continue;
-        if (link->told_us && now->mono_us - link->told_us < SECOND_US) {
-            push_later(ov, link->told_us + SECOND_US, out);
-            continue;
-        }
-        link->push = false;
-        link->told_us = now->mono_us;
-        ov_send(out, link->peer, XN__KIND__PEERS, &peers);
-    }
+    ov->ask_timer = 0;
+    if (n > 0 && ov->lost_up)
+        want_near(ov, now, ring_peer(ov, ring_cw(ov, d)), out);
+    if (n > 0 && ov->lost_down)
+        want_near(ov, now, ring_peer(ov, ring_ccw(ov, d)), out);
+    ov->lost_up = ov->lost_down = false;
 }
 
-void leaves_push(struct ov *ov, const struct xn_now *now, struct xn_out *out)
+void leaves_ask(struct ov *ov, const struct xn_now *now, struct xn_out *out)
 {
-    xn_peer near[2 * LEAVES_MAX];
-    size_t n = ring_leaves(ov, near), i;
-
     /* In a full mesh each learns of the newcomer from itself. */
     if (!links_crowded(ov, now) || ov->leaving) return;
-    for (i = 0; i < n; i++) {
-        struct link *link = link_need(ov, near[i]);
-
-        if (link) link->push = true;
+    if ((ov->lost_up || ov->lost_down) && !ov->ask_timer) {
+        ov->ask_timer = xn_ticket(ov->tickets, now->mono_us + ASK_US, ask_due,
+                                  ov, NULL, out);
     }
-    push_later(ov, now->mono_us + PUSH_US, out);
-    /* And ask them soon, too: who changed us may be new to them. */
-    ov->gossip_us = GOSSIP_MIN_US;
-    if (ov->gossip_timer) xn_ticket_forget(ov->tickets, ov->gossip_timer);
-    ov->gossip_timer = 0;
+    /* And ask the others soon: who changed us may be new to them. */
+    if (ov->gossip_us > GOSSIP_SOON_US) {
+        ov->gossip_us = GOSSIP_SOON_US;
+        if (ov->gossip_timer) xn_ticket_forget(ov->tickets, ov->gossip_timer);
+        ov->gossip_timer = 0;
+    }
 }
 
 /* ---- gossip ---- */
@@ -326,11 +387,9 @@ static void gossip_due(void *owner, void *ctx, const struct xn_now *now, int rc,
     ov->gossip_timer = 0;
     if (n == 0) return;
     if (links_crowded(ov, now)) {
-        /* A neighbour for neighbours; its sample fills the prefix table. */
         size_t n_near = ring_leaves(ov, near);
 
-        want(ov, near[xn_rng_below(ov->rng, n_near)], &ov->config.position,
-             out);
+        want_near(ov, now, near[xn_rng_below(ov->rng, n_near)], out);
     } else {
         write_digest(ov, digest);
         peers.digest.data = digest;

@@ -20,6 +20,12 @@ static void set_crowded(struct ov *ov, const struct xn_now *now)
     if (ov->crowded_us < until_us) ov->crowded_us = until_us;
 }
 
+void links_set_partial(struct ov *ov, const struct xn_now *now)
+{
+    ov->partial_us = now->mono_us + CROWDED_US;
+    set_crowded(ov, now);
+}
+
 bool link_allows(struct link *link, const struct xn_now *now,
                  enum allowance what)
 {
@@ -257,9 +263,9 @@ bool contact_at(const struct ov *ov, size_t at, Xn__Contact *contact_out)
     return true;
 }
 
-/* Whom the other should dial: its neighbours as far as we know them, and where
- * we turn it away some more from all around the ring. */
-static size_t hello_peers(const struct ov *ov, const struct link *to, bool full,
+/* Whom one that we turn away should dial: its neighbours as far as we know
+ * them, and some more from all around the ring. */
+static size_t hello_peers(const struct ov *ov, const struct link *to,
                           Xn__Contact *rows)
 {
     size_t n = 0, i, near = 2 * (size_t)ov->config.leaves, at;
@@ -271,7 +277,7 @@ static size_t hello_peers(const struct ov *ov, const struct link *to, bool full,
         if (at == RING_SELF || ring_peer(ov, at) == to->peer) continue;
         if (contact_at(ov, at, &rows[n])) n++;
     }
-    for (i = 0; full && i < HELLO_PEERS_MAX / 2 && ov->ring.n > 0; i++) {
+    for (i = 0; i < HELLO_PEERS_MAX / 2 && ov->ring.n > 0; i++) {
         at = xn_rng_below(ov->rng, ov->ring.n);
         if (ring_peer(ov, at) == to->peer) continue;
         if (contact_at(ov, at, &rows[n])) n++;
@@ -286,7 +292,7 @@ static void say_hello(struct ov *ov, const struct xn_now *now,
     Xn__Contact rows[HELLO_PEERS_MAX], *peers[HELLO_PEERS_MAX];
     size_t i, n = 0;
 
-    if (full || links_crowded(ov, now)) n = hello_peers(ov, link, full, rows);
+    if (full) n = hello_peers(ov, link, rows);
     for (i = 0; i < n; i++)
         peers[i] = &rows[i];
     hello.version = VERSION;
@@ -296,6 +302,9 @@ static void say_hello(struct ov *ov, const struct xn_now *now,
     hello.peers = peers;
     hello.n_peers = n;
     hello.wall_us = now->wall_us;
+    hello.partial =
+        ov->ring.n >= ov->config.links_max || now->mono_us < ov->partial_us;
+    hello.life_s = life_seen_s(ov);
     link->hellos++;
     ov_send(out, link->peer, XN__KIND__HELLO, &hello);
 }
@@ -322,7 +331,7 @@ static void refuse(struct ov *ov, const struct xn_now *now, struct link *link,
                    struct xn_out *out)
 {
     ov->stats.refused++;
-    set_crowded(ov, now);
+    links_set_partial(ov, now);
     say_hello(ov, now, link, true, out);
     link_hang(ov, now, link, XN_EBUSY, "at the link budget", out);
 }
@@ -465,10 +474,14 @@ static void make_room(struct ov *ov, const struct xn_now *now,
 {
     size_t count, at = least_useful(ov, &count);
     struct link *worst = at == RING_NONE ? NULL : ring_link(ov, at);
+    Xn__Leave leave = XN__LEAVE__INIT;
 
-    set_crowded(ov, now);
+    links_set_partial(ov, now);
     if (!worst) return;
     ov->stats.evicted++;
+    worst->shed = true;
+    leave.shed = true;
+    ov_send(out, worst->peer, XN__KIND__LEAVE, &leave);
     link_hang(ov, now, worst, XN_EBUSY, "room for a nearer node", out);
 }
 
@@ -478,6 +491,7 @@ static void link_live(struct ov *ov, const struct xn_now *now,
     struct hint *hint = hint_find(ov, &link_contact(ov, link)->id);
 
     link_timer_stop(ov, link);
+    life_count(ov, now);
     if (!ring_add_live(ov, link)) {
         out->rc = XN_ENOMEM;
         return;
@@ -498,7 +512,8 @@ static void refused_there(struct ov *ov, const struct xn_now *now,
 {
     struct hint *hint;
 
-    set_crowded(ov, now);
+    links_set_partial(ov, now);
+    link->shed = true;
     link_hang(ov, now, link, XN_EBUSY, "the peer has no room", out);
     hint = hint_find(ov, &link_contact(ov, link)->id);
     if (!hint) return;
@@ -556,6 +571,8 @@ static void first_hello(struct ov *ov, const struct xn_now *now,
     if (link->incoming) link->opened_us = short_us(now->mono_us - link->up_us);
     take_address(link, hello->address);
     link->nexts = (hello->features & FEATURE_NEXT) != 0;
+    life_told(ov, hello->life_s);
+    if (hello->partial) set_crowded(ov, now);
     if (hello->full) {
         refused_there(ov, now, link, out);
         return;
@@ -612,6 +629,9 @@ void link_lose(struct ov *ov, const struct xn_now *now, struct link *link,
 
     if (link->state == LINK_CLOSING) return;
     link_timer_stop(ov, link);
+    if (live) leaves_lost(ov, &link_contact(ov, link)->position);
+    if (live && !link->shed) life_ended(ov, now);
+    life_count(ov, now);
     ring_drop_id(ov, link);
     if (!live)
         ov->n_new--;
@@ -641,6 +661,7 @@ void link_rude(struct ov *ov, const struct xn_now *now, struct link *link,
     struct hint *hint;
 
     ov->stats.rude++;
+    link->shed = true;
     link_hang(ov, now, link, XN_EPROTO, why, out);
     hint = hint_find(ov, &link_contact(ov, link)->id);
     if (!hint) return;

@@ -97,7 +97,9 @@ void ov_enter(struct ov *ov)
 /* The first time that we are told the time. */
 void ov_begun(struct ov *ov, const struct xn_now *now)
 {
-    if (!ov->young_us) ov->young_us = now->mono_us + YOUNG_US;
+    if (ov->young_us) return;
+    ov->young_us = now->mono_us + YOUNG_US;
+    ov->life.counted_us = now->mono_us;
 }
 
 void ov_changed(struct ov *ov, xn_peer peer, bool joined, struct xn_out *out)
@@ -131,7 +133,7 @@ static void tell_user(struct ov *ov, const struct xn_now *now,
         }
         ov->n_changes = 0;
         if (!leaves_update(ov)) continue;
-        leaves_push(ov, now, out);
+        leaves_ask(ov, now, out);
         ov->user.leaves_changed(ov->user.user, now, out);
     }
 }
@@ -181,10 +183,11 @@ int ov_stand(struct ov *ov, const struct xn_now *now, const xn_peer *peers,
 {
     if (n > ov->config.links_max) return XN_EINVAL;
     if (!ring_stand(ov, peers, rtts_us, n)) return XN_ENOMEM;
-    ov->stood_us = ov->young_us = now->mono_us;
+    ov->stood_us = ov->young_us = ov->life.counted_us = now->mono_us;
     ov->joined = ov->introduced = true;
     ov->paged = UINT_MAX;
-    ov->crowded_us = all ? 0 : UINT64_MAX;
+    ov->crowded_us = ov->partial_us = all ? 0 : UINT64_MAX;
+    ov->grown = true;
     ov->gossip_us = GOSSIP_MAX_US;
     leaves_update(ov);
     leaves_gossip(ov, now, out);
@@ -204,6 +207,7 @@ void ov_leave(struct ov *ov, const struct xn_now *now, struct xn_out *out)
     while (ov->by_id.n > 0) {
         struct link *link = link_at(&ov->by_id, ov->by_id.n - 1);
 
+        link->shed = true;
         if (link->state == LINK_LIVE) {
             ov_send(out, link->peer, XN__KIND__LEAVE, &body);
         }
@@ -212,15 +216,23 @@ void ov_leave(struct ov *ov, const struct xn_now *now, struct xn_out *out)
     ov_exit(ov, now, out);
 }
 
-/* It goes on purpose: nothing to dial again. */
+/* It goes on purpose, or needs the place: nothing to dial again. */
 static void peer_leaves(struct ov *ov, const struct xn_now *now,
-                        struct link *link, struct xn_out *out)
+                        struct link *link, bool shed, struct xn_out *out)
 {
     struct hint *hint;
 
-    link_hang(ov, now, link, XN_ECANCELLED, "the peer leaves", out);
+    link->shed = shed;
+    link_hang(ov, now, link, XN_ECANCELLED,
+              shed ? "the peer sheds links" : "the peer leaves", out);
     hint = hint_find(ov, &link_contact(ov, link)->id);
-    if (hint) hint_drop(ov, hint);
+    if (!hint) return;
+    if (shed) {
+        hint->news_us = 0;
+        hint_failed(ov, now, hint, true);
+    } else {
+        hint_drop(ov, hint);
+    }
 }
 
 static void pong(struct link *link, const struct xn_now *now, uint64_t nonce,
@@ -250,7 +262,9 @@ static void dispatch(struct ov *ov, const struct xn_now *now, struct link *link,
     case XN__KIND__SUSPECT:
         watch_suspect(ov, now, link, XN_BODY(msg, Xn__Suspect), out);
         break;
-    case XN__KIND__LEAVE: peer_leaves(ov, now, link, out); break;
+    case XN__KIND__LEAVE:
+        peer_leaves(ov, now, link, XN_BODY(msg, Xn__Leave)->shed, out);
+        break;
     case XN__KIND__REQUEST: route_request(ov, now, link, msg, out); break;
     case XN__KIND__ACK:
         route_ack(ov, now, link, XN_BODY(msg, Xn__Ack)->rid, out);

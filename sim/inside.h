@@ -129,7 +129,9 @@ void sim_link_cut(struct sim_world *world, uint32_t node);
 
 /* ---- wire.c ---- */
 
-void sim_spend(struct sim_world *world, uint64_t bytes);
+void sim_spend(struct sim_world *world, enum sim_purpose what, uint64_t bytes);
+void sim_spend_message(struct sim_world *world, const struct xn_msg *msg,
+                       uint64_t bytes);
 /* So many more halves of links are up. */
 void sim_count_links(struct sim_world *world, int more);
 /* So many more processes run. */

@@ -193,6 +193,11 @@ static uint64_t cost_of(enum sim_kind kind)
     }
 }
 
+static enum sim_purpose purpose_of(enum sim_kind kind)
+{
+    return kind == SIM_CLOSE ? SIM_CLOSING_LINK : SIM_OPEN;
+}
+
 static void say(struct sim_world *world, uint32_t from, uint32_t to,
                 enum sim_kind kind, uint64_t conn, int rc)
 {
@@ -204,11 +209,11 @@ static void say(struct sim_world *world, uint32_t from, uint32_t to,
                               .mark = world->nodes[from].counter,
                               .kind = (uint8_t)kind};
 
-    sim_spend(world, cost_of(kind));
+    sim_spend(world, purpose_of(kind), cost_of(kind));
     if (at_us != UINT64_MAX) {
         sim_push(world, from, at_us, event);
     } else if (kind == SIM_SYN) {
-        sim_spend(world, SIM_WIRE_NOBODY);
+        sim_spend(world, SIM_NOBODY, SIM_WIRE_NOBODY);
     }
 }
 
@@ -224,7 +229,7 @@ static void say_last(struct sim_world *world, uint32_t from,
                               .mark = world->nodes[from].counter,
                               .kind = (uint8_t)kind};
 
-    sim_spend(world, cost_of(kind));
+    sim_spend(world, purpose_of(kind), cost_of(kind));
     if (at_us == UINT64_MAX) return;
     if (at_us < link->last_us) at_us = link->last_us;
     link->last_us = at_us;
@@ -341,7 +346,7 @@ static void on_syn(struct sim_world *world, const struct sim_event *event)
     const struct sim_node *node = &world->nodes[event->to];
 
     if (!node->power) {
-        sim_spend(world, SIM_WIRE_NOBODY);
+        sim_spend(world, SIM_NOBODY, SIM_WIRE_NOBODY);
         return;
     }
     say(world, event->to, event->from, node->core ? SIM_SYNACK : SIM_REFUSE,
@@ -488,7 +493,7 @@ void sim_link_send(struct sim_world *world, uint32_t number,
     }
     if (!link || link->state != SIM_UP) return;
     wire = sim_wire_message(FRAME_HEAD + action->msg->size);
-    sim_spend(world, wire);
+    sim_spend_message(world, action->msg, wire);
     at_us = sim_arrival(world, number, action->peer, wire);
     if (at_us == UINT64_MAX) {
         fall_silent(world, number, action->peer, link->conn);

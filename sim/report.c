@@ -221,6 +221,43 @@ static void tell_gets(struct summary *s, const struct sim_run *run)
     count(s, "get.unasked", t->get_unasked);
 }
 
+static void spent(struct summary *s, const struct sim_run *run,
+                  const char *what, const struct sim_spent *spent)
+{
+    double node_s = (double)sim_world_totals(run->world)->node_us / 1e6;
+    char metric[96];
+
+    if (!spent->n) return;
+    snprintf(metric, sizeof metric, "wire.%s.count", what);
+    count(s, metric, spent->n);
+    snprintf(metric, sizeof metric, "wire.%s.rate", what);
+    number(s, metric, "B/s", node_s > 0 ? (double)spent->bytes / node_s : 0);
+}
+
+/* What node.wire.rate is made of. */
+static void tell_wire(struct summary *s, struct sim_run *run)
+{
+    static const char *const links[] = {[SIM_OPEN] = "open",
+                                        [SIM_CLOSING_LINK] = "close",
+                                        [SIM_NOBODY] = "nobody"};
+    const struct sim_totals *t = sim_world_totals(run->world);
+    struct sim_spent probes = {1, sim_world_probe_bytes(run->world)};
+    unsigned kind, what;
+    char name[64];
+
+    for (what = 0; what < sizeof links / sizeof *links; what++)
+        spent(s, run, links[what], &t->spent[0][what]);
+    spent(s, run, "probe", &probes);
+    for (kind = 1; kind < SIM_PURPOSES; kind++) {
+        spent(s, run, xn_kind_name(kind), &t->spent[kind][0]);
+        for (what = 1; what < SIM_PURPOSES; what++) {
+            snprintf(name, sizeof name, "%s.%s", xn_kind_name(kind),
+                     xn_kind_name(what));
+            spent(s, run, name, &t->spent[kind][what]);
+        }
+    }
+}
+
 static void tell_traffic(struct summary *s, struct sim_run *run)
 {
     const struct sim_totals *t = sim_world_totals(run->world);
@@ -237,6 +274,7 @@ static void tell_traffic(struct summary *s, struct sim_run *run)
            t->node_us ? wire * 1e6 / (double)t->node_us : 0);
     number(s, "node.links.mean", "links",
            t->node_us ? (double)t->link_us / (double)t->node_us : 0);
+    tell_wire(s, run);
     count(s, "messages", t->messages);
     number(s, "messages.bytes.mean", "B",
            t->messages ? (double)t->bytes / (double)t->messages : 0);

@@ -16,9 +16,31 @@ uint64_t sim_wire_message(size_t bytes)
     return stream + SIM_WIRE_EMPTY * (segments + (segments + 1) / 2);
 }
 
-void sim_spend(struct sim_world *world, uint64_t bytes)
+static void spend(struct sim_world *world, unsigned kind, unsigned what,
+                  uint64_t bytes)
 {
+    struct sim_spent *spent =
+        &world->totals.spent[kind % SIM_PURPOSES][what % SIM_PURPOSES];
+
+    spent->n++;
+    spent->bytes += bytes;
     world->totals.wire_bytes += bytes;
+}
+
+void sim_spend(struct sim_world *world, enum sim_purpose what, uint64_t bytes)
+{
+    spend(world, 0, what, bytes);
+}
+
+void sim_spend_message(struct sim_world *world, const struct xn_msg *msg,
+                       uint64_t bytes)
+{
+    unsigned carried = 0;
+
+    if (msg->kind == XN__KIND__REQUEST)
+        carried = XN_BODY(msg, Xn__Request)->kind;
+    if (msg->kind == XN__KIND__REPLY) carried = XN_BODY(msg, Xn__Reply)->kind;
+    spend(world, msg->kind, carried, bytes);
 }
 
 void sim_count_links(struct sim_world *world, int more)
@@ -37,13 +59,17 @@ void sim_count_nodes(struct sim_world *world, int more)
     world->running += (uint32_t)more;
 }
 
-uint64_t sim_world_wire_bytes(struct sim_world *world)
+uint64_t sim_world_probe_bytes(struct sim_world *world)
 {
     /* The first probe comes after half of the time (net/link.c). */
     uint64_t idle_us = world->config.settings.keepalive_us / 2 + 1;
 
     sim_count_links(world, 0);
+    return world->totals.link_us / idle_us * SIM_WIRE_PROBE;
+}
+
+uint64_t sim_world_wire_bytes(struct sim_world *world)
+{
     sim_count_nodes(world, 0);
-    return world->totals.wire_bytes +
-           world->totals.link_us / idle_us * SIM_WIRE_PROBE;
+    return world->totals.wire_bytes + sim_world_probe_bytes(world);
 }

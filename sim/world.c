@@ -31,7 +31,7 @@ void sim_settings_default(struct sim_settings *settings)
         .corp_us = 60000,
         .dial_us = 10000000,
         .silence_us = 15000000,
-        .keepalive_us = 20000000,
+        .keepalive_us = 1200000000,
         .break_ppm = 1000,
         .slow_times = 1,
         .queue_bytes = 8 << 20, /* as net/ bounds a link */

@@ -99,7 +99,18 @@ struct sim_config {
     struct sim_settings settings;
 };
 
+/* What bytes on the wire were for: a kind of message, and for REQUEST and REPLY
+ * what they carry; or one of these, under kind 0. */
+enum sim_purpose { SIM_OPEN, SIM_CLOSING_LINK, SIM_NOBODY };
+#define SIM_PURPOSES 32 /* of each kind; kinds of messages are below, too */
+
+struct sim_spent {
+    uint64_t n, bytes;
+};
+
 struct sim_totals {
+    struct sim_spent spent[SIM_PURPOSES][SIM_PURPOSES];
+
     uint64_t events;      /* given to cores */
     uint64_t messages;    /* MSG events */
     uint64_t bytes;       /* of their bodies, with 6 of header */
@@ -151,6 +162,8 @@ struct sim_settings *sim_world_settings(struct sim_world *world);
 const struct sim_totals *sim_world_totals(const struct sim_world *world);
 /* All that was sent, of IP, TCP and TLS (sim/wire.h). */
 uint64_t sim_world_wire_bytes(struct sim_world *world);
+/* Of these, the probes of links over which nothing goes. */
+uint64_t sim_world_probe_bytes(struct sim_world *world);
 const struct xn_peers *sim_world_peers(const struct sim_world *world);
 void sim_world_digest(struct sim_world *world, xn_id *digest_out);
 void sim_address(uint32_t node, char out[SIM_ADDRESS_MAX]);

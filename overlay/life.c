@@ -1,0 +1,85 @@
+/* SPDX-License-Identifier: GPL-3.0-or-later */
+/* How long nodes live, and how many links that is worth.
+ *
+ * A link costs its handshake and lasts until either end goes, so where nodes
+ * live for a minute a large table is dialled anew all the time, for requests
+ * that never come.  We spend no more than so much a second on opening links.
+ * How long nodes live shows in our links: the time that all have stood, for
+ * each that ended with its node.  A newcomer has seen none: it goes by the
+ * middle one of what its first peers say. */
+#include <string.h>
+
+#include "overlay/inside.h"
+
+#define OPEN_BYTES 3600U  /* both ends of one link, from SYN to its end */
+#define UPKEEP_BYTES 150U /* a second, that opening our links may cost */
+#define ENDS_MIN 4U       /* seen, before we trust them */
+#define ENDS_MAX 64U      /* then the older half of it counts no more */
+#define TOLD_WORTH 8U     /* ends, as which what others said counts */
+#define LINKS_PER_LEAF 6U /* at least so many links, for each leaf on a side */
+
+/* Until now. */
+void life_count(struct ov *ov, const struct xn_now *now)
+{
+    struct life *life = &ov->life;
+
+    life->stood_us += ov->ring.n * (now->mono_us - life->counted_us);
+    life->counted_us = now->mono_us;
+}
+
+void life_ended(struct ov *ov, const struct xn_now *now)
+{
+    struct life *life = &ov->life;
+
+    life_count(ov, now);
+    if (++life->ends < ENDS_MAX) return;
+    life->ends /= 2;
+    life->stood_us /= 2;
+}
+
+void life_told(struct ov *ov, uint32_t life_s)
+{
+    struct life *life = &ov->life;
+    size_t i = life->n_told;
+
+    if (life_s == 0 || life->n_told == LIFE_TOLD) return;
+    for (; i > 0 && life->told_s[i - 1] > life_s; i--)
+        life->told_s[i] = life->told_s[i - 1];
+    life->told_s[i] = life_s;
+    life->n_told++;
+}
+
+/* Ours, in seconds; 0: too few have ended. */
+uint32_t life_seen_s(const struct ov *ov)
+{
+    const struct life *life = &ov->life;
+    uint64_t s;
+
+    if (life->ends < ENDS_MIN) return 0;
+    s = life->stood_us / life->ends / SECOND_US;
+    return s < 1 ? 1 : s < UINT32_MAX ? (uint32_t)s : UINT32_MAX;
+}
+
+/* With what others said; 0: nobody knows. */
+static uint64_t life_s(const struct ov *ov)
+{
+    const struct life *life = &ov->life;
+    uint64_t told_s;
+
+    if (life->n_told == 0) return life_seen_s(ov);
+    told_s = life->told_s[life->n_told / 2];
+    return (life->stood_us / SECOND_US + TOLD_WORTH * told_s) /
+           (life->ends + TOLD_WORTH);
+}
+
+size_t links_wanted(const struct ov *ov)
+{
+    uint64_t most = ov->config.links_max, want;
+    uint64_t least = LINKS_PER_LEAF * (uint64_t)ov->config.leaves;
+    uint64_t s = life_s(ov);
+
+    if (s == 0 || s > UINT32_MAX) return most;
+    want = UPKEEP_BYTES * s / OPEN_BYTES;
+    if (want < least) want = least;
+    return want < most ? want : most;
+}
