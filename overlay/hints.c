@@ -144,6 +144,15 @@ void hints_believe(struct ov *ov, const xn_id *key)
     }
 }
 
+size_t hints_untried(const struct ov *ov)
+{
+    size_t n = 0, i;
+
+    for (i = 0; i < ov->hints.n; i++)
+        n += hint_at(&ov->hints, i)->failures == 0;
+    return n;
+}
+
 void hint_drop(struct ov *ov, struct hint *hint)
 {
     if (hint->ticket) {

@@ -260,6 +260,7 @@ struct ov {
     unsigned paged;          /* peers whose contacts we have asked for */
     uint64_t calm_us;    /* when crowded: no dial before, neighbours apart */
     uint64_t crowded_us; /* until then: the overlay exceeds the budget, */
+    uint64_t missed_us;  /* told of a neighbour that could not be reached */
     uint64_t partial_us; /* as we ourselves have seen */
     uint64_t gossip_us;  /* interval now */
     struct trace *traces;
@@ -383,6 +384,7 @@ void hints_found(struct ov *ov, const struct xn_now *now,
 bool hints_doubt(const struct ov *ov, const struct xn_now *now,
                  const xn_id *key);
 bool hints_fresh(const struct ov *ov, const struct xn_now *now); /* any */
+size_t hints_untried(const struct ov *ov); /* not failed, as yet */
 /* Dial those nearer at once. */
 void hints_hurry(struct ov *ov, const struct xn_now *now, const xn_id *key);
 /* Those are gone, a witness says. */
@@ -543,6 +545,9 @@ void watch_suspect(struct ov *ov, const struct xn_now *now, struct link *link,
 uint32_t watch_near(const struct link *link);
 /* By when an answer of this node should have come; link NULL: it stands. */
 uint32_t watch_late(uint32_t near_us, const struct link *link);
+/* A dial of it failed. */
+void watch_missed(struct ov *ov, const struct xn_now *now,
+                  const struct hint *hint, struct xn_out *out);
 void watch_rtt(struct ov *ov, struct link *link, uint64_t sample_us);
 uint64_t watch_rto(const struct link *link);
 

@@ -97,14 +97,15 @@ static void want_near(struct ov *ov, const struct xn_now *now, xn_peer peer,
 {
     Xn__Peers peers = XN__PEERS__INIT;
     struct have have = {.n = 0};
-    size_t known = ov->ring.n + ov->hints.n;
 
     name_ours(ov, now, &have);
     peers.want = true;
     peers.from = xn_id_bytes(&ov->config.position);
     peers.have.data = have.bytes;
     peers.have.len = HAVE_SIZE * have.n;
-    if (known < links_wanted(ov)) peers.some = SOME_FEW;
+    if (ov->ring.n + hints_untried(ov) < links_wanted(ov)) {
+        peers.some = SOME_FEW;
+    }
     ov_send(out, peer, XN__KIND__PEERS, &peers);
 }
 
@@ -146,7 +147,8 @@ static bool add_page(struct rows *rows, const struct ov *ov,
     return false;
 }
 
-/* So many nearest to it, but those that are named. */
+/* The nearest to it, but those that are named: of these some may be gone, so we
+ * look that much farther. */
 static void add_near(struct rows *rows, const struct ov *ov,
                      const struct link *to, const xn_id *position,
                      const ProtobufCBinaryData *have)
@@ -155,6 +157,7 @@ static void add_near(struct rows *rows, const struct ov *ov,
     struct walk walk;
     size_t at;
 
+    if (max < have->len / HAVE_SIZE) max = have->len / HAVE_SIZE;
     walk_start(&walk, ov, position);
     while (seen < max && walk_next(&walk, &at)) {
         if (at == RING_SELF || ring_peer(ov, at) == to->peer) continue;

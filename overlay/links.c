@@ -74,7 +74,10 @@ static void dial_ended(void *owner, void *ctx, const struct xn_now *now, int rc,
     dial_over(ov, hint);
     ov->stats.dials_failed++;
     /* A conflict is a link that is on its way. */
-    if (rc != XN_ECONFLICT) hint->news_us = 0;
+    if (rc != XN_ECONFLICT) {
+        hint->news_us = 0;
+        watch_missed(ov, now, hint, out);
+    }
     hint_failed(ov, now, hint, false);
     ov_exit(ov, now, out);
 }

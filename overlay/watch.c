@@ -167,25 +167,50 @@ static void spread(struct ov *ov, const struct xn_now *now, const xn_id *id,
     }
 }
 
+static xn_peer peer_before(const struct ov *ov, const xn_id *position)
+{
+    size_t n = ov->ring.n;
+
+    if (n == 0) return XN_PEER_NONE;
+    return ring_peer(ov, (ring_lower(ov, position) + n - 1) % n);
+}
+
+/* Named to us as a neighbour, and not to be reached: who named it is linked to
+ * one that is gone, and if that one's place is ours, nobody watches it.  Names
+ * can be invented, so this is told once a second at most. */
+void watch_missed(struct ov *ov, const struct xn_now *now,
+                  const struct hint *hint, struct xn_out *out)
+{
+    const xn_id *position = &hint->position, *self = &ov->config.position;
+    xn_id d_hint, d_next;
+    bool ours = false;
+
+    if (hint->met || hint->failures > 0 || ov->ring.n == 0) return;
+    if (!links_crowded(ov, now) || !ring_is_leaf(ov, position)) return;
+    if (ov->missed_us && now->mono_us - ov->missed_us < SECOND_US) return;
+    ov->missed_us = now->mono_us;
+    xn_ring_clockwise(self, position, &d_hint);
+    xn_ring_clockwise(self, &ring_contact(ov, ring_cw(ov, 1))->position,
+                      &d_next);
+    ours = xn_id_cmp(&d_hint, &d_next) < 0;
+    spread(ov, now, &hint->id, ours, peer_before(ov, position), out);
+}
+
 static void drop_silent(struct ov *ov, const struct xn_now *now,
                         struct link *link, struct xn_out *out)
 {
     const struct xn_contact *contact = link_contact(ov, link);
     bool ours = ring_peer(ov, ring_cw(ov, 1)) == link->peer;
     bool hearsay = link->hearsay;
-    xn_peer before = XN_PEER_NONE;
-    size_t n;
 
     ov->stats.suspected++;
     link_hang(ov, now, link, XN_ETIMEOUT, "silent", out);
-    n = ov->ring.n;
-    if (n > 0) {
-        before =
-            ring_peer(ov, (ring_lower(ov, &contact->position) + n - 1) % n);
+    if (ours || !hearsay) {
+        spread(ov, now, &contact->id, ours, peer_before(ov, &contact->position),
+               out);
     }
-    if (ours || !hearsay) spread(ov, now, &contact->id, ours, before, out);
     /* Neighbours often fall together: look at the next one now. */
-    if (ours && n > 0) probe_next(ov, now, 0, out);
+    if (ours && ov->ring.n > 0) probe_next(ov, now, 0, out);
 }
 
 static void probe_due(void *owner, void *ctx, const struct xn_now *now, int rc,

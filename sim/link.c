@@ -172,10 +172,12 @@ uint32_t sim_world_links(const struct sim_world *world, uint32_t number)
     uint32_t up = 0, i;
 
     for (i = 0; i < node->links_cap; i++)
-        up += node->links[i].state == SIM_UP;
+        up += node->links[i].state == SIM_UP &&
+              world->nodes[node->links[i].peer].core != NULL;
     if (!node->stands) return up;
     for (i = (uint32_t)sim_graph_of(world->graph, number, &peers); i > 0; i--)
-        up += !find(node, peers[i - 1]);
+        up += !find(node, peers[i - 1]) &&
+              world->nodes[peers[i - 1]].core != NULL;
     return up;
 }
 

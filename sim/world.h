@@ -207,7 +207,7 @@ struct xn_core *sim_world_core(const struct sim_world *world, uint32_t node);
 uint32_t sim_world_running(const struct sim_world *world);
 /* How many began as nodes that converged before (sim_world_stand). */
 uint32_t sim_world_standing(const struct sim_world *world);
-/* Live links of a node. */
+/* Live links of a node, to nodes that run. */
 uint32_t sim_world_links(const struct sim_world *world, uint32_t node);
 
 #endif
