@@ -258,11 +258,13 @@ struct ov {
                             quarter of them since */
     bool lost_up, lost_down; /* neighbours, on that side */
     unsigned paged;          /* peers whose contacts we have asked for */
-    uint64_t calm_us;    /* when crowded: no dial before, neighbours apart */
-    uint64_t crowded_us; /* until then: the overlay exceeds the budget, */
-    uint64_t missed_us;  /* told of a neighbour that could not be reached */
-    uint64_t partial_us; /* as we ourselves have seen */
-    uint64_t gossip_us;  /* interval now */
+    uint64_t calm_us;     /* when crowded: no dial before, neighbours apart */
+    uint64_t crowded_us;  /* until then: the overlay exceeds the budget, */
+    uint64_t silent_us;   /* when a link was dropped for silence, last */
+    uint64_t silent_more; /* others looked at when the next one is */
+    uint64_t missed_us;   /* told of a neighbour that could not be reached */
+    uint64_t partial_us;  /* as we ourselves have seen */
+    uint64_t gossip_us;   /* interval now */
     struct trace *traces;
     struct relay *relays;
     unsigned n_traces, n_relays;

@@ -8,6 +8,7 @@
 
 #define STALL_US (SECOND_US / 2)
 #define SERVED_US 5000U    /* for the answer itself, on both sides */
+#define SILENT_US (15 * SECOND_US) /* so long one is followed by the next */
 #define HEARD_US SECOND_US /* so lately heard, a SUSPECT is not looked into */
 
 /* ---- round trips: RFC 6298 ---- */
@@ -196,6 +197,29 @@ void watch_missed(struct ov *ov, const struct xn_now *now,
     spread(ov, now, &hint->id, ours, peer_before(ov, position), out);
 }
 
+/* Nobody looks after idle links.  Where one node fell silent that is all; where
+ * many do, the network is parted: the more of late, the more others we look
+ * at, until all are looked at. */
+static void look_at_others(struct ov *ov, const struct xn_now *now,
+                           struct xn_out *out)
+{
+    size_t n = ov->ring.n, i, from;
+
+    if (ov->silent_more == 0 || now->mono_us - ov->silent_us > SILENT_US) {
+        ov->silent_more = 1;
+    }
+    ov->silent_us = now->mono_us;
+    from = n ? xn_rng_below(ov->rng, n) : 0;
+    for (i = 0; i < n && i < ov->silent_more; i++) {
+        struct link *link = ring_link(ov, (from + i) % n);
+
+        if (link && now->mono_us - link->heard_us > WATCH_US) {
+            watch_probe(ov, now, link, true, out);
+        }
+    }
+    if (ov->silent_more < n) ov->silent_more *= 2;
+}
+
 static void drop_silent(struct ov *ov, const struct xn_now *now,
                         struct link *link, struct xn_out *out)
 {
@@ -209,6 +233,7 @@ static void drop_silent(struct ov *ov, const struct xn_now *now,
         spread(ov, now, &contact->id, ours, peer_before(ov, &contact->position),
                out);
     }
+    look_at_others(ov, now, out);
     /* Neighbours often fall together: look at the next one now. */
     if (ours && ov->ring.n > 0) probe_next(ov, now, 0, out);
 }
