@@ -113,4 +113,20 @@ run fast
 ok $? "many come and go each millisecond"
 [ "$(metric fast kills)" -ge 1000 ] && [ "$(metric fast kills)" -le 1220 ]
 ok $? "as many as are meant to: $(metric fast kills)"
+# Nobody opens links for longer than nodes live.
+cat >"$scratch/short.scn" <<'END'
+nodes 110
+latency uniform 5ms 150ms
+at 0s      converge 100
+at 1s      churn poisson median 84s
+at 250s    churn off
+run 250s
+END
+run short
+links=$(metric short node.links.mean)
+[ -n "$links" ] && [ "${links%.*}" -lt 85 ]
+ok $? "with sessions of 84 s a node has fewer links than there are nodes: $links"
+[ "$(metric short wire.HELLO.count)" -gt 1000 ]
+ok $? "what bytes were for is told"
+
 plan
