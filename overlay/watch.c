@@ -7,7 +7,7 @@
 #include "overlay/inside.h"
 
 #define STALL_US (SECOND_US / 2)
-#define SERVED_US 5000U    /* for the answer itself, on both sides */
+#define SERVED_US 5000U            /* for the answer itself, on both sides */
 #define SILENT_US (15 * SECOND_US) /* so long one is followed by the next */
 #define HEARD_US SECOND_US /* so lately heard, a SUSPECT is not looked into */
 
