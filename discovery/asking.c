@@ -21,7 +21,7 @@ int rd_asking_avoid(struct rd_asking *asking, size_t n,
 }
 
 void rd_asking_begin(struct rd_asking *asking, const struct xn_now *now,
-                     uint32_t within_ms, uint64_t wait_us)
+                     uint32_t within_ms, bool nearest, uint64_t wait_us)
 {
     struct rd *rd = asking->rd;
     const struct rd_index *index = &rd->index;
@@ -32,7 +32,7 @@ void rd_asking_begin(struct rd_asking *asking, const struct xn_now *now,
     for (i = 0; index->expect && i < n; i++)
         index->expect(index->user, now, rd_asked(asking), i, &expect[i]);
     asking->deadline_us = now->mono_us + RD_QUESTION_US;
-    race_start(&asking->race, expect, n, index->copies_near, rd->rng,
+    race_start(&asking->race, expect, n, index->copies_near, nearest, rd->rng,
                &rd->budget);
     asking->race.wait_us = wait_us;
     if (within_ms) {

@@ -299,6 +299,6 @@ void rd_get(struct rd *rd, const struct xn_now *now, uint64_t ticket,
     DL_APPEND(rd->gets, g);
     rd->n_under_way++;
     rd->stats.gets++;
-    rd_asking_begin(&g->asking, now, request->within_ms, WAIT_US);
+    rd_asking_begin(&g->asking, now, request->within_ms, true, WAIT_US);
     rd_asking_next(&g->asking, now, copy_answered, next_due, g, out);
 }

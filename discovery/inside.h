@@ -45,9 +45,9 @@ const Xn__Find *rd_asked(const struct rd_asking *asking);
 /* XN_EINVAL. */
 int rd_asking_avoid(struct rd_asking *asking, size_t n,
                     const ProtobufCBinaryData *ids);
-/* `find` is set.  within_ms as of Search, wait_us as of struct race. */
+/* `find` is set.  within_ms as of Search, nearest and wait_us as of struct race. */
 void rd_asking_begin(struct rd_asking *asking, const struct xn_now *now,
-                     uint32_t within_ms, uint64_t wait_us);
+                     uint32_t within_ms, bool nearest, uint64_t wait_us);
 /* Another copy to ask, and time for it? */
 bool rd_asking_more(const struct rd_asking *asking, const struct xn_now *now);
 /* Ask the next copy.  The answer may come within.  `due` (NULL: none) is called

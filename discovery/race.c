@@ -23,7 +23,8 @@ static bool is_nearer(const struct rd_expect *a, const struct rd_expect *b)
 }
 
 void race_start(struct race *race, const struct rd_expect *expect, uint32_t n,
-                uint32_t near, struct xn_rng *rng, struct race_budget *budget)
+                uint32_t near, bool nearest, struct xn_rng *rng,
+                struct race_budget *budget)
 {
     uint32_t i, j;
 
@@ -37,7 +38,7 @@ void race_start(struct race *race, const struct rd_expect *expect, uint32_t n,
     /* At random first, so that equals share the load. */
     for (i = 0; i + 1 < near; i++)
         swap(race, i, i + (uint32_t)xn_rng_below(rng, near - i));
-    for (i = 1; i < near; i++) {
+    for (i = 1; nearest && i < near; i++) {
         for (j = i; j && is_nearer(&race->expect[j], &race->expect[j - 1]); j--)
             swap(race, j, j - 1);
     }

@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: GPL-3.0-or-later */
 /* Which copy of a shard is asked, and when the next one is asked as well.
  *
- * The nearest comes first.  While its answer is due nobody else is asked; for
+ * The nearest comes first, or any one.  While its answer is due nobody else is asked; for
  * each that is late, or says that it has nothing, the next nearest is.  A late answer
  * is still good: whichever comes first counts.  So a copy that is slow costs
  * the time in which it should have answered, and a fast one costs no message
@@ -37,11 +37,12 @@ struct race {
     uint64_t wait_us; /* from then on one more is asked than are late; 0: not */
 };
 
-/* `near` of the n copies first: the nearer in time before the farther, those of
- * which nothing is known behind them at random; then the others in their order.
- * expect[i] is copy i's. */
+/* `near` of the n copies first, at random; `nearest`: the nearer in time before
+ * the farther, those of which nothing is known behind them at random.  Then the
+ * others in their order.  expect[i] is copy i's. */
 void race_start(struct race *race, const struct rd_expect *expect, uint32_t n,
-                uint32_t near, struct xn_rng *rng, struct race_budget *budget);
+                uint32_t near, bool nearest, struct xn_rng *rng,
+                struct race_budget *budget);
 /* The copy to ask now; there must be one. */
 uint32_t race_next(struct race *race, uint64_t now_us);
 bool race_is_over(const struct race *race); /* all have been asked */

@@ -247,7 +247,8 @@ void rd_search(struct rd *rd, const struct xn_now *now, uint64_t ticket,
     DL_APPEND(rd->searches, s);
     rd->n_under_way++;
     rd->stats.searches++;
-    rd_asking_begin(&s->asking, now, request->within_ms, 0);
+    /* Any copy first: the load is shared, and who lies or hides is noticed. */
+    rd_asking_begin(&s->asking, now, request->within_ms, false, 0);
     if (!s->paranoid) {
         ask_next(s, now, out);
         return;

@@ -55,7 +55,7 @@ void rd_free(struct rd *rd);
 
 /* Search and end the ASK `ticket` with a SearchResult or a Refusal.  Bounded:
  * at most RD_SEARCHES_MAX at once (gets are counted with them), then XN_EBUSY.
- * One copy is asked, the nearest; another one when that is late, or within_ms
+ * One copy is asked, at random; another one when that is late, or within_ms
  * asks for it (discovery/race.h). */
 #define RD_SEARCHES_MAX 1024
 void rd_search(struct rd *rd, const struct xn_now *now, uint64_t ticket,
