@@ -50,7 +50,7 @@ int main(int argc, char **argv)
     struct sim_cli cli = {
         .program = "toysim",
         .purpose = "Run a toy core under virtual time.",
-        .maker = {"toy", &toys, make, NULL},
+        .maker = {.name = "toy", .user = &toys, .make = make},
         .probe = {.user = &toys, .set = set},
     };
 
