@@ -29,6 +29,8 @@ bench_ledgerd_LDADD = $(XN_CORP_LIBS) $(XN_NET_LIBS)
 bench_overlay_ads_SOURCES = bench/load.c
 bench_overlay_ads_SOURCES += bench/load.h
 bench_overlay_ads_SOURCES += bench/overlay_ads.c
+bench_overlay_ads_SOURCES += tests/soak/ads.c
+bench_overlay_ads_SOURCES += tests/soak/ads.h
 bench_overlay_ads_LDADD = $(XN_NET_LIBS)
 
 # The peer is C++ and for the comparison alone: no other part wants a compiler

@@ -30,3 +30,18 @@ tests_unit_node_SOURCES = tests/unit/node.c
 tests_unit_node_SOURCES += tests/unit/crank.c
 tests_unit_node_SOURCES += tests/unit/crank.h
 tests_unit_node_LDADD = $(XN_NODE_LIBS) $(CMOCKA_LIBS)
+
+# make soak-overlay [SOAK=short]: real nodes, and everything that happens to
+# them.  Not in `make check`.
+check_PROGRAMS += tests/soak/overlay_ask tests/soak/overlay_play
+tests_soak_overlay_ask_SOURCES = tests/soak/overlay_ask.c
+tests_soak_overlay_ask_LDADD = $(XN_NET_LIBS)
+tests_soak_overlay_play_SOURCES = tests/soak/ads.c
+tests_soak_overlay_play_SOURCES += tests/soak/ads.h
+tests_soak_overlay_play_SOURCES += tests/soak/overlay_play.c
+tests_soak_overlay_play_LDADD = $(XN_NET_LIBS)
+EXTRA_DIST += tests/soak/overlay.t
+soak-overlay: node/xenonoded corp/xenocorpd discovery/xenofind tests/soak/overlay_ask tests/soak/overlay_play
+	@XN_SRC='$(abs_top_srcdir)' XN_BUILD='$(abs_top_builddir)' \
+	SOAK='$(SOAK)' bash $(srcdir)/tests/soak/overlay.t
+.PHONY: soak-overlay
