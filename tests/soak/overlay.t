@@ -22,8 +22,8 @@ crowd=${CROWD:-$crowd} ads=$((nodes > 40 ? nodes : 40))
 if [ -z "${XN_SOAK_INSIDE:-}" ]; then
     [ "$(id -u)" -eq 0 ] || skip 'it wants root, for network namespaces'
     command -v ip >/dev/null || skip 'it wants ip (apt-get install iproute2)'
-    unshare -n ip link add xn0 type bridge 2>/dev/null ||
-        skip 'this kernel gives no network namespaces with bridges'
+    unshare -n ip link add xn0 type veth 2>/dev/null ||
+        skip 'this kernel gives no network namespaces with links'
     room=${TMPDIR:-/tmp}
     [ -w /dev/shm ] && room=/dev/shm
     dir=$(mktemp -d -p "${XN_SOAK_DIR:-$room}") || exit 99
@@ -45,25 +45,34 @@ tap() { # RC NAME
 }
 bail() {
     echo "Bail out! $1"
-    tail -n 5 "$dir"/*.log | sed 's/^/# /'
+    tail -qn 3 "$dir"/*.log | tail -n 20 | sed 's/^/# /'
     exit 99
 }
 mount -t tmpfs none /run && mkdir /run/netns || bail 'no folder for namespaces'
-ip link set lo up
-# Two switches: who is cut off hangs on the second.
-for b in 0 1; do
-    ip link add xn$b type bridge && ip link set xn$b up || bail 'no bridge'
-done
-ip addr add 10.9.0.1/16 dev xn0
-
-address() { echo "10.9.1.$1"; } # N
-url() { echo "https://10.9.1.$1:7001"; }
+# One router between all: neighbours in one segment would be more than the table
+# of the whole kernel holds.  The second half has a network of its own, and the
+# corp, those who ask and who does harm are in the first.
+ip link set lo up && ip addr add 10.9.0.1/32 dev lo &&
+    echo 1 >/proc/sys/net/ipv4/ip_forward || bail 'no router'
+plug() { # NAME ADDRESS: a namespace
+    ip netns add "$1" && ip link add "v$1" type veth peer name e0 netns "$1" &&
+        ip link set "v$1" up && ip route add "$2" dev "v$1" src 10.9.0.1 &&
+        ip -n "$1" link set lo up && ip -n "$1" addr add "$2/32" dev e0 &&
+        ip -n "$1" link set e0 up &&
+        ip -n "$1" route add 10.9.0.1 dev e0 &&
+        ip -n "$1" route add default via 10.9.0.1
+}
+halves() { # add|del: nothing goes from one to the other
+    ip rule "$1" pref 10 from 10.9.1.0/24 to 10.9.2.0/24 blackhole &&
+        ip rule "$1" pref 11 from 10.9.2.0/24 to 10.9.1.0/24 blackhole
+}
+address() { echo "10.9.$(($1 > nodes / 2 ? 2 : 1)).$1"; } # N
+url() { echo "https://$(address $1):7001"; }
+plug ask 10.9.1.254 && plug harm 10.9.1.253 || bail 'no namespace'
 for ((i = 1; i <= nodes; i++)); do
-    ip netns add n$i && ip link add v$i type veth peer name e0 netns n$i &&
-        ip link set v$i master xn0 up && ip -n n$i link set lo up &&
-        ip -n n$i addr add "$(address $i)/16" dev e0 &&
-        ip -n n$i link set e0 up || bail 'no namespace'
+    plug n$i "$(address $i)" || bail 'no namespace'
 done
+in_ask=(ip netns exec ask)
 
 # ---- programs ----
 line=
@@ -90,23 +99,23 @@ end_node() { # N SIGNAL
     wait "${pid[$1]}" 2>/dev/null
 }
 settle() { # SECONDS
-    "$play" settle "$dir/client" "$1" $((nodes - 1)) "${urls[@]}" \
+    "${in_ask[@]}" "$play" settle "$dir/client" "$1" $((nodes - 1)) "${urls[@]}" \
         2>>"$dir/play.log"
 }
 
 mkfifo "$dir/corp.ready"
-"$XN_BUILD/corp/xenocorpd" --state "$dir/corp" --name soak.example \
-    --listen-api 10.9.0.1:7001 --set register.per_minute=0 \
+"${in_ask[@]}" "$XN_BUILD/corp/xenocorpd" --state "$dir/corp" --name soak.example \
+    --listen-api 10.9.1.254:7001 --set register.per_minute=0 \
     --set limits.anonymous=0 --set limits.certified=0 \
     --ready-fd 9 9>"$dir/corp.ready" </dev/null >"$dir/corp.log" 2>&1 &
 ready corp
 id=${line#* id=}
-corp="https://10.9.0.1:7001#${id%% *}"
+corp="https://10.9.1.254:7001#${id%% *}"
 mkdir "$dir/client"
 urls=()
 for ((i = 1; i <= nodes; i++)); do start_node $i; urls+=("$(url $i)"); done
 for ((i = 1; i <= nodes; i++)); do ready node$i; done
-"$play" publish "$corp" "$dir/corp" "$dir/client" $ads "${urls[@]}" \
+"${in_ask[@]}" "$play" publish "$corp" "$dir/corp" "$dir/client" $ads "${urls[@]}" \
     2>>"$dir/play.log" && settle 300
 tap $? "$nodes nodes are linked to each other and hold $ads advertisements"
 [ $bad -eq 0 ] || bail 'no overlay'
@@ -127,7 +136,7 @@ tap $? 'a node has 8 MB of its own at most'
 
 # ---- asking, all the time ----
 mkfifo "$dir/phases"
-"$XN_BUILD/tests/soak/overlay_ask" "$XN_BUILD/discovery/xenofind" $rate $ads \
+"${in_ask[@]}" "$XN_BUILD/tests/soak/overlay_ask" "$XN_BUILD/discovery/xenofind" $rate $ads \
     "${urls[@]}" <"$dir/phases" >"$dir/asked" 2>>"$dir/play.log" &
 asker=$!
 exec 8>"$dir/phases"
@@ -157,10 +166,10 @@ settle 300
 tap $? "who was stopped for $stop s is back"
 
 phase cut
-for ((i = 1; i <= nodes; i += 2)); do ip link set v$i master xn1; done
+halves add || bail 'cannot cut'
 sleep "$cut"
 phase heal
-for ((i = 1; i <= nodes; i += 2)); do ip link set v$i master xn0; done
+halves del || bail 'cannot heal'
 settle 600
 tap $? "half of them were cut off for $cut s, and all are linked again"
 
@@ -177,7 +186,7 @@ phase normal
 sleep "$calm"
 harass() { # PHASE WORD...: while that goes on
     mkfifo "$dir/stop"
-    ip netns exec n2 "$play" "${@:2}" <"$dir/stop" >"$dir/$1" \
+    ip netns exec harm "$play" "${@:2}" <"$dir/stop" >"$dir/$1" \
         2>>"$dir/play.log" 8>&- &
     local it=$!
     exec 7>"$dir/stop"
@@ -188,9 +197,9 @@ harass() { # PHASE WORD...: while that goes on
     exec 7>&-
     wait $it
     sed -n 's/^[0-9]/# &/p' "$dir/$1"
-    rm "$dir/stop"
+    rm -f "$dir/stop"
 }
-# From the second node's address, at the askers' own entry.
+# From an address of its own, at the askers' own entry.
 harass crowded crowd $crowd "$(address 1):7000" "$(address 1):7001"
 harass storm storm "$(address 1):7000" "$(address 1):7001"
 
@@ -203,7 +212,10 @@ tap $rc 'no question failed but for partial answers, and no answer was wrong'
 for what in crowded storm; do
     awk -v what=$what '$1 == "normal" { n = $13 } $1 == what { w = $13 }
         END { exit !(n && w && w < 2 * n) }' "$dir/asked"
-    tap $? "p99 while $what is under twice what it is else"
+    rc=$?
+    # A dozen questions have no p99 to speak of.
+    [ "${SOAK:-short}" = short ] ||
+        tap $rc "p99 while $what is under twice what it is else"
 done
 private_kb >"$dir/kb"
 echo "# private memory after all that: $(tail -n 1 "$dir/kb") kB at most"
