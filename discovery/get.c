@@ -61,13 +61,23 @@ void rd_gets_free(struct rd *rd)
     DL_FOREACH_SAFE(rd->gets, g, next) get_free(g);
 }
 
+/* As for a search. */
+static void settle(struct get *g)
+{
+    g->answered = true;
+    g->ticket = 0;
+    g->asking.rd->n_under_way--;
+    rd_asking_enough(&g->asking, g);
+    rd_merge_clear(&g->merge);
+}
+
 void rd_gets_cancel(struct rd *rd, uint64_t ticket)
 {
     struct get *g;
 
     DL_FOREACH(rd->gets, g)
     {
-        if (g->ticket == ticket) g->ticket = 0;
+        if (!g->answered && g->ticket == ticket) settle(g);
     }
 }
 
@@ -77,14 +87,9 @@ static void answer(struct get *g, const struct xn_now *now, struct xn_out *out)
     struct rd *rd = g->asking.rd;
 
     if (!g->answered) {
-        if (g->ticket) {
-            rd_merge_answer(&g->merge, now->wall_us, g->ticket, "get",
-                            rd_asked(&g->asking)->token, out);
-        }
-        g->answered = true;
-        g->ticket = 0;
-        rd->n_under_way--;
-        rd_asking_enough(&g->asking, g);
+        rd_merge_answer(&g->merge, now->wall_us, g->ticket, "get",
+                        rd_asked(&g->asking)->token, out);
+        settle(g);
     }
     if (g->asking.pending || g->proofs) return;
     DL_DELETE(rd->gets, g);

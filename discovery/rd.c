@@ -70,33 +70,38 @@ const struct rd_stats *rd_stats(const struct rd *rd)
     return &rd->stats;
 }
 
+/* What is found from now on is of no use; it ends with the last copy that was
+ * asked, and until then holds next to nothing. */
+static void settle(struct search *s)
+{
+    s->answered = true;
+    s->ticket = 0;
+    s->asking.rd->n_under_way--;
+    rd_asking_enough(&s->asking, s);
+    rd_merge_clear(&s->merge);
+}
+
 void rd_cancel(struct rd *rd, uint64_t ticket)
 {
     struct search *s;
 
-    /* The copies' answers still come: the search ends with the last. */
     DL_FOREACH(rd->searches, s)
     {
-        if (s->ticket == ticket) s->ticket = 0;
+        if (!s->answered && s->ticket == ticket) settle(s);
     }
     rd_gets_cancel(rd, ticket);
 }
 
-/* Answered, or it never will be; it ends with the last copy that was asked. */
+/* Answered, or it never will be. */
 static void answer(struct search *s, const struct xn_now *now,
                    struct xn_out *out)
 {
     struct rd *rd = s->asking.rd;
 
     if (!s->answered) {
-        if (s->ticket) {
-            rd_merge_answer(&s->merge, now->wall_us, s->ticket, s->engine->name,
-                            rd_asked(&s->asking)->token, out);
-        }
-        s->answered = true;
-        s->ticket = 0;
-        rd->n_under_way--;
-        rd_asking_enough(&s->asking, s);
+        rd_merge_answer(&s->merge, now->wall_us, s->ticket, s->engine->name,
+                        rd_asked(&s->asking)->token, out);
+        settle(s);
     }
     if (s->asking.pending) return;
     DL_DELETE(rd->searches, s);

@@ -176,10 +176,11 @@ static int publish_ad(struct xis_op *op, const struct xn_now *now, size_t at,
     int rc;
 
     if (!pub) return ad ? XN_ENOMEM : XN_EEXPIRED;
-    for (i = 0; i < op->n_old; i++)
-        xis_pub_old(xis, pub, op->old[i]);
+    /* First, for it counts among the old ones, of which not all may fit. */
     xn_token_server(&ad->server, shard);
     if (ad->withdrawn) xis_pub_old(xis, pub, shard);
+    for (i = 0; i < op->n_old; i++)
+        xis_pub_old(xis, pub, op->old[i]);
     if (pub->op) {
         struct xis_op *other = pub->op;
 

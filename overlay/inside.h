@@ -40,6 +40,7 @@
 #define HAVE_MAX 64U        /* ids named in one PEERS */
 #define SOME_MAX 64U        /* contacts from all around, in one PEERS */
 #define LIFE_TOLD 15U       /* peers whose word a newcomer takes */
+#define LIFE_ENDED 16U      /* nodes of the last ends, remembered */
 #define HOPS_MAX 32U
 #define SENDS_MAX 4U       /* of one request: the first and three reroutes */
 #define QUERIES_MAX 16384U /* pending, all */
@@ -206,8 +207,11 @@ struct life {
     uint64_t stood_us;   /* all links together, until ... */
     uint64_t counted_us; /* ... then */
     uint32_t ends;       /* of them, with their node */
-    uint32_t n_told;
-    uint32_t told_s[LIFE_TOLD]; /* ascending */
+    uint32_t n_ended, n_told;
+    uint32_t ended[LIFE_ENDED]; /* the first bytes of these nodes' ids */
+    struct {
+        uint32_t tag, s; /* of the id; seconds */
+    } told[LIFE_TOLD];   /* by seconds, ascending */
 };
 
 struct change {
@@ -463,10 +467,10 @@ bool contact_at(const struct ov *ov, size_t at, Xn__Contact *contact_out);
 
 /* Before the number of live links changes. */
 void life_count(struct ov *ov, const struct xn_now *now);
-/* A link has ended with its node. */
-void life_ended(struct ov *ov, const struct xn_now *now);
-/* So says a peer. */
-void life_told(struct ov *ov, uint32_t life_s);
+/* A link has ended with its node, as far as we know. */
+void life_ended(struct ov *ov, const struct xn_now *now, const xn_id *id);
+/* So says a peer that we have dialled. */
+void life_told(struct ov *ov, const xn_id *id, uint32_t life_s);
 uint32_t life_seen_s(const struct ov *ov); /* 0: not yet */
 /* How many links to dial for: at most the budget. */
 size_t links_wanted(const struct ov *ov);

@@ -18,6 +18,14 @@
 #define TOLD_WORTH 8U     /* ends, as which what others said counts */
 #define LINKS_PER_LEAF 6U /* at least so many links, for each leaf on a side */
 
+static uint32_t tag_of(const xn_id *id)
+{
+    uint32_t tag;
+
+    memcpy(&tag, id->b, sizeof tag);
+    return tag;
+}
+
 /* Until now. */
 void life_count(struct ov *ov, const struct xn_now *now)
 {
@@ -27,25 +35,39 @@ void life_count(struct ov *ov, const struct xn_now *now)
     life->counted_us = now->mono_us;
 }
 
-void life_ended(struct ov *ov, const struct xn_now *now)
+/* One node ends once, however often it comes back: else a single peer, by
+ * linking and going again and again, would set what we take for a life. */
+void life_ended(struct ov *ov, const struct xn_now *now, const xn_id *id)
 {
     struct life *life = &ov->life;
+    uint32_t tag = tag_of(id);
+    size_t i;
 
     life_count(ov, now);
+    for (i = 0; i < LIFE_ENDED; i++) {
+        if (life->ended[i] == tag) return;
+    }
+    life->ended[life->n_ended++ % LIFE_ENDED] = tag;
     if (++life->ends < ENDS_MAX) return;
     life->ends /= 2;
     life->stood_us /= 2;
 }
 
-void life_told(struct ov *ov, uint32_t life_s)
+/* Everybody has one word. */
+void life_told(struct ov *ov, const xn_id *id, uint32_t life_s)
 {
     struct life *life = &ov->life;
-    size_t i = life->n_told;
+    uint32_t tag = tag_of(id);
+    size_t i;
 
     if (life_s == 0 || life->n_told == LIFE_TOLD) return;
-    for (; i > 0 && life->told_s[i - 1] > life_s; i--)
-        life->told_s[i] = life->told_s[i - 1];
-    life->told_s[i] = life_s;
+    for (i = 0; i < life->n_told; i++) {
+        if (life->told[i].tag == tag) return;
+    }
+    for (; i > 0 && life->told[i - 1].s > life_s; i--)
+        life->told[i] = life->told[i - 1];
+    life->told[i].tag = tag;
+    life->told[i].s = life_s;
     life->n_told++;
 }
 
@@ -67,7 +89,7 @@ static uint64_t life_s(const struct ov *ov)
     uint64_t told_s;
 
     if (life->n_told == 0) return life_seen_s(ov);
-    told_s = life->told_s[life->n_told / 2];
+    told_s = life->told[life->n_told / 2].s;
     return (life->stood_us / SECOND_US + TOLD_WORTH * told_s) /
            (life->ends + TOLD_WORTH);
 }

@@ -22,7 +22,9 @@ static void set_crowded(struct ov *ov, const struct xn_now *now)
 
 void links_set_partial(struct ov *ov, const struct xn_now *now)
 {
-    ov->partial_us = now->mono_us + CROWDED_US;
+    uint64_t until_us = now->mono_us + CROWDED_US;
+
+    if (ov->partial_us < until_us) ov->partial_us = until_us;
     set_crowded(ov, now);
 }
 
@@ -431,6 +433,7 @@ static void up(struct ov *ov, const struct xn_now *now, xn_peer peer,
     }
     if (link) {
         if (is_same_link(now, link)) goto out;
+        link->shed = true; /* its node is there */
         link_lose(ov, now, link, out);
         forget(ov, link);
     }
@@ -440,7 +443,10 @@ static void up(struct ov *ov, const struct xn_now *now, xn_peer peer,
         xn_out_hang(out, peer, XN_ECONFLICT, "not needed");
         goto out;
     }
-    if (old) link_hang(ov, now, old, XN_ECONFLICT, "replaced", out);
+    if (old) {
+        old->shed = true;
+        link_hang(ov, now, old, XN_ECONFLICT, "replaced", out);
+    }
     link = link_new(ov, now, peer, body->incoming);
     if (!link) {
         out->rc = XN_ENOMEM;
@@ -574,7 +580,9 @@ static void first_hello(struct ov *ov, const struct xn_now *now,
     if (link->incoming) link->opened_us = short_us(now->mono_us - link->up_us);
     take_address(link, hello->address);
     link->nexts = (hello->features & FEATURE_NEXT) != 0;
-    life_told(ov, hello->life_s);
+    if (!link->incoming) {
+        life_told(ov, &link_contact(ov, link)->id, hello->life_s);
+    }
     if (hello->partial) set_crowded(ov, now);
     if (hello->full) {
         refused_there(ov, now, link, out);
@@ -633,7 +641,9 @@ void link_lose(struct ov *ov, const struct xn_now *now, struct link *link,
     if (link->state == LINK_CLOSING) return;
     link_timer_stop(ov, link);
     if (live) leaves_lost(ov, &link_contact(ov, link)->position);
-    if (live && !link->shed) life_ended(ov, now);
+    if (live && !link->shed) {
+        life_ended(ov, now, &link_contact(ov, link)->id);
+    }
     life_count(ov, now);
     ring_drop_id(ov, link);
     if (!live)

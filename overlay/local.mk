@@ -38,6 +38,9 @@ tests_unit_ov_faults_SOURCES += tests/unit/ov_net.c
 tests_unit_ov_faults_SOURCES += tests/unit/ov_net.h
 tests_unit_ov_faults_LDADD = $(XN_OVERLAY_LIBS) $(CMOCKA_LIBS)
 
+UNIT_TESTS += tests/unit/ov_life
+tests_unit_ov_life_SOURCES = tests/unit/ov_life.c
+tests_unit_ov_life_LDADD = $(XN_OVERLAY_LIBS) $(CMOCKA_LIBS)
 UNIT_TESTS += tests/unit/ov_hints
 tests_unit_ov_hints_SOURCES = tests/unit/ov_hints.c
 tests_unit_ov_hints_SOURCES += tests/unit/ov_net.c

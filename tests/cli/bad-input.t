@@ -12,7 +12,8 @@ corpd=$XN_BUILD/corp/xenocorpd
 hostd=$XN_BUILD/hostagent/xenohostd
 xenodev=$XN_BUILD/tools/xenodev
 xenosim=$XN_BUILD/sim/xenosim
-unset XENO_NODES XENO_CORP XENO_KEY XENO_CONFIG
+unset XENO_NODES XENO_CORP XENO_KEY XENO_CONFIG XDG_STATE_HOME
+export HOME=$scratch # nothing that the user has
 
 refuses() { # EXIT TEXT NAME COMMAND...: exit code, and stderr says TEXT
     local want=$1 text=$2 name=$3 rc good=1

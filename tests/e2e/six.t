@@ -53,7 +53,7 @@ fi
 start corp "$XN_BUILD/corp/xenocorpd" --name alpha.example \
     --listen-api '[::1]:0'
 corp=$(cat "$scratch/corp.out")
-export XENO_CORP=$corp
+export XENO_CORP=$corp XENO_KEY=$scratch/key
 [[ $corp =~ ^https://\[::1\]:[0-9]+#[0-9a-f]{64}$ ]]
 ok $? 'a XenoCorp on IPv6 says where it is'
 node six '[::1]'
