@@ -63,7 +63,7 @@ static void get(struct node *node, const struct xn_now *now, uint64_t ticket,
         xn_unpack(&xn__get__descriptor, ask->body.data, ask->body.len);
 
     if (!request) {
-        xn_out_refuse(out, ticket, XN_EINVAL, "search refused",
+        xn_out_refuse(out, ticket, XN_EINVAL, "get refused",
                       "the body is no Get message", NULL);
         return;
     }

@@ -151,7 +151,7 @@ sleep "$calm"
 phase kill
 for n in 1 $((nodes / 2)) $((nodes - 1)); do
     end_node $n KILL
-    sleep 2
+    sleep 2 # so long it is gone: how its neighbours take it is what counts
     start_node $n
     ready node$n
 done
@@ -190,6 +190,7 @@ harass() { # PHASE WORD...: while that goes on
         2>>"$dir/play.log" 8>&- &
     local it=$!
     exec 7>"$dir/stop"
+    # It says so once all its connections stand; where it ends first, as well.
     until grep -q ready "$dir/$1" || ! kill -0 $it; do sleep 0.1; done
     phase "$1"
     sleep "$calm"
