@@ -208,6 +208,9 @@ static const char *judge_place(const struct find_check *check,
     const struct query *query = check->query;
     size_t at = find_server(list, &hit->server);
 
+    if (asked->server && !xn_id_eq(asked->server, &hit->server)) {
+        return "it is not the server that was asked for";
+    }
     if (at < list->n && list->hits[at].lease.version >= hit->lease.version) {
         return "the same server stands in the answer already";
     }

@@ -54,6 +54,7 @@ int find_list_reject(struct find_list *list, const struct find_reject *reject);
 struct find_asked {
     xn_id via;                      /* the node that answered */
     const struct query_rank *after; /* the cursor; NULL: from the start */
+    const xn_id *server;            /* the only one; NULL: any that matches */
     bool merged;                    /* of several copies: then not in order */
 };
 

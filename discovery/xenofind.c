@@ -40,6 +40,7 @@ static int exit_code(const struct find_options *opt,
 
     if (list->n == 0 && list->n_rejects > 0) return XN_EXIT_INTEGRITY;
     if (result->answered_ppm < 1000000) return XN_EXIT_PARTIAL;
+    if (list->n < opt->n_servers) return XN_EXIT_NONE;
     if (list->n > 0) return XN_EXIT_OK;
     /* Counts alone were asked for. */
     return opt->limit == 0 && result->matching ? XN_EXIT_OK : XN_EXIT_NONE;
@@ -98,7 +99,10 @@ static int search(const struct find_options *opt)
     code = exit_code(opt, &result);
     token = find_idle_sort(query, &result);
     if (token) tell_idle_sort(token);
-    if (code == XN_EXIT_NONE) find_advise(opt, query, &identity, &result);
+    if (code == XN_EXIT_NONE && opt->n_servers)
+        find_tell_missing(opt, &result);
+    else if (code == XN_EXIT_NONE)
+        find_advise(opt, query, &identity, &result);
     if (code == XN_EXIT_PARTIAL) tell_partial();
 out:
     find_result_clear(&result);

@@ -13,6 +13,7 @@
 #define FIND_NODES_MAX 256
 #define FIND_CORPS_MAX 16
 #define FIND_WORDS_MAX 256
+#define FIND_SERVERS_MAX 64
 #define FIND_COLUMNS_MAX 64
 #define FIND_ALL UINT64_MAX
 
@@ -39,9 +40,13 @@ struct find_options {
     size_t n_nodes;
     struct net_corp corps[FIND_CORPS_MAX];
     size_t n_corps;
+    xn_id
+        servers[FIND_SERVERS_MAX]; /* of get: whose advertisements, each once */
+    size_t n_servers;
     const char *state;   /* folder of key.pem, cert.pem, corps/ */
     const char *anchors; /* folder of further corps' certificates, or NULL */
     uint64_t limit, offset, timeout_us, lease_us_max;
+    uint64_t within_us; /* 0: as fast as one copy is */
     enum find_output output;
     bool explain, paranoid, lookup, currency_given, exit_now;
     struct net_settings *settings;
@@ -71,8 +76,9 @@ struct find_result {
     Xn__SearchResult *explained; /* the answer that has the conditions */
 };
 
-/* Asks node after node until enough has come that verifies.  0: an answer
- * came, perhaps an empty one; else the error, which is told. */
+/* Asks node after node until enough has come that verifies, or, where servers
+ * are asked for by id, for each of them.  0: an answer came, perhaps an empty
+ * one; else the error, which is told. */
 int find_fetch(const struct find_options *opt, const struct query *query,
                const struct net_identity *identity, struct find_result *result);
 void find_result_clear(struct find_result *result);
@@ -104,6 +110,9 @@ const char *find_token_like(const char *token);
 void find_advise(const struct find_options *opt, const struct query *query,
                  const struct net_identity *identity,
                  const struct find_result *result);
+/* Tells which of the servers that were asked for by id advertise nothing. */
+void find_tell_missing(const struct find_options *opt,
+                       const struct find_result *result);
 /* Tells that no node is named; XN_EINVAL. */
 int find_no_nodes(const struct find_options *opt);
 

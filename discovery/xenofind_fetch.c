@@ -35,6 +35,7 @@ struct run {
     struct find_result *result;
     size_t node; /* that is asked first */
     bool paranoid, first;
+    const xn_id *server;     /* whose advertisement; NULL: a search */
     struct query_rank after; /* where the page begins; its text is ours */
     bool has_after;
     char *after_text;
@@ -53,12 +54,15 @@ static void answer_clear(struct answer *answer)
 
 /* ---- one request ---- */
 
+static uint32_t within_ms(const struct run *run)
+{
+    return (uint32_t)(run->opt->within_us / 1000);
+}
+
 static void fill_search(struct run *run, uint32_t want, Xn__Search *search,
-                        Xn__Cursor *cursor, char number[XN_DEC_TEXT_MAX],
-                        ProtobufCBinaryData avoid[AVOID_MAX])
+                        Xn__Cursor *cursor, char number[XN_DEC_TEXT_MAX])
 {
     const struct find_options *opt = run->opt;
-    size_t i;
 
     xn__search__init(search);
     search->query = (Xn__Query *)(uintptr_t)query_proto(run->query);
@@ -72,10 +76,31 @@ static void fill_search(struct run *run, uint32_t want, Xn__Search *search,
     } else {
         search->offset = (uint32_t)opt->offset;
     }
+    search->within_ms = within_ms(run);
+}
+
+static int pack(struct run *run, uint32_t want, uint8_t **body, size_t *len)
+{
+    ProtobufCBinaryData avoid[AVOID_MAX];
+    char number[XN_DEC_TEXT_MAX];
+    Xn__Search search;
+    Xn__Cursor cursor;
+    Xn__Get get = XN__GET__INIT;
+    size_t i;
+
     for (i = 0; i < run->n_avoid; i++)
         avoid[i] = xn_id_bytes(&run->avoid[i]);
-    search->avoid = avoid;
-    search->n_avoid = run->n_avoid;
+    if (run->server) {
+        get.server = xn_id_bytes(run->server);
+        get.within_ms = within_ms(run);
+        get.avoid = avoid;
+        get.n_avoid = run->n_avoid;
+        return xn_pack(&get, body, len);
+    }
+    fill_search(run, want, &search, &cursor, number);
+    search.avoid = avoid;
+    search.n_avoid = run->n_avoid;
+    return xn_pack(&search, body, len);
 }
 
 static int fail(struct run *run, const char *node, int rc, const char *why)
@@ -117,18 +142,13 @@ static int refused(struct run *run, const char *node,
 static int post(struct run *run, const char *node, uint32_t want,
                 struct net_reply *reply)
 {
-    ProtobufCBinaryData avoid[AVOID_MAX];
-    char number[XN_DEC_TEXT_MAX], url[512], why[400] = "";
-    Xn__Search search;
-    Xn__Cursor cursor;
+    char url[512], why[400] = "";
     uint8_t *body = NULL;
     size_t len;
-    int rc;
+    int rc = pack(run, want, &body, &len);
 
-    fill_search(run, want, &search, &cursor, number, avoid);
-    rc = xn_pack(&search, &body, &len);
     if (rc) return rc;
-    snprintf(url, sizeof url, "%s/v1/search", node);
+    snprintf(url, sizeof url, "%s/v1/%s", node, run->server ? "get" : "search");
     rc = net_request(run->identity, "POST", url, body, len, NULL,
                      (unsigned)(run->opt->timeout_us / 1000), reply, why,
                      sizeof why);
@@ -149,6 +169,7 @@ static int ask(struct run *run, const char *node, uint32_t want,
     struct find_check check = {run->query, run->identity->anchors, 0,
                                run->opt->lease_us_max};
     struct find_asked asked = {.after = run->has_after ? &run->after : NULL,
+                               .server = run->server,
                                .merged = run->paranoid};
     struct net_reply reply = {.status = 0};
     int rc = post(run, node, want, &reply);
@@ -343,6 +364,26 @@ static int take_page(struct run *run, uint32_t want, struct answer *page,
     return rc;
 }
 
+/* One after the other: few are asked for. */
+static int fetch_servers(struct run *run)
+{
+    const struct find_options *opt = run->opt;
+    size_t i;
+    int rc = 0;
+
+    for (i = 0; i < opt->n_servers && !rc; i++) {
+        struct answer page = {.raw = NULL};
+        bool more;
+
+        run->server = &opt->servers[i];
+        run->has_after = false;
+        rc = fetch_page(run, 1, &page);
+        if (!rc) rc = take_page(run, 1, &page, &more);
+        answer_clear(&page);
+    }
+    return rc;
+}
+
 static int fetch_all(struct run *run)
 {
     struct find_list *list = &run->result->list;
@@ -375,7 +416,7 @@ int find_fetch(const struct find_options *opt, const struct query *query,
     int rc;
 
     result->answered_ppm = 1000000;
-    rc = fetch_all(&run);
+    rc = opt->n_servers ? fetch_servers(&run) : fetch_all(&run);
     free(run.after_text);
     if (rc && !run.first && rc != XN_ENOMEM) {
         result->answered_ppm = 0; /* the pages before are good */

@@ -243,3 +243,26 @@ int find_no_nodes(const struct find_options *opt)
              "--node https://HOST:PORT, or eval \"$(xenodev env)\"");
     return XN_EINVAL;
 }
+
+/* ---- servers asked for by id ---- */
+
+void find_tell_missing(const struct find_options *opt,
+                       const struct find_result *result)
+{
+    const struct find_list *list = &result->list;
+    char hex[XN_ID_HEX];
+    size_t i, j;
+
+    for (i = 0; i < opt->n_servers; i++) {
+        for (j = 0; j < list->n; j++) {
+            if (xn_id_eq(&list->hits[j].server, &opt->servers[i])) break;
+        }
+        if (j < list->n) continue;
+        xn_id_hex(&opt->servers[i], hex);
+        xn_gripef(
+            opt->program, "no such advertisement [XS-3-SERVER]",
+            "the id once more (xenofind -o json has whole ids), or later",
+            "%s advertises nothing now: it withdrew, or its lease ran out",
+            hex);
+    }
+}

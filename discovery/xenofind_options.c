@@ -17,6 +17,7 @@
 static const char help[] =
     "usage: xenofind [OPTION]... [TOKEN:VALUE]...\n"
     "       xenofind [OPTION]... lookup TOKEN LO..HI\n"
+    "       xenofind [OPTION]... get SERVER...\n"
     "Find servers by what they advertise; every answer is verified here.\n"
     "\n"
     "  TOKEN:V  TOKEN:A,B  TOKEN:LO..HI  TOKEN:LO..  TOKEN:..HI  TOKEN:*\n"
@@ -34,21 +35,24 @@ static const char help[] =
     "  --paranoid           ask every copy of the index, name who hides\n"
     "  --node URL, --rd URL ask this node ($XENO_NODES); may be repeated\n"
     "  --from N --count N   position and length, of lookup\n"
+    "  --within DUR         ask further copies so that an answer comes in it\n"
     "  --timeout DUR        for one node's answer (10s)\n"
     "  --config FILE  --help  --version\n"
     "\n"
     "  xenofind EnvType:Linux CPUsmps:4000.. -s PricePerHour\n"
-    "  xenofind --where 'MemoryMB >= 65536 and not Country = \"US\"' -o json\n"
     "  xenofind --for 'cpu=2h mem=4GiB*6h' --budget 10USD -s total\n";
 
 /* What the command line said that has to be judged, or has other sources too.
  */
 struct line {
     const char *config, *timeout, *limit, *output, *columns, *from;
-    const char *explain, *paranoid, *help, *version;
+    const char *explain, *paranoid, *within, *help, *version;
     const char *nodes[FIND_NODES_MAX];
     size_t n_nodes;
 };
+
+#define WITHIN_US_MIN 1000 /* of --within */
+#define WITHIN_US_MAX 60000000
 
 static int usage(const char *fmt, ...) __attribute__((format(printf, 1, 2)));
 
@@ -155,6 +159,44 @@ static int read_limit(struct find_options *opt, const char *text)
                : 0;
 }
 
+/* In full, alone or behind the # of an address: a short name is nobody's. */
+static int add_server(struct find_options *opt, const char *text)
+{
+    const char *hash = strrchr(text, '#'), *hex = hash ? hash + 1 : text;
+    xn_id id;
+    size_t i;
+
+    if (xn_id_unhex(hex, strlen(hex), &id)) {
+        return usage("get: '%s' is no server's whole id of 64 hexadecimal "
+                     "digits",
+                     text);
+    }
+    for (i = 0; i < opt->n_servers; i++) {
+        if (xn_id_eq(&opt->servers[i], &id)) return 0;
+    }
+    if (i == FIND_SERVERS_MAX)
+        return usage("get: more than %d servers", FIND_SERVERS_MAX);
+    opt->servers[opt->n_servers++] = id;
+    return 0;
+}
+
+static int read_servers(struct find_options *opt)
+{
+    size_t i;
+    int rc = 0;
+
+    if (opt->n_words == 1) return usage("get wants SERVER");
+    if (opt->where || opt->requirements || opt->job || opt->budget ||
+        opt->sort || opt->explain || opt->paranoid || opt->offset) {
+        return usage("get takes no condition and no order");
+    }
+    for (i = 1; i < opt->n_words && !rc; i++)
+        rc = add_server(opt, opt->words[i]);
+    opt->n_words = 0; /* they are no conditions */
+    opt->limit = FIND_ALL;
+    return rc;
+}
+
 static int read_words(struct find_options *opt, int n, char **words)
 {
     int i;
@@ -164,6 +206,9 @@ static int read_words(struct find_options *opt, int n, char **words)
     }
     for (i = 0; i < n; i++)
         opt->words[opt->n_words++] = words[i];
+    if (opt->n_words && strcmp(opt->words[0], "get") == 0) {
+        return read_servers(opt);
+    }
     if (opt->n_words && strcmp(opt->words[0], "lookup") == 0) {
         opt->lookup = true;
         if (opt->n_words != 3) return usage("lookup wants TOKEN LO..HI");
@@ -194,6 +239,7 @@ static int read_line(int argc, char **argv, struct find_options *opt,
         XN_OPTION_LIST("node", "URL", NULL, line->nodes, &line->n_nodes),
         XN_OPTION_LIST("rd", "URL", NULL, line->nodes, &line->n_nodes),
         XN_OPTION("from", 0, "N", NULL, &line->from),
+        XN_OPTION("within", 0, "DUR", NULL, &line->within),
         XN_OPTION("timeout", 0, "DUR", NULL, &line->timeout),
         XN_OPTION("config", 0, "FILE", NULL, &line->config),
         XN_OPTION("help", 0, NULL, NULL, &line->help),
@@ -225,6 +271,12 @@ static int judge_line(struct find_options *opt, const struct line *line)
         xn_number_parse(line->from, QUERY_OFFSET_MAX, &opt->offset)) {
         rc = usage("--from %s is no position (0 to %d)", line->from,
                    QUERY_OFFSET_MAX);
+    }
+    if (!rc && line->within) {
+        if (xn_span_parse(line->within, &opt->within_us) ||
+            opt->within_us < WITHIN_US_MIN || opt->within_us > WITHIN_US_MAX) {
+            rc = usage("--within %s is no time from 1ms to 1m", line->within);
+        }
     }
     for (i = 0; !rc && i < line->n_nodes; i++)
         rc = add_all(opt, line->nodes[i], add_node);

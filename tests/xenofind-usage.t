@@ -55,6 +55,10 @@ expect 2 'table, wide, json, jsonl, csv, xml, name or address' 'a bad format' -o
 expect 2 '--explain takes no value' 'a value for a switch' --explain=3
 expect 2 'is no column' 'a bad column' -c 'a b'
 expect 2 'lookup wants' 'a short lookup' lookup CPUsmps
+expect 2 'get wants' 'a get of nobody' get
+expect 2 'whole id' 'a get by a short name' get k7f2-otter
+expect 2 'no condition' 'a get with an order' get -s CPUsmps "$(printf %064d 1)"
+expect 2 'from 1ms to 1m' 'a bad bound' --within 1h a:1
 expect 2 'no https://' 'a bad node' --node http://x
 expect 2 'from 1ms to 1h' 'a bad timeout' --timeout 5
 expect 2 'no node to ask' 'no node named' a:1

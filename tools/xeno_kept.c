@@ -240,7 +240,7 @@ int xeno_place(const struct xeno *xeno, const char *text,
     if (!code) code = xeno_member(xeno, &p->kept.corp, &p->member);
     if (code) return code;
     code = xeno_server_as(p->kept.server, &p->member, &p->server);
-    if (!code && xeno_seek(xeno, p->kept.name, &p->server, p->kept.server))
+    if (!code && xeno_seek(xeno, &p->server, p->kept.server))
         (void)xeno_kept_put(xeno, &p->kept);
     if (code) xeno_member_clear(&p->member);
     return code;

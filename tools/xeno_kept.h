@@ -41,11 +41,11 @@ int xeno_kept_all(const struct xeno *xeno, struct xeno_kept **kept_out,
 int xeno_kept_find(const struct xeno *xeno, const char *text,
                    struct xeno_kept *kept_out, uint32_t *task_out);
 
-/* Where nobody or another answers at `url`, which `server` stands for, its id is
- * looked for among the advertised servers, first among those of that name.  True:
- * it has moved, which is told; both are of its new address. */
-bool xeno_seek(const struct xeno *xeno, const char *name,
-               struct xeno_member *server, char url[XENO_URL_MAX]);
+/* Where nobody or another answers at `url`, which `server` stands for, its
+ * advertisement is got by its id.  True: it has moved, which is told; both are of
+ * its new address. */
+bool xeno_seek(const struct xeno *xeno, struct xeno_member *server,
+               char url[XENO_URL_MAX]);
 
 /* A session with us in front of its server, wherever that is now. */
 struct xeno_place {

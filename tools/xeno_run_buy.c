@@ -400,7 +400,7 @@ int run_again(struct run *run)
     xn_id_name(&run->server.corp.id, NULL, run->name);
     if (r->name[0]) snprintf(run->name, sizeof run->name, "%s", r->name);
     snprintf(url, sizeof url, "%s", r->server);
-    if (xeno_seek(run->xeno, r->name, &run->server, url)) {
+    if (xeno_seek(run->xeno, &run->server, url)) {
         code = set_text(&r->server, url);
         if (!code) code = run_record_put(run);
         if (code) return code;

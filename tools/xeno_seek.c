@@ -49,8 +49,8 @@ static void take(const struct find_result *result, const xn_id *id,
     }
 }
 
-static int search(const struct find_options *opt, const xn_id *id,
-                  char url[XENO_URL_MAX])
+static int ask(const struct find_options *opt, const xn_id *id,
+               char url[XENO_URL_MAX])
 {
     struct net_identity identity = {.key = NULL};
     struct find_result result = {.matching = 0};
@@ -66,52 +66,43 @@ static int search(const struct find_options *opt, const xn_id *id,
     return rc;
 }
 
-/* Among all that are called so; NULL: among those that a small overlay has. */
-static int seek(const struct xeno *xeno, const char *name, const xn_id *id,
+static int seek(const struct xeno *xeno, const xn_id *id,
                 char url[XENO_URL_MAX])
 {
-    char program[] = "xenofind", n[] = "-n", most[] = "1000";
-    char config[] = "--config", path[NET_PATH_MAX], *argv[8];
+    char program[] = "xenofind", config[] = "--config", get[] = "get";
+    char path[NET_PATH_MAX], hex[XN_ID_HEX], *argv[5];
     struct find_options *opt = calloc(1, sizeof *opt);
-    struct xn_buf word;
-    int argc = 0, rc = opt ? 0 : XN_ENOMEM;
+    int argc = 0, rc;
 
-    if (rc) return rc;
-    xn_buf_init(&word, 0);
-    argv[argc++] = program, argv[argc++] = n, argv[argc++] = most;
+    if (!opt) return XN_ENOMEM;
+    argv[argc++] = program;
     if (xeno->config) {
         snprintf(path, sizeof path, "%s", xeno->config);
         argv[argc++] = config, argv[argc++] = path;
     }
-    if (name) {
-        xn_buf_str(&word, "ServerName:");
-        query_write_word_value(&word, name);
-        xn_buf_char(&word, '\0');
-        rc = xn_buf_rc(&word);
-        argv[argc++] = (char *)word.data;
-    }
+    xn_id_hex(id, hex);
+    argv[argc++] = get, argv[argc++] = hex;
     opt->program = XENO_PROGRAM;
-    if (!rc) rc = find_options_parse(argc, argv, opt);
+    rc = find_options_parse(argc, argv, opt);
     if (!rc && xeno->n_corps) {
         memcpy(opt->corps, xeno->corps, sizeof opt->corps);
         opt->n_corps = xeno->n_corps;
     }
-    if (!rc) rc = search(opt, id, url);
+    if (!rc) rc = ask(opt, id, url);
     find_options_clear(opt);
-    xn_buf_clear(&word);
     free(opt);
     return rc;
 }
 
-bool xeno_seek(const struct xeno *xeno, const char *name,
-               struct xeno_member *server, char url[XENO_URL_MAX])
+bool xeno_seek(const struct xeno *xeno, struct xeno_member *server,
+               char url[XENO_URL_MAX])
 {
     struct net_corp at;
     char found[XENO_URL_MAX] = "";
 
     if (answers(xeno, server) || xeno_signals_heard(xeno->signals))
         return false;
-    (void)seek(xeno, name[0] ? name : NULL, &server->corp.id, found);
+    (void)seek(xeno, &server->corp.id, found);
     if (!found[0] || strcmp(found, url) == 0 || net_corp_parse(found, &at) ||
         !at.pinned)
         return false;

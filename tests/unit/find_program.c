@@ -252,6 +252,31 @@ static void answer(const Xn__Search *search, uint64_t ticket,
     query_free(query);
 }
 
+/* As a search whose only match is this server. */
+static void answer_get(const Xn__Ask *ask, uint64_t ticket, struct xn_out *out)
+{
+    Xn__Get *get =
+        xn_unpack(&xn__get__descriptor, ask->body.data, ask->body.len);
+    Xn__SearchResult result = XN__SEARCH_RESULT__INIT;
+    Xn__Hit hit = XN__HIT__INIT, *hits[] = {&hit};
+    xn_id source, server;
+    size_t i;
+
+    if (!get || xn_id_from_bytes(&get->server, &server)) abort();
+    xn_id_hash("source", 6, &source);
+    for (i = 0; i < ADS && !xn_id_eq(&ads[i].server, &server);)
+        i++;
+    result.answered_ppm = way == SILENT ? 0 : 1000000;
+    if (i < ADS && way != SILENT) {
+        hit.ad = &ads[way == HIDES ? (i + 1) % ADS : i].signed_ad;
+        hit.source = xn_id_bytes(&source);
+        result.hits = hits;
+        result.n_hits = 1;
+    }
+    xn_out_answer(out, ticket, 200, &result);
+    xn__get__free_unpacked(get, NULL);
+}
+
 static void serve(struct kit_core *core, const struct xn_now *now,
                   const struct xn_event *ev, struct xn_out *out)
 {
@@ -261,6 +286,10 @@ static void serve(struct kit_core *core, const struct xn_now *now,
     (void)core, (void)now;
     if (ev->kind != XN_EV_ASK) return;
     ask = XN_BODY(ev->msg, Xn__Ask);
+    if (strcmp(ask->path, "/v1/get") == 0) {
+        answer_get(ask, ev->ticket, out);
+        return;
+    }
     search = xn_unpack(&xn__search__descriptor, ask->body.data, ask->body.len);
     if (!search || strcmp(ask->path, "/v1/search") != 0) abort();
     answer(search, ev->ticket, out);
@@ -506,6 +535,49 @@ static void check_forms(const char *url)
     assert_says("no server matches [XS-3-NONE]");
 }
 
+/* By id: each named server's advertisement, or that it has none. */
+static void check_get(const char *url)
+{
+    char a[XN_ID_HEX], b[XN_ID_HEX], args[512];
+    xn_id nobody;
+    json_t *top;
+
+    xn_id_hex(&ads[7].server, a);
+    xn_id_hex(&ads[199].server, b);
+    snprintf(args, sizeof args, "get %s https://x#%s %s --within 2s -o json", a,
+             b, a);
+    assert_exit(0, url, args);
+    top = json();
+    assert_int_equal(shown(top), 2);
+    assert_int_equal(number_of(top, 0) + number_of(top, 1), 206);
+    json_decref(top);
+    xn_id_hash("nobody", 6, &nobody);
+    xn_id_hex(&nobody, b);
+    snprintf(args, sizeof args, "get %s %s -o name", a, b);
+    assert_exit(3, url, args);
+    assert_string_equal(out_text + 4, "-s007\n");
+    assert_says("no such advertisement [XS-3-SERVER]");
+    assert_says(b);
+}
+
+/* Another server's advertisement is true, but is no answer. */
+static void test_get_of_another(void **state)
+{
+    struct kit_child child;
+    char url[96], a[XN_ID_HEX], args[128];
+
+    (void)state;
+    spawn(&node, HIDES, &child);
+    xn_id_hex(&ads[7].server, a);
+    snprintf(args, sizeof args, "get %s", a);
+    assert_exit(9, url_of(&child, url), args);
+    assert_says("it is not the server that was asked for");
+    kit_kill(&child, SIGTERM);
+    spawn(&node, SILENT, &child);
+    assert_exit(10, url_of(&child, url), args);
+    kit_kill(&child, SIGTERM);
+}
+
 /* What cannot be, or has no effect, is said. */
 static void check_slips(const char *url)
 {
@@ -687,6 +759,7 @@ static void test_true_node(void **state)
     check_values(url);
     check_money(url);
     check_forms(url);
+    check_get(url);
     check_slips(url);
     check_xml(url);
     check_jsonl(url);
@@ -835,10 +908,11 @@ static void test_foreign(void **state)
 int main(void)
 {
     const struct CMUnitTest tests[] = {
-        cmocka_unit_test(test_true_node), cmocka_unit_test(test_liars),
-        cmocka_unit_test(test_avoid),     cmocka_unit_test(test_only_lies),
-        cmocka_unit_test(test_hiding),    cmocka_unit_test(test_silent),
-        cmocka_unit_test(test_foreign),   cmocka_unit_test(test_too_much),
+        cmocka_unit_test(test_true_node), cmocka_unit_test(test_get_of_another),
+        cmocka_unit_test(test_liars),     cmocka_unit_test(test_avoid),
+        cmocka_unit_test(test_only_lies), cmocka_unit_test(test_hiding),
+        cmocka_unit_test(test_silent),    cmocka_unit_test(test_foreign),
+        cmocka_unit_test(test_too_much),
     };
 
     return cmocka_run_group_tests(tests, set_up, tear_down);
