@@ -86,32 +86,12 @@ static bool is_exact(const Xn__SignedBlob *blob, const uint8_t *data,
 
 static int check_signature(const Xn__SignedBlob *blob, const char *context)
 {
-    EVP_MD_CTX *ctx = NULL;
-    uint8_t *message = NULL;
-    EVP_PKEY *key = NULL;
-    size_t message_len;
-    int rc;
+    xn_id hash;
 
-    rc = xn_key_from_spki(blob->spki.data, blob->spki.len, &key);
-    if (rc) goto out;
-    rc = XN_ENOMEM;
-    message = message_of(context, blob->payload.data, blob->payload.len,
-                         &message_len);
-    ctx = EVP_MD_CTX_new();
-    if (!message || !ctx ||
-        EVP_DigestVerifyInit(ctx, NULL, EVP_sha256(), NULL, key) != 1) {
-        goto out;
-    }
-    rc = EVP_DigestVerify(ctx, blob->signature.data, blob->signature.len,
-                          message, message_len) == 1
-             ? 0
-             : XN_ESIGNATURE;
-out:
-    EVP_MD_CTX_free(ctx);
-    EVP_PKEY_free(key);
-    free(message);
-    ERR_clear_error();
-    return rc;
+    xn_id_hash2(context, strlen(context) + 1, blob->payload.data,
+                blob->payload.len, &hash);
+    return xn_spki_verify(blob->spki.data, blob->spki.len, &hash,
+                          blob->signature.data, blob->signature.len);
 }
 
 int blob_verify(const uint8_t *data, size_t len, const char *context,

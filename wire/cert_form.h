@@ -1,9 +1,11 @@
 /* SPDX-License-Identifier: GPL-3.0-or-later */
-/* What cert.c (reads) and cert_make.c (writes) agree on; nobody else's. */
+/* What cert_read.c, cert.c (judges) and cert_make.c (writes) agree on, and how
+ * envelope.c gets at the certificate inside; nobody else's. */
 #ifndef WIRE_CERT_FORM_H
 #define WIRE_CERT_FORM_H
 
 #include "wire/cert.h"
+#include "wire/der.h"
 #include "wire/key.h"
 
 /* Our extension: 2.25 and a UUID (a09e3b44-d458-479d-b229-820529e54b24), so
@@ -21,8 +23,21 @@
 /* 9999-12-31: the last that X.509 can write. */
 #define CERT_TIME_US_MAX (253402300799ULL * 1000000ULL)
 
-/* The 91 bytes of a SubjectPublicKeyInfo as they stand in the certificate or
- * request; XN_EINVAL for any other form. */
-int cert_spki(X509_PUBKEY *pub, uint8_t out[XN_SPKI_SIZE]);
+struct cert_form {        /* all but facts point into the certificate's bytes */
+    struct xn_cert facts; /* nothing is proved; corp: zero */
+    struct der tbs;       /* what is signed */
+    struct der serial, issuer, subject; /* whole elements */
+    struct der signature;
+    const uint8_t *spki; /* XN_SPKI_SIZE; the point may be off the curve */
+};
+
+/* XN_EINVAL: not of our form.  DER only, so one certificate has one spelling.
+ * 2 us. */
+int cert_read(const uint8_t *der, size_t len, struct cert_form *form_out);
+/* XN_EINVAL (the key is none), XN_ESIGNATURE. */
+int cert_signed_by(const struct cert_form *form, const uint8_t *spki);
+/* As xn_cert_check does. */
+int cert_judge(const struct cert_form *form, const struct xn_anchors *anchors,
+               uint64_t at_us, struct xn_cert *cert_out);
 
 #endif

@@ -16,6 +16,17 @@
 
 enum { SERIAL_SIZE = 16 };
 
+/* The 91 bytes as they stand in the request; XN_EINVAL for any other form. */
+static int request_spki(X509_REQ *req, uint8_t out[XN_SPKI_SIZE])
+{
+    X509_PUBKEY *pub = X509_REQ_get_X509_PUBKEY(req);
+    uint8_t *at = out;
+
+    if (!pub || i2d_X509_PUBKEY(pub, NULL) != XN_SPKI_SIZE) return XN_EINVAL;
+    if (i2d_X509_PUBKEY(pub, &at) != XN_SPKI_SIZE) return XN_EINVAL;
+    return xn_spki_valid(out, XN_SPKI_SIZE) ? 0 : XN_EINVAL;
+}
+
 static int set_name(X509_NAME *name, const char *label)
 {
     if (!xn_label_valid(label, strlen(label))) return XN_EINVAL;
@@ -204,7 +215,7 @@ static int csr_key(const uint8_t *csr, size_t len, EVP_PKEY **key_out)
     if (!csr || len == 0 || len > XN_CSR_BYTES_MAX) goto out;
     req = d2i_X509_REQ(NULL, &at, (long)len);
     if (!req || at != csr + len) goto out;
-    rc = cert_spki(X509_REQ_get_X509_PUBKEY(req), spki);
+    rc = request_spki(req, spki);
     if (rc) goto out;
     rc = xn_key_from_spki(spki, sizeof spki, &key);
     if (rc) goto out;

@@ -383,6 +383,89 @@ static void test_der(void **state)
     kit_clear(&p);
 }
 
+static uint64_t us_of(const ASN1_TIME *time)
+{
+    struct tm tm;
+
+    assert_int_equal(ASN1_TIME_to_tm(time, &tm), 1);
+    return (uint64_t)timegm(&tm) * 1000000;
+}
+
+/* What our reader takes, libcrypto takes too, and for the same. */
+static void same_as_libcrypto(const uint8_t *der, size_t len)
+{
+    uint8_t again[4096], *out = again;
+    const uint8_t *at = der;
+    struct cert_form form;
+    char label[128];
+    X509 *x509;
+
+    if (cert_read(der, len, &form)) return;
+    x509 = d2i_X509(NULL, &at, (long)len);
+    if (!x509) { /* off the curve: then no signature is right by it */
+        assert_int_equal(cert_signed_by(&form, form.spki), XN_EINVAL);
+        return;
+    }
+    assert_ptr_equal(at, der + len);
+    assert_int_equal(i2d_X509(x509, &out), len);
+    assert_memory_equal(again, der, len);
+    assert_int_equal(X509_NAME_get_text_by_NID(X509_get_subject_name(x509),
+                                               NID_commonName, label,
+                                               sizeof label),
+                     strlen(form.facts.label));
+    assert_string_equal(label, form.facts.label);
+    assert_int_equal(us_of(X509_get0_notBefore(x509)),
+                     form.facts.not_before_us);
+    assert_int_equal(us_of(X509_get0_notAfter(x509)), form.facts.not_after_us);
+    assert_int_equal(X509_get_extension_flags(x509) & EXFLAG_CA ? 1 : 0,
+                     form.facts.role == XN__ROLE__CORP);
+    out = again;
+    assert_int_equal(i2d_X509_PUBKEY(X509_get_X509_PUBKEY(x509), &out),
+                     XN_SPKI_SIZE);
+    assert_memory_equal(again, form.spki, XN_SPKI_SIZE);
+    out = again;
+    i2d_X509_NAME(X509_get_issuer_name(x509), &out);
+    i2d_ASN1_INTEGER(X509_get_serialNumber(x509), &out);
+    assert_int_equal(out - again, form.issuer.len + form.serial.len);
+    assert_memory_equal(again, form.issuer.at, form.issuer.len);
+    assert_memory_equal(again + form.issuer.len, form.serial.at,
+                        form.serial.len);
+    out = again;
+    assert_int_equal(i2d_re_X509_tbs(x509, &out), form.tbs.len);
+    assert_memory_equal(again, form.tbs.at, form.tbs.len);
+    X509_free(x509);
+}
+
+static void test_as_libcrypto(void **state)
+{
+    static const uint64_t years[] = {1, 23, 24, 50, 7973}; /* from 2026 on */
+    struct world *w = *state;
+    EVP_PKEY *key;
+    uint8_t *der;
+    size_t len;
+
+    assert_int_equal(xn_key_generate(&key), 0);
+    for (size_t i = 0; i < sizeof years / sizeof years[0]; i++) {
+        X509 *x509 = kit_issue(&w->alpha, key, XN__ROLE__NODE, "otter", NOW_US,
+                               NOW_US + years[i] * 365 * DAY_US);
+        struct cert_form form;
+
+        assert_int_equal(xn_cert_to_der(x509, &der, &len), 0);
+        assert_int_equal(cert_read(der, len, &form), 0);
+        same_as_libcrypto(der, len);
+        for (size_t at = 0; at < len; at++) {
+            for (unsigned bit = 1; bit < 256; bit <<= 1) {
+                der[at] ^= (uint8_t)bit;
+                same_as_libcrypto(der, len);
+                der[at] ^= (uint8_t)bit;
+            }
+        }
+        free(der);
+        X509_free(x509);
+    }
+    EVP_PKEY_free(key);
+}
+
 static void test_issue_refuses(void **state)
 {
     struct world *w = *state;
@@ -502,6 +585,7 @@ int main(void)
         TEST(test_anchor_must_be_a_corp),
         TEST(test_bad_forms),
         TEST(test_der),
+        TEST(test_as_libcrypto),
         TEST(test_issue_refuses),
         TEST(test_files),
         cmocka_unit_test(test_labels),
