@@ -6,6 +6,7 @@
 
 #include "sim/queue.h"
 #include "sim/store.h"
+#include "sim/wire.h"
 #include "sim/world.h"
 
 enum sim_kind {
@@ -39,8 +40,9 @@ enum sim_half {
  * way, is not kept: the graph knows it. */
 struct sim_link {
     uint32_t peer;
-    uint8_t state;      /* enum sim_half */
-    bool heard;         /* dialling: the peer has answered so far */
+    uint8_t state; /* enum sim_half */
+    bool heard;    /* dialling: the peer has answered so far */
+    struct sim_wire_end end;
     uint32_t peer_mark; /* the peer's counter when it last agreed */
     uint64_t conn;      /* dialler << 32 | dialler's counter */
     uint64_t last_us;   /* arrival of what was sent last: TCP keeps order */
@@ -132,6 +134,8 @@ void sim_link_cut(struct sim_world *world, uint32_t node);
 void sim_spend(struct sim_world *world, enum sim_purpose what, uint64_t bytes);
 void sim_spend_message(struct sim_world *world, const struct xn_msg *msg,
                        uint64_t bytes);
+/* Something goes over the link, from this end or to it. */
+void sim_talk(struct sim_world *world, struct sim_link *link, bool sends);
 /* So many more halves of links are up. */
 void sim_count_links(struct sim_world *world, int more);
 /* So many more processes run. */

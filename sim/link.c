@@ -496,6 +496,7 @@ void sim_link_send(struct sim_world *world, uint32_t number,
     if (!link || link->state != SIM_UP) return;
     wire = sim_wire_message(FRAME_HEAD + action->msg->size);
     sim_spend_message(world, action->msg, wire);
+    sim_talk(world, link, true);
     at_us = sim_arrival(world, number, action->peer, wire);
     if (at_us == UINT64_MAX) {
         fall_silent(world, number, action->peer, link->conn);
@@ -628,6 +629,7 @@ static void on_msg(struct sim_world *world, const struct sim_event *event)
         say(world, event->to, event->from, SIM_CLOSE, event->ticket,
             XN_EUNREACH);
     } else {
+        sim_talk(world, link, false);
         deliver(world, event, link);
     }
 }

@@ -132,6 +132,10 @@ FUZZ_TARGETS += tests/fuzz/fuzz_scenario
 tests_fuzz_fuzz_scenario_SOURCES = tests/fuzz/fuzz_scenario.c $(FUZZ_MAIN)
 tests_fuzz_fuzz_scenario_LDADD = $(XN_SIM_LIBS) $(FUZZ_LIBS)
 
+UNIT_TESTS += tests/unit/sim_wire
+tests_unit_sim_wire_SOURCES = tests/unit/sim_wire.c $(NET_KIT)
+tests_unit_sim_wire_LDADD = $(XN_SIM_LIBS) $(XN_NET_LIBS) $(CMOCKA_LIBS)
+
 UNIT_TESTS += tests/unit/sim_latency
 tests_unit_sim_latency_SOURCES = tests/unit/sim_latency.c
 tests_unit_sim_latency_LDADD = $(XN_SIM_LIBS) $(CMOCKA_LIBS)

@@ -239,7 +239,8 @@ static void tell_wire(struct summary *s, struct sim_run *run)
 {
     static const char *const links[] = {[SIM_OPEN] = "open",
                                         [SIM_CLOSING_LINK] = "close",
-                                        [SIM_NOBODY] = "nobody"};
+                                        [SIM_NOBODY] = "nobody",
+                                        [SIM_ACKS] = "empty"};
     const struct sim_totals *t = sim_world_totals(run->world);
     struct sim_spent probes = {1, sim_world_probe_bytes(run->world)};
     unsigned kind, what;

@@ -35,6 +35,7 @@ enum scn_verb {
     SCN_CONVERGE,
     SCN_BANDWIDTH,
     SCN_CORP,
+    SCN_MEASURE,
 };
 
 enum scn_law { SCN_EXP, SCN_PARETO, SCN_WEIBULL, SCN_POISSON, SCN_TRACE };

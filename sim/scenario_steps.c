@@ -204,6 +204,12 @@ static int step_check(struct scn_parser *p, struct scn_step *step)
     return rc;
 }
 
+static int step_measure(struct scn_parser *p, struct scn_step *step)
+{
+    (void)p, (void)step;
+    return 0;
+}
+
 static const struct verb {
     const char *name;
     enum scn_verb verb;
@@ -220,6 +226,7 @@ static const struct verb {
     {"jitter", SCN_JITTER, step_jitter},
     {"join", SCN_JOIN, step_some},
     {"lookup", SCN_LOOKUP, step_rate},
+    {"measure", SCN_MEASURE, step_measure},
     {"loss", SCN_LOSS, step_loss},
     {"partition", SCN_PARTITION, step_partition},
     {"query", SCN_QUERY, step_rate},

@@ -4,26 +4,42 @@
  *
  * IPv4 and TCP headers are 52 bytes (with timestamps), 60 in the first packet.
  * TLS 1.3 puts a record around each message: 5 bytes of header, one of kind, 16
- * that authenticate.  Every second full segment is acknowledged by an empty
- * one, and so is what came last, unless an answer does it in time: here, none
- * ever does.  Handshakes are both sides', with a certificate of at most 700
- * bytes each.  A link over which nothing comes is probed from each end.  So it
- * is a bound from above, of which a real link stays below where its two ends
- * talk in turn. */
+ * that authenticate.  Handshakes are both sides', with a certificate each.
+ *
+ * Every second full segment is acknowledged by an empty one; what came last by
+ * the next that goes the other way, if that is within 40 ms, else by an empty
+ * one.  A kernel learns of it (Linux 6.18, tcp_input.c): when nothing went in
+ * time, what comes next is acknowledged at once, until an answer was quick
+ * again.  A link over which nothing went for long is probed from each end.
+ * tests/unit/sim_wire.c holds all of this against a real link. */
 #ifndef SIM_WIRE_H
 #define SIM_WIRE_H
 
+#include <stdbool.h>
 #include <stddef.h>
 #include <stdint.h>
 
-/* A message of so many bytes with its frame's header, and its ACKs. */
+/* A message of so many bytes with its frame's header, but for the last empty
+ * segment. */
 uint64_t sim_wire_message(size_t bytes);
+
+/* One end of a link: what it owes the other, and when it last talked. */
+struct sim_wire_end {
+    uint32_t got_ms, talked_ms; /* virtual time */
+    bool owes;                  /* an acknowledgement, since got_ms */
+    bool quick;                 /* it acknowledges at once */
+};
+
+/* It sends, it gets something: the bytes of empty segments that it has sent by
+ * that. */
+uint64_t sim_wire_sends(struct sim_wire_end *end, uint64_t now_us);
+uint64_t sim_wire_gets(struct sim_wire_end *end, uint64_t now_us);
 /* One packet without data: a first one, another. */
 #define SIM_WIRE_SYN 60
 #define SIM_WIRE_EMPTY 52
 /* What the dialling and the dialled end send to open a link, SYNs apart. */
-#define SIM_WIRE_DIALLER 1430
-#define SIM_WIRE_DIALLED 1500
+#define SIM_WIRE_DIALLER 1010
+#define SIM_WIRE_DIALLED 970
 /* What both ends send to close one. */
 #define SIM_WIRE_CLOSE (2 * (24 + 52) + 2 * SIM_WIRE_EMPTY)
 /* A probe and its answer, which each end causes every so long. */

@@ -101,7 +101,7 @@ struct sim_config {
 
 /* What bytes on the wire were for: a kind of message, and for REQUEST and REPLY
  * what they carry; or one of these, under kind 0. */
-enum sim_purpose { SIM_OPEN, SIM_CLOSING_LINK, SIM_NOBODY };
+enum sim_purpose { SIM_OPEN, SIM_CLOSING_LINK, SIM_NOBODY, SIM_ACKS };
 #define SIM_PURPOSES 32 /* of each kind; kinds of messages are below, too */
 
 struct sim_spent {
@@ -116,6 +116,8 @@ struct sim_totals {
     uint64_t bytes;       /* of their bodies, with 6 of header */
     uint64_t wire_bytes;  /* sent, as sim/wire.h counts, probes apart */
     uint64_t link_us;     /* how long all halves of links were up: a sum */
+    uint64_t talk_us;     /* of it, between what went over a link and before
+                             it would have been probed */
     uint64_t node_us;     /* how long all processes ran: a sum */
     uint64_t queue_bytes; /* most that ever waited to be sent at a node */
     uint64_t lost, broken_links, dials, dials_failed, ups;
@@ -162,6 +164,8 @@ struct sim_settings *sim_world_settings(struct sim_world *world);
 const struct sim_totals *sim_world_totals(const struct sim_world *world);
 /* All that was sent, of IP, TCP and TLS (sim/wire.h). */
 uint64_t sim_world_wire_bytes(struct sim_world *world);
+/* What bytes on the wire, links and nodes are counted for begins now. */
+void sim_world_measure(struct sim_world *world);
 /* Of these, the probes of links over which nothing goes. */
 uint64_t sim_world_probe_bytes(struct sim_world *world);
 const struct xn_peers *sim_world_peers(const struct sim_world *world);
