@@ -57,8 +57,9 @@
 #define XIS_SERVES_MAX 200U /* SYNC and OFFER of one peer per second */
 #define XIS_SERVED_MAX 32U  /* peers that are answered in one second */
 
-#define XIS_SIDE 4U /* neighbours on each side that we exchange with */
-#define XIS_VIEW_MAX 64U
+#define XIS_SIDE 4U       /* neighbours on each side that we exchange with */
+#define XIS_VIEW_SIDE 16U /* of a view, which outlasts what may go at once */
+#define XIS_VIEW_MAX (2U * XIS_VIEW_SIDE)
 #define XIS_YOUNG_US (3 * XIS_SECOND_US)
 #define XIS_SESSION_US (600 * XIS_SECOND_US)
 #define XIS_RETRY_US (1 * XIS_SECOND_US)

@@ -122,7 +122,7 @@ void xis_view_take(const struct xis *xis, struct xis_view **view,
                    struct xn_out *out)
 {
     xn_peer peers[XIS_VIEW_MAX];
-    size_t n = ov_leaves(xis->ov, peers), i;
+    size_t n = ov_beside(xis->ov, XIS_VIEW_SIDE, peers), i;
     struct xis_view *new;
 
     if (is_now(xis, xis->leaves, peers, n)) {
@@ -192,7 +192,7 @@ static bool copy_lives(const struct xis *xis, const struct xis_view *then,
                        const xn_id *key, uint32_t n)
 {
     xn_peer peers[XIS_VIEW_MAX];
-    size_t n_now = ov_leaves(xis->ov, peers), i, k;
+    size_t n_now = ov_beside(xis->ov, XIS_VIEW_SIDE, peers), i, k;
 
     for (i = 0; then && i < then->n; i++) {
         xn_id position = position_in(then, i);

@@ -233,7 +233,7 @@ static void find_near(struct xis *xis, const struct xn_now *now)
     xn_peer peers[XIS_VIEW_MAX];
     xn_id distance;
 
-    n_peers = ov_leaves(xis->ov, peers);
+    n_peers = ov_beside(xis->ov, XIS_SIDE, peers);
     for (i = 0; i < n_peers; i++) {
         const xn_id *position = &ov_contact(xis->ov, peers[i])->position;
 

@@ -76,14 +76,13 @@ static void status(struct node *node, const struct xn_now *now, uint64_t ticket,
 {
     Xn__NodeStatus body = XN__NODE_STATUS__INIT;
     Xn__Contact self = XN__CONTACT__INIT;
-    Xn__Contact leaves[NODE_LEAVES_MAX], *rows[NODE_LEAVES_MAX];
-    xn_peer peers[2 * NODE_LEAVES_MAX];
+    Xn__Contact leaves[2 * OV_LEAVES_MAX], *rows[2 * OV_LEAVES_MAX];
+    xn_peer peers[2 * OV_LEAVES_MAX];
     size_t i, n = ov_leaves(node->ov, peers);
 
     self.id = xn_id_bytes(&node->config.overlay.id);
     self.position = xn_id_bytes(&node->config.overlay.position);
     self.address = node->config.overlay.address;
-    if (n > NODE_LEAVES_MAX) n = NODE_LEAVES_MAX;
     for (i = 0; i < n; i++) {
         const struct xn_contact *contact = ov_contact(node->ov, peers[i]);
 

@@ -71,7 +71,7 @@ static void put_node(const struct node *node, const struct xn_now *now,
 static void put_links(const struct node *node, const struct xn_now *now,
                       struct xn_buf *buf)
 {
-    xn_peer leaves[2 * NODE_LEAVES_MAX];
+    xn_peer leaves[2 * OV_LEAVES_MAX];
     struct ov_load load;
 
     ov_load(node->ov, &load);

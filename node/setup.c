@@ -42,7 +42,7 @@ static const struct node_setting settings[] = {
      "pause between digest exchanges with a neighbour", MEMBER(index.sync_us)},
     {"overlay.announce", true, SECOND, 3600 * SECOND,
      "pause between announcements to the corps", MEMBER(announce_us)},
-    {"overlay.leaves", false, 3, 32, "leaf set, each side",
+    {"overlay.leaves", false, 3, OV_LEAVES_MAX, "leaf set, each side",
      MEMBER(overlay.leaves)},
     {"overlay.links", false, 4, 65536,
      "link budget; below it every node links to every other",

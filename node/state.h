@@ -8,8 +8,6 @@
 
 struct question;
 
-#define NODE_LEAVES_MAX 64 /* each side */
-
 struct node {
     struct xn_core core; /* first: a node is a core */
     struct xn_out out;

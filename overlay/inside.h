@@ -28,7 +28,6 @@
 #define VERSION 1U
 #define FEATURE_NEXT 1U /* bit of HELLO: answers NEXT */
 
-#define LEAVES_MAX 32U /* each side */
 #define DIALS_MAX 16U  /* outstanding */
 #define NEW_MAX 32U    /* links over the budget until their HELLO */
 #define HINTS_MIN 256U /* the table holds 4 * links_max within these */
@@ -221,7 +220,7 @@ struct change {
 
 struct ov {
     struct ov_config config;
-    struct table_shape shape; /* of the prefix table */
+    unsigned digit; /* of the prefix table, in bits */
     const struct xn_peers *peers;
     struct xn_rng *rng;
     struct xn_tickets *tickets;
@@ -359,7 +358,6 @@ size_t ring_cw(const struct ov *ov, size_t d);
 size_t ring_ccw(const struct ov *ov, size_t d);
 /* Would a node at this position be in our leaf set? */
 bool ring_is_leaf(const struct ov *ov, const xn_id *position);
-size_t ring_leaves(const struct ov *ov, xn_peer *peers_out);
 /* How far our leaf set reaches on its shorter side, in 2^-64ths of the ring. */
 uint64_t ring_reach(const struct ov *ov);
 

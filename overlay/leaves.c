@@ -54,8 +54,8 @@ static void have_add(struct have *have, const xn_id *id)
 static void name_ours(const struct ov *ov, const struct xn_now *now,
                       struct have *have)
 {
-    xn_peer near[2 * LEAVES_MAX];
-    size_t n = ring_leaves(ov, near), i;
+    xn_peer near[2 * OV_LEAVES_MAX];
+    size_t n = ov_leaves(ov, near), i;
 
     for (i = 0; i < n; i++)
         have_add(have, &xn_peer_contact(ov->peers, near[i])->id);
@@ -313,8 +313,8 @@ void leaves_peers(struct ov *ov, const struct xn_now *now, struct link *link,
 /* One number for the whole set: its members in their order. */
 uint64_t leaves_mark(const struct ov *ov)
 {
-    xn_peer peers[2 * LEAVES_MAX];
-    size_t n = ring_leaves(ov, peers), i;
+    xn_peer peers[2 * OV_LEAVES_MAX];
+    size_t n = ov_leaves(ov, peers), i;
     uint64_t mark = n;
 
     for (i = 0; i < n; i++)
@@ -383,14 +383,14 @@ static void gossip_due(void *owner, void *ctx, const struct xn_now *now, int rc,
     struct ov *ov = owner;
     Xn__Peers peers = XN__PEERS__INIT;
     uint8_t digest[DIGEST_SIZE];
-    xn_peer near[2 * LEAVES_MAX];
+    xn_peer near[2 * OV_LEAVES_MAX];
     size_t n = ov->ring.n;
 
     (void)ctx, (void)rc, (void)msg;
     ov->gossip_timer = 0;
     if (n == 0) return;
     if (links_crowded(ov, now)) {
-        size_t n_near = ring_leaves(ov, near);
+        size_t n_near = ov_leaves(ov, near);
 
         want_near(ov, now, near[xn_rng_below(ov->rng, n_near)], out);
     } else {

@@ -186,7 +186,7 @@ static size_t place_count(const struct ov *ov, const xn_id *position)
     struct table_place place;
     size_t first, end;
 
-    table_place(&ov->shape, &ov->config.position, position, &place);
+    table_place(ov->digit, &ov->config.position, position, &place);
     ring_within(ov, &place, &first, &end);
     return end - first;
 }

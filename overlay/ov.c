@@ -12,7 +12,7 @@ void ov_config_fit(struct ov_config *c)
 {
     if (c->links_max == 0) c->links_max = 512;
     /* Half of the budget is for the prefix table. */
-    if (c->leaves > LEAVES_MAX) c->leaves = LEAVES_MAX;
+    if (c->leaves > OV_LEAVES_MAX) c->leaves = OV_LEAVES_MAX;
     if (c->leaves > c->links_max / 4) c->leaves = c->links_max / 4;
     if (c->copies == 0) c->copies = 3;
     if (c->copies > OV_COPIES_MAX) c->copies = OV_COPIES_MAX;
@@ -35,7 +35,7 @@ int ov_new(const struct ov_config *config, const struct xn_peers *peers,
     ov->user = *user;
     ov->gossip_us = GOSSIP_MIN_US;
     ov_config_fit(&ov->config);
-    ov->shape = table_shape(ov->config.links_max);
+    ov->digit = table_digit(ov->config.links_max);
     *ov_out = ov;
     return 0;
 }
@@ -304,7 +304,7 @@ void ov_msg(struct ov *ov, const struct xn_now *now, xn_peer peer,
 
 size_t ov_leaves(const struct ov *ov, xn_peer *peers_out)
 {
-    return ring_leaves(ov, peers_out);
+    return ov_beside(ov, ov->config.leaves, peers_out);
 }
 
 size_t ov_links(const struct ov *ov)

@@ -22,6 +22,7 @@
 #include "wire/id.h"
 
 #define OV_COPIES_MAX 8
+#define OV_LEAVES_MAX 64U /* each side */
 #define OV_ADDRESS_MAX 80
 
 struct ov;
@@ -204,6 +205,8 @@ bool ov_holds(const struct ov *ov, const xn_id *key);
 /* Peers of the leaf set, clockwise then counter-clockwise side, nearest first;
  * at most 2 * config.leaves. */
 size_t ov_leaves(const struct ov *ov, xn_peer *peers_out);
+/* The same, of these so many on each side. */
+size_t ov_beside(const struct ov *ov, size_t most, xn_peer *peers_out);
 size_t ov_links(const struct ov *ov); /* live links, HELLO done */
 /* All live links in ring order. */
 size_t ov_all(const struct ov *ov, xn_peer *peers_out, size_t max);

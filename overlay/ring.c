@@ -382,12 +382,13 @@ bool ring_is_leaf(const struct ov *ov, const xn_id *position)
     return xn_id_cmp(&theirs, &ours) <= 0;
 }
 
-size_t ring_leaves(const struct ov *ov, xn_peer *peers_out)
+size_t ov_beside(const struct ov *ov, size_t most, xn_peer *peers_out)
 {
     size_t n = ov->ring.n, cw, ccw, d, i = 0;
 
-    cw = n < ov->config.leaves ? n : ov->config.leaves;
-    ccw = n - cw < ov->config.leaves ? n - cw : ov->config.leaves;
+    if (most > ov->config.leaves) most = ov->config.leaves;
+    cw = n < most ? n : most;
+    ccw = n - cw < most ? n - cw : most;
     for (d = 1; d <= cw; d++)
         peers_out[i++] = ring_peer(ov, ring_cw(ov, d));
     for (d = 1; d <= ccw; d++)

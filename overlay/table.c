@@ -2,16 +2,14 @@
 #include "overlay/table.h"
 
 #define BITS (8U * XN_ID_SIZE)
-#define NEXT_LESS 2U /* later digits: a quarter of the first's values */
 
-struct table_shape table_shape(uint32_t links_max)
+unsigned table_digit(uint32_t links_max)
 {
-    struct table_shape shape = {.first = 1, .next = 1};
+    unsigned digit = 1;
 
-    while (shape.first < 16 && links_max / 4 >> shape.first > 0)
-        shape.first++;
-    if (shape.first > NEXT_LESS) shape.next = shape.first - NEXT_LESS;
-    return shape;
+    while (digit < 16 && links_max / 8 >> digit > 0)
+        digit++;
+    return digit;
 }
 
 static unsigned shared_bits(const xn_id *a, const xn_id *b)
@@ -44,14 +42,14 @@ static void set_range(const xn_id *position, unsigned bits,
     }
 }
 
-void table_place(const struct table_shape *shape, const xn_id *self,
-                 const xn_id *position, struct table_place *place_out)
+void table_place(unsigned digit, const xn_id *self, const xn_id *position,
+                 struct table_place *place_out)
 {
-    unsigned bits = shared_bits(self, position), end = shape->first;
+    unsigned bits = shared_bits(self, position), end = digit;
 
     place_out->level = 0;
     while (end <= bits && end < BITS) {
-        end += shape->next;
+        end += digit;
         place_out->level++;
     }
     set_range(position, end < BITS ? end : BITS, place_out);

@@ -157,8 +157,8 @@ static void spread(struct ov *ov, const struct xn_now *now, const xn_id *id,
     if (!ours) {
         if (before != XN_PEER_NONE) tell(out, before, id);
     } else if (links_crowded(ov, now)) {
-        xn_peer peers[2 * LEAVES_MAX];
-        size_t n = ring_leaves(ov, peers);
+        xn_peer peers[2 * OV_LEAVES_MAX];
+        size_t n = ov_leaves(ov, peers);
 
         for (i = 0; i < n; i++)
             tell(out, peers[i], id);

@@ -57,7 +57,7 @@ static size_t best_placed(const struct ov *ov, const struct query *q)
     size_t i, end, best = RING_NONE;
 
     if (ours == 0) return RING_NONE; /* nobody is nearer */
-    table_place(&ov->shape, &ov->config.position, &q->key, &place);
+    table_place(ov->digit, &ov->config.position, &q->key, &place);
     ring_within(ov, &place, &i, &end);
     for (; i < end; i++) {
         if (!query_may_use(ov, q, i)) continue;

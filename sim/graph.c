@@ -24,7 +24,7 @@ struct spot {
  * levels of places: what the next ones would hold is in leaf sets. */
 struct sim_graph {
     struct sim_graph_config config;
-    struct table_shape shape;
+    unsigned digit; /* bits */
     const struct xn_peers *peers;
     const struct sim_latency *latency;
     struct xn_rng rng;
@@ -51,27 +51,25 @@ static uint32_t prefix_of(const struct sim_graph *g, uint32_t rank,
 static uint32_t place_of(const struct sim_graph *g, uint32_t self,
                          uint32_t other)
 {
-    unsigned first = g->shape.first, both = first + g->shape.next;
-    uint32_t digit = prefix_of(g, other, first);
+    uint32_t digit = prefix_of(g, other, g->digit);
 
-    if (digit != prefix_of(g, self, first)) return digit;
-    return (1U << first) +
-           (prefix_of(g, other, both) & ((1U << g->shape.next) - 1));
+    if (digit != prefix_of(g, self, g->digit)) return digit;
+    return (1U << g->digit) +
+           (prefix_of(g, other, 2 * g->digit) & ((1U << g->digit) - 1));
 }
 
 /* The ranks of those in it. */
 static void place_ranks(const struct sim_graph *g, uint32_t self,
                         uint32_t place, uint32_t *first_out, uint32_t *end_out)
 {
-    unsigned next = g->shape.next;
-    uint32_t digits = 1U << g->shape.first, at;
+    uint32_t digits = 1U << g->digit, at;
 
     if (place < digits) {
-        *first_out = g->start[place << next];
-        *end_out = g->start[(place + 1) << next];
+        *first_out = g->start[place << g->digit];
+        *end_out = g->start[(place + 1) << g->digit];
         return;
     }
-    at = prefix_of(g, self, g->shape.first) << next | (place - digits);
+    at = prefix_of(g, self, g->digit) << g->digit | (place - digits);
     *first_out = g->start[at];
     *end_out = g->start[at + 1];
 }
@@ -79,8 +77,7 @@ static void place_ranks(const struct sim_graph *g, uint32_t self,
 /* Our own first digit is no place: the second ones take it apart. */
 static bool is_place(const struct sim_graph *g, uint32_t self, uint32_t place)
 {
-    return place >= 1U << g->shape.first ||
-           place != prefix_of(g, self, g->shape.first);
+    return place >= 1U << g->digit || place != prefix_of(g, self, g->digit);
 }
 
 static uint8_t *taken(const struct sim_graph *g, uint32_t self, uint32_t place)
@@ -281,7 +278,7 @@ static struct spot spot_of(const struct sim_graph *g, uint32_t node)
 static int rank_nodes(struct sim_graph *g)
 {
     uint32_t n = g->config.nodes, i, at = 0;
-    unsigned both = g->shape.first + g->shape.next;
+    unsigned both = 2 * g->digit;
     int rc = sim_order(g->peers, n, g->nodes);
 
     for (i = 0; i < n && !rc; i++) {
@@ -342,13 +339,12 @@ static int make_room(struct sim_graph *g)
 {
     size_t n = g->config.nodes;
 
-    g->places = (1U << g->shape.first) + (1U << g->shape.next);
+    g->places = 2U << g->digit;
     g->rank_of = calloc(n, sizeof *g->rank_of);
     g->heads = calloc(n, sizeof *g->heads);
     g->nodes = calloc(n, sizeof *g->nodes);
     g->spots = calloc(n, sizeof *g->spots);
-    g->start =
-        calloc((1U << (g->shape.first + g->shape.next)) + 1, sizeof *g->start);
+    g->start = calloc((1U << 2 * g->digit) + 1, sizeof *g->start);
     g->links = calloc(n * g->config.links_max, sizeof *g->links);
     g->degree = calloc(n, sizeof *g->degree);
     g->taken = calloc(n, g->places);
@@ -378,8 +374,8 @@ static int choose_links(struct sim_graph *g)
     for (i = 0; i < g->config.nodes; i++)
         g->spots[i].gaps = count_gaps(g, i);
     link_leaves(g);
-    fill_tables(g, 0, 1U << g->shape.first);
-    fill_tables(g, 1U << g->shape.first, g->places);
+    fill_tables(g, 0, 1U << g->digit);
+    fill_tables(g, 1U << g->digit, g->places);
     return sort_links(g);
 }
 
@@ -396,9 +392,9 @@ int sim_graph_new(const struct sim_graph_config *config,
     g->peers = peers;
     g->latency = latency;
     if (config->nodes > config->links_max + 1) {
-        g->shape = table_shape(config->links_max);
+        g->digit = table_digit(config->links_max);
     } else { /* a mesh */
-        g->shape = table_shape(0);
+        g->digit = table_digit(0);
     }
     g->plane = sim_latency_is_plane(latency);
     xn_rng_seed(&g->rng, config->seed);

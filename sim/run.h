@@ -73,7 +73,7 @@ struct sim_run_options {
     struct sim_probe probe;
 };
 
-enum { SIM_WHYS = 20, SIM_WHY_LEN = 240, SIM_LEAVES_MAX = 64 };
+enum { SIM_WHYS = 20, SIM_WHY_LEN = 240, SIM_LEAVES_MAX = 128 };
 
 struct sim_tally {
     struct sim_hist find, get, lookup, hops, rtt;

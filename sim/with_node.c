@@ -179,6 +179,8 @@ static bool member(void *user, struct xn_core *core, const struct xn_now *now)
     return ov_is_member(node_overlay(core), now);
 }
 
+_Static_assert(SIM_LEAVES_MAX >= 2 * OV_LEAVES_MAX, "a leaf set fits");
+
 static size_t leaves(void *user, struct xn_core *core, uint32_t *out)
 {
     (void)user;

@@ -35,7 +35,7 @@ static void expect_peers(const struct net *net)
     for (uint32_t i = 0; i < net->config.nodes; i++) {
         const struct node *node = &net->node[i];
         size_t n, leaves = 0;
-        xn_peer leaf[64];
+        xn_peer leaf[2 * OV_LEAVES_MAX];
         xn_id before = {{0}}, way;
         struct ov_peer peer;
 

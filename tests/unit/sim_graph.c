@@ -144,7 +144,7 @@ static void test_leaves(void **state)
 /* Where all want the same few, a place whose few nodes are full stays empty. */
 static void check_places(struct bench *b, uint32_t most_empty)
 {
-    struct table_shape shape = table_shape(LINKS);
+    unsigned digit = table_digit(LINKS);
     uint64_t near_us = 0, all_us = 0, n_near = 0, n_all = 0;
     uint32_t i, j, k, empty = 0;
     const uint32_t *peers;
@@ -158,7 +158,7 @@ static void check_places(struct bench *b, uint32_t most_empty)
             bool found = false;
 
             if (i == j) continue;
-            table_place(&shape, &b->rows[i].position, &b->rows[j].position,
+            table_place(digit, &b->rows[i].position, &b->rows[j].position,
                         &place);
             all_us += us;
             n_all++;
@@ -167,7 +167,7 @@ static void check_places(struct bench *b, uint32_t most_empty)
                 n_near++;
             }
             for (k = 0; place.level < 2 && k < n && !found; k++) {
-                table_place(&shape, &b->rows[i].position,
+                table_place(digit, &b->rows[i].position,
                             &b->rows[peers[k]].position, &other);
                 found = xn_id_eq(&place.lo, &other.lo);
             }
