@@ -169,6 +169,7 @@ struct hint {
     uint64_t ticket;     /* of the DIAL under way; 0: none */
     uint64_t dialled_us; /* when that began */
     uint64_t failed_us;  /* first failure */
+    uint64_t told_us; /* we told all that it is gone; 0: not since its link */
     uint64_t next_us;
     uint64_t news_us; /* heard of then, or its link lost, and no dial has
                          failed since: it may live; 0: no */

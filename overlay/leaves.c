@@ -147,23 +147,44 @@ static bool add_page(struct rows *rows, const struct ov *ov,
     return false;
 }
 
-/* The nearest to it, but those that are named: of these some may be gone, so we
- * look that much farther. */
+/* The ring with us in it: who is at its m-th place. */
+static size_t place_at(const struct ov *ov, size_t m)
+{
+    m %= ov->ring.n + 1;
+    return m == ov->self_at ? RING_SELF : m - (m > ov->self_at);
+}
+
+static void add_side(struct rows *rows, const struct ov *ov,
+                     const struct link *to, const ProtobufCBinaryData *have,
+                     size_t m, size_t step, size_t n)
+{
+    for (; n > 0; m += step) {
+        size_t at = place_at(ov, m);
+
+        if (at != RING_SELF && ring_peer(ov, at) == to->peer) continue;
+        n--;
+        if (at != RING_SELF && !is_named(have, &ring_contact(ov, at)->id))
+            rows_add(rows, ov, at);
+    }
+}
+
+/* Of those who would be its leaf set at this position, who are not named.  On
+ * each side: where nodes lie closer on one than on the other, the nearest would
+ * be of one side only.  Of those named some may be gone, so we look that much
+ * farther. */
 static void add_near(struct rows *rows, const struct ov *ov,
                      const struct link *to, const xn_id *position,
                      const ProtobufCBinaryData *have)
 {
-    size_t max = 2 * (size_t)ov->config.leaves, seen = 0;
-    struct walk walk;
-    size_t at;
+    size_t all = ov->ring.n, named = have->len / HAVE_SIZE;
+    size_t max = ov->config.leaves, m = ring_lower(ov, position), up, down;
 
-    if (max < have->len / HAVE_SIZE) max = have->len / HAVE_SIZE;
-    walk_start(&walk, ov, position);
-    while (seen < max && walk_next(&walk, &at)) {
-        if (at == RING_SELF || ring_peer(ov, at) == to->peer) continue;
-        seen++;
-        if (!is_named(have, &ring_contact(ov, at)->id)) rows_add(rows, ov, at);
-    }
+    m += xn_id_cmp(&ov->config.position, position) < 0;
+    if (named > 2 * max) max += named - 2 * max;
+    up = max < all ? max : all;
+    down = max < all - up ? max : all - up;
+    add_side(rows, ov, to, have, m, 1, up);
+    add_side(rows, ov, to, have, m + all, all, down);
 }
 
 /* Evenly from all around, from anywhere on. */

@@ -9,6 +9,7 @@
 #define STALL_US (SECOND_US / 2)
 #define SERVED_US 5000U            /* for the answer itself, on both sides */
 #define SILENT_US (15 * SECOND_US) /* so long one is followed by the next */
+#define AGAIN_US (60 * SECOND_US)  /* between SUSPECTs of one that is gone */
 #define HEARD_US SECOND_US /* so lately heard, a SUSPECT is not looked into */
 
 /* ---- round trips: RFC 6298 ---- */
@@ -176,25 +177,61 @@ static xn_peer peer_before(const struct ov *ov, const xn_id *position)
     return ring_peer(ov, (ring_lower(ov, position) + n - 1) % n);
 }
 
+/* Nobody that we know of stands between us and that place: we watch it. */
+static bool is_ours(const struct ov *ov, const xn_id *position)
+{
+    const xn_id *self = &ov->config.position;
+    xn_id d, d_next;
+
+    xn_ring_clockwise(self, position, &d);
+    xn_ring_clockwise(self, &ring_contact(ov, ring_cw(ov, 1))->position,
+                      &d_next);
+    return xn_id_cmp(&d, &d_next) < 0;
+}
+
+/* Who fell silent to us while another stood between was that one's to tell of,
+ * who is gone too: now it is ours. */
+static void spread_lost(struct ov *ov, const struct xn_now *now,
+                        struct xn_out *out)
+{
+    size_t n = ov->hints_pos.n, i, at;
+
+    if (ov->ring.n == 0) return;
+    at = hint_pos_lower(ov, &ov->config.position, &ov->config.id);
+    for (i = 0; i < n; i++) {
+        struct hint *hint = hint_at(&ov->hints_pos, (at + i) % n);
+
+        if (!is_ours(ov, &hint->position)) return;
+        if (!hint->met || hint->told_us) continue;
+        hint->told_us = now->mono_us;
+        spread(ov, now, &hint->id, true, XN_PEER_NONE, out);
+    }
+}
+
+/* Somebody is still linked to one that we lost: so may others be. */
+static void spread_again(struct ov *ov, const struct xn_now *now,
+                         struct hint *hint, struct xn_out *out)
+{
+    if (!hint->met || ov->ring.n == 0 || !is_ours(ov, &hint->position)) return;
+    if (hint->told_us && now->mono_us - hint->told_us < AGAIN_US) return;
+    hint->told_us = now->mono_us;
+    spread(ov, now, &hint->id, true, XN_PEER_NONE, out);
+}
+
 /* Named to us as a neighbour, and not to be reached: who named it is linked to
  * one that is gone, and if that one's place is ours, nobody watches it.  Names
  * can be invented, so this is told once a second at most. */
 void watch_missed(struct ov *ov, const struct xn_now *now,
                   const struct hint *hint, struct xn_out *out)
 {
-    const xn_id *position = &hint->position, *self = &ov->config.position;
-    xn_id d_hint, d_next;
-    bool ours = false;
+    const xn_id *position = &hint->position;
 
     if (hint->met || hint->failures > 0 || ov->ring.n == 0) return;
     if (!links_crowded(ov, now) || !ring_is_leaf(ov, position)) return;
     if (ov->missed_us && now->mono_us - ov->missed_us < SECOND_US) return;
     ov->missed_us = now->mono_us;
-    xn_ring_clockwise(self, position, &d_hint);
-    xn_ring_clockwise(self, &ring_contact(ov, ring_cw(ov, 1))->position,
-                      &d_next);
-    ours = xn_id_cmp(&d_hint, &d_next) < 0;
-    spread(ov, now, &hint->id, ours, peer_before(ov, position), out);
+    spread(ov, now, &hint->id, is_ours(ov, position), peer_before(ov, position),
+           out);
 }
 
 /* Nobody looks after idle links.  Where one node fell silent that is all; where
@@ -224,6 +261,7 @@ static void drop_silent(struct ov *ov, const struct xn_now *now,
                         struct link *link, struct xn_out *out)
 {
     const struct xn_contact *contact = link_contact(ov, link);
+    struct hint *hint;
     bool ours = ring_peer(ov, ring_cw(ov, 1)) == link->peer;
     bool hearsay = link->hearsay;
 
@@ -233,6 +271,9 @@ static void drop_silent(struct ov *ov, const struct xn_now *now,
         spread(ov, now, &contact->id, ours, peer_before(ov, &contact->position),
                out);
     }
+    hint = hint_find(ov, &contact->id);
+    if (ours && hint) hint->told_us = now->mono_us;
+    if (ours) spread_lost(ov, now, out);
     look_at_others(ov, now, out);
     /* Neighbours often fall together: look at the next one now. */
     if (ours && ov->ring.n > 0) probe_next(ov, now, 0, out);
@@ -264,6 +305,7 @@ void watch_suspect(struct ov *ov, const struct xn_now *now, struct link *link,
                    const Xn__Suspect *body, struct xn_out *out)
 {
     struct link *about;
+    struct hint *hint;
     xn_id id;
 
     if (xn_id_from_bytes(&body->id, &id)) {
@@ -272,6 +314,8 @@ void watch_suspect(struct ov *ov, const struct xn_now *now, struct link *link,
     }
     if (!link_allows(link, now, ALLOW_PROBE)) return;
     about = link_need_id(ov, &id);
+    hint = about ? NULL : hint_find(ov, &id);
+    if (hint) spread_again(ov, now, hint, out);
     if (!about || about == link || now->mono_us - about->heard_us < HEARD_US) {
         return;
     }
