@@ -747,6 +747,23 @@ void route_reply(struct ov *ov, const struct xn_now *now, struct link *link,
     finish(ov, now, q, &reply, NULL, out);
 }
 
+static void untry(struct query *q, xn_peer peer)
+{
+    size_t i;
+
+    for (i = 0; i < q->n_tried; i++) {
+        if (q->tried[i] == peer) q->tried[i--] = q->tried[--q->n_tried];
+    }
+}
+
+/* The link was stale: its peer has most likely started anew and never seen it.
+ * Else who comes upon some such in a row would give up for nothing. */
+static void unsent(struct query *q, xn_peer peer)
+{
+    untry(q, peer);
+    q->n_sent--;
+}
+
 void route_lost(struct ov *ov, const struct xn_now *now, struct link *link,
                 struct xn_out *out)
 {
@@ -758,6 +775,7 @@ void route_lost(struct ov *ov, const struct xn_now *now, struct link *link,
     }
     while ((q = link->sent) != NULL) {
         query_unsend(q);
+        if (!q->acked) unsent(q, link->peer);
         if (q->direct || q->enough ||
             (q->n_sent >= SENDS_MAX && query_is_lax(ov, q))) {
             fail(ov, now, q, XN_EUNREACH, out);
@@ -769,13 +787,8 @@ void route_lost(struct ov *ov, const struct xn_now *now, struct link *link,
 
 void route_gone(struct ov *ov, xn_peer peer)
 {
-    size_t i, j;
+    size_t i;
 
-    for (i = 0; i < ov->queries.n; i++) {
-        struct query *q = query_at(ov, i);
-
-        for (j = 0; j < q->n_tried; j++) {
-            if (q->tried[j] == peer) q->tried[j--] = q->tried[--q->n_tried];
-        }
-    }
+    for (i = 0; i < ov->queries.n; i++)
+        untry(query_at(ov, i), peer);
 }
