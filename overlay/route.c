@@ -387,7 +387,7 @@ static void route(struct ov *ov, const struct xn_now *now, struct query *q,
     case HOP_YOURS: say_yours(ov, now, q, out); break;
     case HOP_WAIT: wait_for(ov, now, q, to, out); break;
     case HOP_NOWHERE:
-        fail(ov, now, q, q->n_sent || q->hops ? XN_EUNREACH : XN_ENOENT, out);
+        fail(ov, now, q, q->sent_us || q->hops ? XN_EUNREACH : XN_ENOENT, out);
         break;
     }
 }

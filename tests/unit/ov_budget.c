@@ -5,6 +5,7 @@
 #include <stddef.h>
 #include <stdint.h>
 #include <stdio.h>
+#include <string.h>
 
 #include <cmocka.h>
 
@@ -207,6 +208,130 @@ static void test_crowded_for_good(void **state)
     net_free(net);
 }
 
+/* ---- a leaf set whose sides are unlike ---- */
+
+enum { CROWD = 20, LEFT = CROWD, RIGHT = CROWD + 4, ALL = 2 * CROWD + 5 };
+
+/* Crowds lie close below LEFT and above RIGHT; three nodes are between, far from
+ * both and from each other. */
+static void place(struct net *net)
+{
+    for (uint32_t i = 0; i < ALL; i++) {
+        xn_id *position = &net->node[i].contact.position;
+        bool between = i > LEFT && i < RIGHT;
+
+        memset(position, 0, sizeof *position);
+        position->b[0] = (uint8_t)(between     ? 0x40 + 0x10 * (i - LEFT)
+                                   : i <= LEFT ? 0x40
+                                               : 0x80);
+        position->b[1] = (uint8_t)(between ? 0 : i);
+    }
+}
+
+static void forget(struct net *net, uint32_t i, uint32_t j)
+{
+    struct ov *ov = net->node[i].ov;
+    struct hint *hint = hint_find(ov, &net->node[j].contact.id);
+
+    if (hint && !hint->ticket) hint_drop(ov, hint);
+}
+
+static bool is_named(struct net *net)
+{
+    xn_peer peer;
+
+    return hint_find(net->node[LEFT].ov, &net->node[RIGHT].contact.id) ||
+           net_peer(net, LEFT, RIGHT, &peer);
+}
+
+/* It asks for those beside it, and has all but one. */
+static struct xn_msg *lacks(const struct net *net, uint32_t i, uint32_t j)
+{
+    const struct node *node = &net->node[i];
+    Xn__Peers peers = XN__PEERS__INIT;
+    uint8_t have[2 * 4 * 4];
+    struct xn_msg *msg;
+    uint32_t k;
+
+    peers.want = true;
+    peers.from = xn_id_bytes(&node->contact.position);
+    for (k = i - 4; k <= i + 4; k++) {
+        if (k == i || k == j) continue;
+        memcpy(have + peers.have.len, net->node[k].contact.id.b, 4);
+        peers.have.len += 4;
+    }
+    peers.have.data = have;
+    assert_int_equal(xn_msg_new(XN__KIND__PEERS, &peers, &msg), 0);
+    return msg;
+}
+
+/* RIGHT is the fourth of LEFT on the thin side: whoever is in between names it,
+ * however many others are nearer. */
+static void test_thin_side(void **state)
+{
+    const struct net_config config = {.nodes = ALL,
+                                      .links_max = 512,
+                                      .leaves = 4,
+                                      .handle_per_link = true,
+                                      .seed = 5};
+    struct net *net = net_new(&config);
+    struct xn_msg *msg;
+    uint32_t i;
+
+    (void)state;
+    place(net);
+    for (i = 0; i < ALL; i++)
+        net_start(net, i, i / 2);
+    assert_true(net_until(net, 60 * SEC, net_is_mesh));
+    net_cut(net, LEFT, RIGHT);
+    net_run(net, 1000);
+    forget(net, LEFT, RIGHT);
+    forget(net, RIGHT, LEFT);
+    assert_false(is_named(net));
+    for (i = 0; i < ALL; i++) { /* nobody tells of others for other reasons */
+        net->node[i].ov->crowded_us = UINT64_MAX;
+        net->node[i].ov->life.ends = 1000;
+    }
+    msg = lacks(net, LEFT, RIGHT);
+    assert_true(net_inject(net, LEFT + 1, LEFT, msg));
+    xn_msg_free(msg);
+    assert_true(net_until(net, SEC / 2, is_named));
+    net_free(net);
+}
+
+/* ---- stale links ---- */
+
+/* Link after link breaks as the request goes over it: it is still answered. */
+static void test_stale_links(void **state)
+{
+    enum { STALE = 8 };
+    struct net *net = start(120, 32, 4);
+    struct ov *ov = net->node[0].ov;
+    struct asked asked;
+    xn_id key;
+    int n = 0;
+
+    (void)state;
+    net_run(net, 120 * SEC);
+    do
+        net_key(net, &key);
+    while (ring_apart_within(ov, ring_lower(ov, &key) % ov->ring.n, &key,
+                             2 * ring_reach(ov)));
+    net_ask(net, 0, &key, 0, 20 * SEC, &asked);
+    for (; n < STALE && ov->queries.n > 0; n++) {
+        const struct query *q = ov->queries.v[ov->queries.n - 1];
+
+        if (!q->via) break;
+        net_cut(net, 0, net_who(net, 0, q->via->peer));
+        net_run(net, 1);
+    }
+    assert_int_equal(n, STALE);
+    net_run(net, 21 * SEC);
+    assert_int_equal(asked.calls, 1);
+    assert_int_equal(asked.rc, 0);
+    net_free(net);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
@@ -214,6 +339,8 @@ int main(void)
         cmocka_unit_test(test_40_by_8),
         cmocka_unit_test(test_refused),
         cmocka_unit_test(test_crowded_for_good),
+        cmocka_unit_test(test_thin_side),
+        cmocka_unit_test(test_stale_links),
     };
 
     return cmocka_run_group_tests_name("ov_budget", tests, NULL, NULL);

@@ -36,6 +36,23 @@ static struct net *mesh(uint32_t nodes, bool handle_per_link)
     return net;
 }
 
+/* Who follows it on the ring. */
+static uint32_t next_of(const struct net *net, uint32_t i)
+{
+    uint32_t best = UINT32_MAX, j;
+    xn_id d, d_best;
+
+    for (j = 0; j < net->config.nodes; j++) {
+        if (j == i) continue;
+        xn_ring_clockwise(&net->node[i].contact.position,
+                          &net->node[j].contact.position, &d);
+        if (best != UINT32_MAX && xn_id_cmp(&d, &d_best) >= 0) continue;
+        best = j;
+        d_best = d;
+    }
+    return best;
+}
+
 /* Every survivor asks; the true owner among those alive must answer. */
 static void expect_owners(struct net *net, unsigned keys)
 {
@@ -481,6 +498,32 @@ static void test_witness_dies(void **state)
     net_free(net);
 }
 
+/* Two that follow each other fall silent, and the one before them happens to
+ * lose the farther one first: it was the nearer one's to tell of. */
+static void test_watcher_dies_too(void **state)
+{
+    struct net *net = mesh(12, true);
+    uint32_t before, first, second, i;
+    struct asked asked;
+    xn_peer peer;
+
+    (void)state;
+    net_run(net, 30 * SEC);
+    before = 0;
+    first = next_of(net, before);
+    second = next_of(net, first);
+    net->node[first].deaf = net->node[second].deaf = true;
+    net_ask_peer(net, before, second, 4 * SEC, &asked);
+    assert_true(net_peer(net, before, second, &peer));
+    net_run(net, 60 * SEC);
+    for (i = 0; i < net->config.nodes; i++) {
+        if (i == first || i == second) continue;
+        assert_false(net_peer(net, i, first, &peer));
+        assert_false(net_peer(net, i, second, &peer));
+    }
+    net_free(net);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
@@ -502,6 +545,7 @@ int main(void)
         cmocka_unit_test(test_no_answer),
         cmocka_unit_test(test_holder_dies),
         cmocka_unit_test(test_witness_dies),
+        cmocka_unit_test(test_watcher_dies_too),
     };
 
     return cmocka_run_group_tests_name("ov_faults", tests, NULL, NULL);
