@@ -10,6 +10,7 @@ enum { SALT_CUT = 0x6375, SALT_SLOW = 0x736c };
 #define RTO_US_MIN 200000U /* as Linux's TCP */
 #define SYN_US 1000000U    /* a first packet has nothing measured to go by */
 #define TRIES_MAX 6
+#define HELD_US 1500000U /* of the three seconds that PINGs wait for answers */
 
 static bool in_share(const struct sim_world *world, uint64_t salt,
                      uint32_t node, uint32_t ppm)
@@ -100,7 +101,7 @@ static bool take_line(struct sim_world *world, uint32_t from, size_t bytes,
 uint64_t sim_arrival(struct sim_world *world, uint32_t from, uint32_t to,
                      size_t bytes)
 {
-    uint64_t us = travel_us(world, from, to);
+    uint64_t us = travel_us(world, from, to), straight_us;
     uint64_t rto = 3 * us > RTO_US_MIN ? 3 * us : RTO_US_MIN;
 
     if (sim_world_apart(world, from, to)) {
@@ -112,7 +113,10 @@ uint64_t sim_arrival(struct sim_world *world, uint32_t from, uint32_t to,
         return world->cut_until_us + us + rto;
     }
     if (!take_line(world, from, bytes, &us)) return UINT64_MAX;
+    straight_us = us;
     if (!gets_through(world, from, rto, true, &us)) return UINT64_MAX;
+    if (us - straight_us > HELD_US)
+        world->nodes[from].broke_us = world->nodes[to].broke_us = world->now_us;
     return world->now_us + us;
 }
 

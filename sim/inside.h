@@ -55,7 +55,7 @@ struct sim_node {
     uint64_t pending_us;    /* earliest WAKE in the queue */
     uint64_t since_us;      /* start of the process */
     uint64_t busy_us;       /* its crypto thread is busy until then */
-    uint64_t broke_us;      /* a link of it broke last */
+    uint64_t broke_us;      /* a link of it broke, or was held up, last */
     uint64_t line_us;       /* what it sends is on the line by then */
     struct sim_link *links; /* hash table by peer */
     uint32_t links_n, links_cap;

@@ -149,7 +149,8 @@ uint64_t sim_world_now(const struct sim_world *world);
 uint64_t sim_world_quiet_since(const struct sim_world *world, bool whole);
 /* When the last partition healed; UINT64_MAX: one is there. */
 uint64_t sim_world_whole_since(const struct sim_world *world);
-/* When a link of the node last broke on the way; 0: none has. */
+/* When a link of the node last broke on the way, or was held up by losses for so
+ * long that its ends may take each other for dead; 0: none has. */
 uint64_t sim_world_broke_us(const struct sim_world *world, uint32_t node);
 /* A partition is between these two. */
 bool sim_world_apart(const struct sim_world *world, uint32_t a, uint32_t b);
