@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: GPL-3.0-or-later */
 #include "wire/cert.h"
 
+#include <pthread.h>
 #include <stdlib.h>
 #include <string.h>
 
@@ -9,6 +10,8 @@
 #include "lib/err.h"
 #include "wire/cert_form.h"
 #include "wire/key.h"
+
+enum { KNOWN_MAX = 1024 };
 
 static int check_dates(const struct xn_cert *cert, uint64_t at_us)
 {
@@ -26,15 +29,39 @@ struct anchor {
     struct cert_form form; /* of these bytes */
 };
 
+/* Whose signature is known to be right under which certificate: a check costs
+ * twenty times what hashing the bytes does.  Only what an anchor signed gets in,
+ * each in the one place that its hash gives, and a newer one takes it. */
+struct signed_by {
+    xn_id hash;                  /* of all the certificate's bytes */
+    const struct anchor *anchor; /* NULL: the place is empty */
+};
+
+struct known {
+    pthread_mutex_t lock;
+    struct signed_by places[KNOWN_MAX];
+};
+
 struct xn_anchors {
     struct anchor *rows[XN_ANCHORS_MAX]; /* apart: callers keep pointers */
     size_t n;
+    struct known *known; /* apart: who only reads anchors changes it */
 };
 
 int xn_anchors_new(struct xn_anchors **anchors_out)
 {
-    *anchors_out = calloc(1, sizeof **anchors_out);
-    return *anchors_out ? 0 : XN_ENOMEM;
+    struct xn_anchors *anchors = calloc(1, sizeof *anchors);
+    struct known *known = calloc(1, sizeof *known);
+
+    if (!anchors || !known) {
+        free(anchors);
+        free(known);
+        return XN_ENOMEM;
+    }
+    known->lock = (pthread_mutex_t)PTHREAD_MUTEX_INITIALIZER;
+    anchors->known = known;
+    *anchors_out = anchors;
+    return 0;
 }
 
 void xn_anchors_free(struct xn_anchors *anchors)
@@ -44,6 +71,7 @@ void xn_anchors_free(struct xn_anchors *anchors)
     if (!anchors) return;
     for (i = 0; i < anchors->n; i++)
         free(anchors->rows[i]);
+    free(anchors->known);
     free(anchors);
 }
 
@@ -110,21 +138,53 @@ const struct xn_cert *xn_anchors_find(const struct xn_anchors *anchors,
 
 /* ---- checking ---- */
 
+static struct signed_by *place_of(struct known *known, const xn_id *hash)
+{
+    size_t at = (size_t)hash->b[0] << 8 | hash->b[1];
+
+    return &known->places[at % KNOWN_MAX];
+}
+
+static const struct anchor *known_find(struct known *known, const xn_id *hash)
+{
+    const struct signed_by *place = place_of(known, hash);
+    const struct anchor *anchor = NULL;
+
+    pthread_mutex_lock(&known->lock);
+    if (place->anchor && xn_id_eq(&place->hash, hash)) anchor = place->anchor;
+    pthread_mutex_unlock(&known->lock);
+    return anchor;
+}
+
+static void known_add(struct known *known, const xn_id *hash,
+                      const struct anchor *anchor)
+{
+    pthread_mutex_lock(&known->lock);
+    *place_of(known, hash) = (struct signed_by){*hash, anchor};
+    pthread_mutex_unlock(&known->lock);
+}
+
 /* The anchor that signed it.  Two corps may have chosen one name, so every
  * anchor of that name is tried. */
 static const struct anchor *issuer_of(const struct cert_form *form,
                                       const struct xn_anchors *anchors,
                                       bool *is_known_out)
 {
+    const struct anchor *anchor;
+    xn_id hash;
     size_t i;
 
-    *is_known_out = false;
+    xn_id_hash(form->all.at, form->all.len, &hash);
+    anchor = known_find(anchors->known, &hash);
+    *is_known_out = anchor != NULL;
+    if (anchor) return anchor;
     for (i = 0; i < anchors->n; i++) {
-        const struct anchor *anchor = anchors->rows[i];
-
+        anchor = anchors->rows[i];
         if (!der_eq(form->issuer, anchor->form.subject)) continue;
         *is_known_out = true;
-        if (cert_signed_by(form, anchor->form.spki) == 0) return anchor;
+        if (cert_signed_by(form, anchor->form.spki)) continue;
+        known_add(anchors->known, &hash, anchor);
+        return anchor;
     }
     return NULL;
 }

@@ -7,7 +7,7 @@
  * saw the key; position = SHA-256(id || salt).  A corp's own certificate is
  * self-signed, its name is its domain-like label ("alpha.example").
  *
- * Anchors may be read by several threads at once, not while one adds to them.
+ * Anchors may be used by several threads at once, not while one adds to them.
  */
 #ifndef WIRE_CERT_H
 #define WIRE_CERT_H
@@ -48,8 +48,9 @@ const struct xn_cert *xn_anchors_find(const struct xn_anchors *anchors,
  * an accepted one, which did not sign it; XN_EEXPIRED (or not valid yet);
  * XN_EINVAL: not of our form.  A self-signed
  * certificate that is no anchor comes out as role ANYBODY with rc 0, corp and
- * position zero.  Costs one signature check (50 us), two for a self-signed one;
- * caches nothing.  *cert_out is set on success alone. */
+ * position zero.  Costs one signature check (50 us), two for a self-signed one.
+ * That an anchor signed these exact bytes is remembered, of some hundreds of
+ * certificates: then 4 us.  *cert_out is set on success alone. */
 int xn_cert_check(X509 *x509, const struct xn_anchors *anchors, uint64_t at_us,
                   struct xn_cert *cert_out);
 

@@ -25,7 +25,7 @@
 
 struct cert_form {        /* all but facts point into the certificate's bytes */
     struct xn_cert facts; /* nothing is proved; corp: zero */
-    struct der tbs;       /* what is signed */
+    struct der all, tbs;  /* tbs: what is signed */
     struct der serial, issuer, subject; /* whole elements */
     struct der signature;
     const uint8_t *spki; /* XN_SPKI_SIZE; the point may be off the curve */

@@ -239,6 +239,7 @@ int cert_read(const uint8_t *der, size_t len, struct cert_form *form_out)
         all.len || bits.len < 1 || bits.at[0] != 0 || !read_tbs(&form)) {
         return XN_EINVAL;
     }
+    form.all = (struct der){der, len};
     form.signature = (struct der){bits.at + 1, bits.len - 1};
     *form_out = form;
     return 0;

@@ -7,8 +7,9 @@
  * Blob: a small payload signed by a bare key that names itself
  * (Xn__SignedBlob); `context` separates purposes (LEASE_CONTEXT).
  *
- * Thread-safe; nothing is cached.  Verifying costs two signatures (0.1 ms) for an
- * envelope and one for a blob: callers remember what they have verified.
+ * Thread-safe.  Verifying costs two signatures (0.1 ms) for an envelope, one
+ * where the anchors know its certificate, and one for a blob: callers remember
+ * what they have verified.
  */
 #ifndef WIRE_ENVELOPE_H
 #define WIRE_ENVELOPE_H
