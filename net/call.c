@@ -147,6 +147,9 @@ int net_calls_new(struct net_loop *loop, const struct net_identity *identity,
     curl_multi_setopt(calls->multi, CURLMOPT_TIMERDATA, calls);
     curl_multi_setopt(calls->multi, CURLMOPT_MAX_TOTAL_CONNECTIONS,
                       (long)CONNECTIONS);
+    /* Else it keeps four times as many as calls are under way: few, at the end
+     * of a burst, and the next burst shakes hands with everybody anew. */
+    curl_multi_setopt(calls->multi, CURLMOPT_MAXCONNECTS, (long)CONNECTIONS);
     curl_multi_setopt(calls->multi, CURLMOPT_MAX_HOST_CONNECTIONS,
                       (long)CONNECTIONS_HOST);
     *calls_out = calls;
