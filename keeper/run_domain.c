@@ -173,6 +173,7 @@ static int create(struct keeper *keeper)
     snprintf(ramdisk, sizeof ramdisk, "%s/ramdisk", spec->image);
     if (!has_ramdisk) want.ramdisk = NULL;
     rc = d->calls->create(d->xen, &want, &d->id);
+    if (rc) say(keeper, "the domain cannot be made"); /* before another call */
     d->there = !rc || d->calls->find(d->xen, d->uuid, &d->id) == 0;
     return rc;
 }

@@ -49,7 +49,7 @@ struct xen_calls {
     /* *out is the caller's: close.  Else why_out has a line. */
     int (*open)(struct xen **out, char *why_out, size_t len);
     void (*close)(struct xen *xen);
-    /* What was logged of the last call that failed, in a line; "": nothing. */
+    /* What was logged of the last call, which failed, in a line; "": nothing. */
     const char *(*why)(const struct xen *xen);
     /* It stands before its first instruction.  On failure there may be a part
      * of it: find. */
@@ -61,7 +61,7 @@ struct xen_calls {
     int (*look)(struct xen *xen, uint32_t id, struct xen_look *out);
     int (*pause)(struct xen *xen, uint32_t id);
     int (*unpause)(struct xen *xen, uint32_t id);
-    /* Asks the guest; it may not hear. */
+    /* Asks the guest, and does not wait for it; it may not hear. */
     int (*shutdown)(struct xen *xen, uint32_t id);
     int (*destroy)(struct xen *xen, uint32_t id);
     /* Its console, raw; does not block. */

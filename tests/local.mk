@@ -72,13 +72,18 @@ list-quick:
 list-dist:
 	@echo $(patsubst $(srcdir)/%,%,$(DISTFILES))
 clean-local:
-	-rm -rf fuzz
+	-rm -rf fuzz xen
 EXTRA_DIST += tests/fuzz/run
 
 # The tests that need nothing run.
 lint:
 	@$(MAKE) --no-print-directory check \
 	TESTS='$(filter tests/lint/%,$(SHELL_TESTS))'
+
+# The installed project in dom0 of a real Xen, under QEMU.
+check-xen: all
+	@$(MAKE) --no-print-directory check TESTS=tests/xen/xen.t
+EXTRA_DIST += tests/xen
 
 # Static analysis.  Sources are checked one by one as the compiler sees them.
 analyze: $(BUILT_SOURCES)
@@ -93,7 +98,7 @@ analyze: $(BUILT_SOURCES)
 	-I. -I$(abs_top_builddir) lib wire seam overlay index discovery node \
 	corp hostagent keeper net sim tools
 EXTRA_DIST += tests/lint/cppcheck.skip
-.PHONY: analyze fuzz lint list-dist list-fuzz list-quick
+.PHONY: analyze check-xen fuzz lint list-dist list-fuzz list-quick
 
 # Called by GNUmakefile around Automake's check: what an earlier run left must
 # not be counted, and the closing line comes also when something failed.

@@ -104,8 +104,9 @@ void fake_say(const char *text)
 
 /* ---- the table ----------------------------------------------------------- */
 
-static void enter(void)
+static void enter(struct xen *xen)
 {
+    if (xen) xen->why[0] = '\0';
     if (++fake->calls == fake->die_at && !fake->die_after) _exit(9);
 }
 
@@ -137,7 +138,7 @@ static struct fake_domain *domain(uint32_t id)
 static int fake_open(struct xen **out, char *why_out, size_t len)
 {
     if (!fake) map_host(getenv("XEN_FAKE"));
-    enter();
+    enter(NULL);
     while (*(volatile bool *)&fake->stuck)
         poll(NULL, 0, 1);
     if (fake->absent) {
@@ -166,7 +167,7 @@ static int fake_create(struct xen *xen, const struct xen_want *want,
     struct fake_domain *d;
     bool bad = comes_true(&fake->bad_create);
 
-    enter();
+    enter(xen);
     if (bad && !fake->part) return fail(xen, "no such kernel");
     if (fake->n == FAKE_DOMAINS) abort();
     d = &fake->domains[fake->n++];
@@ -189,8 +190,7 @@ static int fake_find(struct xen *xen, const uint8_t uuid[XEN_UUID],
 {
     size_t i;
 
-    (void)xen;
-    enter();
+    enter(xen);
     for (i = 0; i < fake->n; i++) {
         struct fake_domain *d = &fake->domains[i];
 
@@ -206,8 +206,7 @@ static int fake_find_name(struct xen *xen, const char *name,
 {
     size_t i;
 
-    (void)xen;
-    enter();
+    enter(xen);
     for (i = 0; i < fake->n; i++) {
         struct fake_domain *d = &fake->domains[i];
 
@@ -223,7 +222,7 @@ static int fake_look(struct xen *xen, uint32_t id, struct xen_look *out)
 {
     struct fake_domain *d = domain(id);
 
-    enter();
+    enter(xen);
     if (!d) return leave(XN_ENOENT);
     if (comes_true(&fake->bad_look)) return fail(xen, "no answer");
     out->end = d->end;
@@ -233,11 +232,11 @@ static int fake_look(struct xen *xen, uint32_t id, struct xen_look *out)
     return leave(0);
 }
 
-static int set_paused(uint32_t id, bool paused)
+static int set_paused(struct xen *xen, uint32_t id, bool paused)
 {
     struct fake_domain *d = domain(id);
 
-    enter();
+    enter(xen);
     if (!d) return leave(XN_ENOENT);
     if (!fake->deaf_to_pause) d->paused = paused;
     return leave(0);
@@ -245,22 +244,19 @@ static int set_paused(uint32_t id, bool paused)
 
 static int fake_pause(struct xen *xen, uint32_t id)
 {
-    (void)xen;
-    return set_paused(id, true);
+    return set_paused(xen, id, true);
 }
 
 static int fake_unpause(struct xen *xen, uint32_t id)
 {
-    (void)xen;
-    return set_paused(id, false);
+    return set_paused(xen, id, false);
 }
 
 static int fake_shutdown(struct xen *xen, uint32_t id)
 {
     struct fake_domain *d = domain(id);
 
-    (void)xen;
-    enter();
+    enter(xen);
     if (!d) return leave(XN_ENOENT);
     d->asked = true;
     return leave(0);
@@ -280,7 +276,7 @@ static int fake_destroy(struct xen *xen, uint32_t id)
 {
     struct fake_domain *d = domain(id);
 
-    enter();
+    enter(xen);
     if (!d) return leave(XN_ENOENT);
     if (comes_true(&fake->bad_destroy)) return fail(xen, "xenstore is slow");
     d->there = false;
@@ -290,7 +286,7 @@ static int fake_destroy(struct xen *xen, uint32_t id)
 
 static int fake_console(struct xen *xen, uint32_t id, int *fd_out)
 {
-    enter();
+    enter(xen);
     if (!domain(id)) return leave(XN_ENOENT);
     if (comes_true(&fake->bad_console)) return fail(xen, "no xenconsoled");
     *fd_out = open_tty(id);

@@ -1,0 +1,30 @@
+#!/bin/bash
+# SPDX-License-Identifier: GPL-3.0-or-later
+# The installed project in dom0 of a real Xen.
+. "${XN_SRC:?}/tests/tap.sh"
+. "$XN_SRC/tests/xen/rig.sh"
+
+goes_away() {
+    power_off
+    [ -z "${XN_XEN_KEEP:-}" ] || cp -r "$scratch/." "$XN_XEN_KEEP"
+    rm -rf "$scratch"
+}
+trap goes_away EXIT
+trap 'exit 99' INT TERM
+
+[ "$(uname -m)" = x86_64 ] || skip_all "Xen's packages are those of x86-64"
+! "$XN_BUILD/keeper/xenodomd" check --runner xen 2>&1 |
+    grep -q 'built without libxl' || skip_all 'xenodomd was built without libxl'
+make_machine || bail "the image cannot be made: see $rig/install.log"
+say "the image is made"
+boot
+dom0 150 'xl info' >"$scratch/info"
+rc=$?
+ok $rc "Xen and dom0 boot"
+[ $rc -eq 0 ] || {
+    tail -n 20 "$scratch/serial" "$scratch/qemu.log" | diag
+    bail "no Xen"
+}
+say "$(grep -E '^xen_(version|scheduler)' "$scratch/info" | tr -s ' \n' ' ')"
+. "$XN_SRC/tests/xen/domains.sh"
+plan
