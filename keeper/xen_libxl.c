@@ -370,7 +370,9 @@ static int xen_console(struct xen *xen, uint32_t id, int *fd_out)
 }
 
 const struct xen_calls xen_libxl = {
-    .quiet_ms = 50, /* it comes by way of xenconsoled */
+    /* It comes by way of xenconsoled, which reads nothing of a guest that talks
+     * much until 200 ms are over. */
+    .quiet_ms = 300,
     .open = xen_open,
     .close = xen_close,
     .why = why,

@@ -2,7 +2,7 @@
 /* A whole paravirtualised guest, which is up in milliseconds where Linux takes
  * ten seconds: it says how much memory it has and then does what the word in
  * `init=/WORD` on its command line says, and after that what is typed, a word a
- * line: spin, idle, exit, reboot, crash, deaf.  control/shutdown in xenstore is
+ * line: spin, idle, exit, reboot, crash, deaf, talk.  control/shutdown in xenstore is
  * obeyed unless it is deaf.  x86-64 alone; addresses begin at 0. */
 #include <stdbool.h>
 #include <stdint.h>
@@ -224,6 +224,18 @@ static bool is(const char *text, const char *word)
     return !*word && (!*text || *text == ' ');
 }
 
+/* A thousand lines, as fast as they are taken. */
+static void talk(void)
+{
+    unsigned i;
+
+    for (i = 1; i <= 1000; i++) {
+        say("guest: line ");
+        say_number(i);
+        say("\n");
+    }
+}
+
 static bool deaf, spins;
 
 static void obey(const char *word)
@@ -237,6 +249,9 @@ static void obey(const char *word)
     } else if (is(word, "crash")) {
         say("guest: crashes\n");
         end(SHUTDOWN_crash);
+    } else if (is(word, "talk")) {
+        talk();
+        end(SHUTDOWN_poweroff);
     } else if (is(word, "spin")) {
         spins = true;
         say("guest: spins\n");

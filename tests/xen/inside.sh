@@ -5,10 +5,21 @@ domd() { xenodomd --state /state "$@"; }
 
 domd_up() {
     [ -p /ready ] || mkfifo /ready
-    (exec xenodomd --state /state --images /guests --ready-fd 3 "$@" \
+    (exec xenodomd --state /state --images /guests --allow 100 --ready-fd 3 \
         3>/ready </dev/null >>/share/domd.log 2>&1) &
     read -r line </ready
     [ "$line" = "ready xenodomd" ]
+}
+
+as_xeno() { /usr/bin/setpriv --reuid 100 --regid 100 --clear-groups "$@"; }
+
+# "$corp" is set.  The keys of the server are xeno's, and libxl is root's.
+host_up() {
+    (exec /usr/bin/setpriv --reuid 100 --regid 100 --clear-groups xenohostd \
+        --state /server --config /server/xenohostd.conf --corp "$corp" \
+        --ready-fd 3 3>/ready </dev/null >>/share/host.log 2>&1) &
+    read -r line </ready
+    case $line in ready*) ;; *) return 1 ;; esac
 }
 
 start() { # NAME WORD [KEY=VALUE]...

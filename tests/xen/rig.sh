@@ -180,6 +180,7 @@ make_image() {
     for name in $(busybox --list); do
         ln -s busybox "$dom0_tree/bin/$name" 2>/dev/null
     done
+    cp "$(command -v setpriv)" "$dom0_tree/usr/bin/" || return 1
     printf 'root:x:0:0::/:/bin/sh\nxeno:x:100:100::/:/bin/sh\n' \
         >"$dom0_tree/etc/passwd"
     printf 'root:x:0:\nxeno:x:100:\n' >"$dom0_tree/etc/group"
@@ -251,6 +252,20 @@ dom0() {
     [ ! -s "$share/rc" ] || rc=$(<"$share/rc")
     [ ! -e "$share/out" ] || cat "$share/out"
     return "$rc"
+}
+
+# point SECONDS NAME COMMANDS: all of them in dom0, until one fails.
+point() {
+    local rc
+    dom0 "$1" "set -e
+$3" >"$scratch/said" 2>&1
+    rc=$?
+    [ "$rc" -eq 0 ] || {
+        echo "exit code $rc"
+        cat "$scratch/said"
+        tail -n 5 "$share/domd.log"
+    } | diag
+    ok "$rc" "$2"
 }
 
 power_off() {

@@ -1,15 +1,16 @@
 #!/bin/bash
 # SPDX-License-Identifier: GPL-3.0-or-later
 # The installed project in dom0 of a real Xen.
-. "${XN_SRC:?}/tests/tap.sh"
+. "${XN_SRC:?}/tests/e2e/lib.sh"
+. "$XN_SRC/tests/e2e/tasks.sh"
 . "$XN_SRC/tests/xen/rig.sh"
 
-goes_away() {
+ends() {
     power_off
     [ -z "${XN_XEN_KEEP:-}" ] || cp -r "$scratch/." "$XN_XEN_KEEP"
-    rm -rf "$scratch"
+    goes_away
 }
-trap goes_away EXIT
+trap ends EXIT
 trap 'exit 99' INT TERM
 
 [ "$(uname -m)" = x86_64 ] || skip_all "Xen's packages are those of x86-64"
@@ -26,5 +27,9 @@ ok $rc "Xen and dom0 boot"
     bail "no Xen"
 }
 say "$(grep -E '^xen_(version|scheduler)' "$scratch/info" | tr -s ' \n' ' ')"
-. "$XN_SRC/tests/xen/domains.sh"
+for part in ${XN_XEN_PARTS:-domains}; do
+    . "$XN_SRC/tests/xen/$part.sh"
+done
+point 30 'no program in dom0 crashed' '
+    ! dmesg | grep -i "segfault\|general protection\|trap "'
 plan
