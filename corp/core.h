@@ -21,6 +21,8 @@ struct corp_member; /* a registration under way: member.c */
 
 struct corp_job; /* a question about money under way: job.c */
 
+struct corp_revoked; /* whose certificates were taken back: revoke.c */
+
 struct corp_held {
     uint64_t ask;
     struct xn_msg *msg;
@@ -36,8 +38,10 @@ struct corp {
     struct corp_member *members; /* oldest first */
     size_t n_members;
     uint64_t loading; /* ticket of the READ or pause under way; 0: loaded */
-    bool loaded;
+    bool nodes_loaded;
+    bool loaded; /* all that is wanted from the beginning */
     uint32_t load_failures;
+    struct corp_revoked *revoked; /* NULL: it has no key of its own to sign */
     uint8_t load_from[2 + XN_ID_SIZE]; /* right behind the last key read */
     size_t load_from_len;
     struct corp_held held[CORP_HELD_MAX];
@@ -59,6 +63,9 @@ void corp_register(struct corp *corp, const struct xn_now *now, uint64_t ask,
                    const Xn__Ask *question);
 /* The asker of this registration went away: finish it, answer nobody. */
 void corp_register_cancel(struct corp *corp, uint64_t ask);
+/* All that the store knew is read: goes on with what waits for it.  rc: it
+ * cannot be read now. */
+void corp_loaded(struct corp *corp, const struct xn_now *now, int rc);
 /* Drops a registration whose ticket is forgotten: for xn_tickets_free. */
 void corp_member_free(struct corp *corp, struct corp_member *member);
 

@@ -8,6 +8,7 @@
 
 #include "corp/core.h"
 #include "corp/money.h"
+#include "corp/revoke.h"
 #include "corp/text.h"
 #include "lib/err.h"
 #include "lib/log.h"
@@ -27,31 +28,35 @@
 
 /* ---- nodes: sample and announce ---- */
 
+/* `list`: of revoked keys, or none. */
 static void answer_sample(struct corp *corp, const struct xn_now *now,
-                          uint64_t ask, const xn_id *but)
+                          uint64_t ask, const xn_id *but,
+                          ProtobufCBinaryData list)
 {
     Xn__Contact contacts[CORP_SAMPLE_MAX];
-    Xn__Contact *list[CORP_SAMPLE_MAX];
+    Xn__Contact *rows[CORP_SAMPLE_MAX];
     Xn__Sample sample = XN__SAMPLE__INIT;
     size_t i;
 
     sample.n_nodes = corp_nodes_sample(corp->nodes, now, &corp->rng, but,
                                        corp->config.sample_max, contacts);
     for (i = 0; i < sample.n_nodes; i++)
-        list[i] = &contacts[i];
-    sample.nodes = list;
+        rows[i] = &contacts[i];
+    sample.nodes = rows;
+    sample.revoked = list;
     xn_out_answer(&corp->out, ask, 200, &sample);
 }
 
 static void on_sample(struct corp *corp, const struct xn_now *now, uint64_t ask,
                       const Xn__Ask *question)
 {
+    const ProtobufCBinaryData none = {0, NULL};
     xn_id id;
 
     if (question->caller && !xn_id_from_bytes(&question->caller->id, &id)) {
-        answer_sample(corp, now, ask, &id);
+        answer_sample(corp, now, ask, &id, none);
     } else {
-        answer_sample(corp, now, ask, NULL);
+        answer_sample(corp, now, ask, NULL, none);
     }
 }
 
@@ -138,6 +143,7 @@ static void on_announce(struct corp *corp, const struct xn_now *now,
 {
     const char *because = "the body is not an Announce message";
     Xn__Announce *announce = NULL;
+    uint64_t held = 0;
     xn_id id, position;
     int rc = XN_EPROTO;
 
@@ -149,7 +155,12 @@ static void on_announce(struct corp *corp, const struct xn_now *now,
         rc = check_contact(question->caller, announce->contact, &id, &position,
                            &because);
     }
+    if (!rc && corp_revoked_us(corp, &id)) {
+        because = "its key was revoked";
+        rc = XN_EREVOKED;
+    }
     if (!rc) {
+        held = announce->revoked;
         because = "no more nodes can be remembered now";
         rc = corp_nodes_seen(corp->nodes, now, &id, &position,
                              announce->contact->address);
@@ -160,7 +171,7 @@ static void on_announce(struct corp *corp, const struct xn_now *now,
         return;
     }
     flush_soon(corp, now);
-    answer_sample(corp, now, ask, &id);
+    answer_sample(corp, now, ask, &id, corp_revoked_list(corp, held));
 }
 
 static void on_certificate(struct corp *corp, const struct xn_now *now,
@@ -201,6 +212,8 @@ static const struct route routes[] = {
     {"POST", "/v1/orders", false, corp_issue},
     {"GET", "/v1/refused", false, corp_refused},
     {"POST", "/v1/register", true, corp_register},
+    {"POST", "/v1/revoke", true, corp_revoke},
+    {"GET", "/v1/revoked", true, corp_revoked},
     {"GET", "/v1/sample", true, on_sample},
     {"POST", "/v1/stop", false, corp_stop},
     {"POST", "/v1/takebacks", false, corp_take_back},
@@ -242,7 +255,7 @@ static void on_ask(struct corp *corp, const struct xn_now *now,
         xn_out_refuse(
             &corp->out, ev->ticket, XN_ENOENT, "cannot answer",
             "a XenoCorp has no such path for this method",
-            "GET /v1/certificate, /v1/sample, /v1/accounts, "
+            "GET /v1/certificate, /v1/sample, /v1/revoked, /v1/accounts, "
             "/v1/orders or /v1/bill, POST /v1/register, /v1/announce, "
             "/v1/orders, /v1/void, /v1/validate, /v1/charge or "
             "/v1/stop");
@@ -366,10 +379,19 @@ static void on_loaded(void *owner, void *ctx, const struct xn_now *now, int rc,
         load(corp, now);
         return;
     }
-    corp->loaded = true;
     xn_out_log(out, XN_LOG_INFO, "%s: %zu nodes remembered", corp->config.name,
                corp_nodes_live(corp->nodes));
-    release_held(corp, now, 0);
+    corp->nodes_loaded = true;
+    if (corp->revoked)
+        corp_revoked_load(corp, now);
+    else
+        corp_loaded(corp, now, 0);
+}
+
+void corp_loaded(struct corp *corp, const struct xn_now *now, int rc)
+{
+    if (!rc) corp->loaded = true;
+    release_held(corp, now, rc);
     flush_soon(corp, now);
 }
 
@@ -402,7 +424,7 @@ static int corp_step(struct xn_core *core, const struct xn_now *now,
         ledger_start(corp->ledger, now, &corp->out);
         corp_release_start(corp, now);
     }
-    if (!corp->loaded && !corp->loading) load(corp, now);
+    if (!corp->nodes_loaded && !corp->loading) load(corp, now);
     switch (ev->kind) {
     case XN_EV_ASK:
         if (ev->msg && ev->msg->kind == XN__KIND__ASK) on_ask(corp, now, ev);
@@ -453,6 +475,7 @@ static void corp_free(struct xn_core *core)
     for (i = 0; i < corp->n_held; i++)
         xn_msg_free(corp->held[i].msg);
     corp_nodes_free(corp->nodes);
+    corp_revoked_free(corp->revoked);
     corp_rates_free(corp->orders);
     corp_rates_free(corp->claims);
     corp_rates_free(corp->registers);
@@ -536,6 +559,8 @@ int corp_new(const struct corp_config *config, uint64_t seed,
     rc = new_ledger(corp);
     if (rc) goto out;
     rc = new_rates(corp, seed);
+    if (rc) goto out;
+    if (corp->ledger) rc = corp_revoked_new(&corp->revoked);
     if (rc) goto out;
     rc = corp_nodes_new(config->nodes_max, config->alive_us, &corp->nodes);
     if (rc) goto out;

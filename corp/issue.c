@@ -20,6 +20,7 @@ static const struct job_form issuing = {
     .role = XN__ROLE__CLIENT,
     .body = &xn__issue_order__descriptor,
     .body_max = 1024,
+    .begins = true,
 };
 static const struct job_form voiding = {
     .what = "cannot make the order void",

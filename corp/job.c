@@ -6,6 +6,7 @@
 #include <utlist.h>
 
 #include "corp/money.h"
+#include "corp/revoke.h"
 #include "lib/err.h"
 #include "lib/log.h"
 #include "wire/nest.h"
@@ -170,6 +171,9 @@ static int admit(const struct corp *corp, const Xn__Ask *question,
     if (!may_ask(corp, question->caller, form, caller_out)) {
         return XN_EPERM;
     }
+    *because = "your key was revoked by this XenoCorp";
+    *try = "its operator says why";
+    if (form->begins && corp_revoked_us(corp, caller_out)) return XN_EREVOKED;
     *because = "the body is larger than it can be";
     *try = "the message that doc/PROTOCOL.md names for this path";
     if (question->body.len > form->body_max) return XN_ETOOBIG;

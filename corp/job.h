@@ -80,6 +80,7 @@ struct job_form {
     size_t body_max;
     bool staff_too;
     bool servers_too;
+    bool begins; /* something new: not for whose key was revoked */
 };
 
 /* NULL: it was refused. */

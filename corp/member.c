@@ -22,6 +22,7 @@
 #include <utlist.h>
 
 #include "corp/core.h"
+#include "corp/revoke.h"
 #include "corp/text.h"
 #include "lib/err.h"
 #include "lib/log.h"
@@ -328,6 +329,11 @@ static void on_issued(void *owner, void *ctx, const struct xn_now *now, int rc,
         refuse(corp, member, XN_EIDENT,
                "the request is for another key than the connection's",
                "a client certificate of that key; a self-made one will do");
+        return;
+    }
+    if (corp_revoked_us(corp, &member->id)) {
+        refuse(corp, member, XN_EREVOKED, "this key was revoked",
+               "XenoCorp's operator says why; another key");
         return;
     }
     member->issued = xn_msg_ref(msg);

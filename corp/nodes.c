@@ -185,6 +185,13 @@ int corp_nodes_seen(struct corp_nodes *nodes, const struct xn_now *now,
     return 0;
 }
 
+void corp_nodes_forget(struct corp_nodes *nodes, const xn_id *id)
+{
+    struct row *row = find(nodes, id);
+
+    if (row && row->slot != SLOT_NONE) bury(nodes, row);
+}
+
 static int restore(struct corp_nodes *nodes, const struct xn_now *now,
                    const Xn__KnownNode *known)
 {

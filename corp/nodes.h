@@ -28,6 +28,9 @@ int corp_nodes_seen(struct corp_nodes *nodes, const struct xn_now *now,
                     const xn_id *id, const xn_id *position,
                     const char *address);
 
+/* It is handed out no more, until it is seen again. */
+void corp_nodes_forget(struct corp_nodes *nodes, const xn_id *id);
+
 /* A record from the store: the node gets the benefit of the doubt for alive_us
  * from now, unless it was last seen more than a day ago.  A malformed record
  * is passed over: XN_EINVAL. */

@@ -5,6 +5,7 @@
 #include <string.h>
 
 #include "corp/money.h"
+#include "corp/revoke.h"
 #include "corp/text.h"
 #include "lib/err.h"
 #include "lib/hex.h"
@@ -26,8 +27,11 @@ static Xn__Role role_of(const char *text)
     return XN__ROLE__ROLE_NONE;
 }
 
-static void fill_member(const Xn__Member *from, Xn__MemberInfo *to)
+static void fill_member(const struct corp *corp, const Xn__Member *from,
+                        Xn__MemberInfo *to)
 {
+    xn_id id;
+
     xn__member_info__init(to);
     to->role = from->role;
     to->id = from->id;
@@ -39,6 +43,8 @@ static void fill_member(const Xn__Member *from, Xn__MemberInfo *to)
     to->registered_us = from->registered_us;
     to->issued_us = from->issued_us;
     to->not_after_us = from->not_after_us;
+    if (!xn_id_from_bytes(&from->id, &id))
+        to->revoked_us = corp_revoked_us(corp, &id);
 }
 
 static void members_found(struct corp_job *job, const struct xn_now *now)
@@ -54,7 +60,7 @@ static void members_found(struct corp_job *job, const struct xn_now *now)
 
         members[n] = xn__member__unpack(NULL, value->len, value->data);
         if (!members[n]) break;
-        fill_member(members[n], &infos[n]);
+        fill_member(job->corp, members[n], &infos[n]);
         list[n] = &infos[n];
     }
     answer.members = list;

@@ -10,6 +10,7 @@
 #include <string.h>
 
 #include "corp/money.h"
+#include "corp/revoke.h"
 #include "lib/err.h"
 
 #define BODY_MAX (JOB_PAPERS * (JOB_ENVELOPE_MAX + 8) + 64)
@@ -22,6 +23,7 @@ static const struct job_form form = {
     .role = XN__ROLE__SERVER,
     .body = &xn__validate__descriptor,
     .body_max = BODY_MAX,
+    .begins = true,
 };
 
 static const Xn__Validate *wanted(const struct corp_job *job)
@@ -180,6 +182,11 @@ static void judge(struct corp_job *job, const struct xn_now *now)
     struct money_refusal why;
     xn_id account;
 
+    if (corp_revoked_us(job->corp, &job->order.holder)) {
+        job_refuse(job, XN_EREVOKED, "the key of the order's holder is revoked",
+                   "another client's order");
+        return;
+    }
     if (order_accept(&chain, quote, &job->caller, &job->session, now->wall_us,
                      &job->made, &why) ||
         job_dated(job, now->wall_us, &why)) {

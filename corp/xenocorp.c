@@ -193,6 +193,14 @@ static int member(const struct call *call)
                        call->n - 2, call->json);
 }
 
+static int take_away(const struct call *call)
+{
+    if (!call->why || !call->why[0])
+        return corp_usage("it wants a reason: --why TEXT");
+    return revoke_member(PROGRAM, call->words[0], call->verb->noun,
+                         call->words[1], call->why, call->json);
+}
+
 static int change(const struct call *call, enum account_change how)
 {
     return account_change(PROGRAM, how, call->words[0], call->words[1],
@@ -282,11 +290,19 @@ static const struct corp_verb verbs[] = {
      "What was paid in, and taken back", 3, 3, 0, pay_ins},
     {"client", "credit", "DIR CLIENT AMOUNT REFERENCE",
      "How far below zero it may go", 4, 4, 0, credit},
+    {"client", "revoke", "DIR CLIENT", "Take back its certificates", 2, 2,
+     CALL_WHY, take_away},
     {"server", "list", "DIR", "Who is registered", 1, 1, 0, members},
     {"server", "show", "DIR SERVER [CURRENCY]...", "One, with accounts", 2, 18,
      0, member},
     {"server", "pay-out", "DIR SERVER AMOUNT REFERENCE",
      "Money that left for its owner", 4, 4, 0, pay_out},
+    {"server", "revoke", "DIR SERVER", "Take back its certificates", 2, 2,
+     CALL_WHY, take_away},
+    {"node", "list", "DIR", "Who is registered", 1, 1, 0, members},
+    {"node", "show", "DIR NODE", "One", 2, 2, 0, member},
+    {"node", "revoke", "DIR NODE", "Take back its certificates", 2, 2, CALL_WHY,
+     take_away},
     {"order", "list", "DIR [CLIENT]", "Orders and where they stand", 1, 2, 0,
      orders},
     {"order", "show", "DIR ORDER", "One, with its bill, verified", 2, 2, 0,

@@ -186,6 +186,7 @@ int staff_member(const struct staff *staff, const char *role, const char *word,
                  size_t least, Xn__Members **member_out)
 {
     Xn__Members *page;
+    char try[64];
     size_t n = 0;
     int rc, code = staff_digits(staff, role, word, least);
 
@@ -202,8 +203,7 @@ int staff_member(const struct staff *staff, const char *role, const char *word,
     if (n)
         return corp_usage("%zu %ss or more begin with '%.64s': more digits", n,
                           role, word);
-    return xn_gripe_rcf(staff->program, XN_ENOENT, NULL, staff->what,
-                        strcmp(role, "client") ? "xenocorp server list DIR"
-                                               : "xenocorp client list DIR",
+    snprintf(try, sizeof try, "xenocorp %s list DIR", role);
+    return xn_gripe_rcf(staff->program, XN_ENOENT, NULL, staff->what, try,
                         "no %s begins with '%.64s'", role, word);
 }

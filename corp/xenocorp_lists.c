@@ -32,6 +32,9 @@ static json_t *member_json(const Xn__MemberInfo *info)
     json_object_set_new(row, "node", json_string(info->index_node));
     json_object_set_new(row, "registered", table_time(info->registered_us));
     json_object_set_new(row, "until", table_time(info->not_after_us));
+    json_object_set_new(row, "revoked",
+                        info->revoked_us ? table_time(info->revoked_us)
+                                         : json_null());
     return row;
 }
 
@@ -63,7 +66,7 @@ int list_members(const char *program, const char *dir, const char *role,
                  bool json)
 {
     static const char *const keys[] = {"name", "id", "owner", "registered",
-                                       "until"};
+                                       "until", "revoked"};
     json_t *array = json_array();
     struct staff staff;
     int code = staff_open(&staff, program, "cannot list the members", dir);
@@ -71,7 +74,7 @@ int list_members(const char *program, const char *dir, const char *role,
     if (!code) code = xn_exit_code(add_members(&staff, role, array));
     staff_close(&staff);
     if (!code)
-        return table_print(array, "xenocorp.members/1", "members", keys, 5,
+        return table_print(array, "xenocorp.members/1", "members", keys, 6,
                            json);
     json_decref(array);
     return code;

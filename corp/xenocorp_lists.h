@@ -9,13 +9,16 @@
 #include "corp/xenocorp_ask.h"
 #include "wire/id.h"
 
-/* role: "client" or "server"; show: with its accounts in these currencies.  A
+/* role: "client", "server" or "node"; show: with its accounts in these currencies.  A
  * member and an order are an id or its first digits. */
 int list_members(const char *program, const char *dir, const char *role,
                  bool json);
 int show_member(const char *program, const char *dir, const char *role,
                 const char *member, const char *const *currencies, int n,
                 bool json);
+/* Take back the certificates of the key; why: for the books. */
+int revoke_member(const char *program, const char *dir, const char *role,
+                  const char *member, const char *why, bool json);
 int list_pay_ins(const char *program, const char *dir, const char *client,
                  const char *currency, bool json);
 /* client: NULL: everybody's. */

@@ -55,8 +55,8 @@ static int help_all(const struct corp_verb *verbs, unsigned n)
         }
     }
     puts("\nDIR is the state folder of xenocorpd, which must run for client, "
-         "server, order\nand charge, and must not for audit, backup, restore "
-         "and init.  CLIENT, SERVER\nand ORDER are ids, or the first digits "
+         "server, node,\norder and charge, and must not for audit, backup, "
+         "restore and init.  CLIENT,\nSERVER, NODE and ORDER are ids, or the first digits "
          "of one as the lists show them.\n\nEach takes --help, and -o json or "
          "-o table.  Also:\n\n"
          "  xenocorp init --ledger DIR        an empty ledger for one without\n"
@@ -200,6 +200,9 @@ static int read_call(int argc, char **argv, struct call *call)
     if (called->takes & CALL_CLIENT)
         rows[options.n++] = (struct xn_option)XN_OPTION(
             "client", 0, "CLIENT", "of this client's orders", &call->client);
+    if (called->takes & CALL_WHY)
+        rows[options.n++] = (struct xn_option)XN_OPTION(
+            "why", 0, "TEXT", "for the books, at most 256 bytes", &call->why);
     rows[options.n++] = (struct xn_option)XN_OPTION("output", 'o', "FORMAT",
                                                     "table or json", &output);
     rows[options.n++] =

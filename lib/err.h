@@ -32,7 +32,8 @@
     X(EUNKNOWN, 23, 11, "outcome unknown, safe to repeat")                     \
     X(ENOSPC, 24, 1, "no space left")                                          \
     X(EFUNDS, 25, 5, "not enough money")                                       \
-    X(EMONEY, 26, 5, "not covered by the order")
+    X(EMONEY, 26, 5, "not covered by the order")                               \
+    X(EREVOKED, 27, 6, "revoked by its XenoCorp")
 
 enum xn_err {
     XN_OK = 0,

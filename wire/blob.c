@@ -12,6 +12,21 @@
 
 enum { SIGNATURE_MAX = 80 }; /* ECDSA P-256 in DER: at most 72 bytes */
 
+static bool is_long(const char *context)
+{
+    return strcmp(context, REVOKED_CONTEXT) == 0;
+}
+
+static size_t payload_max(const char *context)
+{
+    return is_long(context) ? REVOKED_PAYLOAD_MAX : BLOB_PAYLOAD_MAX;
+}
+
+static size_t bytes_max(const char *context)
+{
+    return is_long(context) ? REVOKED_BYTES_MAX : BLOB_BYTES_MAX;
+}
+
 /* What is signed: context, a zero byte, payload.  The zero keeps one context
  * from being the start of another.  The caller frees. */
 static uint8_t *message_of(const char *context, const uint8_t *payload,
@@ -52,7 +67,7 @@ int blob_sign(const uint8_t *payload, size_t len, const char *context,
     int rc;
 
     rc = XN_ETOOBIG;
-    if (len > BLOB_PAYLOAD_MAX) goto out;
+    if (len > payload_max(context)) goto out;
     rc = xn_key_spki(key, spki);
     if (rc) goto out;
     rc = XN_ENOMEM;
@@ -76,12 +91,15 @@ out:
 static bool is_exact(const Xn__SignedBlob *blob, const uint8_t *data,
                      size_t len)
 {
-    uint8_t again[BLOB_BYTES_MAX];
+    uint8_t *again = NULL;
+    size_t size;
+    bool same;
 
     if (blob->base.n_unknown_fields) return false;
-    if (xn__signed_blob__get_packed_size(blob) != len) return false;
-    xn__signed_blob__pack(blob, again);
-    return memcmp(again, data, len) == 0;
+    if (xn_pack(blob, &again, &size)) return false;
+    same = size == len && memcmp(again, data, len) == 0;
+    free(again);
+    return same;
 }
 
 static int check_signature(const Xn__SignedBlob *blob, const char *context)
@@ -102,9 +120,9 @@ int blob_verify(const uint8_t *data, size_t len, const char *context,
     uint8_t *payload = NULL;
     int rc = XN_EINVAL;
 
-    if (len == 0 || len > BLOB_BYTES_MAX) goto out;
+    if (len == 0 || len > bytes_max(context)) goto out;
     blob = xn__signed_blob__unpack(NULL, len, data);
-    if (!blob || blob->payload.len > BLOB_PAYLOAD_MAX ||
+    if (!blob || blob->payload.len > payload_max(context) ||
         blob->signature.len > SIGNATURE_MAX || !is_exact(blob, data, len)) {
         goto out;
     }

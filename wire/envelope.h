@@ -22,6 +22,9 @@
 #define BLOB_BYTES_MAX 4608
 #define BLOB_PAYLOAD_MAX 4096
 #define LEASE_CONTEXT "xn.lease.1"
+#define REVOKED_CONTEXT "xn.revoked.1"
+#define REVOKED_PAYLOAD_MAX (8192 * 32 + 64) /* of that context */
+#define REVOKED_BYTES_MAX (REVOKED_PAYLOAD_MAX + 512)
 
 /* *out is the caller's (free).  XN_ETOOBIG; XN_EINVAL: the certificate is not
  * the key's. */

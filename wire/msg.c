@@ -28,7 +28,8 @@ static const struct kind_row wire_kinds[] = {
     ROW(SYNC_DIFF, sync_diff), ROW(OFFER, offer),
     ROW(WANT, want),           ROW(HAVE, have),
     ROW(HAVE_DONE, have_done), ROW(NEXT, next),
-    ROW(NEXT_DONE, next_done),
+    ROW(NEXT_DONE, next_done), ROW(REVOKED, revoked),
+    ROW(REVOKED_DONE, revoked_done),
 };
 
 static const struct kind_row local_kinds[] = {

@@ -1,0 +1,552 @@
+/* SPDX-License-Identifier: GPL-3.0-or-later */
+/* Certificates taken back, step by step:
+ *
+ *   ASK -> READ the member -> SIGN a list with it -> TXN list and member -> ANSWER
+ *
+ * One list at a time is under way.  Its TXN is guarded by the list before, so
+ * where another daemon on these books has signed one meanwhile, all is read
+ * again: else its revocations would be missing in ours. */
+#include "corp/revoke.h"
+
+#include <stdlib.h>
+#include <string.h>
+
+#include "corp/job.h"
+#include "corp/money.h"
+#include "corp/text.h"
+#include "lib/err.h"
+#include "lib/log.h"
+#include "wire/revoked.h"
+
+#define SECOND_US 1000000ULL
+#define STEP_US (30 * SECOND_US)
+#define AGAIN_US (60 * SECOND_US)
+#define ISSUE_US (REVOKED_LIFE_US_MAX / 4) /* between lists */
+#define SKEW_US (5 * 60 * SECOND_US)       /* what certificates forgive */
+#define PAGE 1000
+#define WHY_MAX 256
+#define KEY_SIZE (1 + XN_ID_SIZE)
+
+static const uint8_t list_key[] = {'V'};
+
+struct name {
+    xn_id id;
+    uint64_t at_us, until_us;
+};
+
+struct corp_revoked {
+    struct name *names; /* ascending; for ever */
+    size_t n, cap;
+    uint8_t *blob; /* the newest list; NULL: none yet */
+    size_t blob_len;
+    uint64_t number;
+    uint8_t load_from[KEY_SIZE + 1];
+    size_t load_from_len;
+    uint64_t timer;
+    bool busy;              /* a list is under way: */
+    struct corp_job *job;   /* who asked for it; NULL: nobody */
+    struct name next;       /* whom it adds; id zero: nobody */
+    uint64_t next_number;
+    struct xn_msg *signed_msg;
+};
+
+static const struct job_form form = {
+    .what = "cannot revoke",
+    .role = XN__ROLE__ANYBODY,
+    .body = &xn__revoke__descriptor,
+    .body_max = 512,
+};
+
+int corp_revoked_new(struct corp_revoked **revoked_out)
+{
+    *revoked_out = calloc(1, sizeof **revoked_out);
+    return *revoked_out ? 0 : XN_ENOMEM;
+}
+
+void corp_revoked_free(struct corp_revoked *revoked)
+{
+    if (!revoked) return;
+    xn_msg_free(revoked->signed_msg);
+    free(revoked->names);
+    free(revoked->blob);
+    free(revoked);
+}
+
+/* ---- the names ---- */
+
+static size_t lower(const struct corp_revoked *r, const xn_id *id)
+{
+    size_t lo = 0, hi = r->n;
+
+    while (lo < hi) {
+        size_t mid = (lo + hi) / 2;
+
+        if (xn_id_cmp(&r->names[mid].id, id) < 0)
+            lo = mid + 1;
+        else
+            hi = mid;
+    }
+    return lo;
+}
+
+uint64_t corp_revoked_us(const struct corp *corp, const xn_id *id)
+{
+    const struct corp_revoked *r = corp->revoked;
+    size_t at;
+
+    if (!r) return 0;
+    at = lower(r, id);
+    return at < r->n && xn_id_eq(&r->names[at].id, id) ? r->names[at].at_us : 0;
+}
+
+static int add(struct corp_revoked *r, const struct name *name)
+{
+    size_t at = lower(r, &name->id), cap = r->cap ? 2 * r->cap : 16;
+    struct name *more;
+
+    if (at < r->n && xn_id_eq(&r->names[at].id, &name->id)) return 0;
+    if (r->n == r->cap) {
+        more = realloc(r->names, cap * sizeof *more);
+        if (!more) return XN_ENOMEM;
+        r->names = more;
+        r->cap = cap;
+    }
+    memmove(&r->names[at + 1], &r->names[at],
+            (r->n - at) * sizeof *r->names);
+    r->names[at] = *name;
+    r->n++;
+    return 0;
+}
+
+ProtobufCBinaryData corp_revoked_list(const struct corp *corp, uint64_t above)
+{
+    const struct corp_revoked *r = corp->revoked;
+
+    if (!r || !r->blob || r->number <= above)
+        return (ProtobufCBinaryData){0, NULL};
+    return (ProtobufCBinaryData){r->blob_len, r->blob};
+}
+
+/* ---- the start ---- */
+
+static void load_page(struct corp *corp, const struct xn_now *now);
+
+static void load_again(void *owner, void *ctx, const struct xn_now *now, int rc,
+                       struct xn_msg *msg, struct xn_out *out)
+{
+    corp_revoked_load(owner, now);
+}
+
+static const Xn__Records *records_of(int *rc, const struct xn_msg *msg)
+{
+    if (!*rc && (!msg || msg->kind != XN__KIND__RECORDS)) *rc = XN_EPROTO;
+    return *rc ? NULL : XN_BODY(msg, Xn__Records);
+}
+
+static void load_failed(struct corp *corp, const struct xn_now *now, int rc)
+{
+    xn_out_log(&corp->out, XN_LOG_ERROR, "cannot read whom we revoked: %s",
+               xn_strerror(rc));
+    xn_ticket(corp->tickets, now->mono_us + SECOND_US, load_again, corp, NULL,
+              &corp->out);
+    corp_loaded(corp, now, rc);
+}
+
+static void read_store(struct corp *corp, const struct xn_now *now,
+                       const uint8_t *prefix, const uint8_t *from,
+                       size_t from_len, uint32_t limit, xn_ended *fn)
+{
+    Xn__Read read = XN__READ__INIT;
+    uint64_t ticket = xn_ticket(corp->tickets, now->mono_us + STEP_US, fn, corp,
+                                NULL, &corp->out);
+
+    if (!ticket) return;
+    read.prefix.data = (uint8_t *)(uintptr_t)prefix;
+    read.prefix.len = 1;
+    read.from.data = (uint8_t *)(uintptr_t)from;
+    read.from.len = from_len;
+    read.limit = limit;
+    xn_out_emit(&corp->out, XN_ACT_READ, ticket, XN_PEER_NONE, XN__KIND__READ,
+                &read);
+}
+
+static int keep_list(struct corp_revoked *r, const uint8_t *blob, size_t len)
+{
+    uint64_t number;
+    uint8_t *copy;
+    xn_id corp;
+    int rc = revoked_peek(blob, len, &corp, &number);
+
+    if (rc) return rc;
+    copy = malloc(len);
+    if (!copy) return XN_ENOMEM;
+    memcpy(copy, blob, len);
+    free(r->blob);
+    r->blob = copy;
+    r->blob_len = len;
+    r->number = number;
+    return 0;
+}
+
+static void issue(struct corp *corp, const struct xn_now *now);
+
+static void on_list_read(void *owner, void *ctx, const struct xn_now *now,
+                         int rc, struct xn_msg *msg, struct xn_out *out)
+{
+    struct corp *corp = owner;
+    const Xn__Records *records = records_of(&rc, msg);
+
+    if (records && records->n_records) {
+        const ProtobufCBinaryData *blob = &records->records[0]->value;
+
+        rc = keep_list(corp->revoked, blob->data, blob->len);
+    }
+    if (rc) {
+        load_failed(corp, now, rc);
+        return;
+    }
+    corp_loaded(corp, now, 0);
+    if (!corp->revoked->busy) issue(corp, now);
+}
+
+static int take_name(struct corp_revoked *r, const Xn__Record *record)
+{
+    struct name name = {.at_us = 0};
+    Xn__RevokedMember *body;
+    int rc;
+
+    if (record->key.len != KEY_SIZE) return XN_EINTEGRITY;
+    body = xn__revoked_member__unpack(NULL, record->value.len,
+                                      record->value.data);
+    if (!body) return XN_EINTEGRITY;
+    memcpy(name.id.b, record->key.data + 1, XN_ID_SIZE);
+    name.at_us = body->at_us;
+    name.until_us = body->until_us;
+    rc = add(r, &name);
+    xn__revoked_member__free_unpacked(body, NULL);
+    return rc;
+}
+
+static void on_names_read(void *owner, void *ctx, const struct xn_now *now,
+                          int rc, struct xn_msg *msg, struct xn_out *out)
+{
+    struct corp *corp = owner;
+    struct corp_revoked *r = corp->revoked;
+    const Xn__Records *records = records_of(&rc, msg);
+    size_t i;
+
+    for (i = 0; !rc && i < records->n_records; i++)
+        rc = take_name(r, records->records[i]);
+    if (rc) {
+        load_failed(corp, now, rc);
+    } else if (records->more && i) {
+        memcpy(r->load_from, records->records[i - 1]->key.data, KEY_SIZE);
+        r->load_from[KEY_SIZE] = 0; /* right behind it */
+        r->load_from_len = sizeof r->load_from;
+        load_page(corp, now);
+    } else {
+        read_store(corp, now, list_key, NULL, 0, 1, on_list_read);
+    }
+}
+
+static void load_page(struct corp *corp, const struct xn_now *now)
+{
+    struct corp_revoked *r = corp->revoked;
+
+    read_store(corp, now, (const uint8_t *)"v", r->load_from, r->load_from_len,
+               PAGE, on_names_read);
+}
+
+void corp_revoked_load(struct corp *corp, const struct xn_now *now)
+{
+    corp->revoked->load_from_len = 0;
+    load_page(corp, now);
+}
+
+/* ---- a list ---- */
+
+static void on_issue_time(void *owner, void *ctx, const struct xn_now *now,
+                          int rc, struct xn_msg *msg, struct xn_out *out)
+{
+    struct corp *corp = owner;
+
+    corp->revoked->timer = 0;
+    if (!corp->revoked->busy) issue(corp, now);
+}
+
+/* This one is done with, one way or the other. */
+static void finish(struct corp *corp, const struct xn_now *now, int rc)
+{
+    struct corp_revoked *r = corp->revoked;
+    struct corp_job *job = r->job;
+    Xn__RevokedKey key = XN__REVOKED_KEY__INIT;
+
+    xn_msg_free(r->signed_msg);
+    r->signed_msg = NULL;
+    r->busy = false;
+    r->job = NULL;
+    if (r->timer) xn_ticket_forget(corp->tickets, r->timer);
+    r->timer = xn_ticket(corp->tickets,
+                         now->mono_us + (rc ? AGAIN_US : ISSUE_US),
+                         on_issue_time, corp, NULL, &corp->out);
+    if (rc) {
+        xn_out_log(&corp->out, XN_LOG_ERROR,
+                   "cannot issue the list of revoked keys: %s",
+                   xn_strerror(rc));
+        if (job) job_refuse(job, rc, xn_strerror(rc), "the same again");
+    } else if (job) {
+        key.id = xn_id_bytes(&r->next.id);
+        key.at_us = r->next.at_us;
+        key.why = ((const Xn__Revoke *)(const void *)job->request)->why;
+        key.number = r->number;
+        job_answer(job, &key);
+    }
+}
+
+static void on_stored(void *owner, void *ctx, const struct xn_now *now, int rc,
+                      struct xn_msg *msg, struct xn_out *out)
+{
+    struct corp *corp = owner;
+    struct corp_revoked *r = corp->revoked;
+    const Xn__Signed *body = XN_BODY(r->signed_msg, Xn__Signed);
+
+    if (rc == XN_ETIMEOUT) rc = XN_EUNKNOWN;
+    if (!rc) rc = keep_list(r, body->data.data, body->data.len);
+    if (!rc && !xn_id_is_zero(&r->next.id)) {
+        rc = add(r, &r->next);
+        corp_nodes_forget(corp->nodes, &r->next.id);
+    }
+    finish(corp, now, rc);
+    if (rc == XN_ECONFLICT || rc == XN_EUNKNOWN) corp_revoked_load(corp, now);
+}
+
+static int pack_member(const struct corp_revoked *r, ProtobufCBinaryData *out)
+{
+    const Xn__Revoke *want =
+        (const Xn__Revoke *)(const void *)r->job->request;
+    Xn__RevokedMember record = XN__REVOKED_MEMBER__INIT;
+
+    record.at_us = r->next.at_us;
+    record.until_us = r->next.until_us;
+    record.role = want->role;
+    record.why = want->why;
+    return xn_pack(&record, &out->data, &out->len);
+}
+
+static void store(struct corp *corp, const struct xn_now *now)
+{
+    struct corp_revoked *r = corp->revoked;
+    const Xn__Signed *body = XN_BODY(r->signed_msg, Xn__Signed);
+    Xn__Guard guard = XN__GUARD__INIT, *guards[] = {&guard};
+    Xn__Write list = XN__WRITE__INIT, member = XN__WRITE__INIT;
+    Xn__Write *writes[] = {&list, &member};
+    Xn__Txn txn = XN__TXN__INIT;
+    uint8_t key[KEY_SIZE] = {'v'};
+    uint64_t ticket;
+    int rc = 0;
+
+    list.key.data = guard.key.data = (uint8_t *)(uintptr_t)list_key;
+    list.key.len = guard.key.len = sizeof list_key;
+    list.value = body->data;
+    guard.absent = !r->blob;
+    guard.value.data = r->blob;
+    guard.value.len = r->blob_len;
+    txn.guards = guards;
+    txn.n_guards = 1;
+    txn.writes = writes;
+    txn.n_writes = r->job ? 2 : 1;
+    if (r->job) {
+        memcpy(key + 1, r->next.id.b, XN_ID_SIZE);
+        member.key.data = key;
+        member.key.len = sizeof key;
+        rc = pack_member(r, &member.value);
+    }
+    ticket = rc ? 0
+                : xn_ticket(corp->tickets, now->mono_us + STEP_US, on_stored,
+                            corp, NULL, &corp->out);
+    if (ticket) {
+        xn_out_emit(&corp->out, XN_ACT_TXN, ticket, XN_PEER_NONE, XN__KIND__TXN,
+                    &txn);
+    } else {
+        finish(corp, now, XN_ENOMEM);
+    }
+    free(member.value.data);
+}
+
+static void on_signed(void *owner, void *ctx, const struct xn_now *now, int rc,
+                      struct xn_msg *msg, struct xn_out *out)
+{
+    struct corp *corp = owner;
+
+    if (!rc && (!msg || msg->kind != XN__KIND__SIGNED)) rc = XN_EPROTO;
+    if (rc) {
+        finish(corp, now, rc);
+        return;
+    }
+    corp->revoked->signed_msg = xn_msg_ref(msg);
+    store(corp, now);
+}
+
+/* Those whose certificates may still look good, ascending. */
+static int gather(const struct corp_revoked *r, uint64_t wall_us,
+                  xn_id *names_out, size_t *n_out)
+{
+    size_t i, n = 0, at = lower(r, &r->next.id);
+
+    for (i = 0; i <= r->n; i++) {
+        if (i == at && !xn_id_is_zero(&r->next.id)) {
+            if (n == REVOKED_MAX) return XN_ENOSPC;
+            names_out[n++] = r->next.id;
+        }
+        if (i == r->n || r->names[i].until_us + SKEW_US < wall_us) continue;
+        if (n == REVOKED_MAX) return XN_ENOSPC;
+        names_out[n++] = r->names[i].id;
+    }
+    *n_out = n;
+    return 0;
+}
+
+static int pack_list(struct corp_revoked *r, uint64_t wall_us,
+                     ProtobufCBinaryData *out)
+{
+    xn_id *names = malloc(REVOKED_MAX * sizeof *names);
+    size_t n;
+    int rc = names ? gather(r, wall_us, names, &n) : XN_ENOMEM;
+
+    r->next_number = wall_us > r->number ? wall_us : r->number + 1;
+    if (!rc) {
+        rc = revoked_pack(names, n, r->next_number, wall_us,
+                          wall_us + REVOKED_LIFE_US_MAX, &out->data, &out->len);
+    }
+    free(names);
+    return rc;
+}
+
+static void begin(struct corp *corp, const struct xn_now *now)
+{
+    struct corp_revoked *r = corp->revoked;
+    Xn__Sign sign = XN__SIGN__INIT;
+    uint64_t ticket;
+    int rc = pack_list(r, now->wall_us, &sign.payload);
+
+    r->busy = true;
+    if (rc) {
+        finish(corp, now, rc);
+        return;
+    }
+    sign.form = XN__FORM__BLOB;
+    sign.context = (char *)(uintptr_t)REVOKED_CONTEXT;
+    ticket = xn_ticket(corp->tickets, now->mono_us + STEP_US, on_signed, corp,
+                       NULL, &corp->out);
+    if (ticket) {
+        xn_out_emit(&corp->out, XN_ACT_SIGN, ticket, XN_PEER_NONE,
+                    XN__KIND__SIGN, &sign);
+    } else {
+        finish(corp, now, XN_ENOMEM);
+    }
+    free(sign.payload.data);
+}
+
+static void issue(struct corp *corp, const struct xn_now *now)
+{
+    memset(&corp->revoked->next, 0, sizeof corp->revoked->next);
+    begin(corp, now);
+}
+
+/* ---- the question ---- */
+
+static const Xn__Revoke *wanted(const struct corp_job *job)
+{
+    return (const Xn__Revoke *)(const void *)job->request;
+}
+
+static void answer_known(struct corp_job *job, const xn_id *id)
+{
+    Xn__RevokedKey key = XN__REVOKED_KEY__INIT;
+
+    key.id = xn_id_bytes(id);
+    key.at_us = corp_revoked_us(job->corp, id);
+    key.number = job->corp->revoked->number;
+    job_answer(job, &key);
+}
+
+static void member_found(struct corp_job *job, const struct xn_now *now)
+{
+    const Xn__Records *records = XN_BODY(job->found, Xn__Records);
+    struct corp_revoked *r = job->corp->revoked;
+    Xn__Member *member;
+    xn_id id;
+
+    (void)xn_id_from_bytes(&wanted(job)->id, &id);
+    if (records->n_records == 0) {
+        job_refuse(job, XN_ENOENT, "nobody is registered so under that key",
+                   "xenocorp server list DIR");
+        return;
+    }
+    if (corp_revoked_us(job->corp, &id)) {
+        answer_known(job, &id);
+        return;
+    }
+    if (r->busy) {
+        job_refuse(job, XN_EBUSY, "another list is being signed",
+                   "again in a second");
+        return;
+    }
+    member = xn__member__unpack(NULL, records->records[0]->value.len,
+                                records->records[0]->value.data);
+    if (!member) {
+        job_refuse(job, XN_EINTEGRITY, "what the books say of it is damaged",
+                   "XenoCorp's operator must look");
+        return;
+    }
+    /* It may have others by now, in other roles. */
+    r->next = (struct name){
+        id, now->wall_us, now->wall_us + job->corp->config.certificate_us};
+    if (member->not_after_us > r->next.until_us)
+        r->next.until_us = member->not_after_us;
+    xn__member__free_unpacked(member, NULL);
+    r->job = job;
+    begin(job->corp, now);
+}
+
+void corp_revoke(struct corp *corp, const struct xn_now *now, uint64_t ask,
+                 const Xn__Ask *question)
+{
+    struct corp_job *job = job_begin(corp, now, ask, question, &form);
+    struct order_key key = {.b = {'m'}, .len = 2};
+    xn_id id;
+
+    if (!job) return;
+    if (xn_id_from_bytes(&wanted(job)->id, &id) || !wanted(job)->why[0] ||
+        !corp_text_ok(wanted(job)->why, WHY_MAX) ||
+        wanted(job)->role < XN__ROLE__NODE ||
+        wanted(job)->role > XN__ROLE__CLIENT) {
+        job_refuse(job, XN_EINVAL,
+                   "it takes a role, a key's name, and why in 1 to 256 bytes "
+                   "without control characters",
+                   "xenocorp server revoke --why TEXT DIR SERVER");
+        return;
+    }
+    key.b[1] = (uint8_t)wanted(job)->role;
+    memcpy(key.b + key.len, id.b, XN_ID_SIZE);
+    key.len += XN_ID_SIZE;
+    job_read(job, now, &key, NULL, 1, member_found);
+}
+
+void corp_revoked(struct corp *corp, const struct xn_now *now, uint64_t ask,
+                  const Xn__Ask *question)
+{
+    Xn__Answer answer = XN__ANSWER__INIT;
+
+    answer.body = corp_revoked_list(corp, 0);
+    if (!answer.body.len) {
+        xn_out_refuse(&corp->out, ask, XN_ENOENT, "cannot answer",
+                      "there is no list of revoked keys yet",
+                      "again in a second");
+        return;
+    }
+    answer.status = 200;
+    answer.content_type = (char *)(uintptr_t) "application/x-protobuf";
+    xn_out_emit(&corp->out, XN_ACT_ANSWER, ask, XN_PEER_NONE, XN__KIND__ANSWER,
+                &answer);
+}
