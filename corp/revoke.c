@@ -37,17 +37,19 @@ struct name {
 struct corp_revoked {
     struct name *names; /* ascending; for ever */
     size_t n, cap;
-    uint8_t *blob; /* the newest list; NULL: none yet */
-    size_t blob_len;
-    uint64_t number;
+    uint8_t *record; /* of the newest list; NULL: none yet */
+    size_t record_len;
+    Xn__StoredRevokedList *list; /* the same, read */
+    uint64_t number;             /* its; 0 */
     uint8_t load_from[KEY_SIZE + 1];
     size_t load_from_len;
     uint64_t timer;
-    bool busy;              /* a list is under way: */
-    struct corp_job *job;   /* who asked for it; NULL: nobody */
-    struct name next;       /* whom it adds; id zero: nobody */
+    bool busy;            /* a list is under way: */
+    struct corp_job *job; /* who asked for it; NULL: nobody */
+    struct name next;     /* whom it adds; id zero: nobody */
     uint64_t next_number;
-    struct xn_msg *signed_msg;
+    uint8_t *next_record; /* signed, being stored */
+    size_t next_record_len;
 };
 
 static const struct job_form form = {
@@ -66,9 +68,11 @@ int corp_revoked_new(struct corp_revoked **revoked_out)
 void corp_revoked_free(struct corp_revoked *revoked)
 {
     if (!revoked) return;
-    xn_msg_free(revoked->signed_msg);
+    if (revoked->list)
+        xn__stored_revoked_list__free_unpacked(revoked->list, NULL);
     free(revoked->names);
-    free(revoked->blob);
+    free(revoked->record);
+    free(revoked->next_record);
     free(revoked);
 }
 
@@ -111,8 +115,7 @@ static int add(struct corp_revoked *r, const struct name *name)
         r->names = more;
         r->cap = cap;
     }
-    memmove(&r->names[at + 1], &r->names[at],
-            (r->n - at) * sizeof *r->names);
+    memmove(&r->names[at + 1], &r->names[at], (r->n - at) * sizeof *r->names);
     r->names[at] = *name;
     r->n++;
     return 0;
@@ -122,9 +125,9 @@ ProtobufCBinaryData corp_revoked_list(const struct corp *corp, uint64_t above)
 {
     const struct corp_revoked *r = corp->revoked;
 
-    if (!r || !r->blob || r->number <= above)
+    if (!r || !r->list || r->number <= above)
         return (ProtobufCBinaryData){0, NULL};
-    return (ProtobufCBinaryData){r->blob_len, r->blob};
+    return r->list->list;
 }
 
 /* ---- the start ---- */
@@ -170,22 +173,33 @@ static void read_store(struct corp *corp, const struct xn_now *now,
                 &read);
 }
 
-static int keep_list(struct corp_revoked *r, const uint8_t *blob, size_t len)
+/* Takes the record over. */
+static int keep_list(struct corp_revoked *r, uint8_t *record, size_t len)
 {
-    uint64_t number;
-    uint8_t *copy;
-    xn_id corp;
-    int rc = revoked_peek(blob, len, &corp, &number);
+    Xn__StoredRevokedList *list =
+        xn__stored_revoked_list__unpack(NULL, len, record);
 
-    if (rc) return rc;
-    copy = malloc(len);
-    if (!copy) return XN_ENOMEM;
-    memcpy(copy, blob, len);
-    free(r->blob);
-    r->blob = copy;
-    r->blob_len = len;
-    r->number = number;
+    if (!list || !list->number) {
+        if (list) xn__stored_revoked_list__free_unpacked(list, NULL);
+        free(record);
+        return XN_EINTEGRITY;
+    }
+    if (r->list) xn__stored_revoked_list__free_unpacked(r->list, NULL);
+    free(r->record);
+    r->record = record;
+    r->record_len = len;
+    r->list = list;
+    r->number = list->number;
     return 0;
+}
+
+static int copy_list(struct corp_revoked *r, const ProtobufCBinaryData *record)
+{
+    uint8_t *copy = malloc(record->len + 1);
+
+    if (!copy) return XN_ENOMEM;
+    if (record->len) memcpy(copy, record->data, record->len);
+    return keep_list(r, copy, record->len);
 }
 
 static void issue(struct corp *corp, const struct xn_now *now);
@@ -196,11 +210,8 @@ static void on_list_read(void *owner, void *ctx, const struct xn_now *now,
     struct corp *corp = owner;
     const Xn__Records *records = records_of(&rc, msg);
 
-    if (records && records->n_records) {
-        const ProtobufCBinaryData *blob = &records->records[0]->value;
-
-        rc = keep_list(corp->revoked, blob->data, blob->len);
-    }
+    if (records && records->n_records)
+        rc = copy_list(corp->revoked, &records->records[0]->value);
     if (rc) {
         load_failed(corp, now, rc);
         return;
@@ -216,8 +227,8 @@ static int take_name(struct corp_revoked *r, const Xn__Record *record)
     int rc;
 
     if (record->key.len != KEY_SIZE) return XN_EINTEGRITY;
-    body = xn__revoked_member__unpack(NULL, record->value.len,
-                                      record->value.data);
+    body =
+        xn__revoked_member__unpack(NULL, record->value.len, record->value.data);
     if (!body) return XN_EINTEGRITY;
     memcpy(name.id.b, record->key.data + 1, XN_ID_SIZE);
     name.at_us = body->at_us;
@@ -281,14 +292,14 @@ static void finish(struct corp *corp, const struct xn_now *now, int rc)
     struct corp_job *job = r->job;
     Xn__RevokedKey key = XN__REVOKED_KEY__INIT;
 
-    xn_msg_free(r->signed_msg);
-    r->signed_msg = NULL;
+    free(r->next_record);
+    r->next_record = NULL;
     r->busy = false;
     r->job = NULL;
     if (r->timer) xn_ticket_forget(corp->tickets, r->timer);
-    r->timer = xn_ticket(corp->tickets,
-                         now->mono_us + (rc ? AGAIN_US : ISSUE_US),
-                         on_issue_time, corp, NULL, &corp->out);
+    r->timer =
+        xn_ticket(corp->tickets, now->mono_us + (rc ? AGAIN_US : ISSUE_US),
+                  on_issue_time, corp, NULL, &corp->out);
     if (rc) {
         xn_out_log(&corp->out, XN_LOG_ERROR,
                    "cannot issue the list of revoked keys: %s",
@@ -308,10 +319,12 @@ static void on_stored(void *owner, void *ctx, const struct xn_now *now, int rc,
 {
     struct corp *corp = owner;
     struct corp_revoked *r = corp->revoked;
-    const Xn__Signed *body = XN_BODY(r->signed_msg, Xn__Signed);
 
     if (rc == XN_ETIMEOUT) rc = XN_EUNKNOWN;
-    if (!rc) rc = keep_list(r, body->data.data, body->data.len);
+    if (!rc) {
+        rc = keep_list(r, r->next_record, r->next_record_len);
+        r->next_record = NULL;
+    }
     if (!rc && !xn_id_is_zero(&r->next.id)) {
         rc = add(r, &r->next);
         corp_nodes_forget(corp->nodes, &r->next.id);
@@ -322,8 +335,7 @@ static void on_stored(void *owner, void *ctx, const struct xn_now *now, int rc,
 
 static int pack_member(const struct corp_revoked *r, ProtobufCBinaryData *out)
 {
-    const Xn__Revoke *want =
-        (const Xn__Revoke *)(const void *)r->job->request;
+    const Xn__Revoke *want = (const Xn__Revoke *)(const void *)r->job->request;
     Xn__RevokedMember record = XN__REVOKED_MEMBER__INIT;
 
     record.at_us = r->next.at_us;
@@ -336,7 +348,6 @@ static int pack_member(const struct corp_revoked *r, ProtobufCBinaryData *out)
 static void store(struct corp *corp, const struct xn_now *now)
 {
     struct corp_revoked *r = corp->revoked;
-    const Xn__Signed *body = XN_BODY(r->signed_msg, Xn__Signed);
     Xn__Guard guard = XN__GUARD__INIT, *guards[] = {&guard};
     Xn__Write list = XN__WRITE__INIT, member = XN__WRITE__INIT;
     Xn__Write *writes[] = {&list, &member};
@@ -347,10 +358,11 @@ static void store(struct corp *corp, const struct xn_now *now)
 
     list.key.data = guard.key.data = (uint8_t *)(uintptr_t)list_key;
     list.key.len = guard.key.len = sizeof list_key;
-    list.value = body->data;
-    guard.absent = !r->blob;
-    guard.value.data = r->blob;
-    guard.value.len = r->blob_len;
+    list.value.data = r->next_record;
+    list.value.len = r->next_record_len;
+    guard.absent = !r->record;
+    guard.value.data = r->record;
+    guard.value.len = r->record_len;
     txn.guards = guards;
     txn.n_guards = 1;
     txn.writes = writes;
@@ -377,14 +389,19 @@ static void on_signed(void *owner, void *ctx, const struct xn_now *now, int rc,
                       struct xn_msg *msg, struct xn_out *out)
 {
     struct corp *corp = owner;
+    struct corp_revoked *r = corp->revoked;
+    Xn__StoredRevokedList record = XN__STORED_REVOKED_LIST__INIT;
 
     if (!rc && (!msg || msg->kind != XN__KIND__SIGNED)) rc = XN_EPROTO;
-    if (rc) {
-        finish(corp, now, rc);
-        return;
+    if (!rc) {
+        record.number = r->next_number;
+        record.list = XN_BODY(msg, Xn__Signed)->data;
+        rc = xn_pack(&record, &r->next_record, &r->next_record_len);
     }
-    corp->revoked->signed_msg = xn_msg_ref(msg);
-    store(corp, now);
+    if (rc)
+        finish(corp, now, rc);
+    else
+        store(corp, now);
 }
 
 /* Those whose certificates may still look good, ascending. */
@@ -500,8 +517,8 @@ static void member_found(struct corp_job *job, const struct xn_now *now)
         return;
     }
     /* It may have others by now, in other roles. */
-    r->next = (struct name){
-        id, now->wall_us, now->wall_us + job->corp->config.certificate_us};
+    r->next = (struct name){id, now->wall_us,
+                            now->wall_us + job->corp->config.certificate_us};
     if (member->not_after_us > r->next.until_us)
         r->next.until_us = member->not_after_us;
     xn__member__free_unpacked(member, NULL);

@@ -9,7 +9,13 @@
 #define CORP_PROGRAM "xenocorp"
 
 /* Options beyond --help and --output that a verb takes. */
-enum { CALL_EXPECT = 1, CALL_LEDGER = 2, CALL_REFUSED = 4, CALL_CLIENT = 8, CALL_WHY = 16 };
+enum {
+    CALL_EXPECT = 1,
+    CALL_LEDGER = 2,
+    CALL_REFUSED = 4,
+    CALL_CLIENT = 8,
+    CALL_WHY = 16
+};
 
 struct call {
     const struct corp_verb *verb;

@@ -65,8 +65,8 @@ static int add_members(struct staff *staff, const char *role, json_t *array)
 int list_members(const char *program, const char *dir, const char *role,
                  bool json)
 {
-    static const char *const keys[] = {"name", "id", "owner", "registered",
-                                       "until", "revoked"};
+    static const char *const keys[] = {"name",       "id",    "owner",
+                                       "registered", "until", "revoked"};
     json_t *array = json_array();
     struct staff staff;
     int code = staff_open(&staff, program, "cannot list the members", dir);

@@ -56,7 +56,8 @@ static int help_all(const struct corp_verb *verbs, unsigned n)
     }
     puts("\nDIR is the state folder of xenocorpd, which must run for client, "
          "server, node,\norder and charge, and must not for audit, backup, "
-         "restore and init.  CLIENT,\nSERVER, NODE and ORDER are ids, or the first digits "
+         "restore and init.  CLIENT,\nSERVER, NODE and ORDER are ids, or the "
+         "first digits "
          "of one as the lists show them.\n\nEach takes --help, and -o json or "
          "-o table.  Also:\n\n"
          "  xenocorp init --ledger DIR        an empty ledger for one without\n"

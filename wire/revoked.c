@@ -86,8 +86,8 @@ int revoked_peek(const uint8_t *blob, size_t len, xn_id *corp_out,
     if (len > REVOKED_BYTES_MAX) goto out;
     outer = xn__signed_blob__unpack(NULL, len, blob);
     if (!outer) goto out;
-    list = xn__revoked_list__unpack(NULL, outer->payload.len,
-                                    outer->payload.data);
+    list =
+        xn__revoked_list__unpack(NULL, outer->payload.len, outer->payload.data);
     if (!list) goto out;
     xn_id_hash(outer->spki.data, outer->spki.len, corp_out);
     *number_out = list->number;

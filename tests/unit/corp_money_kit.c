@@ -168,10 +168,16 @@ static void serve_sign(struct shop *s)
     const Xn__Sign *sign = XN_BODY(act.msg, Xn__Sign);
     Xn__Signed out = XN__SIGNED__INIT;
 
-    assert_int_equal(envelope_sign(sign->payload.data, sign->payload.len,
-                                   s->corp.key, s->corp.x509, &out.data.data,
+    if (sign->form == XN__FORM__BLOB)
+        assert_int_equal(blob_sign(sign->payload.data, sign->payload.len,
+                                   sign->context, s->corp.key, &out.data.data,
                                    &out.data.len),
-                     0);
+                         0);
+    else
+        assert_int_equal(envelope_sign(sign->payload.data, sign->payload.len,
+                                       s->corp.key, s->corp.x509,
+                                       &out.data.data, &out.data.len),
+                         0);
     crank_done(&s->c, &act, 0, XN__KIND__SIGNED, &out);
     free(out.data.data);
 }

@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: GPL-3.0-or-later */
+#include "wire/revoked.h"
 #include "tests/unit/wire_kit.h"
 #include "wire/msg.h"
-#include "wire/revoked.h"
 
 struct world {
     struct kit_party corp;
@@ -109,8 +109,8 @@ static void test_times(void **state)
                      XN_EINVAL);
     assert_int_equal(take_from(&w.id, 1, NULL, 0, ahead_us + 1, ahead_us + 2),
                      XN_EFUTURE);
-    assert_int_equal(
-        take_from(&w.id, 1, NULL, 0, UINT64_MAX - 1, UINT64_MAX), XN_EFUTURE);
+    assert_int_equal(take_from(&w.id, 1, NULL, 0, UINT64_MAX - 1, UINT64_MAX),
+                     XN_EFUTURE);
     assert_int_equal(take_from(&w.id, 1, NULL, 0, ahead_us, ahead_us + DAY_US),
                      0);
     assert_false(revoked_is_late(revoked_of(&w.set, &w.id), ahead_us + DAY_US));
@@ -149,27 +149,27 @@ static void test_hostile(void **state)
     list.names.data = (uint8_t *)many;
     list.names.len = (REVOKED_MAX + 1) * sizeof *many;
     assert_int_equal(xn_pack(&list, &payload.data, &payload.len), 0);
-    assert_int_equal(
-        revoked_take(&w.set, &w.id, &payload, &payload, NOW_US), XN_EINVAL);
+    assert_int_equal(revoked_take(&w.set, &w.id, &payload, &payload, NOW_US),
+                     XN_EINVAL);
     free(payload.data);
     list.names.len = sizeof *many - 1;
     assert_int_equal(xn_pack(&list, &payload.data, &payload.len), 0);
-    assert_int_equal(
-        revoked_take(&w.set, &w.id, &payload, &payload, NOW_US), XN_EINVAL);
+    assert_int_equal(revoked_take(&w.set, &w.id, &payload, &payload, NOW_US),
+                     XN_EINVAL);
     free(payload.data);
     payload = payload_of(2, many, 1, NOW_US, NOW_US + 1);
     payload.data = realloc(payload.data, payload.len + 2);
     memcpy(payload.data + payload.len, "\x28\x01", 2); /* field 5 */
     payload.len += 2;
-    assert_int_equal(
-        revoked_take(&w.set, &w.id, &payload, &payload, NOW_US), XN_EINVAL);
+    assert_int_equal(revoked_take(&w.set, &w.id, &payload, &payload, NOW_US),
+                     XN_EINVAL);
     payload.len = 0;
-    assert_int_equal(
-        revoked_take(&w.set, &w.id, &payload, &payload, NOW_US), XN_EINVAL);
+    assert_int_equal(revoked_take(&w.set, &w.id, &payload, &payload, NOW_US),
+                     XN_EINVAL);
     memset(payload.data, 0xff, 8);
     payload.len = 8;
-    assert_int_equal(
-        revoked_take(&w.set, &w.id, &payload, &payload, NOW_US), XN_EINVAL);
+    assert_int_equal(revoked_take(&w.set, &w.id, &payload, &payload, NOW_US),
+                     XN_EINVAL);
     free(payload.data);
     assert_int_equal(revoked_of(&w.set, &w.id)->number, 1);
     free(many);
