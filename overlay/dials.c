@@ -5,7 +5,7 @@
 #include "overlay/inside.h"
 
 #define APART_TRIES 16U /* looks at random hints */
-#define DIALS_MET 4U    /* of DIALS_MAX: only for those that were linked */
+#define DIALS_KEPT 4U   /* of DIALS_MAX, from each kind that could take all */
 
 /* ---- under way ---- */
 
@@ -26,7 +26,7 @@ struct hint *dial_find(const struct ov *ov, uint64_t ticket)
 
 bool dials_full(const struct ov *ov)
 {
-    return ov->n_dials >= (ov->n_met ? DIALS_MAX : DIALS_MAX - DIALS_MET);
+    return ov->n_dials >= DIALS_MAX;
 }
 
 /* By hearsay all of many could be said to be there, to aim us at it. */
@@ -62,16 +62,32 @@ void dial_over(struct ov *ov, struct hint *hint)
 
 /* ---- the next one ---- */
 
+/* A dial that fails takes its place for long.  So none of these kinds has all
+ * places: who was never linked, for hearsay may be invented; who failed before,
+ * for in a parted network that is half of all; who would be no neighbour, for
+ * neighbours are wanted most. */
+static bool has_place(const struct ov *ov, const struct hint *hint)
+{
+    bool leaf = ring_is_leaf(ov, &hint->position);
+    size_t unmet = 0, failed = 0, far = 0, most = DIALS_MAX - DIALS_KEPT, i;
+
+    if (ov->n_dials < most) return true;
+    for (i = 0; i < ov->n_dials; i++) {
+        unmet += !ov->dials[i]->met;
+        failed += ov->dials[i]->failures > 0;
+        far += !ring_is_leaf(ov, &ov->dials[i]->position);
+    }
+    return (hint->met || unmet < most) && (!hint->failures || failed < most) &&
+           (leaf || far < most);
+}
+
 /* A link may be open and wait for its HELLO: the hint goes when that comes. */
 static bool is_due(const struct ov *ov, const struct hint *hint,
                    const struct xn_now *now)
 {
     if (hint->ticket || hint->next_us > now->mono_us) return false;
-    if (!hint->met && (ov->n_dials >= DIALS_MAX - DIALS_MET ||
-                       is_dialled(ov, hint->address))) {
-        return false;
-    }
-    return !link_has_id(ov, &hint->id);
+    if (!hint->met && is_dialled(ov, hint->address)) return false;
+    return has_place(ov, hint) && !link_has_id(ov, &hint->id);
 }
 
 /* Those who claim to be beside us, from near to far on both sides. */
