@@ -82,12 +82,20 @@ void market_disk_ends(struct sim_market *market, uint32_t node, bool wiped)
     if (rc) sim_world_stop(market->run->world, rc);
 }
 
+static uint64_t loaded_us(const struct sim_market *market, uint32_t node)
+{
+    struct sim_world *world = market->run->world;
+    uint32_t times = sim_world_settings(world)->slow_times;
+
+    return times && sim_world_slow(world, node) ? times * LOADED_US : LOADED_US;
+}
+
 void market_disk_begins(struct sim_market *market, uint32_t node)
 {
     uint64_t now_us = sim_world_now(market->run->world);
 
     if (!market->disks || !market->disks[node]) return;
-    sim_world_at(market->run->world, now_us + LOADED_US,
+    sim_world_at(market->run->world, now_us + loaded_us(market, node),
                  SIM_CTL(SIM_CTL_DISK, node));
 }
 
@@ -100,7 +108,9 @@ void market_disk(struct sim_market *market, uint64_t node)
     size_t i;
 
     if (!disk || !sim_world_runs(run->world, (uint32_t)node)) return;
-    if (sim_world_since(run->world, (uint32_t)node) + LOADED_US > now_us ||
+    if (sim_world_since(run->world, (uint32_t)node) +
+                loaded_us(market, (uint32_t)node) >
+            now_us ||
         disk->ended_us + AWAY_US < now_us) {
         return;
     }
