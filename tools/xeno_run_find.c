@@ -265,12 +265,17 @@ static void too_dear(struct run *run, const struct run_candidate *c)
 static void judge(struct run *run, struct run_candidate *c)
 {
     const struct money_quote *q = &c->quoted.quote;
+    bool xen = strcmp(c->quoted.manager, "xen") == 0;
     char text[200];
 
     if (strcmp(q->currency, run->wish.currency) != 0) {
         snprintf(text, sizeof text, "it asks for %s", q->currency);
         note(run, c, XN_EREFUSED, text, "--max in that currency");
-    } else if (strcmp(c->quoted.manager, "sandbox") != 0) {
+    } else if (xen && !says(&run->wish, "EnvType")) {
+        /* its kernel gets the command, which need not be a program there */
+        note(run, c, XN_EREFUSED, "its tasks are domains, with its own kernel",
+             "name the EnvType that the command is for");
+    } else if (!xen && strcmp(c->quoted.manager, "sandbox") != 0) {
         note(run, c, XN_EREFUSED, "it runs no tasks", "another server");
     } else if (run_cost(q, run->wish.life_us, &c->cost)) {
         note(run, c, XN_EOVERFLOW, "its price is out of range",

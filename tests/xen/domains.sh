@@ -113,27 +113,3 @@ point 60 'more memory than there is as well, and nothing is left of it' '
     cat /tmp/why
     grep "because: the domain cannot be made: ." /tmp/why
     [ "$(domains)" = 0 ]'
-
-# ---- the cap
-
-cap_share() { # percent of a CPU, of a guest that spins, by the hypervisor
-    dom0 60 '
-        cpu() { xl_says h 6; }
-        a=$(up_s) b=$(cpu); sleep 20; c=$(up_s) d=$(cpu)
-        awk "BEGIN { printf \"%.1f\n\", 100 * ($d - $b) / ($c - $a) }"'
-}
-dom0 30 'grep -qx xen \
-    /sys/devices/system/clocksource/clocksource0/current_clocksource' >/dev/null
-ok $? "dom0's clock is the hypervisor's"
-point 60 'a guest that may use 150 ms/s spins' '
-    start h spin cpu_ms_per_s=150
-    til 20 said h "guest: spins"'
-shares=$(for _ in 1 2 3; do cap_share; done)
-median=$(sort -n <<<"$shares" | sed -n 2p)
-echo "# percent of a CPU over 20 s: ${shares//$'\n'/ }"
-awk -v m="$median" 'BEGIN { exit !(m >= 12 && m <= 18) }'
-ok $? 'it gets 12 to 18 percent of one: the cap holds'
-point 30 'and ends' '
-    domd stop h
-    til 20 is h state ended
-    [ "$(domains)" = 0 ]'

@@ -13,10 +13,15 @@ domd_up() {
 
 as_xeno() { /usr/bin/setpriv --reuid 100 --regid 100 --clear-groups "$@"; }
 
-# "$corp" is set.  The keys of the server are xeno's, and libxl is root's.
+set_corps() { # URL#ID...
+    corps=$* corp_options=
+    for corp; do corp_options="$corp_options --corp $corp"; done
+}
+
+# The server's keys are xeno's; who is root (xenodomd) has none.
 host_up() {
     (exec /usr/bin/setpriv --reuid 100 --regid 100 --clear-groups xenohostd \
-        --state /server --config /server/xenohostd.conf --corp "$corp" \
+        --state /server --config /server/xenohostd.conf $corp_options \
         --ready-fd 3 3>/ready </dev/null >>/share/host.log 2>&1) &
     read -r line </ready
     case $line in ready*) ;; *) return 1 ;; esac
@@ -65,4 +70,12 @@ pid_of() { # WORD: of the process whose command line has it
 near() { # A B PERCENT: is A that near to B?
     awk -v a="$1" -v b="$2" -v p="$3" 'BEGIN {
         d = a - b; if (d < 0) d = -d; exit !(b > 0 && d <= b * p / 100) }'
+}
+
+share_of() { # NAME: percent of a CPU over 20 s, both by the hypervisor
+    local from used till more
+    from=$(up_s) used=$(xl_says "$1" 6)
+    sleep 20
+    till=$(up_s) more=$(xl_says "$1" 6)
+    awk "BEGIN { printf \"%.1f\\n\", 100 * ($more - $used) / ($till - $from) }"
 }

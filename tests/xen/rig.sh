@@ -222,7 +222,7 @@ boot() { # sets port: there, on this machine, dom0's port 7403 is
     mkdir -p "$share"
     xen="console=com1 com1=115200,8n1 dom0=pv dom0_mem=320M,max:320M"
     xen+=" dom0_max_vcpus=1 spec-ctrl=no xpti=no ucode=no cpufreq=none"
-    xen+=" loglvl=warning"
+    xen+=" loglvl=warning credit2_cap_period_ms=100"
     linux="console=hvc0 quiet loglevel=4 rdinit=/init mitigations=off audit=0"
     linux+=" apparmor=0 random.trust_cpu=on swiotlb=8192 panic=5 tsc=unstable"
     nice -n 5 qemu-system-x86_64 -name check-xen -accel tcg,thread=multi \

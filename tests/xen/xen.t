@@ -27,7 +27,7 @@ ok $rc "Xen and dom0 boot"
     bail "no Xen"
 }
 say "$(grep -E '^xen_(version|scheduler)' "$scratch/info" | tr -s ' \n' ' ')"
-for part in ${XN_XEN_PARTS:-domains}; do
+for part in ${XN_XEN_PARTS:-domains market}; do
     . "$XN_SRC/tests/xen/$part.sh"
 done
 point 30 'no program in dom0 crashed' '
