@@ -90,12 +90,14 @@ void ring_drop_peer(struct ov *ov, struct link *link)
 static size_t id_lower(const struct ov *ov, const xn_id *id)
 {
     size_t lo = 0, hi = ov->by_id.n;
+    uint64_t head = xn_id_head(id);
 
     while (lo < hi) {
         size_t mid = (lo + hi) / 2;
         const struct link *link = link_at(&ov->by_id, mid);
 
-        if (xn_id_cmp(&link_contact(ov, link)->id, id) < 0)
+        if (link->head == head ? xn_id_cmp(&link_contact(ov, link)->id, id) < 0
+                               : link->head < head)
             lo = mid + 1;
         else
             hi = mid;

@@ -123,6 +123,7 @@ struct link {
     uint8_t used[ALLOWANCES];
     uint32_t rtt_us, rtt_var_us; /* RFC 6298; 0: no sample */
     uint32_t opened_us;          /* the round trip as opening it showed */
+    uint64_t head;               /* of its id */
     uint64_t rid_max;            /* that it used */
     uint32_t asked;              /* its requests under way here */
     size_t kept;                 /* bytes of these */

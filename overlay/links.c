@@ -368,6 +368,7 @@ static struct link *link_new(struct ov *ov, const struct xn_now *now,
 
     if (!link) return NULL;
     link->peer = peer;
+    link->head = xn_id_head(&link_contact(ov, link)->id);
     link->serial = ++ov->serial;
     link->state = LINK_NEW;
     link->incoming = incoming;

@@ -6,19 +6,33 @@
 #include "sim/order.h"
 #include "sim/run.h"
 
+static uint32_t head_of(const xn_id *position)
+{
+    return (uint32_t)(xn_id_head(position) >> 32);
+}
+
 int sim_owner_start(struct sim_run *run)
 {
     const struct xn_peers *peers = sim_world_peers(run->world);
+    size_t i;
+    int rc;
 
     run->by_position = malloc((peers->n + 1) * sizeof *run->by_position);
-    if (!run->by_position) return XN_ENOMEM;
-    return sim_order(peers, (uint32_t)peers->n, run->by_position);
+    run->heads = malloc((peers->n + 1) * sizeof *run->heads);
+    if (!run->by_position || !run->heads) return XN_ENOMEM;
+    rc = sim_order(peers, (uint32_t)peers->n, run->by_position);
+    for (i = 0; i < peers->n && !rc; i++)
+        run->heads[i] = head_of(&peers->rows[run->by_position[i]].position);
+    return rc;
 }
 
+/* The contacts of a large overlay are far away, the heads side by side. */
 static bool is_before(const struct sim_run *run, size_t i, const xn_id *key)
 {
     const struct xn_peers *peers = sim_world_peers(run->world);
+    uint32_t head = head_of(key);
 
+    if (run->heads[i] != head) return run->heads[i] < head;
     return xn_id_cmp(&peers->rows[run->by_position[i]].position, key) < 0;
 }
 

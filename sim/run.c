@@ -547,6 +547,7 @@ out:
     sim_latency_free(run->latency);
     sim_churn_clear(run);
     free(run->by_position);
+    free(run->heads);
     free(run);
     return rc;
 }

@@ -115,6 +115,7 @@ struct sim_run {
     struct sim_gets *gets;
     struct sim_lookup *lookup_rows; /* under way, by number */
     uint32_t *by_position;          /* all nodes */
+    uint32_t *heads;                /* of their positions, in this order */
     struct xn_trace trace;          /* of churn; empty: not read */
     size_t trace_at;                /* its next change */
     uint64_t trace_begun_us;        /* when it began to be followed */

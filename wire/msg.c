@@ -122,11 +122,17 @@ struct holder {
 
 enum { SLAB_MIN = 1024, SMALL = 4096 };
 
+static size_t aligned(size_t size)
+{
+    return (size + sizeof(uint64_t) - 1) & ~(sizeof(uint64_t) - 1);
+}
+
 /* Mostly enough, without much waste where a body is one long payload. */
 static size_t first_size(const ProtobufCMessageDescriptor *descriptor,
                          size_t size)
 {
-    return descriptor->sizeof_message + size + 128 + (size < SMALL ? size : 0);
+    return aligned(descriptor->sizeof_message + size + 128 +
+                   (size < SMALL ? size : 0));
 }
 
 static void *slab_take(struct slab *slab, size_t size)
@@ -146,7 +152,7 @@ static void *body_alloc(void *data, size_t size)
     void *p;
 
     if (size > XN_LOCAL_MAX) return NULL;
-    size = (size + sizeof(uint64_t) - 1) & ~(sizeof(uint64_t) - 1);
+    size = aligned(size);
     p = slab_take(slab, size);
     if (p) return p;
     cap = size > SLAB_MIN ? size : SLAB_MIN;
@@ -188,25 +194,29 @@ static struct holder *holder_new(size_t first)
     return holder;
 }
 
-/* Takes over `bytes`. */
-static int build(unsigned kind, uint8_t *bytes, size_t size,
-                 const ProtobufCMessageDescriptor *descriptor,
+/* With room for the encoded body and most likely for the decoded one. */
+static struct holder *holder_for(const ProtobufCMessageDescriptor *descriptor,
+                                 size_t size, uint8_t **bytes_out)
+{
+    size_t room = aligned(size + 1);
+    struct holder *holder = holder_new(room + first_size(descriptor, size));
+
+    if (holder) *bytes_out = slab_take(&holder->first, room);
+    return holder;
+}
+
+/* Of the bytes that it holds. */
+static int build(struct holder *holder, unsigned kind, uint8_t *bytes,
+                 size_t size, const ProtobufCMessageDescriptor *descriptor,
                  struct xn_msg **msg_out)
 {
-    size_t first = first_size(descriptor, size) & ~(sizeof(uint64_t) - 1);
-    struct holder *holder = holder_new(first);
     ProtobufCAllocator allocator = {body_alloc, body_free, holder};
-    ProtobufCMessage *body;
-    int rc;
+    ProtobufCMessage *body =
+        protobuf_c_message_unpack(descriptor, &allocator, size, bytes);
 
-    if (!holder) {
-        rc = XN_ENOMEM;
-        goto out;
-    }
-    body = protobuf_c_message_unpack(descriptor, &allocator, size, bytes);
     if (!body) {
-        rc = XN_EPROTO;
-        goto out;
+        holder_free(holder);
+        return XN_EPROTO;
     }
     holder->msg = (struct xn_msg){.refs = 1,
                                   .kind = (uint16_t)kind,
@@ -215,10 +225,6 @@ static int build(unsigned kind, uint8_t *bytes, size_t size,
                                   .body = body};
     *msg_out = &holder->msg;
     return 0;
-out:
-    if (holder) holder_free(holder);
-    free(bytes);
-    return rc;
 }
 
 int xn_pack(const void *body, uint8_t **bytes_out, size_t *len_out)
@@ -235,16 +241,17 @@ int xn_msg_new(unsigned kind, const void *body, struct xn_msg **msg_out)
 {
     const struct kind_row *row = row_of(kind);
     const ProtobufCMessage *base = body;
+    struct holder *holder;
     uint8_t *bytes;
     size_t size;
 
     if (!row || base->descriptor != row->descriptor) return XN_EINVAL;
     size = protobuf_c_message_get_packed_size(base);
     if (size > size_max(kind)) return XN_ETOOBIG;
-    bytes = malloc(size + 1);
-    if (!bytes) return XN_ENOMEM;
+    holder = holder_for(row->descriptor, size, &bytes);
+    if (!holder) return XN_ENOMEM;
     protobuf_c_message_pack(base, bytes);
-    return build(kind, bytes, size, row->descriptor, msg_out);
+    return build(holder, kind, bytes, size, row->descriptor, msg_out);
 }
 
 int xn_msg_adopt(unsigned kind, const void *body, struct xn_arena *arena,
@@ -280,15 +287,16 @@ int xn_msg_decode(unsigned kind, const uint8_t *data, size_t size,
                   struct xn_msg **msg_out)
 {
     const struct kind_row *row = row_of(kind);
+    struct holder *holder;
     uint8_t *bytes;
 
     if (!row) return XN_EPROTO;
     if (size > size_max(kind)) return XN_ETOOBIG;
     if (xn_nest_check(row->descriptor, data, size)) return XN_EPROTO;
-    bytes = malloc(size + 1);
-    if (!bytes) return XN_ENOMEM;
+    holder = holder_for(row->descriptor, size, &bytes);
+    if (!holder) return XN_ENOMEM;
     if (size) memcpy(bytes, data, size);
-    return build(kind, bytes, size, row->descriptor, msg_out);
+    return build(holder, kind, bytes, size, row->descriptor, msg_out);
 }
 
 struct xn_msg *xn_msg_ref(struct xn_msg *msg)
@@ -299,7 +307,9 @@ struct xn_msg *xn_msg_ref(struct xn_msg *msg)
 
 void xn_msg_free(struct xn_msg *msg)
 {
+    struct holder *holder = (struct holder *)(void *)msg;
+
     if (!msg || --msg->refs) return;
-    free(msg->bytes);
-    holder_free((struct holder *)(void *)msg);
+    if (msg->bytes != holder->first.data) free(msg->bytes);
+    holder_free(holder);
 }
