@@ -2,10 +2,12 @@
 #include "net/link.h"
 
 #include <errno.h>
+#include <linux/sockios.h>
 #include <netinet/in.h>
 #include <netinet/tcp.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/ioctl.h>
 #include <unistd.h>
 
 #include <event2/event.h>
@@ -21,7 +23,10 @@ enum {
     TURN_FRAMES = 16, /* a link's share of one turn of the loop */
     TURN_BYTES = 256 * 1024,
     RECORD = 16 * 1024, /* of TLS */
-    USER_TIMEOUT_MS = 15000,
+    UNACKED_MS = 15000, /* so long what was sent may go without an answer */
+    IDLE_S = 600,       /* then an idle link is probed, ... */
+    PROBE_S = 15,       /* ... so often, ... */
+    PROBES = 4,         /* ... and ends when so many are lost in a row */
 };
 
 struct parcel {
@@ -40,6 +45,7 @@ struct net_link_io {
     size_t queued;                /* bytes, the offset included */
     unsigned depth;               /* calls under way: no free yet */
     bool ended;                   /* our side of the stream is closed */
+    bool unacked;                 /* UNACKED_MS is set */
 };
 
 static void pump(struct net_link *link);
@@ -239,6 +245,18 @@ static void finish(struct net_link *link)
     event_add(io->in, NULL);
 }
 
+/* While TCP_USER_TIMEOUT is set Linux goes by it instead of by the count of
+ * keepalive's probes: on a link that was idle for longer one lost probe would be
+ * the end.  So it is set only while there may be something unacknowledged. */
+static void set_unacked(struct net_link_io *io, bool unacked)
+{
+    int ms = unacked ? UNACKED_MS : 0;
+
+    if (io->unacked == unacked) return;
+    io->unacked = unacked;
+    setsockopt(io->fd, IPPROTO_TCP, TCP_USER_TIMEOUT, &ms, sizeof ms);
+}
+
 static void flush(struct net_link *link)
 {
     struct net_link_io *io = link->io;
@@ -256,6 +274,7 @@ static void flush(struct net_link *link)
             return;
         }
         link->sent += (size_t)ret;
+        set_unacked(io, true);
         written(io, (size_t)ret);
     }
     if (link->state == NET_LINK_DRAINING) finish(link);
@@ -368,14 +387,13 @@ static void on_timer(evutil_socket_t fd, short what, void *arg)
 
 static void tune(int fd)
 {
-    int on = 1, idle = 600, interval = 5, count = 2, ms = USER_TIMEOUT_MS;
+    int on = 1, idle = IDLE_S, interval = PROBE_S, count = PROBES;
 
     setsockopt(fd, IPPROTO_TCP, TCP_NODELAY, &on, sizeof on);
     setsockopt(fd, SOL_SOCKET, SO_KEEPALIVE, &on, sizeof on);
     setsockopt(fd, IPPROTO_TCP, TCP_KEEPIDLE, &idle, sizeof idle);
     setsockopt(fd, IPPROTO_TCP, TCP_KEEPINTVL, &interval, sizeof interval);
     setsockopt(fd, IPPROTO_TCP, TCP_KEEPCNT, &count, sizeof count);
-    setsockopt(fd, IPPROTO_TCP, TCP_USER_TIMEOUT, &ms, sizeof ms);
 }
 
 static int new_io(struct event_base *base, SSL_CTX *ctx, int fd, bool incoming,
@@ -418,6 +436,7 @@ int net_link_new(struct event_base *base, SSL_CTX *ctx, int fd, bool incoming,
     }
     tune(fd);
     link->io->fd = fd;
+    set_unacked(link->io, true); /* the handshake */
     link->io->user = user;
     link->owner = owner;
     link->incoming = incoming;
@@ -452,6 +471,16 @@ void net_link_flush(struct net_link *link)
     enter(link);
     flush(link);
     leave(link);
+}
+
+void net_link_rest(struct net_link *link)
+{
+    struct net_link_io *io = link->io;
+    int unacked = 0;
+
+    if (link->state != NET_LINK_OPEN || !io->unacked || io->first) return;
+    if (ioctl(io->fd, SIOCOUTQ, &unacked) || unacked > 0) return;
+    set_unacked(io, false);
 }
 
 size_t net_link_queued(const struct net_link *link)

@@ -60,6 +60,10 @@ int net_link_new(struct event_base *base, SSL_CTX *ctx, int fd, bool incoming,
  * is full. */
 bool net_link_send(struct net_link *link, struct xn_msg *msg);
 void net_link_flush(struct net_link *link);
+/* To be called now and then: where all is acknowledged, the link may be idle,
+ * and ends when several of TCP's probes are lost in a row.  While something is
+ * not, it ends after 15 s. */
+void net_link_rest(struct net_link *link);
 /* Bytes that wait to go out. */
 size_t net_link_queued(const struct net_link *link);
 /* Nothing waits to go out. */

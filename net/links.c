@@ -345,7 +345,9 @@ static void on_tick(evutil_socket_t fd, short what, void *arg)
         if (link->peer != XN_PEER_NONE &&
             wall_us > link->cert.not_after_us + SKEW_US) {
             net_link_close(link, XN_EEXPIRED, "its certificate has ended");
+            continue;
         }
+        net_link_rest(link);
     }
     if (links->paused && links->n < links->max) {
         links->paused = false;

@@ -152,6 +152,10 @@ tests_unit_net_identity_LDADD = $(XN_NET_LIBS) $(CMOCKA_LIBS)
 UNIT_TESTS += tests/unit/net_kv
 tests_unit_net_kv_SOURCES = tests/unit/net_kv.c tests/unit/store_kit.h $(NET_KIT)
 tests_unit_net_kv_LDADD = $(XN_NET_LIBS) $(CMOCKA_LIBS)
+UNIT_TESTS += tests/unit/net_link
+tests_unit_net_link_SOURCES = tests/unit/net_link.c $(NET_KIT)
+tests_unit_net_link_LDADD = $(XN_NET_LIBS) $(CMOCKA_LIBS)
+
 UNIT_TESTS += tests/unit/net_links
 tests_unit_net_links_SOURCES = tests/unit/net_links.c $(NET_KIT)
 tests_unit_net_links_LDADD = $(XN_NET_LIBS) $(CMOCKA_LIBS)
