@@ -35,6 +35,7 @@ struct proof {
     struct get *get;
     struct xn_msg *found;
     xn_id from;
+    uint32_t copy;
     struct ad_lease lease;
 };
 
@@ -100,7 +101,7 @@ static void answer(struct get *g, const struct xn_now *now, struct xn_out *out)
 
 static void copy_answered(void *owner, void *ctx, const struct xn_now *now,
                           int rc, struct xn_msg *found, const xn_id *from,
-                          struct xn_out *out);
+                          uint32_t copy, struct xn_out *out);
 
 static void next_due(void *owner, void *ctx, const struct xn_now *now, int rc,
                      struct xn_msg *msg, struct xn_out *out)
@@ -114,9 +115,10 @@ static void next_due(void *owner, void *ctx, const struct xn_now *now, int rc,
 }
 
 /* This one was of no use: the next at once, whoever else is still asked. */
-static void go_on(struct get *g, const struct xn_now *now, struct xn_out *out)
+static void go_on(struct get *g, const struct xn_now *now, uint32_t copy,
+                  struct xn_out *out)
 {
-    race_fail(&g->asking.race);
+    race_fail(&g->asking.race, copy);
     if (!g->answered && g->ticket && rd_asking_more(&g->asking, now)) {
         rd_asking_next(&g->asking, now, copy_answered, next_due, g, out);
     } else if (g->answered || (!g->asking.pending && !g->proofs)) {
@@ -130,12 +132,13 @@ static void proof_end(struct proof *proof, const struct xn_now *now, int rc,
                       struct xn_out *out)
 {
     struct get *g = proof->get;
+    uint32_t copy = proof->copy;
 
     if (!g->answered) rd_merge_add(&g->merge, rc, proof->found, &proof->from);
     if (rc) g->asking.rd->stats.refuted++;
     proof_free(proof);
     if (rc)
-        go_on(g, now, out);
+        go_on(g, now, copy, out);
     else
         answer(g, now, out);
 }
@@ -222,17 +225,17 @@ static void lease_verified(void *owner, void *ctx, const struct xn_now *now,
 }
 
 static void prove(struct get *g, const struct xn_now *now, struct xn_msg *found,
-                  const xn_id *from, struct xn_out *out)
+                  const xn_id *from, uint32_t copy, struct xn_out *out)
 {
     struct proof *proof = calloc(1, sizeof *proof);
 
     if (!proof) {
         out->rc = XN_ENOMEM;
-        go_on(g, now, out);
+        go_on(g, now, copy, out);
         return;
     }
-    *proof =
-        (struct proof){.get = g, .found = xn_msg_ref(found), .from = *from};
+    *proof = (struct proof){
+        .get = g, .found = xn_msg_ref(found), .from = *from, .copy = copy};
     DL_APPEND(g->proofs, proof);
     verify(proof, now, XN__FORM__BLOB, &ad_of(proof)->lease, LEASE_CONTEXT,
            lease_verified, out);
@@ -242,7 +245,7 @@ static void prove(struct get *g, const struct xn_now *now, struct xn_msg *found,
 
 static void copy_answered(void *owner, void *ctx, const struct xn_now *now,
                           int rc, struct xn_msg *found, const xn_id *from,
-                          struct xn_out *out)
+                          uint32_t copy, struct xn_out *out)
 {
     struct get *g = ctx;
 
@@ -254,11 +257,11 @@ static void copy_answered(void *owner, void *ctx, const struct xn_now *now,
     }
     rc = rd_asking_judge(&g->asking, rc, found, from);
     if (rc == 0 && XN_BODY(found, Xn__Found)->n_ads) {
-        prove(g, now, found, from, out);
+        prove(g, now, found, from, copy, out);
         return;
     }
     rd_merge_add(&g->merge, rc, found, from);
-    go_on(g, now, out);
+    go_on(g, now, copy, out);
 }
 
 /* ---- the request ---- */

@@ -55,9 +55,15 @@ uint32_t race_next(struct race *race, uint64_t now_us)
     return race->order[at];
 }
 
-void race_fail(struct race *race)
+void race_fail(struct race *race, uint32_t copy)
 {
-    race->failed++;
+    uint32_t at = 0;
+
+    while (at < race->asked && race->order[at] != copy)
+        at++;
+    if (at == race->asked || race->failed[at]) return;
+    race->failed[at] = true;
+    race->n_failed++;
 }
 
 bool race_is_over(const struct race *race)
@@ -83,12 +89,13 @@ static uint64_t bound_us(const struct race *race)
 uint64_t race_due(const struct race *race)
 {
     uint64_t events[RACE_COPIES_MAX + 1], event_us, by_us = bound_us(race);
-    uint32_t n = 0, k = race->asked - race->failed, i, at;
+    uint32_t n = 0, k = race->asked - race->n_failed, i, at;
 
     if (race_is_over(race)) return UINT64_MAX;
     if (k == 0) return race->asked_us;
     for (i = 0; i <= race->asked; i++) {
         if (i == race->asked && !race->wait_us) break;
+        if (i < race->asked && race->failed[i]) continue;
         event_us =
             i < race->asked ? race->late_us[i] : race->begun_us + race->wait_us;
         for (at = n++; at && events[at - 1] > event_us; at--)

@@ -31,7 +31,8 @@ struct race {
     uint32_t order[RACE_COPIES_MAX];
     struct rd_expect expect[RACE_COPIES_MAX]; /* of these, in this order */
     uint64_t late_us[RACE_COPIES_MAX]; /* when each that was asked is late */
-    uint32_t n, asked, failed;
+    bool failed[RACE_COPIES_MAX];
+    uint32_t n, asked, n_failed;
     uint64_t begun_us, asked_us; /* the first one, the last one */
     uint64_t by_us;              /* an answer is wanted by then; 0: no bound */
     uint64_t wait_us; /* from then on one more is asked than are late; 0: not */
@@ -46,8 +47,9 @@ void race_start(struct race *race, const struct rd_expect *expect, uint32_t n,
 /* The copy to ask now; there must be one. */
 uint32_t race_next(struct race *race, uint64_t now_us);
 bool race_is_over(const struct race *race); /* all have been asked */
-/* One of them is of no use: another one is due. */
-void race_fail(struct race *race);
+/* This copy, which was asked, is of no use: another one is due, and that this
+ * one is late tells nothing any more. */
+void race_fail(struct race *race, uint32_t copy);
 /* When the next one is to be asked if no answer has come; UINT64_MAX: none. */
 uint64_t race_due(const struct race *race);
 /* It is due: may it be asked?  Asking in time for a bound is always allowed,

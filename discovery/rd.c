@@ -110,7 +110,7 @@ static void answer(struct search *s, const struct xn_now *now,
 
 static void copy_answered(void *owner, void *ctx, const struct xn_now *now,
                           int rc, struct xn_msg *found, const xn_id *from,
-                          struct xn_out *out);
+                          uint32_t copy, struct xn_out *out);
 
 static void next_due(void *owner, void *ctx, const struct xn_now *now, int rc,
                      struct xn_msg *msg, struct xn_out *out);
@@ -135,7 +135,7 @@ static void next_due(void *owner, void *ctx, const struct xn_now *now, int rc,
 
 static void copy_answered(void *owner, void *ctx, const struct xn_now *now,
                           int rc, struct xn_msg *found, const xn_id *from,
-                          struct xn_out *out)
+                          uint32_t copy, struct xn_out *out)
 {
     struct rd *rd = owner;
     struct search *s = ctx;
@@ -160,7 +160,7 @@ static void copy_answered(void *owner, void *ctx, const struct xn_now *now,
     } else if (s->paranoid) {
         return;
     } else if (s->ticket && rd_asking_more(&s->asking, now)) {
-        race_fail(&s->asking.race);
+        race_fail(&s->asking.race, copy);
         ask_next(s, now, out);
     } else if (!s->asking.pending) {
         answer(s, now, out);

@@ -17,9 +17,9 @@
 
 struct rd;
 
-/* rc and a FOUND message (lent), from whom. */
+/* rc and a FOUND message (lent), from whom, as which copy that was asked. */
 typedef void rd_found(void *owner, void *ctx, const struct xn_now *now, int rc,
-                      struct xn_msg *found, const xn_id *from,
+                      struct xn_msg *found, const xn_id *from, uint32_t copy,
                       struct xn_out *out);
 
 /* What is to be expected of a copy before it is asked. */

@@ -47,6 +47,7 @@ struct question { /* under way in the overlay */
     rd_found *fn;
     void *owner;
     void *ctx;
+    uint32_t copy;
     struct question *prev, *next;
 };
 
@@ -58,7 +59,7 @@ static void question_replied(void *user, void *ctx, const struct xn_now *now,
 
     DL_DELETE(node->questions, question);
     question->fn(question->owner, question->ctx, now, reply->rc, reply->msg,
-                 &reply->from, out);
+                 &reply->from, question->copy, out);
     free(question);
 }
 
@@ -109,7 +110,8 @@ static void ask_index(void *user, const struct xn_now *now,
         out->rc = XN_ENOMEM;
         return;
     }
-    *question = (struct question){.fn = fn, .owner = owner, .ctx = ctx};
+    *question =
+        (struct question){.fn = fn, .owner = owner, .ctx = ctx, .copy = copy};
     DL_APPEND(node->questions, question);
     index_key(node, find, &copy, &key);
     ov_ask(node->ov, now, &key, copy, XN__KIND__FIND, find, deadline_us,

@@ -97,7 +97,7 @@ static void answer_copy(struct kit *kit, uint32_t i, rd_found *fn, void *owner,
     assert_int_equal(xn_msg_new(XN__KIND__FOUND, &found, &msg), 0);
     while (n > 0)
         free(rows[--n].lease.data);
-    fn(owner, ctx, &kit->now, copy->rc, copy->rc ? NULL : msg, &from,
+    fn(owner, ctx, &kit->now, copy->rc, copy->rc ? NULL : msg, &from, i,
        &kit->out);
     xn_msg_free(msg);
 }

@@ -55,7 +55,7 @@ static void answer_copy(struct bench *b, uint32_t i, rd_found *fn, void *owner,
     found.ads = &row;
     found.n_ads = row != NULL;
     assert_int_equal(xn_msg_new(XN__KIND__FOUND, &found, &msg), 0);
-    fn(owner, ctx, &b->now, copy->rc, copy->rc ? NULL : msg, &from, &b->out);
+    fn(owner, ctx, &b->now, copy->rc, copy->rc ? NULL : msg, &from, i, &b->out);
     xn_msg_free(msg);
 }
 
@@ -288,6 +288,25 @@ static void each_late_one_is_replaced(void **state)
     late_answer(b, 1);
 }
 
+/* What has failed is late no more: the one in its place has its own time. */
+static void who_failed_is_not_late(void **state)
+{
+    struct bench *b = *state;
+
+    b->copies[0].silent = b->copies[1].silent = true;
+    get(b, 0);
+    pass(b, 5 * MS);
+    b->copies[0].ad = NULL;
+    late_answer(b, 0);
+    assert_int_equal(asked(b), 2);
+    pass(b,
+         25 * MS); /* the first would be late after 15, the second is at 35 */
+    assert_int_equal(asked(b), 2);
+    pass(b, 10 * MS);
+    got(b, 2);
+    late_answer(b, 1);
+}
+
 /* Far away a second is asked after 50 ms, before the first is late. */
 static void nobody_waits_long(void **state)
 {
@@ -431,6 +450,7 @@ int main(void)
         TEST(a_late_answer_may_come_first),
         TEST(nobody_waits_long),
         TEST(each_late_one_is_replaced),
+        TEST(who_failed_is_not_late),
         TEST(a_bound_asks_in_time),
         TEST(who_has_it_not_is_passed_over),
         TEST(who_lies_is_passed_over),
