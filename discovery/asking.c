@@ -73,18 +73,20 @@ void rd_asking_next(struct rd_asking *asking, const struct xn_now *now,
 }
 
 /* What the budget does not allow now comes when the one asked counts as
- * silent. */
+ * silent, or when a bound wants it. */
 bool rd_asking_due(struct rd_asking *asking, const struct xn_now *now,
                    xn_ended *due, void *ctx, struct xn_out *out)
 {
     struct rd *rd = asking->rd;
     uint64_t silent_us = asking->race.asked_us + RD_TRY_US;
+    uint64_t bound_us = race_bound(&asking->race);
 
     asking->timer = 0;
     if (!rd_asking_more(asking, now)) return false;
     if (now->mono_us < silent_us &&
-        !race_may_hedge(&asking->race, &rd->budget)) {
-        set_timer(asking, silent_us, due, ctx, out);
+        !race_may_hedge(&asking->race, now->mono_us, &rd->budget)) {
+        set_timer(asking, bound_us < silent_us ? bound_us : silent_us, due, ctx,
+                  out);
         return false;
     }
     rd->stats.hedged++;

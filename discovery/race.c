@@ -71,9 +71,7 @@ bool race_is_over(const struct race *race)
     return race->asked >= race->n;
 }
 
-/* The last moment at which the next one may be asked so that it can still
- * answer in time; UINT64_MAX: there is no bound, or it could not meet it. */
-static uint64_t bound_us(const struct race *race)
+uint64_t race_bound(const struct race *race)
 {
     uint64_t late_us;
 
@@ -88,7 +86,7 @@ static uint64_t bound_us(const struct race *race)
  * been asked and not failed. */
 uint64_t race_due(const struct race *race)
 {
-    uint64_t events[RACE_COPIES_MAX + 1], event_us, by_us = bound_us(race);
+    uint64_t events[RACE_COPIES_MAX + 1], event_us, by_us = race_bound(race);
     uint32_t n = 0, k = race->asked - race->n_failed, i, at;
 
     if (race_is_over(race)) return UINT64_MAX;
@@ -105,9 +103,10 @@ uint64_t race_due(const struct race *race)
     return by_us < events[k - 1] ? by_us : events[k - 1];
 }
 
-bool race_may_hedge(const struct race *race, struct race_budget *budget)
+bool race_may_hedge(const struct race *race, uint64_t now_us,
+                    struct race_budget *budget)
 {
-    if (bound_us(race) != UINT64_MAX) return true;
+    if (race_bound(race) <= now_us) return true;
     if (!budget->left) return false;
     budget->left--;
     return true;

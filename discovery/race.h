@@ -52,8 +52,12 @@ bool race_is_over(const struct race *race); /* all have been asked */
 void race_fail(struct race *race, uint32_t copy);
 /* When the next one is to be asked if no answer has come; UINT64_MAX: none. */
 uint64_t race_due(const struct race *race);
-/* It is due: may it be asked?  Asking in time for a bound is always allowed,
- * since who sets one asks for it. */
-bool race_may_hedge(const struct race *race, struct race_budget *budget);
+/* The last moment at which the next one may be asked so that it can still
+ * answer in time; UINT64_MAX: there is no bound, or it could not meet it. */
+uint64_t race_bound(const struct race *race);
+/* It is due: may it be asked?  When it must be for the sake of a bound it always
+ * may, since who sets one asks for it; before that it is as without. */
+bool race_may_hedge(const struct race *race, uint64_t now_us,
+                    struct race_budget *budget);
 
 #endif

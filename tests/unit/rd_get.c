@@ -412,6 +412,33 @@ static void further_copies_are_few(void **state)
     assert_int_equal(rd_searches(b->rd), 0);
 }
 
+/* Nor does a bound that is far away make them more, until it is near. */
+static void a_far_bound_costs_nothing(void **state)
+{
+    struct bench *b = *state;
+    unsigned rounds = 100, sum = 0, i;
+
+    while (rounds--) {
+        place(b, 10);
+        for (i = 0; i < COPIES; i++)
+            b->copies[i].silent = true;
+        get(b, 1000);
+        pass(b, 900 * MS);
+        sum += asked(b);
+        if (rounds == 0) {
+            assert_in_range(asked(b), 1, COPIES - 1);
+            i = asked(b);
+            pass(b, 99 * MS);
+            assert_int_equal(asked(b), i + 1);
+        }
+        for (i = 0; i < COPIES; i++) {
+            if (b->copies[i].asked) late_answer(b, i);
+        }
+        got(b, 0);
+    }
+    assert_in_range(sum, 200, 216);
+}
+
 static void nonsense_is_refused(void **state)
 {
     struct bench *b = *state;
@@ -456,6 +483,7 @@ int main(void)
         TEST(who_lies_is_passed_over),
         TEST(where_it_is_not_all_say_so),
         TEST(further_copies_are_few),
+        TEST(a_far_bound_costs_nothing),
         TEST(nonsense_is_refused),
         TEST(an_end_in_between_leaves_nothing),
     };
