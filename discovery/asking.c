@@ -99,9 +99,8 @@ void rd_asking_enough(struct rd_asking *asking, const void *ctx)
 
     if (asking->timer) xn_ticket_forget(rd->tickets, asking->timer);
     asking->timer = 0;
-    if (asking->pending && rd->index.enough) {
-        rd->index.enough(rd->index.user, ctx);
-    }
+    if (asking->pending) rd->index.enough(rd->index.user, ctx);
+    asking->pending = 0;
 }
 
 static bool is_avoided(const struct rd_asking *asking, const xn_id *id)

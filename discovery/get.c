@@ -21,9 +21,8 @@
 
 struct get {
     struct rd_asking asking; /* first */
-    uint64_t ticket;         /* of the ASK; 0: nobody waits */
+    uint64_t ticket;         /* of the ASK */
     xn_id server;
-    bool answered;
     struct proof *proofs; /* answers whose signatures are being checked */
     struct rd_merge merge;
     struct get *prev, *next;
@@ -36,11 +35,15 @@ struct proof {
     struct xn_msg *found;
     xn_id from;
     uint32_t copy;
+    uint64_t ticket; /* of the VERIFY; 0: none */
     struct ad_lease lease;
 };
 
 static void proof_free(struct proof *proof)
 {
+    if (proof->ticket) {
+        xn_ticket_forget(proof->get->asking.rd->tickets, proof->ticket);
+    }
     DL_DELETE(proof->get->proofs, proof);
     xn_msg_free(proof->found);
     free(proof);
@@ -62,39 +65,29 @@ void rd_gets_free(struct rd *rd)
     DL_FOREACH_SAFE(rd->gets, g, next) get_free(g);
 }
 
-/* As for a search. */
-static void settle(struct get *g)
+static void end(struct get *g)
 {
-    g->answered = true;
-    g->ticket = 0;
     g->asking.rd->n_under_way--;
     rd_asking_enough(&g->asking, g);
-    rd_merge_clear(&g->merge);
+    DL_DELETE(g->asking.rd->gets, g);
+    get_free(g);
 }
 
 void rd_gets_cancel(struct rd *rd, uint64_t ticket)
 {
-    struct get *g;
+    struct get *g, *next;
 
-    DL_FOREACH(rd->gets, g)
+    DL_FOREACH_SAFE(rd->gets, g, next)
     {
-        if (!g->answered && g->ticket == ticket) settle(g);
+        if (g->ticket == ticket) end(g);
     }
 }
 
-/* As the answer to a search; ends with the last that is under way. */
 static void answer(struct get *g, const struct xn_now *now, struct xn_out *out)
 {
-    struct rd *rd = g->asking.rd;
-
-    if (!g->answered) {
-        rd_merge_answer(&g->merge, now->wall_us, g->ticket, "get",
-                        rd_asked(&g->asking)->token, out);
-        settle(g);
-    }
-    if (g->asking.pending || g->proofs) return;
-    DL_DELETE(rd->gets, g);
-    get_free(g);
+    rd_merge_answer(&g->merge, now->wall_us, g->ticket, "get",
+                    rd_asked(&g->asking)->token, out);
+    end(g);
 }
 
 /* ---- asking ---- */
@@ -109,7 +102,7 @@ static void next_due(void *owner, void *ctx, const struct xn_now *now, int rc,
     struct get *g = ctx;
 
     (void)owner, (void)rc, (void)msg;
-    if (g->ticket && rd_asking_due(&g->asking, now, next_due, g, out)) {
+    if (rd_asking_due(&g->asking, now, next_due, g, out)) {
         rd_asking_next(&g->asking, now, copy_answered, next_due, g, out);
     }
 }
@@ -119,9 +112,9 @@ static void go_on(struct get *g, const struct xn_now *now, uint32_t copy,
                   struct xn_out *out)
 {
     race_fail(&g->asking.race, copy);
-    if (!g->answered && g->ticket && rd_asking_more(&g->asking, now)) {
+    if (rd_asking_more(&g->asking, now)) {
         rd_asking_next(&g->asking, now, copy_answered, next_due, g, out);
-    } else if (g->answered || (!g->asking.pending && !g->proofs)) {
+    } else if (!g->asking.pending && !g->proofs) {
         answer(g, now, out);
     }
 }
@@ -134,7 +127,7 @@ static void proof_end(struct proof *proof, const struct xn_now *now, int rc,
     struct get *g = proof->get;
     uint32_t copy = proof->copy;
 
-    if (!g->answered) rd_merge_add(&g->merge, rc, proof->found, &proof->from);
+    rd_merge_add(&g->merge, rc, proof->found, &proof->from);
     if (rc) g->asking.rd->stats.refuted++;
     proof_free(proof);
     if (rc)
@@ -154,14 +147,14 @@ static void verify(struct proof *proof, const struct xn_now *now, Xn__Form form,
 {
     struct rd *rd = proof->get->asking.rd;
     Xn__Verify body = XN__VERIFY__INIT;
-    uint64_t ticket =
-        xn_ticket(rd->tickets, now->mono_us + VERIFY_US, fn, rd, proof, out);
 
+    proof->ticket =
+        xn_ticket(rd->tickets, now->mono_us + VERIFY_US, fn, rd, proof, out);
     body.form = form;
     body.data = *data;
     body.context = (char *)(uintptr_t)context;
-    xn_out_emit(out, XN_ACT_VERIFY, ticket, XN_PEER_NONE, XN__KIND__VERIFY,
-                &body);
+    xn_out_emit(out, XN_ACT_VERIFY, proof->ticket, XN_PEER_NONE,
+                XN__KIND__VERIFY, &body);
 }
 
 static const Xn__Verified *verified(int rc, const struct xn_msg *msg)
@@ -179,6 +172,7 @@ static void document_verified(void *owner, void *ctx, const struct xn_now *now,
     struct advert *advert = NULL;
 
     (void)owner;
+    proof->ticket = 0;
     if (!body) {
         proof_end(proof, now, rc ? rc : XN_EINVAL, out);
         return;
@@ -215,6 +209,7 @@ static void lease_verified(void *owner, void *ctx, const struct xn_now *now,
     struct proof *proof = ctx;
 
     (void)owner;
+    proof->ticket = 0;
     rc = body ? lease_proved(proof, now, body) : rc ? rc : XN_EINVAL;
     if (rc) {
         proof_end(proof, now, rc, out);
@@ -251,10 +246,6 @@ static void copy_answered(void *owner, void *ctx, const struct xn_now *now,
 
     (void)owner;
     g->asking.pending--;
-    if (g->answered) {
-        answer(g, now, out);
-        return;
-    }
     rc = rd_asking_judge(&g->asking, rc, found, from);
     if (rc == 0 && XN_BODY(found, Xn__Found)->n_ads) {
         prove(g, now, found, from, copy, out);

@@ -57,7 +57,7 @@ void rd_asking_next(struct rd_asking *asking, const struct xn_now *now,
 /* It is: ask it?  If not, `due` may be called again later. */
 bool rd_asking_due(struct rd_asking *asking, const struct xn_now *now,
                    xn_ended *due, void *ctx, struct xn_out *out);
-/* It is answered: what is under way is not repeated, and nobody else asked. */
+/* It is answered: nobody else is asked, and what is under way is forgotten. */
 void rd_asking_enough(struct rd_asking *asking, const void *ctx);
 /* An answer's rc: whether it is one, from somebody not avoided. */
 int rd_asking_judge(const struct rd_asking *asking, int rc,

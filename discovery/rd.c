@@ -13,10 +13,9 @@
 
 struct search {
     struct rd_asking asking; /* first */
-    uint64_t ticket;         /* of the ASK; 0: nobody waits */
+    uint64_t ticket;         /* of the ASK */
     const struct rd_engine *engine;
     bool paranoid;
-    bool answered; /* what still comes is for nobody */
     struct rd_merge merge;
     struct search *prev, *next;
 };
@@ -70,24 +69,21 @@ const struct rd_stats *rd_stats(const struct rd *rd)
     return &rd->stats;
 }
 
-/* What is found from now on is of no use; it ends with the last copy that was
- * asked, and until then holds next to nothing. */
-static void settle(struct search *s)
+static void end(struct search *s)
 {
-    s->answered = true;
-    s->ticket = 0;
     s->asking.rd->n_under_way--;
     rd_asking_enough(&s->asking, s);
-    rd_merge_clear(&s->merge);
+    DL_DELETE(s->asking.rd->searches, s);
+    search_free(s);
 }
 
 void rd_cancel(struct rd *rd, uint64_t ticket)
 {
-    struct search *s;
+    struct search *s, *next;
 
-    DL_FOREACH(rd->searches, s)
+    DL_FOREACH_SAFE(rd->searches, s, next)
     {
-        if (!s->answered && s->ticket == ticket) settle(s);
+        if (s->ticket == ticket) end(s);
     }
     rd_gets_cancel(rd, ticket);
 }
@@ -96,16 +92,9 @@ void rd_cancel(struct rd *rd, uint64_t ticket)
 static void answer(struct search *s, const struct xn_now *now,
                    struct xn_out *out)
 {
-    struct rd *rd = s->asking.rd;
-
-    if (!s->answered) {
-        rd_merge_answer(&s->merge, now->wall_us, s->ticket, s->engine->name,
-                        rd_asked(&s->asking)->token, out);
-        settle(s);
-    }
-    if (s->asking.pending) return;
-    DL_DELETE(rd->searches, s);
-    search_free(s);
+    rd_merge_answer(&s->merge, now->wall_us, s->ticket, s->engine->name,
+                    rd_asked(&s->asking)->token, out);
+    end(s);
 }
 
 static void copy_answered(void *owner, void *ctx, const struct xn_now *now,
@@ -128,7 +117,7 @@ static void next_due(void *owner, void *ctx, const struct xn_now *now, int rc,
     struct search *s = ctx;
 
     (void)owner, (void)rc, (void)msg;
-    if (s->ticket && rd_asking_due(&s->asking, now, next_due, s, out)) {
+    if (rd_asking_due(&s->asking, now, next_due, s, out)) {
         ask_next(s, now, out);
     }
 }
@@ -141,10 +130,6 @@ static void copy_answered(void *owner, void *ctx, const struct xn_now *now,
     struct search *s = ctx;
 
     s->asking.pending--;
-    if (s->answered) {
-        answer(s, now, out);
-        return;
-    }
     rc = rd_asking_judge(&s->asking, rc, found, from);
     if (rc == 0) {
         const Xn__Summary *summary = XN_BODY(found, Xn__Found)->summary;
@@ -159,7 +144,7 @@ static void copy_answered(void *owner, void *ctx, const struct xn_now *now,
         answer(s, now, out);
     } else if (s->paranoid) {
         return;
-    } else if (s->ticket && rd_asking_more(&s->asking, now)) {
+    } else if (rd_asking_more(&s->asking, now)) {
         race_fail(&s->asking.race, copy);
         ask_next(s, now, out);
     } else if (!s->asking.pending) {

@@ -41,8 +41,8 @@ struct rd_index {
     /* May be NULL: nothing is known of any. */
     void (*expect)(void *user, const struct xn_now *now, const Xn__Find *find,
                    uint32_t copy, struct rd_expect *expect_out);
-    /* What was asked with this ctx has been answered by another copy: it need
-     * not be repeated; its fn is still called.  May be NULL. */
+    /* What was asked with this ctx has been answered by another copy: it is
+     * forgotten, and its fn is not called any more. */
     void (*enough)(void *user, const void *ctx);
 };
 

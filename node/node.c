@@ -90,11 +90,14 @@ static void expect_of_index(void *user, const struct xn_now *now,
 static void enough_of_index(void *user, const void *ctx)
 {
     struct node *node = user;
-    struct question *question;
+    struct question *question, *next;
 
-    DL_FOREACH(node->questions, question)
+    DL_FOREACH_SAFE(node->questions, question, next)
     {
-        if (question->ctx == ctx) ov_enough(node->ov, question);
+        if (question->ctx != ctx) continue;
+        ov_enough(node->ov, question);
+        DL_DELETE(node->questions, question);
+        free(question);
     }
 }
 

@@ -119,7 +119,8 @@ static const char *check_queries(const struct ov *ov)
         kept += q->kept;
         if (q->via && q->delivered) return "a request in two places";
         if (q->n_tried > SENDS_MAX) return "a request sent too often";
-        if (!q->carrier && !q->delivered) return "a request without a body";
+        if (!q->carrier && !q->delivered && !q->enough)
+            return "a request without a body";
         if (ov->depth == 0 && !q->timer) return "a request for ever";
     }
     for (i = 0; i < ov->by_peer.n; i++) {

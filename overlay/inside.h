@@ -185,7 +185,7 @@ struct query {
     struct link *from; /* who asked us; NULL: we ourselves */
     uint64_t from_rid;
     bool direct, acked, delivered;
-    bool enough;    /* sent to nobody any more (ov_enough) */
+    bool enough;    /* for nobody: only its round trip counts (ov_enough) */
     bool witness;   /* who asks us would answer itself, but doubts */
     bool witnessed; /* sent so by us, the last time */
     bool yours;     /* a witness said that it is ours */

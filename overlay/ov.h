@@ -133,9 +133,9 @@ void ov_ask(struct ov *ov, const struct xn_now *now, const xn_id *key,
             uint32_t copy, unsigned kind, const void *body,
             uint64_t deadline_us, ov_replied *fn, void *ctx,
             struct xn_out *out);
-/* Another copy has answered: the question with this ctx is sent to nobody any
- * more.  An answer that still comes shows how far that node is; `fn` is called
- * as ever.  Looks at all that is under way. */
+/* Another copy has answered: the question with this ctx ends, and `fn` is not
+ * called any more.  An answer that comes within some seconds still shows how far
+ * that node is.  Looks at all that is under way. */
 void ov_enough(struct ov *ov, const void *ctx);
 
 /* What is to be expected of a copy of a key before it is asked. */

@@ -187,6 +187,10 @@ static void finish(struct ov *ov, const struct xn_now *now, struct query *q,
     int rc = 0;
 
     query_detach(ov, q);
+    if (q->enough) {
+        query_free(q);
+        return;
+    }
     if (q->from) {
         send_reply(q->from, q->from_rid, body, out);
     } else {
@@ -427,7 +431,7 @@ static void no_reply(struct ov *ov, const struct xn_now *now, struct query *q,
                      struct xn_out *out)
 {
     watch_probe(ov, now, q->via, false, out);
-    if (q->enough || q->n_sent >= SENDS_MAX) {
+    if (q->n_sent >= SENDS_MAX) {
         set_timer(ov, q, now->mono_us + ACKED_US, out);
     } else {
         send_on(ov, now, q, q->via, q->witnessed, out);
@@ -444,7 +448,7 @@ static void query_due(void *owner, void *ctx, const struct xn_now *now, int rc,
     ov_enter(ov);
     q->timer = 0;
     if (now->mono_us >= q->deadline_us) {
-        ov->stats.expired++;
+        ov->stats.expired += !q->enough;
         if (q->from) {
             query_detach(ov, q);
             query_free(q);
@@ -455,7 +459,7 @@ static void query_due(void *owner, void *ctx, const struct xn_now *now, int rc,
         no_reply(ov, now, q, out);
     } else if (q->via) {
         no_ack(ov, now, q, out);
-    } else if (!q->delivered && !q->enough) {
+    } else if (!q->delivered) {
         route(ov, now, q, out);
     } else {
         set_timer(ov, q, q->deadline_us, out);
@@ -523,14 +527,30 @@ void ov_ask(struct ov *ov, const struct xn_now *now, const xn_id *key,
     ov_exit(ov, now, out);
 }
 
+/* Not acknowledged yet, and sent once: its answer would be a sample. */
+static bool may_be_sample(const struct query *q)
+{
+    return q->via && !q->acked && q->n_sent == 1;
+}
+
 void ov_enough(struct ov *ov, const void *ctx)
 {
-    size_t i;
+    size_t i = ov->queries.n;
 
-    for (i = 0; i < ov->queries.n; i++) {
+    while (i-- > 0) {
         struct query *q = query_at(ov, i);
 
-        if (!q->from && q->ctx == ctx) q->enough = true;
+        if (q->from || q->enough || q->ctx != ctx) continue;
+        q->enough = true;
+        if (may_be_sample(q)) {
+            let_go(ov, q);
+            if (q->deadline_us > q->sent_us + RTO_MAX_US) {
+                q->deadline_us = q->sent_us + RTO_MAX_US;
+            }
+        } else {
+            query_detach(ov, q);
+            query_free(q);
+        }
     }
 }
 
@@ -697,6 +717,11 @@ void route_ack(struct ov *ov, const struct xn_now *now, struct link *link,
         DL_APPEND2(link->sent, q, sent_prev, sent_next);
     }
     q->acked = true;
+    if (q->enough) {
+        query_detach(ov, q);
+        query_free(q);
+        return;
+    }
     set_timer(ov, q, now->mono_us + (ACKED_US << q->n_sent) / 2, out);
 }
 
@@ -731,7 +756,7 @@ void route_reply(struct ov *ov, const struct xn_now *now, struct link *link,
         return;
     }
     if (!q) return;
-    if (body->yours && q->witnessed) {
+    if (body->yours && q->witnessed && !q->enough) {
         take_yours(ov, now, q, out);
         return;
     }

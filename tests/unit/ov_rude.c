@@ -462,6 +462,39 @@ static void test_own_bound(void **state)
     free(asked);
 }
 
+static size_t requests(const struct net *net, uint32_t i)
+{
+    struct ov_load load;
+
+    ov_load(net->node[i].ov, &load);
+    return load.requests;
+}
+
+/* Who needs no answer any more waits for none: what was acknowledged goes at
+ * once, and what was not as soon as its answer would tell nothing. */
+static void test_enough(void **state)
+{
+    struct net *net = mesh(3);
+    struct asked asked[2];
+
+    (void)state;
+    net->node[1].answer = ANSWER_NEVER;
+    net_ask(net, 0, &net->node[1].contact.position, 0, 8 * SEC, &asked[0]);
+    net_run(net, SEC);
+    assert_int_equal(requests(net, 0), 1);
+    ov_enough(net->node[0].ov, &asked[0]);
+    assert_int_equal(requests(net, 0), 0);
+    net->node[2].deaf = true;
+    net_ask(net, 0, &net->node[2].contact.position, 0, 8 * SEC, &asked[1]);
+    ov_enough(net->node[0].ov, &asked[1]);
+    assert_int_equal(requests(net, 0), 1);
+    net_run(net, 7 * SEC / 2);
+    assert_int_equal(requests(net, 0), 0);
+    net_run(net, 10 * SEC);
+    assert_int_equal(asked[0].calls + asked[1].calls, 0);
+    net_free(net);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
@@ -474,6 +507,7 @@ int main(void)
         cmocka_unit_test(test_kinds),
         cmocka_unit_test(test_kinds_of_replies),
         cmocka_unit_test(test_own_bound),
+        cmocka_unit_test(test_enough),
     };
 
     return cmocka_run_group_tests_name("ov_rude", tests, NULL, NULL);
