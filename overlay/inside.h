@@ -208,6 +208,11 @@ struct life {
     uint64_t stood_us;   /* all links together, until ... */
     uint64_t counted_us; /* ... then */
     uint32_t ends;       /* of them, with their node */
+    uint64_t ours_us;    /* we stood still: what ends until then is our doing */
+    struct {
+        uint64_t from_us, stood_us; /* that began then, from these counts on */
+        uint32_t ends, n, of;       /* n of so many links have ended */
+    } burst;
     uint32_t n_ended, n_told;
     uint32_t ended[LIFE_ENDED]; /* the first bytes of these nodes' ids */
     struct {
@@ -274,6 +279,7 @@ struct ov {
     struct relay *relays;
     unsigned n_traces, n_relays;
     uint64_t gossip_timer, watch_timer, dial_timer, ask_timer;
+    uint64_t watch_us; /* when the watch falls due; 0: not at all */
     uint64_t dial_timer_us;
     struct ov_stats stats;
 };

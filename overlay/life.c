@@ -6,7 +6,12 @@
  * that never come.  We spend no more than so much a second on opening links.
  * How long nodes live shows in our links: the time that all have stood, for
  * each that ended with its node.  A newcomer has seen none: it goes by the
- * middle one of what its first peers say. */
+ * middle one of what its first peers say.
+ *
+ * Where it is we who fail, stopped, suspended or without network, all links end
+ * and no node does.  What ends after a gap in our own time counts for nothing,
+ * nor what ends in a burst: nodes do not die by the quarter in seconds, and
+ * where they do, that tells nothing of how long the others live. */
 #include <string.h>
 
 #include "overlay/inside.h"
@@ -17,6 +22,10 @@
 #define ENDS_MAX 64U      /* then the older half of it counts no more */
 #define TOLD_WORTH 8U     /* ends, as which what others said counts */
 #define LINKS_PER_LEAF 6U /* at least so many links, for each leaf on a side */
+#define BURST_US (10 * SECOND_US)
+#define BURST_PART 4U            /* more than one in so many is a burst */
+#define STILL_US (5 * SECOND_US) /* late by more, we stood still */
+#define OURS_US (60 * SECOND_US) /* until all peers' ends have shown */
 
 static uint32_t tag_of(const xn_id *id)
 {
@@ -31,8 +40,34 @@ void life_count(struct ov *ov, const struct xn_now *now)
 {
     struct life *life = &ov->life;
 
-    life->stood_us += ov->ring.n * (now->mono_us - life->counted_us);
+    /* That the watch should have woken us long ago shows whatever comes first. */
+    if (ov->watch_us && now->mono_us > ov->watch_us + STILL_US)
+        life->ours_us = now->mono_us + OURS_US;
+    else
+        life->stood_us += ov->ring.n * (now->mono_us - life->counted_us);
     life->counted_us = now->mono_us;
+}
+
+/* Is this one of a burst?  Then those of it that were counted are not. */
+static bool is_burst(struct ov *ov, const struct xn_now *now)
+{
+    struct life *life = &ov->life;
+
+    if (life->burst.n == 0 || now->mono_us - life->burst.from_us > BURST_US) {
+        life->burst.from_us = now->mono_us;
+        life->burst.stood_us = life->stood_us;
+        life->burst.ends = life->ends;
+        life->burst.of = (uint32_t)ov->ring.n;
+        life->burst.n = 0;
+    }
+    life->burst.n++;
+    if (life->burst.n < ENDS_MIN ||
+        life->burst.n <= life->burst.of / BURST_PART) {
+        return false;
+    }
+    life->stood_us = life->burst.stood_us;
+    life->ends = life->burst.ends;
+    return true;
 }
 
 /* One node ends once, however often it comes back: else a single peer, by
@@ -48,6 +83,7 @@ void life_ended(struct ov *ov, const struct xn_now *now, const xn_id *id)
         if (life->ended[i] == tag) return;
     }
     life->ended[life->n_ended++ % LIFE_ENDED] = tag;
+    if (now->mono_us < life->ours_us || is_burst(ov, now)) return;
     if (++life->ends < ENDS_MAX) return;
     life->ends /= 2;
     life->stood_us /= 2;

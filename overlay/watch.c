@@ -331,7 +331,9 @@ static void watch_due(void *owner, void *ctx, const struct xn_now *now, int rc,
 
     (void)ctx, (void)rc, (void)msg;
     ov_enter(ov);
+    life_count(ov, now);
     ov->watch_timer = 0;
+    ov->watch_us = 0;
     if (ov->ring.n > 0) probe_next(ov, now, WATCH_US / 2, out);
     watch_start(ov, now, out);
     ov_exit(ov, now, out);
@@ -343,6 +345,7 @@ void watch_start(struct ov *ov, const struct xn_now *now, struct xn_out *out)
 
     if (ov->watch_timer || ov->ring.n == 0) return;
     wait_us += xn_rng_below(ov->rng, 2 * WATCH_US / 5);
-    ov->watch_timer = xn_ticket(ov->tickets, now->mono_us + wait_us, watch_due,
-                                ov, NULL, out);
+    ov->watch_us = now->mono_us + wait_us;
+    ov->watch_timer =
+        xn_ticket(ov->tickets, ov->watch_us, watch_due, ov, NULL, out);
 }

@@ -118,6 +118,78 @@ static void test_the_middle_word_counts(void **state)
     assert_int_equal(links_wanted(&ov), LEAVES * 6);
 }
 
+/* Long-lived nodes of which one ends an hour. */
+static struct ov *settled(struct ov *ov)
+{
+    uint32_t n;
+
+    young(ov)->ring.n = 100;
+    for (n = 1; n <= 40; n++)
+        ends(ov, 3600 * n, n);
+    assert_int_equal(life_seen_s(ov), 100 * 3600);
+    assert_int_equal(links_wanted(ov), BUDGET);
+    return ov;
+}
+
+/* All at once, or one after the other as silence is noticed: that was our
+ * network, or many machines together, and no life. */
+static void test_a_burst_is_ours(void **state)
+{
+    static const uint32_t per_s[] = {100, 20};
+    struct ov ov;
+    uint32_t i, n;
+
+    (void)state;
+    for (i = 0; i < 2; i++) {
+        settled(&ov);
+        for (n = 0; n < 100; n++) {
+            ends(&ov, 41 * 3600 + n / per_s[i], 100 + n);
+            ov.ring.n--;
+        }
+        assert_in_range(life_seen_s(&ov), 90 * 3600, 110 * 3600);
+        assert_int_equal(links_wanted(&ov), BUDGET);
+    }
+}
+
+/* As fast as under much churn, that is no burst. */
+static void test_churn_is_none(void **state)
+{
+    struct ov ov;
+    uint32_t n;
+
+    (void)state;
+    young(&ov)->ring.n = 100;
+    for (n = 0; n < 600; n++)
+        ends(&ov, n + 1, n);
+    assert_in_range(life_seen_s(&ov), 90, 110);
+    ov.ring.n = 0;
+}
+
+/* Stopped for an hour: what is found ended then did not end with its node, and
+ * nobody knows how long it stood. */
+static void test_a_gap_is_ours(void **state)
+{
+    struct xn_now now = {0, 0};
+    struct ov ov;
+    uint32_t n;
+
+    (void)state;
+    settled(&ov)->ring.n = 5; /* too few for a burst */
+    ov.watch_us = 40 * 3600 * SECOND_US + 4 * SECOND_US;
+    ends(&ov, 41 * 3600, 100);
+    ov.watch_us = 0; /* it has run meanwhile */
+    for (n = 1; n < 5; n++)
+        ends(&ov, 41 * 3600 + 9 * n, 100 + n);
+    assert_int_equal(ov.life.ends, 40);
+    assert_in_range(life_seen_s(&ov), 100 * 3600, 100 * 3600 + 10);
+    /* Later they count again. */
+    now.mono_us = (41 * 3600 + 100) * SECOND_US;
+    life_count(&ov, &now);
+    ends(&ov, 41 * 3600 + 101, 200);
+    assert_int_equal(ov.life.ends, 41);
+    ov.ring.n = 0;
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
@@ -126,6 +198,9 @@ int main(void)
         cmocka_unit_test(test_one_node_ends_once),
         cmocka_unit_test(test_one_node_has_one_word),
         cmocka_unit_test(test_the_middle_word_counts),
+        cmocka_unit_test(test_a_burst_is_ours),
+        cmocka_unit_test(test_churn_is_none),
+        cmocka_unit_test(test_a_gap_is_ours),
     };
 
     return cmocka_run_group_tests(tests, NULL, NULL);
