@@ -92,7 +92,10 @@ static void deliver(void *user, const struct xn_now *now,
 {
     struct node *node = user;
 
-    assert_int_equal(request->msg->kind, XN__KIND__FIND);
+    if (request->msg->kind != XN__KIND__FIND) { /* of a villain's */
+        ov_answer(node->ov, now, request->token, XN_EPROTO, 0, NULL, out);
+        return;
+    }
     node->delivered++;
     node->last_hops = request->hops;
     if (node->answer == ANSWER_NOW) {
