@@ -276,6 +276,8 @@ int net_daemon_open(struct net_daemon *d)
     if (d->wants_links) {
         config.links_max =
             (unsigned)net_settings_number(d->settings, "limits.links");
+        config.handshakes =
+            (unsigned)net_settings_number(d->settings, "limits.handshakes");
     }
     config.api_max =
         (unsigned)net_settings_number(d->settings, "limits.connections");

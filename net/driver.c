@@ -51,6 +51,7 @@ void net_config_default(struct net_config *config)
         .program = "xeno",
         .threads = 1,
         .links_max = 512,
+        .handshakes = 50,
         .api_max = 256,
         .api_rate = 50,
         .api_rate_certified = 500,
@@ -255,7 +256,8 @@ static int cannot_listen(const struct net_config *config, const char *address,
 static int open_links(struct net_driver *d, const struct net_config *config)
 {
     struct net_links_config links = {config->identity, config->listen_links,
-                                     config->links_max, NULL};
+                                     config->links_max, config->handshakes,
+                                     NULL};
     int rc = 0;
 
     if (!config->listen_links) return 0;

@@ -36,6 +36,7 @@ struct net_config {
     const char *delay_path; /* --delay, for tests (net/delay.h); NULL: none */
     unsigned threads;       /* of the pool; 1 */
     unsigned links_max;     /* accepted, dialled, half-open: hard bound; 512 */
+    unsigned handshakes;    /* of links, a second, that come in; 0: no bound */
     unsigned api_max;       /* connections; 256 */
     /* Requests per second, 0: no bound. */
     unsigned api_rate;           /* of one address, anonymous; 50 */

@@ -8,6 +8,7 @@
 #include <stdlib.h>
 #include <string.h>
 #include <sys/ioctl.h>
+#include <sys/socket.h>
 #include <unistd.h>
 
 #include <event2/event.h>
@@ -37,7 +38,8 @@ struct parcel {
 struct net_link_io {
     const struct net_link_user *user;
     int fd;
-    SSL *ssl;
+    SSL_CTX *ctx;
+    SSL *ssl; /* NULL: has not been let in */
     struct event *in, *out, *timer;
     struct net_frames frames;
     struct parcel *first, **last; /* to be sent */
@@ -355,10 +357,30 @@ static void discard(struct net_link *link)
     }
 }
 
+/* Where somebody has something to say that may be TLS, he knocks.  Until then he
+ * costs no more than his socket. */
+static void listen_at_door(struct net_link *link)
+{
+    uint8_t first;
+    ssize_t n = recv(link->io->fd, &first, 1, MSG_PEEK);
+
+    if (n < 0 && (errno == EAGAIN || errno == EINTR)) return;
+    if (n < 1 || first != SSL3_RT_HANDSHAKE) {
+        net_link_close(link, XN_EUNREACH, "handshake: not TLS");
+        return;
+    }
+    event_del(link->io->in);
+    link->io->user->knocks(link);
+}
+
 static void pump(struct net_link *link)
 {
     enter(link);
-    if (link->state == NET_LINK_SHAKING) shake(link);
+    if (link->state == NET_LINK_SHAKING && !link->io->ssl) {
+        listen_at_door(link);
+    } else if (link->state == NET_LINK_SHAKING) {
+        shake(link);
+    }
     if (link->state == NET_LINK_OPEN || link->state == NET_LINK_DRAINING) {
         flush(link);
     }
@@ -396,7 +418,22 @@ static void tune(int fd)
     setsockopt(fd, IPPROTO_TCP, TCP_KEEPCNT, &count, sizeof count);
 }
 
-static int new_io(struct event_base *base, SSL_CTX *ctx, int fd, bool incoming,
+static int new_ssl(struct net_link *link, int fd)
+{
+    struct net_link_io *io = link->io;
+
+    io->ssl = SSL_new(io->ctx);
+    if (!io->ssl || !SSL_set_fd(io->ssl, fd)) return XN_ENOMEM;
+    if (link->incoming) {
+        SSL_set_accept_state(io->ssl);
+    } else {
+        SSL_set_connect_state(io->ssl);
+    }
+    net_tls_peer_to(io->ssl, &link->cert);
+    return 0;
+}
+
+static int new_io(struct event_base *base, SSL_CTX *ctx, int fd,
                   struct net_link *link)
 {
     struct net_link_io *io = calloc(1, sizeof *io);
@@ -409,16 +446,19 @@ static int new_io(struct event_base *base, SSL_CTX *ctx, int fd, bool incoming,
     io->in = event_new(base, fd, EV_READ | EV_PERSIST, on_socket, link);
     io->out = event_new(base, fd, EV_WRITE, on_socket, link);
     io->timer = evtimer_new(base, on_timer, link);
-    io->ssl = SSL_new(ctx);
-    if (!io->in || !io->out || !io->timer || !io->ssl) return XN_ENOMEM;
-    if (!SSL_set_fd(io->ssl, fd)) return XN_ENOMEM;
-    if (incoming) {
-        SSL_set_accept_state(io->ssl);
-    } else {
-        SSL_set_connect_state(io->ssl);
+    io->ctx = ctx;
+    if (!io->in || !io->out || !io->timer) return XN_ENOMEM;
+    return link->incoming ? 0 : new_ssl(link, fd);
+}
+
+void net_link_begin(struct net_link *link)
+{
+    if (link->state != NET_LINK_SHAKING || link->io->ssl) return;
+    if (new_ssl(link, link->io->fd)) {
+        net_link_close(link, XN_ENOMEM, "out of memory");
+        return;
     }
-    net_tls_peer_to(io->ssl, &link->cert);
-    return 0;
+    event_add(link->io->in, NULL);
 }
 
 int net_link_new(struct event_base *base, SSL_CTX *ctx, int fd, bool incoming,
@@ -426,8 +466,12 @@ int net_link_new(struct event_base *base, SSL_CTX *ctx, int fd, bool incoming,
                  struct net_link **link_out)
 {
     struct net_link *link = calloc(1, sizeof *link);
-    int rc = link ? new_io(base, ctx, fd, incoming, link) : XN_ENOMEM;
+    int rc = XN_ENOMEM;
 
+    if (link) {
+        link->incoming = incoming;
+        rc = new_io(base, ctx, fd, link);
+    }
     if (rc) {
         if (link) free_io(link->io);
         free(link);
@@ -439,7 +483,6 @@ int net_link_new(struct event_base *base, SSL_CTX *ctx, int fd, bool incoming,
     set_unacked(link->io, true); /* the handshake */
     link->io->user = user;
     link->owner = owner;
-    link->incoming = incoming;
     link->peer = XN_PEER_NONE;
     set_timer(link, SHAKE_S);
     event_add(incoming ? link->io->in : link->io->out, NULL);

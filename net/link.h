@@ -16,6 +16,9 @@ struct event_base;
 struct net_link;
 
 struct net_link_user {
+    /* Somebody who linked to us begins to shake hands: net_link_begin lets him,
+     * now or later. */
+    void (*knocks)(struct net_link *link);
     /* The handshake is done, link->cert is proved. */
     void (*ready)(struct net_link *link);
     /* Takes over the message. */
@@ -38,6 +41,8 @@ struct net_link {
     uint64_t ticket; /* of the DIAL */
     xn_id want;      /* who must be there; zero: whoever it is */
     bool incoming;
+    bool waits, known;       /* to be let in; from a source of members */
+    unsigned turn;           /* so many of its source waited before it */
     uint64_t open_us;        /* mono time of the handshake's end */
     uint64_t received, sent; /* bytes, within TLS */
     struct net_addr remote;
@@ -51,11 +56,13 @@ struct net_link {
     struct net_link_io *io; /* link.c's */
 };
 
-/* Takes over the connected or connecting socket.  link_out is open or will be
+/* Takes over the connected or connecting socket; ctx must outlive it.  link_out is open or will be
  * reported by closed(). */
 int net_link_new(struct event_base *base, SSL_CTX *ctx, int fd, bool incoming,
                  const struct net_link_user *user, void *owner,
                  struct net_link **link_out);
+/* After it knocked, once. */
+void net_link_begin(struct net_link *link);
 /* Queue a frame (takes a reference); net_link_flush sends.  false: the queue
  * is full. */
 bool net_link_send(struct net_link *link, struct xn_msg *msg);

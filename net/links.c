@@ -13,6 +13,7 @@
 #include "lib/log.h"
 #include "net/clock.h"
 #include "net/delay.h"
+#include "net/gate.h"
 #include "net/link.h"
 #include "net/tls.h"
 
@@ -37,7 +38,8 @@ struct net_links {
     const struct net_delays *delays;
     SSL_CTX *server, *client;
     struct evconnlistener *listener;
-    struct event *tick;
+    struct event *tick, *gate_timer;
+    struct net_gate *gate;
     char address[NET_ADDR_TEXT];
     unsigned max, n;
     uint64_t received, sent; /* over links that are closed */
@@ -250,6 +252,10 @@ static void on_ready(struct net_link *link)
         net_link_close(link, rc, why);
         return;
     }
+    if (link->incoming) {
+        net_gate_know(links->gate,
+                      net_addr_source((struct sockaddr *)&link->remote.sa));
+    }
     link->open_us = net_mono_us();
     net_addr_text((struct sockaddr *)&link->remote.sa, address);
     net_caller(&link->cert, address, &who);
@@ -260,7 +266,10 @@ static void on_ready(struct net_link *link)
     net_loop_tell(links->loop, XN_EV_UP, 0, link->peer, XN__KIND__UP, &up);
 }
 
-static const struct net_link_user link_user = {on_ready, on_frame, on_closed};
+static void on_knock(struct net_link *link);
+
+static const struct net_link_user link_user = {on_knock, on_ready, on_frame,
+                                               on_closed};
 
 /* ---- accepting --------------------------------------------------------- */
 
@@ -269,6 +278,67 @@ static void pause_at_bound(struct net_links *links)
     if (links->n < links->max || !links->listener) return;
     links->paused = true;
     evconnlistener_disable(links->listener);
+}
+
+/* Whose handshake begins next: of the source that has had the fewest turns, the
+ * one that waits longest. */
+static struct net_link *next_waiting(struct net_links *links, bool known)
+{
+    struct net_link *link, *next = NULL;
+
+    DL_FOREACH(links->all, link)
+    {
+        if (!link->waits || link->known != known) continue;
+        if (!next || link->turn < next->turn) next = link;
+    }
+    return next;
+}
+
+/* So long to wait for the next one; 0: nobody waits. */
+static uint64_t let_in(struct net_links *links, bool known)
+{
+    struct net_link *link;
+    uint64_t wait_us;
+
+    while ((link = next_waiting(links, known)) != NULL) {
+        wait_us = net_gate_take(links->gate, known, net_mono_us());
+        if (wait_us) return wait_us;
+        link->waits = false;
+        net_link_begin(link);
+    }
+    return 0;
+}
+
+static void on_gate(evutil_socket_t fd, short what, void *arg)
+{
+    struct net_links *links = arg;
+    uint64_t members_us = let_in(links, true), others_us = let_in(links, false);
+    uint64_t wait_us = members_us && (!others_us || members_us < others_us)
+                           ? members_us
+                           : others_us;
+    struct timeval tv = {(time_t)(wait_us / 1000000),
+                         (suseconds_t)(wait_us % 1000000)};
+
+    if (wait_us) event_add(links->gate_timer, &tv);
+}
+
+static void on_knock(struct net_link *link)
+{
+    struct net_links *links = link->owner;
+    const struct sockaddr *sa = (const struct sockaddr *)&link->remote.sa;
+    struct net_link *other;
+
+    DL_FOREACH(links->all, other)
+    {
+        link->turn +=
+            other->waits && net_addr_same_source(
+                                (const struct sockaddr *)&other->remote.sa, sa);
+    }
+    link->waits = true;
+    link->known = net_gate_knows(links->gate, net_addr_source(sa));
+    if (!event_pending(links->gate_timer, EV_TIMEOUT, NULL)) {
+        on_gate(-1, 0, links);
+    }
 }
 
 /* Has this source too many handshakes under way?  All sources together may
@@ -509,12 +579,17 @@ int net_links_new(struct net_loop *loop, const struct net_links_config *config,
     links->delays = config->delays;
     rc = net_tls_links(config->identity, &links->server, &links->client);
     if (rc) goto out;
+    rc = net_gate_new(config->handshakes, &links->gate);
+    if (rc) goto out;
     rc = open_listener(links, config->listen);
     if (rc) goto out;
+    links->gate_timer = evtimer_new(net_loop_base(loop), on_gate, links);
     links->tick =
         event_new(net_loop_base(loop), -1, EV_PERSIST, on_tick, links);
     rc = XN_ENOMEM;
-    if (!links->tick || event_add(links->tick, &tick)) goto out;
+    if (!links->gate_timer || !links->tick || event_add(links->tick, &tick)) {
+        goto out;
+    }
     *links_out = links;
     links = NULL;
     rc = 0;
@@ -530,6 +605,8 @@ void net_links_free(struct net_links *links)
     while (links->all)
         net_link_close(links->all, XN_ECANCELLED, "going down");
     if (links->tick) event_free(links->tick);
+    if (links->gate_timer) event_free(links->gate_timer);
+    net_gate_free(links->gate);
     if (links->listener) evconnlistener_free(links->listener);
     SSL_CTX_free(links->server);
     SSL_CTX_free(links->client);

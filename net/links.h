@@ -19,6 +19,7 @@ struct net_links_config {
     const struct net_identity *identity;
     const char *listen;
     unsigned max;                    /* all states together */
+    unsigned handshakes;             /* that come in, a second; 0: no bound */
     const struct net_delays *delays; /* for tests; NULL: none */
 };
 

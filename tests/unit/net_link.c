@@ -60,7 +60,8 @@ static void on_closed(struct net_link *link, int rc, const char *text)
     ((struct end *)link->owner)->link = NULL;
 }
 
-static const struct net_link_user user = {on_ready, on_frame, on_closed};
+static const struct net_link_user user = {net_link_begin, on_ready, on_frame,
+                                          on_closed};
 
 /* Two connected sockets. */
 static void connect_pair(int *near_out, int *far_out)

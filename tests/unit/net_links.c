@@ -487,6 +487,30 @@ static void half_open_many_sources(void **state)
     kit_kill(&child, SIGTERM);
 }
 
+/* More handshakes of one source wait than there are turns for in the time that a
+ * dial has: another source's comes before them. */
+static void storm_of_one_source(void **state)
+{
+    struct net_config config = kit_config(&b);
+    struct kit_child child;
+    struct story s;
+    int fds[15], i;
+
+    config.links_max = 64;
+    config.handshakes = 1;
+    kit_spawn(&config, tells, &child);
+    for (i = 0; i < 15; i++) {
+        fds[i] = raw_connect_from("127.0.0.2:0", child.links);
+        assert_int_equal(write(fds[i], "\x16", 1), 1);
+    }
+    s = (struct story){.address = child.links, .id = &b.cert.id};
+    run_dials(&a, &s);
+    assert_int_equal(s.pongs, 1);
+    for (i = 0; i < 15; i++)
+        close(fds[i]);
+    kit_kill(&child, SIGTERM);
+}
+
 /* An IPv4 host is one source by whichever listener it comes, and no other
  * host's. */
 static void sources(void **state)
@@ -664,6 +688,7 @@ int main(void)
         cmocka_unit_test(half_open),
         cmocka_unit_test(half_open_source),
         cmocka_unit_test(half_open_many_sources),
+        cmocka_unit_test(storm_of_one_source),
         cmocka_unit_test(sources),
         cmocka_unit_test(one_link_per_peer),
         cmocka_unit_test(simultaneous_dials),

@@ -1,0 +1,66 @@
+/* SPDX-License-Identifier: GPL-3.0-or-later */
+#include "net/gate.h"
+
+#include <stdlib.h>
+
+#include <openssl/rand.h>
+
+#include "lib/bucket.h"
+#include "lib/err.h"
+#include "lib/rng.h"
+
+enum { PLACES = 1024 };
+
+struct net_gate {
+    struct xn_rate rate;
+    uint64_t full_us[2]; /* of strangers, of members: xn_bucket_take */
+    uint64_t secret;
+    uint64_t known[PLACES]; /* one source in each, mixed; 0: none */
+};
+
+int net_gate_new(unsigned per_s, struct net_gate **gate_out)
+{
+    struct net_gate *gate = calloc(1, sizeof *gate);
+
+    if (!gate) return XN_ENOMEM;
+    if (per_s) {
+        gate->rate.step_us = 1000000 / per_s;
+        gate->rate.burst = per_s / 2 + 1;
+    }
+    if (RAND_bytes((uint8_t *)&gate->secret, sizeof gate->secret) != 1) {
+        free(gate);
+        return XN_EIO;
+    }
+    *gate_out = gate;
+    return 0;
+}
+
+void net_gate_free(struct net_gate *gate)
+{
+    free(gate);
+}
+
+/* Where sources fall nobody outside can know. */
+static uint64_t mixed(const struct net_gate *gate, uint64_t source)
+{
+    return xn_rng_mix(gate->secret, source) | 1U << 31;
+}
+
+void net_gate_know(struct net_gate *gate, uint64_t source)
+{
+    uint64_t mark = mixed(gate, source);
+
+    gate->known[mark % PLACES] = mark;
+}
+
+bool net_gate_knows(const struct net_gate *gate, uint64_t source)
+{
+    uint64_t mark = mixed(gate, source);
+
+    return gate->known[mark % PLACES] == mark;
+}
+
+uint64_t net_gate_take(struct net_gate *gate, bool known, uint64_t now_us)
+{
+    return xn_bucket_take(&gate->full_us[known], &gate->rate, now_us);
+}

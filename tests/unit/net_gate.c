@@ -1,0 +1,100 @@
+/* SPDX-License-Identifier: GPL-3.0-or-later */
+/* Whose handshakes begin, and when. */
+#include <setjmp.h>
+#include <stdarg.h>
+#include <stddef.h>
+#include <stdint.h>
+
+#include <cmocka.h>
+
+#include "net/gate.h"
+
+#define SEC 1000000ULL
+
+static struct net_gate *gate_of(unsigned per_s)
+{
+    struct net_gate *gate = NULL;
+
+    assert_int_equal(net_gate_new(per_s, &gate), 0);
+    return gate;
+}
+
+static unsigned begun(struct net_gate *gate, bool known, uint64_t from_us,
+                      uint64_t until_us)
+{
+    unsigned n = 0;
+
+    for (; from_us < until_us; from_us += 1000)
+        n += net_gate_take(gate, known, from_us) == 0;
+    return n;
+}
+
+static void a_storm_has_a_rate(void **state)
+{
+    struct net_gate *gate = gate_of(50);
+    uint64_t wait_us;
+
+    (void)state;
+    assert_in_range(begun(gate, false, 0, 10 * SEC), 500, 530);
+    wait_us = net_gate_take(gate, false, 10 * SEC);
+    if (wait_us == 0) wait_us = net_gate_take(gate, false, 10 * SEC);
+    assert_in_range(wait_us, 1, 20000);
+    assert_int_equal(net_gate_take(gate, false, 10 * SEC + wait_us), 0);
+    net_gate_free(gate);
+}
+
+/* What strangers take is not missing to members, nor the other way. */
+static void members_have_their_own(void **state)
+{
+    struct net_gate *gate = gate_of(50);
+
+    (void)state;
+    begun(gate, false, 0, SEC);
+    assert_true(net_gate_take(gate, false, SEC) > 0 ||
+                net_gate_take(gate, false, SEC) > 0);
+    assert_int_equal(net_gate_take(gate, true, SEC), 0);
+    assert_in_range(begun(gate, true, SEC, 11 * SEC), 500, 530);
+    net_gate_free(gate);
+}
+
+static void who_is_known(void **state)
+{
+    struct net_gate *gate = gate_of(1);
+    unsigned kept = 0;
+    uint64_t source;
+
+    (void)state;
+    assert_false(net_gate_knows(gate, 0));
+    net_gate_know(gate, 0);
+    assert_true(net_gate_knows(gate, 0));
+    for (source = 1; source <= 10000; source++) {
+        assert_false(net_gate_knows(gate, source));
+        net_gate_know(gate, source);
+        assert_true(net_gate_knows(gate, source));
+    }
+    for (source = 1; source <= 10000; source++)
+        kept += net_gate_knows(gate, source);
+    assert_in_range(kept, 500, 1024);
+    net_gate_free(gate);
+}
+
+static void none_is_no_bound(void **state)
+{
+    struct net_gate *gate = gate_of(0);
+
+    (void)state;
+    assert_int_equal(begun(gate, false, 0, SEC), 1000);
+    net_gate_free(gate);
+}
+
+int main(void)
+{
+    const struct CMUnitTest tests[] = {
+        cmocka_unit_test(a_storm_has_a_rate),
+        cmocka_unit_test(members_have_their_own),
+        cmocka_unit_test(who_is_known),
+        cmocka_unit_test(none_is_no_bound),
+    };
+
+    return cmocka_run_group_tests(tests, NULL, NULL);
+}
