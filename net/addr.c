@@ -99,13 +99,63 @@ int net_addr_same_source(const struct sockaddr *a, const struct sockaddr *b)
            net_addr_source(a) == net_addr_source(b);
 }
 
-enum scope { NOWHERE, LOOPBACK, ELSEWHERE };
+static bool is_private_4(uint32_t a)
+{
+    static const struct {
+        uint32_t net;
+        int bits;
+    } closed[] = {
+        {0x00000000, 8},  {0x0a000000, 8},  {0x64400000, 10}, {0x7f000000, 8},
+        {0xa9fe0000, 16}, {0xac100000, 12}, {0xc0000000, 24}, {0xc0000200, 24},
+        {0xc0586300, 24}, {0xc0a80000, 16}, {0xc6120000, 15}, {0xc6336400, 24},
+        {0xcb007100, 24}, {0xe0000000, 3}, /* multicast, reserved, broadcast */
+    };
+
+    for (size_t i = 0; i < sizeof closed / sizeof *closed; i++) {
+        if ((a ^ closed[i].net) >> (32 - closed[i].bits) == 0) return true;
+    }
+    return false;
+}
+
+/* Of version 6 what is given out to the world is 2000::/3; some of it is for
+ * tunnels, whose other end is anywhere, and for books. */
+static bool is_private_6(const uint8_t *b)
+{
+    static const uint8_t mapped[12] = {[10] = 0xff, [11] = 0xff};
+
+    if (memcmp(b, mapped, sizeof mapped) == 0)
+        return is_private_4((uint32_t)b[12] << 24 | (uint32_t)b[13] << 16 |
+                            (uint32_t)b[14] << 8 | b[15]);
+    if (b[0] >> 5 != 1) return true;
+    if (b[0] == 0x20 && b[1] == 0x01 && b[2] < 2) return true;
+    if (b[0] == 0x20 && b[1] == 0x01 && b[2] == 0x0d && b[3] == 0xb8)
+        return true;
+    return (b[0] == 0x20 && b[1] == 0x02) || (b[0] == 0x3f && b[1] == 0xff);
+}
+
+bool net_addr_is_private(const struct sockaddr *sa)
+{
+    if (sa->sa_family == AF_INET) {
+        const struct sockaddr_in *in = (const void *)sa;
+
+        return is_private_4(ntohl(in->sin_addr.s_addr));
+    }
+    if (sa->sa_family == AF_INET6) {
+        const struct sockaddr_in6 *in = (const void *)sa;
+
+        return is_private_6(in->sin6_addr.s6_addr);
+    }
+    return true;
+}
+
+enum scope { NOWHERE, LOOPBACK, PRIVATE, ELSEWHERE };
 
 static enum scope scope_of_ipv4(uint32_t host)
 {
     if (host >> 24 == 127) return LOOPBACK;
     if (host >> 24 == 0 || host >= 0xe0000000) return NOWHERE;
-    return host >> 16 == 0xa9fe ? NOWHERE : ELSEWHERE; /* 169.254/16 */
+    if (host >> 16 == 0xa9fe) return NOWHERE; /* 169.254/16 */
+    return is_private_4(host) ? PRIVATE : ELSEWHERE;
 }
 
 static enum scope scope_of(const struct sockaddr *sa)
@@ -128,16 +178,39 @@ static enum scope scope_of(const struct sockaddr *sa)
         IN6_IS_ADDR_LINKLOCAL(in6)) {
         return NOWHERE;
     }
-    return ELSEWHERE;
+    return is_private_6(in6->s6_addr) ? PRIVATE : ELSEWHERE;
 }
 
-int net_addr_may_dial(const struct sockaddr *sa, const struct sockaddr *own)
+unsigned long long net_addr_network(const struct sockaddr *sa)
+{
+    const struct sockaddr_in *in = (const void *)sa;
+    const struct sockaddr_in6 *in6 = (const void *)sa;
+    unsigned long long network = 0;
+
+    if (scope_of(sa) == LOOPBACK) return 0;
+    if (sa->sa_family == AF_INET) {
+        memcpy(&network, &in->sin_addr, 3);
+    } else if (IN6_IS_ADDR_V4MAPPED(&in6->sin6_addr)) {
+        memcpy(&network, &in6->sin6_addr.s6_addr[12], 3);
+    } else {
+        memcpy(&network, &in6->sin6_addr, 6);
+        network |= 1ULL << 63; /* not that of an IPv4 address */
+    }
+    return network;
+}
+
+bool net_addr_may_dial(const struct sockaddr *sa, const struct sockaddr *own,
+                       bool private_ok)
 {
     enum scope scope = scope_of(sa);
 
     /* The port stands at one place in both forms. */
-    if (((const struct sockaddr_in *)(const void *)sa)->sin_port == 0) return 0;
-    return scope == ELSEWHERE || (scope == LOOPBACK && scope_of(own) == scope);
+    if (((const struct sockaddr_in *)(const void *)sa)->sin_port == 0) {
+        return false;
+    }
+    if (scope == NOWHERE) return false;
+    if (scope == PRIVATE && private_ok) return true;
+    return scope == ELSEWHERE || scope_of(own) == scope;
 }
 
 int net_listen(const char *text, int *fd_out, char bound_out[NET_ADDR_TEXT])

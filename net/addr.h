@@ -3,6 +3,7 @@
 #ifndef NET_ADDR_H
 #define NET_ADDR_H
 
+#include <stdbool.h>
 #include <sys/socket.h>
 
 #define NET_ADDR_TEXT 64
@@ -20,10 +21,17 @@ int net_addr_same_source(const struct sockaddr *a, const struct sockaddr *b);
 /* What net_addr_same_source compares, in 8 bytes. */
 unsigned long long net_addr_source(const struct sockaddr *sa);
 
+/* The network that it is of: an IPv4 /24, an IPv6 /48; 0: of this machine. */
+unsigned long long net_addr_network(const struct sockaddr *sa);
+/* Is it one of this machine, of its network, reserved, or none that one connects
+ * to? */
+bool net_addr_is_private(const struct sockaddr *sa);
 /* May a node that listens at `own` dial an address of which others told it?
  * Never what names no host (unspecified, multicast, broadcast, link-local, port
- * 0); its own machine's services only where it listens there alone. */
-int net_addr_may_dial(const struct sockaddr *sa, const struct sockaddr *own);
+ * 0); its own machine's services only where it listens there alone; private ones
+ * only where it listens at one, or as private_ok says. */
+bool net_addr_may_dial(const struct sockaddr *sa, const struct sockaddr *own,
+                       bool private_ok);
 
 /* A listening socket: non-blocking, close on exec, TCP_NODELAY (which accepted
  * ones inherit).  Writes the bound address.  XN_EINVAL; XN_EIO with errno. */

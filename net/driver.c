@@ -255,9 +255,9 @@ static int cannot_listen(const struct net_config *config, const char *address,
 
 static int open_links(struct net_driver *d, const struct net_config *config)
 {
-    struct net_links_config links = {config->identity, config->listen_links,
-                                     config->links_max, config->handshakes,
-                                     NULL};
+    struct net_links_config links = {config->identity,   config->listen_links,
+                                     config->links_max,  config->handshakes,
+                                     config->private_ok, NULL};
     int rc = 0;
 
     if (!config->listen_links) return 0;

@@ -17,6 +17,7 @@
 #include <openssl/evp.h>
 
 #include "lib/err.h"
+#include "net/addr.h"
 #include "net/image_url.h"
 #include "net/transfer.h"
 
@@ -255,7 +256,7 @@ static bool may_connect(struct getting *g, const struct sockaddr *at)
         return false;
     }
     if (g->get->private_ok ||
-        (!image_address_is_private(at) && !image_address_is_own(at))) {
+        (!net_addr_is_private(at) && !image_address_is_own(at))) {
         return true;
     }
     g->closed = "the URL leads to an address of this server's network";

@@ -112,55 +112,6 @@ bool image_host_ok(const char *url, const char *hosts)
 
 /* ---- addresses ----------------------------------------------------------- */
 
-static bool is_private_4(uint32_t a)
-{
-    static const struct {
-        uint32_t net;
-        int bits;
-    } closed[] = {
-        {0x00000000, 8},  {0x0a000000, 8},  {0x64400000, 10}, {0x7f000000, 8},
-        {0xa9fe0000, 16}, {0xac100000, 12}, {0xc0000000, 24}, {0xc0000200, 24},
-        {0xc0586300, 24}, {0xc0a80000, 16}, {0xc6120000, 15}, {0xc6336400, 24},
-        {0xcb007100, 24}, {0xe0000000, 3}, /* multicast, reserved, broadcast */
-    };
-
-    for (size_t i = 0; i < sizeof closed / sizeof *closed; i++) {
-        if ((a ^ closed[i].net) >> (32 - closed[i].bits) == 0) return true;
-    }
-    return false;
-}
-
-/* Of version 6 what is given out to the world is 2000::/3; some of it is for
- * tunnels, whose other end is anywhere, and for books. */
-static bool is_private_6(const uint8_t *b)
-{
-    static const uint8_t mapped[12] = {[10] = 0xff, [11] = 0xff};
-
-    if (memcmp(b, mapped, sizeof mapped) == 0)
-        return is_private_4((uint32_t)b[12] << 24 | (uint32_t)b[13] << 16 |
-                            (uint32_t)b[14] << 8 | b[15]);
-    if (b[0] >> 5 != 1) return true;
-    if (b[0] == 0x20 && b[1] == 0x01 && b[2] < 2) return true;
-    if (b[0] == 0x20 && b[1] == 0x01 && b[2] == 0x0d && b[3] == 0xb8)
-        return true;
-    return (b[0] == 0x20 && b[1] == 0x02) || (b[0] == 0x3f && b[1] == 0xff);
-}
-
-bool image_address_is_private(const struct sockaddr *address)
-{
-    if (address->sa_family == AF_INET) {
-        const struct sockaddr_in *in = (const void *)address;
-
-        return is_private_4(ntohl(in->sin_addr.s_addr));
-    }
-    if (address->sa_family == AF_INET6) {
-        const struct sockaddr_in6 *in = (const void *)address;
-
-        return is_private_6(in->sin6_addr.s6_addr);
-    }
-    return true;
-}
-
 static bool is_same(const struct sockaddr *a, const struct sockaddr *b)
 {
     if (a->sa_family != b->sa_family) return false;

@@ -24,10 +24,8 @@ enum image_source image_source(const char *url, const char *store,
  * ".example.org" is that one and all below it, "*" any; NULL: none. */
 bool image_host_ok(const char *url, const char *hosts);
 
-/* Is it one of this machine, of its network, or none that one connects to?  Who
- * rents must not reach through this server what he cannot reach himself. */
-bool image_address_is_private(const struct sockaddr *address);
-/* Does this machine bear it, private or not? */
+/* Does this machine bear it, private (net_addr_is_private) or not?  Who rents must
+ * not reach through this server what he cannot reach himself. */
 bool image_address_is_own(const struct sockaddr *address);
 /* Of a service that is none of the web's: who rents must not knock there in this
  * server's name. */

@@ -16,6 +16,7 @@
 #include "net/gate.h"
 #include "net/link.h"
 #include "net/tls.h"
+#include "net/vain.h"
 
 enum {
     TICK_S = 30,
@@ -40,6 +41,8 @@ struct net_links {
     struct evconnlistener *listener;
     struct event *tick, *gate_timer;
     struct net_gate *gate;
+    struct net_vain *vain;
+    bool private_ok;
     char address[NET_ADDR_TEXT];
     unsigned max, n;
     uint64_t received, sent; /* over links that are closed */
@@ -167,6 +170,11 @@ static void on_closed(struct net_link *link, int rc, const char *text)
 {
     struct net_links *links = link->owner;
 
+    if (!link->incoming && link->open_us == 0 && rc != XN_ECONFLICT) {
+        net_vain_count(links->vain,
+                       net_addr_network((struct sockaddr *)&link->remote.sa),
+                       net_mono_us());
+    }
     dial_failed(links, link, rc, text);
     part(links, link, rc, text);
     net_delay_end(link->delay); /* where it never got a handle */
@@ -443,8 +451,14 @@ static int dial(struct net_links *links, const Xn__Contact *contact,
     *why_out = "that address is not for dialling";
     if (net_addr_parse(links->address, &own) ||
         !net_addr_may_dial((struct sockaddr *)&addr.sa,
-                           (struct sockaddr *)&own.sa)) {
+                           (struct sockaddr *)&own.sa, links->private_ok)) {
         return XN_EINVAL;
+    }
+    *why_out = "too many dials in vain of that network";
+    if (!net_vain_may(links->vain,
+                      net_addr_network((struct sockaddr *)&addr.sa),
+                      net_mono_us())) {
+        return XN_EBUSY;
     }
     *why_out = "that is this node itself";
     if (xn_id_eq(&want, &links->identity->cert.id)) return XN_EIDENT;
@@ -577,9 +591,12 @@ int net_links_new(struct net_loop *loop, const struct net_links_config *config,
     links->identity = config->identity;
     links->max = config->max;
     links->delays = config->delays;
+    links->private_ok = config->private_ok;
     rc = net_tls_links(config->identity, &links->server, &links->client);
     if (rc) goto out;
     rc = net_gate_new(config->handshakes, &links->gate);
+    if (rc) goto out;
+    rc = net_vain_new(&links->vain);
     if (rc) goto out;
     rc = open_listener(links, config->listen);
     if (rc) goto out;
@@ -607,6 +624,7 @@ void net_links_free(struct net_links *links)
     if (links->tick) event_free(links->tick);
     if (links->gate_timer) event_free(links->gate_timer);
     net_gate_free(links->gate);
+    net_vain_free(links->vain);
     if (links->listener) evconnlistener_free(links->listener);
     SSL_CTX_free(links->server);
     SSL_CTX_free(links->client);

@@ -20,6 +20,7 @@ struct net_links_config {
     const char *listen;
     unsigned max;                    /* all states together */
     unsigned handshakes;             /* that come in, a second; 0: no bound */
+    bool private_ok;                 /* to dial, wherever it listens */
     const struct net_delays *delays; /* for tests; NULL: none */
 };
 

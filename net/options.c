@@ -11,12 +11,14 @@
 #include "lib/text.h"
 
 /* Those of links first: not every daemon has links. */
-#define LINK_SETTINGS 3
+#define LINK_SETTINGS 4
 static const struct net_setting common_settings[] = {
     {"limits.links", NET_NUMBER, "2048", 8, 65536,
      "links in any state: accepted, dialled, half open"},
     {"limits.handshakes", NET_NUMBER, "50", 0, 10000,
      "handshakes of links per second that come in; 0: no bound"},
+    {"links.private", NET_BOOL, "no", 0, 0,
+     "dial private addresses even where links come in at no such one"},
     {"listen.links", NET_TEXT, "127.0.0.1:0", 3, 63, "where links come in"},
     {"limits.connections", NET_NUMBER, "512", 4, 65536,
      "HTTPS connections at once"},

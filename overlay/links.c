@@ -75,8 +75,8 @@ static void dial_ended(void *owner, void *ctx, const struct xn_now *now, int rc,
     ov_enter(ov);
     dial_over(ov, hint);
     ov->stats.dials_failed++;
-    /* A conflict is a link that is on its way. */
-    if (rc != XN_ECONFLICT) {
+    /* A conflict is a link that is on its way; a busy driver has not tried. */
+    if (rc != XN_ECONFLICT && rc != XN_EBUSY) {
         hint->news_us = 0;
         watch_missed(ov, now, hint, out);
     }

@@ -10,6 +10,7 @@
 
 #include <cmocka.h>
 
+#include "net/addr.h"
 #include "net/image_url.h"
 
 static void test_patterns(void **state)
@@ -46,9 +47,9 @@ static bool closed(const char *text)
     struct sockaddr_in6 six = {.sin6_family = AF_INET6};
 
     if (inet_pton(AF_INET, text, &six4.sin_addr) == 1)
-        return image_address_is_private((struct sockaddr *)&six4);
+        return net_addr_is_private((struct sockaddr *)&six4);
     assert_int_equal(inet_pton(AF_INET6, text, &six.sin6_addr), 1);
-    return image_address_is_private((struct sockaddr *)&six);
+    return net_addr_is_private((struct sockaddr *)&six);
 }
 
 static void test_addresses(void **state)

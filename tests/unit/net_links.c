@@ -13,6 +13,7 @@
 
 #include "net/addr.h"
 #include "net/tls.h"
+#include "net/vain.h"
 
 static struct net_identity corp, corp2, a, b, stranger, client;
 
@@ -171,25 +172,37 @@ static void not_for_dialling(void **state)
 {
     static const struct {
         const char *own, *other;
-        bool may;
+        bool may, private_ok;
     } rows[] = {
-        {"127.0.0.1:1", "127.0.0.1:2", true},
-        {"[::1]:1", "127.9.9.9:2", true},
-        {"0.0.0.0:1", "127.0.0.1:2", false},
-        {"192.0.2.1:1", "127.0.0.1:2", false},
-        {"192.0.2.1:1", "[::1]:2", false},
-        {"192.0.2.1:1", "[::ffff:127.0.0.1]:2", false},
-        {"192.0.2.1:1", "10.0.0.1:2", true},
-        {"192.0.2.1:1", "192.0.2.2:2", true},
-        {"192.0.2.1:1", "[2001:db8::1]:2", true},
-        {"192.0.2.1:1", "192.0.2.2:0", false},
-        {"127.0.0.1:1", "0.0.0.0:2", false},
-        {"127.0.0.1:1", "224.0.0.1:2", false},
-        {"127.0.0.1:1", "255.255.255.255:2", false},
-        {"127.0.0.1:1", "169.254.169.254:80", false},
-        {"127.0.0.1:1", "[fe80::1]:2", false},
-        {"127.0.0.1:1", "[ff02::1]:2", false},
-        {"127.0.0.1:1", "[::]:2", false},
+        {"8.8.8.8:1", "9.9.9.9:2", true, false},
+        {"8.8.8.8:1", "10.0.0.1:2", false, false},
+        {"8.8.8.8:1", "192.168.0.1:2", false, false},
+        {"8.8.8.8:1", "100.64.0.1:2", false, false},
+        {"8.8.8.8:1", "[fd00::1]:2", false, false},
+        {"8.8.8.8:1", "[::ffff:172.16.0.1]:2", false, false},
+        {"0.0.0.0:1", "10.0.0.1:2", false, false},
+        {"0.0.0.0:1", "10.0.0.1:2", true, true},
+        {"0.0.0.0:1", "127.0.0.1:2", false, true},
+        {"8.8.8.8:1", "240.0.0.1:2", false, true},
+        {"10.0.0.1:1", "192.168.0.1:2", true, false},
+        {"10.0.0.1:1", "9.9.9.9:2", true, false},
+        {"127.0.0.1:1", "127.0.0.1:2", true, false},
+        {"[::1]:1", "127.9.9.9:2", true, false},
+        {"0.0.0.0:1", "127.0.0.1:2", false, false},
+        {"192.0.2.1:1", "127.0.0.1:2", false, false},
+        {"192.0.2.1:1", "[::1]:2", false, false},
+        {"192.0.2.1:1", "[::ffff:127.0.0.1]:2", false, false},
+        {"192.0.2.1:1", "10.0.0.1:2", true, false},
+        {"192.0.2.1:1", "192.0.2.2:2", true, false},
+        {"192.0.2.1:1", "[2001:db8::1]:2", true, false},
+        {"192.0.2.1:1", "192.0.2.2:0", false, false},
+        {"127.0.0.1:1", "0.0.0.0:2", false, false},
+        {"127.0.0.1:1", "224.0.0.1:2", false, false},
+        {"127.0.0.1:1", "255.255.255.255:2", false, false},
+        {"127.0.0.1:1", "169.254.169.254:80", false, false},
+        {"127.0.0.1:1", "[fe80::1]:2", false, false},
+        {"127.0.0.1:1", "[ff02::1]:2", false, false},
+        {"127.0.0.1:1", "[::]:2", false, false},
     };
     struct net_config config = kit_config(&a);
     struct story s = {.address = "127.0.0.1:1"};
@@ -202,7 +215,8 @@ static void not_for_dialling(void **state)
         assert_int_equal(net_addr_parse(rows[i].own, &own), 0);
         assert_int_equal(net_addr_parse(rows[i].other, &other), 0);
         assert_int_equal(net_addr_may_dial((struct sockaddr *)&other.sa,
-                                           (struct sockaddr *)&own.sa) != 0,
+                                           (struct sockaddr *)&own.sa,
+                                           rows[i].private_ok),
                          rows[i].may);
     }
     config.listen_links = "0.0.0.0:0";
@@ -210,6 +224,41 @@ static void not_for_dialling(void **state)
     kit_run(driver, dials, &s);
     net_driver_free(driver);
     assert_int_equal(s.dial_rc, XN_EINVAL);
+}
+
+static unsigned long long network(const char *text)
+{
+    struct net_addr addr;
+
+    assert_int_equal(net_addr_parse(text, &addr), 0);
+    return net_addr_network((struct sockaddr *)&addr.sa);
+}
+
+/* A network is knocked at so often in vain, then rarely; others are not bound. */
+static void dials_in_vain(void **state)
+{
+    const uint64_t there = network("9.9.9.9:1");
+    struct net_vain *vain = NULL;
+    uint64_t now_us, n = 0;
+
+    assert_true(there == network("9.9.9.77:2"));
+    assert_true(there == network("[::ffff:9.9.9.1]:2"));
+    assert_true(there != network("9.9.8.9:1"));
+    assert_true(network("[2a00:1:2:3::1]:1") == network("[2a00:1:2:4::1]:1"));
+    assert_true(network("[2a00:1:2:3::1]:1") != network("[2a00:1:3:3::1]:1"));
+    assert_true(network("127.0.0.1:1") == 0);
+    assert_int_equal(net_vain_new(&vain), 0);
+    for (now_us = 0; now_us < 3600 * 1000000ULL; now_us += 100000) {
+        if (!net_vain_may(vain, there, now_us)) continue;
+        net_vain_count(vain, there, now_us);
+        n++;
+    }
+    assert_in_range(n, 3600 / 5, NET_VAIN_BURST + 3600 / 5);
+    assert_true(net_vain_may(vain, there ^ 1, now_us));
+    for (n = 0; n < 100; n++)
+        net_vain_count(vain, 0, now_us);
+    assert_true(net_vain_may(vain, 0, now_us));
+    net_vain_free(vain);
 }
 
 /* ---- raw peers --------------------------------------------------------- */
@@ -681,6 +730,7 @@ int main(void)
         cmocka_unit_test(nobody_there),
         cmocka_unit_test(names_are_not_dialled),
         cmocka_unit_test(not_for_dialling),
+        cmocka_unit_test(dials_in_vain),
         cmocka_unit_test(garbage_on_the_port),
         cmocka_unit_test(bad_frames),
         cmocka_unit_test(any_cut),
