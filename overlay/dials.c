@@ -86,6 +86,7 @@ static bool is_due(const struct ov *ov, const struct hint *hint,
                    const struct xn_now *now)
 {
     if (hint->ticket || hint->next_us > now->mono_us) return false;
+    if (!hint->met && !teller_may(ov, now, hint->teller)) return false;
     if (!hint->met && is_dialled(ov, hint->address)) return false;
     return has_place(ov, hint) && !link_has_id(ov, &hint->id);
 }

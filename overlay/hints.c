@@ -170,6 +170,7 @@ void hints_clear(struct ov *ov)
 {
     while (ov->hints.n > 0)
         hint_drop(ov, hint_at(&ov->hints, ov->hints.n - 1));
+    free(ov->tellers);
     free(ov->hints.v);
     free(ov->hints_pos.v);
 }
@@ -236,11 +237,12 @@ static bool make_room(struct ov *ov, enum worth newcomer)
 }
 
 /* What we had a link to is tried where that was, too. */
-static void take_named(struct hint *hint, const char *address)
+static void take_named(struct hint *hint, const char *address, uint16_t teller)
 {
     char *copy;
 
     if (strcmp(hint->address, address) == 0) return;
+    hint->teller = teller;
     if (!hint->met) {
         memcpy(hint->address, address, strlen(address) + 1);
         return;
@@ -254,13 +256,13 @@ static void take_named(struct hint *hint, const char *address)
 /* Somebody names a node that we could not reach: it has, lately, so the network
  * may have healed.  It is tried at once, but not as often as it is named. */
 static void heard_again(struct ov *ov, const struct xn_now *now,
-                        struct hint *hint, const char *address)
+                        struct hint *hint, const char *address, uint16_t teller)
 {
     uint64_t again_us =
         hint->dialled_us + (hint->met ? NAMED_US : RETRY_MAX_US);
 
     if (hint->failures == 0 || hint->ticket) return;
-    take_named(hint, address);
+    take_named(hint, address, teller);
     if (again_us > now->mono_us || hint->next_us <= now->mono_us) return;
     hint->next_us = hint->news_us = now->mono_us;
     ov->dial_dirty = true;
@@ -290,8 +292,9 @@ static struct hint *hint_new(struct ov *ov, const struct xn_now *now,
     return hint;
 }
 
-struct hint *hint_add(struct ov *ov, const struct xn_now *now, const xn_id *id,
-                      const xn_id *position, const char *address, bool met)
+static struct hint *add(struct ov *ov, const struct xn_now *now,
+                        const xn_id *id, const xn_id *position,
+                        const char *address, bool met, uint16_t teller)
 {
     struct hint *hint;
 
@@ -300,20 +303,29 @@ struct hint *hint_add(struct ov *ov, const struct xn_now *now, const xn_id *id,
     if (link_has_id(ov, id)) return NULL;
     hint = hint_find(ov, id);
     if (hint) {
-        heard_again(ov, now, hint, address);
+        heard_again(ov, now, hint, address, teller);
         return hint;
     }
     if (!make_room(ov, worth_of(ov, position, met))) return NULL;
     hint = hint_new(ov, now, id, position, address);
     if (!hint) return NULL;
     hint->met = met;
+    hint->teller = teller;
     ov->n_met += met;
     return hint;
 }
 
-bool hints_take(struct ov *ov, const struct xn_now *now,
+struct hint *hint_add(struct ov *ov, const struct xn_now *now, const xn_id *id,
+                      const xn_id *position, const char *address, bool met)
+{
+    return add(ov, now, id, position, address, met, 0);
+}
+
+bool hints_take(struct ov *ov, const struct xn_now *now, const xn_id *teller,
                 Xn__Contact *const *contacts, size_t n)
 {
+    uint16_t told_by = teller ? teller_of(teller) : 0;
+    bool may = teller_may(ov, now, told_by);
     size_t i;
 
     for (i = 0; i < n; i++) {
@@ -324,8 +336,8 @@ bool hints_take(struct ov *ov, const struct xn_now *now,
             strlen(contacts[i]->address) > OV_ADDRESS_MAX) {
             return false;
         }
-        if (i < HINTS_PER_MSG) {
-            hint_add(ov, now, &id, &position, contacts[i]->address, false);
+        if (i < HINTS_PER_MSG && may) {
+            add(ov, now, &id, &position, contacts[i]->address, false, told_by);
         }
     }
     return true;

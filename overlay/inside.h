@@ -4,7 +4,8 @@
  *   ov.c      lifecycle, the calls that come in, the upcalls that go out
  *   ring.c    the live links by position;  full.c  links in full, by handle, by
  *             id
- *   hints.c   nodes that we have heard of;  dials.c  which of these to dial
+ *   hints.c   nodes that we have heard of;  dials.c  which of these to dial;
+ *             tellers.c  who told of them, and is he worth it
  *   links.c   dialling, HELLO, the link budget
  *   leaves.c  the leaf set, and spreading who is there (PEERS)
  *   life.c    how long nodes live, and how many links that is worth
@@ -163,9 +164,10 @@ struct hint {
     xn_id id;
     xn_id position; /* as claimed */
     char address[OV_ADDRESS_MAX + 1];
-    char *named;  /* another one, that others say; NULL: none */
-    bool met;     /* position and address were a link's */
-    bool by_name; /* `named` is being dialled, or was last */
+    char *named;     /* another one, that others say; NULL: none */
+    bool met;        /* position and address were a link's */
+    bool by_name;    /* `named` is being dialled, or was last */
+    uint16_t teller; /* whose hearsay it is, tellers.c; 0: nobody's */
     uint8_t failures;
     uint64_t ticket;     /* of the DIAL under way; 0: none */
     uint64_t dialled_us; /* when that began */
@@ -245,6 +247,7 @@ struct ov {
     struct vec hints;              /* by id */
     struct vec hints_pos;          /* the same, by claimed position */
     size_t n_met;                  /* of these, linked before */
+    uint64_t *tellers;             /* tellers.c */
     struct hint *dials[DIALS_MAX]; /* of these, being dialled */
     size_t n_dials;
 
@@ -384,8 +387,9 @@ struct hint *hint_find(const struct ov *ov, const xn_id *id);
 struct hint *hint_add(struct ov *ov, const struct xn_now *now, const xn_id *id,
                       const xn_id *position, const char *address, bool met);
 void hint_drop(struct ov *ov, struct hint *hint);
-/* false: one of them is malformed. */
-bool hints_take(struct ov *ov, const struct xn_now *now,
+/* What this peer tells (NULL: it is no hearsay).  false: one of them is
+ * malformed. */
+bool hints_take(struct ov *ov, const struct xn_now *now, const xn_id *teller,
                 Xn__Contact *const *contacts, size_t n);
 void hint_failed(struct ov *ov, const struct xn_now *now, struct hint *hint,
                  bool full);
@@ -405,6 +409,16 @@ void hints_believe(struct ov *ov, const xn_id *key);
 uint64_t hints_jittered(struct ov *ov, uint64_t us);
 bool address_is_good(const char *address);
 void hints_clear(struct ov *ov);
+
+/* ---- tellers.c */
+
+/* What a hint remembers of who told of it. */
+uint16_t teller_of(const xn_id *id);
+/* May it have us dial for nothing once more? */
+bool teller_may(const struct ov *ov, const struct xn_now *now, uint16_t teller);
+/* A dial by its hearsay begins; it was not in vain. */
+void teller_dialled(struct ov *ov, const struct xn_now *now, uint16_t teller);
+void teller_was_right(struct ov *ov, uint16_t teller);
 
 /* ---- dials.c */
 

@@ -313,8 +313,10 @@ void leaves_peers(struct ov *ov, const struct xn_now *now, struct link *link,
     if ((has_from && xn_id_from_bytes(&body->from, &from)) ||
         (has_digest && body->digest.len != DIGEST_SIZE) ||
         body->have.len > HAVE_MAX * HAVE_SIZE ||
-        !hints_take(ov, now, body->leaves, body->n_leaves) ||
-        !hints_take(ov, now, body->sample, body->n_sample)) {
+        !hints_take(ov, now, &link_contact(ov, link)->id, body->leaves,
+                    body->n_leaves) ||
+        !hints_take(ov, now, &link_contact(ov, link)->id, body->sample,
+                    body->n_sample)) {
         link_rude(ov, now, link, "malformed PEERS", out);
         return;
     }

@@ -65,6 +65,11 @@ void link_free(struct link *link)
 
 /* ---- dialling ---- */
 
+static bool is_hearsay(const struct hint *hint)
+{
+    return !hint->met || hint->by_name;
+}
+
 static void dial_ended(void *owner, void *ctx, const struct xn_now *now, int rc,
                        struct xn_msg *msg, struct xn_out *out)
 {
@@ -79,6 +84,8 @@ static void dial_ended(void *owner, void *ctx, const struct xn_now *now, int rc,
     if (rc != XN_ECONFLICT && rc != XN_EBUSY) {
         hint->news_us = 0;
         watch_missed(ov, now, hint, out);
+    } else if (is_hearsay(hint)) {
+        teller_was_right(ov, hint->teller);
     }
     hint_failed(ov, now, hint, false);
     ov_exit(ov, now, out);
@@ -95,6 +102,7 @@ static void dial(struct ov *ov, const struct xn_now *now, struct hint *hint,
 
     if (!ticket) return;
     dial_begun(ov, now, hint, ticket);
+    if (is_hearsay(hint)) teller_dialled(ov, now, hint->teller);
     ov->stats.dials++;
     contact.id = xn_id_bytes(&hint->id);
     contact.position = xn_id_bytes(&hint->position);
@@ -173,6 +181,7 @@ static bool dial_answered(struct ov *ov, const struct xn_now *now,
         somebody_else(ov, now, hint);
         return false;
     }
+    if (is_hearsay(hint)) teller_was_right(ov, hint->teller);
     *address_out = strdup(hint_address(hint));
     *since_us_out = hint->dialled_us;
     return true;
@@ -509,6 +518,9 @@ static void link_live(struct ov *ov, const struct xn_now *now,
     link->state = LINK_LIVE;
     ov->n_new--;
     if (hint) {
+        if (hint->ticket && is_hearsay(hint)) {
+            teller_was_right(ov, hint->teller);
+        }
         hints_found(ov, now, hint);
         hint_drop(ov, hint);
     }
@@ -572,7 +584,8 @@ static void first_hello(struct ov *ov, const struct xn_now *now,
         return;
     }
     if ((hello->address[0] && !address_is_good(hello->address)) ||
-        !hints_take(ov, now, hello->peers, hello->n_peers)) {
+        !hints_take(ov, now, &link_contact(ov, link)->id, hello->peers,
+                    hello->n_peers)) {
         link_rude(ov, now, link, "malformed HELLO", out);
         return;
     }

@@ -7,6 +7,7 @@ overlay_liboverlay_a_SOURCES += overlay/choose.c
 overlay_liboverlay_a_SOURCES += overlay/dials.c
 overlay_liboverlay_a_SOURCES += overlay/full.c
 overlay_liboverlay_a_SOURCES += overlay/hints.c
+overlay_liboverlay_a_SOURCES += overlay/tellers.c
 overlay_liboverlay_a_SOURCES += overlay/inside.h
 overlay_liboverlay_a_SOURCES += overlay/leaves.c overlay/life.c
 overlay_liboverlay_a_SOURCES += overlay/links.c

@@ -174,7 +174,7 @@ void ov_join(struct ov *ov, const struct xn_now *now,
     ov->leaving = false;
     ov->joined = true;
     for (i = 0; i < n; i++)
-        hints_take(ov, now, &contacts[i], 1); /* a bad one costs itself */
+        hints_take(ov, now, NULL, &contacts[i], 1); /* a bad one costs itself */
     ov_exit(ov, now, out);
 }
 

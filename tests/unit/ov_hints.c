@@ -316,6 +316,31 @@ static void test_one_address(void **state)
     net_free(net);
 }
 
+/* Who names ever new ones that are not there has us dial some at once, then few;
+ * and what others name is dialled as ever. */
+static void test_a_teller_is_spent(void **state)
+{
+    struct net *net = mesh();
+    struct lies *lies = new_lies();
+    uint64_t before = ov_stats(net->node[VICTIM].ov)->dials, dials;
+    unsigned s;
+
+    (void)state;
+    for (s = 0; s < 600; s++) {
+        invent(net, lies, 16, 77);
+        tell(net, lies);
+        net_run(net, SEC);
+    }
+    dials = ov_stats(net->node[VICTIM].ov)->dials - before;
+    assert_in_range(dials, 64, 64 + 600 / 5 + 16);
+    lose(net);
+    net_start(net, LOST, LOST);
+    net_join(net, LOST, LOST);
+    net_run(net, 60 * SEC);
+    assert_true(is_found(net));
+    net_free(net);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
@@ -328,6 +353,7 @@ int main(void)
         cmocka_unit_test(test_dials_held),
         cmocka_unit_test(test_named_again),
         cmocka_unit_test(test_one_address),
+        cmocka_unit_test(test_a_teller_is_spent),
     };
 
     return cmocka_run_group_tests_name("ov_hints", tests, NULL, NULL);
