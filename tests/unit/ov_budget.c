@@ -332,6 +332,24 @@ static void test_stale_links(void **state)
     net_free(net);
 }
 
+/* At its very place nobody is nearer than we are: no other way is better than the
+ * one that was meant, whatever is near in time. */
+static void test_way_to_our_own_place(void **state)
+{
+    struct net *net = start(40, 8, 3);
+    struct ov *ov = net->node[0].ov;
+    struct query q = {.key = ov->config.position};
+    size_t at;
+
+    (void)state;
+    assert_true(ov->ring.n > 0);
+    for (at = 0; at < ov->ring.n; at++) {
+        assert_int_equal(way_choose(ov, &q, at), at);
+        assert_int_equal(way_why(ov, &q, at, at), XN__WAY__WAY_NEAREST);
+    }
+    net_free(net);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
@@ -341,6 +359,7 @@ int main(void)
         cmocka_unit_test(test_crowded_for_good),
         cmocka_unit_test(test_thin_side),
         cmocka_unit_test(test_stale_links),
+        cmocka_unit_test(test_way_to_our_own_place),
     };
 
     return cmocka_run_group_tests_name("ov_budget", tests, NULL, NULL);
