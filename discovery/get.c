@@ -164,6 +164,15 @@ static const Xn__Verified *verified(int rc, const struct xn_msg *msg)
                                               : NULL;
 }
 
+static bool is_revoked(const struct proof *proof, const Xn__Caller *signer)
+{
+    xn_id corp;
+
+    return !xn_id_from_bytes(&signer->corp, &corp) &&
+           revoked_has(proof->get->asking.rd->index.revoked, &corp,
+                       &proof->lease.server);
+}
+
 static void document_verified(void *owner, void *ctx, const struct xn_now *now,
                               int rc, struct xn_msg *msg, struct xn_out *out)
 {
@@ -182,6 +191,7 @@ static void document_verified(void *owner, void *ctx, const struct xn_now *now,
         rc = ad_match(&proof->lease, body->payload.data, body->payload.len,
                       advert, body->signer);
     }
+    if (rc == 0 && is_revoked(proof, body->signer)) rc = XN_EREVOKED;
     advert_free(advert);
     proof_end(proof, now, rc, out);
 }

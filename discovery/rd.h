@@ -14,6 +14,7 @@
 #include "seam/tickets.h"
 #include "wire/id.h"
 #include "wire/query.h"
+#include "wire/revoked.h"
 
 struct rd;
 
@@ -37,7 +38,8 @@ struct rd_index {
                 void *ctx, struct xn_out *out);
     uint32_t copies; /* near + far */
     uint32_t copies_near;
-    uint64_t lease_us_max; /* of ads */
+    uint64_t lease_us_max;         /* of ads */
+    const struct revoked *revoked; /* whose do not count; NULL: nobody's */
     /* May be NULL: nothing is known of any. */
     void (*expect)(void *user, const struct xn_now *now, const Xn__Find *find,
                    uint32_t copy, struct rd_expect *expect_out);

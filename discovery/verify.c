@@ -100,6 +100,9 @@ static int check_document(const struct find_check *check,
                              &parts->document, &parts->document_len);
 
     if (rc) return fail(why, "the envelope", rc);
+    if (revoked_has(check->revoked, &hit->signer.corp, &hit->signer.id)) {
+        return fail(why, "the server's key", XN_EREVOKED);
+    }
     rc = advert_parse(parts->document, parts->document_len, &hit->advert,
                       detail, sizeof detail);
     if (rc) {

@@ -8,6 +8,7 @@
 #include "wire/ad.h"
 #include "wire/cert.h"
 #include "wire/query.h"
+#include "wire/revoked.h"
 
 #define FIND_WHY_MAX 160
 /* A copy that lacks an ad whose lease is younger than this part of its whole
@@ -19,6 +20,7 @@ struct find_check {
     const struct xn_anchors *anchors;
     uint64_t wall_us;
     uint64_t lease_us_max;
+    const struct revoked *revoked; /* whose do not count; NULL: nobody's */
 };
 
 struct find_hit {

@@ -41,7 +41,9 @@ struct run {
     char *after_text;
     xn_id avoid[AVOID_MAX];
     size_t n_avoid;
-    int rc; /* of the last node that gave no answer, and why */
+    struct revoked revoked; /* the newest lists that any node gave */
+    const char *listed;     /* the node that gave its last */
+    int rc;                 /* of the last node that gave no answer, and why */
     char what[160], why[512], try[256];
 };
 
@@ -163,11 +165,55 @@ static int post(struct run *run, const char *node, uint32_t want,
     return rc;
 }
 
+static void take_list(struct run *run, const ProtobufCBinaryData *blob)
+{
+    ProtobufCBinaryData payload = {0, NULL};
+    xn_id corp;
+
+    if (blob_verify(blob->data, blob->len, REVOKED_CONTEXT, &corp,
+                    &payload.data, &payload.len)) {
+        return;
+    }
+    if (xn_anchors_find(run->identity->anchors, &corp)) {
+        (void)revoked_take(&run->revoked, &corp, &payload, blob, net_wall_us());
+    }
+    free(payload.data);
+}
+
+/* The lists of revoked keys that the node holds: each proves itself.  Who gives
+ * none, or old ones, can do no more than hide what is new. */
+static void fetch_lists(struct run *run, const char *node)
+{
+    struct net_reply reply = {.status = 0};
+    Xn__RevokedDone *done = NULL;
+    char url[512], why[400];
+    size_t i;
+
+    if (run->listed == node) return;
+    run->listed = node;
+    snprintf(url, sizeof url, "%s/v1/revoked", node);
+    if (net_request(run->identity, "GET", url, NULL, 0, NULL,
+                    (unsigned)(run->opt->timeout_us / 1000), &reply, why,
+                    sizeof why)) {
+        return;
+    }
+    if (reply.status == 200) {
+        done = xn_unpack(&xn__revoked_done__descriptor, reply.body.data,
+                         reply.body.len);
+    }
+    net_reply_clear(&reply);
+    for (i = 0; done && i < done->n_lists && i < XN_ANCHORS_MAX; i++)
+        take_list(run, &done->lists[i]);
+    if (done) xn__revoked_done__free_unpacked(done, NULL);
+}
+
 static int ask(struct run *run, const char *node, uint32_t want,
                struct answer *answer)
 {
-    struct find_check check = {run->query, run->identity->anchors, 0,
-                               run->opt->lease_us_max};
+    struct find_check check = {.query = run->query,
+                               .anchors = run->identity->anchors,
+                               .lease_us_max = run->opt->lease_us_max,
+                               .revoked = &run->revoked};
     struct find_asked asked = {.after = run->has_after ? &run->after : NULL,
                                .server = run->server,
                                .merged = run->paranoid};
@@ -176,6 +222,7 @@ static int ask(struct run *run, const char *node, uint32_t want,
 
     if (rc) return rc;
     asked.via = reply.server.id;
+    fetch_lists(run, node);
     check.wall_us = net_wall_us();
     answer->merged = run->paranoid;
     answer->raw = xn_unpack(&xn__search_result__descriptor, reply.body.data,
@@ -418,6 +465,7 @@ int find_fetch(const struct find_options *opt, const struct query *query,
     result->answered_ppm = 1000000;
     rc = opt->n_servers ? fetch_servers(&run) : fetch_all(&run);
     free(run.after_text);
+    revoked_clear(&run.revoked);
     if (rc && !run.first && rc != XN_ENOMEM) {
         result->answered_ppm = 0; /* the pages before are good */
         rc = 0;

@@ -273,6 +273,7 @@ int xis_ad_put(struct xis *xis, const struct xn_now *now,
     ad->document = lease->document;
     ad->version = lease->version;
     ad->not_after_us = document->not_after_us;
+    ad->corp = document->corp;
     ad->orphan_us = 0;
     ad->envelope = xis_blob_ref(document->envelope);
     ad->lease = xis_blob_ref(document->lease);
@@ -346,6 +347,39 @@ void xis_ad_remove(struct xis *xis, struct xis_ad *ad)
     if (ad->pub) xis_pub_forget(xis, ad->pub);
     xis_order_remove(&xis->ads, ad);
     ad_free(ad);
+}
+
+#define REVOKE_MAX 256 /* at once: removing disturbs the walk */
+
+static size_t some_revoked(const struct xis *xis, struct xis_ad **gone_out)
+{
+    struct xis_place_in_order at = {0, 0};
+    struct xis_ad *ad;
+    size_t n = 0;
+
+    while (n < REVOKE_MAX && (ad = xis_order_next(&xis->ads, &at)) != NULL) {
+        if (!ad->withdrawn &&
+            revoked_has(xis->config.revoked, &ad->corp, &ad->server)) {
+            gone_out[n++] = ad;
+        }
+    }
+    return n;
+}
+
+void xis_revoke(struct xis *xis, struct xn_out *out)
+{
+    struct xis_ad *gone[REVOKE_MAX];
+    struct xis_writes writes = {0};
+    size_t n, i;
+
+    while ((n = some_revoked(xis, gone)) > 0) {
+        for (i = 0; i < n; i++) {
+            xis_write_drop(&writes, &gone[i]->server, true);
+            xis_ad_remove(xis, gone[i]);
+        }
+    }
+    if (writes.n) xis_writes_commit(&writes, 0, out);
+    xis_writes_clear(&writes);
 }
 
 void xis_ads_clear(struct xis *xis)

@@ -198,6 +198,7 @@ void xis_order_clear(struct xis_order *order);
 struct xis_ad {
     xn_id server;
     xn_id document; /* SHA-256 of the XML */
+    xn_id corp;     /* that certified the server; zero: not known */
     uint64_t version, lease_us, issued_us;
     uint64_t not_after_us; /* of the server's certificate */
     uint64_t until_us;     /* lease and certificate; of a withdrawal: kept */
@@ -223,6 +224,7 @@ struct xis_document {
     struct xis_blob *envelope, *lease;
     struct xis_blob *xml; /* NULL: it comes from the store */
     uint64_t not_after_us;
+    xn_id corp;
 };
 
 struct xis_ad *xis_ad_find(const struct xis *xis, const xn_id *server);

@@ -26,6 +26,10 @@ static int load_ad(struct xis *xis, const struct xn_now *now,
     struct xis_ad *ad;
     int rc;
 
+    (void)xn_id_from_bytes(&record->corp, &document.corp);
+    if (revoked_has(xis->config.revoked, &document.corp, server)) {
+        return XN_EREVOKED;
+    }
     if (xis->n_live >= xis->config.ads_max) return XN_ENOMEM;
     if (record->envelope.len == 0) return XN_EINVAL;
     rc = advert_parse(record->document.data, record->document.len, &advert,

@@ -234,12 +234,19 @@ static int replace(struct xis_check *check, const struct xn_now *now,
                                     .envelope = check->envelope,
                                     .lease = check->lease,
                                     .not_after_us = body->signer->not_after_us};
+    struct xis *xis = check->batch->xis;
     struct xis_ad *ad;
     int rc;
 
+    (void)xn_id_from_bytes(&body->signer->corp, &document.corp);
+    if (revoked_has(xis->config.revoked, &document.corp,
+                    &check->claim.server)) {
+        return XN_EREVOKED;
+    }
+
     document.xml = xis_blob_new(body->payload.data, body->payload.len);
     if (!document.xml) return XN_ENOMEM;
-    rc = xis_ad_put(check->batch->xis, now, &check->claim, &document, &ad);
+    rc = xis_ad_put(xis, now, &check->claim, &document, &ad);
     xis_blob_drop(document.xml);
     check->result->stored = rc == 0;
     return rc;

@@ -54,6 +54,7 @@ static void write_document(struct xis_writes *writes, const struct xis_ad *ad)
     record.document = xis_blob_bytes(ad->xml);
     record.version = ad->version;
     record.not_after_us = ad->not_after_us;
+    record.corp = xn_id_bytes(&ad->corp);
     add(writes, 'a', &ad->server, &record.base);
 }
 

@@ -29,6 +29,9 @@ struct xis_config {
     uint64_t sync_us;      /* background digest exchange; 60 s */
     uint64_t grace_us;     /* all former holders lost; 15 s */
     size_t ads_max;        /* bound; 1 000 000 */
+    /* Whose ads are refused; the user's, and xis_revoke is called when it has
+     * changed.  NULL: nobody's. */
+    const struct revoked *revoked;
 };
 
 int xis_new(const struct xis_config *config, struct ov *ov, struct xn_rng *rng,
@@ -42,6 +45,9 @@ void xis_start(struct xis *xis, const struct xn_now *now, struct xn_out *out);
 /* Instead: as one that started long ago in this leaf set, where nobody has
  * anything, and is settled. */
 void xis_stand(struct xis *xis, const struct xn_now *now, struct xn_out *out);
+
+/* More keys are revoked: their ads go.  Looks at all that are held. */
+void xis_revoke(struct xis *xis, struct xn_out *out);
 
 /* From the overlay: kinds PUT, FIND, SYNC, OFFER, HAVE. */
 void xis_deliver(struct xis *xis, const struct xn_now *now,

@@ -79,6 +79,7 @@ static void verify(struct net_job *job)
     const Xn__Verify *in = XN_BODY(task->in, Xn__Verify);
     uint64_t at_us = in->at_us ? in->at_us : task->now_us;
     struct xn_cert signer = {.role = XN__ROLE__ANYBODY};
+    const struct xn_cert *corp;
     Xn__Verified out = XN__VERIFIED__INIT;
     Xn__Caller who;
 
@@ -88,6 +89,11 @@ static void verify(struct net_job *job)
         task->rc =
             blob_verify(in->data.data, in->data.len, context_of(in->context),
                         &signer.id, &out.payload.data, &out.payload.len);
+        corp = xn_anchors_find(task->crypto->identity->anchors, &signer.id);
+        if (corp) {
+            signer = *corp;
+            task->until_us = corp->not_after_us + SKEW_US;
+        }
     } else {
         task->rc = envelope_verify(
             in->data.data, in->data.len, task->crypto->identity->anchors, at_us,

@@ -13,6 +13,16 @@ static bool is_member(const Xn__Ask *ask)
            ask->caller->role != XN__ROLE__ROLE_NONE;
 }
 
+/* Whose key is revoked is a stranger. */
+static bool is_revoked(const struct node *node, const Xn__Ask *ask)
+{
+    xn_id id, corp;
+
+    return ask->caller && !xn_id_from_bytes(&ask->caller->id, &id) &&
+           !xn_id_from_bytes(&ask->caller->corp, &corp) &&
+           revoked_has(&node->revoked, &corp, &id);
+}
+
 bool node_api_member(const Xn__Ask *ask, uint64_t ticket, const char *what,
                      struct xn_out *out)
 {
@@ -116,6 +126,7 @@ static const struct path {
     {"POST", "/v1/get", get},
     {"GET", "/v1/status", status},
     {"GET", "/v1/peers", node_api_peers},
+    {"GET", "/v1/revoked", node_api_revoked},
     {"POST", "/v1/trace", node_api_trace},
     {"GET", "/metrics", node_api_metrics},
 };
@@ -123,17 +134,24 @@ static const struct path {
 void node_api_ask(struct node *node, const struct xn_now *now, uint64_t ticket,
                   const Xn__Ask *ask, struct xn_out *out)
 {
+    Xn__Caller stranger = XN__CALLER__INIT;
+    Xn__Ask copy = *ask;
     size_t i;
 
+    if (is_revoked(node, ask)) {
+        stranger.role = XN__ROLE__ANYBODY;
+        stranger.address = ask->caller->address;
+        copy.caller = &stranger;
+    }
     for (i = 0; i < sizeof paths / sizeof paths[0]; i++) {
         if (strcmp(ask->path, paths[i].path)) continue;
         if (strcmp(ask->method, paths[i].method)) continue;
-        paths[i].serve(node, now, ticket, ask, out);
+        paths[i].serve(node, now, ticket, &copy, out);
         return;
     }
     xn_out_refuse(
         out, ticket, XN_ENOENT, "request refused",
         "a node has no such method and path",
         "POST /v1/search, /v1/get, /v1/publish, /v1/trace or GET /v1/status, "
-        "/v1/peers, /metrics");
+        "/v1/peers, /v1/revoked, /metrics");
 }

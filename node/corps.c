@@ -167,10 +167,22 @@ static void sampled(void *owner, void *ctx, const struct xn_now *now, int rc,
     join_sample(node, now, answer->body.data, answer->body.len, out);
 }
 
+/* With the answer comes a list of revoked keys, where we lack one. */
+static void take_list(struct node *node, const struct xn_now *now,
+                      const ProtobufCBinaryData *body, struct xn_out *out)
+{
+    Xn__Sample *sample =
+        xn_unpack(&xn__sample__descriptor, body->data, body->len);
+
+    if (!sample) return;
+    node_revoked_offer(node, now, &sample->revoked, out);
+    xn__sample__free_unpacked(sample, NULL);
+}
+
 static void announced(void *owner, void *ctx, const struct xn_now *now, int rc,
                       struct xn_msg *msg, struct xn_out *out)
 {
-    (void)owner, (void)ctx, (void)now;
+    (void)ctx;
     if (!rc && (!msg || msg->kind != XN__KIND__ANSWER)) rc = XN_EPROTO;
     if (rc) {
         xn_out_log(out, XN_LOG_INFO, "cannot announce to a corp: %s",
@@ -178,7 +190,22 @@ static void announced(void *owner, void *ctx, const struct xn_now *now, int rc,
     } else if (XN_BODY(msg, Xn__Answer)->status != 200) {
         xn_out_log(out, XN_LOG_WARN, "a corp refuses our announcement: HTTP %d",
                    (int)XN_BODY(msg, Xn__Answer)->status);
+    } else {
+        take_list(owner, now, &XN_BODY(msg, Xn__Answer)->body, out);
     }
+}
+
+/* The number of that corp's list that we hold; 0: none, or we do not know who
+ * it is. */
+static uint64_t held_of(const struct node *node, const char *corp)
+{
+    const char *hex = strchr(corp, '#');
+    const struct revoked_list *list;
+    xn_id id;
+
+    if (!hex || xn_id_unhex(hex + 1, strlen(hex + 1), &id)) return 0;
+    list = revoked_of(&node->revoked, &id);
+    return list ? list->number : 0;
 }
 
 /* Announce always; ask for a sample while hardly linked. */
@@ -198,6 +225,7 @@ static void visit(void *owner, void *ctx, const struct xn_now *now, int rc,
     self.address = node->config.overlay.address;
     announce.contact = &self;
     for (i = 0; i < node->config.n_corps; i++) {
+        announce.revoked = held_of(node, node->config.corps[i]);
         call_corp(node, now, node->config.corps[i], "POST", "/v1/announce",
                   &announce, announced, out);
         if (!alone) continue;

@@ -8,6 +8,7 @@ node_libnode_a_SOURCES += node/corps.c
 node_libnode_a_SOURCES += node/metrics.c
 node_libnode_a_SOURCES += node/node.c
 node_libnode_a_SOURCES += node/node.h
+node_libnode_a_SOURCES += node/revoked.c
 node_libnode_a_SOURCES += node/setup.c
 node_libnode_a_SOURCES += node/state.h
 

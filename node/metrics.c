@@ -51,6 +51,29 @@ static void put_gauge(struct xn_buf *buf, const char *name, const char *help,
     xn_prom_one(buf, XN_PROM_GAUGE, name, help, value);
 }
 
+/* How old the oldest list is: it should be under six hours. */
+static uint64_t list_age_s(const struct node *node, const struct xn_now *now)
+{
+    uint64_t age_us = 0;
+    size_t i;
+
+    for (i = 0; i < node->revoked.n; i++) {
+        uint64_t at_us = node->revoked.lists[i].issued_us;
+
+        if (at_us + age_us < now->wall_us) age_us = now->wall_us - at_us;
+    }
+    return age_us / 1000000;
+}
+
+static size_t list_names(const struct node *node)
+{
+    size_t n = 0, i;
+
+    for (i = 0; i < node->revoked.n; i++)
+        n += node->revoked.lists[i].n;
+    return n;
+}
+
 static void put_node(const struct node *node, const struct xn_now *now,
                      struct xn_buf *buf)
 {
@@ -66,6 +89,12 @@ static void put_node(const struct node *node, const struct xn_now *now,
     put_gauge(buf, "xeno_index_settled",
               "1: this node has been handed all that it is to hold.",
               xis_settled(node->xis));
+    put_gauge(buf, "xeno_revoked_keys", "Keys that XenoCorps have revoked.",
+              list_names(node));
+    put_gauge(buf, "xeno_revoked_list_age_seconds",
+              "Of the oldest list of revoked keys held; beyond a day it is "
+              "late.",
+              list_age_s(node, now));
 }
 
 static void put_links(const struct node *node, const struct xn_now *now,

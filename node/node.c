@@ -21,8 +21,10 @@ static void deliver(void *user, const struct xn_now *now,
 {
     struct node *node = user;
 
-    /* All that travels in requests today is the index's. */
-    xis_deliver(node->xis, now, request, out);
+    if (request->msg->kind == XN__KIND__REVOKED)
+        node_revoked_deliver(node, now, request, out);
+    else
+        xis_deliver(node->xis, now, request, out);
 }
 
 static void leaves_changed(void *user, const struct xn_now *now,
@@ -39,6 +41,7 @@ static void peer_changed(void *user, const struct xn_now *now, xn_peer peer,
     struct node *node = user;
 
     xis_peer_changed(node->xis, now, peer, joined, out);
+    if (joined) node_revoked_joined(node, now, peer, out);
 }
 
 /* ---- discovery's way to the index ---- */
@@ -128,6 +131,7 @@ static void begin(struct node *node, const struct xn_now *now,
 {
     node->started = true;
     node->started_us = now->mono_us;
+    node_revoked_start(node, now, out);
     xis_start(node->xis, now, out);
     node_corps_start(node, now, out);
 }
@@ -224,6 +228,7 @@ static void node_free(struct xn_core *core)
     size_t i;
 
     DL_FOREACH_SAFE(node->questions, question, next) free(question);
+    node_revoked_clear(node);
     rd_free(node->rd);
     xis_free(node->xis);
     ov_free(node->ov);
@@ -275,6 +280,7 @@ static int make_parts(struct node *node, const struct xn_peers *peers)
             node->config.index.copies_near + node->config.index.copies_far,
         .copies_near = node->config.index.copies_near,
         .lease_us_max = node->config.index.lease_us_max,
+        .revoked = &node->revoked,
         .expect = expect_of_index,
         .enough = enough_of_index,
     };
@@ -282,6 +288,8 @@ static int make_parts(struct node *node, const struct xn_peers *peers)
 
     /* Whoever holds a copy of the shard can search it. */
     node->config.overlay.any_copy_kind = XN__KIND__FIND;
+    node->config.overlay.revoked = &node->revoked;
+    node->config.index.revoked = &node->revoked;
     rc = xn_tickets_new(&node->tickets);
     if (rc) return rc;
     rc = ov_new(&node->config.overlay, peers, &node->rng, node->tickets, &user,

@@ -7,6 +7,7 @@
 #include "node/node.h"
 
 struct question;
+struct offer;
 
 struct node {
     struct xn_core core; /* first: a node is a core */
@@ -22,6 +23,12 @@ struct node {
     uint64_t started_us;
     struct xn_msg *bootstrap; /* Sample: contacts to begin with, or NULL */
     xn_id remembered;         /* hash of the peers stored last */
+    struct revoked revoked;
+    struct offer *offers; /* lists of revoked keys that are being verified */
+    size_t n_offers, n_revoked_asks;
+    uint64_t revoked_timer, served_us;
+    size_t served; /* bytes of lists, since served_us */
+    bool late_told;
 };
 
 /* ---- corps.c: how a node finds others and is found ---- */
@@ -36,6 +43,23 @@ void node_corps_stand(struct node *node, const struct xn_now *now,
 
 /* Store the peers linked to now, if they changed. */
 void node_corps_remember(struct node *node, struct xn_out *out);
+
+/* ---- revoked.c: whose certificates do not count any more ---- */
+
+void node_revoked_start(struct node *node, const struct xn_now *now,
+                        struct xn_out *out);
+/* A list, from wherever: verified, and believed if it is newer. */
+void node_revoked_offer(struct node *node, const struct xn_now *now,
+                        const ProtobufCBinaryData *blob, struct xn_out *out);
+/* A peer's HELLO has come. */
+void node_revoked_joined(struct node *node, const struct xn_now *now,
+                         xn_peer peer, struct xn_out *out);
+/* A peer asks. */
+void node_revoked_deliver(struct node *node, const struct xn_now *now,
+                          const struct ov_request *request, struct xn_out *out);
+void node_revoked_clear(struct node *node);
+void node_api_revoked(struct node *node, const struct xn_now *now,
+                      uint64_t ticket, const Xn__Ask *ask, struct xn_out *out);
 
 /* ---- api.c: the client interface ---- */
 

@@ -166,6 +166,13 @@ void hint_drop(struct ov *ov, struct hint *hint)
     free(hint);
 }
 
+void hint_forget(struct ov *ov, const xn_id *id)
+{
+    struct hint *hint = hint_find(ov, id);
+
+    if (hint) hint_drop(ov, hint);
+}
+
 void hints_clear(struct ov *ov)
 {
     while (ov->hints.n > 0)

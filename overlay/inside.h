@@ -27,7 +27,7 @@
 #include "overlay/table.h"
 
 #define VERSION 1U
-#define FEATURE_NEXT 1U /* bit of HELLO: answers NEXT */
+#define FEATURES (OV_FEATURE_NEXT | OV_FEATURE_REVOKED) /* that we have */
 
 #define DIALS_MAX 16U  /* outstanding */
 #define NEW_MAX 32U    /* links over the budget until their HELLO */
@@ -119,14 +119,15 @@ struct link {
     bool shed;     /* it ends, not its node */
     bool stood;    /* from the start: its address is its contact's */
     bool paging;   /* we read its contacts page by page */
-    bool nexts;    /* answers NEXT */
     uint8_t pages; /* read so */
     uint8_t used[ALLOWANCES];
     uint32_t rtt_us, rtt_var_us; /* RFC 6298; 0: no sample */
     uint32_t opened_us;          /* the round trip as opening it showed */
     uint64_t head;               /* of its id */
     uint64_t rid_max;            /* that it used */
+    uint32_t revoked;            /* its lists of revoked keys (revoked_mark) */
     uint32_t asked;              /* its requests under way here */
+    uint64_t features;           /* OV_FEATURE_*, and what we do not know */
     size_t kept;                 /* bytes of these */
     uint64_t window_us;          /* when `used` was last set to zero */
     uint64_t up_us, heard_us, ping_us;
@@ -387,6 +388,7 @@ struct hint *hint_find(const struct ov *ov, const xn_id *id);
 struct hint *hint_add(struct ov *ov, const struct xn_now *now, const xn_id *id,
                       const xn_id *position, const char *address, bool met);
 void hint_drop(struct ov *ov, struct hint *hint);
+void hint_forget(struct ov *ov, const xn_id *id); /* if there is one */
 /* What this peer tells (NULL: it is no hearsay).  false: one of them is
  * malformed. */
 bool hints_take(struct ov *ov, const struct xn_now *now, const xn_id *teller,

@@ -310,7 +310,8 @@ static void say_hello(struct ov *ov, const struct xn_now *now,
     for (i = 0; i < n; i++)
         peers[i] = &rows[i];
     hello.version = VERSION;
-    hello.features = FEATURE_NEXT;
+    hello.features = FEATURES;
+    hello.revoked = revoked_mark(ov->config.revoked);
     hello.address = ov->config.address;
     hello.full = full;
     hello.peers = peers;
@@ -403,12 +404,17 @@ struct link *link_of_stood(struct ov *ov, xn_peer peer, uint32_t near_us)
     if (!link) return NULL;
     ov->n_new--;
     link->stood = true;
-    link->nexts = true;
+    link->features = FEATURES;
     link->serial = 0;
     link->rtt_us = near_us;
     link->rtt_var_us = near_us / 8;
     link->state = LINK_LIVE;
     return link;
+}
+
+static bool is_revoked(const struct ov *ov, const struct xn_contact *contact)
+{
+    return revoked_has(ov->config.revoked, &contact->corp, &contact->id);
 }
 
 /* The driver has one link per pair of nodes and both dialled: nothing new.
@@ -439,6 +445,11 @@ static void up(struct ov *ov, const struct xn_now *now, xn_peer peer,
     if (body->ticket && !dial_answered(ov, now, body->ticket, &contact->id,
                                        &address, &since_us)) {
         if (!link) xn_out_hang(out, peer, XN_EIDENT, "not who was dialled");
+        goto out;
+    }
+    if (is_revoked(ov, contact) && !link) {
+        hint_forget(ov, &contact->id);
+        xn_out_hang(out, peer, XN_EREVOKED, "its key was revoked");
         goto out;
     }
     if (link) {
@@ -593,7 +604,8 @@ static void first_hello(struct ov *ov, const struct xn_now *now,
     /* Who was dialled spoke first: this answers. */
     if (link->incoming) link->opened_us = short_us(now->mono_us - link->up_us);
     take_address(link, hello->address);
-    link->nexts = (hello->features & FEATURE_NEXT) != 0;
+    link->features = hello->features;
+    link->revoked = hello->revoked;
     if (!link->incoming) {
         life_told(ov, &link_contact(ov, link)->id, hello->life_s);
     }
@@ -694,6 +706,27 @@ void link_rude(struct ov *ov, const struct xn_now *now, struct link *link,
     if (!hint) return;
     hint->news_us = 0;
     hint_failed(ov, now, hint, true);
+}
+
+/* From the last on: those that end leave their place to those behind them. */
+void ov_revoke(struct ov *ov, const struct xn_now *now, struct xn_out *out)
+{
+    size_t i;
+
+    ov_enter(ov);
+    for (i = ov->ring.n; i > 0; i--) {
+        if (is_revoked(ov, ring_contact(ov, i - 1))) ring_link(ov, i - 1);
+    }
+    for (i = ov->by_id.n; i > 0; i--) {
+        struct link *link = link_at(&ov->by_id, i - 1);
+        xn_id id = link_contact(ov, link)->id;
+
+        if (!is_revoked(ov, link_contact(ov, link))) continue;
+        link->shed = true;
+        link_hang(ov, now, link, XN_EREVOKED, "its key was revoked", out);
+        hint_forget(ov, &id);
+    }
+    ov_exit(ov, now, out);
 }
 
 void ov_gone(struct ov *ov, const struct xn_now *now, xn_peer peer,

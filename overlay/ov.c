@@ -349,6 +349,25 @@ const char *ov_address(const struct ov *ov, xn_peer peer)
     return address ? address : "";
 }
 
+uint64_t ov_features(const struct ov *ov, xn_peer peer)
+{
+    const struct link *link = link_find(ov, peer);
+
+    return link ? link->features : FEATURES; /* it stood */
+}
+
+bool ov_revoked_differs(const struct ov *ov, xn_peer peer)
+{
+    const struct link *link = link_find(ov, peer);
+
+    return link && link->revoked != revoked_mark(ov->config.revoked);
+}
+
+xn_peer ov_draw(struct ov *ov)
+{
+    return ring_peer(ov, xn_rng_below(ov->rng, ov->ring.n));
+}
+
 /* Spread evenly over the ring, beginning beside us: the same while the links
  * are the same, so that nobody writes down what has not changed. */
 size_t ov_sample(struct ov *ov, size_t n, Xn__Contact *contacts_out)

@@ -20,6 +20,7 @@
 #include "seam/peers.h"
 #include "seam/tickets.h"
 #include "wire/id.h"
+#include "wire/revoked.h"
 
 #define OV_COPIES_MAX 8
 #define OV_LEAVES_MAX 64U /* each side */
@@ -37,6 +38,9 @@ struct ov_config {
     /* Requests of this kind go to the next copy while the one asked is silent;
      * all others wait until it is known to be gone.  0: none. */
     uint32_t any_copy_kind;
+    /* Whose links are refused; the user's, and ov_revoke is called when it has
+     * changed.  NULL: nobody's. */
+    const struct revoked *revoked;
 };
 
 /* A question that arrived here, to be answered once with ov_answer, now or
@@ -114,6 +118,8 @@ void ov_up(struct ov *ov, const struct xn_now *now, xn_peer peer,
            const Xn__Up *up, struct xn_out *out);
 void ov_gone(struct ov *ov, const struct xn_now *now, xn_peer peer,
              struct xn_out *out);
+/* More keys are revoked: links to them end. */
+void ov_revoke(struct ov *ov, const struct xn_now *now, struct xn_out *out);
 /* Leave on purpose: tell every peer, close every link, dial no more (until
  * ov_join is called again). */
 void ov_leave(struct ov *ov, const struct xn_now *now, struct xn_out *out);
@@ -218,6 +224,14 @@ bool ov_is_mesh(const struct ov *ov, const struct xn_now *now);
 bool ov_is_member(const struct ov *ov, const struct xn_now *now);
 /* The peer's own address from its HELLO; "" where it has none. */
 const char *ov_address(const struct ov *ov, xn_peer peer);
+/* What it answers, as its HELLO said: bits of OV_FEATURE_*. */
+#define OV_FEATURE_NEXT 1U
+#define OV_FEATURE_REVOKED 4U
+uint64_t ov_features(const struct ov *ov, xn_peer peer);
+/* Did it hold other lists of revoked keys than we do, when its HELLO came? */
+bool ov_revoked_differs(const struct ov *ov, xn_peer peer);
+/* A live link at random; there is one. */
+xn_peer ov_draw(struct ov *ov);
 /* Contacts to remember for the next start and to hand out: at most n, with
  * addresses.  Strings live until the next call into ov. */
 size_t ov_sample(struct ov *ov, size_t n, Xn__Contact *contacts_out);

@@ -69,7 +69,8 @@ static void ask_link(struct ov *ov, const struct xn_now *now, const xn_id *id,
     const struct link *link = link_need_id(ov, id);
     struct ov_reply reply = {.rc = XN_EUNREACH, .from = *id};
 
-    if (link && link->state == LINK_LIVE && link->nexts) {
+    if (link && link->state == LINK_LIVE &&
+        (link->features & OV_FEATURE_NEXT)) {
         ov_ask_peer(ov, now, link->peer, XN__KIND__NEXT, next, deadline_us, fn,
                     ctx, out);
         return;

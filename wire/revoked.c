@@ -126,6 +126,25 @@ const struct revoked_list *revoked_of(const struct revoked *set,
     return NULL;
 }
 
+uint32_t revoked_mark(const struct revoked *set)
+{
+    uint32_t mark = 0;
+    size_t i, k;
+
+    for (i = 0; set && i < set->n; i++) {
+        uint8_t number[8];
+        xn_id hash;
+
+        for (k = 0; k < sizeof number; k++)
+            number[k] = (uint8_t)(set->lists[i].number >> (8 * k));
+        xn_id_hash2(set->lists[i].corp.b, XN_ID_SIZE, number, sizeof number,
+                    &hash);
+        for (k = 0; k < sizeof mark; k++)
+            mark ^= (uint32_t)hash.b[k] << (8 * k);
+    }
+    return mark;
+}
+
 static int by_id(const void *a, const void *b)
 {
     return xn_id_cmp(a, b);

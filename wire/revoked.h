@@ -50,6 +50,8 @@ const struct revoked_list *revoked_of(const struct revoked *set,
 /* Has this corp revoked this key?  O(log names).  set NULL: nobody has. */
 bool revoked_has(const struct revoked *set, const xn_id *corp,
                  const xn_id *name);
+/* A few bits that differ where two sets do; 0: it is empty. */
+uint32_t revoked_mark(const struct revoked *set);
 /* Should the next one have come by now? */
 bool revoked_is_late(const struct revoked_list *list, uint64_t wall_us);
 
