@@ -26,6 +26,11 @@ EXTRA_DIST += man/xenonoded.8
 EXTRA_DIST += node/README.md node/deps
 
 # Unit tests of this folder, three lines each:
+UNIT_TESTS += tests/unit/node_revoked
+tests_unit_node_revoked_SOURCES = tests/unit/node_revoked.c
+tests_unit_node_revoked_SOURCES += tests/unit/crank.c
+tests_unit_node_revoked_SOURCES += tests/unit/crank.h
+tests_unit_node_revoked_LDADD = $(XN_NODE_LIBS) $(CMOCKA_LIBS)
 UNIT_TESTS += tests/unit/node
 tests_unit_node_SOURCES = tests/unit/node.c
 tests_unit_node_SOURCES += tests/unit/crank.c

@@ -447,16 +447,16 @@ static void up(struct ov *ov, const struct xn_now *now, xn_peer peer,
         if (!link) xn_out_hang(out, peer, XN_EIDENT, "not who was dialled");
         goto out;
     }
-    if (is_revoked(ov, contact) && !link) {
-        hint_forget(ov, &contact->id);
-        xn_out_hang(out, peer, XN_EREVOKED, "its key was revoked");
-        goto out;
-    }
     if (link) {
         if (is_same_link(now, link)) goto out;
         link->shed = true; /* its node is there */
         link_lose(ov, now, link, out);
         forget(ov, link);
+    }
+    if (is_revoked(ov, contact)) {
+        hint_forget(ov, &contact->id);
+        xn_out_hang(out, peer, XN_EREVOKED, "its key was revoked");
+        goto out;
     }
     old = link_need_id(ov, &contact->id);
     if (ov->leaving || xn_id_eq(&contact->id, &ov->config.id) ||

@@ -80,19 +80,36 @@ static void keep(struct crank *c, const struct xn_action *act)
     c->n_pending++;
 }
 
-void crank_event(struct crank *c, enum xn_ev kind, uint64_t ticket, int rc,
-                 struct xn_msg *msg)
+static void step(struct crank *c, const struct xn_event *ev)
 {
-    struct xn_event ev = {kind, ticket, rc, XN_PEER_NONE, msg};
     struct xn_outbox out;
     char why[256] = "";
     size_t i;
 
-    assert_int_equal(xn_core_step(c->core, &c->now, &ev, &out), 0);
+    assert_int_equal(xn_core_step(c->core, &c->now, ev, &out), 0);
     for (i = 0; i < out.n; i++)
         keep(c, &out.act[i]);
     c->wake_us = out.wake_us;
     if (!xn_core_check(c->core, why, sizeof why)) fail_msg("%s", why);
+}
+
+void crank_event(struct crank *c, enum xn_ev kind, uint64_t ticket, int rc,
+                 struct xn_msg *msg)
+{
+    struct xn_event ev = {kind, ticket, rc, XN_PEER_NONE, msg};
+
+    step(c, &ev);
+}
+
+void crank_up(struct crank *c, xn_peer peer)
+{
+    struct xn_event ev = {.kind = XN_EV_UP, .peer = peer};
+    Xn__Up body = XN__UP__INIT;
+
+    body.incoming = true;
+    assert_int_equal(xn_msg_new(XN__KIND__UP, &body, &ev.msg), 0);
+    step(c, &ev);
+    xn_msg_free(ev.msg);
 }
 
 void crank_wake(struct crank *c)

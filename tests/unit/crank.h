@@ -36,6 +36,8 @@ void crank_clear(struct crank *c);
 
 void crank_event(struct crank *c, enum xn_ev kind, uint64_t ticket, int rc,
                  struct xn_msg *msg);
+/* That peer has linked to the core. */
+void crank_up(struct crank *c, xn_peer peer);
 void crank_wake(struct crank *c);
 /* Let time pass, waking the core whenever it wants. */
 void crank_pass(struct crank *c, uint64_t us);

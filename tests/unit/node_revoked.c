@@ -1,0 +1,216 @@
+/* SPDX-License-Identifier: GPL-3.0-or-later */
+/* Lists of revoked keys at a node core: what it believes, keeps and does. */
+#include <setjmp.h>
+#include <stdarg.h>
+#include <stddef.h>
+#include <stdint.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include <cmocka.h>
+
+#include "lib/err.h"
+#include "node/node.h"
+#include "tests/unit/crank.h"
+#include "wire/revoked.h"
+
+#define WALL (1795255200ULL * 1000000)
+#define HOUR_US (3600ULL * 1000000)
+
+static const xn_id corp_id = {{7}}, bad_id = {{8}}, good_id = {{9}};
+
+struct world {
+    struct crank c;
+    struct xn_contact rows[2]; /* peers: the bad one, the good one */
+    struct xn_peers peers;
+};
+
+static int set_up(void **state)
+{
+    static struct world w;
+    struct node_config config;
+    struct xn_core *core = NULL;
+
+    memset(&w, 0, sizeof w);
+    w.rows[0] =
+        (struct xn_contact){.id = bad_id, .position = bad_id, .corp = corp_id};
+    w.rows[1] = (struct xn_contact){
+        .id = good_id, .position = good_id, .corp = corp_id};
+    w.peers = (struct xn_peers){w.rows, 2};
+    node_config_default(&config);
+    config.overlay.id.b[0] = 1;
+    config.overlay.position.b[0] = 2;
+    strcpy(config.overlay.address, "127.0.0.1:9000");
+    config.corps[config.n_corps++] = "https://192.0.2.1:1";
+    assert_int_equal(node_new(&config, &w.peers, 1, &core), 0);
+    crank_init(&w.c, core, 1000000, WALL);
+    crank_wake(&w.c);
+    *state = &w;
+    return 0;
+}
+
+static int tear_down(void **state)
+{
+    struct world *w = *state;
+
+    crank_stop(&w->c);
+    crank_clear(&w->c);
+    return 0;
+}
+
+/* The list as it travels; whoever "signed" it is the hash of the letter. */
+static ProtobufCBinaryData blob_of(char signer, const xn_id *names, size_t n,
+                                   uint64_t number, uint64_t issued_us)
+{
+    Xn__SignedBlob outer = XN__SIGNED_BLOB__INIT;
+    ProtobufCBinaryData blob;
+
+    assert_int_equal(revoked_pack(names, n, number, issued_us,
+                                  issued_us + 24 * HOUR_US, &outer.payload.data,
+                                  &outer.payload.len),
+                     0);
+    outer.spki.data = (uint8_t *)&signer;
+    outer.spki.len = 1;
+    assert_int_equal(xn_pack(&outer, &blob.data, &blob.len), 0);
+    free(outer.payload.data);
+    return blob;
+}
+
+/* The corp's answer to the announcement. */
+static void announce_answer(struct world *w, const ProtobufCBinaryData *blob)
+{
+    Xn__Sample sample = XN__SAMPLE__INIT;
+    Xn__Answer answer = XN__ANSWER__INIT;
+    struct xn_action act;
+
+    while (crank_count(&w->c, XN_ACT_CALL) == 0)
+        crank_pass(&w->c, 1000000);
+    act = crank_take(&w->c, XN_ACT_CALL);
+    assert_non_null(strstr(XN_BODY(act.msg, Xn__Call)->url, "/v1/announce"));
+    sample.revoked = *blob;
+    assert_int_equal(xn_pack(&sample, &answer.body.data, &answer.body.len), 0);
+    answer.status = 200;
+    crank_done(&w->c, &act, 0, XN__KIND__ANSWER, &answer);
+    free(answer.body.data);
+    /* and no sample */
+    act = crank_take(&w->c, XN_ACT_CALL);
+    crank_done(&w->c, &act, XN_EUNREACH, 0, NULL);
+}
+
+/* The driver says who signed it; the corps of these tests are letters. */
+static void verify(struct world *w, Xn__Role role)
+{
+    struct xn_action act = crank_take(&w->c, XN_ACT_VERIFY);
+    const Xn__Verify *in = XN_BODY(act.msg, Xn__Verify);
+    Xn__SignedBlob *outer =
+        xn__signed_blob__unpack(NULL, in->data.len, in->data.data);
+    Xn__Verified out = XN__VERIFIED__INIT;
+    Xn__Caller signer = XN__CALLER__INIT;
+    xn_id id;
+
+    assert_string_equal(in->context, REVOKED_CONTEXT);
+    xn_id_hash(outer->spki.data, outer->spki.len, &id);
+    signer.id = xn_id_bytes(&id);
+    signer.role = role;
+    out.signer = &signer;
+    out.payload = outer->payload;
+    crank_done(&w->c, &act, 0, XN__KIND__VERIFIED, &out);
+    xn__signed_blob__free_unpacked(outer, NULL);
+}
+
+static size_t held(struct world *w)
+{
+    uint64_t ask = crank_ask(&w->c, "GET", "/v1/revoked", NULL, NULL);
+    Xn__RevokedDone *done = (Xn__RevokedDone *)(void *)crank_answered(
+        &w->c, ask, &xn__revoked_done__descriptor);
+    size_t n = done->n_lists;
+
+    xn__revoked_done__free_unpacked(done, NULL);
+    return n;
+}
+
+/* Believed, kept, and its links end; others' do not. */
+static void a_list_counts(void **state)
+{
+    struct world *w = *state;
+    xn_id signer;
+    ProtobufCBinaryData blob = blob_of('c', &bad_id, 1, 5, WALL);
+    size_t hangs;
+
+    xn_id_hash("c", 1, &signer);
+    w->rows[0].corp = w->rows[1].corp = signer;
+    crank_up(&w->c, 0);
+    crank_up(&w->c, 1);
+    hangs = crank_count(&w->c, XN_ACT_HANG);
+    announce_answer(w, &blob);
+    assert_int_equal(held(w), 0);
+    verify(w, XN__ROLE__CORP);
+    assert_int_equal(held(w), 1);
+    assert_int_equal(crank_count(&w->c, XN_ACT_HANG), hangs + 1);
+    assert_true(crank_count(&w->c, XN_ACT_TXN) > 0);
+    crank_up(&w->c, 0); /* it comes back: refused */
+    assert_int_equal(crank_count(&w->c, XN_ACT_HANG), hangs + 2);
+    free(blob.data);
+}
+
+/* What is older, dated ahead, or signed by anybody, is not believed. */
+static void others_do_not(void **state)
+{
+    struct world *w = *state;
+    ProtobufCBinaryData blob = blob_of('c', &bad_id, 1, 5, WALL);
+
+    announce_answer(w, &blob);
+    verify(w, XN__ROLE__ANYBODY);
+    assert_int_equal(held(w), 0);
+    free(blob.data);
+    blob = blob_of('c', &bad_id, 1, 5, WALL + HOUR_US);
+    announce_answer(w, &blob);
+    verify(w, XN__ROLE__CORP);
+    assert_int_equal(held(w), 0);
+    free(blob.data);
+    blob = blob_of('c', &bad_id, 1, 6, WALL);
+    announce_answer(w, &blob);
+    verify(w, XN__ROLE__CORP);
+    assert_int_equal(held(w), 1);
+    free(blob.data);
+    blob = blob_of('c', NULL, 0, 6, WALL);
+    announce_answer(w, &blob); /* not even verified */
+    assert_int_equal(crank_count(&w->c, XN_ACT_VERIFY), 0);
+    free(blob.data);
+}
+
+/* A caller whose key is revoked is a stranger. */
+static void callers_are_strangers(void **state)
+{
+    struct world *w = *state;
+    ProtobufCBinaryData blob = blob_of('c', &bad_id, 1, 5, WALL);
+    Xn__Caller caller = XN__CALLER__INIT;
+    struct xn_msg *msg = NULL;
+    uint64_t ask;
+    xn_id signer;
+
+    xn_id_hash("c", 1, &signer);
+    caller.id = xn_id_bytes(&bad_id);
+    caller.corp = xn_id_bytes(&signer);
+    caller.role = XN__ROLE__SERVER;
+    ask = crank_ask(&w->c, "GET", "/v1/peers", NULL, &caller);
+    assert_int_equal(crank_answer(&w->c, ask, &msg)->status, 200);
+    xn_msg_free(msg);
+    announce_answer(w, &blob);
+    verify(w, XN__ROLE__CORP);
+    ask = crank_ask(&w->c, "GET", "/v1/peers", NULL, &caller);
+    assert_int_equal(crank_refused(&w->c, ask), XN_EIDENT);
+    free(blob.data);
+}
+
+int main(void)
+{
+    const struct CMUnitTest tests[] = {
+        cmocka_unit_test_setup_teardown(a_list_counts, set_up, tear_down),
+        cmocka_unit_test_setup_teardown(others_do_not, set_up, tear_down),
+        cmocka_unit_test_setup_teardown(callers_are_strangers, set_up,
+                                        tear_down),
+    };
+
+    return cmocka_run_group_tests(tests, NULL, NULL);
+}
