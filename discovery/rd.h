@@ -38,14 +38,14 @@ struct rd_index {
                 void *ctx, struct xn_out *out);
     uint32_t copies; /* near + far */
     uint32_t copies_near;
-    uint64_t lease_us_max;         /* of ads */
-    const struct revoked *revoked; /* whose do not count; NULL: nobody's */
+    uint64_t lease_us_max; /* of ads */
     /* May be NULL: nothing is known of any. */
     void (*expect)(void *user, const struct xn_now *now, const Xn__Find *find,
                    uint32_t copy, struct rd_expect *expect_out);
     /* What was asked with this ctx has been answered by another copy: it is
      * forgotten, and its fn is not called any more. */
     void (*enough)(void *user, const void *ctx);
+    const struct revoked *revoked; /* whose do not count; NULL: nobody's */
 };
 
 int rd_new(const struct rd_index *index, struct xn_rng *rng,

@@ -138,7 +138,8 @@ static int set_up(void **state)
     assert_int_equal(xn_anchors_new(&f.anchors), 0);
     kit_trust(f.anchors, &f.corp);
     assert_int_equal(query_parse_where("CPUsmps >= 500", &f.query, NULL), 0);
-    f.check = (struct find_check){f.query, f.anchors, NOW_US, AD_LEASE_US_MAX};
+    f.check =
+        (struct find_check){f.query, f.anchors, NOW_US, AD_LEASE_US_MAX, NULL};
     xn_id_hash("via", 3, &f.asked.via);
     xn_id_hash("liar", 4, &f.liar);
     return 0;

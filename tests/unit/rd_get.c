@@ -111,7 +111,7 @@ static int setup(void **state)
 {
     struct bench *b = calloc(1, sizeof *b);
     const struct rd_index index = {b,        ask,    COPIES, NEAR,
-                                   LEASE_US, expect, enough};
+                                   LEASE_US, expect, enough, NULL};
     struct kit_ad ad;
 
     if (!b) return -1;
