@@ -146,12 +146,32 @@ static void test_mesh_200(void **state)
     forms(200, true);
 }
 
+/* One of a version before, two of the next, and ourselves. */
+static void test_versions(void **state)
+{
+    struct net *net = mesh(4, false, 11);
+    uint32_t i;
+
+    (void)state;
+    net->node[0].older = true;
+    net->node[1].newer = net->node[2].newer = true;
+    assert_true(net_until(net, 60 * SEC, net_is_mesh));
+    assert_int_equal(ov_features(net->node[3].ov, 0), 0);
+    assert_true(ov_features(net->node[3].ov, 1) == UINT64_MAX);
+    expect_agreement(net, 20);
+    for (i = 0; i < 4; i++) {
+        expect_answers(net, i, 5);
+        assert_int_equal(ov_stats(net->node[i].ov)->rude, 0);
+    }
+    net_free(net);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(test_alone),    cmocka_unit_test(test_mesh_2),
         cmocka_unit_test(test_mesh_3),   cmocka_unit_test(test_mesh_24),
-        cmocka_unit_test(test_mesh_200),
+        cmocka_unit_test(test_mesh_200), cmocka_unit_test(test_versions),
     };
 
     return cmocka_run_group_tests_name("ov_mesh", tests, NULL, NULL);

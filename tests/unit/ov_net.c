@@ -215,11 +215,19 @@ static void act_dial(struct net *net, struct node *node,
 static struct xn_msg *as_said(const struct node *node, struct xn_msg *msg)
 {
     struct xn_msg *other = NULL;
+    uint8_t one = 1;
+    ProtobufCMessageUnknownField field = {500, PROTOBUF_C_WIRE_TYPE_VARINT, 1,
+                                          &one};
     Xn__Hello hello;
 
-    if (!node->older || msg->kind != XN__KIND__HELLO) return xn_msg_ref(msg);
+    if (!node->older && !node->newer) return xn_msg_ref(msg);
+    if (msg->kind != XN__KIND__HELLO) return xn_msg_ref(msg);
     hello = *XN_BODY(msg, Xn__Hello);
-    hello.features = 0;
+    hello.features = node->newer ? UINT64_MAX : 0;
+    if (node->newer) {
+        hello.base.n_unknown_fields = 1;
+        hello.base.unknown_fields = &field;
+    }
     assert_int_equal(xn_msg_new(XN__KIND__HELLO, &hello, &other), 0);
     return other;
 }

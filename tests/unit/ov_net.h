@@ -36,6 +36,7 @@ struct node {
     bool up;
     bool deaf;        /* takes part in nothing, and nobody is told */
     bool older;       /* says in HELLO that it has no features */
+    bool newer;       /* has them all in HELLO, and a field that nobody knows */
     uint64_t late_us; /* all it says arrives so much later */
     uint32_t life;    /* restarts */
     uint64_t wake_us;
