@@ -91,25 +91,30 @@ static bool is_due(const struct ov *ov, const struct hint *hint,
     return has_place(ov, hint) && !link_has_id(ov, &hint->id);
 }
 
-/* Those who claim to be beside us, from near to far on both sides. */
+/* Of those who claim to be beside us who was named last, and of these the
+ * nearest: who lost half of all to a partition is told by the others who is
+ * left, and need not first try all in vain. */
 static struct hint *pick_leaf(const struct ov *ov, const struct xn_now *now)
 {
     size_t n = ov->hints_pos.n, at, d;
+    struct hint *best = NULL;
 
     if (n == 0) return NULL;
     at = hint_pos_lower(ov, &ov->config.position, &ov->config.id);
     for (d = 0; d < n; d++) {
-        struct hint *up = hint_at(&ov->hints_pos, (at + d) % n);
-        struct hint *down = hint_at(&ov->hints_pos, (at + n - 1 - d) % n);
+        struct hint *side[] = {hint_at(&ov->hints_pos, (at + d) % n),
+                               hint_at(&ov->hints_pos, (at + n - 1 - d) % n)};
+        size_t leaves = 0, i;
 
-        bool up_leaf = ring_is_leaf(ov, &up->position);
-        bool down_leaf = ring_is_leaf(ov, &down->position);
-
-        if (up_leaf && is_due(ov, up, now)) return up;
-        if (down_leaf && is_due(ov, down, now)) return down;
-        if (!up_leaf && !down_leaf) break; /* farther ones are none either */
+        for (i = 0; i < 2; i++) {
+            if (!ring_is_leaf(ov, &side[i]->position)) continue;
+            leaves++;
+            if (best && best->named_us >= side[i]->named_us) continue;
+            if (is_due(ov, side[i], now)) best = side[i];
+        }
+        if (leaves == 0) break; /* farther ones are none either */
     }
-    return NULL;
+    return best;
 }
 
 static struct hint *pick_any(const struct ov *ov, const struct xn_now *now)

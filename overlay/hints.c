@@ -310,6 +310,7 @@ static struct hint *add(struct ov *ov, const struct xn_now *now,
     if (link_has_id(ov, id)) return NULL;
     hint = hint_find(ov, id);
     if (hint) {
+        if (!met) hint->named_us = now->mono_us;
         heard_again(ov, now, hint, address, teller);
         return hint;
     }
@@ -317,6 +318,7 @@ static struct hint *add(struct ov *ov, const struct xn_now *now,
     hint = hint_new(ov, now, id, position, address);
     if (!hint) return NULL;
     hint->met = met;
+    if (!met) hint->named_us = now->mono_us;
     hint->teller = teller;
     ov->n_met += met;
     return hint;

@@ -175,7 +175,8 @@ struct hint {
     uint64_t failed_us;  /* first failure */
     uint64_t told_us; /* we told all that it is gone; 0: not since its link */
     uint64_t next_us;
-    uint64_t news_us; /* heard of then, or its link lost, and no dial has
+    uint64_t named_us; /* when a peer last told us of it; 0: none has */
+    uint64_t news_us;  /* heard of then, or its link lost, and no dial has
                          failed since: it may live; 0: no */
 };
 
