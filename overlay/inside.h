@@ -27,7 +27,8 @@
 #include "overlay/table.h"
 
 #define VERSION 1U
-#define FEATURES (OV_FEATURE_NEXT | OV_FEATURE_REVOKED) /* that we have */
+/* That we have. */
+#define FEATURES (OV_FEATURE_NEXT | OV_FEATURE_TERSE | OV_FEATURE_REVOKED)
 
 #define DIALS_MAX 16U  /* outstanding */
 #define NEW_MAX 32U    /* links over the budget until their HELLO */
@@ -72,11 +73,12 @@
 #define PROBE_US SECOND_US /* at least, between two tries */
 #define PROBES_MAX 3U
 #define WATCH_US (5 * SECOND_US)
-#define DOUBT_US (5 * SECOND_US)  /* so long such news leave doubt */
-#define YOUNG_US (10 * SECOND_US) /* at most so long a newcomer doubts */
-#define WAIT_US (SECOND_US / 4)   /* in doubt: looked at again */
-#define ACKED_US (3 * SECOND_US)  /* no reply for so long: asked again */
-#define CALM_US (20 * SECOND_US)  /* between dials that only better the table */
+#define DOUBT_US (5 * SECOND_US)     /* so long such news leave doubt */
+#define YOUNG_US (10 * SECOND_US)    /* at most so long a newcomer doubts */
+#define WAIT_US (SECOND_US / 4)      /* in doubt: looked at again */
+#define LATE_US (3 * SECOND_US / 10) /* an ACK may wait for the REPLY */
+#define ACKED_US (3 * SECOND_US)     /* no reply for so long: asked again */
+#define CALM_US (20 * SECOND_US) /* between dials that only better the table */
 #define GOSSIP_MIN_US (2 * SECOND_US)
 #define GOSSIP_MAX_US (30 * SECOND_US)
 #define RELAY_US (15 * SECOND_US) /* so long at most a NEXT is passed on */
@@ -201,7 +203,9 @@ struct query {
     size_t kept;            /* its bytes, where another's request */
     const uint8_t *payload;
     size_t payload_len;
-    uint64_t deadline_us, sent_us, timer;
+    uint64_t got_us, ack_us; /* another's: when it came; our ACK is due; 0: it
+                                is not owed */
+    uint64_t deadline_us, sent_us, timer, due_us;
     uint64_t asked_us; /* own ones */
     ov_replied *fn;
     void *ctx;
@@ -540,7 +544,7 @@ bool query_may_use(const struct ov *ov, const struct query *q, size_t at);
 void route_request(struct ov *ov, const struct xn_now *now, struct link *link,
                    struct xn_msg *msg, struct xn_out *out);
 void route_ack(struct ov *ov, const struct xn_now *now, struct link *link,
-               uint64_t rid, struct xn_out *out);
+               const Xn__Ack *body, struct xn_out *out);
 void route_reply(struct ov *ov, const struct xn_now *now, struct link *link,
                  struct xn_msg *msg, struct xn_out *out);
 /* The link is lost: what waits for it goes elsewhere, what it waits for is

@@ -17,7 +17,8 @@
 #define PAGES_MAX 64U  /* read from one peer at one time */
 #define ASK_US (SECOND_US / 10)
 #define DIGEST_SIZE (8 * BUCKETS)
-#define SOME_FEW 16U /* asked for, where links are few */
+#define SOME_FEW 16U  /* asked for, where links are few */
+#define SOME_LEAST 4U /* of each whose contacts a newcomer reads */
 #define GOSSIP_SOON_US (4 * SECOND_US)
 #define HAVE_SIZE 4U /* of an id */
 #define MISSED_US                                                              \
@@ -82,11 +83,13 @@ static bool is_named(const ProtobufCBinaryData *have, const xn_id *id)
 static void want(struct ov *ov, xn_peer peer, const xn_id *from,
                  struct xn_out *out)
 {
+    size_t wanted = links_wanted(ov), known = ov->ring.n + hints_untried(ov);
     Xn__Peers peers = XN__PEERS__INIT;
 
     peers.want = true;
     peers.from = xn_id_bytes(from);
-    peers.some = (uint32_t)links_wanted(ov);
+    peers.some = SOME_LEAST;
+    if (wanted > known + SOME_LEAST) peers.some = (uint32_t)(wanted - known);
     if (peers.some > SOME_MAX) peers.some = SOME_MAX;
     ov_send(out, peer, XN__KIND__PEERS, &peers);
 }

@@ -54,6 +54,11 @@ tests_unit_ov_mesh_SOURCES += tests/unit/ov_net.c
 tests_unit_ov_mesh_SOURCES += tests/unit/ov_net.h
 tests_unit_ov_mesh_LDADD = $(XN_OVERLAY_LIBS) $(CMOCKA_LIBS)
 
+UNIT_TESTS += tests/unit/ov_late
+tests_unit_ov_late_SOURCES = tests/unit/ov_net.c
+tests_unit_ov_late_SOURCES += tests/unit/ov_net.h
+tests_unit_ov_late_SOURCES += tests/unit/ov_late.c
+tests_unit_ov_late_LDADD = $(XN_OVERLAY_LIBS) $(CMOCKA_LIBS)
 UNIT_TESTS += tests/unit/ov_relay
 tests_unit_ov_relay_SOURCES = tests/unit/ov_net.c
 tests_unit_ov_relay_SOURCES += tests/unit/ov_net.h

@@ -267,7 +267,7 @@ static void dispatch(struct ov *ov, const struct xn_now *now, struct link *link,
         break;
     case XN__KIND__REQUEST: route_request(ov, now, link, msg, out); break;
     case XN__KIND__ACK:
-        route_ack(ov, now, link, XN_BODY(msg, Xn__Ack)->rid, out);
+        route_ack(ov, now, link, XN_BODY(msg, Xn__Ack), out);
         break;
     case XN__KIND__REPLY: route_reply(ov, now, link, msg, out); break;
     default: link_rude(ov, now, link, "unexpected message", out);

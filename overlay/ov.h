@@ -226,6 +226,7 @@ bool ov_is_member(const struct ov *ov, const struct xn_now *now);
 const char *ov_address(const struct ov *ov, xn_peer peer);
 /* What it answers, as its HELLO said: bits of OV_FEATURE_*. */
 #define OV_FEATURE_NEXT 1U
+#define OV_FEATURE_TERSE 2U /* no ACK where the REPLY comes soon */
 #define OV_FEATURE_REVOKED 4U
 uint64_t ov_features(const struct ov *ov, xn_peer peer);
 /* Did it hold other lists of revoked keys than we do, when its HELLO came? */

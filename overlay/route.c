@@ -120,16 +120,30 @@ void route_clear(struct ov *ov)
 
 /* ---- answering whoever asked ---- */
 
-static void send_reply(struct link *to, uint64_t rid, const Xn__Reply *body,
+static bool link_is_terse(const struct link *link)
+{
+    return (link->features & OV_FEATURE_TERSE) != 0;
+}
+
+/* held_us: since the request came. */
+static void send_reply(const struct ov *ov, struct link *to, uint64_t rid,
+                       uint64_t held_us, const Xn__Reply *body,
                        struct xn_out *out)
 {
     Xn__Reply reply = *body, refusal = XN__REPLY__INIT;
 
     reply.rid = rid;
+    reply.held_ms = 0;
+    if (link_is_terse(to)) {
+        reply.held_ms = (uint32_t)(held_us / 1000);
+        if (memcmp(reply.from.data, ov->config.id.b, XN_ID_SIZE) == 0)
+            reply.from.len = 0;
+    }
     if (ov_send(out, to->peer, XN__KIND__REPLY, &reply) != XN_ETOOBIG) return;
     refusal.rid = rid;
     refusal.rc = XN_ETOOBIG;
-    refusal.from = body->from;
+    refusal.from = reply.from;
+    refusal.held_ms = reply.held_ms;
     refusal.hops = body->hops;
     ov_send(out, to->peer, XN__KIND__REPLY, &refusal);
 }
@@ -192,7 +206,8 @@ static void finish(struct ov *ov, const struct xn_now *now, struct query *q,
         return;
     }
     if (q->from) {
-        send_reply(q->from, q->from_rid, body, out);
+        send_reply(ov, q->from, q->from_rid, now->mono_us - q->got_us, body,
+                   out);
     } else {
         if (body->rc == 0 && !msg) {
             rc = xn_msg_decode(body->kind, body->payload.data,
@@ -248,16 +263,35 @@ static void set_timer(struct ov *ov, struct query *q, uint64_t due_us,
                       struct xn_out *out)
 {
     if (due_us > q->deadline_us) due_us = q->deadline_us;
+    q->due_us = due_us;
+    if (q->ack_us && q->ack_us < due_us) due_us = q->ack_us;
     if (q->timer && xn_ticket_postpone(ov->tickets, q->timer, due_us)) return;
     q->timer = xn_ticket(ov->tickets, due_us, query_due, ov, q, out);
 }
 
-static void send_ack(struct query *q, struct xn_out *out)
+static void send_ack(const struct xn_now *now, struct query *q,
+                     struct xn_out *out)
 {
     Xn__Ack ack = XN__ACK__INIT;
 
+    q->ack_us = 0;
     ack.rid = q->from_rid;
+    if (link_is_terse(q->from)) {
+        ack.held_ms = (uint32_t)((now->mono_us - q->got_us) / 1000);
+    }
     ov_send(out, q->from->peer, XN__KIND__ACK, &ack);
+}
+
+/* Most answers come soon enough to speak for themselves. */
+static void owe_ack(struct ov *ov, const struct xn_now *now, struct query *q,
+                    struct xn_out *out)
+{
+    if (!link_is_terse(q->from)) {
+        send_ack(now, q, out);
+        return;
+    }
+    q->ack_us = now->mono_us + LATE_US;
+    set_timer(ov, q, q->due_us, out);
 }
 
 static void deliver(struct ov *ov, const struct xn_now *now, struct query *q,
@@ -293,7 +327,7 @@ static void deliver(struct ov *ov, const struct xn_now *now, struct query *q,
     q = query_find(ov, number);
     if (q && q->from && !q->acked) {
         q->acked = true;
-        send_ack(q, out);
+        owe_ack(ov, now, q, out);
     }
 }
 
@@ -329,7 +363,9 @@ static int send_request(struct ov *ov, const struct xn_now *now,
     if (!query_tried(q, to->peer)) q->tried[q->n_tried++] = to->peer;
     q->n_sent++;
     q->witnessed = witness;
-    set_timer(ov, q, now->mono_us + watch_rto(to), out);
+    set_timer(ov, q,
+              now->mono_us + watch_rto(to) + (link_is_terse(to) ? LATE_US : 0),
+              out);
     return 0;
 }
 
@@ -447,7 +483,10 @@ static void query_due(void *owner, void *ctx, const struct xn_now *now, int rc,
     (void)rc, (void)msg;
     ov_enter(ov);
     q->timer = 0;
-    if (now->mono_us >= q->deadline_us) {
+    if (q->ack_us) send_ack(now, q, out);
+    if (now->mono_us < q->due_us) {
+        set_timer(ov, q, q->due_us, out);
+    } else if (now->mono_us >= q->deadline_us) {
         ov->stats.expired += !q->enough;
         if (q->from) {
             query_detach(ov, q);
@@ -591,7 +630,7 @@ static void say_busy(struct ov *ov, struct link *link, uint64_t rid, int rc,
     if (rc == XN_EBUSY) ov->stats.busy++;
     reply.rc = rc;
     reply.from = xn_id_bytes(&ov->config.id);
-    send_reply(link, rid, &reply, out);
+    send_reply(ov, link, rid, 0, &reply, out);
 }
 
 /* Those that came with version 1 everybody knows.  A later one goes nowhere but
@@ -623,6 +662,7 @@ static void take_request(struct ov *ov, const struct xn_now *now,
     }
     if (patience_ms > PATIENCE_MS_MAX) patience_ms = PATIENCE_MS_MAX;
     q->from_rid = body->rid;
+    q->got_us = now->mono_us;
     q->direct = body->direct;
     q->witness = body->witness;
     q->key = *key;
@@ -642,13 +682,14 @@ static void take_request(struct ov *ov, const struct xn_now *now,
 
         route(ov, now, q, out);
         q = query_find(ov, number);
-        if (q && !q->delivered) send_ack(q, out);
+        if (q && !q->delivered) owe_ack(ov, now, q, out);
     }
 }
 
 /* One that is sent again while we work on it is acknowledged again.  What was
  * answered already is done again: users know (ov.h). */
-static bool is_repeated(struct link *link, uint64_t rid, struct xn_out *out)
+static bool is_repeated(const struct xn_now *now, struct link *link,
+                        uint64_t rid, struct xn_out *out)
 {
     struct query *q;
 
@@ -659,7 +700,7 @@ static bool is_repeated(struct link *link, uint64_t rid, struct xn_out *out)
     DL_FOREACH2(link->held, q, held_next)
     {
         if (q->from_rid != rid) continue;
-        send_ack(q, out);
+        send_ack(now, q, out);
         return true;
     }
     return false;
@@ -682,7 +723,7 @@ void route_request(struct ov *ov, const struct xn_now *now, struct link *link,
         link_rude(ov, now, link, "malformed REQUEST", out);
         return;
     }
-    if (is_repeated(link, body->rid, out)) return;
+    if (is_repeated(now, link, body->rid, out)) return;
     if (body->patience_ms == 0) {
         say_busy(ov, link, body->rid, XN_ETIMEOUT, out);
     } else if (link->asked >= QUERIES_FROM_ONE ||
@@ -696,22 +737,25 @@ void route_request(struct ov *ov, const struct xn_now *now, struct link *link,
 
 /* Karn: what was sent twice tells nothing about time. */
 static void take_sample(struct ov *ov, const struct xn_now *now,
-                        const struct query *q)
+                        const struct query *q, uint32_t held_ms)
 {
-    if (!q->acked && q->n_sent == 1) {
-        watch_rtt(ov, q->via, now->mono_us - q->sent_us);
+    uint64_t took_us = now->mono_us - q->sent_us;
+    uint64_t held_us = 1000 * (uint64_t)held_ms;
+
+    if (!q->acked && q->n_sent == 1 && held_us < took_us) {
+        watch_rtt(ov, q->via, took_us - held_us);
     }
 }
 
 void route_ack(struct ov *ov, const struct xn_now *now, struct link *link,
-               uint64_t rid, struct xn_out *out)
+               const Xn__Ack *body, struct xn_out *out)
 {
-    struct query *q = query_find(ov, rid);
+    struct query *q = query_find(ov, body->rid);
 
     if (!q || q->delivered || !query_tried(q, link->peer)) return;
     if (q->via && q->via != link) return;
     if (q->via) {
-        take_sample(ov, now, q);
+        take_sample(ov, now, q, body->held_ms);
     } else { /* it was only late */
         q->via = link;
         DL_APPEND2(link->sent, q, sent_prev, sent_next);
@@ -738,7 +782,8 @@ static void take_yours(struct ov *ov, const struct xn_now *now, struct query *q,
 /* q NULL: it is not known what it answers. */
 static bool reply_is_good(const Xn__Reply *body, const struct query *q)
 {
-    if (body->from.len != XN_ID_SIZE || body->rc > 0) return false;
+    if (body->from.len && body->from.len != XN_ID_SIZE) return false;
+    if (body->rc > 0) return false;
     return body->rc < 0 || is_reply_kind(body->kind, !q || q->direct);
 }
 
@@ -762,10 +807,10 @@ void route_reply(struct ov *ov, const struct xn_now *now, struct link *link,
     }
     /* Another may do better. */
     if (q->via && q->via != link && body->rc != 0) return;
-    if (q->via == link) take_sample(ov, now, q);
+    if (q->via == link) take_sample(ov, now, q, body->held_ms);
     reply.rid = 0;
     reply.yours = false;
-    if (body->hops <= q->hops + 1) {
+    if (body->hops <= q->hops + 1 || body->from.len == 0) {
         /* It says that it answered itself: then we know who that is. */
         reply.from = xn_id_bytes(&link_contact(ov, link)->id);
     }
