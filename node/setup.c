@@ -47,6 +47,9 @@ static const struct node_setting settings[] = {
     {"overlay.links", false, 4, 65536,
      "link budget; below it every node links to every other",
      MEMBER(overlay.links_max)},
+    {"overlay.secure", false, 0, 1,
+     "1: searches of our own, past malicious nodes on the way",
+     MEMBER(overlay.secure)},
 };
 
 const struct node_setting *node_settings(size_t *n_out)
@@ -100,6 +103,7 @@ int node_config_pack(const struct node_config *config, uint8_t **bytes_out,
     setup.self = &self;
     setup.links = config->overlay.links_max;
     setup.leaves = config->overlay.leaves;
+    setup.secure = config->overlay.secure;
     setup.copies_near = config->index.copies_near;
     setup.copies_far = config->index.copies_far;
     setup.lease_us = config->index.lease_us_max;
@@ -131,6 +135,7 @@ static int unpack(const Xn__NodeSetup *setup, struct node_config *config)
     strcpy(config->overlay.address, setup->self->address);
     config->overlay.links_max = setup->links;
     config->overlay.leaves = setup->leaves;
+    config->overlay.secure = setup->secure;
     config->overlay.copies = setup->copies_near;
     config->index.copies_near = setup->copies_near;
     config->index.copies_far = setup->copies_far;

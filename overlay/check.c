@@ -5,7 +5,7 @@
 
 static const char *check_full(const struct ov *ov)
 {
-    size_t i, live = 0, new = 0;
+    size_t i, live = 0, new = 0, visits = 0;
 
     for (i = 0; i < ov->by_peer.n; i++) {
         const struct link *link = link_at(&ov->by_peer, i);
@@ -13,7 +13,8 @@ static const char *check_full(const struct ov *ov)
         if (i > 0 && link_at(&ov->by_peer, i - 1)->peer >= link->peer) {
             return "links out of order by handle";
         }
-        live += link->state == LINK_LIVE;
+        live += link->state == LINK_LIVE && !link->visit;
+        visits += link->state == LINK_LIVE && link->visit;
         new += link->state == LINK_NEW;
         if (link->state == LINK_CLOSING && (link->sent || link->held)) {
             return "a request waits on a closed link";
@@ -22,7 +23,7 @@ static const char *check_full(const struct ov *ov)
     if (live + ov->ring.n_stood != ov->ring.n || new != ov->n_new) {
         return "links miscounted";
     }
-    if (live + new != ov->by_id.n) return "links by id miscounted";
+    if (live + new + visits != ov->by_id.n) return "links by id miscounted";
     for (i = 1; i < ov->by_id.n; i++) {
         if (xn_id_cmp(&link_contact(ov, link_at(&ov->by_id, i - 1))->id,
                       &link_contact(ov, link_at(&ov->by_id, i))->id) >= 0) {
@@ -70,7 +71,8 @@ static bool is_live_id(const struct ov *ov, const xn_id *id)
 {
     const struct link *link = link_find_id(ov, id);
 
-    return link ? link->state == LINK_LIVE : ring_find_id(ov, id) != RING_NONE;
+    return link ? link->state == LINK_LIVE && !link->visit
+                : ring_find_id(ov, id) != RING_NONE;
 }
 
 static const char *check_hints(const struct ov *ov)
@@ -146,6 +148,8 @@ bool ov_check(const struct ov *ov, char *why_out, size_t len)
     if (!why) why = check_hints(ov);
     if (!why) why = check_queries(ov);
     if (!why && !trace_check(ov)) why = "traces or what is relayed miscounted";
+    if (!why && !visit_check(ov)) why = "visits miscounted";
+    if (!why && !seek_check(ov)) why = "searches miscounted";
     if (!why) return true;
     snprintf(why_out, len, "overlay: %s", why);
     return false;

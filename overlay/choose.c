@@ -162,6 +162,14 @@ static bool look(const struct ov *ov, const struct xn_now *now,
     return walk_rank_of_us(&walk) < max;
 }
 
+bool route_is_near(const struct ov *ov, const struct xn_now *now,
+                   const struct query *q)
+{
+    struct sight sight;
+
+    return look(ov, now, q, &sight);
+}
+
 size_t route_copy(const struct ov *ov, const struct xn_now *now,
                   const xn_id *key, uint32_t copy)
 {

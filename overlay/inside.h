@@ -13,6 +13,9 @@
  *   table.c   the places of the prefix table
  *   route.c   requests and replies
  *   trace.c   where would a request go? (NEXT)
+ *   seek.c    a search of our own for who is nearest to a key (NEAR); claims.c
+ *             whom it has heard of;  doubt.c  the routing failure test
+ *   visit.c   links opened to ask and given back
  *   watch.c   who is alive (PING, SUSPECT, LEAVE)
  *   check.c   do the tables hold together?
  *
@@ -28,7 +31,8 @@
 
 #define VERSION 1U
 /* That we have. */
-#define FEATURES (OV_FEATURE_NEXT | OV_FEATURE_TERSE | OV_FEATURE_REVOKED)
+#define FEATURES                                                               \
+    (OV_FEATURE_NEXT | OV_FEATURE_TERSE | OV_FEATURE_REVOKED | OV_FEATURE_NEAR)
 
 #define DIALS_MAX 16U  /* outstanding */
 #define NEW_MAX 32U    /* links over the budget until their HELLO */
@@ -58,6 +62,10 @@
 #define TRACES_OF_ONE 4U    /* of these, for one who asks */
 #define RELAYS_MAX 128U     /* NEXTs passed on, under way */
 #define RELAYS_FROM_ONE 32U /* of these, for one node */
+#define NEAR_MAX 16U        /* contacts in one NEAR_DONE */
+#define SEEKS_MAX 256U      /* searches, those kept for a while included */
+#define VISITS_MAX 256U     /* links that we opened to ask, or are opening */
+#define VISITED_MAX 128U    /* that others opened so */
 #define EARLY_MAX 32U       /* messages before their HELLO */
 #define BUCKETS 16U         /* of the digest: sixteenths of the ring */
 
@@ -106,6 +114,9 @@ enum allowance {
 struct query;
 struct trace;
 struct relay;
+struct seek;
+struct near;
+struct visit;
 
 /* A link in full.  One that has stood from the start (ov_stand) is but a row of
  * the ring until it is first used. */
@@ -121,6 +132,8 @@ struct link {
     bool shed;     /* it ends, not its node */
     bool stood;    /* from the start: its address is its contact's */
     bool paging;   /* we read its contacts page by page */
+    bool visit;    /* opened to ask, in nobody's tables */
+    bool coy;      /* it may be a visit: our HELLO waits for theirs */
     uint8_t pages; /* read so */
     uint8_t used[ALLOWANCES];
     uint32_t rtt_us, rtt_var_us; /* RFC 6298; 0: no sample */
@@ -192,6 +205,7 @@ struct query {
     uint64_t from_rid;
     bool direct, acked, delivered;
     bool enough;    /* for nobody: only its round trip counts (ov_enough) */
+    bool pinned;    /* for whom a search has found, and nobody else */
     bool witness;   /* who asks us would answer itself, but doubts */
     bool witnessed; /* sent so by us, the last time */
     bool yours;     /* a witness said that it is ours */
@@ -287,6 +301,11 @@ struct ov {
     struct trace *traces;
     struct relay *relays;
     unsigned n_traces, n_relays;
+    struct seek *seeks;
+    struct near *nears;    /* NEARs under way */
+    struct visit *dialled; /* for a visit */
+    unsigned n_seeks;
+    unsigned n_visits, n_visited; /* live or dialled by us; by others */
     uint64_t gossip_timer, watch_timer, dial_timer, ask_timer;
     uint64_t watch_us; /* when the watch falls due; 0: not at all */
     uint64_t dial_timer_us;
@@ -466,6 +485,8 @@ bool link_allows(struct link *link, const struct xn_now *now,
                  enum allowance what);
 void link_timer(struct ov *ov, struct link *link, uint64_t due_us, xn_ended *fn,
                 struct xn_out *out);
+void link_say_hello(struct ov *ov, const struct xn_now *now, struct link *link,
+                    bool full, struct xn_out *out);
 void link_timer_stop(struct ov *ov, struct link *link);
 void link_free(struct link *link);
 /* In full what only stood so far; NULL: no memory. */
@@ -520,6 +541,9 @@ enum hop route_choose(struct ov *ov, const struct xn_now *now,
 Xn__Way route_why(const struct ov *ov, const struct xn_now *now,
                   const struct query *q, const struct link *link);
 bool query_tried(const struct query *q, xn_peer peer);
+/* Do we know ourselves who is nearest to its key? */
+bool route_is_near(const struct ov *ov, const struct xn_now *now,
+                   const struct query *q);
 /* May any copy answer it? */
 bool query_is_lax(const struct ov *ov, const struct query *q);
 /* Whom such a kind would reach as this copy: a place of the ring; RING_SELF;
@@ -547,6 +571,9 @@ void route_ack(struct ov *ov, const struct xn_now *now, struct link *link,
                const Xn__Ack *body, struct xn_out *out);
 void route_reply(struct ov *ov, const struct xn_now *now, struct link *link,
                  struct xn_msg *msg, struct xn_out *out);
+/* What waited for a search: it goes over this link, or ends with rc. */
+void route_sought(struct ov *ov, const struct xn_now *now, uint64_t number,
+                  struct link *link, int rc, struct xn_out *out);
 /* The link is lost: what waits for it goes elsewhere, what it waits for is
  * forgotten. */
 void route_lost(struct ov *ov, const struct xn_now *now, struct link *link,
@@ -563,6 +590,47 @@ void trace_next(struct ov *ov, const struct xn_now *now,
 void trace_clear(struct ov *ov);
 /* Are the counts those of the lists? */
 bool trace_check(const struct ov *ov);
+
+/* ---- seek.c */
+
+/* The question `number` waits for this copy of the key: route_sought is called
+ * once, perhaps before this returns 0.  XN_EBUSY, XN_ENOMEM, XN_EUNREACH: it
+ * does not. */
+int seek_join(struct ov *ov, const struct xn_now *now, const xn_id *key,
+              uint32_t copy, uint64_t number, uint64_t deadline_us,
+              struct xn_out *out);
+/* A NEAR was delivered: answers it. */
+void seek_near(struct ov *ov, const struct xn_now *now,
+               const struct ov_request *request, struct xn_out *out);
+/* There is a link to this node now. */
+void seek_met(struct ov *ov, const struct xn_now *now, const xn_id *id,
+              struct xn_out *out);
+/* It could not be reached there. */
+void seek_missed(struct ov *ov, const struct xn_now *now, const xn_id *id,
+                 const char *address, struct xn_out *out);
+void seek_clear(struct ov *ov);
+/* Are the counts those of the lists? */
+bool seek_check(const struct ov *ov);
+
+/* ---- visit.c */
+
+/* Open a link to ask something; seek_met or seek_missed tells what came of it.
+ * Nothing new where it is being dialled there already.  XN_EBUSY, XN_ENOMEM. */
+int visit_dial(struct ov *ov, const struct xn_now *now, const xn_id *id,
+               const char *address, struct xn_out *out);
+/* A dial became a link to `id`; false: it was for no visit.  *address_out: as
+ * dialled (free); NULL: it was for somebody else, or there is no memory. */
+bool visit_answered(struct ov *ov, const struct xn_now *now, uint64_t ticket,
+                    const xn_id *id, char **address_out, struct xn_out *out);
+/* Its HELLO came: from who was dialled, or who dialled us. */
+void visit_hello(struct ov *ov, const struct xn_now *now, struct link *link,
+                 const Xn__Hello *hello, struct xn_out *out);
+/* Such a link is closed: the counts. */
+void visit_lost(struct ov *ov, const struct link *link);
+/* Would a message of this kind be said over such a link? */
+bool visit_takes(unsigned kind);
+void visit_clear(struct ov *ov);
+bool visit_check(const struct ov *ov);
 
 /* ---- watch.c */
 

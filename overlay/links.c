@@ -299,8 +299,8 @@ static size_t hello_peers(const struct ov *ov, const struct link *to,
     return n;
 }
 
-static void say_hello(struct ov *ov, const struct xn_now *now,
-                      struct link *link, bool full, struct xn_out *out)
+void link_say_hello(struct ov *ov, const struct xn_now *now, struct link *link,
+                    bool full, struct xn_out *out)
 {
     Xn__Hello hello = XN__HELLO__INIT;
     Xn__Contact rows[HELLO_PEERS_MAX], *peers[HELLO_PEERS_MAX];
@@ -320,6 +320,7 @@ static void say_hello(struct ov *ov, const struct xn_now *now,
     hello.partial =
         ov->ring.n >= ov->config.links_max || now->mono_us < ov->partial_us;
     hello.life_s = life_seen_s(ov);
+    hello.visit = link->visit;
     link->hellos++;
     ov_send(out, link->peer, XN__KIND__HELLO, &hello);
 }
@@ -333,10 +334,10 @@ static void hello_late(void *owner, void *ctx, const struct xn_now *now, int rc,
     (void)rc, (void)msg;
     ov_enter(ov);
     link->timer = 0;
-    if (link->hellos >= HELLOS_MAX) {
+    if (link->hellos >= HELLOS_MAX || link->coy) {
         link_hang(ov, now, link, XN_ETIMEOUT, "no HELLO", out);
     } else {
-        say_hello(ov, now, link, false, out);
+        link_say_hello(ov, now, link, false, out);
         link_timer(ov, link, now->mono_us + HELLO_US, hello_late, out);
     }
     ov_exit(ov, now, out);
@@ -347,7 +348,7 @@ static void refuse(struct ov *ov, const struct xn_now *now, struct link *link,
 {
     ov->stats.refused++;
     links_set_partial(ov, now);
-    say_hello(ov, now, link, true, out);
+    link_say_hello(ov, now, link, true, out);
     link_hang(ov, now, link, XN_EBUSY, "at the link budget", out);
 }
 
@@ -440,15 +441,28 @@ static void up(struct ov *ov, const struct xn_now *now, xn_peer peer,
     struct link *link = link_need(ov, peer), *old;
     char *address = NULL;
     uint64_t since_us = now->mono_us;
+    bool visit = false;
 
     ov_begun(ov, now);
-    if (body->ticket && !dial_answered(ov, now, body->ticket, &contact->id,
-                                       &address, &since_us)) {
+    if (body->ticket &&
+        visit_answered(ov, now, body->ticket, &contact->id, &address, out)) {
+        visit = true;
+        if (!address) {
+            if (!link) xn_out_hang(out, peer, XN_EIDENT, "not who was dialled");
+            goto out;
+        }
+    } else if (body->ticket &&
+               !dial_answered(ov, now, body->ticket, &contact->id, &address,
+                              &since_us)) {
         if (!link) xn_out_hang(out, peer, XN_EIDENT, "not who was dialled");
         goto out;
     }
     if (link) {
-        if (is_same_link(now, link)) goto out;
+        if (is_same_link(now, link)) {
+            if (visit && link->state == LINK_LIVE)
+                seek_met(ov, now, &contact->id, out);
+            goto out;
+        }
         link->shed = true; /* its node is there */
         link_lose(ov, now, link, out);
         forget(ov, link);
@@ -477,12 +491,15 @@ static void up(struct ov *ov, const struct xn_now *now, xn_peer peer,
     address = NULL;
     /* TCP's handshake and TLS's: two round trips. */
     link->opened_us = short_us((now->mono_us - since_us) / 2);
-    if (!is_wanted(ov, &contact->position) ||
+    link->visit = visit;
+    ov->n_visits += visit;
+    link->coy = body->incoming && !is_wanted(ov, &contact->position);
+    if ((!visit && !link->coy && !is_wanted(ov, &contact->position)) ||
         ov->ring.n + ov->n_new > ov->config.links_max + NEW_MAX) {
         refuse(ov, now, link, out);
         goto out;
     }
-    say_hello(ov, now, link, false, out);
+    if (!link->coy) link_say_hello(ov, now, link, false, out);
     link_timer(ov, link, now->mono_us + HELLO_US, hello_late, out);
 out:
     free(address);
@@ -594,6 +611,10 @@ static void first_hello(struct ov *ov, const struct xn_now *now,
         link_hang(ov, now, link, XN_EPROTO, "speaks another version", out);
         return;
     }
+    if (link->visit || (link->incoming && hello->visit)) {
+        visit_hello(ov, now, link, hello, out);
+        return;
+    }
     if ((hello->address[0] && !address_is_good(hello->address)) ||
         !hints_take(ov, now, &link_contact(ov, link)->id, hello->peers,
                     hello->n_peers)) {
@@ -621,6 +642,10 @@ static void first_hello(struct ov *ov, const struct xn_now *now,
         }
         make_room(ov, now, out);
     }
+    if (link->coy) { /* it is wanted by now */
+        link->coy = false;
+        link_say_hello(ov, now, link, false, out);
+    }
     link_live(ov, now, link, out);
 }
 
@@ -635,7 +660,7 @@ void links_hello(struct ov *ov, const struct xn_now *now, struct link *link,
         refused_there(ov, now, link, out);
     } else if (link_allows(link, now, ALLOW_HELLO)) {
         /* It says so again: ours was lost. */
-        say_hello(ov, now, link, false, out);
+        link_say_hello(ov, now, link, false, out);
     }
 }
 
@@ -659,13 +684,32 @@ static void remember(struct ov *ov, const struct xn_now *now,
         now->mono_us + SECOND_US / 2 + xn_rng_below(ov->rng, SECOND_US);
 }
 
+static void lose_visit(struct ov *ov, const struct xn_now *now,
+                       struct link *link, struct xn_out *out)
+{
+    bool missed = link->state == LINK_NEW && !link->incoming;
+
+    if (link->state == LINK_NEW) ov->n_new--;
+    visit_lost(ov, link);
+    ring_drop_id(ov, link);
+    link->state = LINK_CLOSING;
+    route_lost(ov, now, link, out);
+    if (missed) {
+        seek_missed(ov, now, &link_contact(ov, link)->id, link->address, out);
+    }
+}
+
 void link_lose(struct ov *ov, const struct xn_now *now, struct link *link,
                struct xn_out *out)
 {
-    bool live = link->state == LINK_LIVE;
+    bool live = link->state == LINK_LIVE && !link->visit;
 
     if (link->state == LINK_CLOSING) return;
     link_timer_stop(ov, link);
+    if (link->visit) {
+        lose_visit(ov, now, link, out);
+        return;
+    }
     if (live) leaves_lost(ov, &link_contact(ov, link)->position);
     if (live && !link->shed) {
         life_ended(ov, now, &link_contact(ov, link)->id);

@@ -4,7 +4,11 @@ noinst_LIBRARIES += overlay/liboverlay.a
 overlay_liboverlay_a_SOURCES =
 overlay_liboverlay_a_SOURCES += overlay/check.c
 overlay_liboverlay_a_SOURCES += overlay/choose.c
+overlay_liboverlay_a_SOURCES += overlay/claims.c
+overlay_liboverlay_a_SOURCES += overlay/claims.h
 overlay_liboverlay_a_SOURCES += overlay/dials.c
+overlay_liboverlay_a_SOURCES += overlay/doubt.c
+overlay_liboverlay_a_SOURCES += overlay/doubt.h
 overlay_liboverlay_a_SOURCES += overlay/full.c
 overlay_liboverlay_a_SOURCES += overlay/hints.c
 overlay_liboverlay_a_SOURCES += overlay/tellers.c
@@ -15,9 +19,11 @@ overlay_liboverlay_a_SOURCES += overlay/ov.c
 overlay_liboverlay_a_SOURCES += overlay/ov.h
 overlay_liboverlay_a_SOURCES += overlay/ring.c
 overlay_liboverlay_a_SOURCES += overlay/route.c
+overlay_liboverlay_a_SOURCES += overlay/seek.c
 overlay_liboverlay_a_SOURCES += overlay/table.c
 overlay_liboverlay_a_SOURCES += overlay/table.h
 overlay_liboverlay_a_SOURCES += overlay/trace.c
+overlay_liboverlay_a_SOURCES += overlay/visit.c
 overlay_liboverlay_a_SOURCES += overlay/watch.c
 overlay_liboverlay_a_SOURCES += overlay/way.c
 
@@ -32,6 +38,10 @@ tests_unit_ov_budget_SOURCES = tests/unit/ov_budget.c
 tests_unit_ov_budget_SOURCES += tests/unit/ov_net.c
 tests_unit_ov_budget_SOURCES += tests/unit/ov_net.h
 tests_unit_ov_budget_LDADD = $(XN_OVERLAY_LIBS) $(CMOCKA_LIBS)
+
+UNIT_TESTS += tests/unit/ov_claims
+tests_unit_ov_claims_SOURCES = tests/unit/ov_claims.c
+tests_unit_ov_claims_LDADD = $(XN_OVERLAY_LIBS) $(CMOCKA_LIBS)
 
 UNIT_TESTS += tests/unit/ov_faults
 tests_unit_ov_faults_SOURCES = tests/unit/ov_faults.c
@@ -70,6 +80,12 @@ tests_unit_ov_rude_SOURCES = tests/unit/ov_net.c
 tests_unit_ov_rude_SOURCES += tests/unit/ov_net.h
 tests_unit_ov_rude_SOURCES += tests/unit/ov_rude.c
 tests_unit_ov_rude_LDADD = $(XN_OVERLAY_LIBS) $(CMOCKA_LIBS)
+
+UNIT_TESTS += tests/unit/ov_seek
+tests_unit_ov_seek_SOURCES = tests/unit/ov_net.c
+tests_unit_ov_seek_SOURCES += tests/unit/ov_net.h
+tests_unit_ov_seek_SOURCES += tests/unit/ov_seek.c
+tests_unit_ov_seek_LDADD = $(XN_OVERLAY_LIBS) $(CMOCKA_LIBS)
 
 UNIT_TESTS += tests/unit/ov_table
 tests_unit_ov_table_SOURCES = tests/unit/ov_table.c

@@ -47,6 +47,8 @@ void ov_free(struct ov *ov)
     if (!ov) return;
     route_clear(ov);
     trace_clear(ov);
+    seek_clear(ov);
+    visit_clear(ov);
     hints_clear(ov);
     for (i = 0; i < ov->by_peer.n; i++)
         link_free(link_at(&ov->by_peer, i));
@@ -202,6 +204,7 @@ void ov_leave(struct ov *ov, const struct xn_now *now, struct xn_out *out)
 
     ov_enter(ov);
     ov->leaving = true;
+    visit_clear(ov);
     for (i = ov->ring.n; i > 0; i--)
         ring_link(ov, i - 1); /* in full, where there is memory */
     while (ov->by_id.n > 0) {
@@ -294,7 +297,8 @@ void ov_msg(struct ov *ov, const struct xn_now *now, xn_peer peer,
     if (!link || link->state == LINK_CLOSING) return;
     ov_enter(ov);
     watch_heard(ov, now, link);
-    if (!is_early(ov, now, link, msg->kind, out)) {
+    if (!is_early(ov, now, link, msg->kind, out) &&
+        (!link->visit || visit_takes(msg->kind))) {
         dispatch(ov, now, link, msg, out);
     }
     ov_exit(ov, now, out);
@@ -401,7 +405,8 @@ void ov_load(const struct ov *ov, struct ov_load *load_out)
     for (size_t i = 0; i < ov->by_id.n; i++) {
         const struct link *link = link_at(&ov->by_id, i);
 
-        load_out->incoming += link->state == LINK_LIVE && link->incoming;
+        load_out->incoming +=
+            link->state == LINK_LIVE && link->incoming && !link->visit;
     }
 }
 

@@ -41,6 +41,10 @@ struct ov_config {
     /* Whose links are refused; the user's, and ov_revoke is called when it has
      * changed.  NULL: nobody's. */
     const struct revoked *revoked;
+    /* 1: a question for a key far from us goes over a link of our own to whom a
+     * search of our own has found (seek.c), so that malicious nodes on the way
+     * cannot keep it.  0: it is sent on from hop to hop. */
+    uint32_t secure;
 };
 
 /* A question that arrived here, to be answered once with ov_answer, now or
@@ -228,6 +232,7 @@ const char *ov_address(const struct ov *ov, xn_peer peer);
 #define OV_FEATURE_NEXT 1U
 #define OV_FEATURE_TERSE 2U /* no ACK where the REPLY comes soon */
 #define OV_FEATURE_REVOKED 4U
+#define OV_FEATURE_NEAR 8U /* and it takes visits */
 uint64_t ov_features(const struct ov *ov, xn_peer peer);
 /* Did it hold other lists of revoked keys than we do, when its HELLO came? */
 bool ov_revoked_differs(const struct ov *ov, xn_peer peer);
@@ -264,8 +269,10 @@ struct ov_stats {
     uint64_t rude;      /* peers dropped for breaking the protocol */
     uint64_t suspected; /* peers dropped for silence */
     uint64_t asked, delivered, forwarded, rerouted, expired;
-    uint64_t busy;     /* requests refused for want of room */
-    uint64_t doubted;  /* requests sent to a witness, see route.c */
+    uint64_t busy;                 /* requests refused for want of room */
+    uint64_t doubted;              /* requests sent to a witness, see route.c */
+    uint64_t seeks, seeks_doubted; /* searches; where the failure test fired */
+    uint64_t visits, visits_failed;
     uint64_t any_sent; /* our own of any_copy_kind, each time one was sent */
     /* Of those by ov_ask that have ended. */
     uint64_t outcomes[OV_OUTCOMES];

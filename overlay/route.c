@@ -320,6 +320,8 @@ static void deliver(struct ov *ov, const struct xn_now *now, struct query *q,
     set_timer(ov, q, q->deadline_us, out);
     if (q->kind == XN__KIND__NEXT) {
         trace_next(ov, now, &request, out);
+    } else if (q->kind == XN__KIND__NEAR) {
+        seek_near(ov, now, &request, out);
     } else {
         ov->user.deliver(ov->user.user, now, &request, out);
     }
@@ -447,12 +449,12 @@ static void no_ack(struct ov *ov, const struct xn_now *now, struct query *q,
                    struct xn_out *out)
 {
     struct link *link = q->via, *other = NULL;
-    bool fixed = q->direct || query_is_lax(ov, q);
+    bool fixed = q->direct || q->pinned || query_is_lax(ov, q);
 
     watch_probe(ov, now, link, false, out);
     if (q->enough || (fixed && q->n_sent >= SENDS_MAX)) {
         set_timer(ov, q, q->deadline_us, out);
-    } else if (q->direct ||
+    } else if (q->direct || q->pinned ||
                (fixed && route_choose(ov, now, q, &other) == HOP_NOWHERE)) {
         /* Nobody else can answer: perhaps it was lost on the way. */
         send_on(ov, now, q, link, false, out);
@@ -508,6 +510,31 @@ static void query_due(void *owner, void *ctx, const struct xn_now *now, int rc,
 
 /* ---- our own questions ---- */
 
+/* It waits until the search has come to whom it is for (route_sought). */
+static void seek(struct ov *ov, const struct xn_now *now, struct query *q,
+                 struct xn_out *out)
+{
+    uint64_t number = q->number;
+    int rc;
+
+    set_timer(ov, q, q->deadline_us, out);
+    rc = seek_join(ov, now, &q->key, q->copy, number, q->deadline_us, out);
+    if (rc) fail(ov, now, q, rc, out);
+}
+
+void route_sought(struct ov *ov, const struct xn_now *now, uint64_t number,
+                  struct link *link, int rc, struct xn_out *out)
+{
+    struct query *q = query_find(ov, number);
+
+    if (!q) return;
+    if (!rc && q->deadline_us <= now->mono_us + 1000) rc = XN_ETIMEOUT;
+    if (rc)
+        fail(ov, now, q, rc, out);
+    else
+        send_on(ov, now, q, link, false, out);
+}
+
 static void refuse_ask(struct ov *ov, const struct xn_now *now, ov_replied *fn,
                        void *ctx, int rc, struct xn_out *out)
 {
@@ -558,7 +585,11 @@ void ov_ask(struct ov *ov, const struct xn_now *now, const xn_id *key,
     if (rc == 0) {
         q->fn = fn;
         q->ctx = ctx;
-        route(ov, now, q, out);
+        q->pinned = ov->config.secure && !route_is_near(ov, now, q);
+        if (q->pinned)
+            seek(ov, now, q, out);
+        else
+            route(ov, now, q, out);
     } else {
         count(&ov->stats, rc, 0, 0);
         refuse_ask(ov, now, fn, ctx, rc, out);
@@ -638,13 +669,18 @@ static void say_busy(struct ov *ov, struct link *link, uint64_t rid, int rc,
  * who knows it not is hung up. */
 static bool is_request_kind(unsigned kind, bool direct)
 {
-    if (kind >= XN__KIND__NEXT) return direct && kind == XN__KIND__NEXT;
+    if (kind >= XN__KIND__NEXT) {
+        return direct && (kind == XN__KIND__NEXT || kind == XN__KIND__NEAR);
+    }
     return kind >= XN__KIND__PUT && xn_kind_is_wire(kind);
 }
 
 static bool is_reply_kind(unsigned kind, bool direct)
 {
-    if (kind >= XN__KIND__NEXT) return direct && kind == XN__KIND__NEXT_DONE;
+    if (kind >= XN__KIND__NEXT) {
+        return direct &&
+               (kind == XN__KIND__NEXT_DONE || kind == XN__KIND__NEAR_DONE);
+    }
     return kind >= XN__KIND__PUT && xn_kind_is_wire(kind);
 }
 
@@ -851,7 +887,7 @@ void route_lost(struct ov *ov, const struct xn_now *now, struct link *link,
     while ((q = link->sent) != NULL) {
         query_unsend(q);
         if (!q->acked) unsent(q, link->peer);
-        if (q->direct || q->enough ||
+        if (q->direct || q->pinned || q->enough ||
             (q->n_sent >= SENDS_MAX && query_is_lax(ov, q))) {
             fail(ov, now, q, XN_EUNREACH, out);
         } else {

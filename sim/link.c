@@ -274,6 +274,7 @@ static void tell_up(struct sim_world *world, uint32_t node, uint32_t peer,
 
     sim_caller(world->config.seed, XN__ROLE__NODE, peer,
                world->contacts[peer].not_after_us, &who);
+    who.position = world->contacts[peer].position; /* caller points there */
     up.who = &who.caller;
     up.incoming = incoming;
     up.ticket = ticket;
@@ -612,6 +613,11 @@ static void deliver(struct sim_world *world, const struct sim_event *event,
         fresh = reread(world, event);
         if (!fresh) return;
         msg = fresh;
+    }
+    if (world->hooks.meets &&
+        world->hooks.meets(world->hooks.user, event->to, event->from, msg)) {
+        xn_msg_free(fresh);
+        return;
     }
     sim_step(world, event->to, XN_EV_MSG, 0, 0, event->from, msg);
     xn_msg_free(fresh);

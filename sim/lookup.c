@@ -156,7 +156,7 @@ void sim_lookup_tick(struct sim_run *run)
     row->asked_us = sim_world_now(run->world);
     HASH_ADD(hh, run->lookup_rows, number, sizeof row->number, row);
     run->tally.lookup_count++;
-    rc = probe->lookup(probe->user, run, row->node, &row->key, row->number,
+    rc = probe->lookup(probe->user, run, row->node, &row->key, 0, row->number,
                        looked_up);
     if (rc) sim_world_stop(run->world, rc);
 }

@@ -13,6 +13,7 @@
 #include "lib/gripe.h"
 #include "sim/get.h"
 #include "sim/market.h"
+#include "sim/reach.h"
 #include "sim/run.h"
 
 extern char **environ;
@@ -221,6 +222,29 @@ static void tell_gets(struct summary *s, const struct sim_run *run)
     count(s, "get.unasked", t->get_unasked);
 }
 
+static double share(uint64_t part, uint64_t of)
+{
+    return of ? 100.0 * (double)part / (double)of : 0;
+}
+
+static void tell_reach(struct summary *s, const struct sim_run *run)
+{
+    const struct sim_tally *t = &run->tally;
+    double n = (double)t->reach_count;
+
+    if (!t->reach_count) return;
+    count(s, "reach.count", t->reach_count);
+    number(s, "reach.all", "%", share(t->reach_all, t->reach_count));
+    number(s, "reach.victims.all", "%",
+           share(t->reach_victims_all, t->reach_victims));
+    count(s, "reach.copies", t->reach_copies);
+    count(s, "reach.missed", t->reach_missed);
+    number(s, "reach.messages", "messages",
+           (double)sim_reach_messages(run) / n);
+    number(s, "reach.bytes", "B", (double)sim_reach_bytes(run) / n);
+    delays(s, "reach", &t->reach);
+}
+
 static void spent(struct summary *s, const struct sim_run *run,
                   const char *what, const struct sim_spent *spent)
 {
@@ -379,6 +403,7 @@ int sim_report_end(struct sim_run *run)
     tell_market(&s, run);
     tell_traffic(&s, run);
     tell_gets(&s, run);
+    tell_reach(&s, run);
     count(&s, "checks", run->tally.checks);
     count(&s, "checks.settled", run->tally.checks_settled);
     count(&s, "checks.cores", run->tally.checked_cores);

@@ -13,7 +13,9 @@
 #include "lib/span.h"
 #include "lib/text.h"
 #include "sim/get.h"
+#include "sim/malice.h"
 #include "sim/market.h"
+#include "sim/reach.h"
 
 enum { SALT_RUN = 0x7275, TRIES = 64 };
 
@@ -92,9 +94,10 @@ static const struct span_setting {
 };
 enum { SPANS = sizeof spans / sizeof spans[0], KEYS_MAX = 64 };
 
-static int set_one(const struct sim_probe *probe, struct sim_config *config,
+static int set_one(struct sim_run *run, struct sim_config *config,
                    const struct scn_set *set)
 {
+    const struct sim_probe *probe = &run->options->probe;
     size_t i;
     int rc;
 
@@ -114,6 +117,8 @@ static int set_one(const struct sim_probe *probe, struct sim_config *config,
         rc = xn_number_parse(set->value, UINT64_MAX, &config->flip);
         return rc || !config->flip ? XN_EINVAL : 0;
     }
+    rc = sim_malice_set(&run->malice_config, set->key, set->value);
+    if (rc != XN_ENOENT) return rc;
     return probe->set ? probe->set(probe->user, set->key, set->value)
                       : XN_ENOENT;
 }
@@ -127,20 +132,22 @@ static const char *nearest_key(const struct sim_probe *probe, const char *key)
 
     for (i = 0; i < SPANS; i++)
         names[n++] = spans[i].key;
+    for (i = 0; sim_malice_settings[i]; i++)
+        names[n++] = sim_malice_settings[i];
     while (more && *more && n < KEYS_MAX)
         names[n++] = *more++;
     return xn_nearest(key, names, n);
 }
 
-static int apply_sets(const struct sim_run_options *o,
-                      struct sim_config *config)
+static int apply_sets(struct sim_run *run, struct sim_config *config)
 {
+    const struct sim_run_options *o = run->options;
     char try[300];
     size_t i;
 
     for (i = 0; i < o->scn->n_sets; i++) {
         const struct scn_set *set = &o->scn->sets[i];
-        int rc = set_one(&o->probe, config, set);
+        int rc = set_one(run, config, set);
         const char *near = nearest_key(&o->probe, set->key);
 
         if (!rc) continue;
@@ -259,6 +266,13 @@ static void restart_ticks(struct sim_run *run, const struct scn_step *step)
             sim_world_at(world, now_us, SIM_CTL(SIM_CTL_GET, ++run->get_epoch));
         }
         run->getting = !step->off;
+    } else if (step->verb == SCN_REACH) {
+        run->reach = *step;
+        if (!step->off) {
+            sim_world_at(world, now_us,
+                         SIM_CTL(SIM_CTL_REACH, ++run->reach_epoch));
+        }
+        run->reaching = !step->off;
     } else if (step->now) {
         sim_check_tick(run, true);
     } else {
@@ -290,6 +304,10 @@ static int converge(struct sim_run *run, const struct scn_step *step)
                        &graph);
     if (rc) return rc;
     rc = sim_world_stand(run->world, graph);
+    if (run->malice) {
+        sim_world_at(run->world, sim_world_now(run->world),
+                     SIM_CTL(SIM_CTL_MALICE, 0));
+    }
     run->tally.built_cpu_s = sim_run_cpu_s();
     return rc;
 }
@@ -335,6 +353,7 @@ static void do_step(struct sim_run *run, const struct scn_step *step)
     case SCN_QUERY:
     case SCN_LOOKUP:
     case SCN_GET:
+    case SCN_REACH:
     case SCN_CHECK: restart_ticks(run, step); break;
     }
     if (rc) sim_world_stop(run->world, rc);
@@ -363,6 +382,12 @@ static void tick(struct sim_run *run, uint64_t what)
         sim_get_tick(run);
         sim_world_at(world, now_us + period_us(run->get.rate_milli), what);
         break;
+    case SIM_CTL_REACH:
+        if (!run->reaching || n != run->reach_epoch) return;
+        sim_reach_tick(run);
+        sim_world_at(world, now_us + period_us(run->reach.rate_milli), what);
+        break;
+    case SIM_CTL_MALICE: sim_malice_tick(run); break;
     case SIM_CTL_CHECK:
         if (!run->checking || n != run->check_epoch) return;
         sim_check_tick(run, false);
@@ -435,6 +460,12 @@ static void on_log(void *user, uint32_t node, const Xn__Log *log)
             (double)sim_world_now(run->world) / 1e6, node, log->text);
 }
 
+static bool on_meets(void *user, uint32_t node, uint32_t from,
+                     const struct xn_msg *msg)
+{
+    return sim_malice_meets(user, node, from, msg);
+}
+
 /* ---- the run ---- */
 
 static int load_latency(const struct sim_run_options *o,
@@ -478,19 +509,19 @@ static int set_up(struct sim_run *run)
 {
     const struct sim_run_options *o = run->options;
     struct sim_hooks hooks = {run,       on_answered, on_control, on_broken,
-                              on_ending, on_changed,  on_log};
+                              on_ending, on_changed,  on_log,     on_meets};
     struct sim_config config = {.wire = o->wire, .seed = o->seed};
     size_t i;
     int rc;
 
     config.nodes = o->nodes ? o->nodes : o->scn->nodes;
     sim_settings_default(&config.settings);
-    rc = apply_sets(o, &config);
+    rc = apply_sets(run, &config);
     if (!rc) rc = set_latency(run);
     if (!rc) rc = sim_latency_know(run->latency, run->seed, config.nodes);
     if (rc) return rc;
     rc = sim_world_new(&config, run->latency, &o->maker, &hooks, &run->world);
-    if (!rc) rc = sim_owner_start(run);
+    if (!rc) rc = sim_malice_new(run);
     if (!rc) rc = market_new(run, &run->market);
     if (!rc) rc = sim_gets_new(run);
     if (!rc) rc = sim_report_open(run);
@@ -531,6 +562,7 @@ int sim_run(const struct sim_run_options *options)
     run->options = options;
     run->scn = options->scn;
     run->seed = options->seed;
+    run->malice_config.draws = 1;
     run->tally.empty_rss_bytes = rss_bytes();
     rc = set_up(run);
     if (rc) goto out;
@@ -542,6 +574,8 @@ int sim_run(const struct sim_run_options *options)
 out:
     if (run->series) fclose(run->series);
     sim_gets_free(run);
+    sim_reach_clear(run);
+    sim_malice_free(run);
     market_free(run->market);
     sim_world_free(run->world);
     sim_latency_free(run->latency);

@@ -21,6 +21,8 @@
 struct sim_run;
 struct sim_market;
 struct sim_gets;
+struct sim_malice;
+struct sim_reach;
 
 /* How a lookup ended; `from` is zero where nobody answered. */
 typedef void sim_looked_up(struct sim_run *run, uint64_t number, int rc,
@@ -33,10 +35,11 @@ struct sim_probe {
      * names_out (may be NULL) gets the known keys, NULL-terminated. */
     int (*set)(void *user, const char *key, const char *value);
     const char *const *(*settings)(void *user);
-    /* Ask the owner of `key`, from this node; `done` is called once, unless the
-     * node dies before. */
+    /* Ask this copy of `key` (0: the owner), from this node; `done` is called
+     * once, unless the node dies before. */
     int (*lookup)(void *user, struct sim_run *run, uint32_t node,
-                  const xn_id *key, uint64_t number, sim_looked_up *done);
+                  const xn_id *key, uint32_t copy, uint64_t number,
+                  sim_looked_up *done);
     /* How large its tables are: links_max and leaves. */
     void (*shape)(void *user, struct sim_graph_config *graph);
     /* Whom does this node take for the key's owner? */
@@ -85,6 +88,9 @@ struct sim_tally {
     uint64_t lookup_unknown, lookup_settled, lookup_settled_wrong;
     uint64_t lookup_right;
     uint64_t lookup_took_us, lookup_direct_us; /* sums: all the way, directly */
+    struct sim_hist reach; /* until all of one key had answered */
+    uint64_t reach_count, reach_all, reach_copies, reach_missed;
+    uint64_t reach_victims, reach_victims_all;
     uint64_t publish_count, publish_failed;
     uint64_t checks, checks_settled, checked_cores, checked_keys, checked_ads;
     uint64_t checked_leaves, checked_disks, ads_gone, waits_max;
@@ -94,6 +100,12 @@ struct sim_tally {
      */
     double cpu_s, built_cpu_s, lookup_cpu_s;
     uint64_t rss_bytes, empty_rss_bytes;
+};
+
+/* sim/malice.h */
+struct sim_malice_config {
+    uint32_t percent, draws;
+    uint32_t how;
 };
 
 struct sim_run {
@@ -106,13 +118,19 @@ struct sim_run {
     uint64_t seed;
     uint64_t draws; /* of the run itself */
     /* What goes on now, as the scenario's steps left it. */
-    struct scn_step churn, query, lookup, check, get;
+    struct scn_step churn, query, lookup, check, get, reach;
     bool churning, querying, looking, checking, lookup_timed, getting;
+    bool reaching;
     uint32_t query_epoch, lookup_epoch, check_epoch, churn_epoch, get_epoch;
+    uint32_t reach_epoch;
     uint64_t lookups; /* numbers given out */
     FILE *series;     /* DIR/series.csv */
     uint64_t sampled_messages, sampled_bytes;
     struct sim_gets *gets;
+    struct sim_malice_config malice_config;
+    struct sim_malice *malice;      /* NULL: nobody is */
+    struct sim_reach *reach_rows;   /* under way, by number */
+    struct sim_spent reach_before;  /* when the first was asked */
     struct sim_lookup *lookup_rows; /* under way, by number */
     uint32_t *by_position;          /* all nodes */
     uint32_t *heads;                /* of their positions, in this order */
@@ -142,6 +160,8 @@ enum sim_control { /* high byte of a control number */
                    SIM_CTL_SURVEY,
                    SIM_CTL_GET,
                    SIM_CTL_DISK,
+                   SIM_CTL_REACH,
+                   SIM_CTL_MALICE,
 };
 #define SIM_CTL(kind, n) ((uint64_t)(kind) << 56 | (n))
 #define SIM_CTL_KIND(what) ((enum sim_control)((what) >> 56))

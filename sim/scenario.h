@@ -36,6 +36,7 @@ enum scn_verb {
     SCN_BANDWIDTH,
     SCN_CORP,
     SCN_MEASURE,
+    SCN_REACH,
 };
 
 enum scn_law { SCN_EXP, SCN_PARETO, SCN_WEIBULL, SCN_POISSON, SCN_TRACE };

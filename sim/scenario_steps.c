@@ -230,6 +230,7 @@ static const struct verb {
     {"loss", SCN_LOSS, step_loss},
     {"partition", SCN_PARTITION, step_partition},
     {"query", SCN_QUERY, step_rate},
+    {"reach", SCN_REACH, step_rate},
     {"restart", SCN_RESTART, step_some},
     {"rewrite", SCN_REWRITE, step_some},
     {"skew", SCN_SKEW, step_skew},

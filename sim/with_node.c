@@ -125,9 +125,10 @@ static void replied(void *user, void *ctx, const struct xn_now *now,
     free(probe);
 }
 
-/* HAVE with nothing in it: whoever owns the key answers at once. */
+/* HAVE with nothing in it: whoever holds the key answers at once. */
 static int lookup(void *user, struct sim_run *run, uint32_t node,
-                  const xn_id *key, uint64_t number, sim_looked_up *done)
+                  const xn_id *key, uint32_t copy, uint64_t number,
+                  sim_looked_up *done)
 {
     struct sim_nodes *nodes = user;
     struct xn_core *core = sim_world_core(run->world, node);
@@ -142,7 +143,7 @@ static int lookup(void *user, struct sim_run *run, uint32_t node,
     *probe = (struct probe){nodes, run, number, done, NULL, NULL};
     DL_APPEND(nodes->probes, probe);
     xn_out_init(&out);
-    ov_ask(node_overlay(core), &now, key, 0, XN__KIND__HAVE, &have,
+    ov_ask(node_overlay(core), &now, key, copy, XN__KIND__HAVE, &have,
            now.mono_us + SIM_LOOKUP_US, replied, probe, &out);
     box = xn_out_box(&out, UINT64_MAX);
     rc = out.rc ? out.rc : sim_world_perform(run->world, node, &box);

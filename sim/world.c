@@ -463,6 +463,12 @@ int sim_world_at(struct sim_world *world, uint64_t at_us, uint64_t what)
     return world->rc;
 }
 
+void sim_world_place(struct sim_world *world, uint32_t node,
+                     const xn_id *position)
+{
+    world->contacts[node].position = *position;
+}
+
 int sim_world_start(struct sim_world *world, uint32_t node, uint64_t at_us)
 {
     struct sim_event event = {.to = node, .from = node, .kind = SIM_START};

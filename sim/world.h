@@ -66,6 +66,9 @@ struct sim_hooks {
     void (*changed)(void *user, uint32_t node, bool runs);
     /* A LOG action. */
     void (*log)(void *user, uint32_t node, const Xn__Log *log);
+    /* A message comes to a node; true: it is not its core's to see. */
+    bool (*meets)(void *user, uint32_t node, uint32_t from,
+                  const struct xn_msg *msg);
 };
 
 /* Costs and faults; all may be changed while the world runs. */
@@ -102,7 +105,7 @@ struct sim_config {
 /* What bytes on the wire were for: a kind of message, and for REQUEST and REPLY
  * what they carry; or one of these, under kind 0. */
 enum sim_purpose { SIM_OPEN, SIM_CLOSING_LINK, SIM_NOBODY, SIM_ACKS };
-#define SIM_PURPOSES 32 /* of each kind; kinds of messages are below, too */
+#define SIM_PURPOSES 64 /* of each kind; kinds of messages are below, too */
 
 struct sim_spent {
     uint64_t n, bytes;
@@ -179,6 +182,9 @@ uint32_t sim_address_node(const char *address);
 
 /* hooks->control(what) at that time, after all events of the nodes then. */
 int sim_world_at(struct sim_world *world, uint64_t at_us, uint64_t what);
+/* Before it starts: its certificate puts it elsewhere on the ring. */
+void sim_world_place(struct sim_world *world, uint32_t node,
+                     const xn_id *position);
 /* Start a node's process (and machine); nothing where it runs. */
 int sim_world_start(struct sim_world *world, uint32_t node, uint64_t at_us);
 /* Start those that the graph has (sim/graph.h) at once, now, linked as it says.

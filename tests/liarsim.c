@@ -414,11 +414,12 @@ static void not_yet(struct sim_run *run, uint64_t number, int rc,
 }
 
 static int lookup(void *user, struct sim_run *run, uint32_t node,
-                  const xn_id *key, uint64_t number, sim_looked_up *done)
+                  const xn_id *key, uint32_t copy, uint64_t number,
+                  sim_looked_up *done)
 {
     liars.looked_up = done;
     if (liars.lie && liars.lie->unsure) done = not_yet;
-    return liars.probe.lookup(user, run, node, key, number, done);
+    return liars.probe.lookup(user, run, node, key, copy, number, done);
 }
 
 static int set(void *user, const char *key, const char *value)

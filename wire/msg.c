@@ -39,6 +39,8 @@ static const struct kind_row wire_kinds[] = {
     ROW(HAVE_DONE, have_done),
     ROW(NEXT, next),
     ROW(NEXT_DONE, next_done),
+    ROW(NEAR, near),
+    ROW(NEAR_DONE, near_done),
     ROW(REVOKED, revoked),
     ROW(REVOKED_DONE, revoked_done),
 };

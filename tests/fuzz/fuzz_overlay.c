@@ -3,7 +3,8 @@
  * on a node with a small budget; after each the tables must hold together.
  *
  * Input: records of one byte (low four bits: which peer; high four: what), for
- * frames followed by kind and length (a byte each) and the body. */
+ * frames followed by kind and length (a byte each) and the body.  One of odd
+ * length finds a node that searches by itself. */
 #include <assert.h>
 #include <stdlib.h>
 #include <string.h>
@@ -194,9 +195,10 @@ static void settle(struct world *w)
     if (n > 0) settle(w);
 }
 
-static void begin(struct world *w)
+static void begin(struct world *w, bool secure)
 {
-    struct ov_config config = {.links_max = 10, .leaves = 3, .copies = 3};
+    struct ov_config config = {
+        .links_max = 10, .leaves = 3, .copies = 3, .secure = secure};
     const struct ov_user user = {w, deliver, leaves_changed, peer_changed};
     uint8_t i;
 
@@ -227,7 +229,7 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t len)
     size_t i = 0, size;
 
     if (!w) return 0;
-    begin(w);
+    begin(w, len % 2);
     while (i < len) {
         xn_peer peer = data[i] & 15;
         enum what what = data[i++] >> 4;

@@ -412,12 +412,28 @@ static void went(struct net *net, const struct happening *h)
     end(node);
 }
 
+/* It says that it has it, and that is all. */
+static void keep(struct node *node, xn_peer peer, uint64_t rid)
+{
+    struct xn_action act = {.kind = XN_ACT_SEND, .peer = peer};
+    Xn__Ack ack = XN__ACK__INIT;
+
+    ack.rid = rid;
+    assert_int_equal(xn_msg_new(XN__KIND__ACK, &ack, &act.msg), 0);
+    act_send(node->net, node, &act);
+    xn_msg_free(act.msg);
+}
+
 static void came(struct net *net, const struct happening *h)
 {
     struct node *node = &net->node[h->node];
     struct conn *conn = &net->conn[h->conn];
 
     if (!conn->open[h->side]) return;
+    if (node->keeps && h->msg->kind == XN__KIND__REQUEST) {
+        keep(node, conn->handle[h->side], XN_BODY(h->msg, Xn__Request)->rid);
+        return;
+    }
     begin(node);
     ov_msg(node->ov, &net->now, conn->handle[h->side], h->msg, &node->out);
     end(node);
@@ -558,7 +574,8 @@ void net_start(struct net *net, uint32_t i, uint32_t via)
                                .links_max = net->config.links_max,
                                .leaves = net->config.leaves,
                                .copies = 3,
-                               .any_copy_kind = net->config.any_copy_kind};
+                               .any_copy_kind = net->config.any_copy_kind,
+                               .secure = net->config.secure};
     struct ov_user user = {node, deliver, leaves_changed, peer_changed};
 
     if (net->config.user) user = net->config.user->ov;

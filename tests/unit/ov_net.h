@@ -34,9 +34,10 @@ struct node {
     struct xn_tickets *tickets;
     struct xn_out out;
     bool up;
-    bool deaf;        /* takes part in nothing, and nobody is told */
-    bool older;       /* says in HELLO that it has no features */
-    bool newer;       /* has them all in HELLO, and a field that nobody knows */
+    bool deaf;  /* takes part in nothing, and nobody is told */
+    bool older; /* says in HELLO that it has no features */
+    bool newer; /* has them all in HELLO, and a field that nobody knows */
+    bool keeps; /* acknowledges the requests that come to it, and no more */
     uint64_t late_us; /* all it says arrives so much later */
     uint32_t life;    /* restarts */
     uint64_t wake_us;
@@ -51,6 +52,7 @@ struct net_config {
     bool handle_per_link; /* as net/ does; else one per node, as sim/ does */
     unsigned loss_percent;
     uint32_t any_copy_kind;
+    bool secure;
     uint64_t seed;
     const struct net_user *user; /* NULL: a plain one */
 };

@@ -372,9 +372,9 @@ static void test_kinds(void **state)
         unsigned kind;
         bool direct, rude;
     } requests[] = {
-        {XN__KIND__NEXT, true, false},
-        {XN__KIND__NEXT, false, true},
-        {XN__KIND__NEXT_DONE, true, true},
+        {XN__KIND__NEXT, true, false},      {XN__KIND__NEXT, false, true},
+        {XN__KIND__NEAR, true, false},      {XN__KIND__NEAR, false, true},
+        {XN__KIND__NEAR_DONE, true, true},  {XN__KIND__NEXT_DONE, true, true},
         {XN__KIND__NEXT_DONE, false, true},
     };
     Xn__Request request = XN__REQUEST__INIT;
@@ -434,6 +434,8 @@ static void test_kinds_of_replies(void **state)
     assert_int_equal(asked.calls, 1);
     assert_int_equal(asked.rc, 0);
     assert_true(reply_is_rude(false, XN__KIND__NEXT_DONE, &asked));
+    assert_true(reply_is_rude(false, XN__KIND__NEAR_DONE, &asked));
+    assert_true(reply_is_rude(true, XN__KIND__NEAR, &asked));
     assert_true(reply_is_rude(false, XN__KIND__NEXT, &asked));
     assert_true(reply_is_rude(true, XN__KIND__NEXT, &asked));
 }
