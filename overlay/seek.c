@@ -26,7 +26,7 @@
 #define SEEK_US (6 * SECOND_US)   /* at most */
 #define NEAR_US SECOND_US         /* for an answer */
 #define KEPT_US (3 * SECOND_US)   /* less than a visit lasts unused */
-#define LATE_US SECOND_US         /* for a dial; others are dialled then */
+#define VISIT_LATE_US SECOND_US   /* for a dial; others are dialled then */
 #define GATHER_US (SECOND_US / 2) /* for answers, before the first dial */
 #define STARTS 8U                 /* links asked first, */
 #define ROUNDS 3U                 /* and as many, and twice as many more */
@@ -149,14 +149,14 @@ static void look_again(struct seek *seek, const struct xn_now *now,
 {
     size_t i;
 
-    set_timer(seek, now->mono_us + LATE_US, out);
+    set_timer(seek, now->mono_us + VISIT_LATE_US, out);
     if (now->mono_us >= seek->late_us) {
         for (i = 0; i < seek->claims.n; i++) {
             struct claim *claim = &seek->claims.v[i];
 
             claim->looks += claim->state == CLAIM_DIALLED;
         }
-        seek->late_us = now->mono_us + LATE_US;
+        seek->late_us = now->mono_us + VISIT_LATE_US;
     }
     go_on(seek, now, out);
 }
@@ -458,7 +458,7 @@ static struct seek *seek_new(struct ov *ov, const struct xn_now *now,
     left_us -= left_us / 4;
     seek->deadline_us = now->mono_us + (left_us < SEEK_US ? left_us : SEEK_US);
     seek->begun_us = now->mono_us;
-    seek->late_us = now->mono_us + LATE_US;
+    seek->late_us = now->mono_us + VISIT_LATE_US;
     set_timer(seek, now->mono_us + GATHER_US, out);
     DL_APPEND(ov->seeks, seek);
     ov->n_seeks++;
