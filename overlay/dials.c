@@ -66,35 +66,41 @@ void dial_over(struct ov *ov, struct hint *hint)
  * places: who was never linked, for hearsay may be invented; who failed before,
  * for in a parted network that is half of all; who would be no neighbour, for
  * neighbours are wanted most. */
-static bool has_place(const struct ov *ov, const struct hint *hint)
+struct room {
+    bool unmet, failed, far; /* one more of it may be dialled */
+};
+
+static struct room room_for(const struct ov *ov)
 {
-    bool leaf = ring_is_leaf(ov, &hint->position);
     size_t unmet = 0, failed = 0, far = 0, most = DIALS_MAX - DIALS_KEPT, i;
 
-    if (ov->n_dials < most) return true;
     for (i = 0; i < ov->n_dials; i++) {
         unmet += !ov->dials[i]->met;
         failed += ov->dials[i]->failures > 0;
         far += !ring_is_leaf(ov, &ov->dials[i]->position);
     }
-    return (hint->met || unmet < most) && (!hint->failures || failed < most) &&
-           (leaf || far < most);
+    return (struct room){unmet < most, failed < most, far < most};
 }
 
 /* A link may be open and wait for its HELLO: the hint goes when that comes. */
 static bool is_due(const struct ov *ov, const struct hint *hint,
-                   const struct xn_now *now)
+                   const struct xn_now *now, const struct room *room)
 {
     if (hint->ticket || hint->next_us > now->mono_us) return false;
-    if (!hint->met && !teller_may(ov, now, hint->teller)) return false;
-    if (!hint->met && is_dialled(ov, hint->address)) return false;
-    return has_place(ov, hint) && !link_has_id(ov, &hint->id);
+    if (hint->failures && !room->failed) return false;
+    if (!room->far && !ring_is_leaf(ov, &hint->position)) return false;
+    if (!hint->met && (!room->unmet || !teller_may(ov, now, hint->teller) ||
+                       is_dialled(ov, hint->address))) {
+        return false;
+    }
+    return !link_has_id(ov, &hint->id);
 }
 
 /* Of those who claim to be beside us who was named last, and of these the
  * nearest: who lost half of all to a partition is told by the others who is
  * left, and need not first try all in vain. */
-static struct hint *pick_leaf(const struct ov *ov, const struct xn_now *now)
+static struct hint *pick_leaf(const struct ov *ov, const struct xn_now *now,
+                              const struct room *room)
 {
     size_t n = ov->hints_pos.n, at, d;
     struct hint *best = NULL;
@@ -110,34 +116,37 @@ static struct hint *pick_leaf(const struct ov *ov, const struct xn_now *now)
             if (!ring_is_leaf(ov, &side[i]->position)) continue;
             leaves++;
             if (best && best->named_us >= side[i]->named_us) continue;
-            if (is_due(ov, side[i], now)) best = side[i];
+            if (is_due(ov, side[i], now, room)) best = side[i];
         }
         if (leaves == 0) break; /* farther ones are none either */
     }
     return best;
 }
 
-static struct hint *pick_any(const struct ov *ov, const struct xn_now *now)
+static struct hint *pick_any(const struct ov *ov, const struct xn_now *now,
+                             const struct room *room)
 {
     size_t n = ov->hints.n, at = xn_rng_below(ov->rng, n), i;
 
     for (i = 0; i < n; i++) {
         struct hint *hint = hint_at(&ov->hints, (at + i) % n);
 
-        if (is_due(ov, hint, now)) return hint;
+        if (is_due(ov, hint, now, room)) return hint;
     }
     return NULL;
 }
 
 /* At the budget: some that would fill a gap of the prefix table. */
-static struct hint *pick_gap(const struct ov *ov, const struct xn_now *now)
+static struct hint *pick_gap(const struct ov *ov, const struct xn_now *now,
+                             const struct room *room)
 {
     size_t n = ov->hints.n, i;
 
     for (i = 0; i < GAP_TRIES && n > 0; i++) {
         struct hint *hint = hint_at(&ov->hints, xn_rng_below(ov->rng, n));
 
-        if (is_due(ov, hint, now) && links_fills_gap(ov, &hint->position)) {
+        if (is_due(ov, hint, now, room) &&
+            links_fills_gap(ov, &hint->position)) {
             return hint;
         }
     }
@@ -168,7 +177,8 @@ static uint64_t width_at(const struct ov *ov, const xn_id *position)
 
 /* Fewer links than nodes: of some, the one between links that are farthest
  * apart, so that each key is within reach of one of them. */
-static struct hint *pick_apart(const struct ov *ov, const struct xn_now *now)
+static struct hint *pick_apart(const struct ov *ov, const struct xn_now *now,
+                               const struct room *room)
 {
     size_t n = ov->hints.n, i;
     struct hint *best = NULL;
@@ -178,13 +188,13 @@ static struct hint *pick_apart(const struct ov *ov, const struct xn_now *now)
         struct hint *hint = hint_at(&ov->hints, xn_rng_below(ov->rng, n));
         uint64_t here;
 
-        if (!is_due(ov, hint, now)) continue;
+        if (!is_due(ov, hint, now, room)) continue;
         here = width_at(ov, &hint->position);
         if (best && here <= width) continue;
         best = hint;
         width = here;
     }
-    return best ? best : pick_any(ov, now);
+    return best ? best : pick_any(ov, now, room);
 }
 
 /* As many as it wants; then again when a quarter is lost. */
@@ -199,18 +209,20 @@ static bool has_enough(struct ov *ov, size_t want)
 
 struct hint *hint_pick(struct ov *ov, const struct xn_now *now)
 {
-    struct hint *hint = pick_leaf(ov, now);
+    struct room room = room_for(ov);
+    struct hint *hint = pick_leaf(ov, now, &room);
     size_t want = links_wanted(ov);
 
     if (hint || ov->hints.n == 0) return hint;
     if (want < ov->config.links_max) {
-        if (!has_enough(ov, want)) return pick_apart(ov, now);
+        if (!has_enough(ov, want)) return pick_apart(ov, now, &room);
         links_set_partial(ov, now);
         return NULL;
     }
     if (!may_better(ov, now)) return NULL;
-    if (ov->ring.n + ov->n_new + ov->n_dials < want) return pick_any(ov, now);
-    return pick_gap(ov, now);
+    if (ov->ring.n + ov->n_new + ov->n_dials < want)
+        return pick_any(ov, now, &room);
+    return pick_gap(ov, now, &room);
 }
 
 /* Those that are due and were not picked are looked at again later. */

@@ -275,6 +275,19 @@ static void heard_again(struct ov *ov, const struct xn_now *now,
     ov->dial_dirty = true;
 }
 
+/* Whoever told of it first is believed no more, and is not the only one. */
+static void vouch(struct ov *ov, const struct xn_now *now, struct hint *hint,
+                  const char *address, uint16_t teller)
+{
+    if (hint->met || hint->ticket || teller_may(ov, now, hint->teller) ||
+        !teller_may(ov, now, teller)) {
+        return;
+    }
+    take_named(hint, address, teller);
+    hint->teller = teller;
+    ov->dial_dirty = true;
+}
+
 static struct hint *hint_new(struct ov *ov, const struct xn_now *now,
                              const xn_id *id, const xn_id *position,
                              const char *address)
@@ -311,6 +324,7 @@ static struct hint *add(struct ov *ov, const struct xn_now *now,
     hint = hint_find(ov, id);
     if (hint) {
         if (!met) hint->named_us = now->mono_us;
+        vouch(ov, now, hint, address, teller);
         heard_again(ov, now, hint, address, teller);
         return hint;
     }

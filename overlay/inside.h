@@ -42,7 +42,7 @@
 #define HINTS_PER_MSG 512U  /* taken from one message */
 #define PAGE_MAX 256U       /* contacts in one PEERS */
 #define HELLO_PEERS_MAX 64U /* in one HELLO */
-#define HAVE_MAX 64U        /* ids named in one PEERS */
+#define HAVE_MAX 192U       /* ids named in one PEERS: leaf set and failures */
 #define SOME_MAX 64U        /* contacts from all around, in one PEERS */
 #define LIFE_TOLD 15U       /* peers whose word a newcomer takes */
 #define LIFE_ENDED 16U      /* nodes of the last ends, remembered */
@@ -234,6 +234,7 @@ struct life {
     struct {
         uint64_t from_us, stood_us; /* that began then, from these counts on */
         uint32_t ends, n, of;       /* n of so many links have ended */
+        bool is_one, again;         /* a burst; so was the one before */
     } burst;
     uint32_t n_ended, n_told;
     uint32_t ended[LIFE_ENDED]; /* the first bytes of these nodes' ids */

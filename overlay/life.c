@@ -48,12 +48,16 @@ void life_count(struct ov *ov, const struct xn_now *now)
     life->counted_us = now->mono_us;
 }
 
-/* Is this one of a burst?  Then those of it that were counted are not. */
+/* Is this one of a burst?  Then those of it that were counted are not.  Burst
+ * upon burst is how nodes live here. */
 static bool is_burst(struct ov *ov, const struct xn_now *now)
 {
     struct life *life = &ov->life;
 
     if (life->burst.n == 0 || now->mono_us - life->burst.from_us > BURST_US) {
+        life->burst.again = life->burst.is_one &&
+                            now->mono_us - life->burst.from_us <= 2 * BURST_US;
+        life->burst.is_one = false;
         life->burst.from_us = now->mono_us;
         life->burst.stood_us = life->stood_us;
         life->burst.ends = life->ends;
@@ -65,6 +69,8 @@ static bool is_burst(struct ov *ov, const struct xn_now *now)
         life->burst.n <= life->burst.of / BURST_PART) {
         return false;
     }
+    life->burst.is_one = true;
+    if (life->burst.again) return false;
     life->stood_us = life->burst.stood_us;
     life->ends = life->burst.ends;
     return true;

@@ -8,6 +8,8 @@
 #include "lib/log.h"
 #include "overlay/inside.h"
 
+#define BUSY_US (5 * SECOND_US) /* until a dial that was refused here */
+
 bool links_crowded(const struct ov *ov, const struct xn_now *now)
 {
     return ov->ring.n >= ov->config.links_max || now->mono_us < ov->crowded_us;
@@ -70,6 +72,24 @@ static bool is_hearsay(const struct hint *hint)
     return !hint->met || hint->by_name;
 }
 
+/* Our driver would not: never, or it is busy.  That is nobody's fault, and says
+ * nothing of whether the node lives.  Of hearsay there is more. */
+static void not_tried(struct ov *ov, const struct xn_now *now,
+                      struct hint *hint, bool never)
+{
+    if (is_hearsay(hint)) teller_was_right(ov, hint->teller);
+    if (!hint->met && (never || hint->teller)) {
+        hint_drop(ov, hint);
+        ov->dial_dirty = true;
+        return;
+    }
+    hint->news_us = 0;
+    if (never)
+        hint_failed(ov, now, hint, false);
+    else
+        hint->next_us = now->mono_us + hints_jittered(ov, BUSY_US);
+}
+
 static void dial_ended(void *owner, void *ctx, const struct xn_now *now, int rc,
                        struct xn_msg *msg, struct xn_out *out)
 {
@@ -80,14 +100,16 @@ static void dial_ended(void *owner, void *ctx, const struct xn_now *now, int rc,
     ov_enter(ov);
     dial_over(ov, hint);
     ov->stats.dials_failed++;
-    /* A conflict is a link that is on its way; a busy driver has not tried. */
-    if (rc != XN_ECONFLICT && rc != XN_EBUSY) {
+    if (rc == XN_EINVAL || rc == XN_EBUSY) {
+        not_tried(ov, now, hint, rc == XN_EINVAL);
+    } else if (rc == XN_ECONFLICT) { /* a link is on its way */
+        if (is_hearsay(hint)) teller_was_right(ov, hint->teller);
+        hint_failed(ov, now, hint, false);
+    } else {
         hint->news_us = 0;
         watch_missed(ov, now, hint, out);
-    } else if (is_hearsay(hint)) {
-        teller_was_right(ov, hint->teller);
+        hint_failed(ov, now, hint, false);
     }
-    hint_failed(ov, now, hint, false);
     ov_exit(ov, now, out);
 }
 

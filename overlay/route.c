@@ -667,21 +667,17 @@ static void say_busy(struct ov *ov, struct link *link, uint64_t rid, int rc,
 /* Those that came with version 1 everybody knows.  A later one goes nowhere but
  * directly, to whom its bit in HELLO says it: who sends such a thing on to one
  * who knows it not is hung up. */
-static bool is_request_kind(unsigned kind, bool direct)
+/* From NEXT on kinds are in pairs, a question and its answer, between two peers
+ * alone. */
+static bool is_of_pair(unsigned kind, bool answer)
 {
-    if (kind >= XN__KIND__NEXT) {
-        return direct && (kind == XN__KIND__NEXT || kind == XN__KIND__NEAR);
-    }
-    return kind >= XN__KIND__PUT && xn_kind_is_wire(kind);
+    return (kind - XN__KIND__NEXT) % 2 == answer;
 }
 
-static bool is_reply_kind(unsigned kind, bool direct)
+static bool travels(unsigned kind, bool direct, bool answer)
 {
-    if (kind >= XN__KIND__NEXT) {
-        return direct &&
-               (kind == XN__KIND__NEXT_DONE || kind == XN__KIND__NEAR_DONE);
-    }
-    return kind >= XN__KIND__PUT && xn_kind_is_wire(kind);
+    if (kind < XN__KIND__PUT || !xn_kind_is_wire(kind)) return false;
+    return kind < XN__KIND__NEXT || (direct && is_of_pair(kind, answer));
 }
 
 static void take_request(struct ov *ov, const struct xn_now *now,
@@ -755,7 +751,7 @@ void route_request(struct ov *ov, const struct xn_now *now, struct link *link,
     xn_id key;
 
     if (xn_id_from_bytes(&body->key, &key) || body->copy >= OV_COPIES_MAX ||
-        body->hops > HOPS_MAX || !is_request_kind(body->kind, body->direct)) {
+        body->hops > HOPS_MAX || !travels(body->kind, body->direct, false)) {
         link_rude(ov, now, link, "malformed REQUEST", out);
         return;
     }
@@ -825,7 +821,7 @@ static bool reply_is_good(const Xn__Reply *body, const struct query *q)
 {
     if (body->from.len && body->from.len != XN_ID_SIZE) return false;
     if (body->rc > 0) return false;
-    return body->rc < 0 || is_reply_kind(body->kind, !q || q->direct);
+    return body->rc < 0 || travels(body->kind, !q || q->direct, true);
 }
 
 void route_reply(struct ov *ov, const struct xn_now *now, struct link *link,

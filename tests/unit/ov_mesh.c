@@ -166,12 +166,34 @@ static void test_versions(void **state)
     net_free(net);
 }
 
+/* A question between two peers alone, that the component above answers. */
+static void test_lists_are_asked_for(void **state)
+{
+    const Xn__Revoked revoked = XN__REVOKED__INIT;
+    struct net *net = mesh(3, true, 1);
+    struct asked asked;
+    xn_peer peer;
+
+    (void)state;
+    assert_true(net_until(net, 60 * SEC, net_is_mesh));
+    net_ask_peer_of(net, 0, 1, XN__KIND__REVOKED, &revoked, SEC, &asked);
+    net_run(net, 2 * SEC);
+    assert_int_equal(asked.calls, 1);
+    assert_int_equal(asked.rc, 0);
+    assert_true(net_peer(net, 0, 1, &peer));
+    net_free(net);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
-        cmocka_unit_test(test_alone),    cmocka_unit_test(test_mesh_2),
-        cmocka_unit_test(test_mesh_3),   cmocka_unit_test(test_mesh_24),
-        cmocka_unit_test(test_mesh_200), cmocka_unit_test(test_versions),
+        cmocka_unit_test(test_alone),
+        cmocka_unit_test(test_mesh_2),
+        cmocka_unit_test(test_mesh_3),
+        cmocka_unit_test(test_mesh_24),
+        cmocka_unit_test(test_mesh_200),
+        cmocka_unit_test(test_versions),
+        cmocka_unit_test(test_lists_are_asked_for),
     };
 
     return cmocka_run_group_tests_name("ov_mesh", tests, NULL, NULL);

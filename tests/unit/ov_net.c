@@ -92,6 +92,13 @@ static void deliver(void *user, const struct xn_now *now,
 {
     struct node *node = user;
 
+    if (request->msg->kind == XN__KIND__REVOKED) {
+        const Xn__RevokedDone done = XN__REVOKED_DONE__INIT;
+
+        ov_answer(node->ov, now, request->token, 0, XN__KIND__REVOKED_DONE,
+                  &done, out);
+        return;
+    }
     if (request->msg->kind != XN__KIND__FIND) { /* of a villain's */
         ov_answer(node->ov, now, request->token, XN_EPROTO, 0, NULL, out);
         return;
@@ -677,7 +684,7 @@ static void replied(void *user, void *ctx, const struct xn_now *now,
     asked->rc = reply->rc;
     asked->hops = reply->hops;
     asked->from = reply->from;
-    if (reply->rc == 0) {
+    if (reply->rc == 0 && reply->msg->kind != XN__KIND__REVOKED_DONE) {
         assert_int_equal(reply->msg->kind, XN__KIND__FOUND);
         asked->by = (uint32_t)XN_BODY(reply->msg, Xn__Found)->known;
     }
@@ -700,15 +707,23 @@ void net_ask(struct net *net, uint32_t i, const xn_id *key, uint32_t copy,
 void net_ask_peer(struct net *net, uint32_t i, uint32_t j, uint64_t patience_us,
                   struct asked *asked)
 {
+    const Xn__Find find = XN__FIND__INIT;
+
+    net_ask_peer_of(net, i, j, XN__KIND__FIND, &find, patience_us, asked);
+}
+
+void net_ask_peer_of(struct net *net, uint32_t i, uint32_t j, unsigned kind,
+                     const void *body, uint64_t patience_us,
+                     struct asked *asked)
+{
     struct node *node = &net->node[i];
-    Xn__Find find = XN__FIND__INIT;
     xn_peer peer;
 
     memset(asked, 0, sizeof *asked);
     asked->by = UINT32_MAX;
     assert_true(net_peer(net, i, j, &peer));
     begin(node);
-    ov_ask_peer(node->ov, &net->now, peer, XN__KIND__FIND, &find,
+    ov_ask_peer(node->ov, &net->now, peer, kind, body,
                 net->now.mono_us + patience_us, replied, asked, &node->out);
     end(node);
 }

@@ -115,6 +115,9 @@ void net_ask(struct net *net, uint32_t i, const xn_id *key, uint32_t copy,
              uint64_t patience_us, struct asked *asked);
 void net_ask_peer(struct net *net, uint32_t i, uint32_t j, uint64_t patience_us,
                   struct asked *asked);
+void net_ask_peer_of(struct net *net, uint32_t i, uint32_t j, unsigned kind,
+                     const void *body, uint64_t patience_us,
+                     struct asked *asked);
 
 /* The truth: rank-th nearest of all that are up; UINT32_MAX: none. */
 uint32_t net_nearest(const struct net *net, const xn_id *key, uint32_t rank);
