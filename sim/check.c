@@ -86,10 +86,23 @@ static void ask_owner(struct sim_run *run, uint32_t node, const xn_id *key,
                       node, says, owner);
 }
 
-/* In a full mesh everybody knows; else those near the key do. */
+/* Who takes itself to be linked to all, and is. */
+static bool knows_all(const struct sim_run *run, uint32_t node)
+{
+    const struct sim_probe *probe = &run->options->probe;
+    struct xn_now now = sim_world_time(run->world, node);
+
+    return sim_world_links(run->world, node) + 1 >=
+               sim_world_running(run->world) &&
+           (!probe->knows_all ||
+            probe->knows_all(probe->user, sim_world_core(run->world, node),
+                             &now));
+}
+
+/* Those near the key know its owner; others may hold links to the dead. */
 static void check_owners(struct sim_run *run)
 {
-    uint32_t all = sim_world_running(run->world), owner, node;
+    uint32_t owner, node;
     int k, i;
 
     if (!run->options->probe.owner) return;
@@ -105,7 +118,7 @@ static void check_owners(struct sim_run *run)
         for (i = 0; i < NODES; i++) {
             node = sim_run_some_node(run);
             if (node == UINT32_MAX) return;
-            if (sim_world_links(run->world, node) + 1 < all) continue;
+            if (!knows_all(run, node)) continue;
             if (sim_world_apart(run->world, node, owner)) continue;
             ask_owner(run, node, &key, owner);
         }

@@ -47,6 +47,9 @@ struct sim_probe {
                   const xn_id *key, uint32_t *owner_out);
     /* Does this node take part, so that it would answer as an owner? */
     bool (*member)(void *user, struct xn_core *core, const struct xn_now *now);
+    /* Does it take itself to be linked to everybody?  NULL: all do. */
+    bool (*knows_all)(void *user, struct xn_core *core,
+                      const struct xn_now *now);
     /* Its leaf set, clockwise then counter-clockwise, nearest first. */
     size_t (*leaves)(void *user, struct xn_core *core, uint32_t *out);
     /* Does it hold this version of the server's ad? */

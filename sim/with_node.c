@@ -180,6 +180,13 @@ static bool member(void *user, struct xn_core *core, const struct xn_now *now)
     return ov_is_member(node_overlay(core), now);
 }
 
+static bool knows_all(void *user, struct xn_core *core,
+                      const struct xn_now *now)
+{
+    (void)user;
+    return ov_is_mesh(node_overlay(core), now);
+}
+
 _Static_assert(SIM_LEAVES_MAX >= 2 * OV_LEAVES_MAX, "a leaf set fits");
 
 static size_t leaves(void *user, struct xn_core *core, uint32_t *out)
@@ -259,6 +266,7 @@ void sim_nodes_probe(struct sim_nodes *nodes, struct sim_probe *probe_out)
         .shape = shape,
         .owner = owner,
         .member = member,
+        .knows_all = knows_all,
         .leaves = leaves,
         .holds = holds,
         .copies = copies,
