@@ -279,6 +279,7 @@ int net_daemon_open(struct net_daemon *d)
         config.handshakes =
             (unsigned)net_settings_number(d->settings, "limits.handshakes");
         config.private_ok = net_settings_bool(d->settings, "links.private");
+        config.announced = d->announced;
     }
     config.api_max =
         (unsigned)net_settings_number(d->settings, "limits.connections");

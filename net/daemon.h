@@ -59,6 +59,10 @@ struct net_daemon {
     uint64_t seed; /* --seed, else drawn */
     bool exit_now; /* --help or --version was served: end with 0 */
 
+    /* Filled by the daemon before net_daemon_open. */
+    const char *announced; /* where others reach its links; NULL: where it
+                              listens */
+
     /* Filled by net_daemon_open. */
     struct net_identity identity;
     struct net_driver *driver;

@@ -255,9 +255,12 @@ static int cannot_listen(const struct net_config *config, const char *address,
 
 static int open_links(struct net_driver *d, const struct net_config *config)
 {
-    struct net_links_config links = {config->identity,   config->listen_links,
-                                     config->links_max,  config->handshakes,
-                                     config->private_ok, NULL};
+    struct net_links_config links = {.identity = config->identity,
+                                     .listen = config->listen_links,
+                                     .max = config->links_max,
+                                     .handshakes = config->handshakes,
+                                     .private_ok = config->private_ok,
+                                     .announced = config->announced};
     int rc = 0;
 
     if (!config->listen_links) return 0;

@@ -37,8 +37,10 @@ struct net_config {
     unsigned threads;       /* of the pool; 1 */
     unsigned links_max;     /* accepted, dialled, half-open: hard bound; 512 */
     unsigned handshakes;    /* of links, a second, that come in; 0: no bound */
-    bool private_ok;  /* links to private addresses, wherever it listens */
-    unsigned api_max; /* connections; 256 */
+    bool private_ok;       /* links to private addresses, wherever it listens */
+    const char *announced; /* where others reach the links; NULL: where it
+                              listens */
+    unsigned api_max;      /* connections; 256 */
     /* Requests per second, 0: no bound. */
     unsigned api_rate;           /* of one address, anonymous; 50 */
     unsigned api_rate_certified; /* of one certified caller; 500 */

@@ -15,7 +15,7 @@ struct net_gate {
     struct xn_rate rate;
     uint64_t full_us[2]; /* of strangers, of members: xn_bucket_take */
     uint64_t secret;
-    uint64_t known[PLACES]; /* one source in each, mixed; 0: none */
+    uint64_t known[PLACES]; /* a member's source, mixed; 0: none */
 };
 
 int net_gate_new(unsigned per_s, struct net_gate **gate_out)
@@ -40,24 +40,27 @@ void net_gate_free(struct net_gate *gate)
     free(gate);
 }
 
-/* Where sources fall nobody outside can know. */
 static uint64_t mixed(const struct net_gate *gate, uint64_t source)
 {
     return xn_rng_mix(gate->secret, source) | 1U << 31;
 }
 
-void net_gate_know(struct net_gate *gate, uint64_t source)
+/* A member has one place, from wherever it comes: else one that has a network
+ * would put all others out.  Where members fall nobody outside can know. */
+void net_gate_know(struct net_gate *gate, uint64_t member, uint64_t source)
 {
-    uint64_t mark = mixed(gate, source);
-
-    gate->known[mark % PLACES] = mark;
+    gate->known[xn_rng_mix(gate->secret, member) % PLACES] =
+        mixed(gate, source);
 }
 
 bool net_gate_knows(const struct net_gate *gate, uint64_t source)
 {
     uint64_t mark = mixed(gate, source);
+    size_t i = 0;
 
-    return gate->known[mark % PLACES] == mark;
+    while (i < PLACES && gate->known[i] != mark)
+        i++;
+    return i < PLACES;
 }
 
 uint64_t net_gate_take(struct net_gate *gate, bool known, uint64_t now_us)

@@ -15,9 +15,10 @@ struct net_gate;
  * bound.  XN_ENOMEM, XN_EIO. */
 int net_gate_new(unsigned per_s, struct net_gate **gate_out);
 void net_gate_free(struct net_gate *gate);
-/* A member has proved itself from this source (net_addr_source).  The last
- * thousand or so are kept. */
-void net_gate_know(struct net_gate *gate, uint64_t source);
+/* A member has proved itself from this source (net_addr_source).  Of each member
+ * the last one is kept, of a thousand or so; `member` is the head of its id. */
+void net_gate_know(struct net_gate *gate, uint64_t member, uint64_t source);
+/* O(members kept): a microsecond. */
 bool net_gate_knows(const struct net_gate *gate, uint64_t source);
 /* 0: one may begin now and is counted; else so long to wait. */
 uint64_t net_gate_take(struct net_gate *gate, bool known, uint64_t now_us);

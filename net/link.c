@@ -268,6 +268,7 @@ static void flush(struct net_link *link)
     while (io->first) {
         size_t n = gather(io, chunk);
 
+        set_unacked(io, true); /* the socket may take it and we not learn */
         ERR_clear_error();
         errno = 0;
         ret = SSL_write(io->ssl, chunk, (int)n);
@@ -276,7 +277,6 @@ static void flush(struct net_link *link)
             return;
         }
         link->sent += (size_t)ret;
-        set_unacked(io, true);
         written(io, (size_t)ret);
     }
     if (link->state == NET_LINK_DRAINING) finish(link);

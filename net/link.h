@@ -41,8 +41,10 @@ struct net_link {
     uint64_t ticket; /* of the DIAL */
     xn_id want;      /* who must be there; zero: whoever it is */
     bool incoming;
-    bool waits, known;       /* to be let in; from a source of members */
-    unsigned turn;           /* so many of its source waited before it */
+    bool waits, known; /* to be let in; from a source of members */
+    uint64_t turn; /* how many waited before it: of its source, << 32, and of
+                          its network */
+    uint64_t vain_network;   /* that it counts in (net/vain.h); 0: in none */
     uint64_t open_us;        /* mono time of the handshake's end */
     uint64_t received, sent; /* bytes, within TLS */
     struct net_addr remote;

@@ -166,15 +166,17 @@ static void dial_failed(struct net_links *links, struct net_link *link, int rc,
     net_loop_done(links->loop, ticket, rc, msg);
 }
 
+static void not_in_vain(struct net_links *links, struct net_link *link)
+{
+    net_vain_give_back(links->vain, link->vain_network);
+    link->vain_network = 0;
+}
+
 static void on_closed(struct net_link *link, int rc, const char *text)
 {
     struct net_links *links = link->owner;
 
-    if (!link->incoming && link->open_us == 0 && rc != XN_ECONFLICT) {
-        net_vain_count(links->vain,
-                       net_addr_network((struct sockaddr *)&link->remote.sa),
-                       net_mono_us());
-    }
+    if (rc == XN_ECONFLICT) not_in_vain(links, link);
     dial_failed(links, link, rc, text);
     part(links, link, rc, text);
     net_delay_end(link->delay); /* where it never got a handle */
@@ -260,10 +262,9 @@ static void on_ready(struct net_link *link)
         net_link_close(link, rc, why);
         return;
     }
-    if (link->incoming) {
-        net_gate_know(links->gate,
-                      net_addr_source((struct sockaddr *)&link->remote.sa));
-    }
+    net_gate_know(links->gate, xn_id_head(&link->cert.id),
+                  net_addr_source((struct sockaddr *)&link->remote.sa));
+    not_in_vain(links, link);
     link->open_us = net_mono_us();
     net_addr_text((struct sockaddr *)&link->remote.sa, address);
     net_caller(&link->cert, address, &who);
@@ -288,8 +289,8 @@ static void pause_at_bound(struct net_links *links)
     evconnlistener_disable(links->listener);
 }
 
-/* Whose handshake begins next: of the source that has had the fewest turns, the
- * one that waits longest. */
+/* Whose handshake begins next: of the source, and among those of the network,
+ * that has had the fewest turns, the one that waits longest. */
 static struct net_link *next_waiting(struct net_links *links, bool known)
 {
     struct net_link *link, *next = NULL;
@@ -338,9 +339,11 @@ static void on_knock(struct net_link *link)
 
     DL_FOREACH(links->all, other)
     {
-        link->turn +=
-            other->waits && net_addr_same_source(
-                                (const struct sockaddr *)&other->remote.sa, sa);
+        const struct sockaddr *from = (const void *)&other->remote.sa;
+
+        if (!other->waits) continue;
+        if (net_addr_same_source(from, sa)) link->turn += 1ULL << 32;
+        link->turn += net_addr_network(from) == net_addr_network(sa);
     }
     link->waits = true;
     link->known = net_gate_knows(links->gate, net_addr_source(sa));
@@ -435,12 +438,40 @@ static void on_tick(evutil_socket_t fd, short what, void *arg)
 
 /* ---- actions ----------------------------------------------------------- */
 
+/* A socket that is connecting; -1 with errno. */
+static int connecting(const struct net_addr *addr)
+{
+    int fd = socket(addr->sa.ss_family,
+                    SOCK_STREAM | SOCK_NONBLOCK | SOCK_CLOEXEC, 0);
+    int saved;
+
+    if (fd < 0) return -1;
+    if (!connect(fd, (const struct sockaddr *)&addr->sa, addr->len) ||
+        errno == EINPROGRESS) {
+        return fd;
+    }
+    saved = errno;
+    close(fd);
+    errno = saved;
+    return -1;
+}
+
+/* In which network a dial of it counts; 0: in none, a member has been there. */
+static uint64_t vain_network(const struct net_links *links,
+                             const struct sockaddr *sa)
+{
+    return net_gate_knows(links->gate, net_addr_source(sa))
+               ? 0
+               : net_addr_network(sa);
+}
+
 static int dial(struct net_links *links, const Xn__Contact *contact,
                 const char **why_out, struct net_link **link_out)
 {
     struct net_addr addr, own;
     struct net_link *link;
     xn_id want = {{0}};
+    uint64_t network;
     int fd;
 
     *why_out = "contact is malformed";
@@ -454,32 +485,26 @@ static int dial(struct net_links *links, const Xn__Contact *contact,
                            (struct sockaddr *)&own.sa, links->private_ok)) {
         return XN_EINVAL;
     }
-    *why_out = "too many dials in vain of that network";
-    if (!net_vain_may(links->vain,
-                      net_addr_network((struct sockaddr *)&addr.sa),
-                      net_mono_us())) {
-        return XN_EBUSY;
-    }
     *why_out = "that is this node itself";
     if (xn_id_eq(&want, &links->identity->cert.id)) return XN_EIDENT;
     *why_out = "linked already";
     if (link_with(links, &want)) return XN_ECONFLICT;
     *why_out = "at the bound of links";
     if (links->n >= links->max) return XN_EBUSY;
-    fd = socket(addr.sa.ss_family, SOCK_STREAM | SOCK_NONBLOCK | SOCK_CLOEXEC,
-                0);
-    *why_out = strerror(errno);
-    if (fd < 0) return XN_EUNREACH;
-    if (connect(fd, (struct sockaddr *)&addr.sa, addr.len) &&
-        errno != EINPROGRESS) {
+    *why_out = "too many dials in vain of that network";
+    network = vain_network(links, (struct sockaddr *)&addr.sa);
+    if (!net_vain_take(links->vain, network, net_mono_us())) return XN_EBUSY;
+    fd = connecting(&addr);
+    if (fd < 0) {
         *why_out = strerror(errno);
-        close(fd);
+        net_vain_give_back(links->vain, network);
         return XN_EUNREACH;
     }
     *why_out = "out of memory";
     link = add(links, fd, false, (struct sockaddr *)&addr.sa, addr.len);
     if (!link) return XN_ENOMEM;
     link->want = want;
+    link->vain_network = network;
     *link_out = link;
     return 0;
 }
@@ -579,6 +604,16 @@ static int open_listener(struct net_links *links, const char *text)
     return 0;
 }
 
+/* Is it an address of a network that is not the world's? */
+static bool is_private(const char *text)
+{
+    struct net_addr addr;
+    const struct sockaddr *sa = (const struct sockaddr *)&addr.sa;
+
+    return text && !net_addr_parse(text, &addr) && net_addr_is_private(sa) &&
+           net_addr_network(sa) != 0 && net_addr_may_dial(sa, sa, false);
+}
+
 int net_links_new(struct net_loop *loop, const struct net_links_config *config,
                   struct net_links **links_out)
 {
@@ -591,7 +626,7 @@ int net_links_new(struct net_loop *loop, const struct net_links_config *config,
     links->identity = config->identity;
     links->max = config->max;
     links->delays = config->delays;
-    links->private_ok = config->private_ok;
+    links->private_ok = config->private_ok || is_private(config->announced);
     rc = net_tls_links(config->identity, &links->server, &links->client);
     if (rc) goto out;
     rc = net_gate_new(config->handshakes, &links->gate);

@@ -18,9 +18,10 @@ struct net_links;
 struct net_links_config {
     const struct net_identity *identity;
     const char *listen;
-    unsigned max;                    /* all states together */
-    unsigned handshakes;             /* that come in, a second; 0: no bound */
-    bool private_ok;                 /* to dial, wherever it listens */
+    unsigned max;          /* all states together */
+    unsigned handshakes;   /* that come in, a second; 0: no bound */
+    bool private_ok;       /* to dial, wherever it listens */
+    const char *announced; /* a private one: as private_ok; NULL: listen's */
     const struct net_delays *delays; /* for tests; NULL: none */
 };
 

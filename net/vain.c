@@ -38,21 +38,21 @@ void net_vain_free(struct net_vain *vain)
     free(vain);
 }
 
-static size_t place_of(const struct net_vain *vain, uint64_t network)
+static uint64_t *place_of(struct net_vain *vain, uint64_t network)
 {
-    return xn_rng_mix(vain->secret, network) % PLACES;
+    return &vain->full_us[xn_rng_mix(vain->secret, network) % PLACES];
 }
 
 /* This machine's own troubles nobody. */
-bool net_vain_may(const struct net_vain *vain, uint64_t network,
-                  uint64_t now_us)
+bool net_vain_take(struct net_vain *vain, uint64_t network, uint64_t now_us)
 {
-    uint64_t full_us = vain->full_us[place_of(vain, network)];
-
-    return network == 0 || xn_bucket_take(&full_us, &rate, now_us) == 0;
+    return network == 0 ||
+           xn_bucket_take(place_of(vain, network), &rate, now_us) == 0;
 }
 
-void net_vain_count(struct net_vain *vain, uint64_t network, uint64_t now_us)
+void net_vain_give_back(struct net_vain *vain, uint64_t network)
 {
-    xn_bucket_take(&vain->full_us[place_of(vain, network)], &rate, now_us);
+    uint64_t *full_us = place_of(vain, network);
+
+    if (network && *full_us >= rate.step_us) *full_us -= rate.step_us;
 }

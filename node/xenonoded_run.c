@@ -185,7 +185,11 @@ int xenonoded_run(int argc, char **argv,
     daemon.n_settings_rows = settings.n;
     rc = net_daemon_init(&daemon, argc, argv);
 
-    if (!rc && !daemon.exit_now) rc = net_daemon_open(&daemon);
+    if (!rc && !daemon.exit_now) {
+        daemon.announced =
+            net_settings_text(daemon.settings, "overlay.address");
+        rc = net_daemon_open(&daemon);
+    }
     if (!rc && !daemon.exit_now) rc = serve(&daemon, &contacts, wrap);
     return net_daemon_end(&daemon, rc);
 }

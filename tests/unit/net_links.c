@@ -226,6 +226,36 @@ static void not_for_dialling(void **state)
     assert_int_equal(s.dial_rc, XN_EINVAL);
 }
 
+/* By wildcard it listens everywhere: what it announces tells of its network. */
+static void announced_for_dialling(void **state)
+{
+    static const struct {
+        const char *announced;
+        int rc;
+    } rows[] = {
+        {NULL, XN_EINVAL},
+        {"10.0.0.5:7000", XN_EIDENT}, /* it may: but that would be itself */
+        {"9.9.9.9:7000", XN_EINVAL},
+        {"127.0.0.1:7000", XN_EINVAL},
+        {"0.0.0.0:7000", XN_EINVAL},
+        {"node.example:7000", XN_EINVAL},
+    };
+    struct net_config config = kit_config(&a);
+    struct net_driver *driver;
+    size_t i;
+
+    config.listen_links = "0.0.0.0:0";
+    for (i = 0; i < sizeof rows / sizeof rows[0]; i++) {
+        struct story s = {.address = "192.168.0.1:2", .id = &a.cert.id};
+
+        config.announced = rows[i].announced;
+        assert_int_equal(net_driver_new(&config, &driver), 0);
+        kit_run(driver, dials, &s);
+        net_driver_free(driver);
+        assert_int_equal(s.dial_rc, rows[i].rc);
+    }
+}
+
 static unsigned long long network(const char *text)
 {
     struct net_addr addr;
@@ -249,15 +279,17 @@ static void dials_in_vain(void **state)
     assert_true(network("127.0.0.1:1") == 0);
     assert_int_equal(net_vain_new(&vain), 0);
     for (now_us = 0; now_us < 3600 * 1000000ULL; now_us += 100000) {
-        if (!net_vain_may(vain, there, now_us)) continue;
-        net_vain_count(vain, there, now_us);
-        n++;
+        n += net_vain_take(vain, there, now_us);
     }
     assert_in_range(n, 3600 / 5, NET_VAIN_BURST + 3600 / 5);
-    assert_true(net_vain_may(vain, there ^ 1, now_us));
+    assert_true(net_vain_take(vain, there ^ 1, now_us));
+    net_vain_take(vain, there, now_us);
+    assert_false(net_vain_take(vain, there, now_us));
+    net_vain_give_back(vain, there);
+    assert_true(net_vain_take(vain, there, now_us));
+    assert_false(net_vain_take(vain, there, now_us));
     for (n = 0; n < 100; n++)
-        net_vain_count(vain, 0, now_us);
-    assert_true(net_vain_may(vain, 0, now_us));
+        assert_true(net_vain_take(vain, 0, now_us));
     net_vain_free(vain);
 }
 
@@ -730,6 +762,7 @@ int main(void)
         cmocka_unit_test(nobody_there),
         cmocka_unit_test(names_are_not_dialled),
         cmocka_unit_test(not_for_dialling),
+        cmocka_unit_test(announced_for_dialling),
         cmocka_unit_test(dials_in_vain),
         cmocka_unit_test(garbage_on_the_port),
         cmocka_unit_test(bad_frames),
