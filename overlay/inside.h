@@ -137,7 +137,8 @@ struct link {
     uint8_t pages; /* read so */
     uint8_t used[ALLOWANCES];
     uint32_t rtt_us, rtt_var_us; /* RFC 6298; 0: no sample */
-    uint32_t opened_us;          /* the round trip as opening it showed */
+    uint32_t opened_us;          /* the least that opening it and answers that
+                                    were not held took; 0: not known */
     uint64_t head;               /* of its id */
     uint64_t rid_max;            /* that it used */
     uint32_t revoked;            /* its lists of revoked keys (revoked_mark) */
@@ -651,6 +652,8 @@ uint32_t watch_late(uint32_t near_us, const struct link *link);
 void watch_missed(struct ov *ov, const struct xn_now *now,
                   const struct hint *hint, struct xn_out *out);
 void watch_rtt(struct ov *ov, struct link *link, uint64_t sample_us);
+/* The same of an answer that was not held: less than that is not believed. */
+void watch_direct(struct ov *ov, struct link *link, uint64_t sample_us);
 uint64_t watch_rto(const struct link *link);
 
 /* ---- ov.c */

@@ -394,6 +394,13 @@ static uint32_t short_us(uint64_t us)
     return us < DIAL_US ? (uint32_t)us : (uint32_t)DIAL_US;
 }
 
+/* TCP's handshake and TLS's.  One that waited for its turn, or was sent again,
+ * tells nothing: then a PING does. */
+static uint32_t two_trips(uint64_t us)
+{
+    return us / 2 < SECOND_US ? (uint32_t)(us / 2) : 0;
+}
+
 static struct link *link_new(struct ov *ov, const struct xn_now *now,
                              xn_peer peer, bool incoming)
 {
@@ -511,8 +518,7 @@ static void up(struct ov *ov, const struct xn_now *now, xn_peer peer,
     }
     link->address = address;
     address = NULL;
-    /* TCP's handshake and TLS's: two round trips. */
-    link->opened_us = short_us((now->mono_us - since_us) / 2);
+    link->opened_us = two_trips(now->mono_us - since_us);
     link->visit = visit;
     ov->n_visits += visit;
     link->coy = body->incoming && !is_wanted(ov, &contact->position);
@@ -576,6 +582,9 @@ static void link_live(struct ov *ov, const struct xn_now *now,
     }
     ov_changed(ov, link->peer, true, out);
     leaves_live(ov, now, link, out);
+    if (!link->incoming && link->opened_us == 0) {
+        watch_probe(ov, now, link, false, out);
+    }
 }
 
 /* The other end has no room: its contacts are the next best. */

@@ -769,7 +769,7 @@ void route_request(struct ov *ov, const struct xn_now *now, struct link *link,
 
 /* Karn: what was sent twice tells nothing about time.  How long it was held is
  * the peer's word: it cannot make itself more than twice as near as opening the
- * link has shown. */
+ * link or answers that were not held have shown. */
 static void take_sample(struct ov *ov, const struct xn_now *now,
                         const struct query *q, uint32_t held_ms)
 {
@@ -777,10 +777,12 @@ static void take_sample(struct ov *ov, const struct xn_now *now,
     uint64_t held_us = 1000 * (uint64_t)held_ms;
 
     if (q->acked || q->n_sent != 1 || held_us >= took_us) return;
-    took_us -= held_us;
-    if (held_us && took_us < q->via->opened_us / 2) {
-        took_us = q->via->opened_us / 2;
+    if (held_us == 0) {
+        watch_direct(ov, q->via, took_us);
+        return;
     }
+    took_us -= held_us;
+    if (took_us < q->via->opened_us / 2) took_us = q->via->opened_us / 2;
     watch_rtt(ov, q->via, took_us);
 }
 

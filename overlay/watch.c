@@ -38,6 +38,15 @@ void watch_rtt(struct ov *ov, struct link *link, uint64_t sample_us)
     ring_note(ov, link);
 }
 
+void watch_direct(struct ov *ov, struct link *link, uint64_t sample_us)
+{
+    if (sample_us < 60 * SECOND_US &&
+        (link->opened_us == 0 || sample_us < link->opened_us)) {
+        link->opened_us = (uint32_t)sample_us;
+    }
+    watch_rtt(ov, link, sample_us);
+}
+
 uint32_t watch_near(const struct link *link)
 {
     return link->rtt_us ? link->rtt_us : link->opened_us;
@@ -134,7 +143,7 @@ void watch_pong(struct ov *ov, const struct xn_now *now, struct link *link,
 {
     /* The nonce is the last one's: no doubt which PING is answered. */
     if (nonce != link->nonce || link->ping_us == 0) return;
-    watch_rtt(ov, link, now->mono_us - link->ping_us);
+    watch_direct(ov, link, now->mono_us - link->ping_us);
     link->ping_us = 0;
 }
 

@@ -12,18 +12,24 @@
 
 enum { ASKER, ASKED, NODES, TRIES = 8 };
 
-static struct net *start(bool older)
+static struct net *start_gated(bool older, uint64_t gate_us)
 {
     const struct net_config config = {
         .nodes = NODES, .links_max = 512, .leaves = 8, .seed = 5};
     struct net *net = net_new(&config);
 
     net->node[ASKER].older = older;
-    net_start(net, ASKER, ASKER);
-    net_start(net, ASKED, ASKER);
+    net->node[ASKED].gate_us = gate_us;
+    net_start(net, ASKED, ASKED);
+    net_start(net, ASKER, ASKED);
     assert_true(net_until(net, 60 * SEC, net_is_mesh));
     net_run(net, 60 * SEC);
     return net;
+}
+
+static struct net *start(bool older)
+{
+    return start_gated(older, 0);
 }
 
 struct cost {
@@ -74,13 +80,12 @@ static void test_soon(void **state)
     net_free(net);
 }
 
-static void test_late(void **state)
+static void late(uint64_t gate_us)
 {
-    struct net *net = start(false);
+    struct net *net = start_gated(false, gate_us);
     struct ov_peer peer;
     struct cost cost;
 
-    (void)state;
     net->node[ASKED].answer = ANSWER_LATER;
     cost = ask(net);
     assert_int_equal(cost.soon, 1);
@@ -91,6 +96,19 @@ static void test_late(void **state)
     assert_true(ov_peer(net->node[ASKER].ov, 0, &peer));
     assert_in_range(peer.rtt_us, 1, 100000);
     net_free(net);
+}
+
+static void test_late(void **state)
+{
+    (void)state;
+    late(0);
+}
+
+/* Nor was it the way that was long while the dial waited for its turn. */
+static void test_gated(void **state)
+{
+    (void)state;
+    late(8 * SEC);
 }
 
 static void test_older(void **state)
@@ -111,6 +129,7 @@ int main(void)
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(test_soon),
         cmocka_unit_test(test_late),
+        cmocka_unit_test(test_gated),
         cmocka_unit_test(test_older),
     };
 

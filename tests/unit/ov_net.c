@@ -215,7 +215,10 @@ static void act_dial(struct net *net, struct node *node,
                           .conn = to,
                           .ticket = act->ticket};
 
-    if (to >= net->config.nodes || to == node->index) h.kind = FAILED;
+    if (to >= net->config.nodes || to == node->index)
+        h.kind = FAILED;
+    else
+        h.at_us += net->node[to].gate_us;
     happen(net, h);
 }
 
