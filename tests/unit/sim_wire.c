@@ -58,11 +58,12 @@ struct story {
 static bool is_to(int fd, const char *address)
 {
     struct net_addr want;
-    struct sockaddr_in is;
+    struct sockaddr_in is = {.sin_family = AF_UNSPEC};
     socklen_t len = sizeof is;
 
     assert_int_equal(net_addr_parse(address, &want), 0);
     return getpeername(fd, (struct sockaddr *)&is, &len) == 0 &&
+           is.sin_family == AF_INET &&
            is.sin_port == ((struct sockaddr_in *)&want.sa)->sin_port;
 }
 
