@@ -209,7 +209,7 @@ static const struct route routes[] = {
     {"POST", "/v1/charge", false, corp_charge},
     {"GET", "/v1/members", false, corp_members},
     {"GET", "/v1/orders", false, corp_list},
-    {"POST", "/v1/orders", false, corp_issue},
+    {"POST", "/v1/orders", true, corp_issue},
     {"GET", "/v1/refused", false, corp_refused},
     {"POST", "/v1/register", true, corp_register},
     {"POST", "/v1/revoke", true, corp_revoke},
@@ -217,7 +217,7 @@ static const struct route routes[] = {
     {"GET", "/v1/sample", true, on_sample},
     {"POST", "/v1/stop", false, corp_stop},
     {"POST", "/v1/takebacks", false, corp_take_back},
-    {"POST", "/v1/validate", false, corp_validate},
+    {"POST", "/v1/validate", true, corp_validate},
     {"POST", "/v1/void", false, corp_void},
 };
 

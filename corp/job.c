@@ -171,6 +171,9 @@ static int admit(const struct corp *corp, const Xn__Ask *question,
     if (!may_ask(corp, question->caller, form, caller_out)) {
         return XN_EPERM;
     }
+    *because = "this XenoCorp is starting";
+    *try = "again in a second";
+    if (form->begins && !corp->loaded) return XN_EBUSY; /* revoked or not? */
     *because = "your key was revoked by this XenoCorp";
     *try = "its operator says why";
     if (form->begins && corp_revoked_us(corp, caller_out)) return XN_EREVOKED;

@@ -68,6 +68,7 @@ struct corp_job {
     size_t at;                 /* place in a list */
     Xn__Orders list;
     struct corp_bill *bill; /* bill.c */
+    uint64_t good_until_us; /* revoke.c: the last end of its certificates */
 
     struct corp_job *prev, *next_job;
 };

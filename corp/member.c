@@ -166,6 +166,11 @@ static void on_stored(void *owner, void *ctx, const struct xn_now *now, int rc,
 }
 
 /* The record as it will be; `old` may be NULL.  *value_out is the caller's. */
+static uint64_t max_us(uint64_t a, uint64_t b)
+{
+    return a > b ? a : b;
+}
+
 static int pack_member(const struct corp_member *member,
                        const struct xn_now *now, const Xn__Member *old,
                        ProtobufCBinaryData *value_out)
@@ -184,6 +189,9 @@ static int pack_member(const struct corp_member *member,
     record.registered_us = old ? old->registered_us : now->wall_us;
     record.issued_us = now->wall_us;
     record.not_after_us = issued->who->not_after_us;
+    record.good_until_us =
+        max_us(record.not_after_us,
+               old ? max_us(old->not_after_us, old->good_until_us) : 0);
     return xn_pack(&record, &value_out->data, &value_out->len);
 }
 

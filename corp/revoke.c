@@ -103,22 +103,29 @@ uint64_t corp_revoked_us(const struct corp *corp, const xn_id *id)
     return at < r->n && xn_id_eq(&r->names[at].id, id) ? r->names[at].at_us : 0;
 }
 
-static int add(struct corp_revoked *r, const struct name *name)
+/* Room for so many more. */
+static int reserve(struct corp_revoked *r, size_t more)
 {
-    size_t at = lower(r, &name->id), cap = r->cap ? 2 * r->cap : 16;
-    struct name *more;
+    size_t cap = r->cap ? 2 * r->cap : 16;
+    struct name *names;
 
-    if (at < r->n && xn_id_eq(&r->names[at].id, &name->id)) return 0;
-    if (r->n == r->cap) {
-        more = realloc(r->names, cap * sizeof *more);
-        if (!more) return XN_ENOMEM;
-        r->names = more;
-        r->cap = cap;
-    }
+    if (r->cap - r->n >= more) return 0;
+    names = realloc(r->names, cap * sizeof *names);
+    if (!names) return XN_ENOMEM;
+    r->names = names;
+    r->cap = cap;
+    return 0;
+}
+
+/* There is room. */
+static void add(struct corp_revoked *r, const struct name *name)
+{
+    size_t at = lower(r, &name->id);
+
+    if (at < r->n && xn_id_eq(&r->names[at].id, &name->id)) return;
     memmove(&r->names[at + 1], &r->names[at], (r->n - at) * sizeof *r->names);
     r->names[at] = *name;
     r->n++;
-    return 0;
 }
 
 ProtobufCBinaryData corp_revoked_list(const struct corp *corp, uint64_t above)
@@ -220,8 +227,9 @@ static void on_list_read(void *owner, void *ctx, const struct xn_now *now,
     if (!corp->revoked->busy) issue(corp, now);
 }
 
-static int take_name(struct corp_revoked *r, const Xn__Record *record)
+static int take_name(struct corp *corp, const Xn__Record *record)
 {
+    struct corp_revoked *r = corp->revoked;
     struct name name = {.at_us = 0};
     Xn__RevokedMember *body;
     int rc;
@@ -233,9 +241,12 @@ static int take_name(struct corp_revoked *r, const Xn__Record *record)
     memcpy(name.id.b, record->key.data + 1, XN_ID_SIZE);
     name.at_us = body->at_us;
     name.until_us = body->until_us;
-    rc = add(r, &name);
     xn__revoked_member__free_unpacked(body, NULL);
-    return rc;
+    rc = reserve(r, 2); /* one for a list that is under way */
+    if (rc) return rc;
+    add(r, &name);
+    corp_nodes_forget(corp->nodes, &name.id); /* the store may not have */
+    return 0;
 }
 
 static void on_names_read(void *owner, void *ctx, const struct xn_now *now,
@@ -247,7 +258,7 @@ static void on_names_read(void *owner, void *ctx, const struct xn_now *now,
     size_t i;
 
     for (i = 0; !rc && i < records->n_records; i++)
-        rc = take_name(r, records->records[i]);
+        rc = take_name(corp, records->records[i]);
     if (rc) {
         load_failed(corp, now, rc);
     } else if (records->more && i) {
@@ -321,13 +332,13 @@ static void on_stored(void *owner, void *ctx, const struct xn_now *now, int rc,
     struct corp_revoked *r = corp->revoked;
 
     if (rc == XN_ETIMEOUT) rc = XN_EUNKNOWN;
+    if (!rc && !xn_id_is_zero(&r->next.id)) {
+        add(r, &r->next);
+        corp_nodes_forget(corp->nodes, &r->next.id);
+    }
     if (!rc) {
         rc = keep_list(r, r->next_record, r->next_record_len);
         r->next_record = NULL;
-    }
-    if (!rc && !xn_id_is_zero(&r->next.id)) {
-        rc = add(r, &r->next);
-        corp_nodes_forget(corp->nodes, &r->next.id);
     }
     finish(corp, now, rc);
     if (rc == XN_ECONFLICT || rc == XN_EUNKNOWN) corp_revoked_load(corp, now);
@@ -444,8 +455,9 @@ static void begin(struct corp *corp, const struct xn_now *now)
     struct corp_revoked *r = corp->revoked;
     Xn__Sign sign = XN__SIGN__INIT;
     uint64_t ticket;
-    int rc = pack_list(r, now->wall_us, &sign.payload);
+    int rc = reserve(r, 1); /* once it is durable nothing may fail */
 
+    if (!rc) rc = pack_list(r, now->wall_us, &sign.payload);
     r->busy = true;
     if (rc) {
         finish(corp, now, rc);
@@ -487,19 +499,14 @@ static void answer_known(struct corp_job *job, const xn_id *id)
     job_answer(job, &key);
 }
 
-static void member_found(struct corp_job *job, const struct xn_now *now)
+/* All its records are read, in whatever roles. */
+static void revoke(struct corp_job *job, const struct xn_now *now)
 {
-    const Xn__Records *records = XN_BODY(job->found, Xn__Records);
     struct corp_revoked *r = job->corp->revoked;
-    Xn__Member *member;
+    uint64_t until_us = now->wall_us + job->corp->config.certificate_us;
     xn_id id;
 
     (void)xn_id_from_bytes(&wanted(job)->id, &id);
-    if (records->n_records == 0) {
-        job_refuse(job, XN_ENOENT, "nobody is registered so under that key",
-                   "xenocorp server list DIR");
-        return;
-    }
     if (corp_revoked_us(job->corp, &id)) {
         answer_known(job, &id);
         return;
@@ -509,28 +516,64 @@ static void member_found(struct corp_job *job, const struct xn_now *now)
                    "again in a second");
         return;
     }
-    member = xn__member__unpack(NULL, records->records[0]->value.len,
-                                records->records[0]->value.data);
-    if (!member) {
-        job_refuse(job, XN_EINTEGRITY, "what the books say of it is damaged",
-                   "XenoCorp's operator must look");
-        return;
-    }
-    /* It may have others by now, in other roles. */
-    r->next = (struct name){id, now->wall_us,
-                            now->wall_us + job->corp->config.certificate_us};
-    if (member->not_after_us > r->next.until_us)
-        r->next.until_us = member->not_after_us;
-    xn__member__free_unpacked(member, NULL);
+    /* One may be issued just now. */
+    if (job->good_until_us > until_us) until_us = job->good_until_us;
+    r->next = (struct name){id, now->wall_us, until_us};
     r->job = job;
     begin(job->corp, now);
+}
+
+static void note_member(struct corp_job *job, const Xn__Member *member)
+{
+    if (member->not_after_us > job->good_until_us)
+        job->good_until_us = member->not_after_us;
+    if (member->good_until_us > job->good_until_us)
+        job->good_until_us = member->good_until_us;
+}
+
+static void read_role(struct corp_job *job, const struct xn_now *now);
+
+/* Of role job->at. */
+static void role_read(struct corp_job *job, const struct xn_now *now)
+{
+    const Xn__Records *records = XN_BODY(job->found, Xn__Records);
+    Xn__Member *member;
+
+    if (records->n_records) {
+        member = xn__member__unpack(NULL, records->records[0]->value.len,
+                                    records->records[0]->value.data);
+        if (!member) {
+            job_refuse(job, XN_EINTEGRITY,
+                       "what the books say of it is damaged",
+                       "XenoCorp's operator must look");
+            return;
+        }
+        note_member(job, member);
+        xn__member__free_unpacked(member, NULL);
+    } else if (job->at == (size_t)wanted(job)->role) {
+        job_refuse(job, XN_ENOENT, "nobody is registered so under that key",
+                   "xenocorp server list DIR");
+        return;
+    }
+    if (job->at++ < XN__ROLE__CLIENT)
+        read_role(job, now);
+    else
+        revoke(job, now);
+}
+
+static void read_role(struct corp_job *job, const struct xn_now *now)
+{
+    struct order_key key = {.b = {'m', (uint8_t)job->at}, .len = 2};
+
+    memcpy(key.b + key.len, wanted(job)->id.data, XN_ID_SIZE);
+    key.len += XN_ID_SIZE;
+    job_read(job, now, &key, NULL, 1, role_read);
 }
 
 void corp_revoke(struct corp *corp, const struct xn_now *now, uint64_t ask,
                  const Xn__Ask *question)
 {
     struct corp_job *job = job_begin(corp, now, ask, question, &form);
-    struct order_key key = {.b = {'m'}, .len = 2};
     xn_id id;
 
     if (!job) return;
@@ -544,10 +587,8 @@ void corp_revoke(struct corp *corp, const struct xn_now *now, uint64_t ask,
                    "xenocorp server revoke --why TEXT DIR SERVER");
         return;
     }
-    key.b[1] = (uint8_t)wanted(job)->role;
-    memcpy(key.b + key.len, id.b, XN_ID_SIZE);
-    key.len += XN_ID_SIZE;
-    job_read(job, now, &key, NULL, 1, member_found);
+    job->at = XN__ROLE__NODE;
+    read_role(job, now);
 }
 
 void corp_revoked(struct corp *corp, const struct xn_now *now, uint64_t ask,

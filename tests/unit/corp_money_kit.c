@@ -47,7 +47,7 @@ static void people(struct shop *s)
     s->staff.corp = xn_id_bytes(&s->corp_id);
 }
 
-static void start(struct shop *s)
+static void begin(struct shop *s)
 {
     struct xn_core *core = NULL;
 
@@ -55,6 +55,11 @@ static void start(struct shop *s)
     s->c.core = core;
     s->c.wake_us = UINT64_MAX;
     crank_wake(&s->c);
+}
+
+static void start(struct shop *s)
+{
+    begin(s);
     shop_serve(s);
 }
 
@@ -86,6 +91,7 @@ void shop_enrol(struct shop *s, const struct shop_member *m)
     ask = crank_ask(&s->c, "POST", "/v1/register", &reg, &m->caller);
     act = crank_take(&s->c, XN_ACT_ISSUE);
     who.id = xn_id_bytes(&m->id);
+    who.not_after_us = XN_BODY(act.msg, Xn__Issue)->not_after_us;
     issued.who = &who;
     crank_done(&s->c, &act, 0, XN__KIND__ISSUED, &issued);
     shop_serve(s);
@@ -124,12 +130,18 @@ void shop_reset(struct shop *s)
     shop_enrol(s, &s->client);
 }
 
-void shop_restart(struct shop *s)
+void shop_restart_begin(struct shop *s)
 {
     crank_stop(&s->c);
     s->c.now.mono_us += 1000;
     s->c.now.wall_us += 1000;
-    start(s);
+    begin(s);
+}
+
+void shop_restart(struct shop *s)
+{
+    shop_restart_begin(s);
+    shop_serve(s);
 }
 
 void shop_close(struct shop *s)

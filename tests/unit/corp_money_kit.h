@@ -51,6 +51,8 @@ void shop_close(struct shop *s);
 void shop_reset(struct shop *s);
 /* The process dies and begins again on what the store holds. */
 void shop_restart(struct shop *s);
+/* The same, and nothing of the store is served yet. */
+void shop_restart_begin(struct shop *s);
 int shop_set_up(void **state);
 int shop_tear_down(void **state);
 #define SHOP_TEST(f)                                                           \

@@ -137,6 +137,27 @@ static void it_holds(void **state)
     revoked_clear(&set);
 }
 
+/* Also while it starts, and does not know yet whom it revoked. */
+static void it_holds_from_the_start(void **state)
+{
+    struct shop *s = *state;
+    Xn__Revoke large = XN__REVOKE__INIT; /* any body too large to be held */
+    char why[9000];
+    uint64_t ask;
+
+    memset(why, 'x', sizeof why - 1);
+    why[sizeof why - 1] = 0;
+    large.why = why;
+    shop_pay_in(s, 1, 20 * GBP);
+    revoke_it(s, &s->client);
+    shop_restart_begin(s);
+    ask = crank_ask(&s->c, "POST", "/v1/orders", &large, &s->client.caller);
+    assert_int_equal(crank_refused(&s->c, ask), XN_EBUSY);
+    ask = shop_ask_issue(s, 1, GBP);
+    shop_serve(s);
+    assert_int_equal(crank_refused(&s->c, ask), XN_EREVOKED);
+}
+
 /* An order that was issued before buys nothing more. */
 static void nothing_begins(void **state)
 {
@@ -173,6 +194,27 @@ static void lists_follow(void **state)
     revoked_clear(&set);
 }
 
+/* Until the last certificate of that key has ended, in whatever role and
+ * however short their lives are by now. */
+static void it_stays_listed(void **state)
+{
+    struct shop *s = *state;
+    struct shop_member also = s->server[0];
+    struct revoked set = {0};
+
+    also.caller.role = XN__ROLE__CLIENT;
+    shop_enrol(s, &s->server[0]);
+    s->config.certificate_us = 24 * HOUR_US;
+    shop_restart(s);
+    shop_enrol(s, &s->client); /* again */
+    shop_enrol(s, &also);
+    revoke_it(s, &s->client);
+    revoke_it(s, &also);
+    shop_pass(s, 72 * HOUR_US);
+    assert_int_equal(fetch(s, &set)->n, 2);
+    revoked_clear(&set);
+}
+
 /* Of an announcement's answer: what the node lacks. */
 static void nodes_are_told(void **state)
 {
@@ -198,9 +240,14 @@ static void nodes_are_told(void **state)
         assert_int_equal(sample->revoked.len > 0, older);
         xn__sample__free_unpacked(sample, NULL);
     }
-    /* A node that is revoked is no node any more. */
+    /* A node that is revoked is no node any more, also where the store was not
+     * told in time. */
+    shop_pass(s, 20 * SECOND);
+    assert_int_equal(shop_records(s, 'n'), 1);
     shop_enrol(s, &s->server[1]);
     revoke_it(s, &s->server[1]);
+    shop_restart(s);
+    assert_int_equal(shop_records(s, 'n'), 1);
     ask = crank_ask(&s->c, "POST", "/v1/announce", &announce, &node);
     assert_int_equal(crank_refused(&s->c, ask), XN_EREVOKED);
     ask = crank_ask(&s->c, "GET", "/v1/sample", NULL, NULL);
@@ -217,8 +264,10 @@ int main(void)
         SHOP_TEST(a_list_is_there_from_the_start),
         SHOP_TEST(staff_revokes),
         SHOP_TEST(it_holds),
+        SHOP_TEST(it_holds_from_the_start),
         SHOP_TEST(nothing_begins),
         SHOP_TEST(lists_follow),
+        SHOP_TEST(it_stays_listed),
         SHOP_TEST(nodes_are_told),
     };
 
