@@ -87,7 +87,9 @@ out:
     return rc;
 }
 
-/* Only the one encoding that blob_sign makes: a blob has one hash. */
+/* Only the one encoding that blob_sign makes, so that nothing rides along.  The
+ * hash of a blob is no name of its payload all the same: who has a signature
+ * (r, s) has (r, n - s), which is as good. */
 static bool is_exact(const Xn__SignedBlob *blob, const uint8_t *data,
                      size_t len)
 {

@@ -189,8 +189,7 @@ static const struct anchor *issuer_of(const struct cert_form *form,
     return NULL;
 }
 
-static int judge_issued(struct xn_cert *cert, const struct anchor *anchor,
-                        uint64_t at_us)
+static int judge_issued(struct xn_cert *cert, const struct anchor *anchor)
 {
     bool own = xn_id_eq(&cert->id, &anchor->cert.id);
 
@@ -198,7 +197,12 @@ static int judge_issued(struct xn_cert *cert, const struct anchor *anchor,
     if (own != (cert->role == XN__ROLE__CORP)) return XN_EIDENT;
     if (cert->role == XN__ROLE__ANYBODY) return XN_EIDENT;
     cert->corp = anchor->cert.id;
-    return check_dates(&anchor->cert, at_us);
+    /* Good no longer than the corp's. */
+    if (cert->not_before_us < anchor->cert.not_before_us)
+        cert->not_before_us = anchor->cert.not_before_us;
+    if (cert->not_after_us > anchor->cert.not_after_us)
+        cert->not_after_us = anchor->cert.not_after_us;
+    return 0;
 }
 
 /* Whatever role it claims, it is nobody's word but its own. */
@@ -221,7 +225,7 @@ int cert_judge(const struct cert_form *form, const struct xn_anchors *anchors,
     int rc;
 
     anchor = issuer_of(form, anchors, &is_known);
-    rc = anchor ? judge_issued(&cert, anchor, at_us)
+    rc = anchor ? judge_issued(&cert, anchor)
                 : judge_self_made(form, &cert, is_known);
     if (rc) return rc;
     rc = check_dates(&cert, at_us); /* last: altered ones are not "expired" */

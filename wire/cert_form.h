@@ -31,8 +31,8 @@ struct cert_form {        /* all but facts point into the certificate's bytes */
     const uint8_t *spki; /* XN_SPKI_SIZE; the point may be off the curve */
 };
 
-/* XN_EINVAL: not of our form.  DER only, so one certificate has one spelling.
- * 2 us. */
+/* XN_EINVAL: not of our form.  DER only, so what is signed has one spelling; a
+ * signature (r, s) has two, the other one is (r, n - s).  2 us. */
 int cert_read(const uint8_t *der, size_t len, struct cert_form *form_out);
 /* XN_EINVAL (the key is none), XN_ESIGNATURE. */
 int cert_signed_by(const struct cert_form *form, const uint8_t *spki);

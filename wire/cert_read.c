@@ -68,6 +68,7 @@ static bool take_time(struct der *from, uint64_t *us_out)
         return false;
     }
     if (is_short && year >= YEAR_2050) century = 19;
+    if (!is_short && 100 * century + year < 2000 + YEAR_2050) return false;
     tm.tm_year = 100 * century + year - 1900;
     tm.tm_mon = month - 1;
     same = tm;
@@ -140,7 +141,8 @@ static bool may_sign(const struct extensions *all, Xn__Role role)
     if (!all->constraints.at || !all->usage.at ||
         !read_constraints(all->constraints, &is_ca) || is_ca != is_corp ||
         !der_take(&value, DER_BITS, &bits) || value.len || bits.len < 2 ||
-        bits.len > 3 || bits.at[0] > 7) {
+        bits.len > 3 || bits.at[0] > 7 ||
+        (bits.at[bits.len - 1] & ((1U << bits.at[0]) - 1))) { /* unused: 0 */
         return false;
     }
     return (bits.at[1] & DIGITAL_SIGNATURE) &&

@@ -4,7 +4,8 @@
  * A corp signs one list of names, numbered upwards, at least once a day; it
  * travels from node to node, so anybody may bring it and only the corp can make
  * it.  A blob as leases are, not an X.509 CRL: names, not serial numbers, are
- * what links and advertisements are known by, and there is one encoding.
+ * what links and advertisements are known by, and what is signed has one
+ * encoding.
  *
  * A set holds the newest list of each corp.  Who calls has verified the
  * signature (the driver's VERIFY, or blob_verify) and that the signer is an

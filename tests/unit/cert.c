@@ -171,6 +171,13 @@ static void test_dates(void **state)
     assert_int_equal(
         xn_cert_check(x509, w->anchors, NOW_US + 4000 * DAY_US, &cert),
         XN_EEXPIRED);
+    assert_int_equal(xn_cert_check(x509, w->anchors, NOW_US, &cert), 0);
+    assert_int_equal(cert.not_after_us, NOW_US + 3650 * DAY_US);
+    X509_free(x509);
+    x509 = kit_issue(&w->alpha, key, XN__ROLE__SERVER, "otter",
+                     NOW_US - 9 * DAY_US, until);
+    assert_int_equal(xn_cert_check(x509, w->anchors, NOW_US, &cert), 0);
+    assert_int_equal(cert.not_before_us, NOW_US - DAY_US);
     X509_free(x509);
     EVP_PKEY_free(key);
 }
@@ -467,6 +474,45 @@ static void test_as_libcrypto(void **state)
     EVP_PKEY_free(key);
 }
 
+static void expect_bad(uint8_t *der, size_t len, const char *was, size_t n,
+                       size_t at, uint8_t becomes)
+{
+    uint8_t *found = memmem(der, len, was, n);
+    struct cert_form form;
+    uint8_t kept;
+
+    assert_non_null(found);
+    kept = found[at];
+    found[at] = becomes;
+    assert_int_equal(cert_read(der, len, &form), XN_EINVAL);
+    found[at] = kept;
+    assert_int_equal(cert_read(der, len, &form), 0);
+}
+
+/* What libcrypto lets through, and writes otherwise. */
+static void test_one_spelling(void **state)
+{
+    struct world *w = *state;
+    EVP_PKEY *key;
+    uint8_t *der;
+    size_t len;
+    X509 *x509;
+
+    assert_int_equal(xn_key_generate(&key), 0);
+    x509 = kit_issue(&w->alpha, key, XN__ROLE__NODE, "otter", NOW_US,
+                     NOW_US + 9000 * DAY_US);
+    assert_int_equal(xn_cert_to_der(x509, &der, &len), 0);
+    /* An unused bit of the key's usage; a year before 2050 in four digits. */
+    expect_bad(der, len, "\x03\x02\x07\x80", 4, 3, 0x81);
+    expect_bad(der, len,
+               "\x18\x0f"
+               "205",
+               5, 4, '4');
+    free(der);
+    X509_free(x509);
+    EVP_PKEY_free(key);
+}
+
 static void test_issue_refuses(void **state)
 {
     struct world *w = *state;
@@ -587,6 +633,7 @@ int main(void)
         TEST(test_bad_forms),
         TEST(test_der),
         TEST(test_as_libcrypto),
+        TEST(test_one_spelling),
         TEST(test_issue_refuses),
         TEST(test_files),
         cmocka_unit_test(test_labels),
