@@ -26,7 +26,8 @@ static int load_ad(struct xis *xis, const struct xn_now *now,
     struct xis_ad *ad;
     int rc;
 
-    (void)xn_id_from_bytes(&record->corp, &document.corp);
+    /* Whom no corp's list could name is published again by his server. */
+    if (xn_id_from_bytes(&record->corp, &document.corp)) return XN_EINVAL;
     if (revoked_has(xis->config.revoked, &document.corp, server)) {
         return XN_EREVOKED;
     }

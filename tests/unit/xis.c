@@ -12,6 +12,7 @@
 
 #include "lib/err.h"
 #include "tests/unit/xis_kit.h"
+#include "wire/store.pb-c.h"
 
 #define V1 (1700000000 * SEC)
 
@@ -277,6 +278,53 @@ static void test_restart(void **state)
     kit_free(kit);
 }
 
+/* The one ad in the store, as if no corp were known of it. */
+static void forget_corp(struct kit_node *node)
+{
+    Xn__Read read = XN__READ__INIT;
+    Xn__Write write = XN__WRITE__INIT, *writes[] = {&write};
+    Xn__Txn txn = XN__TXN__INIT;
+    struct xn_msg *msg = NULL;
+    const Xn__Record *record;
+    Xn__StoredAd *ad;
+
+    read.prefix = (ProtobufCBinaryData){5, (uint8_t *)(uintptr_t) "xis.a"};
+    read.limit = 1;
+    assert_int_equal(sim_store_read(node->store, &read, &msg), 0);
+    record = XN_BODY(msg, Xn__Records)->records[0];
+    ad = xn__stored_ad__unpack(NULL, record->value.len, record->value.data);
+    assert_int_equal(ad->corp.len, XN_ID_SIZE);
+    ad->corp.len = 0;
+    write.key = record->key;
+    assert_int_equal(xn_pack(ad, &write.value.data, &write.value.len), 0);
+    txn.writes = writes;
+    txn.n_writes = 1;
+    assert_int_equal(sim_store_txn(&node->store, &txn), 0);
+    free(write.value.data);
+    xn__stored_ad__free_unpacked(ad, NULL);
+    xn_msg_free(msg);
+}
+
+/* Nobody could take it back: its server publishes it again. */
+static void test_restart_without_corp(void **state)
+{
+    struct kit *kit = running(1, 7);
+    struct kit_ad ad = kit_ad(kit, 0, V1);
+
+    (void)state;
+    kit_publish(kit, 0, &ad, 1);
+    net_run(kit->net, SEC);
+    net_crash(kit->net, 0, false);
+    forget_corp(&kit->node[0]);
+    net_start(kit->net, 0, 0);
+    assert_true(kit_settled(kit, 60 * SEC));
+    assert_int_equal(kit_count(kit, 0, "CPUsmps"), 0);
+    kit_publish(kit, 0, &ad, 1);
+    net_run(kit->net, SEC);
+    assert_int_equal(kit_count(kit, 0, "CPUsmps"), 1);
+    kit_free(kit);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
@@ -290,6 +338,7 @@ int main(void)
         cmocka_unit_test(test_overtaken),
         cmocka_unit_test(test_freed_busy),
         cmocka_unit_test(test_restart),
+        cmocka_unit_test(test_restart_without_corp),
     };
 
     return cmocka_run_group_tests_name("xis", tests, NULL, NULL);
