@@ -38,7 +38,11 @@ static int exit_code(const struct find_options *opt,
 {
     const struct find_list *list = &result->list;
 
+    size_t i;
+
     if (list->n == 0 && list->n_rejects > 0) return XN_EXIT_INTEGRITY;
+    for (i = 0; i < opt->n_servers; i++)
+        if (result->lied[i]) return XN_EXIT_INTEGRITY;
     if (result->answered_ppm < 1000000) return XN_EXIT_PARTIAL;
     if (list->n < opt->n_servers) return XN_EXIT_NONE;
     if (list->n > 0) return XN_EXIT_OK;
@@ -99,9 +103,10 @@ static int search(const struct find_options *opt)
     code = exit_code(opt, &result);
     token = find_idle_sort(query, &result);
     if (token) tell_idle_sort(token);
-    if (code == XN_EXIT_NONE && opt->n_servers)
+    find_tell_unlisted(opt, &result);
+    if (code == XN_EXIT_NONE || code == XN_EXIT_INTEGRITY)
         find_tell_missing(opt, &result);
-    else if (code == XN_EXIT_NONE)
+    if (code == XN_EXIT_NONE && !opt->n_servers)
         find_advise(opt, query, &identity, &result);
     if (code == XN_EXIT_PARTIAL) tell_partial();
 out:

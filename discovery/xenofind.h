@@ -74,6 +74,10 @@ struct find_result {
     char **silent; /* tokens whose shards did not answer */
     size_t n_silent;
     Xn__SearchResult *explained; /* the answer that has the conditions */
+    bool lied[FIND_SERVERS_MAX]; /* servers[i]: all that came was rejected */
+    /* Corps of servers shown whose newest list of revoked keys did not come. */
+    xn_id unlisted[FIND_CORPS_MAX];
+    size_t n_unlisted;
 };
 
 /* Asks node after node until enough has come that verifies, or, where servers
@@ -113,6 +117,9 @@ void find_advise(const struct find_options *opt, const struct query *query,
 /* Tells which of the servers that were asked for by id advertise nothing. */
 void find_tell_missing(const struct find_options *opt,
                        const struct find_result *result);
+/* Tells of which XenoCorps' servers a revoked one may be among those shown. */
+void find_tell_unlisted(const struct find_options *opt,
+                        const struct find_result *result);
 /* Tells that no node is named; XN_EINVAL. */
 int find_no_nodes(const struct find_options *opt);
 

@@ -15,11 +15,14 @@
 #include "wire/nest.h"
 
 enum {
-    PAGE = 200,     /* ads asked for at once: they fit one frame */
-    RETRIES = 3,    /* of one node, around the liars that it named */
-    AVOID_MAX = 64, /* liars named to one node */
-    COPIES_MAX = 16 /* whose answers are put together into one */
+    PAGE = 200,      /* ads asked for at once: they fit one frame */
+    RETRIES = 3,     /* of one node, around the liars that it named */
+    AVOID_MAX = 64,  /* liars named to one node */
+    COPIES_MAX = 16, /* whose answers are put together into one */
+    LISTS_PAGES = 32 /* of lists of revoked keys, from one node */
 };
+
+#define LISTS_US 1000000ULL /* for a page of them, whatever --within says */
 
 /* One node's answer, as far as it was good. */
 struct answer {
@@ -35,6 +38,7 @@ struct run {
     struct find_result *result;
     size_t node; /* that is asked first */
     bool paranoid, first;
+    bool lied;               /* something that came for `server` was rejected */
     const xn_id *server;     /* whose advertisement; NULL: a search */
     struct query_rank after; /* where the page begins; its text is ours */
     bool has_after;
@@ -180,31 +184,75 @@ static void take_list(struct run *run, const ProtobufCBinaryData *blob)
     free(payload.data);
 }
 
-/* The lists of revoked keys that the node holds: each proves itself.  Who gives
- * none, or old ones, can do no more than hide what is new. */
-static void fetch_lists(struct run *run, const char *node)
+/* The lists behind that corp's; NULL: the node gave none, for whatever reason. */
+static Xn__RevokedDone *fetch_page_of_lists(const struct run *run,
+                                            const char *node,
+                                            const xn_id *after)
 {
+    uint64_t within_us = run->opt->within_us;
+    uint64_t timeout_us = run->opt->timeout_us;
     struct net_reply reply = {.status = 0};
     Xn__RevokedDone *done = NULL;
-    char url[512], why[400];
-    size_t i;
+    char url[512], why[400], hex[XN_ID_HEX] = "";
 
-    if (run->listed == node) return;
-    run->listed = node;
-    snprintf(url, sizeof url, "%s/v1/revoked", node);
+    if (within_us && within_us < LISTS_US) within_us = LISTS_US;
+    if (within_us && within_us < timeout_us) timeout_us = within_us;
+    if (after) xn_id_hex(after, hex);
+    snprintf(url, sizeof url, "%s/v1/revoked%s%s", node, after ? "?after=" : "",
+             hex);
     if (net_request(run->identity, "GET", url, NULL, 0, NULL,
-                    (unsigned)(run->opt->timeout_us / 1000), &reply, why,
-                    sizeof why)) {
-        return;
+                    (unsigned)(timeout_us / 1000), &reply, why, sizeof why)) {
+        return NULL;
     }
     if (reply.status == 200) {
         done = xn_unpack(&xn__revoked_done__descriptor, reply.body.data,
                          reply.body.len);
     }
     net_reply_clear(&reply);
-    for (i = 0; done && i < done->n_lists && i < XN_ANCHORS_MAX; i++)
-        take_list(run, &done->lists[i]);
-    if (done) xn__revoked_done__free_unpacked(done, NULL);
+    return done;
+}
+
+/* The lists of revoked keys that the node holds: each proves itself.  Who gives
+ * none, or old ones, can do no more than hide what is new, for a day. */
+static void fetch_lists(struct run *run, const char *node)
+{
+    Xn__RevokedDone *done;
+    bool more = true;
+    uint64_t number;
+    xn_id last;
+    size_t i, page;
+
+    if (run->listed == node) return;
+    run->listed = node;
+    for (page = 0; more && page < LISTS_PAGES; page++) {
+        done = fetch_page_of_lists(run, node, page ? &last : NULL);
+        if (!done) return;
+        for (i = 0; i < done->n_lists && i < XN_ANCHORS_MAX; i++)
+            take_list(run, &done->lists[i]);
+        more = done->more && i > 0 &&
+               !revoked_peek(done->lists[i - 1].data, done->lists[i - 1].len,
+                             &last, &number);
+        xn__revoked_done__free_unpacked(done, NULL);
+    }
+}
+
+/* Whose revocations may be unknown here: no list came, or one that is late. */
+static void note_unlisted(const struct run *run)
+{
+    struct find_result *result = run->result;
+    uint64_t wall_us = net_wall_us();
+    size_t i, j;
+
+    for (i = 0; i < result->list.n; i++) {
+        const xn_id *corp = &result->list.hits[i].signer.corp;
+        const struct revoked_list *list = revoked_of(&run->revoked, corp);
+
+        if (list && !revoked_is_late(list, wall_us)) continue;
+        for (j = 0; j < result->n_unlisted; j++)
+            if (xn_id_eq(&result->unlisted[j], corp)) break;
+        if (j == result->n_unlisted && j < FIND_CORPS_MAX)
+            result->unlisted[result->n_unlisted++] = *corp;
+    }
 }
 
 static int ask(struct run *run, const char *node, uint32_t want,
@@ -307,6 +355,7 @@ static int ask_node(struct run *run, const char *node, uint32_t want,
             break;
         }
         rc = keep_rejects(run, &answer);
+        if (answer.list.n_rejects) run->lied = true;
         if (!answer.clean) again = note_liars(run, &answer.list);
         choose(best, &answer);
         if (rc || !again) break;
@@ -423,8 +472,9 @@ static int fetch_servers(struct run *run)
         bool more;
 
         run->server = &opt->servers[i];
-        run->has_after = false;
+        run->has_after = run->lied = false;
         rc = fetch_page(run, 1, &page);
+        run->result->lied[i] = run->lied && page.list.n == 0;
         if (!rc) rc = take_page(run, 1, &page, &more);
         answer_clear(&page);
     }
@@ -464,6 +514,7 @@ int find_fetch(const struct find_options *opt, const struct query *query,
 
     result->answered_ppm = 1000000;
     rc = opt->n_servers ? fetch_servers(&run) : fetch_all(&run);
+    note_unlisted(&run);
     free(run.after_text);
     revoked_clear(&run.revoked);
     if (rc && !run.first && rc != XN_ENOMEM) {

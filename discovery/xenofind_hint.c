@@ -257,7 +257,7 @@ void find_tell_missing(const struct find_options *opt,
         for (j = 0; j < list->n; j++) {
             if (xn_id_eq(&list->hits[j].server, &opt->servers[i])) break;
         }
-        if (j < list->n) continue;
+        if (j < list->n || result->lied[i]) continue;
         xn_id_hex(&opt->servers[i], hex);
         xn_gripef(
             opt->program, "no such advertisement [XS-3-SERVER]",
@@ -265,4 +265,24 @@ void find_tell_missing(const struct find_options *opt,
             "%s advertises nothing now: it withdrew, or its lease ran out",
             hex);
     }
+}
+
+/* ---- revoked keys ---- */
+
+void find_tell_unlisted(const struct find_options *opt,
+                        const struct find_result *result)
+{
+    char names[FIND_CORPS_MAX * (XN_NAME_MAX + 2)] = "", name[XN_NAME_MAX];
+    size_t i, at = 0;
+
+    for (i = 0; i < result->n_unlisted; i++) {
+        xn_id_name(&result->unlisted[i], NULL, name);
+        at += (size_t)snprintf(names + at, sizeof names - at, "%s%s",
+                               i ? ", " : "", name);
+    }
+    if (i == 0) return;
+    xn_gripef(opt->program, "a server shown may be revoked [XS-0-REVOKED]",
+              "another --node, or again in a minute",
+              "no node gave the newest list of keys that XenoCorp %s revoked",
+              names);
 }

@@ -11,6 +11,7 @@
 #include "net/clock.h"
 #include "net/tls.h"
 #include "wire/envelope.h"
+#include "wire/revoked.h"
 
 enum {
     CACHE_ENTRIES = 65536,
@@ -73,6 +74,23 @@ static void sign(struct net_job *job)
     free(out.data.data);
 }
 
+/* Lists of revoked keys are long, come from anybody, and count from accepted
+ * corps alone. */
+static bool is_list(const Xn__Verify *in)
+{
+    return in->form == XN__FORM__BLOB &&
+           strcmp(context_of(in->context), REVOKED_CONTEXT) == 0;
+}
+
+static bool is_strangers(const Xn__Verify *in, const struct xn_anchors *anchors)
+{
+    uint64_t number;
+    xn_id corp;
+
+    return revoked_peek(in->data.data, in->data.len, &corp, &number) ||
+           !xn_anchors_find(anchors, &corp);
+}
+
 static void verify(struct net_job *job)
 {
     struct task *task = task_of(job);
@@ -85,7 +103,9 @@ static void verify(struct net_job *job)
 
     task->from_us = 0;
     task->until_us = UINT64_MAX;
-    if (in->form == XN__FORM__BLOB) {
+    if (is_list(in) && is_strangers(in, task->crypto->identity->anchors)) {
+        task->rc = XN_EIDENT;
+    } else if (in->form == XN__FORM__BLOB) {
         task->rc =
             blob_verify(in->data.data, in->data.len, context_of(in->context),
                         &signer.id, &out.payload.data, &out.payload.len);
@@ -106,7 +126,7 @@ static void verify(struct net_job *job)
         out.signer = &who;
         task->rc = xn_msg_new(XN__KIND__VERIFIED, &out, &task->out);
     }
-    task->keep = task->rc == 0;
+    task->keep = task->rc == 0 && !is_list(in); /* each is asked about once */
     free(out.payload.data);
 }
 

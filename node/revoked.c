@@ -341,15 +341,16 @@ static bool knows_more(const struct node *node, const Xn__Revoked *body)
     return false;
 }
 
-/* A peer may be told as much as it likes to ask for, but not all the time. */
-static bool may_serve(struct node *node, const struct xn_now *now, size_t bytes)
+/* Everybody may be told as much as he likes to ask for, but not all the time. */
+static bool may_serve(struct served *served, const struct xn_now *now,
+                      size_t bytes)
 {
-    if (now->mono_us - node->served_us >= SECOND_US) {
-        node->served_us = now->mono_us;
-        node->served = 0;
+    if (now->mono_us - served->since_us >= SECOND_US) {
+        served->since_us = now->mono_us;
+        served->bytes = 0;
     }
-    if (node->served + bytes > SERVED_MAX) return false;
-    node->served += bytes;
+    if (served->bytes + bytes > SERVED_MAX) return false;
+    served->bytes += bytes;
     return true;
 }
 
@@ -380,7 +381,7 @@ void node_revoked_deliver(struct node *node, const struct xn_now *now,
         lists[done.n_lists++] =
             (ProtobufCBinaryData){list->blob_len, list->blob};
     }
-    if (may_serve(node, now, bytes)) {
+    if (may_serve(&node->served_peers, now, bytes)) {
         ov_answer(node->ov, now, request->token, 0, XN__KIND__REVOKED_DONE,
                   &done, out);
     } else {
@@ -389,23 +390,53 @@ void node_revoked_deliver(struct node *node, const struct xn_now *now,
     if (more) ask(node, now, from, out);
 }
 
+/* Where a page of the lists begins, by "after=ID" of the one before it. */
+static bool find_place(const struct node *node, const char *query,
+                       size_t *at_out)
+{
+    static const char after[] = "after=";
+    const size_t n = sizeof after - 1;
+    const struct revoked_list *list;
+    xn_id corp;
+
+    *at_out = 0;
+    if (!query || !*query) return true;
+    if (strncmp(query, after, n) ||
+        xn_id_unhex(query + n, strlen(query + n), &corp)) {
+        return false;
+    }
+    list = revoked_of(&node->revoked, &corp);
+    if (list) *at_out = (size_t)(list - node->revoked.lists) + 1;
+    return list != NULL;
+}
+
 void node_api_revoked(struct node *node, const struct xn_now *now,
                       uint64_t ticket, const Xn__Ask *question,
                       struct xn_out *out)
 {
+    static const char what[] = "lists of revoked keys refused";
     Xn__RevokedDone done = XN__REVOKED_DONE__INIT;
     ProtobufCBinaryData lists[XN_ANCHORS_MAX];
     size_t i, bytes = 0;
 
-    (void)now, (void)question;
-    for (i = 0; i < node->revoked.n; i++) {
+    if (!find_place(node, question->query, &i)) {
+        xn_out_refuse(out, ticket, XN_EINVAL, what, "not a place among them",
+                      "/v1/revoked or /v1/revoked?after=ID");
+        return;
+    }
+    for (; i < node->revoked.n; i++) {
         const struct revoked_list *list = &node->revoked.lists[i];
 
-        if (bytes + list->blob_len > ANSWER_MAX) continue;
+        if (bytes + list->blob_len > ANSWER_MAX) break;
         bytes += list->blob_len;
         lists[done.n_lists++] =
             (ProtobufCBinaryData){list->blob_len, list->blob};
     }
+    done.more = i < node->revoked.n;
     done.lists = lists;
-    xn_out_answer(out, ticket, 200, &done);
+    if (may_serve(&node->served_callers, now, bytes))
+        xn_out_answer(out, ticket, 200, &done);
+    else
+        xn_out_refuse_until(out, ticket, what, "too many are asked for",
+                            SECOND_US);
 }

@@ -9,6 +9,11 @@
 struct question;
 struct offer;
 
+struct served { /* lists of revoked keys, within a second */
+    uint64_t since_us;
+    size_t bytes;
+};
+
 struct node {
     struct xn_core core; /* first: a node is a core */
     struct xn_out out;
@@ -26,8 +31,8 @@ struct node {
     struct revoked revoked;
     struct offer *offers; /* lists of revoked keys that are being verified */
     size_t n_offers, n_revoked_asks;
-    uint64_t revoked_timer, served_us;
-    size_t served; /* bytes of lists, since served_us */
+    uint64_t revoked_timer;
+    struct served served_peers, served_callers;
     bool late_told;
 };
 

@@ -162,6 +162,7 @@ static int search(struct run *run, const struct find_options *opt,
     int rc = find_identity_make(opt, &identity);
 
     if (!rc) rc = find_fetch(opt, query, &identity, &result);
+    if (!rc) find_tell_unlisted(opt, &result);
     for (size_t i = 0; !rc && i < result.list.n; i++) {
         if (run->n < RUN_CANDIDATES_MAX)
             take_hit(run, query, &result.list.hits[i]);

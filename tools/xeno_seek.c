@@ -59,6 +59,7 @@ static int ask(const struct find_options *opt, const xn_id *id,
 
     if (!rc) rc = find_identity_make(opt, &identity);
     if (!rc) rc = find_fetch(opt, query, &identity, &result);
+    if (!rc) find_tell_unlisted(opt, &result);
     if (!rc) take(&result, id, url);
     find_result_clear(&result);
     net_identity_clear(&identity);

@@ -18,6 +18,7 @@
 #include "tests/unit/ad_kit.h"
 #include "wire/nest.h"
 #include "wire/query.h"
+#include "wire/revoked.h"
 
 enum { ADS = 230 };
 
@@ -42,7 +43,10 @@ static enum {
     HIDES,
     SCRAMBLES,
     GARBLES,
-    REPEATS
+    REPEATS,
+    HIDES_7,
+    LATE,
+    UNLISTED
 } way;
 
 /* ---- the advertisements ---- */
@@ -268,13 +272,37 @@ static void answer_get(const Xn__Ask *ask, uint64_t ticket, struct xn_out *out)
         i++;
     result.answered_ppm = way == SILENT ? 0 : 1000000;
     if (i < ADS && way != SILENT) {
-        hit.ad = &ads[way == HIDES ? (i + 1) % ADS : i].signed_ad;
+        bool hides = way == HIDES || (way == HIDES_7 && i == 7);
+
+        hit.ad = &ads[hides ? (i + 1) % ADS : i].signed_ad;
         hit.source = xn_id_bytes(&source);
         result.hits = hits;
         result.n_hits = 1;
     }
     xn_out_answer(out, ticket, 200, &result);
     xn__get__free_unpacked(get, NULL);
+}
+
+/* Nobody is revoked, as the corp says. */
+static void answer_revoked(uint64_t ticket, struct xn_out *out)
+{
+    Xn__RevokedDone done = XN__REVOKED_DONE__INIT;
+    uint64_t until_us = net_wall_us() + (way == LATE ? -1 : 1) * 3600000000ULL;
+    ProtobufCBinaryData list = {0, NULL};
+    uint8_t *payload = NULL;
+    size_t len;
+
+    if (revoked_pack(NULL, 0, 1, until_us - 2 * 3600000000ULL, until_us,
+                     &payload, &len) ||
+        blob_sign(payload, len, REVOKED_CONTEXT, corp.key, &list.data,
+                  &list.len)) {
+        abort();
+    }
+    done.lists = &list;
+    done.n_lists = way != UNLISTED;
+    xn_out_answer(out, ticket, 200, &done);
+    free(payload);
+    free(list.data);
 }
 
 static void serve(struct kit_core *core, const struct xn_now *now,
@@ -288,6 +316,10 @@ static void serve(struct kit_core *core, const struct xn_now *now,
     ask = XN_BODY(ev->msg, Xn__Ask);
     if (strcmp(ask->path, "/v1/get") == 0) {
         answer_get(ask, ev->ticket, out);
+        return;
+    }
+    if (strcmp(ask->path, "/v1/revoked") == 0) {
+        answer_revoked(ev->ticket, out);
         return;
     }
     search = xn_unpack(&xn__search__descriptor, ask->body.data, ask->body.len);
@@ -575,6 +607,45 @@ static void test_get_of_another(void **state)
     kit_kill(&child, SIGTERM);
     spawn(&node, SILENT, &child);
     assert_exit(10, url_of(&child, url), args);
+    kit_kill(&child, SIGTERM);
+}
+
+/* One of two is rejected: that it advertises nothing is not known. */
+static void test_get_of_one_hidden(void **state)
+{
+    struct kit_child child;
+    char url[96], a[XN_ID_HEX], b[XN_ID_HEX], args[256];
+
+    (void)state;
+    spawn(&node, HIDES_7, &child);
+    xn_id_hex(&ads[3].server, a);
+    xn_id_hex(&ads[7].server, b);
+    snprintf(args, sizeof args, "get %s %s -o name", a, b);
+    assert_exit(9, url_of(&child, url), args);
+    assert_string_equal(out_text + 4, "-s003\n");
+    assert_null(strstr(err_text, "XS-3-SERVER"));
+    kit_kill(&child, SIGTERM);
+}
+
+/* Whose revocations are not known is said, of those shown. */
+static void test_unlisted(void **state)
+{
+    static const int ways[] = {LATE, UNLISTED};
+    struct kit_child child;
+    char url[96];
+
+    (void)state;
+    for (size_t i = 0; i < 2; i++) {
+        spawn(&node, ways[i], &child);
+        assert_exit(0, url_of(&child, url), "ServerName:s003");
+        assert_says("a server shown may be revoked [XS-0-REVOKED]");
+        assert_exit(3, url, "CPUsmps:9000..");
+        assert_null(strstr(err_text, "XS-0-REVOKED"));
+        kit_kill(&child, SIGTERM);
+    }
+    spawn(&node, TRUE_, &child);
+    assert_exit(0, url_of(&child, url), "ServerName:s003");
+    assert_null(strstr(err_text, "XS-0-REVOKED"));
     kit_kill(&child, SIGTERM);
 }
 
@@ -908,11 +979,17 @@ static void test_foreign(void **state)
 int main(void)
 {
     const struct CMUnitTest tests[] = {
-        cmocka_unit_test(test_true_node), cmocka_unit_test(test_get_of_another),
-        cmocka_unit_test(test_liars),     cmocka_unit_test(test_avoid),
-        cmocka_unit_test(test_only_lies), cmocka_unit_test(test_hiding),
-        cmocka_unit_test(test_silent),    cmocka_unit_test(test_foreign),
+        cmocka_unit_test(test_true_node),
+        cmocka_unit_test(test_get_of_another),
+        cmocka_unit_test(test_liars),
+        cmocka_unit_test(test_avoid),
+        cmocka_unit_test(test_only_lies),
+        cmocka_unit_test(test_hiding),
+        cmocka_unit_test(test_silent),
+        cmocka_unit_test(test_foreign),
         cmocka_unit_test(test_too_much),
+        cmocka_unit_test(test_unlisted),
+        cmocka_unit_test(test_get_of_one_hidden),
     };
 
     return cmocka_run_group_tests(tests, set_up, tear_down);

@@ -9,6 +9,7 @@
 #include <unistd.h>
 
 #include "net/clock.h"
+#include "wire/revoked.h"
 
 static struct net_identity corp, other, node;
 static char dir[64];
@@ -251,6 +252,25 @@ static void verify(struct documents *d, struct xn_out *out, uint64_t ticket,
     if (spoil) free(body.data.data);
 }
 
+/* By a node's key, which is no corp's. */
+static void verify_list(struct xn_out *out, uint64_t ticket)
+{
+    Xn__Verify body = XN__VERIFY__INIT;
+    uint8_t *payload = NULL;
+    size_t len;
+
+    body.form = XN__FORM__BLOB;
+    body.context = (char *)(uintptr_t)REVOKED_CONTEXT;
+    assert_int_equal(revoked_pack(NULL, 0, 1, 1, 2, &payload, &len), 0);
+    assert_int_equal(blob_sign(payload, len, REVOKED_CONTEXT, node.key,
+                               &body.data.data, &body.data.len),
+                     0);
+    xn_out_emit(out, XN_ACT_VERIFY, ticket, XN_PEER_NONE, XN__KIND__VERIFY,
+                &body);
+    free(payload);
+    free(body.data.data);
+}
+
 static void check_verified(const struct xn_event *ev)
 {
     const Xn__Verified *v = XN_BODY(ev->msg, Xn__Verified);
@@ -319,6 +339,10 @@ static void documents(struct kit_core *core, const struct xn_now *now,
         break;
     case 8:
         assert_int_equal(ev->rc, XN_EREFUSED);
+        verify_list(out, 9);
+        break;
+    case 9:
+        assert_int_equal(ev->rc, XN_EIDENT);
         kit_stop();
         break;
     default: break;
@@ -335,7 +359,7 @@ static void signs_and_verifies(void **state)
     assert_int_equal(net_driver_new(&config, &driver), 0);
     kit_run(driver, documents, &d);
     net_driver_free(driver);
-    assert_int_equal(d.step, 9);
+    assert_int_equal(d.step, 10);
     xn_msg_free(d.document);
 }
 

@@ -203,12 +203,63 @@ static void callers_are_strangers(void **state)
     free(blob.data);
 }
 
+static Xn__RevokedDone *lists_behind(struct world *w, const xn_id *corp)
+{
+    Xn__Ask ask = XN__ASK__INIT;
+    char query[XN_ID_HEX + 8] = "after=";
+    struct xn_msg *msg = NULL;
+
+    xn_id_hex(corp, query + strlen(query));
+    ask.method = (char *)(uintptr_t) "GET";
+    ask.path = (char *)(uintptr_t) "/v1/revoked";
+    ask.query = query;
+    assert_int_equal(xn_msg_new(XN__KIND__ASK, &ask, &msg), 0);
+    crank_event(&w->c, XN_EV_ASK, ++w->c.asked, 0, msg);
+    xn_msg_free(msg);
+    return (Xn__RevokedDone *)(void *)crank_answered(
+        &w->c, w->c.asked, &xn__revoked_done__descriptor);
+}
+
+/* More than one answer holds; too much at a time is refused. */
+static void long_lists_come_in_pages(void **state)
+{
+    static xn_id names[REVOKED_MAX];
+    struct world *w = *state;
+    Xn__RevokedDone *done;
+    xn_id second;
+    size_t i;
+
+    for (i = 0; i < REVOKED_MAX; i++)
+        names[i].b[30] = (uint8_t)(i >> 8), names[i].b[31] = (uint8_t)i;
+    for (i = 0; i < 3; i++) {
+        ProtobufCBinaryData blob =
+            blob_of("cde"[i], names, REVOKED_MAX, 5, WALL);
+
+        announce_answer(w, &blob);
+        verify(w, XN__ROLE__CORP);
+        free(blob.data);
+    }
+    assert_int_equal(held(w), 2);
+    xn_id_hash("d", 1, &second);
+    done = lists_behind(w, &second);
+    assert_int_equal(done->n_lists, 1);
+    assert_false(done->more);
+    xn__revoked_done__free_unpacked(done, NULL);
+    for (i = 0; i < 6; i++)
+        assert_int_equal(held(w), 2);
+    assert_int_equal(crank_refused(&w->c, crank_ask(&w->c, "GET", "/v1/revoked",
+                                                    NULL, NULL)),
+                     XN_EBUSY);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test_setup_teardown(a_list_counts, set_up, tear_down),
         cmocka_unit_test_setup_teardown(others_do_not, set_up, tear_down),
         cmocka_unit_test_setup_teardown(callers_are_strangers, set_up,
+                                        tear_down),
+        cmocka_unit_test_setup_teardown(long_lists_come_in_pages, set_up,
                                         tear_down),
     };
 
