@@ -144,6 +144,15 @@ bool xis_has(const struct xis *xis, const xn_id *server, uint64_t version,
            xis_ad_live(ad, now);
 }
 
+bool xis_keeps(const struct xis *xis, const xn_id *server, uint64_t version,
+               const struct xn_now *then)
+{
+    const struct xis_ad *ad = xis_ad_find(xis, server);
+
+    return xis_has(xis, server, version, then) && ad->kept_version >= version &&
+           ad->kept_lease_us > then->wall_us;
+}
+
 /* ---- does it hold together? */
 
 struct counts {

@@ -76,5 +76,8 @@ bool xis_check(const struct xis *xis, char *why_out, size_t len);
 /* For checkers: is this version of this server's ad held live here? */
 bool xis_has(const struct xis *xis, const xn_id *server, uint64_t version,
              const struct xn_now *now);
+/* And is it durable, with a lease that lasts until then? */
+bool xis_keeps(const struct xis *xis, const xn_id *server, uint64_t version,
+               const struct xn_now *then);
 
 #endif

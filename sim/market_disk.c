@@ -29,16 +29,28 @@ void market_disks_free(struct sim_market *market)
     market->disks = NULL;
 }
 
-static bool kept(const struct sim_market *market, uint32_t node,
-                 uint32_t server, uint64_t until_us)
+static bool keeps(const struct sim_market *market, uint32_t node,
+                  uint32_t server)
+{
+    const struct sim_probe *probe = &market->run->options->probe;
+    const struct market_server *s = &market->servers[server];
+    struct sim_world *world = market->run->world;
+    struct xn_now then = sim_world_time(world, node);
+
+    if (s->state != MARKET_ON) return false;
+    then.wall_us += AWAY_US;
+    return probe->keeps(probe->user, sim_world_core(world, node), &s->id,
+                        s->now.version, &then);
+}
+
+static bool holds(const struct sim_market *market, uint32_t node,
+                  uint32_t server)
 {
     const struct sim_probe *probe = &market->run->options->probe;
     const struct market_server *s = &market->servers[server];
     struct sim_world *world = market->run->world;
     struct xn_now now = sim_world_time(world, node);
 
-    if (s->state != MARKET_ON) return false;
-    now.wall_us += until_us;
     return probe->holds(probe->user, sim_world_core(world, node), &s->id,
                         s->now.version, &now);
 }
@@ -50,14 +62,14 @@ static int note(struct sim_market *market, uint32_t node)
     size_t n = 0;
 
     for (i = 0; i < market->nodes; i++)
-        n += kept(market, node, i, AWAY_US);
+        n += keeps(market, node, i);
     if (n == 0) return 0;
     disk = malloc(sizeof *disk + n * sizeof disk->kept[0]);
     if (!disk) return XN_ENOMEM;
     disk->ended_us = sim_world_now(market->run->world);
     disk->n = 0;
     for (i = 0; i < market->nodes; i++) {
-        if (!kept(market, node, i, AWAY_US)) continue;
+        if (!keeps(market, node, i)) continue;
         disk->kept[disk->n++] =
             (struct market_kept){i, market->servers[i].now.version};
     }
@@ -69,7 +81,7 @@ void market_disk_ends(struct sim_market *market, uint32_t node, bool wiped)
 {
     int rc = 0;
 
-    if (!market->run->options->probe.holds) return;
+    if (!market->run->options->probe.keeps) return;
     if (!market->disks) {
         market->disks = calloc(market->nodes, sizeof(struct market_disk *));
         if (!market->disks) rc = XN_ENOMEM;
@@ -120,7 +132,7 @@ void market_disk(struct sim_market *market, uint64_t node)
 
         if (s->now.version != k->version || s->state != MARKET_ON) continue;
         run->tally.checked_disks++;
-        if (kept(market, (uint32_t)node, k->server, 0)) continue;
+        if (holds(market, (uint32_t)node, k->server)) continue;
         sim_run_violation(run,
                           "node %u is back with its disk and has lost the ad "
                           "of server %u",

@@ -55,6 +55,9 @@ struct sim_probe {
     /* Does it hold this version of the server's ad? */
     bool (*holds)(void *user, struct xn_core *core, const xn_id *server,
                   uint64_t version, const struct xn_now *now);
+    /* And would it with what its disk has now? */
+    bool (*keeps)(void *user, struct xn_core *core, const xn_id *server,
+                  uint64_t version, const struct xn_now *then);
     /* On how many nodes an ad is, at least, once it had time to get there. */
     uint32_t (*copies)(void *user);
     bool (*settled)(void *user, struct xn_core *core);

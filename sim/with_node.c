@@ -202,6 +202,13 @@ static bool holds(void *user, struct xn_core *core, const xn_id *server,
     return xis_has(node_index(core), server, version, now);
 }
 
+static bool keeps(void *user, struct xn_core *core, const xn_id *server,
+                  uint64_t version, const struct xn_now *now)
+{
+    (void)user;
+    return xis_keeps(node_index(core), server, version, now);
+}
+
 static uint32_t copies(void *user)
 {
     const struct sim_nodes *nodes = user;
@@ -269,6 +276,7 @@ void sim_nodes_probe(struct sim_nodes *nodes, struct sim_probe *probe_out)
         .knows_all = knows_all,
         .leaves = leaves,
         .holds = holds,
+        .keeps = keeps,
         .copies = copies,
         .settled = settled,
         .sent = sent,
