@@ -2,6 +2,7 @@
 #include <stdio.h>
 
 #include "overlay/inside.h"
+#include "overlay/queries.h"
 
 static const char *check_full(const struct ov *ov)
 {

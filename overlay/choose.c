@@ -12,6 +12,7 @@
 #include <string.h>
 
 #include "overlay/inside.h"
+#include "overlay/queries.h"
 
 bool query_tried(const struct query *q, xn_peer peer)
 {

@@ -11,7 +11,8 @@
  *   life.c    how long nodes live, and how many links that is worth
  *   choose.c  where a request goes next;  way.c  which of the ways there
  *   table.c   the places of the prefix table
- *   route.c   requests and replies
+ *   queries.c the requests under way; ask.c begins our own, arrive.c takes
+ *             those of peers, route.c sends them on, answer.c ends them
  *   trace.c   where would a request go? (NEXT)
  *   seek.c    a search of our own for who is nearest to a key (NEAR); claims.c
  *             whom it has heard of;  doubt.c  the routing failure test
@@ -194,36 +195,6 @@ struct hint {
     uint64_t named_us; /* when a peer last told us of it; 0: none has */
     uint64_t news_us;  /* heard of then, or its link lost, and no dial has
                          failed since: it may live; 0: no */
-};
-
-/* A request that we sent on, or that we have to answer.  `number` is both the
- * rid on links and the token of ov_answer. */
-struct query {
-    uint64_t number;
-    struct query *sent_prev, *sent_next, *held_prev, *held_next;
-    struct link *via;  /* it waits there; NULL: nowhere */
-    struct link *from; /* who asked us; NULL: we ourselves */
-    uint64_t from_rid;
-    bool direct, acked, delivered;
-    bool enough;    /* for nobody: only its round trip counts (ov_enough) */
-    bool pinned;    /* for whom a search has found, and nobody else */
-    bool witness;   /* who asks us would answer itself, but doubts */
-    bool witnessed; /* sent so by us, the last time */
-    bool yours;     /* a witness said that it is ours */
-    uint8_t n_tried, n_sent;
-    xn_peer tried[SENDS_MAX]; /* none that is gone */
-    xn_id key;
-    uint32_t copy, hops, kind;
-    struct xn_msg *carrier; /* keeps the payload */
-    size_t kept;            /* its bytes, where another's request */
-    const uint8_t *payload;
-    size_t payload_len;
-    uint64_t got_us, ack_us; /* another's: when it came; our ACK is due; 0: it
-                                is not owed */
-    uint64_t deadline_us, sent_us, timer, due_us;
-    uint64_t asked_us; /* own ones */
-    ov_replied *fn;
-    void *ctx;
 };
 
 /* How long nodes live, as far as we have seen and were told. */
@@ -565,7 +536,7 @@ Xn__Way way_why(const struct ov *ov, const struct query *q, size_t nearest,
 /* May it be sent there: not tried before, and not silent? */
 bool query_may_use(const struct ov *ov, const struct query *q, size_t at);
 
-/* ---- route.c */
+/* ---- arrive.c, ask.c, route.c */
 
 void route_request(struct ov *ov, const struct xn_now *now, struct link *link,
                    struct xn_msg *msg, struct xn_out *out);
@@ -580,9 +551,12 @@ void route_sought(struct ov *ov, const struct xn_now *now, uint64_t number,
  * forgotten. */
 void route_lost(struct ov *ov, const struct xn_now *now, struct link *link,
                 struct xn_out *out);
+
+/* ---- queries.c */
+
 /* The handle will name another one. */
-void route_gone(struct ov *ov, xn_peer peer);
-void route_clear(struct ov *ov);
+void queries_gone(struct ov *ov, xn_peer peer);
+void queries_clear(struct ov *ov);
 
 /* ---- trace.c */
 

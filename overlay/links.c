@@ -458,7 +458,7 @@ static bool is_same_link(const struct xn_now *now, const struct link *link)
 /* Its handle may name another one from now on. */
 static void forget(struct ov *ov, struct link *link)
 {
-    route_gone(ov, link->peer);
+    queries_gone(ov, link->peer);
     ring_drop_peer(ov, link);
     link_free(link);
 }

@@ -45,7 +45,7 @@ void ov_free(struct ov *ov)
     size_t i;
 
     if (!ov) return;
-    route_clear(ov);
+    queries_clear(ov);
     trace_clear(ov);
     seek_clear(ov);
     visit_clear(ov);

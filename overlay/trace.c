@@ -15,6 +15,7 @@
 
 #include "lib/err.h"
 #include "overlay/inside.h"
+#include "overlay/queries.h"
 
 /* ---- one step ---- */
 

@@ -9,6 +9,7 @@
  * of least expected delay.  Round trips are those that opening the link and
  * traffic have shown. */
 #include "overlay/inside.h"
+#include "overlay/queries.h"
 
 /* What the step from the key's place into its reach costs beyond the direct
  * way: the detour over a link that is near one of some dozens. */

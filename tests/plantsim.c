@@ -9,6 +9,7 @@
 #include "index/inside.h"
 #include "lib/err.h"
 #include "overlay/inside.h"
+#include "overlay/queries.h"
 #include "sim/cli.h"
 #include "sim/with_node.h"
 

@@ -11,6 +11,7 @@
 
 #include "lib/err.h"
 #include "overlay/inside.h"
+#include "overlay/queries.h"
 #include "tests/unit/ov_net.h"
 
 static struct net *start(uint32_t nodes, uint32_t links_max, uint32_t leaves)

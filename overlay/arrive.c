@@ -1,0 +1,199 @@
+/* SPDX-License-Identifier: GPL-3.0-or-later */
+/* REQUEST, ACK and REPLY as they come over links. */
+#include "lib/err.h"
+#include "overlay/inside.h"
+#include "overlay/queries.h"
+
+#include <utlist.h>
+
+/* Those that came with version 1 everybody knows.  A later one goes nowhere but
+ * directly, to whom its bit in HELLO says it: who sends such a thing on to one
+ * who knows it not is hung up. */
+/* From NEXT on kinds are in pairs, a question and its answer, between two peers
+ * alone. */
+static bool is_of_pair(unsigned kind, bool answer)
+{
+    return (kind - XN__KIND__NEXT) % 2 == answer;
+}
+
+static bool travels(unsigned kind, bool direct, bool answer)
+{
+    if (kind < XN__KIND__PUT || !xn_kind_is_wire(kind)) return false;
+    return kind < XN__KIND__NEXT || (direct && is_of_pair(kind, answer));
+}
+
+static void take_request(struct ov *ov, const struct xn_now *now,
+                         struct link *link, struct xn_msg *msg,
+                         const xn_id *key, struct xn_out *out)
+{
+    const Xn__Request *body = XN_BODY(msg, Xn__Request);
+    uint32_t patience_ms = body->patience_ms;
+    struct query *q = query_new(ov, link);
+
+    if (!q) {
+        answer_refuse(ov, link, body->rid, XN_ENOMEM, out);
+        return;
+    }
+    if (patience_ms > PATIENCE_MS_MAX) patience_ms = PATIENCE_MS_MAX;
+    q->from_rid = body->rid;
+    q->got_us = now->mono_us;
+    q->direct = body->direct;
+    q->witness = body->witness;
+    q->key = *key;
+    q->copy = body->copy;
+    q->hops = body->hops + 1;
+    q->kind = body->kind;
+    query_keep(ov, q, msg);
+    q->payload = body->payload.data;
+    q->payload_len = body->payload.len;
+    q->deadline_us = now->mono_us + 1000 * (uint64_t)patience_ms;
+    if (q->direct) {
+        route_deliver(ov, now, q, out);
+        return;
+    }
+    {
+        uint64_t number = q->number;
+
+        route_on(ov, now, q, out);
+        q = query_find(ov, number);
+        if (q && !q->delivered) route_owe_ack(ov, now, q, out);
+    }
+}
+
+/* One that is sent again while we work on it is acknowledged again.  What was
+ * answered already is done again: users know (ov.h). */
+static bool is_repeated(const struct xn_now *now, struct link *link,
+                        uint64_t rid, struct xn_out *out)
+{
+    struct query *q;
+
+    if (rid > link->rid_max) {
+        link->rid_max = rid;
+        return false;
+    }
+    DL_FOREACH2(link->held, q, held_next)
+    {
+        if (q->from_rid != rid) continue;
+        route_ack_now(now, q, out);
+        return true;
+    }
+    return false;
+}
+
+static bool keeps_too_much(const struct ov *ov, const struct link *link,
+                           size_t more)
+{
+    return link->kept + more > KEPT_FROM_ONE || ov->kept + more > KEPT_FROM_ALL;
+}
+
+void route_request(struct ov *ov, const struct xn_now *now, struct link *link,
+                   struct xn_msg *msg, struct xn_out *out)
+{
+    const Xn__Request *body = XN_BODY(msg, Xn__Request);
+    xn_id key;
+
+    if (xn_id_from_bytes(&body->key, &key) || body->copy >= OV_COPIES_MAX ||
+        body->hops > HOPS_MAX || !travels(body->kind, body->direct, false)) {
+        link_rude(ov, now, link, "malformed REQUEST", out);
+        return;
+    }
+    if (is_repeated(now, link, body->rid, out)) return;
+    if (body->patience_ms == 0) {
+        answer_refuse(ov, link, body->rid, XN_ETIMEOUT, out);
+    } else if (link->asked >= QUERIES_FROM_ONE ||
+               ov->n_from >= QUERIES_FROM_ALL ||
+               (!body->direct && keeps_too_much(ov, link, msg->size))) {
+        answer_refuse(ov, link, body->rid, XN_EBUSY, out);
+    } else {
+        take_request(ov, now, link, msg, &key, out);
+    }
+}
+
+/* Karn: what was sent twice tells nothing about time.  How long it was held is
+ * the peer's word: it cannot make itself more than twice as near as opening the
+ * link or answers that were not held have shown. */
+static void take_sample(struct ov *ov, const struct xn_now *now,
+                        const struct query *q, uint32_t held_ms)
+{
+    uint64_t took_us = now->mono_us - q->sent_us;
+    uint64_t held_us = 1000 * (uint64_t)held_ms;
+
+    if (q->acked || q->n_sent != 1 || held_us >= took_us) return;
+    if (held_us == 0) {
+        watch_direct(ov, q->via, took_us);
+        return;
+    }
+    took_us -= held_us;
+    if (took_us < q->via->opened_us / 2) took_us = q->via->opened_us / 2;
+    watch_rtt(ov, q->via, took_us);
+}
+
+void route_ack(struct ov *ov, const struct xn_now *now, struct link *link,
+               const Xn__Ack *body, struct xn_out *out)
+{
+    struct query *q = query_find(ov, body->rid);
+
+    if (!q || q->delivered || !query_tried(q, link->peer)) return;
+    if (q->via && q->via != link) return;
+    if (q->via) {
+        take_sample(ov, now, q, body->held_ms);
+    } else { /* it was only late */
+        q->via = link;
+        DL_APPEND2(link->sent, q, sent_prev, sent_next);
+    }
+    q->acked = true;
+    if (q->enough) {
+        query_detach(ov, q);
+        query_drop(q);
+        return;
+    }
+    route_set_timer(ov, q, now->mono_us + (ACKED_US << q->n_sent) / 2, out);
+}
+
+/* The witness has lost the same node as we, or never knew it. */
+static void take_yours(struct ov *ov, const struct xn_now *now, struct query *q,
+                       struct xn_out *out)
+{
+    q->yours = true;
+    hints_believe(ov, &q->key);
+    query_unsend(q);
+    route_on(ov, now, q, out);
+}
+
+/* q NULL: it is not known what it answers. */
+static bool reply_is_good(const Xn__Reply *body, const struct query *q)
+{
+    if (body->from.len && body->from.len != XN_ID_SIZE) return false;
+    if (body->rc > 0) return false;
+    return body->rc < 0 || travels(body->kind, !q || q->direct, true);
+}
+
+void route_reply(struct ov *ov, const struct xn_now *now, struct link *link,
+                 struct xn_msg *msg, struct xn_out *out)
+{
+    const Xn__Reply *body = XN_BODY(msg, Xn__Reply);
+    struct query *q = query_find(ov, body->rid);
+    Xn__Reply reply = *body;
+
+    /* Late, doubled, or of one who was not asked. */
+    if (q && (q->delivered || !query_tried(q, link->peer))) q = NULL;
+    if (!reply_is_good(body, q)) {
+        link_rude(ov, now, link, "malformed REPLY", out);
+        return;
+    }
+    if (!q) return;
+    if (body->yours && q->witnessed && !q->enough) {
+        take_yours(ov, now, q, out);
+        return;
+    }
+    /* Another may do better. */
+    if (q->via && q->via != link && body->rc != 0) return;
+    if (q->via == link) take_sample(ov, now, q, body->held_ms);
+    reply.rid = 0;
+    reply.yours = false;
+    if (body->hops <= q->hops + 1 || body->from.len == 0) {
+        /* It says that it answered itself: then we know who that is. */
+        reply.from = xn_id_bytes(&link_contact(ov, link)->id);
+    }
+    answer_finish(ov, now, q, &reply, NULL, out);
+}
