@@ -66,6 +66,20 @@ struct hint *hint_find(const struct ov *ov, const xn_id *id)
     return hint_at(&ov->hints, i);
 }
 
+struct hint *hint_find_head(const struct ov *ov, const uint8_t *head,
+                            size_t len)
+{
+    xn_id least = {{0}};
+    size_t i;
+
+    memcpy(least.b, head, len);
+    i = hint_lower(ov, &least);
+    if (i == ov->hints.n || memcmp(hint_at(&ov->hints, i)->id.b, head, len)) {
+        return NULL;
+    }
+    return hint_at(&ov->hints, i);
+}
+
 /* ---- who may live ---- */
 
 static bool is_fresh(const struct hint *hint, const struct xn_now *now)

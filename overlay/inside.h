@@ -381,6 +381,9 @@ static inline struct hint *hint_at(const struct vec *vec, size_t i)
 size_t hint_pos_lower(const struct ov *ov, const xn_id *position,
                       const xn_id *id);
 struct hint *hint_find(const struct ov *ov, const xn_id *id);
+/* The first whose id begins so. */
+struct hint *hint_find_head(const struct ov *ov, const uint8_t *head,
+                            size_t len);
 /* NULL: not taken (ours, linked, no room, no usable address). */
 struct hint *hint_add(struct ov *ov, const struct xn_now *now, const xn_id *id,
                       const xn_id *position, const char *address, bool met);
@@ -616,6 +619,8 @@ void watch_probe(struct ov *ov, const struct xn_now *now, struct link *link,
 void watch_heard(struct ov *ov, const struct xn_now *now, struct link *link);
 void watch_pong(struct ov *ov, const struct xn_now *now, struct link *link,
                 uint64_t nonce);
+/* SUSPECT: that peer should look at this node. */
+void watch_tell(xn_peer peer, const xn_id *id, struct xn_out *out);
 void watch_suspect(struct ov *ov, const struct xn_now *now, struct link *link,
                    const Xn__Suspect *body, struct xn_out *out);
 /* The round trip as far as we know it, for choosing; 0: not at all. */

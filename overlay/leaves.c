@@ -21,6 +21,7 @@
 #define SOME_LEAST 4U /* of each whose contacts a newcomer reads */
 #define GOSSIP_SOON_US (4 * SECOND_US)
 #define HAVE_SIZE 4U /* of an id */
+#define DOUBTS_MAX 4U /* SUSPECTs of whom an asker names */
 #define MISSED_US                                                              \
     (60 * SECOND_US) /* so long nobody need name one that failed */
 
@@ -51,9 +52,10 @@ static void have_add(struct have *have, const xn_id *id)
     memcpy(have->bytes + HAVE_SIZE * have->n++, id->b, HAVE_SIZE);
 }
 
-/* Our neighbours, and those whom we have tried in vain just now. */
-static void name_ours(const struct ov *ov, const struct xn_now *now,
-                      struct have *have)
+/* Our neighbours, and those whom we have tried in vain just now.  How many are
+ * neighbours. */
+static size_t name_ours(const struct ov *ov, const struct xn_now *now,
+                        struct have *have)
 {
     xn_peer near[2 * OV_LEAVES_MAX];
     size_t n = ov_leaves(ov, near), i;
@@ -68,6 +70,7 @@ static void name_ours(const struct ov *ov, const struct xn_now *now,
             have_add(have, &hint->id);
         }
     }
+    return n < HAVE_MAX ? n : HAVE_MAX;
 }
 
 static bool is_named(const ProtobufCBinaryData *have, const xn_id *id)
@@ -101,7 +104,7 @@ static void want_near(struct ov *ov, const struct xn_now *now, xn_peer peer,
     Xn__Peers peers = XN__PEERS__INIT;
     struct have have = {.n = 0};
 
-    name_ours(ov, now, &have);
+    peers.linked = (uint32_t)name_ours(ov, now, &have);
     peers.want = true;
     peers.from = xn_id_bytes(&ov->config.position);
     peers.have.data = have.bytes;
@@ -206,6 +209,23 @@ static void add_some(struct rows *rows, const struct ov *ov,
     }
 }
 
+/* Of those to whom it is linked, whom we lost and could not reach: their watcher
+ * told its own neighbours, and the asker is not among these, or came later. */
+static void doubt_links(struct ov *ov, const struct link *link,
+                        const Xn__Peers *body, struct xn_out *out)
+{
+    size_t n = body->have.len / HAVE_SIZE, told = 0, i;
+
+    for (i = 0; i < n && i < body->linked && told < DOUBTS_MAX; i++) {
+        const struct hint *hint =
+            hint_find_head(ov, body->have.data + i * HAVE_SIZE, HAVE_SIZE);
+
+        if (!hint || !hint->met || hint->failures == 0) continue;
+        watch_tell(link->peer, &hint->id, out);
+        told++;
+    }
+}
+
 static void answer_want(struct ov *ov, const struct xn_now *now,
                         struct link *link, const Xn__Peers *body,
                         const xn_id *from, struct xn_out *out)
@@ -215,6 +235,7 @@ static void answer_want(struct ov *ov, const struct xn_now *now,
 
     add_near(&leaves, ov, link, from ? from : &link_contact(ov, link)->position,
              &body->have);
+    doubt_links(ov, link, body, out);
     if (from && !links_crowded(ov, now)) {
         peers.more = add_page(&sample, ov, link, from);
     } else {

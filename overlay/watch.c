@@ -149,7 +149,7 @@ void watch_pong(struct ov *ov, const struct xn_now *now, struct link *link,
 
 /* ---- suspicion ---- */
 
-static void tell(struct xn_out *out, xn_peer peer, const xn_id *id)
+void watch_tell(xn_peer peer, const xn_id *id, struct xn_out *out)
 {
     Xn__Suspect body = XN__SUSPECT__INIT;
 
@@ -165,16 +165,16 @@ static void spread(struct ov *ov, const struct xn_now *now, const xn_id *id,
     size_t i;
 
     if (!ours) {
-        if (before != XN_PEER_NONE) tell(out, before, id);
+        if (before != XN_PEER_NONE) watch_tell(before, id, out);
     } else if (links_crowded(ov, now)) {
         xn_peer peers[2 * OV_LEAVES_MAX];
         size_t n = ov_leaves(ov, peers);
 
         for (i = 0; i < n; i++)
-            tell(out, peers[i], id);
+            watch_tell(peers[i], id, out);
     } else {
         for (i = 0; i < ov->ring.n; i++)
-            tell(out, ring_peer(ov, i), id);
+            watch_tell(ring_peer(ov, i), id, out);
     }
 }
 

@@ -10,6 +10,7 @@
 #include <cmocka.h>
 
 #include "lib/err.h"
+#include "overlay/inside.h"
 #include "tests/unit/ov_net.h"
 
 static struct net *start(uint32_t nodes, bool handle_per_link, unsigned loss)
@@ -524,6 +525,47 @@ static void test_watcher_dies_too(void **state)
     net_free(net);
 }
 
+/* Above the budget a node's watcher tells its own neighbours of its death. Who
+ * is none of these and still linked to it is told by whom it asks for
+ * neighbours, naming it. */
+static void test_dead_link(void **state)
+{
+    enum { ALL = 12 };
+    const struct net_config config = {.nodes = ALL,
+                                      .links_max = 512,
+                                      .leaves = 3,
+                                      .handle_per_link = true,
+                                      .seed = 7};
+    struct net *net = net_new(&config);
+    Xn__Peers peers = XN__PEERS__INIT;
+    uint32_t in_order[ALL], i;
+    struct xn_msg *msg;
+    xn_peer peer;
+
+    (void)state;
+    for (i = 0; i < ALL; i++)
+        net_start(net, i, 0);
+    assert_true(net_until(net, 60 * SEC, net_is_mesh));
+    for (i = 0; i < ALL; i++) {
+        net->node[i].ov->crowded_us = UINT64_MAX;
+        in_order[i] = i ? next_of(net, in_order[i - 1]) : 0;
+    }
+    net->node[in_order[0]].deaf = true;
+    net_run(net, 90 * SEC);
+    assert_false(net_peer(net, in_order[1], in_order[0], &peer));
+    assert_true(net_peer(net, in_order[6], in_order[0], &peer));
+    peers.want = true;
+    peers.have.data = net->node[in_order[0]].contact.id.b;
+    peers.have.len = 4;
+    peers.linked = 1;
+    assert_int_equal(xn_msg_new(XN__KIND__PEERS, &peers, &msg), 0);
+    assert_true(net_inject(net, in_order[1], in_order[6], msg));
+    xn_msg_free(msg);
+    net_run(net, 10 * SEC);
+    assert_false(net_peer(net, in_order[6], in_order[0], &peer));
+    net_free(net);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
@@ -546,6 +588,7 @@ int main(void)
         cmocka_unit_test(test_holder_dies),
         cmocka_unit_test(test_witness_dies),
         cmocka_unit_test(test_watcher_dies_too),
+        cmocka_unit_test(test_dead_link),
     };
 
     return cmocka_run_group_tests_name("ov_faults", tests, NULL, NULL);
