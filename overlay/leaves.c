@@ -20,7 +20,7 @@
 #define SOME_FEW 16U  /* asked for, where links are few */
 #define SOME_LEAST 4U /* of each whose contacts a newcomer reads */
 #define GOSSIP_SOON_US (4 * SECOND_US)
-#define HAVE_SIZE 4U /* of an id */
+#define HAVE_SIZE 4U  /* of an id */
 #define DOUBTS_MAX 4U /* SUSPECTs of whom an asker names */
 #define MISSED_US                                                              \
     (60 * SECOND_US) /* so long nobody need name one that failed */
