@@ -14,7 +14,8 @@
 
 #define RELINK_US 20000000ULL
 
-enum { CORES = 16, KEYS = 8, NODES = 12, ADS = 20, WAITS_MAX = 64 };
+/* The renewal of one ad alone may wait for five copies of twenty tokens. */
+enum { CORES = 16, KEYS = 8, NODES = 12, ADS = 20, WAITS_MAX = 64 + 5 * 20 };
 
 static void check_cores(struct sim_run *run, size_t most)
 {
