@@ -566,6 +566,7 @@ void xis_replied(void *user, void *ctx, const struct xn_now *now,
 struct xis_session {
     uint64_t number; /* of the last; late answers are told by it */
     bool busy;
+    bool all; /* about what either should have; else: what both should */
     xn_peer peer;
     uint64_t until_us, progress_us; /* mono; when it last brought an ad */
     bool learnt;                    /* it has brought something */
@@ -585,7 +586,7 @@ struct xis_session {
 
 /* Begins one; xis_settle_ended is called at its end, perhaps at once. */
 void xis_session_start(struct xis *xis, const struct xn_now *now, xn_peer peer,
-                       struct xn_out *out);
+                       bool all, struct xn_out *out);
 /* Forgets the one under way without a call. */
 void xis_session_drop(struct xis *xis);
 
@@ -593,7 +594,7 @@ void xis_session_drop(struct xis *xis);
 
 struct xis_neighbour {
     xn_peer peer;
-    bool done;         /* its session since the last loss is complete */
+    bool done;         /* all is gone through, since it came or the last loss */
     uint8_t tries;     /* that failed, in a row */
     uint64_t next_us;  /* mono; not before */
     uint64_t since_us; /* mono; when we began to wait for it */

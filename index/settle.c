@@ -4,7 +4,8 @@
  * ourselves settled (places.c says what that means); newcomers and, in the
  * background, random neighbours get a session too. Those who join take over
  * some of what we hold and bring nothing that we would have to wait for: they
- * unsettle nobody. */
+ * unsettle nobody. Who is new to us alone, as where a partition healed, takes
+ * it over too: what was put here meanwhile, in its place. */
 #include <string.h>
 
 #include "index/inside.h"
@@ -89,7 +90,7 @@ void xis_settle_ended(struct xis *xis, const struct xn_now *now, int rc,
     if (rc == 0) wait_with(xis, now);
     if (near && rc == 0) {
         near->tries = 0;
-        near->done = answer_counts(xis, now);
+        if (xis->session.all) near->done = answer_counts(xis, now);
         near->next_us = now->mono_us + AGAIN_US;
     } else if (near) {
         near->done = has_failed(xis, now, near, rc);
@@ -175,7 +176,7 @@ static void step(struct xis *xis, const struct xn_now *now, struct xn_out *out)
     }
     if (!near && all_done) near = random_near(xis, now);
     if (near) {
-        xis_session_start(xis, now, near->peer, out);
+        xis_session_start(xis, now, near->peer, !near->done, out);
         return;
     }
     if (all_done && xis->is_settled && s->n_near) due_us = s->background_us;

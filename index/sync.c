@@ -51,12 +51,13 @@ static void end_session(struct xis *xis, const struct xn_now *now, int rc,
 }
 
 void xis_session_start(struct xis *xis, const struct xn_now *now, xn_peer peer,
-                       struct xn_out *out)
+                       bool all, struct xn_out *out)
 {
     struct xis_session *s = &xis->session;
 
     s->number++;
     s->busy = true;
+    s->all = all;
     s->peer = peer;
     s->until_us = now->mono_us + XIS_SESSION_US;
     s->progress_us = now->mono_us;
@@ -339,8 +340,9 @@ static bool concerns(struct xis *xis, struct xis_token *token, xn_peer peer)
     bool us = xis_token_held(xis, token);
     bool them = xis_token_has_peer(xis, token, peer);
 
-    /* Once settled, only what both should have can be wrong. */
-    return xis->is_settled ? us && them : us || them;
+    /* Between two that have gone through all, only what both should have can
+     * be wrong. */
+    return xis->session.all ? us || them : us && them;
 }
 
 static int add_diff(struct xis *xis, const char *name)

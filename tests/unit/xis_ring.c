@@ -10,6 +10,7 @@
 
 #include <cmocka.h>
 
+#include "index/inside.h"
 #include "lib/err.h"
 #include "tests/unit/xis_kit.h"
 #include "wire/token.h"
@@ -221,6 +222,71 @@ static void test_left_alone(void **state)
     kit_free(kit);
 }
 
+/* Do both hold some token, or is `j` not beside `i`?  Then they would compare it
+ * at any time. */
+static bool share(struct kit *kit, uint32_t i, uint32_t j)
+{
+    struct xis *xis = kit_xis(kit, i);
+    xn_peer beside[2 * XIS_SIDE], peer;
+    size_t n = ov_beside(xis->ov, XIS_SIDE, beside), k;
+
+    assert_true(net_peer(kit->net, i, j, &peer));
+    for (k = 0; k < n && beside[k] != peer; k++)
+        ;
+    if (k == n) return true;
+    for (k = 0; k < xis->tokens.n; k++) {
+        if (xis_token_held(xis, xis->tokens.v[k]) &&
+            xis_token_has_peer(xis, xis->tokens.v[k], peer)) {
+            return true;
+        }
+    }
+    return false;
+}
+
+/* A neighbour out of sight for a moment, as where a partition heals, misses what
+ * is put to who takes itself to be in its place: back in sight, it is handed
+ * that, though neither is new. */
+static void test_put_in_its_place(void **state)
+{
+    enum { ALL = 60 };
+    struct kit *kit = kit_new(ALL, 21);
+    struct kit_ad ad = kit_ad(kit, 1, V1);
+    uint32_t owner, other, by = 0, asker = 0;
+    xn_peer peer;
+    xn_id key;
+
+    (void)state;
+    kit_start_all(kit);
+    xn_token_key("CPUsmps", NULL, 0, false, &key);
+    owner = net_nearest(kit->net, &key, 0);
+    while (by == owner)
+        by++;
+    kit_publish(kit, by, &ad, 1);
+    net_run(kit->net, 2 * SEC);
+    net_crash(kit->net, by, true); /* who published puts nothing again */
+    assert_true(kit_settled(kit, 60 * SEC));
+    assert_true(kit_has(kit, owner, 1, V1));
+    for (other = 0; other < ALL; other++) {
+        if (other != by && other != owner && !share(kit, owner, other)) break;
+    }
+    assert_true(other < ALL);
+    while (asker == by || asker == owner || asker == other)
+        asker++;
+    kit->net->node[owner].gate_us = kit->net->node[other].gate_us = 10 * SEC;
+    net_cut(kit->net, owner, other);
+    ad = kit_ad(kit, 1, V1 + 1);
+    assert_int_equal(kit_put(kit, asker, other, &ad), 0);
+    net_run(kit->net, 8 * SEC);
+    assert_false(net_peer(kit->net, owner, other, &peer));
+    assert_true(xis_settled(kit_xis(kit, owner)));
+    assert_true(xis_settled(kit_xis(kit, other)));
+    assert_false(kit_has(kit, owner, 1, V1 + 1));
+    net_run(kit->net, 8 * SEC);
+    assert_true(net_peer(kit->net, owner, other, &peer));
+    assert_true(kit_has(kit, owner, 1, V1 + 1));
+    kit_free(kit);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
@@ -229,6 +295,7 @@ int main(void)
         cmocka_unit_test(test_token_flood),
         cmocka_unit_test(test_changed_meanwhile),
         cmocka_unit_test(test_left_alone),
+        cmocka_unit_test(test_put_in_its_place),
         cmocka_unit_test(test_loss),
     };
 
