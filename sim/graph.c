@@ -36,7 +36,7 @@ struct sim_graph {
     bool plane;         /* distances are those of the spots */
     uint32_t *start;    /* rank of the first behind each two digits; one more */
     uint32_t *links;    /* links_max a node; ranks, in the end nodes */
-    uint32_t *degree;   /* so many of these are taken, in the end */
+    size_t *first;      /* in the end: where a rank's begin; one more */
     uint8_t *taken;     /* links in each place, up to 255 */
 };
 
@@ -311,25 +311,30 @@ static void sort_digit(const uint32_t *from, uint32_t *to, uint32_t n,
         to[at[(from[i] >> shift) % DIGITS]++] = from[i];
 }
 
-/* By rank, and then named by node. */
+/* By rank, and then named by node; without the room that was not taken. */
 static int sort_links(struct sim_graph *g)
 {
-    uint32_t *spare = malloc(g->config.links_max * sizeof *spare), i, j;
+    uint32_t *spare = malloc(g->config.links_max * sizeof *spare), *fit, i, j;
+    size_t at = 0;
     unsigned shift;
 
     if (!spare) return XN_ENOMEM;
     for (i = 0; i < g->config.nodes; i++) {
         uint32_t *links = &g->links[(size_t)i * g->config.links_max];
-        uint32_t n = g->degree[i] = g->spots[i].degree;
+        uint32_t n = g->spots[i].degree;
 
         for (shift = 0; shift < 32; shift += 2 * DIGIT) {
             sort_digit(links, spare, n, shift);
             sort_digit(spare, links, n, shift + DIGIT);
         }
+        g->first[i] = at;
         for (j = 0; j < n; j++)
-            links[j] = g->nodes[links[j]];
+            g->links[at++] = g->nodes[links[j]];
     }
+    g->first[i] = at;
     free(spare);
+    fit = realloc(g->links, (at + 1) * sizeof *fit);
+    if (fit) g->links = fit;
     return 0;
 }
 
@@ -346,10 +351,10 @@ static int make_room(struct sim_graph *g)
     g->spots = calloc(n, sizeof *g->spots);
     g->start = calloc((1U << 2 * g->digit) + 1, sizeof *g->start);
     g->links = calloc(n * g->config.links_max, sizeof *g->links);
-    g->degree = calloc(n, sizeof *g->degree);
+    g->first = calloc(n + 1, sizeof *g->first);
     g->taken = calloc(n, g->places);
     if (!g->rank_of || !g->heads || !g->nodes || !g->spots) return XN_ENOMEM;
-    if (!g->start || !g->links || !g->degree || !g->taken) return XN_ENOMEM;
+    if (!g->start || !g->links || !g->first || !g->taken) return XN_ENOMEM;
     return 0;
 }
 
@@ -416,7 +421,7 @@ void sim_graph_free(struct sim_graph *g)
     clear_means(g);
     free(g->rank_of);
     free(g->links);
-    free(g->degree);
+    free(g->first);
     free(g);
 }
 
@@ -425,8 +430,8 @@ size_t sim_graph_of(const struct sim_graph *g, uint32_t node,
 {
     uint32_t rank = g->rank_of[node];
 
-    *peers_out = &g->links[(size_t)rank * g->config.links_max];
-    return g->degree[rank];
+    *peers_out = &g->links[g->first[rank]];
+    return g->first[rank + 1] - g->first[rank];
 }
 
 uint32_t sim_graph_nodes(const struct sim_graph *graph)

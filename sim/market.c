@@ -16,7 +16,6 @@
 int market_new(struct sim_run *run, struct sim_market **market_out)
 {
     struct sim_market *market = calloc(1, sizeof *market);
-    uint32_t i;
 
     if (!market) return XN_ENOMEM;
     market->run = run;
@@ -26,8 +25,6 @@ int market_new(struct sim_run *run, struct sim_market **market_out)
         free(market);
         return XN_ENOMEM;
     }
-    for (i = 0; i < market->nodes; i++)
-        sim_key_id(XN__ROLE__SERVER, i, &market->servers[i].id);
     *market_out = market;
     return 0;
 }
@@ -62,6 +59,7 @@ static void publish_in(struct sim_market *market, uint32_t node,
     struct market_server *s = &market->servers[node];
     uint64_t now_us = sim_world_now(market->run->world);
 
+    sim_key_id(XN__ROLE__SERVER, node, &s->id);
     s->publishing = true;
     s->ticket = 0;
     s->epoch = (s->epoch + 1) & 0xffffff;

@@ -20,7 +20,7 @@ struct market_ad { /* one version */
 };
 
 struct market_server {
-    xn_id id;
+    xn_id id; /* from its first ad on */
     enum market_state state;
     bool alive;
     bool gone;       /* with the last node that held it, until its next lease */
