@@ -1,6 +1,8 @@
 /* SPDX-License-Identifier: GPL-3.0-or-later */
 #include <stdio.h>
 
+#include <utlist.h>
+
 #include "overlay/inside.h"
 #include "overlay/queries.h"
 
@@ -79,6 +81,7 @@ static bool is_live_id(const struct ov *ov, const xn_id *id)
 static const char *check_hints(const struct ov *ov)
 {
     size_t i, dials = 0, met = 0;
+    const struct hint *dial;
 
     if (ov->hints.n != ov->hints_pos.n) return "hints miscounted";
     if (ov->hints.n > HINTS_MAX) return "too many hints";
@@ -99,9 +102,12 @@ static const char *check_hints(const struct ov *ov)
     if (met != ov->n_met) return "hints that were linked miscounted";
     if (ov->n_dials > DIALS_MAX) return "too many dials";
     if (dials != ov->n_dials) return "dials miscounted";
-    for (i = 0; i < dials; i++) {
-        if (!ov->dials[i]->ticket) return "a dial that is none";
+    DL_FOREACH2(ov->dials, dial, dial_next)
+    {
+        if (!dial->ticket) return "a dial that is none";
+        dials--;
     }
+    if (dials != 0) return "a dial is not listed";
     return NULL;
 }
 

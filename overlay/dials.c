@@ -2,6 +2,8 @@
 /* Which of the nodes that we have heard of to dial, and the dials under way. */
 #include <string.h>
 
+#include <utlist.h>
+
 #include "overlay/inside.h"
 
 #define APART_TRIES 16U /* looks at random hints */
@@ -16,10 +18,11 @@ const char *hint_address(const struct hint *hint)
 
 struct hint *dial_find(const struct ov *ov, uint64_t ticket)
 {
-    size_t i;
+    struct hint *hint;
 
-    for (i = 0; i < ov->n_dials; i++) {
-        if (ov->dials[i]->ticket == ticket) return ov->dials[i];
+    DL_FOREACH2(ov->dials, hint, dial_next)
+    {
+        if (hint->ticket == ticket) return hint;
     }
     return NULL;
 }
@@ -32,10 +35,11 @@ bool dials_full(const struct ov *ov)
 /* By hearsay all of many could be said to be there, to aim us at it. */
 static bool is_dialled(const struct ov *ov, const char *address)
 {
-    size_t i;
+    const struct hint *hint;
 
-    for (i = 0; i < ov->n_dials; i++) {
-        if (!strcmp(hint_address(ov->dials[i]), address)) return true;
+    DL_FOREACH2(ov->dials, hint, dial_next)
+    {
+        if (!strcmp(hint_address(hint), address)) return true;
     }
     return false;
 }
@@ -47,16 +51,14 @@ void dial_begun(struct ov *ov, const struct xn_now *now, struct hint *hint,
         hint->named && !hint->by_name && !is_dialled(ov, hint->named);
     hint->ticket = ticket;
     hint->dialled_us = now->mono_us;
-    ov->dials[ov->n_dials++] = hint;
+    DL_APPEND2(ov->dials, hint, dial_prev, dial_next);
+    ov->n_dials++;
 }
 
 void dial_over(struct ov *ov, struct hint *hint)
 {
-    size_t i = 0;
-
-    while (ov->dials[i] != hint)
-        i++;
-    ov->dials[i] = ov->dials[--ov->n_dials];
+    DL_DELETE2(ov->dials, hint, dial_prev, dial_next);
+    ov->n_dials--;
     hint->ticket = 0;
 }
 
@@ -72,12 +74,14 @@ struct room {
 
 static struct room room_for(const struct ov *ov)
 {
-    size_t unmet = 0, failed = 0, far = 0, most = DIALS_MAX - DIALS_KEPT, i;
+    size_t unmet = 0, failed = 0, far = 0, most = DIALS_MAX - DIALS_KEPT;
+    const struct hint *hint;
 
-    for (i = 0; i < ov->n_dials; i++) {
-        unmet += !ov->dials[i]->met;
-        failed += ov->dials[i]->failures > 0;
-        far += !ring_is_leaf(ov, &ov->dials[i]->position);
+    DL_FOREACH2(ov->dials, hint, dial_next)
+    {
+        unmet += !hint->met;
+        failed += hint->failures > 0;
+        far += !ring_is_leaf(ov, &hint->position);
     }
     return (struct room){unmet < most, failed < most, far < most};
 }

@@ -187,6 +187,7 @@ struct hint {
     bool by_name;    /* `named` is being dialled, or was last */
     uint16_t teller; /* whose hearsay it is, tellers.c; 0: nobody's */
     uint8_t failures;
+    struct hint *dial_prev, *dial_next;
     uint64_t ticket;     /* of the DIAL under way; 0: none */
     uint64_t dialled_us; /* when that began */
     uint64_t failed_us;  /* first failure */
@@ -196,6 +197,8 @@ struct hint {
     uint64_t news_us;  /* heard of then, or its link lost, and no dial has
                          failed since: it may live; 0: no */
 };
+
+struct lives;
 
 /* How long nodes live, as far as we have seen and were told. */
 struct life {
@@ -209,10 +212,7 @@ struct life {
         bool is_one, again;         /* a burst; so was the one before */
     } burst;
     uint32_t n_ended, n_told;
-    uint32_t ended[LIFE_ENDED]; /* the first bytes of these nodes' ids */
-    struct {
-        uint32_t tag, s; /* of the id; seconds */
-    } told[LIFE_TOLD];   /* by seconds, ascending */
+    struct lives *lives; /* of others; NULL: nothing to tell yet */
 };
 
 struct change {
@@ -235,13 +235,12 @@ struct ov {
     uint64_t stood_us;  /* since when those stand that did from the start */
     size_t n_new;
     uint32_t serial;
-    uint64_t digest[BUCKETS];
 
-    struct vec hints;              /* by id */
-    struct vec hints_pos;          /* the same, by claimed position */
-    size_t n_met;                  /* of these, linked before */
-    uint64_t *tellers;             /* tellers.c */
-    struct hint *dials[DIALS_MAX]; /* of these, being dialled */
+    struct vec hints;     /* by id */
+    struct vec hints_pos; /* the same, by claimed position */
+    size_t n_met;         /* of these, linked before */
+    uint64_t *tellers;    /* tellers.c */
+    struct hint *dials;   /* of these, being dialled */
     size_t n_dials;
 
     struct vec queries; /* by number, which only grows */
@@ -489,6 +488,7 @@ bool contact_at(const struct ov *ov, size_t at, Xn__Contact *contact_out);
 
 /* ---- life.c */
 
+void life_clear(struct ov *ov);
 /* Before the number of live links changes. */
 void life_count(struct ov *ov, const struct xn_now *now);
 /* A link has ended with its node, as far as we know. */

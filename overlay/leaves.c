@@ -253,15 +253,27 @@ static void answer_want(struct ov *ov, const struct xn_now *now,
 
 /* ---- digests ---- */
 
+static void toggle(uint8_t data[DIGEST_SIZE], const xn_id *id,
+                   const xn_id *position)
+{
+    uint8_t *bucket = data + 8 * (size_t)(position->b[0] >> 4);
+    size_t i;
+
+    for (i = 0; i < 8; i++)
+        bucket[i] ^= id->b[i];
+}
+
+/* Of all links and ourselves. */
 static void write_digest(const struct ov *ov, uint8_t data[DIGEST_SIZE])
 {
-    size_t i, j, own = ov->config.position.b[0] >> 4;
+    size_t i;
 
-    for (i = 0; i < BUCKETS; i++) {
-        for (j = 0; j < 8; j++) {
-            data[8 * i + j] = (uint8_t)(ov->digest[i] >> 8 * j);
-            if (i == own) data[8 * i + j] ^= ov->config.id.b[j];
-        }
+    memset(data, 0, DIGEST_SIZE);
+    toggle(data, &ov->config.id, &ov->config.position);
+    for (i = 0; i < ov->ring.n; i++) {
+        const struct xn_contact *contact = ring_contact(ov, i);
+
+        toggle(data, &contact->id, &contact->position);
     }
 }
 

@@ -12,6 +12,7 @@
  * and no node does.  What ends after a gap in our own time counts for nothing,
  * nor what ends in a burst: nodes do not die by the quarter in seconds, and
  * where they do, that tells nothing of how long the others live. */
+#include <stdlib.h>
 #include <string.h>
 
 #include "overlay/inside.h"
@@ -26,6 +27,26 @@
 #define BURST_PART 4U            /* more than one in so many is a burst */
 #define STILL_US (5 * SECOND_US) /* late by more, we stood still */
 #define OURS_US (60 * SECOND_US) /* until all peers' ends have shown */
+
+/* Where nothing ends and nobody is new there is none. */
+struct lives {
+    uint32_t ended[LIFE_ENDED]; /* the first bytes of these nodes' ids */
+    struct {
+        uint32_t tag, s; /* of the id; seconds */
+    } told[LIFE_TOLD];   /* by seconds, ascending */
+};
+
+/* NULL: no memory, so what comes tells nothing. */
+static struct lives *need_lives(struct life *life)
+{
+    if (!life->lives) life->lives = calloc(1, sizeof *life->lives);
+    return life->lives;
+}
+
+void life_clear(struct ov *ov)
+{
+    free(ov->life.lives);
+}
 
 static uint32_t tag_of(const xn_id *id)
 {
@@ -81,14 +102,16 @@ static bool is_burst(struct ov *ov, const struct xn_now *now)
 void life_ended(struct ov *ov, const struct xn_now *now, const xn_id *id)
 {
     struct life *life = &ov->life;
+    struct lives *lives = need_lives(life);
     uint32_t tag = tag_of(id);
     size_t i;
 
     life_count(ov, now);
+    if (!lives) return;
     for (i = 0; i < LIFE_ENDED; i++) {
-        if (life->ended[i] == tag) return;
+        if (lives->ended[i] == tag) return;
     }
-    life->ended[life->n_ended++ % LIFE_ENDED] = tag;
+    lives->ended[life->n_ended++ % LIFE_ENDED] = tag;
     if (now->mono_us < life->ours_us || is_burst(ov, now)) return;
     if (++life->ends < ENDS_MAX) return;
     life->ends /= 2;
@@ -99,17 +122,20 @@ void life_ended(struct ov *ov, const struct xn_now *now, const xn_id *id)
 void life_told(struct ov *ov, const xn_id *id, uint32_t life_s)
 {
     struct life *life = &ov->life;
+    struct lives *lives;
     uint32_t tag = tag_of(id);
     size_t i;
 
     if (life_s == 0 || life->n_told == LIFE_TOLD) return;
+    lives = need_lives(life);
+    if (!lives) return;
     for (i = 0; i < life->n_told; i++) {
-        if (life->told[i].tag == tag) return;
+        if (lives->told[i].tag == tag) return;
     }
-    for (; i > 0 && life->told[i - 1].s > life_s; i--)
-        life->told[i] = life->told[i - 1];
-    life->told[i].tag = tag;
-    life->told[i].s = life_s;
+    for (; i > 0 && lives->told[i - 1].s > life_s; i--)
+        lives->told[i] = lives->told[i - 1];
+    lives->told[i].tag = tag;
+    lives->told[i].s = life_s;
     life->n_told++;
 }
 
@@ -131,7 +157,7 @@ static uint64_t life_s(const struct ov *ov)
     uint64_t told_s;
 
     if (life->n_told == 0) return life_seen_s(ov);
-    told_s = life->told[life->n_told / 2].s;
+    told_s = life->lives->told[life->n_told / 2].s;
     return (life->stood_us / SECOND_US + TOLD_WORTH * told_s) /
            (life->ends + TOLD_WORTH);
 }

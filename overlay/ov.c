@@ -55,6 +55,7 @@ void ov_free(struct ov *ov)
     free(ov->by_peer.v);
     free(ov->by_id.v);
     ring_clear(&ov->ring);
+    life_clear(ov);
     free(ov->changes);
     free(ov);
 }

@@ -146,16 +146,6 @@ size_t ring_find_id(const struct ov *ov, const xn_id *id)
     return RING_NONE;
 }
 
-static void digest_toggle(struct ov *ov, const struct xn_contact *contact)
-{
-    uint64_t word = 0;
-    size_t i;
-
-    for (i = 0; i < 8; i++)
-        word |= (uint64_t)contact->id.b[i] << 8 * i;
-    ov->digest[contact->position.b[0] >> 4] ^= word;
-}
-
 /* ---- coming and going ---- */
 
 /* Room for so many, and our own copy of the handles. */
@@ -192,7 +182,6 @@ bool ring_add_live(struct ov *ov, struct link *link)
     ring->own[at] = link->peer;
     ring->marks[at] = mark_of(link_contact(ov, link), watch_near(link));
     ring->n++;
-    digest_toggle(ov, link_contact(ov, link));
     ov->self_at = ring_lower(ov, &ov->config.position);
     return true;
 }
@@ -207,7 +196,6 @@ bool ring_drop_live(struct ov *ov, struct link *link)
     more = --ring->n - at;
     memmove(ring->own + at, ring->own + at + 1, more * sizeof *ring->own);
     memmove(ring->marks + at, ring->marks + at + 1, more * sizeof *ring->marks);
-    digest_toggle(ov, link_contact(ov, link));
     ov->self_at = ring_lower(ov, &ov->config.position);
     return true;
 }
@@ -226,7 +214,6 @@ bool ring_stand(struct ov *ov, const xn_peer *peers, const uint32_t *rtts_us,
         /* Of a large table the rows are far away. */
         if (i + AHEAD < n) __builtin_prefetch(ring_contact(ov, i + AHEAD));
         ring->marks[i] = mark_of(ring_contact(ov, i), rtts_us[i]);
-        digest_toggle(ov, ring_contact(ov, i));
     }
     ov->self_at = ring_lower(ov, &ov->config.position);
     return true;
