@@ -90,9 +90,9 @@ static void status(struct node *node, const struct xn_now *now, uint64_t ticket,
     xn_peer peers[2 * OV_LEAVES_MAX];
     size_t i, n = ov_leaves(node->ov, peers);
 
-    self.id = xn_id_bytes(&node->config.overlay.id);
-    self.position = xn_id_bytes(&node->config.overlay.position);
-    self.address = node->config.overlay.address;
+    self.id = xn_id_bytes(&ov_self(node->ov)->id);
+    self.position = xn_id_bytes(ov_position(node->ov));
+    self.address = (char *)(uintptr_t)ov_self(node->ov)->address;
     for (i = 0; i < n; i++) {
         const struct xn_contact *contact = ov_contact(node->ov, peers[i]);
 

@@ -216,21 +216,21 @@ static void visit(void *owner, void *ctx, const struct xn_now *now, int rc,
     Xn__Announce announce = XN__ANNOUNCE__INIT;
     Xn__Contact self = XN__CONTACT__INIT;
     bool alone = ov_links(node->ov) < LINKS_ENOUGH;
-    uint64_t pause = alone ? SAMPLE_RETRY_US : node->config.announce_us;
+    uint64_t pause = alone ? SAMPLE_RETRY_US : node->announce_us;
     size_t i;
 
     (void)ctx, (void)rc, (void)msg;
-    self.id = xn_id_bytes(&node->config.overlay.id);
-    self.position = xn_id_bytes(&node->config.overlay.position);
-    self.address = node->config.overlay.address;
+    self.id = xn_id_bytes(&ov_self(node->ov)->id);
+    self.position = xn_id_bytes(ov_position(node->ov));
+    self.address = (char *)(uintptr_t)ov_self(node->ov)->address;
     announce.contact = &self;
-    for (i = 0; i < node->config.n_corps; i++) {
-        announce.revoked = held_of(node, node->config.corps[i]);
-        call_corp(node, now, node->config.corps[i], "POST", "/v1/announce",
-                  &announce, announced, out);
+    for (i = 0; i < node->n_corps; i++) {
+        announce.revoked = held_of(node, node->corps[i]);
+        call_corp(node, now, node->corps[i], "POST", "/v1/announce", &announce,
+                  announced, out);
         if (!alone) continue;
-        call_corp(node, now, node->config.corps[i], "GET", "/v1/sample", NULL,
-                  sampled, out);
+        call_corp(node, now, node->corps[i], "GET", "/v1/sample", NULL, sampled,
+                  out);
     }
     pause = xn_rng_between(&node->rng, pause / 2, pause);
     xn_ticket(node->tickets, now->mono_us + pause, visit, node, NULL, out);
@@ -243,7 +243,7 @@ void node_corps_start(struct node *node, const struct xn_now *now,
         const Xn__Sample *sample = XN_BODY(node->bootstrap, Xn__Sample);
 
         /* With none, the corps will know some. */
-        if (sample->n_nodes > 0 || node->config.n_corps == 0) {
+        if (sample->n_nodes > 0 || node->n_corps == 0) {
             ov_join(node->ov, now, sample->nodes, sample->n_nodes, out);
         }
     }
@@ -255,7 +255,7 @@ void node_corps_start(struct node *node, const struct xn_now *now,
 void node_corps_stand(struct node *node, const struct xn_now *now,
                       struct xn_out *out)
 {
-    uint64_t pause = xn_rng_below(&node->rng, node->config.announce_us);
+    uint64_t pause = xn_rng_below(&node->rng, node->announce_us);
 
     xn_ticket(node->tickets, now->mono_us + pause, visit, node, NULL, out);
     remember_again(node, now, out);

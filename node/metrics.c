@@ -79,7 +79,7 @@ static void put_node(const struct node *node, const struct xn_now *now,
 {
     char hex[XN_ID_HEX];
 
-    xn_id_hex(&node->config.overlay.id, hex);
+    xn_id_hex(&ov_self(node->ov)->id, hex);
     xn_prom_family(buf, XN_PROM_GAUGE, "xeno_node_info", "Which node this is.");
     xn_prom_sample(buf, "xeno_node_info", "id", hex, 1);
     put_gauge(buf, "xeno_node_uptime_seconds", "Since its start.",

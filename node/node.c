@@ -69,7 +69,7 @@ static void question_replied(void *user, void *ctx, const struct xn_now *now,
 static void index_key(const struct node *node, const Xn__Find *find,
                       uint32_t *copy, xn_id *key_out)
 {
-    uint32_t near = node->config.index.copies_near;
+    uint32_t near = node->copies_near;
     bool far = *copy >= near;
 
     if (far) *copy -= near;
@@ -235,9 +235,9 @@ static void node_free(struct xn_core *core)
     xn_tickets_free(node->tickets, drop_context);
     xn_out_clear(&node->out);
     xn_msg_free(node->bootstrap);
-    for (i = 0; i < node->config.n_corps; i++) {
-        free((char *)(uintptr_t)node->config.corps[i]);
-    }
+    for (i = 0; i < node->n_corps; i++)
+        free(node->corps[i]);
+    free(node->corps);
     free(node);
 }
 
@@ -255,14 +255,14 @@ static int copy_config(struct node *node, const struct node_config *config)
     Xn__Sample sample = XN__SAMPLE__INIT;
     size_t i;
 
-    node->config = *config;
-    node->config.n_corps = 0;
-    node->config.bootstrap = NULL;
-    node->config.n_bootstrap = 0;
+    node->announce_us = config->announce_us;
+    node->copies_near = config->index.copies_near;
+    node->corps = calloc(config->n_corps + 1, sizeof *node->corps);
+    if (!node->corps) return XN_ENOMEM;
     for (i = 0; i < config->n_corps && i < NODE_CORPS_MAX; i++) {
-        node->config.corps[i] = strdup(config->corps[i]);
-        if (!node->config.corps[i]) return XN_ENOMEM;
-        node->config.n_corps++;
+        node->corps[i] = strdup(config->corps[i]);
+        if (!node->corps[i]) return XN_ENOMEM;
+        node->n_corps++;
     }
     if (config->n_bootstrap == 0 && config->n_corps > 0) return 0;
     sample.nodes = (Xn__Contact **)(uintptr_t)config->bootstrap;
@@ -270,16 +270,18 @@ static int copy_config(struct node *node, const struct node_config *config)
     return xn_msg_new(XN__KIND__SAMPLE, &sample, &node->bootstrap);
 }
 
-static int make_parts(struct node *node, const struct xn_peers *peers)
+static int make_parts(struct node *node, const struct node_config *config,
+                      const struct xn_peers *peers)
 {
+    struct ov_config overlay = config->overlay;
+    struct xis_config store = config->index;
     const struct ov_user user = {node, deliver, leaves_changed, peer_changed};
     const struct rd_index index = {
         .user = node,
         .ask = ask_index,
-        .copies =
-            node->config.index.copies_near + node->config.index.copies_far,
-        .copies_near = node->config.index.copies_near,
-        .lease_us_max = node->config.index.lease_us_max,
+        .copies = store.copies_near + store.copies_far,
+        .copies_near = store.copies_near,
+        .lease_us_max = store.lease_us_max,
         .revoked = &node->revoked,
         .expect = expect_of_index,
         .enough = enough_of_index,
@@ -287,16 +289,14 @@ static int make_parts(struct node *node, const struct xn_peers *peers)
     int rc;
 
     /* Whoever holds a copy of the shard can search it. */
-    node->config.overlay.any_copy_kind = XN__KIND__FIND;
-    node->config.overlay.revoked = &node->revoked;
-    node->config.index.revoked = &node->revoked;
+    overlay.any_copy_kind = XN__KIND__FIND;
+    overlay.revoked = &node->revoked;
+    store.revoked = &node->revoked;
     rc = xn_tickets_new(&node->tickets);
     if (rc) return rc;
-    rc = ov_new(&node->config.overlay, peers, &node->rng, node->tickets, &user,
-                &node->ov);
+    rc = ov_new(&overlay, peers, &node->rng, node->tickets, &user, &node->ov);
     if (rc) return rc;
-    rc = xis_new(&node->config.index, node->ov, &node->rng, node->tickets,
-                 &node->xis);
+    rc = xis_new(&store, node->ov, &node->rng, node->tickets, &node->xis);
     if (rc) return rc;
     return rd_new(&index, &node->rng, node->tickets, &node->rd);
 }
@@ -313,7 +313,7 @@ int node_new(const struct node_config *config, const struct xn_peers *peers,
     xn_out_init(&node->out);
     rc = copy_config(node, config);
     if (rc) goto out;
-    rc = make_parts(node, peers);
+    rc = make_parts(node, config, peers);
     if (rc) goto out;
     *core_out = &node->core;
     node = NULL;

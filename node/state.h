@@ -23,7 +23,10 @@ struct node {
     struct xis *xis;
     struct rd *rd;
     struct question *questions; /* of rd to the index, under way */
-    struct node_config config;  /* corps and bootstrap are copies */
+    char **corps;
+    size_t n_corps;
+    uint64_t announce_us;
+    uint32_t copies_near; /* of a shard */
     bool started;
     uint64_t started_us;
     struct xn_msg *bootstrap; /* Sample: contacts to begin with, or NULL */

@@ -331,6 +331,11 @@ const struct xn_contact *ov_contact(const struct ov *ov, xn_peer peer)
     return xn_peer_contact(ov->peers, peer);
 }
 
+const struct ov_config *ov_self(const struct ov *ov)
+{
+    return &ov->config;
+}
+
 const xn_id *ov_position(const struct ov *ov)
 {
     return &ov->config.position;

@@ -222,6 +222,8 @@ size_t ov_links(const struct ov *ov); /* live links, HELLO done */
 size_t ov_all(const struct ov *ov, xn_peer *peers_out, size_t max);
 const struct xn_contact *ov_contact(const struct ov *ov, xn_peer peer);
 const xn_id *ov_position(const struct ov *ov); /* ours */
+/* What it was made of, as ov_config_fit left it. */
+const struct ov_config *ov_self(const struct ov *ov);
 /* Are we, as far as we know, linked to every node? */
 bool ov_is_mesh(const struct ov *ov, const struct xn_now *now);
 /* Have we been told so much of the others that we answer as owner? */
