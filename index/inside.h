@@ -638,6 +638,9 @@ void xis_load_start(struct xis *xis, const struct xn_now *now,
 
 /* ---- xis.c */
 
+/* Something may be held: looks soon and ever again what of it has aged. */
+void xis_sweep_later(struct xis *xis, const struct xn_now *now,
+                     struct xn_out *out);
 /* The store is read: begin to take part. */
 void xis_loaded(struct xis *xis, const struct xn_now *now, struct xn_out *out);
 
@@ -658,7 +661,7 @@ struct xis {
     size_t n_live;        /* of these, ads */
     size_t n_tombs, n_blind;
     xn_id sweep_from;
-    bool sweep_begun;
+    bool sweep_begun, sweeping; /* amid all; again soon */
 
     struct xis_batch *batches;
     size_t n_batches;

@@ -171,6 +171,7 @@ static void end_check(struct xis_check *check, const struct xn_now *now, int rc,
 
     check->result->rc = rc;
     check->result->version = held ? held->version : 0;
+    xis_sweep_later(check->batch->xis, now, out);
     batch_step(check->batch, now, out);
 }
 

@@ -49,8 +49,19 @@ static void sweep(void *owner, void *ctx, const struct xn_now *now, int rc,
     struct xis *xis = owner;
 
     (void)ctx, (void)rc, (void)msg;
+    xis->sweeping = false;
     xis_ads_sweep(xis, now, out);
-    xn_ticket(xis->tickets, now->mono_us + XIS_SWEEP_US, sweep, xis, NULL, out);
+    xis_sweep_later(xis, now, out);
+}
+
+/* Where nothing is held nothing ages.  And not before all is read: a document
+ * whose lease is not read yet looks expired. */
+void xis_sweep_later(struct xis *xis, const struct xn_now *now,
+                     struct xn_out *out)
+{
+    if (xis->sweeping || !xis->loaded || xis->ads.n == 0) return;
+    xis->sweeping = xn_ticket(xis->tickets, now->mono_us + XIS_SWEEP_US, sweep,
+                              xis, NULL, out) != 0;
 }
 
 void xis_start(struct xis *xis, const struct xn_now *now, struct xn_out *out)
@@ -64,14 +75,11 @@ void xis_stand(struct xis *xis, const struct xn_now *now, struct xn_out *out)
     xis->start_us = now->mono_us;
     xis->loaded = true;
     xis_settle_stand(xis, now, out);
-    xn_ticket(xis->tickets, now->mono_us + xn_rng_below(xis->rng, XIS_SWEEP_US),
-              sweep, xis, NULL, out);
 }
 
 void xis_loaded(struct xis *xis, const struct xn_now *now, struct xn_out *out)
 {
     xis->loaded = true;
-    /* Not before: a document whose lease is not read yet looks expired. */
     sweep(xis, NULL, now, 0, NULL, out);
     xis_settle_changed(xis, now, out);
 }
