@@ -493,6 +493,8 @@ void life_clear(struct ov *ov);
 void life_count(struct ov *ov, const struct xn_now *now);
 /* A link has ended with its node, as far as we know. */
 void life_ended(struct ov *ov, const struct xn_now *now, const xn_id *id);
+/* It is linked again: if that was soon, it had not ended. */
+void life_back(struct ov *ov, const struct xn_now *now, const xn_id *id);
 /* So says a peer that we have dialled. */
 void life_told(struct ov *ov, const xn_id *id, uint32_t life_s);
 uint32_t life_seen_s(const struct ov *ov); /* 0: not yet */

@@ -11,7 +11,9 @@
  * Where it is we who fail, stopped, suspended or without network, all links end
  * and no node does.  What ends after a gap in our own time counts for nothing,
  * nor what ends in a burst: nodes do not die by the quarter in seconds, and
- * where they do, that tells nothing of how long the others live. */
+ * where they do, that tells nothing of how long the others live.  Nor does a
+ * node end that is linked again at once: it was restarted, or both had dialled
+ * and one of the two links went. */
 #include <stdlib.h>
 #include <string.h>
 
@@ -24,13 +26,20 @@
 #define TOLD_WORTH 8U     /* ends, as which what others said counts */
 #define LINKS_PER_LEAF 6U /* at least so many links, for each leaf on a side */
 #define BURST_US (10 * SECOND_US)
+#define BACK_S 30U               /* who is linked again by then did not end */
 #define BURST_PART 4U            /* more than one in so many is a burst */
 #define STILL_US (5 * SECOND_US) /* late by more, we stood still */
 #define OURS_US (60 * SECOND_US) /* until all peers' ends have shown */
 
+struct ended {
+    uint32_t tag;  /* the first bytes of its id */
+    uint32_t at_s; /* 0: nobody */
+    bool counted, back;
+};
+
 /* Where nothing ends and nobody is new there is none. */
 struct lives {
-    uint32_t ended[LIFE_ENDED]; /* the first bytes of these nodes' ids */
+    struct ended ended[LIFE_ENDED];
     struct {
         uint32_t tag, s; /* of the id; seconds */
     } told[LIFE_TOLD];   /* by seconds, ascending */
@@ -56,6 +65,11 @@ static uint32_t tag_of(const xn_id *id)
     return tag;
 }
 
+static uint32_t seconds(const struct xn_now *now)
+{
+    return (uint32_t)(now->mono_us / SECOND_US);
+}
+
 /* Until now. */
 void life_count(struct ov *ov, const struct xn_now *now)
 {
@@ -67,6 +81,25 @@ void life_count(struct ov *ov, const struct xn_now *now)
     else
         life->stood_us += ov->ring.n * (now->mono_us - life->counted_us);
     life->counted_us = now->mono_us;
+}
+
+static bool is_of_burst(const struct life *life, const struct ended *ended)
+{
+    return ended->at_s >= life->burst.from_us / SECOND_US;
+}
+
+/* Of the ends since then, and what was seen before it, none counts. */
+static void forget_burst(struct life *life)
+{
+    size_t i;
+
+    for (i = 0; i < LIFE_ENDED; i++) {
+        struct ended *ended = &life->lives->ended[i];
+
+        if (is_of_burst(life, ended)) ended->counted = false;
+    }
+    life->stood_us = life->burst.stood_us;
+    life->ends = life->burst.ends;
 }
 
 /* Is this one of a burst?  Then those of it that were counted are not.  Burst
@@ -92,9 +125,21 @@ static bool is_burst(struct ov *ov, const struct xn_now *now)
     }
     life->burst.is_one = true;
     if (life->burst.again) return false;
-    life->stood_us = life->burst.stood_us;
-    life->ends = life->burst.ends;
+    forget_burst(life);
     return true;
+}
+
+/* NULL: it is not among the last. */
+static struct ended *find_ended(const struct life *life, uint32_t tag)
+{
+    size_t i;
+
+    for (i = 0; life->lives && i < LIFE_ENDED; i++) {
+        struct ended *ended = &life->lives->ended[i];
+
+        if (ended->tag == tag && ended->at_s > 0) return ended;
+    }
+    return NULL;
 }
 
 /* One node ends once, however often it comes back: else a single peer, by
@@ -102,20 +147,32 @@ static bool is_burst(struct ov *ov, const struct xn_now *now)
 void life_ended(struct ov *ov, const struct xn_now *now, const xn_id *id)
 {
     struct life *life = &ov->life;
-    struct lives *lives = need_lives(life);
-    uint32_t tag = tag_of(id);
-    size_t i;
+    struct ended *ended = find_ended(life, tag_of(id));
 
     life_count(ov, now);
-    if (!lives) return;
-    for (i = 0; i < LIFE_ENDED; i++) {
-        if (lives->ended[i] == tag) return;
-    }
-    lives->ended[life->n_ended++ % LIFE_ENDED] = tag;
+    if (!need_lives(life) || (ended && !ended->back)) return;
+    if (!ended) ended = &life->lives->ended[life->n_ended++ % LIFE_ENDED];
+    *ended = (struct ended){.tag = tag_of(id), .at_s = seconds(now)};
     if (now->mono_us < life->ours_us || is_burst(ov, now)) return;
+    ended->counted = true;
     if (++life->ends < ENDS_MAX) return;
     life->ends /= 2;
     life->stood_us /= 2;
+}
+
+void life_back(struct ov *ov, const struct xn_now *now, const xn_id *id)
+{
+    struct life *life = &ov->life;
+    struct ended *ended = find_ended(life, tag_of(id));
+
+    if (!ended || ended->back || seconds(now) - ended->at_s > BACK_S) return;
+    ended->back = true;
+    if (ended->counted && life->ends > 0) life->ends--;
+    if (is_of_burst(life, ended))
+        life->burst.n -= life->burst.n > 0;
+    else if (ended->counted)
+        life->burst.ends -= life->burst.ends > 0;
+    ended->counted = false;
 }
 
 /* Everybody has one word. */

@@ -573,6 +573,7 @@ static void link_live(struct ov *ov, const struct xn_now *now,
     }
     link->state = LINK_LIVE;
     ov->n_new--;
+    life_back(ov, now, &link_contact(ov, link)->id);
     if (hint) {
         if (hint->ticket && is_hearsay(hint)) {
             teller_was_right(ov, hint->teller);

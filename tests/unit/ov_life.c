@@ -38,6 +38,14 @@ static void ends(struct ov *ov, uint64_t at_s, uint32_t n)
     life_ended(ov, &now, &id);
 }
 
+static void comes(struct ov *ov, uint64_t at_s, uint32_t n)
+{
+    struct xn_now now = {at_s * SECOND_US, 0};
+    xn_id id = number(n);
+
+    life_back(ov, &now, &id);
+}
+
 static void told(struct ov *ov, uint32_t n, uint32_t life_s)
 {
     xn_id id = number(n);
@@ -165,6 +173,51 @@ static void test_churn_is_none(void **state)
     ov.ring.n = 0;
 }
 
+/* All are restarted, one after the other: no node ends. */
+static void test_who_comes_back_did_not_end(void **state)
+{
+    struct ov ov;
+    uint32_t n;
+
+    (void)state;
+    young(&ov)->ring.n = 100;
+    for (n = 1; n <= 100; n++) {
+        ends(&ov, 4 * n, n);
+        comes(&ov, 4 * n + 3, n);
+    }
+    assert_int_equal(life_seen_s(&ov), 0);
+    /* After a while that is another life; and who comes and goes at once all the
+     * time has none of the others forgotten. */
+    ends(&ov, 500, 200);
+    for (n = 0; n < 50; n++) {
+        ends(&ov, 501 + n / 10, 300);
+        comes(&ov, 501 + n / 10, 300);
+    }
+    comes(&ov, 600, 200);
+    assert_int_equal(ov.life.ends, 1);
+    ends(&ov, 601, 200);
+    assert_int_equal(ov.life.ends, 1);
+    ov.ring.n = 0;
+}
+
+/* Half of all go in a burst, and come back: of it nothing counts, nor is any of
+ * what was counted before taken back. */
+static void test_a_burst_comes_back(void **state)
+{
+    struct ov ov;
+    uint32_t n;
+
+    (void)state;
+    settled(&ov);
+    for (n = 0; n < 50; n++)
+        ends(&ov, 41 * 3600 + n / 20, 100 + n);
+    assert_int_equal(ov.life.ends, 40);
+    for (n = 0; n < 50; n++)
+        comes(&ov, 41 * 3600 + 5, 100 + n);
+    assert_int_equal(ov.life.ends, 40);
+    ov.ring.n = 0;
+}
+
 /* Stopped for an hour: what is found ended then did not end with its node, and
  * nobody knows how long it stood. */
 static void test_a_gap_is_ours(void **state)
@@ -200,6 +253,8 @@ int main(void)
         cmocka_unit_test(test_the_middle_word_counts),
         cmocka_unit_test(test_a_burst_is_ours),
         cmocka_unit_test(test_churn_is_none),
+        cmocka_unit_test(test_who_comes_back_did_not_end),
+        cmocka_unit_test(test_a_burst_comes_back),
         cmocka_unit_test(test_a_gap_is_ours),
     };
 

@@ -147,6 +147,26 @@ static void test_mesh_200(void **state)
 }
 
 /* One of a version before, two of the next, and ourselves. */
+/* Of more nodes than have links where lives are short each is restarted, one
+ * after the other: all are linked to all again, for no life was short. */
+static void test_rolling_restart(void **state)
+{
+    struct net *net = mesh(64, true, 12);
+    uint32_t i;
+
+    (void)state;
+    assert_true(net_until(net, 60 * SEC, net_is_mesh));
+    for (i = 0; i < 64; i++) {
+        net_run(net, SEC / 2);
+        net_leave(net, i);
+        net_run(net, SEC / 2);
+        net_crash(net, i, true);
+        net_start(net, i, (i + 1) % 64);
+    }
+    assert_true(net_until(net, 60 * SEC, net_is_mesh));
+    net_free(net);
+}
+
 static void test_versions(void **state)
 {
     struct net *net = mesh(4, false, 11);
@@ -192,6 +212,7 @@ int main(void)
         cmocka_unit_test(test_mesh_3),
         cmocka_unit_test(test_mesh_24),
         cmocka_unit_test(test_mesh_200),
+        cmocka_unit_test(test_rolling_restart),
         cmocka_unit_test(test_versions),
         cmocka_unit_test(test_lists_are_asked_for),
     };
