@@ -53,6 +53,7 @@ void net_config_default(struct net_config *config)
         .links_max = 512,
         .handshakes = 50,
         .api_max = 256,
+        .api_connects = 100,
         .api_rate = 50,
         .api_rate_certified = 500,
     };
@@ -278,6 +279,7 @@ static int open_http(struct net_driver *d, const struct net_config *config)
     struct net_http_config http = {.identity = config->identity,
                                    .listen = config->listen_api,
                                    .max = config->api_max,
+                                   .connects = config->api_connects,
                                    .rate = config->api_rate,
                                    .certified_rate = config->api_rate_certified,
                                    .body_max = config->api_body_max,

@@ -41,6 +41,8 @@ struct net_config {
     const char *announced; /* where others reach the links; NULL: where it
                               listens */
     unsigned api_max;      /* connections; 256 */
+    unsigned api_connects; /* that begin, a second, of one address; 100; 0: no
+                              bound */
     /* Requests per second, 0: no bound. */
     unsigned api_rate;           /* of one address, anonymous; 50 */
     unsigned api_rate_certified; /* of one certified caller; 500 */

@@ -73,7 +73,7 @@ struct net_http {
     struct evhttp *evhttp;
     struct evconnlistener *listener;
     struct event *tick;
-    struct net_budget *anonymous, *certified; /* NULL: no bound */
+    struct net_budget *connects, *anonymous, *certified; /* NULL: no bound */
     char address[NET_ADDR_TEXT];
     unsigned max, n;
     uint64_t ask_us;
@@ -225,6 +225,22 @@ static struct bufferevent *new_bufferevent(struct event_base *base, void *arg)
     bufferevent_openssl_set_allow_dirty_shutdown(bev, 1);
     conn->bev = bev;
     return bev;
+}
+
+/* Before a handshake costs us anything: who begins too many has this one ended.
+ * It was accepted and read already, which is little beside signing. */
+static int on_hello(SSL *ssl, int *alert, void *arg)
+{
+    struct conn *conn = SSL_get_ex_data(ssl, conn_index);
+
+    if (!conn || !conn->http) return SSL_CLIENT_HELLO_ERROR;
+    look_up_source(conn);
+    if (!conn->http->connects ||
+        net_budget_take(conn->http->connects, conn->source, net_mono_us())) {
+        return SSL_CLIENT_HELLO_SUCCESS;
+    }
+    *alert = SSL_AD_USER_CANCELLED;
+    return SSL_CLIENT_HELLO_ERROR;
 }
 
 /* Who calls, told once per connection. */
@@ -530,6 +546,10 @@ static int start(struct net_http *http, const struct net_http_config *config)
     if (RAND_bytes((uint8_t *)&http->secret, sizeof http->secret) != 1) {
         return XN_EIO;
     }
+    if (config->connects) {
+        rc = net_budget_new(config->connects, &http->connects);
+        if (rc) return rc;
+    }
     if (config->rate) {
         rc = net_budget_new(config->rate, &http->anonymous);
         if (rc) return rc;
@@ -539,6 +559,7 @@ static int start(struct net_http *http, const struct net_http_config *config)
         if (rc) return rc;
     }
     rc = net_tls_api(config->identity, &http->ctx);
+    if (!rc) SSL_CTX_set_client_hello_cb(http->ctx, on_hello, NULL);
     if (!rc) rc = open_listener(http, config->listen);
     if (!rc) {
         rc = open_evhttp(http, config->body_max ? config->body_max : BODY_MAX);
@@ -594,6 +615,7 @@ void net_http_free(struct net_http *http)
         evconnlistener_free(http->listener);
     }
     SSL_CTX_free(http->ctx);
+    net_budget_free(http->connects);
     net_budget_free(http->anonymous);
     net_budget_free(http->certified);
     free(http);

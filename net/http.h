@@ -12,7 +12,8 @@ struct net_http;
 struct net_http_config {
     const struct net_identity *identity;
     const char *listen;
-    unsigned max;  /* connections */
+    unsigned max;      /* connections */
+    unsigned connects; /* that begin, per second and address; 0: no bound */
     unsigned rate; /* anonymous requests per second and address; 0: no bound */
     unsigned certified_rate; /* of one certified caller; 0: no bound */
     size_t body_max; /* bytes that a stranger may have us hold; 0: 1 MiB */

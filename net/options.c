@@ -22,6 +22,8 @@ static const struct net_setting common_settings[] = {
     {"listen.links", NET_TEXT, "127.0.0.1:0", 3, 63, "where links come in"},
     {"limits.connections", NET_NUMBER, "512", 4, 65536,
      "HTTPS connections at once"},
+    {"limits.connects", NET_NUMBER, "100", 0, 1000000,
+     "HTTPS connections per second and address that begin; 0: no bound"},
     {"limits.anonymous", NET_NUMBER, "50", 0, 1000000,
      "requests per second and address without a certificate; 0: no bound"},
     {"limits.certified", NET_NUMBER, "500", 0, 1000000,

@@ -125,6 +125,7 @@ int dev_start_corp(struct dev_platform *platform, size_t i)
     add2(&args, "--name", corp->name);
     add_address(&args, "--listen-api", corp->process.port_api);
     /* One machine plays everybody. */
+    add2(&args, "--set", "limits.connects=0"); /* all from one address */
     add2(&args, "--set", "register.per_minute=0");
     add2(&args, "--set", "orders.per_minute=0");
     add2(&args, "--set", "claims.per_minute=0");
@@ -174,6 +175,7 @@ static int spawn_node(struct dev_platform *platform, struct dev_server *server,
         add2(&args, "--delay", delays);
     }
     /* All clients come from one address here. */
+    add2(&args, "--set", "limits.connects=0");
     add2(&args, "--set", "limits.anonymous=0");
     add2(&args, "--set", "limits.certified=0");
     for (i = 0; i < platform->n_sets; i++) {

@@ -39,11 +39,12 @@ static void become(const struct corpd *c, const char *name, int ready)
     signal(SIGXFSZ, SIG_IGN); /* inherited: a full disk is an error to it */
     if (c->preload) setenv("LD_PRELOAD", c->preload, 1);
     execl(c->program, c->program, "--state", c->dir, "--ready-fd", fd, "--set",
-          "limits.certified=0", "--set", "limits.connections=1024", "--set",
-          "money.prepay=setup", "--set", "money.grace=1d", "--set",
-          "orders.per_minute=0", "--set", "claims.per_minute=0", "--set",
-          "register.per_minute=0", "--log-level", "error",
-          name ? "--name" : (char *)NULL, name, (char *)NULL);
+          "limits.certified=0", "--set", "limits.connects=0", "--set",
+          "limits.connections=1024", "--set", "money.prepay=setup", "--set",
+          "money.grace=1d", "--set", "orders.per_minute=0", "--set",
+          "claims.per_minute=0", "--set", "register.per_minute=0",
+          "--log-level", "error", name ? "--name" : (char *)NULL, name,
+          (char *)NULL);
     _exit(127);
 }
 

@@ -90,6 +90,7 @@ start_node() { # N: not ready yet
         --label node-$1 --listen "$(address $1):7000" \
         --listen-api "$(address $1):7001" --corp "$corp" \
         --set limits.anonymous=0 --set limits.certified=0 \
+        --set limits.connects=0 \
         --set index.lease=1h --ready-fd 9 9>"$dir/node$1.ready" \
         </dev/null >>"$dir/node$1.log" 2>&1 8>&- &
     pid[$1]=$!
@@ -106,7 +107,7 @@ settle() { # SECONDS
 mkfifo "$dir/corp.ready"
 "${in_ask[@]}" "$XN_BUILD/corp/xenocorpd" --state "$dir/corp" --name soak.example \
     --listen-api 10.9.1.254:7001 --set register.per_minute=0 \
-    --set limits.anonymous=0 --set limits.certified=0 \
+    --set limits.anonymous=0 --set limits.certified=0 --set limits.connects=0 \
     --ready-fd 9 9>"$dir/corp.ready" </dev/null >"$dir/corp.log" 2>&1 &
 ready corp
 id=${line#* id=}

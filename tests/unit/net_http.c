@@ -223,13 +223,18 @@ static int tcp_open(const char *source)
     return fd;
 }
 
-static void raw_open(struct raw *raw)
+static bool raw_connects(struct raw *raw, const char *source)
 {
-    raw->fd = tcp_open("127.0.0.1:0");
+    raw->fd = tcp_open(source);
     raw->ctx = SSL_CTX_new(TLS_client_method());
     raw->ssl = SSL_new(raw->ctx);
     SSL_set_fd(raw->ssl, raw->fd);
-    assert_int_equal(SSL_connect(raw->ssl), 1);
+    return SSL_connect(raw->ssl) == 1;
+}
+
+static void raw_open(struct raw *raw)
+{
+    assert_true(raw_connects(raw, "127.0.0.1:0"));
 }
 
 static void raw_close(struct raw *raw)
@@ -429,6 +434,30 @@ static void idle_connections_give_way(void **state)
     child = first;
 }
 
+/* Who begins more connections than he may has them refused; others may. */
+static void a_storm_of_handshakes(void **state)
+{
+    struct net_config config = kit_config(&node);
+    struct kit_child first = child;
+    Xn__Caller *caller;
+    int i, refused = 0;
+
+    config.api_connects = 1;
+    kit_spawn(&config, echoes, &child);
+    /* More are tried where they come so slowly that few are too many. */
+    for (i = 0; i < 8 || (refused < 4 && i < 200); i++) {
+        struct raw raw;
+
+        refused += !raw_connects(&raw, "127.0.0.2:0");
+        raw_close(&raw);
+    }
+    assert_true(refused >= 4);
+    caller = ask_as(&client, "GET", "/", NULL, 0);
+    xn__caller__free_unpacked(caller, NULL);
+    kit_kill(&child, SIGTERM);
+    child = first;
+}
+
 /* How many requests are refused, of eight at least; more are tried where they
  * come so slowly that few are too many. */
 static int too_often(const struct net_identity *who, bool slowly)
@@ -561,6 +590,7 @@ int main(void)
         cmocka_unit_test(plain_http_is_refused),
         cmocka_unit_test(connections_are_bounded),
         cmocka_unit_test(idle_connections_give_way),
+        cmocka_unit_test(a_storm_of_handshakes),
         cmocka_unit_test(budgets),
         cmocka_unit_test(calls_out),
     };
