@@ -208,7 +208,8 @@ static uint64_t held_of(const struct node *node, const char *corp)
     return list ? list->number : 0;
 }
 
-/* Announce always; ask for a sample while hardly linked. */
+/* Announce always, but where nobody could dial us; ask for a sample while hardly
+ * linked. */
 static void visit(void *owner, void *ctx, const struct xn_now *now, int rc,
                   struct xn_msg *msg, struct xn_out *out)
 {
@@ -226,8 +227,9 @@ static void visit(void *owner, void *ctx, const struct xn_now *now, int rc,
     announce.contact = &self;
     for (i = 0; i < node->n_corps; i++) {
         announce.revoked = held_of(node, node->corps[i]);
-        call_corp(node, now, node->corps[i], "POST", "/v1/announce", &announce,
-                  announced, out);
+        if (!ov_is_guest(node->ov))
+            call_corp(node, now, node->corps[i], "POST", "/v1/announce",
+                      &announce, announced, out);
         if (!alone) continue;
         call_corp(node, now, node->corps[i], "GET", "/v1/sample", NULL, sampled,
                   out);

@@ -109,6 +109,8 @@ static void put_links(const struct node *node, const struct xn_now *now,
     xn_prom_sample(buf, "xeno_overlay_links", "opened", "here",
                    load.links - load.incoming);
     xn_prom_sample(buf, "xeno_overlay_links", "opened", "there", load.incoming);
+    put_gauge(buf, "xeno_overlay_guests", "Links of nodes that accept none.",
+              load.guests);
     put_gauge(buf, "xeno_overlay_links_max", "The budget of links.",
               load.links_max);
     put_gauge(buf, "xeno_overlay_links_unproved",

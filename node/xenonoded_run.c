@@ -12,6 +12,8 @@
 #include "net/daemon.h"
 #include "node/node.h"
 
+#define NOWHERE "none"
+
 enum { CONTACTS_MAX = 64, SETTINGS_MAX = 32 };
 
 _Static_assert((int)NET_DAEMON_CORPS_MAX <= (int)NODE_CORPS_MAX, "all corps");
@@ -32,7 +34,7 @@ static void list_settings(struct settings *list)
         NULL,
         3,
         OV_ADDRESS_MAX,
-        "where others reach our links, if not where we listen"};
+        "where others reach our links, if not where we listen; none: nowhere"};
     const struct node_setting *settings;
     struct node_config config;
     size_t i;
@@ -85,8 +87,9 @@ static int configure(const struct net_daemon *daemon,
     config->overlay.id = daemon->identity.cert.id;
     config->overlay.position = daemon->identity.cert.position;
     if (!address) address = net_driver_links_address(daemon->driver);
-    snprintf(config->overlay.address, sizeof config->overlay.address, "%s",
-             address);
+    if (strcmp(address, NOWHERE) != 0)
+        snprintf(config->overlay.address, sizeof config->overlay.address, "%s",
+                 address);
     for (i = 0; i < daemon->n_corps; i++) {
         char hex[XN_ID_HEX];
 

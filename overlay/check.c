@@ -8,7 +8,7 @@
 
 static const char *check_full(const struct ov *ov)
 {
-    size_t i, live = 0, new = 0, visits = 0;
+    size_t i, live = 0, new = 0, apart = 0;
 
     for (i = 0; i < ov->by_peer.n; i++) {
         const struct link *link = link_at(&ov->by_peer, i);
@@ -16,8 +16,8 @@ static const char *check_full(const struct ov *ov)
         if (i > 0 && link_at(&ov->by_peer, i - 1)->peer >= link->peer) {
             return "links out of order by handle";
         }
-        live += link->state == LINK_LIVE && !link->visit;
-        visits += link->state == LINK_LIVE && link->visit;
+        live += link->state == LINK_LIVE && !link_is_apart(link);
+        apart += link->state == LINK_LIVE && link_is_apart(link);
         new += link->state == LINK_NEW;
         if (link->state == LINK_CLOSING && (link->sent || link->held)) {
             return "a request waits on a closed link";
@@ -26,7 +26,7 @@ static const char *check_full(const struct ov *ov)
     if (live + ov->ring.n_stood != ov->ring.n || new != ov->n_new) {
         return "links miscounted";
     }
-    if (live + new + visits != ov->by_id.n) return "links by id miscounted";
+    if (live + new + apart != ov->by_id.n) return "links by id miscounted";
     for (i = 1; i < ov->by_id.n; i++) {
         if (xn_id_cmp(&link_contact(ov, link_at(&ov->by_id, i - 1))->id,
                       &link_contact(ov, link_at(&ov->by_id, i))->id) >= 0) {
@@ -74,7 +74,7 @@ static bool is_live_id(const struct ov *ov, const xn_id *id)
 {
     const struct link *link = link_find_id(ov, id);
 
-    return link ? link->state == LINK_LIVE && !link->visit
+    return link ? link->state == LINK_LIVE && !link_is_apart(link)
                 : ring_find_id(ov, id) != RING_NONE;
 }
 
@@ -156,6 +156,7 @@ bool ov_check(const struct ov *ov, char *why_out, size_t len)
     if (!why) why = check_queries(ov);
     if (!why && !trace_check(ov)) why = "traces or what is relayed miscounted";
     if (!why && !visit_check(ov)) why = "visits miscounted";
+    if (!why && !guest_check(ov)) why = "guests miscounted";
     if (!why && !seek_check(ov)) why = "searches miscounted";
     if (!why) return true;
     snprintf(why_out, len, "overlay: %s", why);

@@ -95,13 +95,14 @@ static size_t find_witness(const struct ov *ov, const struct query *q,
 /* Do we know so little yet that anybody may be nearer? */
 static bool is_newcomer(const struct ov *ov, const struct xn_now *now)
 {
+    if (ov_is_guest(ov) && ov->ring.n == 0) return true;
     if (ov->introduced || now->mono_us >= ov->young_us) return false;
     return !ov->joined || ov->ring.n > 0 || hints_fresh(ov, now);
 }
 
 bool ov_is_member(const struct ov *ov, const struct xn_now *now)
 {
-    return !ov->leaving && !is_newcomer(ov, now);
+    return !ov->leaving && !ov_is_guest(ov) && !is_newcomer(ov, now);
 }
 
 /* Might somebody whom we do not know, or know no more, come before us? */

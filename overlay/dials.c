@@ -214,7 +214,7 @@ static bool has_enough(struct ov *ov, size_t want)
 struct hint *hint_pick(struct ov *ov, const struct xn_now *now)
 {
     struct room room = room_for(ov);
-    struct hint *hint = pick_leaf(ov, now, &room);
+    struct hint *hint = ov_is_guest(ov) ? NULL : pick_leaf(ov, now, &room);
     size_t want = links_wanted(ov);
 
     if (hint || ov->hints.n == 0) return hint;

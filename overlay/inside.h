@@ -16,7 +16,8 @@
  *   trace.c   where would a request go? (NEXT)
  *   seek.c    a search of our own for who is nearest to a key (NEAR); claims.c
  *             whom it has heard of;  doubt.c  the routing failure test
- *   visit.c   links opened to ask and given back
+ *   visit.c   links opened to ask and given back;  guest.c  nodes that accept
+ *             no links
  *   watch.c   who is alive (PING, SUSPECT, LEAVE)
  *   check.c   do the tables hold together?
  *
@@ -134,6 +135,7 @@ struct link {
     bool stood;    /* from the start: its address is its contact's */
     bool paging;   /* we read its contacts page by page */
     bool visit;    /* opened to ask, in nobody's tables */
+    bool guest;    /* of a node that accepts no links: in none of ours */
     bool coy;      /* it may be a visit: our HELLO waits for theirs */
     uint8_t pages; /* read so */
     uint8_t used[ALLOWANCES];
@@ -278,6 +280,7 @@ struct ov {
     struct visit *dialled; /* for a visit */
     unsigned n_seeks;
     unsigned n_visits, n_visited; /* live or dialled by us; by others */
+    unsigned n_guests;
     uint64_t gossip_timer, watch_timer, dial_timer, ask_timer;
     uint64_t watch_us; /* when the watch falls due; 0: not at all */
     uint64_t dial_timer_us;
@@ -612,6 +615,23 @@ void visit_lost(struct ov *ov, const struct link *link);
 bool visit_takes(unsigned kind);
 void visit_clear(struct ov *ov);
 bool visit_check(const struct ov *ov);
+
+/* ---- guest.c */
+
+/* Its HELLO came, and has no address. */
+void guest_hello(struct ov *ov, const struct xn_now *now, struct link *link,
+                 const Xn__Hello *hello, struct xn_out *out);
+/* So many links does a guest want of others. */
+size_t guest_wants(size_t want);
+/* The i-th live one by id; NULL: there are not so many. */
+const struct link *guest_at(const struct ov *ov, size_t i);
+bool guest_check(const struct ov *ov);
+
+/* Is it in nobody's tables? */
+static inline bool link_is_apart(const struct link *link)
+{
+    return link->visit || link->guest;
+}
 
 /* ---- watch.c */
 

@@ -451,7 +451,9 @@ static void gossip_due(void *owner, void *ctx, const struct xn_now *now, int rc,
     if (links_crowded(ov, now)) {
         size_t n_near = ov_leaves(ov, near);
 
-        want_near(ov, now, near[xn_rng_below(ov->rng, n_near)], out);
+        want_near(ov, now,
+                  n_near ? near[xn_rng_below(ov->rng, n_near)] : ov_draw(ov),
+                  out);
     } else {
         write_digest(ov, digest);
         peers.digest.data = digest;

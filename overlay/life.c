@@ -225,6 +225,7 @@ size_t links_wanted(const struct ov *ov)
     uint64_t least = LINKS_PER_LEAF * (uint64_t)ov->config.leaves;
     uint64_t s = life_s(ov);
 
+    if (ov_is_guest(ov)) return guest_wants(most);
     if (s == 0 || s > UINT32_MAX) return most;
     want = UPKEEP_BYTES * s / OPEN_BYTES;
     if (want < least) want = least;

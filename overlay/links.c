@@ -12,7 +12,8 @@
 
 bool links_crowded(const struct ov *ov, const struct xn_now *now)
 {
-    return ov->ring.n >= ov->config.links_max || now->mono_us < ov->crowded_us;
+    return ov->ring.n >= ov->config.links_max ||
+           now->mono_us < ov->crowded_us || ov_is_guest(ov);
 }
 
 static void set_crowded(struct ov *ov, const struct xn_now *now)
@@ -659,6 +660,10 @@ static void first_hello(struct ov *ov, const struct xn_now *now,
     take_address(link, hello->address);
     link->features = hello->features;
     link->revoked = hello->revoked;
+    if (!hello->address[0]) {
+        guest_hello(ov, now, link, hello, out);
+        return;
+    }
     if (!link->incoming) {
         life_told(ov, &link_contact(ov, link)->id, hello->life_s);
     }
@@ -689,6 +694,10 @@ void links_hello(struct ov *ov, const struct xn_now *now, struct link *link,
     if (link->state == LINK_NEW) {
         first_hello(ov, now, link, hello, out);
     } else if (hello->full) {
+        /* It sees only now that we are a guest: who else could have us? */
+        if (ov_is_guest(ov))
+            (void)hints_take(ov, now, &link_contact(ov, link)->id, hello->peers,
+                             hello->n_peers);
         refused_there(ov, now, link, out);
     } else if (link_allows(link, now, ALLOW_HELLO)) {
         /* It says so again: ours was lost. */
@@ -716,13 +725,14 @@ static void remember(struct ov *ov, const struct xn_now *now,
         now->mono_us + SECOND_US / 2 + xn_rng_below(ov->rng, SECOND_US);
 }
 
-static void lose_visit(struct ov *ov, const struct xn_now *now,
+static void lose_apart(struct ov *ov, const struct xn_now *now,
                        struct link *link, struct xn_out *out)
 {
-    bool missed = link->state == LINK_NEW && !link->incoming;
+    bool missed = link->visit && link->state == LINK_NEW && !link->incoming;
 
     if (link->state == LINK_NEW) ov->n_new--;
-    visit_lost(ov, link);
+    if (link->visit) visit_lost(ov, link);
+    ov->n_guests -= link->guest;
     ring_drop_id(ov, link);
     link->state = LINK_CLOSING;
     route_lost(ov, now, link, out);
@@ -734,12 +744,12 @@ static void lose_visit(struct ov *ov, const struct xn_now *now,
 void link_lose(struct ov *ov, const struct xn_now *now, struct link *link,
                struct xn_out *out)
 {
-    bool live = link->state == LINK_LIVE && !link->visit;
+    bool live = link->state == LINK_LIVE && !link_is_apart(link);
 
     if (link->state == LINK_CLOSING) return;
     link_timer_stop(ov, link);
-    if (link->visit) {
-        lose_visit(ov, now, link, out);
+    if (link_is_apart(link)) {
+        lose_apart(ov, now, link, out);
         return;
     }
     if (live) leaves_lost(ov, &link_contact(ov, link)->position);

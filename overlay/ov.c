@@ -378,6 +378,11 @@ xn_peer ov_draw(struct ov *ov)
     return ring_peer(ov, xn_rng_below(ov->rng, ov->ring.n));
 }
 
+bool ov_is_guest(const struct ov *ov)
+{
+    return ov->config.address[0] == '\0';
+}
+
 /* Spread evenly over the ring, beginning beside us: the same while the links
  * are the same, so that nobody writes down what has not changed. */
 size_t ov_sample(struct ov *ov, size_t n, Xn__Contact *contacts_out)
@@ -402,6 +407,7 @@ void ov_load(const struct ov *ov, struct ov_load *load_out)
     *load_out = (struct ov_load){
         .links = ov->ring.n,
         .links_max = ov->config.links_max,
+        .guests = ov->n_guests,
         .unproved = ov->n_new,
         .known = ov->hints.n,
         .requests = ov->queries.n,
@@ -412,7 +418,7 @@ void ov_load(const struct ov *ov, struct ov_load *load_out)
         const struct link *link = link_at(&ov->by_id, i);
 
         load_out->incoming +=
-            link->state == LINK_LIVE && link->incoming && !link->visit;
+            link->state == LINK_LIVE && link->incoming && !link_is_apart(link);
     }
 }
 
@@ -424,28 +430,48 @@ static int leaf_of(const struct ov *ov, size_t i)
     return down <= leaves ? -(int)down : 0;
 }
 
-bool ov_peer(const struct ov *ov, size_t i, struct ov_peer *peer_out)
+static void peer_in_full(const struct link *link, struct ov_peer *peer_out)
 {
-    const struct link *link;
-    size_t at;
-
-    if (i >= ov->ring.n) return false;
-    at = ring_cw(ov, i + 1);
-    *peer_out = (struct ov_peer){
-        .contact = ring_contact(ov, at),
-        .address = ov_address(ov, ring_peer(ov, at)),
-        .leaf = leaf_of(ov, i),
-        .rtt_us = ring_near(ov, at), /* coarsely */
-        .up_us = ov->stood_us,
-        .heard_us = ov->stood_us,
-    };
-    link = link_find(ov, ring_peer(ov, at));
-    if (!link) return true; /* it stood, and was not used yet */
     peer_out->incoming = link->incoming;
+    peer_out->guest = link->guest;
+    peer_out->features = link->features;
     peer_out->rtt_us = watch_near(link);
     peer_out->up_us = link->up_us;
     peer_out->heard_us = link->heard_us;
     peer_out->unanswered = link->probes;
     peer_out->asked = link->asked;
+}
+
+static bool guest_peer(const struct ov *ov, size_t i, struct ov_peer *peer_out)
+{
+    const struct link *link = guest_at(ov, i);
+
+    if (!link) return false;
+    *peer_out = (struct ov_peer){
+        .contact = link_contact(ov, link), .peer = link->peer, .address = ""};
+    peer_in_full(link, peer_out);
+    return true;
+}
+
+bool ov_peer(const struct ov *ov, size_t i, struct ov_peer *peer_out)
+{
+    const struct link *link;
+    size_t at;
+
+    if (i >= ov->ring.n) return guest_peer(ov, i - ov->ring.n, peer_out);
+    at = ring_cw(ov, i + 1);
+    *peer_out = (struct ov_peer){
+        .contact = ring_contact(ov, at),
+        .peer = ring_peer(ov, at),
+        .address = ov_address(ov, ring_peer(ov, at)),
+        .leaf = ov_is_guest(ov) ? 0 : leaf_of(ov, i),
+        .features = FEATURES,
+        .rtt_us = ring_near(ov, at), /* coarsely */
+        .up_us = ov->stood_us,
+        .heard_us = ov->stood_us,
+    };
+    link = link_find(ov, ring_peer(ov, at));
+    /* Else it stood, and was not used yet. */
+    if (link) peer_in_full(link, peer_out);
     return true;
 }

@@ -31,7 +31,7 @@ struct ov;
 struct ov_config {
     xn_id id;
     xn_id position;
-    char address[OV_ADDRESS_MAX + 1]; /* where we accept links */
+    char address[OV_ADDRESS_MAX + 1]; /* where we accept links; "": nowhere */
     uint32_t links_max;               /* budget; 512 */
     uint32_t leaves;                  /* each side; 8; at least copies */
     uint32_t copies;                  /* of each key, owner included; 3 */
@@ -230,6 +230,11 @@ bool ov_is_mesh(const struct ov *ov, const struct xn_now *now);
 bool ov_is_member(const struct ov *ov, const struct xn_now *now);
 /* The peer's own address from its HELLO; "" where it has none. */
 const char *ov_address(const struct ov *ov, xn_peer peer);
+/* Do we accept no links (config.address is empty)?  Such a node, behind a NAT
+ * or a firewall, is a guest of those that it dials: it asks and answers over
+ * these links as anybody does, but owns no keys and keeps no copies, since
+ * other guests could not reach it. */
+bool ov_is_guest(const struct ov *ov);
 /* What it answers, as its HELLO said: bits of OV_FEATURE_*. */
 #define OV_FEATURE_NEXT 1U
 #define OV_FEATURE_TERSE 2U /* no ACK where the REPLY comes soon */
@@ -286,6 +291,7 @@ const struct ov_stats *ov_stats(const struct ov *ov);
 /* How full it is now. */
 struct ov_load {
     size_t links, incoming, links_max;
+    size_t guests;        /* links of nodes that accept none */
     size_t unproved;      /* links before their HELLO */
     size_t known;         /* nodes heard of and not linked to */
     size_t requests;      /* under way, own and others' */
@@ -296,16 +302,20 @@ void ov_load(const struct ov *ov, struct ov_load *load_out);
 /* A link as we see it. */
 struct ov_peer {
     const struct xn_contact *contact;
+    xn_peer peer;
     const char *address; /* "": it accepts no links */
     int leaf; /* the so-many-th clockwise, or (negative) the other way; 0: it is
                  no neighbour */
     bool incoming;
-    uint32_t rtt_us; /* 0: not measured yet */
+    bool guest;        /* it accepts no links, and owns nothing */
+    uint64_t features; /* OV_FEATURE_* */
+    uint32_t rtt_us;   /* 0: not measured yet */
     uint64_t up_us, heard_us;
     unsigned unanswered; /* PINGs */
     uint32_t asked;      /* its requests under way here */
 };
-/* The i-th live link clockwise from us; false: there are not so many. */
+/* The i-th live link clockwise from us, and behind these the guests; false:
+ * there are not so many. */
 bool ov_peer(const struct ov *ov, size_t i, struct ov_peer *peer_out);
 
 bool ov_check(const struct ov *ov, char *why_out, size_t len);

@@ -266,7 +266,7 @@ void walk_start(struct walk *walk, const struct ov *ov, const xn_id *key)
 
 /* Upwards things come in order of their clockwise way from the key, downwards
  * of the other way: the nearer of the two heads is the nearest left. */
-bool walk_next(struct walk *walk, size_t *at_out)
+static bool walk_circle(struct walk *walk, size_t *at_out)
 {
     size_t m = walk->ov->ring.n + 1;
     const xn_id *up, *down;
@@ -291,6 +291,15 @@ bool walk_next(struct walk *walk, size_t *at_out)
     return true;
 }
 
+/* A guest owns nothing, so it stands nowhere. */
+bool walk_next(struct walk *walk, size_t *at_out)
+{
+    while (walk_circle(walk, at_out)) {
+        if (*at_out != RING_SELF || !ov_is_guest(walk->ov)) return true;
+    }
+    return false;
+}
+
 /* Those on the arc from us over the key to as far beyond it. */
 size_t walk_rank_of_us(const struct walk *walk)
 {
@@ -299,6 +308,7 @@ size_t walk_rank_of_us(const struct walk *walk)
     size_t n = ov->ring.n, beyond, from, to;
     xn_id there, back, mirror;
 
+    if (ov_is_guest(ov)) return SIZE_MAX;
     if (n == 0) return 0;
     xn_ring_clockwise(walk->key, self, &there);
     xn_ring_clockwise(self, walk->key, &back);
@@ -373,6 +383,7 @@ size_t ov_beside(const struct ov *ov, size_t most, xn_peer *peers_out)
 {
     size_t n = ov->ring.n, cw, ccw, d, i = 0;
 
+    if (ov_is_guest(ov)) return 0;
     if (most > ov->config.leaves) most = ov->config.leaves;
     cw = n < most ? n : most;
     ccw = n - cw < most ? n - cw : most;

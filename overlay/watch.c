@@ -113,7 +113,8 @@ static void ping(struct ov *ov, const struct xn_now *now, struct link *link,
 void watch_probe(struct ov *ov, const struct xn_now *now, struct link *link,
                  bool hearsay, struct xn_out *out)
 {
-    if (link->state != LINK_LIVE || link->visit || link->probes > 0) return;
+    if (link->state != LINK_LIVE || link_is_apart(link) || link->probes > 0)
+        return;
     link->probes = 1;
     link->hearsay = hearsay;
     ping(ov, now, link, out);

@@ -164,7 +164,7 @@ static void check_leaves_of(struct sim_run *run, uint32_t node)
     struct beside b;
     size_t wrong, all;
 
-    if (is_relinking(run, node)) return;
+    if (is_relinking(run, node) || sim_world_nat(run->world, node)) return;
     run->tally.checked_leaves++;
     b.n = probe->leaves(probe->user, core, b.says);
     if (probe->shape) probe->shape(probe->user, &shape);

@@ -4,7 +4,7 @@
 #include "sim/inside.h"
 #include "sim/wire.h"
 
-enum { SALT_CUT = 0x6375, SALT_SLOW = 0x736c };
+enum { SALT_CUT = 0x6375, SALT_SLOW = 0x736c, SALT_NAT = 0x6e61 };
 
 #define MILLION 1000000U
 #define RTO_US_MIN 200000U /* as Linux's TCP */
@@ -31,6 +31,11 @@ bool sim_world_apart(const struct sim_world *world, uint32_t a, uint32_t b)
 bool sim_world_slow(const struct sim_world *world, uint32_t node)
 {
     return in_share(world, SALT_SLOW, node, world->config.settings.slow_ppm);
+}
+
+bool sim_world_nat(const struct sim_world *world, uint32_t node)
+{
+    return in_share(world, SALT_NAT, node, world->config.settings.nat_ppm);
 }
 
 static bool happens(struct sim_world *world, uint32_t node, uint32_t ppm)

@@ -348,7 +348,7 @@ static void on_syn(struct sim_world *world, const struct sim_event *event)
 {
     const struct sim_node *node = &world->nodes[event->to];
 
-    if (!node->power) {
+    if (!node->power || sim_world_nat(world, event->to)) {
         sim_spend(world, SIM_NOBODY, SIM_WIRE_NOBODY);
         return;
     }

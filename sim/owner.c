@@ -69,6 +69,12 @@ static size_t lower(const struct sim_run *run, const xn_id *key)
     return lo;
 }
 
+/* It runs, and can be dialled. */
+static bool may_own(const struct sim_run *run, uint32_t node)
+{
+    return sim_world_runs(run->world, node) && !sim_world_nat(run->world, node);
+}
+
 struct sought {
     const struct sim_run *run;
     uint32_t from;
@@ -81,7 +87,7 @@ static bool counts(const struct sought *sought, uint32_t node)
     const struct sim_probe *probe = &run->options->probe;
     struct xn_now now;
 
-    if (!sim_world_runs(run->world, node)) return false;
+    if (!may_own(run, node)) return false;
     if (sim_world_apart(run->world, sought->from, node)) return false;
     if (!sought->members || !probe->member) return true;
     now = sim_world_time(run->world, node);
@@ -135,7 +141,7 @@ size_t sim_run_copies(const struct sim_run *run, const xn_id *key, size_t most,
             up++;
         else
             down--;
-        if (sim_world_runs(run->world, node)) out[got++] = node;
+        if (may_own(run, node)) out[got++] = node;
     }
     return got;
 }

@@ -16,6 +16,7 @@
 #include "sim/malice.h"
 #include "sim/market.h"
 #include "sim/reach.h"
+#include "sim/scenario_parse.h"
 
 enum { SALT_RUN = 0x7275, TRIES = 64 };
 
@@ -94,6 +95,18 @@ static const struct span_setting {
 };
 enum { SPANS = sizeof spans / sizeof spans[0], KEYS_MAX = 64 };
 
+static int set_nat(struct sim_settings *settings, const char *share)
+{
+    const char *end;
+    uint32_t milli;
+
+    if (!scn_milli(share, 100, &milli, &end) || strcmp(end, "%") != 0) {
+        return XN_EINVAL;
+    }
+    settings->nat_ppm = 10 * milli;
+    return 0;
+}
+
 static int set_one(struct sim_run *run, struct sim_config *config,
                    const struct scn_set *set)
 {
@@ -117,6 +130,9 @@ static int set_one(struct sim_run *run, struct sim_config *config,
         rc = xn_number_parse(set->value, UINT64_MAX, &config->flip);
         return rc || !config->flip ? XN_EINVAL : 0;
     }
+    if (!strcmp(set->key, "sim.nat")) {
+        return set_nat(&config->settings, set->value);
+    }
     rc = sim_malice_set(&run->malice_config, set->key, set->value);
     if (rc != XN_ENOENT) return rc;
     return probe->set ? probe->set(probe->user, set->key, set->value)
@@ -125,10 +141,10 @@ static int set_one(struct sim_run *run, struct sim_config *config,
 
 static const char *nearest_key(const struct sim_probe *probe, const char *key)
 {
-    const char *names[KEYS_MAX] = {"sim.flip", "sim.trace"};
+    const char *names[KEYS_MAX] = {"sim.flip", "sim.nat", "sim.trace"};
     const char *const *more =
         probe->settings ? probe->settings(probe->user) : NULL;
-    size_t n = 2, i;
+    size_t n = 3, i;
 
     for (i = 0; i < SPANS; i++)
         names[n++] = spans[i].key;
@@ -298,6 +314,8 @@ static int converge(struct sim_run *run, const struct scn_step *step)
     int rc;
 
     if (!probe->shape || !run->options->maker.stand) return XN_EINVAL;
+    /* Who stands is linked by the graph, whoever could dial. */
+    if (sim_world_config(run->world)->settings.nat_ppm) return XN_EINVAL;
     if (!config.nodes) return 0;
     probe->shape(probe->user, &config);
     rc = sim_graph_new(&config, sim_world_peers(run->world), run->latency,

@@ -84,6 +84,7 @@ struct sim_settings {
     uint32_t jitter_ppm;   /* of the latency, at most, added per message */
     uint32_t slow_ppm;     /* of nodes */
     uint64_t slow_us;      /* added to what a slow node receives */
+    uint32_t nat_ppm;      /* of nodes: nobody can dial these */
     uint32_t slow_times;   /* its every delay is so many times as long */
     uint64_t bits;         /* per second that a node can send; 0: any */
     uint64_t queue_bytes;  /* waiting to be sent: a link that adds more dies */
@@ -159,6 +160,8 @@ uint64_t sim_world_broke_us(const struct sim_world *world, uint32_t node);
 bool sim_world_apart(const struct sim_world *world, uint32_t a, uint32_t b);
 /* Its every delay is longer. */
 bool sim_world_slow(const struct sim_world *world, uint32_t node);
+/* Nobody can dial it, and it says so. */
+bool sim_world_nat(const struct sim_world *world, uint32_t node);
 /* As the latencies have it: without jitter and other faults. */
 uint64_t sim_world_rtt_us(const struct sim_world *world, uint32_t a,
                           uint32_t b);

@@ -215,7 +215,8 @@ static void act_dial(struct net *net, struct node *node,
                           .conn = to,
                           .ticket = act->ticket};
 
-    if (to >= net->config.nodes || to == node->index)
+    if (to < net->config.nodes) net->node[to].dialled++;
+    if (to >= net->config.nodes || to == node->index || net->node[to].guest)
         h.kind = FAILED;
     else
         h.at_us += net->node[to].gate_us;
@@ -590,7 +591,8 @@ void net_start(struct net *net, uint32_t i, uint32_t via)
 
     if (net->config.user) user = net->config.user->ov;
     user.user = node;
-    memcpy(config.address, node->address, sizeof node->address);
+    if (!node->guest)
+        memcpy(config.address, node->address, sizeof node->address);
     xn_rng_seed(&node->rng, xn_rng_mix(net->config.seed, i + node->life));
     xn_out_init(&node->out);
     assert_int_equal(xn_tickets_new(&node->tickets), 0);
@@ -652,6 +654,7 @@ void net_cut(struct net *net, uint32_t i, uint32_t j)
 bool net_peer(const struct net *net, uint32_t i, uint32_t j, xn_peer *peer_out)
 {
     static xn_peer all[4096];
+    struct ov_peer guest;
     size_t n = ov_all(net->node[i].ov, all, 4096), k;
 
     for (k = 0; k < n; k++) {
@@ -659,6 +662,11 @@ bool net_peer(const struct net *net, uint32_t i, uint32_t j, xn_peer *peer_out)
             *peer_out = all[k];
             return true;
         }
+    }
+    for (; ov_peer(net->node[i].ov, k, &guest); k++) {
+        if (net_who(net, i, guest.peer) != j) continue;
+        *peer_out = guest.peer;
+        return true;
     }
     return false;
 }
@@ -747,7 +755,7 @@ uint32_t net_who(const struct net *net, uint32_t i, xn_peer peer)
 
 static bool counts(const struct node *node)
 {
-    return node->up && !node->deaf;
+    return node->up && !node->deaf && !node->guest;
 }
 
 /* The nearest to key of those farther than node `last`; UINT32_MAX as last:

@@ -37,12 +37,14 @@ struct node {
     bool deaf;  /* takes part in nothing, and nobody is told */
     bool older; /* says in HELLO that it has no features */
     bool newer; /* has them all in HELLO, and a field that nobody knows */
+    bool guest; /* nobody can dial it, and it says so */
     bool keeps; /* acknowledges the requests that come to it, and no more */
     uint64_t late_us; /* all it says arrives so much later */
     uint64_t gate_us; /* so long wait those who dial it */
     uint32_t life;    /* restarts */
     uint64_t wake_us;
     enum answer answer;
+    unsigned dialled; /* by others */
     unsigned leaves_changed, joined, left, delivered;
     uint32_t last_hops;
     void *component; /* of struct net_user */

@@ -1,0 +1,202 @@
+/* SPDX-License-Identifier: GPL-3.0-or-later */
+/* Nodes that nobody can dial: they own nothing, and ask and answer over the
+ * links that they dialled. */
+#include <setjmp.h>
+#include <stdarg.h>
+#include <stddef.h>
+#include <stdint.h>
+#include <stdio.h>
+
+#include <cmocka.h>
+
+#include "lib/err.h"
+#include "tests/unit/ov_net.h"
+
+/* Every `each`-th node is a guest, but the first. */
+static struct net *start(uint32_t nodes, uint32_t each, uint32_t links_max,
+                         bool handle_per_link)
+{
+    const struct net_config config = {.nodes = nodes,
+                                      .links_max = links_max,
+                                      .leaves = 8,
+                                      .handle_per_link = handle_per_link,
+                                      .seed = nodes};
+    struct net *net = net_new(&config);
+    uint32_t i;
+
+    for (i = 0; i < nodes; i++) {
+        net->node[i].guest = i % each == 1;
+        net_start(net, i, 0);
+        net_run(net, SEC / 10);
+    }
+    return net;
+}
+
+static void expect_right(struct net *net, uint32_t from, uint32_t copy)
+{
+    struct asked asked;
+    xn_id key;
+
+    net_key(net, &key);
+    net_ask(net, from, &key, copy, 10 * SEC, &asked);
+    net_run(net, 11 * SEC);
+    assert_int_equal(asked.calls, 1);
+    assert_int_equal(asked.rc, 0);
+    assert_int_equal(asked.by, net_nearest(net, &key, copy));
+}
+
+static void expect_guests(struct net *net)
+{
+    uint32_t i, k;
+    xn_peer peer;
+    xn_id key;
+
+    for (i = 0; i < net->config.nodes; i++) {
+        struct node *node = &net->node[i];
+
+        assert_int_equal(ov_is_guest(node->ov), node->guest);
+        if (!node->guest) continue;
+        assert_int_equal(node->dialled, 0);
+        assert_false(ov_is_member(node->ov, &net->now));
+        assert_int_equal(ov_leaves(node->ov, &peer), 0);
+        for (k = 0; k < 100; k++) {
+            net_key(net, &key);
+            assert_false(ov_holds(node->ov, &key));
+            assert_int_equal(ov_nearest(node->ov, &key, 1, &peer), 1);
+            assert_int_not_equal(peer, XN_PEER_SELF);
+        }
+    }
+}
+
+static void mesh(bool handle_per_link)
+{
+    struct net *net = start(24, 3, 512, handle_per_link);
+    uint32_t i, copy;
+
+    assert_true(net_until(net, 60 * SEC, net_is_mesh));
+    net_run(net, 60 * SEC);
+    expect_guests(net);
+    for (i = 0; i < net->config.nodes; i++) {
+        for (copy = 0; copy < 3; copy++)
+            expect_right(net, i, copy);
+    }
+    net_free(net);
+}
+
+static void test_mesh(void **state)
+{
+    (void)state;
+    mesh(false);
+    mesh(true);
+}
+
+static void test_above_the_budget(void **state)
+{
+    struct net *net = start(90, 5, 40, false);
+    uint32_t i;
+
+    (void)state;
+    assert_true(net_until(net, 300 * SEC, net_has_leaves));
+    net_run(net, 120 * SEC);
+    expect_guests(net);
+    for (i = 0; i < net->config.nodes; i++)
+        expect_right(net, i, i % 3);
+    net_free(net);
+}
+
+/* Over the link that it dialled. */
+static void test_is_asked(void **state)
+{
+    struct net *net = start(6, 3, 512, true);
+    struct ov_peer peer = {.guest = false};
+    struct asked asked;
+    size_t i, guests = 0;
+
+    (void)state;
+    net_run(net, 60 * SEC);
+    net_ask_peer(net, 0, 1, 10 * SEC, &asked);
+    net_run(net, 11 * SEC);
+    assert_int_equal(asked.rc, 0);
+    assert_int_equal(asked.by, 1);
+    for (i = 0; ov_peer(net->node[0].ov, i, &peer); i++) {
+        assert_int_equal(peer.guest, i >= ov_links(net->node[0].ov));
+        assert_int_equal(!peer.guest, peer.address[0] != '\0');
+        guests += peer.guest;
+    }
+    assert_int_equal(guests, 2);
+    net_free(net);
+}
+
+static size_t guests_of(const struct net *net, uint32_t i)
+{
+    struct ov_load load;
+
+    ov_load(net->node[i].ov, &load);
+    return load.guests;
+}
+
+/* The first host lets no more in than a quarter of its budget; who goes leaves
+ * his place. */
+static void test_bound(void **state)
+{
+    const struct net_config config = {
+        .nodes = 14, .links_max = 40, .leaves = 8, .seed = 3};
+    struct net *net = net_new(&config);
+    uint32_t i, in = 0;
+
+    (void)state;
+    net_start(net, 0, 0);
+    for (i = 1; i < config.nodes; i++) {
+        net->node[i].guest = true;
+        net_start(net, i, 0);
+    }
+    net_run(net, 20 * SEC);
+    assert_int_equal(guests_of(net, 0), 10);
+    for (i = 1; i < config.nodes; i++)
+        in += ov_links(net->node[i].ov) == 1;
+    assert_int_equal(in, 10);
+    for (i = 1; ov_links(net->node[i].ov) == 0; i++)
+        ;
+    net_crash(net, i, true);
+    assert_int_equal(guests_of(net, 0), 10);
+    net_run(net, SEC);
+    net_run(net, 120 * SEC);
+    assert_int_equal(guests_of(net, 0), 10);
+    expect_right(net, 0, 0);
+    net_free(net);
+}
+
+/* Alone with its question it says that nobody can be asked, not that there is
+ * nobody. */
+static void test_alone(void **state)
+{
+    const struct net_config config = {
+        .nodes = 1, .links_max = 512, .leaves = 8, .seed = 3};
+    struct net *net = net_new(&config);
+    struct asked asked;
+    xn_id key;
+
+    (void)state;
+    net->node[0].guest = true;
+    net_start(net, 0, 0);
+    net_run(net, 60 * SEC);
+    net_key(net, &key);
+    net_ask(net, 0, &key, 0, 5 * SEC, &asked);
+    net_run(net, 6 * SEC);
+    assert_int_equal(asked.calls, 1);
+    assert_int_equal(asked.rc, XN_ETIMEOUT);
+    net_free(net);
+}
+
+int main(void)
+{
+    const struct CMUnitTest tests[] = {
+        cmocka_unit_test(test_mesh),
+        cmocka_unit_test(test_above_the_budget),
+        cmocka_unit_test(test_is_asked),
+        cmocka_unit_test(test_bound),
+        cmocka_unit_test(test_alone),
+    };
+
+    return cmocka_run_group_tests(tests, NULL, NULL);
+}
