@@ -145,7 +145,7 @@ static void test_rank(void **state)
     (void)state;
     xn_rng_seed(&rng, 5);
     for (round = 0; round < 2000; round++) {
-        struct ov ov = {.peers = &peers};
+        struct ov ov = {.peers = &peers, .config.address = "here"};
         xn_id key = draw(&rng);
         struct walk walk;
 
