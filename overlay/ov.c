@@ -80,7 +80,7 @@ void ov_warm(const struct ov *ov, int steps)
         fetch_range(ov, offsetof(struct ov, hints));
         fetch_range(&ov->queries, sizeof *ov - offsetof(struct ov, queries));
     } else if (steps == 2) {
-        for (i = 1; i < WARM_MARKS; i++)
+        for (i = 1; i < WARM_MARKS && ov->ring.n > 0; i++)
             __builtin_prefetch(&ov->ring.marks[i * ov->ring.n / WARM_MARKS]);
         __builtin_prefetch(ov->by_peer.v);
         __builtin_prefetch(ov->queries.v);

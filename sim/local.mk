@@ -170,3 +170,12 @@ tests_unit_sim_world_SOURCES = tests/unit/sim_world.c
 tests_unit_sim_world_SOURCES += tests/toy_core.c
 tests_unit_sim_world_SOURCES += tests/toy_core.h
 tests_unit_sim_world_LDADD = $(XN_SIM_LIBS) $(CMOCKA_LIBS)
+
+FUZZ_TARGETS += tests/fuzz/fuzz_peer
+tests_fuzz_fuzz_peer_SOURCES =
+tests_fuzz_fuzz_peer_SOURCES += sim/with_node.c
+tests_fuzz_fuzz_peer_SOURCES += sim/with_node.h
+tests_fuzz_fuzz_peer_SOURCES += tests/fuzz/any_msg.c
+tests_fuzz_fuzz_peer_SOURCES += tests/fuzz/any_msg.h
+tests_fuzz_fuzz_peer_SOURCES += tests/fuzz/fuzz_peer.c $(FUZZ_MAIN)
+tests_fuzz_fuzz_peer_LDADD = $(XN_SIM_LIBS) $(XN_NODE_LIBS) $(XN_SIM_LIBS) $(FUZZ_LIBS)

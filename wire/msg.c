@@ -93,6 +93,13 @@ bool xn_kind_is_wire(unsigned kind)
     return kind < XN__KIND__KIND_LOCAL && row_of(kind);
 }
 
+const ProtobufCMessageDescriptor *xn_kind_type(unsigned kind)
+{
+    const struct kind_row *row = row_of(kind);
+
+    return row ? row->descriptor : NULL;
+}
+
 const char *xn_kind_name(unsigned kind)
 {
     const struct kind_row *row = row_of(kind);

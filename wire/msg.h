@@ -58,6 +58,8 @@ void xn_msg_free(struct xn_msg *msg);          /* drops one reference */
 
 /* May this kind travel on a link? */
 bool xn_kind_is_wire(unsigned kind);
+/* NULL: unknown. */
+const ProtobufCMessageDescriptor *xn_kind_type(unsigned kind);
 /* "REQUEST"; "?" for an unknown one. */
 const char *xn_kind_name(unsigned kind);
 
