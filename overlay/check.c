@@ -38,7 +38,7 @@ static const char *check_full(const struct ov *ov)
 
 static const char *check_ring(const struct ov *ov)
 {
-    size_t i, before = 0, stood = 0;
+    size_t i, before = 0, stood = 0, awake = 0;
 
     for (i = 0; i < ov->ring.n; i++) {
         const xn_id *position = &ring_contact(ov, i)->position;
@@ -47,6 +47,7 @@ static const char *check_ring(const struct ov *ov)
         before += xn_id_cmp(position, &ov->config.position) < 0;
         stood += !link;
         if (link && link->state != LINK_LIVE) return "dead on ring";
+        awake += link && link->stood;
         if (link && ov->ring.marks[i].silent != (link->probes >= 2)) {
             return "a silent link is not marked so";
         }
@@ -56,7 +57,9 @@ static const char *check_ring(const struct ov *ov)
         }
         if (ring_find(ov, ring_peer(ov, i)) != i) return "not found on ring";
     }
-    if (stood != ov->ring.n_stood) return "links that stand miscounted";
+    if (stood != ov->ring.n_stood || awake != ov->ring.n_awake) {
+        return "links that stand miscounted";
+    }
     return before == ov->self_at ? NULL : "our own place is wrong";
 }
 

@@ -135,3 +135,42 @@ void ring_drop_id(struct ov *ov, struct link *link)
 {
     vec_drop(&ov->by_id, id_lower(ov, &link_contact(ov, link)->id));
 }
+
+/* ---- back to rest ---- */
+
+/* It does nothing, and its row tells all of it that will be asked. */
+static bool may_rest(const struct link *link)
+{
+    return link->stood && link->state == LINK_LIVE && !link->sent &&
+           !link->held && !link->timer && !link->paging &&
+           link->features == FEATURES && link->revoked == 0;
+}
+
+/* Heard of longest ago; NULL: all are in use. */
+static struct link *to_rest(const struct ov *ov)
+{
+    struct link *best = NULL;
+    size_t i;
+
+    for (i = 0; i < ov->by_peer.n; i++) {
+        struct link *link = link_at(&ov->by_peer, i);
+
+        if (best && link->heard_us >= best->heard_us) continue;
+        if (may_rest(link)) best = link;
+    }
+    return best;
+}
+
+/* A large simulation's memory would grow with what was ever used. */
+void links_rest(struct ov *ov)
+{
+    struct link *link;
+
+    while (ov->ring.n_awake > AWAKE_MAX && (link = to_rest(ov)) != NULL) {
+        ring_drop_peer(ov, link);
+        ring_drop_id(ov, link);
+        link_free(link);
+        ov->ring.n_awake--;
+        ov->ring.n_stood++;
+    }
+}

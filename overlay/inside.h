@@ -69,6 +69,7 @@
 #define VISITS_MAX 256U     /* links that we opened to ask, or are opening */
 #define VISITED_MAX 128U    /* that others opened so */
 #define EARLY_MAX 32U       /* messages before their HELLO */
+#define AWAKE_MAX 4U        /* links that stood, in full, with nothing to do */
 #define BUCKETS 16U         /* of the digest: sixteenths of the ring */
 
 #define SECOND_US 1000000ULL
@@ -121,7 +122,7 @@ struct near;
 struct visit;
 
 /* A link in full.  One that has stood from the start (ov_stand) is but a row of
- * the ring until it is first used. */
+ * the ring until it is used, and again when others were used after it. */
 struct link {
     xn_peer peer;
     uint32_t serial; /* in the order in which they came; 0: it stood */
@@ -129,15 +130,15 @@ struct link {
     uint8_t hellos;  /* said by us */
     uint8_t early;   /* messages ignored for want of their HELLO */
     uint8_t probes;  /* PINGs unanswered */
-    bool incoming;
-    bool hearsay;  /* probed because of a SUSPECT */
-    bool shed;     /* it ends, not its node */
-    bool stood;    /* from the start: its address is its contact's */
-    bool paging;   /* we read its contacts page by page */
-    bool visit;    /* opened to ask, in nobody's tables */
-    bool guest;    /* of a node that accepts no links: in none of ours */
-    bool coy;      /* it may be a visit: our HELLO waits for theirs */
-    uint8_t pages; /* read so */
+    bool incoming : 1;
+    bool hearsay : 1; /* probed because of a SUSPECT */
+    bool shed : 1;    /* it ends, not its node */
+    bool stood : 1;   /* from the start: its address is its contact's */
+    bool paging : 1;  /* we read its contacts page by page */
+    bool visit : 1;   /* opened to ask, in nobody's tables */
+    bool guest : 1;   /* of a node that accepts no links: in none of ours */
+    bool coy : 1;     /* it may be a visit: our HELLO waits for theirs */
+    uint8_t pages;    /* read so */
     uint8_t used[ALLOWANCES];
     uint32_t rtt_us, rtt_var_us; /* RFC 6298; 0: no sample */
     uint32_t opened_us;          /* the least that opening it and answers that
@@ -173,7 +174,8 @@ struct ring {
     xn_peer *own; /* the same; NULL: they are lent (ov_stand) */
     struct mark *marks;
     size_t n, cap;
-    size_t n_stood; /* of these, not in full yet */
+    size_t n_stood; /* of these, not in full */
+    size_t n_awake; /* of those that stood from the start, in full */
 };
 
 #define RING_SELF SIZE_MAX       /* not in it: us */
@@ -308,6 +310,8 @@ struct link *link_find_id(const struct ov *ov, const xn_id *id);
 struct link *link_need(struct ov *ov, xn_peer peer);
 struct link *link_need_id(struct ov *ov, const xn_id *id);
 bool link_has_id(const struct ov *ov, const xn_id *id);
+/* Nobody has a pointer to a link: some that stood are but rows again. */
+void links_rest(struct ov *ov);
 /* All: false when out of memory; dropping a live one needs some only where the
  * ring's handles are lent. */
 bool ring_add_peer(struct ov *ov, struct link *link);

@@ -434,6 +434,7 @@ struct link *link_of_stood(struct ov *ov, xn_peer peer, uint32_t near_us)
 
     if (!link) return NULL;
     ov->n_new--;
+    ov->ring.n_awake++;
     link->stood = true;
     link->features = FEATURES;
     link->serial = 0;

@@ -150,6 +150,7 @@ void ov_exit(struct ov *ov, const struct xn_now *now, struct xn_out *out)
             watch_start(ov, now, out);
         }
         if (ov->dial_dirty) links_dial(ov, now, out);
+        links_rest(ov);
     }
     ov->depth--;
 }

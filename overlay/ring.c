@@ -193,6 +193,7 @@ bool ring_drop_live(struct ov *ov, struct link *link)
 
     if (at == RING_NONE) return true;
     if (!make_own(ring, ring->n)) return false;
+    ring->n_awake -= link->stood;
     more = --ring->n - at;
     memmove(ring->own + at, ring->own + at + 1, more * sizeof *ring->own);
     memmove(ring->marks + at, ring->marks + at + 1, more * sizeof *ring->marks);

@@ -26,7 +26,7 @@ struct slot {
 struct xn_tickets {
     struct entry *heap;
     size_t n;
-    size_t cap;         /* a power of two */
+    size_t cap;         /* a power of two, where there is an index */
     struct slot *index; /* 2 * cap; NULL: few */
     uint64_t last;
 };
@@ -131,7 +131,7 @@ static void detach(struct xn_tickets *t, size_t i)
 
 static bool grow(struct xn_tickets *t)
 {
-    size_t cap = t->cap ? 2 * t->cap : 4, i;
+    size_t cap = t->cap < FEW ? t->cap + 2 : 2 * t->cap, i;
     struct entry *heap = realloc(t->heap, cap * sizeof *heap);
     struct slot *index = NULL;
 

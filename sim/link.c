@@ -64,7 +64,7 @@ static bool rests(const struct sim_world *world, const struct sim_link *link)
 /* Room for one more: those that rest go, else the table grows. */
 static int make_room(const struct sim_world *world, struct sim_node *node)
 {
-    uint32_t old_cap = node->links_cap, cap = old_cap ? old_cap : 8, i, n = 0;
+    uint32_t old_cap = node->links_cap, cap = old_cap ? old_cap : 4, i, n = 0;
     struct sim_link *old = node->links, *links;
 
     for (i = 0; i < old_cap; i++)
