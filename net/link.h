@@ -41,7 +41,8 @@ struct net_link {
     uint64_t ticket; /* of the DIAL */
     xn_id want;      /* who must be there; zero: whoever it is */
     bool incoming;
-    bool waits, known; /* to be let in; from a source of members */
+    bool knocked, waits; /* it spoke; it is to be let in */
+    bool known;          /* from a source of members */
     uint64_t turn; /* how many waited before it: of its source, << 32, and of
                           its network */
     uint64_t vain_network;   /* that it counts in (net/vain.h); 0: in none */

@@ -345,19 +345,21 @@ static void on_knock(struct net_link *link)
         if (net_addr_same_source(from, sa)) link->turn += 1ULL << 32;
         link->turn += net_addr_network(from) == net_addr_network(sa);
     }
-    link->waits = true;
+    link->knocked = link->waits = true;
     link->known = net_gate_knows(links->gate, net_addr_source(sa));
     if (!event_pending(links->gate_timer, EV_TIMEOUT, NULL)) {
         on_gate(-1, 0, links);
     }
 }
 
-/* Has this source too many handshakes under way?  All sources together may
- * have half of the links: then the oldest handshake ends, for one that is meant
- * takes a second, and ours to others must not wait behind those that are not. */
+/* Has this source too many handshakes under way?  Of those where nobody has
+ * spoken yet the oldest gives way: so who only connects keeps no other of his
+ * source out.  All sources together may have half of the links: then the oldest
+ * handshake ends, for one that is meant takes a second, and ours to others must
+ * not wait behind those that are not. */
 static bool crowded(struct net_links *links, const struct sockaddr *sa)
 {
-    struct net_link *link, *oldest = NULL;
+    struct net_link *link, *oldest = NULL, *silent = NULL;
     unsigned n = 0, all = 0, most = links->max / 4;
 
     DL_FOREACH(links->all, link)
@@ -365,11 +367,17 @@ static bool crowded(struct net_links *links, const struct sockaddr *sa)
         if (!link->incoming || link->state != NET_LINK_SHAKING) continue;
         if (!oldest) oldest = link;
         all++;
-        n += net_addr_same_source((const struct sockaddr *)&link->remote.sa,
-                                  sa) != 0;
+        if (!net_addr_same_source((const struct sockaddr *)&link->remote.sa,
+                                  sa)) {
+            continue;
+        }
+        if (!silent && !link->knocked) silent = link;
+        n++;
     }
-    if (n >= (most > HALF_OPEN_LEAST ? most : HALF_OPEN_LEAST)) return true;
-    if (all >= links->max / 2) {
+    if (n >= (most > HALF_OPEN_LEAST ? most : HALF_OPEN_LEAST)) {
+        if (!silent) return true;
+        net_link_close(silent, XN_EBUSY, "others of its source connect");
+    } else if (all >= links->max / 2) {
         net_link_close(oldest, XN_EBUSY, "others want to shake hands");
     }
     return false;

@@ -524,22 +524,30 @@ static void half_open(void **state)
     kit_kill(&child, SIGTERM);
 }
 
-/* One address may not have a quarter of all links half open. */
+/* One address may not have a quarter of all links half open: who is silent gives
+ * way, so that another of the same address gets in; who has spoken does not. */
 static void half_open_source(void **state)
 {
     struct net_config config = kit_config(&b);
     struct kit_child child;
+    struct story s;
     int fds[17], i;
     char c;
 
     config.links_max = 64;
     kit_spawn(&config, tells, &child);
-    for (i = 0; i < 17; i++)
+    fds[0] = raw_connect(child.links);
+    assert_int_equal(write(fds[0], "\x16", 1), 1);
+    still_polite(&child); /* it has heard that */
+    for (i = 1; i < 17; i++)
         fds[i] = raw_connect(child.links);
-    assert_int_equal(read(fds[16], &c, 1), 0);
+    assert_int_equal(read(fds[1], &c, 1), 0);
+    s = (struct story){.address = child.links, .id = &b.cert.id};
+    run_dials(&a, &s);
+    assert_int_equal(s.pongs, 1);
+    assert_int_equal(recv(fds[0], &c, 1, MSG_DONTWAIT), -1);
     for (i = 0; i < 17; i++)
         close(fds[i]);
-    still_polite(&child);
     kit_kill(&child, SIGTERM);
 }
 
