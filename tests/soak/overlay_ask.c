@@ -30,7 +30,7 @@ enum {
     SAMPLES = 1 << 20,
     WIDTH = 5, /* of a range */
     ENTRIES = 3,
-    TOLD_MAX = 20,
+    TOLD_MAX = 20, /* of each kind */
     EXIT_PARTIAL = 10,
     ANSWER_MAX = 4096,
 };
@@ -52,7 +52,7 @@ struct phase {
 struct asker {
     const char *program;
     char **urls;
-    unsigned n_urls, ads, told;
+    unsigned n_urls, ads, told[2]; /* failed, wrong */
     uint64_t gap_us, next_us;
     struct xn_rng rng;
     struct question at[FLYING_MAX];
@@ -156,17 +156,17 @@ static int count(const struct question *q, char *text)
     return n;
 }
 
-static void tell(struct asker *a, const struct question *q, const char *what,
+static void tell(struct asker *a, const struct question *q, bool wrong,
                  int code, int n)
 {
     char text[ANSWER_MAX];
 
     a->bad = true;
-    if (a->told++ >= TOLD_MAX) return;
+    if (a->told[wrong]++ >= TOLD_MAX) return;
     content(q->err, text);
-    printf("%s in %s: exit %d, %d of %u came, ranks %u..%u at %s\n%s\n", what,
-           a->phases[q->phase].name, code, n, q->to - q->from + 1, q->from,
-           q->to, q->nodes, text);
+    printf("%s in %s: exit %d, %d of %u came, ranks %u..%u at %s\n%s\n",
+           wrong ? "wrong" : "failed", a->phases[q->phase].name, code, n,
+           q->to - q->from + 1, q->from, q->to, q->nodes, text);
     fflush(stdout);
 }
 
@@ -181,12 +181,12 @@ static void judge(struct asker *a, struct question *q, int status)
     n = count(q, text);
     if (n < 0 || (code == 0 && (unsigned)n != all) || code == 3) {
         phase->wrong++;
-        tell(a, q, "wrong", code, n);
+        tell(a, q, true, code, n);
     } else if (code == EXIT_PARTIAL) {
         phase->partial++;
     } else if (code) {
         phase->failed++;
-        tell(a, q, "failed", code, n);
+        tell(a, q, false, code, n);
     }
 }
 
