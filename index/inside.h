@@ -595,6 +595,7 @@ void xis_session_drop(struct xis *xis);
 struct xis_neighbour {
     xn_peer peer;
     bool done;         /* all is gone through, since it came or the last loss */
+    bool young;        /* it was not settled then: to be asked again */
     uint8_t tries;     /* that failed, in a row */
     uint64_t next_us;  /* mono; not before */
     uint64_t since_us; /* mono; when we began to wait for it */

@@ -13,6 +13,7 @@
 #include "lib/log.h"
 
 #define AGAIN_US 300000 /* with one that knows nothing yet */
+#define YOUNG_DOUBLED 4 /* so often, the pause before one is asked again */
 
 static void step(struct xis *xis, const struct xn_now *now, struct xn_out *out);
 
@@ -82,6 +83,25 @@ static void wait_with(struct xis *xis, const struct xn_now *now)
     if (until_us > xis->deaf_until_us) xis->deaf_until_us = until_us;
 }
 
+/* One that was not settled has yet to be told things, by others perhaps who are
+ * out of our sight, and is asked for these when it is: more and more seldom,
+ * and nobody waits for that. */
+static void note_answer(struct xis *xis, const struct xn_now *now,
+                        struct xis_neighbour *near)
+{
+    uint64_t again_us = AGAIN_US;
+
+    near->done = near->done || answer_counts(xis, now);
+    near->young = !xis->session.their_settled;
+    if (!near->done || !near->young) {
+        near->tries = 0;
+    } else {
+        again_us = XIS_YOUNG_US << near->tries;
+        if (near->tries < YOUNG_DOUBLED) near->tries++;
+    }
+    near->next_us = now->mono_us + again_us;
+}
+
 void xis_settle_ended(struct xis *xis, const struct xn_now *now, int rc,
                       struct xn_out *out)
 {
@@ -89,9 +109,7 @@ void xis_settle_ended(struct xis *xis, const struct xn_now *now, int rc,
 
     if (rc == 0) wait_with(xis, now);
     if (near && rc == 0) {
-        near->tries = 0;
-        if (xis->session.all) near->done = answer_counts(xis, now);
-        near->next_us = now->mono_us + AGAIN_US;
+        if (xis->session.all) note_answer(xis, now, near);
     } else if (near) {
         near->done = has_failed(xis, now, near, rc);
         near->next_us = now->mono_us + (XIS_RETRY_US << near->tries);
@@ -141,8 +159,8 @@ static struct xis_neighbour *next_near(struct xis_settle *s,
 
     *all_done_out = true;
     for (i = 0; i < s->n_near; i++) {
-        if (s->near[i].done) continue;
-        *all_done_out = false;
+        if (s->near[i].done && !s->near[i].young) continue;
+        if (!s->near[i].done) *all_done_out = false;
         if (s->near[i].next_us <= now->mono_us) return &s->near[i];
         if (s->near[i].next_us < *due_out) *due_out = s->near[i].next_us;
     }
@@ -170,16 +188,22 @@ static void step(struct xis *xis, const struct xn_now *now, struct xn_out *out)
 
     if (!xis->loaded || xis->session.busy) return;
     near = next_near(s, now, &all_done, &due_us);
-    if (!near && all_done && !xis->is_settled) {
-        due_us = settle_us(xis);
-        if (now->mono_us >= due_us) settle(xis, now, out);
+    if (all_done && !xis->is_settled) {
+        uint64_t settle_at_us = settle_us(xis);
+
+        if (now->mono_us >= settle_at_us)
+            settle(xis, now, out);
+        else if (settle_at_us < due_us)
+            due_us = settle_at_us;
     }
     if (!near && all_done) near = random_near(xis, now);
     if (near) {
-        xis_session_start(xis, now, near->peer, !near->done, out);
+        xis_session_start(xis, now, near->peer, !near->done || near->young,
+                          out);
         return;
     }
-    if (all_done && xis->is_settled && s->n_near) due_us = s->background_us;
+    if (all_done && xis->is_settled && s->n_near && s->background_us < due_us)
+        due_us = s->background_us;
     if (due_us > now->mono_us && due_us != UINT64_MAX) {
         set_timer(xis, due_us, out);
     }

@@ -287,6 +287,27 @@ static void test_put_in_its_place(void **state)
     kit_free(kit);
 }
 
+/* What a newcomer is told after we asked it, we learn once it has settled. */
+static void test_newcomer_is_asked_again(void **state)
+{
+    struct kit *kit = kit_new(3, 23);
+    struct kit_ad ad = kit_ad(kit, 1, V1);
+
+    (void)state;
+    net_start(kit->net, 0, 0);
+    net_start(kit->net, 1, 0);
+    assert_true(kit_settled(kit, 60 * SEC));
+    net_start(kit->net, 2, 0);
+    net_run(kit->net, 2 * SEC);
+    assert_false(xis_settled(kit_xis(kit, 2)));
+    assert_int_equal(kit_put(kit, 1, 2, &ad), 0);
+    assert_false(kit_has(kit, 0, 1, V1));
+    net_run(kit->net, 10 * SEC);
+    assert_true(xis_settled(kit_xis(kit, 2)));
+    assert_true(kit_has(kit, 0, 1, V1));
+    kit_free(kit);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
@@ -296,6 +317,7 @@ int main(void)
         cmocka_unit_test(test_changed_meanwhile),
         cmocka_unit_test(test_left_alone),
         cmocka_unit_test(test_put_in_its_place),
+        cmocka_unit_test(test_newcomer_is_asked_again),
         cmocka_unit_test(test_loss),
     };
 
