@@ -5,7 +5,8 @@
  *   overlay_ask XENOFIND RATE ADS URL...
  *
  * ads ad-0 and so on, each with its number as Rank.  Every other question is put
- * to the first node, then the next two; the others to three in a row anywhere.
+ * to the first node, then to two more, the others to any three; each three are a
+ * third of all apart, so that no half is without one.
  * A line of input names a phase: what was asked before it, once all that is
  * answered, is told as "PHASE asked N partial N wrong N failed N p50 MS p99 MS
  * most MS late N": those were not asked, since too many had no answer yet.  Ends
@@ -90,13 +91,15 @@ static void become(const struct asker *a, const struct question *q)
 
 static void choose(struct asker *a, struct question *q)
 {
+    unsigned apart = a->n_urls > ENTRIES ? a->n_urls / ENTRIES : 1;
     bool first = xn_rng_below(&a->rng, 2) == 0;
     unsigned entry = first ? 0 : (unsigned)xn_rng_below(&a->rng, a->n_urls);
     size_t len = 0;
 
     for (unsigned i = 0; i < ENTRIES && i < a->n_urls; i++)
         len += (size_t)snprintf(q->nodes + len, sizeof q->nodes - len, "%s%s",
-                                i ? " " : "", a->urls[(entry + i) % a->n_urls]);
+                                i ? " " : "",
+                                a->urls[(entry + i * apart) % a->n_urls]);
     q->from = q->to = (unsigned)xn_rng_below(&a->rng, a->ads - WIDTH);
     if (xn_rng_below(&a->rng, 2)) q->to += WIDTH - 1;
 }
