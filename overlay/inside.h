@@ -69,8 +69,8 @@
 #define VISITS_MAX 256U     /* links that we opened to ask, or are opening */
 #define VISITED_MAX 128U    /* that others opened so */
 #define EARLY_MAX 32U       /* messages before their HELLO */
-#define AWAKE_MAX 4U        /* links that stood, in full, with nothing to do */
-#define BUCKETS 16U         /* of the digest: sixteenths of the ring */
+#define AWAKE_MAX 2U /* links that stood, in full and with nothing to do */
+#define BUCKETS 16U  /* of the digest: sixteenths of the ring */
 
 #define SECOND_US 1000000ULL
 #define DIAL_US (15 * SECOND_US)

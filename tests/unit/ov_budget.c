@@ -209,6 +209,70 @@ static void test_crowded_for_good(void **state)
     net_free(net);
 }
 
+/* ---- links that stood from the start ---- */
+
+enum { STOOD = 20 };
+
+static void hear(struct ov *ov, struct xn_now *now, xn_peer peer,
+                 struct xn_out *out)
+{
+    Xn__Ping ping = XN__PING__INIT;
+    struct xn_msg *msg = NULL;
+    char why[128];
+
+    now->mono_us += SEC;
+    assert_int_equal(xn_msg_new(XN__KIND__PING, &ping, &msg), 0);
+    ov_msg(ov, now, peer, msg, out);
+    xn_msg_free(msg);
+    if (!ov_check(ov, why, sizeof why)) fail_msg("%s", why);
+}
+
+/* Used, they are in full; then rows again that know how far they are, but for
+ * the last few and what is in use. */
+static void test_rest(void **state)
+{
+    struct xn_contact rows[STOOD] = {0};
+    const struct xn_peers peers = {rows, STOOD};
+    const struct ov_user user = {0};
+    struct ov_config config = {.links_max = STOOD, .leaves = 3};
+    struct xn_now now = {.mono_us = SEC};
+    xn_peer others[STOOD];
+    uint32_t i, rtts_us[STOOD] = {0};
+    struct xn_tickets *tickets;
+    struct xn_out out;
+    struct xn_rng rng;
+    struct ov *ov;
+
+    (void)state;
+    for (i = 0; i < STOOD; i++) {
+        rows[i].id.b[0] = (uint8_t)(STOOD - i);
+        rows[i].position.b[0] = (uint8_t)(10 * i);
+        others[i] = i + 1;
+    }
+    config.id = rows[0].id;
+    xn_rng_seed(&rng, 1);
+    xn_out_init(&out);
+    assert_int_equal(xn_tickets_new(&tickets), 0);
+    assert_int_equal(ov_new(&config, &peers, &rng, tickets, &user, &ov), 0);
+    assert_int_equal(
+        ov_stand(ov, &now, others, rtts_us, STOOD - 1, false, &out), 0);
+    watch_rtt(ov, link_need(ov, 1), 100000);
+    watch_probe(ov, &now, link_need(ov, 2), false, &out);
+    for (i = 1; i < STOOD; i++) {
+        if (i != 2) hear(ov, &now, i, &out);
+        assert_true(ov->by_peer.n <= AWAKE_MAX + 1);
+    }
+    assert_int_equal(ov_links(ov), STOOD - 1);
+    assert_null(link_find(ov, 1));
+    assert_true(ring_near(ov, ring_find(ov, 1)) > 95000);
+    assert_true(ring_near(ov, ring_find(ov, 1)) < 105000);
+    assert_non_null(link_find(ov, 2)); /* we wait for it */
+    assert_non_null(link_find(ov, STOOD - 1));
+    ov_free(ov);
+    xn_tickets_free(tickets, NULL);
+    xn_out_clear(&out);
+}
+
 /* ---- a leaf set whose sides are unlike ---- */
 
 enum { CROWD = 20, LEFT = CROWD, RIGHT = CROWD + 4, ALL = 2 * CROWD + 5 };
@@ -358,6 +422,7 @@ int main(void)
         cmocka_unit_test(test_40_by_8),
         cmocka_unit_test(test_refused),
         cmocka_unit_test(test_crowded_for_good),
+        cmocka_unit_test(test_rest),
         cmocka_unit_test(test_thin_side),
         cmocka_unit_test(test_stale_links),
         cmocka_unit_test(test_way_to_our_own_place),
