@@ -20,6 +20,8 @@
 #define INVITATION_MAX 128
 
 static const struct net_setting settings[] = {
+    {"register.name", NET_TEXT, NULL, 1, 63,
+     "what it is called, where no --name is given"},
     {"register.certificate", NET_SPAN, "90d", 60 * SECOND, 3650 * DAY,
      "life of a certificate"},
     {"register.burst", NET_NUMBER, "1000", 1, 1000000,
@@ -268,6 +270,9 @@ int main(int argc, char **argv)
     };
     int rc = net_daemon_init(&daemon, argc, argv);
 
+    if (!rc && !daemon.exit_now && !daemon.label) {
+        daemon.label = net_settings_text(daemon.settings, "register.name");
+    }
     if (!rc && !daemon.exit_now) rc = check_name(&daemon);
     if (!rc && !daemon.exit_now) rc = open_books(&daemon);
     if (!rc && !daemon.exit_now) rc = net_daemon_open(&daemon);

@@ -10,6 +10,7 @@
 
 #include "hostagent/xenohostd_offer.h"
 #include "hostagent/xenoserver.h"
+#include "hostagent/xenoserver_units.h"
 #include "lib/err.h"
 #include "lib/file.h"
 #include "lib/gripe.h"
@@ -182,7 +183,8 @@ static int judge_line(struct server *server, const struct line *line)
 static int join_rows(struct server *server)
 {
     size_t n_common;
-    const struct net_setting *common = net_common_settings(false, &n_common);
+    const struct net_setting *common =
+        net_common_settings(XN__ROLE__SERVER, &n_common);
     const size_t n_own =
         sizeof xenohostd_offer_rows / sizeof xenohostd_offer_rows[0];
 
@@ -205,6 +207,7 @@ int server_options(struct server *server, const struct xn_option *own, size_t n,
     code = read_line(server, own, n, argc, argv, &line, words_out);
 
     if (code < 0) code = judge_line(server, &line);
+    if (code < 0) code = server_as_owner(server);
     if (code >= 0) return code;
     if (argc - *words_out > most) {
         return server_usage("'%.60s' is one word too many",

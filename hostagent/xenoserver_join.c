@@ -13,6 +13,7 @@
 
 #include "hostagent/xenohostd_offer.h"
 #include "hostagent/xenoserver.h"
+#include "hostagent/xenoserver_units.h"
 #include "lib/err.h"
 #include "net/clock.h"
 
@@ -27,7 +28,8 @@ struct choice {
     const char *nodes[SERVER_NODES_MAX];
     size_t n_nodes;
     char label_own[33], machine_own[120], listen_own[HOST_MAX + 8];
-    char nodes_own[2048];
+    char nodes_own[2048], corps_own[300], host[HOST_MAX];
+    bool units, node; /* systemd runs it, and a node beside it */
 };
 
 /* ---- what is not said ---- */
@@ -98,12 +100,18 @@ static bool own_address(const struct net_corp *corp, char out[HOST_MAX])
 }
 
 /* Where nothing else is said: our own node, beside us. */
-static int complete(struct choice *c, const struct net_corp *corp)
+static int complete(const struct server *server, struct choice *c,
+                    const struct net_corp *corp)
 {
-    char host[HOST_MAX] = "127.0.0.1";
+    char hex[XN_ID_HEX], *host = c->host;
     size_t len = 0;
 
+    c->units = server_has_unit(server, "xenohostd");
+    c->node = c->units && !c->n_nodes && server_has_unit(server, "xenonoded");
+    strcpy(host, "127.0.0.1");
     (void)own_address(corp, host);
+    xn_id_hex(&corp->id, hex);
+    snprintf(c->corps_own, sizeof c->corps_own, "%s#%s", corp->url, hex);
     default_label(c->label_own);
     default_machine(c->machine_own, sizeof c->machine_own);
     snprintf(c->listen_own, sizeof c->listen_own, "%s:" API_PORT, host);
@@ -206,6 +214,10 @@ static int new_config(const struct server *server, const struct choice *c,
             values[i] = c->listen;
         if (strcmp(server->rows[i].key, "publish.nodes") == 0)
             values[i] = c->nodes_own;
+        if (strcmp(server->rows[i].key, "join.corps") == 0)
+            values[i] = c->corps_own;
+        if (strcmp(server->rows[i].key, "sell.xenodomd") == 0 && c->units)
+            values[i] = UNITS_DOMD_SOCKET;
     }
     if (!rc) {
         rc = server_conf_new(server->rows, server->n_rows, values, &out);
@@ -283,11 +295,100 @@ static int configure(const struct server *server, const struct choice *c,
     return code;
 }
 
+/* Every XenoCorp that was joined, as xenohostd reads it. */
+static int set_corps(struct server *server, const char *text,
+                     const char *configured)
+{
+    struct xn_buf list, edited;
+    char hex[XN_ID_HEX], *value, *result = NULL;
+    bool news = false;
+    int rc, code = XN_EXIT_OK;
+
+    xn_buf_init(&list, 4096);
+    xn_buf_init(&edited, NET_CONFIG_BYTES_MAX);
+    for (size_t i = 0; i < server->n_corps; i++) {
+        xn_id_hex(&server->corps[i].id, hex);
+        if (!configured || !strstr(configured, hex)) news = true;
+        xn_buf_printf(&list, "%s%s#%s", i ? " " : "", server->corps[i].url,
+                      hex);
+    }
+    value = xn_buf_steal_str(&list);
+    rc = value ? 0 : XN_ENOMEM;
+    if (!rc && news) {
+        rc = server_conf_set(text, "join.corps", value, &edited);
+        if (!rc) result = xn_buf_steal_str(&edited);
+        if (!rc && !result) rc = XN_ENOMEM;
+    }
+    if (rc) {
+        code = server_gripe(rc, "cannot write the configuration",
+                            xn_strerror(rc), "xenoserver offer");
+    } else if (result) {
+        code = write_config(server, result);
+    }
+    free(value);
+    free(result);
+    xn_buf_clear(&edited);
+    xn_buf_clear(&list);
+    return code;
+}
+
+static int keep_corps(struct server *server)
+{
+    struct net_settings *settings = NULL;
+    char *text = NULL, why[600];
+    int code = XN_EXIT_OK,
+        rc = server_config_read(server, &text, why, sizeof why);
+
+    if (!rc) {
+        rc = server_settings(server, server->config, text, &settings, why,
+                             sizeof why);
+    }
+    server->n_corps = 0;
+    if (rc) {
+        code = server_gripe(rc, "cannot read the configuration", why,
+                            "xenoserver offer, man xenohostd.conf");
+    } else if (server_corps(server) == 0) {
+        code =
+            set_corps(server, text, net_settings_text(settings, "join.corps"));
+    }
+    net_settings_free(settings);
+    free(text);
+    return code;
+}
+
+/* ---- starting ---- */
+
+static bool is_ready(const struct server *server, char *why, size_t len)
+{
+    char *text = NULL;
+    bool ready = !server_config_read(server, &text, why, len) &&
+                 !server_offer_check(server, text, why, len);
+
+    free(text);
+    return ready;
+}
+
+/* What systemd runs here is started once there is an offer. */
+static int start(const struct server *server, const struct net_corp *corp,
+                 const struct choice *c, bool *started_out)
+{
+    char why[700];
+    int code = XN_EXIT_OK;
+
+    *started_out = false;
+    if (!c->units || !is_ready(server, why, sizeof why)) return XN_EXIT_OK;
+    if (c->node) code = server_node_configure(corp, c->label, c->host);
+    if (!code) code = server_units_start(server, c->node);
+    *started_out = !code;
+    return code;
+}
+
 /* ---- what is next ---- */
 
-static void say_next(struct server *server, const char *config)
+static void say_next(struct server *server, const struct choice *c,
+                     const char *config)
 {
-    char why[700], hex[XN_ID_HEX], *slash;
+    char why[700], *slash;
     struct net_settings *settings = NULL;
     const char *nodes, *given = server->state_option;
 
@@ -298,6 +399,13 @@ static void say_next(struct server *server, const char *config)
                    "(or what you ask for)",
                    given ? "--state " : "", given ? given : "",
                    given ? " " : "");
+        if (c->units) server_say("then", "xenoserver join, which starts it");
+        return;
+    }
+    if (c->units) {
+        server_say("started", "%sxenodomd and xenohostd, by systemd",
+                   c->node ? "xenonoded, " : "");
+        server_say("then", "xenoserver doctor");
         return;
     }
     if (server_settings(server, server->config, config, &settings, why,
@@ -307,23 +415,17 @@ static void say_next(struct server *server, const char *config)
     nodes = net_settings_text(settings, "publish.nodes");
     server_say("next", "a node at %s: man xenonoded", nodes ? nodes : "--node");
     net_settings_free(settings);
-    server->n_corps = 0;
-    (void)server_corps(server);
     slash = realpath(server->config, NULL);
-    printf("%-14sxenohostd --state %s --config %s", "next", server->state,
-           slash ? slash : server->config);
-    for (size_t i = 0; i < server->n_corps; i++) {
-        xn_id_hex(&server->corps[i].id, hex);
-        printf(" --corp '%s#%s'", server->corps[i].url, hex);
-    }
-    putchar('\n');
+    server_say("next", "xenohostd --state %s --config %s", server->state,
+               slash ? slash : server->config);
     server_say("then", "xenoserver doctor%s%s", given ? " --state " : "",
                given ? given : "");
     free(slash);
 }
 
 static int show(struct server *server, const struct net_identity *identity,
-                const struct net_corp *corp, const char *how, bool made)
+                const struct net_corp *corp, const struct choice *c,
+                const char *how, bool made, bool started)
 {
     const struct xn_cert *known = xn_anchors_find(identity->anchors, &corp->id);
     char name[XN_NAME_MAX], hex[XN_ID_HEX], why[700], *text = NULL;
@@ -336,17 +438,17 @@ static int show(struct server *server, const struct net_identity *identity,
         ready = text && !server_offer_check(server, text, why, sizeof why);
         free(text);
         return server_print_json(json_pack(
-            "{s:s, s:s, s:s, s:s, s:s, s:s, s:b, s:b, s:o}", "schema",
+            "{s:s, s:s, s:s, s:s, s:s, s:s, s:b, s:b, s:b, s:o}", "schema",
             "xenoserver.join/1", "how", how, "corp", known ? known->label : "",
             "name", name, "id", hex, "configuration", server->config,
-            "configuration_new", made, "ready", ready, "because",
-            ready ? json_null() : json_string(why)));
+            "configuration_new", made, "ready", ready, "started", started,
+            "because", ready ? json_null() : json_string(why)));
     }
     server_say(how, "with %s as %s", known ? known->label : corp->url, name);
     server_say("id", "%s", hex);
     server_say("configuration", "%s (%s)", server->config,
                made ? "written" : "left as it is");
-    if (text) say_next(server, text);
+    if (text) say_next(server, c, text);
     free(text);
     return XN_EXIT_OK;
 }
@@ -358,15 +460,17 @@ static int join(struct server *server, const struct net_corp *corp,
 {
     struct net_identity identity = {.key = NULL};
     const char *how = "";
-    bool made = false, news;
-    int code = complete(c, corp);
+    bool made = false, started = false, news;
+    int code = complete(server, c, corp);
 
     if (code < 0) code = open_state(server);
     if (code >= 0) return code;
     code = be_member(server, corp, c, &identity, &how);
     if (!code) code = server_corps_keep(server, corp, &news);
     if (!code) code = configure(server, c, words, n, &made);
-    if (!code) code = show(server, &identity, corp, how, made);
+    if (!code) code = keep_corps(server);
+    if (!code) code = start(server, corp, c, &started);
+    if (!code) code = show(server, &identity, corp, c, how, made, started);
     net_identity_clear(&identity);
     return code;
 }

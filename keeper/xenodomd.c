@@ -6,6 +6,7 @@
 #include <fcntl.h>
 #include <inttypes.h>
 #include <poll.h>
+#include <pwd.h>
 #include <signal.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -21,6 +22,7 @@
 #include "lib/err.h"
 #include "lib/gripe.h"
 #include "lib/log.h"
+#include "lib/notify.h"
 #include "lib/options.h"
 #include "lib/text.h"
 
@@ -33,6 +35,7 @@
 struct arguments {
     const char *state, *memory, *sessions, *uid_base, *meter;
     const char *keeper, *bwrap, *ready, *help, *version;
+    const char *users[DOM_UIDS_MAX];
     uint64_t ready_fd;
     struct ask_options ask;
     struct envelope envelope;
@@ -63,6 +66,29 @@ static int read_number(const char *text, const char *name, uint64_t max,
     if (!text || xn_number_parse(text, max, out) == 0) return 0;
     snprintf(what, sizeof what, "cannot take --%s", name);
     return gripe(XN_EINVAL, what, text);
+}
+
+/* By number or name, once: who is called so later has it from the next start
+ * on. */
+static int take_users(struct arguments *args)
+{
+    struct envelope *envelope = &args->envelope;
+    const struct passwd *user;
+    uint64_t uid;
+    size_t i;
+
+    for (i = 0; i < envelope->n_uids; i++) {
+        if (xn_number_parse(args->users[i], UINT32_MAX, &uid)) {
+            user = getpwnam(args->users[i]);
+            if (!user) {
+                return gripe(XN_EINVAL, "cannot take --allow: no such user",
+                             args->users[i]);
+            }
+            uid = user->pw_uid;
+        }
+        envelope->uids[i] = (uid_t)uid;
+    }
+    return 0;
 }
 
 static int take_numbers(struct arguments *args)
@@ -99,8 +125,8 @@ static int parse(struct arguments *args, int argc, char **argv, int *words_out)
         XN_OPTION("sessions", 0, "N", "at once, at most [64]", &args->sessions),
         XN_OPTION_LIST("images", "DIR", "images may be within; repeatable",
                        envelope->images, &envelope->n_images),
-        XN_OPTION_LIST("allow", "UID", "a user who may ask; repeatable",
-                       envelope->uids, &envelope->n_uids),
+        XN_OPTION_LIST("allow", "USER", "a user who may ask; repeatable",
+                       args->users, &envelope->n_uids),
         XN_OPTION("uid-base", 0, "UID",
                   "as root: tasks run as this user and those behind it "
                   "[2000000]",
@@ -314,6 +340,7 @@ static void say_ready(const struct arguments *args)
 {
     static const char line[] = "ready " PROGRAM "\n";
 
+    xn_notify_ready();
     if (!args->ready) return;
     /* who started us may be gone: that is no reason to end */
     (void)sys_write_all((int)args->ready_fd, line, sizeof line - 1);
@@ -400,7 +427,7 @@ int main(int argc, char **argv)
     }
     if (parse(&args, argc, argv, &words)) return XN_EXIT_USAGE;
     if (args.help || args.version) return xn_end(PROGRAM, 0);
-    if (take_numbers(&args)) return XN_EXIT_USAGE;
+    if (take_numbers(&args) || take_users(&args)) return XN_EXIT_USAGE;
     runner = spec_runner_parse(args.ask.runner ? args.ask.runner : "sandbox");
     if (runner < 0) {
         gripe(XN_EINVAL, "cannot take --runner", args.ask.runner);

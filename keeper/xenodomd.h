@@ -27,7 +27,7 @@ struct envelope {
     size_t sessions;
     const char *images[DOM_FOLDERS_MAX]; /* folders of images */
     size_t n_images;
-    const char *uids[DOM_UIDS_MAX]; /* who may ask, besides root and our own */
+    uid_t uids[DOM_UIDS_MAX]; /* who may ask, besides root and our own */
     size_t n_uids;
     uint32_t uid_base;   /* as root, tasks run as this and those behind it */
     Xn__MeterKind meter; /* the best that may be used */

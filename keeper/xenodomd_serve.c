@@ -41,16 +41,12 @@ static bool may_ask(const struct dom *dom, int fd)
 {
     struct ucred who;
     socklen_t len = sizeof who;
-    uint64_t uid;
     size_t i;
 
     if (getsockopt(fd, SOL_SOCKET, SO_PEERCRED, &who, &len)) return false;
     if (who.uid == 0 || who.uid == geteuid()) return true;
     for (i = 0; i < dom->envelope.n_uids; i++) {
-        if (xn_number_parse(dom->envelope.uids[i], UINT32_MAX, &uid) == 0 &&
-            uid == who.uid) {
-            return true;
-        }
+        if (dom->envelope.uids[i] == who.uid) return true;
     }
     xn_log(XN_LOG_WARN, "user %u may not ask", (unsigned)who.uid);
     return false;

@@ -36,6 +36,8 @@ lib_libxnsys_a_SOURCES += lib/gripe.c
 lib_libxnsys_a_SOURCES += lib/gripe.h
 lib_libxnsys_a_SOURCES += lib/log.c
 lib_libxnsys_a_SOURCES += lib/log.h
+lib_libxnsys_a_SOURCES += lib/notify.c
+lib_libxnsys_a_SOURCES += lib/notify.h
 lib_libxnsys_a_SOURCES += lib/options.c
 lib_libxnsys_a_SOURCES += lib/options.h
 

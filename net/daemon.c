@@ -16,6 +16,7 @@
 #include "lib/err.h"
 #include "lib/gripe.h"
 #include "lib/log.h"
+#include "lib/notify.h"
 #include "net/clock.h"
 #include "net/file.h"
 #include "net/log_json.h"
@@ -99,8 +100,7 @@ static int open_state(struct net_daemon *d)
 static int join_settings(struct net_daemon *d)
 {
     size_t n_common;
-    const struct net_setting *common =
-        net_common_settings(d->wants_links, &n_common);
+    const struct net_setting *common = net_common_settings(d->role, &n_common);
     size_t n = d->n_settings_rows + n_common;
 
     d->rows = calloc(n + 1, sizeof *d->rows);
@@ -110,6 +110,27 @@ static int join_settings(struct net_daemon *d)
     }
     memcpy(d->rows + d->n_settings_rows, common, n_common * sizeof *common);
     return net_settings_new(d->rows, n, &d->settings);
+}
+
+/* Where the command line says nothing of it. */
+static int join_as_configured(struct net_daemon *d)
+{
+    const char *corps, *label;
+    char bad[300];
+
+    if (d->role == XN__ROLE__CORP) return 0;
+    corps = net_settings_text(d->settings, "join.corps");
+    label = net_settings_text(d->settings, "join.label");
+    if (!d->label) d->label = label;
+    if (d->n_corps || !corps) return 0;
+    if (net_options_corps(corps, d->corps, NET_DAEMON_CORPS_MAX, &d->n_corps,
+                          bad, sizeof bad) == 0) {
+        return 0;
+    }
+    xn_gripef(d->program, "cannot use these settings [XS-2-CONF]",
+              "join { corps = \"https://host:port#ID\" }",
+              "join.corps: '%.200s' is not a XenoCorp, or one too many", bad);
+    return XN_EINVAL;
 }
 
 static int open_settings(struct net_daemon *d)
@@ -138,7 +159,7 @@ static int open_settings(struct net_daemon *d)
     if (!d->log_level) {
         d->log_level = net_settings_text(d->settings, "log.level");
     }
-    return 0;
+    return join_as_configured(d);
 }
 
 static int open_log(struct net_daemon *d)
@@ -308,6 +329,7 @@ static int say_ready(struct net_daemon *d)
     xn_log(XN_LOG_INFO, "%.*s", n - 1, line);
     /* Behind the pid, for tools that ask the daemon of a state folder. */
     if (*api && dprintf(d->lock_fd, "api=%s\n", api) < 0) rc = XN_EIO;
+    if (rc == 0) xn_notify_ready();
     if (d->ready_fd < 0) return 0;
     if (write(d->ready_fd, line, (size_t)n) != n) {
         xn_gripe_rcf(d->program, XN_EIO, NULL, "cannot say that it is ready",

@@ -3,6 +3,7 @@
 
 #include <assert.h>
 #include <stdio.h>
+#include <string.h>
 
 #include "config.h"
 #include "lib/err.h"
@@ -10,8 +11,9 @@
 #include "lib/options.h"
 #include "lib/text.h"
 
-/* Those of links first: not every daemon has links. */
+/* Not every daemon has links, and a XenoCorp joins none: theirs come first. */
 #define LINK_SETTINGS 4
+#define JOIN_SETTINGS 2
 static const struct net_setting common_settings[] = {
     {"limits.links", NET_NUMBER, "2048", 8, 65536,
      "links in any state: accepted, dialled, half open"},
@@ -20,6 +22,9 @@ static const struct net_setting common_settings[] = {
     {"links.private", NET_BOOL, "no", 0, 0,
      "dial private addresses even where links come in at no such one"},
     {"listen.links", NET_TEXT, "127.0.0.1:0", 3, 63, "where links come in"},
+    {"join.corps", NET_TEXT, NULL, 1, 4096,
+     "URL#ID of XenoCorps, between blanks, where no --corp is given"},
+    {"join.label", NET_TEXT, NULL, 1, 63, "where no --label is given"},
     {"limits.connections", NET_NUMBER, "512", 4, 65536,
      "HTTPS connections at once"},
     {"limits.connects", NET_NUMBER, "100", 0, 1000000,
@@ -34,9 +39,12 @@ static const struct net_setting common_settings[] = {
     {"log.level", NET_TEXT, "info", 4, 5, "error, warn, info or debug"},
 };
 
-const struct net_setting *net_common_settings(bool links, size_t *n_out)
+const struct net_setting *net_common_settings(Xn__Role role, size_t *n_out)
 {
-    const size_t skip = links ? 0 : LINK_SETTINGS;
+    const size_t skip = role == XN__ROLE__NODE ? 0
+                        : role == XN__ROLE__SERVER
+                            ? LINK_SETTINGS
+                            : LINK_SETTINGS + JOIN_SETTINGS;
 
     *n_out = sizeof common_settings / sizeof common_settings[0] - skip;
     return common_settings + skip;
@@ -126,8 +134,7 @@ static void print_help(const struct net_daemon *d, const struct command *c)
 {
     const struct xn_options options = {c->all, c->n, true};
     size_t n_common;
-    const struct net_setting *common =
-        net_common_settings(d->wants_links, &n_common);
+    const struct net_setting *common = net_common_settings(d->role, &n_common);
 
     printf("Usage: %s [OPTION]...\n%s\n\n", d->program, d->purpose);
     xn_options_help(&options);
@@ -189,6 +196,24 @@ static int read_corps(struct net_daemon *d, const struct command *c)
     }
     d->n_corps = c->n_corps;
     return 0;
+}
+
+int net_options_corps(const char *list, struct net_corp *corps, size_t max,
+                      size_t *n_out, char *bad_out, size_t len)
+{
+    size_t n;
+
+    for (*n_out = 0;; list += n) {
+        list += strspn(list, " ");
+        n = strcspn(list, " ");
+        if (!n) return 0;
+        snprintf(bad_out, len, "%.*s", (int)n, list);
+        if (*n_out == max || n >= len ||
+            net_corp_parse(bad_out, &corps[*n_out])) {
+            return XN_EINVAL;
+        }
+        ++*n_out;
+    }
 }
 
 int net_options_parse(struct net_daemon *d, int argc, char **argv)

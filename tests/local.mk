@@ -72,7 +72,7 @@ list-quick:
 list-dist:
 	@echo $(patsubst $(srcdir)/%,%,$(DISTFILES))
 clean-local:
-	-rm -rf fuzz xen
+	-rm -rf deb fuzz xen
 EXTRA_DIST += tests/fuzz/run
 
 # The tests that need nothing run.
@@ -84,6 +84,15 @@ lint:
 check-xen: all
 	@$(MAKE) --no-print-directory check TESTS=tests/xen/xen.t
 EXTRA_DIST += tests/xen
+
+# The Debian packages, and what comes of them in a clean root.
+deb:
+	@$(MAKE) $(AM_MAKEFLAGS) dist
+	@bash $(srcdir)/dist/build-deb deb/packages \
+	'$(abs_top_builddir)/$(distdir).tar.xz'
+check-deb: all
+	@$(MAKE) --no-print-directory check TESTS=tests/deb/deb.t
+EXTRA_DIST += tests/deb
 
 # Static analysis.  Sources are checked one by one as the compiler sees them.
 analyze: $(BUILT_SOURCES)
@@ -98,7 +107,7 @@ analyze: $(BUILT_SOURCES)
 	-I. -I$(abs_top_builddir) lib wire seam overlay index discovery node \
 	corp hostagent keeper net sim tools
 EXTRA_DIST += tests/lint/cppcheck.skip
-.PHONY: analyze check-xen fuzz lint list-dist list-fuzz list-quick
+.PHONY: analyze check-deb check-xen deb fuzz lint list-dist list-fuzz list-quick
 
 # Called by GNUmakefile around Automake's check: what an earlier run left must
 # not be counted, and the closing line comes also when something failed.

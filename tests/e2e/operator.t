@@ -91,7 +91,7 @@ run join "$corp" --node "$node" Currency=GBP
 check $? 'join again changes nothing and says what to start'
 run join "$other"
 [ "$rc" -eq 0 ] && said '^accepted  *with beta' &&
-    said "next .*--corp '$corp' --corp '$other'"
+    grep -q "^ *corps = \"$corp $other\"$" "$state/xenohostd.conf"
 check $? 'a second XenoCorp is accepted'
 next="exec $XN_BUILD/hostagent/$(sed -n 's/^next *\(xenohostd \)/\1/p' "$scratch/out")"
 run join "$corp" PricePerHour=7
