@@ -142,6 +142,7 @@ static void on_announce(struct corp *corp, const struct xn_now *now,
                         uint64_t ask, const Xn__Ask *question)
 {
     const char *because = "the body is not an Announce message";
+    const char *try = "an Announce as doc/PROTOCOL.md has it";
     Xn__Announce *announce = NULL;
     uint64_t held = 0;
     xn_id id, position;
@@ -154,20 +155,23 @@ static void on_announce(struct corp *corp, const struct xn_now *now,
     if (announce) {
         rc = check_contact(question->caller, announce->contact, &id, &position,
                            &because);
+        try = "the node's own certificate and contact";
     }
     if (!rc && corp_revoked_us(corp, &id)) {
         because = "its key was revoked";
+        try = "ask the XenoCorp why; a new key is another node";
         rc = XN_EREVOKED;
     }
     if (!rc) {
         held = announce->revoked;
         because = "no more nodes can be remembered now";
+        try = "again later: nodes that fall silent are forgotten";
         rc = corp_nodes_seen(corp->nodes, now, &id, &position,
                              announce->contact->address);
     }
     if (announce) xn__announce__free_unpacked(announce, NULL);
     if (rc) {
-        xn_out_refuse(&corp->out, ask, rc, "cannot announce", because, NULL);
+        xn_out_refuse(&corp->out, ask, rc, "cannot announce", because, try);
         return;
     }
     flush_soon(corp, now);

@@ -438,7 +438,7 @@ static int begin(struct corp *corp, uint64_t ask, const Xn__Ask *question,
     int rc;
 
     *because = "the body is not a Register message of at most 8192 bytes";
-    *try = NULL;
+    *try = "a Register as doc/PROTOCOL.md has it";
     rc = XN_ETOOBIG;
     if (question->body.len > BODY_MAX) goto out;
     order = xn_unpack(&xn__register__descriptor, question->body.data,

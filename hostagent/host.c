@@ -41,7 +41,8 @@ static void on_query(struct host *host, const struct xn_now *now, uint64_t ask,
     }
     if (host->record && host->record->withdrawn && host->record->placed) {
         xn_out_refuse(&host->out, ask, XN_ENOENT, "cannot tell the status",
-                      "its operator has withdrawn this server", NULL);
+                      "its operator has withdrawn this server",
+                      "another server; its operator: xenoserver undrain");
         return;
     }
     xn_out_refuse(&host->out, ask, XN_ENOTYET, "cannot tell the status",

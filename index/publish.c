@@ -310,5 +310,5 @@ void xis_publish(struct xis *xis, const struct xn_now *now, uint64_t ticket,
     }
     xn_out_refuse(out, ticket, rc, "cannot publish", xn_strerror(rc),
                   rc == XN_ENOTYET || rc == XN_EBUSY ? "again in a moment"
-                                                     : NULL);
+                                                     : "xenoserver doctor");
 }

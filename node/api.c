@@ -44,7 +44,8 @@ static void publish(struct node *node, const struct xn_now *now,
         xn_unpack(&xn__publish__descriptor, ask->body.data, ask->body.len);
     if (!publish_body) {
         xn_out_refuse(out, ticket, XN_EINVAL, "publishing refused",
-                      "the body is no Publish message", NULL);
+                      "the body is no Publish message",
+                      "a Publish as doc/PROTOCOL.md has it");
         return;
     }
     xis_publish(node->xis, now, ticket, publish_body, out);
@@ -59,7 +60,8 @@ static void search(struct node *node, const struct xn_now *now, uint64_t ticket,
 
     if (!request) {
         xn_out_refuse(out, ticket, XN_EINVAL, "search refused",
-                      "the body is no Search message", NULL);
+                      "the body is no Search message",
+                      "a Search as doc/PROTOCOL.md has it");
         return;
     }
     rd_search(node->rd, now, ticket, request, out);
@@ -74,7 +76,8 @@ static void get(struct node *node, const struct xn_now *now, uint64_t ticket,
 
     if (!request) {
         xn_out_refuse(out, ticket, XN_EINVAL, "get refused",
-                      "the body is no Get message", NULL);
+                      "the body is no Get message",
+                      "a Get as doc/PROTOCOL.md has it");
         return;
     }
     rd_get(node->rd, now, ticket, request, out);

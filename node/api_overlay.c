@@ -147,7 +147,8 @@ void node_api_trace(struct node *node, const struct xn_now *now,
     if (trace) xn__trace__free_unpacked(trace, NULL);
     if (rc == XN_EINVAL) {
         xn_out_refuse(out, ticket, rc, "tracing refused",
-                      "the body is no Trace message of a key and a copy", NULL);
+                      "the body is no Trace message of a key and a copy",
+                      "a Trace as doc/PROTOCOL.md has it");
     } else if (rc) {
         xn_out_refuse(out, ticket, rc, "tracing refused", xn_strerror(rc),
                       "again in some seconds");

@@ -63,9 +63,37 @@ static void chain(struct crank *c, const struct xn_action *act)
     }
 }
 
+/* Whatever is refused has a reason and a next step.  Where XN_REFUSALS names a
+ * file they are gathered there, for tests/refusals-host.t. */
+static void note_refusal(const Xn__Answer *answer)
+{
+    const char *path = getenv("XN_REFUSALS");
+    Xn__Refusal *refusal =
+        xn__refusal__unpack(NULL, answer->body.len, answer->body.data);
+    FILE *file;
+
+    assert_non_null(refusal);
+    assert_true(refusal->rc < 0);
+    if (!refusal->what[0] || !refusal->because[0] || !refusal->try_[0]) {
+        fail_msg("a refusal without reason or next step: %s: %s", refusal->what,
+                 refusal->because);
+    }
+    file = path ? fopen(path, "ae") : NULL;
+    if (file) {
+        fprintf(file, "%d\t%s\t%s\t%s\n", refusal->rc, refusal->what,
+                refusal->because, refusal->try_);
+        fclose(file);
+    }
+    xn__refusal__free_unpacked(refusal, NULL);
+}
+
 static void keep(struct crank *c, const struct xn_action *act)
 {
     chain(c, act);
+    if (act->kind == XN_ACT_ANSWER &&
+        XN_BODY(act->msg, Xn__Answer)->status >= 400) {
+        note_refusal(XN_BODY(act->msg, Xn__Answer));
+    }
     if (act->kind == XN_ACT_LOG) {
         snprintf(c->log, sizeof c->log, "%s", XN_BODY(act->msg, Xn__Log)->text);
         return;
