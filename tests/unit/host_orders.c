@@ -69,10 +69,9 @@ static void withdraws_for_its_operator_alone(void **state)
         crank_refused(&f->c,
                       crank_ask(&f->c, "POST", "/v1/withdraw", NULL, NULL)),
         XN_EPERM);
-    assert_int_equal(
-        crank_refused(&f->c,
-                      crank_ask(&f->c, "POST", "/v1/quote", NULL, &caller)),
-        XN_EREFUSED); /* no XenoCorp: it only advertises */
+    assert_int_equal(crank_refused(&f->c, crank_ask(&f->c, "POST", "/v1/quote",
+                                                    NULL, &caller)),
+                     XN_EREFUSED); /* no XenoCorp: it only advertises */
     caller.id = xn_id_bytes(&f->me);
     ask = crank_ask(&f->c, "POST", "/v1/withdraw", NULL, &caller);
     assert_int_equal(crank_refused(&f->c, crank_ask(&f->c, "POST", "/v1/offer",
