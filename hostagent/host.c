@@ -196,6 +196,8 @@ static const struct route routes[] = {
     {"POST", "/v1/tasks", host_task_new},
     {"GET", "/v1/tasks", host_task_list},
     {"POST", "/v1/tasks/input", host_task_input},
+    {"POST", "/v1/tasks/pause", host_task_pause},
+    {"POST", "/v1/tasks/resume", host_task_resume},
     {"POST", "/v1/tasks/stop", host_task_stop},
     {"POST", "/v1/withdraw", on_withdraw},
 };

@@ -421,11 +421,12 @@ static void on_told(void *owner, void *ctx, const struct xn_now *now, int rc,
 static Xn__DomOp missing(const struct host_session *s,
                          const struct host_task *t)
 {
-    bool stands = s->state == XN__SESSION_STATE__SESSION_PAUSED;
+    bool spent = s->state == XN__SESSION_STATE__SESSION_PAUSED;
+    bool stands = spent || t->record->paused;
 
     /* One that the client has told to end, with more grace than is paid for,
      * is told so again: the shorter grace counts. */
-    if (!is_wanted(s) || (stands && t->state == XN__TASK_STATE__STOPPING))
+    if (!is_wanted(s) || (spent && t->state == XN__TASK_STATE__STOPPING))
         return XN__DOM_OP__DOM_STOP;
     if (stands)
         return t->state == XN__TASK_STATE__RUNNING ? XN__DOM_OP__DOM_PAUSE
@@ -439,8 +440,10 @@ static void reconcile(struct host_session *s, const struct xn_now *now,
 {
     Xn__DomOp op = missing(s, t);
 
-    if (op == XN__DOM_OP__DOM_NOTHING) return;
-    s->work.step = ask(s, now, t, op, on_told);
+    if (op == XN__DOM_OP__DOM_NOTHING)
+        task_tell_stands(s, t);
+    else
+        s->work.step = ask(s, now, t, op, on_told);
 }
 
 /* ---- going on ---- */

@@ -128,7 +128,7 @@ const char *task_too_small(const struct money_rates *rates);
 void task_spec(const struct host_session *s, const Xn__NewTask *want,
                Xn__TaskSpec *out);
 
-/* ---- task_new.c, task_ask.c: who asks for tasks ---- */
+/* ---- task_new.c, task_ask.c, task_pause.c: who asks for tasks ---- */
 
 void host_task_new(struct host *host, const struct xn_now *now, uint64_t ask,
                    const Xn__Ask *question);
@@ -140,6 +140,10 @@ void host_task_input(struct host *host, const struct xn_now *now, uint64_t ask,
                      const Xn__Ask *question);
 void host_task_stop(struct host *host, const struct xn_now *now, uint64_t ask,
                     const Xn__Ask *question);
+void host_task_pause(struct host *host, const struct xn_now *now, uint64_t ask,
+                     const Xn__Ask *question);
+void host_task_resume(struct host *host, const struct xn_now *now, uint64_t ask,
+                      const Xn__Ask *question);
 /* Refused, where this server runs no tasks, or cannot now. */
 bool host_runs_tasks(struct host *host, uint64_t ask, const char *what);
 /* The same for a task's image. */
@@ -158,6 +162,7 @@ enum task_waiting {
     WAIT_DONE, /* xenodomd has done it, or says why not */
     WAIT_LOOK, /* its reading; where there is none, the last stands */
     WAIT_CONSOLE,
+    WAIT_STANDS, /* it stands still or goes on, as was asked last */
 };
 struct task_wait {
     enum task_waiting kind;
@@ -173,7 +178,7 @@ struct task_wait {
 struct task_wait *task_wait_new(struct host_session *s, uint64_t ask,
                                 const xn_id *caller, uint32_t number,
                                 enum task_waiting kind, const char *what);
-/* Ends by itself at that time: WAIT_RUNS, WAIT_END. */
+/* Ends by itself at that time: WAIT_RUNS, WAIT_END, WAIT_STANDS. */
 void task_wait_until(struct task_wait *wait, const struct xn_now *now,
                      uint64_t us);
 /* Ends with the answer to a question to xenodomd. */
@@ -183,6 +188,8 @@ void task_wait_console(struct task_wait *wait, const struct xn_now *now,
                        Xn__AskConsole *ask);
 /* It runs, or has ended: those who waited for that are answered. */
 void task_tell(struct host_session *s, const struct host_task *t);
+/* It does as its session and its asker want: those who waited for that. */
+void task_tell_stands(struct host_session *s, const struct host_task *t);
 void task_answer(const struct host_session *s, const struct host_task *t,
                  uint64_t ask);
 void task_waits_cancel(struct host *host, uint64_t ask);

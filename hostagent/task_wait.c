@@ -123,15 +123,34 @@ static void tell_one(struct task_wait *wait, const struct host_session *s,
     drop(wait);
 }
 
+static bool is_of(const struct task_wait *wait, const struct host_session *s,
+                  const struct host_task *t)
+{
+    return wait->number == t->number && xn_id_eq(&wait->session, &s->id);
+}
+
 void task_tell(struct host_session *s, const struct host_task *t)
 {
     struct task_wait *wait, *next;
 
     DL_FOREACH_SAFE(s->host->market.waits, wait, next)
     {
-        if (wait->number != t->number || !xn_id_eq(&wait->session, &s->id))
-            continue;
-        if (wait->kind == WAIT_RUNS || (wait->kind == WAIT_END && t->over))
+        bool ends = wait->kind == WAIT_END || wait->kind == WAIT_STANDS;
+
+        if (is_of(wait, s, t) &&
+            (wait->kind == WAIT_RUNS || (ends && t->over))) {
+            tell_one(wait, s, t);
+        }
+    }
+}
+
+void task_tell_stands(struct host_session *s, const struct host_task *t)
+{
+    struct task_wait *wait, *next;
+
+    DL_FOREACH_SAFE(s->host->market.waits, wait, next)
+    {
+        if (wait->kind == WAIT_STANDS && is_of(wait, s, t))
             tell_one(wait, s, t);
     }
 }
@@ -144,8 +163,11 @@ static void on_time(void *owner, void *ctx, const struct xn_now *now, int rc,
     struct task_wait *wait = ctx;
 
     wait->ticket = 0;
-    if (wait->kind == WAIT_RUNS) {
-        refuse(wait, XN_EUNKNOWN, "xenodomd has not said yet that it runs",
+    if (wait->kind == WAIT_RUNS || wait->kind == WAIT_STANDS) {
+        refuse(wait, XN_EUNKNOWN,
+               wait->kind == WAIT_RUNS
+                   ? "xenodomd has not said yet that it runs"
+                   : "xenodomd has not said yet that it does so",
                "the same again");
         drop(wait);
     } else {
@@ -250,7 +272,8 @@ void task_wait_console(struct task_wait *wait, const struct xn_now *now,
 static void cancel(struct task_wait *wait)
 {
     wait->ask = 0;
-    if (wait->kind == WAIT_RUNS || wait->kind == WAIT_END) {
+    if (wait->kind == WAIT_RUNS || wait->kind == WAIT_END ||
+        wait->kind == WAIT_STANDS) {
         drop(wait); /* only a time */
     } else if (wait->kind == WAIT_CONSOLE && wait->ticket) {
         xn_out_add(&wait->host->out, XN_ACT_ABORT, wait->ticket, XN_PEER_NONE,

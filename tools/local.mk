@@ -69,6 +69,7 @@ tools_libxeno_a_SOURCES += tools/xeno_signals.h
 tools_libxeno_a_SOURCES += tools/xeno_stop.c
 tools_libxeno_a_SOURCES += tools/xeno_task.c
 tools_libxeno_a_SOURCES += tools/xeno_task.h
+tools_libxeno_a_SOURCES += tools/xeno_task_pause.c
 tools_libxeno_a_SOURCES += tools/xeno_task_show.c
 XN_XENO_LIBS = tools/libxeno.a $(XN_FIND_LIBS) $(JANSSON_LIBS) $(SMARTCOLS_LIBS)
 man_MANS += man/xeno.1

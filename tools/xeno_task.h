@@ -101,6 +101,8 @@ int xeno_stream(struct xeno_stream *stream, enum xeno_stream_end *end_out);
 int xeno_task_new(struct xeno *xeno, int argc, char **argv);
 int xeno_task_list(struct xeno *xeno, int argc, char **argv);
 int xeno_task_show(struct xeno *xeno, int argc, char **argv);
+int xeno_task_pause(struct xeno *xeno, int argc, char **argv);
+int xeno_task_resume(struct xeno *xeno, int argc, char **argv);
 int xeno_task_stop(struct xeno *xeno, int argc, char **argv);
 int xeno_console(struct xeno *xeno, int argc, char **argv);
 int xeno_wait(struct xeno *xeno, int argc, char **argv);

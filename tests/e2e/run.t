@@ -119,6 +119,22 @@ await 300 rises top
 ok $? 'top tells what the meter says now, not what was claimed'
 await 300 rises session show "$session"
 ok $? 'so does session show'
+task_is() { # STATE: in what was printed
+    [ "$(field state "$out")" = "$1" ]
+}
+stands() { # its CPU time does
+    "$xeno" task show "$session" -o json >"$scratch/before" 2>>"$err" &&
+        "$xeno" task show "$session" -o json >"$out" 2>>"$err" &&
+        task_is paused &&
+        [ "$(field cpu_ns "$out")" = "$(field cpu_ns "$scratch/before")" ]
+}
+"$xeno" task pause "$session" -o json >"$out" 2>>"$err" && task_is paused
+ok $? 'task pause'
+await 300 stands
+ok $? 'and it stands still'
+"$xeno" task resume "$session" -o json >"$out" 2>>"$err" && task_is running &&
+    await 300 rises session show "$session"
+ok $? 'task resume, and it goes on'
 "$xeno" task new "$session" -- true >"$out" 2>"$err"
 rc=$?
 refused 4 4-BUSY 'one task at a time'

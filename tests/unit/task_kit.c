@@ -124,6 +124,15 @@ uint64_t tasks_ask_input(struct market *m, const char *text)
                       &m->s.client.caller);
 }
 
+uint64_t tasks_ask_pause(struct market *m, bool pause)
+{
+    Xn__PauseTask body = XN__PAUSE_TASK__INIT;
+
+    body.session = xn_id_bytes(&m->session);
+    return market_ask(m, "POST", pause ? "/v1/tasks/pause" : "/v1/tasks/resume",
+                      "", &body, &m->s.client.caller);
+}
+
 uint64_t tasks_ask_stop(struct market *m, const Xn__Caller *caller)
 {
     Xn__StopTask body = XN__STOP_TASK__INIT;
