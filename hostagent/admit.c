@@ -356,7 +356,11 @@ static void again(struct host_session *s, const struct xn_now *now,
     case XN__SESSION_STATE__SESSION_PAUSED:
         if (s->started) session_answer(s, &s->ask);
         break;
-    default: session_answer(s, &s->ask);
+    default:
+        if (sandbox_never_began(s))
+            session_unable(s);
+        else
+            session_answer(s, &s->ask);
     }
 }
 

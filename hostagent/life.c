@@ -173,18 +173,28 @@ void session_metered(struct host_session *s, const struct xn_now *now,
 
 /* ---- going on ---- */
 
+static void refuse_unable(struct host_session *s, int rc, const char *because)
+{
+    const struct host_task *t = task_last(s);
+
+    session_refuse(s, rc, because,
+                   t && t->record->advice[0]
+                       ? t->record->advice
+                       : "another task, or another server");
+}
+
 void session_failed(struct host_session *s, const struct xn_now *now, int rc,
                     const char *because)
 {
-    if (s->ask) {
-        xn_out_refuse(&s->host->out, s->ask, rc, "cannot create the session",
-                      because,
-                      task_last(s) && task_last(s)->record->advice[0]
-                          ? task_last(s)->record->advice
-                          : "another task, or another server");
-    }
-    s->ask = 0;
+    refuse_unable(s, rc, because);
     session_end(s, now, rc, because);
+}
+
+/* What took too long then is settled now: to ask again changes nothing. */
+void session_unable(struct host_session *s)
+{
+    refuse_unable(s, s->rc && s->rc != XN_ETIMEOUT ? s->rc : XN_EREFUSED,
+                  s->reason);
 }
 
 void session_started(struct host_session *s, const struct xn_now *now)

@@ -36,7 +36,7 @@ static bool has_first(const struct host_session *s)
            xn_id_is_zero(&word);
 }
 
-static bool never_began(const struct host_session *s)
+bool sandbox_never_began(const struct host_session *s)
 {
     return has_first(s) && task_last(s)->over &&
            task_last(s)->record->exit->end == XN__TASK_END__NOT_STARTED;
@@ -44,7 +44,8 @@ static bool never_began(const struct host_session *s)
 
 static bool never_ran(const struct host_session *s)
 {
-    return has_first(s) && (!task_last(s)->record->seen || never_began(s));
+    return has_first(s) &&
+           (!task_last(s)->record->seen || sandbox_never_began(s));
 }
 
 static const char *reason_of(const struct host_task *t)
@@ -204,7 +205,7 @@ static void start(struct host_session *s, const struct xn_now *now)
     const struct host_task *t = task_last(s);
 
     s->work.open = true;
-    if (never_began(s)) {
+    if (sandbox_never_began(s)) {
         fail(s, now);
     } else if (has_first(s) && !t->over && !t->record->seen) {
         if (!s->work.starting) begin_start(s, now);
@@ -307,7 +308,7 @@ void sandbox_over(struct host_session *s, const struct xn_now *now)
     if (s->work.ending && !s->down) {
         session_give_up(s);
         ended(s, now);
-    } else if (is_starting(s) && never_began(s)) {
+    } else if (is_starting(s) && sandbox_never_began(s)) {
         s->work.starting = false;
         fail(s, now);
     } else {

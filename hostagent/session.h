@@ -220,6 +220,8 @@ void host_corp_word(const struct host *host, int rc, const struct xn_msg *msg,
 void session_go(struct host_session *s, const struct xn_now *now);
 /* It is accepted and durable: start the environment. */
 void session_start(struct host_session *s, const struct xn_now *now);
+/* It could not begin, and has ended: whoever asks for it again is told so. */
+void session_unable(struct host_session *s);
 /* It is to end for that reason, once what is under way is done. */
 void session_end(struct host_session *s, const struct xn_now *now, int rc,
                  const char *reason);

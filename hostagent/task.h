@@ -214,6 +214,9 @@ void host_dom_begin(struct host *host, const struct xn_now *now);
 
 /* A fetch has begun or ended, or xenodomd has come or gone. */
 void sandbox_fetches(struct host_session *s, const struct xn_now *now);
+/* Its first task could not be started, and that is on record: who asked for both
+ * was refused. */
+bool sandbox_never_began(const struct host_session *s);
 void sandbox_runs(struct host_session *s, const struct xn_now *now);
 void sandbox_over(struct host_session *s, const struct xn_now *now);
 

@@ -343,6 +343,11 @@ static void does_not_start(void **state)
     assert_int_equal(deal_fate(&m->s, &m->d, &fenced),
                      XN__ORDER_FATE__CLOSED_ORDER);
     assert_int_equal(shop_earned(&m->s, m->server), 0);
+    /* Who asks for the same again is told the same. */
+    ask = tasks_ask_create(m, true);
+    market_serve(m);
+    assert_int_equal(market_refused(m, ask, because), XN_EINVAL);
+    assert_non_null(strstr(because, "no such program"));
     /* A later one does not. */
     m->word++;
     tasks_begin(m);
@@ -394,8 +399,7 @@ static void too_small(void **state)
 static void accepted_too_late(void **state)
 {
     struct market *m = *state;
-    Xn__HostSession *session;
-    xn_id id;
+    char because[300];
     uint64_t ask;
 
     market_quote(m, SMALL);
@@ -409,11 +413,8 @@ static void accepted_too_late(void **state)
     for (unsigned round = 0; round < 2; round++) {
         ask = tasks_ask_create(m, true);
         market_serve(m);
-        session = market_session(m, ask);
-        assert_int_equal(session->state, XN__SESSION_STATE__SESSION_ENDED);
-        assert_int_equal(session->task->end, XN__TASK_END__NOT_STARTED);
-        assert_int_equal(xn_id_from_bytes(&session->session, &id), 0);
-        xn__host_session__free_unpacked(session, NULL);
+        assert_int_equal(market_refused(m, ask, because), XN_EREFUSED);
+        assert_non_null(strstr(because, "it never began"));
         market_restart(m);
         market_serve(m);
     }
