@@ -190,11 +190,12 @@ void session_failed(struct host_session *s, const struct xn_now *now, int rc,
     session_end(s, now, rc, because);
 }
 
-/* What took too long then is settled now: to ask again changes nothing. */
+/* What passes elsewhere is settled here: to ask again changes nothing. */
 void session_unable(struct host_session *s)
 {
-    refuse_unable(s, s->rc && s->rc != XN_ETIMEOUT ? s->rc : XN_EREFUSED,
-                  s->reason);
+    bool passes = !s->rc || s->rc == XN_ETIMEOUT || s->rc == XN_EIO;
+
+    refuse_unable(s, passes ? XN_EREFUSED : s->rc, s->reason);
 }
 
 void session_started(struct host_session *s, const struct xn_now *now)

@@ -483,6 +483,8 @@ static int take_up(struct keeper *keeper)
     int rc;
 
     rc = console_reopen(keeper->dir, KEEPER_CONSOLE, &keeper->console);
+    /* a guest that boots again wants it; until then it is not missed */
+    if (lock_image(keeper)) keeper->because[0] = '\0';
     if (!rc) rc = keeper->runner->build(keeper);
     drop_put(keeper->spec);
     if (rc && rc != XN_ENOENT) return rc;

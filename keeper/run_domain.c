@@ -174,6 +174,7 @@ static int create(struct keeper *keeper)
     if (!has_ramdisk) want.ramdisk = NULL;
     rc = d->calls->create(d->xen, &want, &d->id);
     if (rc) say(keeper, "the domain cannot be made"); /* before another call */
+    if (rc == XN_EIO) rc = XN_EREFUSED; /* as it would be at any time */
     d->there = !rc || d->calls->find(d->xen, d->uuid, &d->id) == 0;
     return rc;
 }

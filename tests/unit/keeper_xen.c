@@ -564,6 +564,24 @@ static void it_outlives_its_keeper(void **state)
     assert_int_equal(fake->n, 2);
 }
 
+/* Its kernel is where it was. */
+static void it_boots_again_with_another_keeper(void **state)
+{
+    struct bench *b = *state;
+
+    write_spec(b, 0);
+    in_a_keeper_that_dies(b, burn_and_boot);
+    assert_int_equal(start(b), 0);
+    fake_last()->end = XEN_REBOOT;
+    turn(b);
+    assert_int_equal(b->keeper.state, XN__TASK_STATE__RUNNING);
+    assert_int_equal(fake->n, 3);
+    assert_int_equal(fake_there(), 1);
+    fake_last()->end = XEN_POWEROFF;
+    turn(b);
+    ended(b, XN__TASK_END__FINISHED, 0, 165, "the task ended");
+}
+
 static void what_it_used_is_known_when_it_is_gone(void **state)
 {
     struct bench *b = *state;
@@ -845,6 +863,7 @@ int main(void)
         T(only_roots_files_are_booted),
         T(what_cannot_start_says_why),
         T(it_outlives_its_keeper),
+        T(it_boots_again_with_another_keeper),
         T(what_it_used_is_known_when_it_is_gone),
         T(it_stays_paused),
         T(without_xen_the_next_keeper_waits),
