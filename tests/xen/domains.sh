@@ -89,7 +89,7 @@ point 60 'it outlives its keeper; another takes it up, and its console is whole'
     is e state running
     domd type e idle
     til 20 said e "guest: idles"
-    [ "$(console e | grep -c "guest: ")" = 6 ] || { console e; false; }'
+    [ "$(console e | grep -c "guest: ")" = 7 ] || { console e; false; }'
 point 60 'and xenodomd' '
     kill -9 "$(pid_of "^xenodomd --state /state --images")"
     domd_up

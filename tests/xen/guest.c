@@ -2,7 +2,8 @@
 /* A whole paravirtualised guest, which is up in milliseconds where Linux takes
  * ten seconds: it says how much memory it has and then does what the word in
  * `init=/WORD` on its command line says, and after that what is typed, a word a
- * line: spin, idle, exit, reboot, crash, deaf, talk.  control/shutdown in xenstore is
+ * line: spin, idle, exit, reboot, crash, deaf, talk, count, eat.
+ * control/shutdown in xenstore is
  * obeyed unless it is deaf.  x86-64 alone; addresses begin at 0. */
 #include <stdbool.h>
 #include <stdint.h>
@@ -14,11 +15,16 @@
 #include <xen/event_channel.h>
 #include <xen/io/console.h>
 #include <xen/io/xs_wire.h>
+#include <xen/memory.h>
 #include <xen/sched.h>
+#include <xen/vcpu.h>
 
 #define MS 1000000ULL
-#define LOOK_MS 50 /* between looks at what is typed and told */
+/* Between looks at what is typed and told: emulated, they cost much. */
+#define LOOK_MS 250
 #define WORD_MAX 32
+#define COUNT 20 /* lines, and how long it works for each */
+#define COUNT_MS 100
 
 /* Notes say where the kernel begins, where Xen is to write its hypercalls, and
  * that physical is virtual. */
@@ -236,14 +242,72 @@ static void talk(void)
     }
 }
 
+static void work(unsigned ms)
+{
+    uint64_t until = now_ns() + ms * MS;
+
+    while (now_ns() < until) {}
+}
+
+/* By the hypervisor's account: of this boot. */
+static uint64_t used_ms(void)
+{
+    static struct vcpu_runstate_info state;
+
+    hypercall(__HYPERVISOR_vcpu_op, VCPUOP_get_runstate_info, 0, (long)&state);
+    return state.time[RUNSTATE_running] / MS;
+}
+
+static void say_used(void)
+{
+    say("guest: used ");
+    say_number(used_ms());
+    say(" ms\n");
+}
+
+/* Lines between which it works. */
+static void count(void)
+{
+    unsigned i;
+
+    for (i = 1; i <= COUNT; i++) {
+        work(COUNT_MS);
+        say("guest: line ");
+        say_number(i);
+        say("\n");
+    }
+}
+
+/* More memory than it was made with; without it nothing goes on. */
+static void eat(void)
+{
+    static xen_pfn_t frame;
+    struct xen_memory_reservation more = {.nr_extents = 1, .domid = DOMID_SELF};
+    unsigned n = 0;
+
+    frame = boot->nr_pages;
+    set_xen_guest_handle(more.extent_start, &frame);
+    while (n < 4096 &&
+           hypercall(__HYPERVISOR_memory_op, XENMEM_populate_physmap,
+                     (long)&more, 0) == 1) {
+        n++;
+    }
+    say("guest: out of memory, got ");
+    say_number(n * 4);
+    say(" KiB more\n");
+    end(SHUTDOWN_crash);
+}
+
 static bool deaf, spins;
 
 static void obey(const char *word)
 {
     if (is(word, "exit") || is(word, "poweroff") || is(word, "halt")) {
+        say_used();
         say("guest: ends\n");
         end(SHUTDOWN_poweroff);
     } else if (is(word, "reboot")) {
+        say_used();
         say("guest: boots again\n");
         end(SHUTDOWN_reboot);
     } else if (is(word, "crash")) {
@@ -252,6 +316,10 @@ static void obey(const char *word)
     } else if (is(word, "talk")) {
         talk();
         end(SHUTDOWN_poweroff);
+    } else if (is(word, "count")) {
+        count();
+    } else if (is(word, "eat")) {
+        eat();
     } else if (is(word, "spin")) {
         spins = true;
         say("guest: spins\n");

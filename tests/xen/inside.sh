@@ -3,12 +3,21 @@
 
 domd() { xenodomd --state /state "$@"; }
 
+# What a program that was just started says, whose --ready-fd is 3; where it ends
+# before, nothing.
+is_ready() { # WORD
+    local line=
+    read -rt 30 line <&4
+    case $line in "ready $1"*) ;; *) return 1 ;; esac
+}
+
+images="--images /guests --allow 100"
 domd_up() {
     [ -p /ready ] || mkfifo /ready
-    (exec xenodomd --state /state --images /guests --allow 100 --ready-fd 3 \
-        3>/ready </dev/null >>/share/domd.log 2>&1) &
-    read -r line </ready
-    [ "$line" = "ready xenodomd" ]
+    exec 4<>/ready
+    (exec xenodomd --state /state $images --ready-fd 3 \
+        3>/ready 4<&- </dev/null >>/share/domd.log 2>&1) &
+    is_ready xenodomd
 }
 
 as_xeno() { /usr/bin/setpriv --reuid 100 --regid 100 --clear-groups "$@"; }
@@ -20,12 +29,53 @@ set_corps() { # URL#ID...
 
 # The server's keys are xeno's; who is root (xenodomd) has none.
 host_up() {
+    [ -p /ready ] || mkfifo /ready
+    exec 4<>/ready
     (exec /usr/bin/setpriv --reuid 100 --regid 100 --clear-groups xenohostd \
         --state /server --config /server/xenohostd.conf $corp_options \
-        --ready-fd 3 3>/ready </dev/null >>/share/host.log 2>&1) &
-    read -r line </ready
-    case $line in ready*) ;; *) return 1 ;; esac
+        --ready-fd 3 3>/ready 4<&- </dev/null >>/share/host.log 2>&1) &
+    is_ready ""
 }
+
+# ---- kills
+
+# What ends is started again; steps.c counts in it.
+stays() { # LOG COMMAND...
+    local log=$1
+    shift
+    (set +e
+    while :; do
+        LD_PRELOAD=/steps.so STEPS=/steps "$@"
+        echo "$(up_s) s: exit code $?"
+        sleep 0.5
+    done) </dev/null >>"$log" 2>&1 &
+}
+
+stay_up() {
+    arm 0 0
+    chmod 666 /steps
+    stays /share/domd.log xenodomd --state /state $images
+    stays /share/host.log /usr/bin/setpriv --reuid 100 --regid 100 \
+        --clear-groups xenohostd --state /server \
+        --config /server/xenohostd.conf $corp_options
+    til 30 domd list
+    til 30 is_offered
+}
+is_offered() {
+    as_xeno xenoserver status --state /server | grep -q "^state *offered"
+}
+
+# /steps is steps.c's struct: of each kind a count and where it ends (4 bytes
+# each, least significant first), then what ended.
+arm() { # KIND STEP: counts begin anew
+    dd if=/dev/zero of=/steps bs=128 count=1 conv=notrunc 2>/dev/null
+    printf "\\$(printf %o $(($2 % 256)))\\$(printf %o $(($2 / 256)))" |
+        dd of=/steps bs=1 seek=$(($1 * 8 + 4)) conv=notrunc 2>/dev/null
+}
+steps() { od -An -v -tu4 -N32 /steps | tr -s ' \n' ' ' | cut -d' ' -f2,4,6,8; }
+struck() { dd if=/steps bs=1 skip=32 2>/dev/null | tr -d '\0'; }
+
+# ---- domains
 
 start() { # NAME WORD [KEY=VALUE]...
     local name=$1 word=$2 sets=

@@ -156,7 +156,7 @@ put_project() {
     env -u MAKEFLAGS -u MFLAGS -u MAKELEVEL make -s -C "$XN_BUILD" \
         install-strip DESTDIR="$dom0_tree" >"$rig/install.log" 2>&1 &&
         cp -r "$rig/guests" "$dom0_tree/guests" &&
-        cp "$here/init" "$here/inside.sh" "$dom0_tree/" &&
+        cp "$here/init" "$here/inside.sh" "$rig/steps.so" "$dom0_tree/" &&
         chmod 755 "$dom0_tree/init"
 }
 
@@ -169,6 +169,10 @@ make_guest() {
         ld -static -no-pie -z noexecstack --build-id=none \
             --no-warn-rwx-segments -T "$here/guest.lds" "$rig/guest.o" \
             -o "$rig/guests/stub/kernel"
+}
+
+make_steps() {
+    ${CC:-gcc} -O1 -shared -fPIC -D_GNU_SOURCE "$here/steps.c" -o "$rig/steps.so"
 }
 
 make_image() {
@@ -201,7 +205,7 @@ make_machine() {
     unpack_packages
     [ -s "$rig/vmlinux" ] || unpack_kernel "$rig"/files/boot/vmlinuz-* || return 1
     gunzip -c "$rig/files/boot/xen-4.17-amd64.gz" >"$rig/xen" &&
-        make_guest && make_image
+        make_guest && make_steps && make_image
 }
 
 # ---- its life
@@ -240,17 +244,17 @@ boot() { # sets port: there, on this machine, dom0's port 7403 is
 
 is_on() { kill -0 "$qemu" 2>/dev/null; }
 
-answered() { [ -e "$share/rc" ] || ! is_on; }
-
 # dom0 SECONDS COMMANDS: of a shell in dom0; what they say, and their exit code.
-# 124: no answer.
+# 124: no answer, and no other question is taken up before there is one.  Each
+# has a name of its own, so that a late answer is nobody else's.
 dom0() {
-    local rc=124
-    rm -f "$share/rc" "$share/out"
-    printf '%s\n' "$2" >"$share/new" && mv "$share/new" "$share/ask"
+    local ask rc=124
+    ask=$(mktemp -u "$share/XXXXXX")
+    answered() { [ -e "$ask.rc" ] || ! is_on; }
+    printf '%s\n' "$2" >"$ask.new" && mv "$ask.new" "$ask.ask"
     await "$1" answered
-    [ ! -s "$share/rc" ] || rc=$(<"$share/rc")
-    [ ! -e "$share/out" ] || cat "$share/out"
+    [ ! -s "$ask.rc" ] || rc=$(<"$ask.rc")
+    [ ! -e "$ask.out" ] || cat "$ask.out"
     return "$rc"
 }
 
@@ -266,6 +270,7 @@ $3" >"$scratch/said" 2>&1
         tail -n 5 "$share/domd.log"
     } | diag
     ok "$rc" "$2"
+    [ "$rc" -ne 124 ] || bail "dom0 did not answer within $1 s"
 }
 
 power_off() {

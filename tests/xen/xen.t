@@ -27,9 +27,19 @@ ok $rc "Xen and dom0 boot"
     bail "no Xen"
 }
 say "$(grep -E '^xen_(version|scheduler)' "$scratch/info" | tr -s ' \n' ' ')"
-for part in ${XN_XEN_PARTS:-domains market}; do
-    . "$XN_SRC/tests/xen/$part.sh"
+for part in ${XN_XEN_PARTS:-domains market ends kills}; do
+    say "$part"
+    . "$here/$part.sh"
 done
+[ -z "${corps-}" ] || point 60 'the server is drained' '
+    as_xeno xenoserver drain --state /server | grep "state *drained"'
 point 30 'no program in dom0 crashed' '
     ! dmesg | grep -i "segfault\|general protection\|trap "'
+power_off
+[ -z "${corps-}" ] || "$xenodev" down --keep 2>>"$scratch/err"
+for corp in "$XENODEV_STATE"/corp-*; do
+    [ -d "$corp" ] || continue
+    "$xenocorp" audit verify "$corp" >>"$scratch/audit" 2>&1
+    ok $? "the books of ${corp##*/corp-} add up"
+done
 plan
