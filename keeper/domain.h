@@ -19,6 +19,7 @@ struct domain {
     bool there;           /* as far as we know */
     bool killed;          /* by us */
     bool begun;           /* has run */
+    bool boots;           /* begins anew: what there is of it never ran */
     uint64_t cpu_ns;      /* of this boot, when it was last looked at */
     uint64_t older_ns;    /* of those before it */
     uint32_t short_boots; /* one after another */

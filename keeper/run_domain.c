@@ -50,6 +50,7 @@ static int put_note(struct keeper *keeper)
     note.uuid.len = sizeof d->uuid;
     note.cpu_ns = d->older_ns;
     note.begun = d->begun;
+    note.boots = d->boots;
     note.started_us = keeper->started_us;
     return record_put(keeper->dir, KEEPER_DOMAIN, &note);
 }
@@ -91,6 +92,7 @@ static int get_note(struct keeper *keeper)
         memcpy(d->uuid, note->uuid.data, sizeof d->uuid);
         d->older_ns = note->cpu_ns;
         d->begun = note->begun;
+        d->boots = note->boots;
         if (d->begun) keeper->started_us = note->started_us;
         last = last_cpu_ns(keeper, &since_us);
         if (last > d->older_ns) d->cpu_ns = last - d->older_ns;
@@ -208,6 +210,32 @@ static int make(struct keeper *keeper)
     return rc;
 }
 
+/* Another domain, and what the old one used stays used.  Noted before it runs,
+ * as at the first: until then whoever is killed leaves it to be made again. */
+static int boot(struct keeper *keeper)
+{
+    struct domain *d = &keeper->domain;
+    int rc;
+
+    d->older_ns += d->cpu_ns;
+    d->booted_us = sys_mono_us();
+    rc = make(keeper);
+    d->boots = false;
+    if (!rc) rc = put_note(keeper);
+    if (!rc && !keeper->stands) rc = d->calls->unpause(d->xen, d->id);
+    return rc;
+}
+
+/* Killed between two domains, the last keeper left none, or a part of one. */
+static int boot_at_last(struct keeper *keeper)
+{
+    struct domain *d = &keeper->domain;
+
+    if (d->there) destroy(d);
+    if (d->there) return XN_EIO;
+    return boot(keeper) ? XN_ENOENT : 0;
+}
+
 /* The note is damaged, and will be each time that somebody looks: the domain is
  * found by its name, and noted anew.  What was used before it booted last is what
  * the last reading has above its own: never too much. */
@@ -244,10 +272,12 @@ static int find(struct keeper *keeper)
     if (rc == XN_EINTEGRITY) rc = mend_note(keeper);
     if (rc) return rc;
     rc = d->calls->find(d->xen, d->uuid, &d->id);
+    if (rc == XN_ENOENT && d->boots) return boot_at_last(keeper);
     if (rc) return rc;
     d->there = true;
     rc = look(d, &now);
     if (rc) return rc;
+    if (d->boots && now.end == XEN_LIVES) return boot_at_last(keeper);
     keeper->paused = now.paused;
     keeper->memory_bytes = d->memory_bytes;
     /* without one it is kept all the same */
@@ -388,11 +418,11 @@ static bool boot_again(struct keeper *keeper)
     take_last_words(keeper);
     /* who is killed between the two domains leaves none, and no usage unsaid */
     keeper_make_durable(keeper);
+    d->boots = true;
+    if (put_note(keeper)) return false; /* at the next look */
     destroy(d);
-    if (d->there) return false; /* at the next look */
-    d->older_ns += d->cpu_ns;
-    d->booted_us = now;
-    if (make(keeper) || (!keeper->stands && d->calls->unpause(d->xen, d->id))) {
+    if (d->there) return false;
+    if (boot(keeper)) {
         return end_as(keeper, XN__TASK_END__CRASHED, 1,
                       "the domain did not boot again");
     }

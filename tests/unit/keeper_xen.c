@@ -649,6 +649,62 @@ static void a_damaged_note_before_it_began_ends_it(void **state)
     ended(b, XN__TASK_END__NOT_STARTED, 0, 0, "while it was started");
 }
 
+static void clear_records(struct bench *b)
+{
+    int dir = open(b->path, O_RDONLY | O_DIRECTORY);
+
+    put_away(b);
+    unlinkat(dir, KEEPER_METER, 0);
+    unlinkat(dir, KEEPER_EXIT, 0);
+    close(dir);
+}
+
+static void boot_again(struct bench *b)
+{
+    fake_pass(100 * MS);
+    turn(b);
+    fake_last()->end = XEN_REBOOT;
+    turn(b);
+}
+
+/* Whoever is killed between two boots leaves the second to the next keeper. */
+static void killed_between_boots_it_boots(void **state)
+{
+    struct bench *b = *state;
+    unsigned at, most = 1000;
+    bool after = false, ran;
+    size_t made = 0;
+
+    for (at = 1; at < most; after = !after, at += !after) {
+        memset(fake->domains, 0, sizeof fake->domains);
+        fake->n = fake->calls = 0;
+        write_spec(b, 0);
+        fake->die_at = at;
+        fake->die_after = after;
+        in_a_keeper_that_dies(b, boot_again);
+        if (fake->calls < at) most = at;
+        ran = fake->domains[0].cpu_ns > 0;
+        if (start(b)) {
+            assert_false(ran);
+        } else {
+            turn(b);
+            assert_int_equal(fake_there(), 1);
+            assert_int_not_equal(fake_last()->end, XEN_REBOOT);
+            assert_true(fake->n >= 2 || fake->domains[0].end == XEN_LIVES);
+            assert_int_equal(cpu_ms(b), ran ? 150 : 0);
+            keeper_stop(&b->keeper, XN__TASK_END__STOPPED, "enough", 0);
+            turn(b);
+        }
+        assert_int_equal(fake_there(), 0);
+        if (fake->n > made) made = fake->n;
+        clear_records(b);
+    }
+    assert_true(most < 1000);
+    /* one that was made and may be a part of one was made again */
+    assert_int_equal(made, 3);
+    fake->n = made; /* their consoles go, too */
+}
+
 static void pause_it(struct bench *b)
 {
     keeper_pause(&b->keeper, true);
@@ -723,14 +779,7 @@ static void killed_anywhere_it_is_found(void **state)
         assert_int_equal(fake_there(), 0);
         assert_int_equal(b->keeper.state, XN__TASK_STATE__ENDED);
         assert_true(b->keeper.last_reading.cpu_ns <= 165 * MS);
-        put_away(b);
-        {
-            int dir = open(b->path, O_RDONLY | O_DIRECTORY);
-
-            unlinkat(dir, KEEPER_METER, 0);
-            unlinkat(dir, KEEPER_EXIT, 0);
-            close(dir);
-        }
+        clear_records(b);
     }
     assert_in_range(at, 15, 999);
 }
@@ -864,6 +913,7 @@ int main(void)
         T(what_cannot_start_says_why),
         T(it_outlives_its_keeper),
         T(it_boots_again_with_another_keeper),
+        T(killed_between_boots_it_boots),
         T(what_it_used_is_known_when_it_is_gone),
         T(it_stays_paused),
         T(without_xen_the_next_keeper_waits),
