@@ -4,10 +4,15 @@
 # making.
 group= boot=
 
+group_gone() { # its processes take a moment to
+    find "$group" -depth -type d -exec rmdir {} + 2>/dev/null
+    [ ! -e "$group" ]
+}
+
 units_end() {
     [ -z "$boot" ] || { kill -9 "$boot" && wait "$boot"; } 2>/dev/null
     boot=
-    [ -z "$group" ] || find "$group" -depth -type d -exec rmdir {} + 2>/dev/null
+    [ -z "$group" ] || await 30 group_gone
     group=
 }
 
