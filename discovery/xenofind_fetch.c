@@ -15,11 +15,12 @@
 #include "wire/nest.h"
 
 enum {
-    PAGE = 200,      /* ads asked for at once: they fit one frame */
-    RETRIES = 3,     /* of one node, around the liars that it named */
-    AVOID_MAX = 64,  /* liars named to one node */
-    COPIES_MAX = 16, /* whose answers are put together into one */
-    LISTS_PAGES = 32 /* of lists of revoked keys, from one node */
+    PAGE = 200,       /* ads asked for at once: they fit one frame */
+    RETRIES = 3,      /* of one node, around the liars that it named */
+    AVOID_MAX = 64,   /* liars named to one node */
+    COPIES_MAX = 16,  /* whose answers are put together into one */
+    LISTS_PAGES = 32, /* of lists of revoked keys, from one node */
+    MEET_MS = 2000    /* then another is tried, while there is one */
 };
 
 #define LISTS_US 1000000ULL /* for a page of them, whatever --within says */
@@ -38,6 +39,8 @@ struct run {
     struct find_result *result;
     size_t node; /* that is asked first */
     bool paranoid, first;
+    bool hurried;            /* others may be met sooner */
+    bool unmet;              /* the last was not met in time */
     bool lied;               /* something that came for `server` was rejected */
     const xn_id *server;     /* whose advertisement; NULL: a search */
     struct query_rank after; /* where the page begins; its text is ours */
@@ -155,9 +158,10 @@ static int post(struct run *run, const char *node, uint32_t want,
 
     if (rc) return rc;
     snprintf(url, sizeof url, "%s/v1/%s", node, run->server ? "get" : "search");
-    rc = net_request(run->identity, "POST", url, body, len, NULL,
-                     (unsigned)(run->opt->timeout_us / 1000), reply, why,
-                     sizeof why);
+    rc = net_request_met(
+        run->identity, "POST", url, body, len, NULL, run->hurried ? MEET_MS : 0,
+        (unsigned)(run->opt->timeout_us / 1000), reply, why, sizeof why);
+    run->unmet = rc == XN_ETIMEOUT && !reply->sent;
     free(body);
     if (rc) return fail(run, node, rc, why[0] ? why : xn_strerror(rc));
     if (reply->server.role != XN__ROLE__NODE) {
@@ -363,21 +367,42 @@ static int ask_node(struct run *run, const char *node, uint32_t want,
     return rc;
 }
 
-/* A page from the first node that gives it whole, else the best that came. */
-static int fetch_page(struct run *run, uint32_t want, struct answer *page)
+/* Until one gives the page whole: that one is asked first from now on.  `late`:
+ * who is asked, and then who could not be met in time. */
+static int ask_nodes(struct run *run, uint32_t want, bool late[FIND_NODES_MAX],
+                     struct answer *page)
 {
-    size_t n = run->opt->n_nodes, i, at = run->node;
+    size_t n = run->opt->n_nodes, first = run->node, i;
 
-    for (i = 0; i < n; i++) {
-        at = (run->node + i) % n;
+    for (i = 0; i < n && !(page->raw && is_whole(page)); i++) {
+        size_t at = (first + i) % n;
+
+        if (!late[at]) continue;
+        run->node = at;
         if (ask_node(run, run->opt->nodes[at], want, page) == XN_ENOMEM) {
             return XN_ENOMEM;
         }
-        if (page->raw && is_whole(page)) break;
+        late[at] = run->unmet;
         if (page->raw && !page->clean) run->paranoid = true;
     }
-    run->node = at;
-    return page->raw ? 0 : run->rc;
+    return 0;
+}
+
+/* A page from the first node that gives it whole, else the best that came.  Who
+ * is slow to meet has its time when no other answers. */
+static int fetch_page(struct run *run, uint32_t want, struct answer *page)
+{
+    bool late[FIND_NODES_MAX];
+    int rc;
+
+    memset(late, true, sizeof late);
+    run->hurried = run->opt->n_nodes > 1;
+    rc = ask_nodes(run, want, late, page);
+    if (!rc && !page->raw && run->hurried) {
+        run->hurried = false;
+        rc = ask_nodes(run, want, late, page);
+    }
+    return rc || page->raw ? rc : run->rc;
 }
 
 /* ---- pages ---- */

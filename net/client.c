@@ -72,9 +72,19 @@ int net_request(const struct net_identity *identity, const char *method,
                 const xn_id *peer, unsigned timeout_ms,
                 struct net_reply *reply_out, char *why_out, size_t why_len)
 {
+    return net_request_met(identity, method, url, body, len, peer, 0,
+                           timeout_ms, reply_out, why_out, why_len);
+}
+
+int net_request_met(const struct net_identity *identity, const char *method,
+                    const char *url, const void *body, size_t len,
+                    const xn_id *peer, unsigned meet_ms, unsigned timeout_ms,
+                    struct net_reply *reply_out, char *why_out, size_t why_len)
+{
     struct net_transfer_order order =
         order_of(identity, method, url, body, len, peer, timeout_ms);
 
+    order.meet_ms = meet_ms;
     return request(&order, reply_out, why_out, why_len);
 }
 

@@ -23,6 +23,12 @@ int net_request(const struct net_identity *identity, const char *method,
                 const char *url, const void *body, size_t len,
                 const xn_id *peer, unsigned timeout_ms,
                 struct net_reply *reply_out, char *why_out, size_t why_len);
+/* The same; of who has not proved its identity within meet_ms (0: timeout_ms)
+ * nothing more is awaited: XN_ETIMEOUT, and reply_out->sent is false. */
+int net_request_met(const struct net_identity *identity, const char *method,
+                    const char *url, const void *body, size_t len,
+                    const xn_id *peer, unsigned meet_ms, unsigned timeout_ms,
+                    struct net_reply *reply_out, char *why_out, size_t why_len);
 /* The same where the peer's id alone is the proof, since no corp is accepted
  * yet: to meet a corp for the first time. */
 int net_request_pinned(const struct net_identity *identity, const char *method,

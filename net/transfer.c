@@ -180,6 +180,8 @@ int net_transfer_init(struct net_transfer *transfer,
     curl_easy_setopt(easy, CURLOPT_URL, order->url);
     curl_easy_setopt(easy, CURLOPT_HTTPHEADER, transfer->headers);
     curl_easy_setopt(easy, CURLOPT_TIMEOUT_MS, (long)order->timeout_ms);
+    if (order->meet_ms)
+        curl_easy_setopt(easy, CURLOPT_CONNECTTIMEOUT_MS, (long)order->meet_ms);
     curl_easy_setopt(easy, CURLOPT_MAXAGE_CONN, 45L);
     curl_easy_setopt(easy, CURLOPT_ERRORBUFFER, transfer->error);
     curl_easy_setopt(easy, CURLOPT_WRITEFUNCTION, on_body);

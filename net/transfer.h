@@ -17,6 +17,7 @@ struct net_transfer_order {
     const xn_id *peer; /* who must answer; NULL: any corp, node or server
                             that an accepted corp certified */
     bool pin_suffices; /* peer is enough: no corp need have certified it */
+    unsigned meet_ms;  /* until its identity is proved; 0: as timeout_ms */
     unsigned timeout_ms;
     size_t answer_max; /* bytes */
 };

@@ -154,6 +154,20 @@ XENO_NODES=$(node_url "$dead") "$xeno" overlay status >"$scratch/out" 2>&1
 [ $? -eq 7 ]
 ok $? 'no node at all: exit 7'
 
+# ---- an entry node that accepts connections and says nothing ----
+third=$((other % 4 + 1))
+pid=$(sed -n 's/.*pid=\([0-9]*\).*/\1/p' \
+    "$XENODEV_STATE/log/node-0$other.log" | tail -n 1)
+kill -STOP "$pid"
+XENO_NODES="$(node_url "$other") $(node_url "$third")" timeout 300 \
+    "$xenofind" --timeout 1h CPUsmps:1.. >"$scratch/out" 2>&1
+rc=$?
+kill -CONT "$pid"
+[ "$rc" -eq 0 ] || [ "$rc" -eq 10 ]
+rc=$?
+[ "$rc" -eq 0 ] || diag "$scratch/out"
+ok "$rc" 'one that is not met is not waited for while there is another'
+
 down
 ok $? 'the platform went away'
 plan
