@@ -21,7 +21,8 @@
 #define ASK_US (10 * SECOND_US)
 #define TICK_US (60 * SECOND_US)
 #define OFFERS_MAX 16           /* being verified */
-#define ASKS_MAX 16             /* of ours, under way */
+#define ASKS_MAX 16             /* of ours, under way, */
+#define BACK_MAX 8              /* of these, of who says to know more */
 #define SPREAD 6                /* peers at random that are told, and */
 #define NEIGHBOURS 2            /* neighbours */
 #define ANSWER_MAX (768U << 10) /* bytes of lists in one answer */
@@ -46,8 +47,22 @@ static void offer_free(struct node *node, struct offer *offer)
     free(offer);
 }
 
+struct revoked_ask {
+    xn_peer peer;
+    bool back; /* it says that it knows more */
+    struct revoked_ask *prev, *next;
+};
+
+static void ask_free(struct node *node, struct revoked_ask *ask)
+{
+    DL_DELETE(node->revoked_asks, ask);
+    free(ask);
+}
+
 void node_revoked_clear(struct node *node)
 {
+    while (node->revoked_asks)
+        ask_free(node, node->revoked_asks);
     while (node->offers)
         offer_free(node, node->offers);
     revoked_clear(&node->revoked);
@@ -69,25 +84,44 @@ static void asked(void *user, void *ctx, const struct xn_now *now,
     const Xn__RevokedDone *done;
     size_t i;
 
-    (void)ctx;
-    node->n_revoked_asks--;
+    ask_free(node, ctx);
     if (reply->rc || reply->msg->kind != XN__KIND__REVOKED_DONE) return;
     done = XN_BODY(reply->msg, Xn__RevokedDone);
     for (i = 0; i < done->n_lists && i < XN_ANCHORS_MAX; i++)
         node_revoked_offer(node, now, &done->lists[i], out);
 }
 
+/* Nobody is asked twice at once, and those who want to be asked leave room for
+ * those whom we choose: else few could keep lists from coming, by not answering.
+ */
+static bool may_ask(const struct node *node, xn_peer peer, bool back)
+{
+    const struct revoked_ask *ask;
+    unsigned n = 0, n_back = 0;
+
+    DL_FOREACH(node->revoked_asks, ask)
+    {
+        if (ask->peer == peer) return false;
+        n++;
+        n_back += ask->back;
+    }
+    return n < ASKS_MAX && (!back || n_back < BACK_MAX) &&
+           (ov_features(node->ov, peer) & OV_FEATURE_REVOKED);
+}
+
 static void ask(struct node *node, const struct xn_now *now, xn_peer peer,
-                struct xn_out *out)
+                bool back, struct xn_out *out)
 {
     Xn__Revoked body = XN__REVOKED__INIT;
     Xn__RevokedHeld held[XN_ANCHORS_MAX], *rows[XN_ANCHORS_MAX];
+    struct revoked_ask *ask;
     size_t i;
 
-    if (node->n_revoked_asks >= ASKS_MAX ||
-        !(ov_features(node->ov, peer) & OV_FEATURE_REVOKED)) {
-        return;
-    }
+    if (!may_ask(node, peer, back)) return;
+    ask = malloc(sizeof *ask);
+    if (!ask) return;
+    *ask = (struct revoked_ask){.peer = peer, .back = back};
+    DL_APPEND(node->revoked_asks, ask);
     for (i = 0; i < node->revoked.n; i++) {
         xn__revoked_held__init(&held[i]);
         held[i].corp = xn_id_bytes(&node->revoked.lists[i].corp);
@@ -96,9 +130,8 @@ static void ask(struct node *node, const struct xn_now *now, xn_peer peer,
     }
     body.held = rows;
     body.n_held = i;
-    node->n_revoked_asks++;
     ov_ask_peer(node->ov, now, peer, XN__KIND__REVOKED, &body,
-                now->mono_us + ASK_US, asked, NULL, out);
+                now->mono_us + ASK_US, asked, ask, out);
 }
 
 static void tell_some(struct node *node, const struct xn_now *now,
@@ -108,16 +141,16 @@ static void tell_some(struct node *node, const struct xn_now *now,
     size_t n = ov_leaves(node->ov, leaves), i;
 
     for (i = 0; i < NEIGHBOURS && i < n; i++)
-        ask(node, now, leaves[i * (n / NEIGHBOURS)], out);
+        ask(node, now, leaves[i * (n / NEIGHBOURS)], false, out);
     for (i = 0; i < SPREAD && ov_links(node->ov) > 0; i++)
-        ask(node, now, ov_draw(node->ov), out);
+        ask(node, now, ov_draw(node->ov), false, out);
 }
 
 void node_revoked_joined(struct node *node, const struct xn_now *now,
                          xn_peer peer, struct xn_out *out)
 {
     if (node->revoked.n > 0 && ov_revoked_differs(node->ov, peer))
-        ask(node, now, peer, out);
+        ask(node, now, peer, false, out);
 }
 
 /* ---- now and then ---- */
@@ -157,7 +190,7 @@ static void tick(void *owner, void *ctx, const struct xn_now *now, int rc,
     (void)ctx, (void)rc, (void)msg;
     node->revoked_timer = 0;
     report_late(node, now, out);
-    if (ov_links(node->ov) > 0) ask(node, now, ov_draw(node->ov), out);
+    if (ov_links(node->ov) > 0) ask(node, now, ov_draw(node->ov), false, out);
     tick_again(node, now, out);
 }
 
@@ -327,16 +360,22 @@ static uint64_t held_by(const Xn__Revoked *body, const xn_id *corp)
     return 0;
 }
 
-static bool knows_more(const struct node *node, const Xn__Revoked *body)
+/* Of a corp of which we hold a list, or its own: others' need not be accepted
+ * here. */
+static bool knows_more(const struct node *node, const Xn__Revoked *body,
+                       xn_peer from)
 {
+    const xn_id *own = &ov_contact(node->ov, from)->corp;
     size_t i;
     xn_id corp;
 
     for (i = 0; i < body->n_held; i++) {
-        if (!xn_id_from_bytes(&body->held[i]->corp, &corp) &&
-            body->held[i]->number > number_of(node, &corp)) {
+        uint64_t ours;
+
+        if (xn_id_from_bytes(&body->held[i]->corp, &corp)) continue;
+        ours = number_of(node, &corp);
+        if (body->held[i]->number > ours && (ours || xn_id_eq(&corp, own)))
             return true;
-        }
     }
     return false;
 }
@@ -368,7 +407,7 @@ void node_revoked_deliver(struct node *node, const struct xn_now *now,
         ov_answer(node->ov, now, request->token, XN_EINVAL, 0, NULL, out);
         return;
     }
-    more = from != XN_PEER_SELF && knows_more(node, body);
+    more = from != XN_PEER_SELF && knows_more(node, body, from);
     done.lists = lists;
     for (i = 0; i < node->revoked.n; i++) {
         const struct revoked_list *list = &node->revoked.lists[i];
@@ -387,7 +426,7 @@ void node_revoked_deliver(struct node *node, const struct xn_now *now,
     } else {
         ov_answer(node->ov, now, request->token, XN_EBUSY, 0, NULL, out);
     }
-    if (more) ask(node, now, from, out);
+    if (more) ask(node, now, from, true, out);
 }
 
 /* Where a page of the lists begins, by "after=ID" of the one before it. */

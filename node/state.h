@@ -33,7 +33,8 @@ struct node {
     xn_id remembered;         /* hash of the peers stored last */
     struct revoked revoked;
     struct offer *offers; /* lists of revoked keys that are being verified */
-    size_t n_offers, n_revoked_asks;
+    size_t n_offers;
+    struct revoked_ask *revoked_asks; /* ours for such lists, under way */
     uint64_t revoked_timer;
     struct served served_peers, served_callers;
     bool late_told;

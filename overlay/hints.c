@@ -187,8 +187,43 @@ void hint_forget(struct ov *ov, const xn_id *id)
     if (hint) hint_drop(ov, hint);
 }
 
+/* Those whose keys are revoked, as their links have shown: whoever names them
+ * is not asked whether he knows. */
+struct shunned {
+    struct {
+        xn_id id, corp;
+    } rows[SHUNNED_MAX];
+    unsigned n;
+};
+
+static bool is_shunned(const struct ov *ov, const xn_id *id)
+{
+    const struct shunned *shunned = ov->shunned;
+    unsigned i;
+
+    for (i = 0; shunned && i < shunned->n && i < SHUNNED_MAX; i++) {
+        if (xn_id_eq(&shunned->rows[i].id, id))
+            return revoked_has(ov->config.revoked, &shunned->rows[i].corp, id);
+    }
+    return false;
+}
+
+void hint_shun(struct ov *ov, const struct xn_contact *contact)
+{
+    unsigned at;
+
+    hint_forget(ov, &contact->id);
+    if (is_shunned(ov, &contact->id)) return;
+    if (!ov->shunned) ov->shunned = calloc(1, sizeof *ov->shunned);
+    if (!ov->shunned) return;
+    at = ov->shunned->n++ % SHUNNED_MAX;
+    ov->shunned->rows[at].id = contact->id;
+    ov->shunned->rows[at].corp = contact->corp;
+}
+
 void hints_clear(struct ov *ov)
 {
+    free(ov->shunned);
     while (ov->hints.n > 0)
         hint_drop(ov, hint_at(&ov->hints, ov->hints.n - 1));
     free(ov->tellers);
@@ -334,7 +369,7 @@ static struct hint *add(struct ov *ov, const struct xn_now *now,
 
     if (xn_id_eq(id, &ov->config.id) || !address_is_good(address)) return NULL;
     if (strcmp(address, ov->config.address) == 0) return NULL;
-    if (link_has_id(ov, id)) return NULL;
+    if (link_has_id(ov, id) || is_shunned(ov, id)) return NULL;
     hint = hint_find(ov, id);
     if (hint) {
         if (!met) hint->named_us = now->mono_us;

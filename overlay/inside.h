@@ -67,6 +67,7 @@
 #define NEAR_MAX 16U        /* contacts in one NEAR_DONE */
 #define SEEKS_MAX 256U      /* searches, those kept for a while included */
 #define VISITS_MAX 256U     /* links that we opened to ask, or are opening */
+#define SHUNNED_MAX 64U     /* revoked ones, remembered */
 #define VISITED_MAX 128U    /* that others opened so */
 #define EARLY_MAX 32U       /* messages before their HELLO */
 #define AWAKE_MAX 2U /* links that stood, in full and with nothing to do */
@@ -120,6 +121,7 @@ struct relay;
 struct seek;
 struct near;
 struct visit;
+struct shunned;
 
 /* A link in full.  One that has stood from the start (ov_stand) is but a row of
  * the ring until it is used, and again when others were used after it. */
@@ -240,11 +242,12 @@ struct ov {
     size_t n_new;
     uint32_t serial;
 
-    struct vec hints;     /* by id */
-    struct vec hints_pos; /* the same, by claimed position */
-    size_t n_met;         /* of these, linked before */
-    uint64_t *tellers;    /* tellers.c */
-    struct hint *dials;   /* of these, being dialled */
+    struct vec hints;        /* by id */
+    struct vec hints_pos;    /* the same, by claimed position */
+    size_t n_met;            /* of these, linked before */
+    struct shunned *shunned; /* hints.c */
+    uint64_t *tellers;       /* tellers.c */
+    struct hint *dials;      /* of these, being dialled */
     size_t n_dials;
 
     struct vec queries; /* by number, which only grows */
@@ -395,6 +398,8 @@ struct hint *hint_add(struct ov *ov, const struct xn_now *now, const xn_id *id,
                       const xn_id *position, const char *address, bool met);
 void hint_drop(struct ov *ov, struct hint *hint);
 void hint_forget(struct ov *ov, const xn_id *id); /* if there is one */
+/* Its key is revoked: the same, and it is dialled no more, whoever names it. */
+void hint_shun(struct ov *ov, const struct xn_contact *contact);
 /* What this peer tells (NULL: it is no hearsay).  false: one of them is
  * malformed. */
 bool hints_take(struct ov *ov, const struct xn_now *now, const xn_id *teller,

@@ -499,7 +499,7 @@ static void up(struct ov *ov, const struct xn_now *now, xn_peer peer,
         forget(ov, link);
     }
     if (is_revoked(ov, contact)) {
-        hint_forget(ov, &contact->id);
+        hint_shun(ov, contact);
         xn_out_hang(out, peer, XN_EREVOKED, "its key was revoked");
         goto out;
     }
@@ -806,12 +806,12 @@ void ov_revoke(struct ov *ov, const struct xn_now *now, struct xn_out *out)
     }
     for (i = ov->by_id.n; i > 0; i--) {
         struct link *link = link_at(&ov->by_id, i - 1);
-        xn_id id = link_contact(ov, link)->id;
+        struct xn_contact contact = *link_contact(ov, link);
 
         if (!is_revoked(ov, link_contact(ov, link))) continue;
         link->shed = true;
         link_hang(ov, now, link, XN_EREVOKED, "its key was revoked", out);
-        hint_forget(ov, &id);
+        hint_shun(ov, &contact);
     }
     ov_exit(ov, now, out);
 }

@@ -140,6 +140,13 @@ void crank_up(struct crank *c, xn_peer peer)
     xn_msg_free(ev.msg);
 }
 
+void crank_hear(struct crank *c, xn_peer peer, struct xn_msg *msg)
+{
+    const struct xn_event ev = {.kind = XN_EV_MSG, .peer = peer, .msg = msg};
+
+    step(c, &ev);
+}
+
 void crank_wake(struct crank *c)
 {
     crank_event(c, XN_EV_WAKE, 0, 0, NULL);

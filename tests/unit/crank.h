@@ -38,6 +38,8 @@ void crank_event(struct crank *c, enum xn_ev kind, uint64_t ticket, int rc,
                  struct xn_msg *msg);
 /* That peer has linked to the core. */
 void crank_up(struct crank *c, xn_peer peer);
+/* That peer says this. */
+void crank_hear(struct crank *c, xn_peer peer, struct xn_msg *msg);
 void crank_wake(struct crank *c);
 /* Let time pass, waking the core whenever it wants. */
 void crank_pass(struct crank *c, uint64_t us);

@@ -252,6 +252,114 @@ static void long_lists_come_in_pages(void **state)
                      XN_EBUSY);
 }
 
+/* ---- peers ---- */
+
+static void say(struct world *w, xn_peer peer, unsigned kind, const void *body)
+{
+    struct xn_msg *msg = NULL;
+
+    assert_int_equal(xn_msg_new(kind, body, &msg), 0);
+    crank_hear(&w->c, peer, msg);
+    xn_msg_free(msg);
+}
+
+static void link_up(struct world *w, xn_peer peer)
+{
+    Xn__Hello hello = XN__HELLO__INIT;
+
+    crank_up(&w->c, peer);
+    hello.version = 1;
+    hello.features = 4;
+    hello.address = (char *)(uintptr_t) "192.0.2.7:1";
+    say(w, peer, XN__KIND__HELLO, &hello);
+}
+
+/* It says that it holds this list; `times` over. */
+static void boasts(struct world *w, xn_peer peer, const xn_id *corp,
+                   unsigned times)
+{
+    Xn__RevokedHeld held = XN__REVOKED_HELD__INIT, *rows[] = {&held};
+    Xn__Revoked revoked = XN__REVOKED__INIT;
+    Xn__Request request = XN__REQUEST__INIT;
+    static uint64_t rid;
+
+    held.corp = xn_id_bytes(corp);
+    held.number = 1000;
+    revoked.held = rows;
+    revoked.n_held = 1;
+    assert_int_equal(
+        xn_pack(&revoked, &request.payload.data, &request.payload.len), 0);
+    request.key = xn_id_bytes(corp);
+    request.direct = true;
+    request.kind = XN__KIND__REVOKED;
+    request.patience_ms = 10000;
+    for (; times > 0; times--) {
+        request.rid = ++rid;
+        say(w, peer, XN__KIND__REQUEST, &request);
+    }
+    free(request.payload.data);
+}
+
+/* Questions for lists that this peer was sent. */
+static size_t asked_of(const struct world *w, xn_peer peer)
+{
+    size_t n = 0, i;
+
+    for (i = 0; i < w->c.n_pending; i++) {
+        const struct xn_action *act = &w->c.pending[i];
+
+        n += act->kind == XN_ACT_SEND && act->peer == peer &&
+             act->msg->kind == XN__KIND__REQUEST &&
+             XN_BODY(act->msg, Xn__Request)->kind == XN__KIND__REVOKED;
+    }
+    return n;
+}
+
+/* Who says again and again that it knows more is asked once at a time, and not
+ * for what may be nobody's. */
+static void boasting_is_no_use(void **state)
+{
+    struct world *w = *state;
+    const xn_id other = {{77}};
+
+    link_up(w, 0);
+    link_up(w, 1);
+    boasts(w, 0, &other, 20);
+    assert_int_equal(asked_of(w, 0), 0);
+    boasts(w, 0, &corp_id, 20);
+    assert_int_equal(asked_of(w, 0), 1);
+    boasts(w, 1, &corp_id, 1);
+    assert_int_equal(asked_of(w, 1), 1);
+}
+
+/* Whoever is named, and was seen to be revoked, is not dialled again. */
+static void the_revoked_are_not_dialled(void **state)
+{
+    struct world *w = *state;
+    ProtobufCBinaryData blob = blob_of('c', &bad_id, 1, 5, WALL);
+    Xn__Contact contact = XN__CONTACT__INIT, *rows[] = {&contact};
+    Xn__Peers peers = XN__PEERS__INIT;
+    unsigned i;
+
+    xn_id_hash("c", 1, &w->rows[0].corp);
+    announce_answer(w, &blob);
+    verify(w, XN__ROLE__CORP);
+    link_up(w, 1);
+    contact.id = contact.position = xn_id_bytes(&bad_id);
+    contact.address = (char *)(uintptr_t) "192.0.2.8:1";
+    peers.sample = rows;
+    peers.n_sample = 1;
+    say(w, 1, XN__KIND__PEERS, &peers);
+    assert_int_equal(crank_count(&w->c, XN_ACT_DIAL), 1);
+    crank_up(&w->c, 0);
+    for (i = 0; i < 3; i++) {
+        crank_pass(&w->c, 1000000);
+        say(w, 1, XN__KIND__PEERS, &peers);
+    }
+    assert_int_equal(crank_count(&w->c, XN_ACT_DIAL), 1);
+    free(blob.data);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
@@ -260,6 +368,9 @@ int main(void)
         cmocka_unit_test_setup_teardown(callers_are_strangers, set_up,
                                         tear_down),
         cmocka_unit_test_setup_teardown(long_lists_come_in_pages, set_up,
+                                        tear_down),
+        cmocka_unit_test_setup_teardown(boasting_is_no_use, set_up, tear_down),
+        cmocka_unit_test_setup_teardown(the_revoked_are_not_dialled, set_up,
                                         tear_down),
     };
 
