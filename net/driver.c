@@ -24,6 +24,7 @@
 #include "net/post.h"
 #include "net/record.h"
 #include "net/store.h"
+#include "seam/out.h"
 
 /* After SIGTERM: how long a core may still say things. */
 #define GRACE_US 1500000ULL
@@ -119,6 +120,18 @@ static void answer_metrics(struct net_driver *d, uint64_t ticket,
     xn_buf_clear(&buf);
 }
 
+static void answer_peers(struct net_driver *d, uint64_t ticket,
+                         const Xn__Answer *body)
+{
+    Xn__Answer answer = *body;
+    uint8_t *bytes = NULL;
+
+    if (!net_metrics_peers(d->links, &body->body, &bytes, &answer.body.len))
+        answer.body.data = bytes;
+    net_http_answer(d->http, ticket, &answer);
+    free(bytes);
+}
+
 static void act_answer(struct net_driver *d, const struct xn_action *action)
 {
     const Xn__Answer *answer = XN_BODY(action->msg, Xn__Answer);
@@ -126,6 +139,8 @@ static void act_answer(struct net_driver *d, const struct xn_action *action)
     if (!d->http) return;
     if (strcmp(answer->content_type, XN_PROM_TYPE) == 0) {
         answer_metrics(d, action->ticket, answer);
+    } else if (d->links && strcmp(answer->content_type, XN_PEERS_TYPE) == 0) {
+        answer_peers(d, action->ticket, answer);
     } else {
         net_http_answer(d->http, action->ticket, answer);
     }

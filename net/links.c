@@ -693,3 +693,12 @@ void net_links_load(const struct net_links *links,
         load_out->sent += link->sent;
     }
 }
+
+void net_links_traffic(const struct net_links *links, const xn_id *id,
+                       uint64_t *received_out, uint64_t *sent_out)
+{
+    const struct net_link *link = link_with(links, id);
+
+    *received_out = link ? link->received : 0;
+    *sent_out = link ? link->sent : 0;
+}

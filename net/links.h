@@ -53,6 +53,10 @@ struct net_links_load {
 void net_links_load(const struct net_links *links,
                     struct net_links_load *load_out);
 
+/* Bytes of the link to this node, within TLS; 0 where there is none. */
+void net_links_traffic(const struct net_links *links, const xn_id *id,
+                       uint64_t *received_out, uint64_t *sent_out);
+
 bool net_links_idle(const struct net_links *links); /* all is sent */
 
 #endif

@@ -76,6 +76,27 @@ static void put_process(struct xn_buf *buf)
     }
 }
 
+int net_metrics_peers(const struct net_links *links,
+                      const ProtobufCBinaryData *peers, uint8_t **bytes_out,
+                      size_t *len_out)
+{
+    Xn__NodePeers *body = xn__node_peers__unpack(NULL, peers->len, peers->data);
+    size_t i;
+    xn_id id;
+    int rc;
+
+    if (!body) return XN_EPROTO;
+    for (i = 0; i < body->n_peers; i++) {
+        Xn__NodePeer *peer = body->peers[i];
+
+        if (!xn_id_from_bytes(&peer->node->id, &id))
+            net_links_traffic(links, &id, &peer->received, &peer->sent);
+    }
+    rc = xn_pack(body, bytes_out, len_out);
+    xn__node_peers__free_unpacked(body, NULL);
+    return rc;
+}
+
 void net_metrics(const struct net_links *links, const struct net_http *http,
                  struct xn_buf *buf)
 {

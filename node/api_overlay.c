@@ -50,18 +50,41 @@ static void peer_row(struct peer_row *row, const struct ov_peer *peer,
     row->body.asked = peer->asked;
     row->body.corp = xn_id_bytes(&peer->contact->corp);
     row->body.not_after_us = peer->contact->not_after_us;
+    row->body.guest = peer->guest;
+    row->body.version = peer->version;
+    row->body.features = peer->features;
+}
+
+/* To which the driver adds what went over each link. */
+static void answer_peers(struct xn_out *out, uint64_t ticket,
+                         const Xn__NodePeers *body)
+{
+    Xn__Answer answer = XN__ANSWER__INIT;
+
+    if (xn_pack(body, &answer.body.data, &answer.body.len)) {
+        out->rc = XN_ENOMEM;
+        return;
+    }
+    answer.status = 200;
+    answer.content_type = (char *)(uintptr_t)XN_PEERS_TYPE;
+    xn_out_emit(out, XN_ACT_ANSWER, ticket, XN_PEER_NONE, XN__KIND__ANSWER,
+                &answer);
+    free(answer.body.data);
 }
 
 void node_api_peers(struct node *node, const struct xn_now *now,
                     uint64_t ticket, const Xn__Ask *ask, struct xn_out *out)
 {
     Xn__NodePeers body = XN__NODE_PEERS__INIT;
-    size_t n = ov_links(node->ov), i;
+    size_t n, i;
+    struct ov_load load;
     struct peer_row *rows;
     Xn__NodePeer **list;
     struct ov_peer peer;
 
     if (!node_api_member(ask, ticket, "list of peers refused", out)) return;
+    ov_load(node->ov, &load);
+    n = load.links + load.guests;
     if (n > PEERS_MAX) n = PEERS_MAX;
     rows = calloc(n + 1, sizeof *rows);
     list = calloc(n + 1, sizeof *list);
@@ -75,7 +98,7 @@ void node_api_peers(struct node *node, const struct xn_now *now,
     }
     body.peers = list;
     body.n_peers = i;
-    xn_out_answer(out, ticket, 200, &body);
+    answer_peers(out, ticket, &body);
 out:
     free(rows);
     free(list);

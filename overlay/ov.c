@@ -448,8 +448,10 @@ static bool guest_peer(const struct ov *ov, size_t i, struct ov_peer *peer_out)
     const struct link *link = guest_at(ov, i);
 
     if (!link) return false;
-    *peer_out = (struct ov_peer){
-        .contact = link_contact(ov, link), .peer = link->peer, .address = ""};
+    *peer_out = (struct ov_peer){.contact = link_contact(ov, link),
+                                 .peer = link->peer,
+                                 .address = "",
+                                 .version = VERSION};
     peer_in_full(link, peer_out);
     return true;
 }
@@ -466,6 +468,7 @@ bool ov_peer(const struct ov *ov, size_t i, struct ov_peer *peer_out)
         .peer = ring_peer(ov, at),
         .address = ov_address(ov, ring_peer(ov, at)),
         .leaf = ov_is_guest(ov) ? 0 : leaf_of(ov, i),
+        .version = VERSION,
         .features = FEATURES,
         .rtt_us = ring_near(ov, at), /* coarsely */
         .up_us = ov->stood_us,

@@ -308,6 +308,7 @@ struct ov_peer {
                  no neighbour */
     bool incoming;
     bool guest;        /* it accepts no links, and owns nothing */
+    uint32_t version;  /* of the protocol */
     uint64_t features; /* OV_FEATURE_* */
     uint32_t rtt_us;   /* 0: not measured yet */
     uint64_t up_us, heard_us;

@@ -35,6 +35,9 @@ void xn_out_send(struct xn_out *out, xn_peer peer, unsigned msg_kind,
                  const void *body);
 void xn_out_hang(struct xn_out *out, xn_peer peer, int rc, const char *text);
 /* Answer a request with a protobuf body. */
+/* What the driver knows more of than the core, it adds: to a NodePeers answered
+ * under this type the bytes of each link. */
+#define XN_PEERS_TYPE "application/x-protobuf; message=NodePeers"
 void xn_out_answer(struct xn_out *out, uint64_t ticket, int status,
                    const void *body);
 /* Answer with a Refusal; the HTTP status follows from rc. */

@@ -188,40 +188,84 @@ int xeno_overlay_status(struct xeno *xeno, int argc, char **argv)
 
 /* ---- peers ---- */
 
+/* By the bits of HELLO; those that are not known here by their numbers. */
+static json_t *features_json(uint64_t features)
+{
+    static const char *const names[] = {"next", "terse", "revoked", "near"};
+    json_t *array = json_array();
+    char number[24];
+
+    for (unsigned i = 0; i < 64; i++) {
+        if (!(features >> i & 1)) continue;
+        snprintf(number, sizeof number, "bit %u", i);
+        json_array_append_new(
+            array,
+            json_string(i < sizeof names / sizeof *names ? names[i] : number));
+    }
+    return array;
+}
+
+static const char *bytes_text(uint64_t bytes, char out[32])
+{
+    static const char units[] = "kMGTPE";
+    double n = (double)bytes;
+    size_t i = 0;
+
+    if (bytes < 1000) {
+        snprintf(out, 32, "%u", (unsigned)bytes);
+        return out;
+    }
+    for (n /= 1000; n >= 999.95; n /= 1000)
+        i++;
+    snprintf(out, 32, "%.1f%c", n, units[i]);
+    return out;
+}
+
 static json_t *peer_json(const Xn__NodePeer *peer)
 {
     return json_pack(
-        "{s:o, s:o, s:s, s:i, s:b, s:o, s:I, s:f, s:I, s:I, s:o, s:o}", "id",
-        xeno_node_json_id(&peer->node->id), "position",
+        "{s:o, s:o, s:s, s:b, s:i, s:b, s:o, s:I, s:f, s:I, s:I, s:I, s:o, "
+        "s:I, s:I, s:o, s:o}",
+        "id", xeno_node_json_id(&peer->node->id), "position",
         xeno_node_json_id(&peer->node->position), "address",
-        peer->node->address, "leaf", (int)peer->leaf, "incoming",
-        peer->incoming, "rtt_ms", xeno_node_json_ms(peer->rtt_us), "up_s",
-        (json_int_t)peer->up_s, "heard_s", (double)peer->heard_ms / 1000,
-        "unanswered", (json_int_t)peer->unanswered, "asked",
-        (json_int_t)peer->asked, "corp", xeno_node_json_id(&peer->corp),
-        "certificate_until", xeno_json_time(peer->not_after_us));
+        peer->node->address, "guest", peer->guest, "leaf", (int)peer->leaf,
+        "incoming", peer->incoming, "rtt_ms", xeno_node_json_ms(peer->rtt_us),
+        "up_s", (json_int_t)peer->up_s, "heard_s",
+        (double)peer->heard_ms / 1000, "unanswered",
+        (json_int_t)peer->unanswered, "asked", (json_int_t)peer->asked,
+        "version", (json_int_t)peer->version, "features",
+        features_json(peer->features), "received_bytes",
+        (json_int_t)peer->received, "sent_bytes", (json_int_t)peer->sent,
+        "corp", xeno_node_json_id(&peer->corp), "certificate_until",
+        xeno_json_time(peer->not_after_us));
 }
 
 static void peer_row(struct xeno_table *table, const Xn__NodePeer *peer)
 {
     char id[XENO_NODE_SHORT], leaf[24] = "", rtt[32], up[32], heard[32];
+    char received[32], sent[32], speaks[48];
 
+    snprintf(speaks, sizeof speaks, "%u/%llx", peer->version,
+             (unsigned long long)peer->features);
+    if (peer->guest) snprintf(leaf, sizeof leaf, "guest");
     if (peer->leaf) snprintf(leaf, sizeof leaf, "%+d", (int)peer->leaf);
     snprintf(heard, sizeof heard, "%.1f s", (double)peer->heard_ms / 1000);
     xeno_table_row(
-        table, (const char *const[]){leaf, xeno_node_short(&peer->node->id, id),
-                                     peer->unanswered ? "silent" : "live",
-                                     peer->incoming ? "there" : "here",
-                                     xeno_node_ms(peer->rtt_us, rtt),
-                                     span_text(peer->up_s, up), heard,
-                                     peer->node->address});
+        table, (const char *const[]){
+                   leaf, xeno_node_short(&peer->node->id, id),
+                   peer->unanswered ? "silent" : "live",
+                   peer->incoming ? "there" : "here",
+                   xeno_node_ms(peer->rtt_us, rtt), span_text(peer->up_s, up),
+                   heard, bytes_text(peer->received, received),
+                   bytes_text(peer->sent, sent), speaks, peer->node->address});
 }
 
 static int print_peers(const struct xeno *xeno, const char *url,
                        const Xn__NodePeers *peers)
 {
-    static const char *const headings[] = {"LEAF", "NODE", "STATE", "OPENED",
-                                           "RTT",  "UP",   "HEARD", "ADDRESS"};
+    static const char *const headings[] = {"LEAF", "NODE",   "STATE",  "OPENED",
+                                           "RTT",  "UP",     "HEARD",  "IN",
+                                           "OUT",  "SPEAKS", "ADDRESS"};
     struct xeno_table *table = NULL;
     json_t *array = json_array();
 
@@ -232,7 +276,8 @@ static int print_peers(const struct xeno *xeno, const char *url,
                           "the answer is not understood",
                           "another version of xeno");
     }
-    if (!xeno->json) table = xeno_table_new(headings, 8, 1 | 16 | 32 | 64);
+    if (!xeno->json)
+        table = xeno_table_new(headings, 11, 1 | 16 | 32 | 64 | 128 | 256);
     for (size_t i = 0; i < peers->n_peers; i++) {
         if (table)
             peer_row(table, peers->peers[i]);

@@ -118,6 +118,10 @@ sed -n 's/^ *"id": "\([0-9a-f]*\)",*$/\1/p' "$scratch/trace" | sort >"$scratch/i
 rc=$?
 [ "$rc" -eq 0 ] || diag "$scratch/trace"
 ok "$rc" 'a node has the other three for peers, in the order of the ring'
+[ "$(grep -c '"version": 1' "$scratch/trace")" -eq 3 ] &&
+    [ "$(grep -c '"revoked"' "$scratch/trace")" -eq 3 ] &&
+    [ "$(grep -cE '"(received|sent)_bytes": [1-9][0-9]{2,}' "$scratch/trace")" -eq 6 ]
+ok $? 'with what they speak, and what went over the links'
 "$xeno" overlay peers >"$scratch/out" 2>&1 &&
     [ "$(grep -cE '^ *[+-][12] [0-9a-f]{12} (live|silent) +(here|there) ' \
         "$scratch/out")" -eq 3 ]

@@ -58,6 +58,10 @@ static void tell_peers(struct xn_out *out, uint64_t ticket)
     contact.address = (char *)(uintptr_t)say.address;
     peer.node = &contact;
     peer.asked = MANY;
+    peer.guest = true;
+    peer.version = 1;
+    peer.features = 1U << 20 | 8;
+    peer.sent = 12345678;
     body.peers = rows;
     body.n_peers = 1;
     xn_out_answer(out, ticket, 200, &body);
@@ -197,6 +201,12 @@ static void numbers_are_whole(void **state)
     snprintf(json, sizeof json, "%s -o json", key);
     expect(0, json, "\"links\": 4000000000");
     expect(0, "peers -o json", "\"asked\": 4000000000");
+    expect(0, "peers -o json", "\"guest\": true");
+    expect(0, "peers -o json", "\"bit 20\"");
+    expect(0, "peers -o json", "\"sent_bytes\": 12345678");
+    expect(0, "peers", "12.3M");
+    expect(0, "peers", "1/100008");
+    expect(0, "peers", "guest");
     expect(0, "status -o json", "\"ads\": 4000000000");
 }
 
