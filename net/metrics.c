@@ -5,6 +5,7 @@
 #include <sys/resource.h>
 #include <unistd.h>
 
+#include "lib/err.h"
 #include "lib/prom.h"
 
 static void put_links(const struct net_links *links, struct xn_buf *buf)
