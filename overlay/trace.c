@@ -323,7 +323,8 @@ static void follow(struct trace *trace, const struct xn_now *now,
     }
 }
 
-/* Said to be the owner.  Were it so, no hop would be nearer to the key. */
+/* Said to be the owner.  Were it so, no hop would be nearer to the key, but for
+ * us where we own nothing. */
 static void found_at(struct trace *trace, const struct xn_now *now,
                      size_t owner, struct xn_out *out)
 {
@@ -331,7 +332,8 @@ static void found_at(struct trace *trace, const struct xn_now *now,
     const xn_id *there = &found->hops[owner].position;
     Xn__TraceEnd end = XN__TRACE_END__TRACE_OWNER;
 
-    for (size_t i = 0; i < found->n && trace->copy == 0; i++) {
+    for (size_t i = ov_is_guest(trace->ov); i < found->n && trace->copy == 0;
+         i++) {
         if (xn_ring_nearer(&trace->key, &found->hops[i].position, there))
             end = XN__TRACE_END__TRACE_FARTHER;
     }

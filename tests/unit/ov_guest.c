@@ -104,6 +104,41 @@ static void test_above_the_budget(void **state)
     net_free(net);
 }
 
+static void traced(void *user, void *ctx, const struct xn_now *now,
+                   const struct ov_trace *trace, struct xn_out *out)
+{
+    unsigned *owners = ctx;
+
+    (void)user, (void)now, (void)out;
+    *owners += trace->end == XN__TRACE_END__TRACE_OWNER;
+}
+
+/* Also of keys that nobody is nearer to than the guest itself. */
+static void test_traces(void **state)
+{
+    struct net *net = start(12, 3, 512, true);
+    unsigned owners = 0, i;
+    xn_id key;
+
+    (void)state;
+    net_run(net, 60 * SEC);
+    for (i = 0; i < 20; i++) {
+        struct xn_out *out = net_begin(net, 1);
+
+        net_key(net, &key);
+        if (i == 0) key = net->node[1].contact.position;
+        assert_int_equal(ov_trace(net->node[1].ov, &net->now, &key, 0,
+                                  &net->node[1].contact.id,
+                                  net->now.mono_us + 10 * SEC, traced, &owners,
+                                  out),
+                         0);
+        net_end(net, 1);
+        net_run(net, 11 * SEC);
+    }
+    assert_int_equal(owners, 20);
+    net_free(net);
+}
+
 /* Over the link that it dialled. */
 static void test_is_asked(void **state)
 {
@@ -191,11 +226,9 @@ static void test_alone(void **state)
 int main(void)
 {
     const struct CMUnitTest tests[] = {
-        cmocka_unit_test(test_mesh),
-        cmocka_unit_test(test_above_the_budget),
-        cmocka_unit_test(test_is_asked),
-        cmocka_unit_test(test_bound),
-        cmocka_unit_test(test_alone),
+        cmocka_unit_test(test_mesh),   cmocka_unit_test(test_above_the_budget),
+        cmocka_unit_test(test_traces), cmocka_unit_test(test_is_asked),
+        cmocka_unit_test(test_bound),  cmocka_unit_test(test_alone),
     };
 
     return cmocka_run_group_tests(tests, NULL, NULL);
