@@ -3,7 +3,11 @@
  *
  * A link costs its handshake and lasts until either end goes, so where nodes
  * live for a minute a large table is dialled anew all the time, for requests
- * that never come.  We spend no more than so much a second on opening links.
+ * that never come.  What n links cost a second is n over the life of a node;
+ * what they save goes with 1 / n, for so much shorter is what is left of the
+ * way after a hop.  Both are least together where n goes with the square root
+ * of the life.  How much of it: where requests are one a second, eighty links
+ * are worth it at a quarter of an hour.
  * How long nodes live shows in our links: the time that all have stood, for
  * each that ended with its node.  A newcomer has seen none: it goes by the
  * middle one of what its first peers say.
@@ -19,12 +23,11 @@
 
 #include "overlay/inside.h"
 
-#define OPEN_BYTES 3600U  /* both ends of one link, from SYN to its end */
-#define UPKEEP_BYTES 150U /* a second, that opening our links may cost */
+#define SQUARE_PER_S 7U   /* of the number of links, by how long nodes live */
 #define ENDS_MIN 4U       /* seen, before we trust them */
 #define ENDS_MAX 64U      /* then the older half of it counts no more */
 #define TOLD_WORTH 8U     /* ends, as which what others said counts */
-#define LINKS_PER_LEAF 6U /* at least so many links, for each leaf on a side */
+#define LINKS_PER_LEAF 5U /* at least so many links, for each leaf on a side */
 #define BURST_US (10 * SECOND_US)
 #define BACK_S 30U               /* who is linked again by then did not end */
 #define BURST_PART 4U            /* more than one in so many is a burst */
@@ -227,7 +230,8 @@ size_t links_wanted(const struct ov *ov)
 
     if (ov_is_guest(ov)) return guest_wants(most);
     if (s == 0 || s > UINT32_MAX) return most;
-    want = UPKEEP_BYTES * s / OPEN_BYTES;
-    if (want < least) want = least;
+    if (most * most <= SQUARE_PER_S * s) return most;
+    for (want = least; want < most && want * want < SQUARE_PER_S * s; want++)
+        continue;
     return want < most ? want : most;
 }
