@@ -6,7 +6,7 @@
 
 #include "overlay/inside.h"
 
-#define APART_TRIES 16U /* looks at random hints */
+#define APART_TRIES 64U /* looks at random hints */
 #define DIALS_KEPT 4U   /* of DIALS_MAX, from each kind that could take all */
 
 /* ---- under way ---- */

@@ -85,12 +85,12 @@
 #define PROBE_US SECOND_US /* at least, between two tries */
 #define PROBES_MAX 3U
 #define WATCH_US (5 * SECOND_US)
-#define DOUBT_US (5 * SECOND_US)     /* so long such news leave doubt */
-#define YOUNG_US (10 * SECOND_US)    /* at most so long a newcomer doubts */
-#define WAIT_US (SECOND_US / 4)      /* in doubt: looked at again */
-#define LATE_US (3 * SECOND_US / 10) /* an ACK may wait for the REPLY */
-#define ACKED_US (3 * SECOND_US)     /* no reply for so long: asked again */
-#define CALM_US (20 * SECOND_US) /* between dials that only better the table */
+#define DOUBT_US (5 * SECOND_US)  /* so long such news leave doubt */
+#define YOUNG_US (10 * SECOND_US) /* at most so long a newcomer doubts */
+#define WAIT_US (SECOND_US / 4)   /* in doubt: looked at again */
+#define LATE_US (SECOND_US / 2)   /* an ACK may wait for the REPLY */
+#define ACKED_US (3 * SECOND_US)  /* no reply for so long: asked again */
+#define CALM_US (20 * SECOND_US)  /* between dials that only better the table */
 #define GOSSIP_MIN_US (2 * SECOND_US)
 #define GOSSIP_MAX_US (30 * SECOND_US)
 #define RELAY_US (15 * SECOND_US) /* so long at most a NEXT is passed on */

@@ -73,6 +73,23 @@ static size_t name_ours(const struct ov *ov, const struct xn_now *now,
     return n < HAVE_MAX ? n : HAVE_MAX;
 }
 
+/* How far our leaf set reaches on each side: who is farther would be none of
+ * it. */
+static void name_reach(const struct ov *ov, Xn__Peers *peers)
+{
+    const xn_id *self = &ov->config.position;
+    size_t leaves = ov->config.leaves;
+    xn_id d;
+
+    if (ov->ring.n < 2 * leaves) return;
+    xn_ring_clockwise(self, &ring_contact(ov, ring_cw(ov, leaves))->position,
+                      &d);
+    peers->up = xn_id_head(&d);
+    xn_ring_clockwise(&ring_contact(ov, ring_ccw(ov, leaves))->position, self,
+                      &d);
+    peers->down = xn_id_head(&d);
+}
+
 static bool is_named(const ProtobufCBinaryData *have, const xn_id *id)
 {
     size_t i;
@@ -101,6 +118,7 @@ static void want(struct ov *ov, xn_peer peer, const xn_id *from,
 static void want_near(struct ov *ov, const struct xn_now *now, xn_peer peer,
                       struct xn_out *out)
 {
+    size_t wanted = links_wanted(ov), known = ov->ring.n + hints_untried(ov);
     Xn__Peers peers = XN__PEERS__INIT;
     struct have have = {.n = 0};
 
@@ -109,8 +127,10 @@ static void want_near(struct ov *ov, const struct xn_now *now, xn_peer peer,
     peers.from = xn_id_bytes(&ov->config.position);
     peers.have.data = have.bytes;
     peers.have.len = HAVE_SIZE * have.n;
-    if (ov->ring.n + hints_untried(ov) < links_wanted(ov)) {
-        peers.some = SOME_FEW;
+    name_reach(ov, &peers);
+    if (!ov->grown && known < wanted) {
+        peers.some =
+            wanted - known < SOME_FEW ? (uint32_t)(wanted - known) : SOME_FEW;
     }
     ov_send(out, peer, XN__KIND__PEERS, &peers);
 }
@@ -160,17 +180,26 @@ static size_t place_at(const struct ov *ov, size_t m)
     return m == ov->self_at ? RING_SELF : m - (m > ov->self_at);
 }
 
+/* n of them, from the m-th on; those of us and of the asker apart. */
 static void add_side(struct rows *rows, const struct ov *ov,
-                     const struct link *to, const ProtobufCBinaryData *have,
-                     size_t m, size_t step, size_t n)
+                     const struct link *to, const Xn__Peers *body,
+                     const xn_id *position, bool up, size_t m, size_t n)
 {
-    for (; n > 0; m += step) {
+    uint64_t within = up ? body->up : body->down;
+    xn_id d;
+
+    for (; n > 0; m += up ? 1 : ov->ring.n) {
         size_t at = place_at(ov, m);
+        const struct xn_contact *contact;
 
         if (at != RING_SELF && ring_peer(ov, at) == to->peer) continue;
         n--;
-        if (at != RING_SELF && !is_named(have, &ring_contact(ov, at)->id))
-            rows_add(rows, ov, at);
+        if (at == RING_SELF) continue;
+        contact = ring_contact(ov, at);
+        xn_ring_clockwise(up ? position : &contact->position,
+                          up ? &contact->position : position, &d);
+        if (within && xn_id_head(&d) > within) return;
+        if (!is_named(&body->have, &contact->id)) rows_add(rows, ov, at);
     }
 }
 
@@ -180,17 +209,17 @@ static void add_side(struct rows *rows, const struct ov *ov,
  * farther. */
 static void add_near(struct rows *rows, const struct ov *ov,
                      const struct link *to, const xn_id *position,
-                     const ProtobufCBinaryData *have)
+                     const Xn__Peers *body)
 {
-    size_t all = ov->ring.n, named = have->len / HAVE_SIZE;
+    size_t all = ov->ring.n, named = body->have.len / HAVE_SIZE;
     size_t max = ov->config.leaves, m = ring_lower(ov, position), up, down;
 
     m += xn_id_cmp(&ov->config.position, position) < 0;
     if (named > 2 * max) max += named - 2 * max;
     up = max < all ? max : all;
     down = max < all - up ? max : all - up;
-    add_side(rows, ov, to, have, m, 1, up);
-    add_side(rows, ov, to, have, m + all, all, down);
+    add_side(rows, ov, to, body, position, true, m, up);
+    add_side(rows, ov, to, body, position, false, m + all, down);
 }
 
 /* Evenly from all around, from anywhere on. */
@@ -234,7 +263,7 @@ static void answer_want(struct ov *ov, const struct xn_now *now,
     struct rows leaves = {.n = 0}, sample = {.n = 0};
 
     add_near(&leaves, ov, link, from ? from : &link_contact(ov, link)->position,
-             &body->have);
+             body);
     doubt_links(ov, link, body, out);
     if (from && !links_crowded(ov, now)) {
         peers.more = add_page(&sample, ov, link, from);

@@ -415,6 +415,46 @@ static void test_way_to_our_own_place(void **state)
     net_free(net);
 }
 
+/* What node 0 says to node `who`, as if that had asked it so. */
+static uint64_t answer_bytes(struct net *net, uint32_t who, Xn__Peers *peers)
+{
+    uint64_t bytes = net->sent_bytes;
+    struct xn_msg *msg;
+
+    assert_int_equal(xn_msg_new(XN__KIND__PEERS, peers, &msg), 0);
+    assert_true(net_inject(net, 0, who, msg));
+    xn_msg_free(msg);
+    return net->sent_bytes - bytes;
+}
+
+/* Who asks for neighbours is told of none that would be too far. */
+static void test_reach(void **state)
+{
+    struct net *net = start(40, 16, 4);
+    uint8_t bogus[4] = {0};
+    Xn__Peers peers = XN__PEERS__INIT;
+    uint32_t who = 1;
+    uint64_t all;
+    xn_peer peer;
+
+    (void)state;
+    net_run(net, 60 * SEC);
+    while (!net_peer(net, 0, who, &peer))
+        who++;
+    peers.want = true;
+    peers.from = xn_id_bytes(&net->node[who].contact.position);
+    peers.have.data = bogus;
+    peers.have.len = sizeof bogus;
+    all = answer_bytes(net, who, &peers);
+    assert_true(all > 0);
+    peers.up = UINT64_MAX;
+    peers.down = 1;
+    assert_in_range(answer_bytes(net, who, &peers), 1, all - 1);
+    peers.up = 1;
+    assert_int_equal(answer_bytes(net, who, &peers), 0);
+    net_free(net);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
@@ -426,6 +466,7 @@ int main(void)
         cmocka_unit_test(test_thin_side),
         cmocka_unit_test(test_stale_links),
         cmocka_unit_test(test_way_to_our_own_place),
+        cmocka_unit_test(test_reach),
     };
 
     return cmocka_run_group_tests_name("ov_budget", tests, NULL, NULL);
