@@ -604,6 +604,7 @@ struct xis_neighbour {
 struct xis_settle {
     struct xis_neighbour near[2 * XIS_SIDE]; /* nearest first */
     size_t n_near;
+    bool lost; /* one of these, since the last change */
     uint64_t timer, timer_us;
     uint64_t background_us;
 };
@@ -617,6 +618,11 @@ void xis_settle_gone(struct xis *xis, const struct xn_now *now, xn_peer peer,
                      struct xn_out *out);
 void xis_settle_ended(struct xis *xis, const struct xn_now *now, int rc,
                       struct xn_out *out);
+/* One that has been settled has asked about all, and nothing differs. */
+void xis_settle_agreed(struct xis *xis, const struct xn_now *now, xn_peer peer,
+                       uint32_t grace_ms, struct xn_out *out);
+/* So long we still wait for ads lost. */
+uint32_t xis_grace_ms(const struct xis *xis, const struct xn_now *now);
 
 /* ---- serve.c */
 

@@ -111,7 +111,6 @@ void xis_serve_sync(struct xis *xis, const struct xn_now *now,
 {
     const Xn__Sync *sync = XN_BODY(request->msg, Xn__Sync);
     Xn__SyncDiff diff = XN__SYNC_DIFF__INIT;
-    uint64_t wait_us = xis->before_until_us;
     char **names = NULL;
     int rc = admit(xis, now, request);
 
@@ -124,11 +123,12 @@ void xis_serve_sync(struct xis *xis, const struct xn_now *now,
     diff.tokens = names;
     diff.settled = xis->has_settled;
     diff.fresh = !xis->has_settled;
-    if (xis->deaf_until_us > wait_us) wait_us = xis->deaf_until_us;
-    if (wait_us > now->mono_us) {
-        diff.grace_ms = (uint32_t)((wait_us - now->mono_us) / 1000);
-    }
+    diff.grace_ms = xis_grace_ms(xis, now);
     rc = 0;
+    if (sync->whole && sync->settled && !*sync->from && !*sync->to &&
+        diff.n_tokens == 0) {
+        xis_settle_agreed(xis, now, request->from, sync->grace_ms, out);
+    }
 out:
     ov_answer(xis->ov, now, request->token, rc, XN__KIND__SYNC_DIFF, &diff,
               out);

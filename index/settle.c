@@ -12,8 +12,9 @@
 #include "lib/err.h"
 #include "lib/log.h"
 
-#define AGAIN_US 300000 /* with one that knows nothing yet */
-#define YOUNG_DOUBLED 4 /* so often, the pause before one is asked again */
+#define AGAIN_US 300000  /* with one that knows nothing yet */
+#define YIELD_US 1000000 /* for one that is to ask us */
+#define YOUNG_DOUBLED 4  /* so often, the pause before one is asked again */
 
 static void step(struct xis *xis, const struct xn_now *now, struct xn_out *out);
 
@@ -72,11 +73,12 @@ static bool has_failed(const struct xis *xis, const struct xn_now *now,
 /* Whoever was there before a loss judges by what it knew; we, new here, can
  * only wait with the others. Not for losses since we came, though: where there
  * is one every few seconds, nobody who is new would ever settle. */
-static void wait_with(struct xis *xis, const struct xn_now *now)
+static void wait_with(struct xis *xis, const struct xn_now *now,
+                      uint32_t grace_ms)
 {
-    uint64_t until_us = now->mono_us + xis->session.their_grace_ms * 1000ULL;
+    uint64_t until_us = now->mono_us + 1000 * (uint64_t)grace_ms;
 
-    if (xis->has_settled || !xis->session.their_grace_ms) return;
+    if (xis->has_settled || !grace_ms) return;
     if (until_us > xis->company_us + xis->config.grace_us) {
         until_us = xis->company_us + xis->config.grace_us;
     }
@@ -107,7 +109,7 @@ void xis_settle_ended(struct xis *xis, const struct xn_now *now, int rc,
 {
     struct xis_neighbour *near = near_find(&xis->settle, xis->session.peer);
 
-    if (rc == 0) wait_with(xis, now);
+    if (rc == 0) wait_with(xis, now, xis->session.their_grace_ms);
     if (near && rc == 0) {
         if (xis->session.all) note_answer(xis, now, near);
     } else if (near) {
@@ -116,6 +118,29 @@ void xis_settle_ended(struct xis *xis, const struct xn_now *now, int rc,
         if (near->tries < 2) near->tries++;
     }
     step(xis, now, out);
+}
+
+void xis_settle_agreed(struct xis *xis, const struct xn_now *now, xn_peer peer,
+                       uint32_t grace_ms, struct xn_out *out)
+{
+    struct xis_neighbour *near = near_find(&xis->settle, peer);
+
+    if (!near || near->done) return;
+    if (xis->session.busy && xis->session.peer == peer) return;
+    wait_with(xis, now, grace_ms);
+    near->tries = 0;
+    near->done = true;
+    near->young = false;
+    set_timer(xis, now->mono_us, out);
+}
+
+uint32_t xis_grace_ms(const struct xis *xis, const struct xn_now *now)
+{
+    uint64_t until_us = xis->before_until_us;
+
+    if (xis->deaf_until_us > until_us) until_us = xis->deaf_until_us;
+    if (until_us <= now->mono_us) return 0;
+    return (uint32_t)((until_us - now->mono_us) / 1000);
 }
 
 /* ---- what to do next */
@@ -275,7 +300,18 @@ static void find_near(struct xis *xis, const struct xn_now *now)
     s->n_near = n;
 }
 
-/* Everything again from everybody. */
+/* Clockwise of us, by less than half of the ring? */
+static bool is_ahead(const struct xis *xis, xn_peer peer)
+{
+    xn_id distance;
+
+    xn_ring_clockwise(ov_position(xis->ov),
+                      &ov_contact(xis->ov, peer)->position, &distance);
+    return distance.b[0] < 0x80;
+}
+
+/* Everything again from everybody.  Who is behind us has most likely lost the
+ * same node, and asks us. */
 static void unsettle(struct xis *xis, const struct xn_now *now)
 {
     size_t i;
@@ -283,21 +319,22 @@ static void unsettle(struct xis *xis, const struct xn_now *now)
     xis->is_settled = false;
     for (i = 0; i < xis->settle.n_near; i++) {
         struct xis_neighbour *near = &xis->settle.near[i];
+        uint64_t wait_us = is_ahead(xis, near->peer) ? 0 : YIELD_US;
 
         *near = (struct xis_neighbour){.peer = near->peer,
+                                       .next_us = now->mono_us + wait_us,
                                        .since_us = now->mono_us};
     }
 }
 
+/* What is to be answered with care, though it may not be ours to hold yet. */
 static void note_loss(struct xis *xis, const struct xn_now *now)
 {
-    if (xis->has_settled) {
-        if (now->mono_us >= xis->before_until_us) {
-            xis_view_set(&xis->before, xis->settled);
-        }
-        xis->before_until_us = now->mono_us + xis->config.grace_us;
+    if (!xis->has_settled) return;
+    if (now->mono_us >= xis->before_until_us) {
+        xis_view_set(&xis->before, xis->settled);
     }
-    unsettle(xis, now);
+    xis->before_until_us = now->mono_us + xis->config.grace_us;
 }
 
 /* What one says about itself alone is worth nothing in company. */
@@ -315,15 +352,17 @@ void xis_settle_changed(struct xis *xis, const struct xn_now *now,
     /* Has one that was near us gone from the overlay (not just been pushed out
      * of sight by newcomers)? */
     bool lost = !xis_view_lives(xis, xis->leaves);
+    bool lost_near = lost && xis->settle.lost;
 
+    xis->settle.lost = false;
     find_near(xis, now);
     if (xis->settle.n_near && !xis->company_us) xis->company_us = now->mono_us;
     if (xis->alone && xis->settle.n_near) {
         join_others(xis, now);
-    } else if (lost) {
-        note_loss(xis, now);
-    } else if (xis->is_settled) {
-        xis_view_take(xis, &xis->settled, out);
+    } else {
+        if (lost) note_loss(xis, now);
+        if (lost_near) unsettle(xis, now);
+        if (xis->is_settled) xis_view_take(xis, &xis->settled, out);
     }
     xis_view_take(xis, &xis->leaves, out);
     /* Changes come in swarms. */
@@ -353,6 +392,7 @@ void xis_settle_gone(struct xis *xis, const struct xn_now *now, xn_peer peer,
 
     if (near) {
         i = (size_t)(near - s->near);
+        s->lost = true;
         s->n_near--;
         memmove(near, near + 1, (s->n_near - i) * sizeof *near);
     }

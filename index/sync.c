@@ -478,6 +478,9 @@ static void send_sync(struct xis *xis, const struct xn_now *now,
     if (from) sync.from = from;
     if (s->part) sync.to = s->part;
     sync.last = !s->part;
+    sync.whole = s->all;
+    sync.settled = xis->has_settled;
+    sync.grace_ms = xis_grace_ms(xis, now);
     ask->fn = sync_replied;
     ask->session = s->number;
     ask->after = from; /* now the ask's */

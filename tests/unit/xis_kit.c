@@ -158,6 +158,7 @@ static bool lies(struct node *node, const struct xn_now *now,
 static void deliver(void *user, const struct xn_now *now,
                     const struct ov_request *request, struct xn_out *out)
 {
+    own(user)->syncs += request->msg->kind == XN__KIND__SYNC;
     if (lies(user, now, request, out)) return;
     xis_deliver(own(user)->xis, now, request, out);
 }

@@ -23,7 +23,7 @@ struct kit_node {
     bool hold_txn; /* TXNs do not end */
     bool lose_txn; /* they fail, and leave nothing behind */
     uint32_t slow; /* checking a signature of server slow - 1 takes 1 s */
-    unsigned txns, answers;
+    unsigned txns, answers, syncs;
     int status;            /* of the last ANSWER */
     uint32_t copies_least; /* in it */
     int results_rc;        /* of its first ad */

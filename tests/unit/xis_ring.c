@@ -143,6 +143,68 @@ static void test_join_unsettles_nobody(void **state)
     kit_free(kit);
 }
 
+/* How many nodes lie between the two, on the shorter way. */
+static uint32_t between(const struct kit *kit, uint32_t i, uint32_t j)
+{
+    const xn_id *from = &kit->net->node[i].contact.position;
+    const xn_id *to = &kit->net->node[j].contact.position;
+    uint32_t n = kit->net->config.nodes, inside = 0, k;
+    xn_id all, d;
+
+    xn_ring_clockwise(from, to, &all);
+    for (k = 0; k < n; k++) {
+        if (k == i || k == j) continue;
+        xn_ring_clockwise(from, &kit->net->node[k].contact.position, &d);
+        inside += xn_id_cmp(&d, &all) < 0;
+    }
+    return inside < n - 2 - inside ? inside : n - 2 - inside;
+}
+
+/* Whose neighbours live has nothing new to hold: it goes on, others exchange
+ * first. */
+static void test_far_loss(void **state)
+{
+    struct kit *kit = kit_new(14, 18);
+    bool unsettled[14] = {false};
+    unsigned ms, far = 0;
+    uint32_t i;
+
+    (void)state;
+    kit_start_all(kit);
+    publish_all(kit, 1);
+    net_crash(kit->net, 0, true);
+    for (ms = 0; ms < 3000; ms += 20) {
+        for (i = 1; i < 14; i++)
+            unsettled[i] |= !xis_settled(kit_xis(kit, i));
+        net_run(kit->net, SEC / 50);
+    }
+    for (i = 1; i < 14; i++) {
+        far += between(kit, 0, i) >= 4;
+        assert_int_equal(unsettled[i], between(kit, 0, i) < 4);
+    }
+    assert_int_equal(far, 5);
+    assert_true(kit_settled(kit, 60 * SEC));
+    kit_free(kit);
+}
+
+/* Two that lost a third compare once, not each with the other. */
+static void test_one_asks(void **state)
+{
+    struct kit *kit = kit_new(3, 19);
+
+    (void)state;
+    kit_start_all(kit);
+    publish_all(kit, 0);
+    kit->node[0].syncs = kit->node[1].syncs = 0;
+    net_crash(kit->net, 2, true);
+    net_run(kit->net, SEC / 50);
+    assert_false(xis_settled(kit_xis(kit, 0)));
+    assert_false(xis_settled(kit_xis(kit, 1)));
+    assert_true(kit_settled(kit, 60 * SEC));
+    assert_int_equal(kit->node[0].syncs + kit->node[1].syncs, 1);
+    kit_free(kit);
+}
+
 /* More tokens than one SYNC lists, all sorting before those of the other ads:
  * these are handed over all the same, before the newcomer says that it knows. */
 static void test_token_flood(void **state)
@@ -274,9 +336,10 @@ static void test_put_in_its_place(void **state)
         asker++;
     kit->net->node[owner].gate_us = kit->net->node[other].gate_us = 10 * SEC;
     net_cut(kit->net, owner, other);
+    net_run(kit->net, 4 * SEC); /* all have exchanged anew */
     ad = kit_ad(kit, 1, V1 + 1);
     assert_int_equal(kit_put(kit, asker, other, &ad), 0);
-    net_run(kit->net, 8 * SEC);
+    net_run(kit->net, 4 * SEC);
     assert_false(net_peer(kit->net, owner, other, &peer));
     assert_true(xis_settled(kit_xis(kit, owner)));
     assert_true(xis_settled(kit_xis(kit, other)));
@@ -313,6 +376,8 @@ int main(void)
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(test_joiner),
         cmocka_unit_test(test_join_unsettles_nobody),
+        cmocka_unit_test(test_far_loss),
+        cmocka_unit_test(test_one_asks),
         cmocka_unit_test(test_token_flood),
         cmocka_unit_test(test_changed_meanwhile),
         cmocka_unit_test(test_left_alone),
