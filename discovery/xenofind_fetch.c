@@ -367,38 +367,39 @@ static int ask_node(struct run *run, const char *node, uint32_t want,
     return rc;
 }
 
-/* Until one gives the page whole: that one is asked first from now on.  `late`:
- * who is asked, and then who could not be met in time. */
+/* One after the other, until one gives the page whole: that one is asked first
+ * from now on.  `late`: who is asked, and then who could not be met in time. */
 static int ask_nodes(struct run *run, uint32_t want, bool late[FIND_NODES_MAX],
                      struct answer *page)
 {
     size_t n = run->opt->n_nodes, first = run->node, i;
 
-    for (i = 0; i < n && !(page->raw && is_whole(page)); i++) {
+    for (i = 0; i < n; i++) {
         size_t at = (first + i) % n;
 
         if (!late[at]) continue;
-        run->node = at;
         if (ask_node(run, run->opt->nodes[at], want, page) == XN_ENOMEM) {
             return XN_ENOMEM;
         }
         late[at] = run->unmet;
+        if (!run->unmet) run->node = at;
+        if (page->raw && is_whole(page)) break;
         if (page->raw && !page->clean) run->paranoid = true;
     }
     return 0;
 }
 
 /* A page from the first node that gives it whole, else the best that came.  Who
- * is slow to meet has its time when no other answers. */
+ * is slow to meet has its time once nobody else has done so; then all have. */
 static int fetch_page(struct run *run, uint32_t want, struct answer *page)
 {
     bool late[FIND_NODES_MAX];
     int rc;
 
     memset(late, true, sizeof late);
-    run->hurried = run->opt->n_nodes > 1;
     rc = ask_nodes(run, want, late, page);
-    if (!rc && !page->raw && run->hurried) {
+    if (!rc && run->hurried && !(page->raw && is_whole(page)) &&
+        memchr(late, true, run->opt->n_nodes)) {
         run->hurried = false;
         rc = ask_nodes(run, want, late, page);
     }
@@ -538,6 +539,7 @@ int find_fetch(const struct find_options *opt, const struct query *query,
     int rc;
 
     result->answered_ppm = 1000000;
+    run.hurried = opt->n_nodes > 1 && opt->timeout_us > MEET_MS * 1000ULL;
     rc = opt->n_servers ? fetch_servers(&run) : fetch_all(&run);
     note_unlisted(&run);
     free(run.after_text);
