@@ -597,6 +597,7 @@ struct xis_neighbour {
     bool done;         /* all is gone through, since it came or the last loss */
     bool young;        /* it was not settled then: to be asked again */
     uint8_t tries;     /* that failed, in a row */
+    uint8_t waits;     /* for a young one, each longer than the one before */
     uint64_t next_us;  /* mono; not before */
     uint64_t since_us; /* mono; when we began to wait for it */
 };

@@ -95,11 +95,10 @@ static void note_answer(struct xis *xis, const struct xn_now *now,
 
     near->done = near->done || answer_counts(xis, now);
     near->young = !xis->session.their_settled;
-    if (!near->done || !near->young) {
-        near->tries = 0;
-    } else {
-        again_us = XIS_YOUNG_US << near->tries;
-        if (near->tries < YOUNG_DOUBLED) near->tries++;
+    near->tries = 0;
+    if (near->done && near->young) {
+        again_us = XIS_YOUNG_US << near->waits;
+        if (near->waits < YOUNG_DOUBLED) near->waits++;
     }
     near->next_us = now->mono_us + again_us;
 }
@@ -114,6 +113,7 @@ void xis_settle_ended(struct xis *xis, const struct xn_now *now, int rc,
         if (xis->session.all) note_answer(xis, now, near);
     } else if (near) {
         near->done = has_failed(xis, now, near, rc);
+        near->young = near->young && !near->done;
         near->next_us = now->mono_us + (XIS_RETRY_US << near->tries);
         if (near->tries < 2) near->tries++;
     }
@@ -174,18 +174,26 @@ static uint64_t settle_us(const struct xis *xis)
     return us;
 }
 
-/* The nearest neighbour that is to be asked now; *due_out: when the next one
- * is. */
-static struct xis_neighbour *next_near(struct xis_settle *s,
-                                       const struct xn_now *now,
-                                       bool *all_done_out, uint64_t *due_out)
+static bool is_all_done(const struct xis_settle *s)
 {
     size_t i;
 
-    *all_done_out = true;
     for (i = 0; i < s->n_near; i++) {
-        if (s->near[i].done && !s->near[i].young) continue;
-        if (!s->near[i].done) *all_done_out = false;
+        if (!s->near[i].done) return false;
+    }
+    return true;
+}
+
+/* The nearest neighbour that is to be asked now, of those not done with, or of
+ * the young among the others; *due_out: when the next one is. */
+static struct xis_neighbour *next_near(struct xis_settle *s,
+                                       const struct xn_now *now, bool done,
+                                       uint64_t *due_out)
+{
+    size_t i;
+
+    for (i = 0; i < s->n_near; i++) {
+        if (s->near[i].done != done || (done && !s->near[i].young)) continue;
         if (s->near[i].next_us <= now->mono_us) return &s->near[i];
         if (s->near[i].next_us < *due_out) *due_out = s->near[i].next_us;
     }
@@ -209,10 +217,10 @@ static void step(struct xis *xis, const struct xn_now *now, struct xn_out *out)
     struct xis_settle *s = &xis->settle;
     struct xis_neighbour *near;
     uint64_t due_us = UINT64_MAX;
-    bool all_done;
+    bool all_done = is_all_done(s);
 
     if (!xis->loaded || xis->session.busy) return;
-    near = next_near(s, now, &all_done, &due_us);
+    near = next_near(s, now, false, &due_us);
     if (all_done && !xis->is_settled) {
         uint64_t settle_at_us = settle_us(xis);
 
@@ -222,6 +230,7 @@ static void step(struct xis *xis, const struct xn_now *now, struct xn_out *out)
             due_us = settle_at_us;
     }
     if (!near && all_done) near = random_near(xis, now);
+    if (!near && xis->is_settled) near = next_near(s, now, true, &due_us);
     if (near) {
         xis_session_start(xis, now, near->peer, !near->done || near->young,
                           out);

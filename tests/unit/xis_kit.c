@@ -140,6 +140,16 @@ static void go_on(struct node *node, const struct xn_now *now,
     }
 }
 
+static void be_young(struct node *node, const struct xn_now *now,
+                     const struct ov_request *request, struct xn_out *out)
+{
+    Xn__SyncDiff diff = XN__SYNC_DIFF__INIT;
+
+    if (own(node)->lies++ >= 3 || request->msg->kind != XN__KIND__SYNC) return;
+    ov_answer(node->ov, now, request->token, 0, XN__KIND__SYNC_DIFF, &diff,
+              out);
+}
+
 static bool lies(struct node *node, const struct xn_now *now,
                  const struct ov_request *request, struct xn_out *out)
 {
@@ -149,6 +159,8 @@ static bool lies(struct node *node, const struct xn_now *now,
     if (kind != XN__KIND__SYNC && kind != XN__KIND__OFFER) return false;
     if (own(node)->lie == REFUSES) {
         ov_answer(node->ov, now, request->token, XN_EREFUSED, 0, NULL, out);
+    } else if (own(node)->lie == YOUNG_FOR_EVER) {
+        be_young(node, now, request, out);
     } else {
         go_on(node, now, request, out);
     }

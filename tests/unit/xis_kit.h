@@ -12,7 +12,12 @@
 #define LEASE_US (300 * SEC)
 
 /* What it does instead of serving SYNC and OFFER. */
-enum kit_lie { HONEST, REFUSES, GOES_ON_FOR_EVER };
+enum kit_lie {
+    HONEST,
+    REFUSES,
+    GOES_ON_FOR_EVER,
+    YOUNG_FOR_EVER, /* not settled, it says, and then nothing more */
+};
 
 /* What a node's driver has; stores outlive crashes. */
 struct kit_node {

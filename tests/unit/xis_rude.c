@@ -32,6 +32,25 @@ static void test_rude_neighbour(void **state)
     (void)state;
     settles_beside(REFUSES);
     settles_beside(GOES_ON_FOR_EVER);
+    settles_beside(YOUNG_FOR_EVER);
+}
+
+/* It is asked no more often than one that is settled: who has only one exchange
+ * at a time would have none with others. */
+static void test_young_for_ever(void **state)
+{
+    struct kit *kit = kit_new(2, 10);
+    uint64_t before;
+
+    (void)state;
+    kit->node[1].lie = YOUNG_FOR_EVER;
+    kit_start_all(kit);
+    net_run(kit->net, 120 * SEC);
+    before = kit->node[1].lies;
+    assert_true(before > 3);
+    net_run(kit->net, 600 * SEC);
+    assert_in_range(kit->node[1].lies - before, 1, 16);
+    kit_free(kit);
 }
 
 static void expect(struct kit *kit, unsigned kind, const void *body, int rc)
@@ -198,6 +217,7 @@ int main(void)
 {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(test_rude_neighbour),
+        cmocka_unit_test(test_young_for_ever),
         cmocka_unit_test(test_hostile),
         cmocka_unit_test(test_swarm),
     };
