@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: GPL-3.0-or-later */
-/* How often callers may do something, such as ask or connect: a token bucket for
- * each, by source address or name, in a table of fixed size.  Sources that fall on one place share it, and where
- * they fall nobody outside can know. */
+/* How often callers may do something, such as ask or connect: a token bucket
+ * for each, by source address or name, in a table of fixed size.  Sources that
+ * fall on one place share it, and where they fall nobody outside can know. */
 #ifndef NET_BUDGET_H
 #define NET_BUDGET_H
 

@@ -16,6 +16,17 @@
 
 #define DAY_US (24 * 3600 * 1000000ULL)
 
+/* It is written into configurations and lists: nothing that ends a word or a
+ * text there. */
+static bool may_stand(const char *url)
+{
+    for (; *url; url++) {
+        if (*url <= ' ' || *url >= 0x7f || strchr("\"'\\{}$,<>`", *url))
+            return false;
+    }
+    return true;
+}
+
 int net_corp_parse(const char *text, struct net_corp *corp_out)
 {
     struct net_corp corp = {.pinned = false};
@@ -27,6 +38,7 @@ int net_corp_parse(const char *text, struct net_corp *corp_out)
     memcpy(corp.url, text, len);
     while (len > 8 && corp.url[len - 1] == '/')
         corp.url[--len] = '\0';
+    if (!may_stand(corp.url)) return XN_EINVAL;
     if (hash) {
         if (xn_id_unhex(hash + 1, strlen(hash + 1), &corp.id)) {
             return XN_EINVAL;

@@ -20,6 +20,8 @@ struct net_corp {
     xn_id id;
     bool pinned;
 };
+/* XN_EINVAL: it is none, or its URL holds a blank, a control character, a quote
+ * or another sign that no such URL has; XN_ETOOBIG. */
 int net_corp_parse(const char *text, struct net_corp *corp_out);
 
 /* Load what the folder has; XN_ENOENT where key or certificate is missing. */

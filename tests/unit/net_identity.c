@@ -48,6 +48,11 @@ static void corp_names(void **state)
     assert_int_equal(net_corp_parse("http://a.example", &c), XN_EINVAL);
     assert_int_equal(net_corp_parse("https://", &c), XN_EINVAL);
     assert_int_equal(net_corp_parse("https://a#12", &c), XN_EINVAL);
+    for (const char *p = "\"'\\{}$, \t\n\x01\x7f\xff"; *p; p++) {
+        snprintf(text, sizeof text, "https://a%cb:1#%s", *p, hex);
+        assert_int_equal(net_corp_parse(text, &c), XN_EINVAL);
+    }
+    assert_int_equal(net_corp_parse("https://[::1]:7400", &c), 0);
     memset(text, 'a', sizeof text);
     memcpy(text, "https://", 8);
     text[150] = '\0';
