@@ -59,6 +59,13 @@ ok $? "a line each"
 run 0 receipt "$xenocorp" audit verify --expect "$receipt" "$tmp/good"
 ok $? "the receipt holds"
 
+flip() { # FILE AT: one bit of the byte there
+    local was
+    was=$(dd if="$1" bs=1 skip="$2" count=1 2>/dev/null | od -An -tu1 | tr -d ' ')
+    printf "\\x$(printf %x $((was ^ 8)))" |
+        dd of="$1" bs=1 seek="$2" conv=notrunc 2>/dev/null
+}
+
 # ---- backup and restore
 run 0 records "$xenocorp" backup "$tmp/good" "$tmp/backup"
 ok $? "backup"
@@ -71,7 +78,7 @@ ok $? "a store is never restored over"
 size=$(stat -c %s "$tmp/backup")
 for at in 3 700 $((size / 2)) $((size - 20)); do
     cp "$tmp/backup" "$tmp/bad"
-    printf '\125' | dd of="$tmp/bad" bs=1 seek="$at" conv=notrunc 2>/dev/null
+    flip "$tmp/bad" "$at"
     run 9 "$tmp/bad" "$xenocorp" restore "$tmp/other" "$tmp/bad"
     rc=$?
     [ ! -e "$tmp/other/store.kct" ] || rc=1
@@ -117,10 +124,7 @@ size=$(stat -c %s "$store") noticed=0 rc=0
 for i in $(seq 1 40); do
     at=$((400000 + (size - 400000) * i / 41))
     fresh
-    was=$(dd if="$tmp/a/store.kct" bs=1 skip="$at" count=1 2>/dev/null |
-        od -An -tu1 | tr -d ' ')
-    printf "\\x$(printf %x $(((was ^ 8) & 255)))" |
-        dd of="$tmp/a/store.kct" bs=1 seek="$at" conv=notrunc 2>/dev/null
+    flip "$tmp/a/store.kct" "$at"
     if run 9 . "$xenocorp" audit verify "$tmp/a"; then
         noticed=$((noticed + 1))
     elif ! run 0 "receipt *$receipt" "$xenocorp" audit verify "$tmp/a"; then
@@ -147,10 +151,7 @@ rc=0
 for i in $(seq 1 12); do
     fresh
     at=$((300 * i * i))
-    was=$(dd if="$tmp/a/store.kct.log1" bs=1 skip="$at" count=1 2>/dev/null |
-        od -An -tu1 | tr -d ' ')
-    printf "\\x$(printf %x $(((was ^ 8) & 255)))" |
-        dd of="$tmp/a/store.kct.log1" bs=1 seek="$at" conv=notrunc 2>/dev/null
+    flip "$tmp/a/store.kct.log1" "$at"
     run 9 'store.kct.log1: sector' "$xenocorp" audit verify "$tmp/a" || rc=1
 done
 ok $rc "a flipped byte of the log: named, refused"
