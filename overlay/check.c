@@ -86,7 +86,15 @@ static const char *check_hints(const struct ov *ov)
     size_t i, dials = 0, met = 0;
     const struct hint *dial;
 
-    if (ov->hints.n != ov->hints_pos.n) return "hints miscounted";
+    if (ov->hints.n != ov->hints_pos.n || ov->hints.n != ov->hints_due.n) {
+        return "hints miscounted";
+    }
+    for (i = 1; i < ov->hints_due.n; i++) {
+        if (hint_at(&ov->hints_due, i - 1)->next_us >
+            hint_at(&ov->hints_due, i)->next_us) {
+            return "hints out of order by when they are due";
+        }
+    }
     if (ov->hints.n > HINTS_MAX) return "too many hints";
     for (i = 0; i < ov->hints.n; i++) {
         const struct hint *hint = ov->hints.v[i];

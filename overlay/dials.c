@@ -130,10 +130,12 @@ static struct hint *pick_leaf(const struct ov *ov, const struct xn_now *now,
 static struct hint *pick_any(const struct ov *ov, const struct xn_now *now,
                              const struct room *room)
 {
-    size_t n = ov->hints.n, at = xn_rng_below(ov->rng, n), i;
+    size_t n = hints_due(ov, now), at, i;
 
+    if (n == 0 || (!room->unmet && ov->n_met == 0)) return NULL;
+    at = xn_rng_below(ov->rng, n);
     for (i = 0; i < n; i++) {
-        struct hint *hint = hint_at(&ov->hints, (at + i) % n);
+        struct hint *hint = hint_at(&ov->hints_due, (at + i) % n);
 
         if (is_due(ov, hint, now, room)) return hint;
     }
@@ -144,10 +146,10 @@ static struct hint *pick_any(const struct ov *ov, const struct xn_now *now,
 static struct hint *pick_gap(const struct ov *ov, const struct xn_now *now,
                              const struct room *room)
 {
-    size_t n = ov->hints.n, i;
+    size_t n = hints_due(ov, now), i;
 
     for (i = 0; i < GAP_TRIES && n > 0; i++) {
-        struct hint *hint = hint_at(&ov->hints, xn_rng_below(ov->rng, n));
+        struct hint *hint = hint_at(&ov->hints_due, xn_rng_below(ov->rng, n));
 
         if (is_due(ov, hint, now, room) &&
             links_fills_gap(ov, &hint->position)) {
@@ -184,12 +186,12 @@ static uint64_t width_at(const struct ov *ov, const xn_id *position)
 static struct hint *pick_apart(const struct ov *ov, const struct xn_now *now,
                                const struct room *room)
 {
-    size_t n = ov->hints.n, i;
+    size_t n = hints_due(ov, now), i;
     struct hint *best = NULL;
     uint64_t width = 0;
 
-    for (i = 0; i < APART_TRIES; i++) {
-        struct hint *hint = hint_at(&ov->hints, xn_rng_below(ov->rng, n));
+    for (i = 0; i < APART_TRIES && n > 0; i++) {
+        struct hint *hint = hint_at(&ov->hints_due, xn_rng_below(ov->rng, n));
         uint64_t here;
 
         if (!is_due(ov, hint, now, room)) continue;
@@ -232,16 +234,11 @@ struct hint *hint_pick(struct ov *ov, const struct xn_now *now)
 /* Those that are due and were not picked are looked at again later. */
 uint64_t hints_next(const struct ov *ov, const struct xn_now *now)
 {
+    size_t n = hints_due(ov, now);
     uint64_t next_us = UINT64_MAX;
-    size_t i;
 
-    for (i = 0; i < ov->hints.n; i++) {
-        const struct hint *hint = hint_at(&ov->hints, i);
-        uint64_t at_us = hint->next_us > now->mono_us
-                             ? hint->next_us
-                             : now->mono_us + GOSSIP_MAX_US;
-
-        if (!hint->ticket && at_us < next_us) next_us = at_us;
-    }
+    if (n < ov->hints_due.n) next_us = hint_at(&ov->hints_due, n)->next_us;
+    if (n > ov->n_dials && next_us > now->mono_us + GOSSIP_MAX_US)
+        next_us = now->mono_us + GOSSIP_MAX_US;
     return next_us;
 }

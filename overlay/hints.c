@@ -56,6 +56,39 @@ size_t hint_pos_lower(const struct ov *ov, const xn_id *position,
     return lo;
 }
 
+/* By when it may be dialled, then id. */
+static size_t due_lower(const struct ov *ov, uint64_t due_us, const xn_id *id)
+{
+    size_t lo = 0, hi = ov->hints_due.n;
+
+    while (lo < hi) {
+        size_t mid = (lo + hi) / 2;
+        const struct hint *hint = hint_at(&ov->hints_due, mid);
+
+        if (hint->next_us == due_us ? xn_id_cmp(&hint->id, id) < 0
+                                    : hint->next_us < due_us)
+            lo = mid + 1;
+        else
+            hi = mid;
+    }
+    return lo;
+}
+
+size_t hints_due(const struct ov *ov, const struct xn_now *now)
+{
+    static const xn_id zero;
+
+    return due_lower(ov, now->mono_us + 1, &zero);
+}
+
+/* There is room for it: it was there before. */
+void hint_due(struct ov *ov, struct hint *hint, uint64_t due_us)
+{
+    vec_drop(&ov->hints_due, due_lower(ov, hint->next_us, &hint->id));
+    hint->next_us = due_us;
+    vec_put(&ov->hints_due, due_lower(ov, due_us, &hint->id), hint);
+}
+
 struct hint *hint_find(const struct ov *ov, const xn_id *id)
 {
     size_t i = hint_lower(ov, id);
@@ -140,7 +173,7 @@ void hints_hurry(struct ov *ov, const struct xn_now *now, const xn_id *key)
                 hint->next_us <= now->mono_us) {
                 continue;
             }
-            hint->next_us = now->mono_us;
+            hint_due(ov, hint, now->mono_us);
             ov->dial_dirty = true;
         }
     }
@@ -175,6 +208,7 @@ void hint_drop(struct ov *ov, struct hint *hint)
     }
     vec_drop(&ov->hints, hint_lower(ov, &hint->id));
     vec_drop(&ov->hints_pos, hint_pos_lower(ov, &hint->position, &hint->id));
+    vec_drop(&ov->hints_due, due_lower(ov, hint->next_us, &hint->id));
     ov->n_met -= hint->met;
     free(hint->named);
     free(hint);
@@ -229,6 +263,7 @@ void hints_clear(struct ov *ov)
     free(ov->tellers);
     free(ov->hints.v);
     free(ov->hints_pos.v);
+    free(ov->hints_due.v);
 }
 
 bool address_is_good(const char *address)
@@ -320,7 +355,8 @@ static void heard_again(struct ov *ov, const struct xn_now *now,
     if (hint->failures == 0 || hint->ticket) return;
     take_named(hint, address, teller);
     if (again_us > now->mono_us || hint->next_us <= now->mono_us) return;
-    hint->next_us = hint->news_us = now->mono_us;
+    hint->news_us = now->mono_us;
+    hint_due(ov, hint, now->mono_us);
     ov->dial_dirty = true;
 }
 
@@ -348,17 +384,22 @@ static struct hint *hint_new(struct ov *ov, const struct xn_now *now,
     hint->position = *position;
     memcpy(hint->address, address, strlen(address) + 1);
     hint->next_us = hint->news_us = now->mono_us;
-    if (!vec_put(&ov->hints, hint_lower(ov, id), hint)) {
-        free(hint);
-        return NULL;
-    }
+    if (!vec_put(&ov->hints, hint_lower(ov, id), hint)) goto none;
     if (!vec_put(&ov->hints_pos, hint_pos_lower(ov, position, id), hint)) {
-        vec_drop(&ov->hints, hint_lower(ov, id));
-        free(hint);
-        return NULL;
+        goto by_id;
+    }
+    if (!vec_put(&ov->hints_due, due_lower(ov, hint->next_us, id), hint)) {
+        goto by_position;
     }
     ov->dial_dirty = true;
     return hint;
+by_position:
+    vec_drop(&ov->hints_pos, hint_pos_lower(ov, position, id));
+by_id:
+    vec_drop(&ov->hints, hint_lower(ov, id));
+none:
+    free(hint);
+    return NULL;
 }
 
 static struct hint *add(struct ov *ov, const struct xn_now *now,
@@ -493,7 +534,8 @@ void hint_failed(struct ov *ov, const struct xn_now *now, struct hint *hint,
     }
     if (goes) hint_drop(ov, goes);
     if (goes == hint) return;
-    hint->next_us = now->mono_us + hints_jittered(ov, retry_us(ov, hint, full));
+    hint_due(ov, hint,
+             now->mono_us + hints_jittered(ov, retry_us(ov, hint, full)));
 }
 
 void hints_found(struct ov *ov, const struct xn_now *now,
@@ -508,7 +550,7 @@ void hints_found(struct ov *ov, const struct xn_now *now,
 
         if (!is_lost(other) || other->ticket || other->next_us <= now->mono_us)
             continue;
-        other->next_us = now->mono_us;
+        hint_due(ov, other, now->mono_us);
         ov->dial_dirty = true;
         more--;
     }

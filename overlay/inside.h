@@ -198,7 +198,7 @@ struct hint {
     uint64_t dialled_us; /* when that began */
     uint64_t failed_us;  /* first failure */
     uint64_t told_us; /* we told all that it is gone; 0: not since its link */
-    uint64_t next_us;
+    uint64_t next_us; /* not dialled before: hint_due */
     uint64_t named_us; /* when a peer last told us of it; 0: none has */
     uint64_t news_us;  /* heard of then, or its link lost, and no dial has
                          failed since: it may live; 0: no */
@@ -244,6 +244,7 @@ struct ov {
 
     struct vec hints;        /* by id */
     struct vec hints_pos;    /* the same, by claimed position */
+    struct vec hints_due;    /* the same, by when they may be dialled */
     size_t n_met;            /* of these, linked before */
     struct shunned *shunned; /* hints.c */
     uint64_t *tellers;       /* tellers.c */
@@ -406,6 +407,9 @@ bool hints_take(struct ov *ov, const struct xn_now *now, const xn_id *teller,
                 Xn__Contact *const *contacts, size_t n);
 void hint_failed(struct ov *ov, const struct xn_now *now, struct hint *hint,
                  bool full);
+/* So many, the first of hints_due, may be dialled or are being dialled. */
+size_t hints_due(const struct ov *ov, const struct xn_now *now);
+void hint_due(struct ov *ov, struct hint *hint, uint64_t due_us);
 /* This one is linked now. */
 void hints_found(struct ov *ov, const struct xn_now *now,
                  const struct hint *hint);

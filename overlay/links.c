@@ -88,7 +88,7 @@ static void not_tried(struct ov *ov, const struct xn_now *now,
     if (never)
         hint_failed(ov, now, hint, false);
     else
-        hint->next_us = now->mono_us + hints_jittered(ov, BUSY_US);
+        hint_due(ov, hint, now->mono_us + hints_jittered(ov, BUSY_US));
 }
 
 static void dial_ended(void *owner, void *ctx, const struct xn_now *now, int rc,
@@ -722,8 +722,8 @@ static void remember(struct ov *ov, const struct xn_now *now,
                     link_address(ov, link), true);
     if (!hint) return;
     hint->news_us = now->mono_us;
-    hint->next_us =
-        now->mono_us + SECOND_US / 2 + xn_rng_below(ov->rng, SECOND_US);
+    hint_due(ov, hint,
+             now->mono_us + SECOND_US / 2 + xn_rng_below(ov->rng, SECOND_US));
 }
 
 static void lose_apart(struct ov *ov, const struct xn_now *now,
