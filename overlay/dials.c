@@ -203,13 +203,20 @@ static struct hint *pick_apart(const struct ov *ov, const struct xn_now *now,
     return best ? best : pick_any(ov, now, room);
 }
 
-/* As many as it wants; then again when a quarter is lost. */
-static bool has_enough(struct ov *ov, size_t want)
+/* As many as it wants; then again when a quarter is lost.  Where that is all of
+ * the budget and there are more nodes, a quarter is for who chooses us, and what
+ * is lost of the rest is soon replaced: the nearest are found among those. */
+static bool has_enough(struct ov *ov, const struct xn_now *now, size_t want)
 {
-    size_t n = ov->ring.n + ov->n_new + ov->n_dials;
+    size_t n = ov->ring.n + ov->n_new + ov->n_dials, least = want - want / 4;
 
+    if (want == ov->config.links_max) {
+        if (!links_crowded(ov, now)) return n >= want;
+        want = least;
+        least -= want / 12;
+    }
     if (n >= want) ov->grown = true;
-    if (n < want - want / 4) ov->grown = false;
+    if (n < least) ov->grown = false;
     return ov->grown;
 }
 
@@ -221,13 +228,14 @@ struct hint *hint_pick(struct ov *ov, const struct xn_now *now)
 
     if (hint || ov->hints.n == 0) return hint;
     if (want < ov->config.links_max) {
-        if (!has_enough(ov, want)) return pick_apart(ov, now, &room);
+        if (!has_enough(ov, now, want)) return pick_apart(ov, now, &room);
         links_set_partial(ov, now);
         return NULL;
     }
+    hint = pns_pick(ov);
+    if (hint && is_due(ov, hint, now, &room)) return hint;
     if (!may_better(ov, now)) return NULL;
-    if (ov->ring.n + ov->n_new + ov->n_dials < want)
-        return pick_any(ov, now, &room);
+    if (!has_enough(ov, now, want)) return pick_any(ov, now, &room);
     return pick_gap(ov, now, &room);
 }
 

@@ -143,7 +143,8 @@ static bool may_rest(const struct link *link)
 {
     return link->stood && link->state == LINK_LIVE && !link->sent &&
            !link->held && !link->timer && !link->paging &&
-           link->features == FEATURES && link->revoked == 0;
+           link->features == FEATURES && link->revoked == 0 &&
+           link->coordinate.error <= 0;
 }
 
 /* Heard of longest ago; NULL: all are in use. */

@@ -11,6 +11,7 @@
  *   life.c    how long nodes live, and how many links that is worth
  *   choose.c  where a request goes next;  way.c  which of the ways there
  *   table.c   the places of the prefix table
+ *   pns.c     for each place the nearest in time; vivaldi.c  where a node is
  *   queries.c the requests under way; ask.c begins our own, arrive.c takes
  *             those of peers, route.c sends them on, answer.c ends them
  *   trace.c   where would a request go? (NEXT)
@@ -30,11 +31,13 @@
 
 #include "overlay/ov.h"
 #include "overlay/table.h"
+#include "overlay/vivaldi.h"
 
 #define VERSION 1U
 /* That we have. */
 #define FEATURES                                                               \
-    (OV_FEATURE_NEXT | OV_FEATURE_TERSE | OV_FEATURE_REVOKED | OV_FEATURE_NEAR)
+    (OV_FEATURE_NEXT | OV_FEATURE_TERSE | OV_FEATURE_REVOKED |                 \
+     OV_FEATURE_NEAR | OV_FEATURE_PNS)
 
 #define DIALS_MAX 16U  /* outstanding */
 #define NEW_MAX 32U    /* links over the budget until their HELLO */
@@ -122,6 +125,7 @@ struct seek;
 struct near;
 struct visit;
 struct shunned;
+struct pns;
 
 /* A link in full.  One that has stood from the start (ov_stand) is but a row of
  * the ring until it is used, and again when others were used after it. */
@@ -154,10 +158,11 @@ struct link {
     uint64_t window_us;          /* when `used` was last set to zero */
     uint64_t up_us, heard_us, ping_us;
     uint64_t nonce;
-    uint64_t timer;     /* HELLO while new, PING while probed; 0: none */
-    uint64_t timer_us;  /* when it falls due */
-    struct query *sent; /* that wait for this peer */
-    struct query *held; /* that this peer waits for */
+    uint64_t timer;            /* HELLO while new, PING while probed; 0: none */
+    uint64_t timer_us;         /* when it falls due */
+    struct vivaldi coordinate; /* as it said last; error 0: it has not */
+    struct query *sent;        /* that wait for this peer */
+    struct query *held;        /* that this peer waits for */
     char *address;
 };
 
@@ -197,8 +202,8 @@ struct hint {
     uint64_t ticket;     /* of the DIAL under way; 0: none */
     uint64_t dialled_us; /* when that began */
     uint64_t failed_us;  /* first failure */
-    uint64_t told_us; /* we told all that it is gone; 0: not since its link */
-    uint64_t next_us; /* not dialled before: hint_due */
+    uint64_t told_us;  /* we told all that it is gone; 0: not since its link */
+    uint64_t next_us;  /* not dialled before: hint_due */
     uint64_t named_us; /* when a peer last told us of it; 0: none has */
     uint64_t news_us;  /* heard of then, or its link lost, and no dial has
                          failed since: it may live; 0: no */
@@ -284,6 +289,7 @@ struct ov {
     struct seek *seeks;
     struct near *nears;    /* NEARs under way */
     struct visit *dialled; /* for a visit */
+    struct pns *pns;       /* NULL: nobody has told its coordinate yet */
     unsigned n_seeks;
     unsigned n_visits, n_visited; /* live or dialled by us; by others */
     unsigned n_guests;
@@ -462,6 +468,9 @@ void links_hello(struct ov *ov, const struct xn_now *now, struct link *link,
 bool links_fills_gap(const struct ov *ov, const xn_id *position);
 /* Not linked to every node: there is a budget, or a peer says so of itself. */
 bool links_crowded(const struct ov *ov, const struct xn_now *now);
+/* Closes the one at that place of the ring, for a better one. */
+void links_evict(struct ov *ov, const struct xn_now *now, size_t at,
+                 struct xn_out *out);
 /* We ourselves know of more nodes than we are linked to. */
 void links_set_partial(struct ov *ov, const struct xn_now *now);
 /* Takes the link out of all use; its memory stays until GONE. */
@@ -645,6 +654,21 @@ static inline bool link_is_apart(const struct link *link)
 {
     return link->visit || link->guest;
 }
+
+/* ---- pns.c */
+
+/* It tells its coordinate (NULL: not), and its round trip is known or not. */
+void pns_met(struct ov *ov, const struct xn_now *now, struct link *link,
+             const Xn__Coordinate *said, struct xn_out *out);
+/* Ours, in *out. */
+Xn__Coordinate *pns_say(const struct ov *ov, Xn__Coordinate *out);
+/* PEERS with a coordinate; whom it names has become hints.  `from` as in it;
+ * NULL: none. */
+void pns_peers(struct ov *ov, const struct xn_now *now, struct link *link,
+               const Xn__Peers *body, const xn_id *from, struct xn_out *out);
+/* Who should be nearer than those that we are linked to in its place; NULL. */
+struct hint *pns_pick(struct ov *ov);
+void pns_clear(struct ov *ov);
 
 /* ---- watch.c */
 

@@ -385,6 +385,10 @@ void leaves_peers(struct ov *ov, const struct xn_now *now, struct link *link,
         link_rude(ov, now, link, "malformed PEERS", out);
         return;
     }
+    if (body->coordinate) {
+        pns_peers(ov, now, link, body, has_from ? &from : NULL, out);
+        return;
+    }
     if (!body->want) read_on(ov, link, body, out);
     if (!body->want && !has_digest) ov->introduced = true;
     if (!body->want && !has_digest) return;

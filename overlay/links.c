@@ -327,6 +327,7 @@ void link_say_hello(struct ov *ov, const struct xn_now *now, struct link *link,
 {
     Xn__Hello hello = XN__HELLO__INIT;
     Xn__Contact rows[HELLO_PEERS_MAX], *peers[HELLO_PEERS_MAX];
+    Xn__Coordinate coordinate;
     size_t i, n = 0;
 
     if (full) n = hello_peers(ov, link, rows);
@@ -344,6 +345,7 @@ void link_say_hello(struct ov *ov, const struct xn_now *now, struct link *link,
         ov->ring.n >= ov->config.links_max || now->mono_us < ov->partial_us;
     hello.life_s = life_seen_s(ov);
     hello.visit = link->visit;
+    if (!link->visit) hello.coordinate = pns_say(ov, &coordinate);
     link->hellos++;
     ov_send(out, link->peer, XN__KIND__HELLO, &hello);
 }
@@ -545,21 +547,29 @@ void ov_up(struct ov *ov, const struct xn_now *now, xn_peer peer,
 
 /* ---- their HELLO ---- */
 
+void links_evict(struct ov *ov, const struct xn_now *now, size_t at,
+                 struct xn_out *out)
+{
+    struct link *link = ring_link(ov, at);
+    Xn__Leave leave = XN__LEAVE__INIT;
+
+    links_set_partial(ov, now);
+    if (!link) return;
+    ov->stats.evicted++;
+    link->shed = true;
+    leave.shed = true;
+    ov_send(out, link->peer, XN__KIND__LEAVE, &leave);
+    link_hang(ov, now, link, XN_EBUSY, "room for a nearer node", out);
+}
+
 /* The budget is kept by closing another one. */
 static void make_room(struct ov *ov, const struct xn_now *now,
                       struct xn_out *out)
 {
     size_t count, at = least_useful(ov, &count);
-    struct link *worst = at == RING_NONE ? NULL : ring_link(ov, at);
-    Xn__Leave leave = XN__LEAVE__INIT;
 
     links_set_partial(ov, now);
-    if (!worst) return;
-    ov->stats.evicted++;
-    worst->shed = true;
-    leave.shed = true;
-    ov_send(out, worst->peer, XN__KIND__LEAVE, &leave);
-    link_hang(ov, now, worst, XN_EBUSY, "room for a nearer node", out);
+    if (at != RING_NONE) links_evict(ov, now, at, out);
 }
 
 static void link_live(struct ov *ov, const struct xn_now *now,
@@ -665,6 +675,7 @@ static void first_hello(struct ov *ov, const struct xn_now *now,
         guest_hello(ov, now, link, hello, out);
         return;
     }
+    pns_met(ov, now, link, hello->coordinate, out);
     if (!link->incoming) {
         life_told(ov, &link_contact(ov, link)->id, hello->life_s);
     }

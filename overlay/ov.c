@@ -48,6 +48,7 @@ void ov_free(struct ov *ov)
     queries_clear(ov);
     trace_clear(ov);
     seek_clear(ov);
+    pns_clear(ov);
     visit_clear(ov);
     hints_clear(ov);
     for (i = 0; i < ov->by_peer.n; i++)

@@ -240,6 +240,7 @@ bool ov_is_guest(const struct ov *ov);
 #define OV_FEATURE_TERSE 2U /* no ACK where the REPLY comes soon */
 #define OV_FEATURE_REVOKED 4U
 #define OV_FEATURE_NEAR 8U /* and it takes visits */
+#define OV_FEATURE_PNS 16U /* who of its links is near to a coordinate */
 uint64_t ov_features(const struct ov *ov, xn_peer peer);
 /* Did it hold other lists of revoked keys than we do, when its HELLO came? */
 bool ov_revoked_differs(const struct ov *ov, xn_peer peer);

@@ -55,6 +55,13 @@ void table_place(unsigned digit, const xn_id *self, const xn_id *position,
     set_range(position, end < BITS ? end : BITS, place_out);
 }
 
+void table_prefix(const xn_id *position, unsigned bits,
+                  struct table_place *place_out)
+{
+    place_out->level = 0;
+    set_range(position, bits < BITS ? bits : BITS, place_out);
+}
+
 uint64_t table_apart(const xn_id *a, const xn_id *b)
 {
     uint64_t way = xn_id_head(a) - xn_id_head(b);

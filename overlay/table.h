@@ -30,6 +30,9 @@ unsigned table_digit(uint32_t links_max);
 /* Where a position belongs in the table of a node at `self`. */
 void table_place(unsigned digit, const xn_id *self, const xn_id *position,
                  struct table_place *place_out);
+/* All positions that begin with the same so many bits; `level` is not said. */
+void table_prefix(const xn_id *position, unsigned bits,
+                  struct table_place *place_out);
 /* How far apart two positions are, in 2^-64ths of the ring. */
 uint64_t table_apart(const xn_id *a, const xn_id *b);
 

@@ -130,6 +130,7 @@ dist_pkgdata_DATA += sim/scenarios/campaign.scn
 dist_pkgdata_DATA += sim/scenarios/churn.scn
 dist_pkgdata_DATA += sim/scenarios/get.scn
 dist_pkgdata_DATA += sim/scenarios/heal.scn
+dist_pkgdata_DATA += sim/scenarios/join.scn
 dist_pkgdata_DATA += sim/scenarios/malice.scn
 dist_pkgdata_DATA += sim/scenarios/scale.scn
 dist_pkgdata_DATA += sim/scenarios/smoke.scn

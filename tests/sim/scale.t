@@ -82,4 +82,23 @@ ok $? "nodes that join by themselves: all checks hold"
 [ "$(metric j lookup.count)" -ge 2000 ] && [ "$(metric j lookup.lost)" = 0 ] &&
     [ "$(metric j lookup.failed)" = 0 ] && below j lookup.stretch 1750
 ok $? "stretch: $(metric j lookup.stretch) of at most 1.75"
+
+# Tables that joins filled come to be as near as those built directly.
+awk 'BEGIN { srand(5); print "x\ty"
+    for (i = 0; i < 400; i++) print 80 * rand() "\t" 60 * rand() }' \
+    >"$scratch/points.tsv"
+sed 's/^at 600s/at 300s/; s/^at 610s/at 304s/; s/^at 613s/at 306s/
+    s/^run.*/run 308s/; s/2000/1000/' \
+    "$XN_SRC/sim/scenarios/join.scn" >"$scratch/near.scn"
+sed 's/converge 10%/converge/; /join all/d' "$scratch/near.scn" \
+    >"$scratch/built.scn"
+for way in near built; do
+    "$xenosim" run "$scratch/$way.scn" --nodes 200 --set overlay.links=40 \
+        --set overlay.leaves=5 --latency "$scratch/points.tsv" \
+        >"$scratch/$way" 2>"$scratch/$way.err"
+    ok $? "$way: all checks hold"
+done
+below near lookup.stretch $(($(metric built lookup.stretch | tr -d .) * 11 / 10))
+ok $? "joined: $(metric near lookup.stretch), built directly: $(
+    metric built lookup.stretch)"
 plan

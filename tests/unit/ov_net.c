@@ -173,7 +173,9 @@ static size_t conn_new(struct net *net, uint32_t a, uint32_t b)
     *conn = (struct conn){.node = {a, b},
                           .life = {net->node[a].life, net->node[b].life},
                           .open = {true, true}};
-    conn->delay_us = 1000 + 37 * (uint64_t)((a + b) % 100) * 10;
+    conn->delay_us = net->config.way_us
+                         ? net->config.way_us(a, b)
+                         : 1000 + 37 * (uint64_t)((a + b) % 100) * 10;
     if (net->config.handle_per_link) {
         net->rows[2 * at] = net->node[b].contact;
         net->rows[2 * at + 1] = net->node[a].contact;
@@ -220,6 +222,9 @@ static void act_dial(struct net *net, struct node *node,
         h.kind = FAILED;
     else
         h.at_us += net->node[to].gate_us;
+    /* Two round trips, of which the last way is the peer's word. */
+    if (net->config.way_us && h.kind == DIALLED)
+        h.at_us = net->now.mono_us + 3 * net->config.way_us(node->index, to);
     happen(net, h);
 }
 

@@ -1,0 +1,391 @@
+/* SPDX-License-Identifier: GPL-3.0-or-later */
+/* Proximity neighbour selection: for each place of the prefix table, the
+ * nearest in time.
+ *
+ * Who joins takes for a place whoever is named first.  Afterwards the places
+ * are gone through, one at a time: whoever we are linked to there and is the
+ * nearest to us is asked which of its own links in the same place should be
+ * nearest to where we are (vivaldi.h); it knows a good part of that place, for
+ * there its own table is finer by a digit.  One of them that should be nearer
+ * is dialled, and those that we dialled before and that are nearest nowhere go,
+ * from the fullest places and the farthest first, while we have more than leaves
+ * room for who chooses us.  So a table comes to what its node would have chosen
+ * itself among some hundred for each place (Gummadi et al., "The impact of DHT
+ * routing geometry on resilience and proximity", SIGCOMM 2003).  Where a whole
+ * round has bettered little, the next one takes twice as long.
+ *
+ * What is named is hearsay: a liar costs a dial in vain, once for each time
+ * that it is asked, as the round trip of the link itself shows. */
+#include <stdlib.h>
+#include <string.h>
+
+#include "overlay/inside.h"
+
+#define SAMPLES_MIN 16U /* then we know where we are */
+#define PACE_MIN_US (2 * SECOND_US)
+#define PACE_MAX_US (128 * SECOND_US)
+#define AWAIT_US (60 * SECOND_US) /* while there is nothing to better */
+#define NEAR_BEST 4U              /* named in one answer */
+#define WORTH 8U                  /* one question in so many pays */
+#define SPARE_MAX 4U              /* links given up at a time */
+#define MOVED_US 10000U           /* by less our neighbours need not know */
+
+struct pns {
+    struct vivaldi self, told; /* our neighbours: then */
+    uint32_t samples;
+    uint32_t asked, bettered; /* in this round */
+    bool wanted;              /* somebody is to be dialled: */
+    xn_id nearer;
+    size_t at;  /* of the ring: the next place begins there */
+    xn_peer of; /* who was asked, and has not answered; XN_PEER_NONE */
+    uint64_t timer, pace_us;
+};
+
+/* ---- where we are ---- */
+
+static void pns_due(void *owner, void *ctx, const struct xn_now *now, int rc,
+                    struct xn_msg *msg, struct xn_out *out);
+
+static void set_timer(struct ov *ov, const struct xn_now *now, uint64_t us,
+                      struct xn_out *out)
+{
+    ov->pns->timer =
+        xn_ticket(ov->tickets, now->mono_us + us, pns_due, ov, NULL, out);
+}
+
+static struct pns *pns_new(void)
+{
+    struct pns *pns = calloc(1, sizeof *pns);
+
+    if (!pns) return NULL;
+    vivaldi_start(&pns->self);
+    pns->of = XN_PEER_NONE;
+    pns->pace_us = PACE_MIN_US;
+    return pns;
+}
+
+void pns_met(struct ov *ov, const struct xn_now *now, struct link *link,
+             const Xn__Coordinate *said, struct xn_out *out)
+{
+    struct pns *pns = ov->pns;
+
+    vivaldi_hear(said, &link->coordinate);
+    if (!said) return;
+    if (!pns) pns = ov->pns = pns_new();
+    if (!pns) return; /* it goes without */
+    vivaldi_sample(&pns->self, &link->coordinate, watch_near(link), ov->rng);
+    pns->samples++;
+    if (!pns->timer && pns->samples >= SAMPLES_MIN && !ov->leaving) {
+        set_timer(ov, now, hints_jittered(ov, PACE_MIN_US), out);
+    }
+}
+
+/* NULL: we do not know. */
+Xn__Coordinate *pns_say(const struct ov *ov, Xn__Coordinate *out)
+{
+    vivaldi_say(ov->pns ? &ov->pns->self : &(struct vivaldi){.error = 1}, out);
+    return out;
+}
+
+/* ---- a question, and its answer ---- */
+
+/* The nearest of those that may answer; RING_NONE. */
+static size_t nearest_of(const struct ov *ov, size_t first, size_t end)
+{
+    size_t best = RING_NONE, i;
+
+    for (i = first; i < end; i++) {
+        uint32_t near_us = ring_near(ov, i);
+
+        if (near_us == 0 || ov->ring.marks[i].silent) continue;
+        if (!(ov_features(ov, ring_peer(ov, i)) & OV_FEATURE_PNS)) continue;
+        if (best == RING_NONE || near_us < ring_near(ov, best)) best = i;
+    }
+    return best;
+}
+
+static void ask(struct ov *ov, xn_peer peer, const struct table_place *place,
+                struct xn_out *out)
+{
+    Xn__Peers peers = XN__PEERS__INIT;
+    Xn__Coordinate coordinate;
+
+    peers.want = true;
+    peers.from = xn_id_bytes(&place->lo);
+    peers.bits = (place->level + 1) * ov->digit;
+    peers.coordinate = pns_say(ov, &coordinate);
+    ov->pns->of = peer;
+    ov->pns->asked++;
+    ov_send(out, peer, XN__KIND__PEERS, &peers);
+}
+
+struct best {
+    size_t at[NEAR_BEST];
+    uint32_t us[NEAR_BEST];
+    size_t n;
+};
+
+static void best_add(struct best *best, size_t at, uint32_t us)
+{
+    size_t i = best->n < NEAR_BEST ? best->n++ : NEAR_BEST - 1;
+
+    if (i == NEAR_BEST - 1 && best->n == NEAR_BEST && best->us[i] &&
+        us >= best->us[i]) {
+        return;
+    }
+    for (; i > 0 && best->us[i - 1] > us; i--) {
+        best->at[i] = best->at[i - 1];
+        best->us[i] = best->us[i - 1];
+    }
+    best->at[i] = at;
+    best->us[i] = us;
+}
+
+static void answer(struct ov *ov, struct link *link, const xn_id *from,
+                   unsigned bits, struct xn_out *out)
+{
+    Xn__Contact rows[NEAR_BEST], *sample[NEAR_BEST];
+    Xn__Coordinate said[NEAR_BEST], ours;
+    Xn__Peers peers = XN__PEERS__INIT;
+    struct best best = {.n = 0};
+    struct table_place place;
+    size_t i, end;
+
+    table_prefix(from, bits, &place);
+    ring_within(ov, &place, &i, &end);
+    for (; i < end; i++) {
+        const struct link *other = link_find(ov, ring_peer(ov, i));
+
+        if (!other || other == link || other->coordinate.error <= 0) continue;
+        best_add(&best, i,
+                 vivaldi_rtt_us(&link->coordinate, &other->coordinate));
+    }
+    for (i = 0; i < best.n; i++) {
+        const struct link *other = link_find(ov, ring_peer(ov, best.at[i]));
+
+        if (!contact_at(ov, best.at[i], &rows[peers.n_sample])) continue;
+        vivaldi_say(&other->coordinate, &said[peers.n_sample]);
+        rows[peers.n_sample].coordinate = &said[peers.n_sample];
+        sample[peers.n_sample] = &rows[peers.n_sample];
+        peers.n_sample++;
+    }
+    peers.sample = sample;
+    peers.coordinate = pns_say(ov, &ours);
+    ov_send(out, link->peer, XN__KIND__PEERS, &peers);
+}
+
+/* Enough nearer than whom we have there that it is worth a link. */
+static bool is_nearer(const struct ov *ov, const xn_id *position, uint32_t us)
+{
+    struct table_place place;
+    size_t first, end, best;
+    uint32_t have_us;
+
+    table_place(ov->digit, &ov->config.position, position, &place);
+    ring_within(ov, &place, &first, &end);
+    best = nearest_of(ov, first, end);
+    if (best == RING_NONE) return true;
+    have_us = ring_near(ov, best);
+    return us + us / 8 + SECOND_US / 1000 < have_us;
+}
+
+/* A link that was given up, by either end, was not worth it. */
+static bool is_tried(const struct hint *hint)
+{
+    return hint->met || hint->failures > 0;
+}
+
+static void told(struct ov *ov, const struct xn_now *now,
+                 const struct link *link, const Xn__Peers *body)
+{
+    struct pns *pns = ov->pns;
+    uint32_t best_us = UINT32_MAX;
+    size_t i;
+
+    if (!pns || pns->of != link->peer) return;
+    pns->of = XN_PEER_NONE;
+    for (i = 0; i < body->n_sample && i < NEAR_BEST; i++) {
+        const Xn__Contact *contact = body->sample[i];
+        const struct hint *hint;
+        struct vivaldi there;
+        xn_id id, position;
+        uint32_t us;
+
+        vivaldi_hear(contact->coordinate, &there);
+        if (there.error <= 0 || xn_id_from_bytes(&contact->id, &id) ||
+            xn_id_from_bytes(&contact->position, &position)) {
+            continue;
+        }
+        us = vivaldi_rtt_us(&pns->self, &there);
+        if (link_has_id(ov, &id)) continue;
+        links_set_partial(ov, now);
+        hint = hint_find(ov, &id);
+        if (!hint || is_tried(hint) || us >= best_us) continue;
+        if (!is_nearer(ov, &position, us)) continue;
+        best_us = us;
+        pns->nearer = id;
+        pns->wanted = ov->dial_dirty = true;
+    }
+}
+
+void pns_peers(struct ov *ov, const struct xn_now *now, struct link *link,
+               const Xn__Peers *body, const xn_id *from, struct xn_out *out)
+{
+    pns_met(ov, now, link, body->coordinate, out);
+    if (!body->want)
+        told(ov, now, link, body);
+    else if (from && link_allows(link, now, ALLOW_PEERS))
+        answer(ov, link, from, body->bits, out);
+}
+
+struct hint *pns_pick(struct ov *ov)
+{
+    if (!ov->pns || !ov->pns->wanted) return NULL;
+    ov->pns->wanted = false;
+    ov->pns->bettered++;
+    return hint_find(ov, &ov->pns->nearer);
+}
+
+/* ---- round by round ---- */
+
+/* Those beside us are where keys of others are, who ask them for it. */
+static void tell_leaves(struct ov *ov, struct xn_out *out)
+{
+    xn_peer near[2 * OV_LEAVES_MAX];
+    Xn__Peers peers = XN__PEERS__INIT;
+    Xn__Coordinate ours;
+    size_t n, i;
+
+    if (vivaldi_moved_us(&ov->pns->self, &ov->pns->told) < MOVED_US) return;
+    ov->pns->told = ov->pns->self;
+    peers.coordinate = pns_say(ov, &ours);
+    n = ov_leaves(ov, near);
+    for (i = 0; i < n; i++) {
+        if (ov_features(ov, near[i]) & OV_FEATURE_PNS)
+            ov_send(out, near[i], XN__KIND__PEERS, &peers);
+    }
+}
+
+/* The next place in which somebody may be asked; false: the round is over. */
+static bool next_place(struct ov *ov, struct table_place *place_out,
+                       size_t *at_out)
+{
+    struct pns *pns = ov->pns;
+    size_t first;
+
+    while (pns->at < ov->ring.n) {
+        table_place(ov->digit, &ov->config.position,
+                    &ring_contact(ov, pns->at)->position, place_out);
+        ring_within(ov, place_out, &first, &pns->at);
+        if (ring_is_leaf(ov, &place_out->lo) &&
+            ring_is_leaf(ov, &place_out->hi)) {
+            continue; /* all of it is known */
+        }
+        *at_out = nearest_of(ov, first, pns->at);
+        if (*at_out != RING_NONE) return true;
+    }
+    pns->at = 0;
+    return false;
+}
+
+static void round_over(struct ov *ov, struct xn_out *out)
+{
+    struct pns *pns = ov->pns;
+
+    if (pns->bettered * WORTH > pns->asked)
+        pns->pace_us /= 2;
+    else
+        pns->pace_us *= 2;
+    if (pns->pace_us < PACE_MIN_US) pns->pace_us = PACE_MIN_US;
+    if (pns->pace_us > PACE_MAX_US) pns->pace_us = PACE_MAX_US;
+    pns->asked = pns->bettered = 0;
+    tell_leaves(ov, out);
+}
+
+/* The farthest of those that we dialled and that are not the nearest in their
+ * place, of the place that is fullest.  RING_NONE: there is none. */
+static size_t spare_of(const struct ov *ov, size_t first, size_t end)
+{
+    size_t best = nearest_of(ov, first, end), worst = RING_NONE, i;
+
+    for (i = first; i < end; i++) {
+        const struct link *link = link_find(ov, ring_peer(ov, i));
+
+        if (i == best || (link && link->incoming)) continue;
+        if (ring_is_leaf(ov, &ring_contact(ov, i)->position)) continue;
+        if (worst == RING_NONE || ring_near(ov, i) > ring_near(ov, worst))
+            worst = i;
+    }
+    return worst;
+}
+
+static size_t spare(const struct ov *ov)
+{
+    size_t worst = RING_NONE, count = 1, first, end = 0, at;
+    struct table_place place;
+
+    while (end < ov->ring.n) {
+        table_place(ov->digit, &ov->config.position,
+                    &ring_contact(ov, end)->position, &place);
+        ring_within(ov, &place, &first, &end);
+        if (end - first <= count) continue;
+        at = spare_of(ov, first, end);
+        if (at == RING_NONE) continue;
+        worst = at;
+        count = end - first;
+    }
+    return worst;
+}
+
+/* A quarter of the budget is for who chooses us. */
+static void make_room(struct ov *ov, const struct xn_now *now,
+                      struct xn_out *out)
+{
+    size_t most = ov->config.links_max - ov->config.links_max / 4, at;
+    unsigned i;
+
+    for (i = 0; i < SPARE_MAX && ov->ring.n > most; i++) {
+        at = spare(ov);
+        if (at == RING_NONE) return;
+        links_evict(ov, now, at, out);
+        ov->grown = true;
+    }
+}
+
+/* Links pay off only where they last. */
+static bool is_worth_it(const struct ov *ov, const struct xn_now *now)
+{
+    return ov->config.address[0] && links_crowded(ov, now) &&
+           links_wanted(ov) == ov->config.links_max;
+}
+
+static void pns_due(void *owner, void *ctx, const struct xn_now *now, int rc,
+                    struct xn_msg *msg, struct xn_out *out)
+{
+    struct ov *ov = owner;
+    struct table_place place;
+    uint64_t wait_us = AWAIT_US;
+    size_t at;
+
+    (void)ctx, (void)rc, (void)msg;
+    ov_enter(ov);
+    ov->pns->timer = 0;
+    if (!ov->leaving && is_worth_it(ov, now)) {
+        make_room(ov, now, out);
+        if (next_place(ov, &place, &at))
+            ask(ov, ring_peer(ov, at), &place, out);
+        else
+            round_over(ov, out);
+        wait_us = ov->pns->pace_us;
+    }
+    if (!ov->leaving) set_timer(ov, now, hints_jittered(ov, wait_us), out);
+    ov_exit(ov, now, out);
+}
+
+void pns_clear(struct ov *ov)
+{
+    if (ov->pns && ov->pns->timer)
+        xn_ticket_forget(ov->tickets, ov->pns->timer);
+    free(ov->pns);
+    ov->pns = NULL;
+}

@@ -1,0 +1,200 @@
+/* SPDX-License-Identifier: GPL-3.0-or-later */
+/* Proximity neighbour selection: coordinates tell round trips, and tables that
+ * joins have filled come to hold the nearest in time. */
+#include <math.h>
+#include <setjmp.h>
+#include <stdarg.h>
+#include <stddef.h>
+#include <stdint.h>
+#include <stdlib.h>
+
+#include <cmocka.h>
+
+#include "overlay/inside.h"
+#include "tests/unit/ov_net.h"
+
+/* ---- where nodes are ---- */
+
+/* One way, between points on a plane; each has some way of its own to it. */
+static uint64_t way_us(uint32_t a, uint32_t b)
+{
+    double dx = (double)(a * 7919 % 101) - (double)(b * 7919 % 101);
+    double dy = (double)(a * 104729 % 103) - (double)(b * 104729 % 103);
+
+    return 1000 + 500 * (a % 7 + b % 7) +
+           (uint64_t)(500 * sqrt(dx * dx + dy * dy));
+}
+
+static int by_size(const void *a, const void *b)
+{
+    double x = *(const double *)a, y = *(const double *)b;
+
+    return (x > y) - (x < y);
+}
+
+static void test_coordinates(void **state)
+{
+    enum { N = 60, SAMPLES = 300 };
+    static struct vivaldi at[N];
+    static double wrong[N * (N - 1) / 2];
+    struct xn_rng rng;
+    uint32_t i, k, n = 0;
+
+    (void)state;
+    xn_rng_seed(&rng, 3);
+    for (i = 0; i < N; i++)
+        vivaldi_start(&at[i]);
+    for (k = 0; k < SAMPLES; k++) {
+        for (i = 0; i < N; i++) {
+            uint32_t j = (uint32_t)xn_rng_below(&rng, N);
+            Xn__Coordinate said;
+            struct vivaldi heard;
+
+            if (j == i) continue;
+            vivaldi_say(&at[j], &said);
+            vivaldi_hear(&said, &heard);
+            vivaldi_sample(&at[i], &heard, (uint32_t)(2 * way_us(i, j)), &rng);
+        }
+    }
+    for (i = 0; i < N; i++) {
+        for (k = 0; k < i; k++) {
+            double rtt = (double)(2 * way_us(i, k));
+
+            wrong[n++] = fabs(vivaldi_rtt_us(&at[i], &at[k]) - rtt) / rtt;
+        }
+    }
+    qsort(wrong, n, sizeof wrong[0], by_size);
+    print_message("# half of all round trips are known within %.1f %%, nine "
+                  "tenths within %.1f %%\n",
+                  100 * wrong[n / 2], 100 * wrong[n * 9 / 10]);
+    assert_true(wrong[n / 2] < 0.1);
+    assert_true(wrong[n * 9 / 10] < 0.4);
+    assert_true((double)at[0].error < 0.2);
+}
+
+/* Whatever is said, ours stays within the world, and a single word moves it by
+ * no more than a step. */
+static void test_lies(void **state)
+{
+    static const Xn__Coordinate lies[] = {
+        {.x = INT32_MIN, .y = INT32_MAX, .height = UINT32_MAX, .error = 0},
+        {.x = INT32_MAX, .y = INT32_MIN, .height = 0, .error = UINT32_MAX},
+        {.x = 0, .y = 0, .height = 0, .error = 0},
+    };
+    struct vivaldi self, before, heard;
+    struct xn_rng rng;
+    uint32_t i;
+
+    (void)state;
+    xn_rng_seed(&rng, 4);
+    vivaldi_start(&self);
+    for (i = 0; i < 3000; i++) {
+        before = self;
+        vivaldi_hear(&lies[i % 3], &heard);
+        assert_true(heard.error > 0);
+        vivaldi_sample(&self, &heard, i % 2 ? 1 : UINT32_MAX, &rng);
+        assert_true(vivaldi_moved_us(&self, &before) <= 150000);
+        assert_true(vivaldi_rtt_us(&self, &heard) < 30000000);
+        assert_true(fabs((double)self.x) <= 3000 && (double)self.h <= 3000);
+        assert_true((double)self.error <= 1 && (double)self.error > 0);
+    }
+    vivaldi_hear(NULL, &heard);
+    before = self;
+    vivaldi_sample(&self, &heard, 1000, &rng);
+    assert_int_equal(vivaldi_moved_us(&self, &before), 0);
+}
+
+/* ---- tables ---- */
+
+enum { NODES = 150 };
+
+/* How much farther the nearest in a place is than the nearest that there is, in
+ * the mean over all places of all nodes. */
+static double farther(const struct net *net)
+{
+    double sum = 0;
+    uint32_t i, j, k, n = 0;
+
+    for (i = 0; i < NODES; i++) {
+        const struct ov *ov = net->node[i].ov;
+
+        for (j = 0; j < NODES; j++) {
+            const xn_id *position = &net->node[j].contact.position;
+            uint64_t best_us = UINT64_MAX, have_us = UINT64_MAX;
+            struct table_place place;
+
+            if (j == i || ring_is_leaf(ov, position)) continue;
+            table_place(ov->digit, ov_position(ov), position, &place);
+            for (k = 0; k < NODES; k++) {
+                const xn_id *other = &net->node[k].contact.position;
+                xn_peer peer;
+
+                if (k == i || xn_id_cmp(other, &place.lo) < 0 ||
+                    xn_id_cmp(other, &place.hi) > 0)
+                    continue;
+                if (way_us(i, k) < best_us) best_us = way_us(i, k);
+                if (net_peer(net, i, k, &peer) && way_us(i, k) < have_us)
+                    have_us = way_us(i, k);
+            }
+            if (have_us == UINT64_MAX) continue;
+            sum += (double)have_us / (double)best_us;
+            n++;
+        }
+    }
+    return sum / n;
+}
+
+static double joined(bool older)
+{
+    const struct net_config config = {.nodes = NODES,
+                                      .links_max = 32,
+                                      .leaves = 3,
+                                      .handle_per_link = true,
+                                      .way_us = way_us,
+                                      .seed = 21};
+    struct net *net = net_new(&config);
+    uint32_t i, most = 0, links = 0;
+    double much;
+
+    net->check_every = 50;
+    for (i = 0; i < NODES; i++) {
+        net->node[i].older = older;
+        net_start(net, i, i / 2);
+        net_run(net, SEC / 20);
+    }
+    net_run(net, 600 * SEC);
+    for (i = 0; i < NODES; i++) {
+        uint32_t n = (uint32_t)ov_links(net->node[i].ov);
+
+        links += n;
+        if (n > most) most = n;
+    }
+    much = farther(net);
+    print_message("# %s: in its place the nearest linked is %.2f times as far "
+                  "as the nearest; %u links in the mean\n",
+                  older ? "without" : "with", much, links / NODES);
+    assert_true(most <= 32);
+    assert_true(net_has_leaves(net));
+    net_free(net);
+    return much;
+}
+
+static void test_tables(void **state)
+{
+    double without = joined(true), with = joined(false);
+
+    (void)state;
+    assert_true(with < 1.3);
+    assert_true(with < 0.8 * without);
+}
+
+int main(void)
+{
+    const struct CMUnitTest tests[] = {
+        cmocka_unit_test(test_coordinates),
+        cmocka_unit_test(test_lies),
+        cmocka_unit_test(test_tables),
+    };
+
+    return cmocka_run_group_tests_name("ov_pns", tests, NULL, NULL);
+}
