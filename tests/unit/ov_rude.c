@@ -144,7 +144,8 @@ static void test_floods(void **state)
     sent = net->sent;
     for (i = 0; i < 1000; i++)
         inject(net, 0, 1, XN__KIND__PING, &ping);
-    assert_int_equal(net->sent - sent, 20);
+    /* A PING that it sent by itself may have been one of the 20. */
+    assert_in_range(net->sent - sent, 19, 20);
     suspect.id = xn_id_bytes(&net->node[2].contact.id);
     net_run(net, 20 * SEC);
     sent = net->sent;
