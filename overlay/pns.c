@@ -355,8 +355,7 @@ static void make_room(struct ov *ov, const struct xn_now *now,
 /* Links pay off only where they last. */
 static bool is_worth_it(const struct ov *ov, const struct xn_now *now)
 {
-    return ov->config.address[0] && links_crowded(ov, now) &&
-           links_wanted(ov) == ov->config.links_max;
+    return links_crowded(ov, now) && links_wanted(ov) == ov->config.links_max;
 }
 
 static void pns_due(void *owner, void *ctx, const struct xn_now *now, int rc,
