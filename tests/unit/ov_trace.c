@@ -136,8 +136,8 @@ static void many_hops(unsigned loss_percent)
     for (uint32_t i = 0; i < 60; i++) {
         net_key(net, &key);
         trace(net, i, &key, i % 3, &seen);
-        if (loss_percent && seen.trace.end == XN__TRACE_END__TRACE_SILENT) {
-            cut_short++;
+        if (seen.trace.end == XN__TRACE_END__TRACE_SILENT) {
+            cut_short++; /* a message was lost, or a hop gave the link up */
             continue;
         }
         expect_way(net, i, &seen, net_nearest(net, &key, i % 3));
@@ -150,7 +150,7 @@ static void many_hops(unsigned loss_percent)
                   "%zu, %zu cut short\n",
                   loss_percent, as_asked, longest - 1, cut_short);
     assert_true(longest > 3);
-    assert_true(cut_short <= 6);
+    assert_true(cut_short <= (loss_percent ? 6 : 2));
     assert_true(as_asked >= 40); /* round trips change in between */
     net_free(net);
 }
