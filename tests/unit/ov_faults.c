@@ -420,7 +420,7 @@ static void test_silent_owner(void **state)
 static void test_any_copy(void **state)
 {
     (void)state;
-    silent_owner(XN__KIND__FIND, 3 * SEC);
+    silent_owner(XN__KIND__FIND, 4 * SEC);
 }
 
 /* While it joins it takes for its own only what is. */
