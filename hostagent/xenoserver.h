@@ -23,6 +23,8 @@
 #define SERVER_CORPS_MAX 8
 #define SERVER_NODES_MAX 16
 #define SERVER_OPTIONS_MAX 16
+#define SERVER_HOST_MAX 160     /* an address, in brackets where it is IPv6 */
+#define SERVER_NODE_PORT "7402" /* where a node beside a server answers */
 
 struct server { /* what all verbs share */
     const struct server_verb *verb;
@@ -123,10 +125,29 @@ int server_conf_set(const char *text, const char *key, const char *value,
 /* Line and column, from 1, of section.key; false: it is not there. */
 bool server_conf_find(const char *text, const char *key, unsigned *line_out,
                       unsigned *column_out);
+/* The value of join.corps, in an empty `out`: the words of `list`, then those
+ * of corps[n] that it lacks.  `now`, where not NULL, has its URL changed in the
+ * list.  XN_ENOMEM. */
+int server_conf_corps(const char *list, const struct net_corp *corps, size_t n,
+                      const struct net_corp *now, struct xn_buf *out);
 /* All rows as a new file, with their help as comments; what has a value in
  * values[] (as many as rows) is set, the rest is commented out. */
 int server_conf_new(const struct net_setting *rows, size_t n,
                     const char *const *values, struct xn_buf *out);
+
+/* ---- xenoserver_self.c: what this machine is ---- */
+
+/* Its name as far as it can be a label. */
+void server_self_label(char out[33]);
+/* "x86_64, 8 CPUs, 16000 MiB" */
+void server_self_machine(char *out, size_t len);
+/* The address of ours that the way to the XenoCorp begins at: others reach us
+ * there, unless something translates it.  false: there is no way. */
+bool server_self_address(const struct net_corp *corp,
+                         char out[SERVER_HOST_MAX]);
+/* Does publish.nodes, URLs between blanks, name a node of this machine at its
+ * port?  By an address, not by a name. */
+bool server_self_node(const char *nodes, char host_out[SERVER_HOST_MAX]);
 
 /* ---- xenoserver_offer.c ---- */
 

@@ -177,6 +177,18 @@ static int read_joined(const struct server *server, char **text_out)
     return *text_out ? 0 : XN_ENOMEM;
 }
 
+/* A later URL of the same XenoCorp beats the one before. */
+static void add_corp(struct server *server, const struct net_corp *corp)
+{
+    size_t i = 0;
+
+    while (i < server->n_corps && !xn_id_eq(&server->corps[i].id, &corp->id))
+        i++;
+    if (i == SERVER_CORPS_MAX) return;
+    server->corps[i] = *corp;
+    if (i == server->n_corps) server->n_corps++;
+}
+
 static void add_corps(struct server *server, const char *text)
 {
     char copy[300];
@@ -187,10 +199,8 @@ static void add_corps(struct server *server, const char *text)
 
         snprintf(copy, sizeof copy, "%.*s", (int)(len < 299 ? len : 299), text);
         text += len + (text[len] != '\0');
-        if (len && server->n_corps < SERVER_CORPS_MAX &&
-            !net_corp_parse(copy, &corp) && corp.pinned) {
-            server->corps[server->n_corps++] = corp;
-        }
+        if (len && !net_corp_parse(copy, &corp) && corp.pinned)
+            add_corp(server, &corp);
     }
 }
 

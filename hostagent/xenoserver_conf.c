@@ -288,6 +288,36 @@ int server_conf_set(const char *text, const char *key, const char *value,
     return xn_buf_rc(out);
 }
 
+/* ---- the XenoCorps ---- */
+
+int server_conf_corps(const char *list, const struct net_corp *corps, size_t n,
+                      const struct net_corp *now, struct xn_buf *out)
+{
+    char hex[XN_ID_HEX], own[XN_ID_HEX] = "";
+    const char *p;
+    size_t i, len, url;
+
+    if (now) xn_id_hex(&now->id, own);
+    for (p = list + strspn(list, " "); *p; p += strspn(p, " ")) {
+        len = strcspn(p, " ");
+        url = strcspn(p, "# ");
+        if (out->len) xn_buf_char(out, ' ');
+        if (now && len - url == XN_ID_HEX &&
+            !memcmp(p + url + 1, own, XN_ID_HEX - 1)) {
+            xn_buf_printf(out, "%s#%s", now->url, own);
+        } else {
+            xn_buf_add(out, p, len);
+        }
+        p += len;
+    }
+    for (i = 0; i < n; i++) {
+        xn_id_hex(&corps[i].id, hex);
+        if (strstr(list, hex)) continue;
+        xn_buf_printf(out, "%s%s#%s", out->len ? " " : "", corps[i].url, hex);
+    }
+    return xn_buf_rc(out);
+}
+
 /* ---- a new one ---- */
 
 static void put_row(const struct net_setting *row, const char *value,

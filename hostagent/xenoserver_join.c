@@ -2,13 +2,10 @@
 /* xenoserver join: from nothing to a configured server.  Whatever is there
  * already stays: the same command again changes nothing. */
 #include <errno.h>
-#include <netdb.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
-#include <sys/socket.h>
 #include <sys/stat.h>
-#include <sys/utsname.h>
 #include <unistd.h>
 
 #include "hostagent/xenohostd_offer.h"
@@ -17,9 +14,7 @@
 #include "lib/err.h"
 #include "net/clock.h"
 
-#define HOST_MAX 160
 #define API_PORT "7403"
-#define NODE_PORT "7402"
 
 static const char what[] = "cannot join";
 
@@ -27,77 +22,15 @@ struct choice {
     const char *label, *owner, *payout, *machine, *invitation, *listen;
     const char *nodes[SERVER_NODES_MAX];
     size_t n_nodes;
-    char label_own[33], machine_own[120], listen_own[HOST_MAX + 8];
-    char nodes_own[2048], corps_own[300], host[HOST_MAX];
+    char label_own[33], machine_own[120], listen_own[SERVER_HOST_MAX + 8];
+    char nodes_own[2048], corps_own[300], host[SERVER_HOST_MAX];
+    bool given;       /* the XenoCorp, by its URL */
     bool units, node; /* systemd runs it, and a node beside it */
+    bool changed;     /* the XenoCorps of the configuration */
+    bool node_knows;  /* the node's configuration names the XenoCorp */
 };
 
 /* ---- what is not said ---- */
-
-/* The machine's name as far as it can be a label. */
-static void default_label(char out[33])
-{
-    char host[256] = "";
-    size_t n = 0;
-
-    (void)gethostname(host, sizeof host - 1);
-    for (const char *p = host; *p && *p != '.' && n < 32; p++) {
-        char c = *p >= 'A' && *p <= 'Z' ? (char)(*p + 32) : *p;
-
-        if ((c >= 'a' && c <= 'z') || (c >= '0' && c <= '9') ||
-            (c == '-' && n)) {
-            out[n++] = c;
-        }
-    }
-    while (n && out[n - 1] == '-')
-        n--;
-    out[n] = '\0';
-    if (!n) strcpy(out, "server");
-}
-
-static void default_machine(char *out, size_t len)
-{
-    struct utsname name;
-    long cpus = sysconf(_SC_NPROCESSORS_ONLN);
-    long pages = sysconf(_SC_PHYS_PAGES), size = sysconf(_SC_PAGE_SIZE);
-
-    if (uname(&name)) strcpy(name.machine, "unknown");
-    snprintf(out, len, "%.60s, %ld CPUs, %ld MiB", name.machine, cpus,
-             pages / 1024 * (size / 1024));
-}
-
-/* The address of ours that the way to the XenoCorp begins at: others reach us
- * there, unless something translates it.  Nothing is sent. */
-static bool own_address(const struct net_corp *corp, char out[HOST_MAX])
-{
-    struct addrinfo hints = {.ai_socktype = SOCK_DGRAM}, *list = NULL;
-    struct sockaddr_storage self;
-    socklen_t len = sizeof self;
-    char host[128], *port, address[HOST_MAX - 4];
-    bool good;
-    int fd;
-
-    snprintf(host, sizeof host, "%s", corp->url + strlen("https://"));
-    port = strrchr(host, ':');
-    if (!port) return false;
-    *port++ = '\0';
-    if (host[0] == '[') {
-        memmove(host, host + 1, strlen(host));
-        host[strcspn(host, "]")] = '\0';
-    }
-    if (getaddrinfo(host, port, &hints, &list)) return false;
-    fd = socket(list->ai_family, SOCK_DGRAM | SOCK_CLOEXEC, 0);
-    good = fd >= 0 && !connect(fd, list->ai_addr, list->ai_addrlen) &&
-           !getsockname(fd, (struct sockaddr *)&self, &len) &&
-           !getnameinfo((struct sockaddr *)&self, len, address, sizeof address,
-                        NULL, 0, NI_NUMERICHOST);
-    if (good) {
-        snprintf(out, HOST_MAX, strchr(address, ':') ? "[%s]" : "%s", address);
-    }
-    if (fd >= 0) close(fd);
-    freeaddrinfo(list);
-    return good;
-}
 
 /* Where nothing else is said: our own node, beside us. */
 static int complete(const struct server *server, struct choice *c,
@@ -107,20 +40,19 @@ static int complete(const struct server *server, struct choice *c,
     size_t len = 0;
 
     c->units = server_has_unit(server, "xenohostd");
-    c->node = c->units && !c->n_nodes && server_has_unit(server, "xenonoded");
     strcpy(host, "127.0.0.1");
-    (void)own_address(corp, host);
+    (void)server_self_address(corp, host);
     xn_id_hex(&corp->id, hex);
     snprintf(c->corps_own, sizeof c->corps_own, "%s#%s", corp->url, hex);
-    default_label(c->label_own);
-    default_machine(c->machine_own, sizeof c->machine_own);
+    server_self_label(c->label_own);
+    server_self_machine(c->machine_own, sizeof c->machine_own);
     snprintf(c->listen_own, sizeof c->listen_own, "%s:" API_PORT, host);
     if (!c->label) c->label = c->label_own;
     if (!c->machine) c->machine = c->machine_own;
     if (!c->listen) c->listen = c->listen_own;
     if (!c->n_nodes) {
-        snprintf(c->nodes_own, sizeof c->nodes_own, "https://%s:" NODE_PORT,
-                 host);
+        snprintf(c->nodes_own, sizeof c->nodes_own,
+                 "https://%s:" SERVER_NODE_PORT, host);
     }
     for (size_t i = 0; i < c->n_nodes; i++) {
         if (strncmp(c->nodes[i], "https://", 8) != 0 ||
@@ -216,6 +148,8 @@ static int new_config(const struct server *server, const struct choice *c,
             values[i] = c->nodes_own;
         if (strcmp(server->rows[i].key, "join.corps") == 0)
             values[i] = c->corps_own;
+        if (strcmp(server->rows[i].key, "join.invitation") == 0)
+            values[i] = c->invitation;
         if (strcmp(server->rows[i].key, "sell.xenodomd") == 0 && c->units)
             values[i] = UNITS_DOMD_SOCKET;
     }
@@ -296,25 +230,22 @@ static int configure(const struct server *server, const struct choice *c,
 }
 
 /* Every XenoCorp that was joined, as xenohostd reads it. */
-static int set_corps(struct server *server, const char *text,
-                     const char *configured)
+static int set_corps(const struct server *server, const char *text,
+                     const char *configured, const struct net_corp *now,
+                     bool *changed_out)
 {
     struct xn_buf list, edited;
-    char hex[XN_ID_HEX], *value, *result = NULL;
-    bool news = false;
+    char *value = NULL, *result = NULL;
     int rc, code = XN_EXIT_OK;
 
     xn_buf_init(&list, 4096);
     xn_buf_init(&edited, NET_CONFIG_BYTES_MAX);
-    for (size_t i = 0; i < server->n_corps; i++) {
-        xn_id_hex(&server->corps[i].id, hex);
-        if (!configured || !strstr(configured, hex)) news = true;
-        xn_buf_printf(&list, "%s%s#%s", i ? " " : "", server->corps[i].url,
-                      hex);
-    }
-    value = xn_buf_steal_str(&list);
-    rc = value ? 0 : XN_ENOMEM;
-    if (!rc && news) {
+    rc = server_conf_corps(configured, server->corps, server->n_corps, now,
+                           &list);
+    if (!rc) value = xn_buf_steal_str(&list);
+    if (!rc && !value) rc = XN_ENOMEM;
+    *changed_out = !rc && strcmp(value, configured) != 0;
+    if (*changed_out) {
         rc = server_conf_set(text, "join.corps", value, &edited);
         if (!rc) result = xn_buf_steal_str(&edited);
         if (!rc && !result) rc = XN_ENOMEM;
@@ -332,9 +263,11 @@ static int set_corps(struct server *server, const char *text,
     return code;
 }
 
-static int keep_corps(struct server *server)
+static int keep_corps(struct server *server, const struct net_corp *corp,
+                      struct choice *c)
 {
     struct net_settings *settings = NULL;
+    const char *configured;
     char *text = NULL, why[600];
     int code = XN_EXIT_OK,
         rc = server_config_read(server, &text, why, sizeof why);
@@ -348,8 +281,9 @@ static int keep_corps(struct server *server)
         code = server_gripe(rc, "cannot read the configuration", why,
                             "xenoserver offer, man xenohostd.conf");
     } else if (server_corps(server) == 0) {
-        code =
-            set_corps(server, text, net_settings_text(settings, "join.corps"));
+        configured = net_settings_text(settings, "join.corps");
+        code = set_corps(server, text, configured ? configured : "",
+                         c->given ? corp : NULL, &c->changed);
     }
     net_settings_free(settings);
     free(text);
@@ -358,28 +292,43 @@ static int keep_corps(struct server *server)
 
 /* ---- starting ---- */
 
-static bool is_ready(const struct server *server, char *why, size_t len)
+/* The settings, once there is an offer; else NULL. */
+static struct net_settings *ready_settings(const struct server *server)
 {
-    char *text = NULL;
-    bool ready = !server_config_read(server, &text, why, len) &&
-                 !server_offer_check(server, text, why, len);
+    struct net_settings *settings = NULL;
+    char *text = NULL, why[700];
 
+    if (!server_config_read(server, &text, why, sizeof why) &&
+        !server_offer_check(server, text, why, sizeof why) &&
+        server_settings(server, server->config, text, &settings, why,
+                        sizeof why)) {
+        settings = NULL;
+    }
     free(text);
-    return ready;
+    return settings;
 }
 
-/* What systemd runs here is started once there is an offer. */
+/* What systemd runs here is started once there is an offer; the node only where
+ * the configuration publishes through it, whoever wrote that. */
 static int start(const struct server *server, const struct net_corp *corp,
-                 const struct choice *c, bool *started_out)
+                 const char *label, struct choice *c, bool *started_out)
 {
-    char why[700];
+    struct net_settings *settings = c->units ? ready_settings(server) : NULL;
+    struct server_node node = {corp, label, c->host, c->invitation};
+    const char *nodes;
     int code = XN_EXIT_OK;
 
     *started_out = false;
-    if (!c->units || !is_ready(server, why, sizeof why)) return XN_EXIT_OK;
-    if (c->node) code = server_node_configure(corp, c->label, c->host);
-    if (!code) code = server_units_start(server, c->node);
+    if (!settings) return XN_EXIT_OK;
+    nodes = net_settings_text(settings, "publish.nodes");
+    if (!node.invitation)
+        node.invitation = net_settings_text(settings, "join.invitation");
+    c->node = nodes && server_has_unit(server, "xenonoded") &&
+              server_self_node(nodes, c->host);
+    if (c->node) code = server_node_configure(&node, &c->node_knows);
+    if (!code) code = server_units_start(server, c->node, c->changed);
     *started_out = !code;
+    net_settings_free(settings);
     return code;
 }
 
@@ -405,6 +354,13 @@ static void say_next(struct server *server, const struct choice *c,
     if (c->units) {
         server_say("started", "%sxenodomd and xenohostd, by systemd",
                    c->node ? "xenonoded, " : "");
+        if (c->node && !c->node_knows) {
+            server_say("not yet",
+                       "%s is left as it is and lacks this XenoCorp:"
+                       " join.corps there, then systemctl restart "
+                       "xenonoded",
+                       UNITS_NODE_CONFIG);
+        }
         server_say("then", "xenoserver doctor");
         return;
     }
@@ -468,8 +424,8 @@ static int join(struct server *server, const struct net_corp *corp,
     code = be_member(server, corp, c, &identity, &how);
     if (!code) code = server_corps_keep(server, corp, &news);
     if (!code) code = configure(server, c, words, n, &made);
-    if (!code) code = keep_corps(server);
-    if (!code) code = start(server, corp, c, &started);
+    if (!code) code = keep_corps(server, corp, c);
+    if (!code) code = start(server, corp, identity.cert.label, c, &started);
     if (!code) code = show(server, &identity, corp, c, how, made, started);
     net_identity_clear(&identity);
     return code;
@@ -505,6 +461,7 @@ int server_join(struct server *server, int argc, char **argv)
                 "'%.200s' is no XenoCorp's https://host:port#ID", argv[words]);
         }
         words++;
+        c.given = true;
     } else if (server_corps(server) == 0) {
         corp = server->corps[0];
     } else {

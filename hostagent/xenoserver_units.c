@@ -6,17 +6,17 @@
 #include <grp.h>
 #include <pwd.h>
 #include <stdio.h>
+#include <stdlib.h>
 #include <string.h>
 #include <sys/stat.h>
 #include <sys/wait.h>
 #include <unistd.h>
 
 #include "lib/err.h"
+#include "lib/file.h"
 
-#define NODE_FOLDER "/etc/xenoserver"
-#define NODE_CONFIG NODE_FOLDER "/xenonoded.conf"
+#define NODE_USER "xenonoded"
 #define LINKS_PORT "7401"
-#define API_PORT "7402"
 
 /* ---- as whom ---- */
 
@@ -68,76 +68,157 @@ bool server_has_unit(const struct server *server, const char *unit)
 
 /* ---- the node ---- */
 
-static bool write_node(int fd, const struct net_corp *corp, const char *label,
-                       const char *host)
+static const char node_form[] =
+    "# For xenonoded(8): written by `xenoserver join`, which leaves it as it "
+    "is "
+    "from\n# then on.  xenonoded --help has all settings.\n\n"
+    "join {\n    #corps = \"\"\n    #label = \"\"\n    #invitation = "
+    "\"\"\n}\n\n"
+    "listen {\n    # other nodes\n    #links = \"\"\n"
+    "    # servers and clients\n    #api = \"\"\n}\n";
+
+/* The caller's; NULL: a value cannot stand in it, or no memory. */
+static char *node_text(const struct server_node *node)
 {
-    char hex[XN_ID_HEX];
-    int n;
+    char hex[XN_ID_HEX], corps[300], links[SERVER_HOST_MAX + 8],
+        api[SERVER_HOST_MAX + 8], *text = strdup(node_form);
+    const char *const rows[][2] = {
+        {"join.corps", corps},
+        {"join.label", node->label},
+        {"listen.links", links},
+        {"listen.api", api},
+        {"join.invitation", node->invitation},
+    };
+    struct xn_buf out;
+    int rc;
+
+    xn_id_hex(&node->corp->id, hex);
+    snprintf(corps, sizeof corps, "%s#%s", node->corp->url, hex);
+    snprintf(links, sizeof links, "%s:" LINKS_PORT, node->host);
+    snprintf(api, sizeof api, "%s:" SERVER_NODE_PORT, node->host);
+    for (size_t i = 0; text && i < sizeof rows / sizeof *rows; i++) {
+        if (!rows[i][1]) continue;
+        xn_buf_init(&out, NET_CONFIG_BYTES_MAX);
+        rc = server_conf_set(text, rows[i][0], rows[i][1], &out);
+        free(text);
+        text = rc ? NULL : xn_buf_steal_str(&out);
+        xn_buf_clear(&out);
+    }
+    return text;
+}
+
+/* For root to change and the node alone to read: an invitation may be in it.
+ * NULL, or what is wrong. */
+static const char *write_node(const char *text)
+{
+    const struct group *group = getgrnam(NODE_USER);
+    bool good;
+    int fd;
+
+    if (!group) return "there is no group " NODE_USER;
+    fd = open(UNITS_NODE_CONFIG, O_WRONLY | O_CREAT | O_EXCL | O_CLOEXEC, 0640);
+    if (fd < 0) return errno == EEXIST ? NULL : strerror(errno);
+    good = dprintf(fd, "%s", text) > 0 && !fchown(fd, 0, group->gr_gid) &&
+           !fchmod(fd, 0640) && !fsync(fd);
+    if (close(fd)) good = false;
+    if (!good) unlink(UNITS_NODE_CONFIG);
+    return good ? NULL : "it was not written";
+}
+
+static const char *make_node_config(const struct server_node *node)
+{
+    char *text = node_text(node);
+    const char *because = "out of memory, or a value cannot stand in it";
+
+    if (text && mkdir(UNITS_NODE_FOLDER, 0755) && errno != EEXIST)
+        because = strerror(errno);
+    else if (text)
+        because = write_node(text);
+    free(text);
+    return because;
+}
+
+static bool names_corp(const struct net_corp *corp)
+{
+    char hex[XN_ID_HEX], *text = NULL;
+    struct xn_buf file;
+    bool named;
 
     xn_id_hex(&corp->id, hex);
-    n = dprintf(
-        fd,
-        "# For xenonoded(8): written by `xenoserver join`, which leaves "
-        "it as it is from\n# then on.  xenonoded --help has all "
-        "settings.\n\n"
-        "join {\n    corps = \"%s#%s\"\n    label = \"%s\"\n}\n\n"
-        "listen {\n    # other nodes\n    links = \"%s:" LINKS_PORT
-        "\"\n    # servers and clients\n    api = \"%s:" API_PORT "\"\n}\n",
-        corp->url, hex, label, host, host);
-    return n > 0 && fsync(fd) == 0;
+    xn_buf_init(&file, NET_CONFIG_BYTES_MAX);
+    if (!xn_file_read(UNITS_NODE_CONFIG, &file)) text = xn_buf_steal_str(&file);
+    named = text && strstr(text, hex);
+    free(text);
+    xn_buf_clear(&file);
+    return named;
 }
 
-static bool make_node_config(const struct net_corp *corp, const char *label,
-                             const char *host)
-{
-    int fd = -1;
-    bool good = mkdir(NODE_FOLDER, 0755) == 0 || errno == EEXIST;
-
-    if (good)
-        fd = open(NODE_CONFIG, O_WRONLY | O_CREAT | O_EXCL | O_CLOEXEC, 0644);
-    if (fd < 0) return good && errno == EEXIST;
-    good = write_node(fd, corp, label, host);
-    if (close(fd)) good = false;
-    if (!good) unlink(NODE_CONFIG);
-    return good;
-}
-
-int server_node_configure(const struct net_corp *corp, const char *label,
-                          const char *host)
+int server_node_configure(const struct server_node *node, bool *knows_out)
 {
     uid_t owner = geteuid();
     const struct passwd *user = getpwuid(owner);
+    const char *because = "cannot be root";
     int code = XN_EXIT_OK;
 
-    if (!user || !become_root() || !make_node_config(corp, label, host)) {
+    if (user && become_root()) because = make_node_config(node);
+    if (because) {
         code = server_gripef(XN_EIO, "cannot configure the node",
-                             "--node URL of another one", "%s: %s", NODE_CONFIG,
-                             strerror(errno));
+                             "--node URL of another one", "%s: %s",
+                             UNITS_NODE_CONFIG, because);
     }
+    *knows_out = names_corp(node->corp);
+    user = getpwuid(owner); /* what it was is overwritten */
     if (user && become(user)) return code;
     return server_gripe(XN_EPERM, "cannot go on", "setuid failed", NULL);
 }
 
 /* ---- starting ---- */
 
-int server_units_start(const struct server *server, bool node)
+/* As root; `words` end with NULL. */
+static bool systemctl(const char *const *words)
 {
-    const char *argv[8] = {"systemctl", "--quiet", "enable", "--now"};
-    int n = 4, status = -1;
+    const char *argv[12] = {"systemctl", "--quiet"};
+    int n = 2, status = -1;
     pid_t pid;
 
-    if (server_has_unit(server, "xenodomd")) argv[n++] = "xenodomd.service";
-    if (node) argv[n++] = "xenonoded.service";
-    argv[n++] = "xenohostd.service";
-    argv[n] = NULL;
+    while (*words && n < 11)
+        argv[n++] = *words++;
     pid = fork();
     if (pid == 0) {
         if (!become_root() || setuid(0)) _exit(126);
         execvp(argv[0], (char *const *)(uintptr_t)argv);
         _exit(127);
     }
-    if (pid > 0 && waitpid(pid, &status, 0) == pid && status == 0)
-        return XN_EXIT_OK;
+    return pid > 0 && waitpid(pid, &status, 0) == pid && status == 0;
+}
+
+/* A unit whose condition does not hold counts as started, and runs nothing. */
+static int all_run(const char *const *units)
+{
+    char status[80];
+
+    for (; *units; units++) {
+        const char *const words[] = {"is-active", *units, NULL};
+
+        if (systemctl(words)) continue;
+        snprintf(status, sizeof status, "systemctl status %s", *units);
+        return server_gripef(XN_EIO, "cannot start the units", status,
+                             "%s was started and does not run", *units);
+    }
+    return XN_EXIT_OK;
+}
+
+int server_units_start(const struct server *server, bool node, bool changed)
+{
+    const char *const again[] = {"try-restart", "xenohostd.service", NULL};
+    const char *words[8] = {"enable", "--now"};
+    int n = 2;
+
+    if (server_has_unit(server, "xenodomd")) words[n++] = "xenodomd.service";
+    if (node) words[n++] = "xenonoded.service";
+    words[n] = "xenohostd.service";
+    if ((!changed || systemctl(again)) && systemctl(words))
+        return all_run(words + 2);
     return server_gripe(XN_EIO, "cannot start the units",
                         "one of them is not ready",
                         "systemctl status xenodomd xenonoded xenohostd");

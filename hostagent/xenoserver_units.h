@@ -7,6 +7,8 @@
 #include "hostagent/xenoserver.h"
 
 #define UNITS_STATE "/var/lib/xeno/xenohostd"
+#define UNITS_NODE_FOLDER XN_SYSCONFDIR "/xenoserver" /* as its unit has it */
+#define UNITS_NODE_CONFIG UNITS_NODE_FOLDER "/xenonoded.conf"
 #define UNITS_DOMD_SOCKET "/var/lib/xenoserver/xenodomd/socket"
 
 /* Root works on another's folder as that one, so that all files stay theirs and
@@ -19,12 +21,18 @@ int server_as_owner(struct server *server);
 bool server_has_unit(const struct server *server, const char *unit);
 
 /* The node beside it gets a configuration where it has none: to join `corp`,
- * with its listeners at `host`.  As root.  An exit code; errors are told. */
-int server_node_configure(const struct net_corp *corp, const char *label,
-                          const char *host);
+ * with its listeners at `host`.  knows_out: what is there now names `corp`.  As
+ * root.  An exit code; errors are told. */
+struct server_node {
+    const struct net_corp *corp;
+    const char *label, *host;
+    const char *invitation; /* NULL: none */
+};
+int server_node_configure(const struct server_node *node, bool *knows_out);
 
 /* Enables and starts xenodomd, xenonoded (where `node`) and xenohostd, and
- * waits until they are ready.  As root.  An exit code; errors are told. */
-int server_units_start(const struct server *server, bool node);
+ * waits until they run; a xenohostd that runs is restarted where its
+ * configuration has changed.  As root.  An exit code; errors are told. */
+int server_units_start(const struct server *server, bool node, bool changed);
 
 #endif

@@ -122,6 +122,8 @@ static int join_as_configured(struct net_daemon *d)
     corps = net_settings_text(d->settings, "join.corps");
     label = net_settings_text(d->settings, "join.label");
     if (!d->label) d->label = label;
+    if (!d->invitation)
+        d->invitation = net_settings_text(d->settings, "join.invitation");
     if (d->n_corps || !corps) return 0;
     if (net_options_corps(corps, d->corps, NET_DAEMON_CORPS_MAX, &d->n_corps,
                           bad, sizeof bad) == 0) {

@@ -13,7 +13,7 @@
 
 /* Not every daemon has links, and a XenoCorp joins none: theirs come first. */
 #define LINK_SETTINGS 4
-#define JOIN_SETTINGS 2
+#define JOIN_SETTINGS 3
 static const struct net_setting common_settings[] = {
     {"limits.links", NET_NUMBER, "2048", 8, 65536,
      "links in any state: accepted, dialled, half open"},
@@ -25,6 +25,8 @@ static const struct net_setting common_settings[] = {
     {"join.corps", NET_TEXT, NULL, 1, 4096,
      "URL#ID of XenoCorps, between blanks, where no --corp is given"},
     {"join.label", NET_TEXT, NULL, 1, 63, "where no --label is given"},
+    {"join.invitation", NET_TEXT, NULL, 1, 128,
+     "where no --invitation is given"},
     {"limits.connections", NET_NUMBER, "512", 4, 65536,
      "HTTPS connections at once"},
     {"limits.connects", NET_NUMBER, "100", 0, 1000000,

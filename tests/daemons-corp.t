@@ -220,6 +220,9 @@ club=$(cat "$dir/club.out")
 tap $? "without the invitation nobody registers"
 start guest "$node" --corp "$club" --label guest --invitation "open sesame"
 tap $? "with it one does"
+start guest2 "$node" --corp "$club" --label guest2 \
+    --set 'join.invitation=open sesame'
+tap $? "and with it among the settings"
 "$build/corp/xenocorp" accept "$dir/club" "$url" &&
     [ "$(find "$dir/club/corps" -name '*.pem' | wc -l)" -ge 1 ]
 tap $? "xenocorp accept fetches another corp's certificate"

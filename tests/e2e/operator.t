@@ -41,9 +41,10 @@ node=$(node_url 1)
 run status
 [ "$rc" -eq 6 ] && told 'holds no key'
 check $? 'without a key, status says how to join'
-run join "$corp" --label otter --node "$node" --listen-api 127.0.0.1:0
+run join "$corp" --label otter --node "$node" --listen-api 127.0.0.1:0 \
+    --invitation 'say "otter"'
 [ "$rc" -eq 0 ] && said '^registered ' && said 'xenoserver offer' &&
-    [ -s "$state/xenohostd.conf" ]
+    grep -qF 'invitation = "say \"otter\""' "$state/xenohostd.conf"
 check $? 'join registers and writes a configuration'
 said "^next .*xenoserver offer --state $state "
 check $? 'what it says to do next is about that folder'

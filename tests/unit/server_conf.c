@@ -105,6 +105,77 @@ static void any_prefix_is_survived(void **state)
     }
 }
 
+/* "#A" and "#B" written out; the caller's. */
+static char *with_ids(const char *text, const char id[2][XN_ID_HEX])
+{
+    struct xn_buf out;
+
+    xn_buf_init(&out, 4096);
+    for (; *text; text++) {
+        xn_buf_char(&out, *text);
+        if (*text == '#') xn_buf_str(&out, id[*++text - 'A']);
+    }
+    xn_buf_str(&out, "");
+    return xn_buf_steal_str(&out);
+}
+
+/* What an operator added stays, and a XenoCorp that moved is followed. */
+static void xenocorps_are_added(void **state)
+{
+    static const char id[2][XN_ID_HEX] = {
+        "0101010101010101010101010101010101010101010101010101010101010101",
+        "0202020202020202020202020202020202020202020202020202020202020202"};
+    struct net_corp corps[2] = {{.url = "https://a:1", .pinned = true},
+                                {.url = "https://b:1", .pinned = true}};
+    struct net_corp moved = {.url = "https://a:2", .pinned = true};
+    const struct {
+        const char *list, *want;
+        const struct net_corp *now;
+    } rows[] = {
+        {"", "https://a:1#A https://b:1#B", NULL},
+        {"https://x:9 https://b:7#B", "https://x:9 https://b:7#B https://a:1#A",
+         NULL},
+        {" https://a:1#A  https://b:1#B ", "https://a:2#A https://b:1#B",
+         &moved},
+    };
+
+    (void)state;
+    memset(corps[0].id.b, 1, sizeof corps[0].id.b);
+    memset(corps[1].id.b, 2, sizeof corps[1].id.b);
+    moved.id = corps[0].id;
+    for (size_t i = 0; i < sizeof rows / sizeof rows[0]; i++) {
+        char *list = with_ids(rows[i].list, id),
+             *want = with_ids(rows[i].want, id), *got;
+        struct xn_buf out;
+
+        xn_buf_init(&out, 4096);
+        assert_int_equal(server_conf_corps(list, corps, 2, rows[i].now, &out),
+                         0);
+        got = xn_buf_steal_str(&out);
+        assert_string_equal(got, want);
+        free(got);
+        free(list);
+        free(want);
+    }
+}
+
+static void knows_its_own_node(void **state)
+{
+    char host[SERVER_HOST_MAX];
+
+    (void)state;
+    assert_true(server_self_node("https://127.0.0.1:7402", host));
+    assert_string_equal(host, "127.0.0.1");
+    assert_true(server_self_node(
+        "https://192.0.2.1:7402  https://127.0.0.2:7402 ", host));
+    assert_string_equal(host, "127.0.0.2");
+    assert_false(server_self_node("", host));
+    assert_false(server_self_node("https://192.0.2.1:7402", host));
+    assert_false(server_self_node("https://127.0.0.1:7403", host));
+    assert_false(server_self_node("https://node.example:7402", host));
+    assert_false(server_self_node("https://:7402", host));
+}
+
 static void says_where_a_key_stands(void **state)
 {
     static const char text[] = "offer {\n    city = \"Ulm\"\n  #net_gb = 1\n}\n"
@@ -150,6 +221,8 @@ int main(void)
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(changes_what_it_should),
         cmocka_unit_test(any_prefix_is_survived),
+        cmocka_unit_test(xenocorps_are_added),
+        cmocka_unit_test(knows_its_own_node),
         cmocka_unit_test(says_where_a_key_stands),
         cmocka_unit_test(a_new_one_is_good),
     };
