@@ -483,7 +483,7 @@ static size_t count_lost(const struct ov *ov, bool met)
 static bool may_be_lost(const struct ov *ov, const struct xn_now *now,
                         const struct hint *hint)
 {
-    return ring_is_leaf(ov, &hint->position) &&
+    return (ring_is_leaf(ov, &hint->position) || ov_is_guest(ov)) &&
            now->mono_us - hint->failed_us <= LOST_US;
 }
 

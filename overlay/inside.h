@@ -143,6 +143,7 @@ struct link {
     bool paging : 1;  /* we read its contacts page by page */
     bool visit : 1;   /* opened to ask, in nobody's tables */
     bool guest : 1;   /* of a node that accepts no links: in none of ours */
+    bool nowhere : 1; /* its node accepts no links, a visit's too */
     bool coy : 1;     /* it may be a visit: our HELLO waits for theirs */
     uint8_t pages;    /* read so */
     uint8_t used[ALLOWANCES];
@@ -643,6 +644,9 @@ bool visit_check(const struct ov *ov);
 /* Its HELLO came, and has no address. */
 void guest_hello(struct ov *ov, const struct xn_now *now, struct link *link,
                  const Xn__Hello *hello, struct xn_out *out);
+/* The ring has grown: a guest too many goes, if one waits for nothing. */
+void guest_make_room(struct ov *ov, const struct xn_now *now,
+                     struct xn_out *out);
 /* So many links does a guest want of others. */
 size_t guest_wants(size_t want);
 /* The i-th live one by id; NULL: there are not so many. */

@@ -135,6 +135,20 @@ static void want_near(struct ov *ov, const struct xn_now *now, xn_peer peer,
     ov_send(out, peer, XN__KIND__PEERS, &peers);
 }
 
+/* A guest has no neighbours: it asks for some from all around alone. */
+static void want_some(struct ov *ov, struct xn_out *out)
+{
+    size_t wanted = links_wanted(ov), known = ov->ring.n + hints_untried(ov);
+    Xn__Peers peers = XN__PEERS__INIT;
+
+    if (ov->grown || known >= wanted) return;
+    peers.want = true;
+    peers.some =
+        wanted - known < SOME_FEW ? (uint32_t)(wanted - known) : SOME_FEW;
+    peers.up = peers.down = 1; /* nobody is that near */
+    ov_send(out, ov_draw(ov), XN__KIND__PEERS, &peers);
+}
+
 void leaves_live(struct ov *ov, const struct xn_now *now, struct link *link,
                  struct xn_out *out)
 {
@@ -142,7 +156,7 @@ void leaves_live(struct ov *ov, const struct xn_now *now, struct link *link,
         ov->paged++;
         link->paging = true;
         want(ov, link->peer, &ov->config.position, out);
-    } else if (!link->incoming && links_crowded(ov, now) &&
+    } else if (!link->incoming && links_crowded(ov, now) && !ov_is_guest(ov) &&
                (ring_peer(ov, ring_cw(ov, 1)) == link->peer ||
                 ring_peer(ov, ring_ccw(ov, 1)) == link->peer)) {
         want_near(ov, now, link->peer, out);
@@ -481,7 +495,9 @@ static void gossip_due(void *owner, void *ctx, const struct xn_now *now, int rc,
     (void)ctx, (void)rc, (void)msg;
     ov->gossip_timer = 0;
     if (n == 0) return;
-    if (links_crowded(ov, now)) {
+    if (ov_is_guest(ov)) {
+        want_some(ov, out);
+    } else if (links_crowded(ov, now)) {
         size_t n_near = ov_leaves(ov, near);
 
         want_near(ov, now,

@@ -594,6 +594,7 @@ static void link_live(struct ov *ov, const struct xn_now *now,
         hint_drop(ov, hint);
     }
     ov_changed(ov, link->peer, true, out);
+    guest_make_room(ov, now, out);
     leaves_live(ov, now, link, out);
     if (!link->incoming && link->opened_us == 0) {
         watch_probe(ov, now, link, false, out);
@@ -655,6 +656,7 @@ static void first_hello(struct ov *ov, const struct xn_now *now,
         link_hang(ov, now, link, XN_EPROTO, "speaks another version", out);
         return;
     }
+    link->nowhere = !hello->address[0];
     if (link->visit || (link->incoming && hello->visit)) {
         visit_hello(ov, now, link, hello, out);
         return;
@@ -671,7 +673,7 @@ static void first_hello(struct ov *ov, const struct xn_now *now,
     take_address(link, hello->address);
     link->features = hello->features;
     link->revoked = hello->revoked;
-    if (!hello->address[0]) {
+    if (link->nowhere) {
         guest_hello(ov, now, link, hello, out);
         return;
     }
@@ -705,6 +707,8 @@ void links_hello(struct ov *ov, const struct xn_now *now, struct link *link,
 
     if (link->state == LINK_NEW) {
         first_hello(ov, now, link, hello, out);
+    } else if (hello->full && link_is_apart(link)) {
+        link_hang(ov, now, link, XN_EBUSY, "the peer has no room", out);
     } else if (hello->full) {
         /* It sees only now that we are a guest: who else could have us? */
         if (ov_is_guest(ov))

@@ -369,6 +369,7 @@ bool ring_is_leaf(const struct ov *ov, const xn_id *position)
     size_t leaves = ov->config.leaves;
     xn_id ours, theirs;
 
+    if (ov_is_guest(ov)) return false;
     if (ov->ring.n < 2 * leaves) return true;
     xn_ring_clockwise(self, position, &theirs);
     xn_ring_clockwise(self, &ring_contact(ov, ring_cw(ov, leaves))->position,

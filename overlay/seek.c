@@ -100,13 +100,21 @@ static void seek_free(struct seek *seek)
     free(seek);
 }
 
+/* Who may own something.  Whoever accepts no links does not, whatever others say
+ * of it. */
+static struct link *link_of_owner(struct ov *ov, const xn_id *id)
+{
+    struct link *link = link_need_id(ov, id);
+
+    return link && link->state == LINK_LIVE && !link->nowhere ? link : NULL;
+}
+
 static struct link *met_link(const struct seek *seek, uint32_t copy)
 {
     size_t i = claims_met(&seek->claims, copy);
-    struct link *link =
-        i == CLAIM_NONE ? NULL : link_need_id(seek->ov, &seek->claims.v[i].id);
 
-    return link && link->state == LINK_LIVE ? link : NULL;
+    return i == CLAIM_NONE ? NULL
+                           : link_of_owner(seek->ov, &seek->claims.v[i].id);
 }
 
 static void send_one(struct seek *seek, const struct xn_now *now,
@@ -253,14 +261,12 @@ static void ask_near(struct seek *seek, const struct xn_now *now, size_t i,
 {
     struct ov *ov = seek->ov;
     struct claim *claim = &seek->claims.v[i];
-    const struct link *link = link_need_id(ov, &claim->id);
+    const struct link *link = link_of_owner(ov, &claim->id);
     struct near *near;
     Xn__Near body = XN__NEAR__INIT;
 
     claim->state = CLAIM_MUTE;
-    if (!link || link->state != LINK_LIVE ||
-        !(link->features & OV_FEATURE_NEAR))
-        return;
+    if (!link || !(link->features & OV_FEATURE_NEAR)) return;
     near = calloc(1, sizeof *near);
     if (!near) {
         out->rc = XN_ENOMEM;
@@ -321,7 +327,9 @@ static void meet(struct seek *seek, const struct xn_now *now, size_t i,
     struct claim *claim = &seek->claims.v[i];
     const struct link *link = link_need_id(seek->ov, &claim->id);
 
-    if (link && link->state == LINK_LIVE) {
+    if (link && link->state == LINK_LIVE && link->nowhere) {
+        claim->state = CLAIM_FAILED; /* who said it may have known it before */
+    } else if (link && link->state == LINK_LIVE) {
         prove(seek, link, out);
     } else if (visit_dial(seek->ov, now, &claim->id, claim->address, out)) {
         claim->state = CLAIM_FAILED; /* no room: nobody's fault */
@@ -365,7 +373,8 @@ static bool in_doubt(const struct seek *seek)
     size_t last = claims_met(&seek->claims, seek->want - 1);
     uint64_t spacing = ring_reach(ov) / ov->config.leaves;
 
-    if (last == CLAIM_NONE) return true;
+    /* A guest's few links do not tell how dense nodes are. */
+    if (last == CLAIM_NONE || ov_is_guest(ov)) return true;
     return doubt_fires(
         spacing, table_apart(&seek->claims.key, &seek->claims.v[last].position),
         seek->want, seek->round <= 1);
@@ -412,7 +421,7 @@ static void tell_all(struct ov *ov, const struct xn_now *now, const xn_id *id,
             if (!strcmp(claim->address, missed_at))
                 claims_fail(&seek->claims, i);
         }
-        if (any && link) prove(seek, link, out);
+        if (any && link && !link->nowhere) prove(seek, link, out);
         if (any) go_on(seek, now, out);
     }
 }

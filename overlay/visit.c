@@ -203,7 +203,8 @@ void visit_hello(struct ov *ov, const struct xn_now *now, struct link *link,
 
     if (link->incoming) {
         take_visit(ov, now, link, hello, out);
-    } else if (hello->full || !(hello->features & OV_FEATURE_NEAR)) {
+    } else if (hello->full || link->nowhere ||
+               !(hello->features & OV_FEATURE_NEAR)) {
         ov->stats.visits_failed++;
         link_hang(ov, now, link, XN_EBUSY, "it takes no visits", out);
     } else {

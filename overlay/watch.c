@@ -237,6 +237,7 @@ void watch_missed(struct ov *ov, const struct xn_now *now,
     const xn_id *position = &hint->position;
 
     if (hint->met || hint->failures > 0 || ov->ring.n == 0) return;
+    if (ov_is_guest(ov)) return; /* it has no neighbours */
     if (!links_crowded(ov, now) || !ring_is_leaf(ov, position)) return;
     if (ov->missed_us && now->mono_us - ov->missed_us < SECOND_US) return;
     ov->missed_us = now->mono_us;

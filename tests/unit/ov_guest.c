@@ -10,6 +10,7 @@
 #include <cmocka.h>
 
 #include "lib/err.h"
+#include "overlay/inside.h"
 #include "tests/unit/ov_net.h"
 
 /* Every `each`-th node is a guest, but the first. */
@@ -170,34 +171,140 @@ static size_t guests_of(const struct net *net, uint32_t i)
     return load.guests;
 }
 
-/* The first host lets no more in than a quarter of its budget; who goes leaves
- * his place. */
-static void test_bound(void **state)
+static size_t guests_in(const struct net *net)
+{
+    size_t n = 0;
+
+    for (uint32_t i = 1; i < net->config.nodes; i++)
+        n += net->node[i].guest && net->node[i].up &&
+             ov_links(net->node[i].ov) > 0;
+    return n;
+}
+
+static struct net *crowd(uint32_t nodes, uint32_t guests, uint32_t links_max)
 {
     const struct net_config config = {
-        .nodes = 14, .links_max = 40, .leaves = 8, .seed = 3};
+        .nodes = nodes, .links_max = links_max, .leaves = 8, .seed = 3};
     struct net *net = net_new(&config);
-    uint32_t i, in = 0;
 
-    (void)state;
+    net->check_every = 8;
     net_start(net, 0, 0);
-    for (i = 1; i < config.nodes; i++) {
+    for (uint32_t i = 1; i <= guests; i++) {
         net->node[i].guest = true;
         net_start(net, i, 0);
     }
     net_run(net, 20 * SEC);
-    assert_int_equal(guests_of(net, 0), 10);
-    for (i = 1; i < config.nodes; i++)
-        in += ov_links(net->node[i].ov) == 1;
-    assert_int_equal(in, 10);
+    return net;
+}
+
+/* The first host lets no more in than its budget and a quarter; who goes leaves
+ * his place, at last who goes without a word. */
+static void test_bound(void **state)
+{
+    struct net *net = crowd(54, 53, 40);
+    uint32_t i, silent;
+
+    (void)state;
+    assert_int_equal(guests_of(net, 0), 50);
+    assert_int_equal(guests_in(net), 50);
     for (i = 1; ov_links(net->node[i].ov) == 0; i++)
         ;
     net_crash(net, i, true);
-    assert_int_equal(guests_of(net, 0), 10);
-    net_run(net, SEC);
+    net_run(net, 121 * SEC);
+    assert_int_equal(guests_of(net, 0), 50);
+    for (i = 1, silent = 0; silent < 2; i++) {
+        if (!net->node[i].up || ov_links(net->node[i].ov) == 0) continue;
+        net_crash(net, i, false);
+        silent++;
+    }
     net_run(net, 120 * SEC);
-    assert_int_equal(guests_of(net, 0), 10);
+    assert_int_equal(guests_in(net), 48);
+    net_run(net, 300 * SEC);
+    assert_int_equal(guests_in(net), 50);
     expect_right(net, 0, 0);
+    net_free(net);
+}
+
+/* Who stands on the ring comes first. */
+static void test_ring_first(void **state)
+{
+    struct net *net = crowd(37, 24, 16);
+    uint32_t i;
+
+    (void)state;
+    assert_int_equal(guests_of(net, 0), 24);
+    for (i = 25; i < 37; i++) {
+        net_start(net, i, 0);
+        net_run(net, SEC);
+    }
+    net_run(net, 180 * SEC);
+    assert_int_equal(ov_links(net->node[0].ov), 12);
+    assert_true(guests_of(net, 0) <= 12);
+    assert_int_equal(guests_in(net), 24);
+    net_free(net);
+}
+
+/* A mesh stays one, whatever a guest says of its own room. */
+static void test_full(void **state)
+{
+    struct net *net = start(6, 3, 512, true);
+    Xn__Hello hello = XN__HELLO__INIT;
+    struct xn_msg *msg;
+
+    (void)state;
+    net_run(net, 60 * SEC);
+    assert_int_equal(guests_of(net, 0), 2);
+    hello.version = 1;
+    hello.full = true;
+    assert_int_equal(xn_msg_new(XN__KIND__HELLO, &hello, &msg), 0);
+    assert_true(net_inject(net, 0, 1, msg));
+    xn_msg_free(msg);
+    assert_int_equal(guests_of(net, 0), 1);
+    assert_true(ov_is_mesh(net->node[0].ov, &net->now));
+    net_free(net);
+}
+
+static void test_no_neighbours(void **state)
+{
+    struct net *net = start(6, 3, 512, true);
+
+    (void)state;
+    net_run(net, 60 * SEC);
+    for (uint32_t i = 0; i < 6; i++)
+        assert_int_equal(
+            ring_is_leaf(net->node[i].ov, &net->node[0].contact.position),
+            !net->node[i].guest);
+    net_free(net);
+}
+
+/* Its links tell nothing of how dense nodes are: each search of its own asks
+ * them all. */
+static void test_secure(void **state)
+{
+    const struct net_config config = {.nodes = 60,
+                                      .links_max = 24,
+                                      .leaves = 4,
+                                      .handle_per_link = true,
+                                      .secure = true,
+                                      .seed = 5};
+    struct net *net = net_new(&config);
+    const struct ov_stats *stats;
+    uint32_t i;
+
+    (void)state;
+    net->check_every = 16;
+    for (i = 0; i < config.nodes; i++) {
+        net->node[i].guest = i == 7;
+        net_start(net, i, 0);
+        net_run(net, SEC / 10);
+    }
+    assert_true(net_until(net, 300 * SEC, net_has_leaves));
+    net_run(net, 60 * SEC);
+    for (i = 0; i < 8; i++)
+        expect_right(net, 7, i % 3);
+    stats = ov_stats(net->node[7].ov);
+    assert_true(stats->seeks >= 4);
+    assert_int_equal(stats->seeks_doubted, stats->seeks);
     net_free(net);
 }
 
@@ -228,7 +335,9 @@ int main(void)
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(test_mesh),   cmocka_unit_test(test_above_the_budget),
         cmocka_unit_test(test_traces), cmocka_unit_test(test_is_asked),
-        cmocka_unit_test(test_bound),  cmocka_unit_test(test_alone),
+        cmocka_unit_test(test_bound),  cmocka_unit_test(test_ring_first),
+        cmocka_unit_test(test_full),   cmocka_unit_test(test_no_neighbours),
+        cmocka_unit_test(test_secure), cmocka_unit_test(test_alone),
     };
 
     return cmocka_run_group_tests(tests, NULL, NULL);

@@ -203,6 +203,41 @@ static void test_visit_is_apart(void **state)
     net_free(net);
 }
 
+/* The nearest node to a key turns guest and links to the asker: others still name
+ * it, but it owns nothing. */
+static void test_guest_is_no_owner(void **state)
+{
+    struct net *net = start(true);
+    uint32_t guest, from, i;
+    struct asked asked;
+    uint64_t before;
+    xn_peer peer;
+    xn_id key;
+
+    (void)state;
+    net_key(net, &key);
+    guest = net_nearest(net, &key, 0);
+    for (i = 9; i < NODES; i++) { /* so that it wants links again */
+        from = net_nearest(net, &key, i);
+        if (net_peer(net, guest, from, &peer)) net_cut(net, guest, from);
+    }
+    net->node[guest].guest = true;
+    net->node[guest].ov->config.address[0] = '\0';
+    net_run(net, 5 * SEC);
+    i = NODES - 1; /* as many others */
+    do {
+        assert_true(i > 20);
+        from = net_nearest(net, &key, --i);
+    } while (net->node[from].ov->n_guests == 0);
+    before = ov_stats(net->node[from].ov)->seeks;
+    net_ask(net, from, &key, 0, 10 * SEC, &asked);
+    net_run(net, 15 * SEC);
+    assert_true(ov_stats(net->node[from].ov)->seeks > before);
+    assert_int_equal(asked.rc, 0);
+    assert_int_equal(asked.by, net_nearest(net, &key, 0));
+    net_free(net);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
@@ -210,6 +245,7 @@ int main(void)
         cmocka_unit_test(test_copies),
         cmocka_unit_test(test_older),
         cmocka_unit_test(test_visit_is_apart),
+        cmocka_unit_test(test_guest_is_no_owner),
     };
 
     cmocka_set_message_output(CM_OUTPUT_TAP);
