@@ -24,7 +24,9 @@
  *
  * Upcalls run only when the call that came in is done with our tables
  * (ov_enter, ov_exit): a user may call us from within one.  A link's memory
- * lives until the driver's GONE, so pointers to links outlast any upcall.
+ * lives until the driver's GONE, so pointers to links outlast any upcall; but
+ * one that stood is but a row again, if unused, at the outermost ov_exit
+ * (links_rest).
  */
 #ifndef OVERLAY_INSIDE_H
 #define OVERLAY_INSIDE_H
