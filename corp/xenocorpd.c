@@ -22,6 +22,8 @@
 static const struct net_setting settings[] = {
     {"register.name", NET_TEXT, NULL, 1, 63,
      "what it is called, where no --name is given"},
+    {"register.invitation", NET_TEXT, NULL, 1, 300,
+     "the file, where no --invitation is given"},
     {"register.certificate", NET_SPAN, "90d", 60 * SECOND, 3650 * DAY,
      "life of a certificate"},
     {"register.burst", NET_NUMBER, "1000", 1, 1000000,
@@ -133,6 +135,7 @@ static int configure(const struct net_daemon *daemon, const char *invitation,
     config->id = daemon->identity.cert.id;
     rc = configure_money(set, config);
     if (rc) return rc;
+    if (!invitation) invitation = net_settings_text(set, "register.invitation");
     return invitation ? read_invitation(invitation, config) : 0;
 }
 

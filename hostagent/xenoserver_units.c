@@ -167,7 +167,6 @@ int server_node_configure(const struct server_node *node, bool *knows_out)
                              UNITS_NODE_CONFIG, because);
     }
     *knows_out = names_corp(node->corp);
-    user = getpwuid(owner); /* what it was is overwritten */
     if (user && become(user)) return code;
     return server_gripe(XN_EPERM, "cannot go on", "setuid failed", NULL);
 }

@@ -223,6 +223,10 @@ tap $? "with it one does"
 start guest2 "$node" --corp "$club" --label guest2 \
     --set 'join.invitation=open sesame'
 tap $? "and with it among the settings"
+start guild "$corpd" --name guild.example --set register.invitation="$dir/word"
+"$node" --state "$dir/guest3" --corp "$(cat "$dir/guild.out")" 2>"$dir/guest.err"
+[ $? -eq 6 ] && grep -q 'by invitation' "$dir/guest.err"
+tap $? "a XenoCorp's settings ask for one, too"
 "$build/corp/xenocorp" accept "$dir/club" "$url" &&
     [ "$(find "$dir/club/corps" -name '*.pem' | wc -l)" -ge 1 ]
 tap $? "xenocorp accept fetches another corp's certificate"
