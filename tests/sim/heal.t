@@ -19,7 +19,7 @@ metric() { # NAME METRIC
 }
 
 # The scenario that is meant for thousands, shorter.
-sed 's,1000/s,50/s,; s,100/s,20/s,; s,5/s,1/s,; s,1h,10m,
+sed 's,10000/s,100/s,; s,1000/s,50/s,; s,100/s,20/s,; s,5/s,1/s,; s,1h,10m,
     s/^at 1000s/at 400s/; s/^at 3600s/at 500s/; s/^at 3890s/at 890s/
     s/^at 3960s/at 960s/; s/^at 3970s/at 970s/; s/^at 3972s/at 972s/
     s/advertise 200/advertise 20/; s/rewrite 40/rewrite 8/
