@@ -7,6 +7,7 @@
 #include <sys/socket.h>
 
 #define NET_ADDR_TEXT 64
+#define NET_NOWHERE "none" /* in place of one: nobody can dial it */
 
 struct net_addr {
     struct sockaddr_storage sa;

@@ -42,7 +42,7 @@ struct net_links {
     struct event *tick, *gate_timer;
     struct net_gate *gate;
     struct net_vain *vain;
-    bool private_ok;
+    bool private_ok, nowhere; /* to be dialled */
     char address[NET_ADDR_TEXT];
     unsigned max, n;
     uint64_t received, sent; /* over links that are closed */
@@ -473,6 +473,9 @@ static uint64_t vain_network(const struct net_links *links,
                : net_addr_network(sa);
 }
 
+/* Where it listens tells nothing of the network of who is dialled by nobody. */
+#define OF_NO_NETWORK "0.0.0.0:0"
+
 static int dial(struct net_links *links, const Xn__Contact *contact,
                 const char **why_out, struct net_link **link_out)
 {
@@ -488,7 +491,7 @@ static int dial(struct net_links *links, const Xn__Contact *contact,
         return XN_EINVAL;
     }
     *why_out = "that address is not for dialling";
-    if (net_addr_parse(links->address, &own) ||
+    if (net_addr_parse(links->nowhere ? OF_NO_NETWORK : links->address, &own) ||
         !net_addr_may_dial((struct sockaddr *)&addr.sa,
                            (struct sockaddr *)&own.sa, links->private_ok)) {
         return XN_EINVAL;
@@ -635,6 +638,8 @@ int net_links_new(struct net_loop *loop, const struct net_links_config *config,
     links->max = config->max;
     links->delays = config->delays;
     links->private_ok = config->private_ok || is_private(config->announced);
+    links->nowhere =
+        config->announced && !strcmp(config->announced, NET_NOWHERE);
     rc = net_tls_links(config->identity, &links->server, &links->client);
     if (rc) goto out;
     rc = net_gate_new(config->handshakes, &links->gate);

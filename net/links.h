@@ -21,7 +21,8 @@ struct net_links_config {
     unsigned max;          /* all states together */
     unsigned handshakes;   /* that come in, a second; 0: no bound */
     bool private_ok;       /* to dial, wherever it listens */
-    const char *announced; /* a private one: as private_ok; NULL: listen's */
+    const char *announced; /* a private one: as private_ok; NULL: listen's;
+                              NET_NOWHERE: private_ok alone allows any */
     const struct net_delays *delays; /* for tests; NULL: none */
 };
 

@@ -8,11 +8,11 @@
 
 #include "lib/err.h"
 #include "lib/gripe.h"
+#include "lib/log.h"
 #include "lib/span.h"
+#include "net/addr.h"
 #include "net/daemon.h"
 #include "node/node.h"
-
-#define NOWHERE "none"
 
 enum { CONTACTS_MAX = 64, SETTINGS_MAX = 32 };
 
@@ -59,6 +59,40 @@ static void list_settings(struct settings *list)
     list->rows[list->n++] = address;
 }
 
+static int check_address(const char *address)
+{
+    struct net_addr addr;
+
+    if (!address || !strcmp(address, NET_NOWHERE)) return 0;
+    if (!net_addr_parse(address, &addr)) return 0;
+    xn_gripef("xenonoded", "cannot use these settings [XS-2-CONF]",
+              "overlay.address = 192.0.2.7:7000, or none",
+              "overlay.address: '%s' is no numeric address with a port",
+              address);
+    return XN_EINVAL;
+}
+
+static void warn_of_address(const struct net_daemon *daemon,
+                            const char *address)
+{
+    bool private_ok = net_settings_bool(daemon->settings, "links.private");
+    const struct sockaddr *sa;
+    struct net_addr addr;
+
+    if (net_addr_parse(address, &addr)) return;
+    sa = (const struct sockaddr *)&addr.sa;
+    if (!net_addr_may_dial(sa, sa, true))
+        xn_log(XN_LOG_WARN,
+               "nobody can dial %s: overlay.address says where others reach "
+               "this node, or none",
+               address);
+    else if (!private_ok && net_addr_is_private(sa))
+        xn_log(XN_LOG_WARN,
+               "%s is private: nodes elsewhere cannot dial it; overlay.address "
+               "says where they can, or none",
+               address);
+}
+
 /* "URL#ID", as --corp takes it. */
 struct corp_text {
     char text[sizeof((struct net_corp *)0)->url + XN_ID_HEX];
@@ -87,7 +121,8 @@ static int configure(const struct net_daemon *daemon,
     config->overlay.id = daemon->identity.cert.id;
     config->overlay.position = daemon->identity.cert.position;
     if (!address) address = net_driver_links_address(daemon->driver);
-    if (strcmp(address, NOWHERE) != 0)
+    warn_of_address(daemon, address);
+    if (strcmp(address, NET_NOWHERE) != 0)
         snprintf(config->overlay.address, sizeof config->overlay.address, "%s",
                  address);
     for (i = 0; i < daemon->n_corps; i++) {
@@ -191,7 +226,8 @@ int xenonoded_run(int argc, char **argv,
     if (!rc && !daemon.exit_now) {
         daemon.announced =
             net_settings_text(daemon.settings, "overlay.address");
-        rc = net_daemon_open(&daemon);
+        rc = check_address(daemon.announced);
+        if (!rc) rc = net_daemon_open(&daemon);
     }
     if (!rc && !daemon.exit_now) rc = serve(&daemon, &contacts, wrap);
     return net_daemon_end(&daemon, rc);

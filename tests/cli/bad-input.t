@@ -42,6 +42,8 @@ refuses 2 'twice.conf:3' 'a key given twice' \
     "$noded" --state "$scratch/s1" --config "$scratch/twice.conf"
 refuses 2 'overlay.links' 'a number out of range' \
     "$noded" --state "$scratch/s1" --set overlay.links=99999999
+refuses 2 'overlay.address' 'an address that is none' \
+    "$noded" --state "$scratch/s1" --set overlay.address=nowhere
 refuses 2 'nothere.conf' 'a configuration that is not there' \
     "$noded" --state "$scratch/s1" --config "$scratch/nothere.conf"
 

@@ -256,6 +256,24 @@ static void announced_for_dialling(void **state)
     }
 }
 
+/* That it listens here, for nobody, has it dial nothing here. */
+static void nowhere_for_dialling(void **state)
+{
+    struct net_config config = kit_config(&a);
+    struct net_driver *driver;
+    int i;
+
+    for (i = 0; i < 2; i++) {
+        struct story s = {.address = "127.0.0.1:1", .id = &a.cert.id};
+
+        config.announced = i ? NET_NOWHERE : NULL;
+        assert_int_equal(net_driver_new(&config, &driver), 0);
+        kit_run(driver, dials, &s);
+        net_driver_free(driver);
+        assert_int_equal(s.dial_rc, i ? XN_EINVAL : XN_EIDENT);
+    }
+}
+
 static unsigned long long network(const char *text)
 {
     struct net_addr addr;
@@ -771,6 +789,7 @@ int main(void)
         cmocka_unit_test(names_are_not_dialled),
         cmocka_unit_test(not_for_dialling),
         cmocka_unit_test(announced_for_dialling),
+        cmocka_unit_test(nowhere_for_dialling),
         cmocka_unit_test(dials_in_vain),
         cmocka_unit_test(garbage_on_the_port),
         cmocka_unit_test(bad_frames),
