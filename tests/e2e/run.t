@@ -152,6 +152,7 @@ ok $? 'task list'
 ok $? 'stop'
 
 # ctrl-C comes to background jobs as SIGTERM: there it is the same.
+: >"$out" # what it has from before must not be taken for this one's
 "$xeno" run -- sh -c 'echo begun; sleep 600' >"$out" 2>"$err" &
 pid=$!
 await 300 has begun "$out"
@@ -164,6 +165,7 @@ ok $? 'and it is told so'
 
 before=$(orders)
 waits='echo begun; read word; echo done' # so long that the kill comes before
+: >"$out"
 "$xeno" run -- sh -c "$waits" >"$out" 2>"$err" &
 pid=$!
 await 300 has begun "$out"
