@@ -138,13 +138,11 @@ static void want_near(struct ov *ov, const struct xn_now *now, xn_peer peer,
 /* A guest has no neighbours: it asks for some from all around alone. */
 static void want_some(struct ov *ov, struct xn_out *out)
 {
-    size_t wanted = links_wanted(ov), known = ov->ring.n + hints_untried(ov);
     Xn__Peers peers = XN__PEERS__INIT;
 
-    if (ov->grown || known >= wanted) return;
+    if (ov->grown) return;
     peers.want = true;
-    peers.some =
-        wanted - known < SOME_FEW ? (uint32_t)(wanted - known) : SOME_FEW;
+    peers.some = SOME_FEW;     /* it has many of them */
     peers.up = peers.down = 1; /* nobody is that near */
     ov_send(out, ov_draw(ov), XN__KIND__PEERS, &peers);
 }

@@ -264,6 +264,24 @@ static void test_full(void **state)
     net_free(net);
 }
 
+/* A guest that has the links it wants asks for no more; one that has not does. */
+static void test_asks_for_some(void **state)
+{
+    struct net *net = start(24, 12, 512, true), *few = start(6, 6, 512, true);
+
+    (void)state;
+    net_run(net, 60 * SEC);
+    net_run(few, 60 * SEC);
+    assert_true(net->node[1].ov->grown);
+    net->node[1].peers_said = few->node[1].peers_said = 0;
+    net_run(net, 300 * SEC);
+    net_run(few, 300 * SEC);
+    assert_int_equal(net->node[1].peers_said, 0);
+    assert_true(few->node[1].peers_said > 0);
+    net_free(net);
+    net_free(few);
+}
+
 static void test_no_neighbours(void **state)
 {
     struct net *net = start(6, 3, 512, true);
@@ -333,11 +351,17 @@ static void test_alone(void **state)
 int main(void)
 {
     const struct CMUnitTest tests[] = {
-        cmocka_unit_test(test_mesh),   cmocka_unit_test(test_above_the_budget),
-        cmocka_unit_test(test_traces), cmocka_unit_test(test_is_asked),
-        cmocka_unit_test(test_bound),  cmocka_unit_test(test_ring_first),
-        cmocka_unit_test(test_full),   cmocka_unit_test(test_no_neighbours),
-        cmocka_unit_test(test_secure), cmocka_unit_test(test_alone),
+        cmocka_unit_test(test_mesh),
+        cmocka_unit_test(test_above_the_budget),
+        cmocka_unit_test(test_traces),
+        cmocka_unit_test(test_is_asked),
+        cmocka_unit_test(test_bound),
+        cmocka_unit_test(test_ring_first),
+        cmocka_unit_test(test_full),
+        cmocka_unit_test(test_no_neighbours),
+        cmocka_unit_test(test_asks_for_some),
+        cmocka_unit_test(test_secure),
+        cmocka_unit_test(test_alone),
     };
 
     return cmocka_run_group_tests(tests, NULL, NULL);

@@ -260,6 +260,7 @@ static void act_send(struct net *net, struct node *node,
     at = (size_t)(conn - net->conn);
     other = conn->node[!side];
     net->sent++;
+    node->peers_said += act->msg->kind == XN__KIND__PEERS;
     net->sent_bytes += act->msg->size;
     if (!conn->open[!side] || conn->life[!side] != net->node[other].life) {
         /* What is there now knows nothing of this link. */

@@ -45,6 +45,7 @@ struct node {
     uint64_t wake_us;
     enum answer answer;
     unsigned dialled; /* by others */
+    unsigned peers_said;
     unsigned leaves_changed, joined, left, delivered;
     uint32_t last_hops;
     void *component; /* of struct net_user */
