@@ -89,7 +89,11 @@ static bool set_limits(const struct launch *launch)
 {
     const Xn__TaskSpec *spec = launch->spec;
 
-    return limit(RLIMIT_CORE, 0) && limit(RLIMIT_FSIZE, spec->file_bytes) &&
+    /* whoever started us may be favoured: a task is not */
+    if (getpriority(PRIO_PROCESS, 0) < 0 && setpriority(PRIO_PROCESS, 0, 0))
+        return false;
+    return limit(RLIMIT_NICE, 0) && limit(RLIMIT_CORE, 0) &&
+           limit(RLIMIT_FSIZE, spec->file_bytes) &&
            limit(RLIMIT_NOFILE, spec->files) && limit(RLIMIT_RTPRIO, 0) &&
            limit(RLIMIT_MEMLOCK, 64 << 10) &&
            limit(RLIMIT_MSGQUEUE, 64 << 10) &&

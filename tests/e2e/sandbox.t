@@ -22,8 +22,12 @@ daemon= listener= watcher=
 
 x() { "$domd" --state "$state" "$@"; }
 
+# What favours xenodomd does not favour tasks ("nice" among the ways out).
+favoured=()
+[ "$(id -u)" -eq 0 ] && favoured=(nice -n -10)
+
 daemon_up() { # OPTION...
-    "$domd" --state "$state" --keeper "$keeper" --bwrap "$bwrap" \
+    "${favoured[@]}" "$domd" --state "$state" --keeper "$keeper" --bwrap "$bwrap" \
         --images "$scratch/by-link" --memory 8192 --meter "$meter" "$@" 2>>"$scratch/log" &
     daemon=$!
     await 180 x list >/dev/null 2>&1
