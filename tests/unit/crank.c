@@ -38,16 +38,20 @@ void crank_stop(struct crank *c)
     c->core = NULL;
 }
 
+void crank_empty(struct crank *c)
+{
+    while (c->n_records > 0) {
+        c->n_records--;
+        free(c->records[c->n_records].key);
+        free(c->records[c->n_records].value);
+    }
+}
+
 void crank_clear(struct crank *c)
 {
-    size_t i;
-
     crank_stop(c);
     free(c->pending);
-    for (i = 0; i < c->n_records; i++) {
-        free(c->records[i].key);
-        free(c->records[i].value);
-    }
+    crank_empty(c);
     memset(c, 0, sizeof *c);
 }
 

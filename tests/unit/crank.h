@@ -32,6 +32,8 @@ void crank_init(struct crank *c, struct xn_core *core, uint64_t mono_us,
                 uint64_t wall_us);
 /* Frees core and pending actions; the store stays for a restart. */
 void crank_stop(struct crank *c);
+/* Its store is as new. */
+void crank_empty(struct crank *c);
 void crank_clear(struct crank *c);
 
 void crank_event(struct crank *c, enum xn_ev kind, uint64_t ticket, int rc,

@@ -81,7 +81,7 @@ static void before_anything_is_offered(void **state)
     struct market *m = *state;
     uint64_t ask;
 
-    m->h.n_records = 0; /* its store is new */
+    crank_empty(&m->h);
     market_restart(m);
     while (crank_count(&m->h, XN_ACT_READ))
         crank_serve_read(&m->h);

@@ -48,6 +48,14 @@ struct image make_image(const char *path, size_t len, uint32_t seed)
 /* ---- a server ------------------------------------------------------------ */
 
 struct image_server server;
+static pthread_mutex_t answering = PTHREAD_MUTEX_INITIALIZER;
+
+void free_image(struct image *image)
+{
+    pthread_mutex_lock(&answering);
+    free(image->data);
+    pthread_mutex_unlock(&answering);
+}
 
 static void say(int fd, const char *text)
 {
@@ -139,7 +147,9 @@ static void *serve(void *arg)
     int fd;
 
     while ((fd = accept(server.fd, NULL, NULL)) >= 0) {
+        pthread_mutex_lock(&answering);
         answer(fd);
+        pthread_mutex_unlock(&answering);
         close(fd);
     }
     return NULL;

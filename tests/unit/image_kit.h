@@ -12,13 +12,15 @@
 #define MB (1 << 20)
 
 struct image {
-    char *data; /* free */
+    char *data; /* free, or free_image where the server may still send it */
     size_t len;
     xn_id id;
 };
 
 /* With one file of so much noise, so that packing does not make it small. */
 struct image make_image(const char *path, size_t len, uint32_t seed);
+/* Once the server does not send it. */
+void free_image(struct image *image);
 
 /* GET /image, /endless, /moved (to /image), /away (to /image of a host by another
  * name), /trap (to a file), /refused (401); else 404. */

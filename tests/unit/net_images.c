@@ -36,7 +36,7 @@ static void test_once(void **state)
     assert_int_equal(obtain(f, "/nowhere", &image.id), 0);
     assert_true(f->ask.cached);
     assert_int_equal(server.asked, 1);
-    free(image.data);
+    free_image(&image);
 }
 
 static void test_moved(void **state)
@@ -48,7 +48,7 @@ static void test_moved(void **state)
     assert_int_equal(obtain(f, "/trap", &image.id), XN_EINVAL);
     assert_true(left_nothing(f, &image.id));
     assert_int_equal(obtain(f, "/moved", &image.id), 0);
-    free(image.data);
+    free_image(&image);
 }
 
 static void test_wrong_hash(void **state)
@@ -69,7 +69,7 @@ static void test_wrong_hash(void **state)
     assert_null(strstr(f->ask.because, hex));
     assert_true(left_nothing(f, &other));
     assert_int_equal(server.asked, 1);
-    free(image.data);
+    free_image(&image);
 }
 
 /* A connection that breaks again and again; then one that does so too often. */
@@ -84,7 +84,7 @@ static void test_cut(void **state)
     assert_int_equal(server.asked, 4);
     assert_int_equal(server.resumed, 3);
     image_clear_unused(&f->cache);
-    free(image.data);
+    free_image(&image);
     image = make_image("bin/one", MB, 2);
     serve_image(&image);
     server.at_most = image.len / 9;
@@ -96,7 +96,7 @@ static void test_cut(void **state)
     assert_int_equal(obtain(f, "/image", &image.id), 0);
     assert_int_equal(server.asked, 7);
     assert_int_equal(server.resumed, 6);
-    free(image.data);
+    free_image(&image);
 }
 
 /* A server that knows no ranges begins anew, and ends well if it is let. */
@@ -111,7 +111,7 @@ static void test_cut_without_ranges(void **state)
     assert_int_equal(obtain(f, "/image", &image.id), XN_EUNREACH);
     server.at_most = 0;
     assert_int_equal(obtain(f, "/image", &image.id), 0);
-    free(image.data);
+    free_image(&image);
 }
 
 /* What lay there was of something else, shorter and longer than the image. */
@@ -138,7 +138,7 @@ static void test_wrong_part(void **state)
         assert_true(image_clear_unused(&f->cache));
     }
     free(junk);
-    free(image.data);
+    free_image(&image);
 }
 
 static void test_too_large(void **state)
@@ -154,7 +154,7 @@ static void test_too_large(void **state)
     assert_true(left_nothing(f, &image.id));
     f->cache.config.size_max = image.len;
     assert_int_equal(obtain(f, "/image", &image.id), 0);
-    free(image.data);
+    free_image(&image);
 }
 
 static void test_no_archive(void **state)
@@ -175,7 +175,7 @@ static void test_no_archive(void **state)
     assert_true(left_nothing(f, &hostile.id));
     snprintf(path, sizeof path, "%s/escaped", f->dir);
     assert_int_equal(access(path, F_OK), -1);
-    free(hostile.data);
+    free_image(&hostile);
 }
 
 static void test_no_server(void **state)
@@ -213,7 +213,7 @@ static void test_private(void **state)
     snprintf(url, sizeof url, "http://localhost:%u/image", server.port);
     assert_int_equal(obtain_url(f, url, &image.id), XN_EPERM);
     assert_int_equal(server.asked, 0);
-    free(image.data);
+    free_image(&image);
 }
 
 /* Neither asked nor followed to: only the host that the operator named. */
@@ -235,7 +235,7 @@ static void test_hosts(void **state)
     assert_true(left_nothing(f, &image.id));
     assert_int_equal(obtain(f, "/moved", &image.id), 0);
     f->cache.config.hosts = hosts;
-    free(image.data);
+    free_image(&image);
 }
 
 /* Only the web's ports, or those of whoever: nobody's mail. */
@@ -271,7 +271,7 @@ static void test_store(void **state)
     snprintf(url, sizeof url, "file://%s", path);
     assert_int_equal(obtain_url(f, url, &image.id), 0);
     assert_false(f->ask.cached);
-    free(image.data);
+    free_image(&image);
 }
 
 static void test_full_disk(void **state)
@@ -290,7 +290,7 @@ static void test_full_disk(void **state)
     assert_true(left_nothing(f, &image.id));
     setrlimit(RLIMIT_FSIZE, &was);
     assert_int_equal(obtain(f, "/image", &image.id), 0);
-    free(image.data);
+    free_image(&image);
 }
 
 /* A file system of that size under the cache, if we may; only we see it. */
@@ -318,8 +318,8 @@ static void test_small_disk(void **state)
     struct statvfs fs;
 
     if (!mount_small(f, "size=512k")) {
-        free(image.data);
-        free(other.data);
+        free_image(&image);
+        free_image(&other);
         skip();
     }
     serve_image(&image);
@@ -343,8 +343,8 @@ static void test_small_disk(void **state)
     image_cache_close(&f->cache);
     assert_false(umount2(f->images, MNT_DETACH));
     assert_int_equal(image_cache_open(&f->cache, &f->config), 0);
-    free(image.data);
-    free(other.data);
+    free_image(&image);
+    free_image(&other);
 }
 
 static void test_stopped(void **state)
@@ -360,7 +360,7 @@ static void test_stopped(void **state)
     f->ask.stop = true;
     image_obtain(&f->cache, &f->ask);
     assert_int_equal(f->ask.rc, XN_ECANCELLED);
-    free(image.data);
+    free_image(&image);
 }
 
 int main(void)

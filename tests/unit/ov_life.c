@@ -61,6 +61,7 @@ static void test_nobody_knows(void **state)
     (void)state;
     assert_int_equal(links_wanted(young(&ov)), BUDGET);
     assert_int_equal(life_seen_s(&ov), 0);
+    life_clear(&ov);
 }
 
 static void test_seen(void **state)
@@ -77,6 +78,7 @@ static void test_seen(void **state)
     /* 65 x 65 is the first above 7 for each second. */
     assert_int_equal(links_wanted(&ov), 65);
     ov.ring.n = 0;
+    life_clear(&ov);
 }
 
 static void test_one_node_ends_once(void **state)
@@ -94,6 +96,7 @@ static void test_one_node_ends_once(void **state)
         ends(&ov, 30 * DAY_S, n);
     assert_true(life_seen_s(&ov) > DAY_S);
     ov.ring.n = 0;
+    life_clear(&ov);
 }
 
 static void test_one_node_has_one_word(void **state)
@@ -112,6 +115,7 @@ static void test_one_node_has_one_word(void **state)
     for (n = 10; n < 40; n++)
         told(&ov, n, 0);
     assert_int_equal(links_wanted(&ov), BUDGET);
+    life_clear(&ov);
 }
 
 static void test_the_middle_word_counts(void **state)
@@ -126,6 +130,7 @@ static void test_the_middle_word_counts(void **state)
     for (n = 8; n <= 13; n++)
         told(&ov, n, 30 * DAY_S);
     assert_int_equal(links_wanted(&ov), LEAVES * 5);
+    life_clear(&ov);
 }
 
 /* Long-lived nodes of which one ends an hour. */
@@ -158,6 +163,7 @@ static void test_a_burst_is_ours(void **state)
         }
         assert_in_range(life_seen_s(&ov), 90 * 3600, 110 * 3600);
         assert_int_equal(links_wanted(&ov), BUDGET);
+        life_clear(&ov);
     }
 }
 
@@ -173,6 +179,7 @@ static void test_churn_is_none(void **state)
         ends(&ov, n + 1, n);
     assert_in_range(life_seen_s(&ov), 90, 110);
     ov.ring.n = 0;
+    life_clear(&ov);
 }
 
 /* All are restarted, one after the other: no node ends. */
@@ -200,6 +207,7 @@ static void test_who_comes_back_did_not_end(void **state)
     ends(&ov, 601, 200);
     assert_int_equal(ov.life.ends, 1);
     ov.ring.n = 0;
+    life_clear(&ov);
 }
 
 /* Half of all go in a burst, and come back: of it nothing counts, nor is any of
@@ -218,6 +226,7 @@ static void test_a_burst_comes_back(void **state)
         comes(&ov, 41 * 3600 + 5, 100 + n);
     assert_int_equal(ov.life.ends, 40);
     ov.ring.n = 0;
+    life_clear(&ov);
 }
 
 /* Stopped for an hour: what is found ended then did not end with its node, and
@@ -243,6 +252,7 @@ static void test_a_gap_is_ours(void **state)
     ends(&ov, 41 * 3600 + 101, 200);
     assert_int_equal(ov.life.ends, 41);
     ov.ring.n = 0;
+    life_clear(&ov);
 }
 
 int main(void)
