@@ -55,7 +55,8 @@
 #define XIS_SYNC_TOKENS_MAX 2000U
 #define XIS_HAVE_MAX 1000U
 #define XIS_SERVES_MAX 200U /* SYNC and OFFER of one peer per second */
-#define XIS_SERVED_MAX 32U  /* peers that are answered in one second */
+#define XIS_SERVED_MAX 32U  /* peers that are answered in one second; ... */
+#define XIS_SERVED_FAR 8U   /* ... while so few are, no neighbours too */
 
 #define XIS_SIDE 4U       /* neighbours on each side that we exchange with */
 #define XIS_VIEW_SIDE 16U /* of a view, which outlasts what may go at once */

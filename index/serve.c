@@ -8,6 +8,18 @@
 #include "index/inside.h"
 #include "lib/err.h"
 
+/* As near as somebody may be who takes us for a neighbour, and more. */
+static bool is_near(const struct xis *xis, xn_peer peer)
+{
+    xn_peer peers[4 * XIS_SIDE];
+    size_t n = ov_beside(xis->ov, 2 * XIS_SIDE, peers), i;
+
+    for (i = 0; i < n; i++)
+        if (peers[i] == peer) return true;
+    return false;
+}
+
+/* Those who are no neighbours take no neighbour's place. */
 static bool is_served(struct xis *xis, const struct xn_now *now, xn_peer peer)
 {
     size_t i;
@@ -23,8 +35,9 @@ static bool is_served(struct xis *xis, const struct xn_now *now, xn_peer peer)
     for (i = 0; i < xis->n_served; i++) {
         if (xis->served[i].peer == peer) break;
     }
-    if (i == XIS_SERVED_MAX) return false;
     if (i == xis->n_served) {
+        if (i == XIS_SERVED_MAX) return false;
+        if (i >= XIS_SERVED_FAR && !is_near(xis, peer)) return false;
         xis->served[xis->n_served++] = (struct xis_served){.peer = peer};
     }
     return ++xis->served[i].n <= XIS_SERVES_MAX;
@@ -62,13 +75,17 @@ static bool equal(const struct xis_token *token, const Xn__TokenDigest *d)
            memcmp(token->digest, d->digest.data, sizeof token->digest) == 0;
 }
 
-/* Is that which we have under this token other than what they have, and does
- * it concern one of us? */
+/* Is that which we have under this token other than what they have, and is the
+ * exchange about it? */
 static bool ours_differs(struct xis *xis, xn_peer peer, struct xis_token *token,
-                         const Xn__TokenDigest *theirs)
+                         const Xn__TokenDigest *theirs, bool whole)
 {
+    bool us, them;
+
     if (theirs ? equal(token, theirs) : token->ads == 0) return false;
-    return xis_token_held(xis, token) || xis_token_has_peer(xis, token, peer);
+    us = xis_token_held(xis, token);
+    them = xis_token_has_peer(xis, token, peer);
+    return whole ? us || them : us && them;
 }
 
 /* Names what differs in the part asked about; both lists are sorted by name.
@@ -93,9 +110,9 @@ static void compare(struct xis *xis, xn_peer peer, const Xn__Sync *sync,
         if (!token && !theirs) return;
         cmp = !token ? 1 : !theirs ? -1 : strcmp(token->name, theirs->token);
         name = cmp > 0 ? theirs->token : token->name;
-        differs =
-            cmp > 0 ? xis_name_held(xis, name)
-                    : ours_differs(xis, peer, token, cmp == 0 ? theirs : NULL);
+        differs = cmp > 0 ? xis_name_held(xis, name)
+                          : ours_differs(xis, peer, token,
+                                         cmp == 0 ? theirs : NULL, sync->whole);
         if (differs && diff->n_tokens == XIS_SYNC_TOKENS_MAX) {
             diff->to = names[diff->n_tokens - 1];
             return;

@@ -205,6 +205,47 @@ static void test_one_asks(void **state)
     kit_free(kit);
 }
 
+/* What differs, says node 1, from node 0 who says that it has nothing. */
+static void ask_sync(struct kit *kit, bool whole, struct kit_reply *reply)
+{
+    Xn__Sync sync = XN__SYNC__INIT;
+
+    sync.whole = whole;
+    kit_ask(kit, 0, 1, XN__KIND__SYNC, &sync, reply);
+    net_run(kit->net, SEC);
+    assert_int_equal(reply->rc, 0);
+}
+
+/* An exchange in the background is about what both should hold: nothing else is
+ * named. */
+static void test_background(void **state)
+{
+    struct kit *kit = kit_new(12, 21);
+    struct kit_ad ad;
+    struct kit_reply whole, both;
+    const Xn__SyncDiff *diff;
+    size_t i;
+
+    (void)state;
+    kit_start_all(kit);
+    ad = kit_ad(kit, 1, V1);
+    ad.flood = 100;
+    kit_publish(kit, 0, &ad, 1);
+    net_run(kit->net, 2 * SEC);
+    ask_sync(kit, true, &whole);
+    ask_sync(kit, false, &both);
+    diff = XN_BODY(both.msg, Xn__SyncDiff);
+    assert_true(diff->n_tokens > 0);
+    assert_true(diff->n_tokens < XN_BODY(whole.msg, Xn__SyncDiff)->n_tokens);
+    for (i = 0; i < diff->n_tokens; i++) {
+        assert_true(xis_name_held(kit_xis(kit, 0), diff->tokens[i]));
+        assert_true(xis_name_held(kit_xis(kit, 1), diff->tokens[i]));
+    }
+    xn_msg_free(whole.msg);
+    xn_msg_free(both.msg);
+    kit_free(kit);
+}
+
 /* More tokens than one SYNC lists, all sorting before those of the other ads:
  * these are handed over all the same, before the newcomer says that it knows. */
 static void test_token_flood(void **state)
@@ -378,6 +419,7 @@ int main(void)
         cmocka_unit_test(test_join_unsettles_nobody),
         cmocka_unit_test(test_far_loss),
         cmocka_unit_test(test_one_asks),
+        cmocka_unit_test(test_background),
         cmocka_unit_test(test_token_flood),
         cmocka_unit_test(test_changed_meanwhile),
         cmocka_unit_test(test_left_alone),

@@ -10,6 +10,7 @@
 
 #include <cmocka.h>
 
+#include "index/inside.h"
 #include "lib/err.h"
 #include "tests/unit/xis_kit.h"
 
@@ -213,6 +214,52 @@ static void test_swarm(void **state)
     kit_free(kit);
 }
 
+static bool is_beside(const struct kit *kit, uint32_t i, uint32_t of)
+{
+    xn_peer peers[2 * OV_LEAVES_MAX];
+    size_t n = ov_beside(kit->net->node[of].ov, 2 * XIS_SIDE, peers), k;
+
+    for (k = 0; k < n; k++)
+        if (net_who(kit->net, of, peers[k]) == i) return true;
+    return false;
+}
+
+/* Others, of the ring or guests, who ask before them leave neighbours their
+ * places. */
+static void test_places(void **state)
+{
+    enum { NODES = 60 };
+    struct kit *kit = kit_new(NODES, 15);
+    struct kit_reply replies[NODES];
+    Xn__Offer offer = XN__OFFER__INIT;
+    unsigned i, near, far_good = 0, near_n = 0;
+
+    (void)state;
+    for (i = NODES / 2; i < NODES; i++)
+        kit->net->node[i].guest = true;
+    kit_start_all(kit);
+    net_run(kit->net, 10 * SEC);
+    for (near = 0; near < 2; near++) {
+        for (i = 1; i < NODES; i++)
+            if (is_beside(kit, i, 0) == (near == 1))
+                kit_ask(kit, i, 0, XN__KIND__OFFER, &offer, &replies[i]);
+        net_run(kit->net, SEC / 4);
+    }
+    for (i = 1; i < NODES; i++) {
+        assert_int_equal(replies[i].calls, 1);
+        if (is_beside(kit, i, 0)) {
+            assert_int_equal(replies[i].rc, 0);
+            near_n++;
+        } else {
+            far_good += replies[i].rc == 0;
+        }
+        xn_msg_free(replies[i].msg);
+    }
+    assert_int_equal(near_n, 4 * XIS_SIDE);
+    assert_int_equal(far_good, XIS_SERVED_FAR);
+    kit_free(kit);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
@@ -220,6 +267,7 @@ int main(void)
         cmocka_unit_test(test_young_for_ever),
         cmocka_unit_test(test_hostile),
         cmocka_unit_test(test_swarm),
+        cmocka_unit_test(test_places),
     };
 
     return cmocka_run_group_tests_name("xis_rude", tests, NULL, NULL);
