@@ -10,6 +10,7 @@
 #define SERVED_US 5000U            /* for the answer itself, on both sides */
 #define SILENT_US (15 * SECOND_US) /* so long one is followed by the next */
 #define AGAIN_US (60 * SECOND_US)  /* between SUSPECTs of one that is gone */
+#define KEEP_US (50 * SECOND_US)   /* so long a guest lets a link be silent */
 #define HEARD_US SECOND_US /* so lately heard, a SUSPECT is not looked into */
 
 /* ---- round trips: RFC 6298 ---- */
@@ -335,6 +336,20 @@ void watch_suspect(struct ov *ov, const struct xn_now *now, struct link *link,
 
 /* ---- the neighbour ---- */
 
+/* A guest's NAT forgets a link over which nothing goes, and tells nobody. */
+static void keep_open(struct ov *ov, const struct xn_now *now,
+                      struct xn_out *out)
+{
+    size_t i;
+
+    for (i = ov->ring.n; i > 0; i--) {
+        struct link *link = ring_link(ov, i - 1);
+
+        if (link && now->mono_us - link->heard_us >= KEEP_US)
+            watch_probe(ov, now, link, true, out);
+    }
+}
+
 static void watch_due(void *owner, void *ctx, const struct xn_now *now, int rc,
                       struct xn_msg *msg, struct xn_out *out)
 {
@@ -346,6 +361,7 @@ static void watch_due(void *owner, void *ctx, const struct xn_now *now, int rc,
     ov->watch_timer = 0;
     ov->watch_us = 0;
     if (ov->ring.n > 0) probe_next(ov, now, WATCH_US / 2, out);
+    if (ov_is_guest(ov)) keep_open(ov, now, out);
     watch_start(ov, now, out);
     ov_exit(ov, now, out);
 }

@@ -295,6 +295,28 @@ static void test_no_neighbours(void **state)
     net_free(net);
 }
 
+/* No link of a guest's is silent for so long that a NAT would forget it. */
+static void test_keeps_open(void **state)
+{
+    enum { QUIET_S = 600, WITHIN_S = 60 };
+    struct net *net = start(24, 24, 512, true);
+    struct ov_peer peer = {.guest = false};
+    uint32_t i, s;
+    size_t links;
+
+    (void)state;
+    net_run(net, 120 * SEC);
+    links = ov_links(net->node[1].ov);
+    assert_true(links >= 16);
+    for (s = 0; s < QUIET_S; s += 10) {
+        net_run(net, 10 * SEC);
+        for (i = 0; ov_peer(net->node[1].ov, i, &peer); i++)
+            assert_true(net->now.mono_us - peer.heard_us < WITHIN_S * SEC);
+        assert_int_equal(i, links);
+    }
+    net_free(net);
+}
+
 /* Its links tell nothing of how dense nodes are: each search of its own asks
  * them all. */
 static void test_secure(void **state)
@@ -360,6 +382,7 @@ int main(void)
         cmocka_unit_test(test_full),
         cmocka_unit_test(test_no_neighbours),
         cmocka_unit_test(test_asks_for_some),
+        cmocka_unit_test(test_keeps_open),
         cmocka_unit_test(test_secure),
         cmocka_unit_test(test_alone),
     };
