@@ -89,9 +89,13 @@ static const char *check_hints(const struct ov *ov)
     if (ov->hints.n != ov->hints_pos.n || ov->hints.n != ov->hints_due.n) {
         return "hints miscounted";
     }
-    for (i = 1; i < ov->hints_due.n; i++) {
-        if (hint_at(&ov->hints_due, i - 1)->next_us >
-            hint_at(&ov->hints_due, i)->next_us) {
+    for (i = 0; i < ov->hints_due.n; i++) {
+        const struct hint *hint = hint_at(&ov->hints_due, i);
+
+        if (hint->met != (i < ov->n_met))
+            return "hints linked before not first";
+        if (i != 0 && i != ov->n_met &&
+            hint_at(&ov->hints_due, i - 1)->next_us > hint->next_us) {
             return "hints out of order by when they are due";
         }
     }

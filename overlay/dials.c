@@ -127,15 +127,42 @@ static struct hint *pick_leaf(const struct ov *ov, const struct xn_now *now,
     return best;
 }
 
+/* Those whose time has come and for whose kind there is room, linked before or
+ * not: so many of hints_due. */
+struct due {
+    size_t met, n;
+};
+
+static struct due due_now(const struct ov *ov, const struct xn_now *now,
+                          const struct room *room)
+{
+    struct due due = {.met = hints_due(ov, now, true)};
+
+    due.n = due.met;
+    if (room->unmet) due.n += hints_due(ov, now, false) - ov->n_met;
+    return due;
+}
+
+static struct hint *due_at(const struct ov *ov, const struct due *due, size_t i)
+{
+    return hint_at(&ov->hints_due, i < due->met ? i : i - due->met + ov->n_met);
+}
+
+static struct hint *due_draw(const struct ov *ov, const struct due *due)
+{
+    return due_at(ov, due, xn_rng_below(ov->rng, due->n));
+}
+
 static struct hint *pick_any(const struct ov *ov, const struct xn_now *now,
                              const struct room *room)
 {
-    size_t n = hints_due(ov, now), at, i;
+    struct due due = due_now(ov, now, room);
+    size_t at, i;
 
-    if (n == 0 || (!room->unmet && ov->n_met == 0)) return NULL;
-    at = xn_rng_below(ov->rng, n);
-    for (i = 0; i < n; i++) {
-        struct hint *hint = hint_at(&ov->hints_due, (at + i) % n);
+    if (due.n == 0) return NULL;
+    at = xn_rng_below(ov->rng, due.n);
+    for (i = 0; i < due.n; i++) {
+        struct hint *hint = due_at(ov, &due, (at + i) % due.n);
 
         if (is_due(ov, hint, now, room)) return hint;
     }
@@ -146,10 +173,11 @@ static struct hint *pick_any(const struct ov *ov, const struct xn_now *now,
 static struct hint *pick_gap(const struct ov *ov, const struct xn_now *now,
                              const struct room *room)
 {
-    size_t n = hints_due(ov, now), i;
+    struct due due = due_now(ov, now, room);
+    size_t i;
 
-    for (i = 0; i < GAP_TRIES && n > 0; i++) {
-        struct hint *hint = hint_at(&ov->hints_due, xn_rng_below(ov->rng, n));
+    for (i = 0; i < GAP_TRIES && due.n > 0; i++) {
+        struct hint *hint = due_draw(ov, &due);
 
         if (is_due(ov, hint, now, room) &&
             links_fills_gap(ov, &hint->position)) {
@@ -186,12 +214,13 @@ static uint64_t width_at(const struct ov *ov, const xn_id *position)
 static struct hint *pick_apart(const struct ov *ov, const struct xn_now *now,
                                const struct room *room)
 {
-    size_t n = hints_due(ov, now), i;
+    struct due due = due_now(ov, now, room);
     struct hint *best = NULL;
     uint64_t width = 0;
+    size_t i;
 
-    for (i = 0; i < APART_TRIES && n > 0; i++) {
-        struct hint *hint = hint_at(&ov->hints_due, xn_rng_below(ov->rng, n));
+    for (i = 0; i < APART_TRIES && due.n > 0; i++) {
+        struct hint *hint = due_draw(ov, &due);
         uint64_t here;
 
         if (!is_due(ov, hint, now, room)) continue;
@@ -226,7 +255,8 @@ struct hint *hint_pick(struct ov *ov, const struct xn_now *now)
     struct hint *hint = ov_is_guest(ov) ? NULL : pick_leaf(ov, now, &room);
     size_t want = links_wanted(ov);
 
-    if (hint || ov->hints.n == 0) return hint;
+    /* All who would be neighbours have been looked at. */
+    if (hint || ov->hints.n == 0 || !room.far) return hint;
     if (want < ov->config.links_max) {
         if (!has_enough(ov, now, want)) return pick_apart(ov, now, &room);
         links_set_partial(ov, now);
@@ -242,11 +272,16 @@ struct hint *hint_pick(struct ov *ov, const struct xn_now *now)
 /* Those that are due and were not picked are looked at again later. */
 uint64_t hints_next(const struct ov *ov, const struct xn_now *now)
 {
-    size_t n = hints_due(ov, now);
-    uint64_t next_us = UINT64_MAX;
+    size_t met = hints_due(ov, now, true), unmet = hints_due(ov, now, false);
+    uint64_t next_us = UINT64_MAX, unmet_us;
 
-    if (n < ov->hints_due.n) next_us = hint_at(&ov->hints_due, n)->next_us;
-    if (n > ov->n_dials && next_us > now->mono_us + GOSSIP_MAX_US)
+    if (met < ov->n_met) next_us = hint_at(&ov->hints_due, met)->next_us;
+    if (unmet < ov->hints_due.n) {
+        unmet_us = hint_at(&ov->hints_due, unmet)->next_us;
+        if (unmet_us < next_us) next_us = unmet_us;
+    }
+    if (met + unmet - ov->n_met > ov->n_dials &&
+        next_us > now->mono_us + GOSSIP_MAX_US)
         next_us = now->mono_us + GOSSIP_MAX_US;
     return next_us;
 }

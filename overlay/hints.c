@@ -56,10 +56,12 @@ size_t hint_pos_lower(const struct ov *ov, const xn_id *position,
     return lo;
 }
 
-/* By when it may be dialled, then id. */
-static size_t due_lower(const struct ov *ov, uint64_t due_us, const xn_id *id)
+/* Those that were linked first, of each kind by when it may be dialled, then
+ * id. */
+static size_t due_lower(const struct ov *ov, bool met, uint64_t due_us,
+                        const xn_id *id)
 {
-    size_t lo = 0, hi = ov->hints_due.n;
+    size_t lo = met ? 0 : ov->n_met, hi = met ? ov->n_met : ov->hints_due.n;
 
     while (lo < hi) {
         size_t mid = (lo + hi) / 2;
@@ -74,19 +76,26 @@ static size_t due_lower(const struct ov *ov, uint64_t due_us, const xn_id *id)
     return lo;
 }
 
-size_t hints_due(const struct ov *ov, const struct xn_now *now)
+size_t hints_due(const struct ov *ov, const struct xn_now *now, bool met)
 {
     static const xn_id zero;
 
-    return due_lower(ov, now->mono_us + 1, &zero);
+    return due_lower(ov, met, now->mono_us + 1, &zero);
+}
+
+static size_t due_place(const struct ov *ov, const struct hint *hint)
+{
+    return due_lower(ov, hint->met, hint->next_us, &hint->id);
 }
 
 /* There is room for it: it was there before. */
 void hint_due(struct ov *ov, struct hint *hint, uint64_t due_us)
 {
-    vec_drop(&ov->hints_due, due_lower(ov, hint->next_us, &hint->id));
+    vec_drop(&ov->hints_due, due_place(ov, hint));
+    ov->n_met -= hint->met;
     hint->next_us = due_us;
-    vec_put(&ov->hints_due, due_lower(ov, due_us, &hint->id), hint);
+    vec_put(&ov->hints_due, due_place(ov, hint), hint);
+    ov->n_met += hint->met;
 }
 
 struct hint *hint_find(const struct ov *ov, const xn_id *id)
@@ -208,7 +217,7 @@ void hint_drop(struct ov *ov, struct hint *hint)
     }
     vec_drop(&ov->hints, hint_lower(ov, &hint->id));
     vec_drop(&ov->hints_pos, hint_pos_lower(ov, &hint->position, &hint->id));
-    vec_drop(&ov->hints_due, due_lower(ov, hint->next_us, &hint->id));
+    vec_drop(&ov->hints_due, due_place(ov, hint));
     ov->n_met -= hint->met;
     free(hint->named);
     free(hint);
@@ -375,22 +384,22 @@ static void vouch(struct ov *ov, const struct xn_now *now, struct hint *hint,
 
 static struct hint *hint_new(struct ov *ov, const struct xn_now *now,
                              const xn_id *id, const xn_id *position,
-                             const char *address)
+                             const char *address, bool met)
 {
     struct hint *hint = calloc(1, sizeof *hint);
 
     if (!hint) return NULL;
     hint->id = *id;
     hint->position = *position;
+    hint->met = met;
     memcpy(hint->address, address, strlen(address) + 1);
     hint->next_us = hint->news_us = now->mono_us;
     if (!vec_put(&ov->hints, hint_lower(ov, id), hint)) goto none;
     if (!vec_put(&ov->hints_pos, hint_pos_lower(ov, position, id), hint)) {
         goto by_id;
     }
-    if (!vec_put(&ov->hints_due, due_lower(ov, hint->next_us, id), hint)) {
-        goto by_position;
-    }
+    if (!vec_put(&ov->hints_due, due_place(ov, hint), hint)) goto by_position;
+    ov->n_met += met;
     ov->dial_dirty = true;
     return hint;
 by_position:
@@ -419,12 +428,10 @@ static struct hint *add(struct ov *ov, const struct xn_now *now,
         return hint;
     }
     if (!make_room(ov, worth_of(ov, position, met))) return NULL;
-    hint = hint_new(ov, now, id, position, address);
+    hint = hint_new(ov, now, id, position, address, met);
     if (!hint) return NULL;
-    hint->met = met;
     if (!met) hint->named_us = now->mono_us;
     hint->teller = teller;
-    ov->n_met += met;
     return hint;
 }
 

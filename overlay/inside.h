@@ -252,7 +252,8 @@ struct ov {
 
     struct vec hints;        /* by id */
     struct vec hints_pos;    /* the same, by claimed position */
-    struct vec hints_due;    /* the same, by when they may be dialled */
+    struct vec hints_due;    /* the same, those linked before first, of each
+                                kind by when they may be dialled */
     size_t n_met;            /* of these, linked before */
     struct shunned *shunned; /* hints.c */
     uint64_t *tellers;       /* tellers.c */
@@ -416,8 +417,9 @@ bool hints_take(struct ov *ov, const struct xn_now *now, const xn_id *teller,
                 Xn__Contact *const *contacts, size_t n);
 void hint_failed(struct ov *ov, const struct xn_now *now, struct hint *hint,
                  bool full);
-/* So many, the first of hints_due, may be dialled or are being dialled. */
-size_t hints_due(const struct ov *ov, const struct xn_now *now);
+/* Behind the last in hints_due of those linked before, or of the others, that
+ * may be dialled or are being dialled. */
+size_t hints_due(const struct ov *ov, const struct xn_now *now, bool met);
 void hint_due(struct ov *ov, struct hint *hint, uint64_t due_us);
 /* This one is linked now. */
 void hints_found(struct ov *ov, const struct xn_now *now,
