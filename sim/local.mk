@@ -129,6 +129,7 @@ EXTRA_DIST += sim/README.md sim/deps
 dist_pkgdata_DATA += sim/scenarios/campaign.scn
 dist_pkgdata_DATA += sim/scenarios/churn.scn
 dist_pkgdata_DATA += sim/scenarios/get.scn
+dist_pkgdata_DATA += sim/scenarios/grid5000.scn
 dist_pkgdata_DATA += sim/scenarios/heal.scn
 dist_pkgdata_DATA += sim/scenarios/join.scn
 dist_pkgdata_DATA += sim/scenarios/malice.scn

@@ -48,4 +48,12 @@ printf 'nodes 5\nrun 1s\n' >"$scratch/good.scn"
 refused "not a value" "a bad value" \
     "$xenosim" run "$scratch/good.scn" --set overlay.links=many
 refused "nodes" "no nodes" "$xenosim" run "$scratch/good.scn" --nodes 0
+
+missing=$(sed -n 's/^    {"\([a-z]*\)", SCN_.*, step_[a-z]*},$/\1/p' \
+    "$XN_SRC/sim/scenario_steps.c" | while read -r verb; do
+    grep -Eq "^\.It .*(Cm|,) $verb( |\$)" "$XN_SRC/man/xenosim.1" || echo "$verb"
+done)
+[ -z "$missing" ] || echo "$missing" | diag
+[ -z "$missing" ]
+ok $? "the page names every step"
 plan
