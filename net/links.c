@@ -70,9 +70,11 @@ const char *net_links_address(const struct net_links *links)
 static int grow(struct net_links *links)
 {
     size_t n = links->n_slots ? 2 * links->n_slots : 16;
-    struct xn_contact *rows = realloc(links->rows, n * sizeof *rows);
+    struct xn_contact *rows;
     struct slot *slots;
 
+    if (n > XN_PEERS_MAX) return XN_ENOMEM;
+    rows = realloc(links->rows, n * sizeof *rows);
     if (!rows) return XN_ENOMEM;
     links->rows = rows;
     links->peers.rows = rows;

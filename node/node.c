@@ -177,7 +177,7 @@ static int node_step(struct xn_core *core, const struct xn_now *now,
 }
 
 int node_stand(struct xn_core *core, const struct xn_now *now,
-               const xn_peer *peers, const uint32_t *rtts_us, size_t n,
+               struct xn_route *routes, const uint32_t *rtts_us, size_t n,
                bool all, struct xn_outbox *box_out)
 {
     struct node *node = node_of(core);
@@ -186,7 +186,7 @@ int node_stand(struct xn_core *core, const struct xn_now *now,
     xn_out_reset(&node->out);
     node->started = true;
     node->started_us = now->mono_us;
-    rc = ov_stand(node->ov, now, peers, rtts_us, n, all, &node->out);
+    rc = ov_stand(node->ov, now, routes, rtts_us, n, all, &node->out);
     if (rc) return rc;
     xis_stand(node->xis, now, &node->out);
     node_corps_stand(node, now, &node->out);

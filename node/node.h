@@ -58,7 +58,7 @@ int node_new_packed(const uint8_t *bytes, size_t len,
 /* Instead of its first WAKE: as if it had joined long ago and were linked to
  * these (ov_stand in overlay/ov.h), with an empty index.  XN_ENOMEM; XN_EINVAL. */
 int node_stand(struct xn_core *core, const struct xn_now *now,
-               const xn_peer *peers, const uint32_t *rtts_us, size_t n,
+               struct xn_route *routes, const uint32_t *rtts_us, size_t n,
                bool all, struct xn_outbox *box_out);
 
 /* ---- for who runs very many ---- */

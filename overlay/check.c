@@ -48,7 +48,7 @@ static const char *check_ring(const struct ov *ov)
         stood += !link;
         if (link && link->state != LINK_LIVE) return "dead on ring";
         awake += link && link->stood;
-        if (link && ov->ring.marks[i].silent != (link->probes >= 2)) {
+        if (link && ov->ring.routes[i].silent != (link->probes >= 2)) {
             return "a silent link is not marked so";
         }
         if (i > 0 &&

@@ -32,7 +32,7 @@ bool query_is_lax(const struct ov *ov, const struct query *q)
 /* Silent ones are passed over: they will soon be gone, or heard again. */
 bool query_may_use(const struct ov *ov, const struct query *q, size_t at)
 {
-    return !ov->ring.marks[at].silent && !query_tried(q, ring_peer(ov, at));
+    return !ov->ring.routes[at].silent && !query_tried(q, ring_peer(ov, at));
 }
 
 struct sight {

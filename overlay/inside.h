@@ -169,23 +169,15 @@ struct link {
     char *address;
 };
 
-/* What choosing among live links wants of each, side by side. */
-struct mark {
-    uint16_t head;      /* first bits of its position */
-    uint8_t near;       /* its round trip, coarsely: 0: not known */
-    uint8_t tag : 7;    /* some bits of its id */
-    uint8_t silent : 1; /* passed over: it will soon be gone, or heard again */
-};
-
 /* The live links in the order of their positions, named by their place in it
  * until the next one comes or goes. */
 struct ring {
-    const xn_peer *peers;
-    xn_peer *own; /* the same; NULL: they are lent (ov_stand) */
-    struct mark *marks;
-    size_t n, cap;
-    size_t n_stood; /* of these, not in full */
-    size_t n_awake; /* of those that stood from the start, in full */
+    /* near: its round trip, coarsely; 0: not known.  silent: passed over, it
+     * will soon be gone, or heard again. */
+    struct xn_route *routes;
+    uint32_t n, cap;  /* cap 0: they are lent (ov_stand) */
+    uint32_t n_stood; /* of these, not in full */
+    uint32_t n_awake; /* of those that stood from the start, in full */
 };
 
 #define RING_SELF SIZE_MAX       /* not in it: us */
@@ -332,7 +324,7 @@ bool ring_add_peer(struct ov *ov, struct link *link);
 bool ring_add_id(struct ov *ov, struct link *link);
 bool ring_add_live(struct ov *ov, struct link *link);
 bool ring_drop_live(struct ov *ov, struct link *link);
-bool ring_stand(struct ov *ov, const xn_peer *peers, const uint32_t *rtts_us,
+void ring_stand(struct ov *ov, struct xn_route *routes, const uint32_t *rtts_us,
                 size_t n);
 void ring_drop_peer(struct ov *ov, struct link *link);
 void ring_drop_id(struct ov *ov, struct link *link);
@@ -340,7 +332,7 @@ void ring_clear(struct ring *ring);
 
 static inline xn_peer ring_peer(const struct ov *ov, size_t at)
 {
-    return ov->ring.peers[at];
+    return ov->ring.routes[at].peer;
 }
 
 static inline const struct xn_contact *ring_contact(const struct ov *ov,

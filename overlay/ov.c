@@ -63,7 +63,7 @@ void ov_free(struct ov *ov)
 
 /* ---- the memory of very many ---- */
 
-enum { LINE = 64, WARM_LINKS = 8, WARM_MARKS = 8 };
+enum { LINE = 64, WARM_LINKS = 8, WARM_ROUTES = 8 };
 
 static void fetch_range(const void *from, size_t size)
 {
@@ -81,8 +81,8 @@ void ov_warm(const struct ov *ov, int steps)
         fetch_range(ov, offsetof(struct ov, hints));
         fetch_range(&ov->queries, sizeof *ov - offsetof(struct ov, queries));
     } else if (steps == 2) {
-        for (i = 1; i < WARM_MARKS && ov->ring.n > 0; i++)
-            __builtin_prefetch(&ov->ring.marks[i * ov->ring.n / WARM_MARKS]);
+        for (i = 1; i < WARM_ROUTES && ov->ring.n > 0; i++)
+            __builtin_prefetch(&ov->ring.routes[i * ov->ring.n / WARM_ROUTES]);
         __builtin_prefetch(ov->by_peer.v);
         __builtin_prefetch(ov->queries.v);
     } else {
@@ -183,11 +183,11 @@ void ov_join(struct ov *ov, const struct xn_now *now,
     ov_exit(ov, now, out);
 }
 
-int ov_stand(struct ov *ov, const struct xn_now *now, const xn_peer *peers,
+int ov_stand(struct ov *ov, const struct xn_now *now, struct xn_route *routes,
              const uint32_t *rtts_us, size_t n, bool all, struct xn_out *out)
 {
     if (n > ov->config.links_max) return XN_EINVAL;
-    if (!ring_stand(ov, peers, rtts_us, n)) return XN_ENOMEM;
+    ring_stand(ov, routes, rtts_us, n);
     ov->stood_us = ov->young_us = ov->life.counted_us = now->mono_us;
     ov->joined = ov->introduced = true;
     ov->paged = UINT_MAX;

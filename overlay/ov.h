@@ -110,11 +110,12 @@ void ov_join(struct ov *ov, const struct xn_now *now,
 
 /* Instead of ov_join, before anything else: begin as a node that joined long
  * ago and is linked to these, each of which knows it; all: there are no others.
- * In the order of their positions, and lent for the node's life: such a link
- * costs some bytes until it is used.  Round trips as measured; 0: not.  For
- * simulations of large overlays, which have no time for so many joins.  Tells
- * the user of nothing.  XN_ENOMEM; XN_EINVAL: more than the budget. */
-int ov_stand(struct ov *ov, const struct xn_now *now, const xn_peer *peers,
+ * In the order of their positions, and lent for the node's life, which writes
+ * there how near they are: such a link costs no more until it is used.  Round
+ * trips as measured; 0: not.  For simulations of large overlays, which have no
+ * time for so many joins.  Tells the user of nothing.  XN_ENOMEM; XN_EINVAL:
+ * more than the budget. */
+int ov_stand(struct ov *ov, const struct xn_now *now, struct xn_route *routes,
              const uint32_t *rtts_us, size_t n, bool all, struct xn_out *out);
 
 /* The driver's link events. */

@@ -97,7 +97,7 @@ static size_t nearest_of(const struct ov *ov, size_t first, size_t end)
     for (i = first; i < end; i++) {
         uint32_t near_us = ring_near(ov, i);
 
-        if (near_us == 0 || ov->ring.marks[i].silent) continue;
+        if (near_us == 0 || ov->ring.routes[i].silent) continue;
         if (!(ov_features(ov, ring_peer(ov, i)) & OV_FEATURE_PNS)) continue;
         if (best == RING_NONE || near_us < ring_near(ov, best)) best = i;
     }

@@ -1,27 +1,16 @@
 /* SPDX-License-Identifier: GPL-3.0-or-later */
 /* The live links in the order of their positions.
  *
- * Some hundreds in arrays side by side: what is looked at of many when one is
- * chosen lies in a few cache lines.  In a large simulation most links are never
- * used, and this is all that there is of them. */
+ * Some hundreds in an array: what is looked at of many when one is chosen lies
+ * in a few cache lines.  In a large simulation most links are never used, and
+ * this is all that there is of them. */
 #include <stdlib.h>
 #include <string.h>
 
 #include "overlay/inside.h"
 
-/* ---- marks ---- */
+/* ---- how near ---- */
 
-static uint16_t head_of(const xn_id *position)
-{
-    return (uint16_t)(xn_id_head(position) >> 48);
-}
-
-static uint8_t tag_of(const xn_id *id)
-{
-    return id->b[0] & 127;
-}
-
-#define AHEAD 16 /* contacts that are fetched before they are looked at */
 #define NEAR_UNIT_US 8U /* of 16 to 31 of them, doubled up to 14 times */
 #define NEAR_LAST 240U
 
@@ -48,16 +37,9 @@ static uint32_t near_us(uint8_t code)
     return ((2 * (n % 16 + 16) + 1) << n / 16) * (NEAR_UNIT_US / 2);
 }
 
-static struct mark mark_of(const struct xn_contact *contact, uint32_t us)
-{
-    return (struct mark){.head = head_of(&contact->position),
-                         .near = near_code(us),
-                         .tag = tag_of(&contact->id)};
-}
-
 uint32_t ring_near(const struct ov *ov, size_t at)
 {
-    return near_us(ov->ring.marks[at].near);
+    return near_us(ov->ring.routes[at].near);
 }
 
 void ring_note(struct ov *ov, const struct link *link)
@@ -65,24 +47,34 @@ void ring_note(struct ov *ov, const struct link *link)
     size_t at = ring_find(ov, link->peer);
 
     if (at == RING_NONE) return;
-    ov->ring.marks[at].near = near_code(watch_near(link));
-    ov->ring.marks[at].silent = link->probes >= 2;
+    ov->ring.routes[at].near = near_code(watch_near(link));
+    ov->ring.routes[at].silent = link->probes >= 2;
 }
 
 /* ---- by position ---- */
 
+static uint32_t head_of(const xn_id *position)
+{
+    return (uint32_t)(xn_id_head(position) >> 32);
+}
+
+static uint32_t head_at(const struct ov *ov, size_t at)
+{
+    return xn_peer_head(ov->peers, ring_peer(ov, at));
+}
+
 size_t ring_lower(const struct ov *ov, const xn_id *position)
 {
     size_t lo = 0, hi = ov->ring.n;
-    uint16_t head = head_of(position);
+    uint32_t head = head_of(position);
 
     while (lo < hi) {
         size_t mid = (lo + hi) / 2;
-        int cmp = ov->ring.marks[mid].head - head;
+        uint32_t other = head_at(ov, mid);
 
-        if (cmp == 0)
-            cmp = xn_id_cmp(&ring_contact(ov, mid)->position, position);
-        if (cmp < 0)
+        if (other == head
+                ? xn_id_cmp(&ring_contact(ov, mid)->position, position) < 0
+                : other < head)
             lo = mid + 1;
         else
             hi = mid;
@@ -93,11 +85,11 @@ size_t ring_lower(const struct ov *ov, const xn_id *position)
 bool ring_apart_within(const struct ov *ov, size_t at, const xn_id *position,
                        uint64_t within)
 {
-    uint16_t up = (uint16_t)(head_of(position) - ov->ring.marks[at].head);
-    uint64_t heads = up < 1U << 15 ? up : (1U << 16) - up;
+    uint32_t up = head_of(position) - head_at(ov, at);
+    uint64_t heads = up < -up ? up : -up;
 
-    if (heads > 1 && (heads - 1) << 48 > within) return false;
-    if (heads + 1 < 1U << 15 && (heads + 1) << 48 <= within) return true;
+    if (heads > 1 && (heads - 1) << 32 > within) return false;
+    if (heads + 1 < 1U << 31 && (heads + 1) << 32 <= within) return true;
     return table_apart(&ring_contact(ov, at)->position, position) <= within;
 }
 
@@ -136,11 +128,15 @@ size_t ring_find(const struct ov *ov, xn_peer peer)
 
 size_t ring_find_id(const struct ov *ov, const xn_id *id)
 {
-    const struct ring *ring = &ov->ring;
+    xn_peer peer;
     size_t i;
 
-    for (i = 0; ring->n_stood > 0 && i < ring->n; i++) {
-        if (ring->marks[i].tag != tag_of(id)) continue;
+    if (ov->ring.n_stood == 0) return RING_NONE;
+    if (ov->peers->find) {
+        peer = ov->peers->find(ov->peers, id);
+        return peer == XN_PEER_NONE ? RING_NONE : ring_find(ov, peer);
+    }
+    for (i = 0; i < ov->ring.n; i++) {
         if (xn_id_eq(&ring_contact(ov, i)->id, id)) return i;
     }
     return RING_NONE;
@@ -148,25 +144,20 @@ size_t ring_find_id(const struct ov *ov, const xn_id *id)
 
 /* ---- coming and going ---- */
 
-/* Room for so many, and our own copy of the handles. */
+/* Room for so many, which is our own. */
 static bool make_own(struct ring *ring, size_t n)
 {
-    size_t cap = ring->cap ? ring->cap : 16;
-    xn_peer *own;
-    struct mark *marks;
+    uint32_t cap = ring->cap ? ring->cap : 16;
+    struct xn_route *routes;
 
     while (cap < n)
         cap *= 2;
-    if (ring->own && cap == ring->cap) return true;
-    own = realloc(ring->own, cap * sizeof *own);
-    if (!own) return false;
-    if (!ring->own && ring->n > 0) {
-        memcpy(own, ring->peers, ring->n * sizeof *own);
-    }
-    ring->peers = ring->own = own;
-    marks = realloc(ring->marks, cap * sizeof *marks);
-    if (!marks) return false;
-    ring->marks = marks;
+    if (cap == ring->cap) return true;
+    routes = realloc(ring->cap ? ring->routes : NULL, cap * sizeof *routes);
+    if (!routes) return false;
+    if (!ring->cap && ring->n > 0)
+        memcpy(routes, ring->routes, ring->n * sizeof *routes);
+    ring->routes = routes;
     ring->cap = cap;
     return true;
 }
@@ -175,12 +166,13 @@ bool ring_add_live(struct ov *ov, struct link *link)
 {
     struct ring *ring = &ov->ring;
     size_t at = ring_place(ov, link->peer), more = ring->n - at;
+    struct xn_route *route;
 
     if (!make_own(ring, ring->n + 1)) return false;
-    memmove(ring->own + at + 1, ring->own + at, more * sizeof *ring->own);
-    memmove(ring->marks + at + 1, ring->marks + at, more * sizeof *ring->marks);
-    ring->own[at] = link->peer;
-    ring->marks[at] = mark_of(link_contact(ov, link), watch_near(link));
+    route = ring->routes + at;
+    memmove(route + 1, route, more * sizeof *route);
+    *route = (struct xn_route){.peer = link->peer & (XN_PEERS_MAX - 1),
+                               .near = near_code(watch_near(link))};
     ring->n++;
     ov->self_at = ring_lower(ov, &ov->config.position);
     return true;
@@ -195,29 +187,25 @@ bool ring_drop_live(struct ov *ov, struct link *link)
     if (!make_own(ring, ring->n)) return false;
     ring->n_awake -= link->stood;
     more = --ring->n - at;
-    memmove(ring->own + at, ring->own + at + 1, more * sizeof *ring->own);
-    memmove(ring->marks + at, ring->marks + at + 1, more * sizeof *ring->marks);
+    memmove(ring->routes + at, ring->routes + at + 1,
+            more * sizeof *ring->routes);
     ov->self_at = ring_lower(ov, &ov->config.position);
     return true;
 }
 
-bool ring_stand(struct ov *ov, const xn_peer *peers, const uint32_t *rtts_us,
+void ring_stand(struct ov *ov, struct xn_route *routes, const uint32_t *rtts_us,
                 size_t n)
 {
     struct ring *ring = &ov->ring;
     size_t i;
 
-    ring->marks = malloc((n + 1) * sizeof *ring->marks);
-    if (!ring->marks) return false;
-    ring->peers = peers;
-    ring->n = ring->n_stood = n;
+    ring->routes = routes;
+    ring->n = ring->n_stood = (uint32_t)n;
     for (i = 0; i < n; i++) {
-        /* Of a large table the rows are far away. */
-        if (i + AHEAD < n) __builtin_prefetch(ring_contact(ov, i + AHEAD));
-        ring->marks[i] = mark_of(ring_contact(ov, i), rtts_us[i]);
+        routes[i].silent = 0;
+        routes[i].near = near_code(rtts_us[i]);
     }
     ov->self_at = ring_lower(ov, &ov->config.position);
-    return true;
 }
 
 struct link *ring_link(struct ov *ov, size_t at)
@@ -232,8 +220,7 @@ struct link *ring_link(struct ov *ov, size_t at)
 
 void ring_clear(struct ring *ring)
 {
-    free(ring->own);
-    free(ring->marks);
+    if (ring->cap) free(ring->routes);
 }
 
 /* ---- who is near ---- */

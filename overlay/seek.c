@@ -72,7 +72,7 @@ void seek_near(struct ov *ov, const struct xn_now *now,
     if (!rc) walk_start(&walk, ov, &key);
     while (!rc && done.n_near < NEAR_MAX && walk_next(&walk, &at)) {
         if (at == RING_SELF || ring_peer(ov, at) == request->from) continue;
-        if (ov->ring.marks[at].silent) continue;
+        if (ov->ring.routes[at].silent) continue;
         if (!contact_at(ov, at, &rows[done.n_near])) continue;
         near[done.n_near] = &rows[done.n_near];
         done.n_near++;
@@ -294,7 +294,7 @@ static bool start_more(struct seek *seek, unsigned more, struct xn_out *out)
         const struct xn_contact *contact;
         size_t i;
 
-        if (at == RING_SELF || ov->ring.marks[at].silent) continue;
+        if (at == RING_SELF || ov->ring.routes[at].silent) continue;
         contact = ring_contact(ov, at);
         i = claims_prove(&seek->claims, &contact->id, &contact->position);
         if (i == CLAIM_NONE) {

@@ -58,8 +58,8 @@ static void verify(struct sim_world *world, uint32_t node,
     uint64_t cost_us =
         body->form == XN__FORM__BLOB ? set->blob_us : set->verify_us;
     struct xn_msg *msg = NULL;
-    int rc = sim_verify(world->config.seed, world->contacts[node].not_after_us,
-                        body, &msg);
+    int rc = sim_verify(world->config.seed,
+                        world->contacts.rows[node].not_after_us, body, &msg);
 
     world->totals.verifies++;
     sim_done(world, node, action->ticket, queued_us(world, node, cost_us), rc,

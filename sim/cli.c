@@ -90,7 +90,7 @@ static int judge_line(const struct sim_cli *cli, struct line *line)
 
     if (line->nodes_text &&
         (xn_number_parse(line->nodes_text, SIM_NODES_MAX, &n) || !n)) {
-        return usage(cli, "--nodes wants a number from 1 to 16777216");
+        return usage(cli, "--nodes wants a number from 1 to 8388608");
     }
     line->nodes = (uint32_t)n;
     if (line->seed_text &&

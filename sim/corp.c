@@ -83,7 +83,7 @@ static int pack_sample(struct sim_world *world, const struct sample *sample,
     size_t i;
 
     for (i = 0; i < sample->n; i++) {
-        const struct xn_contact *c = &world->contacts[sample->numbers[i]];
+        const struct xn_contact *c = &world->contacts.rows[sample->numbers[i]];
 
         xn__contact__init(&contacts[i]);
         sim_address(sample->numbers[i], addresses[i]);

@@ -35,9 +35,9 @@ struct sim_graph {
     struct spot *spots; /* by rank */
     bool plane;         /* distances are those of the spots */
     uint32_t *start;    /* rank of the first behind each two digits; one more */
-    uint32_t *links;    /* links_max a node; ranks, in the end nodes */
-    size_t *first;      /* in the end: where a rank's begin; one more */
-    uint8_t *taken;     /* links in each place, up to 255 */
+    struct xn_route *links; /* links_max a node; ranks, in the end nodes */
+    size_t *first;          /* in the end: where a rank's begin; one more */
+    uint8_t *taken;         /* links in each place, up to 255 */
 };
 
 static uint32_t prefix_of(const struct sim_graph *g, uint32_t rank,
@@ -101,11 +101,11 @@ static uint32_t count_gaps(const struct sim_graph *g, uint32_t self)
 
 static bool is_linked(const struct sim_graph *g, uint32_t a, uint32_t b)
 {
-    const uint32_t *links = &g->links[(size_t)a * g->config.links_max];
+    const struct xn_route *links = &g->links[(size_t)a * g->config.links_max];
     uint32_t i;
 
     for (i = 0; i < g->spots[a].degree; i++) {
-        if (links[i] == b) return true;
+        if (links[i].peer == b) return true;
     }
     return false;
 }
@@ -127,7 +127,8 @@ static void add_half(struct sim_graph *g, uint32_t self, uint32_t other)
 
     if (*n == 0) spot->gaps--;
     if (*n < UINT8_MAX) ++*n;
-    g->links[(size_t)self * g->config.links_max + spot->degree++] = other;
+    g->links[(size_t)self * g->config.links_max + spot->degree++].peer =
+        other & (XN_PEERS_MAX - 1);
 }
 
 static void add_link(struct sim_graph *g, uint32_t a, uint32_t b)
@@ -298,29 +299,30 @@ static int rank_nodes(struct sim_graph *g)
 enum { DIGIT = 8, DIGITS = 1 << DIGIT };
 
 /* By one digit; the order among equals stays. */
-static void sort_digit(const uint32_t *from, uint32_t *to, uint32_t n,
-                       unsigned shift)
+static void sort_digit(const struct xn_route *from, struct xn_route *to,
+                       uint32_t n, unsigned shift)
 {
     uint32_t at[DIGITS + 1] = {0}, i;
 
     for (i = 0; i < n; i++)
-        at[(from[i] >> shift) % DIGITS + 1]++;
+        at[(from[i].peer >> shift) % DIGITS + 1]++;
     for (i = 1; i < DIGITS; i++)
         at[i] += at[i - 1];
     for (i = 0; i < n; i++)
-        to[at[(from[i] >> shift) % DIGITS]++] = from[i];
+        to[at[(from[i].peer >> shift) % DIGITS]++] = from[i];
 }
 
 /* By rank, and then named by node; without the room that was not taken. */
 static int sort_links(struct sim_graph *g)
 {
-    uint32_t *spare = malloc(g->config.links_max * sizeof *spare), *fit, i, j;
+    struct xn_route *spare = malloc(g->config.links_max * sizeof *spare), *fit;
+    uint32_t i, j;
     size_t at = 0;
     unsigned shift;
 
     if (!spare) return XN_ENOMEM;
     for (i = 0; i < g->config.nodes; i++) {
-        uint32_t *links = &g->links[(size_t)i * g->config.links_max];
+        struct xn_route *links = &g->links[(size_t)i * g->config.links_max];
         uint32_t n = g->spots[i].degree;
 
         for (shift = 0; shift < 32; shift += 2 * DIGIT) {
@@ -329,7 +331,7 @@ static int sort_links(struct sim_graph *g)
         }
         g->first[i] = at;
         for (j = 0; j < n; j++)
-            g->links[at++] = g->nodes[links[j]];
+            g->links[at++].peer = g->nodes[links[j].peer] & (XN_PEERS_MAX - 1);
     }
     g->first[i] = at;
     free(spare);
@@ -426,11 +428,11 @@ void sim_graph_free(struct sim_graph *g)
 }
 
 size_t sim_graph_of(const struct sim_graph *g, uint32_t node,
-                    const uint32_t **peers_out)
+                    struct xn_route **routes_out)
 {
     uint32_t rank = g->rank_of[node];
 
-    *peers_out = &g->links[g->first[rank]];
+    *routes_out = &g->links[g->first[rank]];
     return g->first[rank + 1] - g->first[rank];
 }
 
@@ -441,28 +443,28 @@ uint32_t sim_graph_nodes(const struct sim_graph *graph)
 
 bool sim_graph_links(const struct sim_graph *g, uint32_t a, uint32_t b)
 {
-    const uint32_t *peers;
-    size_t lo = 0, n = sim_graph_of(g, a, &peers), hi = n;
+    struct xn_route *routes;
+    size_t lo = 0, n = sim_graph_of(g, a, &routes), hi = n;
 
     if (b >= g->config.nodes) return false; /* it joined later */
     while (lo < hi) {
         size_t mid = (lo + hi) / 2;
 
-        if (g->rank_of[peers[mid]] < g->rank_of[b])
+        if (g->rank_of[routes[mid].peer] < g->rank_of[b])
             lo = mid + 1;
         else
             hi = mid;
     }
-    return lo < n && peers[lo] == b;
+    return lo < n && routes[lo].peer == b;
 }
 
 void sim_graph_warm(const struct sim_graph *g, uint32_t node)
 {
-    const uint32_t *peers;
+    struct xn_route *routes;
     size_t n, i;
 
     if (node >= g->config.nodes) return;
-    n = sim_graph_of(g, node, &peers);
+    n = sim_graph_of(g, node, &routes);
     for (i = 1; i < 8; i++) /* where a search looks first */
-        __builtin_prefetch(&peers[i * n / 8]);
+        __builtin_prefetch(&routes[i * n / 8]);
 }

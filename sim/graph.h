@@ -37,9 +37,9 @@ void sim_graph_free(struct sim_graph *graph);
 uint32_t sim_graph_nodes(const struct sim_graph *graph); /* from 0 on */
 
 /* The nodes that this one is linked to, in the order of their positions; they
- * live as long as the graph. */
+ * live as long as the graph.  What a route says beside the peer is the node's. */
 size_t sim_graph_of(const struct sim_graph *graph, uint32_t node,
-                    const uint32_t **peers_out);
+                    struct xn_route **routes_out);
 bool sim_graph_links(const struct sim_graph *graph, uint32_t a, uint32_t b);
 /* Fetches what the next question after links of this node will look at. */
 void sim_graph_warm(const struct sim_graph *graph, uint32_t node);

@@ -83,9 +83,7 @@ struct sim_world {
     struct sim_digest *digest;
     struct sim_totals totals;
     struct sim_node *nodes;
-    struct xn_contact *contacts;
-    char (*addresses)[SIM_ADDRESS_MAX];
-    struct xn_peers peers;
+    struct sim_contacts contacts;
     struct sim_corp corp;
     struct sim_graph *graph; /* of those that stand; NULL: none does */
     uint64_t now_us;

@@ -152,14 +152,14 @@ static void drop(struct sim_world *world, uint32_t number,
 /* All halves of a node in its table. */
 static void keep_all(struct sim_world *world, uint32_t number)
 {
-    const uint32_t *peers;
+    struct xn_route *routes;
     size_t n, i;
 
     if (!world->nodes[number].stands) return;
-    n = sim_graph_of(world->graph, number, &peers);
+    n = sim_graph_of(world->graph, number, &routes);
     /* Else those that rest would go when the table grows. */
     for (i = 0; i < n; i++) {
-        struct sim_link *link = half(world, number, peers[i]);
+        struct sim_link *link = half(world, number, routes[i].peer);
 
         if (link && rests(world, link)) link->last_us = world->now_us + 1;
     }
@@ -168,16 +168,16 @@ static void keep_all(struct sim_world *world, uint32_t number)
 uint32_t sim_world_links(const struct sim_world *world, uint32_t number)
 {
     const struct sim_node *node = &world->nodes[number];
-    const uint32_t *peers;
+    struct xn_route *routes;
     uint32_t up = 0, i;
 
     for (i = 0; i < node->links_cap; i++)
         up += node->links[i].state == SIM_UP &&
               world->nodes[node->links[i].peer].core != NULL;
     if (!node->stands) return up;
-    for (i = (uint32_t)sim_graph_of(world->graph, number, &peers); i > 0; i--)
-        up += !find(node, peers[i - 1]) &&
-              world->nodes[peers[i - 1]].core != NULL;
+    for (i = (uint32_t)sim_graph_of(world->graph, number, &routes); i > 0; i--)
+        up += !find(node, routes[i - 1].peer) &&
+              world->nodes[routes[i - 1].peer].core != NULL;
     return up;
 }
 
@@ -273,8 +273,9 @@ static void tell_up(struct sim_world *world, uint32_t node, uint32_t peer,
     int rc;
 
     sim_caller(world->config.seed, XN__ROLE__NODE, peer,
-               world->contacts[peer].not_after_us, &who);
-    who.position = world->contacts[peer].position; /* caller points there */
+               world->contacts.rows[peer].not_after_us, &who);
+    who.position =
+        world->contacts.rows[peer].position; /* caller points there */
     up.who = &who.caller;
     up.incoming = incoming;
     up.ticket = ticket;
@@ -325,7 +326,8 @@ void sim_link_dial(struct sim_world *world, uint32_t number,
     }
     if (contact->id.len &&
         (contact->id.len != XN_ID_SIZE ||
-         memcmp(contact->id.data, world->contacts[peer].id.b, XN_ID_SIZE))) {
+         memcmp(contact->id.data, world->contacts.rows[peer].id.b,
+                XN_ID_SIZE))) {
         sim_done(world, number, action->ticket, 1000, XN_EIDENT, NULL);
         return;
     }
@@ -420,8 +422,8 @@ static bool make_way(struct sim_world *world, const struct sim_event *event)
     }
     if (!link) return true;
     if (link->state != SIM_DIALLING) return false;
-    if (link->heard &&
-        xn_id_cmp(&world->contacts[to].id, &world->contacts[from].id) < 0) {
+    if (link->heard && xn_id_cmp(&world->contacts.rows[to].id,
+                                 &world->contacts.rows[from].id) < 0) {
         return false;
     }
     end_dial(world, to, link, XN_ECONFLICT);
@@ -716,12 +718,13 @@ static void cut_one(struct sim_world *world, uint32_t number, uint32_t peer,
 void sim_link_cut(struct sim_world *world, uint32_t number)
 {
     const struct sim_node *node = &world->nodes[number];
-    const uint32_t *peers;
+    struct xn_route *routes;
     size_t n = 0, i;
 
-    if (node->stands) n = sim_graph_of(world->graph, number, &peers);
+    if (node->stands) n = sim_graph_of(world->graph, number, &routes);
     for (i = 0; i < n; i++) {
-        if (!find(node, peers[i])) cut_one(world, number, peers[i], STOOD);
+        if (!find(node, routes[i].peer))
+            cut_one(world, number, routes[i].peer, STOOD);
     }
     for (i = 0; i < node->links_cap; i++) {
         const struct sim_link *link = &node->links[i];

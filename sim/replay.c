@@ -42,7 +42,7 @@ static int fill_row(struct player *p, const struct xn_event *ev)
         size_t cap = p->cap ? p->cap : 64;
         struct xn_contact *rows;
 
-        if (ev->peer > 1U << 24) return XN_EPROTO;
+        if (ev->peer >= XN_PEERS_MAX) return XN_EPROTO;
         while (cap <= ev->peer)
             cap *= 2;
         rows = realloc(p->rows, cap * sizeof *rows);

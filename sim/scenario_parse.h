@@ -12,7 +12,7 @@
 
 enum { SCN_WORDS_MAX = 16 };
 
-#define SCN_NODES_MAX (1U << 24)
+#define SCN_NODES_MAX (1U << 23)
 
 struct scn_word {
     char text[SCN_WORD_MAX];

@@ -70,7 +70,7 @@ static int make(void *user, const struct sim_world *world, uint32_t number,
 /* ---- standing ---- */
 
 static int stand(void *user, const struct sim_world *world, uint32_t number,
-                 struct xn_core *core, const uint32_t *peers, size_t n,
+                 struct xn_core *core, struct xn_route *routes, size_t n,
                  struct xn_outbox *box_out)
 {
     uint32_t *rtts_us = malloc((n + 1) * sizeof *rtts_us);
@@ -82,8 +82,8 @@ static int stand(void *user, const struct sim_world *world, uint32_t number,
     (void)user;
     if (!rtts_us) return XN_ENOMEM;
     for (i = 0; i < n; i++)
-        rtts_us[i] = (uint32_t)sim_world_rtt_us(world, number, peers[i]);
-    rc = node_stand(core, &now, peers, rtts_us, n, all, box_out);
+        rtts_us[i] = (uint32_t)sim_world_rtt_us(world, number, routes[i].peer);
+    rc = node_stand(core, &now, routes, rtts_us, n, all, box_out);
     free(rtts_us);
     return rc;
 }

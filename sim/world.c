@@ -14,7 +14,6 @@
 
 enum { SALT_NODE = 0x6e6f, SALT_CORE = 0x636f, SALT_SKEW = 0x736b };
 
-#define CERTIFICATE_US (90 * 86400 * 1000000ULL)
 #define CONTROL UINT32_MAX /* sorts after every node */
 #define AHEAD 4            /* events between two steps of fetching */
 
@@ -37,25 +36,6 @@ void sim_settings_default(struct sim_settings *settings)
         .queue_bytes = 8 << 20, /* as net/ bounds a link */
         .queue_max = 65536,
     };
-}
-
-/* 10.a.b.c, port 7000: parses like any address and reads back at once. */
-void sim_address(uint32_t node, char out[SIM_ADDRESS_MAX])
-{
-    snprintf(out, SIM_ADDRESS_MAX, "10.%u.%u.%u:7000", node >> 16 & 255,
-             node >> 8 & 255, node & 255);
-}
-
-uint32_t sim_address_node(const char *address)
-{
-    unsigned a, b, c;
-    int end = -1;
-
-    if (sscanf(address, "10.%3u.%3u.%3u:7000%n", &a, &b, &c, &end) != 3 ||
-        end < 0 || address[end] || a > 255 || b > 255 || c > 255) {
-        return UINT32_MAX;
-    }
-    return a << 16 | b << 8 | c;
 }
 
 uint64_t sim_node_draw(struct sim_world *world, uint32_t node)
@@ -133,7 +113,7 @@ const struct sim_totals *sim_world_totals(const struct sim_world *world)
 
 const struct xn_peers *sim_world_peers(const struct sim_world *world)
 {
-    return &world->peers;
+    return &world->contacts.peers;
 }
 
 void sim_world_digest(struct sim_world *world, xn_id *digest_out)
@@ -168,26 +148,6 @@ uint32_t sim_world_standing(const struct sim_world *world)
 
 /* ---- making and ending a world ---- */
 
-static void fill_contacts(struct sim_world *world)
-{
-    xn_id corp;
-    uint32_t i;
-
-    sim_key_id(XN__ROLE__CORP, SIM_CORP_NUMBER, &corp);
-    for (i = 0; i < world->config.nodes; i++) {
-        struct xn_contact *c = &world->contacts[i];
-
-        sim_key_id(XN__ROLE__NODE, i, &c->id);
-        sim_position(world->config.seed, i, &c->position);
-        c->corp = corp;
-        c->not_after_us = SIM_WALL_START + CERTIFICATE_US;
-        sim_address(i, world->addresses[i]);
-        c->address = world->addresses[i];
-    }
-    world->peers.rows = world->contacts;
-    world->peers.n = world->config.nodes;
-}
-
 int sim_world_new(const struct sim_config *config,
                   const struct sim_latency *latency,
                   const struct sim_maker *maker, const struct sim_hooks *hooks,
@@ -206,13 +166,13 @@ int sim_world_new(const struct sim_config *config,
     rc = sim_queue_new(&world->queue);
     if (!rc) rc = sim_digest_new(&world->digest);
     if (!rc) rc = sim_corp_init(&world->corp, config->nodes);
+    if (!rc) {
+        rc = sim_contacts_init(&world->contacts, config->seed, config->nodes);
+    }
     if (rc) goto out;
     rc = XN_ENOMEM;
     world->nodes = calloc(config->nodes, sizeof *world->nodes);
-    world->contacts = calloc(config->nodes, sizeof *world->contacts);
-    world->addresses = calloc(config->nodes, sizeof *world->addresses);
-    if (!world->nodes || !world->contacts || !world->addresses) goto out;
-    fill_contacts(world);
+    if (!world->nodes) goto out;
     *world_out = world;
     world = NULL;
     rc = 0;
@@ -241,8 +201,7 @@ void sim_world_free(struct sim_world *world)
     sim_digest_free(world->digest);
     sim_corp_clear(&world->corp);
     free(world->nodes);
-    free(world->contacts);
-    free(world->addresses);
+    sim_contacts_clear(&world->contacts);
     free(world);
 }
 
@@ -426,7 +385,7 @@ static void prefetch(const struct sim_world *world)
     }
     event = coming(world, 2 * AHEAD + AHEAD / 2);
     if (event && event->kind == SIM_MSG) {
-        __builtin_prefetch(&world->contacts[event->from].position);
+        __builtin_prefetch(&world->contacts.rows[event->from].position);
         if (world->graph) sim_graph_warm(world->graph, event->to);
     }
     for (steps = 3; steps > 0 && world->maker.warm; steps--) {
@@ -466,7 +425,7 @@ int sim_world_at(struct sim_world *world, uint64_t at_us, uint64_t what)
 void sim_world_place(struct sim_world *world, uint32_t node,
                      const xn_id *position)
 {
-    world->contacts[node].position = *position;
+    sim_contacts_place(&world->contacts, node, position);
 }
 
 int sim_world_start(struct sim_world *world, uint32_t node, uint64_t at_us)
@@ -481,15 +440,15 @@ static void stand(struct sim_world *world, uint32_t number)
 {
     struct sim_node *node = &world->nodes[number];
     struct xn_outbox box = {NULL, 0, UINT64_MAX};
-    const uint32_t *peers;
-    size_t n = sim_graph_of(world->graph, number, &peers);
+    struct xn_route *routes;
+    size_t n = sim_graph_of(world->graph, number, &routes);
     int rc;
 
     node->stands = true;
     sim_count_links(world, (int)n);
     if (!begin(world, number)) return;
-    rc = world->maker.stand(world->maker.user, world, number, node->core, peers,
-                            n, &box);
+    rc = world->maker.stand(world->maker.user, world, number, node->core,
+                            routes, n, &box);
     if (rc) {
         sim_broken(world, number, "cannot stand: %s", xn_strerror(rc));
         return;

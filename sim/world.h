@@ -18,12 +18,12 @@
 
 #include "seam/peers.h"
 #include "seam/xn_core.h"
+#include "sim/contacts.h"
 #include "sim/digest.h"
 #include "sim/latency.h"
 
-#define SIM_NODES_MAX (1U << 24)
+#define SIM_NODES_MAX XN_PEERS_MAX
 #define SIM_WALL_START 1795255200000000ULL /* wall time of virtual time 0 */
-#define SIM_ADDRESS_MAX 32
 #define SIM_CORP_URL "https://corp.sim"
 #define SIM_TRAFFIC_HOPS 34 /* 0 .. 33 */
 
@@ -40,7 +40,7 @@ struct sim_maker {
     /* Instead of its first WAKE: it begins linked to these, which are lent
      * until the core is freed.  NULL: cannot. */
     int (*stand)(void *user, const struct sim_world *world, uint32_t number,
-                 struct xn_core *core, const uint32_t *peers, size_t n,
+                 struct xn_core *core, struct xn_route *routes, size_t n,
                  struct xn_outbox *box_out);
     /* All that it said is done: it may let go of that.  NULL: it keeps it. */
     void (*said)(void *user, struct xn_core *core);
@@ -177,9 +177,6 @@ void sim_world_measure(struct sim_world *world);
 uint64_t sim_world_probe_bytes(struct sim_world *world);
 const struct xn_peers *sim_world_peers(const struct sim_world *world);
 void sim_world_digest(struct sim_world *world, xn_id *digest_out);
-void sim_address(uint32_t node, char out[SIM_ADDRESS_MAX]);
-/* UINT32_MAX: none of ours. */
-uint32_t sim_address_node(const char *address);
 
 /* ---- steering ---- */
 

@@ -212,7 +212,7 @@ static void begin(struct world *w, bool secure)
     }
     w->rows[1].id = w->rows[0].id; /* two links to one node */
     w->rows[1].position = w->rows[0].position;
-    w->peers = (struct xn_peers){w->rows, PEERS};
+    w->peers = (struct xn_peers){.rows = w->rows, .n = PEERS};
     memset(&config.id, 0x77, sizeof config.id);
     memset(&config.position, 0x77, sizeof config.position);
     memcpy(config.address, "me:1", 5);

@@ -36,7 +36,7 @@ static int set_up(void **state)
         (struct xn_contact){.id = bad_id, .position = bad_id, .corp = corp_id};
     w.rows[1] = (struct xn_contact){
         .id = good_id, .position = good_id, .corp = corp_id};
-    w.peers = (struct xn_peers){w.rows, 2};
+    w.peers = (struct xn_peers){.rows = w.rows, .n = 2};
     node_config_default(&config);
     config.overlay.id.b[0] = 1;
     config.overlay.position.b[0] = 2;

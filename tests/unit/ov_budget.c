@@ -232,11 +232,11 @@ static void hear(struct ov *ov, struct xn_now *now, xn_peer peer,
 static void test_rest(void **state)
 {
     struct xn_contact rows[STOOD] = {0};
-    const struct xn_peers peers = {rows, STOOD};
+    const struct xn_peers peers = {.rows = rows, .n = STOOD};
     const struct ov_user user = {0};
     struct ov_config config = {.links_max = STOOD, .leaves = 3};
     struct xn_now now = {.mono_us = SEC};
-    xn_peer others[STOOD];
+    struct xn_route others[STOOD];
     uint32_t i, rtts_us[STOOD] = {0};
     struct xn_tickets *tickets;
     struct xn_out out;
@@ -247,7 +247,7 @@ static void test_rest(void **state)
     for (i = 0; i < STOOD; i++) {
         rows[i].id.b[0] = (uint8_t)(STOOD - i);
         rows[i].position.b[0] = (uint8_t)(10 * i);
-        others[i] = i + 1;
+        others[i].peer = i + 1;
     }
     config.id = rows[0].id;
     xn_rng_seed(&rng, 1);

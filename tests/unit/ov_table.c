@@ -136,8 +136,8 @@ static size_t steps_to_us(const struct walk *from)
 static void test_rank(void **state)
 {
     struct xn_contact rows[RING];
-    struct xn_peers peers = {rows, RING};
-    xn_peer handles[RING];
+    struct xn_peers peers = {.rows = rows, .n = RING};
+    struct xn_route routes[RING];
     uint32_t rtts_us[RING] = {0};
     struct xn_rng rng;
     unsigned round, i, n;
@@ -155,10 +155,10 @@ static void test_rank(void **state)
             rows[i].position.b[0] =
                 (uint8_t)(round % 3 ? 6 * i + 3 : 128 + 2 * i);
             rows[i].position.b[9] = (uint8_t)round;
-            handles[i] = i;
+            routes[i].peer = i;
         }
         ov.config.position = draw(&rng);
-        assert_true(ring_stand(&ov, handles, rtts_us, n));
+        ring_stand(&ov, routes, rtts_us, n);
         walk_start(&walk, &ov, &key);
         assert_int_equal(walk_rank_of_us(&walk), steps_to_us(&walk));
         ring_clear(&ov.ring);

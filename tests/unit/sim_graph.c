@@ -53,7 +53,7 @@ static struct bench *bench_of(uint32_t nodes, struct sim_latency *latency)
     assert_non_null(b);
     for (i = 0; i < nodes; i++)
         xn_id_hash(&i, sizeof i, &b->rows[i].position);
-    b->peers = (struct xn_peers){b->rows, nodes};
+    b->peers = (struct xn_peers){.rows = b->rows, .n = nodes};
     b->config = (struct sim_graph_config){nodes, LINKS, LEAVES, 16, 7};
     b->latency = latency;
     assert_int_equal(
@@ -78,11 +78,11 @@ static void bench_free(struct bench *b)
 
 static bool linked(const struct bench *b, uint32_t a, uint32_t other)
 {
-    const uint32_t *peers;
+    struct xn_route *peers;
     size_t n = sim_graph_of(b->graph, a, &peers), i;
 
     for (i = 0; i < n; i++) {
-        if (peers[i] == other) return true;
+        if (peers[i].peer == other) return true;
     }
     return false;
 }
@@ -90,7 +90,7 @@ static bool linked(const struct bench *b, uint32_t a, uint32_t other)
 static void test_links(void **state)
 {
     struct bench *b = bench_new(NODES);
-    const uint32_t *peers;
+    struct xn_route *peers;
     uint32_t i;
     size_t n, j;
 
@@ -99,11 +99,11 @@ static void test_links(void **state)
         n = sim_graph_of(b->graph, i, &peers);
         assert_in_range(n, 2 * LEAVES, LINKS);
         for (j = 0; j < n; j++) {
-            assert_int_not_equal(peers[j], i);
-            assert_true(linked(b, peers[j], i));
+            assert_int_not_equal(peers[j].peer, i);
+            assert_true(linked(b, peers[j].peer, i));
             if (j == 0) continue;
-            assert_true(xn_id_cmp(&b->rows[peers[j - 1]].position,
-                                  &b->rows[peers[j]].position) < 0);
+            assert_true(xn_id_cmp(&b->rows[peers[j - 1].peer].position,
+                                  &b->rows[peers[j].peer].position) < 0);
         }
     }
     bench_free(b);
@@ -147,7 +147,7 @@ static void check_places(struct bench *b, uint32_t most_empty)
     unsigned digit = table_digit(LINKS);
     uint64_t near_us = 0, all_us = 0, n_near = 0, n_all = 0;
     uint32_t i, j, k, empty = 0;
-    const uint32_t *peers;
+    struct xn_route *peers;
 
     for (i = 0; i < 20; i++) {
         uint32_t n = (uint32_t)sim_graph_of(b->graph, i, &peers);
@@ -168,7 +168,7 @@ static void check_places(struct bench *b, uint32_t most_empty)
             }
             for (k = 0; place.level < 2 && k < n && !found; k++) {
                 table_place(digit, &b->rows[i].position,
-                            &b->rows[peers[k]].position, &other);
+                            &b->rows[peers[k].peer].position, &other);
                 found = xn_id_eq(&place.lo, &other.lo);
             }
             empty += place.level < 2 && !found;
@@ -194,7 +194,7 @@ static void test_plane(void **state)
 static void test_mesh(void **state)
 {
     struct bench *b = bench_new(LINKS + 1);
-    const uint32_t *peers;
+    struct xn_route *peers;
     uint32_t i;
 
     (void)state;

@@ -359,6 +359,28 @@ static void test_addresses(void **state)
     assert_int_equal(sim_address_node(""), UINT32_MAX);
 }
 
+/* Each is found by its id, also who stands elsewhere than its id says. */
+static void test_contacts(void **state)
+{
+    const xn_id elsewhere = {.b = {1, 2, 3, 4, 5}};
+    struct sim_contacts contacts;
+    const struct xn_peers *peers = &contacts.peers;
+    xn_peer peer;
+
+    (void)state;
+    assert_int_equal(sim_contacts_init(&contacts, 1, 1000), 0);
+    sim_contacts_place(&contacts, 7, &elsewhere);
+    for (peer = 0; peer < peers->n; peer++) {
+        const xn_id *position = &peers->rows[peer].position;
+
+        assert_int_equal(peers->find(peers, &peers->rows[peer].id), peer);
+        assert_int_equal(xn_peer_head(peers, peer), xn_id_head(position) >> 32);
+    }
+    assert_int_equal(xn_peer_head(peers, 7), 0x01020304);
+    assert_int_equal(peers->find(peers, &elsewhere), XN_PEER_NONE);
+    sim_contacts_clear(&contacts);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
@@ -370,6 +392,7 @@ int main(void)
         cmocka_unit_test(test_dead_address),
         cmocka_unit_test(test_partition),
         cmocka_unit_test(test_digest),
+        cmocka_unit_test(test_contacts),
         cmocka_unit_test(test_ask_and_control),
         cmocka_unit_test(test_addresses),
     };
