@@ -65,6 +65,7 @@ static void take_acceptance(struct host_session *s, const struct xn_now *now,
 
     s->terms = *terms;
     s->accepted = true;
+    s->host->market.counts.accepted++;
     claim_begin(&s->terms, &s->claims);
     host_bytes_clear(&s->acceptance);
     s->acceptance = s->candidate;

@@ -55,7 +55,10 @@ void session_admit_clear(struct host_session *s)
 void session_refuse(struct host_session *s, int rc, const char *because,
                     const char *try)
 {
-    if (s->ask) xn_out_refuse(&s->host->out, s->ask, rc, WHAT, because, try);
+    if (s->ask) {
+        xn_out_refuse(&s->host->out, s->ask, rc, WHAT, because, try);
+        if (rc != XN_EUNKNOWN) s->host->market.counts.refused++;
+    }
     s->ask = 0;
 }
 

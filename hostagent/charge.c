@@ -13,6 +13,7 @@
 #include <string.h>
 
 #include "hostagent/manager.h"
+#include "hostagent/metrics.h"
 #include "hostagent/session.h"
 #include "lib/err.h"
 #include "lib/log.h"
@@ -247,6 +248,8 @@ static void warn(struct host_session *s)
 static void advance(struct host_session *s, const struct xn_now *now,
                     const struct claim_state *after)
 {
+    host_count_charge(s->host, s->terms.currency,
+                      after->amount - s->claims.amount);
     s->claims = *after;
     host_bytes_clear(&s->receipt);
     s->receipt = s->candidate;

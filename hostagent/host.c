@@ -7,6 +7,7 @@
 #include <string.h>
 
 #include "hostagent/manager.h"
+#include "hostagent/metrics.h"
 #include "hostagent/offer.h"
 #include "hostagent/session.h"
 #include "hostagent/state.h"
@@ -186,6 +187,7 @@ struct route {
 };
 
 static const struct route routes[] = {
+    {"GET", "/metrics", host_metrics},
     {"GET", "/v1/console", host_task_console},
     {"POST", "/v1/offer", on_offer},
     {"POST", "/v1/quote", host_quote},

@@ -42,6 +42,14 @@ static xn_dec amount_of(const struct money_rates *rates, size_t i)
     return d;
 }
 
+const char *host_amount(const struct money_rates *rates, size_t i,
+                        xn_dec *amount_out)
+{
+    if (i >= AMOUNTS) return NULL;
+    *amount_out = amount_of(rates, i);
+    return amounts[i].token;
+}
+
 bool session_holds(const struct host_session *s)
 {
     switch (s->state) {

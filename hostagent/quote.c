@@ -67,6 +67,7 @@ static void on_signed(void *owner, void *ctx, const struct xn_now *now, int rc,
         body.free = &left.body;
         body.manager = (char *)(uintptr_t)host->market.manager->name;
         xn_out_answer(out, quote->ask, 200, &body);
+        host->market.counts.quotes++;
     }
     drop(host, quote);
 }

@@ -109,6 +109,9 @@ struct host_session {
 void host_free_now(const struct host *host, struct money_rates *free_out);
 /* Does it hold capacity? */
 bool session_holds(const struct host_session *s);
+/* One after the other: its token; NULL: there is no such. */
+const char *host_amount(const struct money_rates *rates, size_t i,
+                        xn_dec *amount_out);
 /* What is missing for these rates: the token's name; NULL: they fit. */
 const char *host_lacks(const struct host *host, const struct money_rates *want,
                        xn_dec *want_out, xn_dec *free_out);

@@ -12,6 +12,7 @@
 #include "wire/store.pb-c.h"
 
 #define HOST_TOKENS_MAX 1024 /* places remembered */
+#define HOST_CURRENCIES 4    /* counted */
 
 struct host_session;
 struct host_quote;
@@ -23,6 +24,14 @@ struct host_budget { /* of one caller's questions */
     uint64_t full_us; /* mono: when all of it is there again; 0: a free row */
 };
 #define HOST_BUDGETS 128
+
+struct host_counts { /* since the start */
+    uint64_t quotes, accepted, refused, claims;
+    struct {
+        char currency[MONEY_CURRENCY_SIZE];
+        uint64_t micro;
+    } charged[HOST_CURRENCIES];
+};
 
 struct host_market { /* what is sold: session.h */
     bool on;
@@ -51,6 +60,7 @@ struct host_market { /* what is sold: session.h */
     char no_xen[256];       /* or why it cannot */
     uint64_t sweep;         /* ticket of the list of what it has */
     struct host_budget budgets[HOST_BUDGETS];
+    struct host_counts counts;
 };
 
 struct host {

@@ -96,11 +96,12 @@ struct server_question {
     const char *method, *path;
     const void *body; /* bytes; NULL: none */
     size_t len;
-    const ProtobufCMessageDescriptor *answer;
-    bool quiet; /* errors are not told */
+    const ProtobufCMessageDescriptor *answer; /* NULL: as it is */
+    bool quiet;                               /* errors are not told */
 };
-/* To the running xenohostd.  0 and the answer, the caller's; else a code of
- * lib/err.h, which has been told unless the question is quiet. */
+/* To the running xenohostd.  0 and the answer, the caller's (a struct xn_buf
+ * where it is told as it is); else a code of lib/err.h, which has been told
+ * unless the question is quiet. */
 int server_ask(const struct server *server, const struct net_identity *as,
                const struct server_question *question, void *answer_out);
 /* What a refusal says; XN_EPROTO where it is none. */
@@ -164,6 +165,7 @@ int server_offer_check(const struct server *server, const char *text,
 
 int server_join(struct server *server, int argc, char **argv);
 int server_status(struct server *server, int argc, char **argv);
+int server_metrics(struct server *server, int argc, char **argv);
 int server_offer(struct server *server, int argc, char **argv);
 int server_drain(struct server *server, int argc, char **argv);
 int server_undrain(struct server *server, int argc, char **argv);

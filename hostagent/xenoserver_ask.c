@@ -116,12 +116,17 @@ int server_refusal(const struct net_reply *reply, char *because_out, size_t len,
 }
 
 static int understand(const struct server_question *question,
-                      const struct net_reply *reply, void *answer_out,
-                      char *because, size_t len)
+                      struct net_reply *reply, void *answer_out, char *because,
+                      size_t len)
 {
-    void *answer =
-        xn_unpack(question->answer, reply->body.data, reply->body.len);
+    void *answer;
 
+    if (!question->answer) {
+        memcpy(answer_out, &reply->body, sizeof reply->body);
+        xn_buf_init(&reply->body, 0);
+        return 0;
+    }
+    answer = xn_unpack(question->answer, reply->body.data, reply->body.len);
     memcpy(answer_out, &answer, sizeof answer);
     if (answer) return 0;
     snprintf(because, len, "the answer is not understood");

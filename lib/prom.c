@@ -26,23 +26,30 @@ static void put_label(struct xn_buf *buf, const char *text)
     }
 }
 
+static void put_name(struct xn_buf *buf, const char *name, const char *label,
+                     const char *text)
+{
+    xn_buf_str(buf, name);
+    if (!label || !text) return;
+    xn_buf_printf(buf, "{%s=\"", label);
+    put_label(buf, text);
+    xn_buf_str(buf, "\"}");
+}
+
 void xn_prom_sample(struct xn_buf *buf, const char *name, const char *label,
                     const char *text, uint64_t value)
 {
-    xn_buf_str(buf, name);
-    if (label && text) {
-        xn_buf_printf(buf, "{%s=\"", label);
-        put_label(buf, text);
-        xn_buf_str(buf, "\"}");
-    }
+    put_name(buf, name, label, text);
     xn_buf_printf(buf, " %llu\n", (unsigned long long)value);
 }
 
-void xn_prom_seconds(struct xn_buf *buf, const char *name, uint64_t us)
+void xn_prom_millionths(struct xn_buf *buf, const char *name, const char *label,
+                        const char *text, uint64_t millionths)
 {
-    xn_buf_printf(buf, "%s %llu.%06llu\n", name,
-                  (unsigned long long)(us / 1000000),
-                  (unsigned long long)(us % 1000000));
+    put_name(buf, name, label, text);
+    xn_buf_printf(buf, " %llu.%06llu\n",
+                  (unsigned long long)(millionths / 1000000),
+                  (unsigned long long)(millionths % 1000000));
 }
 
 void xn_prom_one(struct xn_buf *buf, enum xn_prom_type type, const char *name,

@@ -24,8 +24,9 @@ void xn_prom_family(struct xn_buf *buf, enum xn_prom_type type,
 /* One of the family's; with a label where that is not NULL. */
 void xn_prom_sample(struct xn_buf *buf, const char *name, const char *label,
                     const char *text, uint64_t value);
-/* Microseconds, told in seconds. */
-void xn_prom_seconds(struct xn_buf *buf, const char *name, uint64_t us);
+/* The same of so many millionths: of a second, of a coin. */
+void xn_prom_millionths(struct xn_buf *buf, const char *name, const char *label,
+                        const char *text, uint64_t millionths);
 
 /* A family of one sample. */
 void xn_prom_one(struct xn_buf *buf, enum xn_prom_type type, const char *name,

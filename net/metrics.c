@@ -67,8 +67,8 @@ static void put_process(struct xn_buf *buf)
     if (getrusage(RUSAGE_SELF, &usage) == 0) {
         xn_prom_family(buf, XN_PROM_COUNTER, cpu,
                        "User and system CPU time in seconds.");
-        xn_prom_seconds(buf, cpu,
-                        us_of(&usage.ru_utime) + us_of(&usage.ru_stime));
+        xn_prom_millionths(buf, cpu, NULL, NULL,
+                           us_of(&usage.ru_utime) + us_of(&usage.ru_stime));
     }
     if (pages) {
         xn_prom_one(buf, XN_PROM_GAUGE, "process_resident_memory_bytes",

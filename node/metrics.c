@@ -155,8 +155,8 @@ static void put_lookups(const struct ov_stats *stats, struct xn_buf *buf)
         all += stats->outcomes[i];
     }
     xn_prom_family(buf, XN_PROM_SUMMARY, took, "How long these took.");
-    xn_prom_seconds(buf, "xeno_overlay_lookup_duration_seconds_sum",
-                    stats->lookups_us);
+    xn_prom_millionths(buf, "xeno_overlay_lookup_duration_seconds_sum", NULL,
+                       NULL, stats->lookups_us);
     xn_prom_sample(buf, "xeno_overlay_lookup_duration_seconds_count", NULL,
                    NULL, all);
     xn_prom_histogram(buf, "xeno_overlay_lookup_hops",

@@ -142,6 +142,14 @@ check $? 'and the index'
 await 300 lost Rack:7
 check $? 'which forgets what is not offered any more'
 
+run metrics
+[ "$rc" -eq 0 ] && said '^xeno_host_offered 1$' &&
+    said '^# TYPE xeno_host_copies gauge$' &&
+    said '^process_resident_memory_bytes [0-9]*$'
+check $? 'metrics'
+run metrics -o json
+[ "$rc" -eq 2 ] && told 'a form of their own'
+check $? 'metrics as JSON are refused'
 run drain
 [ "$rc" -eq 0 ] && said '^state *drained'
 check $? 'drain'

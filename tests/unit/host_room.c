@@ -31,6 +31,51 @@ static void lists(void **state)
     assert_int_equal(market_refused(m, ask, NULL), XN_EINVAL);
 }
 
+/* Its operator alone sees what it counts. */
+static void counts(void **state)
+{
+    struct market *m = *state;
+    static const char *const lines[] = {
+        "xeno_host_offered 1\n",
+        "xeno_host_capacity{token=\"MemoryMB\"} 4096.000000\n",
+        "xeno_host_free{token=\"MemoryMB\"} 3584.000000\n",
+        "xeno_host_sessions{state=\"running\"} 1\n",
+        "xeno_host_quotes_total 1\n",
+        "xeno_host_sessions_accepted_total 1\n",
+        "xeno_host_sessions_refused_total 1\n",
+    };
+    const Xn__Answer *answer;
+    struct xn_msg *msg = NULL;
+    char text[8192], earned[80];
+    int64_t charged;
+    uint64_t ask;
+
+    market_begin(m, 10 * GBP);
+    market_pass(m, 35 * SECOND_US);
+    charged = market_charged(m);
+    m->word++;
+    ask = market_ask_create(m); /* no such quote for that order any more */
+    market_serve(m);
+    assert_int_equal(market_refused(m, ask, NULL), XN_EMONEY);
+    ask = market_ask(m, "GET", "/metrics", "", NULL, &m->s.client.caller);
+    assert_int_equal(market_refused(m, ask, NULL), XN_EPERM);
+    ask = market_ask(m, "GET", "/metrics", "", NULL, &m->operator);
+    answer = crank_answer(&m->h, ask, &msg);
+    assert_int_equal(answer->status, 200);
+    assert_true(answer->body.len < sizeof text);
+    memcpy(text, answer->body.data, answer->body.len);
+    text[answer->body.len] = '\0';
+    for (size_t i = 0; i < sizeof lines / sizeof lines[0]; i++) {
+        if (!strstr(text, lines[i])) fail_msg("%s in\n%s", lines[i], text);
+    }
+    assert_true(charged > 0);
+    snprintf(earned, sizeof earned,
+             "xeno_host_charged_total{currency=\"GBP\"} %d.%06d\n",
+             (int)(charged / GBP), (int)(charged % GBP));
+    if (!strstr(text, earned)) fail_msg("%s in\n%s", earned, text);
+    xn_msg_free(msg);
+}
+
 static void few_are_remembered(void **state)
 {
     struct market *m = *state;
@@ -183,6 +228,7 @@ int main(void)
 {
     static const struct CMUnitTest tests[] = {
         TEST(lists),
+        TEST(counts),
         TEST(few_are_remembered),
         TEST(refusals_push_nothing_out),
         TEST(forgotten_is_not_begun_again),

@@ -37,12 +37,12 @@ static void test_families(void **state)
                  "# TYPE b gauge\n"
                  "b 0\n");
     xn_prom_family(&buf, XN_PROM_SUMMARY, "c_seconds", "Took.");
-    xn_prom_seconds(&buf, "c_seconds_sum", 1000001);
-    xn_prom_seconds(&buf, "c_seconds_sum", 0);
+    xn_prom_millionths(&buf, "c_seconds_sum", NULL, NULL, 1000001);
+    xn_prom_millionths(&buf, "c_seconds_sum", "of", "x", 0);
     expect(&buf, "# HELP c_seconds Took.\n"
                  "# TYPE c_seconds summary\n"
                  "c_seconds_sum 1.000001\n"
-                 "c_seconds_sum 0.000000\n");
+                 "c_seconds_sum{of=\"x\"} 0.000000\n");
 }
 
 /* What a label says forges no line. */
