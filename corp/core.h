@@ -53,7 +53,7 @@ struct corp {
     struct corp_job *look; /* of jobs: what releases ended orders */
     struct order_key look_from;
     /* By client, by server, by address. */
-    struct corp_rates *orders, *claims, *registers;
+    struct corp_rates *orders, *claims, *registers, *places;
     struct corp_rates *refusals; /* on record, by server */
     bool flushing;               /* a timer or a TXN of nodes is under way */
 };

@@ -483,6 +483,7 @@ static void corp_free(struct xn_core *core)
     corp_rates_free(corp->orders);
     corp_rates_free(corp->claims);
     corp_rates_free(corp->registers);
+    corp_rates_free(corp->places);
     corp_rates_free(corp->refusals);
     xn_out_clear(&corp->out);
     free((char *)(uintptr_t)corp->config.name);
@@ -540,6 +541,9 @@ static int new_rates(struct corp *corp, uint64_t seed)
     if (!rc)
         rc = corp_rates_new(&corp->config.registers, CORP_RATES_MAX, secret,
                             &corp->registers);
+    if (!rc)
+        rc = corp_rates_new(&corp->config.places, CORP_RATES_MAX, secret,
+                            &corp->places);
     if (rc) return rc;
     return corp_rates_new(&refusals, CORP_RATES_MAX, secret, &corp->refusals);
 }

@@ -36,6 +36,9 @@ struct corp_config {
     struct xn_rate
         claims; /* of one server but the last of a session; 6000, then 100 a second */
     struct xn_rate registers; /* from one address; 1000, then one a second */
+    /* Of these, keys of nodes that get a place on the ring: 100, then ten a
+     * day. */
+    struct xn_rate places;
 };
 
 /* Every number at its design value; name, certificate, invitation empty. */

@@ -48,6 +48,8 @@ struct corp_member {
     struct xn_msg *issued; /* Issued, from the driver */
     struct xn_msg *stored; /* Records: what was known, or NULL */
     unsigned rounds;
+    uint64_t source; /* where it asks from */
+    bool has_place;  /* one of that source's places counts as taken */
     struct corp_member *prev, *next;
 };
 
@@ -55,6 +57,8 @@ void corp_member_free(struct corp *corp, struct corp_member *member)
 {
     DL_DELETE(corp->members, member);
     corp->n_members--;
+    if (member->has_place)
+        corp_rates_give(corp->places, &member->source, sizeof member->source);
     xn__register__free_unpacked(member->order, NULL);
     xn_msg_free(member->issued);
     xn_msg_free(member->stored);
@@ -67,6 +71,18 @@ static void refuse(struct corp *corp, struct corp_member *member, int rc,
     if (member->ask) {
         xn_out_refuse(&corp->out, member->ask, rc, WHAT, because, try);
     }
+    corp_member_free(corp, member);
+}
+
+static void put_off(struct corp *corp, struct corp_member *member,
+                    const struct corp_rates *rates, const char *of,
+                    uint64_t wait_us)
+{
+    char text[CORP_RATES_TEXT];
+
+    corp_rates_text(rates, of, text);
+    if (member->ask)
+        xn_out_refuse_until(&corp->out, member->ask, WHAT, text, wait_us);
     corp_member_free(corp, member);
 }
 
@@ -152,6 +168,7 @@ static void on_stored(void *owner, void *ctx, const struct xn_now *now, int rc,
     if (rc == XN_ECONFLICT && member->rounds < ROUNDS_MAX) {
         read_member(corp, now, member);
     } else if (rc == XN_ETIMEOUT) {
+        member->has_place = false; /* perhaps */
         refuse(corp, member, XN_EUNKNOWN, "the ledger did not answer in time",
                "the same again: registering twice does no harm");
     } else if (rc) {
@@ -160,6 +177,7 @@ static void on_stored(void *owner, void *ctx, const struct xn_now *now, int rc,
         refuse(corp, member, rc, xn_strerror(rc),
                "later; XenoCorp's operator has been told");
     } else {
+        member->has_place = false; /* and it does not come back */
         note(corp, member, stored_record(member) != NULL);
         answer(corp, now, member, issued_of(member)->certificate);
     }
@@ -238,12 +256,33 @@ static bool still_good(const struct corp *corp, const struct xn_now *now,
            old->not_after_us - now->wall_us > corp->config.certificate_us / 3;
 }
 
+/* Each new key of a node, and each renewal, is a place drawn anew: who draws
+ * many and uses the best surrounds a rival. */
+static uint64_t no_place(struct corp *corp, const struct xn_now *now,
+                         struct corp_member *member)
+{
+    uint64_t wait_us;
+
+    if (member->order->role != XN__ROLE__NODE || member->has_place) return 0;
+    wait_us = corp_rates_take(corp->places, &member->source,
+                              sizeof member->source, now->mono_us);
+    member->has_place = wait_us == 0;
+    return wait_us;
+}
+
 static void decide(struct corp *corp, const struct xn_now *now,
                    struct corp_member *member, const Xn__Member *old)
 {
+    uint64_t wait_us;
+
     if (!old || member->order->role != XN__ROLE__NODE ||
         !still_good(corp, now, old)) {
-        store_member(corp, now, member, old);
+        wait_us = no_place(corp, now, member);
+        if (wait_us)
+            put_off(corp, member, corp->places,
+                    "places on the ring for nodes of one address", wait_us);
+        else
+            store_member(corp, now, member, old);
     } else if (strcmp(old->label, member->order->label) != 0) {
         refuse(corp, member, XN_ECONFLICT,
                "this key has a node's certificate with another label, and "
@@ -421,12 +460,10 @@ static int check(const struct corp *corp, const Xn__Register *order,
 /* A key costs nothing, and who it is stays in the books.  How many there are
  * behind one address is not known: so they are many. */
 static uint64_t too_often(struct corp *corp, const struct xn_now *now,
-                          const Xn__Ask *question)
+                          const struct corp_member *member)
 {
-    uint64_t source = question->caller ? question->caller->source : 0;
-
-    return corp_rates_take(corp->registers, &source, sizeof source,
-                           now->mono_us);
+    return corp_rates_take(corp->registers, &member->source,
+                           sizeof member->source, now->mono_us);
 }
 
 static int begin(struct corp *corp, uint64_t ask, const Xn__Ask *question,
@@ -458,6 +495,7 @@ static int begin(struct corp *corp, uint64_t ask, const Xn__Ask *question,
     member->ask = ask;
     if (question->caller) {
         (void)xn_id_from_bytes(&question->caller->id, &member->caller);
+        member->source = question->caller->source;
     }
     member->order = order;
     order = NULL;
@@ -475,7 +513,6 @@ void corp_register(struct corp *corp, const struct xn_now *now, uint64_t ask,
 {
     struct corp_member *member = NULL;
     const char *because = NULL, *try = NULL;
-    char text[CORP_RATES_TEXT];
     uint64_t wait_us;
     int rc = begin(corp, ask, question, &member, &because, &try);
 
@@ -483,12 +520,10 @@ void corp_register(struct corp *corp, const struct xn_now *now, uint64_t ask,
         xn_out_refuse(&corp->out, ask, rc, WHAT, because, try);
         return;
     }
-    wait_us = too_often(corp, now, question);
+    wait_us = too_often(corp, now, member);
     if (wait_us) {
-        corp_rates_text(corp->registers, "registrations from one address",
-                        text);
-        xn_out_refuse_until(&corp->out, ask, WHAT, text, wait_us);
-        corp_member_free(corp, member);
+        put_off(corp, member, corp->registers, "registrations from one address",
+                wait_us);
         return;
     }
     issue(corp, now, member);

@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: GPL-3.0-or-later */
 #include "corp/rates.h"
 
+#include <stdbool.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -9,6 +10,9 @@
 
 #include "lib/err.h"
 #include "lib/rng.h"
+
+#define MINUTE_US 60000000ULL
+#define DAY_US (1440 * MINUTE_US)
 
 struct row {
     uint64_t who;
@@ -121,7 +125,11 @@ size_t corp_rates_count(const struct corp_rates *rates)
 void corp_rates_text(const struct corp_rates *rates, const char *of,
                      char out[CORP_RATES_TEXT])
 {
-    snprintf(out, CORP_RATES_TEXT, "%.60s: %u at once, then %llu a minute", of,
+    bool rare = rates->rate.step_us > MINUTE_US;
+    uint64_t period_us = rare ? DAY_US : MINUTE_US;
+
+    snprintf(out, CORP_RATES_TEXT, "%.60s: %u at once, then %llu a %s", of,
              rates->rate.burst,
-             (unsigned long long)(60000000 / rates->rate.step_us));
+             (unsigned long long)(period_us / rates->rate.step_us),
+             rare ? "day" : "minute");
 }

@@ -24,7 +24,7 @@ uint64_t corp_rates_take(struct corp_rates *rates, const void *who, size_t len,
 /* What was taken was not needed. */
 void corp_rates_give(struct corp_rates *rates, const void *who, size_t len);
 #define CORP_RATES_TEXT 120
-/* "orders of one client: 1000 at once, then 60 a minute" */
+/* "orders of one client: 1000 at once, then 60 a minute"; or so many a day */
 void corp_rates_text(const struct corp_rates *rates, const char *of,
                      char out[CORP_RATES_TEXT]);
 size_t corp_rates_count(const struct corp_rates *rates);

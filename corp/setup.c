@@ -22,6 +22,8 @@ void corp_config_default(struct corp_config *config)
     config->grace_us = 600 * SECOND_US;
     config->orders = config->registers =
         (struct xn_rate){.burst = 1000, .step_us = SECOND_US};
+    config->places =
+        (struct xn_rate){.burst = 100, .step_us = 8640 * SECOND_US};
     config->claims =
         (struct xn_rate){.burst = 6000, .step_us = SECOND_US / 100};
 }
@@ -58,6 +60,8 @@ int corp_config_pack(const struct corp_config *config, uint8_t **bytes_out,
     setup.claims_step_us = config->claims.step_us;
     setup.register_burst = config->registers.burst;
     setup.register_step_us = config->registers.step_us;
+    setup.places_burst = config->places.burst;
+    setup.places_step_us = config->places.step_us;
     return xn_pack(&setup, bytes_out, len_out);
 }
 
@@ -88,6 +92,8 @@ int corp_new_packed(const uint8_t *bytes, size_t len, uint64_t seed,
     config.claims.step_us = setup->claims_step_us;
     config.registers.burst = setup->register_burst;
     config.registers.step_us = setup->register_step_us;
+    config.places.burst = setup->places_burst;
+    config.places.step_us = setup->places_step_us;
     if (setup->id.len) rc = xn_id_from_bytes(&setup->id, &config.id);
     if (setup->invitation.len) {
         config.invited = true;

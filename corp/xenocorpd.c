@@ -16,6 +16,7 @@
 #define PROGRAM "xenocorpd"
 #define BODY_MAX (128U << 10) /* no question is larger: validate.c */
 #define SECOND 1000000ULL
+#define MINUTE (60 * SECOND)
 #define DAY (24 * 3600 * SECOND)
 #define INVITATION_MAX 128
 
@@ -30,6 +31,10 @@ static const struct net_setting settings[] = {
      "registrations from one address at once"},
     {"register.per_minute", NET_NUMBER, "60", 0, 1000000,
      "more of them a minute; 0: no bound"},
+    {"nodes.burst", NET_NUMBER, "100", 1, 1000000,
+     "places on the ring for nodes of one address at once"},
+    {"nodes.per_day", NET_NUMBER, "10", 0, 1000000,
+     "more of them a day; 0: no bound"},
     {"nodes.alive", NET_SPAN, "180s", SECOND, DAY,
      "how long after its last word a node counts as live"},
     {"nodes.sample", NET_NUMBER, "16", 1, 64, "live nodes handed out at once"},
@@ -85,13 +90,13 @@ static int read_invitation(const char *path, struct corp_config *config)
 }
 
 static struct xn_rate rate_of(const struct net_settings *set, const char *burst,
-                              const char *per_minute)
+                              const char *per_period, uint64_t period_us)
 {
-    uint64_t n = net_settings_number(set, per_minute);
+    uint64_t n = net_settings_number(set, per_period);
 
     return (struct xn_rate){
         .burst = (uint32_t)net_settings_number(set, burst),
-        .step_us = n ? 60 * SECOND / n : 0,
+        .step_us = n ? period_us / n : 0,
     };
 }
 
@@ -129,9 +134,11 @@ static int configure(const struct net_daemon *daemon, const char *invitation,
     config->alive_us = net_settings_span_us(set, "nodes.alive");
     config->sample_max = (uint32_t)net_settings_number(set, "nodes.sample");
     config->nodes_max = (uint32_t)net_settings_number(set, "nodes.most");
-    config->registers = rate_of(set, "register.burst", "register.per_minute");
-    config->orders = rate_of(set, "orders.burst", "orders.per_minute");
-    config->claims = rate_of(set, "claims.burst", "claims.per_minute");
+    config->registers =
+        rate_of(set, "register.burst", "register.per_minute", MINUTE);
+    config->places = rate_of(set, "nodes.burst", "nodes.per_day", DAY);
+    config->orders = rate_of(set, "orders.burst", "orders.per_minute", MINUTE);
+    config->claims = rate_of(set, "claims.burst", "claims.per_minute", MINUTE);
     config->id = daemon->identity.cert.id;
     rc = configure_money(set, config);
     if (rc) return rc;

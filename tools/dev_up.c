@@ -127,6 +127,7 @@ int dev_start_corp(struct dev_platform *platform, size_t i)
     /* One machine plays everybody. */
     add2(&args, "--set", "limits.connects=0"); /* all from one address */
     add2(&args, "--set", "register.per_minute=0");
+    add2(&args, "--set", "nodes.per_day=0");
     add2(&args, "--set", "orders.per_minute=0");
     add2(&args, "--set", "claims.per_minute=0");
     rc = dev_spawn("corp", args.v, log, &corp->process, &ready);

@@ -42,9 +42,9 @@ static void become(const struct corpd *c, const char *name, int ready)
           "limits.certified=0", "--set", "limits.connects=0", "--set",
           "limits.connections=1024", "--set", "money.prepay=setup", "--set",
           "money.grace=1d", "--set", "orders.per_minute=0", "--set",
-          "claims.per_minute=0", "--set", "register.per_minute=0",
-          "--log-level", "error", name ? "--name" : (char *)NULL, name,
-          (char *)NULL);
+          "claims.per_minute=0", "--set", "register.per_minute=0", "--set",
+          "nodes.per_day=0", "--log-level", "error",
+          name ? "--name" : (char *)NULL, name, (char *)NULL);
     _exit(127);
 }
 

@@ -109,6 +109,7 @@ settle() { # SECONDS LINKS
 mkfifo "$dir/corp.ready"
 "${in_ask[@]}" "$XN_BUILD/corp/xenocorpd" --state "$dir/corp" --name soak.example \
     --listen-api 10.9.1.254:7001 --set register.per_minute=0 \
+    --set nodes.per_day=0 \
     --set limits.anonymous=0 --set limits.certified=0 --set limits.connects=0 \
     --ready-fd 9 9>"$dir/corp.ready" </dev/null >"$dir/corp.log" 2>&1 &
 ready corp

@@ -97,6 +97,7 @@ static void three_orders(struct corp_config *config)
     config->orders = (struct xn_rate){.burst = 3, .step_us = 12 * SECOND};
     config->claims = (struct xn_rate){.burst = 5, .step_us = 12 * SECOND};
     config->registers = (struct xn_rate){.burst = 4, .step_us = 30 * SECOND};
+    config->places = (struct xn_rate){.burst = 2, .step_us = 8640 * SECOND};
 }
 
 static int few_set_up(void **state)
@@ -288,8 +289,8 @@ static uint64_t ask_register(struct shop *s, const struct shop_member *m,
     return crank_ask(&s->c, "POST", "/v1/register", &reg, &caller);
 }
 
-static void registers(struct shop *s, const struct shop_member *m,
-                      uint64_t source)
+static uint64_t asks_issued(struct shop *s, const struct shop_member *m,
+                            uint64_t source)
 {
     Xn__Issued issued = XN__ISSUED__INIT;
     Xn__Caller who = XN__CALLER__INIT;
@@ -297,10 +298,17 @@ static void registers(struct shop *s, const struct shop_member *m,
     struct xn_action act = crank_take(&s->c, XN_ACT_ISSUE);
 
     who.id = xn_id_bytes(&m->id);
+    who.not_after_us = NOW_US + 90 * 24 * HOUR_US;
     issued.who = &who;
     crank_done(&s->c, &act, 0, XN__KIND__ISSUED, &issued);
     shop_serve(s);
-    assert_int_equal(answered_by(s, ask, 0), 200);
+    return ask;
+}
+
+static void registers(struct shop *s, const struct shop_member *m,
+                      uint64_t source)
+{
+    assert_int_equal(answered_by(s, asks_issued(s, m, source), 0), 200);
 }
 
 static void addresses_register_slowly(void **state)
@@ -318,6 +326,35 @@ static void addresses_register_slowly(void **state)
     registers(s, &s->server[4], 77);
     ask = ask_register(s, &s->server[5], 77);
     assert_int_equal(answered_by(s, ask, 30), 429);
+}
+
+static struct shop_member node_of(const struct shop_member *m)
+{
+    struct shop_member node = *m;
+
+    node.caller.role = XN__ROLE__NODE;
+    return node;
+}
+
+/* A new key of a node is a new place on the ring: of one address there are few
+ * for whom nobody waits, and none for who has one and asks again. */
+static void places_are_few(void **state)
+{
+    struct shop *s = *state;
+    struct shop_member node[3];
+
+    for (int i = 0; i < 3; i++)
+        node[i] = node_of(&s->server[i]);
+    registers(s, &node[0], 77);
+    registers(s, &node[0], 77);
+    shop_pass(s, 60 * SECOND);
+    registers(s, &node[1], 77);
+    registers(s, &node[0], 77);
+    assert_int_equal(answered_by(s, asks_issued(s, &node[2], 77), 8580), 429);
+    registers(s, &node[1], 77);
+    registers(s, &node[2], 78);
+    shop_pass(s, 60 * SECOND);
+    registers(s, &s->server[3], 77); /* a server stands nowhere */
 }
 
 /* A core made from the head of a recording puts off the same. */
@@ -361,6 +398,7 @@ int main(void)
         FEW_TEST(a_servers_claims_are_bounded),
         FEW_TEST(a_recording_has_the_rates),
         FEW_TEST(addresses_register_slowly),
+        FEW_TEST(places_are_few),
     };
 
     return cmocka_run_group_tests(tests, NULL, NULL);
