@@ -565,8 +565,6 @@ void xis_replied(void *user, void *ctx, const struct xn_now *now,
 
 /* The exchange under way; one at a time. */
 struct xis_session {
-    uint64_t number; /* of the last; late answers are told by it */
-    bool busy;
     bool all; /* about what either should have; else: what both should */
     xn_peer peer;
     uint64_t until_us, progress_us; /* mono; when it last brought an ad */
@@ -618,7 +616,9 @@ void xis_settle_changed(struct xis *xis, const struct xn_now *now,
                         struct xn_out *out);
 void xis_settle_gone(struct xis *xis, const struct xn_now *now, xn_peer peer,
                      struct xn_out *out);
-void xis_settle_ended(struct xis *xis, const struct xn_now *now, int rc,
+/* The one under way has just ended: it is lent. */
+void xis_settle_ended(struct xis *xis, const struct xn_now *now,
+                      const struct xis_session *session, int rc,
                       struct xn_out *out);
 /* One that has been settled has asked about all, and nothing differs. */
 void xis_settle_agreed(struct xis *xis, const struct xn_now *now, xn_peer peer,
@@ -689,7 +689,8 @@ struct xis {
     uint64_t company_us;      /* mono; first neighbour; 0: none yet */
     uint64_t deaf_until_us;   /* a neighbour waits for lost ads until then */
 
-    struct xis_session session;
+    struct xis_session *session; /* NULL: none */
+    uint64_t session_number;     /* of the last; late answers are told by it */
     struct xis_settle settle;
     uint64_t served_us;        /* mono; the second that `served` counts */
     struct xis_served *served; /* NULL: nobody has asked yet */

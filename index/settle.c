@@ -55,19 +55,21 @@ static struct xis_neighbour *near_find(struct xis_settle *s, xn_peer peer)
 /* Does this neighbour's answer say all that it could? One that is as new as
  * we are has nothing to hand over; but in our first moments those that have
  * may not be linked yet. */
-static bool answer_counts(const struct xis *xis, const struct xn_now *now)
+static bool answer_counts(const struct xis *xis, const struct xn_now *now,
+                          const struct xis_session *session)
 {
-    return xis->is_settled || xis->session.their_settled ||
+    return xis->is_settled || session->their_settled ||
            now->mono_us >= xis->company_us + XIS_YOUNG_US;
 }
 
 /* One who always refuses must not keep us from ever settling. */
-static bool has_failed(const struct xis *xis, const struct xn_now *now,
+static bool has_failed(const struct xn_now *now,
+                       const struct xis_session *session,
                        const struct xis_neighbour *near, int rc)
 {
     uint64_t us = rc == XN_ENOTYET ? XIS_LOADING_US : XIS_PATIENCE_US;
 
-    return !xis->session.learnt && now->mono_us >= near->since_us + us;
+    return !session->learnt && now->mono_us >= near->since_us + us;
 }
 
 /* Whoever was there before a loss judges by what it knew; we, new here, can
@@ -88,13 +90,14 @@ static void wait_with(struct xis *xis, const struct xn_now *now,
 /* One that was not settled has yet to be told things, by others perhaps who are
  * out of our sight, and is asked for these when it is: more and more seldom,
  * and nobody waits for that. */
-static void note_answer(struct xis *xis, const struct xn_now *now,
+static void note_answer(const struct xis *xis, const struct xn_now *now,
+                        const struct xis_session *session,
                         struct xis_neighbour *near)
 {
     uint64_t again_us = AGAIN_US;
 
-    near->done = near->done || answer_counts(xis, now);
-    near->young = !xis->session.their_settled;
+    near->done = near->done || answer_counts(xis, now, session);
+    near->young = !session->their_settled;
     near->tries = 0;
     if (near->done && near->young) {
         again_us = XIS_YOUNG_US << near->waits;
@@ -103,16 +106,17 @@ static void note_answer(struct xis *xis, const struct xn_now *now,
     near->next_us = now->mono_us + again_us;
 }
 
-void xis_settle_ended(struct xis *xis, const struct xn_now *now, int rc,
+void xis_settle_ended(struct xis *xis, const struct xn_now *now,
+                      const struct xis_session *session, int rc,
                       struct xn_out *out)
 {
-    struct xis_neighbour *near = near_find(&xis->settle, xis->session.peer);
+    struct xis_neighbour *near = near_find(&xis->settle, session->peer);
 
-    if (rc == 0) wait_with(xis, now, xis->session.their_grace_ms);
+    if (rc == 0) wait_with(xis, now, session->their_grace_ms);
     if (near && rc == 0) {
-        if (xis->session.all) note_answer(xis, now, near);
+        if (session->all) note_answer(xis, now, session, near);
     } else if (near) {
-        near->done = has_failed(xis, now, near, rc);
+        near->done = has_failed(now, session, near, rc);
         near->young = near->young && !near->done;
         near->next_us = now->mono_us + (XIS_RETRY_US << near->tries);
         if (near->tries < 2) near->tries++;
@@ -126,7 +130,7 @@ void xis_settle_agreed(struct xis *xis, const struct xn_now *now, xn_peer peer,
     struct xis_neighbour *near = near_find(&xis->settle, peer);
 
     if (!near || near->done) return;
-    if (xis->session.busy && xis->session.peer == peer) return;
+    if (xis->session && xis->session->peer == peer) return;
     wait_with(xis, now, grace_ms);
     near->tries = 0;
     near->done = true;
@@ -219,7 +223,7 @@ static void step(struct xis *xis, const struct xn_now *now, struct xn_out *out)
     uint64_t due_us = UINT64_MAX;
     bool all_done = is_all_done(s);
 
-    if (!xis->loaded || xis->session.busy) return;
+    if (!xis->loaded || xis->session) return;
     near = next_near(s, now, false, &due_us);
     if (all_done && !xis->is_settled) {
         uint64_t settle_at_us = settle_us(xis);
@@ -405,7 +409,7 @@ void xis_settle_gone(struct xis *xis, const struct xn_now *now, xn_peer peer,
         s->n_near--;
         memmove(near, near + 1, (s->n_near - i) * sizeof *near);
     }
-    if (!xis->session.busy || xis->session.peer != peer) return;
+    if (!xis->session || xis->session->peer != peer) return;
     xis_session_drop(xis);
     set_timer(xis, now->mono_us + 1, out);
 }

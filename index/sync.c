@@ -32,38 +32,53 @@ static void clear_diff(struct xis_session *s)
     s->n_diff = s->cap_diff = 0;
 }
 
-void xis_session_drop(struct xis *xis)
+static void session_free(struct xis_session *s)
 {
-    struct xis_session *s = &xis->session;
-
-    s->number++;
-    s->busy = false;
+    if (!s) return;
     clear_diff(s);
     free(s->part);
-    s->part = NULL;
+    free(s);
+}
+
+/* It is none any more. */
+static struct xis_session *detach(struct xis *xis)
+{
+    struct xis_session *s = xis->session;
+
+    xis->session_number++;
+    xis->session = NULL;
+    return s;
+}
+
+void xis_session_drop(struct xis *xis)
+{
+    session_free(detach(xis));
 }
 
 static void end_session(struct xis *xis, const struct xn_now *now, int rc,
                         struct xn_out *out)
 {
-    xis_session_drop(xis);
-    xis_settle_ended(xis, now, rc, out);
+    struct xis_session *s = detach(xis);
+
+    xis_settle_ended(xis, now, s, rc, out);
+    session_free(s);
 }
 
 void xis_session_start(struct xis *xis, const struct xn_now *now, xn_peer peer,
                        bool all, struct xn_out *out)
 {
-    struct xis_session *s = &xis->session;
+    struct xis_session *s = calloc(1, sizeof *s);
 
-    s->number++;
-    s->busy = true;
+    if (!s) {
+        out->rc = XN_ENOMEM;
+        return;
+    }
     s->all = all;
     s->peer = peer;
     s->until_us = now->mono_us + XIS_SESSION_US;
     s->progress_us = now->mono_us;
-    s->learnt = false;
-    s->their_settled = false;
-    s->their_grace_ms = 0;
+    xis->session = s;
+    xis->session_number++;
     send_sync(xis, now, out);
 }
 
@@ -79,8 +94,8 @@ static bool is_late(const struct xis_session *s, const struct xn_now *now)
 static void end_part(struct xis *xis, const struct xn_now *now,
                      struct xn_out *out)
 {
-    clear_diff(&xis->session);
-    if (xis->session.part)
+    clear_diff(xis->session);
+    if (xis->session->part)
         send_sync(xis, now, out);
     else
         end_session(xis, now, 0, out);
@@ -90,7 +105,7 @@ static void end_part(struct xis *xis, const struct xn_now *now,
 static void range_step(struct xis *xis, const struct xn_now *now,
                        struct xn_out *out)
 {
-    struct xis_session *s = &xis->session;
+    struct xis_session *s = xis->session;
 
     if (--s->pending) return;
     if (!s->has_to) {
@@ -108,14 +123,15 @@ static void parcel_put(struct xis_ask *ask, const struct xn_now *now,
                        const struct ov_reply *reply, struct xn_out *out)
 {
     (void)reply; /* the next session will see what is left */
-    if (ask->session != ask->xis->session.number) return;
+    if (ask->session != ask->xis->session_number) return;
     range_step(ask->xis, now, out);
 }
 
 static void send_parcel(struct xis *xis, const struct xn_now *now,
                         struct xis_parcel *parcel, struct xn_out *out)
 {
-    struct xis_ask *ask = parcel->n ? xis_ask_new(xis) : NULL;
+    bool any = parcel->n > 0 && xis->session;
+    struct xis_ask *ask = any ? xis_ask_new(xis) : NULL;
     Xn__Put put = XN__PUT__INIT;
 
     put.ads = parcel->list;
@@ -123,13 +139,13 @@ static void send_parcel(struct xis *xis, const struct xn_now *now,
     put.epoch = 1;
     xis_parcel_empty(parcel);
     if (!ask) {
-        if (put.n_ads) out->rc = XN_ENOMEM;
+        if (any) out->rc = XN_ENOMEM;
         return;
     }
     ask->fn = parcel_put;
-    ask->session = xis->session.number;
-    xis->session.pending++;
-    ov_ask_peer(xis->ov, now, xis->session.peer, XN__KIND__PUT, &put,
+    ask->session = xis->session_number;
+    xis->session->pending++;
+    ov_ask_peer(xis->ov, now, xis->session->peer, XN__KIND__PUT, &put,
                 now->mono_us + 6 * XIS_ASK_US, xis_replied, ask, out);
 }
 
@@ -193,11 +209,11 @@ static void ads_taken(struct xis *xis, uint64_t number,
                       const struct xis_result *results, size_t n,
                       struct xn_out *out)
 {
-    struct xis_session *s = &xis->session;
+    struct xis_session *s = xis->session;
     bool stale = false;
     size_t i;
 
-    if (number != s->number) return;
+    if (number != xis->session_number) return;
     for (i = 0; i < n; i++) {
         stale = stale || results[i].rc == XN_ESTALE;
         if (results[i].rc || !results[i].stored) continue;
@@ -205,7 +221,7 @@ static void ads_taken(struct xis *xis, uint64_t number,
         s->progress_us = now->mono_us;
     }
     if (stale) push_back(xis, now, results, n, out);
-    range_step(xis, now, out);
+    if (number == xis->session_number) range_step(xis, now, out);
 }
 
 /* Where the answer ended early: behind the range's beginning, and not behind
@@ -241,18 +257,19 @@ static void offer_replied(struct xis_ask *ask, const struct xn_now *now,
                           const struct ov_reply *reply, struct xn_out *out)
 {
     struct xis *xis = ask->xis;
-    struct xis_session *s = &xis->session;
+    struct xis_session *s = xis->session;
     const Xn__Want *want;
     int rc;
 
-    if (ask->session != s->number) return;
+    if (ask->session != xis->session_number) return;
     s->pending = 1; /* this function: nothing below ends the range */
     rc = want_of(s, reply, &want);
     if (rc == 0) rc = give_wanted(xis, now, want, out);
+    if (ask->session != xis->session_number) return; /* its peer has gone */
     if (rc == 0 && want->n_ads) {
         s->pending++;
         rc = xis_batch_start(xis, now, s->peer, want->ads, want->n_ads,
-                             ads_taken, s->number, out);
+                             ads_taken, xis->session_number, out);
     }
     if (rc)
         end_session(xis, now, rc, out);
@@ -267,7 +284,7 @@ static void fill_items(struct xis *xis, const struct xn_now *now,
                        struct xis_walk *walk, Xn__OfferItem *rows,
                        Xn__Offer *offer)
 {
-    struct xis_session *s = &xis->session;
+    struct xis_session *s = xis->session;
     const struct xis_ad *ad;
 
     s->has_to = false;
@@ -295,14 +312,14 @@ static void fill_items(struct xis *xis, const struct xn_now *now,
 static void ask_offer(struct xis *xis, const struct xn_now *now,
                       Xn__Offer *offer, struct xis_ask *ask, struct xn_out *out)
 {
-    struct xis_session *s = &xis->session;
+    struct xis_session *s = xis->session;
 
     offer->tokens = s->diff;
     offer->n_tokens = s->n_diff;
     if (s->has_from) offer->from = xn_id_bytes(&s->from);
     if (s->has_to) offer->to = xn_id_bytes(&s->to);
     ask->fn = offer_replied;
-    ask->session = s->number;
+    ask->session = xis->session_number;
     ov_ask_peer(xis->ov, now, s->peer, XN__KIND__OFFER, offer,
                 now->mono_us + XIS_ASK_US, xis_replied, ask, out);
 }
@@ -310,7 +327,7 @@ static void ask_offer(struct xis *xis, const struct xn_now *now,
 static void send_offer(struct xis *xis, const struct xn_now *now,
                        struct xn_out *out)
 {
-    struct xis_session *s = &xis->session;
+    struct xis_session *s = xis->session;
     Xn__Offer offer = XN__OFFER__INIT;
     struct xis_walk walk = {0};
     struct xis_ask *ask = NULL;
@@ -342,12 +359,12 @@ static bool concerns(struct xis *xis, struct xis_token *token, xn_peer peer)
 
     /* Between two that have gone through all, only what both should have can
      * be wrong. */
-    return xis->session.all ? us || them : us && them;
+    return xis->session->all ? us || them : us && them;
 }
 
 static int add_diff(struct xis *xis, const char *name)
 {
-    struct xis_session *s = &xis->session;
+    struct xis_session *s = xis->session;
     struct xis_token *token = xis_token_find(xis, name);
 
     if (token ? !concerns(xis, token, s->peer) : !xis_name_held(xis, name)) {
@@ -387,7 +404,7 @@ static int take_to(struct xis_session *s, const char *from, const char *to)
 static int take_diff(struct xis *xis, const char *from,
                      const Xn__SyncDiff *diff)
 {
-    struct xis_session *s = &xis->session;
+    struct xis_session *s = xis->session;
     size_t i;
     int rc;
 
@@ -408,10 +425,10 @@ static void sync_replied(struct xis_ask *ask, const struct xn_now *now,
                          const struct ov_reply *reply, struct xn_out *out)
 {
     struct xis *xis = ask->xis;
-    struct xis_session *s = &xis->session;
+    struct xis_session *s = xis->session;
     int rc = reply->rc;
 
-    if (ask->session != s->number) return;
+    if (ask->session != xis->session_number) return;
     if (rc == 0 && reply->msg->kind != XN__KIND__SYNC_DIFF) rc = XN_EPROTO;
     if (rc == 0) {
         rc = take_diff(xis, ask->after, XN_BODY(reply->msg, Xn__SyncDiff));
@@ -432,7 +449,7 @@ static void sync_replied(struct xis_ask *ask, const struct xn_now *now,
  * to NULL where there are no more. */
 static int fill_digests(struct xis *xis, Xn__TokenDigest *rows, Xn__Sync *sync)
 {
-    struct xis_session *s = &xis->session;
+    struct xis_session *s = xis->session;
     size_t at = s->part ? xis_token_after(xis, s->part) : 0;
     const char *end = NULL;
 
@@ -460,7 +477,7 @@ static int fill_digests(struct xis *xis, Xn__TokenDigest *rows, Xn__Sync *sync)
 static void send_sync(struct xis *xis, const struct xn_now *now,
                       struct xn_out *out)
 {
-    struct xis_session *s = &xis->session;
+    struct xis_session *s = xis->session;
     Xn__Sync sync = XN__SYNC__INIT;
     struct xis_ask *ask = xis_ask_new(xis);
     Xn__TokenDigest *rows = malloc(XIS_SYNC_TOKENS_MAX * sizeof *rows);
@@ -482,7 +499,7 @@ static void send_sync(struct xis *xis, const struct xn_now *now,
     sync.settled = xis->has_settled;
     sync.grace_ms = xis_grace_ms(xis, now);
     ask->fn = sync_replied;
-    ask->session = s->number;
+    ask->session = xis->session_number;
     ask->after = from; /* now the ask's */
     ov_ask_peer(xis->ov, now, s->peer, XN__KIND__SYNC, &sync,
                 now->mono_us + XIS_ASK_US, xis_replied, ask, out);

@@ -43,6 +43,11 @@ void xis_free(struct xis *xis)
     free(xis);
 }
 
+const struct xis_config *xis_self(const struct xis *xis)
+{
+    return &xis->config;
+}
+
 static void sweep(void *owner, void *ctx, const struct xn_now *now, int rc,
                   struct xn_msg *msg, struct xn_out *out)
 {

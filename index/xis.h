@@ -37,6 +37,8 @@ struct xis_config {
 int xis_new(const struct xis_config *config, struct ov *ov, struct xn_rng *rng,
             struct xn_tickets *tickets, struct xis **xis_out);
 void xis_free(struct xis *xis);
+/* What it was made of. */
+const struct xis_config *xis_self(const struct xis *xis);
 
 /* Load what the store has (READ actions); answers are XN_ENOTYET until the
  * load is done. */

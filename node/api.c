@@ -57,6 +57,7 @@ static void search(struct node *node, const struct xn_now *now, uint64_t ticket,
 {
     Xn__Search *request =
         xn_unpack(&xn__search__descriptor, ask->body.data, ask->body.len);
+    struct rd *rd = node_discovery(node, out);
 
     if (!request) {
         xn_out_refuse(out, ticket, XN_EINVAL, "search refused",
@@ -64,7 +65,7 @@ static void search(struct node *node, const struct xn_now *now, uint64_t ticket,
                       "a Search as doc/PROTOCOL.md has it");
         return;
     }
-    rd_search(node->rd, now, ticket, request, out);
+    if (rd) rd_search(rd, now, ticket, request, out);
     xn__search__free_unpacked(request, NULL);
 }
 
@@ -73,6 +74,7 @@ static void get(struct node *node, const struct xn_now *now, uint64_t ticket,
 {
     Xn__Get *request =
         xn_unpack(&xn__get__descriptor, ask->body.data, ask->body.len);
+    struct rd *rd = node_discovery(node, out);
 
     if (!request) {
         xn_out_refuse(out, ticket, XN_EINVAL, "get refused",
@@ -80,7 +82,7 @@ static void get(struct node *node, const struct xn_now *now, uint64_t ticket,
                       "a Get as doc/PROTOCOL.md has it");
         return;
     }
-    rd_get(node->rd, now, ticket, request, out);
+    if (rd) rd_get(rd, now, ticket, request, out);
     xn__get__free_unpacked(request, NULL);
 }
 

@@ -69,7 +69,7 @@ static void question_replied(void *user, void *ctx, const struct xn_now *now,
 static void index_key(const struct node *node, const Xn__Find *find,
                       uint32_t *copy, xn_id *key_out)
 {
-    uint32_t near = node->copies_near;
+    uint32_t near = xis_self(node->xis)->copies_near;
     bool far = *copy >= near;
 
     if (far) *copy -= near;
@@ -124,6 +124,26 @@ static void ask_index(void *user, const struct xn_now *now,
            question_replied, question, out);
 }
 
+/* Most nodes of a large overlay are never asked to search. */
+struct rd *node_discovery(struct node *node, struct xn_out *out)
+{
+    const struct xis_config *store = xis_self(node->xis);
+    const struct rd_index index = {
+        .user = node,
+        .ask = ask_index,
+        .copies = store->copies_near + store->copies_far,
+        .copies_near = store->copies_near,
+        .lease_us_max = store->lease_us_max,
+        .revoked = &node->revoked,
+        .expect = expect_of_index,
+        .enough = enough_of_index,
+    };
+
+    if (!node->rd)
+        out->rc = rd_new(&index, &node->rng, node->tickets, &node->rd);
+    return node->rd;
+}
+
 /* ---- the step ---- */
 
 static void begin(struct node *node, const struct xn_now *now,
@@ -148,7 +168,9 @@ static void dispatch(struct node *node, const struct xn_now *now,
     case XN_EV_ASK:
         node_api_ask(node, now, ev->ticket, XN_BODY(ev->msg, Xn__Ask), out);
         break;
-    case XN_EV_CANCEL: rd_cancel(node->rd, ev->ticket); break;
+    case XN_EV_CANCEL:
+        if (node->rd) rd_cancel(node->rd, ev->ticket);
+        break;
     case XN_EV_DONE:
         xn_ticket_end(node->tickets, ev->ticket, now, ev->rc, ev->msg, out);
         break;
@@ -225,7 +247,6 @@ static void node_free(struct xn_core *core)
 {
     struct node *node = node_of(core);
     struct question *question, *next;
-    size_t i;
 
     DL_FOREACH_SAFE(node->questions, question, next) free(question);
     node_revoked_clear(node);
@@ -235,8 +256,6 @@ static void node_free(struct xn_core *core)
     xn_tickets_free(node->tickets, drop_context);
     xn_out_clear(&node->out);
     xn_msg_free(node->bootstrap);
-    for (i = 0; i < node->n_corps; i++)
-        free(node->corps[i]);
     free(node->corps);
     free(node);
 }
@@ -250,20 +269,34 @@ static const struct xn_core_ops node_ops = {
 
 /* ---- making one ---- */
 
+/* All texts in one piece. */
+static int copy_texts(struct node *node, const struct node_config *config)
+{
+    size_t size = strlen(config->overlay.address) + 1, i;
+    char *text;
+
+    if (size > OV_ADDRESS_MAX + 1) return XN_EINVAL;
+    for (i = 0; i < config->n_corps && i < NODE_CORPS_MAX; i++)
+        size += sizeof *node->corps + strlen(config->corps[i]) + 1;
+    node->n_corps = i;
+    node->corps = malloc(size);
+    if (!node->corps) return XN_ENOMEM;
+    text = (char *)(node->corps + node->n_corps);
+    for (i = 0; i < node->n_corps; i++) {
+        node->corps[i] = text;
+        text = stpcpy(text, config->corps[i]) + 1;
+    }
+    node->address = strcpy(text, config->overlay.address);
+    return 0;
+}
+
 static int copy_config(struct node *node, const struct node_config *config)
 {
     Xn__Sample sample = XN__SAMPLE__INIT;
-    size_t i;
+    int rc = copy_texts(node, config);
 
+    if (rc) return rc;
     node->announce_us = config->announce_us;
-    node->copies_near = config->index.copies_near;
-    node->corps = calloc(config->n_corps + 1, sizeof *node->corps);
-    if (!node->corps) return XN_ENOMEM;
-    for (i = 0; i < config->n_corps && i < NODE_CORPS_MAX; i++) {
-        node->corps[i] = strdup(config->corps[i]);
-        if (!node->corps[i]) return XN_ENOMEM;
-        node->n_corps++;
-    }
     if (config->n_bootstrap == 0 && config->n_corps > 0) return 0;
     sample.nodes = (Xn__Contact **)(uintptr_t)config->bootstrap;
     sample.n_nodes = config->n_bootstrap;
@@ -276,18 +309,9 @@ static int make_parts(struct node *node, const struct node_config *config,
     struct ov_config overlay = config->overlay;
     struct xis_config store = config->index;
     const struct ov_user user = {node, deliver, leaves_changed, peer_changed};
-    const struct rd_index index = {
-        .user = node,
-        .ask = ask_index,
-        .copies = store.copies_near + store.copies_far,
-        .copies_near = store.copies_near,
-        .lease_us_max = store.lease_us_max,
-        .revoked = &node->revoked,
-        .expect = expect_of_index,
-        .enough = enough_of_index,
-    };
     int rc;
 
+    overlay.address = node->address;
     /* Whoever holds a copy of the shard can search it. */
     overlay.any_copy_kind = XN__KIND__FIND;
     overlay.revoked = &node->revoked;
@@ -296,9 +320,7 @@ static int make_parts(struct node *node, const struct node_config *config,
     if (rc) return rc;
     rc = ov_new(&overlay, peers, &node->rng, node->tickets, &user, &node->ov);
     if (rc) return rc;
-    rc = xis_new(&store, node->ov, &node->rng, node->tickets, &node->xis);
-    if (rc) return rc;
-    return rd_new(&index, &node->rng, node->tickets, &node->rd);
+    return xis_new(&store, node->ov, &node->rng, node->tickets, &node->xis);
 }
 
 int node_new(const struct node_config *config, const struct xn_peers *peers,

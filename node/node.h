@@ -13,7 +13,7 @@
 #define NODE_CORPS_MAX 8
 
 struct node_config {
-    struct ov_config overlay;
+    struct ov_config overlay; /* its address is copied */
     struct xis_config index;
     /* Where to announce and ask for samples: base URLs, "#ID" (64 hex) behind
      * where that corp alone may answer there, as it should. */

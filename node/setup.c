@@ -12,6 +12,7 @@
 void node_config_default(struct node_config *config)
 {
     memset(config, 0, sizeof *config);
+    config->overlay.address = "";
     config->overlay.links_max = 512;
     config->overlay.leaves = 8;
     config->overlay.copies = 3;
@@ -132,7 +133,7 @@ static int unpack(const Xn__NodeSetup *setup, struct node_config *config)
     if (rc) return rc;
     rc = xn_id_from_bytes(&setup->self->position, &config->overlay.position);
     if (rc) return rc;
-    strcpy(config->overlay.address, setup->self->address);
+    config->overlay.address = setup->self->address;
     config->overlay.links_max = setup->links;
     config->overlay.leaves = setup->leaves;
     config->overlay.secure = setup->secure;

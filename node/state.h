@@ -21,12 +21,12 @@ struct node {
     struct xn_rng rng;
     struct ov *ov;
     struct xis *xis;
-    struct rd *rd;
+    struct rd *rd;              /* NULL: nobody has searched yet */
     struct question *questions; /* of rd to the index, under way */
     char **corps;
     size_t n_corps;
+    const char *address; /* behind the corps */
     uint64_t announce_us;
-    uint32_t copies_near; /* of a shard */
     bool started;
     uint64_t started_us;
     struct xn_msg *bootstrap; /* Sample: contacts to begin with, or NULL */
@@ -39,6 +39,9 @@ struct node {
     struct served served_peers, served_callers;
     bool late_told;
 };
+
+/* NULL: no memory, and out->rc says so. */
+struct rd *node_discovery(struct node *node, struct xn_out *out);
 
 /* ---- corps.c: how a node finds others and is found ---- */
 

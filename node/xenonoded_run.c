@@ -122,9 +122,7 @@ static int configure(const struct net_daemon *daemon,
     config->overlay.position = daemon->identity.cert.position;
     if (!address) address = net_driver_links_address(daemon->driver);
     warn_of_address(daemon, address);
-    if (strcmp(address, NET_NOWHERE) != 0)
-        snprintf(config->overlay.address, sizeof config->overlay.address, "%s",
-                 address);
+    if (strcmp(address, NET_NOWHERE) != 0) config->overlay.address = address;
     for (i = 0; i < daemon->n_corps; i++) {
         char hex[XN_ID_HEX];
 

@@ -9,7 +9,7 @@
 bool vec_put(struct vec *vec, size_t at, void *item)
 {
     if (vec->n == vec->cap) {
-        size_t cap = vec->cap ? 2 * vec->cap : 4;
+        uint32_t cap = vec->cap ? 2 * vec->cap : 4;
         void **v = realloc(vec->v, cap * sizeof *v);
 
         if (!v) return false;

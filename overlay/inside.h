@@ -105,8 +105,7 @@
 /* A growing array of pointers. */
 struct vec {
     void **v;
-    size_t n;
-    size_t cap;
+    uint32_t n, cap;
 };
 
 enum link_state { LINK_NEW, LINK_LIVE, LINK_CLOSING };

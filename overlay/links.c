@@ -336,7 +336,7 @@ void link_say_hello(struct ov *ov, const struct xn_now *now, struct link *link,
     hello.version = VERSION;
     hello.features = FEATURES;
     hello.revoked = revoked_mark(ov->config.revoked);
-    hello.address = ov->config.address;
+    hello.address = (char *)(uintptr_t)ov->config.address;
     hello.full = full;
     hello.peers = peers;
     hello.n_peers = n;

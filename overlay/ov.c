@@ -10,6 +10,7 @@
 
 void ov_config_fit(struct ov_config *c)
 {
+    if (!c->address) c->address = "";
     if (c->links_max == 0) c->links_max = 512;
     /* Half of the budget is for the prefix table. */
     if (c->leaves > OV_LEAVES_MAX) c->leaves = OV_LEAVES_MAX;

@@ -31,10 +31,12 @@ struct ov;
 struct ov_config {
     xn_id id;
     xn_id position;
-    char address[OV_ADDRESS_MAX + 1]; /* where we accept links; "": nowhere */
-    uint32_t links_max;               /* budget; 512 */
-    uint32_t leaves;                  /* each side; 8; at least copies */
-    uint32_t copies;                  /* of each key, owner included; 3 */
+    /* Where we accept links, at most OV_ADDRESS_MAX; "" or NULL: nowhere.  Lent
+     * for the node's life. */
+    const char *address;
+    uint32_t links_max; /* budget; 512 */
+    uint32_t leaves;    /* each side; 8; at least copies */
+    uint32_t copies;    /* of each key, owner included; 3 */
     /* Requests of this kind go to the next copy while the one asked is silent;
      * all others wait until it is known to be gone.  0: none. */
     uint32_t any_copy_kind;
@@ -88,8 +90,8 @@ struct ov_user {
                          bool joined, struct xn_out *out);
 };
 
-/* Make of links_max, leaves and copies what an overlay goes by: 0 and what does
- * not fit together are replaced.  ov_new does so by itself. */
+/* Make of links_max, leaves, copies and address what an overlay goes by: 0, NULL
+ * and what does not fit together are replaced.  ov_new does so by itself. */
 void ov_config_fit(struct ov_config *config);
 int ov_new(const struct ov_config *config, const struct xn_peers *peers,
            struct xn_rng *rng, struct xn_tickets *tickets,

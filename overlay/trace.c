@@ -8,6 +8,7 @@
  *
  * The request looked for exists nowhere: it is made up at each hop, as if it had
  * come from the hop before, and given to route_choose. */
+#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 
@@ -399,7 +400,7 @@ static struct trace *trace_new(struct ov *ov)
     self = &trace->found.hops[trace->found.n++];
     self->id = ov->config.id;
     self->position = ov->config.position;
-    memcpy(self->address, ov->config.address, sizeof self->address);
+    snprintf(self->address, sizeof self->address, "%s", ov->config.address);
     DL_APPEND(ov->traces, trace);
     ov->n_traces++;
     return trace;

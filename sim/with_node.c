@@ -61,7 +61,7 @@ static int make(void *user, const struct sim_world *world, uint32_t number,
     config.overlay.id = peers->rows[number].id;
     config.overlay.position = peers->rows[number].position;
     if (!sim_world_nat(world, number))
-        sim_address(number, config.overlay.address);
+        config.overlay.address = peers->rows[number].address;
     config.corps[0] = SIM_CORP_URL;
     config.n_corps = 1;
     return node_new(&config, peers, seed, core_out);

@@ -215,7 +215,7 @@ static void begin(struct world *w, bool secure)
     w->peers = (struct xn_peers){.rows = w->rows, .n = PEERS};
     memset(&config.id, 0x77, sizeof config.id);
     memset(&config.position, 0x77, sizeof config.position);
-    memcpy(config.address, "me:1", 5);
+    config.address = "me:1";
     xn_out_init(&w->out);
     if (xn_tickets_new(&w->tickets)) abort();
     if (ov_new(&config, &w->peers, &w->rng, w->tickets, &user, &w->ov)) {

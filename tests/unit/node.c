@@ -23,7 +23,7 @@ static struct xn_core *make(const char *corp)
     node_config_default(&config);
     config.overlay.id.b[0] = 1;
     config.overlay.position.b[0] = 2;
-    strcpy(config.overlay.address, "127.0.0.1:9000");
+    config.overlay.address = "127.0.0.1:9000";
     config.corps[config.n_corps++] = corp;
     assert_int_equal(node_new(&config, &nobody, 1, &core), 0);
     return core;

@@ -40,7 +40,7 @@ static int set_up(void **state)
     node_config_default(&config);
     config.overlay.id.b[0] = 1;
     config.overlay.position.b[0] = 2;
-    strcpy(config.overlay.address, "127.0.0.1:9000");
+    config.overlay.address = "127.0.0.1:9000";
     config.corps[config.n_corps++] = "https://192.0.2.1:1";
     assert_int_equal(node_new(&config, &w.peers, 1, &core), 0);
     crank_init(&w.c, core, 1000000, WALL);

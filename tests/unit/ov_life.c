@@ -19,7 +19,7 @@ static struct ov *young(struct ov *ov)
     memset(ov, 0, sizeof *ov);
     ov->config.links_max = BUDGET;
     ov->config.leaves = LEAVES;
-    strcpy(ov->config.address, "here");
+    ov->config.address = "here";
     return ov;
 }
 

@@ -597,8 +597,7 @@ void net_start(struct net *net, uint32_t i, uint32_t via)
 
     if (net->config.user) user = net->config.user->ov;
     user.user = node;
-    if (!node->guest)
-        memcpy(config.address, node->address, sizeof node->address);
+    if (!node->guest) config.address = node->address;
     xn_rng_seed(&node->rng, xn_rng_mix(net->config.seed, i + node->life));
     xn_out_init(&node->out);
     assert_int_equal(xn_tickets_new(&node->tickets), 0);

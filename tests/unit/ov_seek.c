@@ -222,7 +222,7 @@ static void test_guest_is_no_owner(void **state)
         if (net_peer(net, guest, from, &peer)) net_cut(net, guest, from);
     }
     net->node[guest].guest = true;
-    net->node[guest].ov->config.address[0] = '\0';
+    net->node[guest].ov->config.address = "";
     net_run(net, 5 * SEC);
     i = NODES - 1; /* as many others */
     do {
