@@ -31,9 +31,6 @@ static void join_sample(struct node *node, const struct xn_now *now,
 
 /* ---- peers remembered over restarts ---- */
 
-static void remember_again(struct node *node, const struct xn_now *now,
-                           struct xn_out *out);
-
 static void peers_read(void *owner, void *ctx, const struct xn_now *now, int rc,
                        struct xn_msg *msg, struct xn_out *out)
 {
@@ -80,19 +77,18 @@ void node_corps_remember(struct node *node, struct xn_out *out)
 {
     Xn__Contact contacts[REMEMBER_MAX], *rows[REMEMBER_MAX];
     Xn__Sample sample = XN__SAMPLE__INIT;
-    size_t i, n = ov_sample(node->ov, REMEMBER_MAX, contacts), len;
+    size_t i, n, len;
     uint8_t *data = NULL;
-    xn_id hash;
 
+    if (!node->peers_changed) return;
+    n = ov_sample(node->ov, REMEMBER_MAX, contacts);
     if (n == 0) return; /* better old peers than none */
     for (i = 0; i < n; i++)
         rows[i] = &contacts[i];
     sample.nodes = rows;
     sample.n_nodes = n;
     if (xn_pack(&sample, &data, &len)) return;
-    xn_id_hash(data, len, &hash);
-    if (!xn_id_eq(&hash, &node->remembered)) write_peers(node, data, len, out);
-    node->remembered = hash;
+    write_peers(node, data, len, out);
     free(data);
 }
 
@@ -101,17 +97,20 @@ static void remember(void *owner, void *ctx, const struct xn_now *now, int rc,
 {
     struct node *node = owner;
 
-    (void)ctx, (void)rc, (void)msg;
+    (void)ctx, (void)now, (void)rc, (void)msg;
     node_corps_remember(node, out);
-    remember_again(node, now, out);
+    node->peers_changed = false;
 }
 
-static void remember_again(struct node *node, const struct xn_now *now,
-                           struct xn_out *out)
+void node_corps_changed(struct node *node, const struct xn_now *now,
+                        struct xn_out *out)
 {
-    uint64_t pause = xn_rng_between(&node->rng, REMEMBER_US / 2, REMEMBER_US);
+    uint64_t pause;
 
-    xn_ticket(node->tickets, now->mono_us + pause, remember, node, NULL, out);
+    if (node->peers_changed) return;
+    pause = xn_rng_between(&node->rng, REMEMBER_US / 2, REMEMBER_US);
+    node->peers_changed = xn_ticket(node->tickets, now->mono_us + pause,
+                                    remember, node, NULL, out) != 0;
 }
 
 /* ---- corps ---- */
@@ -251,7 +250,6 @@ void node_corps_start(struct node *node, const struct xn_now *now,
     }
     read_peers(node, now, out);
     visit(node, NULL, now, 0, NULL, out);
-    remember_again(node, now, out);
 }
 
 void node_corps_stand(struct node *node, const struct xn_now *now,
@@ -260,5 +258,5 @@ void node_corps_stand(struct node *node, const struct xn_now *now,
     uint64_t pause = xn_rng_below(&node->rng, node->announce_us);
 
     xn_ticket(node->tickets, now->mono_us + pause, visit, node, NULL, out);
-    remember_again(node, now, out);
+    node_corps_changed(node, now, out);
 }

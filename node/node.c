@@ -41,6 +41,7 @@ static void peer_changed(void *user, const struct xn_now *now, xn_peer peer,
     struct node *node = user;
 
     xis_peer_changed(node->xis, now, peer, joined, out);
+    node_corps_changed(node, now, out);
     if (joined) node_revoked_joined(node, now, peer, out);
 }
 

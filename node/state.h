@@ -30,7 +30,7 @@ struct node {
     bool started;
     uint64_t started_us;
     struct xn_msg *bootstrap; /* Sample: contacts to begin with, or NULL */
-    xn_id remembered;         /* hash of the peers stored last */
+    bool peers_changed;       /* since they were stored; soon they are again */
     struct revoked revoked;
     struct offer *offers; /* lists of revoked keys that are being verified */
     size_t n_offers;
@@ -53,6 +53,9 @@ void node_corps_start(struct node *node, const struct xn_now *now,
 void node_corps_stand(struct node *node, const struct xn_now *now,
                       struct xn_out *out);
 
+/* A peer came or went: they are stored soon. */
+void node_corps_changed(struct node *node, const struct xn_now *now,
+                        struct xn_out *out);
 /* Store the peers linked to now, if they changed. */
 void node_corps_remember(struct node *node, struct xn_out *out);
 

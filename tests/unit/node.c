@@ -14,9 +14,9 @@
 #include "node/node.h"
 #include "tests/unit/crank.h"
 
-static struct xn_core *make(const char *corp)
+static struct xn_core *make_among(const char *corp,
+                                  const struct xn_peers *peers)
 {
-    static const struct xn_peers nobody;
     struct node_config config;
     struct xn_core *core = NULL;
 
@@ -25,8 +25,15 @@ static struct xn_core *make(const char *corp)
     config.overlay.position.b[0] = 2;
     config.overlay.address = "127.0.0.1:9000";
     config.corps[config.n_corps++] = corp;
-    assert_int_equal(node_new(&config, &nobody, 1, &core), 0);
+    assert_int_equal(node_new(&config, peers, 1, &core), 0);
     return core;
+}
+
+static struct xn_core *make(const char *corp)
+{
+    static const struct xn_peers nobody;
+
+    return make_among(corp, &nobody);
 }
 
 /* What the corp says decides whom a newcomer meets: so it is asked by its key,
@@ -55,6 +62,75 @@ static void corps_are_asked_by_id(void **state)
         assert_true(xn_id_eq(&got, &id));
         xn_msg_free(act.msg);
     }
+    crank_stop(&crank);
+    crank_clear(&crank);
+}
+
+/* ---- who is remembered ---- */
+
+static void say_hello(struct crank *crank, xn_peer peer)
+{
+    char address[] = "192.0.2.2:9000";
+    Xn__Hello hello = XN__HELLO__INIT;
+    struct xn_msg *msg = NULL;
+
+    hello.version = 1;
+    hello.address = address;
+    assert_int_equal(xn_msg_new(XN__KIND__HELLO, &hello, &msg), 0);
+    crank_hear(crank, peer, msg);
+    xn_msg_free(msg);
+}
+
+/* So many peers go on living, and say so. */
+static void live(struct crank *crank, xn_peer peers, unsigned seconds)
+{
+    xn_peer i;
+
+    while (seconds-- > 0) {
+        for (i = 0; i < peers; i++)
+            say_hello(crank, i);
+        crank_pass(crank, 1000000);
+    }
+}
+
+/* So many transactions that store the peers are taken out. */
+static size_t stored(struct crank *crank)
+{
+    size_t n = 0;
+
+    while (crank_count(crank, XN_ACT_TXN) > 0) {
+        struct xn_action act = crank_take(crank, XN_ACT_TXN);
+        const Xn__Txn *txn = XN_BODY(act.msg, Xn__Txn);
+
+        n += txn->n_writes == 1 && txn->writes[0]->key.len == 10 &&
+             !memcmp(txn->writes[0]->key.data, "node/peers", 10);
+        xn_msg_free(act.msg);
+    }
+    return n;
+}
+
+static void peers_are_stored_when_they_change(void **state)
+{
+    static struct crank crank;
+    static struct xn_contact rows[2];
+    const struct xn_peers peers = {rows, 2};
+
+    (void)state;
+    memset(rows[0].id.b, 3, XN_ID_SIZE);
+    memset(rows[1].id.b, 4, XN_ID_SIZE);
+    rows[0].position = rows[0].id;
+    rows[1].position = rows[1].id;
+    crank_init(&crank, make_among("https://192.0.2.1:1", &peers), 1000000,
+               1795255200000000);
+    crank_wake(&crank);
+    crank_up(&crank, 0);
+    live(&crank, 1, 31);
+    assert_int_equal(stored(&crank), 1);
+    live(&crank, 1, 60);
+    assert_int_equal(stored(&crank), 0);
+    crank_up(&crank, 1);
+    live(&crank, 2, 31);
+    assert_int_equal(stored(&crank), 1);
     crank_stop(&crank);
     crank_clear(&crank);
 }
@@ -234,6 +310,7 @@ int main(void)
 {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(corps_are_asked_by_id),
+        cmocka_unit_test(peers_are_stored_when_they_change),
         cmocka_unit_test(trace_is_for_members),
         cmocka_unit_test(peers_are_for_members),
         cmocka_unit_test(status_is_short_for_strangers),
