@@ -89,7 +89,7 @@
 #define RTO_MAX_US (3 * SECOND_US)
 #define PROBE_US SECOND_US /* at least, between two tries */
 #define PROBES_MAX 3U
-#define WATCH_US (5 * SECOND_US)
+#define WATCH_US (5 * SECOND_US)  /* at least, between looks at the neighbour */
 #define DOUBT_US (5 * SECOND_US)  /* so long such news leave doubt */
 #define YOUNG_US (10 * SECOND_US) /* at most so long a newcomer doubts */
 #define WAIT_US (SECOND_US / 4)   /* in doubt: looked at again */
@@ -334,6 +334,8 @@ static inline xn_peer ring_peer(const struct ov *ov, size_t at)
     return ov->ring.routes[at].peer;
 }
 
+#define AHEAD 16U /* contacts that are fetched before they are looked at */
+
 static inline const struct xn_contact *ring_contact(const struct ov *ov,
                                                     size_t at)
 {
@@ -519,6 +521,8 @@ void life_back(struct ov *ov, const struct xn_now *now, const xn_id *id);
 /* So says a peer that we have dialled. */
 void life_told(struct ov *ov, const xn_id *id, uint32_t life_s);
 uint32_t life_seen_s(const struct ov *ov); /* 0: not yet */
+/* How long one that fell silent may go unnoticed. */
+uint64_t life_watch_us(const struct ov *ov);
 /* How many links to dial for: at most the budget. */
 size_t links_wanted(const struct ov *ov);
 

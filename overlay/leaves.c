@@ -61,6 +61,8 @@ static size_t name_ours(const struct ov *ov, const struct xn_now *now,
     size_t n = ov_leaves(ov, near), i;
 
     for (i = 0; i < n; i++)
+        __builtin_prefetch(xn_peer_contact(ov->peers, near[i]));
+    for (i = 0; i < n; i++)
         have_add(have, &xn_peer_contact(ov->peers, near[i])->id);
     for (i = 0; i < ov->hints.n; i++) {
         const struct hint *hint = hint_at(&ov->hints, i);
@@ -73,29 +75,36 @@ static size_t name_ours(const struct ov *ov, const struct xn_now *now,
     return n < HAVE_MAX ? n : HAVE_MAX;
 }
 
+/* Clockwise, in 2^-64ths of the ring. */
+static uint64_t way(const xn_id *from, const xn_id *to)
+{
+    return xn_id_head(to) - xn_id_head(from);
+}
+
 /* How far our leaf set reaches on each side: who is farther would be none of
  * it. */
 static void name_reach(const struct ov *ov, Xn__Peers *peers)
 {
     const xn_id *self = &ov->config.position;
     size_t leaves = ov->config.leaves;
-    xn_id d;
 
     if (ov->ring.n < 2 * leaves) return;
-    xn_ring_clockwise(self, &ring_contact(ov, ring_cw(ov, leaves))->position,
-                      &d);
-    peers->up = xn_id_head(&d);
-    xn_ring_clockwise(&ring_contact(ov, ring_ccw(ov, leaves))->position, self,
-                      &d);
-    peers->down = xn_id_head(&d);
+    peers->up = way(self, &ring_contact(ov, ring_cw(ov, leaves))->position);
+    peers->down = way(&ring_contact(ov, ring_ccw(ov, leaves))->position, self);
 }
 
-static bool is_named(const ProtobufCBinaryData *have, const xn_id *id)
+/* *next: where the one after the last that was found is.  Both ends go through
+ * the same neighbours in the same order. */
+static bool is_named(const ProtobufCBinaryData *have, size_t *next,
+                     const xn_id *id)
 {
-    size_t i;
+    size_t n = have->len / HAVE_SIZE, i;
 
-    for (i = 0; i + HAVE_SIZE <= have->len; i += HAVE_SIZE) {
-        if (memcmp(have->data + i, id->b, HAVE_SIZE) == 0) return true;
+    for (i = 0; i < n; i++, ++*next) {
+        if (*next >= n) *next = 0;
+        if (memcmp(have->data + *next * HAVE_SIZE, id->b, HAVE_SIZE)) continue;
+        ++*next;
+        return true;
     }
     return false;
 }
@@ -198,20 +207,24 @@ static void add_side(struct rows *rows, const struct ov *ov,
                      const xn_id *position, bool up, size_t m, size_t n)
 {
     uint64_t within = up ? body->up : body->down;
-    xn_id d;
+    size_t step = up ? 1 : ov->ring.n, next = 0;
 
-    for (; n > 0; m += up ? 1 : ov->ring.n) {
-        size_t at = place_at(ov, m);
+    for (; n > 0; m += step) {
+        size_t at = place_at(ov, m), ahead = place_at(ov, m + AHEAD * step);
         const struct xn_contact *contact;
+
+        if (ahead != RING_SELF) __builtin_prefetch(ring_contact(ov, ahead));
 
         if (at != RING_SELF && ring_peer(ov, at) == to->peer) continue;
         n--;
         if (at == RING_SELF) continue;
         contact = ring_contact(ov, at);
-        xn_ring_clockwise(up ? position : &contact->position,
-                          up ? &contact->position : position, &d);
-        if (within && xn_id_head(&d) > within) return;
-        if (!is_named(&body->have, &contact->id)) rows_add(rows, ov, at);
+        if (within && (up ? way(position, &contact->position)
+                          : way(&contact->position, position)) > within) {
+            return;
+        }
+        if (is_named(&body->have, &next, &contact->id)) continue;
+        rows_add(rows, ov, at);
     }
 }
 

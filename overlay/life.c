@@ -28,6 +28,8 @@
 #define ENDS_MAX 64U      /* then the older half of it counts no more */
 #define TOLD_WORTH 8U     /* ends, as which what others said counts */
 #define LINKS_PER_LEAF 5U /* at least so many links, for each leaf on a side */
+#define SILENT_PART 1000U /* of a life, a node may be silent for */
+#define WATCH_MAX_US (15 * SECOND_US)
 #define BURST_US (10 * SECOND_US)
 #define BACK_S 30U               /* who is linked again by then did not end */
 #define BURST_PART 4U            /* more than one in so many is a burst */
@@ -208,6 +210,16 @@ uint32_t life_seen_s(const struct ov *ov)
     if (life->ends < ENDS_MIN) return 0;
     s = life->stood_us / life->ends / SECOND_US;
     return s < 1 ? 1 : s < UINT32_MAX ? (uint32_t)s : UINT32_MAX;
+}
+
+/* So that no more than one in a thousand is silent and not known to be, by what
+ * we have seen ourselves.  In a minute all must be mended, so there is a most. */
+uint64_t life_watch_us(const struct ov *ov)
+{
+    uint64_t us = ov->life.stood_us / (ov->life.ends + 1) / SILENT_PART;
+
+    if (us < WATCH_US) return WATCH_US;
+    return us < WATCH_MAX_US ? us : WATCH_MAX_US;
 }
 
 /* With what others said; 0: nobody knows. */

@@ -354,18 +354,13 @@ bool ring_is_leaf(const struct ov *ov, const xn_id *position)
 {
     const xn_id *self = &ov->config.position;
     size_t leaves = ov->config.leaves;
-    xn_id ours, theirs;
 
     if (ov_is_guest(ov)) return false;
     if (ov->ring.n < 2 * leaves) return true;
-    xn_ring_clockwise(self, position, &theirs);
-    xn_ring_clockwise(self, &ring_contact(ov, ring_cw(ov, leaves))->position,
-                      &ours);
-    if (xn_id_cmp(&theirs, &ours) <= 0) return true;
-    xn_ring_clockwise(position, self, &theirs);
-    xn_ring_clockwise(&ring_contact(ov, ring_ccw(ov, leaves))->position, self,
-                      &ours);
-    return xn_id_cmp(&theirs, &ours) <= 0;
+    return xn_ring_between(self, position,
+                           &ring_contact(ov, ring_cw(ov, leaves))->position) ||
+           xn_ring_between(&ring_contact(ov, ring_ccw(ov, leaves))->position,
+                           position, self);
 }
 
 size_t ov_beside(const struct ov *ov, size_t most, xn_peer *peers_out)

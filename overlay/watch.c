@@ -360,7 +360,7 @@ static void watch_due(void *owner, void *ctx, const struct xn_now *now, int rc,
     life_count(ov, now);
     ov->watch_timer = 0;
     ov->watch_us = 0;
-    if (ov->ring.n > 0) probe_next(ov, now, WATCH_US / 2, out);
+    if (ov->ring.n > 0) probe_next(ov, now, life_watch_us(ov) / 2, out);
     if (ov_is_guest(ov)) keep_open(ov, now, out);
     watch_start(ov, now, out);
     ov_exit(ov, now, out);
@@ -368,10 +368,10 @@ static void watch_due(void *owner, void *ctx, const struct xn_now *now, int rc,
 
 void watch_start(struct ov *ov, const struct xn_now *now, struct xn_out *out)
 {
-    uint64_t wait_us = WATCH_US - WATCH_US / 5;
+    uint64_t wait_us = life_watch_us(ov);
 
     if (ov->watch_timer || ov->ring.n == 0) return;
-    wait_us += xn_rng_below(ov->rng, 2 * WATCH_US / 5);
+    wait_us += xn_rng_below(ov->rng, 2 * wait_us / 5) - wait_us / 5;
     ov->watch_us = now->mono_us + wait_us;
     ov->watch_timer =
         xn_ticket(ov->tickets, ov->watch_us, watch_due, ov, NULL, out);

@@ -111,6 +111,13 @@ void xn_ring_clockwise(const xn_id *a, const xn_id *b, xn_id *out)
     }
 }
 
+bool xn_ring_between(const xn_id *a, const xn_id *b, const xn_id *c)
+{
+    bool from = xn_id_cmp(a, b) <= 0, to = xn_id_cmp(b, c) <= 0;
+
+    return xn_id_cmp(a, c) <= 0 ? from && to : from || to;
+}
+
 void xn_ring_distance(const xn_id *a, const xn_id *b, xn_id *out)
 {
     xn_id there, back;

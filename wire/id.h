@@ -64,6 +64,8 @@ void xn_id_name(const xn_id *id, const char *label, char out[XN_NAME_MAX]);
 void xn_ring_distance(const xn_id *a, const xn_id *b, xn_id *out);
 /* Is a nearer to key than b?  A tie goes to the smaller position. */
 bool xn_ring_nearer(const xn_id *key, const xn_id *a, const xn_id *b);
+/* Is b on the clockwise way from a to c, or at one of its ends? */
+bool xn_ring_between(const xn_id *a, const xn_id *b, const xn_id *c);
 /* Clockwise way from a to b. */
 void xn_ring_clockwise(const xn_id *a, const xn_id *b, xn_id *out);
 

@@ -228,6 +228,24 @@ static void the_ring_wraps(void **state)
     assert_int_equal(d.b[0], 0xfe);
 }
 
+/* On the way from a to c, also over zero. */
+static void between_wraps(void **state)
+{
+    xn_id low = at(0x10, 0), mid = at(0x20, 0), high = at(0x30, 0);
+
+    (void)state;
+    assert_true(xn_ring_between(&low, &mid, &high));
+    assert_true(xn_ring_between(&low, &low, &high));
+    assert_true(xn_ring_between(&low, &high, &high));
+    assert_false(xn_ring_between(&low, &high, &mid));
+    assert_false(xn_ring_between(&mid, &low, &high));
+    assert_true(xn_ring_between(&high, &low, &mid));
+    assert_true(xn_ring_between(&mid, &high, &low));
+    assert_false(xn_ring_between(&high, &mid, &low));
+    assert_true(xn_ring_between(&mid, &mid, &mid));
+    assert_false(xn_ring_between(&mid, &low, &mid));
+}
+
 /* One less than nothing borrows from every byte before it. */
 static void the_way_borrows(void **state)
 {
@@ -289,6 +307,7 @@ int main(void)
         cmocka_unit_test(wrong_kinds_and_bytes_are_refused),
         cmocka_unit_test(a_frame_has_a_bound_and_it_is_exact),
         cmocka_unit_test(the_ring_wraps),
+        cmocka_unit_test(between_wraps),
         cmocka_unit_test(the_way_borrows),
         cmocka_unit_test(ids_have_bytes_hex_and_names),
     };

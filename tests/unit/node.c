@@ -113,7 +113,7 @@ static void peers_are_stored_when_they_change(void **state)
 {
     static struct crank crank;
     static struct xn_contact rows[2];
-    const struct xn_peers peers = {rows, 2};
+    const struct xn_peers peers = {.rows = rows, .n = 2};
 
     (void)state;
     memset(rows[0].id.b, 3, XN_ID_SIZE);

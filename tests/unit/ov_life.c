@@ -255,6 +255,28 @@ static void test_a_gap_is_ours(void **state)
     life_clear(&ov);
 }
 
+/* The neighbour is looked at each thousandth of a life, from 5 to 15 s. */
+static void test_watch(void **state)
+{
+    struct xn_now now = {3600 * SECOND_US, 0};
+    struct ov ov;
+    uint32_t n;
+
+    (void)state;
+    assert_int_equal(life_watch_us(young(&ov)), 5 * SECOND_US);
+    ov.ring.n = 100;
+    life_count(&ov, &now);
+    assert_int_equal(life_watch_us(&ov), 15 * SECOND_US);
+    for (n = 0; n < 39; n++)
+        ends(&ov, 3600 + 60 * n, n);
+    assert_in_range(life_watch_us(&ov), 14 * SECOND_US, 15 * SECOND_US - 1);
+    for (; n < 60; n++)
+        ends(&ov, 6000, 100 + n);
+    assert_in_range(life_watch_us(&ov), 9 * SECOND_US, 11 * SECOND_US);
+    ov.ring.n = 0;
+    life_clear(&ov);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
@@ -268,6 +290,7 @@ int main(void)
         cmocka_unit_test(test_who_comes_back_did_not_end),
         cmocka_unit_test(test_a_burst_comes_back),
         cmocka_unit_test(test_a_gap_is_ours),
+        cmocka_unit_test(test_watch),
     };
 
     return cmocka_run_group_tests(tests, NULL, NULL);
