@@ -416,13 +416,13 @@ void xis_ads_sweep(struct xis *xis, const struct xn_now *now,
 {
     struct xis_ad *ad, *gone[REMOVE_MAX];
     struct xis_place_in_order at =
-        xis_order_after(&xis->ads, xis->sweep_begun ? &xis->sweep_from : NULL);
+        xis_order_after(&xis->ads, xis->sweep_begun ? &xis->last : NULL);
     struct xis_writes writes = {0};
     size_t n = 0, seen = 0, i;
 
     while (seen++ < SWEEP_MAX && n < REMOVE_MAX &&
            (ad = xis_order_next(&xis->ads, &at)) != NULL) {
-        xis->sweep_from = ad->server;
+        xis->last = ad->server;
         if (ad->until_us <= now->wall_us || is_orphan(xis, ad, now)) {
             gone[n++] = ad;
         }

@@ -603,7 +603,7 @@ struct xis_neighbour {
 
 struct xis_settle {
     struct xis_neighbour near[2 * XIS_SIDE]; /* nearest first */
-    size_t n_near;
+    uint32_t n_near;
     bool lost; /* one of these, since the last change */
     uint64_t timer, timer_us;
     uint64_t background_us;
@@ -660,27 +660,27 @@ struct xis {
     struct xn_tickets *tickets;
 
     bool loading, loaded;
-    char load_kind;  /* of record that is being read */
-    bool load_begun; /* of that kind */
-    xn_id load_from; /* last server read */
+    char load_kind;             /* of record that is being read */
+    bool load_begun;            /* of that kind */
+    bool sweep_begun, sweeping; /* amid all; again soon */
+    bool has_settled;           /* `settled` was made in company */
+    bool alone;                 /* `settled` was made without any neighbour */
+    bool is_settled;
+    bool retry; /* some place may be due later */
+    uint32_t n_ops;
+    xn_id last; /* server read; when all are: looked at by the sweep */
 
     struct xis_tokens tokens;
     struct xis_rows rows;
     struct xis_order ads; /* withdrawals too */
     size_t n_live;        /* of these, ads */
     size_t n_tombs, n_blind;
-    xn_id sweep_from;
-    bool sweep_begun, sweeping; /* amid all; again soon */
 
     struct xis_batch *batches;
-    size_t n_batches;
     uint64_t txns; /* number of the last TXN */
     struct xis_ask *asks;
 
-    uint64_t view;    /* number of the overlay's present state; from 1 */
-    bool has_settled; /* `settled` was made in company */
-    bool alone;       /* `settled` was made without any neighbour */
-    bool is_settled;
+    uint64_t view;           /* number of the overlay's present state; from 1 */
     struct xis_view *leaves; /* at the last change; NULL: nobody */
     struct xis_view *settled;
     struct xis_view *before;  /* the settled view before a loss ... */
@@ -694,16 +694,14 @@ struct xis {
     struct xis_settle settle;
     uint64_t served_us;        /* mono; the second that `served` counts */
     struct xis_served *served; /* NULL: nobody has asked yet */
-    size_t n_served;
+    uint32_t n_served, n_batches;
 
     struct xis_dest *dests, *dest_index;
     uint64_t stamp;
     struct xis_pub *pubs; /* those not placed in this view first */
     struct xis_op *ops;
-    size_t n_ops;
     uint64_t op_number;
     uint64_t pub_timer, pub_timer_us; /* ticket and when it is due */
-    bool retry;                       /* some place may be due later */
 };
 
 #endif

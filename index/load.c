@@ -112,15 +112,15 @@ static void load_records(struct xis *xis, const struct xn_now *now,
         int rc;
 
         if (record->key.len != KEY_SIZE) continue;
-        memcpy(xis->load_from.b, record->key.data + 5, XN_ID_SIZE);
-        rc = load_value(xis, now, &xis->load_from, &record->value);
+        memcpy(xis->last.b, record->key.data + 5, XN_ID_SIZE);
+        rc = load_value(xis, now, &xis->last, &record->value);
         if (rc == XN_ENOMEM) {
             xn_out_log(out, XN_LOG_WARN, "index: no room for a stored ad");
         } else if (rc) {
-            struct xis_ad *ad = xis_ad_find(xis, &xis->load_from);
+            struct xis_ad *ad = xis_ad_find(xis, &xis->last);
 
             if (ad) xis_ad_remove(xis, ad);
-            xis_write_drop(&writes, &xis->load_from, true);
+            xis_write_drop(&writes, &xis->last, true);
         }
     }
     if (writes.n) xis_writes_commit(&writes, 0, out);
@@ -167,7 +167,7 @@ static void read_page(struct xis *xis, const struct xn_now *now,
     read.prefix.data = from;
     read.prefix.len = 5;
     if (xis->load_begun) { /* right behind the last */
-        memcpy(from + 5, xis->load_from.b, XN_ID_SIZE);
+        memcpy(from + 5, xis->last.b, XN_ID_SIZE);
         read.from.data = from;
         read.from.len = sizeof from;
     }

@@ -27,17 +27,16 @@ struct node {
     size_t n_corps;
     const char *address; /* behind the corps */
     uint64_t announce_us;
-    bool started;
+    bool started, late_told;
+    bool peers_changed; /* since they were stored; soon they are again */
     uint64_t started_us;
     struct xn_msg *bootstrap; /* Sample: contacts to begin with, or NULL */
-    bool peers_changed;       /* since they were stored; soon they are again */
     struct revoked revoked;
     struct offer *offers; /* lists of revoked keys that are being verified */
     size_t n_offers;
     struct revoked_ask *revoked_asks; /* ours for such lists, under way */
     uint64_t revoked_timer;
     struct served served_peers, served_callers;
-    bool late_told;
 };
 
 /* NULL: no memory, and out->rc says so. */

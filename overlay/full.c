@@ -105,7 +105,8 @@ static size_t id_lower(const struct ov *ov, const xn_id *id)
     return lo;
 }
 
-struct link *link_find_id(const struct ov *ov, const xn_id *id)
+/* NULL: there is none, or it stood. */
+static struct link *find_named(const struct ov *ov, const xn_id *id)
 {
     size_t i = id_lower(ov, id);
     struct link *link = i < ov->by_id.n ? link_at(&ov->by_id, i) : NULL;
@@ -113,14 +114,22 @@ struct link *link_find_id(const struct ov *ov, const xn_id *id)
     return link && xn_id_eq(&link_contact(ov, link)->id, id) ? link : NULL;
 }
 
+struct link *link_find_id(const struct ov *ov, const xn_id *id)
+{
+    struct link *link = find_named(ov, id);
+    size_t at = link ? RING_NONE : ring_find_id(ov, id);
+
+    return at == RING_NONE ? link : link_find(ov, ring_peer(ov, at));
+}
+
 bool link_has_id(const struct ov *ov, const xn_id *id)
 {
-    return link_find_id(ov, id) || ring_find_id(ov, id) != RING_NONE;
+    return find_named(ov, id) || ring_find_id(ov, id) != RING_NONE;
 }
 
 struct link *link_need_id(struct ov *ov, const xn_id *id)
 {
-    struct link *link = link_find_id(ov, id);
+    struct link *link = find_named(ov, id);
     size_t at = link ? RING_NONE : ring_find_id(ov, id);
 
     return at == RING_NONE ? link : ring_link(ov, at);
@@ -133,6 +142,7 @@ bool ring_add_id(struct ov *ov, struct link *link)
 
 void ring_drop_id(struct ov *ov, struct link *link)
 {
+    if (link->stood) return;
     vec_drop(&ov->by_id, id_lower(ov, &link_contact(ov, link)->id));
 }
 
@@ -169,7 +179,6 @@ void links_rest(struct ov *ov)
 
     while (ov->ring.n_awake > AWAKE_MAX && (link = to_rest(ov)) != NULL) {
         ring_drop_peer(ov, link);
-        ring_drop_id(ov, link);
         link_free(link);
         ov->ring.n_awake--;
         ov->ring.n_stood++;

@@ -209,15 +209,10 @@ struct lives;
 struct life {
     uint64_t stood_us;   /* all links together, until ... */
     uint64_t counted_us; /* ... then */
-    uint32_t ends;       /* of them, with their node */
     uint64_t ours_us;    /* we stood still: what ends until then is our doing */
-    struct {
-        uint64_t from_us, stood_us; /* that began then, from these counts on */
-        uint32_t ends, n, of;       /* n of so many links have ended */
-        bool is_one, again;         /* a burst; so was the one before */
-    } burst;
-    uint32_t n_ended, n_told;
-    struct lives *lives; /* of others; NULL: nothing to tell yet */
+    uint32_t ends;       /* of them, with their node */
+    uint32_t n_told;     /* how long others live */
+    struct lives *lives; /* life.c; NULL: nothing has ended or been told yet */
 };
 
 struct change {
@@ -234,43 +229,43 @@ struct ov {
     struct ov_user user;
 
     struct vec by_peer; /* links in full, every state, by handle */
-    struct vec by_id;   /* links in full, new and live, by id */
+    struct vec by_id;   /* links in full, new and live, by id; but for those
+                           that stood, whom the ring finds */
     struct ring ring;   /* all live ones */
-    size_t self_at;     /* how many of these lie before us */
-    uint64_t stood_us;  /* since when those stand that did from the start */
-    size_t n_new;
+    uint32_t self_at;   /* how many of these lie before us */
+    uint32_t n_new;
+    uint64_t stood_us; /* since when those stand that did from the start */
     uint32_t serial;
 
     struct vec hints;        /* by id */
     struct vec hints_pos;    /* the same, by claimed position */
     struct vec hints_due;    /* the same, those linked before first, of each
                                 kind by when they may be dialled */
-    size_t n_met;            /* of these, linked before */
+    uint32_t n_met;          /* of these, linked before */
+    uint32_t n_dials;        /* of these, being dialled */
     struct shunned *shunned; /* hints.c */
     uint64_t *tellers;       /* tellers.c */
-    struct hint *dials;      /* of these, being dialled */
-    size_t n_dials;
+    struct hint *dials;      /* those being dialled */
 
     struct vec queries; /* by number, which only grows */
-    size_t n_from;      /* of these, from peers */
+    uint32_t n_from;    /* of these, from peers */
     size_t kept;        /* bytes of their messages */
     uint64_t number;
 
     uint64_t leaves_mark; /* of the leaf set that the user knows */
     struct change *changes;
-    size_t n_changes, cap_changes;
+    uint32_t n_changes, cap_changes;
     unsigned depth;
-    bool leaving;
-    bool joined;       /* told whom to join */
-    bool introduced;   /* a peer has told us its contacts */
-    uint64_t young_us; /* until then, if not */
-    bool dial_dirty;
-
-    struct life life;
+    unsigned paged; /* peers whose contacts we have asked for */
+    bool leaving, dial_dirty;
+    bool joined;             /* told whom to join */
+    bool introduced;         /* a peer has told us its contacts */
     bool grown;              /* it had as many links as it wants, and not lost a
                             quarter of them since */
     bool lost_up, lost_down; /* neighbours, on that side */
-    unsigned paged;          /* peers whose contacts we have asked for */
+    uint64_t young_us;       /* until then, if not introduced */
+
+    struct life life;
     uint64_t calm_us;     /* when crowded: no dial before, neighbours apart */
     uint64_t crowded_us;  /* until then: the overlay exceeds the budget, */
     uint64_t silent_us;   /* when a link was dropped for silence, last */
@@ -342,7 +337,7 @@ static inline const struct xn_contact *ring_contact(const struct ov *ov,
     return xn_peer_contact(ov->peers, ring_peer(ov, at));
 }
 
-/* RING_NONE: it is not live.  By id: only where some are not in full. */
+/* RING_NONE: it is not live.  By id: only where some stood. */
 size_t ring_find(const struct ov *ov, xn_peer peer);
 size_t ring_find_id(const struct ov *ov, const xn_id *id);
 /* In full; NULL: no memory. */

@@ -44,6 +44,12 @@ struct ended {
 
 /* Where nothing ends and nobody is new there is none. */
 struct lives {
+    struct burst {
+        uint64_t from_us, stood_us; /* that began then, from these counts on */
+        uint32_t ends, n, of;       /* n of so many links have ended */
+        bool is_one, again;         /* a burst; so was the one before */
+    } burst;
+    uint32_t n_ended;
     struct ended ended[LIFE_ENDED];
     struct {
         uint32_t tag, s; /* of the id; seconds */
@@ -88,23 +94,24 @@ void life_count(struct ov *ov, const struct xn_now *now)
     life->counted_us = now->mono_us;
 }
 
-static bool is_of_burst(const struct life *life, const struct ended *ended)
+static bool is_of_burst(const struct burst *burst, const struct ended *ended)
 {
-    return ended->at_s >= life->burst.from_us / SECOND_US;
+    return ended->at_s >= burst->from_us / SECOND_US;
 }
 
 /* Of the ends since then, and what was seen before it, none counts. */
 static void forget_burst(struct life *life)
 {
+    const struct burst *burst = &life->lives->burst;
     size_t i;
 
     for (i = 0; i < LIFE_ENDED; i++) {
         struct ended *ended = &life->lives->ended[i];
 
-        if (is_of_burst(life, ended)) ended->counted = false;
+        if (is_of_burst(burst, ended)) ended->counted = false;
     }
-    life->stood_us = life->burst.stood_us;
-    life->ends = life->burst.ends;
+    life->stood_us = burst->stood_us;
+    life->ends = burst->ends;
 }
 
 /* Is this one of a burst?  Then those of it that were counted are not.  Burst
@@ -112,24 +119,24 @@ static void forget_burst(struct life *life)
 static bool is_burst(struct ov *ov, const struct xn_now *now)
 {
     struct life *life = &ov->life;
+    struct burst *burst = &life->lives->burst;
 
-    if (life->burst.n == 0 || now->mono_us - life->burst.from_us > BURST_US) {
-        life->burst.again = life->burst.is_one &&
-                            now->mono_us - life->burst.from_us <= 2 * BURST_US;
-        life->burst.is_one = false;
-        life->burst.from_us = now->mono_us;
-        life->burst.stood_us = life->stood_us;
-        life->burst.ends = life->ends;
-        life->burst.of = (uint32_t)ov->ring.n;
-        life->burst.n = 0;
+    if (burst->n == 0 || now->mono_us - burst->from_us > BURST_US) {
+        burst->again =
+            burst->is_one && now->mono_us - burst->from_us <= 2 * BURST_US;
+        burst->is_one = false;
+        burst->from_us = now->mono_us;
+        burst->stood_us = life->stood_us;
+        burst->ends = life->ends;
+        burst->of = (uint32_t)ov->ring.n;
+        burst->n = 0;
     }
-    life->burst.n++;
-    if (life->burst.n < ENDS_MIN ||
-        life->burst.n <= life->burst.of / BURST_PART) {
+    burst->n++;
+    if (burst->n < ENDS_MIN || burst->n <= burst->of / BURST_PART) {
         return false;
     }
-    life->burst.is_one = true;
-    if (life->burst.again) return false;
+    burst->is_one = true;
+    if (burst->again) return false;
     forget_burst(life);
     return true;
 }
@@ -156,7 +163,8 @@ void life_ended(struct ov *ov, const struct xn_now *now, const xn_id *id)
 
     life_count(ov, now);
     if (!need_lives(life) || (ended && !ended->back)) return;
-    if (!ended) ended = &life->lives->ended[life->n_ended++ % LIFE_ENDED];
+    if (!ended)
+        ended = &life->lives->ended[life->lives->n_ended++ % LIFE_ENDED];
     *ended = (struct ended){.tag = tag_of(id), .at_s = seconds(now)};
     if (now->mono_us < life->ours_us || is_burst(ov, now)) return;
     ended->counted = true;
@@ -169,14 +177,16 @@ void life_back(struct ov *ov, const struct xn_now *now, const xn_id *id)
 {
     struct life *life = &ov->life;
     struct ended *ended = find_ended(life, tag_of(id));
+    struct burst *burst;
 
     if (!ended || ended->back || seconds(now) - ended->at_s > BACK_S) return;
+    burst = &life->lives->burst;
     ended->back = true;
     if (ended->counted && life->ends > 0) life->ends--;
-    if (is_of_burst(life, ended))
-        life->burst.n -= life->burst.n > 0;
+    if (is_of_burst(burst, ended))
+        burst->n -= burst->n > 0;
     else if (ended->counted)
-        life->burst.ends -= life->burst.ends > 0;
+        burst->ends -= burst->ends > 0;
     ended->counted = false;
 }
 

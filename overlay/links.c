@@ -404,22 +404,28 @@ static uint32_t two_trips(uint64_t us)
     return us / 2 < SECOND_US ? (uint32_t)(us / 2) : 0;
 }
 
-static struct link *link_new(struct ov *ov, const struct xn_now *now,
-                             xn_peer peer, bool incoming)
+static struct link *link_make(struct ov *ov, uint64_t up_us, xn_peer peer)
 {
     struct link *link = calloc(1, sizeof *link);
 
     if (!link) return NULL;
     link->peer = peer;
+    link->up_us = link->heard_us = link->window_us = up_us;
+    if (ring_add_peer(ov, link)) return link;
+    free(link);
+    return NULL;
+}
+
+static struct link *link_new(struct ov *ov, const struct xn_now *now,
+                             xn_peer peer, bool incoming)
+{
+    struct link *link = link_make(ov, now->mono_us, peer);
+
+    if (!link) return NULL;
     link->head = xn_id_head(&link_contact(ov, link)->id);
     link->serial = ++ov->serial;
     link->state = LINK_NEW;
     link->incoming = incoming;
-    link->up_us = link->heard_us = link->window_us = now->mono_us;
-    if (!ring_add_peer(ov, link)) {
-        free(link);
-        return NULL;
-    }
     if (!ring_add_id(ov, link)) {
         ring_drop_peer(ov, link);
         free(link);
@@ -431,15 +437,12 @@ static struct link *link_new(struct ov *ov, const struct xn_now *now,
 
 struct link *link_of_stood(struct ov *ov, xn_peer peer, uint32_t near_us)
 {
-    struct xn_now then = {.mono_us = ov->stood_us};
-    struct link *link = link_new(ov, &then, peer, false);
+    struct link *link = link_make(ov, ov->stood_us, peer);
 
     if (!link) return NULL;
-    ov->n_new--;
     ov->ring.n_awake++;
     link->stood = true;
     link->features = FEATURES;
-    link->serial = 0;
     link->rtt_us = near_us;
     link->rtt_var_us = near_us / 8;
     link->state = LINK_LIVE;
@@ -819,11 +822,11 @@ void ov_revoke(struct ov *ov, const struct xn_now *now, struct xn_out *out)
     for (i = ov->ring.n; i > 0; i--) {
         if (is_revoked(ov, ring_contact(ov, i - 1))) ring_link(ov, i - 1);
     }
-    for (i = ov->by_id.n; i > 0; i--) {
-        struct link *link = link_at(&ov->by_id, i - 1);
+    for (i = ov->by_peer.n; i > 0; i--) {
+        struct link *link = link_at(&ov->by_peer, i - 1);
         struct xn_contact contact = *link_contact(ov, link);
 
-        if (!is_revoked(ov, link_contact(ov, link))) continue;
+        if (link->state == LINK_CLOSING || !is_revoked(ov, &contact)) continue;
         link->shed = true;
         link_hang(ov, now, link, XN_EREVOKED, "its key was revoked", out);
         hint_shun(ov, &contact);

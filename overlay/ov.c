@@ -110,7 +110,7 @@ void ov_begun(struct ov *ov, const struct xn_now *now)
 void ov_changed(struct ov *ov, xn_peer peer, bool joined, struct xn_out *out)
 {
     if (ov->n_changes == ov->cap_changes) {
-        size_t cap = ov->cap_changes ? 2 * ov->cap_changes : 4;
+        uint32_t cap = ov->cap_changes ? 2 * ov->cap_changes : 4;
         struct change *changes = realloc(ov->changes, cap * sizeof *changes);
 
         if (!changes) {
@@ -211,9 +211,10 @@ void ov_leave(struct ov *ov, const struct xn_now *now, struct xn_out *out)
     visit_clear(ov);
     for (i = ov->ring.n; i > 0; i--)
         ring_link(ov, i - 1); /* in full, where there is memory */
-    while (ov->by_id.n > 0) {
-        struct link *link = link_at(&ov->by_id, ov->by_id.n - 1);
+    for (i = ov->by_peer.n; i > 0; i--) {
+        struct link *link = link_at(&ov->by_peer, i - 1);
 
+        if (link->state == LINK_CLOSING) continue;
         link->shed = true;
         if (link->state == LINK_LIVE) {
             ov_send(out, link->peer, XN__KIND__LEAVE, &body);

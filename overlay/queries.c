@@ -90,6 +90,7 @@ void query_detach(struct ov *ov, struct query *q)
     if (q->timer) xn_ticket_forget(ov->tickets, q->timer);
     q->timer = 0;
     vec_drop(&ov->queries, query_lower(ov, q->number));
+    if (ov->queries.n == 0) queries_clear(ov);
     query_let_go(ov, q);
 }
 
@@ -106,6 +107,7 @@ void queries_clear(struct ov *ov)
     for (i = 0; i < ov->queries.n; i++)
         query_drop(query_at(ov, i));
     free(ov->queries.v);
+    ov->queries = (struct vec){0};
 }
 
 void query_untry(struct query *q, xn_peer peer)

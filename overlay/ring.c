@@ -131,7 +131,7 @@ size_t ring_find_id(const struct ov *ov, const xn_id *id)
     xn_peer peer;
     size_t i;
 
-    if (ov->ring.n_stood == 0) return RING_NONE;
+    if (ov->ring.n_stood + ov->ring.n_awake == 0) return RING_NONE;
     if (ov->peers->find) {
         peer = ov->peers->find(ov->peers, id);
         return peer == XN_PEER_NONE ? RING_NONE : ring_find(ov, peer);

@@ -131,7 +131,7 @@ static void detach(struct xn_tickets *t, size_t i)
 
 static bool grow(struct xn_tickets *t)
 {
-    size_t cap = t->cap < FEW ? t->cap + 2 : 2 * t->cap, i;
+    size_t cap = t->cap < FEW ? t->cap + 1 : 2 * t->cap, i;
     struct entry *heap = realloc(t->heap, cap * sizeof *heap);
     struct slot *index = NULL;
 

@@ -45,8 +45,11 @@ struct sim_link {
     struct sim_wire_end end;
     uint32_t peer_mark; /* the peer's counter when it last agreed */
     uint64_t conn;      /* dialler << 32 | dialler's counter */
-    uint64_t last_us;   /* arrival of what was sent last: TCP keeps order */
-    uint64_t ticket;    /* of our DIAL */
+    union {
+        uint64_t ticket;  /* dialling: of our DIAL */
+        uint64_t last_us; /* later: arrival of what was sent last, for TCP
+                             keeps order */
+    };
 };
 
 struct sim_node {

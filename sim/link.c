@@ -460,6 +460,7 @@ static void on_ready(struct sim_world *world, const struct sim_event *event)
         return;
     }
     ticket = link->ticket;
+    link->last_us = 0;
     link->state = SIM_UP;
     link->peer_mark = event->mark;
     sim_count_links(world, 1);

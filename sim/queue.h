@@ -26,8 +26,8 @@ struct sim_event {
     struct xn_msg *msg;
     uint32_t to;
     uint32_t from;
-    int32_t rc;
     uint32_t mark; /* incarnation of `to`, or a counter of the sender */
+    int16_t rc;
     uint8_t kind;
 };
 
