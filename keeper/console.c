@@ -49,7 +49,10 @@ static int append_part(struct console *console, const uint8_t *data, size_t len)
 {
     uint64_t at = console->total;
     size_t n;
-    int rc = write_head(console, at + len);
+    int rc = 0;
+
+    /* who reads is told of what goes, where anything does */
+    if (at + len > console->size) rc = write_head(console, at + len);
 
     while (!rc && len > 0) {
         n = console_straight(console, at, len);

@@ -23,7 +23,7 @@
 #define KEEPER_LOCK "lock"       /* locked as long as the keeper lives */
 #define KEEPER_SOCKET "socket"   /* it listens here */
 #define KEEPER_CONSOLE "console" /* keeper/console.h */
-#define KEEPER_METER "meter"     /* TaskReading, the last that is durable */
+#define KEEPER_METER "meter"     /* TaskReading, the last on record */
 #define KEEPER_CGROUPS "cgroups" /* folders of the session's, a line each */
 #define KEEPER_DOMAIN "domain"   /* DomainNote, there before the domain */
 #define KEEPER_EXIT "exit"       /* TaskExit, the last thing that is written */
@@ -66,7 +66,7 @@ struct keeper {
     uint64_t started_mono_us, ended_mono_us;
     uint64_t kill_us;         /* mono; after a grace; 0: none */
     uint64_t look_us, cap_us; /* mono; next looks */
-    uint64_t durable_us;      /* mono; next durable reading */
+    uint64_t note_us;         /* mono; next reading on record */
     uint64_t run_us;          /* a task with a meter that is not exact: time
                                  that it did not stand */
     uint64_t run_since_us;
@@ -90,6 +90,8 @@ void keeper_init(struct keeper *keeper, const struct runner *runner);
 int keeper_start(struct keeper *keeper);
 /* What is due at that time; returns when to come again. */
 uint64_t keeper_tick(struct keeper *keeper, uint64_t mono_us);
+/* It is awake: what the next tick does is done now where it is due before long. */
+void keeper_hasten(struct keeper *keeper, uint64_t mono_us);
 /* Looks whether the task has ended by itself, and sees to all that follows. */
 void keeper_finish(struct keeper *keeper);
 void keeper_stop(struct keeper *keeper, Xn__TaskEnd end, const char *because,
@@ -103,7 +105,7 @@ int keeper_type(struct keeper *keeper, const void *data, size_t len);
 /* All of it that is there, before the terminal is taken away. */
 void keeper_drain_terminal(struct keeper *keeper);
 /* The reading of now; into its record. */
-void keeper_make_durable(struct keeper *keeper);
+void keeper_note_reading(struct keeper *keeper);
 void keeper_reading(struct keeper *keeper, Xn__TaskReading *out);
 
 /* serve.c: who asks over the socket. */

@@ -48,12 +48,12 @@ void keeper_reading(struct keeper *keeper, Xn__TaskReading *out)
     out->run_ms = (now - keeper->started_mono_us) / 1000;
 }
 
-void keeper_make_durable(struct keeper *keeper)
+void keeper_note_reading(struct keeper *keeper)
 {
     Xn__TaskReading reading;
 
     keeper_reading(keeper, &reading);
-    record_put(keeper->dir, KEEPER_METER, &reading);
+    record_note(keeper->dir, KEEPER_METER, &reading);
 }
 
 /* ---- signals to all ------------------------------------------------------ */
@@ -228,12 +228,24 @@ static uint64_t life_us(const struct keeper *keeper)
                : UINT64_MAX;
 }
 
+static uint64_t note_every_us(const struct keeper *keeper)
+{
+    return (uint64_t)keeper->spec->meter_ms * 1000;
+}
+
+void keeper_hasten(struct keeper *keeper, uint64_t mono_us)
+{
+    if (mono_us + note_every_us(keeper) / 2 >= keeper->note_us)
+        keeper->note_us = mono_us;
+}
+
 uint64_t keeper_tick(struct keeper *keeper, uint64_t mono_us)
 {
     uint64_t next = mono_us + FAR_US;
 
     if (keeper->state == XN__TASK_STATE__ENDED) return next;
-    if (mono_us >= keeper->look_us) {
+    /* with every note, too: what costs is the waking up */
+    if (mono_us >= keeper->look_us || mono_us >= keeper->note_us) {
         keeper->look_us = mono_us + keeper->look_every_us;
         look_at_memory(keeper, mono_us);
         keeper_finish(keeper);
@@ -247,9 +259,9 @@ uint64_t keeper_tick(struct keeper *keeper, uint64_t mono_us)
     }
     if (keeper->typed.len && mono_us >= keeper->type_us)
         type_rest(keeper, mono_us);
-    if (mono_us >= keeper->durable_us) {
-        keeper->durable_us = mono_us + (uint64_t)keeper->spec->meter_ms * 1000;
-        keeper_make_durable(keeper);
+    if (mono_us >= keeper->note_us) {
+        keeper->note_us = mono_us + note_every_us(keeper);
+        keeper_note_reading(keeper);
     }
     if (mono_us >= life_us(keeper)) {
         keeper_stop(keeper, XN__TASK_END__LIFE, "its time was over", 0);
@@ -259,7 +271,7 @@ uint64_t keeper_tick(struct keeper *keeper, uint64_t mono_us)
         keeper->runner->kill(keeper);
     }
     next = min_u64(next, keeper->look_us);
-    next = min_u64(next, keeper->durable_us);
+    next = min_u64(next, keeper->note_us);
     next = min_u64(next, life_us(keeper));
     if (keeper->caps_itself) next = min_u64(next, keeper->cap_us);
     if (keeper->stand_us) next = min_u64(next, keeper->stand_us);
@@ -368,7 +380,7 @@ static void set_clocks(struct keeper *keeper, uint64_t now)
     cap_init(&keeper->cap, keeper->spec->cpu_ms_per_s, now);
     keeper->look_us = keeper->cap_us = keeper->memory_since_us = now;
     keeper->run_since_us = now;
-    keeper->durable_us = now + (uint64_t)keeper->spec->meter_ms * 1000;
+    keeper->note_us = now + note_every_us(keeper);
 }
 
 static int begin(struct keeper *keeper)

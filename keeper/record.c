@@ -5,6 +5,7 @@
 
 #include <errno.h>
 #include <fcntl.h>
+#include <stdbool.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -15,6 +16,7 @@
 #include "lib/err.h"
 
 #define HEAD 12
+#define NOTE_MAX 4096 /* a page, of which a write does all */
 
 static const char magic[4] = {'X', 'N', 'R', '1'};
 
@@ -52,7 +54,7 @@ static uint32_t get_u32(const uint8_t *in)
 }
 
 static int write_whole(int dir, const char *name, const uint8_t *data,
-                       size_t len)
+                       size_t len, bool durable)
 {
     int fd, rc;
 
@@ -60,32 +62,82 @@ static int write_whole(int dir, const char *name, const uint8_t *data,
                 O_WRONLY | O_CREAT | O_TRUNC | O_CLOEXEC | O_NOFOLLOW, 0600);
     if (fd < 0) return errno == ENOSPC ? XN_ENOSPC : XN_EIO;
     rc = sys_write_all(fd, data, len);
-    if (!rc && fsync(fd)) rc = XN_EIO;
+    if (!rc && durable && fsync(fd)) rc = XN_EIO;
     if (rc && errno == ENOSPC) rc = XN_ENOSPC;
     close(fd);
     return rc;
 }
 
-int record_put(int dir, const char *name, const void *body)
+/* *data_out is the caller's (free). */
+static int form(const ProtobufCMessage *body, uint8_t **data_out,
+                size_t *len_out)
 {
-    const ProtobufCMessage *message = body;
-    size_t len = protobuf_c_message_get_packed_size(message);
+    size_t len = protobuf_c_message_get_packed_size(body);
     uint8_t *data;
-    char fresh[80];
-    int rc;
 
     if (len > RECORD_MAX) return XN_ETOOBIG;
     data = malloc(HEAD + len);
     if (!data) return XN_ENOMEM;
     memcpy(data, magic, sizeof magic);
     put_u32(data + 4, (uint32_t)len);
-    protobuf_c_message_pack(message, data + HEAD);
+    protobuf_c_message_pack(body, data + HEAD);
     put_u32(data + 8, crc32_of(data + HEAD, len));
+    *data_out = data;
+    *len_out = HEAD + len;
+    return 0;
+}
+
+static int replace(int dir, const char *name, const uint8_t *data, size_t len,
+                   bool durable)
+{
+    char fresh[80];
+    int rc;
+
     snprintf(fresh, sizeof fresh, "%s.new", name);
-    rc = write_whole(dir, fresh, data, HEAD + len);
+    rc = write_whole(dir, fresh, data, len, durable);
     if (!rc && renameat(dir, fresh, dir, name)) rc = XN_EIO;
-    if (!rc && fsync(dir)) rc = XN_EIO;
+    if (!rc && durable && fsync(dir)) rc = XN_EIO;
     if (rc) unlinkat(dir, fresh, 0);
+    return rc;
+}
+
+int record_put(int dir, const char *name, const void *body)
+{
+    uint8_t *data;
+    size_t len;
+    int rc = form(body, &data, &len);
+
+    if (rc) return rc;
+    rc = replace(dir, name, data, len, true);
+    free(data);
+    return rc;
+}
+
+/* One write that covers all that was there: who is killed has done it or not.
+ * To rename onto a file makes some file systems write to the disk at once. */
+static bool write_over(int dir, const char *name, const uint8_t *data,
+                       size_t len)
+{
+    int fd = openat(dir, name, O_WRONLY | O_CLOEXEC | O_NOFOLLOW);
+    struct stat st;
+    bool done;
+
+    if (fd < 0) return false;
+    done = len <= NOTE_MAX && fstat(fd, &st) == 0 && st.st_size > 0 &&
+           st.st_size <= (off_t)len && pwrite(fd, data, len, 0) == (ssize_t)len;
+    close(fd);
+    return done;
+}
+
+int record_note(int dir, const char *name, const void *body)
+{
+    uint8_t *data;
+    size_t len;
+    int rc = form(body, &data, &len);
+
+    if (rc) return rc;
+    if (!write_over(dir, name, data, len))
+        rc = replace(dir, name, data, len, false);
     free(data);
     return rc;
 }

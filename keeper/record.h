@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: GPL-3.0-or-later */
 /* Records: a protobuf body in a file of its own, whole or not there, with a
- * checksum, durable when record_put returns. */
+ * checksum. */
 #ifndef KEEPER_RECORD_H
 #define KEEPER_RECORD_H
 
@@ -10,9 +10,12 @@
 
 #define RECORD_MAX (1 << 20) /* bytes of a body */
 
-/* What stood under that name is replaced in one step.  XN_ENOSPC, XN_EIO with
- * errno; XN_ENOMEM, XN_ETOOBIG. */
+/* What stood under that name is replaced in one step, and durable when this
+ * returns.  XN_ENOSPC, XN_EIO with errno; XN_ENOMEM, XN_ETOOBIG. */
 int record_put(int dir, const char *name, const void *body);
+/* The same, but for the disk: it outlives this process, and where the machine
+ * goes down there may be none that is whole.  A tenth of the cost. */
+int record_note(int dir, const char *name, const void *body);
 
 /* *body_out is the caller's: protobuf_c_message_free_unpacked(body, NULL).
  * XN_ENOENT: no such file; XN_EIO; XN_EINTEGRITY: it is not whole. */

@@ -417,7 +417,7 @@ static bool boot_again(struct keeper *keeper)
     }
     take_last_words(keeper);
     /* who is killed between the two domains leaves none, and no usage unsaid */
-    keeper_make_durable(keeper);
+    keeper_note_reading(keeper);
     d->boots = true;
     if (put_note(keeper)) return false; /* at the next look */
     destroy(d);

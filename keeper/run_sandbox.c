@@ -12,8 +12,8 @@
 #include "keeper/sys.h"
 #include "lib/err.h"
 
-#define WATCH_US 200000 /* between looks at memory without a cgroup */
-#define LOOK_US 1000000 /* with one */
+#define WATCH_US 200000  /* between looks at memory without a cgroup */
+#define LOOK_US 30000000 /* with one, which holds it by itself */
 
 /* ---- start --------------------------------------------------------------- */
 

@@ -7,6 +7,7 @@
 
 #include "keeper/keeper.h"
 #include "keeper/spec.h"
+#include "keeper/sys.h"
 #include "lib/err.h"
 #include "wire/frame.h"
 
@@ -95,7 +96,7 @@ static int obey(struct keeper *keeper, struct keeper_client *client,
                 const Xn__KeeperAsk *ask)
 {
     switch (ask->op) {
-    case XN__KEEPER_OP__STATUS: return 0;
+    case XN__KEEPER_OP__STATUS: keeper_hasten(keeper, sys_mono_us()); return 0;
     case XN__KEEPER_OP__STOP:
         keeper_stop(keeper, XN__TASK_END__STOPPED,
                     ask->reason[0] ? ask->reason : "asked to stop",

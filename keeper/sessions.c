@@ -175,19 +175,26 @@ int session_restart(int sessions, const char *name,
 
 /* ---- asking -------------------------------------------------------------- */
 
-int session_ask(int folder, const Xn__KeeperAsk *ask, unsigned wait_ms,
-                Xn__KeeperTell **tell_out)
+static int ask_over(int fd, const Xn__KeeperAsk *ask, Xn__KeeperTell **tell_out)
 {
-    int fd = sys_unix_connect(folder, KEEPER_SOCKET, wait_ms), rc;
     ProtobufCMessage *body;
+    int rc = frame_send(fd, ask);
 
-    if (fd < 0) return XN_EUNREACH;
-    rc = frame_send(fd, ask);
     if (!rc) {
         rc = frame_receive(fd, FRAME_TELL_MAX, &xn__keeper_tell__descriptor,
                            &body, NULL);
     }
     if (!rc) *tell_out = (Xn__KeeperTell *)body;
+    return rc;
+}
+
+int session_ask(int folder, const Xn__KeeperAsk *ask, unsigned wait_ms,
+                Xn__KeeperTell **tell_out)
+{
+    int fd = sys_unix_connect(folder, KEEPER_SOCKET, wait_ms), rc;
+
+    if (fd < 0) return XN_EUNREACH;
+    rc = ask_over(fd, ask, tell_out);
     close(fd);
     return rc;
 }
@@ -205,16 +212,23 @@ static int copy_status(const Xn__TaskStatus *from, Xn__TaskStatus **out)
     return *out ? 0 : XN_ENOMEM;
 }
 
-static int live_status(int folder, unsigned wait_ms,
+/* A new connection costs both ends more than question and answer. */
+static int live_status(int folder, int *talk, unsigned wait_ms,
                        Xn__TaskStatus **status_out)
 {
     Xn__KeeperTell *tell = NULL;
     Xn__KeeperAsk ask;
-    int rc;
+    int rc = XN_EUNREACH;
 
     xn__keeper_ask__init(&ask);
     ask.op = XN__KEEPER_OP__STATUS;
-    rc = session_ask(folder, &ask, wait_ms, &tell);
+    if (*talk >= 0) {
+        sys_unix_set_timeout(*talk, wait_ms);
+        rc = ask_over(*talk, &ask, &tell);
+    }
+    if (rc) *talk = -1;
+    if (rc == XN_EUNREACH && session_lives(folder))
+        rc = session_ask(folder, &ask, wait_ms, &tell);
     if (rc) return rc;
     rc = XN_EPROTO;
     if (tell->status) {
@@ -247,11 +261,10 @@ static int ended_status(int folder, const char *name,
     return rc;
 }
 
-int session_status(int folder, const char *name, unsigned wait_ms,
+int session_status(int folder, const char *name, int *talk, unsigned wait_ms,
                    Xn__TaskStatus **status_out)
 {
-    if (session_lives(folder) && live_status(folder, wait_ms, status_out) == 0)
-        return 0;
+    if (live_status(folder, talk, wait_ms, status_out) == 0) return 0;
     if (ended_status(folder, name, status_out) == 0) return 0;
     return session_lives(folder) || session_is_lost(folder) ? XN_ETIMEOUT
                                                             : XN_ENOENT;

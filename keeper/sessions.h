@@ -44,9 +44,10 @@ int session_ask(int folder, const Xn__KeeperAsk *ask, unsigned wait_ms,
                 Xn__KeeperTell **tell_out);
 
 /* The caller's, like what xn__task_status__unpack gives.  Of one that has ended,
- * from its records.  XN_ETIMEOUT: its keeper does not answer, or there is none
- * just now; XN_ENOENT. */
-int session_status(int folder, const char *name, unsigned wait_ms,
+ * from its records.  *talk: a connection to its keeper over which no answer is
+ * owed, -1: none; it is -1 afterwards where one is.  XN_ETIMEOUT: its keeper does
+ * not answer, or there is none just now; XN_ENOENT. */
+int session_status(int folder, const char *name, int *talk, unsigned wait_ms,
                    Xn__TaskStatus **status_out);
 
 /* What a session that does not live may have left: an exit record is written

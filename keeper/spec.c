@@ -31,7 +31,7 @@ void spec_complete(Xn__TaskSpec *spec)
     if (!spec->files) spec->files = 256;
     if (!spec->disk_bytes) spec->disk_bytes = 64 * MIB;
     if (!spec->console_bytes) spec->console_bytes = MIB;
-    if (!spec->meter_ms) spec->meter_ms = 10000;
+    if (!spec->meter_ms) spec->meter_ms = 15000;
 }
 
 static int check_bounds(const struct bound *rows, size_t n, char *because_out,

@@ -12,6 +12,7 @@
 #include <stdlib.h>
 #include <string.h>
 #include <sys/signalfd.h>
+#include <sys/socket.h>
 #include <sys/stat.h>
 #include <unistd.h>
 
@@ -269,6 +270,15 @@ static nfds_t fill_polls(struct dom *dom, struct pollfd *polls, int *wait_out)
     return n;
 }
 
+/* Nothing comes over a watch but its end, and answers that were too late. */
+static bool has_closed(int watch)
+{
+    char late[4096];
+    ssize_t n = recv(watch, late, sizeof late, MSG_DONTWAIT);
+
+    return n == 0 || (n < 0 && errno != EAGAIN && errno != EINTR);
+}
+
 /* From the last on: burying moves the last into the place. */
 static void serve_live(struct dom *dom, const struct pollfd *polls, size_t n)
 {
@@ -277,7 +287,9 @@ static void serve_live(struct dom *dom, const struct pollfd *polls, size_t n)
 
         if (polls[2 * n + 1].revents)
             dom_ready(dom, n);
-        else if (polls[2 * n].revents || (live->watch < 0 && live->ready < 0)) {
+        else if (live->watch < 0
+                     ? live->ready < 0
+                     : polls[2 * n].revents && has_closed(live->watch)) {
             dom_bury(dom, n);
         }
     }

@@ -50,6 +50,7 @@ struct live {
     uint64_t memory_bytes;
     uint32_t uid;
     int watch;  /* the keeper's socket: it closes when the keeper ends */
+    int talk;   /* the same, while each question got its answer there; -1 */
     int ready;  /* of a start under way; -1 */
     int client; /* who asked for it; -1 */
     bool stuck; /* it has ended, but cannot be swept yet */

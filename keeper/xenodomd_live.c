@@ -35,7 +35,7 @@ static struct live *add(struct dom *dom, const Xn__TaskSpec *spec)
     snprintf(live->name, sizeof live->name, "%s", spec->name);
     live->memory_bytes = spec->memory_bytes;
     live->uid = spec->uid;
-    live->watch = live->ready = live->client = -1;
+    live->watch = live->talk = live->ready = live->client = -1;
     live->stuck = false;
     live->patience = (struct patience){.silent = false};
     live->runner = spec->runner;
@@ -59,6 +59,7 @@ static void watch(struct dom *dom, struct live *live)
     if (folder < 0) return;
     live->patience.silent = false; /* this one is another */
     live->watch = sys_unix_connect(folder, KEEPER_SOCKET, SESSIONS_KEEPER_MS);
+    live->talk = live->watch;
     close(folder);
 }
 
@@ -149,7 +150,7 @@ void dom_bury(struct dom *dom, size_t i)
         }
         live->stuck = rc != 0;
         if (live->watch >= 0) close(live->watch);
-        live->watch = -1;
+        live->watch = live->talk = -1;
         return;
     }
     xn_log(XN_LOG_INFO, "session %s: ended", name);

@@ -67,6 +67,7 @@ void dom_accept(struct dom *dom)
         client->passes = -1;
         xn_buf_init(&client->in, FRAME_ASK_MAX + 4 + TAKE);
         xn_buf_init(&client->out, FRAME_TELL_MAX + 4);
+        dom_serve(dom, i, POLLIN); /* who connects has asked, as a rule */
         return;
     }
     close(fd);
@@ -112,7 +113,10 @@ static void note_answer(struct dom *dom, const char *name, int rc)
 static int status_of(struct dom *dom, int folder, const char *name,
                      Xn__TaskStatus **status_out)
 {
-    int rc = session_status(folder, name, wait_ms(dom, name), status_out);
+    struct live *live = dom_find(dom, name);
+    int nowhere = -1;
+    int rc = session_status(folder, name, live ? &live->talk : &nowhere,
+                            wait_ms(dom, name), status_out);
 
     note_answer(dom, name, rc);
     return rc;

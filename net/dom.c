@@ -2,6 +2,7 @@
 /* Asks: they wait for one of a few connections, are sent, answered, told. */
 #include <stdlib.h>
 #include <string.h>
+#include <unistd.h>
 
 #include <utlist.h>
 
@@ -89,6 +90,16 @@ static bool is_harmless(const struct dom_job *job)
     }
 }
 
+/* The connection is kept for another question. */
+static void spare(struct dom_job *job)
+{
+    struct net_dom *dom = job->dom;
+
+    if (dom->spare >= 0 || job->sock.rc || job->sock.in.len) return;
+    dom->spare = job->sock.fd;
+    job->sock.fd = -1;
+}
+
 static void on_answer(void *arg)
 {
     struct dom_job *job = arg;
@@ -96,6 +107,10 @@ static void on_answer(void *arg)
     int rc = net_unix_next(&job->sock, &body), fd;
 
     if (rc == XN_ENOENT) return;
+    if (rc == XN_EUNREACH && job->spared) { /* another may be there now */
+        leave(job, DOM_WAITS);
+        return;
+    }
     if (rc == XN_EUNREACH && may_wait(job)) {
         dom_rest(job, AWAY_US);
         return;
@@ -107,6 +122,7 @@ static void on_answer(void *arg)
     }
     dom_watch_now(job->dom);
     fd = net_unix_take_fd(&job->sock);
+    if (fd < 0) spare(job);
     leave(job, DOM_WAITS);
     if (dom_is_console(job))
         dom_console_tell(job, (Xn__DomTell *)body, fd);
@@ -131,6 +147,19 @@ static int send_question(struct dom_job *job)
     return net_unix_send(&job->sock, &console);
 }
 
+/* Over the spare connection, where it does no harm to ask twice. */
+static int connect_job(struct dom_job *job)
+{
+    struct net_dom *dom = job->dom;
+    int fd = dom->spare;
+
+    job->spared = fd >= 0 && !job->spared && is_harmless(job);
+    if (!job->spared)
+        return net_unix_open(&job->sock, net_loop_base(dom->loop), dom->path);
+    dom->spare = -1;
+    return net_unix_adopt(&job->sock, net_loop_base(dom->loop), fd);
+}
+
 static void begin(struct dom_job *job)
 {
     struct net_dom *dom = job->dom;
@@ -138,7 +167,7 @@ static void begin(struct dom_job *job)
 
     net_unix_init(&job->sock, &xn__dom_tell__descriptor, FRAME_TELL_MAX,
                   on_answer, job);
-    rc = net_unix_open(&job->sock, net_loop_base(dom->loop), dom->path);
+    rc = connect_job(job);
     if (rc == XN_EBUSY || (rc == XN_EUNREACH && may_wait(job))) {
         dom_rest(job, rc == XN_EBUSY ? DOM_REST_US : AWAY_US);
         return;
@@ -275,6 +304,7 @@ int net_dom_new(struct net_loop *loop, const char *path,
 
     if (!dom) goto out;
     dom->loop = loop;
+    dom->spare = -1;
     dom->path = strdup(path);
     dom->pump = event_new(net_loop_base(loop), -1, 0, on_pump, dom);
     net_unix_init(&dom->watch, NULL, 0, NULL, NULL);
@@ -298,6 +328,7 @@ void net_dom_free(struct net_dom *dom)
         job_free(job);
     }
     dom_watch_free(dom);
+    if (dom->spare >= 0) close(dom->spare);
     if (dom->pump) event_free(dom->pump);
     free(dom->path);
     free(dom);

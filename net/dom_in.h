@@ -22,6 +22,7 @@ struct dom_job {
     struct net_unix sock;
     struct event *timer;
     uint64_t due_us; /* mono; then it ends with XN_ETIMEOUT */
+    bool spared;     /* asked over a connection that was spare */
 
     /* A console's. */
     uint64_t wait_us; /* mono; until then it may wait for a byte */
@@ -42,6 +43,7 @@ struct net_dom {
     struct event *pump;
     size_t n_asks, n_consoles, bytes;
     size_t n_asked; /* connections to xenodomd */
+    int spare;      /* one over which no answer is owed; -1 */
 
     struct net_unix watch;
     enum watch_state watch_state;

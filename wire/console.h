@@ -3,9 +3,9 @@
  * process writes (keeper/console.h), others may read meanwhile and afterwards; a
  * writer that is killed leaves it readable, with all that it had written.
  *
- * The file is a head, then the ring.  `next` is written before the bytes and
- * `total` after them, so that a reader knows which old bytes are being
- * overwritten.  Numbers are in this machine's order. */
+ * The file is a head, then the ring.  `total` is written after the bytes, and
+ * `next` before those that overwrite older ones, so that a reader knows which.
+ * Numbers are in this machine's order. */
 #ifndef WIRE_CONSOLE_H
 #define WIRE_CONSOLE_H
 

@@ -103,7 +103,7 @@ cgroup | perf)
 esac
 
 # ---- the keeper dies
-# Its last durable reading counts, or one that the agent took behind it; never
+# Its last reading on record counts, or one that the agent took behind it; never
 # the time after the kill.
 began=$(date +%s%N)
 "$xeno" run --detach --max 5USD -f "$burner" -- sh -c './burner spin' \

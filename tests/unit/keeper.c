@@ -85,6 +85,35 @@ static void a_record_comes_back(void **state)
     assert_int_equal(faccessat(folder->fd, "r.new", F_OK, 0), -1);
 }
 
+/* In place where it is no shorter, by another file where it is. */
+static void a_note_comes_back(void **state)
+{
+    static const char *const names[] = {
+        "a", "a-longer-one", "b", "c", "longest of all there are", ""};
+    struct folder *folder = *state;
+    ProtobufCMessage *body = NULL;
+    Xn__TaskExit last;
+    struct stat before, now;
+    size_t i;
+
+    for (i = 0; i < sizeof names / sizeof *names; i++) {
+        size_t was = i ? strlen(names[i - 1]) : SIZE_MAX;
+
+        if (i) assert_int_equal(fstatat(folder->fd, "r", &before, 0), 0);
+        xn__task_exit__init(&last);
+        last.name = (char *)(uintptr_t)names[i];
+        assert_int_equal(record_note(folder->fd, "r", &last), 0);
+        assert_int_equal(
+            record_get(folder->fd, "r", &xn__task_exit__descriptor, &body), 0);
+        assert_string_equal(((Xn__TaskExit *)body)->name, names[i]);
+        protobuf_c_message_free_unpacked(body, NULL);
+        assert_int_equal(fstatat(folder->fd, "r", &now, 0), 0);
+        if (strlen(names[i]) >= was)
+            assert_int_equal(now.st_ino, before.st_ino);
+    }
+    assert_int_equal(faccessat(folder->fd, "r.new", F_OK, 0), -1);
+}
+
 /* Cut at each length, or with one bit turned: never taken for another. */
 static void a_damaged_record_is_refused(void **state)
 {
@@ -799,6 +828,7 @@ int main(void)
 {
     const struct CMUnitTest tests[] = {
         IN_FOLDER(a_record_comes_back),
+        IN_FOLDER(a_note_comes_back),
         IN_FOLDER(a_damaged_record_is_refused),
         IN_FOLDER(a_record_has_a_bound),
         cmocka_unit_test(frames_are_cut_anywhere),

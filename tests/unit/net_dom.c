@@ -24,6 +24,7 @@ static char dir[64], path[100];
 
 /* What the servers' processes and the test share. */
 static struct shared {
+    int asked;    /* connections with another question */
     int watched;  /* connections that asked to watch */
     int consoles; /* questions for a console */
     int watch_fails;
@@ -194,6 +195,8 @@ static void serve_watch(int fd)
     Xn__DomTell tell = XN__DOM_TELL__INIT;
     int n = __atomic_add_fetch(&shared->watched, 1, __ATOMIC_SEQ_CST);
 
+    __atomic_sub_fetch(&shared->asked, 1, __ATOMIC_SEQ_CST);
+
     if (n <= shared->watch_fails) {
         if (n % 3 == 1) tell.rc = XN_EPROTO;
         if (n % 3 == 2) send_all(fd, "\0\0\0\2\xff\xff", 6);
@@ -278,6 +281,8 @@ static void serve_console(int fd, const char *how)
     await_close(fd);
 }
 
+static void serve_one(int fd);
+
 static void serve_ask(int fd, const char *how)
 {
     Xn__TaskStatus status = XN__TASK_STATUS__INIT, *tasks[] = {&status};
@@ -288,6 +293,11 @@ static void serve_ask(int fd, const char *how)
     tell.tasks = tasks;
     tell.n_tasks = 1;
     if (strcmp(how, "closes") == 0) return;
+    if (strcmp(how, "again") == 0 || strcmp(how, "once") == 0) {
+        answer(fd, &tell, -1, 0);
+        if (strcmp(how, "again") == 0) serve_one(fd);
+        return;
+    }
     if (strcmp(how, "half") == 0) {
         send_all(fd, "\0\0\0\40half", 8);
         return;
@@ -353,6 +363,7 @@ static pid_t start_server(void)
         if (fd >= 0 && fork() == 0) {
             ends_with_its_parent();
             close(listener);
+            __atomic_add_fetch(&shared->asked, 1, __ATOMIC_SEQ_CST);
             serve_one(fd);
             _exit(0);
         }
@@ -445,6 +456,47 @@ static void faults_are_told_apart(void **state)
     for (i = 0; i < FAULTS; i++)
         assert_int_equal(seen.rc[i + 1], faults[i].rc);
     assert_int_equal(seen.msg[8]->kind, XN__KIND__DOM_TELL);
+    assert_int_equal(open_files(), before);
+    clear(&seen);
+    end_server(server);
+}
+
+/* One question after the other: over one connection, but where it has closed
+ * meanwhile, or where it does harm to ask twice. */
+static const struct {
+    const char *how;
+    Xn__DomOp op;
+    int asked; /* connections after it */
+} turns[] = {
+    {"again", XN__DOM_OP__DOM_STATUS, 1}, {"again", XN__DOM_OP__DOM_STATUS, 1},
+    {"once", XN__DOM_OP__DOM_STATUS, 1},  {"again", XN__DOM_OP__DOM_STATUS, 2},
+    {"again", XN__DOM_OP__DOM_STOP, 3},   {"again", XN__DOM_OP__DOM_STATUS, 3},
+};
+enum { TURNS = sizeof turns / sizeof *turns };
+
+static void next_turn(struct seen *seen, struct xn_out *out)
+{
+    if (!seen->domains) return; /* the watch is no question of ours */
+    if (seen->n_done)
+        assert_int_equal(shared->asked, turns[seen->n_done - 1].asked);
+    if (seen->n_done == TURNS) {
+        kit_stop();
+    } else if ((size_t)seen->step == seen->n_done) {
+        seen->step++;
+        ask(out, seen->n_done + 1, turns[seen->n_done].op,
+            turns[seen->n_done].how);
+    }
+}
+
+static void a_connection_is_used_again(void **state)
+{
+    struct seen seen = {.next = next_turn};
+    pid_t server = start_server();
+    size_t before = open_files(), i;
+
+    run(&seen);
+    for (i = 0; i < TURNS; i++)
+        assert_int_equal(seen.rc[i + 1], 0);
     assert_int_equal(open_files(), before);
     clear(&seen);
     end_server(server);
@@ -848,6 +900,7 @@ int main(void)
 {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test_setup(faults_are_told_apart, fresh),
+        cmocka_unit_test_setup(a_connection_is_used_again, fresh),
         cmocka_unit_test_setup(nobody_there_is_said_at_once, fresh),
         cmocka_unit_test_setup(a_watch_is_taken_up_again, fresh),
         cmocka_unit_test_setup(consoles_come_in_pieces, fresh),
