@@ -255,7 +255,8 @@ static int open_all(struct server *s, const char *store, const char *socket)
     if (!rc) rc = net_loop_new(&user, &s->loop);
     if (!rc) rc = net_post_new(net_loop_base(s->loop), &s->post);
     if (!rc) {
-        rc = net_store_new(s->loop, s->post, "ledgerd", store, true, &s->store);
+        rc = net_store_new(s->loop, s->post, "ledgerd", store, NET_STORE_LEDGER,
+                           &s->store);
     }
     return rc ? rc : listen_at(s, socket);
 }

@@ -2,11 +2,12 @@
 /* Claims, one after the other (the paper, II-B.1(5)).
  *
  *   meter -> SIGN -> TXN: the claim -> CALL charge -> VERIFY the receipt
- *     -> TXN: where the session stands now
  *
  * A claim is in the record before it is sent, and is sent again with the same
  * bytes until the corp has answered, whatever happens in between.  So the corp
- * and this server never differ by more than that one claim. */
+ * and this server never differ by more than that one claim.  Its receipt goes
+ * into the record with whatever is saved next: who restarts before sends the
+ * claim once more, and gets the same receipt. */
 #include <inttypes.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -260,7 +261,7 @@ static void advance(struct host_session *s, const struct xn_now *now,
     s->rounds = s->refusals = s->denials = 0;
     s->trouble[0] = 0;
     warn(s);
-    session_save(s, now, session_go);
+    session_go(s, now);
 }
 
 static void on_verified(void *owner, void *ctx, const struct xn_now *now,

@@ -276,7 +276,7 @@ int main(int argc, char **argv)
         .purpose = "a server's agent: advertises what it offers",
         .role = XN__ROLE__SERVER,
         .wants_api = true,
-        .wants_store = true,
+        .store = NET_STORE_LOGGED,
         .options = options,
         .n_options = sizeof options / sizeof options[0],
         .settings_rows = xenohostd_offer_rows,

@@ -10,6 +10,14 @@
 
 #include "wire/msg.h"
 
+enum net_store_kind {
+    NET_STORE_NONE,
+    NET_STORE_MENDED, /* net/kv.h: what is damaged is left out, set aside */
+    NET_STORE_LOGGED, /* net/wal.h, for money: what is damaged is an error,
+                         never repaired */
+    NET_STORE_LEDGER, /* the same, and the file must be there */
+};
+
 struct net_backing_ops {
     const char *name;
     /* The transactions in order, each whole or not at all, all durable when

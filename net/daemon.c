@@ -287,8 +287,8 @@ int net_daemon_open(struct net_daemon *d)
     config.identity = &d->identity;
     config.listen_links = d->wants_links ? d->listen : NULL;
     config.listen_api = d->wants_api ? d->listen_api : NULL;
-    config.store_path = d->wants_store ? store : NULL;
-    config.store_strict = d->strict_store;
+    config.store = d->store;
+    config.store_path = store;
     config.record_path = d->record;
     config.delay_path = d->delay;
     config.api_body_max = d->api_body_max;

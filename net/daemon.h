@@ -35,8 +35,8 @@ struct net_daemon {
     const char *program;
     const char *purpose; /* one line for --help */
     Xn__Role role;       /* enrols as this with --corp; CORP: makes its own */
-    bool wants_links, wants_api, wants_store;
-    bool strict_store;                      /* see net_store_new */
+    bool wants_links, wants_api;
+    enum net_store_kind store;
     size_t api_body_max;                    /* of a request; 0: 1 MiB */
     const char *dom_path;                   /* xenodomd's socket; NULL: none */
     const struct net_images_config *images; /* NULL: no FETCH */

@@ -368,9 +368,9 @@ static int open_parts(struct net_driver *d, const struct net_config *config)
                     NULL);
         return rc;
     }
-    if (config->store_path) {
+    if (config->store) {
         rc = net_store_new(d->loop, d->post, config->program,
-                           config->store_path, config->store_strict, &d->store);
+                           config->store_path, config->store, &d->store);
     }
     if (!rc && config->dom_path) {
         rc = net_dom_new(d->loop, config->dom_path, &d->dom);

@@ -16,6 +16,7 @@
 #ifndef NET_DRIVER_H
 #define NET_DRIVER_H
 
+#include "net/backing.h"
 #include "net/identity.h"
 #include "net/images.h"
 #include "seam/peers.h"
@@ -28,9 +29,9 @@ struct net_config {
     const struct net_identity *identity; /* key, certificate, anchors */
     const char *listen_links; /* "127.0.0.1:0"; NULL: no overlay links */
     const char *listen_api;   /* HTTPS; NULL: none */
-    const char *store_path;   /* Kyoto Cabinet file; NULL: no store */
-    bool store_strict;        /* it must be there, and is never repaired */
-    const char *record_path;  /* --record; NULL: no recording */
+    enum net_store_kind store;
+    const char *store_path;  /* Kyoto Cabinet file */
+    const char *record_path; /* --record; NULL: no recording */
     const char *dom_path; /* xenodomd's socket (net/dom.h); NULL: no DOMAIN */
     const struct net_images_config *images; /* NULL: no FETCH */
     const char *delay_path; /* --delay, for tests (net/delay.h); NULL: none */

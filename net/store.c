@@ -17,7 +17,9 @@ enum {
     BATCH_MAX = 512,
     IDLE_NS = 50 * 1000 * 1000,
     QUICK_US = 500,
-    QUICK_AGAIN = 64
+    QUICK_AGAIN = 64,
+    LOG_BYTES = 1 << 20,
+    LOG_BYTES_MAX = 16 << 20
 };
 
 struct work {
@@ -279,13 +281,15 @@ static int cannot_open(const char *program, const char *path, int rc,
     return rc;
 }
 
-/* Money: a log before the file, and nothing is repaired. */
-static int open_strict(struct net_store *store, const char *program,
-                       const char *path)
+static int open_logged(struct net_store *store, const char *program,
+                       const char *path, bool create)
 {
+    /* many servers may be at home on one machine */
+    static const struct net_wal_options small = {
+        .log_bytes = LOG_BYTES, .log_most = LOG_BYTES_MAX, .create = true};
     struct net_wal_report report;
     struct net_wal *wal = NULL;
-    int rc = net_wal_open(path, NULL, &wal, &report);
+    int rc = net_wal_open(path, create ? &small : NULL, &wal, &report);
 
     if (rc) return cannot_open(program, report.file, rc, report.why);
     store->ops = &net_wal_ops;
@@ -294,8 +298,8 @@ static int open_strict(struct net_store *store, const char *program,
     return 0;
 }
 
-static int open_mending(struct net_store *store, const char *program,
-                        const char *path)
+static int open_mended(struct net_store *store, const char *program,
+                       const char *path)
 {
     struct net_kv_report report = {.records = 0};
     struct net_kv *kv = NULL;
@@ -318,8 +322,8 @@ static int open_mending(struct net_store *store, const char *program,
 }
 
 int net_store_new(struct net_loop *loop, struct net_post *post,
-                  const char *program, const char *path, bool strict,
-                  struct net_store **store_out)
+                  const char *program, const char *path,
+                  enum net_store_kind kind, struct net_store **store_out)
 {
     struct net_store *store = calloc(1, sizeof *store);
     pthread_condattr_t attr;
@@ -336,8 +340,9 @@ int net_store_new(struct net_loop *loop, struct net_post *post,
     pthread_condattr_setclock(&attr, CLOCK_MONOTONIC);
     pthread_cond_init(&store->wake, &attr);
     pthread_condattr_destroy(&attr);
-    rc = strict ? open_strict(store, program, path)
-                : open_mending(store, program, path);
+    rc = kind == NET_STORE_MENDED
+             ? open_mended(store, program, path)
+             : open_logged(store, program, path, kind == NET_STORE_LOGGED);
     if (!rc) rc = net_thread_start(labour, store, &store->thread);
     if (rc) {
         net_store_free(store);

@@ -6,17 +6,16 @@
 #ifndef NET_STORE_H
 #define NET_STORE_H
 
+#include "net/backing.h"
 #include "net/loop.h"
 #include "net/post.h"
 
 struct net_store;
 
-/* strict: the file must be there, and what is damaged is an error, never
- * repaired, and changes go by way of a log
- * (net/wal.h).  Errors are told with xn_gripe. */
+/* Errors are told with xn_gripe. */
 int net_store_new(struct net_loop *loop, struct net_post *post,
-                  const char *program, const char *path, bool strict,
-                  struct net_store **store_out);
+                  const char *program, const char *path,
+                  enum net_store_kind kind, struct net_store **store_out);
 /* Finishes what was given to it. */
 void net_store_free(struct net_store *store);
 

@@ -533,6 +533,7 @@ static void driver_killed(void **state)
     kit_make_corp(&corp, "alpha.example");
     config = kit_config(&corp);
     config.listen_links = NULL;
+    config.store = NET_STORE_MENDED;
     config.store_path = here.file;
     kit_spawn(&config, stores_and_tells, &child);
     assert_int_equal(read(child.out, word, 8), 8);

@@ -78,6 +78,7 @@ static void run(const struct toy_config *alone)
     toy.contacts[0] = contact;
     toy.n_contacts = 1;
     mine.record_path = file;
+    mine.store = NET_STORE_MENDED;
     mine.store_path = store;
     kit_spawn_core(&mine, make_toy, &toy, &recorded);
     while (links != 1)

@@ -162,7 +162,8 @@ static unsigned run(const char *path, uint64_t quick_us)
     assert_int_equal(net_loop_new(&user, &c.loop), 0);
     assert_int_equal(net_post_new(net_loop_base(c.loop), &c.post), 0);
     assert_int_equal(
-        net_store_new(c.loop, c.post, "test", path, true, &c.store), 0);
+        net_store_new(c.loop, c.post, "test", path, NET_STORE_LEDGER, &c.store),
+        0);
     net_store_quick(c.store, quick_us);
     assert_int_equal(net_loop_run(c.loop, &c.core), XN_ECANCELLED);
     net_store_free(c.store);
