@@ -9,8 +9,8 @@
 #include "lib/err.h"
 #include "lib/gripe.h"
 #include "lib/text.h"
-#include "net/client.h"
 #include "net/clock.h"
+#include "net/talk.h"
 #include "wire/msg.h"
 #include "wire/nest.h"
 
@@ -36,6 +36,7 @@ struct run {
     const struct find_options *opt;
     const struct query *query;
     const struct net_identity *identity;
+    struct net_talk *talk; /* search and lists over one connection */
     struct find_result *result;
     size_t node; /* that is asked first */
     bool paranoid, first;
@@ -151,19 +152,26 @@ static int refused(struct run *run, const char *node,
 static int post(struct run *run, const char *node, uint32_t want,
                 struct net_reply *reply)
 {
-    char url[512], why[400] = "";
+    char url[512];
     uint8_t *body = NULL;
-    size_t len;
-    int rc = pack(run, want, &body, &len);
+    struct net_ask ask = {.identity = run->identity,
+                          .method = "POST",
+                          .url = url,
+                          .meet_ms = run->hurried ? MEET_MS : 0,
+                          .timeout_ms =
+                              (unsigned)(run->opt->timeout_us / 1000)};
+    struct net_said said;
+    int rc = pack(run, want, &body, &ask.len);
 
     if (rc) return rc;
+    ask.body = body;
     snprintf(url, sizeof url, "%s/v1/%s", node, run->server ? "get" : "search");
-    rc = net_request_met(
-        run->identity, "POST", url, body, len, NULL, run->hurried ? MEET_MS : 0,
-        (unsigned)(run->opt->timeout_us / 1000), reply, why, sizeof why);
+    net_talk_ask(run->talk, &ask, &said);
+    *reply = said.reply;
+    rc = said.rc;
     run->unmet = rc == XN_ETIMEOUT && !reply->sent;
     free(body);
-    if (rc) return fail(run, node, rc, why[0] ? why : xn_strerror(rc));
+    if (rc) return fail(run, node, rc, said.why);
     if (reply->server.role != XN__ROLE__NODE) {
         rc = fail(run, node, XN_EIDENT, "its certificate is not a node's");
     } else if (reply->status != 200) {
@@ -195,24 +203,24 @@ static Xn__RevokedDone *fetch_page_of_lists(const struct run *run,
 {
     uint64_t within_us = run->opt->within_us;
     uint64_t timeout_us = run->opt->timeout_us;
-    struct net_reply reply = {.status = 0};
     Xn__RevokedDone *done = NULL;
-    char url[512], why[400], hex[XN_ID_HEX] = "";
+    char url[512], hex[XN_ID_HEX] = "";
+    struct net_ask ask = {
+        .identity = run->identity, .method = "GET", .url = url};
+    struct net_said said;
 
     if (within_us && within_us < LISTS_US) within_us = LISTS_US;
     if (within_us && within_us < timeout_us) timeout_us = within_us;
     if (after) xn_id_hex(after, hex);
     snprintf(url, sizeof url, "%s/v1/revoked%s%s", node, after ? "?after=" : "",
              hex);
-    if (net_request(run->identity, "GET", url, NULL, 0, NULL,
-                    (unsigned)(timeout_us / 1000), &reply, why, sizeof why)) {
-        return NULL;
+    ask.timeout_ms = (unsigned)(timeout_us / 1000);
+    net_talk_ask(run->talk, &ask, &said);
+    if (!said.rc && said.reply.status == 200) {
+        done = xn_unpack(&xn__revoked_done__descriptor, said.reply.body.data,
+                         said.reply.body.len);
     }
-    if (reply.status == 200) {
-        done = xn_unpack(&xn__revoked_done__descriptor, reply.body.data,
-                         reply.body.len);
-    }
-    net_reply_clear(&reply);
+    net_said_clear(&said);
     return done;
 }
 
@@ -536,12 +544,14 @@ int find_fetch(const struct find_options *opt, const struct query *query,
                       .result = result,
                       .paranoid = opt->paranoid,
                       .first = true};
-    int rc;
+    int rc = net_talk_new(&run.talk);
 
+    if (rc) return rc;
     result->answered_ppm = 1000000;
     run.hurried = opt->n_nodes > 1 && opt->timeout_us > MEET_MS * 1000ULL;
     rc = opt->n_servers ? fetch_servers(&run) : fetch_all(&run);
     note_unlisted(&run);
+    net_talk_free(run.talk);
     free(run.after_text);
     revoked_clear(&run.revoked);
     if (rc && !run.first && rc != XN_ENOMEM) {

@@ -76,6 +76,7 @@ struct net_http {
     struct net_budget *connects, *anonymous, *certified; /* NULL: no bound */
     char address[NET_ADDR_TEXT];
     unsigned max, n;
+    uint64_t opened;
     uint64_t ask_us;
     uint64_t secret; /* so that nobody chooses whom to be counted with */
     struct conn *conns;
@@ -88,11 +89,13 @@ const char *net_http_address(const struct net_http *http)
     return http->address;
 }
 
-void net_http_load(const struct net_http *http, unsigned *connections_out,
-                   unsigned *unanswered_out)
+void net_http_load(const struct net_http *http, struct net_http_load *load_out)
 {
-    *connections_out = http->n;
-    *unanswered_out = HASH_COUNT(http->asks);
+    *load_out = (struct net_http_load){
+        .connections = http->n,
+        .unanswered = HASH_COUNT(http->asks),
+        .opened = http->opened,
+    };
 }
 
 bool net_http_idle(const struct net_http *http)
@@ -212,6 +215,7 @@ static struct bufferevent *new_bufferevent(struct event_base *base, void *arg)
     conn->ssl = ssl;
     conn->limit_us = net_mono_us() + FIRST_US;
     DL_APPEND(http->conns, conn);
+    http->opened++;
     if (++http->n >= http->max) {
         make_room(http);
         evconnlistener_disable(http->listener);

@@ -28,8 +28,11 @@ const char *net_http_address(const struct net_http *http);
 /* An unknown ticket (its asker went away) is ignored. */
 void net_http_answer(struct net_http *http, uint64_t ticket,
                      const Xn__Answer *answer);
-void net_http_load(const struct net_http *http, unsigned *connections_out,
-                   unsigned *unanswered_out);
+struct net_http_load {
+    unsigned connections, unanswered; /* now */
+    uint64_t opened;                  /* connections, since the start */
+};
+void net_http_load(const struct net_http *http, struct net_http_load *load_out);
 bool net_http_idle(const struct net_http *http); /* nothing is unanswered */
 
 #endif

@@ -31,14 +31,16 @@ static void put_links(const struct net_links *links, struct xn_buf *buf)
 
 static void put_http(const struct net_http *http, struct xn_buf *buf)
 {
-    unsigned connections, unanswered;
+    struct net_http_load load;
 
-    net_http_load(http, &connections, &unanswered);
+    net_http_load(http, &load);
     xn_prom_one(buf, XN_PROM_GAUGE, "xeno_api_connections",
-                "HTTPS connections.", connections);
+                "HTTPS connections.", load.connections);
+    xn_prom_one(buf, XN_PROM_COUNTER, "xeno_api_connections_total",
+                "HTTPS connections since the start.", load.opened);
     xn_prom_one(buf, XN_PROM_GAUGE, "xeno_api_requests_waiting",
                 "HTTPS requests without an answer yet, this one among them.",
-                unanswered);
+                load.unanswered);
 }
 
 /* 0: not to be known. */

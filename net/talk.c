@@ -70,6 +70,7 @@ int net_talk_begin(struct net_talk *talk, const struct net_ask *ask,
         .body = ask->body,
         .len = ask->len,
         .peer = ask->peer,
+        .meet_ms = ask->meet_ms,
         .timeout_ms = ask->timeout_ms,
         .answer_max = ANSWER_MAX,
     };

@@ -21,6 +21,7 @@ struct net_ask { /* lent until net_talk_begin returns, but identity and peer */
     const void *body; /* copied */
     size_t len;
     const xn_id *peer; /* NULL: any certified one */
+    unsigned meet_ms;  /* until its identity is proved; 0: as timeout_ms */
     unsigned timeout_ms;
 };
 

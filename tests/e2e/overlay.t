@@ -98,6 +98,17 @@ await 300 has_links &&
     [ "$(metric xeno_api_connections)" -gt 0 ] &&
     grep -qxF "xeno_node_info{id=\"$(node_id 2)\"} 1" "$scratch/metrics"
 ok $? 'links, bytes and lookups are counted'
+opened() {
+    "$xeno" overlay metrics --node "$(node_url 2)" >"$scratch/metrics" 2>&1 &&
+        metric xeno_api_connections_total
+}
+before=$(opened)
+for n in 1 2 3 4 5 6 7 8 9 10; do
+    "$xenofind" --node "$(node_url 2)" -n all >/dev/null 2>&1
+done
+# One each; servers beside it may open a few meanwhile.
+[ "$(($(opened) - before))" -le 15 ]
+ok $? 'a search opens one connection'
 XENO_KEY=$scratch/nobody "$xeno" overlay metrics >"$scratch/out" 2>&1
 [ $? -eq 6 ]
 ok $? 'not to strangers: exit 6'
