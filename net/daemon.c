@@ -308,6 +308,8 @@ int net_daemon_open(struct net_daemon *d)
         (unsigned)net_settings_number(d->settings, "limits.connections");
     config.api_connects =
         (unsigned)net_settings_number(d->settings, "limits.connects");
+    config.api_connects_all =
+        (unsigned)net_settings_number(d->settings, "limits.connects_all");
     config.api_rate =
         (unsigned)net_settings_number(d->settings, "limits.anonymous");
     config.api_rate_certified =

@@ -55,6 +55,7 @@ void net_config_default(struct net_config *config)
         .handshakes = 50,
         .api_max = 256,
         .api_connects = 100,
+        .api_connects_all = 400,
         .api_rate = 50,
         .api_rate_certified = 500,
     };
@@ -295,6 +296,7 @@ static int open_http(struct net_driver *d, const struct net_config *config)
                                    .listen = config->listen_api,
                                    .max = config->api_max,
                                    .connects = config->api_connects,
+                                   .connects_all = config->api_connects_all,
                                    .rate = config->api_rate,
                                    .certified_rate = config->api_rate_certified,
                                    .body_max = config->api_body_max,

@@ -44,6 +44,8 @@ struct net_config {
     unsigned api_max;      /* connections; 256 */
     unsigned api_connects; /* that begin, a second, of one address; 100; 0: no
                               bound */
+    unsigned api_connects_all; /* of all addresses where no member has proved
+                                  itself, and as many of the others; 400 */
     /* Requests per second, 0: no bound. */
     unsigned api_rate;           /* of one address, anonymous; 50 */
     unsigned api_rate_certified; /* of one certified caller; 500 */

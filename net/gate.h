@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: GPL-3.0-or-later */
-/* How many handshakes that others want a node begins: each costs it some
+/* How many handshakes that others want a daemon begins: each costs it some
  * milliseconds of CPU, and them nothing.  Sources from which a member has proved
  * itself have a rate of their own, so that a storm of strangers shuts no member
  * out.  Pure: time is an argument, in microseconds. */

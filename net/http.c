@@ -25,6 +25,7 @@
 #include "net/addr.h"
 #include "net/budget.h"
 #include "net/clock.h"
+#include "net/gate.h"
 #include "net/tls.h"
 
 enum {
@@ -74,6 +75,7 @@ struct net_http {
     struct evconnlistener *listener;
     struct event *tick;
     struct net_budget *connects, *anonymous, *certified; /* NULL: no bound */
+    struct net_gate *gate;
     char address[NET_ADDR_TEXT];
     unsigned max, n;
     uint64_t opened;
@@ -231,6 +233,17 @@ static struct bufferevent *new_bufferevent(struct event_base *base, void *arg)
     return bev;
 }
 
+/* One more handshake of this source, and of all? */
+static bool may_begin(struct net_http *http, uint64_t source)
+{
+    uint64_t now_us = net_mono_us();
+
+    if (http->connects && !net_budget_take(http->connects, source, now_us))
+        return false;
+    return net_gate_take(http->gate, net_gate_knows(http->gate, source),
+                         now_us) == 0;
+}
+
 /* Before a handshake costs us anything: who begins too many has this one ended.
  * It was accepted and read already, which is little beside signing. */
 static int on_hello(SSL *ssl, int *alert, void *arg)
@@ -239,10 +252,7 @@ static int on_hello(SSL *ssl, int *alert, void *arg)
 
     if (!conn || !conn->http) return SSL_CLIENT_HELLO_ERROR;
     look_up_source(conn);
-    if (!conn->http->connects ||
-        net_budget_take(conn->http->connects, conn->source, net_mono_us())) {
-        return SSL_CLIENT_HELLO_SUCCESS;
-    }
+    if (may_begin(conn->http, conn->source)) return SSL_CLIENT_HELLO_SUCCESS;
     *alert = SSL_AD_USER_CANCELLED;
     return SSL_CLIENT_HELLO_ERROR;
 }
@@ -253,6 +263,9 @@ static void meet(struct conn *conn, struct evhttp_connection *evcon)
     conn->evcon = evcon;
     look_up_source(conn);
     net_tls_caller(conn->ssl, conn->http->identity, &conn->caller);
+    if (conn->caller.role != XN__ROLE__ANYBODY)
+        net_gate_know(conn->http->gate, xn_id_head(&conn->caller.id),
+                      conn->source);
 }
 
 /* A certificate that ends while its connection lives proves a key alone. */
@@ -550,6 +563,8 @@ static int start(struct net_http *http, const struct net_http_config *config)
     if (RAND_bytes((uint8_t *)&http->secret, sizeof http->secret) != 1) {
         return XN_EIO;
     }
+    rc = net_gate_new(config->connects_all, &http->gate);
+    if (rc) return rc;
     if (config->connects) {
         rc = net_budget_new(config->connects, &http->connects);
         if (rc) return rc;
@@ -619,6 +634,7 @@ void net_http_free(struct net_http *http)
         evconnlistener_free(http->listener);
     }
     SSL_CTX_free(http->ctx);
+    net_gate_free(http->gate);
     net_budget_free(http->connects);
     net_budget_free(http->anonymous);
     net_budget_free(http->certified);

@@ -14,6 +14,9 @@ struct net_http_config {
     const char *listen;
     unsigned max;      /* connections */
     unsigned connects; /* that begin, per second and address; 0: no bound */
+    /* The same of all addresses where no member has proved itself, and as many
+     * of the others. */
+    unsigned connects_all;
     unsigned rate; /* anonymous requests per second and address; 0: no bound */
     unsigned certified_rate; /* of one certified caller; 0: no bound */
     size_t body_max; /* bytes that a stranger may have us hold; 0: 1 MiB */

@@ -348,35 +348,37 @@ static void on_knock(struct net_link *link)
         link->turn += net_addr_network(from) == net_addr_network(sa);
     }
     link->knocked = link->waits = true;
-    link->known = net_gate_knows(links->gate, net_addr_source(sa));
     if (!event_pending(links->gate_timer, EV_TIMEOUT, NULL)) {
         on_gate(-1, 0, links);
     }
 }
 
 /* Has this source too many handshakes under way?  Of those where nobody has
- * spoken yet the oldest gives way: so who only connects keeps no other of his
- * source out.  All sources together may have half of the links: then the oldest
- * handshake ends, for one that is meant takes a second, and ours to others must
- * not wait behind those that are not. */
+ * spoken yet the oldest gives way, else of those that have had their turn: one
+ * that is meant takes a second, so who only begins keeps no other of his source
+ * out.  All sources together may have half of the links: then the oldest ends,
+ * of a source where no member has proved itself if there is one, for ours to
+ * others must not wait behind those that are not meant. */
 static bool crowded(struct net_links *links, const struct sockaddr *sa)
 {
-    struct net_link *link, *oldest = NULL, *silent = NULL;
+    struct net_link *link, *oldest = NULL, *silent = NULL, *begun = NULL;
     unsigned n = 0, all = 0, most = links->max / 4;
 
     DL_FOREACH(links->all, link)
     {
         if (!link->incoming || link->state != NET_LINK_SHAKING) continue;
-        if (!oldest) oldest = link;
+        if (!oldest || (oldest->known && !link->known)) oldest = link;
         all++;
         if (!net_addr_same_source((const struct sockaddr *)&link->remote.sa,
                                   sa)) {
             continue;
         }
         if (!silent && !link->knocked) silent = link;
+        if (!begun && !link->waits) begun = link;
         n++;
     }
     if (n >= (most > HALF_OPEN_LEAST ? most : HALF_OPEN_LEAST)) {
+        if (!silent) silent = begun;
         if (!silent) return true;
         net_link_close(silent, XN_EBUSY, "others of its source connect");
     } else if (all >= links->max / 2) {
@@ -407,12 +409,14 @@ static void on_accept(struct evconnlistener *listener, evutil_socket_t fd,
                       struct sockaddr *sa, int len, void *arg)
 {
     struct net_links *links = arg;
+    struct net_link *link;
 
     if (crowded(links, sa) || links->n >= links->max) {
         close(fd);
         return;
     }
-    add(links, fd, true, sa, (socklen_t)len);
+    link = add(links, fd, true, sa, (socklen_t)len);
+    if (link) link->known = net_gate_knows(links->gate, net_addr_source(sa));
 }
 
 /* No descriptors: wait for the next tick instead of spinning on the socket. */

@@ -31,6 +31,9 @@ static const struct net_setting common_settings[] = {
      "HTTPS connections at once"},
     {"limits.connects", NET_NUMBER, "100", 0, 1000000,
      "HTTPS connections per second and address that begin; 0: no bound"},
+    {"limits.connects_all", NET_NUMBER, "400", 0, 1000000,
+     "the same of all addresses where no member has proved itself; 0: no "
+     "bound"},
     {"limits.anonymous", NET_NUMBER, "50", 0, 1000000,
      "requests per second and address without a certificate; 0: no bound"},
     {"limits.certified", NET_NUMBER, "500", 0, 1000000,

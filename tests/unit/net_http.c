@@ -458,6 +458,34 @@ static void a_storm_of_handshakes(void **state)
     child = first;
 }
 
+/* A storm from many addresses; a member who has called before has a turn of its
+ * own. */
+static void a_storm_from_everywhere(void **state)
+{
+    struct net_config config = kit_config(&node);
+    struct kit_child first = child;
+    Xn__Caller *caller;
+    int i, refused = 0;
+
+    config.api_connects_all = 1;
+    kit_spawn(&config, echoes, &child);
+    caller = ask_as(&client, "GET", "/", NULL, 0);
+    xn__caller__free_unpacked(caller, NULL);
+    for (i = 2; i < 10 || (refused < 4 && i < 200); i++) {
+        char source[32];
+        struct raw raw;
+
+        snprintf(source, sizeof source, "127.0.0.%d:0", i);
+        refused += !raw_connects(&raw, source);
+        raw_close(&raw);
+    }
+    assert_true(refused >= 4);
+    caller = ask_as(&client, "GET", "/", NULL, 0);
+    xn__caller__free_unpacked(caller, NULL);
+    kit_kill(&child, SIGTERM);
+    child = first;
+}
+
 /* How many requests are refused, of eight at least; more are tried where they
  * come so slowly that few are too many. */
 static int too_often(const struct net_identity *who, bool slowly)
@@ -591,6 +619,7 @@ int main(void)
         cmocka_unit_test(connections_are_bounded),
         cmocka_unit_test(idle_connections_give_way),
         cmocka_unit_test(a_storm_of_handshakes),
+        cmocka_unit_test(a_storm_from_everywhere),
         cmocka_unit_test(budgets),
         cmocka_unit_test(calls_out),
     };

@@ -569,6 +569,61 @@ static void half_open_source(void **state)
     kit_kill(&child, SIGTERM);
 }
 
+/* Each of them has spoken, and then says no more: the oldest one whose turn came
+ * gives way. */
+static void half_said(void **state)
+{
+    struct net_config config = kit_config(&b);
+    struct kit_child child;
+    struct story s;
+    int fds[16], other, i;
+    char c;
+
+    config.links_max = 64;
+    config.handshakes = 0;
+    kit_spawn(&config, tells, &child);
+    for (i = 0; i < 16; i++) {
+        fds[i] = raw_connect(child.links);
+        assert_int_equal(write(fds[i], "\x16", 1), 1);
+    }
+    other = raw_connect_from("127.0.0.2:0", child.links);
+    assert_int_equal(write(other, "GET / HTTP/1.1\r\n\r\n", 18), 18);
+    while (read(other, &c, 1) > 0) /* it has heard these, too, by then */
+        ;
+    close(other);
+    s = (struct story){.address = child.links, .id = &b.cert.id};
+    run_dials(&a, &s);
+    assert_int_equal(s.pongs, 1);
+    for (i = 0; i < 16; i++)
+        close(fds[i]);
+    kit_kill(&child, SIGTERM);
+}
+
+/* Where a member has proved itself half open links outlast those of others. */
+static void half_open_of_members(void **state)
+{
+    struct net_config config = kit_config(&b);
+    struct kit_child child;
+    int fds[17], i;
+    char c;
+
+    config.links_max = 32;
+    kit_spawn(&config, tells, &child);
+    still_polite(&child); /* 127.0.0.1 is a member's from now on */
+    fds[0] = raw_connect(child.links);
+    for (i = 1; i < 17; i++) {
+        char source[32];
+
+        snprintf(source, sizeof source, "127.0.0.%d:0", 2 + i / 4);
+        fds[i] = raw_connect_from(source, child.links);
+    }
+    assert_int_equal(read(fds[1], &c, 1), 0);
+    assert_int_equal(recv(fds[0], &c, 1, MSG_DONTWAIT), -1);
+    for (i = 0; i < 17; i++)
+        close(fds[i]);
+    kit_kill(&child, SIGTERM);
+}
+
 /* Several sources together fill half of the links with handshakes that never
  * end: the other half stays for those that do. */
 static void half_open_many_sources(void **state)
@@ -797,6 +852,8 @@ int main(void)
         cmocka_unit_test(slow_reader),
         cmocka_unit_test(half_open),
         cmocka_unit_test(half_open_source),
+        cmocka_unit_test(half_said),
+        cmocka_unit_test(half_open_of_members),
         cmocka_unit_test(half_open_many_sources),
         cmocka_unit_test(storm_of_one_source),
         cmocka_unit_test(sources),
