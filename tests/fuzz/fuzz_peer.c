@@ -1,12 +1,13 @@
 /* SPDX-License-Identifier: GPL-3.0-or-later */
 /* Two members of a small overlay say whatever the input has them say, of every
  * kind, among what they say as nodes; all are whole nodes on the simulator,
- * with ads, searches, deaths and returns.  After each step every core must hold
- * together.  When the two are gone the others are linked to each other again,
- * agree on who owns what, and show their ads to whoever asks.
+ * with ads, searches, deaths and returns.  One of the others is a guest, whom
+ * nobody can dial, and in some runs one of the two.  After each step every core
+ * must hold together.  When the two are gone the others are linked to each other
+ * again, agree on who owns what, and show their ads to whoever asks.
  *
- * Input: a byte of what neither does any more that a node does, then a row of
- * steps: a byte for what happens, and what it takes. */
+ * Input: a byte of what neither does any more that a node does and which world
+ * it is, then a row of steps: a byte for what happens, and what it takes. */
 #include <assert.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -26,10 +27,11 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t len);
 #define SECOND 1000000ULL
 #define LASTS_US (600 * SECOND) /* of virtual time, then no more steps */
 
-enum { HONEST = 3, NODES = 5, SEEN = 64, STEPS = 300, ASKS_MAX = 20 };
+enum { RING = 3, HONEST = 4, NODES = 6, SEEN = 64, STEPS = 300, ASKS_MAX = 20 };
+enum { SEED = 7, SEED_RUDE = 8 }; /* that decide so: see begin */
 enum what { SAY, AGAIN, REPLY, SOON, LATER, SEARCH, GET, HANG, DIE, WHATS };
 /* What a bit of the first byte keeps from the two. */
-enum { MUTE_REQUESTS = 1, MUTE_GOSSIP = 2, MUTE_ALL = 4 };
+enum { MUTE_REQUESTS = 1, MUTE_GOSSIP = 2, MUTE_ALL = 4, RUDE_GUEST = 8 };
 
 struct seen { /* what came to one of the two */
     struct xn_msg *msg;
@@ -50,6 +52,7 @@ struct fuzz {
     xn_id servers[HONEST];
     char addresses[NODES + 1][SIM_ADDRESS_MAX];
     unsigned mute;
+    bool rude_guest; /* the last of the two is a guest, too */
     uint64_t tickets, answered, found;
     size_t asks;
 };
@@ -256,23 +259,34 @@ static void fill_pool(struct fuzz *f)
     pool_bytes(f, blank, 16);
 }
 
+/* Whom nobody can dial: behind the honest ones of the ring, and in one world
+ * the last of all. */
+static bool is_guest(const struct fuzz *f, uint32_t node)
+{
+    if (node == NODES - 1) return f->rude_guest;
+    return node >= RING && node < HONEST;
+}
+
 static void begin(struct fuzz *f)
 {
     const struct sim_hooks hooks = {
         .user = f, .broken = broken, .answered = answered, .meets = meets};
-    struct sim_config config = {.nodes = NODES, .seed = 1};
+    struct sim_config config = {.nodes = NODES,
+                                .seed = f->rude_guest ? SEED_RUDE : SEED};
     struct sim_maker maker;
     uint32_t i;
 
-    memset(f, 0, sizeof *f);
     sim_settings_default(&config.settings);
+    config.settings.nat_ppm = 250000;
     assert(!sim_latency_uniform(5000, 50000, &f->latency));
     assert(!sim_nodes_new(&f->nodes));
     sim_nodes_maker(f->nodes, &maker);
     sim_nodes_probe(f->nodes, &f->probe);
     assert(!sim_world_new(&config, f->latency, &maker, &hooks, &f->world));
-    for (i = 0; i < NODES; i++)
+    for (i = 0; i < NODES; i++) {
+        assert(sim_world_nat(f->world, i) == is_guest(f, i));
         assert(!sim_world_start(f->world, i, 1000 * i));
+    }
     run_until(f, 20 * SECOND);
     for (i = 0; i < HONEST; i++)
         publish(f, i);
@@ -449,11 +463,11 @@ static void check_owners(struct fuzz *f)
 
     for (i = 0; i < 16; i++) {
         xn_id_hash(&i, sizeof i, &key);
-        for (j = 0; j < HONEST; j++) {
+        for (j = 0; j < RING; j++) {
             assert(f->probe.owner(f->probe.user, j, sim_world_core(f->world, j),
                                   &key, &owner));
             if (j == 0) first = owner;
-            assert(owner == first && owner < HONEST);
+            assert(owner == first && owner < RING);
         }
     }
 }
@@ -485,15 +499,17 @@ static void alone(struct fuzz *f)
 
 int LLVMFuzzerTestOneInput(const uint8_t *data, size_t len)
 {
-    struct fuzz *f = malloc(sizeof *f);
+    struct fuzz *f = calloc(1, sizeof *f);
     struct xn_arena arena;
-    unsigned steps = 0;
+    unsigned steps = 0, how;
 
     if (!f) return 0;
-    begin(f);
     xn_arena_init(&arena, 0);
     f->in = (struct any_input){data, data + len, &f->pool, &arena};
-    f->mute = any_byte(&f->in) % 8;
+    how = any_byte(&f->in) % 16;
+    f->rude_guest = how & RUDE_GUEST;
+    begin(f);
+    f->mute = how;
     while (f->in.at < f->in.end && steps++ < STEPS &&
            sim_world_now(f->world) < LASTS_US) {
         step(f);
