@@ -296,8 +296,10 @@ static void open_loop(struct bench *b)
 
     b->core.ops = &ops;
     ads_must(&b->ads, net_loop_new(&user, &b->loop), "the loop");
-    ads_must(&b->ads, net_calls_new(b->loop, &b->ads.client, &b->calls),
-             "the loop");
+    ads_must(
+        &b->ads,
+        net_calls_new(b->loop, &b->ads.client, NET_CALLS_OF_HOST, &b->calls),
+        "the loop");
 }
 
 static void end(struct bench *b)

@@ -12,6 +12,7 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "hostagent/machine.h"
 #include "hostagent/session.h"
 #include "hostagent/task.h"
 #include "lib/err.h"
@@ -148,6 +149,21 @@ static bool has_session(const struct host_session *s, const xn_id *serial)
     return false;
 }
 
+/* The machine on which it will be.  false: it was refused. */
+static bool place(struct host_session *s, const struct money_rates *rates,
+                  bool used)
+{
+    const struct host_machine *m = host_place(s->host, rates, used);
+
+    if (m)
+        s->machine = m->id;
+    else
+        session_refuse(s, XN_EREFUSED,
+                       "the machine that has room cannot meter what is used",
+                       "a fresh quote");
+    return m != NULL;
+}
+
 /* All but the corp's word.  false: it was refused. */
 static bool admit(struct host_session *s, const struct xn_now *now,
                   struct money_limits *limits_out)
@@ -182,7 +198,8 @@ static bool admit(struct host_session *s, const struct xn_now *now,
                        "a quote with MemoryMB:8");
         return false;
     }
-    return host_fits(s->host, s->ask, WHAT, &quote->rates);
+    return host_fits(s->host, s->ask, WHAT, &quote->rates) &&
+           place(s, &quote->rates, quote->metering == MONEY_USED);
 }
 
 static int take_task(struct host_session *s, const struct xn_now *now)
@@ -332,6 +349,7 @@ static void claim_again(struct host_session *s, const struct xn_now *now)
         s->ask = 0;
         return;
     }
+    if (!place(s, &s->terms.rates, s->used)) return;
     if (s->step) xn_ticket_forget(s->host->tickets, s->step);
     s->step = 0;
     s->state = XN__SESSION_STATE__SESSION_CLAIMED;
@@ -407,7 +425,7 @@ static void create(struct host *host, const struct xn_now *now, uint64_t ask,
     }
     if (!may_begin(host, now, ask, holder)) return;
     if ((host->config.sandbox || (*want)->task) &&
-        !host_runs_tasks(host, ask, WHAT)) {
+        !host_runs_tasks(host, ask, WHAT, NULL)) {
         return;
     }
     if ((*want)->task && !host_takes_image(host, ask, WHAT, (*want)->task))

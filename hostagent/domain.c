@@ -5,6 +5,7 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "hostagent/machine.h"
 #include "hostagent/task.h"
 #include "lib/err.h"
 #include "lib/log.h"
@@ -14,14 +15,24 @@
 #define SECOND_US 1000000ULL
 #define ASK_US (20 * SECOND_US)
 #define START_US (120 * SECOND_US)
+/* Of a member: what is not known by then is looked up. */
+#define FAR_PATH "/v1/domain"
+#define FAR_ASK_US (10 * SECOND_US)
+#define FAR_START_US (25 * SECOND_US)
 
-uint64_t host_dom(struct host *host, const struct xn_now *now,
+uint64_t host_dom(struct host_machine *m, const struct xn_now *now,
                   const Xn__DomAsk *ask, xn_ended *fn, void *ctx)
 {
+    struct host *host = m->host;
     uint64_t us = ask->op == XN__DOM_OP__DOM_START ? START_US : ASK_US;
-    uint64_t ticket =
-        xn_ticket(host->tickets, now->mono_us + us, fn, host, ctx, &host->out);
+    uint64_t ticket;
 
+    if (m->url) {
+        us = ask->op == XN__DOM_OP__DOM_START ? FAR_START_US : FAR_ASK_US;
+        return member_call(m, now, FAR_PATH, ask, us, false, fn, ctx);
+    }
+    ticket =
+        xn_ticket(host->tickets, now->mono_us + us, fn, host, ctx, &host->out);
     if (ticket) {
         xn_out_emit(&host->out, XN_ACT_DOMAIN, ticket, XN_PEER_NONE,
                     XN__KIND__DOM_ASK, ask);
@@ -29,9 +40,28 @@ uint64_t host_dom(struct host *host, const struct xn_now *now,
     return ticket;
 }
 
-int host_told(int rc, const struct xn_msg *msg, const Xn__DomTell **tell_out)
+static int told_by_member(struct host *host, int rc, const struct xn_msg *msg,
+                          const Xn__DomTell **tell_out)
+{
+    const Xn__DomTell *tell;
+    const void *body;
+
+    rc = member_said(host, rc, msg, &xn__dom_tell__descriptor, &body);
+    if (rc) return rc;
+    tell = body;
+    for (size_t i = 0; i < tell->n_tasks; i++) {
+        if (!member_status_ok(tell->tasks[i])) return XN_EPROTO;
+    }
+    *tell_out = tell;
+    return tell->rc < 0 ? tell->rc : 0;
+}
+
+int host_told(struct host *host, int rc, const struct xn_msg *msg,
+              const Xn__DomTell **tell_out)
 {
     *tell_out = NULL;
+    if (!rc && msg && msg->kind == XN__KIND__ANSWER)
+        return told_by_member(host, rc, msg, tell_out);
     if (!rc && (!msg || msg->kind != XN__KIND__DOM_TELL)) rc = XN_EPROTO;
     if (rc) return rc;
     *tell_out = XN_BODY(msg, Xn__DomTell);
@@ -39,7 +69,7 @@ int host_told(int rc, const struct xn_msg *msg, const Xn__DomTell **tell_out)
 }
 
 /* Nobody waits for these: what is missed comes with the next list. */
-static void emit(struct host *host, Xn__DomOp op, const char *name)
+static void emit(struct host_machine *m, Xn__DomOp op, const char *name)
 {
     Xn__DomAsk ask = XN__DOM_ASK__INIT;
 
@@ -47,16 +77,21 @@ static void emit(struct host *host, Xn__DomOp op, const char *name)
     ask.name = (char *)(uintptr_t)name;
     if (op == XN__DOM_OP__DOM_STOP)
         ask.reason = (char *)(uintptr_t) "no session has it";
-    xn_out_emit(&host->out, XN_ACT_DOMAIN, 0, XN_PEER_NONE, XN__KIND__DOM_ASK,
-                &ask);
+    if (m->url)
+        member_tell(m, FAR_PATH, &ask);
+    else
+        xn_out_emit(&m->host->out, XN_ACT_DOMAIN, 0, XN_PEER_NONE,
+                    XN__KIND__DOM_ASK, &ask);
 }
 
 void host_dom_forget(struct host_session *s, uint32_t number)
 {
+    struct host_machine *m = session_machine(s);
     char name[TASK_NAME_MAX];
 
+    if (!m) return;
     task_name(s, number, name);
-    emit(s->host, XN__DOM_OP__DOM_FORGET, name);
+    emit(m, XN__DOM_OP__DOM_FORGET, name);
 }
 
 /* ---- whose is it? ---- */
@@ -75,83 +110,95 @@ static struct host_session *find(const struct host *host,
     return m->sessions[at];
 }
 
-/* Whatever bears such a name was begun by this server, for a session that it
- * has no more: it must not run on unpaid. */
-static void take_one(struct host *host, const struct xn_now *now,
-                     const Xn__TaskStatus *status)
+/* Whatever bears such a name was begun by this server: what it has no session
+ * for, or has one for that gave it up, must not run on unpaid. */
+void host_dom_take(struct host_machine *m, const struct xn_now *now,
+                   const Xn__TaskStatus *status)
 {
+    struct host *host = m->host;
     struct host_session *s;
+    struct host_task *t;
     uint8_t session[16];
     uint32_t number;
 
+    if (!host->market.loaded) return;
     if (!task_name_parse(status->name, session, &number)) return;
     s = find(host, session);
-    if (s && task_last(s) && task_last(s)->number == number) {
+    if (s && !xn_id_eq(&s->machine, &m->id)) s = NULL;
+    t = s ? task_find(s, number) : NULL;
+    if (t && t->over && !status->exit) {
+        emit(m, XN__DOM_OP__DOM_STOP, status->name);
+    } else if (t && t == task_last(s)) {
         task_heard(s, now, status);
-    } else if (!host->market.damaged && (!s || !task_find(s, number))) {
-        emit(host, status->exit ? XN__DOM_OP__DOM_FORGET : XN__DOM_OP__DOM_STOP,
+    } else if (!host->market.damaged && !t) {
+        emit(m, status->exit ? XN__DOM_OP__DOM_FORGET : XN__DOM_OP__DOM_STOP,
              status->name);
     }
 }
 
 /* ---- all that it has ---- */
 
-static void sweep(struct host *host, const struct xn_now *now,
+static void sweep(struct host_machine *m, const struct xn_now *now,
                   const char *after);
 
 static void on_list(void *owner, void *ctx, const struct xn_now *now, int rc,
                     struct xn_msg *msg, struct xn_out *out)
 {
     struct host *host = owner;
+    struct host_machine *m = ctx;
     const Xn__DomTell *tell;
 
-    host->market.sweep = 0;
-    if (host_told(rc, msg, &tell)) return; /* at the next connection */
+    m->sweep = 0;
+    if (host_told(host, rc, msg, &tell)) return; /* at the next connection */
     for (size_t i = 0; i < tell->n_tasks; i++)
-        take_one(host, now, tell->tasks[i]);
+        host_dom_take(m, now, tell->tasks[i]);
     if (tell->more && tell->n_tasks)
-        sweep(host, now, tell->tasks[tell->n_tasks - 1]->name);
+        sweep(m, now, tell->tasks[tell->n_tasks - 1]->name);
 }
 
-static void sweep(struct host *host, const struct xn_now *now,
+static void sweep(struct host_machine *m, const struct xn_now *now,
                   const char *after)
 {
-    struct host_market *m = &host->market;
     Xn__DomAsk ask = XN__DOM_ASK__INIT;
 
-    if (m->sweep) xn_ticket_forget(host->tickets, m->sweep);
+    if (m->sweep) xn_ticket_forget(m->host->tickets, m->sweep);
     ask.op = XN__DOM_OP__DOM_LIST;
     ask.after = (char *)(uintptr_t)after;
-    m->sweep = host_dom(host, now, &ask, on_list, NULL);
+    m->sweep = host_dom(m, now, &ask, on_list, m);
 }
 
-/* ---- what it says by itself ---- */
-
-void host_dom_begin(struct host *host, const struct xn_now *now)
+void host_dom_begin(struct host_machine *m, const struct xn_now *now)
 {
-    struct host_market *m = &host->market;
+    struct host_market *market = &m->host->market;
 
-    if (!m->loaded || !m->dom_up) return;
-    for (size_t i = 0; i < m->n_sessions; i++)
-        task_go(m->sessions[i], now);
-    sweep(host, now, "");
+    if (!market->loaded || !m->up) return;
+    for (size_t i = 0; i < market->n_sessions; i++) {
+        if (xn_id_eq(&market->sessions[i]->machine, &m->id))
+            task_go(market->sessions[i], now);
+    }
+    sweep(m, now, "");
 }
 
-static void unsure(struct host *host, const struct xn_now *now)
+/* ---- what this server's own says by itself ---- */
+
+static void unsure(struct host_machine *m, const struct xn_now *now)
 {
-    for (size_t i = 0; i < host->market.n_sessions; i++) {
-        task_unsure(host->market.sessions[i]);
-        sandbox_fetches(host->market.sessions[i], now);
+    struct host_market *market = &m->host->market;
+
+    for (size_t i = 0; i < market->n_sessions; i++) {
+        if (!xn_id_eq(&market->sessions[i]->machine, &m->id)) continue;
+        task_unsure(market->sessions[i]);
+        sandbox_fetches(market->sessions[i], now);
     }
 }
 
-static void take_abilities(struct host *host, const Xn__DomTell *tell)
+static void take_abilities(struct host_machine *m, const Xn__DomTell *tell)
 {
-    struct host_market *m = &host->market;
+    struct host *host = m->host;
     bool exact = host->config.xen ? tell->xen : tell->exact;
 
-    m->dom_exact = tell->exact;
-    m->dom_xen = tell->xen;
+    m->exact = tell->exact;
+    m->xen = tell->xen;
     snprintf(m->no_xen, sizeof m->no_xen, "%s",
              tell->no_xen[0] ? tell->no_xen : "this host runs no Xen");
     xn_plain(m->no_xen);
@@ -163,31 +210,32 @@ static void take_abilities(struct host *host, const Xn__DomTell *tell)
     }
 }
 
-static void connected(struct host *host, const struct xn_now *now,
+static void connected(struct host_machine *m, const struct xn_now *now,
                       const Xn__DomTell *tell)
 {
-    host->market.dom_up = true;
-    take_abilities(host, tell);
-    unsure(host, now);
-    host_dom_begin(host, now);
+    m->up = true;
+    take_abilities(m, tell);
+    unsure(m, now);
+    host_dom_begin(m, now);
 }
 
-static void gone(struct host *host, const struct xn_now *now)
+static void gone(struct host_machine *m, const struct xn_now *now)
 {
-    if (host->market.dom_up)
-        xn_out_log(&host->out, XN_LOG_WARN, "xenodomd is gone");
-    host->market.dom_up = false;
-    unsure(host, now);
+    if (m->up) xn_out_log(&m->host->out, XN_LOG_WARN, "xenodomd is gone");
+    m->up = false;
+    unsure(m, now);
 }
 
 void host_dom_news(struct host *host, const struct xn_now *now,
                    const Xn__News *news)
 {
+    static const xn_id own;
+    struct host_machine *m = host_machine(host, &own);
     Xn__DomTell *tell;
 
-    if (!host->config.sandbox) return;
+    if (!host->config.sandbox || !m) return;
     if (strcmp(news->kind, "domains-gone") == 0) {
-        gone(host, now);
+        gone(m, now);
         return;
     }
     if (strcmp(news->kind, "domains") && strcmp(news->kind, "domain")) return;
@@ -195,10 +243,10 @@ void host_dom_news(struct host *host, const struct xn_now *now,
                      news->detail.len);
     if (!tell) return;
     if (strcmp(news->kind, "domains") == 0) {
-        connected(host, now, tell);
-    } else if (host->market.loaded) {
+        connected(m, now, tell);
+    } else {
         for (size_t i = 0; i < tell->n_tasks; i++)
-            take_one(host, now, tell->tasks[i]);
+            host_dom_take(m, now, tell->tasks[i]);
     }
     xn__dom_tell__free_unpacked(tell, NULL);
 }

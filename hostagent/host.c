@@ -6,6 +6,7 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "hostagent/machine.h"
 #include "hostagent/manager.h"
 #include "hostagent/metrics.h"
 #include "hostagent/offer.h"
@@ -21,10 +22,20 @@
 
 /* ---- query status ---- */
 
-static void answer_status(struct host *host, uint64_t ask)
+static void answer_status(struct host *host, uint64_t ask,
+                          const Xn__Caller *caller)
 {
+    struct machine_text room[HOST_MEMBERS_MAX + 1];
+    Xn__HostMachine *machines[HOST_MEMBERS_MAX + 1];
     Xn__HostStatus status = XN__HOST_STATUS__INIT;
 
+    status.machines = machines;
+    for (size_t i = 0; host->config.n_members && i < host->market.n_machines &&
+                       host_is_operator(host, caller);
+         i++) {
+        machine_describe(&host->market.machines[i], &room[i]);
+        machines[status.n_machines++] = &room[i].body;
+    }
     if (host->record) status.envelope = host->record->envelope;
     if (host->lease) status.lease = XN_BODY(host->lease, Xn__Signed)->data;
     status.node = (char *)(uintptr_t)host->config.nodes[host->node];
@@ -37,7 +48,7 @@ static void on_query(struct host *host, const struct xn_now *now, uint64_t ask,
                      const Xn__Ask *question)
 {
     if (host->record && host->lease) {
-        answer_status(host, ask);
+        answer_status(host, ask, question->caller);
         return;
     }
     if (host->record && host->record->withdrawn && host->record->placed) {
@@ -62,7 +73,7 @@ static void end_order(struct host *host)
 
 void host_order_done(struct host *host)
 {
-    if (host->order) answer_status(host, host->order);
+    if (host->order) answer_status(host, host->order, NULL);
     end_order(host);
 }
 
@@ -131,15 +142,16 @@ static xn_dec number(const char *text)
     return d;
 }
 
-/* What sessions get from now on; those there are keep their terms. */
-static void take_rates(struct host *host)
+void host_take_rates(struct host *host, const struct advert_offer *o)
 {
-    const struct advert_offer *o = &host->offer;
     struct host_market *m = &host->market;
 
-    m->offered = (struct money_rates){number(o->cpu_smps), number(o->memory_mb),
-                                      number(o->disk_gb), number(o->net_mbps),
-                                      number(o->ipv4_addresses)};
+    /* What is left out in a cluster is told as that of its largest machine. */
+    if (!m->machines[0].url && o->cpu_smps != m->largest[0]) {
+        m->machines[0].offered = (struct money_rates){
+            number(o->cpu_smps), number(o->memory_mb), number(o->disk_gb),
+            number(o->net_mbps), number(o->ipv4_addresses)};
+    }
     m->prices =
         (struct price_list){number(o->setup),      number(o->price_per_hour),
                             number(o->cpu_second), number(o->memory_mb_hour),
@@ -161,9 +173,8 @@ static void on_new_offer(struct host *host, const struct xn_now *now,
                       "man xenohostd.conf");
         return;
     }
-    take_rates(host);
     if (host->record && host->record->withdrawn)
-        answer_status(host, ask);
+        answer_status(host, ask, question->caller);
     else
         take_order(host, now, ask, question, false);
 }
@@ -233,6 +244,7 @@ static int host_step(struct xn_core *core, const struct xn_now *now,
     xn_out_reset(&host->out);
     if (!host->loaded && !host->step) host_begin(host, now);
     host_market_begin(host, now);
+    host_cluster_begin(host, now);
     switch (ev->kind) {
     case XN_EV_ASK:
         if (ev->msg && ev->msg->kind == XN__KIND__ASK) on_ask(host, now, ev);
@@ -268,7 +280,8 @@ static const char *wrong(const struct host *host)
     if (xn_tickets_count(host->tickets) > 3 + host_market_tickets(host)) {
         return "too much under way";
     }
-    if (host->loaded && !host->step && !host->out.rc &&
+    if (host->loaded && host_cluster_met(host) && !host->step &&
+        !host->out.rc &&
         !(host->withdraw && (!host->record || host->record->placed))) {
         return "stands still";
     }
@@ -310,12 +323,27 @@ static bool sale_ok(const struct host_config *config)
            config->sessions_max <= HOST_SESSIONS_MAX;
 }
 
+static bool cluster_ok(const struct host_config *config)
+{
+    if (!config->n_members) return true;
+    for (size_t i = 0; i < config->n_members; i++) {
+        const struct host_member *m = &config->members[i];
+
+        if (xn_id_is_zero(&m->id) || strlen(m->url) > URL_MAX) return false;
+        for (size_t j = 0; j < i; j++) {
+            if (xn_id_eq(&config->members[j].id, &m->id)) return false;
+        }
+    }
+    return config->sandbox && config->grace_us > 0 && !config->images;
+}
+
 static bool config_ok(const struct host_config *config)
 {
     size_t i;
 
     if (!config->offer || config->n_nodes == 0 ||
-        config->n_nodes > HOST_NODES_MAX) {
+        config->n_nodes > HOST_NODES_MAX ||
+        config->n_members > HOST_MEMBERS_MAX) {
         return false;
     }
     for (i = 0; i < config->n_nodes; i++) {
@@ -324,12 +352,14 @@ static bool config_ok(const struct host_config *config)
         if (len == 0 || len > URL_MAX) return false;
     }
     return config->watch_us > 0 && config->renew_us > 0 &&
-           config->lease_us / 2 > config->renew_us && sale_ok(config);
+           config->lease_us / 2 > config->renew_us && sale_ok(config) &&
+           cluster_ok(config);
 }
 
 static int take_market(struct host *host)
 {
     struct host_market *m = &host->market;
+    int rc;
 
     m->on = !xn_id_is_zero(&host->config.corp);
     m->manager = host->config.xen       ? &host_manager_xen
@@ -339,7 +369,9 @@ static int take_market(struct host *host)
         host->config.image = xn_arena_strdup(&host->arena, host->config.image);
         if (!host->config.image) return XN_ENOMEM;
     }
-    take_rates(host);
+    rc = host_machines_take(host);
+    if (rc) return rc;
+    host_take_rates(host, &host->offer);
     if (!m->on) return 0;
     host->config.corp_url =
         xn_arena_strdup(&host->arena, host->config.corp_url);
@@ -358,7 +390,14 @@ static int take_config(struct host *host, const struct host_config *config)
     }
     rc = offer_copy(config->offer, &host->arena, &host->offer);
     host->config.offer = &host->offer;
+    for (i = 0; i < config->n_members && !rc; i++) {
+        struct host_member *member = &host->config.members[i];
+
+        member->url = xn_arena_strdup(&host->arena, member->url);
+        if (!member->url) rc = XN_ENOMEM;
+    }
     if (!rc) rc = take_market(host);
+    if (!rc) rc = host_bind_offer(host, &host->offer, &host->arena);
     if (rc) return rc;
     /* What the document says decides where it goes. */
     return offer_tokens(&host->offer, &host->arena, &host->tokens,

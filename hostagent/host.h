@@ -15,6 +15,12 @@
 
 #define HOST_NODES_MAX 16
 #define HOST_SESSIONS_MAX 4096 /* bound of sessions_max */
+#define HOST_MEMBERS_MAX 32
+
+struct host_member { /* an agent with a machine of the cluster (member.h) */
+    xn_id id;
+    const char *url; /* "https://..."; copied */
+};
 
 struct host_config {
     xn_id id;
@@ -41,6 +47,12 @@ struct host_config {
     bool images;           /* tasks may bring one: FETCH */
     bool xen;          /* with `sandbox`: each task in a domain of its own */
     const char *image; /* with `xen`: the folder with the kernel; copied */
+    /* With `sandbox`: the machines that it speaks for, besides its own. */
+    struct host_member members[HOST_MEMBERS_MAX];
+    size_t n_members;
+    bool bare;         /* it has none of its own */
+    uint64_t grace_us; /* from a member's silence to the end of the sessions
+                        * there; 30 s */
 };
 
 /* The times as given beside them; all else empty. */

@@ -190,6 +190,12 @@ void session_failed(struct host_session *s, const struct xn_now *now, int rc,
     session_end(s, now, rc, because);
 }
 
+void session_strand(struct host_session *s, const struct xn_now *now)
+{
+    session_failed(s, now, XN_EUNREACH, "the machine that it ran on is lost");
+    task_go(s, now);
+}
+
 /* What passes elsewhere is settled here: to ask again changes nothing. */
 void session_unable(struct host_session *s)
 {

@@ -6,15 +6,20 @@ hostagent_libhostagent_a_SOURCES += hostagent/accept.c
 hostagent_libhostagent_a_SOURCES += hostagent/admit.c
 hostagent_libhostagent_a_SOURCES += hostagent/calls.c
 hostagent_libhostagent_a_SOURCES += hostagent/charge.c
+hostagent_libhostagent_a_SOURCES += hostagent/cluster.c
 hostagent_libhostagent_a_SOURCES += hostagent/domain.c
 hostagent_libhostagent_a_SOURCES += hostagent/host.c
 hostagent_libhostagent_a_SOURCES += hostagent/host.h
 hostagent_libhostagent_a_SOURCES += hostagent/life.c
 hostagent_libhostagent_a_SOURCES += hostagent/list.c
+hostagent_libhostagent_a_SOURCES += hostagent/machine.c
+hostagent_libhostagent_a_SOURCES += hostagent/machine.h
 hostagent_libhostagent_a_SOURCES += hostagent/manager.h
 hostagent_libhostagent_a_SOURCES += hostagent/market.c
 hostagent_libhostagent_a_SOURCES += hostagent/market_load.c
 hostagent_libhostagent_a_SOURCES += hostagent/match.c
+hostagent_libhostagent_a_SOURCES += hostagent/member.c
+hostagent_libhostagent_a_SOURCES += hostagent/member.h
 hostagent_libhostagent_a_SOURCES += hostagent/metrics.c
 hostagent_libhostagent_a_SOURCES += hostagent/metrics.h
 hostagent_libhostagent_a_SOURCES += hostagent/offer.c
@@ -55,7 +60,9 @@ man_MANS += man/xenohostd.conf.5
 EXTRA_DIST += man/xenohostd.conf.5
 
 sbin_PROGRAMS += hostagent/xenohostd
-hostagent_xenohostd_SOURCES = hostagent/xenohostd.c hostagent/xenohostd_offer.c hostagent/xenohostd_offer.h
+hostagent_xenohostd_SOURCES = hostagent/xenohostd.c
+hostagent_xenohostd_SOURCES += hostagent/xenohostd_cluster.c hostagent/xenohostd_cluster.h
+hostagent_xenohostd_SOURCES += hostagent/xenohostd_offer.c hostagent/xenohostd_offer.h
 hostagent_xenohostd_LDADD = $(XN_HOSTAGENT_LIBS) $(XN_NET_LIBS)
 
 # The operator's tool.

@@ -40,6 +40,8 @@ void session_started(struct host_session *s, const struct xn_now *now);
 /* It cannot begin: who waits is refused, and it ends. */
 void session_failed(struct host_session *s, const struct xn_now *now, int rc,
                     const char *because);
+/* Its machine is lost, or this server's no more: it ends. */
+void session_strand(struct host_session *s, const struct xn_now *now);
 /* All that time makes: hours, memory and disk, from the last reading up to
  * wall_us; the CPU time too where `cpu`.  Returns up to when. */
 uint64_t session_reserved(const struct host_session *s, uint64_t wall_us,

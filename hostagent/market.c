@@ -3,6 +3,7 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "hostagent/machine.h"
 #include "hostagent/manager.h"
 #include "hostagent/session.h"
 #include "hostagent/task.h"
@@ -14,42 +15,6 @@
 /* A caller's questions. */
 static const struct xn_rate rate = {.burst = 50, .step_us = SECOND_US / 10};
 
-/* ---- capacity ---- */
-
-#define AMOUNTS 5
-
-static const struct amount {
-    const char *token;
-    size_t at;
-} amounts[AMOUNTS] = {
-    {"CPUsmps", offsetof(struct money_rates, cpu_smps)},
-    {"MemoryMB", offsetof(struct money_rates, memory_mb)},
-    {"DiskGB", offsetof(struct money_rates, disk_gb)},
-    {"NetMbps", offsetof(struct money_rates, net_mbps)},
-    {"IPv4Addresses", offsetof(struct money_rates, ipv4_addresses)},
-};
-
-static xn_dec *amount_at(struct money_rates *rates, size_t i)
-{
-    return (xn_dec *)(void *)((char *)rates + amounts[i].at);
-}
-
-static xn_dec amount_of(const struct money_rates *rates, size_t i)
-{
-    xn_dec d;
-
-    memcpy(&d, (const char *)rates + amounts[i].at, sizeof d);
-    return d;
-}
-
-const char *host_amount(const struct money_rates *rates, size_t i,
-                        xn_dec *amount_out)
-{
-    if (i >= AMOUNTS) return NULL;
-    *amount_out = amount_of(rates, i);
-    return amounts[i].token;
-}
-
 bool session_holds(const struct host_session *s)
 {
     switch (s->state) {
@@ -59,36 +24,6 @@ bool session_holds(const struct host_session *s)
     case XN__SESSION_STATE__SESSION_ENDING: return !s->down;
     default: return false;
     }
-}
-
-void host_free_now(const struct host *host, struct money_rates *free_out)
-{
-    const struct host_market *m = &host->market;
-
-    *free_out = m->offered;
-    for (size_t n = 0; n < m->n_sessions; n++) {
-        if (!session_holds(m->sessions[n])) continue;
-        for (size_t i = 0; i < AMOUNTS; i++)
-            amount_at(free_out, i)->v -=
-                amount_of(&m->sessions[n]->terms.rates, i).v;
-    }
-    for (size_t i = 0; i < AMOUNTS; i++) { /* less is offered than was sold */
-        if (amount_at(free_out, i)->v < 0) amount_at(free_out, i)->v = 0;
-    }
-}
-
-const char *host_lacks(const struct host *host, const struct money_rates *want,
-                       xn_dec *want_out, xn_dec *free_out)
-{
-    struct money_rates left;
-
-    host_free_now(host, &left);
-    for (size_t i = 0; i < AMOUNTS; i++) {
-        *want_out = amount_of(want, i);
-        *free_out = amount_of(&left, i);
-        if (xn_dec_cmp(*want_out, *free_out) > 0) return amounts[i].token;
-    }
-    return NULL;
 }
 
 /* ---- the list ---- */
@@ -257,6 +192,9 @@ void host_market_clear(struct host *host)
     free(m->sessions);
     m->sessions = NULL;
     m->n_sessions = 0;
+    host_machines_clear(host);
+    if (m->told) protobuf_c_message_free_unpacked(m->told, NULL);
+    m->told = NULL;
     task_waits_clear(host);
     host_quotes_clear(host);
 }
@@ -371,8 +309,10 @@ const char *host_market_wrong(const struct host *host)
 size_t host_market_tickets(const struct host *host)
 {
     const struct host_market *m = &host->market;
-    size_t n = m->n_quotes + (m->load != 0) + m->n_waits + (m->sweep != 0);
+    size_t n = m->n_quotes + (m->load != 0) + m->n_waits;
 
+    for (size_t i = 0; i < m->n_machines; i++)
+        n += (m->machines[i].sweep != 0) + (m->machines[i].watch != 0);
     for (size_t i = 0; i < m->n_sessions; i++)
         n += m->sessions[i]->admit ? ORDER_NARROWINGS_MAX + 3 : 3;
     return n;

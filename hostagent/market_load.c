@@ -3,6 +3,8 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "hostagent/machine.h"
+#include "hostagent/manager.h"
 #include "hostagent/session.h"
 #include "hostagent/task.h"
 #include "lib/err.h"
@@ -117,9 +119,13 @@ static void start_all(struct host *host, const struct xn_now *now)
     struct host_market *m = &host->market;
 
     m->loaded = true;
-    for (size_t i = 0; i < m->n_sessions; i++)
+    for (size_t i = 0; i < m->n_sessions; i++) {
         start_one(m->sessions[i], now);
-    host_dom_begin(host, now);
+        if (session_is_stranded(m->sessions[i]))
+            session_strand(m->sessions[i], now);
+    }
+    for (size_t i = 0; i < m->n_machines; i++)
+        host_dom_begin(&m->machines[i], now);
 }
 
 static bool take_page(struct host *host, const Xn__Records *page)

@@ -5,6 +5,7 @@
 #include <stdio.h>
 #include <string.h>
 
+#include "hostagent/machine.h"
 #include "hostagent/offer.h"
 #include "hostagent/session.h"
 #include "lib/err.h"

@@ -3,6 +3,7 @@
  * and the process. */
 #include <string.h>
 
+#include "hostagent/machine.h"
 #include "hostagent/metrics.h"
 #include "hostagent/session.h"
 #include "hostagent/task.h"
@@ -146,17 +147,17 @@ static void put_all(const struct host *host, const struct xn_now *now,
                     struct xn_buf *buf)
 {
     const struct host_market *m = &host->market;
-    struct money_rates left;
+    struct money_rates all, left;
 
     put_offer(host, now, buf);
     if (!m->on) return;
-    host_free_now(host, &left);
-    put_amounts("xeno_host_capacity", "What is offered in all.", &m->offered,
-                buf);
+    host_whole(host, false, &all);
+    host_whole(host, true, &left);
+    put_amounts("xeno_host_capacity", "What is offered in all.", &all, buf);
     put_amounts("xeno_host_free", "What of it no session holds.", &left, buf);
     put_sessions(host, buf);
     put_gauge(buf, "xeno_host_xenodomd_up",
-              "1: connected to the program that runs tasks.", m->dom_up);
+              "1: connected to the program that runs tasks.", host_is_up(host));
     put_counts(&m->counts, buf);
 }
 

@@ -15,6 +15,7 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "hostagent/machine.h"
 #include "hostagent/state.h"
 #include "lib/err.h"
 #include "lib/log.h"
@@ -411,6 +412,8 @@ static void go_on(struct host *host, const struct xn_now *now)
 {
     if (!host->loaded) {
         host_begin(host, now);
+    } else if (!host_cluster_met(host)) {
+        return; /* what is offered is not known yet: cluster.c */
     } else if (host_needs_version(host)) {
         compose(host, now);
     } else if (host->record->withdrawn && host->record->placed) {

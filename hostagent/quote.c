@@ -7,6 +7,7 @@
 
 #include <utlist.h>
 
+#include "hostagent/machine.h"
 #include "hostagent/manager.h"
 #include "hostagent/session.h"
 #include "hostagent/task.h"
@@ -20,7 +21,7 @@
 struct host_quote {
     uint64_t ask; /* 0: nobody waits */
     uint64_t ticket;
-    struct money_rates left; /* free when it was asked */
+    struct money_rates left; /* free when it was asked, for one session */
     struct host_quote *prev, *next;
 };
 
@@ -54,13 +55,15 @@ static void on_signed(void *owner, void *ctx, const struct xn_now *now, int rc,
     struct host_quote *quote = ctx;
     Xn__Quoted body = XN__QUOTED__INIT;
     struct amounts_text offered, left;
+    struct money_rates all;
 
     if (!rc && (!msg || msg->kind != XN__KIND__SIGNED)) rc = XN_EPROTO;
     if (quote->ask && rc) {
         xn_out_refuse(out, quote->ask, rc, WHAT, xn_strerror(rc),
                       "again later");
     } else if (quote->ask) {
-        amounts_describe(&host->market.offered, &offered);
+        host_offered(host, &all);
+        amounts_describe(&all, &offered);
         amounts_describe(&quote->left, &left);
         body.quote = XN_BODY(msg, Xn__Signed)->data;
         body.offered = &offered.body;
@@ -155,7 +158,7 @@ static bool may_ask(struct host *host, const struct xn_now *now, uint64_t ask,
                       "more quotes are asked for than this server gives",
                       "again in a second");
     } else {
-        return !host->config.sandbox || host_runs_tasks(host, ask, WHAT);
+        return !host->config.sandbox || host_runs_tasks(host, ask, WHAT, NULL);
     }
     return false;
 }

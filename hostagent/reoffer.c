@@ -4,6 +4,7 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "hostagent/machine.h"
 #include "hostagent/offer.h"
 #include "hostagent/state.h"
 #include "lib/err.h"
@@ -153,9 +154,12 @@ int host_take_offer(struct host *host, const uint8_t *bytes, size_t len,
     if (rc) goto out;
     snprintf(why_out, why_len, "out of memory");
     rc = offer_copy(&offer, &arena, &kept);
+    if (!rc) rc = host_bind_offer(host, &kept, &arena);
     if (!rc) rc = offer_tokens(&kept, &arena, &tokens, &n_tokens);
     if (rc) goto out;
     host->offer = kept;
+    host_take_rates(host, &offer);
+    host_say_machines(host);
     host->tokens = tokens;
     host->n_tokens = n_tokens;
     xn_arena_clear(&host->offer_arena);

@@ -4,6 +4,7 @@
 #include <stdio.h>
 #include <string.h>
 
+#include "hostagent/machine.h"
 #include "hostagent/manager.h"
 #include "hostagent/task.h"
 #include "lib/err.h"
@@ -21,7 +22,7 @@
 
 static enum money_metering metering(const struct host *host)
 {
-    return host->market.dom_exact ? MONEY_USED : MONEY_RESERVED;
+    return host_is_exact(host) ? MONEY_USED : MONEY_RESERVED;
 }
 
 /* ---- the start ---- */
@@ -77,12 +78,13 @@ static void fail(struct host_session *s, const struct xn_now *now)
 }
 
 /* CPU time of tasks never goes back, whatever is read; before the first there is
- * none. */
+ * none.  Time in which nobody knows whether its machine works is not paid for. */
 static uint64_t usage_until(const struct host_session *s, uint64_t wall_us,
                             struct price_usage *usage)
 {
     bool reserved = !s->used && !never_ran(s);
-    uint64_t till_us = session_reserved(s, wall_us, reserved, usage);
+    uint64_t till_us =
+        session_reserved(s, session_known_us(s, wall_us), reserved, usage);
     xn_dec cpu = {(xn_i128)task_cpu_ns(s) * NS_UNITS};
 
     if (s->used && xn_dec_cmp(cpu, usage->cpu_s) > 0) usage->cpu_s = cpu;
@@ -125,7 +127,7 @@ void sandbox_fetches(struct host_session *s, const struct xn_now *now)
     bool fetches;
 
     if (!is_starting(s)) return;
-    fetches = task_last(s)->fetching && s->host->market.dom_up;
+    fetches = task_last(s)->fetching && session_is_up(s);
     if (fetches == w->fetches) return;
     count_fetch(s, now);
     stop_counting(s, now);
@@ -255,7 +257,7 @@ static void on_metered(void *owner, void *ctx, const struct xn_now *now, int rc,
     const Xn__DomTell *tell;
 
     s->step = 0;
-    if (!host_told(rc, msg, &tell) && tell->n_tasks == 1)
+    if (!host_told(s->host, rc, msg, &tell) && tell->n_tasks == 1)
         task_heard(s, now, tell->tasks[0]);
     metered(s, now);
 }
@@ -265,15 +267,14 @@ static void meter(struct host_session *s, const struct xn_now *now)
     Xn__DomAsk ask = XN__DOM_ASK__INIT;
     char name[TASK_NAME_MAX];
 
-    if (!task_lives(s) || !task_last(s)->record->seen ||
-        !s->host->market.dom_up) {
+    if (!task_lives(s) || !task_last(s)->record->seen || !session_is_up(s)) {
         metered(s, now);
         return;
     }
     task_name(s, task_last(s)->number, name);
     ask.op = XN__DOM_OP__DOM_STATUS;
     ask.name = name;
-    s->step = host_dom(s->host, now, &ask, on_metered, s);
+    s->step = host_dom(session_machine(s), now, &ask, on_metered, s);
     xn_ticket_postpone(s->host->tickets, s->step, now->mono_us + METER_US);
 }
 
@@ -339,11 +340,6 @@ const struct host_manager host_manager_sandbox = {
     .meter = meter,
 };
 
-static enum money_metering domain_metering(const struct host *host)
-{
-    return host->market.dom_xen ? MONEY_USED : MONEY_RESERVED;
-}
-
 static const char *domain_activity(const struct host_session *s)
 {
     return activity_of(s, "tasks in a domain");
@@ -352,7 +348,7 @@ static const char *domain_activity(const struct host_session *s)
 const struct host_manager host_manager_xen = {
     .name = "xen",
     .activity = domain_activity,
-    .metering = domain_metering,
+    .metering = metering,
     .start = start,
     .pause = task_go,
     .resume = task_go,

@@ -76,6 +76,8 @@ struct host_session {
     uint64_t metered_us;
     bool counting;
 
+    xn_id machine; /* that it runs on: a member's, or zero */
+
     unsigned warned; /* 50, 20, 5; 0 */
     uint64_t paused_us, ended_us;
     char reason[SESSION_REASON_MAX];
@@ -105,16 +107,8 @@ struct host_session {
 
 /* ---- market.c: the set of sessions, and what is free ---- */
 
-/* Of what is offered, less what sessions hold; never negative. */
-void host_free_now(const struct host *host, struct money_rates *free_out);
 /* Does it hold capacity? */
 bool session_holds(const struct host_session *s);
-/* One after the other: its token; NULL: there is no such. */
-const char *host_amount(const struct money_rates *rates, size_t i,
-                        xn_dec *amount_out);
-/* What is missing for these rates: the token's name; NULL: they fit. */
-const char *host_lacks(const struct host *host, const struct money_rates *want,
-                       xn_dec *want_out, xn_dec *free_out);
 
 /* NULL: there is none. */
 struct host_session *session_find(const struct host *host, const xn_id *id);

@@ -4,6 +4,7 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "hostagent/machine.h"
 #include "hostagent/manager.h"
 #include "hostagent/session.h"
 #include "hostagent/task.h"
@@ -97,6 +98,7 @@ int session_pack(const struct host_session *s, uint8_t **bytes_out,
     r.rc = s->rc;
     r.down = s->down;
     r.used = s->used;
+    if (!xn_id_is_zero(&s->machine)) r.machine = xn_id_bytes(&s->machine);
     return xn_pack(&r, bytes_out, len_out);
 }
 
@@ -204,6 +206,7 @@ int session_unpack(const uint8_t *bytes, size_t len, struct host_session *s)
     if (!rc) rc = get_sale(r, s);
     if (!rc) rc = get_claims(r, s);
     if (!rc) rc = get_text(r->reason, s->reason, sizeof s->reason);
+    if (!rc && r->machine.len) rc = get_id(&r->machine, &s->machine);
     if (!rc) {
         s->state = r->state;
         s->warned = r->warned;
@@ -429,9 +432,10 @@ static const char *trouble_of(const struct host_session *s)
                  s->state == XN__SESSION_STATE__SESSION_PAUSED ||
                  s->state == XN__SESSION_STATE__SESSION_ENDING;
 
-    if (!s->trouble[0] && lives && host->config.sandbox &&
-        !host->market.dom_up) {
-        return "xenodomd, which runs the tasks, is not there";
+    if (!s->trouble[0] && lives && host->config.sandbox && !session_is_up(s)) {
+        return xn_id_is_zero(&s->machine)
+                   ? "xenodomd, which runs the tasks, is not there"
+                   : "the machine that it runs on is not there";
     }
     return s->trouble;
 }

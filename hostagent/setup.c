@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: GPL-3.0-or-later */
 /* A host agent's configuration: defaults, and the form it has in a recording.
  */
+#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 
@@ -24,6 +25,7 @@ void host_config_default(struct host_config *config)
     config->patience_us = 30 * SECOND_US;
     config->pause_us = 10 * SECOND_US;
     config->sessions_max = 256;
+    config->grace_us = 30 * SECOND_US;
 }
 
 /* An absent text is an empty one here. */
@@ -57,6 +59,44 @@ static int flatten(const struct advert_offer *offer, struct xn_arena *arena,
     }
     setup->n_environments = 3 * offer->n_environments;
     setup->n_extras = 2 * offer->n_extras;
+    return 0;
+}
+
+/* "URL#ID" each. */
+static int put_members(const struct host_config *config, struct xn_arena *arena,
+                       Xn__HostSetup *setup)
+{
+    setup->members =
+        xn_arena_alloc(arena, (config->n_members + 1) * sizeof(char *));
+    if (!setup->members) return XN_ENOMEM;
+    for (size_t i = 0; i < config->n_members; i++) {
+        const struct host_member *m = &config->members[i];
+        size_t size = strlen(m->url) + 1 + XN_ID_HEX;
+        char hex[XN_ID_HEX], *text = xn_arena_alloc(arena, size);
+
+        if (!text) return XN_ENOMEM;
+        xn_id_hex(&m->id, hex);
+        snprintf(text, size, "%s#%s", m->url, hex);
+        setup->members[setup->n_members++] = text;
+    }
+    return 0;
+}
+
+static int get_members(const Xn__HostSetup *setup, struct xn_arena *arena,
+                       struct host_config *config)
+{
+    if (setup->n_members > HOST_MEMBERS_MAX) return XN_EINVAL;
+    for (size_t i = 0; i < setup->n_members; i++) {
+        struct host_member *m = &config->members[config->n_members++];
+        const char *text = setup->members[i], *hash = strrchr(text, '#');
+
+        if (!hash || xn_id_unhex(hash + 1, strlen(hash + 1), &m->id))
+            return XN_EINVAL;
+        m->url = xn_arena_strndup(arena, text, (size_t)(hash - text));
+        if (!m->url) return XN_ENOMEM;
+    }
+    config->bare = setup->bare;
+    if (setup->grace_us) config->grace_us = setup->grace_us;
     return 0;
 }
 
@@ -98,7 +138,10 @@ int host_config_pack(const struct host_config *config, uint8_t **bytes_out,
     setup.n_texts = OFFER_TEXTS;
     setup.corps = (char **)(uintptr_t)offer.corps;
     setup.n_corps = offer.n_corps;
-    rc = flatten(&offer, &arena, &setup);
+    setup.bare = config->bare;
+    setup.grace_us = config->grace_us;
+    rc = put_members(config, &arena, &setup);
+    if (!rc) rc = flatten(&offer, &arena, &setup);
     if (!rc) rc = xn_pack(&setup, bytes_out, len_out);
     xn_arena_clear(&arena);
     return rc;
@@ -164,6 +207,7 @@ static int unpack(const Xn__HostSetup *setup, struct xn_arena *arena,
     config->renew_us = setup->renew_us;
     config->watch_us = setup->watch_us;
     if (setup->corp.len && unpack_sale(setup, config)) return XN_EINVAL;
+    if (get_members(setup, arena, config)) return XN_EINVAL;
     offer_texts(offer, texts);
     for (i = 0; i < OFFER_TEXTS; i++)
         *texts[i] = setup->texts[i];

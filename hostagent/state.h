@@ -16,6 +16,7 @@
 
 struct host_session;
 struct host_quote;
+struct host_machine;
 struct task_wait;
 struct host_manager;
 
@@ -36,9 +37,13 @@ struct host_counts { /* since the start */
 struct host_market { /* what is sold: session.h */
     bool on;
     const struct host_manager *manager;
-    struct money_rates offered;
     struct price_list prices;
-    struct host_session **sessions; /* in order of id */
+    struct host_machine *machines; /* machine.h */
+    size_t n_machines;
+    void *told; /* what a member said last, unpacked: until the next word */
+    char largest[5][XN_DEC_TEXT_MAX]; /* what a cluster offers: of a machine, */
+    char whole[3][XN_DEC_TEXT_MAX];   /* of all: machines, CPU, memory */
+    struct host_session **sessions;   /* in order of id */
     size_t n_sessions;
     bool loaded;
     uint64_t load; /* ticket of the READ or pause under way */
@@ -55,10 +60,6 @@ struct host_market { /* what is sold: session.h */
     } forgotten;              /* sessions that made room */
     struct task_wait *waits;
     size_t n_waits;
-    bool dom_up, dom_exact; /* xenodomd is there; its meters are exact */
-    bool dom_xen;           /* it can make domains, */
-    char no_xen[256];       /* or why it cannot */
-    uint64_t sweep;         /* ticket of the list of what it has */
     struct host_budget budgets[HOST_BUDGETS];
     struct host_counts counts;
 };
@@ -147,6 +148,11 @@ uint64_t host_call(struct host *host, const struct xn_now *now,
 /* The body of a node's good answer; NULL and why_out otherwise. */
 const Xn__Answer *host_answer(int rc, const struct xn_msg *msg, char *why_out,
                               size_t len);
+
+/* ---- host.c ---- */
+
+/* What sessions get from now on; those there are keep their terms. */
+void host_take_rates(struct host *host, const struct advert_offer *offer);
 
 /* ---- reoffer.c ---- */
 

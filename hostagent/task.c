@@ -4,6 +4,7 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "hostagent/machine.h"
 #include "hostagent/task.h"
 #include "lib/err.h"
 #include "lib/log.h"
@@ -289,7 +290,7 @@ static uint64_t ask(struct host_session *s, const struct xn_now *now,
         body.reason = reason;
         body.grace_ms = GRACE_MS;
     }
-    return host_dom(s->host, now, &body, fn, s);
+    return host_dom(session_machine(s), now, &body, fn, s);
 }
 
 /* It never came to be, or it was forgotten behind our back. */
@@ -314,7 +315,7 @@ static void on_looked(void *owner, void *ctx, const struct xn_now *now, int rc,
     const Xn__DomTell *tell;
 
     s->work.step = 0;
-    rc = host_told(rc, msg, &tell);
+    rc = host_told(s->host, rc, msg, &tell);
     status = status_in(s, t, tell);
     if (!rc && status) {
         s->work.rounds = 0;
@@ -354,7 +355,7 @@ static void on_started(void *owner, void *ctx, const struct xn_now *now, int rc,
     const Xn__DomTell *tell;
 
     s->work.step = 0;
-    rc = host_told(rc, msg, &tell);
+    rc = host_told(s->host, rc, msg, &tell);
     status = status_in(s, t, tell);
     if (!rc && status) {
         s->work.rounds = 0;
@@ -384,7 +385,7 @@ static void start(struct host_session *s, const struct xn_now *now,
     if (t->image) spec.image = t->image;
     body.spec = &spec;
     t->tried = true;
-    s->work.step = host_dom(s->host, now, &body, on_started, s);
+    s->work.step = host_dom(session_machine(s), now, &body, on_started, s);
     /* Another time it is looked at again: it may have had to make room. */
     free(t->image);
     t->image = NULL;
@@ -401,7 +402,7 @@ static void on_told(void *owner, void *ctx, const struct xn_now *now, int rc,
     const Xn__DomTell *tell;
 
     s->work.step = 0;
-    rc = host_told(rc, msg, &tell);
+    rc = host_told(s->host, rc, msg, &tell);
     status = status_in(s, t, tell);
     if (status) take_status(s, now, t, status);
     if (t->dirty) {
@@ -454,7 +455,7 @@ static void go_unseen(struct host_session *s, const struct xn_now *now,
     if (!is_wanted(s) && !t->tried) {
         end_without(s, now, t, XN__TASK_END__NOT_STARTED, XN_EREFUSED,
                     "the session ended before it began");
-    } else if (!s->host->market.dom_up) {
+    } else if (!session_is_up(s)) {
         free(t->image); /* held for a while, and this may last longer */
         t->image = NULL;
     } else if (t->tried) {
@@ -475,9 +476,12 @@ void task_go(struct host_session *s, const struct xn_now *now)
     if (!t || t->over || !w->open || w->step) return;
     if (t->dirty)
         save(s, now, t);
+    else if (!is_wanted(s) && session_is_stranded(s))
+        end_without(s, now, t, XN__TASK_END__KEEPER, XN_EUNREACH,
+                    "the machine that it ran on is lost");
     else if (!t->record->seen)
         go_unseen(s, now, t);
-    else if (!s->host->market.dom_up)
+    else if (!session_is_up(s))
         return;
     else if (!w->sure)
         look(s, now, t);
@@ -496,7 +500,7 @@ const char *task_wrong(const struct host_session *s)
     if (!t || !w->open) return NULL;
     if (t->over && t->dirty) return "an end that is not stored";
     if (!t->over && t->dirty && !w->step) return "a task is not stored";
-    if (!t->over && !w->step && !w->sure && s->host->market.dom_up)
+    if (!t->over && !w->step && !w->sure && session_is_up(s))
         return "a task stands still";
     return NULL;
 }

@@ -144,8 +144,10 @@ void host_task_pause(struct host *host, const struct xn_now *now, uint64_t ask,
                      const Xn__Ask *question);
 void host_task_resume(struct host *host, const struct xn_now *now, uint64_t ask,
                       const Xn__Ask *question);
-/* Refused, where this server runs no tasks, or cannot now. */
-bool host_runs_tasks(struct host *host, uint64_t ask, const char *what);
+/* Refused, where this server runs no tasks, or cannot now; the session's
+ * machine, or (NULL) any. */
+bool host_runs_tasks(struct host *host, uint64_t ask, const char *what,
+                     const struct host_session *s);
 /* The same for a task's image. */
 bool host_takes_image(struct host *host, uint64_t ask, const char *what,
                       const Xn__NewTask *want);
@@ -169,7 +171,7 @@ struct task_wait {
     uint64_t ask;    /* 0: nobody waits any more */
     uint64_t ticket; /* of what ends it */
     struct host *host;
-    xn_id session, caller;
+    xn_id session, machine, caller;
     uint32_t number;
     const char *what;
     struct task_wait *prev, *next;
@@ -200,15 +202,20 @@ void task_waits_clear(struct host *host);
 /* ---- domain.c: xenodomd ---- */
 
 /* Ends with what host_told makes of it; returns the ticket, 0: out of memory. */
-uint64_t host_dom(struct host *host, const struct xn_now *now,
+uint64_t host_dom(struct host_machine *m, const struct xn_now *now,
                   const Xn__DomAsk *ask, xn_ended *fn, void *ctx);
-/* 0, or what is wrong; *tell_out NULL: it did not answer. */
-int host_told(int rc, const struct xn_msg *msg, const Xn__DomTell **tell_out);
+/* 0, or what is wrong; *tell_out NULL: it did not answer, else the host's until
+ * another has. */
+int host_told(struct host *host, int rc, const struct xn_msg *msg,
+              const Xn__DomTell **tell_out);
 void host_dom_forget(struct host_session *s, uint32_t number);
 void host_dom_news(struct host *host, const struct xn_now *now,
                    const Xn__News *news);
-/* All sessions are read: what runs is looked at. */
-void host_dom_begin(struct host *host, const struct xn_now *now);
+/* Once all sessions are read: what runs there is looked at. */
+void host_dom_begin(struct host_machine *m, const struct xn_now *now);
+/* That machine's word on a task. */
+void host_dom_take(struct host_machine *m, const struct xn_now *now,
+                   const Xn__TaskStatus *status);
 
 /* ---- sandbox.c: the session's side ---- */
 

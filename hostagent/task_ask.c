@@ -4,6 +4,7 @@
 #include <stdio.h>
 #include <string.h>
 
+#include "hostagent/machine.h"
 #include "hostagent/task_aim.h"
 #include "lib/err.h"
 #include "lib/text.h"
@@ -89,7 +90,7 @@ static void answer_all(const struct host_session *s, uint64_t ask)
 
 static bool may_look(const struct task_aim *aim)
 {
-    return aim->t->record->seen && aim->s->host->market.dom_up;
+    return aim->t->record->seen && session_is_up(aim->s);
 }
 
 /* With its meter read now. */
@@ -151,7 +152,7 @@ void host_task_console(struct host *host, const struct xn_now *now,
     }
     /* who waits for a byte waits for xenodomd, too */
     if ((w.wait_ms == 0 || !host->config.sandbox) &&
-        !host_runs_tasks(host, ask, CONSOLE)) {
+        !host_runs_tasks(host, ask, CONSOLE, aim.s)) {
         return;
     }
     task_name(aim.s, aim.t->number, name);
@@ -174,7 +175,7 @@ static void pass_on(struct task_aim *aim, const struct xn_now *now,
     char name[TASK_NAME_MAX];
     struct task_wait *wait;
 
-    if (!host_runs_tasks(host, ask, what)) return;
+    if (!host_runs_tasks(host, ask, what, aim->s)) return;
     if (!aim->t->record->seen) {
         task_refuse(host, ask, XN_ENOTYET, what, "it does not run yet",
                     "again in a second");

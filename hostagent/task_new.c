@@ -3,24 +3,31 @@
 #include <stdio.h>
 #include <string.h>
 
+#include "hostagent/machine.h"
 #include "hostagent/task_aim.h"
 #include "lib/err.h"
 #include "wire/nest.h"
 
 #define NEW "cannot run the task"
 
-bool host_runs_tasks(struct host *host, uint64_t ask, const char *what)
+bool host_runs_tasks(struct host *host, uint64_t ask, const char *what,
+                     const struct host_session *s)
 {
+    bool up = s ? session_is_up(s) : host_is_up(host);
+
     if (!host->config.sandbox) {
         task_refuse(host, ask, XN_EREFUSED, what,
                     "this server runs no tasks: it reserves capacity",
                     "another server");
-    } else if (!host->market.dom_up) {
+    } else if (s && session_is_stranded(s)) {
+        task_refuse(host, ask, XN_EREFUSED, what,
+                    "the machine that it ran on is lost", "a new session");
+    } else if (!up) {
         task_refuse(host, ask, XN_ENOTYET, what,
                     "what runs tasks on this server is not there",
                     "again in some seconds, or another server");
-    } else if (host->config.xen && !host->market.dom_xen) {
-        task_refuse(host, ask, XN_EREFUSED, what, host->market.no_xen,
+    } else if (host->config.xen && !host_can_domain(host)) {
+        task_refuse(host, ask, XN_EREFUSED, what, host_no_xen(host),
                     "another server");
     } else {
         return true;
@@ -134,7 +141,7 @@ static void begin(struct task_aim *aim, const struct xn_now *now, uint64_t ask,
     struct task_wait *wait;
     uint32_t number = task_last(s) ? task_last(s)->number + 1 : 1;
 
-    if (!host_runs_tasks(s->host, ask, NEW) ||
+    if (!host_runs_tasks(s->host, ask, NEW, s) ||
         !host_takes_image(s->host, ask, NEW, want) ||
         !may_begin(s, now, ask, &aim->caller)) {
         return;

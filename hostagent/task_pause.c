@@ -29,7 +29,7 @@ static bool may_stand(const struct task_aim *aim, uint64_t ask,
                  s->reason);
         task_refuse(s->host, ask, XN_EMONEY, what, because, "a new session");
     } else {
-        return host_runs_tasks(s->host, ask, what);
+        return host_runs_tasks(s->host, ask, what, s);
     }
     return false;
 }

@@ -8,6 +8,7 @@
 
 #include <utlist.h>
 
+#include "hostagent/machine.h"
 #include "hostagent/task.h"
 #include "lib/err.h"
 
@@ -60,6 +61,7 @@ struct task_wait *task_wait_new(struct host_session *s, uint64_t ask,
     wait->ask = ask;
     wait->host = host;
     wait->session = s->id;
+    wait->machine = s->machine;
     wait->caller = *caller;
     wait->number = number;
     wait->what = what;
@@ -207,7 +209,7 @@ static void on_done(void *owner, void *ctx, const struct xn_now *now, int rc,
     struct host_task *t;
 
     wait->ticket = 0;
-    rc = host_told(rc, msg, &tell);
+    rc = host_told(wait->host, rc, msg, &tell);
     t = task_of(wait, &s);
     if (tell && tell->n_tasks == 1 && t && t == task_last(s))
         task_heard(s, now, tell->tasks[0]);
@@ -222,10 +224,28 @@ static void on_done(void *owner, void *ctx, const struct xn_now *now, int rc,
 void task_wait_dom(struct task_wait *wait, const struct xn_now *now,
                    const Xn__DomAsk *ask)
 {
-    wait->ticket = host_dom(wait->host, now, ask, on_done, wait);
+    wait->ticket = host_dom(host_machine(wait->host, &wait->machine), now, ask,
+                            on_done, wait);
 }
 
 /* ---- consoles ---- */
+
+/* By DOMAIN or from a member. */
+static int piece_in(struct host *host, int rc, const struct xn_msg *msg,
+                    const Xn__ConsolePiece **piece_out)
+{
+    const void *body;
+
+    if (!rc && msg && msg->kind == XN__KIND__ANSWER) {
+        rc = member_said(host, rc, msg, &xn__console_piece__descriptor, &body);
+        if (!rc) *piece_out = body;
+    } else if (!rc && msg && msg->kind == XN__KIND__CONSOLE_PIECE) {
+        *piece_out = XN_BODY(msg, Xn__ConsolePiece);
+    } else if (!rc) {
+        rc = XN_EPROTO;
+    }
+    return rc;
+}
 
 static void on_console(void *owner, void *ctx, const struct xn_now *now, int rc,
                        struct xn_msg *msg, struct xn_out *out)
@@ -234,11 +254,12 @@ static void on_console(void *owner, void *ctx, const struct xn_now *now, int rc,
     Xn__ConsolePiece none = XN__CONSOLE_PIECE__INIT;
     struct host_session *s;
     struct host_task *t = task_of(wait, &s);
+    const Xn__ConsolePiece *piece;
 
     wait->ticket = 0;
-    if (!rc && (!msg || msg->kind != XN__KIND__CONSOLE_PIECE)) rc = XN_EPROTO;
+    rc = piece_in(wait->host, rc, msg, &piece);
     if (!rc && wait->ask) {
-        xn_out_answer(out, wait->ask, 200, msg->body);
+        xn_out_answer(out, wait->ask, 200, piece);
     } else if (rc == XN_ENOENT && wait->ask && t && t->over) {
         none.end = true; /* it never began, or its folder is gone */
         xn_out_answer(out, wait->ask, 200, &none);
@@ -258,8 +279,21 @@ void task_wait_console(struct task_wait *wait, const struct xn_now *now,
                        Xn__AskConsole *ask)
 {
     struct host *host = wait->host;
+    struct host_machine *m = host_machine(host, &wait->machine);
     uint64_t us = ask->wait_ms * 1000ULL + 20 * SECOND_US;
 
+    if (!m || m->lost) {
+        refuse(wait, XN_ENOENT, "it was on a machine that is lost",
+               "what was read of it before");
+        drop(wait);
+        return;
+    }
+    if (m->url) {
+        us = ask->wait_ms * 1000ULL + 4 * SECOND_US;
+        wait->ticket =
+            member_call(m, now, "/v1/console", ask, us, true, on_console, wait);
+        return;
+    }
     wait->ticket = xn_ticket(host->tickets, now->mono_us + us, on_console, host,
                              wait, &host->out);
     if (!wait->ticket) return;

@@ -7,6 +7,7 @@
 
 #include "hostagent/host.h"
 #include "hostagent/offer.h"
+#include "hostagent/xenohostd_cluster.h"
 #include "hostagent/xenohostd_offer.h"
 #include "lib/arena.h"
 #include "lib/err.h"
@@ -187,13 +188,15 @@ static const char *take_manager(struct net_daemon *daemon,
     const char *name = net_settings_text(daemon->settings, "sell.manager");
 
     config->image = net_settings_text(daemon->settings, "sell.image");
-    if (!name) name = path ? "sandbox" : "reserve";
+    if (!name) name = path || config->n_members ? "sandbox" : "reserve";
     config->xen = strcmp(name, "xen") == 0;
     config->sandbox = config->xen || strcmp(name, "sandbox") == 0;
     daemon->dom_path = config->sandbox ? path : NULL;
     if (!config->sandbox && strcmp(name, "reserve") != 0)
         return "sell.manager is none of \"sandbox\", \"xen\", \"reserve\"";
-    if (config->sandbox && !path)
+    if (!config->sandbox && config->n_members)
+        return "sell.manager is \"reserve\", and members run tasks";
+    if (config->sandbox && !path && !config->n_members)
         return config->xen
                    ? "sell.manager is \"xen\", and sell.xenodomd is not set"
                    : "sell.manager is \"sandbox\", and sell.xenodomd is not "
@@ -206,7 +209,8 @@ static int set_manager(struct net_daemon *daemon, struct host_config *config)
     const char *because = take_manager(daemon, config);
     const char *try = "sell { xenodomd = \"/run/xenodomd/socket\" }";
 
-    if (!because && config->xen && (!config->image || !config->image[0])) {
+    if (!because && config->xen && !config->bare &&
+        (!config->image || !config->image[0])) {
         because = "sell.manager is \"xen\", and sell.image is not set";
         try = "sell { image = \"/var/lib/xenoserver/images/linux\" }";
     }
@@ -225,6 +229,12 @@ static int set_images(struct net_daemon *daemon,
 
     images->dir = net_settings_text(set, "images.folder");
     if (!images->dir || !config->sandbox || config->xen) return 0;
+    if (config->n_members) {
+        xn_gripe_rc(PROGRAM, XN_EINVAL, NULL, "cannot keep images",
+                    "in a cluster tasks run with their machine's own programs",
+                    "cluster.members without images.folder");
+        return XN_EINVAL;
+    }
     images->store = net_settings_text(set, "images.store");
     images->hosts = net_settings_text(set, "images.hosts");
     images->ca = net_settings_text(set, "images.ca");
@@ -246,6 +256,35 @@ static int set_images(struct net_daemon *daemon,
     return 0;
 }
 
+static int bad_cluster(int rc, const char *why)
+{
+    xn_gripe_rc(PROGRAM, rc, NULL, "cannot be part of a cluster", why,
+                "man xenohostd.conf");
+    return rc;
+}
+
+/* It stands before the xenodomd of its machine, and that is all. */
+static int run_member(struct net_daemon *daemon, struct xn_arena *arena)
+{
+    struct xn_core *core = NULL;
+    struct member_config config;
+    uint8_t *packed = NULL;
+    char why[256];
+    size_t len = 0;
+    int rc;
+
+    rc = xenohostd_member(daemon->settings, arena, &config, why, sizeof why);
+    if (rc) return bad_cluster(rc, why);
+    daemon->wants_store = false;
+    daemon->dom_path = net_settings_text(daemon->settings, "sell.xenodomd");
+    rc = net_daemon_open(daemon);
+    if (!rc) rc = member_config_pack(&config, &packed, &len);
+    if (!rc) rc = member_new(&config, daemon->seed, &core);
+    if (!rc) rc = net_daemon_run(daemon, core, packed, len);
+    free(packed);
+    return rc;
+}
+
 /* What can be wrong with the offer is told before anything is registered. */
 static int prepare(struct net_daemon *daemon, struct xn_arena *arena,
                    struct advert_offer *offer, struct host_config *config,
@@ -254,6 +293,8 @@ static int prepare(struct net_daemon *daemon, struct xn_arena *arena,
     char why[256];
     int rc;
 
+    rc = xenohostd_members(daemon->settings, arena, config, why, sizeof why);
+    if (rc) return bad_cluster(rc, why);
     rc = set_nodes(daemon, arena, config);
     if (!rc) rc = set_manager(daemon, config);
     if (!rc) rc = set_images(daemon, images, config);
@@ -261,6 +302,17 @@ static int prepare(struct net_daemon *daemon, struct xn_arena *arena,
     if (!daemon->index_node) daemon->index_node = config->nodes[0];
     rc = xenohostd_offer(daemon->settings, arena, offer, why, sizeof why);
     return rc ? bad_offer(rc, why) : check_settings(offer);
+}
+
+static int run_host(struct net_daemon *daemon, struct xn_arena *arena,
+                    struct host_config *config)
+{
+    struct net_images_config images = {.dir = NULL};
+    struct advert_offer offer;
+    int rc = prepare(daemon, arena, &offer, config, &images);
+
+    if (!rc) rc = net_daemon_open(daemon);
+    return rc ? rc : serve(daemon, arena, &offer, config);
 }
 
 int main(int argc, char **argv)
@@ -282,8 +334,6 @@ int main(int argc, char **argv)
         .settings_rows = xenohostd_offer_rows,
         .n_settings_rows = XENOHOSTD_OFFER_ROWS,
     };
-    struct net_images_config images = {.dir = NULL};
-    struct advert_offer offer;
     struct xn_arena arena;
     int rc;
 
@@ -291,9 +341,9 @@ int main(int argc, char **argv)
     rc = net_daemon_init(&daemon, argc, argv);
     xn_arena_init(&arena, ARENA_MAX);
     if (!rc && !daemon.exit_now) {
-        rc = prepare(&daemon, &arena, &offer, &config, &images);
-        if (!rc) rc = net_daemon_open(&daemon);
-        if (!rc) rc = serve(&daemon, &arena, &offer, &config);
+        rc = xenohostd_is_member(daemon.settings)
+                 ? run_member(&daemon, &arena)
+                 : run_host(&daemon, &arena, &config);
     }
     rc = net_daemon_end(&daemon, rc);
     xn_arena_clear(&arena);

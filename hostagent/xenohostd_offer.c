@@ -69,6 +69,13 @@ const struct net_setting xenohostd_offer_rows[XENOHOSTD_OFFER_ROWS] = {
     TEXT("sell.image", 1024,
          "manager xen: xenodomd's folder with the kernel of all tasks"),
     TEXT("sell.xenodomd", 1024, "xenodomd's socket, which runs the tasks"),
+    TEXT("cluster.members", 8192,
+         "https://HOST:PORT#ID of each agent whose machine this one speaks "
+         "for, between blanks"),
+    {"cluster.grace", NET_SPAN, "30s", 1000000, 3600000000ULL,
+     "from a member's silence to the end of the sessions on it"},
+    TEXT("cluster.manager", 64,
+         "this is a member of a cluster: the id of the one that speaks for it"),
     TEXT("images.folder", 400,
          "where images of tasks are kept, one that xenodomd allows; without "
          "it no images are taken"),
@@ -369,6 +376,19 @@ int xenohostd_offer(const struct net_settings *settings, struct xn_arena *arena,
         xenohostd_offer_given(settings, arena, offer_out, why_out, why_len);
 
     if (rc) return rc;
+    snprintf(why_out, why_len, "out of memory");
+    return find_out(arena, offer_out);
+}
+
+int xenohostd_amounts(const struct net_settings *settings,
+                      struct xn_arena *arena, struct advert_offer *offer_out,
+                      char *why_out, size_t why_len)
+{
+    int rc = check_texts(settings, why_out, why_len);
+
+    if (rc) return rc;
+    memset(offer_out, 0, sizeof *offer_out);
+    set_texts(settings, offer_out);
     snprintf(why_out, why_len, "out of memory");
     return find_out(arena, offer_out);
 }

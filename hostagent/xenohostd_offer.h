@@ -7,8 +7,8 @@
 #include "net/settings.h"
 #include "wire/advert.h"
 
-/* Rows for net_daemon.settings_rows: offer.*, price.*, place.*. */
-#define XENOHOSTD_OFFER_ROWS 44
+/* Rows for net_daemon.settings_rows: offer.*, price.*, place.* and so on. */
+#define XENOHOSTD_OFFER_ROWS 47
 extern const struct net_setting xenohostd_offer_rows[XENOHOSTD_OFFER_ROWS];
 
 /* Fill the offer; its texts are the settings' or in the arena.  What is left
@@ -24,6 +24,11 @@ int xenohostd_offer_given(const struct net_settings *settings,
                           struct xn_arena *arena,
                           struct advert_offer *offer_out, char *why_out,
                           size_t why_len);
+
+/* Of these the amounts alone, as given or found out; prices are not needed. */
+int xenohostd_amounts(const struct net_settings *settings,
+                      struct xn_arena *arena, struct advert_offer *offer_out,
+                      char *why_out, size_t why_len);
 
 /* Split "a; b\; c" into trimmed parts "a" and "b; c"; empty ones are left
  * out.  *list_out is in the arena.  XN_ENOMEM; XN_ETOOBIG: more than max. */

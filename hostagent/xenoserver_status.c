@@ -161,6 +161,72 @@ static void say_sessions(const struct view *view)
         server_say("trouble", "%s", view->trouble);
 }
 
+static const char *machine_state(const Xn__HostMachine *m)
+{
+    return m->up ? "there" : m->lost ? "lost" : "silent";
+}
+
+static const char *machine_name(const Xn__HostMachine *m, char out[XN_NAME_MAX])
+{
+    xn_id id;
+
+    snprintf(out, XN_NAME_MAX, "own");
+    if (m->url[0] && !xn_id_from_bytes(&m->id, &id)) xn_id_name(&id, NULL, out);
+    return out;
+}
+
+static json_t *amounts_json(const Xn__Amounts *a)
+{
+    return json_pack("{s:s, s:s, s:s}", "CPUsmps", a ? a->cpu_smps : "",
+                     "MemoryMB", a ? a->memory_mb : "", "DiskGB",
+                     a ? a->disk_gb : "");
+}
+
+static json_t *machines_json(const Xn__HostStatus *s)
+{
+    json_t *list = json_array();
+
+    for (size_t i = 0; s && i < s->n_machines; i++) {
+        const Xn__HostMachine *m = s->machines[i];
+        char hex[XN_ID_HEX] = "";
+        xn_id id;
+
+        if (!xn_id_from_bytes(&m->id, &id) && !xn_id_is_zero(&id))
+            xn_id_hex(&id, hex);
+        (void)json_array_append_new(
+            list,
+            json_pack("{s:s, s:s, s:s, s:o, s:i, s:o, s:o}", "id", hex, "url",
+                      m->url, "state", machine_state(m), "heard",
+                      net_json_time(m->heard_us), "sessions", (int)m->sessions,
+                      "offered", amounts_json(m->offered), "free",
+                      amounts_json(m->free)));
+    }
+    return list;
+}
+
+static const char *or_none(const char *amount)
+{
+    return amount[0] ? amount : "0";
+}
+
+static void say_machines(const Xn__HostStatus *s)
+{
+    for (size_t i = 0; s && i < s->n_machines; i++) {
+        const Xn__HostMachine *m = s->machines[i];
+        char name[XN_NAME_MAX];
+
+        if (!m->offered || !m->free) continue;
+        server_say("machine",
+                   "%s %s: %u sessions, free %s of %s CPUsmps, %s of %s "
+                   "MemoryMB%s%s",
+                   machine_name(m, name), machine_state(m),
+                   (unsigned)m->sessions, or_none(m->free->cpu_smps),
+                   or_none(m->offered->cpu_smps), or_none(m->free->memory_mb),
+                   or_none(m->offered->memory_mb), m->url[0] ? ", " : "",
+                   m->url);
+    }
+}
+
 static void say_time(const char *name, uint64_t us)
 {
     char text[XN_UTC_TEXT_MAX];
@@ -185,7 +251,8 @@ static int show_json(const struct view *view)
     xn_id_name(&cert->id, cert->label, name);
     xn_id_hex(&cert->id, hex);
     return server_print_json(json_pack(
-        "{s:s, s:s, s:s, s:s, s:o, s:o, s:o, s:o, s:o, s:o, s:i, s:o}",
+        "{s:s, s:s, s:s, s:s, s:o, s:o, s:o, s:o, s:o, s:o, s:i, s:o, "
+        "s:o}",
         "schema", "xenoserver.status/1", "name", name, "id", hex, "state",
         view->state, "version",
         view->has_lease ? json_integer((json_int_t)view->lease.version)
@@ -196,7 +263,8 @@ static int show_json(const struct view *view)
         net_json_time(s ? s->published_us : 0), "copies",
         s ? json_integer(s->copies_least) : json_null(), "sessions",
         sessions_json(view), "troubled", (int)view->troubled, "trouble",
-        view->troubled ? json_string(view->trouble) : json_null()));
+        view->troubled ? json_string(view->trouble) : json_null(), "machines",
+        machines_json(s)));
 }
 
 static int show(const struct server *server, const struct view *view)
@@ -220,6 +288,7 @@ static int show(const struct server *server, const struct view *view)
         if (s->published_us) say_time("published", s->published_us);
         server_say("copies", "%u", (unsigned)s->copies_least);
     }
+    say_machines(s);
     say_sessions(view);
     return XN_EXIT_OK;
 }

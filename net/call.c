@@ -14,7 +14,6 @@ enum {
     ANSWER_MAX = 1 << 20,
     PATIENCE_MS = 30000, /* where the core names none, and at most */
     CONNECTIONS = 64,
-    CONNECTIONS_HOST = 8,
 };
 
 struct call {
@@ -129,7 +128,7 @@ static int set_timer(CURLM *multi, long ms, void *arg)
 }
 
 int net_calls_new(struct net_loop *loop, const struct net_identity *identity,
-                  struct net_calls **calls_out)
+                  unsigned of_host, struct net_calls **calls_out)
 {
     struct net_calls *calls = calloc(1, sizeof *calls);
     int rc = calls ? net_transfer_library() : XN_ENOMEM;
@@ -151,7 +150,7 @@ int net_calls_new(struct net_loop *loop, const struct net_identity *identity,
      * of a burst, and the next burst shakes hands with everybody anew. */
     curl_multi_setopt(calls->multi, CURLMOPT_MAXCONNECTS, (long)CONNECTIONS);
     curl_multi_setopt(calls->multi, CURLMOPT_MAX_HOST_CONNECTIONS,
-                      (long)CONNECTIONS_HOST);
+                      (long)of_host);
     *calls_out = calls;
     calls = NULL;
     rc = 0;

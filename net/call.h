@@ -9,8 +9,10 @@
 
 struct net_calls;
 
+#define NET_CALLS_OF_HOST 8 /* at once, with one host and port */
+
 int net_calls_new(struct net_loop *loop, const struct net_identity *identity,
-                  struct net_calls **calls_out);
+                  unsigned of_host, struct net_calls **calls_out);
 /* Calls under way get no DONE. */
 void net_calls_free(struct net_calls *calls);
 void net_calls_make(struct net_calls *calls, uint64_t ticket,

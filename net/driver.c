@@ -28,6 +28,7 @@
 
 /* After SIGTERM: how long a core may still say things. */
 #define GRACE_US 1500000ULL
+#define WAITS_OF_HOST 32 /* calls that may be long in coming */
 
 struct net_driver {
     struct net_loop *loop;
@@ -37,7 +38,7 @@ struct net_driver {
     struct net_delays *delays;
     struct net_links *links;
     struct net_http *http;
-    struct net_calls *calls;
+    struct net_calls *calls, *waits; /* these may be long in coming */
     struct net_dom *dom;
     struct net_images *images;
     struct net_store *store;
@@ -71,6 +72,7 @@ static void lacking(struct net_driver *d, const struct xn_action *action)
 static void abort_action(struct net_driver *d, uint64_t ticket)
 {
     if (d->calls && net_calls_abort(d->calls, ticket)) return;
+    if (d->waits && net_calls_abort(d->waits, ticket)) return;
     if (d->images && net_images_abort(d->images, ticket)) return;
     if (d->links) net_links_abort(d->links, ticket);
     if (d->dom) net_dom_abort(d->dom, ticket);
@@ -172,8 +174,9 @@ static void act(void *user, const struct xn_action *action)
     case XN_ACT_TXN:
     case XN_ACT_READ: act_store(d, action); break;
     case XN_ACT_CALL:
-        net_calls_make(d->calls, action->ticket,
-                       XN_BODY(action->msg, Xn__Call));
+        net_calls_make(XN_BODY(action->msg, Xn__Call)->waits ? d->waits
+                                                             : d->calls,
+                       action->ticket, XN_BODY(action->msg, Xn__Call));
         break;
     case XN_ACT_ABORT: abort_action(d, action->ticket); break;
     case XN_ACT_LOG:
@@ -217,7 +220,8 @@ static void stepped(void *user, const struct xn_now *now,
 static bool all_idle(const struct net_driver *d)
 {
     return net_loop_quiet(d->loop) && net_crypto_idle(d->crypto) &&
-           net_calls_idle(d->calls) && (!d->dom || net_dom_idle(d->dom)) &&
+           net_calls_idle(d->calls) && net_calls_idle(d->waits) &&
+           (!d->dom || net_dom_idle(d->dom)) &&
            (!d->images || net_images_idle(d->images)) &&
            (!d->store || net_store_idle(d->store)) &&
            (!d->links || net_links_idle(d->links)) &&
@@ -364,7 +368,11 @@ static int open_parts(struct net_driver *d, const struct net_config *config)
     if (!rc) {
         rc = net_crypto_new(d->loop, d->pool, config->identity, &d->crypto);
     }
-    if (!rc) rc = net_calls_new(d->loop, config->identity, &d->calls);
+    if (!rc)
+        rc = net_calls_new(d->loop, config->identity, NET_CALLS_OF_HOST,
+                           &d->calls);
+    if (!rc)
+        rc = net_calls_new(d->loop, config->identity, WAITS_OF_HOST, &d->waits);
     if (rc) {
         xn_gripe_rc(config->program, rc, NULL, "cannot start", xn_strerror(rc),
                     NULL);
@@ -407,6 +415,7 @@ void net_driver_free(struct net_driver *d)
     net_links_free(d->links);
     net_delays_free(d->delays);
     net_calls_free(d->calls);
+    net_calls_free(d->waits);
     net_dom_free(d->dom);
     net_images_free(d->images);
     net_store_free(d->store);

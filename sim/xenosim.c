@@ -5,6 +5,7 @@
 
 #include "corp/corp.h"
 #include "hostagent/host.h"
+#include "hostagent/member.h"
 #include "lib/err.h"
 #include "lib/gripe.h"
 #include "node/node.h"
@@ -28,6 +29,10 @@ static int make_recorded(const Xn__Recording *head,
     }
     if (!strcmp(head->program, "host")) {
         return host_new_packed(config->data, config->len, head->seed, core_out);
+    }
+    if (!strcmp(head->program, "member")) {
+        return member_new_packed(config->data, config->len, head->seed,
+                                 core_out);
     }
     return XN_EINVAL;
 }

@@ -155,6 +155,7 @@ SHELL_TESTS += tests/e2e/nat.t
 SHELL_TESTS += tests/e2e/overlay.t
 SHELL_TESTS += tests/e2e/revoke.t
 SHELL_TESTS += tests/e2e/find.t
+SHELL_TESTS += tests/e2e/cluster.t
 SHELL_TESTS += tests/e2e/outlive.t
 SHELL_TESTS += tests/e2e/platform-tasks.t
 SHELL_TESTS += tests/e2e/session.t

@@ -251,7 +251,8 @@ static void on_timer(evutil_socket_t fd, short what, void *arg)
 static void add_seat(struct crowd *crowd, const struct net_identity *as)
 {
     crowd->seats[crowd->n_seats].as = as;
-    if (net_calls_new(crowd->loop, as, &crowd->seats[crowd->n_seats].calls))
+    if (net_calls_new(crowd->loop, as, NET_CALLS_OF_HOST,
+                      &crowd->seats[crowd->n_seats].calls))
         die("out of memory");
     crowd->n_seats++;
 }

@@ -1,0 +1,108 @@
+/* SPDX-License-Identifier: GPL-3.0-or-later */
+/* Machines: what sessions run on.  A server is one machine, asked by DOMAIN; or
+ * the manager of a cluster, whose members (member.h) are asked the same by CALL.
+ * A session is on one machine from its claim to its end, and this is on record.
+ *
+ * A member that is not heard for some seconds is not there: nothing begins on it,
+ * nothing counts on it, and the advertisement does without it.  One that is not
+ * heard for grace_us is lost: its sessions end, up to when it was heard last.
+ * What it still runs when it comes back is ended. */
+#ifndef HOSTAGENT_MACHINE_H
+#define HOSTAGENT_MACHINE_H
+
+#include "hostagent/session.h"
+
+struct host_machine {
+    struct host *host;
+    xn_id id;                   /* the member's; zero: this server's own */
+    const char *url;            /* NULL: the same */
+    struct money_rates offered; /* by the member's own word */
+    bool up;                    /* xenodomd is there, and the member */
+    bool exact;                 /* its meters are */
+    bool xen;                   /* it can make domains, */
+    char no_xen[256];           /* or why it cannot */
+    uint64_t sweep;             /* ticket of the list of what it has */
+
+    /* Members alone. */
+    bool met; /* it was heard since the start, or waited for in vain */
+    bool lost;
+    uint64_t watch;                   /* ticket; 0: not begun */
+    uint64_t heard_us, heard_wall_us; /* mono: or since when it is waited for */
+    uint64_t life, seen;              /* as it told last */
+};
+
+/* ---- machine.c ---- */
+
+/* From the configuration. */
+int host_machines_take(struct host *host);
+void host_machines_clear(struct host *host);
+/* NULL: this server has it no more. */
+struct host_machine *session_machine(const struct host_session *s);
+struct host_machine *host_machine(const struct host *host, const xn_id *id);
+/* Can it be asked of? */
+bool session_is_up(const struct host_session *s);
+/* Its machine is lost: what runs there is out of reach for good. */
+bool session_is_stranded(const struct host_session *s);
+/* Up to when its machine is known to have worked, wall_us at most. */
+uint64_t session_known_us(const struct host_session *s, uint64_t wall_us);
+bool host_is_up(const struct host *host);      /* any machine is */
+bool host_can_domain(const struct host *host); /* any can that is up */
+/* Quotes may promise to charge what is used: all machines that are up know. */
+bool host_is_exact(const struct host *host);
+/* Why no machine can make domains. */
+const char *host_no_xen(const struct host *host);
+
+/* Of what it is, less what sessions hold; never negative. */
+void machine_free_now(const struct host_machine *m,
+                      struct money_rates *free_out);
+/* The most of each that one session could have, ever and now. */
+void host_offered(const struct host *host, struct money_rates *offered_out);
+void host_free_now(const struct host *host, struct money_rates *free_out);
+/* Of all machines together. */
+void host_whole(const struct host *host, bool free_now,
+                struct money_rates *whole_out);
+/* One after the other: its token; NULL: there is no such. */
+const char *host_amount(const struct money_rates *rates, size_t i,
+                        xn_dec *amount_out);
+/* What is missing for these rates: the token's name; NULL: they fit. */
+const char *host_lacks(const struct host *host, const struct money_rates *want,
+                       xn_dec *want_out, xn_dec *free_out);
+/* The machine that has them and the least besides; `used`: its meters are exact.
+ * NULL: none has. */
+struct host_machine *host_place(const struct host *host,
+                                const struct money_rates *want, bool used);
+uint32_t machine_sessions(const struct host_machine *m);
+
+/* Of a cluster: its amounts are those of its largest machine, and how many there
+ * are and what in all is said beside them, always of now.  Else nothing. */
+int host_bind_offer(struct host *host, struct advert_offer *offer,
+                    struct xn_arena *arena);
+/* These texts are of now; true: they have changed. */
+bool host_say_machines(struct host *host);
+
+/* ---- cluster.c: members ---- */
+
+void host_cluster_begin(struct host *host, const struct xn_now *now);
+/* All members were heard or waited for: what is offered is known. */
+bool host_cluster_met(const struct host *host);
+/* A CALL to the member, with its patience; returns the ticket, 0: out of memory.
+ * `waits`: may be long in coming. */
+uint64_t member_call(struct host_machine *m, const struct xn_now *now,
+                     const char *path, const void *body, uint64_t patience_us,
+                     bool waits, xn_ended *fn, void *ctx);
+/* The same, and nobody waits. */
+void member_tell(struct host_machine *m, const char *path, const void *body);
+/* The body of its answer, the host's until it is asked again.  rc: XN_EUNREACH:
+ * nothing was done there; XN_EUNKNOWN, XN_ECANCELLED, XN_ENOENT, XN_EPROTO. */
+int member_said(struct host *host, int rc, const struct xn_msg *msg,
+                const ProtobufCMessageDescriptor *type, const void **body_out);
+/* Its texts are of bounded length. */
+bool member_status_ok(const Xn__TaskStatus *status);
+/* For its operator. */
+struct machine_text {
+    Xn__HostMachine body;
+    struct amounts_text offered, left;
+};
+void machine_describe(const struct host_machine *m, struct machine_text *room);
+
+#endif

@@ -1,0 +1,252 @@
+#!/bin/bash
+# SPDX-License-Identifier: GPL-3.0-or-later
+# A cluster: three machines, each with its xenodomd and an agent as a member,
+# behind one manager with one advertisement.  Sessions go where they fit; agents
+# are killed and come back, and find what runs; one machine is killed whole: its
+# session ends, with the reason and the money, the others go on, and the
+# advertisement does without it within 10 s.
+. "${XN_SRC:-.}/tests/e2e/lib.sh"
+. "${XN_SRC:-.}/tests/e2e/tasks.sh"
+tasks_or_skip
+xenohostd=$XN_BUILD/hostagent/xenohostd
+xenoserver=$XN_BUILD/hostagent/xenoserver
+declare -A pid api id
+goes_away_too() {
+    local cwd keeper=()
+    kill -9 "${pid[@]}" 2>/dev/null
+    for cwd in $(find /proc/[0-9]* -maxdepth 1 -name cwd \
+        -lname "$scratch/domd*/sessions" 2>/dev/null); do
+        keeper+=("${cwd//[!0-9]/}")
+    done
+    [ ${#keeper[@]} -eq 0 ] || kill -9 "${keeper[@]}" 2>/dev/null
+    for cwd in "$scratch"/domd*; do
+        "$xenodomd" --state "$cwd" sweep >/dev/null 2>&1
+    done
+    goes_away
+}
+trap goes_away_too EXIT
+
+# spawn NAME COMMAND...: until it is ready.
+spawn() {
+    local name=$1
+    shift
+    rm -f "$scratch/$name.ready"
+    mkfifo "$scratch/$name.fifo"
+    "$@" --ready-fd 12 12>"$scratch/$name.fifo" >>"$scratch/$name.log" 2>&1 &
+    pid[$name]=$!
+    head -n 1 "$scratch/$name.fifo" >"$scratch/$name.ready"
+    rm "$scratch/$name.fifo"
+    id[$name]=$(sed -n 's/.* id=\([0-9a-f]*\).*/\1/p' "$scratch/$name.ready")
+    api[$name]=$(sed -n 's/.* api=//p' "$scratch/$name.ready")
+    [ -s "$scratch/$name.ready" ] || diag "$scratch/$name.log"
+    [ -s "$scratch/$name.ready" ]
+}
+
+agent() { # NAME OPTION...
+    local name=$1
+    shift
+    spawn "$name" "$xenohostd" --state "$scratch/$name" --label "$name" \
+        --listen-api "${api[$name]:-127.0.0.1:0}" "${corps[@]}" \
+        --set limits.connects=0 "$@"
+}
+
+manager() { # GRACE
+    local members="" i
+    for i in 1 2 3; do
+        members="$members https://${api[member$i]}#${id[member$i]}"
+    done
+    agent cluster --node "$XENO_NODES" --set price.currency=USD \
+        --set price.per_hour=0.1 --set sell.charge=1s \
+        --set "cluster.members=$members" --set "cluster.grace=$1"
+}
+
+member() { # N
+    agent "member$1" --set "cluster.manager=${id[cluster]}" \
+        --set offer.cpu_smps=2000 --set offer.memory_mb=1024 \
+        --set "sell.xenodomd=$scratch/domd$1/socket"
+}
+
+domd() { # N
+    spawn "domd$1" "$xenodomd" --state "$scratch/domd$1" --memory 4096 \
+        --keeper "$XN_BUILD/keeper/xeno-keeper"
+}
+
+offers() { # MACHINES,CPUSMPS
+    [ "$("$xenofind" ServerName:cluster -c Machines,ClusterCPUsmps -o csv \
+        2>>"$scratch/err" | tr -d '\r' | tail -n 1)" = "$1" ]
+}
+
+begin() { # N: into session[N], which takes most of a machine
+    session[$1]=$("$xeno" run --detach --new --max 5USD ServerName:cluster \
+        CPUsmps:1500.. MemoryMB:64.. -- \
+        sh -c "echo here is $1; read word; echo \$word" 2>>"$scratch/err")
+    [ -n "${session[$1]}" ] || diag "$scratch/err"
+    [ -n "${session[$1]}" ]
+}
+
+machine_of() { # SESSION: the number of the one that has its task
+    local i
+    for i in 1 2 3; do
+        "$xenodomd" --state "$scratch/domd$i" status "$(task_name "$1" 1)" \
+            >/dev/null 2>&1 && echo "$i"
+    done
+}
+
+keeper_of() { # N SESSION
+    "$xenodomd" --state "$scratch/domd$1" status "$(task_name "$2" 1)" |
+        sed -n 's/^keeper //p'
+}
+
+status_has() {
+    "$xenoserver" status --state "$scratch/cluster" >"$scratch/status" \
+        2>>"$scratch/err" && grep -Eq "$1" "$scratch/status"
+}
+
+charged_more() { # SESSION THAN
+    session_is running "$1" &&
+        awk -v a="$(field charged "$scratch/look.json")" -v b="$2" \
+            'BEGIN { exit !(a > b) }'
+}
+
+up --servers 1
+read -r -a urls <<<"$XENO_CORP"
+corps=()
+for ((i = ${#urls[@]} - 1; i >= 0; i--)); do
+    corps+=(--corp "${urls[$i]}")
+done
+
+# ---- it comes to be: the manager's id first, which members are told
+agent cluster --node "$XENO_NODES" --set price.currency=USD \
+    --set price.per_hour=0.1
+ok $? "an agent, with its id"
+kill_9 "${pid[cluster]}"
+for i in 1 2 3; do
+    domd "$i" && member "$i"
+    ok $? "a member with its xenodomd: $i"
+done
+manager 10m
+ok $? "one manager speaks for them"
+await 60 offers 3,6000
+ok $? "one advertisement for three machines"
+"$xenofind" ServerName:member-1 -o csv >/dev/null 2>&1
+[ $? -eq 3 ]
+ok $? "and none for a member"
+
+# ---- placement by fit
+declare -A session at
+for i in 1 2 3; do
+    begin "$i"
+    ok $? "session $i begins"
+    at[$i]=$(machine_of "${session[$i]}")
+done
+[ "$(printf '%s\n' "${at[@]}" | sort | tr -d '\n')" = 123 ]
+ok $? "each where it fits: on machines ${at[1]} ${at[2]} ${at[3]}"
+"$xeno" run --max 5USD ServerName:cluster CPUsmps:1500.. -- true \
+    >"$scratch/out" 2>&1
+rc=$?
+[ $rc -eq 4 ] && grep -q "CPUsmps: 1500 asked, 500 free" "$scratch/out"
+rc=$?
+[ $rc -eq 0 ] || diag "$scratch/out"
+ok $rc "a fourth fits nowhere, and is told what is free on one machine"
+await 60 status_has "^machine .* there: 1 sessions, free 500 of 2000 CPUsmps"
+ok $? "xenoserver status tells of the machines"
+for i in 1 2 3; do
+    "$xeno" console "${session[$i]}" 2>>"$scratch/err" | tr -d '\r' |
+        grep -qx "here is $i"
+    ok $? "the console of session $i"
+done
+
+# ---- who is not the manager
+agent impostor --node "$XENO_NODES" --set price.currency=USD \
+    --set price.per_hour=0.1 --set "cluster.members=\
+https://${api[member1]}#${id[member1]} https://${api[member2]}#${id[member1]}"
+log_says() { grep -q "$1" "$scratch/$2.log"; }
+await 60 log_says "${api[member1]} is not there: permission" impostor
+ok $? "a member refuses a server that is not its manager"
+await 60 log_says "${api[member2]} is not there: identity" impostor
+ok $? "and another key in its place is not taken for it"
+kill_9 "${pid[impostor]}"
+
+# ---- agents die and come back; nothing ends
+kill_9 "${pid[member${at[1]}]}"
+await 60 status_has "^machine .* silent: 1 sessions"
+ok $? "a member's agent is killed: its machine is silent"
+await 60 offers 2,4000
+ok $? "and not offered"
+session_is running "${session[1]}"
+ok $? "its session waits for it"
+member "${at[1]}" && await 60 offers 3,6000
+ok $? "it comes back, and is offered"
+session_is running "${session[1]}"
+before=$(field charged "$scratch/look.json")
+await 60 charged_more "${session[1]}" "${before:-0}"
+ok $? "its session runs on, and is charged"
+kill_9 "${pid[cluster]}"
+manager 10m && await 60 charged_more "${session[2]}" 0
+ok $? "the manager is killed, comes back, and finds what runs"
+kill_9 "${pid[domd${at[3]}]}"
+await 60 offers 2,4000
+domd "${at[3]}" && await 60 offers 3,6000
+ok $? "so does a member whose xenodomd was killed"
+echo well | "$xeno" console --input "${session[3]}" >/dev/null 2>>"$scratch/err"
+await 60 session_is ended "${session[3]}"
+[ "$(field reason "$scratch/look.json")" = "its task has ended" ]
+ok $? "a task whose machine lost all but its keeper ends by itself"
+begin 3
+ok $? "another takes its place"
+at[3]=$(machine_of "${session[3]}")
+
+# ---- one machine dies whole
+kill_9 "${pid[cluster]}"
+manager 3s && await 60 charged_more "${session[2]}" 0
+n=${at[2]}
+keeper=$(keeper_of "$n" "${session[2]}")
+kill_9 "${pid[member$n]}" "${pid[domd$n]}" "$keeper"
+since=$SECONDS
+await 60 offers 2,4000
+rc=$?
+# Seconds are the machine's matter: it is said, and the bound is the issue's.
+[ $rc -eq 0 ] && echo "# the advertisement followed in $((SECONDS - since)) s"
+ok $rc "machine $n is killed: the advertisement follows"
+await 60 session_is ended "${session[2]}"
+ok $? "its session ends"
+[ "$(field reason "$scratch/look.json")" = \
+    "the machine that it ran on is lost" ]
+ok $? "with the reason"
+order=$(field order "$scratch/look.json")
+"$xeno" bill "$order" >"$scratch/bill" 2>>"$scratch/err"
+# what was fenced for it, less what was charged, is back
+awk '$1 == "charged" { c = $2 } $1 == "released" { r = $2 }
+     $1 == "verified" { v = 1 }
+     END { exit !(v && r > 0 && c > 0 && c < 0.01) }' "$scratch/bill"
+rc=$?
+[ $rc -eq 0 ] || diag "$scratch/bill"
+ok $rc "what it did not use is released: $(grep '^released' "$scratch/bill")"
+for i in 1 3; do
+    session_is running "${session[$i]}"
+    before=$(field charged "$scratch/look.json")
+    await 60 charged_more "${session[$i]}" "${before:-0}"
+    ok $? "session $i runs on, and is charged"
+done
+audit=$("$xenocorp" audit verify --state "$XENODEV_STATE/corp-beta.example" \
+    2>&1)
+rc=$?
+[ $rc -eq 0 ] || echo "$audit" | diag
+ok $rc "the ledger's books are sound"
+
+# ---- a machine that stands still is lost; what it runs is ended once it is back
+n=${at[3]}
+kill -STOP "${pid[member$n]}"
+await 60 session_is ended "${session[3]}"
+ok $? "a member that says nothing is lost like one that is gone"
+kill -CONT "${pid[member$n]}"
+stopped() {
+    [ "$("$xenodomd" --state "$scratch/domd$n" status \
+        "$(task_name "${session[3]}" 1)" | sed -n 's/^state //p')" = ended ]
+}
+await 60 stopped
+ok $? "back again, it is told to end what nobody pays for"
+session_is running "${session[1]}"
+ok $? "and the last goes on"
+[ -z "${VERBOSE-}" ] || diag "$scratch/err"
+plan
