@@ -32,6 +32,8 @@ struct market {
     struct advert_offer offer;
 
     bool brings_image; /* the tasks that are asked for */
+    /* Takes a call to a member of its cluster; false: it is none. */
+    bool (*carry)(struct market *m, struct xn_action *call);
 
     /* One sale. */
     struct deal d;
@@ -54,6 +56,10 @@ struct market *market_open(const char *setup, const char *per_hour);
 struct market *market_open_sandbox(const char *setup, const char *per_hour);
 /* Each task in a domain, where xenodomd can make any: else no_xen says why. */
 struct market *market_open_xen(bool can, const char *no_xen);
+/* A manager without a machine of its own. */
+struct market *market_open_cluster(const struct host_member *members, size_t n,
+                                   bool (*carry)(struct market *m,
+                                                 struct xn_action *call));
 void market_close(struct market *m);
 /* The host's process dies and begins again on what its store holds. */
 void market_restart(struct market *m);

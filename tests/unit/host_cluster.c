@@ -1,0 +1,532 @@
+/* SPDX-License-Identifier: GPL-3.0-or-later */
+/* A manager with three members, all of them the real cores, each member with a
+ * xenodomd that is none: where sessions go, and what becomes of them and of their
+ * money when a machine is silent, lost, back, or lies. */
+#include <stdio.h>
+
+#include "hostagent/member.h"
+#include "lib/err.h"
+#include "tests/unit/market_kit.h"
+#include "tests/unit/task_kit.h"
+#include "wire/api.pb-c.h"
+
+#define MACHINES 3
+#define STEP_US (SECOND_US / 10)
+#define GRACE_US (30 * SECOND_US)
+
+enum health { WELL, SILENT, DEAD };
+
+struct held { /* a call that its member has not answered */
+    struct xn_action act;
+    uint64_t ask;
+};
+
+struct far {
+    struct crank c;
+    struct dom dom;
+    xn_id id;
+    const char *url;
+    enum health health;
+    struct held held[64];
+    size_t n_held;
+    bool begun;
+    bool lies; /* of what it has, in its answers about itself */
+};
+
+static struct far far[MACHINES];
+static const char *const sizes[MACHINES][2] = {
+    {"4000", "2048"}, {"2000", "1024"}, {"1000", "512"}};
+
+/* ---- a member ---- */
+
+static void begin_far(struct far *f, const struct market *m)
+{
+    size_t i = (size_t)(f - far);
+    struct member_config config = {.manager = m->server->id};
+    struct xn_core *core = NULL;
+
+    config.amounts[0] = sizes[i][0];
+    config.amounts[1] = sizes[i][1];
+    assert_int_equal(member_new(&config, 11 + m->h.now.mono_us, &core), 0);
+    crank_init(&f->c, core, m->h.now.mono_us, m->h.now.wall_us);
+    f->dom.up = f->dom.exact = true;
+    dom_connect(&f->dom, &f->c);
+    f->begun = true;
+}
+
+/* Its agent dies; xenodomd lives on. */
+static void restart_far(struct far *f, struct market *m)
+{
+    for (size_t i = 0; i < f->n_held; i++)
+        crank_done(&m->h, &f->held[i].act, XN_EUNREACH, 0, NULL);
+    f->n_held = 0;
+    crank_stop(&f->c);
+    crank_clear(&f->c);
+    begin_far(f, m);
+}
+
+static void serve_far(struct far *f)
+{
+    while (crank_count(&f->c, XN_ACT_DOMAIN)) {
+        struct xn_action act = crank_take(&f->c, XN_ACT_DOMAIN);
+
+        dom_serve(&f->dom, &f->c, &act);
+    }
+    while (crank_count(&f->c, XN_ACT_ABORT)) {
+        struct xn_action act = crank_take(&f->c, XN_ACT_ABORT);
+
+        dom_serve(&f->dom, &f->c, &act);
+    }
+}
+
+static bool has_answer(const struct far *f, uint64_t ask)
+{
+    for (size_t i = 0; i < f->c.n_pending; i++) {
+        if (f->c.pending[i].kind == XN_ACT_ANSWER &&
+            f->c.pending[i].ticket == ask)
+            return true;
+    }
+    return false;
+}
+
+static void deliver(struct far *f, struct market *m)
+{
+    for (size_t i = 0; i < f->n_held;) {
+        struct held held = f->held[i];
+        struct xn_msg *msg = NULL;
+
+        if (!has_answer(f, held.ask)) {
+            i++;
+            continue;
+        }
+        f->held[i] = f->held[--f->n_held];
+        crank_answer(&f->c, held.ask, &msg);
+        if (f->health != WELL)
+            xn_msg_free(held.act.msg);
+        else
+            crank_done(&m->h, &held.act, 0, XN__KIND__ANSWER, msg->body);
+        xn_msg_free(msg);
+    }
+}
+
+static bool carry(struct market *m, struct xn_action *act)
+{
+    const Xn__Call *call = XN_BODY(act->msg, Xn__Call);
+    struct far *f = NULL;
+    xn_id peer;
+
+    for (size_t i = 0; i < MACHINES; i++) {
+        if (!strncmp(call->url, far[i].url, strlen(far[i].url))) f = &far[i];
+    }
+    if (!f) return false;
+    assert_int_equal(xn_id_from_bytes(&call->peer_id, &peer), 0);
+    assert_true(xn_id_eq(&peer, &f->id));
+    if (!f->begun) begin_far(f, m);
+    if (f->health == DEAD) {
+        crank_done(&m->h, act, XN_EUNREACH, 0, NULL);
+    } else if (f->health == SILENT) {
+        xn_msg_free(act->msg);
+    } else {
+        assert_true(f->n_held < 64);
+        f->held[f->n_held++] = (struct held){
+            *act,
+            crank_ask_raw(&f->c, call->method, call->url + strlen(f->url),
+                          call->body.data, call->body.len, &m->server->caller)};
+        serve_far(f);
+        deliver(f, m);
+    }
+    return true;
+}
+
+/* Time goes by for all. */
+static void pass(struct market *m, uint64_t us)
+{
+    for (uint64_t gone = 0; gone < us; gone += STEP_US) {
+        for (size_t i = 0; i < MACHINES; i++) {
+            if (!far[i].begun) continue;
+            crank_pass(&far[i].c, STEP_US);
+            serve_far(&far[i]);
+            deliver(&far[i], m);
+        }
+        market_pass(m, STEP_US);
+    }
+}
+
+static int set_up(void **state)
+{
+    static const char *const urls[MACHINES] = {
+        "https://m0.example:1", "https://m1.example:1", "https://m2.example:1"};
+    struct host_member members[MACHINES];
+    struct market *m;
+
+    memset(far, 0, sizeof far);
+    for (size_t i = 0; i < MACHINES; i++) {
+        xn_id_hash(urls[i], strlen(urls[i]), &far[i].id);
+        far[i].url = urls[i];
+        members[i] = (struct host_member){far[i].id, urls[i]};
+    }
+    m = market_open_cluster(members, MACHINES, carry);
+    pass(m, SECOND_US);
+    *state = m;
+    return 0;
+}
+
+static int tear_down(void **state)
+{
+    struct market *m = *state;
+
+    for (size_t i = 0; i < MACHINES; i++) {
+        for (size_t n = 0; n < far[i].n_held; n++)
+            xn_msg_free(far[i].held[n].act.msg);
+        dom_clear(&far[i].dom);
+        if (far[i].begun) crank_clear(&far[i].c);
+    }
+    market_close(m);
+    return 0;
+}
+
+/* ---- what is seen ---- */
+
+/* A session of 1000 CPUsmps and 512 MemoryMB with a task. */
+static xn_id begin(struct market *m)
+{
+    m->word++;
+    market_begin(m, 10 * GBP);
+    tasks_run(m, m->word, true);
+    return m->session;
+}
+
+static size_t machine_of(const xn_id *session)
+{
+    char name[33];
+
+    for (size_t i = 0; i < 16; i++)
+        snprintf(name + 2 * i, 3, "%02x", session->b[i]);
+    for (size_t i = 0; i < MACHINES; i++) {
+        for (size_t n = 0; n < far[i].dom.n; n++) {
+            if (!strncmp(far[i].dom.tasks[n].name, name, 32)) return i;
+        }
+    }
+    fail_msg("no machine has it");
+    return MACHINES;
+}
+
+static Xn__HostSession *look(struct market *m, const xn_id *session)
+{
+    m->session = *session;
+    return market_look(m);
+}
+
+static Xn__SessionState state_of(struct market *m, const xn_id *session)
+{
+    m->session = *session;
+    return market_state(m);
+}
+
+static int64_t paid_of(struct market *m, const xn_id *session)
+{
+    Xn__HostSession *s = look(m, session);
+    int64_t micro = s->charged;
+
+    xn__host_session__free_unpacked(s, NULL);
+    return micro;
+}
+
+/* What is advertised: the document holds that element. */
+static bool says(struct market *m, const char *element)
+{
+    uint64_t ask = market_ask(m, "GET", "/v1/status", "", NULL, &m->operator);
+    Xn__HostStatus *status;
+    char text[8192];
+    bool has;
+
+    market_serve(m);
+    status = crank_answered(&m->h, ask, &xn__host_status__descriptor);
+    assert_true(status->n_machines == MACHINES);
+    assert_true(status->envelope.len < sizeof text);
+    memcpy(text, status->envelope.data, status->envelope.len);
+    for (size_t i = 0; i < status->envelope.len; i++) {
+        if (!text[i]) text[i] = ' ';
+    }
+    text[status->envelope.len] = 0;
+    has = strstr(text, element) != NULL;
+    xn__host_status__free_unpacked(status, NULL);
+    return has;
+}
+
+/* ---- the tests ---- */
+
+static void a_session_goes_where_least_is_left(void **state)
+{
+    struct market *m = *state;
+    static const size_t want[] = {2, 1, 1, 0, 0, 0, 0};
+    char because[300];
+
+    assert_true(says(m, "<CPUsmps>4000</CPUsmps>"));
+    assert_true(says(m, "<ClusterCPUsmps>7000</ClusterCPUsmps>"));
+    assert_true(says(m, "<Machines>3</Machines>"));
+    for (size_t i = 0; i < sizeof want / sizeof want[0]; i++) {
+        xn_id s = begin(m);
+
+        assert_int_equal(machine_of(&s), want[i]);
+        pass(m, SECOND_US); /* rates of asking */
+    }
+    assert_int_equal(
+        market_refused(m, market_ask_quote(m, SMALL, &m->s.client.caller),
+                       because),
+        XN_EREFUSED);
+    assert_string_equal(because, "CPUsmps: 1000 asked, 0 free");
+}
+
+static void a_silent_machine_is_not_offered_nor_paid(void **state)
+{
+    struct market *m = *state;
+    xn_id s = begin(m), other;
+    struct far *f = &far[machine_of(&s)];
+    int64_t before;
+
+    pass(m, 20 * SECOND_US);
+    f->health = SILENT;
+    pass(m, 9 * SECOND_US);
+    assert_true(says(m, "<Machines>2</Machines>"));
+    assert_true(state_of(m, &s) == XN__SESSION_STATE__SESSION_RUNNING);
+    other = begin(m);
+    assert_true(machine_of(&other) != (size_t)(f - far));
+    pass(m, 10 * SECOND_US);
+    before = paid_of(m, &s);
+    pass(m, 5 * SECOND_US);
+    assert_true(paid_of(m, &s) == before);
+    f->health = WELL;
+    pass(m, 7 * SECOND_US);
+    assert_true(says(m, "<Machines>3</Machines>"));
+    assert_true(state_of(m, &s) == XN__SESSION_STATE__SESSION_RUNNING);
+    pass(m, 25 * SECOND_US);
+    assert_true(paid_of(m, &s) > before);
+    assert_int_equal(f->dom.starts, 1);
+    assert_int_equal(f->dom.stops, 0);
+}
+
+static void a_lost_machine_ends_its_sessions_alone(void **state)
+{
+    struct market *m = *state;
+    xn_id s = begin(m), other = begin(m);
+    struct far *f = &far[machine_of(&s)];
+    Xn__HostSession *session;
+    int64_t paid, last;
+
+    assert_true(machine_of(&other) != machine_of(&s));
+    pass(m, 60 * SECOND_US);
+    paid = paid_of(m, &s);
+    f->health = DEAD;
+    pass(m, GRACE_US + 25 * SECOND_US);
+    session = look(m, &s);
+    assert_int_equal(session->state, XN__SESSION_STATE__SESSION_ENDED);
+    assert_int_equal(session->rc, XN_EUNREACH);
+    assert_string_equal(session->reason, "the machine that it ran on is lost");
+    assert_int_equal(session->task->end, XN__TASK_END__KEEPER);
+    last = session->charged;
+    xn__host_session__free_unpacked(session, NULL);
+    /* 10 s at 0.1 an hour and its memory: no more than between two claims */
+    assert_true(last >= paid && last - paid < 400);
+    assert_true(state_of(m, &other) == XN__SESSION_STATE__SESSION_RUNNING);
+    paid = paid_of(m, &other);
+    pass(m, 20 * SECOND_US);
+    assert_true(paid_of(m, &other) > paid);
+    assert_true(paid_of(m, &s) == last);
+
+    /* It was but cut off: what it ran is ended there, once. */
+    assert_int_equal(dom_live(&f->dom), 1);
+    f->health = WELL;
+    pass(m, 10 * SECOND_US);
+    assert_int_equal(dom_live(&f->dom), 0);
+    assert_true(paid_of(m, &s) == last);
+}
+
+static void agents_are_restarted_and_tasks_go_on(void **state)
+{
+    struct market *m = *state;
+    xn_id s = begin(m);
+    struct far *f = &far[machine_of(&s)];
+
+    restart_far(f, m);
+    pass(m, 12 * SECOND_US);
+    assert_true(state_of(m, &s) == XN__SESSION_STATE__SESSION_RUNNING);
+    for (size_t i = 0; i < MACHINES; i++) {
+        for (size_t n = 0; n < far[i].n_held; n++)
+            xn_msg_free(far[i].held[n].act.msg);
+        far[i].n_held = 0;
+    }
+    market_restart(m);
+    pass(m, 12 * SECOND_US);
+    assert_true(state_of(m, &s) == XN__SESSION_STATE__SESSION_RUNNING);
+    dom_end(&f->dom, &f->c, dom_last(&f->dom), XN__TASK_END__FINISHED, 0, true);
+    pass(m, 3 * SECOND_US);
+    assert_true(state_of(m, &s) == XN__SESSION_STATE__SESSION_ENDED);
+    assert_int_equal(f->dom.starts, 1);
+}
+
+static void a_machine_taken_out_is_lost(void **state)
+{
+    struct market *m = *state;
+    xn_id s = begin(m);
+    size_t at = machine_of(&s);
+
+    assert_int_equal(at, 2); /* the last of them */
+    for (size_t i = 0; i < MACHINES; i++) {
+        for (size_t n = 0; n < far[i].n_held; n++)
+            xn_msg_free(far[i].held[n].act.msg);
+        far[i].n_held = 0;
+    }
+    m->config.n_members = 2;
+    market_restart(m);
+    pass(m, 30 * SECOND_US);
+    assert_true(state_of(m, &s) == XN__SESSION_STATE__SESSION_ENDED);
+}
+
+static void a_member_speaks_for_its_own_sessions(void **state)
+{
+    struct market *m = *state;
+    xn_id s = begin(m), other = begin(m);
+    struct far *f = &far[machine_of(&s)], *liar = &far[machine_of(&other)];
+    struct dom_task *task = dom_last(&liar->dom);
+    char name[64];
+
+    /* It says that the other machine's task has ended. */
+    snprintf(name, sizeof name, "%s", task->name);
+    snprintf(task->name, sizeof task->name, "%s", dom_last(&f->dom)->name);
+    dom_end(&liar->dom, &liar->c, task, XN__TASK_END__FINISHED, 0, true);
+    pass(m, 3 * SECOND_US);
+    assert_true(state_of(m, &s) == XN__SESSION_STATE__SESSION_RUNNING);
+    assert_int_equal(dom_live(&f->dom), 1);
+}
+
+static void a_meter_that_lies_is_cut(void **state)
+{
+    struct market *m = *state;
+    xn_id s = begin(m);
+    struct far *f = &far[machine_of(&s)];
+
+    dom_last(&f->dom)->cpu_ns = UINT64_MAX;
+    pass(m, 60 * SECOND_US);
+    /* a CPU at 0.0001 a second, and what time makes */
+    assert_true(paid_of(m, &s) > 0 && paid_of(m, &s) < 60 * 100 + 60 * 40);
+}
+
+static void news_that_was_missed_is_looked_for(void **state)
+{
+    struct market *m = *state;
+    xn_id s[3];
+    struct far *f = &far[0];
+
+    for (size_t i = 0; i < 3; i++)
+        s[i] = begin(m);
+    f = &far[machine_of(&s[0])];
+    f->health = SILENT;
+    pass(m, SECOND_US);
+    dom_end(&f->dom, &f->c, dom_last(&f->dom), XN__TASK_END__FINISHED, 0,
+            false); /* and nobody is told */
+    restart_far(f, m);
+    f->health = WELL;
+    pass(m, 10 * SECOND_US);
+    assert_true(state_of(m, &s[0]) == XN__SESSION_STATE__SESSION_ENDED);
+    assert_true(state_of(m, &s[1]) == XN__SESSION_STATE__SESSION_RUNNING);
+}
+
+/* ---- a member alone ---- */
+
+static int refused(struct far *f, const char *path, const void *body,
+                   const Xn__Caller *caller)
+{
+    uint64_t ask = crank_ask(&f->c, "POST", path, body, caller);
+
+    serve_far(f);
+    return crank_refused(&f->c, ask);
+}
+
+static void a_member_answers_its_manager_alone(void **state)
+{
+    struct market *m = *state;
+    Xn__WatchMachine watch = XN__WATCH_MACHINE__INIT;
+    Xn__DomAsk ask = XN__DOM_ASK__INIT;
+    Xn__Caller who = m->server->caller;
+    struct far *f = &far[0];
+
+    assert_int_equal(refused(f, "/v1/machine", &watch, &m->s.client.caller),
+                     XN_EPERM);
+    assert_int_equal(refused(f, "/v1/machine", &watch, NULL), XN_EPERM);
+    who.role = XN__ROLE__ANYBODY; /* the key, and no certificate */
+    assert_int_equal(refused(f, "/v1/machine", &watch, &who), XN_EPERM);
+    watch.wait_ms = 10001;
+    assert_int_equal(refused(f, "/v1/machine", &watch, &m->server->caller),
+                     XN_EPROTO);
+    ask.op = XN__DOM_OP__DOM_ADOPT;
+    assert_int_equal(refused(f, "/v1/domain", &ask, &m->server->caller),
+                     XN_EPROTO);
+    ask.op = XN__DOM_OP__DOM_WATCH;
+    assert_int_equal(refused(f, "/v1/domain", &ask, &m->server->caller),
+                     XN_EPROTO);
+    ask.op = XN__DOM_OP__DOM_START; /* of nothing */
+    assert_int_equal(refused(f, "/v1/domain", &ask, &m->server->caller),
+                     XN_EPROTO);
+    assert_int_equal(refused(f, "/v1/sessions", &ask, &m->server->caller),
+                     XN_ENOENT);
+    f->dom.up = false;
+    ask.op = XN__DOM_OP__DOM_LIST;
+    assert_int_equal(refused(f, "/v1/domain", &ask, &m->server->caller),
+                     XN_EUNREACH);
+}
+
+static void no_folder_is_taken_from_a_manager(void **state)
+{
+    struct market *m = *state;
+    Xn__DomAsk ask = XN__DOM_ASK__INIT;
+    Xn__TaskSpec spec = XN__TASK_SPEC__INIT;
+    struct far *f = &far[0];
+    uint64_t ticket;
+
+    ask.op = XN__DOM_OP__DOM_START;
+    ask.spec = &spec;
+    spec.name = (char *)(uintptr_t) "one";
+    spec.image = (char *)(uintptr_t) "/etc";
+    ticket = crank_ask(&f->c, "POST", "/v1/domain", &ask, &m->server->caller);
+    serve_far(f);
+    xn__dom_tell__free_unpacked(
+        crank_answered(&f->c, ticket, &xn__dom_tell__descriptor), NULL);
+    assert_string_equal(dom_last(&f->dom)->spec->image, "");
+}
+
+static void a_configuration_is_packed_whole(void **state)
+{
+    struct market *m = *state;
+    struct xn_core *core = NULL;
+    uint8_t *bytes = NULL;
+    size_t len = 0;
+
+    m->config.members[1].id = m->config.members[0].id;
+    assert_int_equal(host_new(&m->config, 1, &core), XN_EINVAL); /* twice */
+    m->config.members[1].id = far[1].id;
+    assert_int_equal(host_config_pack(&m->config, &bytes, &len), 0);
+    assert_int_equal(host_new_packed(bytes, len, 7, &core), 0);
+    xn_core_free(core);
+    free(bytes);
+}
+
+int main(void)
+{
+    const struct CMUnitTest tests[] = {
+#define TEST(name) cmocka_unit_test_setup_teardown(name, set_up, tear_down)
+        TEST(a_session_goes_where_least_is_left),
+        TEST(a_silent_machine_is_not_offered_nor_paid),
+        TEST(a_lost_machine_ends_its_sessions_alone),
+        TEST(agents_are_restarted_and_tasks_go_on),
+        TEST(a_machine_taken_out_is_lost),
+        TEST(a_member_speaks_for_its_own_sessions),
+        TEST(a_meter_that_lies_is_cut),
+        TEST(news_that_was_missed_is_looked_for),
+        TEST(a_member_answers_its_manager_alone),
+        TEST(no_folder_is_taken_from_a_manager),
+        TEST(a_configuration_is_packed_whole),
+    };
+
+    return cmocka_run_group_tests(tests, NULL, NULL);
+}
