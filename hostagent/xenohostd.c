@@ -275,7 +275,7 @@ static int run_member(struct net_daemon *daemon, struct xn_arena *arena)
 
     rc = xenohostd_member(daemon->settings, arena, &config, why, sizeof why);
     if (rc) return bad_cluster(rc, why);
-    daemon->wants_store = false;
+    daemon->store = NET_STORE_NONE;
     daemon->dom_path = net_settings_text(daemon->settings, "sell.xenodomd");
     rc = net_daemon_open(daemon);
     if (!rc) rc = member_config_pack(&config, &packed, &len);
