@@ -111,20 +111,21 @@ void route_request(struct ov *ov, const struct xn_now *now, struct link *link,
 
 /* Karn: what was sent twice tells nothing about time.  How long it was held is
  * the peer's word: it cannot make itself more than twice as near as opening the
- * link or answers that were not held have shown. */
+ * link or answers that were not held have shown, or else this one. */
 static void take_sample(struct ov *ov, const struct xn_now *now,
                         const struct query *q, uint32_t held_ms)
 {
     uint64_t took_us = now->mono_us - q->sent_us;
-    uint64_t held_us = 1000 * (uint64_t)held_ms;
+    uint64_t held_us = 1000 * (uint64_t)held_ms, least_us = took_us / 2;
 
     if (q->acked || q->n_sent != 1 || held_us >= took_us) return;
     if (held_us == 0) {
         watch_direct(ov, q->via, took_us);
         return;
     }
+    if (q->via->opened_us || q->via->stood) least_us = q->via->opened_us / 2;
     took_us -= held_us;
-    if (took_us < q->via->opened_us / 2) took_us = q->via->opened_us / 2;
+    if (took_us < least_us) took_us = least_us;
     watch_rtt(ov, q->via, took_us);
 }
 

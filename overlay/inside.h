@@ -146,18 +146,19 @@ struct link {
     bool guest : 1;   /* of a node that accepts no links: in none of ours */
     bool nowhere : 1; /* its node accepts no links, a visit's too */
     bool coy : 1;     /* it may be a visit: our HELLO waits for theirs */
+    bool sample : 1;  /* its next round trip tells where we are (pns.c) */
     uint8_t pages;    /* read so */
     uint8_t used[ALLOWANCES];
     uint32_t rtt_us, rtt_var_us; /* RFC 6298; 0: no sample */
-    uint32_t opened_us;          /* the least that opening it and answers that
-                                    were not held took; 0: not known */
-    uint64_t head;               /* of its id */
-    uint64_t rid_max;            /* that it used */
-    uint32_t revoked;            /* its lists of revoked keys (revoked_mark) */
-    uint32_t asked;              /* its requests under way here */
-    uint64_t features;           /* OV_FEATURE_*, and what we do not know */
-    size_t kept;                 /* bytes of these */
-    uint64_t window_us;          /* when `used` was last set to zero */
+    uint32_t opened_us; /* the least that our opening it and answers that were
+                           not held took; 0: not known */
+    uint64_t head;      /* of its id */
+    uint64_t rid_max;   /* that it used */
+    uint32_t revoked;   /* its lists of revoked keys (revoked_mark) */
+    uint32_t asked;     /* its requests under way here */
+    uint64_t features;  /* OV_FEATURE_*, and what we do not know */
+    size_t kept;        /* bytes of these */
+    uint64_t window_us; /* when `used` was last set to zero */
     uint64_t up_us, heard_us, ping_us;
     uint64_t nonce;
     uint64_t timer;            /* HELLO while new, PING while probed; 0: none */
@@ -189,6 +190,7 @@ struct hint {
     char address[OV_ADDRESS_MAX + 1];
     char *named;     /* another one, that others say; NULL: none */
     bool met;        /* position and address were a link's */
+    bool given_up;   /* that one we closed to make room */
     bool by_name;    /* `named` is being dialled, or was last */
     uint16_t teller; /* whose hearsay it is, tellers.c; 0: nobody's */
     uint8_t failures;
@@ -655,9 +657,12 @@ static inline bool link_is_apart(const struct link *link)
 
 /* ---- pns.c */
 
-/* It tells its coordinate (NULL: not), and its round trip is known or not. */
-void pns_met(struct ov *ov, const struct xn_now *now, struct link *link,
-             const Xn__Coordinate *said, struct xn_out *out);
+/* It is live now; it has told its coordinate or not. */
+void pns_live(struct ov *ov, const struct xn_now *now, struct link *link,
+              struct xn_out *out);
+/* Its round trip was measured by a PING. */
+void pns_measured(struct ov *ov, const struct xn_now *now, struct link *link,
+                  struct xn_out *out);
 /* Ours, in *out. */
 Xn__Coordinate *pns_say(const struct ov *ov, Xn__Coordinate *out);
 /* PEERS with a coordinate; whom it names has become hints.  `from` as in it;
@@ -675,7 +680,7 @@ void watch_probe(struct ov *ov, const struct xn_now *now, struct link *link,
                  bool hearsay, struct xn_out *out);
 void watch_heard(struct ov *ov, const struct xn_now *now, struct link *link);
 void watch_pong(struct ov *ov, const struct xn_now *now, struct link *link,
-                uint64_t nonce);
+                uint64_t nonce, struct xn_out *out);
 /* SUSPECT: that peer should look at this node. */
 void watch_tell(xn_peer peer, const xn_id *id, struct xn_out *out);
 void watch_suspect(struct ov *ov, const struct xn_now *now, struct link *link,

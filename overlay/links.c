@@ -392,13 +392,9 @@ static bool newer_wins(const struct ov *ov, const struct xn_now *now,
     return incoming == theirs;
 }
 
-static uint32_t short_us(uint64_t us)
-{
-    return us < DIAL_US ? (uint32_t)us : (uint32_t)DIAL_US;
-}
-
 /* TCP's handshake and TLS's.  One that waited for its turn, or was sent again,
- * tells nothing: then a PING does. */
+ * tells nothing.  Nor does it to who was dialled: the dialler speaks as soon as
+ * its last word of the handshake is sent.  Then a PING does. */
 static uint32_t two_trips(uint64_t us)
 {
     return us / 2 < SECOND_US ? (uint32_t)(us / 2) : 0;
@@ -525,7 +521,7 @@ static void up(struct ov *ov, const struct xn_now *now, xn_peer peer,
     }
     link->address = address;
     address = NULL;
-    link->opened_us = two_trips(now->mono_us - since_us);
+    if (!body->incoming) link->opened_us = two_trips(now->mono_us - since_us);
     link->visit = visit;
     ov->n_visits += visit;
     link->coy = body->incoming && !is_wanted(ov, &contact->position);
@@ -555,6 +551,7 @@ void links_evict(struct ov *ov, const struct xn_now *now, size_t at,
 {
     struct link *link = ring_link(ov, at);
     Xn__Leave leave = XN__LEAVE__INIT;
+    struct hint *hint;
 
     links_set_partial(ov, now);
     if (!link) return;
@@ -563,6 +560,8 @@ void links_evict(struct ov *ov, const struct xn_now *now, size_t at,
     leave.shed = true;
     ov_send(out, link->peer, XN__KIND__LEAVE, &leave);
     link_hang(ov, now, link, XN_EBUSY, "room for a nearer node", out);
+    hint = hint_find(ov, &link_contact(ov, link)->id);
+    if (hint) hint->given_up = true;
 }
 
 /* The budget is kept by closing another one. */
@@ -599,9 +598,7 @@ static void link_live(struct ov *ov, const struct xn_now *now,
     ov_changed(ov, link->peer, true, out);
     guest_make_room(ov, now, out);
     leaves_live(ov, now, link, out);
-    if (!link->incoming && link->opened_us == 0) {
-        watch_probe(ov, now, link, false, out);
-    }
+    pns_live(ov, now, link, out);
 }
 
 /* The other end has no room: its contacts are the next best. */
@@ -671,8 +668,6 @@ static void first_hello(struct ov *ov, const struct xn_now *now,
         return;
     }
     log_skew(ov, now, link, hello->wall_us, out);
-    /* Who was dialled spoke first: this answers. */
-    if (link->incoming) link->opened_us = short_us(now->mono_us - link->up_us);
     take_address(link, hello->address);
     link->features = hello->features;
     link->revoked = hello->revoked;
@@ -680,7 +675,7 @@ static void first_hello(struct ov *ov, const struct xn_now *now,
         guest_hello(ov, now, link, hello, out);
         return;
     }
-    pns_met(ov, now, link, hello->coordinate, out);
+    vivaldi_hear(hello->coordinate, &link->coordinate);
     if (!link->incoming) {
         life_told(ov, &link_contact(ov, link)->id, hello->life_s);
     }
@@ -739,6 +734,8 @@ static void remember(struct ov *ov, const struct xn_now *now,
     hint = hint_add(ov, now, &contact->id, &contact->position,
                     link_address(ov, link), true);
     if (!hint) return;
+    /* Who was turned away is told of all others, and may not come at once. */
+    if (!link->incoming) hint->dialled_us = link->up_us;
     hint->news_us = now->mono_us;
     hint_due(ov, hint,
              now->mono_us + SECOND_US / 2 + xn_rng_below(ov->rng, SECOND_US));

@@ -265,7 +265,7 @@ static void dispatch(struct ov *ov, const struct xn_now *now, struct link *link,
         pong(link, now, XN_BODY(msg, Xn__Ping)->nonce, out);
         break;
     case XN__KIND__PONG:
-        watch_pong(ov, now, link, XN_BODY(msg, Xn__Pong)->nonce);
+        watch_pong(ov, now, link, XN_BODY(msg, Xn__Pong)->nonce, out);
         break;
     case XN__KIND__SUSPECT:
         watch_suspect(ov, now, link, XN_BODY(msg, Xn__Suspect), out);

@@ -15,7 +15,11 @@
  * round has bettered little, the next one takes twice as long.
  *
  * What is named is hearsay: a liar costs a dial in vain, once for each time
- * that it is asked, as the round trip of the link itself shows. */
+ * that it is asked, as the round trip of the link itself shows.  Where we are
+ * goes by round trips that we measured, one for each link when it begins and one
+ * for each question, not by how often somebody speaks.  However many link to us,
+ * of those that we chose ourselves a quarter of the budget stays, and of each
+ * place the nearest. */
 #include <stdlib.h>
 #include <string.h>
 
@@ -26,18 +30,21 @@
 #define PACE_MAX_US (128 * SECOND_US)
 #define AWAIT_US (60 * SECOND_US) /* while there is nothing to better */
 #define NEAR_BEST 4U              /* named in one answer */
-#define WORTH 8U                  /* one question in so many pays */
+#define WORTH 16U                 /* one question in so many pays */
 #define SPARE_MAX 4U              /* links given up at a time */
 #define MOVED_US 10000U           /* by less our neighbours need not know */
+#define FAILURES_FEW 2U           /* such a one may be dialled again */
 
 struct pns {
     struct vivaldi self, told; /* our neighbours: then */
     uint32_t samples;
     uint32_t asked, bettered; /* in this round */
-    bool wanted;              /* somebody is to be dialled: */
-    xn_id nearer;
+    bool said;                /* all links know where we are */
+    bool wanted;              /* `nearer` is to be dialled */
+    xn_id nearer, dialled;
     size_t at;  /* of the ring: the next place begins there */
     xn_peer of; /* who was asked, and has not answered; XN_PEER_NONE */
+    struct table_place place; /* about this one */
     uint64_t timer, pace_us;
 };
 
@@ -64,23 +71,32 @@ static struct pns *pns_new(void)
     return pns;
 }
 
-void pns_met(struct ov *ov, const struct xn_now *now, struct link *link,
-             const Xn__Coordinate *said, struct xn_out *out)
+void pns_measured(struct ov *ov, const struct xn_now *now, struct link *link,
+                  struct xn_out *out)
 {
     struct pns *pns = ov->pns;
 
-    vivaldi_hear(said, &link->coordinate);
-    if (!said) return;
+    if (!link->sample || link->coordinate.error <= 0) return;
+    link->sample = false;
     if (!pns) pns = ov->pns = pns_new();
     if (!pns) return; /* it goes without */
-    vivaldi_sample(&pns->self, &link->coordinate, watch_near(link), ov->rng);
+    if (!vivaldi_sample(&pns->self, &link->coordinate, watch_near(link),
+                        ov->rng)) {
+        return;
+    }
     pns->samples++;
     if (!pns->timer && pns->samples >= SAMPLES_MIN && !ov->leaving) {
         set_timer(ov, now, hints_jittered(ov, PACE_MIN_US), out);
     }
 }
 
-/* NULL: we do not know. */
+/* Links pay off only where they last. */
+static bool links_last(const struct ov *ov)
+{
+    return links_wanted(ov) == ov->config.links_max;
+}
+
+/* As long as nobody knows where he is, all begin at one point. */
 Xn__Coordinate *pns_say(const struct ov *ov, Xn__Coordinate *out)
 {
     vivaldi_say(ov->pns ? &ov->pns->self : &(struct vivaldi){.error = 1}, out);
@@ -104,8 +120,8 @@ static size_t nearest_of(const struct ov *ov, size_t first, size_t end)
     return best;
 }
 
-static void ask(struct ov *ov, xn_peer peer, const struct table_place *place,
-                struct xn_out *out)
+static void ask(struct ov *ov, const struct xn_now *now, struct link *link,
+                const struct table_place *place, struct xn_out *out)
 {
     Xn__Peers peers = XN__PEERS__INIT;
     Xn__Coordinate coordinate;
@@ -114,9 +130,12 @@ static void ask(struct ov *ov, xn_peer peer, const struct table_place *place,
     peers.from = xn_id_bytes(&place->lo);
     peers.bits = (place->level + 1) * ov->digit;
     peers.coordinate = pns_say(ov, &coordinate);
-    ov->pns->of = peer;
+    ov->pns->of = link->peer;
+    ov->pns->place = *place;
     ov->pns->asked++;
-    ov_send(out, peer, XN__KIND__PEERS, &peers);
+    ov_send(out, link->peer, XN__KIND__PEERS, &peers);
+    link->sample = true;
+    watch_probe(ov, now, link, false, out);
 }
 
 struct best {
@@ -156,7 +175,8 @@ static void answer(struct ov *ov, struct link *link, const xn_id *from,
     for (; i < end; i++) {
         const struct link *other = link_find(ov, ring_peer(ov, i));
 
-        if (!other || other == link || other->coordinate.error <= 0) continue;
+        if (!other || other == link || !vivaldi_is_sure(&other->coordinate))
+            continue;
         best_add(&best, i,
                  vivaldi_rtt_us(&link->coordinate, &other->coordinate));
     }
@@ -189,10 +209,29 @@ static bool is_nearer(const struct ov *ov, const xn_id *position, uint32_t us)
     return us + us / 8 + SECOND_US / 1000 < have_us;
 }
 
-/* A link that was given up, by either end, was not worth it. */
+/* We gave a link to it up, or it cannot be had.  Who gave us up may have us. */
 static bool is_tried(const struct hint *hint)
 {
-    return hint->met || hint->failures > 0;
+    return hint->given_up || hint->failures > FAILURES_FEW;
+}
+
+/* Who is named, if it is in that place and may be there; NULL. */
+static struct hint *named(const struct ov *ov, const struct xn_now *now,
+                          const Xn__Contact *contact,
+                          const struct table_place *place)
+{
+    struct hint *hint;
+    xn_id id;
+
+    if (xn_id_from_bytes(&contact->id, &id)) return NULL;
+    hint = hint_find(ov, &id);
+    if (!hint || xn_id_cmp(&hint->position, &place->lo) < 0 ||
+        xn_id_cmp(&hint->position, &place->hi) > 0)
+        return NULL;
+    if (!hint->met &&
+        (hint->failures > 0 || !teller_may(ov, now, hint->teller)))
+        return NULL;
+    return hint;
 }
 
 static void told(struct ov *ov, const struct xn_now *now,
@@ -205,25 +244,18 @@ static void told(struct ov *ov, const struct xn_now *now,
     if (!pns || pns->of != link->peer) return;
     pns->of = XN_PEER_NONE;
     for (i = 0; i < body->n_sample && i < NEAR_BEST; i++) {
-        const Xn__Contact *contact = body->sample[i];
-        const struct hint *hint;
+        const struct hint *hint = named(ov, now, body->sample[i], &pns->place);
         struct vivaldi there;
-        xn_id id, position;
         uint32_t us;
 
-        vivaldi_hear(contact->coordinate, &there);
-        if (there.error <= 0 || xn_id_from_bytes(&contact->id, &id) ||
-            xn_id_from_bytes(&contact->position, &position)) {
-            continue;
-        }
-        us = vivaldi_rtt_us(&pns->self, &there);
-        if (link_has_id(ov, &id)) continue;
+        if (!hint || link_has_id(ov, &hint->id)) continue;
         links_set_partial(ov, now);
-        hint = hint_find(ov, &id);
-        if (!hint || is_tried(hint) || us >= best_us) continue;
-        if (!is_nearer(ov, &position, us)) continue;
+        vivaldi_hear(body->sample[i]->coordinate, &there);
+        if (!vivaldi_is_sure(&there) || is_tried(hint)) continue;
+        us = vivaldi_rtt_us(&pns->self, &there);
+        if (us >= best_us || !is_nearer(ov, &hint->position, us)) continue;
         best_us = us;
-        pns->nearer = id;
+        pns->nearer = hint->id;
         pns->wanted = ov->dial_dirty = true;
     }
 }
@@ -231,39 +263,89 @@ static void told(struct ov *ov, const struct xn_now *now,
 void pns_peers(struct ov *ov, const struct xn_now *now, struct link *link,
                const Xn__Peers *body, const xn_id *from, struct xn_out *out)
 {
-    pns_met(ov, now, link, body->coordinate, out);
+    if (!link_allows(link, now, ALLOW_PEERS)) return;
+    vivaldi_hear(body->coordinate, &link->coordinate);
     if (!body->want)
         told(ov, now, link, body);
-    else if (from && link_allows(link, now, ALLOW_PEERS))
+    else if (from)
         answer(ov, link, from, body->bits, out);
+}
+
+/* For one more, which we would not refuse ourselves. */
+static bool has_room(const struct ov *ov)
+{
+    return ov->ring.n + ov->n_new + ov->n_dials < ov->config.links_max;
 }
 
 struct hint *pns_pick(struct ov *ov)
 {
-    if (!ov->pns || !ov->pns->wanted) return NULL;
-    ov->pns->wanted = false;
-    ov->pns->bettered++;
-    return hint_find(ov, &ov->pns->nearer);
+    struct pns *pns = ov->pns;
+
+    if (!pns || !pns->wanted) return NULL;
+    pns->wanted = false;
+    if (!has_room(ov)) return NULL;
+    pns->dialled = pns->nearer;
+    return hint_find(ov, &pns->nearer);
+}
+
+static bool is_nearest(const struct ov *ov, const struct link *link)
+{
+    size_t at = ring_find(ov, link->peer), first, end;
+    struct table_place place;
+
+    table_place(ov->digit, &ov->config.position,
+                &link_contact(ov, link)->position, &place);
+    ring_within(ov, &place, &first, &end);
+    return nearest_of(ov, first, end) == at;
+}
+
+void pns_live(struct ov *ov, const struct xn_now *now, struct link *link,
+              struct xn_out *out)
+{
+    struct pns *pns = ov->pns;
+
+    if (pns && xn_id_eq(&pns->dialled, &link_contact(ov, link)->id)) {
+        pns->dialled = (xn_id){{0}};
+        pns->bettered += is_nearest(ov, link);
+    }
+    link->sample = true;
+    if (link->opened_us)
+        pns_measured(ov, now, link, out);
+    else if (!link->incoming || links_last(ov))
+        watch_probe(ov, now, link, false, out);
 }
 
 /* ---- round by round ---- */
 
-/* Those beside us are where keys of others are, who ask them for it. */
-static void tell_leaves(struct ov *ov, struct xn_out *out)
+static void tell(struct ov *ov, xn_peer peer, struct xn_out *out)
 {
-    xn_peer near[2 * OV_LEAVES_MAX];
-    Xn__Peers peers = XN__PEERS__INIT;
+    Xn__Peers body = XN__PEERS__INIT;
     Xn__Coordinate ours;
+
+    if (!(ov_features(ov, peer) & OV_FEATURE_PNS)) return;
+    body.coordinate = pns_say(ov, &ours);
+    ov_send(out, peer, XN__KIND__PEERS, &body);
+}
+
+/* All heard in our HELLO that we do not know where we are.  Later those beside us
+ * should: they are where keys of others are, who ask them for it. */
+static void tell_where(struct ov *ov, struct xn_out *out)
+{
+    struct pns *pns = ov->pns;
+    xn_peer near[2 * OV_LEAVES_MAX];
     size_t n, i;
 
-    if (vivaldi_moved_us(&ov->pns->self, &ov->pns->told) < MOVED_US) return;
-    ov->pns->told = ov->pns->self;
-    peers.coordinate = pns_say(ov, &ours);
-    n = ov_leaves(ov, near);
-    for (i = 0; i < n; i++) {
-        if (ov_features(ov, near[i]) & OV_FEATURE_PNS)
-            ov_send(out, near[i], XN__KIND__PEERS, &peers);
+    if (!pns->said) {
+        for (i = 0; i < ov->ring.n; i++)
+            tell(ov, ring_peer(ov, i), out);
+    } else {
+        if (vivaldi_moved_us(&pns->self, &pns->told) < MOVED_US) return;
+        n = ov_leaves(ov, near);
+        for (i = 0; i < n; i++)
+            tell(ov, near[i], out);
     }
+    pns->said = true;
+    pns->told = pns->self;
 }
 
 /* The next place in which somebody may be asked; false: the round is over. */
@@ -288,7 +370,7 @@ static bool next_place(struct ov *ov, struct table_place *place_out,
     return false;
 }
 
-static void round_over(struct ov *ov, struct xn_out *out)
+static void round_over(struct ov *ov)
 {
     struct pns *pns = ov->pns;
 
@@ -299,82 +381,140 @@ static void round_over(struct ov *ov, struct xn_out *out)
     if (pns->pace_us < PACE_MIN_US) pns->pace_us = PACE_MIN_US;
     if (pns->pace_us > PACE_MAX_US) pns->pace_us = PACE_MAX_US;
     pns->asked = pns->bettered = 0;
-    tell_leaves(ov, out);
 }
 
-/* The farthest of those that we dialled and that are not the nearest in their
- * place, of the place that is fullest.  RING_NONE: there is none. */
-static size_t spare_of(const struct ov *ov, size_t first, size_t end)
+/* It stood, or we dialled it. */
+static bool is_ours(const struct ov *ov, size_t at)
 {
-    size_t best = nearest_of(ov, first, end), worst = RING_NONE, i;
+    const struct link *link = link_find(ov, ring_peer(ov, at));
 
+    return !link || !link->incoming;
+}
+
+static bool is_idle(const struct ov *ov, size_t at)
+{
+    const struct link *link = link_find(ov, ring_peer(ov, at));
+
+    return !link || (!link->sent && !link->held);
+}
+
+/* Of those that we dialled and that are no neighbours: the farthest that waits
+ * for nothing, but not the nearest, nor who is that in the place.  Where one is
+ * silent another may be needed.  RING_NONE: there is none. */
+static size_t spare_of(const struct ov *ov, size_t first, size_t end,
+                       size_t *ours_out)
+{
+    size_t near = RING_NONE, worst = RING_NONE, i;
+    size_t nearest = nearest_of(ov, first, end);
+
+    *ours_out = 0;
     for (i = first; i < end; i++) {
-        const struct link *link = link_find(ov, ring_peer(ov, i));
-
-        if (i == best || (link && link->incoming)) continue;
+        if (ov->ring.routes[i].silent) return RING_NONE;
+        if (!is_ours(ov, i)) continue;
         if (ring_is_leaf(ov, &ring_contact(ov, i)->position)) continue;
+        ++*ours_out;
+        if (near == RING_NONE || ring_near(ov, i) < ring_near(ov, near))
+            near = i;
+    }
+    for (i = first; i < end; i++) {
+        if (i == near || i == nearest || !is_ours(ov, i)) continue;
+        if (ring_is_leaf(ov, &ring_contact(ov, i)->position)) continue;
+        if (!is_idle(ov, i)) continue;
         if (worst == RING_NONE || ring_near(ov, i) > ring_near(ov, worst))
             worst = i;
     }
     return worst;
 }
 
+/* From the place in which we have the most. */
 static size_t spare(const struct ov *ov)
 {
-    size_t worst = RING_NONE, count = 1, first, end = 0, at;
+    size_t worst = RING_NONE, most = 0, first, end = 0, at, ours;
     struct table_place place;
 
     while (end < ov->ring.n) {
         table_place(ov->digit, &ov->config.position,
                     &ring_contact(ov, end)->position, &place);
         ring_within(ov, &place, &first, &end);
-        if (end - first <= count) continue;
-        at = spare_of(ov, first, end);
-        if (at == RING_NONE) continue;
+        if (end - first <= most) continue;
+        at = spare_of(ov, first, end, &ours);
+        if (at == RING_NONE || ours <= most) continue;
         worst = at;
-        count = end - first;
+        most = ours;
     }
     return worst;
 }
 
-/* A quarter of the budget is for who chooses us. */
+static size_t count_ours(const struct ov *ov)
+{
+    size_t n = 0, i;
+
+    for (i = 0; i < ov->ring.n; i++)
+        n += is_ours(ov, i);
+    return n;
+}
+
+/* A quarter of the budget is for who chooses us; but not more than we can choose
+ * whom we give up for them. */
 static void make_room(struct ov *ov, const struct xn_now *now,
                       struct xn_out *out)
 {
     size_t most = ov->config.links_max - ov->config.links_max / 4, at;
+    size_t ours = count_ours(ov), least = ov->config.links_max / 4;
     unsigned i;
 
-    for (i = 0; i < SPARE_MAX && ov->ring.n > most; i++) {
+    for (i = 0; i < SPARE_MAX && ov->ring.n > most && ours > least; i++) {
         at = spare(ov);
         if (at == RING_NONE) return;
         links_evict(ov, now, at, out);
         ov->grown = true;
+        ours--;
     }
 }
 
-/* Links pay off only where they last. */
-static bool is_worth_it(const struct ov *ov, const struct xn_now *now)
+static void probe_any(struct ov *ov, const struct xn_now *now,
+                      struct xn_out *out)
 {
-    return links_crowded(ov, now) && links_wanted(ov) == ov->config.links_max;
+    struct link *link = ov->ring.n ? link_find(ov, ov_draw(ov)) : NULL;
+
+    if (!link) return;
+    link->sample = true;
+    watch_probe(ov, now, link, false, out);
+}
+
+/* Asks about the next place, if somebody found there could be linked. */
+static void go_on(struct ov *ov, const struct xn_now *now, struct xn_out *out)
+{
+    struct table_place place;
+    struct link *link;
+    size_t at;
+
+    if (!has_room(ov)) return;
+    if (next_place(ov, &place, &at)) {
+        link = ring_link(ov, at);
+        if (link) ask(ov, now, link, &place, out);
+    } else {
+        round_over(ov);
+        tell_where(ov, out);
+    }
 }
 
 static void pns_due(void *owner, void *ctx, const struct xn_now *now, int rc,
                     struct xn_msg *msg, struct xn_out *out)
 {
     struct ov *ov = owner;
-    struct table_place place;
     uint64_t wait_us = AWAIT_US;
-    size_t at;
 
     (void)ctx, (void)rc, (void)msg;
     ov_enter(ov);
     ov->pns->timer = 0;
-    if (!ov->leaving && is_worth_it(ov, now)) {
-        make_room(ov, now, out);
-        if (next_place(ov, &place, &at))
-            ask(ov, ring_peer(ov, at), &place, out);
-        else
-            round_over(ov, out);
+    if (!ov->leaving && links_crowded(ov, now) && links_last(ov)) {
+        probe_any(ov, now, out);
+        if (vivaldi_is_sure(&ov->pns->self)) {
+            if (!ov->pns->said) tell_where(ov, out);
+            make_room(ov, now, out);
+            go_on(ov, now, out);
+        }
         wait_us = ov->pns->pace_us;
     }
     if (!ov->leaving) set_timer(ov, now, hints_jittered(ov, wait_us), out);

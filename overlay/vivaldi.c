@@ -11,6 +11,7 @@
 #define STEP_MAX 100.0 /* ms, by one sample */
 #define HEIGHT_MIN 0.1 /* ms: no two nodes are at one place */
 #define ERROR_MIN 0.05 /* as sure as anybody is believed to be */
+#define ERROR_SURE 0.5 /* we start at 1 */
 #define UNIT 10.0      /* a tenth of a ms is said */
 #define SAID_MAX 30000 /* 3 s */
 
@@ -31,21 +32,28 @@ static double clamp(double v, double least, double most)
     return v < least ? least : v > most ? most : v;
 }
 
-void vivaldi_sample(struct vivaldi *self, const struct vivaldi *peer,
+bool vivaldi_is_sure(const struct vivaldi *at)
+{
+    return at->error > 0 && (double)at->error <= ERROR_SURE;
+}
+
+bool vivaldi_sample(struct vivaldi *self, const struct vivaldi *peer,
                     uint32_t rtt_us, struct xn_rng *rng)
 {
+    double any_x = xn_rng_unit(rng) - 0.5, any_y = xn_rng_unit(rng) - 0.5;
     double rtt = rtt_us / 1000.0, flat = apart(self, peer);
     double up = (double)self->h + (double)peer->h, expect = flat + up;
     double dx = (double)self->x - (double)peer->x;
     double dy = (double)self->y - (double)peer->y;
     double weight, wrong, step;
 
-    if (rtt_us == 0 || peer->error <= 0) return;
+    if (rtt_us == 0 || peer->error <= 0) return false;
+    if (vivaldi_is_sure(self) && !vivaldi_is_sure(peer)) return false;
     if (flat < HEIGHT_MIN) { /* at one point: away from it, anywhere */
-        dx = xn_rng_unit(rng) - 0.5;
-        dy = xn_rng_unit(rng) - 0.5;
+        dx = any_x;
+        dy = any_y;
         flat = sqrt(dx * dx + dy * dy);
-        if (flat <= 0) return;
+        if (flat <= 0) return false;
     }
     weight = (double)self->error / ((double)self->error + (double)peer->error);
     weight *= clamp(PART * 2 * (double)self->error, PART_MIN, PART);
@@ -59,6 +67,7 @@ void vivaldi_sample(struct vivaldi *self, const struct vivaldi *peer,
                            HEIGHT_MIN, SAID_MAX / UNIT);
     self->x = (float)clamp((double)self->x, -SAID_MAX / UNIT, SAID_MAX / UNIT);
     self->y = (float)clamp((double)self->y, -SAID_MAX / UNIT, SAID_MAX / UNIT);
+    return true;
 }
 
 uint32_t vivaldi_rtt_us(const struct vivaldi *a, const struct vivaldi *b)

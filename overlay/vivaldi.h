@@ -24,8 +24,12 @@ struct vivaldi {
 };
 
 void vivaldi_start(struct vivaldi *self);
-/* So long a round trip to who stands there took. */
-void vivaldi_sample(struct vivaldi *self, const struct vivaldi *peer,
+/* Is it worth going by? */
+bool vivaldi_is_sure(const struct vivaldi *at);
+/* So long a round trip to who stands there took.  false: that tells nothing: no
+ * time, nobody's coordinate, or we are sure and the other is not.  Draws as much
+ * in any case. */
+bool vivaldi_sample(struct vivaldi *self, const struct vivaldi *peer,
                     uint32_t rtt_us, struct xn_rng *rng);
 /* The round trip that is to be expected between the two. */
 uint32_t vivaldi_rtt_us(const struct vivaldi *a, const struct vivaldi *b);

@@ -104,7 +104,9 @@ static void ping(struct ov *ov, const struct xn_now *now, struct link *link,
     Xn__Ping body = XN__PING__INIT;
     uint64_t wait_us = watch_rto(link);
 
-    body.nonce = ++link->nonce;
+    /* Not to be guessed: an answer before the question would be near. */
+    link->nonce = xn_rng_u64(ov->rng) >> 32;
+    body.nonce = link->nonce;
     link->ping_us = now->mono_us;
     ov_send(out, link->peer, XN__KIND__PING, &body);
     if (wait_us < PROBE_US) wait_us = PROBE_US;
@@ -141,12 +143,13 @@ void watch_heard(struct ov *ov, const struct xn_now *now, struct link *link)
 }
 
 void watch_pong(struct ov *ov, const struct xn_now *now, struct link *link,
-                uint64_t nonce)
+                uint64_t nonce, struct xn_out *out)
 {
     /* The nonce is the last one's: no doubt which PING is answered. */
     if (nonce != link->nonce || link->ping_us == 0) return;
     watch_direct(ov, link, now->mono_us - link->ping_us);
     link->ping_us = 0;
+    pns_measured(ov, now, link, out);
 }
 
 /* ---- suspicion ---- */

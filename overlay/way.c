@@ -15,8 +15,8 @@
  * way: the detour over a link that is near one of some dozens. */
 #define STEP_US 50000U
 
-/* What the step to an owner that we are not linked to takes: about a round trip
- * between any two nodes. */
+/* About a round trip between any two nodes: what the step to an owner that we are
+ * not linked to takes, and one to whom no time is known of. */
 #define LAST_US 150000U
 
 static uint64_t key_apart(const struct ov *ov, const struct query *q, size_t at)
@@ -24,11 +24,18 @@ static uint64_t key_apart(const struct ov *ov, const struct query *q, size_t at)
     return table_apart(&q->key, &ring_contact(ov, at)->position);
 }
 
+static uint32_t near_us(const struct ov *ov, size_t at)
+{
+    uint32_t us = ring_near(ov, at);
+
+    return us ? us : LAST_US;
+}
+
 /* The nearer in time of the two; RING_NONE is none. */
 static size_t sooner(const struct ov *ov, size_t best, size_t at)
 {
     if (best == RING_NONE) return at;
-    return ring_near(ov, at) < ring_near(ov, best) ? at : best;
+    return near_us(ov, at) < near_us(ov, best) ? at : best;
 }
 
 /* The nearest in time of those beside the key, both ways from it up to `within`
@@ -91,7 +98,7 @@ size_t way_choose(const struct ov *ov, const struct query *q, size_t nearest)
 {
     uint64_t reach = ring_reach(ov), spacing = reach / ov->config.leaves;
     uint64_t ours = table_apart(&q->key, &ov->config.position);
-    uint32_t first = ring_near(ov, nearest), saved, beside_us, placed_us;
+    uint32_t first = near_us(ov, nearest), saved, beside_us, placed_us;
     size_t beside, placed;
 
     if (ours <= reach) return nearest;
@@ -99,9 +106,9 @@ size_t way_choose(const struct ov *ov, const struct query *q, size_t nearest)
     placed = best_placed(ov, q);
     if (beside == RING_NONE) return placed != RING_NONE ? placed : nearest;
     saved = saved_us(key_apart(ov, q, nearest), spacing);
-    beside_us = ring_near(ov, beside);
+    beside_us = near_us(ov, beside);
     if (placed != RING_NONE) {
-        placed_us = ring_near(ov, placed) + STEP_US;
+        placed_us = near_us(ov, placed) + STEP_US;
         if (placed_us < beside_us) {
             return first < placed_us + saved ? nearest : placed;
         }

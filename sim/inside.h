@@ -11,12 +11,14 @@
 
 enum sim_kind {
     SIM_WAKE = 1,
-    SIM_SYN, /* a dial: SYN, SYNACK, CONNECT, READY, each one latency */
+    SIM_SYN, /* a dial: these five, each one latency */
     SIM_SYNACK,
     SIM_CONNECT,
     SIM_READY,
+    SIM_FINISHED,
     SIM_REFUSE,
-    SIM_DIAL_LATE, /* no answer to a dial */
+    SIM_DIAL_LATE,   /* no answer to a dial */
+    SIM_ACCEPT_LATE, /* the last word of one has not come */
     SIM_MSG,
     SIM_CLOSE, /* the other end closed, reset, died or fell silent */
     SIM_HUNG,  /* our own end closed */
@@ -30,6 +32,7 @@ enum sim_kind {
 enum sim_half {
     SIM_FREE,
     SIM_DIALLING,
+    SIM_ACCEPTED, /* dialled, and the dialler's last word is missing */
     SIM_UP,
     SIM_CLOSING,
     SIM_ENDED /* one that stood does so no more */

@@ -1,10 +1,11 @@
 /* SPDX-License-Identifier: GPL-3.0-or-later */
 /* Links, as the real driver's TLS over TCP shows them to a core.
  *
- * A dial is SYN, SYNACK, CONNECT, READY, one latency each: the accepting side
- * is up after one and a half round trips, the dialling side after two (it
- * waits for the other's word).  Each end keeps its own half and learns of the
- * other's only by events, so both may briefly disagree, as in life.
+ * A dial is SYN, SYNACK, CONNECT, READY, FINISHED, one latency each: the
+ * dialling side is up after two round trips and speaks at once, the accepting
+ * side half a one later, as with TLS 1.3.  Each end keeps its own half and
+ * learns of the other's only by events, so both may briefly disagree, as in
+ * life.
  *
  * One link per pair: where both dial at once, the one dialled by the smaller
  * id stays.
@@ -191,6 +192,7 @@ static uint64_t cost_of(enum sim_kind kind)
     case SIM_CONNECT: return SIM_WIRE_DIALLER;
     case SIM_READY: return SIM_WIRE_DIALLED;
     case SIM_CLOSE: return SIM_WIRE_CLOSE;
+    case SIM_FINISHED: return 0; /* of the dialler's above */
     default: return SIM_WIRE_EMPTY;
     }
 }
@@ -400,10 +402,11 @@ static void close_half(struct sim_world *world, uint32_t node,
                        struct sim_link *link, int why)
 {
     uint32_t peer = link->peer;
+    bool told = link->state != SIM_ACCEPTED;
 
     if (link->state == SIM_UP) sim_count_links(world, -1);
     drop(world, node, link);
-    tell_gone(world, node, peer, why);
+    if (told) tell_gone(world, node, peer, why);
 }
 
 /* May this connection come in, beside what we have with that peer? */
@@ -415,7 +418,7 @@ static bool make_way(struct sim_world *world, const struct sim_event *event)
     /* It agreed to the present link before it dialled this one: it must have
      * lost that. */
     if (link && (link->state == SIM_CLOSING ||
-                 (link->state == SIM_UP &&
+                 (link->state != SIM_DIALLING &&
                   (uint32_t)event->ticket >= link->peer_mark))) {
         close_half(world, to, link, XN_EUNREACH);
         link = half(world, to, from);
@@ -433,6 +436,10 @@ static bool make_way(struct sim_world *world, const struct sim_event *event)
 static void on_connect(struct sim_world *world, const struct sim_event *event)
 {
     struct sim_node *node = &world->nodes[event->to];
+    struct sim_event late = {.to = event->to,
+                             .from = event->from,
+                             .ticket = event->ticket,
+                             .kind = SIM_ACCEPT_LATE};
     struct sim_link *link;
 
     if (!node->power) return;
@@ -441,12 +448,12 @@ static void on_connect(struct sim_world *world, const struct sim_event *event)
             node->core ? XN_ECONFLICT : XN_EUNREACH);
         return;
     }
-    link = add(world, event->to, event->from, SIM_UP, event->ticket);
+    link = add(world, event->to, event->from, SIM_ACCEPTED, event->ticket);
     if (!link) return;
     link->peer_mark = event->mark;
-    sim_count_links(world, 1);
+    sim_push(world, event->to, world->now_us + world->config.settings.dial_us,
+             late);
     say_last(world, event->to, link, SIM_READY, 0);
-    tell_up(world, event->to, event->from, true, 0);
 }
 
 static void on_ready(struct sim_world *world, const struct sim_event *event)
@@ -464,7 +471,30 @@ static void on_ready(struct sim_world *world, const struct sim_event *event)
     link->state = SIM_UP;
     link->peer_mark = event->mark;
     sim_count_links(world, 1);
+    say_last(world, event->to, link, SIM_FINISHED, 0);
     tell_up(world, event->to, event->from, false, ticket);
+}
+
+static void on_finished(struct sim_world *world, const struct sim_event *event)
+{
+    struct sim_link *link = meant(world, event, SIM_ACCEPTED);
+
+    if (!link) {
+        say(world, event->to, event->from, SIM_CLOSE, event->ticket,
+            XN_EUNREACH);
+        return;
+    }
+    link->state = SIM_UP;
+    sim_count_links(world, 1);
+    tell_up(world, event->to, event->from, true, 0);
+}
+
+static void on_accept_late(struct sim_world *world,
+                           const struct sim_event *event)
+{
+    struct sim_link *link = meant(world, event, SIM_ACCEPTED);
+
+    if (link) close_half(world, event->to, link, XN_ETIMEOUT);
 }
 
 void sim_link_abort(struct sim_world *world, uint32_t number, uint64_t ticket)
@@ -517,6 +547,7 @@ static void on_close(struct sim_world *world, const struct sim_event *event)
 {
     struct sim_link *link = meant(world, event, SIM_UP);
 
+    if (!link) link = meant(world, event, SIM_ACCEPTED);
     if (link) close_half(world, event->to, link, event->rc);
 }
 
@@ -650,6 +681,8 @@ void sim_link_event(struct sim_world *world, const struct sim_event *event)
     case SIM_SYNACK: on_synack(world, event); break;
     case SIM_CONNECT: on_connect(world, event); break;
     case SIM_READY: on_ready(world, event); break;
+    case SIM_FINISHED: on_finished(world, event); break;
+    case SIM_ACCEPT_LATE: on_accept_late(world, event); break;
     case SIM_REFUSE: on_refuse(world, event, event->rc); break;
     case SIM_DIAL_LATE: on_refuse(world, event, XN_ETIMEOUT); break;
     case SIM_MSG: on_msg(world, event); break;
@@ -687,8 +720,8 @@ void sim_link_end_all(struct sim_world *world, uint32_t number, bool power)
     for (i = 0; i < node->links_cap; i++) {
         struct sim_link *link = &node->links[i];
 
-        if (link->state != SIM_UP) continue;
-        sim_count_links(world, -1);
+        if (link->state != SIM_UP && link->state != SIM_ACCEPTED) continue;
+        if (link->state == SIM_UP) sim_count_links(world, -1);
         if (power) {
             close_later(world, number, link->peer, link->conn,
                         keepalive_end_us(world, number));

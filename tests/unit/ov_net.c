@@ -388,10 +388,12 @@ static void dialled(struct net *net, const struct happening *h)
     }
     at = conn_new(net, h->node, to);
     net->conn[at].ticket = h->ticket;
+    /* The dialler's last word of the handshake is the first that the other
+     * knows of it. */
     for (side = 0; side < 2; side++) {
         happen(net,
                (struct happening){.at_us = net->now.mono_us +
-                                           (side ? 0 : net->conn[at].delay_us),
+                                           (side + 1) * net->conn[at].delay_us,
                                   .kind = CAME_UP,
                                   .node = net->conn[at].node[side],
                                   .life = net->conn[at].life[side],

@@ -7,6 +7,7 @@
 #include <stddef.h>
 #include <stdint.h>
 #include <stdlib.h>
+#include <string.h>
 
 #include <cmocka.h>
 
@@ -53,7 +54,8 @@ static void test_coordinates(void **state)
             if (j == i) continue;
             vivaldi_say(&at[j], &said);
             vivaldi_hear(&said, &heard);
-            vivaldi_sample(&at[i], &heard, (uint32_t)(2 * way_us(i, j)), &rng);
+            (void)vivaldi_sample(&at[i], &heard, (uint32_t)(2 * way_us(i, j)),
+                                 &rng);
         }
     }
     for (i = 0; i < N; i++) {
@@ -92,7 +94,7 @@ static void test_lies(void **state)
         before = self;
         vivaldi_hear(&lies[i % 3], &heard);
         assert_true(heard.error > 0);
-        vivaldi_sample(&self, &heard, i % 2 ? 1 : UINT32_MAX, &rng);
+        (void)vivaldi_sample(&self, &heard, i % 2 ? 1 : UINT32_MAX, &rng);
         assert_true(vivaldi_moved_us(&self, &before) <= 150000);
         assert_true(vivaldi_rtt_us(&self, &heard) < 30000000);
         assert_true(fabs((double)self.x) <= 3000 && (double)self.h <= 3000);
@@ -100,8 +102,117 @@ static void test_lies(void **state)
     }
     vivaldi_hear(NULL, &heard);
     before = self;
-    vivaldi_sample(&self, &heard, 1000, &rng);
+    assert_false(vivaldi_sample(&self, &heard, 1000, &rng));
     assert_int_equal(vivaldi_moved_us(&self, &before), 0);
+}
+
+/* What tells nothing moves nobody, and draws as much as what does. */
+static void test_nothing_told(void **state)
+{
+    struct vivaldi self = {.x = 50, .h = 1, .error = 0.2F}, before = self;
+    struct vivaldi unsure = {.h = 1, .error = 1},
+                   sure = {.h = 1, .error = 0.2F};
+    struct xn_rng rng, other;
+
+    (void)state;
+    xn_rng_seed(&rng, 5);
+    other = rng;
+    assert_false(vivaldi_sample(&self, &unsure, 200000, &rng));
+    assert_false(vivaldi_sample(&self, &sure, 0, &rng));
+    assert_int_equal(vivaldi_moved_us(&self, &before), 0);
+    assert_true(vivaldi_sample(&self, &sure, 200000, &other));
+    assert_true(vivaldi_moved_us(&self, &before) > 0);
+    assert_true(vivaldi_sample(&self, &sure, 200000, &other));
+    assert_int_equal(xn_rng_u64(&rng), xn_rng_u64(&other));
+    self = unsure;
+    assert_true(vivaldi_sample(&self, &unsure, 200000, &rng));
+}
+
+/* ---- links ---- */
+
+static const struct net_config few = {.nodes = 12,
+                                      .links_max = 32,
+                                      .leaves = 3,
+                                      .handle_per_link = true,
+                                      .way_us = way_us,
+                                      .seed = 8};
+
+static struct net *start_few(void)
+{
+    struct net *net = net_new(&few);
+    uint32_t i;
+
+    for (i = 0; i < few.nodes; i++) {
+        net_start(net, i, 0);
+        net_run(net, SEC);
+    }
+    assert_true(net_until(net, 60 * SEC, net_is_mesh));
+    net_run(net, 2 * SEC);
+    return net;
+}
+
+/* Both ends of a link know how long it is, whoever dialled. */
+static void test_both_ends(void **state)
+{
+    struct net *net = start_few();
+    uint32_t i, incoming = 0;
+    struct ov_peer peer;
+    size_t k;
+
+    (void)state;
+    for (i = 0; i < few.nodes; i++) {
+        for (k = 0; ov_peer(net->node[i].ov, k, &peer); k++) {
+            uint64_t us = 2 * way_us(i, net_who(net, i, peer.peer));
+
+            incoming += peer.incoming;
+            assert_in_range(peer.rtt_us, us - us / 50, us + us / 50);
+        }
+    }
+    assert_int_equal(incoming, few.nodes * (few.nodes - 1) / 2);
+    net_free(net);
+}
+
+static xn_id told_by(const struct net *net, uint32_t i)
+{
+    Xn__Coordinate said;
+    xn_id all = {{0}};
+    int32_t at[3];
+
+    pns_say(net->node[i].ov, &said);
+    at[0] = said.x, at[1] = said.y, at[2] = (int32_t)said.height;
+    memcpy(all.b, at, sizeof at);
+    return all;
+}
+
+/* Who says again and again that he is at the edge of the world, or that he has
+ * been asked something, moves nobody by that. */
+static void test_repeated(void **state)
+{
+    struct net *net = start_few();
+    Xn__Coordinate edge = XN__COORDINATE__INIT;
+    Xn__Peers peers = XN__PEERS__INIT;
+    Xn__Pong pong = XN__PONG__INIT;
+    xn_id before = told_by(net, 0), after;
+    struct xn_msg *msg;
+    uint32_t i;
+
+    (void)state;
+    edge.x = INT32_MAX;
+    edge.height = 1;
+    edge.error = 5;
+    peers.coordinate = &edge;
+    for (i = 0; i < 100; i++) {
+        pong.nonce = i;
+        assert_int_equal(xn_msg_new(XN__KIND__PEERS, &peers, &msg), 0);
+        assert_true(net_inject(net, 0, 1, msg));
+        xn_msg_free(msg);
+        assert_int_equal(xn_msg_new(XN__KIND__PONG, &pong, &msg), 0);
+        assert_true(net_inject(net, 0, 1, msg));
+        xn_msg_free(msg);
+    }
+    after = told_by(net, 0);
+    assert_memory_equal(&before, &after, sizeof before);
+    net_free(net);
 }
 
 /* ---- tables ---- */
@@ -191,9 +302,9 @@ static void test_tables(void **state)
 int main(void)
 {
     const struct CMUnitTest tests[] = {
-        cmocka_unit_test(test_coordinates),
-        cmocka_unit_test(test_lies),
-        cmocka_unit_test(test_tables),
+        cmocka_unit_test(test_coordinates),  cmocka_unit_test(test_lies),
+        cmocka_unit_test(test_nothing_told), cmocka_unit_test(test_both_ends),
+        cmocka_unit_test(test_repeated),     cmocka_unit_test(test_tables),
     };
 
     return cmocka_run_group_tests_name("ov_pns", tests, NULL, NULL);

@@ -155,6 +155,31 @@ static void test_links_and_actions(void **state)
     end(&bench);
 }
 
+/* Who dials is up after two round trips, the other half a one later. */
+static void test_dialler_first(void **state)
+{
+    struct sim_config config = config_of(2, 3);
+    struct bench bench;
+    uint64_t rtt_us, at_us;
+
+    (void)state;
+    config.settings.jitter_ppm = 0;
+    begin(&bench, &config, 1);
+    sim_world_start(bench.world, 1, 0);
+    run(&bench, SECOND / 2); /* its dial was refused */
+    sim_world_start(bench.world, 0, SECOND / 2);
+    rtt_us = sim_world_rtt_us(bench.world, 0, 1);
+    at_us = SECOND / 2 + 2 * rtt_us;
+    run(&bench, at_us - rtt_us / 8);
+    assert_int_equal(counts(&bench, 0)->ups, 0);
+    run(&bench, at_us + rtt_us / 4);
+    assert_int_equal(counts(&bench, 0)->ups, 1);
+    assert_int_equal(counts(&bench, 1)->ups, 0);
+    run(&bench, at_us + rtt_us);
+    assert_int_equal(counts(&bench, 1)->ups, 1);
+    end(&bench);
+}
+
 /* Two nodes that dial each other in the same moment keep one link. */
 static void test_simultaneous_dials(void **state)
 {
@@ -385,6 +410,7 @@ int main(void)
 {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(test_links_and_actions),
+        cmocka_unit_test(test_dialler_first),
         cmocka_unit_test(test_simultaneous_dials),
         cmocka_unit_test(test_kill_is_told),
         cmocka_unit_test(test_power_loss_is_found_out),
