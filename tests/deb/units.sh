@@ -134,4 +134,27 @@ units() {
                 exit 0
         done
         exit 1'
+    unit_point 'a second join keeps key and units, and says so' '
+        corp=$(cat /var/lib/xeno/xenocorpd/url)
+        before=$(sha256sum /var/lib/xeno/xenohostd/key.pem)
+        xenoserver join "$corp" | grep server
+        [ "$(sha256sum /var/lib/xeno/xenohostd/key.pem)" = "$before" ]
+        [ "$(systemctl is-active xenonoded xenohostd xenodomd | sort -u)" = \
+            active ]'
+    unit_point 'a task outlives a restart of all the units' '
+        export XENO_CORP=$(cat /var/lib/xeno/xenocorpd/url)
+        export XENO_NODES=https://127.0.0.1:7402 XENO_KEY=/var/tmp/client
+        xeno run --detach --for 30m --max 1USD CPUsmps:100.. -- sleep 1500
+        task=$(pgrep -x xeno-keeper)
+        systemctl restart xenocorpd xenonoded xenodomd xenohostd
+        for n in $(seq 60); do
+            sleep 1
+            [ "$(systemctl is-active xenodomd xenohostd | sort -u)" = active ] &&
+                break
+        done
+        [ "$(pgrep -x xeno-keeper)" = "$task" ]'
+    unit_point 'removed, none of its processes stays' '
+        apt-get -q -y remove "xeno*"
+        sleep 2
+        ! pgrep -l "^xeno"'
 }
