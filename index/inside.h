@@ -160,7 +160,7 @@ struct xis_token {
 
 struct xis_tokens { /* by name */
     struct xis_token **v;
-    size_t n, cap;
+    uint32_t n, cap;
 };
 
 struct xis_token *xis_token_find(const struct xis *xis, const char *name);
@@ -667,14 +667,13 @@ struct xis {
     bool alone;                 /* `settled` was made without any neighbour */
     bool is_settled;
     bool retry; /* some place may be due later */
-    uint32_t n_ops;
     xn_id last; /* server read; when all are: looked at by the sweep */
 
     struct xis_tokens tokens;
     struct xis_rows rows;
     struct xis_order ads; /* withdrawals too */
-    size_t n_live;        /* of these, ads */
-    size_t n_tombs, n_blind;
+    uint32_t n_live;      /* of these, ads */
+    uint32_t n_tombs, n_blind, n_ops;
 
     struct xis_batch *batches;
     uint64_t txns; /* number of the last TXN */

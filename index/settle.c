@@ -164,7 +164,7 @@ static void settle(struct xis *xis, const struct xn_now *now,
     xis->alone = xis->settle.n_near == 0;
     xis_view_take(xis, &xis->settled, out);
     xis->settle.background_us = now->mono_us + background_gap(xis);
-    xn_out_log(out, XN_LOG_INFO, "index: settled, %zu ads, %u neighbours",
+    xn_out_log(out, XN_LOG_INFO, "index: settled, %u ads, %u neighbours",
                xis->n_live, xis->settle.n_near);
 }
 

@@ -235,8 +235,8 @@ bool xis_check(const struct xis *xis, char *why_out, size_t len)
         return true;
     }
     snprintf(why_out, len,
-             "index: counts differ: %zu/%zu ads, %zu/%zu live, %zu/%zu "
-             "withdrawn, %zu/%zu blind, %lld postings",
+             "index: counts differ: %zu/%zu ads, %zu/%u live, %zu/%u "
+             "withdrawn, %zu/%u blind, %lld postings",
              c.ads, xis->ads.n, c.live, xis->n_live, c.tombs, xis->n_tombs,
              c.blind, xis->n_blind, (long long)c.postings);
     return false;

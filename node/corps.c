@@ -217,6 +217,7 @@ static void visit(void *owner, void *ctx, const struct xn_now *now, int rc,
     Xn__Contact self = XN__CONTACT__INIT;
     bool alone = ov_links(node->ov) < LINKS_ENOUGH;
     uint64_t pause = alone ? SAMPLE_RETRY_US : node->announce_us;
+    const char *corp = node->texts;
     size_t i;
 
     (void)ctx, (void)rc, (void)msg;
@@ -224,14 +225,13 @@ static void visit(void *owner, void *ctx, const struct xn_now *now, int rc,
     self.position = xn_id_bytes(ov_position(node->ov));
     self.address = (char *)(uintptr_t)ov_self(node->ov)->address;
     announce.contact = &self;
-    for (i = 0; i < node->n_corps; i++) {
-        announce.revoked = held_of(node, node->corps[i]);
+    for (i = 0; i < node->n_corps; i++, corp += strlen(corp) + 1) {
+        announce.revoked = held_of(node, corp);
         if (!ov_is_guest(node->ov))
-            call_corp(node, now, node->corps[i], "POST", "/v1/announce",
-                      &announce, announced, out);
+            call_corp(node, now, corp, "POST", "/v1/announce", &announce,
+                      announced, out);
         if (!alone) continue;
-        call_corp(node, now, node->corps[i], "GET", "/v1/sample", NULL, sampled,
-                  out);
+        call_corp(node, now, corp, "GET", "/v1/sample", NULL, sampled, out);
     }
     pause = xn_rng_between(&node->rng, pause / 2, pause);
     xn_ticket(node->tickets, now->mono_us + pause, visit, node, NULL, out);

@@ -257,7 +257,7 @@ static void node_free(struct xn_core *core)
     xn_tickets_free(node->tickets, drop_context);
     xn_out_clear(&node->out);
     xn_msg_free(node->bootstrap);
-    free(node->corps);
+    free(node->texts);
     free(node);
 }
 
@@ -270,33 +270,29 @@ static const struct xn_core_ops node_ops = {
 
 /* ---- making one ---- */
 
-/* All texts in one piece. */
-static int copy_texts(struct node *node, const struct node_config *config)
+/* All texts in one piece; *address_out lies in it. */
+static int copy_texts(struct node *node, const struct node_config *config,
+                      const char **address_out)
 {
     size_t size = strlen(config->overlay.address) + 1, i;
     char *text;
 
     if (size > OV_ADDRESS_MAX + 1) return XN_EINVAL;
     for (i = 0; i < config->n_corps && i < NODE_CORPS_MAX; i++)
-        size += sizeof *node->corps + strlen(config->corps[i]) + 1;
+        size += strlen(config->corps[i]) + 1;
     node->n_corps = i;
-    node->corps = malloc(size);
-    if (!node->corps) return XN_ENOMEM;
-    text = (char *)(node->corps + node->n_corps);
-    for (i = 0; i < node->n_corps; i++) {
-        node->corps[i] = text;
+    text = node->texts = malloc(size);
+    if (!text) return XN_ENOMEM;
+    for (i = 0; i < node->n_corps; i++)
         text = stpcpy(text, config->corps[i]) + 1;
-    }
-    node->address = strcpy(text, config->overlay.address);
+    *address_out = strcpy(text, config->overlay.address);
     return 0;
 }
 
 static int copy_config(struct node *node, const struct node_config *config)
 {
     Xn__Sample sample = XN__SAMPLE__INIT;
-    int rc = copy_texts(node, config);
 
-    if (rc) return rc;
     node->announce_us = config->announce_us;
     if (config->n_bootstrap == 0 && config->n_corps > 0) return 0;
     sample.nodes = (Xn__Contact **)(uintptr_t)config->bootstrap;
@@ -312,7 +308,8 @@ static int make_parts(struct node *node, const struct node_config *config,
     const struct ov_user user = {node, deliver, leaves_changed, peer_changed};
     int rc;
 
-    overlay.address = node->address;
+    rc = copy_texts(node, config, &overlay.address);
+    if (rc) return rc;
     /* Whoever holds a copy of the shard can search it. */
     overlay.any_copy_kind = XN__KIND__FIND;
     overlay.revoked = &node->revoked;

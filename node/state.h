@@ -23,9 +23,8 @@ struct node {
     struct xis *xis;
     struct rd *rd;              /* NULL: nobody has searched yet */
     struct question *questions; /* of rd to the index, under way */
-    char **corps;
+    char *texts; /* of the corps, one behind the other, and our address */
     size_t n_corps;
-    const char *address; /* behind the corps */
     uint64_t announce_us;
     bool started, late_told;
     bool peers_changed; /* since they were stored; soon they are again */

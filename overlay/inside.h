@@ -157,12 +157,11 @@ struct link {
     uint32_t revoked;   /* its lists of revoked keys (revoked_mark) */
     uint32_t asked;     /* its requests under way here */
     uint64_t features;  /* OV_FEATURE_*, and what we do not know */
-    size_t kept;        /* bytes of these */
+    uint32_t kept;      /* bytes of these */
+    uint32_t nonce;
     uint64_t window_us; /* when `used` was last set to zero */
     uint64_t up_us, heard_us, ping_us;
-    uint64_t nonce;
     uint64_t timer;            /* HELLO while new, PING while probed; 0: none */
-    uint64_t timer_us;         /* when it falls due */
     struct vivaldi coordinate; /* as it said last; error 0: it has not */
     struct query *sent;        /* that wait for this peer */
     struct query *held;        /* that this peer waits for */
@@ -224,7 +223,6 @@ struct change {
 
 struct ov {
     struct ov_config config;
-    unsigned digit; /* of the prefix table, in bits */
     const struct xn_peers *peers;
     struct xn_rng *rng;
     struct xn_tickets *tickets;
@@ -277,13 +275,13 @@ struct ov {
     uint64_t gossip_us;   /* interval now */
     struct trace *traces;
     struct relay *relays;
-    unsigned n_traces, n_relays;
     struct seek *seeks;
     struct near *nears;    /* NEARs under way */
     struct visit *dialled; /* for a visit */
     struct pns *pns;       /* NULL: nobody has told its coordinate yet */
-    unsigned n_seeks;
-    unsigned n_visits, n_visited; /* live or dialled by us; by others */
+    uint16_t n_traces, n_relays, n_seeks;
+    uint16_t n_visits, n_visited; /* live or dialled by us; by others */
+    uint16_t digit;               /* of the prefix table, in bits */
     unsigned n_guests;
     uint64_t gossip_timer, watch_timer, dial_timer, ask_timer;
     uint64_t watch_us; /* when the watch falls due; 0: not at all */

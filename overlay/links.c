@@ -55,7 +55,6 @@ void link_timer(struct ov *ov, struct link *link, uint64_t due_us, xn_ended *fn,
                 struct xn_out *out)
 {
     link_timer_stop(ov, link);
-    link->timer_us = due_us;
     link->timer = xn_ticket(ov->tickets, due_us, fn, ov, link, out);
 }
 

@@ -36,7 +36,7 @@ int ov_new(const struct ov_config *config, const struct xn_peers *peers,
     ov->user = *user;
     ov->gossip_us = GOSSIP_MIN_US;
     ov_config_fit(&ov->config);
-    ov->digit = table_digit(ov->config.links_max);
+    ov->digit = (uint16_t)table_digit(ov->config.links_max);
     *ov_out = ov;
     return 0;
 }

@@ -58,13 +58,13 @@ void query_keep(struct ov *ov, struct query *q, struct xn_msg *carrier)
 {
     q->carrier = xn_msg_ref(carrier);
     q->kept = carrier->size;
-    q->from->kept += q->kept;
+    q->from->kept += (uint32_t)q->kept;
     ov->kept += q->kept;
 }
 
 void query_let_go(struct ov *ov, struct query *q)
 {
-    if (q->from) q->from->kept -= q->kept;
+    if (q->from) q->from->kept -= (uint32_t)q->kept;
     ov->kept -= q->kept;
     q->kept = 0;
     q->payload = NULL;

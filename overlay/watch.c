@@ -98,19 +98,25 @@ void ov_expect(const struct ov *ov, const struct xn_now *now, const xn_id *key,
 static void probe_due(void *owner, void *ctx, const struct xn_now *now, int rc,
                       struct xn_msg *msg, struct xn_out *out);
 
+/* So long we wait for its answer. */
+static uint64_t pong_us(const struct link *link)
+{
+    uint64_t us = watch_rto(link);
+
+    return us < PROBE_US ? PROBE_US : us;
+}
+
 static void ping(struct ov *ov, const struct xn_now *now, struct link *link,
                  struct xn_out *out)
 {
     Xn__Ping body = XN__PING__INIT;
-    uint64_t wait_us = watch_rto(link);
 
     /* Not to be guessed: an answer before the question would be near. */
     link->nonce = xn_rng_u64(ov->rng) >> 32;
     body.nonce = link->nonce;
     link->ping_us = now->mono_us;
     ov_send(out, link->peer, XN__KIND__PING, &body);
-    if (wait_us < PROBE_US) wait_us = PROBE_US;
-    link_timer(ov, link, now->mono_us + wait_us, probe_due, out);
+    link_timer(ov, link, now->mono_us + pong_us(link), probe_due, out);
 }
 
 void watch_probe(struct ov *ov, const struct xn_now *now, struct link *link,
@@ -303,7 +309,7 @@ static void probe_due(void *owner, void *ctx, const struct xn_now *now, int rc,
     (void)rc, (void)msg;
     ov_enter(ov);
     link->timer = 0;
-    if (now->mono_us > link->timer_us + STALL_US) {
+    if (now->mono_us > link->ping_us + pong_us(link) + STALL_US) {
         /* We ourselves stood still: its answer may wait to be read. */
         ping(ov, now, link, out);
     } else if (link->probes < PROBES_MAX) {

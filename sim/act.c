@@ -31,11 +31,11 @@ void sim_done(struct sim_world *world, uint32_t node, uint64_t ticket,
 static uint64_t queued_us(struct sim_world *world, uint32_t number,
                           uint64_t cost_us)
 {
-    struct sim_node *node = &world->nodes[number];
+    struct sim_toll *toll = &world->tolls[number];
 
-    if (node->busy_us < world->now_us) node->busy_us = world->now_us;
-    node->busy_us += cost_us;
-    return node->busy_us - world->now_us;
+    if (toll->busy_us < world->now_us) toll->busy_us = world->now_us;
+    toll->busy_us += cost_us;
+    return toll->busy_us - world->now_us;
 }
 
 static void sign(struct sim_world *world, uint32_t node,

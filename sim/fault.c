@@ -88,18 +88,18 @@ static bool take_line(struct sim_world *world, uint32_t from, size_t bytes,
                       uint64_t *us)
 {
     const struct sim_settings *set = &world->config.settings;
-    struct sim_node *node = &world->nodes[from];
+    struct sim_toll *toll = &world->tolls[from];
     uint64_t waiting;
 
     if (!set->bits) return true;
-    if (node->line_us < world->now_us) node->line_us = world->now_us;
-    waiting = (node->line_us - world->now_us) * set->bits / 8 / MILLION + bytes;
+    if (toll->line_us < world->now_us) toll->line_us = world->now_us;
+    waiting = (toll->line_us - world->now_us) * set->bits / 8 / MILLION + bytes;
     if (waiting > set->queue_bytes) return false;
     if (waiting > world->totals.queue_bytes) {
         world->totals.queue_bytes = waiting;
     }
-    node->line_us += bytes * 8 * MILLION / set->bits;
-    *us += node->line_us - world->now_us;
+    toll->line_us += bytes * 8 * MILLION / set->bits;
+    *us += toll->line_us - world->now_us;
     return true;
 }
 
@@ -121,7 +121,7 @@ uint64_t sim_arrival(struct sim_world *world, uint32_t from, uint32_t to,
     straight_us = us;
     if (!gets_through(world, from, rto, true, &us)) return UINT64_MAX;
     if (us - straight_us > HELD_US)
-        world->nodes[from].broke_us = world->nodes[to].broke_us = world->now_us;
+        world->tolls[from].broke_us = world->tolls[to].broke_us = world->now_us;
     return world->now_us + us;
 }
 
@@ -153,7 +153,7 @@ uint64_t sim_world_whole_since(const struct sim_world *world)
 
 uint64_t sim_world_broke_us(const struct sim_world *world, uint32_t node)
 {
-    return world->nodes[node].broke_us;
+    return world->tolls[node].broke_us;
 }
 
 void sim_world_cut(struct sim_world *world, uint32_t share_ppm,

@@ -60,9 +60,6 @@ struct sim_node {
     uint64_t wake_us;       /* wanted by the core */
     uint64_t pending_us;    /* earliest WAKE in the queue */
     uint64_t since_us;      /* start of the process */
-    uint64_t busy_us;       /* its crypto thread is busy until then */
-    uint64_t broke_us;      /* a link of it broke, or was held up, last */
-    uint64_t line_us;       /* what it sends is on the line by then */
     struct sim_link *links; /* hash table by peer */
     uint32_t links_n, links_cap;
     uint32_t counter; /* of events sent: goes on over crashes */
@@ -71,6 +68,13 @@ struct sim_node {
     bool power;    /* the machine is up */
     bool stands;   /* linked as the graph says, but for what `links` says */
     struct sim_store *store;
+};
+
+/* What most runs have nothing of lies apart: unwritten it takes no memory. */
+struct sim_toll {
+    uint64_t busy_us;  /* its crypto thread is busy until then */
+    uint64_t broke_us; /* a link of it broke, or was held up, last */
+    uint64_t line_us;  /* what it sends is on the line by then */
 };
 
 struct sim_corp {
@@ -89,6 +93,7 @@ struct sim_world {
     struct sim_digest *digest;
     struct sim_totals totals;
     struct sim_node *nodes;
+    struct sim_toll *tolls; /* of the nodes */
     struct sim_contacts contacts;
     struct sim_corp corp;
     struct sim_graph *graph; /* of those that stand; NULL: none does */

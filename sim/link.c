@@ -261,7 +261,7 @@ static void fall_silent(struct sim_world *world, uint32_t from, uint32_t to,
     uint64_t at_us = world->now_us + world->config.settings.silence_us;
 
     world->totals.broken_links++;
-    world->nodes[from].broke_us = world->nodes[to].broke_us = at_us;
+    world->tolls[from].broke_us = world->tolls[to].broke_us = at_us;
     close_later(world, from, to, conn, at_us);
     close_later(world, to, from, conn, at_us);
 }

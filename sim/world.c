@@ -172,7 +172,8 @@ int sim_world_new(const struct sim_config *config,
     if (rc) goto out;
     rc = XN_ENOMEM;
     world->nodes = calloc(config->nodes, sizeof *world->nodes);
-    if (!world->nodes) goto out;
+    world->tolls = calloc(config->nodes, sizeof *world->tolls);
+    if (!world->nodes || !world->tolls) goto out;
     *world_out = world;
     world = NULL;
     rc = 0;
@@ -201,6 +202,7 @@ void sim_world_free(struct sim_world *world)
     sim_digest_free(world->digest);
     sim_corp_clear(&world->corp);
     free(world->nodes);
+    free(world->tolls);
     sim_contacts_clear(&world->contacts);
     free(world);
 }
@@ -292,7 +294,7 @@ static bool begin(struct sim_world *world, uint32_t number)
     node->life++;
     node->power = true;
     node->since_us = world->now_us;
-    node->busy_us = 0;
+    if (world->tolls[number].busy_us) world->tolls[number].busy_us = 0;
     node->wake_us = node->pending_us = UINT64_MAX;
     seed = xn_rng_mix(world->config.seed ^ SALT_CORE,
                       (uint64_t)number << 32 | node->life);
