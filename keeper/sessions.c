@@ -108,11 +108,22 @@ static void run_keeper(int sessions, const char *name,
     _exit(127);
 }
 
-static int make_folder(int sessions, const Xn__TaskSpec *spec, int *folder_out,
-                       int *lock_out)
+/* Of a domain it is on the disk, for what it may do to others.  A sandbox ends
+ * with the machine and leaves nothing, and to wait for the disk twice would take
+ * longer than to make it. */
+static int record_spec(int sessions, int folder, const Xn__TaskSpec *spec)
 {
     int rc;
 
+    if (spec->runner == XN__RUNNER__SANDBOX)
+        return record_note(folder, KEEPER_SPEC, spec);
+    rc = record_put(folder, KEEPER_SPEC, spec);
+    return !rc && fsync(sessions) ? XN_EIO : rc;
+}
+
+static int make_folder(int sessions, const Xn__TaskSpec *spec, int *folder_out,
+                       int *lock_out)
+{
     if (mkdirat(sessions, spec->name, 0700)) {
         return errno == EEXIST ? XN_ECONFLICT : XN_EIO;
     }
@@ -120,9 +131,7 @@ static int make_folder(int sessions, const Xn__TaskSpec *spec, int *folder_out,
     if (*folder_out < 0) return XN_EIO;
     *lock_out = sys_lock(*folder_out, KEEPER_LOCK);
     if (*lock_out < 0) return XN_EIO;
-    rc = record_put(*folder_out, KEEPER_SPEC, spec);
-    if (!rc && fsync(sessions)) rc = XN_EIO;
-    return rc;
+    return record_spec(sessions, *folder_out, spec);
 }
 
 /* The keeper has the lock from here on. */
