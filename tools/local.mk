@@ -171,7 +171,12 @@ SHELL_TESTS += tests/e2e/replay.t
 SHELL_TESTS += tests/e2e/run.t
 SHELL_TESTS += tests/e2e/six.t
 SHELL_TESTS += tests/e2e/twins.t
+# make soak-hostagent [SOAK=short] [SEED=N]; the short form is in `make check`.
 SHELL_TESTS += tests/soak/sandbox.t
+soak-hostagent: all
+	@XN_SRC='$(abs_top_srcdir)' XN_BUILD='$(abs_top_builddir)' \
+	SOAK='$(SOAK)' bash $(srcdir)/tests/soak/sandbox.t
+.PHONY: soak-hostagent
 EXTRA_DIST += tests/e2e/lib.sh
 EXTRA_DIST += tests/e2e/tasks.sh
 

@@ -92,6 +92,10 @@ int xenodev_start(struct dev_platform *platform, const unsigned *numbers,
         return XN_EBUSY;
     }
     rc = xenodev_take_again(platform, numbers, n);
+    for (i = 0; !rc && i < DEV_CORPS; i++) { /* no server is there without */
+        if (!dev_alive(&platform->corps[i].process))
+            rc = dev_start_corp(platform, i);
+    }
     if (!rc) rc = dev_start_servers(platform, numbers, n);
     if (dev_save(platform) && !rc) rc = XN_EIO;
     return rc;

@@ -1,7 +1,8 @@
 #!/bin/bash
 # SPDX-License-Identifier: GPL-3.0-or-later
 # Sessions while everything is killed with -9: host agents, what runs their
-# tasks, keepers, tasks, and the client that buys.  At each kill at least 20 run.
+# tasks, keepers, tasks, index nodes, the XenoCorp, and the client that buys.  At
+# each kill at least 20 run.
 # At the end there are as many orders as sessions as keepers, each ran once and
 # is paid once, the books add up, and nothing is left.  SOAK=short (what `make
 # check` runs) or full; SEED repeats the order of what is killed.
@@ -9,8 +10,8 @@
 . "${XN_SRC:-.}/tests/e2e/tasks.sh"
 tasks_or_skip
 case ${SOAK:-short} in
-short) rounds=${ROUNDS:-6} total=500 ends=1 ;; # of them in each round
-*) rounds=500 total=500 ends=12 ;;
+short) rounds=${ROUNDS:-8} total=500 ends=1 ;; # of them in each round
+*) rounds=${ROUNDS:-2000} total=${SESSIONS:-2000} ends=12 ;;
 esac
 live=20 more=2 # as many more are started, since some end by themselves
 SEED=${SEED:-$RANDOM}
@@ -102,6 +103,11 @@ tasks() { # processes of theirs, but for bubblewrap's
 
 # ---- kills
 
+corps() { # pids
+    sed -n '/"corps": \[/,/\]/s/^ *"pid": \([0-9]*\),$/\1/p' \
+        "$XENODEV_STATE/platform.json"
+}
+
 restart() { # SERVER
     "$xenodev" start "$1" 2>>"$scratch/err" && return
     note "server $1 did not start"
@@ -113,9 +119,18 @@ strike() { # a kill; what it was is in struck
     kills=$((kills + 1))
     struck=$1
     case $1 in
-    host | domd)
+    host | domd | node)
         kill_9 "$(pid_of "$1" $server)"
         begin 1 & # meets a server of which half is dead
+        client=$!
+        restart $server
+        wait "$client"
+        [ $started -ge $total ] || started=$((started + 1))
+        ;;
+    corp) # and an agent, which has claims under way
+        # shellcheck disable=SC2046 # several words
+        kill_9 $(corps) "$(pid_of host $server)"
+        begin 1 &
         client=$!
         restart $server
         wait "$client"
@@ -164,7 +179,7 @@ for n in 1 2; do
 done
 "$xenodev" start 1 2 2>>"$scratch/err"
 ok $? "two servers that claim each second"
-victims=(host keepers domd tasks client both)
+victims=(host keepers domd tasks client both corp node)
 while [ "$kills" -lt "$rounds" ] && [ "$started" -lt "$total" ]; do
     begin $((live + more - $(n_live)))
     now=$(n_live)
