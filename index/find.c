@@ -292,7 +292,9 @@ int xis_find(struct xis *xis, const struct xn_now *now, const Xn__Find *ask,
 
     rc = find_check(ask);
     if (rc) return rc;
-    if (!xis->loaded || !xis_name_settled(xis, now, ask->token)) {
+    /* With a clock that is wrong live ads look dead, or not yet born. */
+    if (!xis->loaded || ov_clock_off_s(xis->ov) ||
+        !xis_name_settled(xis, now, ask->token)) {
         return XN_ENOTYET;
     }
     if (ask->server.len) return find_by_id(xis, now, ask, found_out);

@@ -97,6 +97,16 @@ static void put_node(const struct node *node, const struct xn_now *now,
               list_age_s(node, now));
 }
 
+/* How far from most nodes', either way. */
+static void put_clock(const struct node *node, struct xn_buf *buf)
+{
+    int64_t off_s = ov_clock_off_s(node->ov);
+
+    put_gauge(buf, "xeno_overlay_clock_off_seconds",
+              "How far this clock is from those of most nodes; 0 up to 300.",
+              (uint64_t)(off_s < 0 ? -off_s : off_s));
+}
+
 static void put_links(const struct node *node, const struct xn_now *now,
                       struct xn_buf *buf)
 {
@@ -109,6 +119,7 @@ static void put_links(const struct node *node, const struct xn_now *now,
     xn_prom_sample(buf, "xeno_overlay_links", "opened", "here",
                    load.links - load.incoming);
     xn_prom_sample(buf, "xeno_overlay_links", "opened", "there", load.incoming);
+    put_clock(node, buf);
     put_gauge(buf, "xeno_overlay_guests", "Links of nodes that accept none.",
               load.guests);
     put_gauge(buf, "xeno_overlay_links_max", "The budget of links.",

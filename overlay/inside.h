@@ -19,6 +19,7 @@
  *             whom it has heard of;  doubt.c  the routing failure test
  *   visit.c   links opened to ask and given back;  guest.c  nodes that accept
  *             no links
+ *   clock.c   is our clock wrong?
  *   watch.c   who is alive (PING, SUSPECT, LEAVE)
  *   check.c   do the tables hold together?
  *
@@ -100,7 +101,7 @@
 #define GOSSIP_MAX_US (30 * SECOND_US)
 #define RELAY_US (15 * SECOND_US) /* so long at most a NEXT is passed on */
 #define CROWDED_US (600 * SECOND_US)
-#define SKEW_US (300 * SECOND_US)
+#define SKEW_US (OV_SKEW_S * SECOND_US)
 
 /* A growing array of pointers. */
 struct vec {
@@ -155,6 +156,7 @@ struct link {
     uint64_t head;      /* of its id */
     uint64_t rid_max;   /* that it used */
     uint32_t revoked;   /* its lists of revoked keys (revoked_mark) */
+    uint32_t clock_s;   /* its clock less our mono time; 0: not told */
     uint32_t asked;     /* its requests under way here */
     uint64_t features;  /* OV_FEATURE_*, and what we do not know */
     uint32_t kept;      /* bytes of these */
@@ -243,6 +245,9 @@ struct ov {
                                 kind by when they may be dialled */
     uint32_t n_met;          /* of these, linked before */
     uint32_t n_dials;        /* of these, being dialled */
+    bool skewed;             /* somebody's clock differs from ours */
+    int64_t base_s;          /* our clock less mono time, when last looked at */
+    int64_t clock_off_s;     /* ov_clock_off_s */
     struct shunned *shunned; /* hints.c */
     uint64_t *tellers;       /* tellers.c */
     struct hint *dials;      /* those being dialled */
@@ -632,6 +637,13 @@ void visit_lost(struct ov *ov, const struct link *link);
 bool visit_takes(unsigned kind);
 void visit_clear(struct ov *ov);
 bool visit_check(const struct ov *ov);
+
+/* ---- clock.c */
+
+/* So says its HELLO. */
+void clock_told(struct ov *ov, const struct xn_now *now, struct link *link,
+                uint64_t wall_us);
+void clock_look(struct ov *ov, const struct xn_now *now, struct xn_out *out);
 
 /* ---- guest.c */
 

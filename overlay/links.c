@@ -667,6 +667,7 @@ static void first_hello(struct ov *ov, const struct xn_now *now,
         return;
     }
     log_skew(ov, now, link, hello->wall_us, out);
+    clock_told(ov, now, link, hello->wall_us);
     take_address(link, hello->address);
     link->features = hello->features;
     link->revoked = hello->revoked;

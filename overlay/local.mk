@@ -9,6 +9,7 @@ overlay_liboverlay_a_SOURCES += overlay/check.c
 overlay_liboverlay_a_SOURCES += overlay/choose.c
 overlay_liboverlay_a_SOURCES += overlay/claims.c
 overlay_liboverlay_a_SOURCES += overlay/claims.h
+overlay_liboverlay_a_SOURCES += overlay/clock.c
 overlay_liboverlay_a_SOURCES += overlay/dials.c
 overlay_liboverlay_a_SOURCES += overlay/doubt.c
 overlay_liboverlay_a_SOURCES += overlay/doubt.h

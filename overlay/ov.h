@@ -238,6 +238,10 @@ const char *ov_address(const struct ov *ov, xn_peer peer);
  * these links as anybody does, but owns no keys and keeps no copies, since
  * other guests could not reach it. */
 bool ov_is_guest(const struct ov *ov);
+/* How many seconds our wall clock is ahead of those of most nodes (negative:
+ * behind), where that is more than OV_SKEW_S; else 0. */
+#define OV_SKEW_S 300
+int64_t ov_clock_off_s(const struct ov *ov);
 /* What it answers, as its HELLO said: bits of OV_FEATURE_*. */
 #define OV_FEATURE_NEXT 1U
 #define OV_FEATURE_TERSE 2U /* no ACK where the REPLY comes soon */

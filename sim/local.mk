@@ -80,6 +80,7 @@ SHELL_TESTS += tests/sim/get.t
 SHELL_TESTS += tests/sim/heal.t
 SHELL_TESTS += tests/sim/malice.t
 SHELL_TESTS += tests/sim/nat.t
+SHELL_TESTS += tests/sim/skew.t
 SHELL_TESTS += tests/sim/repeat.t
 SHELL_TESTS += tests/sim/scale.t
 SHELL_TESTS += tests/sim/storm.t

@@ -367,7 +367,10 @@ static void do_step(struct sim_run *run, const struct scn_step *step)
     case SCN_BANDWIDTH: set->bits = step->bits; break;
     case SCN_CORP: set->corp_off = step->off; break;
     case SCN_MEASURE: sim_world_measure(run->world); break;
-    case SCN_SKEW: set->skew_us = step->us; break;
+    case SCN_SKEW:
+        set->skew_us = step->us;
+        set->skew_ppm = step->ppm;
+        break;
     case SCN_QUERY:
     case SCN_LOOKUP:
     case SCN_GET:

@@ -171,8 +171,16 @@ static int step_corp(struct scn_parser *p, struct scn_step *step)
     return step->off ? 0 : scn_expect(p, "on");
 }
 
+/* "2s": all, by so much at most; "10% by 3h": these, by just so much. */
 static int step_skew(struct scn_parser *p, struct scn_step *step)
 {
+    int rc;
+
+    if (strchr(scn_peek(p), '%')) {
+        rc = scn_take_share(p, &step->ppm);
+        if (!rc) rc = scn_expect(p, "by");
+        if (rc) return rc;
+    }
     return scn_take_span(p, &step->us);
 }
 

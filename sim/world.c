@@ -74,6 +74,10 @@ static int64_t skew_us(const struct sim_world *world, uint32_t node)
 
     if (!most) return 0;
     draw = xn_rng_mix(world->config.seed ^ SALT_SKEW, node);
+    if (world->config.settings.skew_ppm) {
+        if (draw % 1000000 >= world->config.settings.skew_ppm) return 0;
+        return draw >> 32 & 1 ? (int64_t)most : -(int64_t)most;
+    }
     return (int64_t)(draw % (2 * most + 1)) - (int64_t)most;
 }
 

@@ -302,7 +302,7 @@ static void test_no_neighbours(void **state)
 /* No link of a guest's is silent for so long that a NAT would forget it. */
 static void test_keeps_open(void **state)
 {
-    enum { QUIET_S = 600, WITHIN_S = 60 };
+    enum { QUIET_S = 600, WITHIN_S = 70 };
     struct net *net = start(24, 24, 512, true);
     struct ov_peer peer = {.guest = false};
     uint32_t i, s;

@@ -91,10 +91,11 @@ static void test_verbs(void **state)
           "bandwidth 1.5Mbit/s\n"
           "bandwidth off\n"
           "corp off\n"
-          "corp on\n",
+          "corp on\n"
+          "skew 10% by 3h\n",
           &scn);
     s = scn.steps;
-    assert_int_equal(scn.n_steps, 19);
+    assert_int_equal(scn.n_steps, 20);
     assert_int_equal(s[12].law, SCN_POISSON);
     assert_int_equal(s[12].us, 84 * SECOND);
     assert_int_equal(s[12].ppm, 100000);
@@ -105,6 +106,8 @@ static void test_verbs(void **state)
     assert_int_equal(s[16].bits, 0);
     assert_true(s[17].off);
     assert_false(s[18].off);
+    assert_int_equal(s[19].ppm, 100000);
+    assert_int_equal(s[19].us, 3 * 3600 * SECOND);
     assert_int_equal(s[0].law, SCN_WEIBULL);
     assert_int_equal(s[0].shape_milli, 500);
     assert_int_equal(s[0].us, 1800 * SECOND);
