@@ -19,7 +19,9 @@
 #define PREFIX "xeno-"
 #define DAEMON "xenodomd" /* the part of a group where the daemon sits */
 #define ROOT "/sys/fs/cgroup"
-#define PERIOD_US 100000
+#define PERIOD_US 100000      /* in which a cap is held */
+#define PERIOD_US_MAX 1000000 /* the kernel's most */
+#define QUOTA_US_MIN 1000     /* the kernel's least */
 
 static const char *const controller[CGROUP_KINDS] = {"cpuacct", "cpu", "memory",
                                                      "pids"};
@@ -240,16 +242,20 @@ static bool put_number(const struct cgroup *group, enum cgroup_what what,
 
 bool cgroup_limit_cpu(struct cgroup *group, uint32_t ms_per_s)
 {
-    uint64_t quota = (uint64_t)ms_per_s * PERIOD_US / 1000;
+    uint64_t period = PERIOD_US, quota = ms_per_s * period / 1000;
     char text[64];
     bool ok;
 
     if (!cgroup_has(group, CGROUP_CPU)) return false;
-    if (quota < 1000) quota = 1000; /* the kernel's least */
-    snprintf(text, sizeof text, "%" PRIu64 " %d", quota, PERIOD_US);
+    if (quota < QUOTA_US_MIN) { /* a small share in a longer time */
+        period = PERIOD_US_MAX;
+        quota = ms_per_s * period / 1000;
+    }
+    if (quota < QUOTA_US_MIN) quota = QUOTA_US_MIN;
+    snprintf(text, sizeof text, "%" PRIu64 " %" PRIu64, quota, period);
     ok = group->v2[CGROUP_CPU]
              ? put(group, CGROUP_CPU, "cpu.max", text)
-             : put_number(group, CGROUP_CPU, "cpu.cfs_period_us", PERIOD_US) &&
+             : put_number(group, CGROUP_CPU, "cpu.cfs_period_us", period) &&
                    put_number(group, CGROUP_CPU, "cpu.cfs_quota_us", quota);
     if (!ok) give_up(group, CGROUP_CPU);
     return ok;

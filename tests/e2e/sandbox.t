@@ -352,6 +352,21 @@ ok $? "its console is whole"
 is $tag-l end finished && is $tag-l code 0
 ok $? "and so is its end"
 
+# ---- a cap below what a control group holds in a tenth of a second
+run $tag-s cpu_ms_per_s=2 -- spin
+ran_for() { [ "$(field $tag-s run_ms)" -ge "$1" ]; }
+await 180 ran_for 5000
+if [ "$(field $tag-s cap_by)" = cgroup ]; then
+    used=$(x status $tag-s | awk '$1 == "cpu_ns" { ns = $2 }
+        $1 == "run_ms" { print int(ns / 1000 / $2) }')
+    [ "$used" -le 4 ]
+    ok $? "a cap of 2 ms/s is held: $used"
+else
+    ok 0 "a cap of 2 ms/s is held # SKIP no control group"
+fi
+x stop $tag-s
+await 180 is $tag-s state ended
+
 # ---- the keeper dies, and the task with it
 run $tag-k meter_ms=100 cpu_ms_per_s=200 -- spin
 x watch >"$scratch/watched" 2>/dev/null &
