@@ -44,8 +44,14 @@ done
 AC_CHECK_DECL([__clang__], [], [XN_TRY_FLAG([xn_warn], [-Wimplicit-fallthrough])])
 AS_IF([test "x$enable_werror" = xyes], [xn_warn="$xn_warn -Werror"])
 
-# FMA would give digests that differ between machines.
+# FMA would give digests that differ between machines, and so would an x87.
 xn_code="-ffp-contract=off -fno-common -fno-strict-aliasing"
+AC_COMPILE_IFELSE([AC_LANG_PROGRAM([[
+#include <float.h>
+#if FLT_EVAL_METHOD != 0
+#error more than asked for
+#endif
+]], [])], [], [XN_TRY_FLAG([xn_code], [-msse2 -mfpmath=sse])])
 xn_ld="-Wl,--as-needed"
 xn_harden=
 xn_instr=

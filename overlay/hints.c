@@ -200,12 +200,16 @@ void hints_believe(struct ov *ov, const xn_id *key)
     }
 }
 
-size_t hints_untried(const struct ov *ov)
+size_t hints_untried(const struct ov *ov, const struct xn_now *now)
 {
     size_t n = 0, i;
 
-    for (i = 0; i < ov->hints.n; i++)
-        n += hint_at(&ov->hints, i)->failures == 0;
+    for (i = 0; i < ov->hints.n; i++) {
+        const struct hint *hint = hint_at(&ov->hints, i);
+
+        n += hint->failures == 0 &&
+             (hint->met || teller_may(ov, now, hint->teller));
+    }
     return n;
 }
 

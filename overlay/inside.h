@@ -421,7 +421,8 @@ void hints_found(struct ov *ov, const struct xn_now *now,
 bool hints_doubt(const struct ov *ov, const struct xn_now *now,
                  const xn_id *key);
 bool hints_fresh(const struct ov *ov, const struct xn_now *now); /* any */
-size_t hints_untried(const struct ov *ov); /* not failed, as yet */
+/* Not failed, as yet, nor told by who had us dial for nothing too often. */
+size_t hints_untried(const struct ov *ov, const struct xn_now *now);
 /* Dial those nearer at once. */
 void hints_hurry(struct ov *ov, const struct xn_now *now, const xn_id *key);
 /* Those are gone, a witness says. */

@@ -109,10 +109,11 @@ static bool is_named(const ProtobufCBinaryData *have, size_t *next,
     return false;
 }
 
-static void want(struct ov *ov, xn_peer peer, const xn_id *from,
-                 struct xn_out *out)
+static void want(struct ov *ov, const struct xn_now *now, xn_peer peer,
+                 const xn_id *from, struct xn_out *out)
 {
-    size_t wanted = links_wanted(ov), known = ov->ring.n + hints_untried(ov);
+    size_t wanted = links_wanted(ov),
+           known = ov->ring.n + hints_untried(ov, now);
     Xn__Peers peers = XN__PEERS__INIT;
 
     peers.want = true;
@@ -127,7 +128,8 @@ static void want(struct ov *ov, xn_peer peer, const xn_id *from,
 static void want_near(struct ov *ov, const struct xn_now *now, xn_peer peer,
                       struct xn_out *out)
 {
-    size_t wanted = links_wanted(ov), known = ov->ring.n + hints_untried(ov);
+    size_t wanted = links_wanted(ov),
+           known = ov->ring.n + hints_untried(ov, now);
     Xn__Peers peers = XN__PEERS__INIT;
     struct have have = {.n = 0};
 
@@ -162,7 +164,7 @@ void leaves_live(struct ov *ov, const struct xn_now *now, struct link *link,
     if (ov->paged < FIRST_PEERS) {
         ov->paged++;
         link->paging = true;
-        want(ov, link->peer, &ov->config.position, out);
+        want(ov, now, link->peer, &ov->config.position, out);
     } else if (!link->incoming && links_crowded(ov, now) && !ov_is_guest(ov) &&
                (ring_peer(ov, ring_cw(ov, 1)) == link->peer ||
                 ring_peer(ov, ring_ccw(ov, 1)) == link->peer)) {
@@ -380,8 +382,8 @@ static void compare(struct ov *ov, struct link *link, const Xn__Peers *body,
 /* ---- PEERS ---- */
 
 /* The next page starts behind the last contact of this one. */
-static void read_on(struct ov *ov, struct link *link, const Xn__Peers *body,
-                    struct xn_out *out)
+static void read_on(struct ov *ov, const struct xn_now *now, struct link *link,
+                    const Xn__Peers *body, struct xn_out *out)
 {
     xn_id last;
 
@@ -391,7 +393,7 @@ static void read_on(struct ov *ov, struct link *link, const Xn__Peers *body,
         link->paging = false;
         return;
     }
-    want(ov, link->peer, &last, out);
+    want(ov, now, link->peer, &last, out);
 }
 
 void leaves_peers(struct ov *ov, const struct xn_now *now, struct link *link,
@@ -414,7 +416,7 @@ void leaves_peers(struct ov *ov, const struct xn_now *now, struct link *link,
         pns_peers(ov, now, link, body, has_from ? &from : NULL, out);
         return;
     }
-    if (!body->want) read_on(ov, link, body, out);
+    if (!body->want) read_on(ov, now, link, body, out);
     if (!body->want && !has_digest) ov->introduced = true;
     if (!body->want && !has_digest) return;
     if (!link_allows(link, now, ALLOW_PEERS)) return;

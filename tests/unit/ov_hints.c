@@ -10,6 +10,7 @@
 
 #include <cmocka.h>
 
+#include "overlay/inside.h"
 #include "tests/unit/ov_net.h"
 
 enum { VICTIM, LOST, LIAR, HOLE, NODES };
@@ -222,6 +223,31 @@ static void test_lost_places(void **state)
     net_free(net);
 }
 
+/* What a liar invents is not taken for nodes that we could be linked to, once
+ * many of its were not there. */
+static void test_not_counted(void **state)
+{
+    struct net *net = mesh();
+    struct ov *ov = net->node[VICTIM].ov;
+    struct lies *lies = new_lies();
+    size_t least = FAKES_MAX, i;
+
+    (void)state;
+    invent(net, lies, 200, 77);
+    tell(net, lies);
+    assert_true(hints_untried(ov, &net->now) > 100);
+    for (i = 0; i < 60; i++) {
+        size_t n;
+
+        net_run(net, SEC);
+        n = hints_untried(ov, &net->now);
+        if (n < least) least = n;
+    }
+    assert_true(ov->hints.n > 100);
+    assert_int_equal(least, 0);
+    net_free(net);
+}
+
 /* A table full of inventions has room for a neighbour lost. */
 static void test_full_table(void **state)
 {
@@ -349,6 +375,7 @@ int main(void)
         cmocka_unit_test(test_moved_to_another),
         cmocka_unit_test(test_really_moved),
         cmocka_unit_test(test_lost_places),
+        cmocka_unit_test(test_not_counted),
         cmocka_unit_test(test_full_table),
         cmocka_unit_test(test_dials_held),
         cmocka_unit_test(test_named_again),
