@@ -151,16 +151,18 @@ static bool has_session(const struct host_session *s, const xn_id *serial)
 
 /* The machine on which it will be.  false: it was refused. */
 static bool place(struct host_session *s, const struct money_rates *rates,
-                  bool used)
+                  bool used, bool image)
 {
-    const struct host_machine *m = host_place(s->host, rates, used);
+    const struct host_machine *m = host_place(s->host, rates, used, image);
 
     if (m)
         s->machine = m->id;
     else
         session_refuse(s, XN_EREFUSED,
-                       "the machine that has room cannot meter what is used",
-                       "a fresh quote");
+                       image ? "no machine that takes images has room"
+                             : "no machine that has room can meter what is "
+                               "used",
+                       image ? "less of it, or no --image" : "a fresh quote");
     return m != NULL;
 }
 
@@ -199,7 +201,8 @@ static bool admit(struct host_session *s, const struct xn_now *now,
         return false;
     }
     return host_fits(s->host, s->ask, WHAT, &quote->rates) &&
-           place(s, &quote->rates, quote->metering == MONEY_USED);
+           place(s, &quote->rates, quote->metering == MONEY_USED,
+                 admit->want->task && admit->want->task->image);
 }
 
 static int take_task(struct host_session *s, const struct xn_now *now)
@@ -349,7 +352,9 @@ static void claim_again(struct host_session *s, const struct xn_now *now)
         s->ask = 0;
         return;
     }
-    if (!place(s, &s->terms.rates, s->used)) return;
+    if (!place(s, &s->terms.rates, s->used,
+               task_last(s) && task_last(s)->record->image))
+        return;
     if (s->step) xn_ticket_forget(s->host->tickets, s->step);
     s->step = 0;
     s->state = XN__SESSION_STATE__SESSION_CLAIMED;
@@ -428,7 +433,8 @@ static void create(struct host *host, const struct xn_now *now, uint64_t ask,
         !host_runs_tasks(host, ask, WHAT, NULL)) {
         return;
     }
-    if ((*want)->task && !host_takes_image(host, ask, WHAT, (*want)->task))
+    if ((*want)->task &&
+        !host_takes_image(host, ask, WHAT, (*want)->task, NULL))
         return;
     rc = open(host, now, &id, holder, &request, &s);
     if (rc) {

@@ -334,7 +334,7 @@ static bool cluster_ok(const struct host_config *config)
             if (xn_id_eq(&config->members[j].id, &m->id)) return false;
         }
     }
-    return config->sandbox && config->grace_us > 0 && !config->images;
+    return config->sandbox && config->grace_us > 0;
 }
 
 static bool config_ok(const struct host_config *config)

@@ -43,6 +43,7 @@ static void add(struct host *host, const struct host_member *member)
 
     m->host = host;
     m->met = !member;
+    m->images = !member && host->config.images;
     if (!member) return;
     m->id = member->id;
     m->url = member->url;
@@ -108,6 +109,14 @@ bool host_is_up(const struct host *host)
 {
     for (size_t i = 0; i < host->market.n_machines; i++) {
         if (host->market.machines[i].up) return true;
+    }
+    return false;
+}
+
+bool host_has_images(const struct host *host)
+{
+    for (size_t i = 0; i < host->market.n_machines; i++) {
+        if (host->market.machines[i].images) return true;
     }
     return false;
 }
@@ -273,7 +282,8 @@ static bool may_take(const struct host_machine *m, bool used)
 }
 
 struct host_machine *host_place(const struct host *host,
-                                const struct money_rates *want, bool used)
+                                const struct money_rates *want, bool used,
+                                bool image)
 {
     struct host_machine *best = NULL;
     struct money_rates left, least;
@@ -281,7 +291,7 @@ struct host_machine *host_place(const struct host *host,
     for (size_t n = 0; n < host->market.n_machines; n++) {
         struct host_machine *m = &host->market.machines[n];
 
-        if (!may_take(m, used)) continue;
+        if (!may_take(m, used) || (image && !m->images)) continue;
         machine_free_now(m, &left);
         if (lacks(&left, want) < AMOUNTS) continue;
         if (best && !is_tighter(&left, &least)) continue;
@@ -299,7 +309,7 @@ const char *host_lacks(const struct host *host, const struct money_rates *want,
     struct money_rates left;
     size_t i;
 
-    if (host_place(host, want, false)) return NULL;
+    if (host_place(host, want, false, false)) return NULL;
     host_free_now(host, &left);
     i = lacks(&left, want);
     for (size_t n = 0; i == AMOUNTS && n < host->market.n_machines; n++) {

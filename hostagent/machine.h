@@ -19,6 +19,7 @@ struct host_machine {
     struct money_rates offered; /* by the member's own word */
     bool up;                    /* xenodomd is there, and the member */
     bool exact;                 /* its meters are */
+    bool images;                /* its tasks may bring one */
     bool xen;                   /* it can make domains, */
     char no_xen[256];           /* or why it cannot */
     uint64_t sweep;             /* ticket of the list of what it has */
@@ -46,6 +47,7 @@ bool session_is_stranded(const struct host_session *s);
 /* Up to when its machine is known to have worked, wall_us at most. */
 uint64_t session_known_us(const struct host_session *s, uint64_t wall_us);
 bool host_is_up(const struct host *host);      /* any machine is */
+bool host_has_images(const struct host *host); /* any takes them */
 bool host_can_domain(const struct host *host); /* any can that is up */
 /* Quotes may promise to charge what is used: all machines that are up know. */
 bool host_is_exact(const struct host *host);
@@ -67,10 +69,11 @@ const char *host_amount(const struct money_rates *rates, size_t i,
 /* What is missing for these rates: the token's name; NULL: they fit. */
 const char *host_lacks(const struct host *host, const struct money_rates *want,
                        xn_dec *want_out, xn_dec *free_out);
-/* The machine that has them and the least besides; `used`: its meters are exact.
- * NULL: none has. */
+/* The machine that has them and the least besides; `used`: its meters are exact;
+ * `image`: its tasks may bring one.  NULL: none has. */
 struct host_machine *host_place(const struct host *host,
-                                const struct money_rates *want, bool used);
+                                const struct money_rates *want, bool used,
+                                bool image);
 uint32_t machine_sessions(const struct host_machine *m);
 
 /* Of a cluster: its amounts are those of its largest machine, and how many there

@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: GPL-3.0-or-later */
 /* The core of a member: its manager's questions to xenodomd, and its news. */
-#include "hostagent/member.h"
+#include "hostagent/member_in.h"
 
 #include <stdio.h>
 #include <stdlib.h>
@@ -8,51 +8,18 @@
 
 #include <utlist.h>
 
-#include "lib/arena.h"
 #include "lib/err.h"
 #include "lib/log.h"
 #include "lib/rng.h"
-#include "seam/out.h"
-#include "seam/tickets.h"
-#include "wire/api.pb-c.h"
 #include "wire/msg.h"
 #include "wire/nest.h"
 
-#define SECOND_US 1000000ULL
-#define WHAT "cannot ask this machine"
 #define ARENA_MAX 8192
 #define TEXT_MAX 1024
 #define WAIT_MS_MAX 10000
 #define CONSOLE_WAIT_MS_MAX 25000
 #define ASK_US (29 * SECOND_US)
 #define ASKS_MAX 512 /* under way */
-#define ENDS_KEPT 32 /* of tasks: who missed more looks at all */
-
-struct asked {    /* a question that is passed on */
-    uint64_t ask; /* 0: nobody waits any more */
-    uint64_t ticket;
-    unsigned kind; /* of the answer */
-    struct asked *prev, *next;
-};
-
-struct member {
-    struct xn_core core;
-    struct member_config config;
-    struct xn_arena arena;
-    struct xn_tickets *tickets;
-    struct xn_out out;
-    struct asked *asked;
-    size_t n_asked;
-
-    /* xenodomd, as it said; up: life is of this connection. */
-    bool up, exact, xen;
-    char no_xen[256];
-    uint64_t life;
-    uint64_t seen;                   /* ends in this life */
-    Xn__TaskStatus *ends[ENDS_KEPT]; /* the last, end n at n % ENDS_KEPT */
-
-    uint64_t watch, timer; /* who waits for news; 0: nobody */
-};
 
 static void drop_ends(struct member *m)
 {
@@ -88,6 +55,7 @@ static void describe(const struct member *m, Xn__Amounts *amounts,
     out->xen = m->xen;
     out->no_xen = (char *)(uintptr_t)m->no_xen;
     out->amounts = amounts;
+    out->images = m->config.images;
 }
 
 static void answer_watch(struct member *m, uint64_t ask, uint64_t seen)
@@ -246,11 +214,11 @@ static void pass_on(struct member *m, const struct xn_now *now, uint64_t ask,
                     body);
 }
 
-static void malformed(struct member *m, uint64_t ask)
+void member_malformed(struct member *m, uint64_t ask)
 {
     xn_out_refuse(&m->out, ask, XN_EPROTO, WHAT,
                   "the body is not what this path takes",
-                  "a DomAsk or AskConsole as doc/PROTOCOL.md has it");
+                  "a DomAsk, AskConsole or Fetch as doc/PROTOCOL.md has it");
 }
 
 /* What its xenodomd is asked for by operators of the machine, or over a
@@ -270,28 +238,42 @@ static bool may_pass(const Xn__DomAsk *want)
     }
 }
 
-/* Folders are this machine's matter: none is taken from elsewhere. */
+/* Folders are this machine's matter: that of the kernel, or one that it told as
+ * an image's a moment ago.  false: it is to be fetched again. */
+static bool set_folder(const struct member *m, const struct xn_now *now,
+                       Xn__TaskSpec *spec)
+{
+    if (spec->runner == XN__RUNNER__XEN) {
+        spec->image =
+            (char *)(uintptr_t)(m->config.image ? m->config.image : "");
+        return true;
+    }
+    return !spec->image[0] || member_has_image(m, now, spec->image);
+}
+
 static void on_domain(struct member *m, const struct xn_now *now, uint64_t ask,
                       const Xn__Ask *question)
 {
     Xn__DomAsk *want = xn_unpack(&xn__dom_ask__descriptor, question->body.data,
                                  question->body.len);
+    Xn__TaskSpec spec = XN__TASK_SPEC__INIT;
     Xn__DomAsk body;
-    Xn__TaskSpec spec;
 
     if (!want || !may_pass(want)) {
-        malformed(m, ask);
-    } else {
-        body = *want;
-        if (body.spec) {
-            spec = *body.spec;
-            spec.image = spec.runner == XN__RUNNER__XEN && m->config.image
-                             ? (char *)(uintptr_t)m->config.image
-                             : (char *)(uintptr_t) "";
-            body.spec = &spec;
-        }
-        pass_on(m, now, ask, XN__KIND__DOM_ASK, &body, XN__KIND__DOM_TELL);
+        member_malformed(m, ask);
+        goto out;
     }
+    body = *want;
+    if (want->spec) {
+        spec = *want->spec;
+        body.spec = &spec;
+    }
+    if (set_folder(m, now, &spec))
+        pass_on(m, now, ask, XN__KIND__DOM_ASK, &body, XN__KIND__DOM_TELL);
+    else
+        xn_out_refuse(&m->out, ask, XN_EUNREACH, WHAT,
+                      "its image is not held any more", "POST /v1/fetch");
+out:
     if (want) xn__dom_ask__free_unpacked(want, NULL);
 }
 
@@ -302,7 +284,7 @@ static void on_console(struct member *m, const struct xn_now *now, uint64_t ask,
                                      question->body.data, question->body.len);
 
     if (!want || want->wait_ms > CONSOLE_WAIT_MS_MAX)
-        malformed(m, ask);
+        member_malformed(m, ask);
     else
         pass_on(m, now, ask, XN__KIND__ASK_CONSOLE, want,
                 XN__KIND__CONSOLE_PIECE);
@@ -316,6 +298,7 @@ static const struct route {
 } routes[] = {
     {"/v1/console", on_console},
     {"/v1/domain", on_domain},
+    {"/v1/fetch", member_on_fetch},
     {"/v1/machine", on_watch},
 };
 
@@ -345,7 +328,7 @@ static void on_ask(struct member *m, const struct xn_now *now, uint64_t ask,
         }
     }
     xn_out_refuse(&m->out, ask, XN_ENOENT, WHAT, "a member has no such path",
-                  "POST /v1/machine, /v1/domain, /v1/console");
+                  "POST /v1/machine, /v1/domain, /v1/console, /v1/fetch");
 }
 
 /* A console that nobody waits for any more is given up. */
@@ -357,6 +340,7 @@ static void on_cancel(struct member *m, uint64_t ask)
         if (m->timer) xn_ticket_forget(m->tickets, m->timer);
         m->watch = m->timer = 0;
     }
+    member_fetch_cancel(m, ask);
     DL_FOREACH(m->asked, asked)
     {
         if (asked->ask != ask) continue;
@@ -399,7 +383,8 @@ static bool member_check(const struct xn_core *core, char *why_out, size_t len)
 {
     const struct member *m = (const struct member *)core;
 
-    if (xn_tickets_count(m->tickets) == m->n_asked + (m->timer != 0))
+    if (xn_tickets_count(m->tickets) ==
+        m->n_asked + (m->timer != 0) + member_fetch_tickets(m))
         return true;
     snprintf(why_out, len, "member: questions and tickets do not match");
     return false;
@@ -412,6 +397,7 @@ static void member_free(struct xn_core *core)
     while (m->asked)
         drop(m, m->asked);
     drop_ends(m);
+    member_fetch_clear(m);
     xn_tickets_free(m->tickets, NULL);
     xn_out_clear(&m->out);
     xn_arena_clear(&m->arena);
@@ -471,6 +457,7 @@ int member_config_pack(const struct member_config *config, uint8_t **bytes_out,
     setup.manager = xn_id_bytes(&config->manager);
     setup.amounts = texts;
     setup.n_amounts = 5;
+    setup.images = config->images;
     if (config->image) setup.image = (char *)(uintptr_t)config->image;
     return xn_pack(&setup, bytes_out, len_out);
 }
@@ -489,6 +476,7 @@ int member_new_packed(const uint8_t *bytes, size_t len, uint64_t seed,
             if (setup->amounts[i][0]) config.amounts[i] = setup->amounts[i];
         }
         if (setup->image[0]) config.image = setup->image;
+        config.images = setup->images;
         rc = member_new(&config, seed, core_out);
     }
     xn__member_setup__free_unpacked(setup, NULL);

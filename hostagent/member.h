@@ -15,6 +15,7 @@ struct member_config {
      * as all texts. */
     const char *amounts[5];
     const char *image; /* the folder with the kernel of domains; NULL: none */
+    bool images;       /* tasks may bring one: FETCH */
 };
 
 /* XN_ENOMEM; XN_EINVAL: no manager, or texts that are too long. */

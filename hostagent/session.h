@@ -46,6 +46,7 @@ struct host_work {                       /* the tasks of a session */
     bool waiting;       /* nothing else is that step */
     bool fetches;       /* the first's image is fetched, which is paid for */
     uint64_t fetch_us;  /* mono: since then */
+    uint64_t asked_us;  /* mono: the same, of a member, last */
     uint64_t late_us;   /* mono: else it has until then to run */
     uint64_t left_us;   /* of that, while its image is fetched */
     uint64_t ending_us; /* mono: since then */

@@ -150,7 +150,7 @@ bool host_runs_tasks(struct host *host, uint64_t ask, const char *what,
                      const struct host_session *s);
 /* The same for a task's image. */
 bool host_takes_image(struct host *host, uint64_t ask, const char *what,
-                      const Xn__NewTask *want);
+                      const Xn__NewTask *want, const struct host_session *s);
 
 /* ---- task_wait.c: who waits for something of a task ---- */
 

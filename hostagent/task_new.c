@@ -36,9 +36,11 @@ bool host_runs_tasks(struct host *host, uint64_t ask, const char *what,
 }
 
 bool host_takes_image(struct host *host, uint64_t ask, const char *what,
-                      const Xn__NewTask *want)
+                      const Xn__NewTask *want, const struct host_session *s)
 {
-    if (!want->image || host->config.images) return true;
+    const struct host_machine *m = s ? session_machine(s) : NULL;
+
+    if (!want->image || (m ? m->images : host_has_images(host))) return true;
     task_refuse(host, ask, XN_EREFUSED, what,
                 "this server takes no images: tasks run with its own programs",
                 "another server, or no --image");
@@ -142,7 +144,7 @@ static void begin(struct task_aim *aim, const struct xn_now *now, uint64_t ask,
     uint32_t number = task_last(s) ? task_last(s)->number + 1 : 1;
 
     if (!host_runs_tasks(s->host, ask, NEW, s) ||
-        !host_takes_image(s->host, ask, NEW, want) ||
+        !host_takes_image(s->host, ask, NEW, want, s) ||
         !may_begin(s, now, ask, &aim->caller)) {
         return;
     }

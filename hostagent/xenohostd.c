@@ -228,13 +228,8 @@ static int set_images(struct net_daemon *daemon,
     const struct net_settings *set = daemon->settings;
 
     images->dir = net_settings_text(set, "images.folder");
-    if (!images->dir || !config->sandbox || config->xen) return 0;
-    if (config->n_members) {
-        xn_gripe_rc(PROGRAM, XN_EINVAL, NULL, "cannot keep images",
-                    "in a cluster tasks run with their machine's own programs",
-                    "cluster.members without images.folder");
-        return XN_EINVAL;
-    }
+    if (!images->dir || !config->sandbox || config->xen || config->bare)
+        return 0;
     images->store = net_settings_text(set, "images.store");
     images->hosts = net_settings_text(set, "images.hosts");
     images->ca = net_settings_text(set, "images.ca");
@@ -267,6 +262,8 @@ static int bad_cluster(int rc, const char *why)
 static int run_member(struct net_daemon *daemon, struct xn_arena *arena)
 {
     struct xn_core *core = NULL;
+    struct net_images_config images = {.dir = NULL};
+    struct host_config as = {.sandbox = true};
     struct member_config config;
     uint8_t *packed = NULL;
     char why[256];
@@ -275,6 +272,10 @@ static int run_member(struct net_daemon *daemon, struct xn_arena *arena)
 
     rc = xenohostd_member(daemon->settings, arena, &config, why, sizeof why);
     if (rc) return bad_cluster(rc, why);
+    as.xen = config.image != NULL;
+    rc = set_images(daemon, &images, &as);
+    if (rc) return rc;
+    config.images = as.images;
     daemon->store = NET_STORE_NONE;
     daemon->dom_path = net_settings_text(daemon->settings, "sell.xenodomd");
     rc = net_daemon_open(daemon);

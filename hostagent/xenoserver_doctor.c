@@ -132,6 +132,28 @@ static void check_host(struct doctor *d)
     }
 }
 
+/* Of a cluster: those that are not there are named. */
+static void check_machines(struct doctor *d)
+{
+    size_t n = d->status ? d->status->n_machines : 0, there = 0;
+
+    for (size_t i = 0; i < n; i++) {
+        const Xn__HostMachine *m = d->status->machines[i];
+
+        there += m->up;
+        if (!m->up)
+            doctor_find(d, "machine", DOCTOR_FAIL,
+                        "its xenohostd and xenodomd, and the network to it",
+                        "%s is %s, %u sessions",
+                        m->url[0] ? m->url : "this server's own",
+                        m->lost ? "lost" : "silent", (unsigned)m->sessions);
+    }
+    if (n)
+        doctor_find(d, "cluster", there ? DOCTOR_OK : DOCTOR_FAIL,
+                    there ? NULL : "the machines above",
+                    "%zu of %zu machines are there", there, n);
+}
+
 /* ---- where clients come in ---- */
 
 static void check_endpoint(struct doctor *d, const struct advert *advert)
@@ -394,6 +416,7 @@ int server_doctor(struct server *server, int argc, char **argv)
     if (d->has_identity) {
         check_corps(d);
         check_host(d);
+        check_machines(d);
         check_advert(d);
         check_nodes(d);
     }

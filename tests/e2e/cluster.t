@@ -176,6 +176,11 @@ await 60 offers 2,4000
 ok $? "and not offered"
 session_is running "${session[1]}"
 ok $? "its session waits for it"
+"$xenoserver" doctor --state "$scratch/cluster" >"$scratch/doctor" 2>&1
+grep -q "machine .*fail.*is silent, 1 sessions" "$scratch/doctor"
+rc=$?
+[ $rc -eq 0 ] || diag "$scratch/doctor"
+ok $rc "and xenoserver doctor names it"
 member "${at[1]}" && await 60 offers 3,6000
 ok $? "it comes back, and is offered"
 session_is running "${session[1]}"

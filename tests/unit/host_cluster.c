@@ -30,7 +30,9 @@ struct far {
     struct held held[64];
     size_t n_held;
     bool begun;
-    bool lies; /* of what it has, in its answers about itself */
+    struct xn_action fetch; /* under way, where it is slow */
+    bool slow;
+    unsigned fetches;
 };
 
 static struct far far[MACHINES];
@@ -47,6 +49,7 @@ static void begin_far(struct far *f, const struct market *m)
 
     config.amounts[0] = sizes[i][0];
     config.amounts[1] = sizes[i][1];
+    config.images = i < 2;
     assert_int_equal(member_new(&config, 11 + m->h.now.mono_us, &core), 0);
     crank_init(&f->c, core, m->h.now.mono_us, m->h.now.wall_us);
     f->dom.up = f->dom.exact = true;
@@ -65,8 +68,21 @@ static void restart_far(struct far *f, struct market *m)
     begin_far(f, m);
 }
 
+static void fetched(struct far *f, struct xn_action *act)
+{
+    Xn__Fetched body = XN__FETCHED__INIT;
+
+    body.path = (char *)(uintptr_t) "/images/far";
+    crank_done(&f->c, act, 0, XN__KIND__FETCHED, &body);
+}
+
 static void serve_far(struct far *f)
 {
+    while (crank_count(&f->c, XN_ACT_FETCH)) {
+        f->fetch = crank_take(&f->c, XN_ACT_FETCH);
+        f->fetches++;
+        if (!f->slow) fetched(f, &f->fetch);
+    }
     while (crank_count(&f->c, XN_ACT_DOMAIN)) {
         struct xn_action act = crank_take(&f->c, XN_ACT_DOMAIN);
 
@@ -482,17 +498,75 @@ static void no_folder_is_taken_from_a_manager(void **state)
     Xn__DomAsk ask = XN__DOM_ASK__INIT;
     Xn__TaskSpec spec = XN__TASK_SPEC__INIT;
     struct far *f = &far[0];
-    uint64_t ticket;
 
     ask.op = XN__DOM_OP__DOM_START;
     ask.spec = &spec;
     spec.name = (char *)(uintptr_t) "one";
     spec.image = (char *)(uintptr_t) "/etc";
-    ticket = crank_ask(&f->c, "POST", "/v1/domain", &ask, &m->server->caller);
-    serve_far(f);
-    xn__dom_tell__free_unpacked(
-        crank_answered(&f->c, ticket, &xn__dom_tell__descriptor), NULL);
-    assert_string_equal(dom_last(&f->dom)->spec->image, "");
+    assert_int_equal(refused(f, "/v1/domain", &ask, &m->server->caller),
+                     XN_EUNREACH);
+    assert_int_equal(f->dom.starts, 0);
+}
+
+/* ---- images ---- */
+
+/* A session with a task that brings one; machine 2, where least would be left,
+ * takes none. */
+static uint64_t create(struct market *m)
+{
+    m->brings_image = true;
+    market_quote(m, SMALL);
+    market_order(m, ++m->word, 10 * GBP);
+    return tasks_ask_create(m, true);
+}
+
+static void an_image_is_fetched_by_the_machine(void **state)
+{
+    struct market *m = *state;
+    uint64_t ask = create(m);
+
+    market_serve(m);
+    xn__host_session__free_unpacked(market_session(m, ask), NULL);
+    assert_int_equal(machine_of(&m->session), 1);
+    assert_int_equal(far[1].fetches, 1);
+    assert_int_equal(m->fetch.n, 0);
+    assert_string_equal(dom_last(&far[1].dom)->spec->image, "/images/far");
+}
+
+static void a_slow_image_is_waited_for(void **state)
+{
+    struct market *m = *state;
+    uint64_t ask;
+
+    far[1].slow = true;
+    ask = create(m);
+    pass(m, 60 * SECOND_US);
+    assert_int_equal(far[1].fetches, 1); /* asked for again and again */
+    assert_int_equal(far[1].dom.starts, 0);
+    fetched(&far[1], &far[1].fetch);
+    pass(m, SECOND_US);
+    xn__host_session__free_unpacked(market_session(m, ask), NULL);
+    assert_int_equal(far[1].dom.starts, 1);
+    assert_int_equal(far[1].fetches, 1);
+}
+
+static void its_machine_is_lost_meanwhile(void **state)
+{
+    struct market *m = *state;
+    char because[300];
+    uint64_t ask;
+
+    far[1].slow = true;
+    ask = create(m);
+    pass(m, 5 * SECOND_US);
+    far[1].health = DEAD;
+    pass(m, GRACE_US + 40 * SECOND_US);
+    assert_int_equal(market_refused(m, ask, because), XN_ETIMEOUT);
+    assert_string_equal(because, "its task did not start in time");
+    xn_msg_free(far[1].fetch.msg);
+    far[1].fetch.msg = NULL;
+    market_know_session(m);
+    assert_true(market_state(m) == XN__SESSION_STATE__SESSION_ENDED);
 }
 
 static void a_configuration_is_packed_whole(void **state)
@@ -525,6 +599,9 @@ int main(void)
         TEST(news_that_was_missed_is_looked_for),
         TEST(a_member_answers_its_manager_alone),
         TEST(no_folder_is_taken_from_a_manager),
+        TEST(an_image_is_fetched_by_the_machine),
+        TEST(a_slow_image_is_waited_for),
+        TEST(its_machine_is_lost_meanwhile),
         TEST(a_configuration_is_packed_whole),
     };
 

@@ -1,0 +1,66 @@
+/* SPDX-License-Identifier: GPL-3.0-or-later */
+/* Inside a member's core. */
+#ifndef HOSTAGENT_MEMBER_IN_H
+#define HOSTAGENT_MEMBER_IN_H
+
+#include "hostagent/member.h"
+#include "lib/arena.h"
+#include "seam/out.h"
+#include "seam/tickets.h"
+#include "wire/api.pb-c.h"
+
+#define SECOND_US 1000000ULL
+#define WHAT "cannot ask this machine"
+#define ENDS_KEPT 32   /* of tasks: who missed more looks at all */
+#define FETCHES_MAX 64 /* under way, or told a while ago */
+
+struct member_fetch {
+    xn_id key;           /* SHA-256 of what was asked; zero: a free row */
+    uint64_t ticket;     /* 0: it is done */
+    uint64_t ask, timer; /* who waits; 0: nobody */
+    struct xn_msg *told; /* Fetched, once it is done */
+    uint64_t done_us;    /* mono */
+};
+
+struct asked {    /* a question that is passed on */
+    uint64_t ask; /* 0: nobody waits any more */
+    uint64_t ticket;
+    unsigned kind; /* of the answer */
+    struct asked *prev, *next;
+};
+
+struct member {
+    struct xn_core core;
+    struct member_config config;
+    struct xn_arena arena;
+    struct xn_tickets *tickets;
+    struct xn_out out;
+    struct asked *asked;
+    size_t n_asked;
+
+    /* xenodomd, as it said; up: life is of this connection. */
+    bool up, exact, xen;
+    char no_xen[256];
+    uint64_t life;
+    uint64_t seen;                   /* ends in this life */
+    Xn__TaskStatus *ends[ENDS_KEPT]; /* the last, end n at n % ENDS_KEPT */
+
+    uint64_t watch, timer; /* who waits for news; 0: nobody */
+    struct member_fetch fetches[FETCHES_MAX];
+};
+
+/* ---- member_fetch.c: images ---- */
+
+/* A Fetch: the Fetched, or one that says not yet; the same again goes on. */
+void member_on_fetch(struct member *m, const struct xn_now *now, uint64_t ask,
+                     const Xn__Ask *question);
+/* Was this folder told as one's, and is it still kept for its user? */
+bool member_has_image(const struct member *m, const struct xn_now *now,
+                      const char *path);
+void member_fetch_cancel(struct member *m, uint64_t ask);
+size_t member_fetch_tickets(const struct member *m);
+void member_fetch_clear(struct member *m);
+/* What was asked has another form. */
+void member_malformed(struct member *m, uint64_t ask);
+
+#endif
