@@ -207,7 +207,8 @@ static void check_cgroup(struct doctor *d)
  * it cannot make domains all the same. */
 static void check_xen(struct doctor *d)
 {
-    const char *name = net_settings_text(d->settings, "sell.manager");
+    const char *name =
+        d->settings ? net_settings_text(d->settings, "sell.manager") : NULL;
     bool wanted = name && strcmp(name, "xen") == 0;
     char text[64] = "";
     int fd = open("/proc/xen/capabilities", O_RDONLY | O_CLOEXEC);
