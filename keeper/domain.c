@@ -106,13 +106,12 @@ static bool is_ours_alone(const struct stat *st)
     return (st->st_uid == 0 || st->st_uid == geteuid()) && !(st->st_mode & 022);
 }
 
-/* Nor may others put something in its place.  XN_ENOENT; XN_EPERM. */
-static int check_file(int folder, const char *name, const char **because_out)
+/* Nor may others put something in its place.  Open, or XN_ENOENT, XN_EPERM. */
+static int open_file(int folder, const char *name, const char **because_out)
 {
     struct stat in, st;
     int fd =
         openat(folder, name, O_RDONLY | O_NOFOLLOW | O_NONBLOCK | O_CLOEXEC);
-    int rc = 0;
 
     if (fd < 0 && errno == ENOENT) {
         *because_out = "there is none";
@@ -122,13 +121,22 @@ static int check_file(int folder, const char *name, const char **because_out)
         *because_out = "it is a link: it must be the file itself";
         return XN_EPERM;
     }
-    if (fd < 0 || fstat(folder, &in) || fstat(fd, &st) ||
-        !S_ISREG(st.st_mode) || !is_ours_alone(&in) || !is_ours_alone(&st)) {
-        *because_out = "it must be a file of root's that nobody else may write";
-        rc = XN_EPERM;
+    if (fd >= 0 && !fstat(folder, &in) && !fstat(fd, &st) &&
+        S_ISREG(st.st_mode) && is_ours_alone(&in) && is_ours_alone(&st)) {
+        return fd;
     }
+    *because_out = "it must be a file of root's that nobody else may write";
     if (fd >= 0) close(fd);
-    return rc;
+    return XN_EPERM;
+}
+
+static int check_file(int folder, const char *name, const char **because_out)
+{
+    int fd = open_file(folder, name, because_out);
+
+    if (fd < 0) return fd;
+    close(fd);
+    return 0;
 }
 
 int domain_check_image(int folder, bool *ramdisk_out, char *because_out,
@@ -143,4 +151,59 @@ int domain_check_image(int folder, bool *ramdisk_out, char *because_out,
     snprintf(because_out, len, "the image's %s: %s",
              kernel ? "kernel" : "ramdisk", kernel ? kernel_why : ramdisk_why);
     return kernel ? kernel : ramdisk;
+}
+
+/* ---- disks --------------------------------------------------------------- */
+
+/* Its room is taken at once: who pays for it finds it there. */
+static int make_disk(int folder, const char *name, uint64_t bytes)
+{
+    int fd = openat(folder, name, O_RDWR | O_CREAT | O_NOFOLLOW | O_CLOEXEC,
+                    0600);
+    struct stat st;
+    int failed;
+
+    if (fd < 0) return -1;
+    if (!fstat(fd, &st) && (uint64_t)st.st_size == bytes) return fd;
+    if (fallocate(fd, 0, 0, (off_t)bytes) == 0) return fd;
+    if (errno == EOPNOTSUPP && ftruncate(fd, (off_t)bytes) == 0) return fd;
+    failed = errno;
+    close(fd);
+    unlinkat(folder, name, 0);
+    errno = failed;
+    return -1;
+}
+
+int domain_open_disks(int image, int folder, const char *name, uint64_t bytes,
+                      struct xen_disk disks_out[XEN_DISKS_MAX],
+                      char *because_out, size_t len)
+{
+    const char *why = "";
+    int rc;
+
+    disks_out[0] = disks_out[1] = (struct xen_disk){.file = -1};
+    rc = open_file(image, "disk", &why);
+    if (rc < 0 && rc != XN_ENOENT) {
+        snprintf(because_out, len, "the image's disk: %s", why);
+        return rc;
+    }
+    disks_out[0].file = rc < 0 ? -1 : rc;
+    if (!bytes) return 0;
+    disks_out[1].writable = true;
+    disks_out[1].file = make_disk(folder, name, bytes);
+    if (disks_out[1].file >= 0) return 0;
+    rc = errno == ENOSPC || errno == EDQUOT || errno == EFBIG ? XN_ENOSPC
+                                                              : XN_EIO;
+    snprintf(because_out, len, "a disk of its own: %s", strerror(errno));
+    return rc;
+}
+
+void domain_close_disks(struct xen_disk disks[XEN_DISKS_MAX])
+{
+    size_t i;
+
+    for (i = 0; i < XEN_DISKS_MAX; i++) {
+        if (disks[i].file >= 0) close(disks[i].file);
+        disks[i].file = -1;
+    }
 }

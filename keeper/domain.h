@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: GPL-3.0-or-later */
 /* A task in a domain of its own.  The session's image is a folder with `kernel`
- * and, if it wants one, `ramdisk`; env, argv go to the kernel, which gives them
- * to the program.  The domain outlives its keeper. */
+ * and, if it wants them, `ramdisk` and `disk`; env, argv go to the kernel, which
+ * gives them to the program.  The domain outlives its keeper. */
 #ifndef KEEPER_DOMAIN_H
 #define KEEPER_DOMAIN_H
 
@@ -41,5 +41,14 @@ uint32_t domain_cap(const Xn__TaskSpec *spec);
  * write them.  XN_ENOENT, XN_EPERM with a reason. */
 int domain_check_image(int folder, bool *ramdisk_out, char *because_out,
                        size_t len);
+
+/* Its disks: the image's, which all who have that image read, and a blank one of
+ * its own of disk_bytes, `name` in its session's folder, made where there is none
+ * yet.  Both may be left out.  domain_close_disks afterwards, whatever came of
+ * it.  XN_EPERM, XN_ENOSPC, XN_EIO with a reason. */
+int domain_open_disks(int image, int folder, const char *name, uint64_t bytes,
+                      struct xen_disk disks_out[XEN_DISKS_MAX],
+                      char *because_out, size_t len);
+void domain_close_disks(struct xen_disk disks[XEN_DISKS_MAX]);
 
 #endif

@@ -26,6 +26,7 @@
 #define KEEPER_METER "meter"     /* TaskReading, the last on record */
 #define KEEPER_CGROUPS "cgroups" /* folders of the session's, a line each */
 #define KEEPER_DOMAIN "domain"   /* DomainNote, there before the domain */
+#define KEEPER_DISK "own-disk"   /* of a domain, as long as it lives */
 #define KEEPER_EXIT "exit"       /* TaskExit, the last thing that is written */
 
 #define KEEPER_CLIENTS_MAX 64

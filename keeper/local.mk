@@ -16,6 +16,8 @@ keeper_libkeeper_a_SOURCES += keeper/filter.c
 keeper_libkeeper_a_SOURCES += keeper/filter.h
 keeper_libkeeper_a_SOURCES += keeper/herd.c
 keeper_libkeeper_a_SOURCES += keeper/herd.h
+keeper_libkeeper_a_SOURCES += keeper/loop.c
+keeper_libkeeper_a_SOURCES += keeper/loop.h
 keeper_libkeeper_a_SOURCES += keeper/meter.c
 keeper_libkeeper_a_SOURCES += keeper/meter.h
 keeper_libkeeper_a_SOURCES += keeper/patience.c
@@ -56,7 +58,9 @@ XENODOMD += keeper/xenodomd_live.c
 XENODOMD += keeper/xenodomd_managers.c
 XENODOMD += keeper/xenodomd_serve.c
 keeper_xenodomd_SOURCES = $(KEEP) keeper/run_domain.c $(XENODOMD)
+EXTRA_DIST += keeper/xeno-hotplug
 if HAVE_XEN
+pkglibexec_SCRIPTS = keeper/xeno-hotplug
 keeper_xenodomd_SOURCES += keeper/xen_libxl.c
 else
 EXTRA_DIST += keeper/xen_libxl.c

@@ -147,20 +147,29 @@ static void domain_name(const struct keeper *keeper, char out[DOMAIN_NAME_MAX])
     snprintf(out, DOMAIN_NAME_MAX, "xeno-%s", keeper->spec->name);
 }
 
+static int ask_for_it(struct keeper *keeper, const struct xen_want *want)
+{
+    struct domain *d = &keeper->domain;
+    int rc = d->calls->create(d->xen, want, &d->id);
+
+    if (rc) say(keeper, "the domain cannot be made"); /* before another call */
+    if (rc == XN_EIO) rc = XN_EREFUSED; /* as it would be at any time */
+    d->there = !rc || d->calls->find(d->xen, d->uuid, &d->id) == 0;
+    return rc;
+}
+
 static int create(struct keeper *keeper)
 {
     char kernel[1100], ramdisk[1100], line[DOMAIN_LINE_MAX];
     char name[DOMAIN_NAME_MAX];
     const Xn__TaskSpec *spec = keeper->spec;
-    struct domain *d = &keeper->domain;
-    struct xen_want want = {name,
-                            {0},
-                            kernel,
-                            ramdisk,
-                            line,
-                            spec->memory_bytes >> 10,
-                            domain_vcpus(spec),
-                            domain_cap(spec)};
+    struct xen_want want = {.name = name,
+                            .kernel = kernel,
+                            .ramdisk = ramdisk,
+                            .line = line,
+                            .memory_kib = spec->memory_bytes >> 10,
+                            .vcpus = domain_vcpus(spec),
+                            .cap = domain_cap(spec)};
     bool has_ramdisk;
     int rc;
 
@@ -169,15 +178,16 @@ static int create(struct keeper *keeper)
         rc = domain_check_image(keeper->image, &has_ramdisk, keeper->because,
                                 sizeof keeper->because);
     if (rc) return rc;
-    memcpy(want.uuid, d->uuid, sizeof d->uuid);
+    memcpy(want.uuid, keeper->domain.uuid, sizeof want.uuid);
     domain_name(keeper, name);
     snprintf(kernel, sizeof kernel, "%s/kernel", spec->image);
     snprintf(ramdisk, sizeof ramdisk, "%s/ramdisk", spec->image);
     if (!has_ramdisk) want.ramdisk = NULL;
-    rc = d->calls->create(d->xen, &want, &d->id);
-    if (rc) say(keeper, "the domain cannot be made"); /* before another call */
-    if (rc == XN_EIO) rc = XN_EREFUSED; /* as it would be at any time */
-    d->there = !rc || d->calls->find(d->xen, d->uuid, &d->id) == 0;
+    rc = domain_open_disks(keeper->image, keeper->dir, KEEPER_DISK,
+                           spec->disk_bytes, want.disks, keeper->because,
+                           sizeof keeper->because);
+    if (!rc) rc = ask_for_it(keeper, &want);
+    domain_close_disks(want.disks);
     return rc;
 }
 
@@ -485,6 +495,7 @@ static void await(struct keeper *keeper)
 static void clear(struct keeper *keeper)
 {
     close_all(keeper);
+    unlinkat(keeper->dir, KEEPER_DISK, 0);
     unlinkat(keeper->dir, KEEPER_DOMAIN, 0);
 }
 

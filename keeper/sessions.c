@@ -26,6 +26,7 @@ static const char *const files[] = {
     KEEPER_EXIT,         KEEPER_SPEC ".new",
     KEEPER_CGROUPS,      KEEPER_EXIT ".new",
     KEEPER_DOMAIN,       KEEPER_DOMAIN ".new",
+    KEEPER_DISK,
     KEEPER_METER ".new", KEEPER_LOCK, /* last: it says who may do this */
 };
 
@@ -330,6 +331,7 @@ static int sweep_locked(int folder, const char *name)
     /* A domain lives on: what became of it is for another keeper to say. */
     if (session_is_lost(folder)) return XN_ENOTYET;
     unlinkat(folder, KEEPER_DOMAIN, 0);
+    unlinkat(folder, KEEPER_DISK, 0);
     rc = sweep_cgroups(folder, name);
     if (!rc) rc = write_exit(folder, name);
     unlinkat(folder, KEEPER_SOCKET, 0);

@@ -29,7 +29,8 @@ void spec_complete(Xn__TaskSpec *spec)
     if (!spec->processes) spec->processes = 64;
     if (!spec->file_bytes) spec->file_bytes = 64 * MIB;
     if (!spec->files) spec->files = 256;
-    if (!spec->disk_bytes) spec->disk_bytes = 64 * MIB;
+    if (!spec->disk_bytes && spec->runner == XN__RUNNER__SANDBOX)
+        spec->disk_bytes = 64 * MIB;
     if (!spec->console_bytes) spec->console_bytes = MIB;
     if (!spec->meter_ms) spec->meter_ms = 15000;
 }
@@ -59,7 +60,8 @@ static int check_numbers(const Xn__TaskSpec *spec, char *because_out,
         {"processes", spec->processes, 1, 100000},
         {"file_bytes", spec->file_bytes, 4096, 1ULL << 44},
         {"files", spec->files, 16, 65536},
-        {"disk_bytes", spec->disk_bytes, 4096, 1ULL << 44},
+        {"disk_bytes", spec->disk_bytes,
+         spec->runner == XN__RUNNER__SANDBOX ? 4096 : 0, 1ULL << 44},
         {"cpu_ms_per_s", spec->cpu_ms_per_s, 0, 1000000},
         {"console_bytes", spec->console_bytes, CONSOLE_BYTES_MIN,
          CONSOLE_BYTES_MAX},

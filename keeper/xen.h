@@ -26,6 +26,14 @@ enum xen_end {
     XEN_OTHER /* it stands, and will not go on */
 };
 
+#define XEN_DISKS_MAX 2
+
+/* A file that a domain sees as a disk: the first as xvda, the next as xvdb. */
+struct xen_disk {
+    int file; /* -1: this one is left out */
+    bool writable;
+};
+
 struct xen_want {
     const char *name;
     uint8_t uuid[XEN_UUID];
@@ -34,6 +42,7 @@ struct xen_want {
     uint64_t memory_kib;
     uint32_t vcpus;
     uint32_t cap; /* percent of one CPU; 0: none */
+    struct xen_disk disks[XEN_DISKS_MAX];
 };
 
 struct xen_look {

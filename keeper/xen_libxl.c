@@ -19,9 +19,11 @@
 #include <libxl_event.h>
 #include <libxl_utils.h>
 
+#include "keeper/loop.h"
 #include "keeper/xen.h"
 #include "lib/err.h"
 
+#define HOTPLUG XN_LIBEXECDIR "/xeno-hotplug"
 #define CREATE_S 120 /* hotplug scripts on a busy host included */
 #define CALL_S 30
 #define CONSOLE_TRIES 200 /* xenconsoled takes a moment */
@@ -183,6 +185,46 @@ static int fill_build(struct xen *xen, const struct xen_want *want,
     return 0;
 }
 
+/* A disk by a loop device, which is Xen's alone once its back end has it:
+ * loop_out, closed then, is all that is ours. */
+static int add_disk(struct xen *xen, libxl_domain_config *config, size_t i,
+                    const struct xen_disk *disk, int *loop_out)
+{
+    libxl_device_disk *add = &config->disks[config->num_disks++];
+    char path[LOOP_PATH_MAX], vdev[] = "xvda";
+
+    libxl_device_disk_init(add);
+    *loop_out = loop_attach(disk->file, disk->writable, path);
+    if (*loop_out < 0) {
+        snprintf(xen->why, sizeof xen->why, "no loop device for a disk: %s",
+                 strerror(errno));
+        return XN_EIO;
+    }
+    vdev[3] = (char)('a' + i);
+    add->pdev_path = strdup(path);
+    add->vdev = strdup(vdev);
+    add->script = strdup(HOTPLUG);
+    add->backend = LIBXL_DISK_BACKEND_PHY;
+    add->format = LIBXL_DISK_FORMAT_RAW;
+    add->readwrite = disk->writable;
+    return add->pdev_path && add->vdev && add->script ? 0 : XN_ENOMEM;
+}
+
+static int add_disks(struct xen *xen, const struct xen_want *want,
+                     libxl_domain_config *config, int loops_out[XEN_DISKS_MAX])
+{
+    size_t i;
+    int rc = 0;
+
+    config->disks = calloc(XEN_DISKS_MAX, sizeof *config->disks);
+    if (!config->disks) return XN_ENOMEM;
+    for (i = 0; !rc && i < XEN_DISKS_MAX; i++) {
+        if (want->disks[i].file < 0) continue;
+        rc = add_disk(xen, config, i, &want->disks[i], &loops_out[i]);
+    }
+    return rc;
+}
+
 /* Advice alone: who watches it is the keeper. */
 static void leave_to_keeper(libxl_domain_config *config)
 {
@@ -195,9 +237,11 @@ static void leave_to_keeper(libxl_domain_config *config)
 static int xen_create(struct xen *xen, const struct xen_want *want,
                       uint32_t *out)
 {
+    int loops[XEN_DISKS_MAX] = {-1, -1}, rc = XN_ENOMEM;
     libxl_domain_config config;
-    int rc = XN_ENOMEM;
+    size_t i;
 
+    xen->why[0] = '\0';
     libxl_domain_config_init(&config);
     config.c_info.type = LIBXL_DOMAIN_TYPE_PV;
     config.c_info.name = strdup(want->name);
@@ -205,11 +249,14 @@ static int xen_create(struct xen *xen, const struct xen_want *want,
     leave_to_keeper(&config);
     if (!config.c_info.name) goto out;
     rc = fill_build(xen, want, &config.b_info);
+    if (!rc) rc = add_disks(xen, want, &config, loops);
     if (rc) goto out;
     *out = INVALID_DOMID;
     begin_call(xen, CREATE_S);
     rc = done(libxl_domain_create_new(xen->ctx, &config, out, NULL, NULL));
 out:
+    for (i = 0; i < XEN_DISKS_MAX; i++)
+        if (loops[i] >= 0) close(loops[i]);
     libxl_domain_config_dispose(&config);
     return rc;
 }

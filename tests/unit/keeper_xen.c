@@ -68,7 +68,7 @@ static int end_test(void **state)
 {
     static const char *const names[] = {
         KEEPER_SPEC, KEEPER_LOCK, KEEPER_CONSOLE, KEEPER_METER,
-        KEEPER_EXIT, "kernel",    "ramdisk"};
+        KEEPER_EXIT, "kernel",    "ramdisk",      "disk"};
     struct bench *b = *state;
     size_t i;
     int dir, rc;
@@ -104,16 +104,22 @@ static void fill(Xn__TaskSpec *spec)
 }
 
 /* The folder as xenodomd makes it. */
-static void write_spec(struct bench *b, uint64_t life_ms)
+static void put_spec(struct bench *b, Xn__TaskSpec *spec)
 {
     int dir = open(b->path, O_RDONLY | O_DIRECTORY);
+
+    spec->image = b->path;
+    assert_int_equal(record_put(dir, KEEPER_SPEC, spec), 0);
+    close(dir);
+}
+
+static void write_spec(struct bench *b, uint64_t life_ms)
+{
     Xn__TaskSpec spec;
 
     fill(&spec);
     spec.life_ms = life_ms;
-    spec.image = b->path;
-    assert_int_equal(record_put(dir, KEEPER_SPEC, &spec), 0);
-    close(dir);
+    put_spec(b, &spec);
 }
 
 static int start(struct bench *b)
@@ -208,6 +214,7 @@ static void it_runs_and_ends(void **state)
     assert_string_equal(d->name, "xeno-s-1");
     assert_string_equal(d->kernel, b->kernel);
     assert_string_equal(d->ramdisk, "");
+    assert_int_equal(d->disk_bytes[0] + d->disk_bytes[1], 0);
     assert_string_equal(d->line, "LANG=C init=/sbin/burn -- \"for ever\"");
     assert_int_equal(d->memory_kib, 64 << 10);
     assert_int_equal(d->vcpus, 2);
@@ -457,22 +464,20 @@ static void spoil(const struct bench *b, const char *path, enum bad_file how)
 static void only_roots_files_are_booted(void **state)
 {
     struct bench *b = *state;
-    char ramdisk[600];
+    static const char *const names[] = {"kernel", "ramdisk", "disk"};
+    char path[600], said[40];
 
-    snprintf(ramdisk, sizeof ramdisk, "%.500s/ramdisk", b->path);
     for (int how = WRITABLE; how <= MISSING; how++) {
-        for (int which = 0; which < 2; which++) {
-            const char *path = which ? ramdisk : b->kernel;
-
+        for (int which = 0; which < 3; which++) {
+            snprintf(path, sizeof path, "%.500s/%s", b->path, names[which]);
+            snprintf(said, sizeof said, "image's %s",
+                     names[how == FOLDER_WRITABLE ? 0 : which]);
             if (which && how == MISSING) continue; /* which may be */
             spoil(b, path, (enum bad_file)how);
             write_spec(b, 0);
             assert_int_not_equal(start(b), 0);
             assert_int_equal(b->keeper.last.end, XN__TASK_END__NOT_STARTED);
-            assert_non_null(
-                strstr(b->keeper.because, which && how != FOLDER_WRITABLE
-                                              ? "image's ramdisk"
-                                              : "image's kernel"));
+            assert_non_null(strstr(b->keeper.because, said));
             assert_int_equal(fake_there(), 0);
             put_away(b);
             chmod(b->path, 0700);
@@ -484,6 +489,59 @@ static void only_roots_files_are_booted(void **state)
     fake_last()->end = XEN_POWEROFF;
     turn(b);
     ended(b, XN__TASK_END__FINISHED, 0, 0, "the task ended");
+}
+
+/* The image's is everybody's; its own is blank at first, kept when it boots
+ * again, and gone with it. */
+static void its_disks_are_two(void **state)
+{
+    struct bench *b = *state;
+    char path[600], word[5] = "";
+    Xn__TaskSpec spec;
+    int fd;
+
+    snprintf(path, sizeof path, "%.500s/disk", b->path);
+    fd = open(path, O_WRONLY | O_CREAT | O_CLOEXEC, 0600);
+    assert_int_equal(ftruncate(fd, 8192), 0);
+    close(fd);
+    fill(&spec);
+    spec.disk_bytes = MIB;
+    put_spec(b, &spec);
+    assert_int_equal(start(b), 0);
+    assert_int_equal(fake_last()->disk_bytes[0], 8192);
+    assert_false(fake_last()->disk_writable[0]);
+    assert_int_equal(fake_last()->disk_bytes[1], MIB);
+    assert_true(fake_last()->disk_writable[1]);
+    fd = openat(b->keeper.dir, KEEPER_DISK, O_RDWR | O_CLOEXEC);
+    assert_int_equal(read(fd, word, 4), 4);
+    assert_memory_equal(word, "\0\0\0\0", 4);
+    assert_int_equal(pwrite(fd, "mine", 4, 0), 4);
+    close(fd);
+    fake_last()->end = XEN_REBOOT;
+    turn(b);
+    assert_int_equal(fake_last()->disk_bytes[1], MIB);
+    fd = openat(b->keeper.dir, KEEPER_DISK, O_RDONLY | O_CLOEXEC);
+    assert_int_equal(read(fd, word, 4), 4);
+    assert_string_equal(word, "mine");
+    close(fd);
+    fake_last()->end = XEN_POWEROFF;
+    turn(b);
+    ended(b, XN__TASK_END__FINISHED, 0, 0, "the task ended");
+    assert_int_equal(faccessat(b->keeper.dir, KEEPER_DISK, F_OK, 0), -1);
+}
+
+static void a_disk_without_room_is_refused(void **state)
+{
+    struct bench *b = *state;
+    Xn__TaskSpec spec;
+
+    fill(&spec);
+    spec.disk_bytes = 1ULL << 44;
+    put_spec(b, &spec);
+    assert_int_equal(start(b), XN_ENOSPC);
+    assert_non_null(strstr(b->keeper.because, "a disk of its own: "));
+    assert_int_equal(fake->n, 0);
+    assert_int_equal(faccessat(b->keeper.dir, KEEPER_DISK, F_OK, 0), -1);
 }
 
 static void what_cannot_start_says_why(void **state)
@@ -910,6 +968,8 @@ int main(void)
         T(one_that_boots_for_ever_is_ended),
         T(a_reboot_that_fails_is_a_crash),
         T(only_roots_files_are_booted),
+        T(its_disks_are_two),
+        T(a_disk_without_room_is_refused),
         T(what_cannot_start_says_why),
         T(it_outlives_its_keeper),
         T(it_boots_again_with_another_keeper),

@@ -161,6 +161,19 @@ static const char *fake_why(const struct xen *xen)
     return xen->why;
 }
 
+static void take_disks(struct fake_domain *d, const struct xen_want *want)
+{
+    struct stat st;
+    size_t i;
+
+    for (i = 0; i < XEN_DISKS_MAX; i++) {
+        if (want->disks[i].file < 0) continue;
+        if (fstat(want->disks[i].file, &st)) abort();
+        d->disk_bytes[i] = (uint64_t)st.st_size;
+        d->disk_writable[i] = want->disks[i].writable;
+    }
+}
+
 static int fake_create(struct xen *xen, const struct xen_want *want,
                        uint32_t *out)
 {
@@ -181,6 +194,7 @@ static int fake_create(struct xen *xen, const struct xen_want *want,
     d->memory_kib = want->memory_kib;
     d->vcpus = want->vcpus;
     d->cap = want->cap;
+    take_disks(d, want);
     *out = (uint32_t)fake->n;
     return bad ? fail(xen, "no memory") : leave(0);
 }

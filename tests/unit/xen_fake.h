@@ -15,6 +15,8 @@ struct fake_domain {
     char name[80], kernel[256], ramdisk[256], line[1024];
     uint64_t memory_kib, cpu_ns;
     uint32_t vcpus, cap;
+    uint64_t disk_bytes[XEN_DISKS_MAX]; /* 0: none */
+    bool disk_writable[XEN_DISKS_MAX];
     enum xen_end end;
 };
 

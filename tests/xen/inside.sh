@@ -109,6 +109,8 @@ domains() { # other than dom0: how many
     xl list | tail -n +3 | wc -l
 }
 
+no_loops() { [ -z "$(losetup -a)" ]; }
+
 pid_of() { # WORD: of the process whose command line has it
     local dir
     for dir in /proc/[0-9]*; do

@@ -113,16 +113,17 @@ module_files() { # FOLDER NAME...
     ' "$folder/modules.dep"
 }
 
-put_modules() {
-    local folder path
+put_modules() { # TREE NAME...
+    local folder path tree=$1
+    shift
     folder=$(echo "$rig"/files/lib/modules/*)
     [ -s "$folder/modules.dep" ] ||
         busybox depmod -b "$rig/files" "${folder##*/}" || return 1
-    mkdir -p "$dom0_tree/modules"
+    mkdir -p "$tree/modules"
     for path in $(module_files "$folder" "$@"); do
         case $path in /*) path=$rig/files$path ;; *) path=$folder/$path ;; esac
-        cp "$path" "$dom0_tree/modules/" || return 1
-        echo "${path##*/}" >>"$dom0_tree/modules/order"
+        cp "$path" "$tree/modules/" || return 1
+        echo "${path##*/}" >>"$tree/modules/order"
     done
 }
 
@@ -175,6 +176,29 @@ make_steps() {
     ${CC:-gcc} -O1 -shared -fPIC -D_GNU_SOURCE "$here/steps.c" -o "$rig/steps.so"
 }
 
+pack() { # TREE
+    (cd "$1" && find . | LC_ALL=C sort | cpio -o -H newc -R 0:0 --quiet)
+}
+
+# dom0's kernel with a busybox of its own: unpacked by libxl, which is quick with
+# gzip's.
+make_linux() {
+    local tree=$scratch/linux folder=$rig/guests/linux
+    mkdir -p "$tree"/{bin,dev,proc,sys,mnt} "$scratch/disk" "$folder"
+    [ -s "$folder/kernel" ] || gzip -1 <"$rig/vmlinux" >"$folder/kernel"
+    cp "$(command -v busybox)" "$tree/bin/busybox" &&
+        "$tree/bin/busybox" --list | while read -r name; do
+            ln -s busybox "$tree/bin/$name" 2>/dev/null
+        done
+    cp "$here/linux-init" "$tree/init" &&
+        put_modules "$tree" xen-blkfront crc32c_generic ext4 || return 1
+    pack "$tree" | gzip -1 >"$folder/ramdisk" &&
+        echo 'here is a disk' >"$scratch/disk/word" &&
+        rm -f "$folder/disk" &&
+        mke2fs -q -t ext2 -d "$scratch/disk" "$folder/disk" 1M &&
+        chmod -R go-w "$folder"
+}
+
 make_image() {
     local name programs
     dom0_tree=$scratch/dom0
@@ -191,11 +215,11 @@ make_image() {
     put_xen && put_project || return 1
     programs=$(find "$dom0_tree/usr" -type f -perm -100)
     # shellcheck disable=SC2086
-    put_libraries $programs && put_modules xenfs xen-evtchn xen-gntdev \
-        xen-gntalloc xen-privcmd virtio_pci 9pnet_virtio 9p virtio_net \
-        bridge xen-netback xen-blkback || return 1
-    (cd "$dom0_tree" && find . | LC_ALL=C sort |
-        cpio -o -H newc -R 0:0 --quiet) >"$rig/dom0.cpio" || return 1
+    put_libraries $programs && put_modules "$dom0_tree" xenfs \
+        xen-evtchn xen-gntdev xen-gntalloc xen-privcmd virtio_pci \
+        9pnet_virtio 9p virtio_net bridge xen-netback xen-blkback loop ||
+        return 1
+    pack "$dom0_tree" >"$rig/dom0.cpio" || return 1
     rm -rf "$dom0_tree"
 }
 
@@ -205,7 +229,7 @@ make_machine() {
     unpack_packages
     [ -s "$rig/vmlinux" ] || unpack_kernel "$rig"/files/boot/vmlinuz-* || return 1
     gunzip -c "$rig/files/boot/xen-4.17-amd64.gz" >"$rig/xen" &&
-        make_guest && make_steps && make_image
+        make_guest && make_linux && make_steps && make_image
 }
 
 # ---- its life
