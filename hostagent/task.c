@@ -239,6 +239,7 @@ static void take_status(struct host_session *s, const struct xn_now *now,
     if (status->reading) take_reading(t, status->reading);
     t->state = status->state;
     t->console_bytes = status->console_bytes;
+    t->address = status->address;
     s->work.sure = true;
     if (status->exit) {
         if (status->exit->reading) take_reading(t, status->exit->reading);

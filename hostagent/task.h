@@ -46,6 +46,7 @@ struct host_task {
     bool fetching;       /* that is the step under way, and not given up */
     Xn__TaskState state; /* by xenodomd's last word */
     uint64_t memory_bytes, console_bytes;
+    uint32_t address; /* IPv4; 0: none */
 };
 
 /* ---- task.c: what becomes of the last task of a session ---- */

@@ -239,6 +239,7 @@ void task_describe(const struct host_session *s, const struct host_task *t,
     out->cpu_ns = r->cpu_ns;
     out->memory_bytes = t->memory_bytes;
     out->console_bytes = t->console_bytes;
+    out->address = t->address;
     out->exact = r->exact;
     if (r->image) out->image = r->image->sha256;
     if (!t->over) return;

@@ -6,6 +6,7 @@
 
 #define MB (1 << 20)
 #define GB 1000000000
+#define NET_KBIT_PER_S_MAX 100000000
 #define MEMORY_BYTES_MIN (8 * MB) /* of a keeper */
 
 static bool words_fit(char *const *words, size_t n)
@@ -117,6 +118,8 @@ void task_spec(const struct host_session *s, const Xn__NewTask *want,
     if (s->host->config.xen) {
         out->runner = XN__RUNNER__XEN;
         out->image = (char *)(uintptr_t)s->host->config.image;
+        out->net_kbit_per_s =
+            (uint32_t)amount(rates->net_mbps, 1000, NET_KBIT_PER_S_MAX);
     }
     out->life_ms = want->life_ms;
     out->memory_bytes = amount(rates->memory_mb, MB, 1ULL << 44);

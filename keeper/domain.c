@@ -8,6 +8,7 @@
 #include <sys/stat.h>
 #include <unistd.h>
 
+#include "keeper/network.h"
 #include "lib/err.h"
 
 struct line {
@@ -51,12 +52,27 @@ static int add_word(struct line *line, const char *before, const char *word)
     return 0;
 }
 
+/* `ip=ADDRESS::GATEWAY:MASK::eth0:off`, as Linux's nfsroot.txt has it; what
+ * comes first of a word counts for most. */
+static int add_net(struct line *line, const Xn__TaskNet *net)
+{
+    char address[NETWORK_TEXT_MAX], gateway[NETWORK_TEXT_MAX];
+    char mask[NETWORK_TEXT_MAX], word[80];
+
+    network_text(net->address, address);
+    network_text(net->gateway, gateway);
+    network_text(network_mask(net->prefix), mask);
+    snprintf(word, sizeof word, "%s::%s:%s::eth0:off", address, gateway, mask);
+    return add_word(line, "ip=", word);
+}
+
 int domain_line(const Xn__TaskSpec *spec, char *out, size_t len)
 {
     struct line line = {out, 0, len, false};
     size_t i;
     int rc = 0;
 
+    if (spec->net) rc = add_net(&line, spec->net);
     for (i = 0; !rc && i < spec->n_env; i++)
         rc = add_word(&line, "", spec->env[i]);
     if (!rc) rc = add_word(&line, "init=", spec->argv[0]);

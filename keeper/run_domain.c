@@ -11,6 +11,7 @@
 #include <unistd.h>
 
 #include "keeper/keeper.h"
+#include "keeper/network.h"
 #include "keeper/record.h"
 #include "keeper/spec.h"
 #include "keeper/sys.h"
@@ -147,11 +148,23 @@ static void domain_name(const struct keeper *keeper, char out[DOMAIN_NAME_MAX])
     snprintf(out, DOMAIN_NAME_MAX, "xeno-%s", keeper->spec->name);
 }
 
-static int ask_for_it(struct keeper *keeper, const struct xen_want *want)
+static int ask_for_it(struct keeper *keeper, struct xen_want *want)
 {
+    const Xn__TaskNet *net = keeper->spec->net;
     struct domain *d = &keeper->domain;
-    int rc = d->calls->create(d->xen, want, &d->id);
+    char address[NETWORK_TEXT_MAX];
+    struct xen_nic nic = {.address = address,
+                          .kbit_per_s = keeper->spec->net_kbit_per_s};
+    int rc;
 
+    if (net) {
+        nic.bridge = net->bridge;
+        network_text(net->address, address);
+        network_mac(net->address, nic.mac);
+        want->nic = &nic;
+    }
+    rc = d->calls->create(d->xen, want, &d->id);
+    want->nic = NULL;
     if (rc) say(keeper, "the domain cannot be made"); /* before another call */
     if (rc == XN_EIO) rc = XN_EREFUSED; /* as it would be at any time */
     d->there = !rc || d->calls->find(d->xen, d->uuid, &d->id) == 0;
@@ -379,6 +392,7 @@ static void describe(const struct keeper *keeper, Xn__TaskStatus *status)
     status->cap_by =
         (char *)(keeper->spec->cpu_ms_per_s ? "hypervisor" : "none");
     status->processes_by = (char *)"none";
+    if (keeper->spec->net) status->address = keeper->spec->net->address;
 }
 
 /* ---- end ----------------------------------------------------------------- */

@@ -34,6 +34,14 @@ struct xen_disk {
     bool writable;
 };
 
+/* What it sends from another address, of either kind, is dropped. */
+struct xen_nic {
+    const char *bridge;
+    const char *address; /* IPv4 */
+    uint8_t mac[6];
+    uint64_t kbit_per_s; /* each way */
+};
+
 struct xen_want {
     const char *name;
     uint8_t uuid[XEN_UUID];
@@ -43,6 +51,7 @@ struct xen_want {
     uint32_t vcpus;
     uint32_t cap; /* percent of one CPU; 0: none */
     struct xen_disk disks[XEN_DISKS_MAX];
+    const struct xen_nic *nic; /* NULL: none */
 };
 
 struct xen_look {

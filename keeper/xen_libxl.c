@@ -26,6 +26,7 @@
 #define HOTPLUG XN_LIBEXECDIR "/xeno-hotplug"
 #define CREATE_S 120 /* hotplug scripts on a busy host included */
 #define CALL_S 30
+#define RATE_US 50000 /* in which the rate of an interface may be used up */
 #define CONSOLE_TRIES 200 /* xenconsoled takes a moment */
 #define CONSOLE_NS 50000000
 #define WEIGHT 256
@@ -225,6 +226,24 @@ static int add_disks(struct xen *xen, const struct xen_want *want,
     return rc;
 }
 
+static int add_nic(const struct xen_nic *nic, libxl_domain_config *config)
+{
+    libxl_device_nic *add = calloc(1, sizeof *add);
+
+    if (!add) return XN_ENOMEM;
+    libxl_device_nic_init(add);
+    config->nics = add;
+    config->num_nics = 1;
+    add->bridge = strdup(nic->bridge);
+    add->ip = strdup(nic->address);
+    add->script = strdup(HOTPLUG);
+    add->nictype = LIBXL_NIC_TYPE_VIF;
+    memcpy(add->mac, nic->mac, sizeof nic->mac);
+    add->rate_interval_usecs = RATE_US;
+    add->rate_bytes_per_interval = nic->kbit_per_s * RATE_US / 8000;
+    return add->bridge && add->ip && add->script ? 0 : XN_ENOMEM;
+}
+
 /* Advice alone: who watches it is the keeper. */
 static void leave_to_keeper(libxl_domain_config *config)
 {
@@ -250,6 +269,7 @@ static int xen_create(struct xen *xen, const struct xen_want *want,
     if (!config.c_info.name) goto out;
     rc = fill_build(xen, want, &config.b_info);
     if (!rc) rc = add_disks(xen, want, &config, loops);
+    if (!rc && want->nic) rc = add_nic(want->nic, &config);
     if (rc) goto out;
     *out = INVALID_DOMID;
     begin_call(xen, CREATE_S);

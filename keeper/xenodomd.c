@@ -35,6 +35,7 @@
 
 struct arguments {
     const char *state, *memory, *sessions, *uid_base, *meter;
+    const char *bridge, *addresses, *gateway;
     const char *keeper, *bwrap, *ready, *help, *version;
     const char *users[DOM_UIDS_MAX];
     uint64_t ready_fd;
@@ -116,6 +117,17 @@ static int take_numbers(struct arguments *args)
     return 0;
 }
 
+static int take_network(struct arguments *args)
+{
+    char because[128];
+
+    if (!network_parse(args->bridge, args->addresses, args->gateway,
+                       &args->envelope.network, because, sizeof because)) {
+        return 0;
+    }
+    return gripe(XN_EINVAL, "cannot take a network", because);
+}
+
 static int parse(struct arguments *args, int argc, char **argv, int *words_out)
 {
     struct envelope *envelope = &args->envelope;
@@ -132,6 +144,11 @@ static int parse(struct arguments *args, int argc, char **argv, int *words_out)
                   "as root: tasks run as this user and those behind it "
                   "[2000000]",
                   &args->uid_base),
+        XN_OPTION("bridge", 0, "BRIDGE", "domains have an interface there",
+                  &args->bridge),
+        XN_OPTION("addresses", 0, "RANGE",
+                  "FIRST-LAST/PREFIX, theirs; IPv4", &args->addresses),
+        XN_OPTION("gateway", 0, "ADDRESS", "theirs", &args->gateway),
         XN_OPTION("meter", 0, "KIND",
                   "best to use: cgroup, perf, proc, reserved", &args->meter),
         XN_OPTION("keeper", 0, "PROGRAM", "the keeper", &args->keeper),
@@ -439,7 +456,9 @@ int main(int argc, char **argv)
     }
     if (parse(&args, argc, argv, &words)) return XN_EXIT_USAGE;
     if (args.help || args.version) return xn_end(PROGRAM, 0);
-    if (take_numbers(&args) || take_users(&args)) return XN_EXIT_USAGE;
+    if (take_numbers(&args) || take_users(&args) || take_network(&args)) {
+        return XN_EXIT_USAGE;
+    }
     runner = spec_runner_parse(args.ask.runner ? args.ask.runner : "sandbox");
     if (runner < 0) {
         gripe(XN_EINVAL, "cannot take --runner", args.ask.runner);

@@ -7,6 +7,7 @@
 #include <stdint.h>
 #include <sys/types.h>
 
+#include "keeper/network.h"
 #include "keeper/patience.h"
 #include "keeper/sessions.h"
 #include "keeper/spec.h"
@@ -31,6 +32,7 @@ struct envelope {
     size_t n_uids;
     uint32_t uid_base;   /* as root, tasks run as this and those behind it */
     Xn__MeterKind meter; /* the best that may be used */
+    struct network network;
 };
 
 struct dom_client {
@@ -49,6 +51,7 @@ struct live {
     char name[SPEC_NAME_MAX];
     uint64_t memory_bytes;
     uint32_t uid;
+    uint32_t address; /* IPv4; 0: none */
     int watch;  /* the keeper's socket: it closes when the keeper ends */
     int talk;   /* the same, while each question got its answer there; -1 */
     int ready;  /* of a start under way; -1 */
@@ -74,6 +77,7 @@ struct dom {
     int state, sessions;        /* folders */
     int listener, signals;
     bool exact; /* sessions get an exact meter */
+    uint32_t address; /* given last: who had one does not leave it warm */
     struct probe probe;
     struct live live[DOM_SESSIONS_MAX];
     size_t n_live;
@@ -90,7 +94,7 @@ struct manager {
                  const char **try_out);
     /* Puts in what is not for the caller to choose.  Errors as of spec_check, or
      * those of check. */
-    int (*fit)(const struct dom *dom, Xn__TaskSpec *spec, char *because_out,
+    int (*fit)(struct dom *dom, Xn__TaskSpec *spec, char *because_out,
                size_t len, const char **try_out);
     void (*programs)(const struct dom *dom, struct session_programs *out);
 };

@@ -91,9 +91,14 @@ static void print_reading(const Xn__TaskReading *reading)
 static void print_status(const Xn__TaskStatus *status)
 {
     const Xn__TaskExit *last = status->exit;
+    char address[NETWORK_TEXT_MAX];
 
     printf("name %s\nstate %s\n", status->name, spec_state_name(status->state));
     if (status->keeper_pid) printf("keeper %u\n", status->keeper_pid);
+    if (status->address) {
+        network_text(status->address, address);
+        printf("address %s\n", address);
+    }
     if (status->memory_by[0]) {
         printf("memory_by %s\nprocesses_by %s\ncap_by %s\n", status->memory_by,
                status->processes_by, status->cap_by);
@@ -280,6 +285,8 @@ static bool set_number(Xn__TaskSpec *spec, const char *key, uint64_t n)
         spec->disk_bytes = n * MIB;
     else if (strcmp(key, "cpu_ms_per_s") == 0)
         spec->cpu_ms_per_s = (uint32_t)n;
+    else if (strcmp(key, "net_kbit_per_s") == 0)
+        spec->net_kbit_per_s = (uint32_t)n;
     else if (strcmp(key, "console_kib") == 0)
         spec->console_bytes = n << 10;
     else if (strcmp(key, "meter_ms") == 0)

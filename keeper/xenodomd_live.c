@@ -35,6 +35,7 @@ static struct live *add(struct dom *dom, const Xn__TaskSpec *spec)
     snprintf(live->name, sizeof live->name, "%s", spec->name);
     live->memory_bytes = spec->memory_bytes;
     live->uid = spec->uid;
+    live->address = spec->net ? spec->net->address : 0;
     live->watch = live->talk = live->ready = live->client = -1;
     live->stuck = false;
     live->patience = (struct patience){.silent = false};
@@ -209,14 +210,15 @@ static int check_envelope(const struct dom *dom, const Xn__TaskSpec *spec,
     return 0;
 }
 
-static int complete(const struct dom *dom, Xn__TaskSpec *spec,
+static int complete(struct dom *dom, Xn__TaskSpec *spec,
                     char *because_out, size_t len, const char **try_out)
 {
     const struct manager *manager;
     int rc;
 
-    if (spec->uid) {
-        snprintf(because_out, len, "uid: it is not for the caller to choose");
+    if (spec->uid || spec->net) {
+        snprintf(because_out, len,
+                 "uid, net: they are not for the caller to choose");
         return XN_EPERM;
     }
     spec_complete(spec);

@@ -9,6 +9,8 @@
 #include "lib/gripe.h"
 #include "tools/xeno_task.h"
 
+#define ADDRESS_MAX 16
+
 const char *xeno_task_state(const Xn__HostTask *task)
 {
     switch (task->state) {
@@ -81,9 +83,16 @@ static void add_refusal(json_t *out, const Xn__HostTask *task)
     json_object_set_new(out, "try", json_string(task->advice));
 }
 
+static void address_text(uint32_t address, char out[ADDRESS_MAX])
+{
+    snprintf(out, ADDRESS_MAX, "%u.%u.%u.%u", address >> 24, address >> 16 & 255,
+             address >> 8 & 255, address & 255);
+}
+
 json_t *xeno_task_json(const Xn__HostTask *task)
 {
     json_t *argv = json_array(), *out;
+    char address[ADDRESS_MAX];
 
     for (size_t i = 0; i < task->n_argv; i++)
         json_array_append_new(argv, json_string(task->argv[i]));
@@ -96,6 +105,10 @@ json_t *xeno_task_json(const Xn__HostTask *task)
         (json_int_t)task->cpu_ns, "exact", task->exact, "memory_bytes",
         (json_int_t)task->memory_bytes, "console_bytes",
         (json_int_t)task->console_bytes);
+    if (task->address) {
+        address_text(task->address, address);
+        json_object_set_new(out, "address", json_string(address));
+    }
     if (task->end == XN__TASK_END__NOT_STARTED && task->advice[0])
         add_refusal(out, task);
     return out;
@@ -121,6 +134,10 @@ void xeno_task_say(const Xn__HostTask *task)
              task->exact ? "" : ", not an exact reading");
     if (task->memory_bytes)
         xeno_say("memory", "%.1f MiB", (double)task->memory_bytes / 1048576);
+    if (task->address) {
+        address_text(task->address, text);
+        xeno_say("address", "%s", text);
+    }
     xeno_say("console", "%llu bytes", (unsigned long long)task->console_bytes);
 }
 

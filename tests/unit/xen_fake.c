@@ -174,6 +174,15 @@ static void take_disks(struct fake_domain *d, const struct xen_want *want)
     }
 }
 
+static void take_nic(struct fake_domain *d, const struct xen_nic *nic)
+{
+    if (!nic) return;
+    snprintf(d->address, sizeof d->address, "%s", nic->address);
+    snprintf(d->bridge, sizeof d->bridge, "%s", nic->bridge);
+    memcpy(d->mac, nic->mac, sizeof d->mac);
+    d->kbit_per_s = nic->kbit_per_s;
+}
+
 static int fake_create(struct xen *xen, const struct xen_want *want,
                        uint32_t *out)
 {
@@ -195,6 +204,7 @@ static int fake_create(struct xen *xen, const struct xen_want *want,
     d->vcpus = want->vcpus;
     d->cap = want->cap;
     take_disks(d, want);
+    take_nic(d, want->nic);
     *out = (uint32_t)fake->n;
     return bad ? fail(xen, "no memory") : leave(0);
 }

@@ -17,6 +17,9 @@ struct fake_domain {
     uint32_t vcpus, cap;
     uint64_t disk_bytes[XEN_DISKS_MAX]; /* 0: none */
     bool disk_writable[XEN_DISKS_MAX];
+    char address[16], bridge[16]; /* "": no interface */
+    uint8_t mac[6];
+    uint64_t kbit_per_s;
     enum xen_end end;
 };
 

@@ -47,7 +47,9 @@ static void run_daemon(struct bench *b)
     if (b->daemon == 0) {
         close(ready[0]);
         execl("tests/unit/xenodomd_fake", "xenodomd_fake", "--state", b->state,
-              "--images", b->images, "--ready-fd", fd_text, (char *)NULL);
+              "--images", b->images, "--ready-fd", fd_text, "--bridge", "br0",
+              "--addresses", "10.9.0.2-10.9.0.3/24", "--gateway", "10.9.0.1",
+              (char *)NULL);
         _exit(127);
     }
     close(ready[1]);
@@ -170,20 +172,26 @@ static int asked(struct bench *b, Xn__DomOp op)
     return rc;
 }
 
-static Xn__DomTell *start(struct bench *b, const char *image)
+static Xn__DomTell *start_spec(struct bench *b, Xn__TaskSpec *spec)
 {
     Xn__DomAsk question = XN__DOM_ASK__INIT;
-    Xn__TaskSpec spec = XN__TASK_SPEC__INIT;
     char *argv[] = {(char *)"/sbin/init"};
 
     question.op = XN__DOM_OP__DOM_START;
-    question.spec = &spec;
-    spec.name = (char *)"a";
-    spec.argv = argv;
-    spec.n_argv = 1;
-    spec.image = (char *)(uintptr_t)image;
-    spec.runner = XN__RUNNER__XEN;
+    question.spec = spec;
+    spec->argv = argv;
+    spec->n_argv = 1;
+    spec->runner = XN__RUNNER__XEN;
     return ask_with(b, &question, NULL);
+}
+
+static Xn__DomTell *start(struct bench *b, const char *image)
+{
+    Xn__TaskSpec spec = XN__TASK_SPEC__INIT;
+
+    spec.name = (char *)"a";
+    spec.image = (char *)(uintptr_t)image;
+    return start_spec(b, &spec);
 }
 
 static void started(struct bench *b)
@@ -316,7 +324,53 @@ static void await_call(unsigned before)
     assert_int_not_equal(fake->calls, before);
 }
 
+/* With an interface; its address, or an error code. */
+static int64_t joined(struct bench *b, const char *name, Xn__TaskNet *net)
+{
+    Xn__TaskSpec spec = XN__TASK_SPEC__INIT;
+    Xn__DomTell *tell;
+    int64_t address;
+
+    spec.name = (char *)(uintptr_t)name;
+    spec.image = b->image;
+    spec.net_kbit_per_s = 2000;
+    spec.net = net;
+    tell = start_spec(b, &spec);
+    address = tell->rc ? tell->rc : (int64_t)tell->tasks[0]->address;
+    xn__dom_tell__free_unpacked(tell, NULL);
+    return address;
+}
+
 /* ---- tests --------------------------------------------------------------- */
+
+static void each_guest_has_an_address_of_its_own(void **state)
+{
+    static const uint8_t mac[6] = {2, 0x58, 10, 9, 0, 2};
+    struct bench *b = *state;
+    Xn__TaskNet mine = XN__TASK_NET__INIT;
+    int fd;
+
+    mine.bridge = (char *)"other";
+    mine.address = 0x0a090001;
+    assert_int_equal(joined(b, "a", &mine), XN_EPERM);
+    assert_int_equal(joined(b, "a", NULL), 0x0a090002);
+    assert_string_equal(fake_last()->address, "10.9.0.2");
+    assert_string_equal(fake_last()->bridge, "br0");
+    assert_memory_equal(fake_last()->mac, mac, sizeof mac);
+    assert_int_equal(fake_last()->kbit_per_s, 2000);
+    assert_string_equal(
+        fake_last()->line,
+        "ip=10.9.0.2::10.9.0.1:255.255.255.0::eth0:off init=/sbin/init");
+    end_daemon(b, SIGKILL); /* the next one knows what is given away */
+    run_daemon(b);
+    assert_int_equal(joined(b, "b", NULL), 0x0a090003);
+    assert_int_equal(joined(b, "c", NULL), XN_EREFUSED);
+    fd = watch(b, true);
+    assert_int_equal(asked(b, XN__DOM_OP__DOM_STOP), 0);
+    xn__dom_tell__free_unpacked(hear(fd, NULL), NULL);
+    close(fd);
+    assert_int_equal(joined(b, "c", NULL), 0x0a090002);
+}
 
 static void all_that_can_be_asked(void **state)
 {
@@ -504,6 +558,7 @@ int main(void)
 {
     const struct CMUnitTest tests[] = {
         T(all_that_can_be_asked),
+        T(each_guest_has_an_address_of_its_own),
         T(what_it_refuses),
         T(a_stuck_xen_keeps_nobody_else_waiting),
         T(a_stuck_keeper_is_not_waited_for_again),

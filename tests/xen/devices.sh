@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: GPL-3.0-or-later
-# What a Linux guest sees of disks.  Sourced by xen.t.
+# What a Linux guest has of disks and of a network.  Sourced by xen.t.
 
 [ -n "$(dom0 30 'pid_of "^xenodomd --state /state --images"')" ] ||
     point 60 'xenodomd starts' 'domd_up'
@@ -15,3 +15,32 @@ point 120 'that is as it left it when it has booted again, and goes with it' '
     [ "$(domains)" = 0 ]
     [ -z "$(find /state/sessions -name own-disk)" ]
     til 10 no_loops || { losetup -a; false; }'
+
+point 120 'a guest with an interface is heard as itself, and as nobody else' '
+    bridge_up
+    start lb forge image=/guests/linux memory_mib=160 net_kbit_per_s=2000
+    til 100 is lb end finished || { console lb; false; }
+    console lb | grep "guest: " >/tmp/heard || true
+    cat /tmp/heard
+    grep -q "guest: 10.9.0.[2-9] is heard" /tmp/heard
+    grep -q "guest: 10.9.0.[2-9] is still heard" /tmp/heard
+    [ "$(grep -c "guest: another.* is not heard" /tmp/heard)" = 3 ]'
+point 120 'and has the rate that it was made for, each way' '
+    mkfifo /tmp/hold
+    nc -l -p 7410 0<>/tmp/hold >/tmp/came &
+    head -c 524288 /dev/zero | nc -l -p 7411 >/dev/null &
+    start lc copy image=/guests/linux memory_mib=160 net_kbit_per_s=2000
+    til 100 is lc end finished || { console lc; false; }
+    console lc | grep "guest: "
+    [ "$(wc -c </tmp/came)" = 524288 ]
+    said lc "got 524288 bytes"
+    for word in sent got; do # 2097 ms, less the 64 KiB that may go at once
+        [ "$(console lc | sed -n "s/^guest: $word.* in \([0-9]*\) ms.*/\1/p")" \
+            -ge 1700 ]
+    done'
+point 60 'without a bridge there is none, and that is said' '
+    ip link del xenbr0
+    ! start ld idle net_kbit_per_s=2000 2>/tmp/why
+    cat /tmp/why
+    grep "because: the domain cannot be made: .*xenbr0 is no bridge" /tmp/why
+    [ "$(domains)" = 0 ]'

@@ -11,7 +11,14 @@ is_ready() { # WORD
     case $line in "ready $1"*) ;; *) return 1 ;; esac
 }
 
-images="--images /guests --allow 100"
+images="--images /guests --allow 100 --bridge xenbr0 \
+    --addresses 10.9.0.2-10.9.0.9/24 --gateway 10.9.0.1"
+bridge_up() {
+    ip link add xenbr0 type bridge
+    ip addr add 10.9.0.1/24 dev xenbr0
+    ip link set xenbr0 up
+}
+
 domd_up() {
     [ -p /ready ] || mkfifo /ready
     exec 4<>/ready

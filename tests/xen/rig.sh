@@ -191,7 +191,8 @@ make_linux() {
             ln -s busybox "$tree/bin/$name" 2>/dev/null
         done
     cp "$here/linux-init" "$tree/init" &&
-        put_modules "$tree" xen-blkfront crc32c_generic ext4 || return 1
+        put_modules "$tree" xen-blkfront \
+            xen-netfront crc32c_generic ext4 || return 1
     pack "$tree" | gzip -1 >"$folder/ramdisk" &&
         echo 'here is a disk' >"$scratch/disk/word" &&
         rm -f "$folder/disk" &&
@@ -208,7 +209,10 @@ make_image() {
     for name in $(busybox --list); do
         ln -s busybox "$dom0_tree/bin/$name" 2>/dev/null
     done
-    cp "$(command -v setpriv)" "$dom0_tree/usr/bin/" || return 1
+    cp "$(command -v setpriv)" "$dom0_tree/usr/bin/" &&
+        cp "$(PATH=$PATH:/usr/sbin command -v ip)" \
+            "$(PATH=$PATH:/usr/sbin command -v tc)" "$dom0_tree/usr/sbin/" ||
+        return 1
     printf 'root:x:0:0::/:/bin/sh\nxeno:x:100:100::/:/bin/sh\n' \
         >"$dom0_tree/etc/passwd"
     printf 'root:x:0:\nxeno:x:100:\n' >"$dom0_tree/etc/group"
@@ -217,8 +221,8 @@ make_image() {
     # shellcheck disable=SC2086
     put_libraries $programs && put_modules "$dom0_tree" xenfs \
         xen-evtchn xen-gntdev xen-gntalloc xen-privcmd virtio_pci \
-        9pnet_virtio 9p virtio_net bridge xen-netback xen-blkback loop ||
-        return 1
+        9pnet_virtio 9p virtio_net bridge xen-netback xen-blkback loop \
+        sch_ingress sch_tbf cls_flower cls_matchall act_gact || return 1
     pack "$dom0_tree" >"$rig/dom0.cpio" || return 1
     rm -rf "$dom0_tree"
 }
