@@ -174,8 +174,8 @@ int domain_check_image(int folder, bool *ramdisk_out, char *because_out,
 /* Its room is taken at once: who pays for it finds it there. */
 static int make_disk(int folder, const char *name, uint64_t bytes)
 {
-    int fd = openat(folder, name, O_RDWR | O_CREAT | O_NOFOLLOW | O_CLOEXEC,
-                    0600);
+    int fd =
+        openat(folder, name, O_RDWR | O_CREAT | O_NOFOLLOW | O_CLOEXEC, 0600);
     struct stat st;
     int failed;
 

@@ -21,13 +21,10 @@
 #include "wire/frame.h"
 
 static const char *const files[] = {
-    KEEPER_SPEC,         KEEPER_SOCKET,
-    KEEPER_CONSOLE,      KEEPER_METER,
-    KEEPER_EXIT,         KEEPER_SPEC ".new",
-    KEEPER_CGROUPS,      KEEPER_EXIT ".new",
-    KEEPER_DOMAIN,       KEEPER_DOMAIN ".new",
-    KEEPER_DISK,
-    KEEPER_METER ".new", KEEPER_LOCK, /* last: it says who may do this */
+    KEEPER_SPEC,   KEEPER_SOCKET,        KEEPER_CONSOLE, KEEPER_METER,
+    KEEPER_EXIT,   KEEPER_SPEC ".new",   KEEPER_CGROUPS, KEEPER_EXIT ".new",
+    KEEPER_DOMAIN, KEEPER_DOMAIN ".new", KEEPER_DISK,    KEEPER_METER ".new",
+    KEEPER_LOCK, /* last: it says who may do this */
 };
 
 static int by_name(const struct dirent **a, const struct dirent **b)

@@ -26,7 +26,7 @@
 #define HOTPLUG XN_LIBEXECDIR "/xeno-hotplug"
 #define CREATE_S 120 /* hotplug scripts on a busy host included */
 #define CALL_S 30
-#define RATE_US 50000 /* in which the rate of an interface may be used up */
+#define RATE_US 50000     /* in which the rate of an interface may be used up */
 #define CONSOLE_TRIES 200 /* xenconsoled takes a moment */
 #define CONSOLE_NS 50000000
 #define WEIGHT 256

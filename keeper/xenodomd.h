@@ -52,7 +52,7 @@ struct live {
     uint64_t memory_bytes;
     uint32_t uid;
     uint32_t address; /* IPv4; 0: none */
-    int watch;  /* the keeper's socket: it closes when the keeper ends */
+    int watch;        /* the keeper's socket: it closes when the keeper ends */
     int talk;   /* the same, while each question got its answer there; -1 */
     int ready;  /* of a start under way; -1 */
     int client; /* who asked for it; -1 */
@@ -76,7 +76,7 @@ struct dom {
     const char *keeper, *bwrap; /* of sandboxes */
     int state, sessions;        /* folders */
     int listener, signals;
-    bool exact; /* sessions get an exact meter */
+    bool exact;       /* sessions get an exact meter */
     uint32_t address; /* given last: who had one does not leave it warm */
     struct probe probe;
     struct live live[DOM_SESSIONS_MAX];

@@ -210,8 +210,8 @@ static int check_envelope(const struct dom *dom, const Xn__TaskSpec *spec,
     return 0;
 }
 
-static int complete(struct dom *dom, Xn__TaskSpec *spec,
-                    char *because_out, size_t len, const char **try_out)
+static int complete(struct dom *dom, Xn__TaskSpec *spec, char *because_out,
+                    size_t len, const char **try_out)
 {
     const struct manager *manager;
     int rc;

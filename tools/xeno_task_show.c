@@ -85,8 +85,8 @@ static void add_refusal(json_t *out, const Xn__HostTask *task)
 
 static void address_text(uint32_t address, char out[ADDRESS_MAX])
 {
-    snprintf(out, ADDRESS_MAX, "%u.%u.%u.%u", address >> 24, address >> 16 & 255,
-             address >> 8 & 255, address & 255);
+    snprintf(out, ADDRESS_MAX, "%u.%u.%u.%u", address >> 24,
+             address >> 16 & 255, address >> 8 & 255, address & 255);
 }
 
 json_t *xeno_task_json(const Xn__HostTask *task)
