@@ -195,8 +195,8 @@ make_linux() {
             xen-netfront crc32c_generic ext4 || return 1
     pack "$tree" | gzip -1 >"$folder/ramdisk" &&
         echo 'here is a disk' >"$scratch/disk/word" &&
-        rm -f "$folder/disk" &&
-        mke2fs -q -t ext2 -d "$scratch/disk" "$folder/disk" 1M &&
+        rm -f "$folder/disk" && truncate -s 1M "$folder/disk" &&
+        mke2fs -q -t ext2 -d "$scratch/disk" "$folder/disk" &&
         chmod -R go-w "$folder"
 }
 
@@ -252,13 +252,13 @@ boot() { # sets port: there, on this machine, dom0's port 7403 is
     local xen linux
     port=$(free_port)
     mkdir -p "$share"
-    xen="console=com1 com1=115200,8n1 dom0=pv dom0_mem=320M,max:320M"
+    xen="console=com1 com1=115200,8n1 dom0=pv dom0_mem=400M,max:400M"
     xen+=" dom0_max_vcpus=1 spec-ctrl=no xpti=no ucode=no cpufreq=none"
     xen+=" loglvl=warning credit2_cap_period_ms=100"
     linux="console=hvc0 quiet loglevel=4 rdinit=/init mitigations=off audit=0"
     linux+=" apparmor=0 random.trust_cpu=on swiotlb=8192 panic=5 tsc=unstable"
     nice -n 5 qemu-system-x86_64 -name check-xen -accel tcg,thread=multi \
-        -cpu max,-smap,-rdtscp -smp 2 -m 768 \
+        -cpu max,-smap,-rdtscp -smp 2 -m 848 \
         -nodefaults -no-user-config -display none -monitor none -no-reboot \
         -serial "file:$scratch/serial" \
         -kernel "$rig/xen" -append "$xen" \
