@@ -86,6 +86,7 @@ hostagent_xenoserver_SOURCES += hostagent/xenoserver_self.c
 hostagent_xenoserver_SOURCES += hostagent/xenoserver_status.c
 hostagent_xenoserver_SOURCES += hostagent/xenoserver_units.c
 hostagent_xenoserver_SOURCES += hostagent/xenoserver_units.h
+hostagent_xenoserver_SOURCES += hostagent/xenoserver_xen.c
 hostagent_xenoserver_CPPFLAGS = $(AM_CPPFLAGS) '-DXN_SYSCONFDIR="$(sysconfdir)"'
 hostagent_xenoserver_LDADD = $(XN_HOSTAGENT_LIBS) $(XN_NET_LIBS) $(JANSSON_LIBS)
 man_MANS += man/xenoserver.8

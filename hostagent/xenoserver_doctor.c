@@ -412,6 +412,7 @@ int server_doctor(struct server *server, int argc, char **argv)
     doctor_check_configuration(d);
     doctor_check_disk(d);
     doctor_check_sandbox(d);
+    doctor_check_domains(d);
     doctor_check_kernel_clock(d);
     if (d->has_identity) {
         check_corps(d);

@@ -43,4 +43,8 @@ void doctor_check_disk(struct doctor *doctor);
 void doctor_check_kernel_clock(struct doctor *doctor);
 void doctor_check_sandbox(struct doctor *doctor);
 
+/* ---- xenoserver_xen.c: Xen, by xenodomd ---- */
+
+void doctor_check_domains(struct doctor *doctor);
+
 #endif

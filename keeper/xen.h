@@ -69,6 +69,8 @@ struct xen_calls {
     void (*close)(struct xen *xen);
     /* What was logged of the last call, which failed, in a line; "": nothing. */
     const char *(*why)(const struct xen *xen);
+    /* Memory that domains could still be given. */
+    int (*room)(struct xen *xen, uint64_t *kib_out);
     /* It stands before its first instruction.  On failure there may be a part
      * of it: find. */
     int (*create)(struct xen *xen, const struct xen_want *want, uint32_t *out);

@@ -162,6 +162,12 @@ static int xen_open(struct xen **out, char *why_out, size_t len)
     return 0;
 }
 
+static int xen_room(struct xen *xen, uint64_t *kib_out)
+{
+    begin_call(xen, CALL_S);
+    return done(libxl_get_free_memory(xen->ctx, kib_out));
+}
+
 /* ---- create -------------------------------------------------------------- */
 
 static int fill_build(struct xen *xen, const struct xen_want *want,
@@ -443,6 +449,7 @@ const struct xen_calls xen_libxl = {
     .open = xen_open,
     .close = xen_close,
     .why = why,
+    .room = xen_room,
     .create = xen_create,
     .find = xen_find,
     .find_name = xen_find_name,

@@ -69,6 +69,7 @@ struct probe {
     pid_t pid;
     uint64_t until_us; /* mono; longer is not waited */
     char no_xen[256]; /* the last answer: why there is none; "": there is one */
+    uint64_t room_kib; /* that was free for domains */
 };
 
 struct dom {

@@ -88,19 +88,26 @@ static int say_xen(const struct dom *dom, char *because_out, size_t len,
     return XN_EREFUSED;
 }
 
-/* In the child: "" to the pipe, or why there is none.  Of what the parent has
- * open, nothing stays: the lock of its folder, above all. */
+/* What the child writes, at once. */
+struct said {
+    char no_xen[256]; /* "": there is one */
+    uint64_t room_kib;
+};
+
+/* In the child.  Of what the parent has open, nothing stays: the lock of its
+ * folder, above all. */
 static void try_xen(int out)
 {
+    struct said said = {.no_xen = ""};
     struct xen *opened = NULL;
-    char why[256] = "";
 
     if (dup2(out, 3) < 0 || close_range(4, ~0U, 0)) _exit(1);
-    if (xen->open(&opened, why, sizeof why) == 0) {
+    if (xen->open(&opened, said.no_xen, sizeof said.no_xen) == 0) {
+        said.no_xen[0] = '\0';
+        if (xen->room(opened, &said.room_kib)) said.room_kib = 0;
         xen->close(opened);
-        why[0] = '\0';
     }
-    _exit(sys_write_all(3, why, strlen(why) + 1) ? 1 : 0);
+    _exit(sys_write_all(3, &said, sizeof said) ? 1 : 0);
 }
 
 bool manager_probe(struct dom *dom)
@@ -131,8 +138,8 @@ bool manager_probe(struct dom *dom)
 bool manager_probed(struct dom *dom)
 {
     struct probe *probe = &dom->probe;
-    char said[sizeof probe->no_xen];
-    ssize_t n = read(probe->fd, said, sizeof said - 1);
+    struct said said;
+    ssize_t n = read(probe->fd, &said, sizeof said);
 
     if (n < 0 && (errno == EAGAIN || errno == EINTR) &&
         sys_mono_us() < probe->until_us) {
@@ -141,10 +148,11 @@ bool manager_probed(struct dom *dom)
     if (n < 0) {
         kill(probe->pid, SIGKILL); /* libxl waits, perhaps for ever */
         snprintf(probe->no_xen, sizeof probe->no_xen, "Xen does not answer");
-    } else if (n > 0) {
-        said[n] = '\0';
-        xn_plain(said);
-        memcpy(probe->no_xen, said, sizeof said);
+    } else if (n == sizeof said) {
+        said.no_xen[sizeof said.no_xen - 1] = '\0';
+        xn_plain(said.no_xen);
+        memcpy(probe->no_xen, said.no_xen, sizeof said.no_xen);
+        probe->room_kib = said.room_kib;
     }
     close(probe->fd);
     probe->fd = -1;

@@ -308,6 +308,20 @@ static void refuse(struct dom *dom, size_t i, int rc, const char *because,
     dom_answer(dom, (int)i, &answer);
 }
 
+/* What is free and what they have, within the envelope. */
+static uint64_t xen_bytes(const struct dom *dom)
+{
+    uint64_t bytes = dom->probe.room_kib << 10;
+    size_t i;
+
+    for (i = 0; i < dom->n_live; i++) {
+        if (dom->live[i].runner == XN__RUNNER__XEN)
+            bytes += dom->live[i].memory_bytes;
+    }
+    return bytes < dom->envelope.memory_bytes ? bytes
+                                              : dom->envelope.memory_bytes;
+}
+
 static void begin_watch(struct dom *dom, size_t i)
 {
     Xn__DomTell answer;
@@ -316,6 +330,7 @@ static void begin_watch(struct dom *dom, size_t i)
     answer.exact = dom->exact;
     answer.no_xen = dom->probe.no_xen;
     answer.xen = !answer.no_xen[0];
+    if (answer.xen) answer.xen_bytes = xen_bytes(dom);
     dom_answer(dom, (int)i, &answer);
     dom->clients[i].watches = true;
 }

@@ -161,6 +161,13 @@ static const char *fake_why(const struct xen *xen)
     return xen->why;
 }
 
+static int fake_room(struct xen *xen, uint64_t *kib_out)
+{
+    enter(xen);
+    *kib_out = fake->room_kib;
+    return leave(0);
+}
+
 static void take_disks(struct fake_domain *d, const struct xen_want *want)
 {
     struct stat st;
@@ -322,6 +329,7 @@ const struct xen_calls xen_fake = {
     .open = fake_open,
     .close = fake_close,
     .why = fake_why,
+    .room = fake_room,
     .create = fake_create,
     .find = fake_find,
     .find_name = fake_find_name,

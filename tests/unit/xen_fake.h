@@ -33,6 +33,7 @@ struct fake_host {
     unsigned bad_create; /* so many fail, */
     bool part;           /* each leaving a part */
     unsigned bad_destroy, bad_look, bad_console;
+    uint64_t room_kib;
     int open;
     unsigned calls;  /* so far */
     unsigned die_at; /* in this call the process ends; 0: never */

@@ -343,6 +343,31 @@ static int64_t joined(struct bench *b, const char *name, Xn__TaskNet *net)
 
 /* ---- tests --------------------------------------------------------------- */
 
+/* What is free and what they have; never more than the operator lets. */
+static void its_memory_is_told(void **state)
+{
+    static const uint64_t rows[][2] = {
+        /* MiB free, told with 256 MiB given away */
+        {0, 256},
+        {100, 356},
+        {5000, 1024},
+    };
+    struct bench *b = *state;
+    size_t i;
+
+    started(b);
+    for (i = 0; i < sizeof rows / sizeof *rows; i++) {
+        Xn__DomAsk question = XN__DOM_ASK__INIT;
+        Xn__DomTell *tell;
+
+        fake->room_kib = rows[i][0] << 10;
+        question.op = XN__DOM_OP__DOM_WATCH;
+        tell = ask_with(b, &question, NULL);
+        assert_int_equal(tell->xen_bytes >> 20, rows[i][1]);
+        xn__dom_tell__free_unpacked(tell, NULL);
+    }
+}
+
 static void each_guest_has_an_address_of_its_own(void **state)
 {
     static const uint8_t mac[6] = {2, 0x58, 10, 9, 0, 2};
@@ -558,6 +583,7 @@ int main(void)
 {
     const struct CMUnitTest tests[] = {
         T(all_that_can_be_asked),
+        T(its_memory_is_told),
         T(each_guest_has_an_address_of_its_own),
         T(what_it_refuses),
         T(a_stuck_xen_keeps_nobody_else_waiting),

@@ -8,6 +8,9 @@ point 60 'xenoserver doctor and status say what it is' '
     as_xeno xenoserver doctor --state /server >/tmp/doctor || [ $? -eq 1 ]
     cat /tmp/doctor
     grep "^ok  *xen  *this is dom0 of a Xen host" /tmp/doctor
+    grep "^fail  *memory  *700 MB are offered, and domains can have [1-6]" \
+        /tmp/doctor
+    grep "try: xenoserver offer MemoryMB=[1-6]" /tmp/doctor
     til 30 is_offered'
 
 buy --keep CPUsmps:150.. MemoryMB:16.. -- /spin
