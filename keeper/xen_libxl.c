@@ -445,18 +445,11 @@ static int xen_console(struct xen *xen, uint32_t id, int *fd_out)
 const struct xen_calls xen_libxl = {
     /* It comes by way of xenconsoled, which reads nothing of a guest that talks
      * much until 200 ms are over. */
-    .quiet_ms = 300,
-    .open = xen_open,
-    .close = xen_close,
-    .why = why,
-    .room = xen_room,
-    .create = xen_create,
-    .find = xen_find,
-    .find_name = xen_find_name,
-    .look = xen_look,
-    .pause = xen_pause,
-    .unpause = xen_unpause,
-    .shutdown = xen_shutdown,
-    .destroy = xen_destroy,
-    .console = xen_console,
+    .quiet_ms = 300,        .open = xen_open,
+    .close = xen_close,     .why = why,
+    .room = xen_room,       .create = xen_create,
+    .find = xen_find,       .find_name = xen_find_name,
+    .look = xen_look,       .pause = xen_pause,
+    .unpause = xen_unpause, .shutdown = xen_shutdown,
+    .destroy = xen_destroy, .console = xen_console,
 };
