@@ -60,9 +60,8 @@ XENODOMD += keeper/xenodomd_live.c
 XENODOMD += keeper/xenodomd_managers.c
 XENODOMD += keeper/xenodomd_serve.c
 keeper_xenodomd_SOURCES = $(KEEP) keeper/run_domain.c $(XENODOMD)
-EXTRA_DIST += keeper/xeno-hotplug
+dist_pkglibexec_SCRIPTS = keeper/xeno-hotplug
 if HAVE_XEN
-pkglibexec_SCRIPTS = keeper/xeno-hotplug
 keeper_xenodomd_SOURCES += keeper/xen_libxl.c
 else
 EXTRA_DIST += keeper/xen_libxl.c
