@@ -55,8 +55,8 @@
 #define LIFE_TOLD 15U       /* peers whose word a newcomer takes */
 #define LIFE_ENDED 16U      /* nodes of the last ends, remembered */
 #define HOPS_MAX 32U
-#define SENDS_MAX 4U       /* of one request: the first and three reroutes */
-#define QUERIES_MAX 16384U /* pending, all */
+#define SENDS_MAX 6U           /* of one request: the first and five reroutes */
+#define QUERIES_MAX 16384U     /* pending, all */
 #define QUERIES_FROM_ALL 8192U /* of these, from peers */
 #define QUERIES_FROM_ONE 512U  /* of these, from one peer */
 /* Requests sent on are kept until their end.  Of one peer's no more than half

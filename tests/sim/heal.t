@@ -32,6 +32,27 @@ ok $? "joins, deaths and a partition: a minute later all is right"
     [ "$(metric heal ads.gone)" -le 1 ]
 ok $? "and that was looked at, and hardly an ad excused"
 
+# Of the links of every node a third lead nowhere, and nobody looks after idle ones.
+cat >"$scratch/third.scn" <<'END'
+nodes 500
+set overlay.links 256
+latency uniform 5ms 150ms
+access 1ms 20ms
+settle 60s
+at 0s      converge
+at 60s     lookup 100/s
+at 70s     crash 33.333% power
+at 130s    check every 2s
+at 140s    lookup off
+run 143s
+END
+run third
+ok $? "a third dies: a minute later every lookup is right"
+[ "$(metric third lookup.right)" -gt 7900 ] &&
+    [ "$(metric third lookup.failed)" -le 8 ]
+ok $? "and before that hardly one found all ways closed: $(
+    metric third lookup.failed)"
+
 cat >"$scratch/hours.scn" <<'END'
 nodes 40
 set overlay.links 20
