@@ -12,9 +12,10 @@
 #include "lib/err.h"
 #include "overlay/inside.h"
 
-#define LINKS_MAX 16U /* that a guest wants of others */
+#define LINKS_MAX 16U  /* that a guest wants of others, */
+#define LINKS_LEAST 4U /* where there is no room for so many */
 #define GUESTS_LEAST 8U
-#define IDLE_US (300 * SECOND_US) /* then another may have its place */
+#define STAY_US (300 * SECOND_US) /* then another may have its place */
 
 /* A quarter of the budget more: they are served, and give little back; and what
  * of the budget the ring does not need, whose links always come first. */
@@ -31,27 +32,35 @@ static bool too_many(const struct ov *ov)
     return ov->n_guests > most_guests(ov, ov->ring.n);
 }
 
-size_t guest_wants(size_t want)
+size_t guest_wants(const struct ov *ov)
 {
-    return want < LINKS_MAX ? want : LINKS_MAX;
+    size_t most = ov->turned_away ? LINKS_LEAST : LINKS_MAX;
+
+    return ov->config.links_max < most ? ov->config.links_max : most;
 }
 
-/* Heard of longest ago, waits for nothing, and not before so long. */
-static struct link *idlest(const struct ov *ov, const struct xn_now *now,
-                           uint64_t idle_us)
+void guest_turned_away(struct ov *ov)
 {
-    struct link *idlest = NULL;
+    if (ov_is_guest(ov)) ov->turned_away = true;
+}
+
+/* Here for longest and at least so long, and waits for nothing.  That it is
+ * quiet says nothing: all keep their links open (watch.c). */
+static struct link *oldest(const struct ov *ov, const struct xn_now *now,
+                           uint64_t stay_us)
+{
+    struct link *oldest = NULL;
     size_t i;
 
     for (i = 0; i < ov->by_id.n; i++) {
         struct link *link = link_at(&ov->by_id, i);
 
         if (!link->guest || link->state != LINK_LIVE || link->held ||
-            link->sent || now->mono_us - link->heard_us < idle_us)
+            link->sent || now->mono_us - link->up_us < stay_us)
             continue;
-        if (!idlest || link->heard_us < idlest->heard_us) idlest = link;
+        if (!oldest || link->up_us < oldest->up_us) oldest = link;
     }
-    return idlest;
+    return oldest;
 }
 
 /* That link ends, not we. */
@@ -68,7 +77,7 @@ static void shed(struct ov *ov, const struct xn_now *now, struct link *link,
 void guest_make_room(struct ov *ov, const struct xn_now *now,
                      struct xn_out *out)
 {
-    struct link *link = too_many(ov) ? idlest(ov, now, 0) : NULL;
+    struct link *link = too_many(ov) ? oldest(ov, now, 0) : NULL;
 
     if (link) shed(ov, now, link, out);
 }
@@ -84,7 +93,7 @@ static void refuse(struct ov *ov, const struct xn_now *now, struct link *link,
 void guest_hello(struct ov *ov, const struct xn_now *now, struct link *link,
                  const Xn__Hello *hello, struct xn_out *out)
 {
-    struct link *idle;
+    struct link *other;
 
     link->guest = true;
     ov->n_guests++;
@@ -94,12 +103,12 @@ void guest_hello(struct ov *ov, const struct xn_now *now, struct link *link,
         return;
     }
     if (too_many(ov)) {
-        idle = idlest(ov, now, IDLE_US);
-        if (!idle) {
+        other = oldest(ov, now, STAY_US);
+        if (!other) {
             refuse(ov, now, link, out);
             return;
         }
-        shed(ov, now, idle, out);
+        shed(ov, now, other, out);
     }
     if (link->coy) link_say_hello(ov, now, link, false, out);
     link->coy = false;

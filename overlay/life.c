@@ -250,7 +250,7 @@ size_t links_wanted(const struct ov *ov)
     uint64_t least = LINKS_PER_LEAF * (uint64_t)ov->config.leaves;
     uint64_t s = life_s(ov);
 
-    if (ov_is_guest(ov)) return guest_wants(most);
+    if (ov_is_guest(ov)) return guest_wants(ov);
     if (s == 0 || s > UINT32_MAX) return most;
     if (most * most <= SQUARE_PER_S * s) return most;
     for (want = least; want < most && want * want < SQUARE_PER_S * s; want++)

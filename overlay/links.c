@@ -607,6 +607,7 @@ static void refused_there(struct ov *ov, const struct xn_now *now,
     struct hint *hint;
 
     links_set_partial(ov, now);
+    guest_turned_away(ov);
     link->shed = true;
     link_hang(ov, now, link, XN_EBUSY, "the peer has no room", out);
     hint = hint_find(ov, &link_contact(ov, link)->id);

@@ -230,6 +230,7 @@ static void peer_leaves(struct ov *ov, const struct xn_now *now,
 {
     struct hint *hint;
 
+    if (shed) guest_turned_away(ov);
     link->shed = shed;
     link_hang(ov, now, link, XN_ECANCELLED,
               shed ? "the peer sheds links" : "the peer leaves", out);

@@ -240,9 +240,9 @@ static void test_ring_first(void **state)
     net_run(net, 360 * SEC);
     assert_int_equal(ov_links(net->node[0].ov), 12);
     assert_true(guests_of(net, 0) <= 12);
-    /* All together want more than there is: some are turned away, and do not
-     * knock all the time. */
-    assert_true(guests_in(net) > 12);
+    /* All together want more than there is: each goes in with fewer, and does
+     * not knock all the time. */
+    assert_int_equal(guests_in(net), 24);
     for (i = 1; i <= 24; i++)
         assert_in_range(ov_stats(net->node[i].ov)->dials, 1, 400);
     net_free(net);
