@@ -171,12 +171,7 @@ SHELL_TESTS += tests/e2e/replay.t
 SHELL_TESTS += tests/e2e/run.t
 SHELL_TESTS += tests/e2e/six.t
 SHELL_TESTS += tests/e2e/twins.t
-# make soak-hostagent [SOAK=short] [SEED=N]; the short form is in `make check`.
 SHELL_TESTS += tests/soak/sandbox.t
-soak-hostagent: all
-	@XN_SRC='$(abs_top_srcdir)' XN_BUILD='$(abs_top_builddir)' \
-	SOAK='$(SOAK)' bash $(srcdir)/tests/soak/sandbox.t
-.PHONY: soak-hostagent
 EXTRA_DIST += tests/e2e/lib.sh
 EXTRA_DIST += tests/e2e/tasks.sh
 
@@ -184,10 +179,10 @@ EXTRA_DIST += tests/e2e/tasks.sh
 soak-node: all $(check_PROGRAMS)
 	@XN_SOAK=1 $(MAKE) --no-print-directory check \
 	TESTS='tests/e2e/find.t tests/e2e/kill.t'
-# make soak-sandbox [SOAK=short]; the short form is in `make check` too.
+# make soak-hostagent [SOAK=short]; the short form is in `make check` too.
 SANDBOX_TESTS = e2e/outlive soak/sandbox
-soak-sandbox: all tests/e2e/burner
+soak-hostagent: all tests/e2e/burner
 	@rc=0; for t in $(SANDBOX_TESTS); do \
 	XN_SRC='$(abs_top_srcdir)' XN_BUILD='$(abs_top_builddir)' \
 	SOAK='$(SOAK)' bash $(srcdir)/tests/$$t.t || rc=1; done; exit $$rc
-.PHONY: soak-node soak-sandbox
+.PHONY: soak-node soak-hostagent
