@@ -110,7 +110,7 @@ til() { # SECONDS COMMAND...
 said() { # NAME TEXT [TIMES]: on its console, so often at least
     [ "$(console "$1" | grep -c "$2")" -ge "${3:-1}" ]
 }
-console() { timeout 2 xenodomd --state /state console "$1" 2>/dev/null; }
+console() { timeout 5 xenodomd --state /state console "$1" 2>/dev/null; }
 
 domains() { # other than dom0: how many
     xl list | tail -n +3 | wc -l

@@ -211,7 +211,8 @@ make_image() {
     done
     cp "$(command -v setpriv)" "$dom0_tree/usr/bin/" &&
         cp "$(PATH=$PATH:/usr/sbin command -v ip)" \
-            "$(PATH=$PATH:/usr/sbin command -v tc)" "$dom0_tree/usr/sbin/" ||
+            "$(PATH=$PATH:/usr/sbin command -v tc)" "$dom0_tree/usr/sbin/" &&
+        cp --remove-destination "$(command -v dash)" "$dom0_tree/bin/sh" ||
         return 1
     printf 'root:x:0:0::/:/bin/sh\nxeno:x:100:100::/:/bin/sh\n' \
         >"$dom0_tree/etc/passwd"
