@@ -256,14 +256,16 @@ static bool still_good(const struct corp *corp, const struct xn_now *now,
            old->not_after_us - now->wall_us > corp->config.certificate_us / 3;
 }
 
-/* Each new key of a node, and each renewal, is a place drawn anew: who draws
- * many and uses the best surrounds a rival. */
+/* Each new key of a node is a place drawn: who draws many and uses the best
+ * surrounds a rival.  A renewal draws one, too, but only late in the life of the
+ * certificate, and is nobody else's to take. */
 static uint64_t no_place(struct corp *corp, const struct xn_now *now,
-                         struct corp_member *member)
+                         struct corp_member *member, const Xn__Member *old)
 {
     uint64_t wait_us;
 
-    if (member->order->role != XN__ROLE__NODE || member->has_place) return 0;
+    if (member->order->role != XN__ROLE__NODE || member->has_place || old)
+        return 0;
     wait_us = corp_rates_take(corp->places, &member->source,
                               sizeof member->source, now->mono_us);
     member->has_place = wait_us == 0;
@@ -277,7 +279,7 @@ static void decide(struct corp *corp, const struct xn_now *now,
 
     if (!old || member->order->role != XN__ROLE__NODE ||
         !still_good(corp, now, old)) {
-        wait_us = no_place(corp, now, member);
+        wait_us = no_place(corp, now, member, old);
         if (wait_us)
             put_off(corp, member, corp->places,
                     "places on the ring for nodes of one address", wait_us);

@@ -271,6 +271,7 @@ static void offer_replied(struct xis_ask *ask, const struct xn_now *now,
         rc = xis_batch_start(xis, now, s->peer, want->ads, want->n_ads,
                              ads_taken, xis->session_number, out);
     }
+    if (ask->session != xis->session_number) return;
     if (rc)
         end_session(xis, now, rc, out);
     else

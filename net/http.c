@@ -263,7 +263,7 @@ static void meet(struct conn *conn, struct evhttp_connection *evcon)
     conn->evcon = evcon;
     look_up_source(conn);
     net_tls_caller(conn->ssl, conn->http->identity, &conn->caller);
-    if (conn->caller.role != XN__ROLE__ANYBODY)
+    if (conn->caller.role == XN__ROLE__NODE) /* other keys cost nothing */
         net_gate_know(conn->http->gate, xn_id_head(&conn->caller.id),
                       conn->source);
 }

@@ -14,6 +14,7 @@
 
 #define LINKS_MAX 16U  /* that a guest wants of others, */
 #define LINKS_LEAST 4U /* where there is no room for so many */
+#define ROUNDS 20U     /* of gossip; then it tries again */
 #define GUESTS_LEAST 8U
 #define STAY_US (300 * SECOND_US) /* then another may have its place */
 
@@ -41,7 +42,12 @@ size_t guest_wants(const struct ov *ov)
 
 void guest_turned_away(struct ov *ov)
 {
-    if (ov_is_guest(ov)) ov->turned_away = true;
+    if (ov_is_guest(ov)) ov->turned_away = ROUNDS;
+}
+
+void guest_round(struct ov *ov)
+{
+    if (ov->turned_away && --ov->turned_away == 0) ov->dial_dirty = true;
 }
 
 /* Here for longest and at least so long, and waits for nothing.  That it is

@@ -268,7 +268,7 @@ struct ov {
     bool grown;              /* it had as many links as it wants, and not lost a
                             quarter of them since */
     bool lost_up, lost_down; /* neighbours, on that side */
-    bool turned_away;        /* as a guest: one had no room */
+    uint8_t turned_away;     /* as a guest, one had no room: rounds left */
     uint64_t young_us;       /* until then, if not introduced */
 
     struct life life;
@@ -655,9 +655,11 @@ void guest_hello(struct ov *ov, const struct xn_now *now, struct link *link,
 /* The ring has grown: a guest too many goes, if one waits for nothing. */
 void guest_make_room(struct ov *ov, const struct xn_now *now,
                      struct xn_out *out);
-/* So many links does a guest want of others: fewer once one had no room. */
+/* So many links does a guest want of others: fewer for a while when one had no
+ * room. */
 size_t guest_wants(const struct ov *ov);
 void guest_turned_away(struct ov *ov);
+void guest_round(struct ov *ov);
 /* The i-th live one by id; NULL: there are not so many. */
 const struct link *guest_at(const struct ov *ov, size_t i);
 bool guest_check(const struct ov *ov);

@@ -509,6 +509,7 @@ static void gossip_due(void *owner, void *ctx, const struct xn_now *now, int rc,
     ov->gossip_timer = 0;
     if (n == 0) return;
     if (ov_is_guest(ov)) {
+        guest_round(ov);
         want_some(ov, out);
     } else if (links_crowded(ov, now)) {
         size_t n_near = ov_leaves(ov, near);

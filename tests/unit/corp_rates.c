@@ -355,6 +355,10 @@ static void places_are_few(void **state)
     registers(s, &node[2], 78);
     shop_pass(s, 60 * SECOND);
     registers(s, &s->server[3], 77); /* a server stands nowhere */
+    /* Renewals come late and are nobody else's to take. */
+    shop_pass(s, 80ULL * 86400 * SECOND);
+    for (int i = 0; i < 3; i++)
+        registers(s, &node[i], 77);
 }
 
 /* A core made from the head of a recording puts off the same. */

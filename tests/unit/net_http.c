@@ -469,7 +469,7 @@ static void a_storm_from_everywhere(void **state)
 
     config.api_connects_all = 1;
     kit_spawn(&config, echoes, &child);
-    caller = ask_as(&client, "GET", "/", NULL, 0);
+    caller = ask_as(&node, "GET", "/", NULL, 0);
     xn__caller__free_unpacked(caller, NULL);
     for (i = 2; i < 10 || (refused < 4 && i < 200); i++) {
         char source[32];
@@ -480,7 +480,7 @@ static void a_storm_from_everywhere(void **state)
         raw_close(&raw);
     }
     assert_true(refused >= 4);
-    caller = ask_as(&client, "GET", "/", NULL, 0);
+    caller = ask_as(&node, "GET", "/", NULL, 0);
     xn__caller__free_unpacked(caller, NULL);
     kit_kill(&child, SIGTERM);
     child = first;

@@ -286,6 +286,27 @@ static void test_asks_for_some(void **state)
     net_free(few);
 }
 
+/* One peer's word makes it want fewer links for a while, not for good. */
+static void test_turned_away(void **state)
+{
+    struct net *net = start(24, 3, 512, true);
+    Xn__Leave leave = XN__LEAVE__INIT;
+    struct xn_msg *msg;
+
+    (void)state;
+    net_run(net, 60 * SEC);
+    assert_int_equal(links_wanted(net->node[1].ov), 16);
+    leave.shed = true;
+    assert_int_equal(xn_msg_new(XN__KIND__LEAVE, &leave, &msg), 0);
+    assert_true(net_inject(net, 1, 0, msg));
+    xn_msg_free(msg);
+    assert_int_equal(links_wanted(net->node[1].ov), 4);
+    net_run(net, 20 * 45 * SEC);
+    assert_int_equal(links_wanted(net->node[1].ov), 16);
+    assert_in_range(ov_links(net->node[1].ov), 12, 21);
+    net_free(net);
+}
+
 static void test_no_neighbours(void **state)
 {
     struct net *net = start(6, 3, 512, true);
@@ -385,6 +406,7 @@ int main(void)
         cmocka_unit_test(test_ring_first),
         cmocka_unit_test(test_full),
         cmocka_unit_test(test_no_neighbours),
+        cmocka_unit_test(test_turned_away),
         cmocka_unit_test(test_asks_for_some),
         cmocka_unit_test(test_keeps_open),
         cmocka_unit_test(test_secure),
