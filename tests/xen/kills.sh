@@ -110,6 +110,10 @@ for who in 0 1 2 3; do
     for ((k = 0; k < kills[who]; k++)); do
         # one of each of so many equal parts
         part=$((steps[who] / kills[who]))
+        [ "$part" -gt 0 ] || {
+            echo "# only ${steps[who]} steps of $who"
+            break
+        }
         at=$((k * part + 1 + RANDOM % part))
         dom0 30 "arm $who $at"
         live $((n_lives += 1)) || echo "# it did not live to its end"

@@ -7,6 +7,7 @@
 #include <fcntl.h>
 #include <signal.h>
 #include <stdarg.h>
+#include <stdbool.h>
 #include <stdint.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -99,6 +100,31 @@ int fdatasync(int fd)
     const char *name = name_of(fd, room, sizeof room);
 
     AROUND(name, fdatasync, fd);
+}
+
+/* A log's writes are durable when they return (net/wal_file.c). */
+static ssize_t put(__typeof__(pwrite64) *real, int fd, const void *data,
+                   size_t len, off64_t at)
+{
+    bool log = steps && me == HOST && fcntl(fd, F_GETFL) & O_DSYNC;
+    char room[256];
+    const char *name = log ? name_of(fd, room, sizeof room) : "";
+    ssize_t n;
+
+    if (log) step(me, "before", "pwrite", name);
+    n = real(fd, data, len, at);
+    if (log) step(me, "behind", "pwrite", name);
+    return n;
+}
+
+ssize_t pwrite64(int fd, const void *data, size_t len, off64_t at)
+{
+    return put(REAL(pwrite64), fd, data, len, at);
+}
+
+ssize_t pwrite(int fd, const void *data, size_t len, off_t at)
+{
+    return put(REAL(pwrite), fd, data, len, at);
 }
 
 int ftruncate64(int fd, off64_t size)
