@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: GPL-3.0-or-later */
-/* A member fetches images: a question may take longer than one that asks has
- * patience, so it is told "not yet", asks the same again, and finds what has become
- * of it. */
+/* A member fetches images: a question may take longer than those that ask have
+ * patience, so they are told "not yet", ask the same again, and find what has
+ * become of it. */
 #include <stdlib.h>
 #include <string.h>
 
@@ -14,11 +14,34 @@
 #define FETCH_US (1000 * SECOND_US) /* the driver ends it first */
 #define TOLD_US (60 * SECOND_US)    /* the driver holds it for twice that */
 
-static void answer(struct member *m, struct member_fetch *f, const void *body)
+/* Nobody waits there any more. */
+static void leave(struct member *m, struct member_asker *asker)
 {
-    if (f->timer) xn_ticket_forget(m->tickets, f->timer);
-    if (f->ask) xn_out_answer(&m->out, f->ask, 200, body);
-    f->ask = f->timer = 0;
+    if (asker->timer) xn_ticket_forget(m->tickets, asker->timer);
+    *asker = (struct member_asker){.ask = 0};
+}
+
+static void answer_all(struct member *m, struct member_fetch *f,
+                       const void *body)
+{
+    for (size_t i = 0; i < ASKERS_MAX; i++) {
+        struct member_asker *asker = &f->askers[i];
+
+        if (asker->ask) xn_out_answer(&m->out, asker->ask, 200, body);
+        leave(m, asker);
+    }
+}
+
+static void refuse_all(struct member *m, struct member_fetch *f, int rc)
+{
+    for (size_t i = 0; i < ASKERS_MAX; i++) {
+        struct member_asker *asker = &f->askers[i];
+
+        if (asker->ask)
+            xn_out_refuse(&m->out, asker->ask, rc, WHAT, xn_strerror(rc),
+                          "again in some seconds");
+        leave(m, asker);
+    }
 }
 
 static void forget(struct member_fetch *f)
@@ -32,15 +55,21 @@ static bool is_stale(const struct member_fetch *f, const struct xn_now *now)
     return !f->ticket && now->mono_us >= f->done_us + TOLD_US;
 }
 
+static void say_not_yet(struct member *m, uint64_t ask)
+{
+    Xn__Fetched not_yet = XN__FETCHED__INIT;
+
+    not_yet.rc = XN_ENOTYET;
+    xn_out_answer(&m->out, ask, 200, &not_yet);
+}
+
 static void on_time(void *owner, void *ctx, const struct xn_now *now, int rc,
                     struct xn_msg *msg, struct xn_out *out)
 {
-    Xn__Fetched not_yet = XN__FETCHED__INIT;
-    struct member_fetch *f = ctx;
+    struct member_asker *asker = ctx;
 
-    f->timer = 0;
-    not_yet.rc = XN_ENOTYET;
-    answer(owner, f, &not_yet);
+    say_not_yet(owner, asker->ask);
+    *asker = (struct member_asker){.ask = 0};
 }
 
 static void on_fetched(void *owner, void *ctx, const struct xn_now *now, int rc,
@@ -55,18 +84,14 @@ static void on_fetched(void *owner, void *ctx, const struct xn_now *now, int rc,
     if (!rc && (!msg || msg->kind != XN__KIND__FETCHED)) rc = XN_EPROTO;
     if (!rc) {
         f->told = xn_msg_ref(msg);
-        answer(m, f, msg->body);
+        answer_all(m, f, msg->body);
         return;
     }
+    if (rc == XN_EBUSY || rc == XN_ECANCELLED) refuse_all(m, f, rc);
     failed.rc = rc;
     failed.because = (char *)(uintptr_t)xn_strerror(rc);
     failed.advice = (char *)(uintptr_t) "another server";
-    if ((rc == XN_EBUSY || rc == XN_ECANCELLED) && f->ask) {
-        xn_out_refuse(out, f->ask, rc, WHAT, xn_strerror(rc),
-                      "again in some seconds");
-        f->ask = 0;
-    }
-    answer(m, f, &failed);
+    answer_all(m, f, &failed);
     forget(f);
 }
 
@@ -98,18 +123,29 @@ static void begin(struct member *m, const struct xn_now *now,
                     XN__KIND__FETCH, want);
 }
 
-/* Who asks last is answered.  A failure is told once: asked again, it is tried
- * again. */
+static void wait_for(struct member *m, const struct xn_now *now,
+                     struct member_fetch *f, uint64_t ask)
+{
+    for (size_t i = 0; i < ASKERS_MAX; i++) {
+        struct member_asker *asker = &f->askers[i];
+
+        if (asker->ask) continue;
+        asker->ask = ask;
+        asker->timer = xn_ticket(m->tickets, now->mono_us + WAIT_US, on_time, m,
+                                 asker, &m->out);
+        return;
+    }
+    say_not_yet(m, ask);
+}
+
+/* A failure is told once: asked again, it is tried again. */
 static void tell_or_wait(struct member *m, const struct xn_now *now,
                          struct member_fetch *f, uint64_t ask)
 {
-    on_time(m, f, now, 0, NULL, &m->out);
-    f->ask = ask;
     if (f->ticket) {
-        f->timer = xn_ticket(m->tickets, now->mono_us + WAIT_US, on_time, m, f,
-                             &m->out);
+        wait_for(m, now, f, ask);
     } else if (f->told) {
-        answer(m, f, f->told->body);
+        xn_out_answer(&m->out, ask, 200, f->told->body);
         if (XN_BODY(f->told, Xn__Fetched)->rc) forget(f);
     }
 }
@@ -155,11 +191,10 @@ bool member_has_image(const struct member *m, const struct xn_now *now,
 void member_fetch_cancel(struct member *m, uint64_t ask)
 {
     for (size_t i = 0; i < FETCHES_MAX; i++) {
-        struct member_fetch *f = &m->fetches[i];
-
-        if (f->ask != ask) continue;
-        if (f->timer) xn_ticket_forget(m->tickets, f->timer);
-        f->ask = f->timer = 0;
+        for (size_t n = 0; n < ASKERS_MAX; n++) {
+            if (m->fetches[i].askers[n].ask == ask)
+                leave(m, &m->fetches[i].askers[n]);
+        }
     }
 }
 
@@ -167,8 +202,11 @@ size_t member_fetch_tickets(const struct member *m)
 {
     size_t n = 0;
 
-    for (size_t i = 0; i < FETCHES_MAX; i++)
-        n += (m->fetches[i].ticket != 0) + (m->fetches[i].timer != 0);
+    for (size_t i = 0; i < FETCHES_MAX; i++) {
+        n += m->fetches[i].ticket != 0;
+        for (size_t k = 0; k < ASKERS_MAX; k++)
+            n += m->fetches[i].askers[k].timer != 0;
+    }
     return n;
 }
 

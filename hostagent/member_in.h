@@ -13,13 +13,19 @@
 #define WHAT "cannot ask this machine"
 #define ENDS_KEPT 32   /* of tasks: who missed more looks at all */
 #define FETCHES_MAX 64 /* under way, or told a while ago */
+#define ASKERS_MAX 16  /* that wait for the same; others hear "not yet" */
+
+struct member_asker {
+    uint64_t ask; /* 0: nobody */
+    uint64_t timer;
+};
 
 struct member_fetch {
     xn_id key;           /* SHA-256 of what was asked; zero: a free row */
     uint64_t ticket;     /* 0: it is done */
-    uint64_t ask, timer; /* who waits; 0: nobody */
     struct xn_msg *told; /* Fetched, once it is done */
     uint64_t done_us;    /* mono */
+    struct member_asker askers[ASKERS_MAX];
 };
 
 struct asked {    /* a question that is passed on */

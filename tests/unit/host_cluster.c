@@ -550,6 +550,31 @@ static void a_slow_image_is_waited_for(void **state)
     assert_int_equal(far[1].fetches, 1);
 }
 
+static void two_sessions_wait_for_one_image(void **state)
+{
+    struct market *m = *state;
+    uint64_t asks[2];
+    xn_id ids[2];
+
+    far[1].slow = true;
+    for (size_t i = 0; i < 2; i++) {
+        asks[i] = create(m);
+        pass(m, SECOND_US);
+        market_know_session(m);
+        ids[i] = m->session;
+    }
+    pass(m, 50 * SECOND_US); /* past the patience of both, asked again */
+    assert_int_equal(far[1].fetches, 1);
+    fetched(&far[1], &far[1].fetch);
+    pass(m, 2 * SECOND_US);
+    for (size_t i = 0; i < 2; i++) {
+        xn__host_session__free_unpacked(market_session(m, asks[i]), NULL);
+        assert_true(state_of(m, &ids[i]) == XN__SESSION_STATE__SESSION_RUNNING);
+    }
+    assert_int_equal(far[1].dom.starts, 2);
+    assert_int_equal(far[1].fetches, 1);
+}
+
 static void its_machine_is_lost_meanwhile(void **state)
 {
     struct market *m = *state;
@@ -601,6 +626,7 @@ int main(void)
         TEST(no_folder_is_taken_from_a_manager),
         TEST(an_image_is_fetched_by_the_machine),
         TEST(a_slow_image_is_waited_for),
+        TEST(two_sessions_wait_for_one_image),
         TEST(its_machine_is_lost_meanwhile),
         TEST(a_configuration_is_packed_whole),
     };
