@@ -145,12 +145,14 @@ static xn_dec number(const char *text)
 void host_take_rates(struct host *host, const struct advert_offer *o)
 {
     struct host_market *m = &host->market;
+    struct money_rates *own = &m->machines[0].offered, before = *own;
 
-    /* What is left out in a cluster is told as that of its largest machine. */
-    if (!m->machines[0].url && o->cpu_smps != m->largest[0]) {
-        m->machines[0].offered = (struct money_rates){
-            number(o->cpu_smps), number(o->memory_mb), number(o->disk_gb),
-            number(o->net_mbps), number(o->ipv4_addresses)};
+    if (!m->machines[0].url) {
+        *own = (struct money_rates){number(o->cpu_smps), number(o->memory_mb),
+                                    number(o->disk_gb), number(o->net_mbps),
+                                    number(o->ipv4_addresses)};
+        if (!o->cpu_smps) own->cpu_smps = before.cpu_smps;
+        if (!o->memory_mb) own->memory_mb = before.memory_mb;
     }
     m->prices =
         (struct price_list){number(o->setup),      number(o->price_per_hour),

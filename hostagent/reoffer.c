@@ -136,7 +136,7 @@ static void complete(struct advert_offer *offer,
 int host_take_offer(struct host *host, const uint8_t *bytes, size_t len,
                     char *why_out, size_t why_len)
 {
-    struct advert_offer offer = {.n_corps = 0}, kept;
+    struct advert_offer offer = {.n_corps = 0}, said, kept;
     struct xn_arena arena;
     struct xn_buf xml;
     const char **tokens;
@@ -148,7 +148,8 @@ int host_take_offer(struct host *host, const uint8_t *bytes, size_t len,
     snprintf(why_out, why_len, "the offer is not understood");
     rc = offer_unpack(bytes, len, &arena, &offer);
     if (rc) goto out;
-    complete(&offer, &host->offer);
+    said = offer;
+    complete(&offer, &host->offer); /* a cluster's: of its largest machine */
     rc = offer_write(&offer, 1, &xml, NULL, why_out, why_len);
     if (rc == XN_ESCHEMA) rc = XN_EINVAL;
     if (rc) goto out;
@@ -158,7 +159,7 @@ int host_take_offer(struct host *host, const uint8_t *bytes, size_t len,
     if (!rc) rc = offer_tokens(&kept, &arena, &tokens, &n_tokens);
     if (rc) goto out;
     host->offer = kept;
-    host_take_rates(host, &offer);
+    host_take_rates(host, &said);
     host_say_machines(host);
     host->tokens = tokens;
     host->n_tokens = n_tokens;

@@ -151,7 +151,8 @@ const Xn__Answer *host_answer(int rc, const struct xn_msg *msg, char *why_out,
 
 /* ---- host.c ---- */
 
-/* What sessions get from now on; those there are keep their terms. */
+/* What sessions get from now on; those there are keep their terms.  CPU or
+ * memory left out stays what it was. */
 void host_take_rates(struct host *host, const struct advert_offer *offer);
 
 /* ---- reoffer.c ---- */

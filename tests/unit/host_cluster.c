@@ -5,6 +5,7 @@
 #include <stdio.h>
 
 #include "hostagent/member.h"
+#include "hostagent/offer.h"
 #include "lib/err.h"
 #include "tests/unit/market_kit.h"
 #include "tests/unit/task_kit.h"
@@ -166,6 +167,17 @@ static void pass(struct market *m, uint64_t us)
         }
         market_pass(m, STEP_US);
     }
+}
+
+/* The manager dies, and what it asked is not heard of. */
+static void restart(struct market *m)
+{
+    for (size_t i = 0; i < MACHINES; i++) {
+        for (size_t n = 0; n < far[i].n_held; n++)
+            xn_msg_free(far[i].held[n].act.msg);
+        far[i].n_held = 0;
+    }
+    market_restart(m);
 }
 
 static int set_up(void **state)
@@ -367,12 +379,7 @@ static void agents_are_restarted_and_tasks_go_on(void **state)
     restart_far(f, m);
     pass(m, 12 * SECOND_US);
     assert_true(state_of(m, &s) == XN__SESSION_STATE__SESSION_RUNNING);
-    for (size_t i = 0; i < MACHINES; i++) {
-        for (size_t n = 0; n < far[i].n_held; n++)
-            xn_msg_free(far[i].held[n].act.msg);
-        far[i].n_held = 0;
-    }
-    market_restart(m);
+    restart(m);
     pass(m, 12 * SECOND_US);
     assert_true(state_of(m, &s) == XN__SESSION_STATE__SESSION_RUNNING);
     dom_end(&f->dom, &f->c, dom_last(&f->dom), XN__TASK_END__FINISHED, 0, true);
@@ -388,13 +395,8 @@ static void a_machine_taken_out_is_lost(void **state)
     size_t at = machine_of(&s);
 
     assert_int_equal(at, 2); /* the last of them */
-    for (size_t i = 0; i < MACHINES; i++) {
-        for (size_t n = 0; n < far[i].n_held; n++)
-            xn_msg_free(far[i].held[n].act.msg);
-        far[i].n_held = 0;
-    }
     m->config.n_members = 2;
-    market_restart(m);
+    restart(m);
     pass(m, 30 * SECOND_US);
     assert_true(state_of(m, &s) == XN__SESSION_STATE__SESSION_ENDED);
 }
@@ -446,6 +448,58 @@ static void news_that_was_missed_is_looked_for(void **state)
     pass(m, 10 * SECOND_US);
     assert_true(state_of(m, &s[0]) == XN__SESSION_STATE__SESSION_ENDED);
     assert_true(state_of(m, &s[1]) == XN__SESSION_STATE__SESSION_RUNNING);
+}
+
+/* ---- a machine of its own ---- */
+
+static void offer_again(struct market *m, const char *cpu, const char *memory)
+{
+    struct advert_offer offer = m->offer;
+    uint8_t *bytes = NULL;
+    size_t len = 0;
+    uint64_t ask;
+
+    offer.cpu_smps = cpu;
+    offer.memory_mb = memory;
+    assert_int_equal(offer_pack(&offer, &bytes, &len), 0);
+    ask = crank_ask_raw(&m->h, "POST", "/v1/offer", bytes, len, &m->operator);
+    free(bytes);
+    market_serve(m);
+    xn__host_status__free_unpacked(
+        crank_answered(&m->h, ask, &xn__host_status__descriptor), NULL);
+    pass(m, SECOND_US);
+}
+
+static void assert_own(struct market *m, const char *cpu, const char *memory)
+{
+    uint64_t ask = market_ask(m, "GET", "/v1/status", "", NULL, &m->operator);
+    Xn__HostStatus *status;
+
+    market_serve(m);
+    status = crank_answered(&m->h, ask, &xn__host_status__descriptor);
+    assert_true(status->n_machines == MACHINES + 1);
+    assert_string_equal(status->machines[0]->url, "");
+    assert_string_equal(status->machines[0]->offered->cpu_smps, cpu);
+    assert_string_equal(status->machines[0]->offered->memory_mb, memory);
+    xn__host_status__free_unpacked(status, NULL);
+}
+
+static void its_own_machine_offers_what_was_said_of_it(void **state)
+{
+    struct market *m = *state;
+
+    m->config.bare = false;
+    m->offer.cpu_smps = "500";
+    m->offer.memory_mb = "256";
+    restart(m);
+    pass(m, 10 * SECOND_US);
+    assert_own(m, "500", "256");
+    offer_again(m, "600", NULL);
+    assert_own(m, "600", "256");
+    offer_again(m, NULL, "128");
+    assert_own(m, "600", "128");
+    offer_again(m, NULL, NULL);
+    assert_own(m, "600", "128");
 }
 
 /* ---- a member alone ---- */
@@ -622,6 +676,7 @@ int main(void)
         TEST(a_member_speaks_for_its_own_sessions),
         TEST(a_meter_that_lies_is_cut),
         TEST(news_that_was_missed_is_looked_for),
+        TEST(its_own_machine_offers_what_was_said_of_it),
         TEST(a_member_answers_its_manager_alone),
         TEST(no_folder_is_taken_from_a_manager),
         TEST(an_image_is_fetched_by_the_machine),
