@@ -69,11 +69,13 @@ static void compare(struct doctor *d, uint64_t there_mb)
 
 void doctor_check_domains(struct doctor *d)
 {
-    const char *manager = net_settings_text(d->settings, "sell.manager");
-    const char *path = net_settings_text(d->settings, "sell.xenodomd");
+    const char *manager, *path;
     Xn__DomTell *tell = NULL;
     int rc;
 
+    if (!d->settings) return; /* no configuration */
+    manager = net_settings_text(d->settings, "sell.manager");
+    path = net_settings_text(d->settings, "sell.xenodomd");
     if (!manager || strcmp(manager, "xen") != 0 || !path) return;
     rc = ask(path, &tell);
     if (!rc && tell->rc) rc = tell->rc;
