@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: GPL-3.0-or-later */
 #include "net/client.h"
 
+#include <limits.h>
 #include <stdio.h>
 #include <string.h>
 
@@ -12,7 +13,7 @@ enum { ANSWER_MAX = 32 << 20 };
 int net_reply_take(struct net_transfer *transfer, int code, const char *url,
                    struct net_reply *reply_out, char *why_out, size_t why_len)
 {
-    curl_off_t begun_us = 0;
+    curl_off_t begun_us = 0, retry_s = 0;
     int rc = net_transfer_end(transfer, (CURLcode)code);
 
     memset(reply_out, 0, sizeof *reply_out);
@@ -26,6 +27,9 @@ int net_reply_take(struct net_transfer *transfer, int code, const char *url,
     reply_out->status = transfer->status;
     reply_out->server = transfer->server;
     reply_out->date = transfer->date;
+    curl_easy_getinfo(transfer->easy, CURLINFO_RETRY_AFTER, &retry_s);
+    if (retry_s > 0)
+        reply_out->retry_s = retry_s < UINT_MAX ? (unsigned)retry_s : UINT_MAX;
     reply_out->body = transfer->answer;
     memset(&transfer->answer, 0, sizeof transfer->answer);
     return 0;

@@ -12,6 +12,7 @@ struct net_reply {
     int status;
     struct xn_buf body;
     struct xn_cert server; /* who answered; its corp is one of the anchors */
+    unsigned retry_s;      /* it asks for so long a wait; 0: it does not */
     time_t date; /* by its clock, in whole seconds; below 1: unknown */
     bool sent;   /* even without an answer: the peer may have got the request */
 };

@@ -43,6 +43,8 @@ tools_libxeno_a_SOURCES += tools/xeno_console.c
 tools_libxeno_a_SOURCES += tools/xeno_kept.c
 tools_libxeno_a_SOURCES += tools/xeno_kept.h
 tools_libxeno_a_SOURCES += tools/xeno_list.c
+tools_libxeno_a_SOURCES += tools/xeno_list.h
+tools_libxeno_a_SOURCES += tools/xeno_list_ask.c
 tools_libxeno_a_SOURCES += tools/xeno_order.c
 tools_libxeno_a_SOURCES += tools/xeno_order_list.c
 tools_libxeno_a_SOURCES += tools/xeno_order_narrow.c
@@ -123,6 +125,10 @@ tests_unit_xeno_overlay_LDADD = $(XN_NET_LIBS) $(CMOCKA_LIBS)
 UNIT_TESTS += tests/unit/xeno_hostile
 tests_unit_xeno_hostile_SOURCES = tests/unit/xeno_hostile.c $(NET_KIT)
 tests_unit_xeno_hostile_LDADD = $(XN_XENO_LIBS) $(CMOCKA_LIBS)
+
+UNIT_TESTS += tests/unit/xeno_list
+tests_unit_xeno_list_SOURCES = tests/unit/xeno_list.c $(NET_KIT)
+tests_unit_xeno_list_LDADD = $(XN_XENO_LIBS) $(CMOCKA_LIBS)
 
 UNIT_TESTS += tests/unit/xeno_kept
 tests_unit_xeno_kept_SOURCES = tests/unit/xeno_kept.c $(NET_KIT)

@@ -124,6 +124,7 @@ struct xeno_question {
     bool node;    /* any that proves itself a node may answer, not `corp` */
     bool changes; /* without an answer nobody knows whether it was done */
     bool quiet;   /* errors are not told */
+    bool patient; /* EBUSY with a time to wait: then again */
     struct xeno_why *why; /* they go there instead; NULL: they do not */
     unsigned wait_ms;     /* the answer may be late by so much on purpose */
 };
@@ -137,6 +138,7 @@ int xeno_ask(const struct xeno *xeno, const struct xeno_member *member,
 /* The same in two parts, for several at once: said.done says when the second
  * may come (net_talk_wait).  Question and member must stay until then. */
 struct xeno_asking {
+    const struct xeno_member *member;
     const struct xeno_question *question;
     struct net_said said;
 };
@@ -146,6 +148,10 @@ void xeno_ask_begin(const struct xeno *xeno, const struct xeno_member *member,
 /* Until it is done, or a signal ends it. */
 void xeno_ask_await(const struct xeno *xeno, struct net_talk *talk,
                     struct xeno_asking *asking);
+/* Until all of them are.  Those that are patient and were put off for 10 s or
+ * less are asked again after that, 8 times at most. */
+void xeno_ask_await_all(const struct xeno *xeno, struct xeno_asking **asked,
+                        size_t n);
 int xeno_ask_end(struct xeno_asking *asking, void *answer_out);
 
 /* ---- xeno_print.c ---- */

@@ -12,6 +12,8 @@
 
 #define URL_MAX 512
 
+enum { TOO_MANY = 429, PUT_OFF_S_MAX = 10, PUT_OFF_TIMES_MAX = 8 };
+
 void xeno_cert_name(const struct xeno *xeno, const xn_id *corp,
                     char out[XN_ID_HEX + 16])
 {
@@ -246,6 +248,7 @@ void xeno_ask_begin(const struct xeno *xeno, const struct xeno_member *member,
     int rc = question->body ? xn_pack(question->body, &body, &ask.len) : 0;
 
     memset(asking, 0, sizeof *asking);
+    asking->member = member;
     asking->question = question;
     snprintf(url, sizeof url, "%s%s", member->corp.url, question->path);
     ask.url = url;
@@ -305,16 +308,65 @@ void xeno_ask_await(const struct xeno *xeno, struct net_talk *talk,
     }
 }
 
+/* How long; 0: it was answered, or nobody waits so long. */
+static unsigned put_off_s(const struct xeno_asking *asking)
+{
+    const struct net_said *said = &asking->said;
+
+    if (!asking->question->patient || said->rc ||
+        said->reply.status != TOO_MANY || said->reply.retry_s > PUT_OFF_S_MAX)
+        return 0;
+    return said->reply.retry_s;
+}
+
+/* True: they were put off, the time is over, and they are asked again. */
+static bool again(const struct xeno *xeno, struct xeno_asking **asked, size_t n)
+{
+    struct net_talk *talk = NULL;
+    unsigned longest_s = 0;
+
+    for (size_t i = 0; i < n; i++) {
+        unsigned s = put_off_s(asked[i]);
+
+        if (s <= longest_s) continue;
+        longest_s = s;
+        talk = asked[i]->member->talk;
+    }
+    if (!longest_s ||
+        !xeno_signals_pause(xeno->signals, talk, longest_s * 1000))
+        return false;
+    for (size_t i = 0; i < n; i++) {
+        struct xeno_asking *a = asked[i];
+
+        if (!put_off_s(a)) continue;
+        net_said_clear(&a->said);
+        xeno_ask_begin(xeno, a->member, a->question, a);
+    }
+    return true;
+}
+
+void xeno_ask_await_all(const struct xeno *xeno, struct xeno_asking **asked,
+                        size_t n)
+{
+    unsigned times = 0;
+
+    do {
+        for (size_t i = 0; i < n; i++)
+            xeno_ask_await(xeno, asked[i]->member->talk, asked[i]);
+    } while (times++ < PUT_OFF_TIMES_MAX && again(xeno, asked, n));
+}
+
 int xeno_ask(const struct xeno *xeno, const struct xeno_member *member,
              const struct xeno_question *question, void *answer_out)
 {
-    struct xeno_asking asking = {.question = question};
+    struct xeno_asking asking = {.member = member, .question = question};
+    struct xeno_asking *all = &asking;
 
     if (xeno_signals_over(xeno->signals)) {
         cancelled(&asking.said, false);
     } else {
         xeno_ask_begin(xeno, member, question, &asking);
     }
-    xeno_ask_await(xeno, member->talk, &asking);
+    xeno_ask_await_all(xeno, &all, 1);
     return xeno_ask_end(&asking, answer_out);
 }

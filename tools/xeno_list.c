@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: GPL-3.0-or-later */
 /* xeno list, xeno top: the sessions that are kept here, as their servers tell
- * them, all asked at once. */
+ * them. */
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -10,39 +10,13 @@
 #include "lib/span.h"
 #include "lib/text.h"
 #include "net/clock.h"
-#include "tools/xeno_kept.h"
+#include "tools/xeno_list.h"
 #include "tools/xeno_task.h"
 
-enum { AT_ONCE = 16 };
 #define FORGET_US (30ULL * 86400 * 1000000) /* what ended so long ago */
 #define EVERY_US 2000000ULL
 
-struct row {
-    struct xeno_kept kept;
-    const struct xeno_member *member;
-    Xn__HostSession *now; /* NULL: not told */
-    int rc;               /* why not */
-    /* ---- while it is asked ---- */
-    struct xeno_member server;
-    struct xeno_question question;
-    struct xeno_asking asking;
-    struct xeno_why why;
-    char path[60 + XN_ID_HEX];
-    /* ---- of the time before ---- */
-    uint64_t cpu_ns, read_us;
-    uint32_t task;
-    double share; /* of a CPU; below 0: unknown */
-};
-
-struct list {
-    const struct xeno *xeno;
-    struct xeno_member members[XENO_CORPS_MAX];
-    size_t n_members;
-    struct row *rows;
-    size_t n;
-};
-
-static void list_clear(struct list *list)
+static void list_clear(struct xeno_list *list)
 {
     for (size_t i = 0; i < list->n; i++) {
         if (list->rows[i].now)
@@ -52,7 +26,7 @@ static void list_clear(struct list *list)
     if (list->n_members) xeno_members_clear(list->members, list->n_members);
 }
 
-static int list_open(const struct xeno *xeno, struct list *list)
+static int list_open(const struct xeno *xeno, struct xeno_list *list)
 {
     struct xeno_kept *kept = NULL;
     int code;
@@ -67,7 +41,7 @@ static int list_open(const struct xeno *xeno, struct list *list)
     }
     if (code) list->n = 0;
     for (size_t i = 0; i < list->n; i++) {
-        struct row *row = &list->rows[i];
+        struct xeno_row *row = &list->rows[i];
 
         row->kept = kept[i];
         row->share = -1;
@@ -80,144 +54,16 @@ static int list_open(const struct xeno *xeno, struct list *list)
     return code;
 }
 
-/* ---- asking ---- */
-
-static bool begin(const struct list *list, struct row *row)
-{
-    char hex[XN_ID_HEX];
-
-    row->rc = XN_EIDENT;
-    if (!row->member ||
-        xeno_server_as(row->kept.server, row->member, &row->server))
-        return false;
-    xn_id_hex(&row->kept.session, hex);
-    snprintf(row->path, sizeof row->path, "/v1/sessions?session=%s", hex);
-    row->question = (struct xeno_question){
-        .what = "cannot tell the sessions",
-        .method = "GET",
-        .path = row->path,
-        .answer = &xn__host_session__descriptor,
-        .why = &row->why,
-    };
-    xeno_ask_begin(list->xeno, &row->server, &row->question, &row->asking);
-    return true;
-}
-
-/* A session tells of its task what the last claim knew; the task itself is
- * asked for what its meter says now. */
-static bool begin_task(const struct list *list, struct row *row)
-{
-    const Xn__HostTask *task = row->now ? row->now->task : NULL;
-    char hex[XN_ID_HEX];
-
-    if (!task || task->state == XN__TASK_STATE__ENDED) return false;
-    xn_id_hex(&row->kept.session, hex);
-    snprintf(row->path, sizeof row->path, "/v1/tasks?session=%s&task=%u", hex,
-             (unsigned)task->task);
-    row->question = (struct xeno_question){
-        .what = "cannot tell the tasks",
-        .method = "GET",
-        .path = row->path,
-        .answer = &xn__host_task__descriptor,
-        .quiet = true,
-    };
-    xeno_ask_begin(list->xeno, &row->server, &row->question, &row->asking);
-    return true;
-}
-
-/* Where it does not tell, what the claim knew stays. */
-static void end_task(struct row *row)
-{
-    Xn__HostTask *task = NULL;
-
-    while (!row->asking.said.done)
-        net_talk_wait(row->server.talk, NULL, 0, -1);
-    if (xeno_ask_end(&row->asking, &task)) return;
-    xn__host_task__free_unpacked(row->now->task, NULL);
-    row->now->task = task;
-}
-
-/* How much of a CPU it used since it was asked before, else since its start. */
-static void take_share(struct row *row)
-{
-    const Xn__HostTask *task = row->now ? row->now->task : NULL;
-    uint64_t now_us = net_wall_us(), since_us, before_ns = 0;
-
-    row->share = -1;
-    if (!task || task->state == XN__TASK_STATE__ENDED) return;
-    since_us = task->started_us;
-    if (row->read_us && row->task == task->task &&
-        task->cpu_ns >= row->cpu_ns) {
-        since_us = row->read_us;
-        before_ns = row->cpu_ns;
-    }
-    if (now_us > since_us)
-        row->share = (double)(task->cpu_ns - before_ns) / 1e3 /
-                     (double)(now_us - since_us);
-    row->read_us = now_us;
-    row->cpu_ns = task->cpu_ns;
-    row->task = task->task;
-}
-
-static void end(struct row *row)
-{
-    while (!row->asking.said.done)
-        net_talk_wait(row->server.talk, NULL, 0, -1);
-    if (row->now) xn__host_session__free_unpacked(row->now, NULL);
-    row->now = NULL;
-    row->rc = xeno_ask_end(&row->asking, &row->now);
-}
-
-static bool has_ended(const struct row *row)
-{
-    return row->rc == XN_ENOENT ||
-           (row->now &&
-            (row->now->state == XN__SESSION_STATE__SESSION_ENDED ||
-             row->now->state == XN__SESSION_STATE__SESSION_REFUSED));
-}
-
-static void ask_these(const struct list *list, struct row **asked, size_t n)
-{
-    bool tells[AT_ONCE];
-
-    for (size_t i = 0; i < n; i++)
-        end(asked[i]);
-    for (size_t i = 0; i < n; i++)
-        tells[i] = begin_task(list, asked[i]);
-    for (size_t i = 0; i < n; i++) {
-        if (tells[i]) end_task(asked[i]);
-        take_share(asked[i]);
-    }
-}
-
-/* What has ended does not change: it is asked about once. */
-static void ask_all(struct list *list)
-{
-    struct row *asked[AT_ONCE];
-    size_t at = 0;
-
-    while (at < list->n) {
-        size_t n = 0;
-
-        for (; at < list->n && n < AT_ONCE; at++) {
-            struct row *row = &list->rows[at];
-
-            if (!has_ended(row) && begin(list, row)) asked[n++] = row;
-        }
-        ask_these(list, asked, n);
-    }
-}
-
 /* ---- telling ---- */
 
-static const char *state_of(const struct row *row)
+static const char *state_of(const struct xeno_row *row)
 {
     if (row->now) return xeno_session_state(row->now->state);
     if (row->rc == XN_ENOENT) return "forgotten";
     return "unknown";
 }
 
-static json_t *row_json(const struct row *row)
+static json_t *row_json(const struct xeno_row *row)
 {
     json_t *top = row->now ? xeno_session_json(row->now)
                            : json_pack("{s:o, s:s}", "session",
@@ -234,12 +80,12 @@ static json_t *row_json(const struct row *row)
     return top;
 }
 
-static int print_json(const struct list *list, bool ended_too)
+static int print_json(const struct xeno_list *list, bool ended_too)
 {
     json_t *rows = json_array();
 
     for (size_t i = 0; i < list->n; i++) {
-        if (ended_too || !has_ended(&list->rows[i]))
+        if (ended_too || !xeno_row_ended(&list->rows[i]))
             json_array_append_new(rows, row_json(&list->rows[i]));
     }
     return xeno_print_json(
@@ -252,7 +98,7 @@ struct cells {
         of[MONEY_TEXT_MAX];
 };
 
-static void fill_task(const struct row *row, struct cells *c)
+static void fill_task(const struct xeno_row *row, struct cells *c)
 {
     const Xn__HostTask *task = row->now->task;
 
@@ -265,7 +111,7 @@ static void fill_task(const struct row *row, struct cells *c)
              (double)task->memory_bytes / 1048576);
 }
 
-static void fill(const struct row *row, struct cells *c)
+static void fill(const struct xeno_row *row, struct cells *c)
 {
     const char *host = strstr(row->kept.server, "://");
     uint64_t now_us = net_wall_us(), since_us = row->kept.since_us;
@@ -286,7 +132,7 @@ static void fill(const struct row *row, struct cells *c)
     fill_task(row, c);
 }
 
-static int print_list(const struct list *list, bool ended_too)
+static int print_list(const struct xeno_list *list, bool ended_too)
 {
     static const char *const headings[] = {"SESSION", "SERVER", "STATE",
                                            "TASK",    "AGE",    "CHARGED",
@@ -295,19 +141,19 @@ static int print_list(const struct list *list, bool ended_too)
         xeno_table_new(headings, 8, 1 << 3 | 1 << 4 | 1 << 5 | 1 << 6);
 
     for (size_t i = 0; i < list->n; i++) {
-        const struct row *row = &list->rows[i];
+        const struct xeno_row *row = &list->rows[i];
         struct cells c;
         const char *texts[] = {c.session, c.host, state_of(row),  c.task, c.age,
                                c.charged, c.of,   row->kept.doing};
 
-        if (has_ended(row) && !ended_too) continue;
+        if (xeno_row_ended(row) && !ended_too) continue;
         fill(row, &c);
         if (table) xeno_table_row(table, texts);
     }
     return xeno_table_print(table);
 }
 
-static int print_top(const struct list *list)
+static int print_top(const struct xeno_list *list)
 {
     static const char *const headings[] = {"SESSION", "STATE",  "TASK",
                                            "CPU",     "MEMORY", "CHARGED",
@@ -316,13 +162,13 @@ static int print_top(const struct list *list)
         xeno_table_new(headings, 8, 1 << 2 | 1 << 3 | 1 << 4 | 1 << 5 | 1 << 6);
 
     for (size_t i = 0; i < list->n; i++) {
-        const struct row *row = &list->rows[i];
+        const struct xeno_row *row = &list->rows[i];
         struct cells c;
         const char *texts[] = {c.session, state_of(row),  c.task,
                                c.share,   c.memory,       c.charged,
                                c.of,      row->kept.doing};
 
-        if (has_ended(row)) continue;
+        if (xeno_row_ended(row)) continue;
         fill(row, &c);
         if (table) xeno_table_row(table, texts);
     }
@@ -330,9 +176,9 @@ static int print_top(const struct list *list)
 }
 
 /* Those whose servers did not answer make the answer a part of one. */
-static int judge(const struct list *list)
+static int judge(const struct xeno_list *list)
 {
-    const struct row *silent = NULL;
+    const struct xeno_row *silent = NULL;
     size_t n = 0;
 
     for (size_t i = 0; i < list->n; i++) {
@@ -349,14 +195,14 @@ static int judge(const struct list *list)
 }
 
 /* What ended long ago is of no use to anybody. */
-static void forget(const struct list *list)
+static void forget(const struct xeno_list *list)
 {
     uint64_t now_us = net_wall_us();
 
     for (size_t i = 0; i < list->n; i++) {
-        const struct row *row = &list->rows[i];
+        const struct xeno_row *row = &list->rows[i];
 
-        if (has_ended(row) && now_us > row->kept.since_us &&
+        if (xeno_row_ended(row) && now_us > row->kept.since_us &&
             now_us - row->kept.since_us > FORGET_US)
             xeno_kept_drop(list->xeno, &row->kept.session);
     }
@@ -364,11 +210,11 @@ static void forget(const struct list *list)
 
 int xeno_list_all(const struct xeno *xeno, bool ended_too)
 {
-    struct list list;
+    struct xeno_list list;
     int code = list_open(xeno, &list);
 
+    if (!code) code = xeno_list_ask(&list, xeno->json);
     if (!code) {
-        ask_all(&list);
         code = xeno->json ? print_json(&list, ended_too)
                           : print_list(&list, ended_too);
         if (!code) code = judge(&list);
@@ -392,14 +238,15 @@ int xeno_list(struct xeno *xeno, int argc, char **argv)
 
 /* ---- top ---- */
 
-static int watch(struct list *list, uint64_t every_us, uint64_t rounds)
+static int watch(struct xeno_list *list, uint64_t every_us, uint64_t rounds)
 {
     bool screen = isatty(STDOUT_FILENO) && !list->xeno->json;
     int code = XN_EXIT_OK;
 
     for (uint64_t i = 0; !code && (!rounds || i < rounds); i++) {
         if (i) usleep((useconds_t)every_us);
-        ask_all(list);
+        code = xeno_list_ask(list, true);
+        if (code) return code;
         if (screen) fputs("\033[H\033[2J", stdout);
         code = list->xeno->json ? print_json(list, false) : print_top(list);
         fflush(stdout);
@@ -417,7 +264,7 @@ int xeno_top(struct xeno *xeno, int argc, char **argv)
                   &count),
     };
     uint64_t every_us = EVERY_US, rounds = isatty(STDOUT_FILENO) ? 0 : 1;
-    struct list list;
+    struct xeno_list list;
     int words, code;
 
     code = xeno_options(xeno, own, 2, argc, argv, 0, 0, &words);

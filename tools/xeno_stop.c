@@ -21,7 +21,8 @@ static int tell_corp(const struct xeno *xeno, const struct xeno_member *member,
                                      .path = "/v1/stop",
                                      .body = &body,
                                      .answer = &xn__charged__descriptor,
-                                     .changes = true};
+                                     .changes = true,
+                                     .patient = true};
     Xn__Charged *charged = NULL;
     int rc;
 
@@ -43,7 +44,8 @@ static int tell_server(const struct xeno *xeno,
                                      .path = "/v1/sessions/stop",
                                      .body = &body,
                                      .answer = &xn__host_session__descriptor,
-                                     .changes = true};
+                                     .changes = true,
+                                     .patient = true};
 
     body.session = xn_id_bytes(session);
     body.stop = *stop;
