@@ -274,15 +274,30 @@ static int open_identity(struct net_daemon *d)
     return rc;
 }
 
+/* So it is at the first start behind `xenoserver join`, too. */
+static void warn_of_no_store(const struct net_daemon *d, const char *path)
+{
+    if (access(path, F_OK) == 0) return;
+    xn_log(XN_LOG_WARN,
+           "%s is not there, an empty one is begun: if this key was used "
+           "before, man %s says what is forgotten",
+           path, d->program);
+}
+
 int net_daemon_open(struct net_daemon *d)
 {
     struct net_config config;
-    char store[NET_PATH_MAX];
-    int rc = open_identity(d);
+    char store[NET_PATH_MAX], key[NET_PATH_MAX];
+    bool had_key;
+    int rc;
 
-    if (rc) return rc;
-    net_config_default(&config);
     net_file_path(store, d->state, "store.kct");
+    net_file_path(key, d->state, "key.pem");
+    had_key = access(key, F_OK) == 0;
+    rc = open_identity(d);
+    if (rc) return rc;
+    if (had_key && d->store == NET_STORE_LOGGED) warn_of_no_store(d, store);
+    net_config_default(&config);
     config.program = d->program;
     config.identity = &d->identity;
     config.listen_links = d->wants_links ? d->listen : NULL;

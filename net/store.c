@@ -268,13 +268,16 @@ static int cannot_open(const char *program, const char *path, int rc,
                        const char *why)
 {
     const char *because = xn_strerror(rc), *try = NULL;
+    char look[80];
 
     if (rc == XN_EBUSY) {
         because = "in use by another process";
         try = "end the other process first";
     } else if (rc == XN_EINTEGRITY) {
         because = *why ? why : "emptied, cut or no store";
-        try = "keep the files as they are; a backup, into another folder";
+        snprintf(look, sizeof look,
+                 "keep a copy of its files; man %s says what to do", program);
+        try = look;
     }
     xn_gripe_rcf(program, rc, NULL, "cannot open the store", try, "%s: %s",
                  path, because);

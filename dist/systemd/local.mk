@@ -1,5 +1,6 @@
 # SPDX-License-Identifier: GPL-3.0-or-later
-# Units and users, for systemd; a package says where its system wants them.
+# Units and users, for systemd, and rules for udev; a package says where its
+# system wants them.
 systemdunitdir = $(prefix)/lib/systemd/system
 sysusersdir = $(prefix)/lib/sysusers.d
 XN_UNITS = dist/systemd/xenocorpd.service dist/systemd/xenodomd.service
@@ -16,6 +17,9 @@ EXTRA_DIST += dist/systemd/xenonoded.service.in
 EXTRA_DIST += dist/systemd/xenocorp.sysusers
 EXTRA_DIST += dist/systemd/xenodomd-xen.conf
 EXTRA_DIST += dist/systemd/xenoserver.sysusers
+# What udev keeps away from.
+udevrulesdir = $(prefix)/lib/udev/rules.d
+dist_udevrules_DATA = dist/udev/50-xenodomd.rules
 install-data-local:
 	$(MKDIR_P) '$(DESTDIR)$(sysusersdir)'
 	for name in xenocorp xenoserver; do \

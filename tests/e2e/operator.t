@@ -171,6 +171,19 @@ check $? 'undrain'
 await 300 found Floor:4
 check $? 'it is found again, as offered meanwhile'
 
+misses() { grep -c 'store.kct is not there' "$scratch/host.log"; }
+[ "$(misses)" -eq 1 ]
+check $? 'a store that is there is not missed'
+stop_host
+truncate -s 1000 "$state/store.kct"
+timeout 60 "$XN_BUILD/hostagent/xenohostd" --state "$state" --node "$node" \
+    --config "$state/xenohostd.conf" 2>"$scratch/err"
+[ $? -eq 9 ] && told 'store.kct' && told 'man xenohostd'
+check $? 'on a damaged store it does not start, and says where to read on'
+mkdir "$scratch/aside" && mv "$state"/store.kct* "$scratch/aside/" &&
+    start_host && [ "$(misses)" -eq 2 ] && await 60 offered '^state *offered'
+check $? 'with the store put aside it does, and says what is missing'
+
 run earnings
 [ "$rc" -eq 0 ] && said 'GBP' && said 'nothing was ever charged'
 check $? 'earnings: nothing yet'
