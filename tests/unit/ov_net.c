@@ -228,6 +228,20 @@ static void act_dial(struct net *net, struct node *node,
     happen(net, h);
 }
 
+/* PEERS of proximity; those of the leaf set stay as they are. */
+static struct xn_msg *as_named(const struct node *node, struct xn_msg *msg)
+{
+    Xn__Peers peers = *XN_BODY(msg, Xn__Peers);
+    Xn__Contact *names = node->names;
+    struct xn_msg *other = NULL;
+
+    if (!peers.coordinate || peers.want) return xn_msg_ref(msg);
+    peers.sample = &names;
+    peers.n_sample = 1;
+    assert_int_equal(xn_msg_new(XN__KIND__PEERS, &peers, &other), 0);
+    return other;
+}
+
 static struct xn_msg *as_said(const struct node *node, struct xn_msg *msg)
 {
     struct xn_msg *other = NULL;
@@ -236,6 +250,7 @@ static struct xn_msg *as_said(const struct node *node, struct xn_msg *msg)
                                           &one};
     Xn__Hello hello;
 
+    if (node->names && msg->kind == XN__KIND__PEERS) return as_named(node, msg);
     if (!node->older && !node->newer) return xn_msg_ref(msg);
     if (msg->kind != XN__KIND__HELLO) return xn_msg_ref(msg);
     hello = *XN_BODY(msg, Xn__Hello);

@@ -39,9 +39,10 @@ struct node {
     bool newer; /* has them all in HELLO, and a field that nobody knows */
     bool guest; /* nobody can dial it, and it says so */
     bool keeps; /* acknowledges the requests that come to it, and no more */
-    uint64_t late_us; /* all it says arrives so much later */
-    uint64_t gate_us; /* so long wait those who dial it */
-    uint32_t life;    /* restarts */
+    Xn__Contact *names; /* asked who is near: this one; NULL: who is */
+    uint64_t late_us;   /* all it says arrives so much later */
+    uint64_t gate_us;   /* so long wait those who dial it */
+    uint32_t life;      /* restarts */
     uint64_t wake_us;
     enum answer answer;
     unsigned dialled; /* by others */

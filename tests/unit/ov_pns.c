@@ -12,6 +12,7 @@
 #include <cmocka.h>
 
 #include "overlay/inside.h"
+#include "overlay/queries.h"
 #include "tests/unit/ov_net.h"
 
 /* ---- where nodes are ---- */
@@ -172,6 +173,48 @@ static void test_both_ends(void **state)
     net_free(net);
 }
 
+/* What node 1 leaves of 300 ms by saying that it held the question so long. */
+static uint32_t rtt_held(struct net *net, struct link *link, uint32_t held_ms)
+{
+    struct ov *ov = net->node[0].ov;
+    Xn__Ack ack = XN__ACK__INIT;
+    uint32_t opened_us = link->opened_us;
+    struct asked asked;
+    struct xn_msg *msg;
+
+    net->node[1].answer = ANSWER_NEVER;
+    net_ask_peer(net, 0, 1, SEC, &asked);
+    net_run(net, 300000);
+    ack.rid = query_at(ov, ov->queries.n - 1)->number;
+    ack.held_ms = held_ms;
+    link->rtt_us = 0;
+    link->opened_us = opened_us;
+    assert_int_equal(xn_msg_new(XN__KIND__ACK, &ack, &msg), 0);
+    assert_true(net_inject(net, 0, 1, msg));
+    xn_msg_free(msg);
+    return link->rtt_us;
+}
+
+/* Who says that it held a question makes itself nearer by that, but not more
+ * than twice as near as the link's opening showed, or the question itself. */
+static void test_held(void **state)
+{
+    struct net *net = start_few();
+    struct link *link;
+    xn_peer peer;
+
+    (void)state;
+    assert_true(net_peer(net, 0, 1, &peer));
+    link = link_find_live(net->node[0].ov, peer);
+    assert_non_null(link);
+    assert_in_range(link->opened_us, 10000, 200000);
+    assert_int_equal(rtt_held(net, link, 100), 200000);
+    assert_int_equal(rtt_held(net, link, 299), link->opened_us / 2);
+    link->opened_us = 0;
+    assert_int_equal(rtt_held(net, link, 299), 150000);
+    net_free(net);
+}
+
 static xn_id told_by(const struct net *net, uint32_t i)
 {
     Xn__Coordinate said;
@@ -212,6 +255,190 @@ static void test_repeated(void **state)
     }
     after = told_by(net, 0);
     assert_memory_equal(&before, &after, sizeof before);
+    net_free(net);
+}
+
+/* ---- among more than the budget ---- */
+
+enum { UP = 31, CROWD = 40 }; /* the others are only heard of */
+
+static const struct net_config crowd = {.nodes = CROWD,
+                                        .links_max = 32,
+                                        .leaves = 3,
+                                        .handle_per_link = true,
+                                        .way_us = way_us,
+                                        .seed = 9};
+
+static bool is_far(const struct ov *ov, size_t at)
+{
+    return !ring_is_leaf(ov, &ring_contact(ov, at)->position);
+}
+
+/* Node 0 knows where it is, believes that there are more than it can link to,
+ * and has dialled so many of those that are no neighbours. */
+static struct net *start_crowd(size_t ours)
+{
+    struct net *net = net_new(&crowd);
+    struct ov *ov;
+    uint32_t i;
+
+    for (i = 0; i < UP; i++) {
+        net_start(net, i, 0);
+        net_run(net, SEC);
+    }
+    assert_true(net_until(net, 60 * SEC, net_is_mesh));
+    net_run(net, 2 * SEC);
+    ov = net->node[0].ov;
+    for (i = 0; i < ov->ring.n; i++) {
+        struct link *link = link_find(ov, ring_peer(ov, i));
+
+        assert_non_null(link);
+        link->incoming = !is_far(ov, i) || ours == 0;
+        ours -= !link->incoming;
+    }
+    assert_int_equal(ours, 0);
+    links_set_partial(ov, &net->now);
+    return net;
+}
+
+static size_t ours_of(const struct net *net)
+{
+    const struct ov *ov = net->node[0].ov;
+    size_t n = 0, i;
+
+    for (i = 0; i < ov->ring.n; i++)
+        n += !link_find(ov, ring_peer(ov, i))->incoming;
+    return n;
+}
+
+/* However many link to us: of those that we dialled a quarter of the budget
+ * stays. */
+static void test_ours_stay(void **state)
+{
+    struct net *net = start_crowd(12);
+
+    (void)state;
+    net_run(net, 120 * SEC);
+    assert_int_equal(ours_of(net), crowd.links_max / 4);
+    assert_true(net->node[0].ov->ring.n >
+                crowd.links_max - crowd.links_max / 4);
+    net_free(net);
+}
+
+/* Nor is a link given up that waits for an answer, or whose node does. */
+static void test_awaited_stay(void **state)
+{
+    struct net *net = start_crowd(14);
+    const struct ov *ov = net->node[0].ov;
+    struct asked asked[UP];
+    xn_peer busy[UP];
+    uint32_t i, n = 0, idle = 0;
+
+    (void)state;
+    net->node[0].answer = ANSWER_NEVER;
+    for (i = 0; i < ov->ring.n; i++) {
+        xn_peer peer = ring_peer(ov, i);
+        uint32_t who = net_who(net, 0, peer);
+
+        if (link_find(ov, peer)->incoming) continue;
+        if ((n + idle) % 4 == 3) {
+            idle++;
+            continue;
+        }
+        net->node[who].answer = ANSWER_NEVER;
+        if (n % 2)
+            net_ask_peer(net, 0, who, 300 * SEC, &asked[n]);
+        else
+            net_ask_peer(net, who, 0, 300 * SEC, &asked[n]);
+        busy[n++] = peer;
+    }
+    net_run(net, 100 * SEC);
+    assert_in_range(ours_of(net), n, n + idle - 1);
+    for (i = 0; i < n; i++) {
+        assert_int_equal(asked[i].calls, 0);
+        assert_non_null(link_find_live(ov, busy[i]));
+    }
+    net_free(net);
+}
+
+/* Those who are in one place of node 0's table with that node, or all others,
+ * say that it is right beside node 0. */
+static void let_name(struct net *net, uint32_t node, bool others)
+{
+    static Xn__Contact contact;
+    static Xn__Coordinate there;
+    const struct ov *ov = net->node[0].ov;
+    const struct xn_contact *named = &net->node[node].contact;
+    struct table_place place;
+    uint32_t i;
+
+    pns_say(ov, &there);
+    there.height = 1;
+    there.error = 1;
+    xn__contact__init(&contact);
+    contact.id = xn_id_bytes(&named->id);
+    contact.position = xn_id_bytes(&named->position);
+    contact.address = net->node[node].address;
+    contact.coordinate = &there;
+    table_place(ov->digit, ov_position(ov), &named->position, &place);
+    for (i = 1; i < UP; i++) {
+        const xn_id *position = &net->node[i].contact.position;
+        bool within = xn_id_cmp(position, &place.lo) >= 0 &&
+                      xn_id_cmp(position, &place.hi) <= 0;
+
+        net->node[i].names = within != others ? &contact : NULL;
+    }
+}
+
+/* One who is named is dialled if it is in the place that was asked about. */
+static void test_named_elsewhere(void **state)
+{
+    struct net *net = start_crowd(0);
+    uint32_t named = UP;
+
+    (void)state;
+    while (ring_is_leaf(net->node[0].ov, &net->node[named].contact.position))
+        assert_true(++named < CROWD);
+    let_name(net, named, true);
+    net_run(net, 200 * SEC);
+    assert_int_equal(net->node[named].dialled, 0);
+    let_name(net, named, false);
+    net_run(net, 300 * SEC);
+    assert_int_equal(net->node[named].dialled, 1);
+    net_free(net);
+}
+
+/* Nor is one dialled because it is named that we have given up, or that could
+ * not be reached again and again. */
+static void test_named_again(void **state)
+{
+    struct net *net = start_crowd(0);
+    struct ov *ov = net->node[0].ov;
+    struct hint *hint;
+    uint64_t dials;
+    uint32_t named;
+    size_t at;
+
+    (void)state;
+    at = (ov->self_at + ov->ring.n / 2) % ov->ring.n; /* not alone there */
+    assert_true(is_far(ov, at));
+    named = net_who(net, 0, ring_peer(ov, at));
+    links_evict(ov, &net->now, at, net_begin(net, 0));
+    net_end(net, 0);
+    net_crash(net, named, true);
+    dials = ov_stats(ov)->dials;
+    let_name(net, named, false);
+    net_run(net, 200 * SEC);
+    hint = hint_find(ov, &net->node[named].contact.id);
+    assert_non_null(hint);
+    assert_int_equal(ov_stats(ov)->dials, dials);
+    hint->given_up = false;
+    hint->failures = 3;
+    net_run(net, 200 * SEC);
+    assert_int_equal(ov_stats(ov)->dials, dials);
+    hint->failures = 2;
+    net_run(net, 300 * SEC);
+    assert_int_equal(ov_stats(ov)->dials, dials + 1);
     net_free(net);
 }
 
@@ -302,9 +529,17 @@ static void test_tables(void **state)
 int main(void)
 {
     const struct CMUnitTest tests[] = {
-        cmocka_unit_test(test_coordinates),  cmocka_unit_test(test_lies),
-        cmocka_unit_test(test_nothing_told), cmocka_unit_test(test_both_ends),
-        cmocka_unit_test(test_repeated),     cmocka_unit_test(test_tables),
+        cmocka_unit_test(test_coordinates),
+        cmocka_unit_test(test_lies),
+        cmocka_unit_test(test_nothing_told),
+        cmocka_unit_test(test_both_ends),
+        cmocka_unit_test(test_repeated),
+        cmocka_unit_test(test_tables),
+        cmocka_unit_test(test_held),
+        cmocka_unit_test(test_ours_stay),
+        cmocka_unit_test(test_awaited_stay),
+        cmocka_unit_test(test_named_elsewhere),
+        cmocka_unit_test(test_named_again),
     };
 
     return cmocka_run_group_tests_name("ov_pns", tests, NULL, NULL);
