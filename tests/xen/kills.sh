@@ -82,7 +82,7 @@ is_paid_once() {
 look_back() { # NAME
     local rc=0
     account=
-    console_is_whole || rc=1
+    await 60 console_is_whole || rc=1 # who asks while xenodomd is away is told so
     is_paid_once || rc=1
     [ "$(dom0 30 domains)" = 0 ] || rc=1
     [ $rc -eq 0 ] || {
