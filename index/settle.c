@@ -359,6 +359,14 @@ static void join_others(struct xis *xis, const struct xn_now *now)
     unsettle(xis, now);
 }
 
+void xis_unsettle(struct xis *xis, const struct xn_now *now, struct xn_out *out)
+{
+    if (!xis->loaded) return;
+    if (xis->session) xis_session_drop(xis);
+    join_others(xis, now);
+    set_timer(xis, now->mono_us + 1, out);
+}
+
 void xis_settle_changed(struct xis *xis, const struct xn_now *now,
                         struct xn_out *out)
 {

@@ -55,7 +55,8 @@ static void sweep(void *owner, void *ctx, const struct xn_now *now, int rc,
 
     (void)ctx, (void)rc, (void)msg;
     xis->sweeping = false;
-    xis_ads_sweep(xis, now, out);
+    /* By a wrong clock live ads look dead. */
+    if (!ov_clock_off_s(xis->ov)) xis_ads_sweep(xis, now, out);
     xis_sweep_later(xis, now, out);
 }
 

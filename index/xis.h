@@ -51,6 +51,11 @@ void xis_stand(struct xis *xis, const struct xn_now *now, struct xn_out *out);
 /* More keys are revoked: their ads go.  Looks at all that are held. */
 void xis_revoke(struct xis *xis, struct xn_out *out);
 
+/* What is dated was judged wrongly until now: as if new here, and "not yet"
+ * until the neighbours have handed over. */
+void xis_unsettle(struct xis *xis, const struct xn_now *now,
+                  struct xn_out *out);
+
 /* From the overlay: kinds PUT, FIND, SYNC, OFFER, HAVE. */
 void xis_deliver(struct xis *xis, const struct xn_now *now,
                  const struct ov_request *request, struct xn_out *out);

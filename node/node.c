@@ -193,6 +193,8 @@ static int node_step(struct xn_core *core, const struct xn_now *now,
 
     xn_out_reset(&node->out);
     if (!node->started) begin(node, now, &node->out);
+    if (ov_clock(node->ov, now, &node->out))
+        xis_unsettle(node->xis, now, &node->out);
     xn_tickets_run(node->tickets, now, &node->out);
     dispatch(node, now, ev, &node->out);
     *box_out = xn_out_box(&node->out, xn_tickets_next(node->tickets));

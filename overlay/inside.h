@@ -133,11 +133,12 @@ struct pns;
  * the ring until it is used, and again when others were used after it. */
 struct link {
     xn_peer peer;
-    uint32_t serial; /* in the order in which they came; 0: it stood */
-    uint8_t state;   /* enum link_state */
-    uint8_t hellos;  /* said by us */
-    uint8_t early;   /* messages ignored for want of their HELLO */
-    uint8_t probes;  /* PINGs unanswered */
+    uint32_t serial;  /* in the order in which they came; 0: it stood */
+    uint8_t state;    /* enum link_state */
+    bool clock_asked; /* its next HELLO is to tell it */
+    uint8_t hellos;   /* said by us */
+    uint8_t early;    /* messages ignored for want of their HELLO */
+    uint8_t probes;   /* PINGs unanswered */
     bool incoming : 1;
     bool hearsay : 1; /* probed because of a SUSPECT */
     bool shed : 1;    /* it ends, not its node */
@@ -246,7 +247,8 @@ struct ov {
     uint32_t n_met;          /* of these, linked before */
     uint32_t n_dials;        /* of these, being dialled */
     bool skewed;             /* somebody's clock differs from ours */
-    int64_t base_s;          /* our clock less mono time, when last looked at */
+    uint64_t clock_us;       /* mono; when to look next at what they show */
+    int64_t base_s;          /* our clock less mono time, as last set */
     int64_t clock_off_s;     /* ov_clock_off_s */
     struct shunned *shunned; /* hints.c */
     uint64_t *tellers;       /* tellers.c */
@@ -645,7 +647,6 @@ bool visit_check(const struct ov *ov);
 /* So says its HELLO. */
 void clock_told(struct ov *ov, const struct xn_now *now, struct link *link,
                 uint64_t wall_us);
-void clock_look(struct ov *ov, const struct xn_now *now, struct xn_out *out);
 
 /* ---- guest.c */
 

@@ -714,8 +714,11 @@ void links_hello(struct ov *ov, const struct xn_now *now, struct link *link,
             (void)hints_take(ov, now, &link_contact(ov, link)->id, hello->peers,
                              hello->n_peers);
         refused_there(ov, now, link, out);
+    } else if (link->clock_asked) {
+        clock_told(ov, now, link, hello->wall_us);
     } else if (link_allows(link, now, ALLOW_HELLO)) {
-        /* It says so again: ours was lost. */
+        /* It says so again: ours was lost, or its clock was set. */
+        clock_told(ov, now, link, hello->wall_us);
         link_say_hello(ov, now, link, false, out);
     }
 }

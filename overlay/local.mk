@@ -53,6 +53,12 @@ UNIT_TESTS += tests/unit/ov_claims
 tests_unit_ov_claims_SOURCES = tests/unit/ov_claims.c
 tests_unit_ov_claims_LDADD = $(XN_OVERLAY_LIBS) $(CMOCKA_LIBS)
 
+UNIT_TESTS += tests/unit/ov_clock
+tests_unit_ov_clock_SOURCES = tests/unit/ov_clock.c
+tests_unit_ov_clock_SOURCES += tests/unit/ov_net.c
+tests_unit_ov_clock_SOURCES += tests/unit/ov_net.h
+tests_unit_ov_clock_LDADD = $(XN_OVERLAY_LIBS) $(CMOCKA_LIBS)
+
 UNIT_TESTS += tests/unit/ov_faults
 tests_unit_ov_faults_SOURCES = tests/unit/ov_faults.c
 tests_unit_ov_faults_SOURCES += tests/unit/ov_net.c

@@ -242,6 +242,10 @@ bool ov_is_guest(const struct ov *ov);
  * behind), where that is more than OV_SKEW_S; else 0. */
 #define OV_SKEW_S 300
 int64_t ov_clock_off_s(const struct ov *ov);
+/* Looks at the clocks: to be called at each step, before anything is judged by
+ * its date.  true: until now that may have been judged wrongly, for ours was
+ * off or has been set by more than OV_SKEW_S. */
+bool ov_clock(struct ov *ov, const struct xn_now *now, struct xn_out *out);
 /* What it answers, as its HELLO said: bits of OV_FEATURE_*. */
 #define OV_FEATURE_NEXT 1U
 #define OV_FEATURE_TERSE 2U /* no ACK where the REPLY comes soon */

@@ -367,7 +367,6 @@ static void watch_due(void *owner, void *ctx, const struct xn_now *now, int rc,
     (void)ctx, (void)rc, (void)msg;
     ov_enter(ov);
     life_count(ov, now);
-    clock_look(ov, now, out);
     ov->watch_timer = 0;
     ov->watch_us = 0;
     if (ov->ring.n > 0) probe_next(ov, now, life_watch_us(ov) / 2, out);

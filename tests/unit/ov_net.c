@@ -308,6 +308,7 @@ static void act_hang(struct net *net, struct node *node,
 
 static void begin(struct node *node)
 {
+    node->net->now.wall_us += node->ahead_us;
     xn_out_reset(&node->out);
 }
 
@@ -318,6 +319,7 @@ static void end(struct node *node)
     uint64_t next_us;
     size_t i;
 
+    node->misdated += ov_clock(node->ov, &net->now, &node->out);
     xn_tickets_run(node->tickets, &net->now, &node->out);
     assert_int_equal(node->out.rc, 0);
     for (i = 0; i < node->out.n; i++) {
@@ -346,6 +348,7 @@ static void end(struct node *node)
                                        .node = node->index,
                                        .life = node->life});
     }
+    net->now.wall_us -= node->ahead_us;
 }
 
 static void end_ticket(struct net *net, const struct happening *h, int rc)

@@ -41,6 +41,8 @@ struct node {
     bool keeps; /* acknowledges the requests that come to it, and no more */
     Xn__Contact *names; /* asked who is near: this one; NULL: who is */
     uint64_t late_us;   /* all it says arrives so much later */
+    uint64_t ahead_us;  /* its wall clock; negative ones wrap */
+    unsigned misdated;  /* ov_clock said so */
     uint64_t gate_us;   /* so long wait those who dial it */
     uint32_t life;      /* restarts */
     uint64_t wake_us;
