@@ -62,6 +62,33 @@ static void test_joiner(void **state)
     kit_free(kit);
 }
 
+/* Whose clock is wrong drops nothing by it, and says nothing; set right, it
+ * goes by what it has once the others have compared theirs. */
+static void test_clock(void **state)
+{
+    struct kit *kit = kit_new(5, 12);
+    struct xn_out *out;
+
+    (void)state;
+    kit_start_all(kit);
+    assert_true(kit_settled(kit, 60 * SEC));
+    publish_all(kit, 2);
+    kit->net->node[4].ahead_us = 3600 * SEC;
+    net_run(kit->net, 20 * SEC);
+    assert_int_equal(xis_ads(kit_xis(kit, 4)), ADS);
+    assert_int_equal(kit_count(kit, 4, "CPUsmps"), XN_ENOTYET);
+    kit->net->node[4].ahead_us = 0;
+    out = net_begin(kit->net, 4);
+    xis_unsettle(kit_xis(kit, 4), &kit->net->now, out);
+    net_end(kit->net, 4);
+    assert_int_equal(kit->net->node[4].misdated, 2);
+    assert_int_equal(ov_clock_off_s(kit->net->node[4].ov), 0);
+    assert_int_equal(kit_count(kit, 4, "CPUsmps"), XN_ENOTYET);
+    assert_true(kit_settled(kit, 60 * SEC));
+    assert_int_equal(kit_count(kit, 4, "CPUsmps"), ADS);
+    kit_free(kit);
+}
+
 /* Is node i among the near copies of the token's key? */
 static bool is_copy(const struct kit *kit, uint32_t i, const char *token)
 {
@@ -416,6 +443,7 @@ int main(void)
 {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(test_joiner),
+        cmocka_unit_test(test_clock),
         cmocka_unit_test(test_join_unsettles_nobody),
         cmocka_unit_test(test_far_loss),
         cmocka_unit_test(test_one_asks),
