@@ -15,12 +15,13 @@
 #include "wire/nest.h"
 
 #define SECOND_US 1000000ULL
-#define WAIT_MS 2000              /* of a member without news */
-#define WATCH_US (4 * SECOND_US)  /* for its answer */
-#define SILENT_US (4 * SECOND_US) /* then it is not there */
-#define AGAIN_US (SECOND_US / 2)  /* between questions without an answer */
-#define GAP_US (SECOND_US / 50)   /* between others, at least */
-#define TELL_MS 10000             /* for what nobody waits for */
+#define WAIT_MS 2000                 /* of a member without news */
+#define WATCH_US (4 * SECOND_US)     /* for its answer */
+#define SILENT_US (4 * SECOND_US)    /* then it is not there */
+#define AGAIN_US (SECOND_US / 2)     /* between questions without an answer */
+#define GAP_US (SECOND_US / 50)      /* between others, at least */
+#define DOCUMENT_US (10 * SECOND_US) /* between new documents, at least */
+#define TELL_MS 10000                /* for what nobody waits for */
 #define URL_MAX 300
 #define AMOUNT_MAX 1000000000000LL /* of anything */
 #define TEXT_MAX 1024              /* of what it tells */
@@ -119,14 +120,46 @@ bool host_cluster_met(const struct host *host)
     return true;
 }
 
-/* The advertisement follows, unless the start is not over. */
+static void say(struct host *host, const struct xn_now *now)
+{
+    host->market.said_us = now->mono_us;
+    host_resume(host, now);
+}
+
+static void say_by(struct host *host, uint64_t us);
+
+static void on_due(void *owner, void *ctx, const struct xn_now *now, int rc,
+                   struct xn_msg *msg, struct xn_out *out)
+{
+    struct host *host = owner;
+
+    host->market.due = 0;
+    if (host_is_publishing(host))
+        say_by(host, now->mono_us + AGAIN_US);
+    else
+        say(host, now);
+}
+
+static void say_by(struct host *host, uint64_t us)
+{
+    host->market.due =
+        xn_ticket(host->tickets, us, on_due, host, NULL, &host->out);
+}
+
+/* The advertisement follows, unless the start is not over: at its own pace, for
+ * a member may say something else each time. */
 static void offer_anew(struct host *host, const struct xn_now *now,
                        bool was_met)
 {
+    struct host_market *market = &host->market;
+    uint64_t by = market->said_us + DOCUMENT_US;
     bool changed = host_say_machines(host);
 
-    if (host->loaded && host_cluster_met(host) && (changed || !was_met))
-        host_resume(host, now);
+    if (!host->loaded || !host_cluster_met(host)) return;
+    if (!was_met)
+        say(host, now);
+    else if (changed && !market->due)
+        say_by(host, by > now->mono_us ? by : now->mono_us);
 }
 
 /* ---- it is not there ---- */
@@ -278,7 +311,7 @@ static void heard(struct host_machine *m, const struct xn_now *now,
     m->heard_us = now->mono_us;
     m->heard_wall_us = now->wall_us;
     m->met = true;
-    m->offered = *offered;
+    if (new) m->offered = *offered; /* the same for a life */
     m->life = told->life;
     if (!told->up) {
         leave(m, now, "its xenodomd is not there");

@@ -309,7 +309,7 @@ const char *host_market_wrong(const struct host *host)
 size_t host_market_tickets(const struct host *host)
 {
     const struct host_market *m = &host->market;
-    size_t n = m->n_quotes + (m->load != 0) + m->n_waits;
+    size_t n = m->n_quotes + (m->load != 0) + (m->due != 0) + m->n_waits;
 
     for (size_t i = 0; i < m->n_machines; i++)
         n += (m->machines[i].sweep != 0) + (m->machines[i].watch != 0);

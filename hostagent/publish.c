@@ -39,6 +39,7 @@ static void give_up_step(struct host *host)
 {
     if (host->step) xn_ticket_forget(host->tickets, host->step);
     host->step = 0;
+    host->pausing = false;
 }
 
 static void on_pause_over(void *owner, void *ctx, const struct xn_now *now,
@@ -47,6 +48,7 @@ static void on_pause_over(void *owner, void *ctx, const struct xn_now *now,
     struct host *host = owner;
 
     host->step = 0;
+    host->pausing = false;
     go_on(host, now);
 }
 
@@ -54,6 +56,7 @@ static void pause_for(struct host *host, const struct xn_now *now, uint64_t us)
 {
     host->step = xn_ticket(host->tickets, now->mono_us + us, on_pause_over,
                            host, NULL, &host->out);
+    host->pausing = true;
 }
 
 /* Twice as long each time, at most 30 s, and never in step with others. */
@@ -72,6 +75,11 @@ void host_resume(struct host *host, const struct xn_now *now)
     give_up_step(host);
     host->rounds = host->failures = 0;
     go_on(host, now);
+}
+
+bool host_is_publishing(const struct host *host)
+{
+    return host->step && !host->pausing;
 }
 
 /* ---- the node ---- */

@@ -43,7 +43,9 @@ struct host_market { /* what is sold: session.h */
     void *told; /* what a member said last, unpacked: until the next word */
     char largest[5][XN_DEC_TEXT_MAX]; /* what a cluster offers: of a machine, */
     char whole[3][XN_DEC_TEXT_MAX];   /* of all: machines, CPU, memory */
-    struct host_session **sessions;   /* in order of id */
+    uint64_t said_us; /* mono: the last that began to be published */
+    uint64_t due;     /* ticket of the next; 0: nothing has changed */
+    struct host_session **sessions; /* in order of id */
     size_t n_sessions;
     bool loaded;
     uint64_t load; /* ticket of the READ or pause under way */
@@ -87,6 +89,7 @@ struct host {
 
     /* The one thing under way: publish.c goes from step to step. */
     uint64_t step;
+    bool pausing;         /* it is a pause */
     struct xn_msg *lease; /* Signed; of the record's version */
     uint64_t leased_us;   /* mono time of it */
     uint32_t rounds;      /* failed in a row: of the whole list */
@@ -113,6 +116,8 @@ struct host {
  * giving up the step under way. */
 void host_begin(struct host *host, const struct xn_now *now);
 void host_resume(struct host *host, const struct xn_now *now);
+/* A step is under way that is better not given up. */
+bool host_is_publishing(const struct host *host);
 
 /* version.c */
 /* Does what is offered now differ from what the record says? */

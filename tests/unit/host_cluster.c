@@ -10,12 +10,14 @@
 #include "tests/unit/market_kit.h"
 #include "tests/unit/task_kit.h"
 #include "wire/api.pb-c.h"
+#include "wire/nest.h"
 
 #define MACHINES 3
 #define STEP_US (SECOND_US / 10)
 #define GRACE_US (30 * SECOND_US)
 
 enum health { WELL, SILENT, DEAD };
+enum lie { NONE, AMOUNTS, LIVES }; /* that are others each time */
 
 struct held { /* a call that its member has not answered */
     struct xn_action act;
@@ -28,6 +30,8 @@ struct far {
     xn_id id;
     const char *url;
     enum health health;
+    enum lie lie;
+    uint64_t lies;
     struct held held[64];
     size_t n_held;
     bool begun;
@@ -126,6 +130,23 @@ static void deliver(struct far *f, struct market *m)
     }
 }
 
+static void lie(struct far *f, struct market *m, struct xn_action *act)
+{
+    Xn__Machine machine = XN__MACHINE__INIT;
+    Xn__Amounts amounts = XN__AMOUNTS__INIT;
+    Xn__Answer answer = XN__ANSWER__INIT;
+
+    amounts.cpu_smps = (char *)(uintptr_t)(f->lies++ % 2 ? "3999" : "3998");
+    amounts.memory_mb = (char *)(uintptr_t) "512";
+    machine.life = f->lie == LIVES ? f->lies : UINT64_MAX;
+    machine.up = machine.exact = true;
+    machine.amounts = &amounts;
+    answer.status = 200;
+    assert_int_equal(xn_pack(&machine, &answer.body.data, &answer.body.len), 0);
+    crank_done(&m->h, act, 0, XN__KIND__ANSWER, &answer);
+    free(answer.body.data);
+}
+
 static bool carry(struct market *m, struct xn_action *act)
 {
     const Xn__Call *call = XN_BODY(act->msg, Xn__Call);
@@ -139,7 +160,9 @@ static bool carry(struct market *m, struct xn_action *act)
     assert_int_equal(xn_id_from_bytes(&call->peer_id, &peer), 0);
     assert_true(xn_id_eq(&peer, &f->id));
     if (!f->begun) begin_far(f, m);
-    if (f->health == DEAD) {
+    if (f->lie && strstr(call->url, "/v1/machine")) {
+        lie(f, m, act);
+    } else if (f->health == DEAD) {
         crank_done(&m->h, act, XN_EUNREACH, 0, NULL);
     } else if (f->health == SILENT) {
         xn_msg_free(act->msg);
@@ -430,6 +453,29 @@ static void a_meter_that_lies_is_cut(void **state)
     assert_true(paid_of(m, &s) > 0 && paid_of(m, &s) < 60 * 100 + 60 * 40);
 }
 
+static void a_member_that_says_something_else_each_time(void **state)
+{
+    struct market *m = *state;
+    struct far *f = &far[0];
+    unsigned before;
+
+    pass(m, 20 * SECOND_US);
+    before = m->publishes;
+    f->lie = AMOUNTS; /* the first are those of a new life */
+    pass(m, 30 * SECOND_US);
+    assert_true(f->lies > 100);
+    assert_int_equal(m->publishes - before, 1);
+    assert_true(says(m, "<CPUsmps>3998</CPUsmps>"));
+
+    f->lie = LIVES;
+    before = m->publishes;
+    pass(m, 60 * SECOND_US);
+    assert_true(m->publishes - before >= 2 && m->publishes - before <= 7);
+    far[1].health = DEAD; /* another's loss is said all the same */
+    pass(m, 16 * SECOND_US);
+    assert_true(says(m, "<Machines>2</Machines>"));
+}
+
 static void news_that_was_missed_is_looked_for(void **state)
 {
     struct market *m = *state;
@@ -675,6 +721,7 @@ int main(void)
         TEST(a_machine_taken_out_is_lost),
         TEST(a_member_speaks_for_its_own_sessions),
         TEST(a_meter_that_lies_is_cut),
+        TEST(a_member_that_says_something_else_each_time),
         TEST(news_that_was_missed_is_looked_for),
         TEST(its_own_machine_offers_what_was_said_of_it),
         TEST(a_member_answers_its_manager_alone),

@@ -214,6 +214,7 @@ static void serve_node(struct market *m, struct xn_action *act)
         crank_called(&m->h, act, 200, &status, &m->node);
         return;
     }
+    m->publishes++;
     result.server = xn_id_bytes(&m->server->id);
     published.n_results = 1;
     published.results = results;

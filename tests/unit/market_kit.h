@@ -27,6 +27,7 @@ struct market {
     } fetch;
     struct shop_member *server;
     xn_id node_id;
+    unsigned publishes;
     Xn__Caller node, operator;
     struct host_config config;
     struct advert_offer offer;
