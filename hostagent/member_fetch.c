@@ -12,6 +12,7 @@
 
 #define WAIT_US (15 * SECOND_US)
 #define FETCH_US (1000 * SECOND_US) /* the driver ends it first */
+#define PATIENCE_US (3 * WAIT_US)   /* from one question to the next */
 #define TOLD_US (60 * SECOND_US)    /* the driver holds it for twice that */
 
 /* Nobody waits there any more. */
@@ -79,7 +80,8 @@ static void on_fetched(void *owner, void *ctx, const struct xn_now *now, int rc,
     Xn__Fetched failed = XN__FETCHED__INIT;
     struct member_fetch *f = ctx;
 
-    f->ticket = 0;
+    if (f->patience) xn_ticket_forget(m->tickets, f->patience);
+    f->ticket = f->patience = 0;
     f->done_us = now->mono_us;
     if (!rc && (!msg || msg->kind != XN__KIND__FETCHED)) rc = XN_EPROTO;
     if (!rc) {
@@ -111,6 +113,16 @@ static struct member_fetch *row_for(struct member *m, const struct xn_now *now,
     return row;
 }
 
+/* Its end comes all the same. */
+static void on_patience_over(void *owner, void *ctx, const struct xn_now *now,
+                             int rc, struct xn_msg *msg, struct xn_out *out)
+{
+    struct member_fetch *f = ctx;
+
+    f->patience = 0;
+    xn_out_add(out, XN_ACT_ABORT, f->ticket, XN_PEER_NONE, NULL);
+}
+
 static void begin(struct member *m, const struct xn_now *now,
                   struct member_fetch *f, const xn_id *key,
                   const Xn__Fetch *want)
@@ -118,6 +130,8 @@ static void begin(struct member *m, const struct xn_now *now,
     f->key = *key;
     f->ticket = xn_ticket(m->tickets, now->mono_us + FETCH_US, on_fetched, m, f,
                           &m->out);
+    f->patience = xn_ticket(m->tickets, now->mono_us + PATIENCE_US,
+                            on_patience_over, m, f, &m->out);
     if (f->ticket)
         xn_out_emit(&m->out, XN_ACT_FETCH, f->ticket, XN_PEER_NONE,
                     XN__KIND__FETCH, want);
@@ -126,6 +140,7 @@ static void begin(struct member *m, const struct xn_now *now,
 static void wait_for(struct member *m, const struct xn_now *now,
                      struct member_fetch *f, uint64_t ask)
 {
+    xn_ticket_postpone(m->tickets, f->patience, now->mono_us + PATIENCE_US);
     for (size_t i = 0; i < ASKERS_MAX; i++) {
         struct member_asker *asker = &f->askers[i];
 
@@ -203,7 +218,7 @@ size_t member_fetch_tickets(const struct member *m)
     size_t n = 0;
 
     for (size_t i = 0; i < FETCHES_MAX; i++) {
-        n += m->fetches[i].ticket != 0;
+        n += (m->fetches[i].ticket != 0) + (m->fetches[i].patience != 0);
         for (size_t k = 0; k < ASKERS_MAX; k++)
             n += m->fetches[i].askers[k].timer != 0;
     }

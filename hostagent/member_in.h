@@ -23,6 +23,7 @@ struct member_asker {
 struct member_fetch {
     xn_id key;           /* SHA-256 of what was asked; zero: a free row */
     uint64_t ticket;     /* 0: it is done */
+    uint64_t patience;   /* until it is given up, when nobody asks again */
     struct xn_msg *told; /* Fetched, once it is done */
     uint64_t done_us;    /* mono */
     struct member_asker askers[ASKERS_MAX];
