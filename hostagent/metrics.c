@@ -119,6 +119,40 @@ static void put_sessions(const struct host *host, struct xn_buf *buf)
               t.troubled);
 }
 
+static const char *machine_name(const struct host_machine *m)
+{
+    return m->url ? m->url : "own";
+}
+
+static uint64_t held_there(const struct host_machine *m)
+{
+    const struct host_market *market = &m->host->market;
+    uint64_t n = 0;
+
+    for (size_t i = 0; i < market->n_sessions; i++) {
+        const struct host_session *s = market->sessions[i];
+
+        n += session_holds(s) && session_machine(s) == m;
+    }
+    return n;
+}
+
+static void put_machines(const struct host_market *market, struct xn_buf *buf)
+{
+    static const char up[] = "xeno_host_machine_up";
+    static const char held[] = "xeno_host_machine_sessions";
+    const struct host_machine *m, *end = market->machines + market->n_machines;
+
+    xn_prom_family(buf, XN_PROM_GAUGE, up,
+                   "1: this machine's tasks are in reach.");
+    for (m = market->machines; m < end; m++)
+        xn_prom_sample(buf, up, "machine", machine_name(m), m->up);
+    xn_prom_family(buf, XN_PROM_GAUGE, held,
+                   "Sessions that hold capacity of this machine.");
+    for (m = market->machines; m < end; m++)
+        xn_prom_sample(buf, held, "machine", machine_name(m), held_there(m));
+}
+
 static void put_counts(const struct host_counts *counts, struct xn_buf *buf)
 {
     static const char charged[] = "xeno_host_charged_total";
@@ -157,7 +191,9 @@ static void put_all(const struct host *host, const struct xn_now *now,
     put_amounts("xeno_host_free", "What of it no session holds.", &left, buf);
     put_sessions(host, buf);
     put_gauge(buf, "xeno_host_xenodomd_up",
-              "1: connected to the program that runs tasks.", host_is_up(host));
+              "1: a program that runs tasks is in reach, of any machine.",
+              host_is_up(host));
+    if (host->config.sandbox) put_machines(m, buf);
     put_counts(&m->counts, buf);
 }
 

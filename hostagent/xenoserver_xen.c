@@ -67,6 +67,16 @@ static void compare(struct doctor *d, uint64_t there_mb)
                 offered_mb, there_mb);
 }
 
+static void compare_network(struct doctor *d, bool bridge)
+{
+    const char *text = net_settings_text(d->settings, "offer.net_mbps");
+
+    if (bridge || !text || strtod(text, NULL) <= 0) return;
+    doctor_find(d, "network", DOCTOR_FAIL,
+                "--bridge of xenodomd; or xenoserver offer NetMbps=0",
+                "%s Mb/s are offered, and domains have no bridge", text);
+}
+
 void doctor_check_domains(struct doctor *d)
 {
     const char *manager, *path;
@@ -91,6 +101,7 @@ void doctor_check_domains(struct doctor *d)
                     "domains can be made, of %" PRIu64 " MB of memory together",
                     tell->xen_bytes >> 20);
         compare(d, tell->xen_bytes >> 20);
+        compare_network(d, tell->bridge);
     }
     if (tell) xn__dom_tell__free_unpacked(tell, NULL);
 }

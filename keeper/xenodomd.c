@@ -11,6 +11,7 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/random.h>
 #include <sys/signalfd.h>
 #include <sys/socket.h>
 #include <sys/stat.h>
@@ -376,6 +377,18 @@ static void say_ready(const struct arguments *args)
     close((int)args->ready_fd);
 }
 
+/* Which was given last is not known any more: not always the first again. */
+static void begin_addresses(struct dom *dom)
+{
+    const struct network *net = &dom->envelope.network;
+    uint32_t random = 0;
+
+    if (!net->bridge || getrandom(&random, sizeof random, 0) != sizeof random) {
+        return;
+    }
+    dom->address = net->first + random % (net->last - net->first + 1);
+}
+
 static int serve(const struct arguments *args)
 {
     static struct dom dom;
@@ -386,6 +399,7 @@ static int serve(const struct arguments *args)
     sys_set_oom(SYS_OOM_DAEMON);
     xn_log_open(PROGRAM, XN_LOG_INFO, NULL);
     dom.envelope = args->envelope;
+    begin_addresses(&dom);
     dom.probe.fd = -1;
     rc = resolve_images(&dom.envelope);
     if (rc) return rc;

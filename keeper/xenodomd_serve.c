@@ -331,6 +331,7 @@ static void begin_watch(struct dom *dom, size_t i)
     answer.no_xen = dom->probe.no_xen;
     answer.xen = !answer.no_xen[0];
     if (answer.xen) answer.xen_bytes = xen_bytes(dom);
+    answer.bridge = answer.xen && dom->envelope.network.bridge;
     dom_answer(dom, (int)i, &answer);
     dom->clients[i].watches = true;
 }

@@ -362,6 +362,24 @@ static void a_silent_machine_is_not_offered_nor_paid(void **state)
     assert_int_equal(f->dom.stops, 0);
 }
 
+/* Of this machine, as metrics tell it. */
+static void is_told(struct market *m, const char *what, unsigned machine,
+                    unsigned value)
+{
+    struct xn_msg *msg = NULL;
+    uint64_t ask = market_ask(m, "GET", "/metrics", "", NULL, &m->operator);
+    const Xn__Answer *answer = crank_answer(&m->h, ask, &msg);
+    char line[200];
+
+    snprintf(line, sizeof line, "\nxeno_host_machine_%s{machine=\"%s\"} %u\n",
+             what, far[machine].url, value);
+    assert_int_equal(answer->status, 200);
+    if (!memmem(answer->body.data, answer->body.len, line, strlen(line)))
+        fail_msg("%s in\n%.*s", line, (int)answer->body.len,
+                 (const char *)answer->body.data);
+    xn_msg_free(msg);
+}
+
 static void a_lost_machine_ends_its_sessions_alone(void **state)
 {
     struct market *m = *state;
@@ -372,9 +390,14 @@ static void a_lost_machine_ends_its_sessions_alone(void **state)
 
     assert_true(machine_of(&other) != machine_of(&s));
     pass(m, 60 * SECOND_US);
+    is_told(m, "up", (unsigned)machine_of(&s), 1);
+    is_told(m, "sessions", (unsigned)machine_of(&s), 1);
     paid = paid_of(m, &s);
     f->health = DEAD;
     pass(m, GRACE_US + 25 * SECOND_US);
+    is_told(m, "up", (unsigned)machine_of(&s), 0);
+    is_told(m, "sessions", (unsigned)machine_of(&s), 0);
+    is_told(m, "up", (unsigned)machine_of(&other), 1);
     session = look(m, &s);
     assert_int_equal(session->state, XN__SESSION_STATE__SESSION_ENDED);
     assert_int_equal(session->rc, XN_EUNREACH);
