@@ -41,7 +41,7 @@ static int call_of(const struct host_machine *m, const char *path,
 
 uint64_t member_call(struct host_machine *m, const struct xn_now *now,
                      const char *path, const void *body, uint64_t patience_us,
-                     bool waits, xn_ended *fn, void *ctx)
+                     Xn__CallLane lane, xn_ended *fn, void *ctx)
 {
     struct host *host = m->host;
     char url[URL_MAX];
@@ -53,7 +53,7 @@ uint64_t member_call(struct host_machine *m, const struct xn_now *now,
         return 0;
     }
     call.patience_ms = (uint32_t)(patience_us / 1000);
-    call.waits = waits;
+    call.lane = lane;
     /* The driver ends it first, unless it is lost. */
     ticket = xn_ticket(host->tickets, now->mono_us + patience_us + SECOND_US,
                        fn, host, ctx, &host->out);
@@ -354,8 +354,8 @@ static void watch(struct host_machine *m, const struct xn_now *now)
     body.life = m->life;
     body.seen = m->seen;
     body.wait_ms = WAIT_MS;
-    m->watch = member_call(m, now, "/v1/machine", &body, WATCH_US, false,
-                           on_watched, m);
+    m->watch = member_call(m, now, "/v1/machine", &body, WATCH_US,
+                           XN__CALL_LANE__LANE_WATCH, on_watched, m);
 }
 
 void host_cluster_begin(struct host *host, const struct xn_now *now)

@@ -29,7 +29,8 @@ uint64_t host_dom(struct host_machine *m, const struct xn_now *now,
 
     if (m->url) {
         us = ask->op == XN__DOM_OP__DOM_START ? FAR_START_US : FAR_ASK_US;
-        return member_call(m, now, FAR_PATH, ask, us, false, fn, ctx);
+        return member_call(m, now, FAR_PATH, ask, us, XN__CALL_LANE__LANE_SHORT,
+                           fn, ctx);
     }
     ticket =
         xn_ticket(host->tickets, now->mono_us + us, fn, host, ctx, &host->out);

@@ -88,11 +88,10 @@ bool host_say_machines(struct host *host);
 void host_cluster_begin(struct host *host, const struct xn_now *now);
 /* All members were heard or waited for: what is offered is known. */
 bool host_cluster_met(const struct host *host);
-/* A CALL to the member, with its patience; returns the ticket, 0: out of memory.
- * `waits`: may be long in coming. */
+/* A CALL to the member, with its patience; returns the ticket, 0: out of memory. */
 uint64_t member_call(struct host_machine *m, const struct xn_now *now,
                      const char *path, const void *body, uint64_t patience_us,
-                     bool waits, xn_ended *fn, void *ctx);
+                     Xn__CallLane lane, xn_ended *fn, void *ctx);
 /* The same, and nobody waits. */
 void member_tell(struct host_machine *m, const char *path, const void *body);
 /* The body of its answer, the host's until it is asked again.  rc: XN_EUNREACH:

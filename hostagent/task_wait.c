@@ -290,8 +290,8 @@ void task_wait_console(struct task_wait *wait, const struct xn_now *now,
     }
     if (m->url) {
         us = ask->wait_ms * 1000ULL + 4 * SECOND_US;
-        wait->ticket =
-            member_call(m, now, "/v1/console", ask, us, true, on_console, wait);
+        wait->ticket = member_call(m, now, "/v1/console", ask, us,
+                                   XN__CALL_LANE__LANE_LONG, on_console, wait);
         return;
     }
     wait->ticket = xn_ticket(host->tickets, now->mono_us + us, on_console, host,

@@ -28,7 +28,14 @@
 
 /* After SIGTERM: how long a core may still say things. */
 #define GRACE_US 1500000ULL
-#define WAITS_OF_HOST 32 /* calls that may be long in coming */
+
+/* Calls at once with one host and port, by lane. */
+static const unsigned of_host[] = {
+    [XN__CALL_LANE__LANE_SHORT] = NET_CALLS_OF_HOST,
+    [XN__CALL_LANE__LANE_LONG] = 32,
+    [XN__CALL_LANE__LANE_WATCH] = 1,
+};
+#define LANES (sizeof of_host / sizeof of_host[0])
 
 struct net_driver {
     struct net_loop *loop;
@@ -38,7 +45,7 @@ struct net_driver {
     struct net_delays *delays;
     struct net_links *links;
     struct net_http *http;
-    struct net_calls *calls, *waits; /* these may be long in coming */
+    struct net_calls *calls[LANES];
     struct net_dom *dom;
     struct net_images *images;
     struct net_store *store;
@@ -71,8 +78,9 @@ static void lacking(struct net_driver *d, const struct xn_action *action)
 
 static void abort_action(struct net_driver *d, uint64_t ticket)
 {
-    if (d->calls && net_calls_abort(d->calls, ticket)) return;
-    if (d->waits && net_calls_abort(d->waits, ticket)) return;
+    for (size_t i = 0; i < LANES; i++) {
+        if (d->calls[i] && net_calls_abort(d->calls[i], ticket)) return;
+    }
     if (d->images && net_images_abort(d->images, ticket)) return;
     if (d->links) net_links_abort(d->links, ticket);
     if (d->dom) net_dom_abort(d->dom, ticket);
@@ -174,8 +182,7 @@ static void act(void *user, const struct xn_action *action)
     case XN_ACT_TXN:
     case XN_ACT_READ: act_store(d, action); break;
     case XN_ACT_CALL:
-        net_calls_make(XN_BODY(action->msg, Xn__Call)->waits ? d->waits
-                                                             : d->calls,
+        net_calls_make(d->calls[XN_BODY(action->msg, Xn__Call)->lane],
                        action->ticket, XN_BODY(action->msg, Xn__Call));
         break;
     case XN_ACT_ABORT: abort_action(d, action->ticket); break;
@@ -217,11 +224,18 @@ static void stepped(void *user, const struct xn_now *now,
 
 /* ---- the end ----------------------------------------------------------- */
 
+static bool calls_idle(const struct net_driver *d)
+{
+    for (size_t i = 0; i < LANES; i++) {
+        if (!net_calls_idle(d->calls[i])) return false;
+    }
+    return true;
+}
+
 static bool all_idle(const struct net_driver *d)
 {
     return net_loop_quiet(d->loop) && net_crypto_idle(d->crypto) &&
-           net_calls_idle(d->calls) && net_calls_idle(d->waits) &&
-           (!d->dom || net_dom_idle(d->dom)) &&
+           calls_idle(d) && (!d->dom || net_dom_idle(d->dom)) &&
            (!d->images || net_images_idle(d->images)) &&
            (!d->store || net_store_idle(d->store)) &&
            (!d->links || net_links_idle(d->links)) &&
@@ -368,11 +382,9 @@ static int open_parts(struct net_driver *d, const struct net_config *config)
     if (!rc) {
         rc = net_crypto_new(d->loop, d->pool, config->identity, &d->crypto);
     }
-    if (!rc)
-        rc = net_calls_new(d->loop, config->identity, NET_CALLS_OF_HOST,
-                           &d->calls);
-    if (!rc)
-        rc = net_calls_new(d->loop, config->identity, WAITS_OF_HOST, &d->waits);
+    for (size_t i = 0; !rc && i < LANES; i++) {
+        rc = net_calls_new(d->loop, config->identity, of_host[i], &d->calls[i]);
+    }
     if (rc) {
         xn_gripe_rc(config->program, rc, NULL, "cannot start", xn_strerror(rc),
                     NULL);
@@ -414,8 +426,8 @@ void net_driver_free(struct net_driver *d)
     net_http_free(d->http);
     net_links_free(d->links);
     net_delays_free(d->delays);
-    net_calls_free(d->calls);
-    net_calls_free(d->waits);
+    for (size_t i = 0; i < LANES; i++)
+        net_calls_free(d->calls[i]);
     net_dom_free(d->dom);
     net_images_free(d->images);
     net_store_free(d->store);

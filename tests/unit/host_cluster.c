@@ -19,9 +19,17 @@
 enum health { WELL, SILENT, DEAD };
 enum lie { NONE, AMOUNTS, LIVES }; /* that are others each time */
 
+/* As the driver has them. */
+static const size_t of_host[] = {
+    [XN__CALL_LANE__LANE_SHORT] = 8,
+    [XN__CALL_LANE__LANE_LONG] = 32,
+    [XN__CALL_LANE__LANE_WATCH] = 1,
+};
+
 struct held { /* a call that its member has not answered */
     struct xn_action act;
-    uint64_t ask;
+    uint64_t ask; /* 0: it stands behind others of its lane */
+    uint64_t until_us;
 };
 
 struct far {
@@ -35,6 +43,7 @@ struct far {
     struct held held[64];
     size_t n_held;
     bool begun;
+    bool stalls;            /* xenodomd answers nothing */
     struct xn_action fetch; /* under way, where it is slow */
     bool slow;
     unsigned fetches, aborted;
@@ -88,7 +97,7 @@ static void serve_far(struct far *f)
         f->fetches++;
         if (!f->slow) fetched(f, &f->fetch);
     }
-    while (crank_count(&f->c, XN_ACT_DOMAIN)) {
+    while (!f->stalls && crank_count(&f->c, XN_ACT_DOMAIN)) {
         struct xn_action act = crank_take(&f->c, XN_ACT_DOMAIN);
 
         dom_serve(&f->dom, &f->c, &act);
@@ -115,17 +124,64 @@ static bool has_answer(const struct far *f, uint64_t ask)
     return false;
 }
 
+static const Xn__Call *call_of(const struct held *held)
+{
+    return XN_BODY(held->act.msg, Xn__Call);
+}
+
+/* Those to whose lane there is a connection, oldest first. */
+static void send_held(struct far *f, const struct market *m)
+{
+    size_t busy[3] = {0};
+
+    for (size_t i = 0; i < f->n_held; i++) {
+        struct held *held = &f->held[i];
+        const Xn__Call *call = call_of(held);
+
+        if (busy[call->lane]++ >= of_host[call->lane] || held->ask) continue;
+        held->ask =
+            crank_ask_raw(&f->c, call->method, call->url + strlen(f->url),
+                          call->body.data, call->body.len, &m->server->caller);
+        serve_far(f);
+    }
+}
+
+static struct held take_held(struct far *f, size_t i)
+{
+    struct held held = f->held[i];
+
+    memmove(&f->held[i], &f->held[i + 1],
+            (--f->n_held - i) * sizeof f->held[0]);
+    return held;
+}
+
+/* Whom nobody answers in time. */
+static void give_up(struct far *f, struct market *m)
+{
+    for (size_t i = 0; i < f->n_held;) {
+        struct held held;
+
+        if (m->h.now.mono_us < f->held[i].until_us) {
+            i++;
+            continue;
+        }
+        held = take_held(f, i);
+        crank_done(&m->h, &held.act, XN_ETIMEOUT, 0, NULL);
+    }
+}
+
 static void deliver(struct far *f, struct market *m)
 {
+    send_held(f, m);
     for (size_t i = 0; i < f->n_held;) {
         struct held held = f->held[i];
         struct xn_msg *msg = NULL;
 
-        if (!has_answer(f, held.ask)) {
+        if (!held.ask || !has_answer(f, held.ask)) {
             i++;
             continue;
         }
-        f->held[i] = f->held[--f->n_held];
+        take_held(f, i);
         crank_answer(&f->c, held.ask, &msg);
         if (f->health != WELL)
             xn_msg_free(held.act.msg);
@@ -174,10 +230,7 @@ static bool carry(struct market *m, struct xn_action *act)
     } else {
         assert_true(f->n_held < 64);
         f->held[f->n_held++] = (struct held){
-            *act,
-            crank_ask_raw(&f->c, call->method, call->url + strlen(f->url),
-                          call->body.data, call->body.len, &m->server->caller)};
-        serve_far(f);
+            *act, 0, m->h.now.mono_us + call->patience_ms * 1000ULL};
         deliver(f, m);
     }
     return true;
@@ -192,6 +245,7 @@ static void pass(struct market *m, uint64_t us)
             crank_pass(&far[i].c, STEP_US);
             serve_far(&far[i]);
             deliver(&far[i], m);
+            give_up(&far[i], m);
         }
         market_pass(m, STEP_US);
     }
@@ -378,6 +432,36 @@ static void is_told(struct market *m, const char *what, unsigned machine,
         fail_msg("%s in\n%.*s", line, (int)answer->body.len,
                  (const char *)answer->body.data);
     xn_msg_free(msg);
+}
+
+/* Its agent answers, whatever xenodomd does. */
+static void a_stalled_xenodomd_is_no_silence(void **state)
+{
+    struct market *m = *state;
+    struct far *f = &far[2];
+    uint64_t ask;
+
+    for (size_t i = 0; i < 10; i++) {
+        m->word++;
+        market_quote(m, WANT("<Resources><MemoryMB>16</MemoryMB></Resources>"
+                             "<QoS><CPUsmps>100</CPUsmps></QoS>"));
+        market_order(m, m->word, 10 * GBP);
+        ask = market_ask_create(m);
+        market_serve(m);
+        xn__host_session__free_unpacked(market_session(m, ask), NULL);
+        tasks_run(m, m->word, true);
+        assert_int_equal(machine_of(&m->session), 2);
+        pass(m, SECOND_US);
+    }
+    f->stalls = true;
+    for (size_t i = 0; i < 60; i++) {
+        pass(m, SECOND_US);
+        assert_true(says(m, "<Machines>3</Machines>"));
+    }
+    f->stalls = false;
+    pass(m, 20 * SECOND_US);
+    assert_int_equal(dom_live(&f->dom), 10);
+    assert_int_equal(f->dom.starts, 10);
 }
 
 static void a_lost_machine_ends_its_sessions_alone(void **state)
@@ -743,6 +827,7 @@ int main(void)
 #define TEST(name) cmocka_unit_test_setup_teardown(name, set_up, tear_down)
         TEST(a_session_goes_where_least_is_left),
         TEST(a_silent_machine_is_not_offered_nor_paid),
+        TEST(a_stalled_xenodomd_is_no_silence),
         TEST(a_lost_machine_ends_its_sessions_alone),
         TEST(agents_are_restarted_and_tasks_go_on),
         TEST(a_machine_taken_out_is_lost),
