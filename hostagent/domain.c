@@ -19,6 +19,7 @@
 #define FAR_PATH "/v1/domain"
 #define FAR_ASK_US (10 * SECOND_US)
 #define FAR_START_US (25 * SECOND_US)
+#define OWED_US (5 * SECOND_US) /* to the next look at all that it has */
 
 uint64_t host_dom(struct host_machine *m, const struct xn_now *now,
                   const Xn__DomAsk *ask, xn_ended *fn, void *ctx)
@@ -69,7 +70,8 @@ int host_told(struct host *host, int rc, const struct xn_msg *msg,
     return (*tell_out)->rc < 0 ? (*tell_out)->rc : 0;
 }
 
-/* Nobody waits for these: what is missed comes with the next list. */
+/* Nobody waits for these: what is missed comes with the next list, which is
+ * owed. */
 static void emit(struct host_machine *m, Xn__DomOp op, const char *name)
 {
     Xn__DomAsk ask = XN__DOM_ASK__INIT;
@@ -96,6 +98,16 @@ void host_dom_forget(struct host_session *s, uint32_t number)
 }
 
 /* ---- whose is it? ---- */
+
+static void owe(struct host_machine *m, const struct xn_now *now);
+
+static void end_orphan(struct host_machine *m, const struct xn_now *now,
+                       const Xn__TaskStatus *status)
+{
+    emit(m, status->exit ? XN__DOM_OP__DOM_FORGET : XN__DOM_OP__DOM_STOP,
+         status->name);
+    owe(m, now);
+}
 
 static struct host_session *find(const struct host *host,
                                  const uint8_t session[16])
@@ -128,12 +140,11 @@ void host_dom_take(struct host_machine *m, const struct xn_now *now,
     if (s && !xn_id_eq(&s->machine, &m->id)) s = NULL;
     t = s ? task_find(s, number) : NULL;
     if (t && t->over && !status->exit) {
-        emit(m, XN__DOM_OP__DOM_STOP, status->name);
+        end_orphan(m, now, status);
     } else if (t && t == task_last(s)) {
         task_heard(s, now, status);
     } else if (!host->market.damaged && !t) {
-        emit(m, status->exit ? XN__DOM_OP__DOM_FORGET : XN__DOM_OP__DOM_STOP,
-             status->name);
+        end_orphan(m, now, status);
     }
 }
 
@@ -141,6 +152,19 @@ void host_dom_take(struct host_machine *m, const struct xn_now *now,
 
 static void sweep(struct host_machine *m, const struct xn_now *now,
                   const char *after);
+
+/* Behind the last of these; a list that does not go on would have no end. */
+static void sweep_on(struct host_machine *m, const struct xn_now *now,
+                     const Xn__DomTell *tell)
+{
+    const char *last =
+        tell->n_tasks ? tell->tasks[tell->n_tasks - 1]->name : "";
+
+    if (strlen(last) < sizeof m->swept && strcmp(last, m->swept) > 0)
+        sweep(m, now, last);
+    else
+        owe(m, now);
+}
 
 static void on_list(void *owner, void *ctx, const struct xn_now *now, int rc,
                     struct xn_msg *msg, struct xn_out *out)
@@ -150,11 +174,16 @@ static void on_list(void *owner, void *ctx, const struct xn_now *now, int rc,
     const Xn__DomTell *tell;
 
     m->sweep = 0;
-    if (host_told(host, rc, msg, &tell)) return; /* at the next connection */
+    if (host_told(host, rc, msg, &tell)) {
+        owe(m, now);
+        return;
+    }
     for (size_t i = 0; i < tell->n_tasks; i++)
         host_dom_take(m, now, tell->tasks[i]);
-    if (tell->more && tell->n_tasks)
-        sweep(m, now, tell->tasks[tell->n_tasks - 1]->name);
+    if (tell->more)
+        sweep_on(m, now, tell);
+    else if (m->owes)
+        owe(m, now);
 }
 
 static void sweep(struct host_machine *m, const struct xn_now *now,
@@ -164,8 +193,33 @@ static void sweep(struct host_machine *m, const struct xn_now *now,
 
     if (m->sweep) xn_ticket_forget(m->host->tickets, m->sweep);
     ask.op = XN__DOM_OP__DOM_LIST;
-    ask.after = (char *)(uintptr_t)after;
+    snprintf(m->swept, sizeof m->swept, "%s", after);
+    ask.after = m->swept;
     m->sweep = host_dom(m, now, &ask, on_list, m);
+}
+
+static void sweep_all(struct host_machine *m, const struct xn_now *now)
+{
+    m->owes = false;
+    sweep(m, now, "");
+}
+
+static void on_owed(void *owner, void *ctx, const struct xn_now *now, int rc,
+                    struct xn_msg *msg, struct xn_out *out)
+{
+    struct host_machine *m = ctx;
+
+    m->sweep = 0;
+    if (m->up) sweep_all(m, now); /* else at the next connection */
+}
+
+/* Until its list is clean: what was to end has ended. */
+static void owe(struct host_machine *m, const struct xn_now *now)
+{
+    m->owes = true;
+    if (m->sweep) return; /* at its end */
+    m->sweep = xn_ticket(m->host->tickets, now->mono_us + OWED_US, on_owed,
+                         m->host, m, &m->host->out);
 }
 
 void host_dom_begin(struct host_machine *m, const struct xn_now *now)
@@ -177,7 +231,7 @@ void host_dom_begin(struct host_machine *m, const struct xn_now *now)
         if (xn_id_eq(&market->sessions[i]->machine, &m->id))
             task_go(market->sessions[i], now);
     }
-    sweep(m, now, "");
+    sweep_all(m, now);
 }
 
 /* ---- what this server's own says by itself ---- */

@@ -23,6 +23,8 @@ struct host_machine {
     bool xen;                   /* it can make domains, */
     char no_xen[256];           /* or why it cannot */
     uint64_t sweep;             /* ticket of the list of what it has */
+    char swept[256];            /* up to this name */
+    bool owes;                  /* it is asked for again */
 
     /* Members alone. */
     bool met; /* it was heard since the start, or waited for in vain */

@@ -43,7 +43,10 @@ struct far {
     struct held held[64];
     size_t n_held;
     bool begun;
-    bool stalls;            /* xenodomd answers nothing */
+    bool stalls;                       /* xenodomd answers nothing */
+    unsigned loses_lists, loses_stops; /* so many are lost on the way */
+    bool endless;                      /* its list has no end */
+    unsigned lists;
     struct xn_action fetch; /* under way, where it is slow */
     bool slow;
     unsigned fetches, aborted;
@@ -208,6 +211,50 @@ static void lie(struct far *f, struct market *m, struct xn_action *act)
     free(answer.body.data);
 }
 
+static void say_endless(struct market *m, struct xn_action *act)
+{
+    Xn__TaskStatus task = XN__TASK_STATUS__INIT, *tasks[] = {&task};
+    Xn__DomTell tell = XN__DOM_TELL__INIT;
+
+    task.name = (char *)(uintptr_t) "somebody's";
+    tell.tasks = tasks;
+    tell.n_tasks = 1;
+    tell.more = true;
+    crank_called(&m->h, act, 200, &tell, NULL);
+}
+
+/* On its way to a xenodomd. */
+static bool is_lost(struct far *f, const Xn__DomAsk *ask)
+{
+    unsigned none = 0,
+             *loses = ask->op == XN__DOM_OP__DOM_LIST   ? &f->loses_lists
+                      : ask->op == XN__DOM_OP__DOM_STOP ? &f->loses_stops
+                                                        : &none;
+
+    return *loses && (*loses)--;
+}
+
+static bool goes_wrong(struct market *m, struct far *f, struct xn_action *act)
+{
+    const Xn__Call *call = XN_BODY(act->msg, Xn__Call);
+    Xn__DomAsk *ask;
+    bool list, lost;
+
+    if (f->health != WELL || !strstr(call->url, "/v1/domain")) return false;
+    ask = xn__dom_ask__unpack(NULL, call->body.len, call->body.data);
+    assert_non_null(ask);
+    list = ask->op == XN__DOM_OP__DOM_LIST;
+    lost = is_lost(f, ask);
+    xn__dom_ask__free_unpacked(ask, NULL);
+    f->lists += list;
+    assert_true(!f->endless || f->lists < 100);
+    if (lost)
+        crank_done(&m->h, act, XN_ETIMEOUT, 0, NULL);
+    else if (list && f->endless)
+        say_endless(m, act);
+    return lost || (list && f->endless);
+}
+
 static bool carry(struct market *m, struct xn_action *act)
 {
     const Xn__Call *call = XN_BODY(act->msg, Xn__Call);
@@ -221,6 +268,7 @@ static bool carry(struct market *m, struct xn_action *act)
     assert_int_equal(xn_id_from_bytes(&call->peer_id, &peer), 0);
     assert_true(xn_id_eq(&peer, &f->id));
     if (!f->begun) begin_far(f, m);
+    if (goes_wrong(m, f, act)) return true;
     if (f->lie && strstr(call->url, "/v1/machine")) {
         lie(f, m, act);
     } else if (f->health == DEAD) {
@@ -503,6 +551,39 @@ static void a_lost_machine_ends_its_sessions_alone(void **state)
     pass(m, 10 * SECOND_US);
     assert_int_equal(dom_live(&f->dom), 0);
     assert_true(paid_of(m, &s) == last);
+}
+
+static void what_is_lost_on_the_way_is_asked_again(void **state)
+{
+    struct market *m = *state;
+    xn_id s = begin(m);
+    struct far *f = &far[machine_of(&s)];
+    unsigned lists;
+
+    pass(m, 20 * SECOND_US);
+    f->health = DEAD;
+    pass(m, GRACE_US + 25 * SECOND_US);
+    assert_true(state_of(m, &s) == XN__SESSION_STATE__SESSION_ENDED);
+    f->health = WELL;
+    f->loses_lists = 2;
+    f->loses_stops = 2;
+    pass(m, 40 * SECOND_US);
+    assert_int_equal(f->loses_lists, 0);
+    assert_int_equal(f->loses_stops, 0);
+    assert_int_equal(dom_live(&f->dom), 0);
+    lists = f->lists;
+    pass(m, 60 * SECOND_US);
+    assert_int_equal(f->lists, lists); /* it is clean */
+}
+
+static void a_list_without_end_is_not_followed(void **state)
+{
+    struct market *m = *state;
+
+    far[1].endless = true;
+    restart_far(&far[1], m);
+    pass(m, 30 * SECOND_US);
+    assert_in_range(far[1].lists, 2, 20);
 }
 
 static void agents_are_restarted_and_tasks_go_on(void **state)
@@ -829,6 +910,8 @@ int main(void)
         TEST(a_silent_machine_is_not_offered_nor_paid),
         TEST(a_stalled_xenodomd_is_no_silence),
         TEST(a_lost_machine_ends_its_sessions_alone),
+        TEST(what_is_lost_on_the_way_is_asked_again),
+        TEST(a_list_without_end_is_not_followed),
         TEST(agents_are_restarted_and_tasks_go_on),
         TEST(a_machine_taken_out_is_lost),
         TEST(a_member_speaks_for_its_own_sessions),
