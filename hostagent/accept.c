@@ -4,6 +4,7 @@
 #include <stdio.h>
 #include <string.h>
 
+#include "hostagent/machine.h"
 #include "hostagent/session.h"
 #include "hostagent/task.h"
 #include "lib/err.h"
@@ -58,6 +59,25 @@ static void set_refused(struct host_session *s, const struct xn_now *now,
     session_save(s, now, session_refused);
 }
 
+static void never_began(struct host_session *s, const struct xn_now *now)
+{
+    session_refuse(s, s->rc, s->reason, "a fresh order");
+    session_go(s, now);
+}
+
+/* Nobody waits for it any more, and nothing is set apart for it, or its machine
+ * is lost: who is told that it failed does not pay. */
+static void never_begins(struct host_session *s, const struct xn_now *now,
+                         int rc, const char *because)
+{
+    s->state = XN__SESSION_STATE__SESSION_ENDING;
+    s->ended_us = now->wall_us;
+    s->down = true;
+    s->rc = rc;
+    snprintf(s->reason, sizeof s->reason, "%s", because);
+    session_save(s, now, never_began);
+}
+
 static void take_acceptance(struct host_session *s, const struct xn_now *now,
                             const struct claim_terms *terms)
 {
@@ -76,19 +96,17 @@ static void take_acceptance(struct host_session *s, const struct xn_now *now,
     s->rounds = 0;
     s->reason[0] = 0;
     s->rc = 0;
-    if (late) { /* nobody waits for it, and nothing is set apart for it */
-        s->state = XN__SESSION_STATE__SESSION_ENDING;
-        s->ended_us = now->wall_us;
-        s->down = true;
-        s->rc = XN_ETIMEOUT;
-        snprintf(s->reason, sizeof s->reason,
-                 "accepted when nobody waited any more: it never began");
-        session_save(s, now, session_go);
-        return;
+    if (late) {
+        never_begins(s, now, XN_ETIMEOUT,
+                     "accepted when nobody waited any more: it never began");
+    } else if (session_is_stranded(s)) {
+        never_begins(s, now, XN_EUNREACH,
+                     "the machine that it was to run on is lost");
+    } else {
+        s->state = XN__SESSION_STATE__SESSION_RUNNING;
+        s->counting = true;
+        session_save(s, now, session_start);
     }
-    s->state = XN__SESSION_STATE__SESSION_RUNNING;
-    s->counting = true;
-    session_save(s, now, session_start);
 }
 
 static void on_acceptance(void *owner, void *ctx, const struct xn_now *now,

@@ -586,6 +586,35 @@ static void a_list_without_end_is_not_followed(void **state)
     assert_in_range(far[1].lists, 2, 20);
 }
 
+static void what_is_accepted_for_a_lost_machine_never_begins(void **state)
+{
+    struct market *m = *state;
+    Xn__HostSession *session;
+    char because[300];
+    uint64_t ask;
+
+    m->config.grace_us = 10 * SECOND_US;
+    restart(m);
+    pass(m, 10 * SECOND_US);
+    market_quote(m, SMALL);
+    market_order(m, ++m->word, 10 * GBP);
+    m->corp_down = true;
+    ask = market_ask_create(m);
+    pass(m, SECOND_US);
+    for (size_t i = 0; i < MACHINES; i++)
+        far[i].health = DEAD;
+    pass(m, 15 * SECOND_US);
+    assert_int_equal(market_refused(m, ask, because), XN_EUNREACH);
+    m->corp_down = false;
+    pass(m, 5 * SECOND_US);
+    market_know_session(m);
+    session = market_look(m);
+    assert_int_equal(session->state, XN__SESSION_STATE__SESSION_ENDED);
+    assert_int_equal(session->rc, XN_EUNREACH);
+    assert_int_equal(session->charged, 0);
+    xn__host_session__free_unpacked(session, NULL);
+}
+
 static void agents_are_restarted_and_tasks_go_on(void **state)
 {
     struct market *m = *state;
@@ -912,6 +941,7 @@ int main(void)
         TEST(a_lost_machine_ends_its_sessions_alone),
         TEST(what_is_lost_on_the_way_is_asked_again),
         TEST(a_list_without_end_is_not_followed),
+        TEST(what_is_accepted_for_a_lost_machine_never_begins),
         TEST(agents_are_restarted_and_tasks_go_on),
         TEST(a_machine_taken_out_is_lost),
         TEST(a_member_speaks_for_its_own_sessions),
