@@ -382,6 +382,7 @@ static void start(struct host_session *s, const struct xn_now *now,
 
     task_name(s, t->number, name);
     spec.name = name;
+    spec.life_ms = task_life_ms(s, now, spec.life_ms);
     body.op = XN__DOM_OP__DOM_START;
     if (t->image) spec.image = t->image;
     body.spec = &spec;

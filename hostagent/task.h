@@ -128,6 +128,10 @@ const char *task_too_small(const struct money_rates *rates);
 /* What the session's terms let it have.  The texts and files stay want's. */
 void task_spec(const struct host_session *s, const Xn__NewTask *want,
                Xn__TaskSpec *out);
+/* How long it may run; want_ms 0: no limit is asked.  Its machine ends it a minute after the order
+ * at the latest, whatever has become of this server. */
+uint64_t task_life_ms(const struct host_session *s, const struct xn_now *now,
+                      uint64_t want_ms);
 
 /* ---- task_new.c, task_ask.c, task_pause.c: who asks for tasks ---- */
 
