@@ -231,8 +231,10 @@ static void missed(struct host_machine *m, const struct xn_now *now,
                    const char *why)
 {
     uint64_t silent_us = now->mono_us - m->heard_us;
-    bool lost = silent_us >= m->host->config.grace_us;
+    bool lost;
 
+    if (!m->missed_us) m->missed_us = now->mono_us;
+    lost = now->mono_us - m->missed_us >= m->host->config.grace_us;
     if (lost || silent_us >= SILENT_US) leave(m, now, why);
     if (lost && !m->lost && m->host->market.loaded) lose(m, now);
     watch_after(m, now, AGAIN_US);
@@ -309,6 +311,7 @@ static void heard(struct host_machine *m, const struct xn_now *now,
     uint64_t seen = told->seen;
 
     m->heard_us = now->mono_us;
+    m->missed_us = 0;
     m->heard_wall_us = now->wall_us;
     m->met = true;
     if (new) m->offered = *offered; /* the same for a life */

@@ -51,8 +51,8 @@ struct host_config {
     struct host_member members[HOST_MEMBERS_MAX];
     size_t n_members;
     bool bare;         /* it has none of its own */
-    uint64_t grace_us; /* from a member's silence to the end of the sessions
-                        * there; 30 s */
+    uint64_t grace_us; /* from the first question that a member does not answer
+                        * to the end of the sessions there; 30 s */
 };
 
 /* The times as given beside them; all else empty. */

@@ -4,8 +4,8 @@
  * A session is on one machine from its claim to its end, and this is on record.
  *
  * A member that is not heard for some seconds is not there: nothing begins on it,
- * nothing counts on it, and the advertisement does without it.  One that is not
- * heard for grace_us is lost: its sessions end, up to when it was heard last.
+ * nothing counts on it, and the advertisement does without it.  One that does
+ * not answer for grace_us is lost: its sessions end, up to when it was heard last.
  * What it still runs when it comes back is ended. */
 #ifndef HOSTAGENT_MACHINE_H
 #define HOSTAGENT_MACHINE_H
@@ -31,7 +31,8 @@ struct host_machine {
     bool lost;
     uint64_t watch;                   /* ticket; 0: not begun */
     uint64_t heard_us, heard_wall_us; /* mono: or since when it is waited for */
-    uint64_t life, seen;              /* as it told last */
+    uint64_t missed_us;  /* mono: since then it does not answer; 0: it does */
+    uint64_t life, seen; /* as it told last */
 };
 
 /* ---- machine.c ---- */

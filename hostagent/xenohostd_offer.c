@@ -73,7 +73,8 @@ const struct net_setting xenohostd_offer_rows[XENOHOSTD_OFFER_ROWS] = {
          "https://HOST:PORT#ID of each agent whose machine this one speaks "
          "for, between blanks"),
     {"cluster.grace", NET_SPAN, "30s", 1000000, 3600000000ULL,
-     "from a member's silence to the end of the sessions on it"},
+     "from the first question that a member does not answer to the end of "
+     "the sessions on it"},
     TEXT("cluster.manager", 64,
          "this is a member of a cluster: the id of the one that speaks for it"),
     TEXT("images.folder", 400,

@@ -586,6 +586,34 @@ static void a_list_without_end_is_not_followed(void **state)
     assert_in_range(far[1].lists, 2, 20);
 }
 
+static void grace_begins_with_the_first_miss(void **state)
+{
+    struct market *m = *state;
+    xn_id s;
+
+    m->config.grace_us = SECOND_US; /* less than an answer takes */
+    restart(m);
+    pass(m, 10 * SECOND_US);
+    s = begin(m);
+    for (size_t i = 0; i < 10; i++) {
+        restart_far(&far[machine_of(&s)], m);
+        pass(m, 4 * SECOND_US + i * SECOND_US / 5);
+        assert_true(state_of(m, &s) == XN__SESSION_STATE__SESSION_RUNNING);
+    }
+}
+
+static void a_task_ends_with_its_order_at_the_latest(void **state)
+{
+    struct market *m = *state;
+    xn_id s = begin(m);
+    struct dom_task *task = dom_last(&far[machine_of(&s)].dom);
+    uint64_t end_us = task->started_us + task->spec->life_ms * 1000;
+    uint64_t until_us = m->d.order.doc.order.limits.until_us;
+
+    assert_in_range(end_us, until_us + 59 * SECOND_US,
+                    until_us + 61 * SECOND_US);
+}
+
 static void what_is_accepted_for_a_lost_machine_never_begins(void **state)
 {
     struct market *m = *state;
@@ -941,6 +969,8 @@ int main(void)
         TEST(a_lost_machine_ends_its_sessions_alone),
         TEST(what_is_lost_on_the_way_is_asked_again),
         TEST(a_list_without_end_is_not_followed),
+        TEST(grace_begins_with_the_first_miss),
+        TEST(a_task_ends_with_its_order_at_the_latest),
         TEST(what_is_accepted_for_a_lost_machine_never_begins),
         TEST(agents_are_restarted_and_tasks_go_on),
         TEST(a_machine_taken_out_is_lost),
