@@ -323,8 +323,12 @@ static int sweep_locked(int folder, const char *name)
 {
     int rc;
 
-    /* Killed before it had a spec: there never was a session. */
-    if (!has(folder, KEEPER_SPEC)) return XN_ENOENT;
+    /* Killed before it had a spec, or its keeper did the first that it does:
+     * there never was a session. */
+    if (!has(folder, KEEPER_SPEC) ||
+        (!has(folder, KEEPER_CONSOLE) && !has(folder, KEEPER_EXIT))) {
+        return XN_ENOENT;
+    }
     /* A domain lives on: what became of it is for another keeper to say. */
     if (session_is_lost(folder)) return XN_ENOTYET;
     unlinkat(folder, KEEPER_DOMAIN, 0);

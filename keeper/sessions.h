@@ -53,7 +53,7 @@ int session_status(int folder, const char *name, int *talk, unsigned wait_ms,
 /* What a session that does not live may have left: an exit record is written
  * where its keeper could not, cgroups and socket go.  XN_EBUSY: it lives, or
  * something of it could not be removed; XN_ENOTYET: it has a domain that may
- * live on, and wants another keeper. */
+ * live on, and wants another keeper.  One that never began is gone. */
 int session_sweep(int sessions, const char *name);
 
 /* All of it, once it does not live. */

@@ -19,7 +19,9 @@
 
 #include "keeper/cap.h"
 #include "keeper/console.h"
+#include "keeper/keeper.h"
 #include "keeper/record.h"
+#include "keeper/sessions.h"
 #include "keeper/spec.h"
 #include "keeper/sys.h"
 #include "lib/err.h"
@@ -785,6 +787,37 @@ static void a_lock_is_seen(void **state)
     close(ends[1]);
 }
 
+/* ---- what a killed one leaves ---- */
+
+/* Its keeper makes the console before all else: without one nothing began. */
+static void what_never_began_is_gone(void **state)
+{
+    struct folder *folder = *state;
+    Xn__TaskSpec spec;
+    int session, file;
+
+    xn__task_spec__init(&spec);
+    spec.name = (char *)"r";
+    for (int begun = 0; begun < 2; begun++) {
+        assert_int_equal(mkdirat(folder->fd, "r", 0700), 0);
+        session = session_open(folder->fd, "r");
+        assert_true(session >= 0);
+        assert_int_equal(record_put(session, KEEPER_SPEC, &spec), 0);
+        if (begun) {
+            file = openat(session, KEEPER_CONSOLE, O_CREAT | O_WRONLY, 0600);
+            assert_true(file >= 0);
+            close(file);
+        }
+        assert_int_equal(session_sweep(folder->fd, "r"), 0);
+        if (begun)
+            assert_int_equal(faccessat(session, KEEPER_EXIT, F_OK, 0), 0);
+        close(session);
+        assert_int_equal(faccessat(folder->fd, "r", F_OK, 0) == 0, begun);
+    }
+    assert_int_equal(session_forget(folder->fd, "r"), 0);
+    assert_int_equal(faccessat(folder->fd, "r", F_OK, 0), -1);
+}
+
 /* ---- memory that runs out ---- */
 
 static int oom_now(void)
@@ -850,6 +883,7 @@ int main(void)
         cmocka_unit_test(a_cap_holds),
         cmocka_unit_test(idleness_is_not_saved_up),
         IN_FOLDER(a_lock_is_seen),
+        IN_FOLDER(what_never_began_is_gone),
         cmocka_unit_test(a_task_dies_before_its_keeper),
     };
 
