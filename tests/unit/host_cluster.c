@@ -925,6 +925,37 @@ static void two_sessions_wait_for_one_image(void **state)
     assert_int_equal(far[1].fetches, 1);
 }
 
+static uint64_t ask_fetch(struct market *m, struct far *f, uint8_t number)
+{
+    uint8_t hash[XN_ID_SIZE] = {number};
+    Xn__Fetch body = XN__FETCH__INIT;
+
+    body.sha256 = (ProtobufCBinaryData){sizeof hash, hash};
+    return crank_ask(&f->c, "POST", "/v1/fetch", &body, &m->server->caller);
+}
+
+static void a_member_fetches_so_many_at_once(void **state)
+{
+    enum { MOST = 64 };
+    struct market *m = *state;
+    struct xn_action acts[MOST];
+    struct far *f = &far[1];
+    uint64_t asks[MOST];
+
+    for (uint8_t i = 0; i < MOST; i++) {
+        asks[i] = ask_fetch(m, f, i);
+        acts[i] = crank_take(&f->c, XN_ACT_FETCH);
+    }
+    assert_int_equal(crank_refused(&f->c, ask_fetch(m, f, MOST)), XN_EBUSY);
+    assert_int_equal(crank_count(&f->c, XN_ACT_FETCH), 0);
+    for (uint8_t i = 0; i < MOST; i++) {
+        crank_done(&f->c, &acts[i], XN_EBUSY, 0, NULL);
+        assert_int_equal(crank_refused(&f->c, asks[i]), XN_EBUSY);
+    }
+    assert_int_equal(crank_refused(&far[2].c, ask_fetch(m, &far[2], 0)),
+                     XN_EREFUSED); /* it takes no images */
+}
+
 static void its_machine_is_lost_meanwhile(void **state)
 {
     struct market *m = *state;
@@ -984,6 +1015,7 @@ int main(void)
         TEST(an_image_is_fetched_by_the_machine),
         TEST(a_slow_image_is_waited_for),
         TEST(two_sessions_wait_for_one_image),
+        TEST(a_member_fetches_so_many_at_once),
         TEST(its_machine_is_lost_meanwhile),
         TEST(a_configuration_is_packed_whole),
     };
