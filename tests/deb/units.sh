@@ -125,6 +125,29 @@ units() {
         [ "$(xeno run --max 1USD CPUsmps:100.. -- sh -c "echo hello \$((40 + 2))")" = \
             "hello 42" ]
         xeno bill'
+    unit_point 'a task runs in an image that its client names' '
+        for file in /bin/sh $(ldd /bin/sh | grep -oE "/[^ ]+"); do
+            mkdir -p "/srv/tree${file%/*}"
+            cp -L "$file" "/srv/tree$file"
+        done
+        mkdir -p /srv/images
+        tar -C /srv/tree -czf /srv/images/one.tar.gz .
+        sum=$(sha256sum </srv/images/one.tar.gz)
+        printf "images { folder = \"%s\"\nstore = \"%s\" }\n" \
+            /var/lib/xeno/images /srv/images \
+            >>/var/lib/xeno/xenohostd/xenohostd.conf
+        echo "XENODOMD_OPTIONS=\"--images /var/lib/xeno/images\"" \
+            >/etc/default/xenodomd
+        systemctl restart xenodomd xenohostd
+        export XENO_CORP=$(cat /var/lib/xeno/xenocorpd/url)
+        export XENO_NODES=https://127.0.0.1:7402 XENO_KEY=/var/tmp/client
+        for n in $(seq 60); do
+            said=$(xeno run --max 1USD --image "one.tar.gz@sha256:${sum%% *}" \
+                CPUsmps:100.. -- /bin/sh -c \
+                "[ -e /usr/bin/env ] || echo alone") && break
+            sleep 1
+        done
+        [ "$said" = alone ]'
     unit_point 'a killed xenodomd and xenohostd come back' '
         kill -9 "$(systemctl show -p MainPID --value xenodomd)"
         kill -9 "$(systemctl show -p MainPID --value xenohostd)"
@@ -155,6 +178,9 @@ units() {
         [ "$(pgrep -x xeno-keeper)" = "$task" ]'
     unit_point 'removed, none of its processes stays' '
         apt-get -q -y remove "xeno*"
-        sleep 2
-        ! pgrep -l "^xeno"'
+        for n in $(seq 20); do
+            pgrep -l "^xeno" || exit 0
+            sleep 0.5
+        done
+        exit 1'
 }
