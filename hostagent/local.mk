@@ -43,6 +43,7 @@ hostagent_libhostagent_a_SOURCES += hostagent/task_aim.c
 hostagent_libhostagent_a_SOURCES += hostagent/task_aim.h
 hostagent_libhostagent_a_SOURCES += hostagent/task_ask.c
 hostagent_libhostagent_a_SOURCES += hostagent/task_file.c
+hostagent_libhostagent_a_SOURCES += hostagent/task_heard.c
 hostagent_libhostagent_a_SOURCES += hostagent/task_image.c
 hostagent_libhostagent_a_SOURCES += hostagent/task_new.c
 hostagent_libhostagent_a_SOURCES += hostagent/task_pause.c

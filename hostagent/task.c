@@ -41,13 +41,6 @@ static struct host_task *current(const struct host_session *s)
     return s->work.tasks[s->work.n - 1];
 }
 
-uint64_t task_cpu_ns(const struct host_session *s)
-{
-    const struct host_task *t = task_last(s);
-
-    return t ? t->record->cpu_before_ns + t->record->cpu_ns : 0;
-}
-
 void task_unsure(struct host_session *s)
 {
     s->work.sure = false;
@@ -60,8 +53,8 @@ static bool is_wanted(const struct host_session *s)
            s->state == XN__SESSION_STATE__SESSION_PAUSED;
 }
 
-static void log_task(const struct host_session *s, const struct host_task *t,
-                     const char *what, const char *more)
+void task_log(const struct host_session *s, const struct host_task *t,
+              const char *what, const char *more)
 {
     char name[XN_NAME_MAX];
 
@@ -110,7 +103,7 @@ static void said_over(struct host_session *s, const struct xn_now *now,
     t->state = XN__TASK_STATE__ENDED;
     t->console_bytes = exit->console_bytes;
     t->memory_bytes = 0;
-    log_task(s, t, "has ended", exit->because);
+    task_log(s, t, "has ended", exit->because);
     task_tell(s, t);
     sandbox_over(s, now);
 }
@@ -209,72 +202,6 @@ const char *task_advice(const struct host_task *t)
     return t->record->advice[0] ? t->record->advice : "another task";
 }
 
-/* ---- what xenodomd says ---- */
-
-/* A reading of before the last one changes nothing. */
-static void take_reading(struct host_task *t, const Xn__TaskReading *reading)
-{
-    Xn__TaskRecord *r = t->record;
-
-    if (reading->cpu_ns > r->cpu_ns) r->cpu_ns = reading->cpu_ns;
-    r->exact = reading->exact;
-    t->memory_bytes = reading->memory_bytes;
-}
-
-static bool is_of(const struct host_session *s, const struct host_task *t,
-                  const Xn__TaskStatus *status)
-{
-    char name[TASK_NAME_MAX];
-
-    task_name(s, t->number, name);
-    return strcmp(name, status->name) == 0;
-}
-
-static void take_status(struct host_session *s, const struct xn_now *now,
-                        struct host_task *t, const Xn__TaskStatus *status)
-{
-    Xn__TaskRecord *r = t->record;
-
-    if (r->exit) return;
-    if (status->reading) take_reading(t, status->reading);
-    t->state = status->state;
-    t->console_bytes = status->console_bytes;
-    t->address = status->address;
-    s->work.sure = true;
-    if (status->exit) {
-        if (status->exit->reading) take_reading(t, status->exit->reading);
-        if (task_set_exit(t, status->exit)) s->host->out.rc = XN_ENOMEM;
-    }
-    if (r->seen || t->state == XN__TASK_STATE__STARTING) return;
-    r->seen = true;
-    r->started_us = status->exit ? status->exit->started_us : now->wall_us;
-    t->dirty = true;
-    if (status->exit) return; /* told once it is on record */
-    log_task(s, t, "runs", "");
-    task_trim(t);
-    task_tell(s, t);
-    sandbox_runs(s, now);
-}
-
-static const Xn__TaskStatus *status_in(const struct host_session *s,
-                                       const struct host_task *t,
-                                       const Xn__DomTell *tell)
-{
-    if (!tell || tell->n_tasks != 1 || !is_of(s, t, tell->tasks[0]))
-        return NULL;
-    return tell->tasks[0];
-}
-
-void task_heard(struct host_session *s, const struct xn_now *now,
-                const Xn__TaskStatus *status)
-{
-    struct host_task *t = task_last(s);
-
-    if (!t || t->over || !t->stored || !is_of(s, t, status)) return;
-    take_status(s, now, t, status);
-    task_go(s, now);
-}
-
 /* ---- looking ---- */
 
 static uint64_t ask(struct host_session *s, const struct xn_now *now,
@@ -317,10 +244,10 @@ static void on_looked(void *owner, void *ctx, const struct xn_now *now, int rc,
 
     s->work.step = 0;
     rc = host_told(s->host, rc, msg, &tell);
-    status = status_in(s, t, tell);
+    status = task_status_in(s, t, tell);
     if (!rc && status) {
         s->work.rounds = 0;
-        take_status(s, now, t, status);
+        task_take_status(s, now, t, status);
         if (t->record->seen || t->record->exit)
             task_go(s, now);
         else /* it is being started at this moment */
@@ -357,10 +284,10 @@ static void on_started(void *owner, void *ctx, const struct xn_now *now, int rc,
 
     s->work.step = 0;
     rc = host_told(s->host, rc, msg, &tell);
-    status = status_in(s, t, tell);
+    status = task_status_in(s, t, tell);
     if (!rc && status) {
         s->work.rounds = 0;
-        take_status(s, now, t, status);
+        task_take_status(s, now, t, status);
         task_go(s, now);
     } else if (!rc || (tell && rc == XN_ECONFLICT)) {
         task_go(s, now);
@@ -405,8 +332,8 @@ static void on_told(void *owner, void *ctx, const struct xn_now *now, int rc,
 
     s->work.step = 0;
     rc = host_told(s->host, rc, msg, &tell);
-    status = status_in(s, t, tell);
-    if (status) take_status(s, now, t, status);
+    status = task_status_in(s, t, tell);
+    if (status) task_take_status(s, now, t, status);
     if (t->dirty) {
         task_go(s, now);
     } else if (rc) {

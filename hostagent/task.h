@@ -58,15 +58,28 @@ struct host_task *task_find(const struct host_session *s, uint32_t number);
 bool task_lives(const struct host_session *s);
 /* The next step, if none is under way. */
 void task_go(struct host_session *s, const struct xn_now *now);
+/* xenodomd is there again, or gone: nothing is known of tasks. */
+void task_unsure(struct host_session *s);
+/* What does not hold together; NULL: all does. */
+const char *task_wrong(const struct host_session *s);
+
+void task_log(const struct host_session *s, const struct host_task *t,
+              const char *what, const char *more);
+
+/* ---- task_heard.c: what xenodomd says of one, and what it has used ---- */
+
 /* xenodomd's word on it, whoever asked; then task_go. */
 void task_heard(struct host_session *s, const struct xn_now *now,
                 const Xn__TaskStatus *status);
-/* xenodomd is there again, or gone: nothing is known of tasks. */
-void task_unsure(struct host_session *s);
+/* The same, and the caller goes on. */
+void task_take_status(struct host_session *s, const struct xn_now *now,
+                      struct host_task *t, const Xn__TaskStatus *status);
+/* The one word on that task in an answer; NULL: it is not there. */
+const Xn__TaskStatus *task_status_in(const struct host_session *s,
+                                     const struct host_task *t,
+                                     const Xn__DomTell *tell);
 /* CPU time of all tasks of the session. */
 uint64_t task_cpu_ns(const struct host_session *s);
-/* What does not hold together; NULL: all does. */
-const char *task_wrong(const struct host_session *s);
 
 /* ---- task_image.c ---- */
 

@@ -1,0 +1,77 @@
+/* SPDX-License-Identifier: GPL-3.0-or-later */
+/* What xenodomd says of a task, and what the task has used by that. */
+#include <string.h>
+
+#include "hostagent/task.h"
+#include "lib/err.h"
+
+uint64_t task_cpu_ns(const struct host_session *s)
+{
+    const struct host_task *t = task_last(s);
+
+    return t ? t->record->cpu_before_ns + t->record->cpu_ns : 0;
+}
+
+/* A reading of before the last one changes nothing. */
+static void take_reading(struct host_task *t, const Xn__TaskReading *reading)
+{
+    Xn__TaskRecord *r = t->record;
+
+    if (reading->cpu_ns > r->cpu_ns) r->cpu_ns = reading->cpu_ns;
+    r->exact = reading->exact;
+    t->memory_bytes = reading->memory_bytes;
+}
+
+static bool is_of(const struct host_session *s, const struct host_task *t,
+                  const Xn__TaskStatus *status)
+{
+    char name[TASK_NAME_MAX];
+
+    task_name(s, t->number, name);
+    return strcmp(name, status->name) == 0;
+}
+
+void task_take_status(struct host_session *s, const struct xn_now *now,
+                      struct host_task *t, const Xn__TaskStatus *status)
+{
+    Xn__TaskRecord *r = t->record;
+
+    if (r->exit) return;
+    if (status->reading) take_reading(t, status->reading);
+    t->state = status->state;
+    t->console_bytes = status->console_bytes;
+    t->address = status->address;
+    s->work.sure = true;
+    if (status->exit) {
+        if (status->exit->reading) take_reading(t, status->exit->reading);
+        if (task_set_exit(t, status->exit)) s->host->out.rc = XN_ENOMEM;
+    }
+    if (r->seen || t->state == XN__TASK_STATE__STARTING) return;
+    r->seen = true;
+    r->started_us = status->exit ? status->exit->started_us : now->wall_us;
+    t->dirty = true;
+    if (status->exit) return; /* told once it is on record */
+    task_log(s, t, "runs", "");
+    task_trim(t);
+    task_tell(s, t);
+    sandbox_runs(s, now);
+}
+
+const Xn__TaskStatus *task_status_in(const struct host_session *s,
+                                     const struct host_task *t,
+                                     const Xn__DomTell *tell)
+{
+    if (!tell || tell->n_tasks != 1 || !is_of(s, t, tell->tasks[0]))
+        return NULL;
+    return tell->tasks[0];
+}
+
+void task_heard(struct host_session *s, const struct xn_now *now,
+                const Xn__TaskStatus *status)
+{
+    struct host_task *t = task_last(s);
+
+    if (!t || t->over || !t->stored || !is_of(s, t, status)) return;
+    task_take_status(s, now, t, status);
+    task_go(s, now);
+}

@@ -1,0 +1,236 @@
+/* SPDX-License-Identifier: GPL-3.0-or-later */
+/* A domain's start: what its command line says, what is booted, its disks, and
+ * what is refused. */
+#include <fcntl.h>
+#include <setjmp.h>
+#include <stdarg.h>
+#include <stddef.h>
+#include <stdint.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/stat.h>
+#include <unistd.h>
+
+#include <cmocka.h>
+
+#include "lib/err.h"
+#include "tests/unit/domain_kit.h"
+#include "tests/unit/xen_fake.h"
+
+/* ---- starts that fail ---------------------------------------------------- */
+
+enum bad_file { WRITABLE, FOLDER_WRITABLE, LINK, FIFO, FOLDER, MISSING };
+
+static void spoil(const struct bench *b, const char *path, enum bad_file how)
+{
+    unlink(path);
+    if (how < LINK) close(open(path, O_WRONLY | O_CREAT | O_CLOEXEC, 0600));
+    if (how == WRITABLE) assert_int_equal(chmod(path, 0602), 0);
+    if (how == FOLDER_WRITABLE) assert_int_equal(chmod(b->path, 0720), 0);
+    if (how == LINK) assert_int_equal(symlink("/proc/version", path), 0);
+    if (how == FIFO) assert_int_equal(mkfifo(path, 0600), 0);
+    if (how == FOLDER) assert_int_equal(mkdir(path, 0700), 0);
+}
+
+/* What libxl would read as root and others could have written, or put there. */
+static void only_roots_files_are_booted(void **state)
+{
+    struct bench *b = *state;
+    static const char *const names[] = {"kernel", "ramdisk", "disk"};
+    char path[600], said[40];
+
+    for (int how = WRITABLE; how <= MISSING; how++) {
+        for (int which = 0; which < 3; which++) {
+            snprintf(path, sizeof path, "%.500s/%s", b->path, names[which]);
+            snprintf(said, sizeof said, "image's %s",
+                     names[how == FOLDER_WRITABLE ? 0 : which]);
+            if (which && how == MISSING) continue; /* which may be */
+            spoil(b, path, (enum bad_file)how);
+            bench_write_spec(b, 0);
+            assert_int_not_equal(bench_start(b), 0);
+            assert_int_equal(b->keeper.last.end, XN__TASK_END__NOT_STARTED);
+            assert_non_null(strstr(b->keeper.because, said));
+            assert_int_equal(fake_there(), 0);
+            bench_put_away(b);
+            chmod(b->path, 0700);
+            if (rmdir(path)) unlink(path);
+            close(open(b->kernel, O_WRONLY | O_CREAT | O_CLOEXEC, 0600));
+        }
+    }
+    bench_started(b);
+    fake_last()->end = XEN_POWEROFF;
+    bench_turn(b);
+    bench_ended(b, XN__TASK_END__FINISHED, 0, 0, "the task ended");
+}
+
+/* The image's is everybody's; its own is blank at first, kept when it boots
+ * again, and gone with it. */
+static void its_disks_are_two(void **state)
+{
+    struct bench *b = *state;
+    char path[600], word[5] = "";
+    Xn__TaskSpec spec;
+    int fd;
+
+    snprintf(path, sizeof path, "%.500s/disk", b->path);
+    fd = open(path, O_WRONLY | O_CREAT | O_CLOEXEC, 0600);
+    assert_int_equal(ftruncate(fd, 8192), 0);
+    close(fd);
+    bench_fill(&spec);
+    spec.disk_bytes = MIB;
+    bench_put_spec(b, &spec);
+    assert_int_equal(bench_start(b), 0);
+    assert_int_equal(fake_last()->disk_bytes[0], 8192);
+    assert_false(fake_last()->disk_writable[0]);
+    assert_int_equal(fake_last()->disk_bytes[1], MIB);
+    assert_true(fake_last()->disk_writable[1]);
+    fd = openat(b->keeper.dir, KEEPER_DISK, O_RDWR | O_CLOEXEC);
+    assert_int_equal(read(fd, word, 4), 4);
+    assert_memory_equal(word, "\0\0\0\0", 4);
+    assert_int_equal(pwrite(fd, "mine", 4, 0), 4);
+    close(fd);
+    fake_last()->end = XEN_REBOOT;
+    bench_turn(b);
+    assert_int_equal(fake_last()->disk_bytes[1], MIB);
+    fd = openat(b->keeper.dir, KEEPER_DISK, O_RDONLY | O_CLOEXEC);
+    assert_int_equal(read(fd, word, 4), 4);
+    assert_string_equal(word, "mine");
+    close(fd);
+    fake_last()->end = XEN_POWEROFF;
+    bench_turn(b);
+    bench_ended(b, XN__TASK_END__FINISHED, 0, 0, "the task ended");
+    assert_int_equal(faccessat(b->keeper.dir, KEEPER_DISK, F_OK, 0), -1);
+}
+
+static void a_disk_without_room_is_refused(void **state)
+{
+    struct bench *b = *state;
+    Xn__TaskSpec spec;
+
+    bench_fill(&spec);
+    spec.disk_bytes = 1ULL << 44;
+    bench_put_spec(b, &spec);
+    assert_int_equal(bench_start(b), XN_ENOSPC);
+    assert_non_null(strstr(b->keeper.because, "a disk of its own: "));
+    assert_int_equal(fake->n, 0);
+    assert_int_equal(faccessat(b->keeper.dir, KEEPER_DISK, F_OK, 0), -1);
+}
+
+static void what_cannot_start_says_why(void **state)
+{
+    static const struct {
+        bool absent, part;
+        unsigned create, console, destroy;
+        const char *because;
+    } rows[] = {
+        {true, false, 0, 0, 0, "this host runs no Xen"},
+        {false, false, 1, 0, 0, "no such kernel"},
+        {false, true, 1, 0, 2, "no memory"},
+        {false, false, 0, 1, 0, "no xenconsoled"},
+    };
+    struct bench *b = *state;
+    size_t i;
+
+    for (i = 0; i < sizeof rows / sizeof *rows; i++) {
+        bench_write_spec(b, 0);
+        fake->absent = rows[i].absent;
+        fake->part = rows[i].part;
+        fake->bad_create = rows[i].create;
+        fake->bad_console = rows[i].console;
+        fake->bad_destroy = rows[i].destroy;
+        assert_int_not_equal(bench_start(b), 0);
+        bench_ended(b, XN__TASK_END__NOT_STARTED, 0, 0, rows[i].because);
+    }
+}
+
+/* ---- what can be asked for ----------------------------------------------- */
+
+static void a_line_is_what_linux_reads(void **state)
+{
+    static char *const words[][4] = {
+        {(char *)"/a"},
+        {(char *)"/a", (char *)"b", (char *)""},
+        {(char *)"/a b", (char *)"c d"},
+    };
+    static const char *const lines[] = {"init=/a", "init=/a -- b \"\"",
+                                        "\"init=/a b\" -- \"c d\""};
+    char line[DOMAIN_LINE_MAX];
+    Xn__TaskSpec spec;
+    size_t i;
+
+    (void)state;
+    for (i = 0; i < sizeof words / sizeof *words; i++) {
+        xn__task_spec__init(&spec);
+        spec.argv = (char **)words[i];
+        while (words[i][spec.n_argv])
+            spec.n_argv++;
+        assert_int_equal(domain_line(&spec, line, sizeof line), 0);
+        assert_string_equal(line, lines[i]);
+        assert_int_equal(domain_line(&spec, line, strlen(lines[i]) + 1), 0);
+        assert_int_equal(domain_line(&spec, line, strlen(lines[i])),
+                         XN_ETOOBIG);
+    }
+}
+
+static void what_a_domain_cannot_be_is_said(void **state)
+{
+    char *quote[] = {(char *)"/a\"b"}, *control[] = {(char *)"/a\nb"};
+    Xn__TaskFile file = XN__TASK_FILE__INIT, *put[] = {&file};
+    char because[256];
+    Xn__TaskSpec spec;
+
+    (void)state;
+#define REFUSED(change, word)                                                  \
+    do {                                                                       \
+        bench_fill(&spec);                                                     \
+        assert_int_equal(domain_fit(&spec, because, sizeof because), 0);       \
+        change;                                                                \
+        assert_int_equal(domain_fit(&spec, because, sizeof because),           \
+                         XN_EINVAL);                                           \
+        assert_non_null(strstr(because, word));                                \
+    } while (0)
+    REFUSED(spec.image = (char *)"", "image");
+    REFUSED((spec.put = put, spec.n_put = 1), "put");
+    REFUSED((spec.argv = quote, spec.n_argv = 1), "quote");
+    REFUSED((spec.argv = control, spec.n_argv = 1), "control");
+    REFUSED(spec.cpu_ms_per_s = 128001, "128 CPUs");
+#undef REFUSED
+    bench_fill(&spec);
+    spec.cpu_ms_per_s = 128000;
+    assert_int_equal(domain_fit(&spec, because, sizeof because), 0);
+}
+
+static void a_cap_is_never_less_than_was_bought(void **state)
+{
+    static const uint32_t rows[][3] = {
+        /* ms/s, CPUs, percent */
+        {0, 1, 0},      {1, 1, 1},      {150, 1, 15},   {151, 1, 16},
+        {1000, 1, 100}, {1001, 2, 101}, {4000, 4, 400}, {128000, 128, 12800},
+    };
+    Xn__TaskSpec spec;
+    size_t i;
+
+    (void)state;
+    for (i = 0; i < sizeof rows / sizeof *rows; i++) {
+        xn__task_spec__init(&spec);
+        spec.cpu_ms_per_s = rows[i][0];
+        assert_int_equal(domain_vcpus(&spec), rows[i][1]);
+        assert_int_equal(domain_cap(&spec), rows[i][2]);
+    }
+}
+
+int main(void)
+{
+    const struct CMUnitTest tests[] = {
+        T(only_roots_files_are_booted),
+        T(its_disks_are_two),
+        T(a_disk_without_room_is_refused),
+        T(what_cannot_start_says_why),
+        cmocka_unit_test(a_line_is_what_linux_reads),
+        cmocka_unit_test(what_a_domain_cannot_be_is_said),
+        cmocka_unit_test(a_cap_is_never_less_than_was_bought),
+    };
+
+    return cmocka_run_group_tests(tests, NULL, NULL);
+}
