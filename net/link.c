@@ -17,10 +17,10 @@
 #include "lib/err.h"
 #include "net/frame.h"
 #include "net/tls.h"
+#include "seam/dial.h"
 
 enum {
-    SHAKE_S = 10,
-    DRAIN_S = 2,
+    DRAIN_US = 2000000,
     TURN_FRAMES = 16, /* a link's share of one turn of the loop */
     TURN_BYTES = 256 * 1024,
     RECORD = 16 * 1024, /* of TLS */
@@ -113,11 +113,23 @@ void net_link_close(struct net_link *link, int rc, const char *text)
     leave(link);
 }
 
-static void set_timer(struct net_link *link, unsigned seconds)
+static void set_timer(struct net_link *link, uint64_t us)
 {
-    struct timeval tv = {seconds, 0};
+    struct timeval tv = {(time_t)(us / 1000000), (suseconds_t)(us % 1000000)};
 
     event_add(link->io->timer, &tv);
+}
+
+/* TCP has shaken hands: TLS may take what follows from how long that took. */
+static void connected(struct net_link *link)
+{
+    struct tcp_info info;
+    socklen_t len = sizeof info;
+
+    memset(&info, 0, sizeof info);
+    getsockopt(link->io->fd, IPPROTO_TCP, TCP_INFO, &info, &len);
+    link->trip_us = info.tcpi_rtt;
+    set_timer(link, xn_shake_us(link->trip_us));
 }
 
 /* An SSL call did not succeed.  true: it wants the socket; try again later. */
@@ -174,6 +186,7 @@ static void shake(struct net_link *link)
             net_link_close(link, XN_EUNREACH, strerror(error));
             return;
         }
+        connected(link);
     }
     ERR_clear_error();
     errno = 0;
@@ -484,7 +497,8 @@ int net_link_new(struct event_base *base, SSL_CTX *ctx, int fd, bool incoming,
     link->io->user = user;
     link->owner = owner;
     link->peer = XN_PEER_NONE;
-    set_timer(link, SHAKE_S);
+    set_timer(link, XN_DIAL_US);
+    if (incoming) connected(link);
     event_add(incoming ? link->io->in : link->io->out, NULL);
     if (!incoming) event_add(link->io->in, NULL);
     *link_out = link;
@@ -543,7 +557,7 @@ void net_link_drain(struct net_link *link)
     if (link->state != NET_LINK_OPEN) return;
     enter(link);
     link->state = NET_LINK_DRAINING;
-    set_timer(link, DRAIN_S);
+    set_timer(link, DRAIN_US);
     event_del(io->in); /* until finish(): nobody reads meanwhile */
     flush(link);
     leave(link);

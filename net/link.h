@@ -28,7 +28,7 @@ struct net_link_user {
 };
 
 enum net_link_state {
-    NET_LINK_SHAKING, /* connect and handshake: 10 s in all */
+    NET_LINK_SHAKING, /* connect and handshake: seam/dial.h */
     NET_LINK_OPEN,
     NET_LINK_DRAINING, /* what is queued still goes out: 2 s */
     NET_LINK_CLOSED,
@@ -47,6 +47,7 @@ struct net_link {
                           its network */
     uint64_t vain_network;   /* that it counts in (net/vain.h); 0: in none */
     uint64_t open_us;        /* mono time of the handshake's end */
+    uint64_t trip_us;        /* what TCP's handshake took; 0: not known */
     uint64_t received, sent; /* bytes, within TLS */
     struct net_addr remote;
     struct net_delay *delay; /* of its frames; NULL: none */

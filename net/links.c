@@ -17,12 +17,10 @@
 #include "net/link.h"
 #include "net/tls.h"
 #include "net/vain.h"
+#include "seam/dial.h"
 
 enum {
     TICK_S = 30,
-    /* A dial takes 10 s at most: a link older than this cannot have been made
-     * by a dial that is simultaneous with the new link's. */
-    SIMULTANEOUS_US = 15000000,
     SKEW_US = 300000000,
     HALF_OPEN_LEAST = 8, /* that one source may have */
 };
@@ -221,7 +219,9 @@ static bool wins(const struct net_links *links, const struct net_link *link,
     int cmp = xn_id_cmp(&links->identity->cert.id, &link->cert.id);
     bool smaller_dialled = link->incoming ? cmp > 0 : cmp < 0;
 
-    return smaller_dialled || net_mono_us() - old->open_us > SIMULTANEOUS_US;
+    /* Older than a dial that was simultaneous with the new link's can be. */
+    return smaller_dialled || net_mono_us() - old->open_us >
+                                  XN_DIAL_US + xn_shake_us(link->trip_us);
 }
 
 /* 0: the peer is who it must be and this link to it may live. */
@@ -273,6 +273,7 @@ static void on_ready(struct net_link *link)
     up.who = &who;
     up.incoming = link->incoming;
     up.ticket = link->ticket;
+    up.trip_us = link->trip_us;
     link->ticket = 0;
     net_loop_tell(links->loop, XN_EV_UP, 0, link->peer, XN__KIND__UP, &up);
 }

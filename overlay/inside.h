@@ -35,6 +35,7 @@
 #include "overlay/ov.h"
 #include "overlay/table.h"
 #include "overlay/vivaldi.h"
+#include "seam/dial.h"
 
 #define VERSION 1U
 /* That we have. */
@@ -80,9 +81,9 @@
 #define BUCKETS 16U  /* of the digest: sixteenths of the ring */
 
 #define SECOND_US 1000000ULL
-#define DIAL_US (15 * SECOND_US)
-#define HELLO_US (3 * SECOND_US) /* then it is said again */
-#define HELLOS_MAX 4U            /* then the link is closed */
+#define DIAL_US (XN_DIALLED_US + 5 * SECOND_US) /* the driver ends it first */
+#define HELLO_US (3 * SECOND_US)                /* then it is said again */
+#define HELLOS_MAX 4U                           /* then the link is closed */
 #define FRESH_US                                                               \
     (10 * SECOND_US) /* two links this young were dialled at once */
 #define RTO_FIRST_US SECOND_US
@@ -154,6 +155,7 @@ struct link {
     uint32_t rtt_us, rtt_var_us; /* RFC 6298; 0: no sample */
     uint32_t opened_us; /* the least that our opening it and answers that were
                            not held took; 0: not known */
+    uint32_t trip_us;   /* of its first packets; hearsay of the way there */
     uint64_t head;      /* of its id */
     uint64_t rid_max;   /* that it used */
     uint32_t revoked;   /* its lists of revoked keys (revoked_mark) */

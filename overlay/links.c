@@ -349,6 +349,12 @@ void link_say_hello(struct ov *ov, const struct xn_now *now, struct link *link,
     ov_send(out, link->peer, XN__KIND__HELLO, &hello);
 }
 
+/* So long we wait for theirs. */
+static uint64_t hello_us(const struct link *link)
+{
+    return link->trip_us < HELLO_US ? HELLO_US : link->trip_us;
+}
+
 static void hello_late(void *owner, void *ctx, const struct xn_now *now, int rc,
                        struct xn_msg *msg, struct xn_out *out)
 {
@@ -362,7 +368,7 @@ static void hello_late(void *owner, void *ctx, const struct xn_now *now, int rc,
         link_hang(ov, now, link, XN_ETIMEOUT, "no HELLO", out);
     } else {
         link_say_hello(ov, now, link, false, out);
-        link_timer(ov, link, now->mono_us + HELLO_US, hello_late, out);
+        link_timer(ov, link, now->mono_us + hello_us(link), hello_late, out);
     }
     ov_exit(ov, now, out);
 }
@@ -378,6 +384,16 @@ static void refuse(struct ov *ov, const struct xn_now *now, struct link *link,
 
 /* ---- UP ---- */
 
+/* It is no older than one dialled at the same time may be: each end learns of
+ * the other's dial when that comes in, two and a half round trips after it began. */
+static bool is_fresh(const struct xn_now *now, const struct link *link)
+{
+    uint64_t fresh_us = 4 * (uint64_t)link->trip_us;
+
+    if (fresh_us < FRESH_US) fresh_us = FRESH_US;
+    return now->mono_us - link->up_us <= fresh_us;
+}
+
 /* Two links to one node.  Dialled at the same time from both sides, both keep
  * the one that the smaller id dialled; else the peer lost the older one. */
 static bool newer_wins(const struct ov *ov, const struct xn_now *now,
@@ -385,7 +401,7 @@ static bool newer_wins(const struct ov *ov, const struct xn_now *now,
 {
     bool theirs = xn_id_cmp(id, &ov->config.id) < 0;
 
-    if (now->mono_us - old->up_us > FRESH_US || old->incoming == incoming) {
+    if (!is_fresh(now, old) || old->incoming == incoming) {
         return true;
     }
     return incoming == theirs;
@@ -454,7 +470,7 @@ static bool is_revoked(const struct ov *ov, const struct xn_contact *contact)
 static bool is_same_link(const struct xn_now *now, const struct link *link)
 {
     return link->state == LINK_NEW ||
-           (link->state == LINK_LIVE && now->mono_us - link->up_us <= FRESH_US);
+           (link->state == LINK_LIVE && is_fresh(now, link));
 }
 
 /* Its handle may name another one from now on. */
@@ -520,6 +536,8 @@ static void up(struct ov *ov, const struct xn_now *now, xn_peer peer,
     }
     link->address = address;
     address = NULL;
+    link->trip_us =
+        body->trip_us < XN_DIAL_US ? (uint32_t)body->trip_us : XN_DIAL_US;
     if (!body->incoming) link->opened_us = two_trips(now->mono_us - since_us);
     link->visit = visit;
     ov->n_visits += visit;
@@ -530,7 +548,7 @@ static void up(struct ov *ov, const struct xn_now *now, xn_peer peer,
         goto out;
     }
     if (!link->coy) link_say_hello(ov, now, link, false, out);
-    link_timer(ov, link, now->mono_us + HELLO_US, hello_late, out);
+    link_timer(ov, link, now->mono_us + hello_us(link), hello_late, out);
 out:
     free(address);
 }

@@ -55,13 +55,14 @@ uint32_t watch_near(const struct link *link)
 
 uint64_t watch_rto(const struct link *link)
 {
-    uint64_t rto_us = RTO_FIRST_US;
+    uint64_t rto_us = RTO_FIRST_US, most_us = 2 * (uint64_t)link->opened_us;
 
     if (link->rtt_us) {
         rto_us = link->rtt_us + 4 * (uint64_t)link->rtt_var_us;
     }
+    if (most_us < RTO_MAX_US) most_us = RTO_MAX_US;
     if (rto_us < RTO_MIN_US) return RTO_MIN_US;
-    return rto_us < RTO_MAX_US ? rto_us : RTO_MAX_US;
+    return rto_us < most_us ? rto_us : most_us;
 }
 
 /* Twice the mean deviation is where nineteen of twenty are, if they are normal;
@@ -103,6 +104,8 @@ static uint64_t pong_us(const struct link *link)
 {
     uint64_t us = watch_rto(link);
 
+    if (!watch_near(link) && us < 2 * (uint64_t)link->trip_us)
+        us = 2 * (uint64_t)link->trip_us;
     return us < PROBE_US ? PROBE_US : us;
 }
 

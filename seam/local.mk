@@ -3,6 +3,7 @@
 noinst_LIBRARIES += seam/libseam.a
 seam_libseam_a_SOURCES =
 seam_libseam_a_SOURCES += seam/core.c
+seam_libseam_a_SOURCES += seam/dial.h
 seam_libseam_a_SOURCES += seam/out.c
 seam_libseam_a_SOURCES += seam/out.h
 seam_libseam_a_SOURCES += seam/peers.h

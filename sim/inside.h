@@ -17,7 +17,7 @@ enum sim_kind {
     SIM_READY,
     SIM_FINISHED,
     SIM_REFUSE,
-    SIM_DIAL_LATE,   /* no answer to a dial */
+    SIM_DIAL_LATE,   /* no answer to a dial, or its handshake took too long */
     SIM_ACCEPT_LATE, /* the last word of one has not come */
     SIM_MSG,
     SIM_CLOSE, /* the other end closed, reset, died or fell silent */
@@ -46,8 +46,11 @@ struct sim_link {
     uint8_t state; /* enum sim_half */
     bool heard;    /* dialling: the peer has answered so far */
     struct sim_wire_end end;
-    uint32_t peer_mark; /* the peer's counter when it last agreed */
-    uint64_t conn;      /* dialler << 32 | dialler's counter */
+    union {
+        uint32_t trip_us; /* dialling: when it began, then what the SYN took */
+        uint32_t peer_mark; /* later: the peer's counter when it agreed */
+    };
+    uint64_t conn; /* dialler << 32 | dialler's counter */
     union {
         uint64_t ticket;  /* dialling: of our DIAL */
         uint64_t last_us; /* later: arrival of what was sent last, for TCP

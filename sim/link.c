@@ -15,6 +15,7 @@
 
 #include "lib/err.h"
 #include "lib/rng.h"
+#include "seam/dial.h"
 #include "sim/crypto.h"
 #include "sim/graph.h"
 #include "sim/inside.h"
@@ -267,7 +268,7 @@ static void fall_silent(struct sim_world *world, uint32_t from, uint32_t to,
 }
 
 static void tell_up(struct sim_world *world, uint32_t node, uint32_t peer,
-                    bool incoming, uint64_t ticket)
+                    bool incoming, uint64_t ticket, uint64_t trip_us)
 {
     Xn__Up up = XN__UP__INIT;
     struct sim_caller who;
@@ -281,6 +282,7 @@ static void tell_up(struct sim_world *world, uint32_t node, uint32_t peer,
     up.who = &who.caller;
     up.incoming = incoming;
     up.ticket = ticket;
+    up.trip_us = trip_us;
     rc = xn_msg_new(XN__KIND__UP, &up, &msg);
     if (rc) {
         sim_world_stop(world, rc);
@@ -341,6 +343,7 @@ void sim_link_dial(struct sim_world *world, uint32_t number,
                (uint64_t)number << 32 | node->counter);
     if (!link) return;
     link->ticket = action->ticket;
+    link->trip_us = (uint32_t)world->now_us;
     late.from = peer;
     late.ticket = link->conn;
     sim_push(world, number, world->now_us + world->config.settings.dial_us,
@@ -371,13 +374,23 @@ static struct sim_link *meant(struct sim_world *world,
                                                                        : NULL;
 }
 
+/* As SIM_CONNECT's rc: ms, for who was dialled measures the same. */
+static int trip_said(const struct sim_link *link)
+{
+    uint32_t ms = link->trip_us / 1000;
+
+    return ms < INT16_MAX ? (int)ms : INT16_MAX;
+}
+
 static void on_synack(struct sim_world *world, const struct sim_event *event)
 {
     struct sim_link *link = meant(world, event, SIM_DIALLING);
 
     if (!link) return;
     link->heard = true;
-    say(world, event->to, event->from, SIM_CONNECT, link->conn, 0);
+    link->trip_us = (uint32_t)world->now_us - link->trip_us;
+    say(world, event->to, event->from, SIM_CONNECT, link->conn,
+        trip_said(link));
 }
 
 static void end_dial(struct sim_world *world, uint32_t node,
@@ -396,6 +409,24 @@ static void on_refuse(struct sim_world *world, const struct sim_event *event,
     struct sim_link *link = meant(world, event, SIM_DIALLING);
 
     if (link) end_dial(world, event->to, link, rc);
+}
+
+/* Who was heard has as long again for the handshake. */
+static void on_dial_late(struct sim_world *world, const struct sim_event *event)
+{
+    struct sim_link *link = meant(world, event, SIM_DIALLING);
+    struct sim_event late = *event;
+
+    if (!link) return;
+    if (!link->heard || event->rc) {
+        end_dial(world, event->to, link, XN_ETIMEOUT);
+        return;
+    }
+    late.rc = XN_ETIMEOUT;
+    sim_push(world, event->to,
+             world->now_us - world->config.settings.dial_us + link->trip_us +
+                 xn_shake_us(link->trip_us),
+             late);
 }
 
 static void close_half(struct sim_world *world, uint32_t node,
@@ -451,15 +482,15 @@ static void on_connect(struct sim_world *world, const struct sim_event *event)
     link = add(world, event->to, event->from, SIM_ACCEPTED, event->ticket);
     if (!link) return;
     link->peer_mark = event->mark;
-    sim_push(world, event->to, world->now_us + world->config.settings.dial_us,
-             late);
+    sim_push(world, event->to,
+             world->now_us + xn_shake_us((uint64_t)event->rc * 1000), late);
     say_last(world, event->to, link, SIM_READY, 0);
 }
 
 static void on_ready(struct sim_world *world, const struct sim_event *event)
 {
     struct sim_link *link = meant(world, event, SIM_DIALLING);
-    uint64_t ticket;
+    uint64_t ticket, trip_us;
 
     if (!link) {
         say(world, event->to, event->from, SIM_CLOSE, event->ticket,
@@ -467,12 +498,13 @@ static void on_ready(struct sim_world *world, const struct sim_event *event)
         return;
     }
     ticket = link->ticket;
+    trip_us = link->trip_us;
     link->last_us = 0;
     link->state = SIM_UP;
     link->peer_mark = event->mark;
     sim_count_links(world, 1);
-    say_last(world, event->to, link, SIM_FINISHED, 0);
-    tell_up(world, event->to, event->from, false, ticket);
+    say_last(world, event->to, link, SIM_FINISHED, (int)(trip_us / 1000));
+    tell_up(world, event->to, event->from, false, ticket, trip_us);
 }
 
 static void on_finished(struct sim_world *world, const struct sim_event *event)
@@ -486,7 +518,7 @@ static void on_finished(struct sim_world *world, const struct sim_event *event)
     }
     link->state = SIM_UP;
     sim_count_links(world, 1);
-    tell_up(world, event->to, event->from, true, 0);
+    tell_up(world, event->to, event->from, true, 0, (uint64_t)event->rc * 1000);
 }
 
 static void on_accept_late(struct sim_world *world,
@@ -684,7 +716,7 @@ void sim_link_event(struct sim_world *world, const struct sim_event *event)
     case SIM_FINISHED: on_finished(world, event); break;
     case SIM_ACCEPT_LATE: on_accept_late(world, event); break;
     case SIM_REFUSE: on_refuse(world, event, event->rc); break;
-    case SIM_DIAL_LATE: on_refuse(world, event, XN_ETIMEOUT); break;
+    case SIM_DIAL_LATE: on_dial_late(world, event); break;
     case SIM_MSG: on_msg(world, event); break;
     case SIM_CLOSE: on_close(world, event); break;
     case SIM_HUNG: on_hung(world, event); break;

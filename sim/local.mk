@@ -76,6 +76,7 @@ sim_xenosim_LDADD = $(XN_SIM_LIBS) $(XN_NODE_LIBS) $(XN_CORP_LIBS) \
 SHELL_TESTS += tests/sim/broken.t
 SHELL_TESTS += tests/sim/campaign.t
 SHELL_TESTS += tests/sim/checkers.t
+SHELL_TESTS += tests/sim/far.t
 SHELL_TESTS += tests/sim/get.t
 SHELL_TESTS += tests/sim/heal.t
 SHELL_TESTS += tests/sim/malice.t

@@ -8,6 +8,7 @@
 
 #include "lib/err.h"
 #include "lib/rng.h"
+#include "seam/dial.h"
 #include "sim/crypto.h"
 #include "sim/graph.h"
 #include "sim/inside.h"
@@ -28,7 +29,7 @@ void sim_settings_default(struct sim_settings *settings)
         .txn_us = 2000,
         .read_us = 200,
         .corp_us = 60000,
-        .dial_us = 10000000,
+        .dial_us = XN_DIAL_US,
         .silence_us = 15000000,
         .keepalive_us = 1200000000,
         .break_ppm = 1000,

@@ -145,6 +145,8 @@ static void idle_and_not(void **state)
     assert_true(option(near, TCP_KEEPCNT) >= 3);
     while (!left.ready || !right.ready)
         event_base_loop(base, EVLOOP_ONCE);
+    assert_int_not_equal(left.link->trip_us, 0);
+    assert_int_not_equal(right.link->trip_us, 0);
     rest(&left);
     ping(&left);
     assert_int_equal(option(near, TCP_USER_TIMEOUT), 15000);

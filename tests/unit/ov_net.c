@@ -429,6 +429,7 @@ static void came_up(struct net *net, const struct happening *h)
     if (!conn->open[h->side]) return;
     up.incoming = h->side == 1;
     up.ticket = h->side == 0 ? conn->ticket : 0;
+    up.trip_us = 2 * conn->delay_us;
     begin(node);
     ov_up(node->ov, &net->now, conn->handle[h->side], &up, &node->out);
     end(node);
