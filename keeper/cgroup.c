@@ -4,12 +4,14 @@
 #include <errno.h>
 #include <fcntl.h>
 #include <inttypes.h>
+#include <linux/sched.h>
 #include <poll.h>
 #include <signal.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 #include <sys/stat.h>
+#include <sys/syscall.h>
 #include <unistd.h>
 
 #include "keeper/sys.h"
@@ -22,6 +24,7 @@
 #define PERIOD_US 100000      /* in which a cap is held */
 #define PERIOD_US_MAX 1000000 /* the kernel's most */
 #define QUOTA_US_MIN 1000     /* the kernel's least */
+#define EASE_MS_PER_S 1000000 /* more than any machine has */
 
 static const char *const controller[CGROUP_KINDS] = {"cpuacct", "cpu", "memory",
                                                      "pids"};
@@ -240,25 +243,34 @@ static bool put_number(const struct cgroup *group, enum cgroup_what what,
     return put(group, what, file, text);
 }
 
-bool cgroup_limit_cpu(struct cgroup *group, uint32_t ms_per_s)
+static bool put_cap(const struct cgroup *group, uint32_t ms_per_s)
 {
     uint64_t period = PERIOD_US, quota = ms_per_s * period / 1000;
     char text[64];
-    bool ok;
 
-    if (!cgroup_has(group, CGROUP_CPU)) return false;
     if (quota < QUOTA_US_MIN) { /* a small share in a longer time */
         period = PERIOD_US_MAX;
         quota = ms_per_s * period / 1000;
     }
     if (quota < QUOTA_US_MIN) quota = QUOTA_US_MIN;
     snprintf(text, sizeof text, "%" PRIu64 " %" PRIu64, quota, period);
-    ok = group->v2[CGROUP_CPU]
-             ? put(group, CGROUP_CPU, "cpu.max", text)
-             : put_number(group, CGROUP_CPU, "cpu.cfs_period_us", period) &&
-                   put_number(group, CGROUP_CPU, "cpu.cfs_quota_us", quota);
-    if (!ok) give_up(group, CGROUP_CPU);
-    return ok;
+    if (group->v2[CGROUP_CPU]) return put(group, CGROUP_CPU, "cpu.max", text);
+    return put_number(group, CGROUP_CPU, "cpu.cfs_period_us", period) &&
+           put_number(group, CGROUP_CPU, "cpu.cfs_quota_us", quota);
+}
+
+bool cgroup_limit_cpu(struct cgroup *group, uint32_t ms_per_s)
+{
+    if (!cgroup_has(group, CGROUP_CPU)) return false;
+    if (put_cap(group, ms_per_s)) return true;
+    give_up(group, CGROUP_CPU);
+    return false;
+}
+
+/* Where a group above is held to less, this one stays as it is. */
+void cgroup_ease_cpu(const struct cgroup *group)
+{
+    if (cgroup_has(group, CGROUP_CPU)) put_cap(group, EASE_MS_PER_S);
 }
 
 bool cgroup_limit_memory(struct cgroup *group, uint64_t bytes)
@@ -286,16 +298,71 @@ bool cgroup_limit_processes(struct cgroup *group, uint32_t n)
     return false;
 }
 
-void cgroup_enter(struct cgroup *group, pid_t pid)
+/* As fork().  To be made in a group costs nothing; to be moved into one waits for
+ * all processors (the kernel's lock against forks), some 14 ms. */
+static pid_t clone_into(const char *folder)
+{
+    struct clone_args args = {.flags = CLONE_INTO_CGROUP,
+                              .exit_signal = SIGCHLD};
+    int fd = open(folder, O_PATH | O_DIRECTORY | O_CLOEXEC);
+    pid_t pid;
+
+    if (fd < 0) return -1;
+    args.cgroup = (uint64_t)fd;
+    pid = (pid_t)syscall(SYS_clone3, &args, sizeof args);
+    close(fd);
+    return pid;
+}
+
+static pid_t clone_v2(const struct cgroup *group)
 {
     int i;
 
     for (i = 0; i < CGROUP_KINDS; i++) {
-        if (cgroup_has(group, i) &&
-            !put_number(group, i, "cgroup.procs", (uint64_t)pid)) {
-            give_up(group, i);
-        }
+        if (cgroup_has(group, i) && group->v2[i])
+            return clone_into(group->path[i]); /* version 2 has one for all */
     }
+    return -1;
+}
+
+/* The child: into all but where it is.  A thread that moves itself alone, which
+ * version 1 lets it, waits for nobody either. */
+static unsigned enter(const struct cgroup *group, bool in_v2)
+{
+    unsigned in = 0;
+    int i;
+
+    for (i = 0; i < CGROUP_KINDS; i++) {
+        if (!cgroup_has(group, i)) continue;
+        if ((in_v2 && group->v2[i]) ||
+            put(group, i, group->v2[i] ? "cgroup.procs" : "tasks", "0"))
+            in |= 1U << i;
+    }
+    return in;
+}
+
+pid_t cgroup_fork(struct cgroup *group)
+{
+    uint8_t in = 0;
+    int ends[2], i;
+    bool cloned;
+    pid_t pid;
+
+    if (pipe2(ends, O_CLOEXEC)) return -1;
+    pid = clone_v2(group);
+    cloned = pid >= 0;
+    if (!cloned) pid = fork();
+    if (pid == 0) {
+        in = (uint8_t)enter(group, cloned);
+        (void)sys_write_all(ends[1], &in, 1);
+    }
+    close(ends[1]);
+    if (pid > 0 && read(ends[0], &in, 1) != 1) in = 0; /* it has died */
+    close(ends[0]);
+    for (i = 0; pid >= 0 && i < CGROUP_KINDS; i++) {
+        if (cgroup_has(group, i) && !(in & 1U << i)) give_up(group, i);
+    }
+    return pid;
 }
 
 static int get(const struct cgroup *group, enum cgroup_what what,

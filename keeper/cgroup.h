@@ -40,8 +40,12 @@ bool cgroup_limit_cpu(struct cgroup *group, uint32_t ms_per_s);
 bool cgroup_limit_memory(struct cgroup *group, uint64_t bytes);
 bool cgroup_limit_processes(struct cgroup *group, uint32_t n);
 
-/* Puts a process into all; one that did not take it is given up. */
-void cgroup_enter(struct cgroup *group, pid_t pid);
+/* Until it is limited again. */
+void cgroup_ease_cpu(const struct cgroup *group);
+
+/* As fork(), of a process with one thread: the child is in all of them.  What
+ * did not take it is given up, in both. */
+pid_t cgroup_fork(struct cgroup *group);
 
 /* XN_ENOENT where there is no such group or number. */
 int cgroup_cpu_ns(const struct cgroup *group, uint64_t *ns_out);

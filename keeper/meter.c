@@ -109,14 +109,14 @@ void meter_close(struct meter *meter)
 }
 
 /* A child that ends when we close `end`, or die. */
-static pid_t start_idler(int *end_out)
+static pid_t start_idler(struct cgroup *group, int *end_out)
 {
     int ends[2];
     char byte;
     pid_t pid;
 
     if (pipe2(ends, O_CLOEXEC)) return -1;
-    pid = fork();
+    pid = cgroup_fork(group);
     if (pid == 0) {
         close(ends[1]);
         _exit(read(ends[0], &byte, 1) != 0);
@@ -131,19 +131,20 @@ bool meter_try(Xn__MeterKind best, const char *name)
 {
     struct cgroup group = {0};
     struct meter meter;
-    bool exact;
+    bool exact = false;
     int end = -1, i;
-    pid_t pid = start_idler(&end);
+    pid_t pid;
 
-    if (pid < 0) return false;
     if (best <= XN__METER_KIND__CGROUP) cgroup_plan(name, &group);
     cgroup_make(&group);
-    cgroup_enter(&group, pid);
-    meter_open(&meter, best, &group, pid);
-    exact = meter_is_exact(&meter);
-    meter_close(&meter);
-    close(end);
-    sys_wait(pid);
+    pid = start_idler(&group, &end);
+    if (pid > 0) {
+        meter_open(&meter, best, &group, pid);
+        exact = meter_is_exact(&meter);
+        meter_close(&meter);
+        close(end);
+        sys_wait(pid);
+    }
     for (i = 0; i < CGROUP_KINDS; i++) {
         if (cgroup_has(&group, i)) cgroup_remove(group.path[i]);
     }

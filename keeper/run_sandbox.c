@@ -66,7 +66,12 @@ static int begin(struct keeper *keeper, uint64_t mono_us)
                  "the sandbox could not be entered to hold the task");
         return rc;
     }
-    return sandbox_begin(box, keeper->spec, mono_us);
+    rc = sandbox_begin(box, keeper->spec, mono_us);
+    if (rc) {
+        snprintf(keeper->because, sizeof keeper->because,
+                 "the sandbox stood, but the task could not be let begin");
+    }
+    return rc;
 }
 
 /* ---- while it runs ------------------------------------------------------- */

@@ -192,7 +192,18 @@ static void set_cgroups(struct sandbox *box, const Xn__TaskSpec *spec)
         cgroup_limit_processes(group, spec->processes + 2);
     if (spec->cpu_ms_per_s) {
         box->cap_by_cgroup = cgroup_limit_cpu(group, spec->cpu_ms_per_s);
+        cgroup_ease_cpu(group); /* what bwrap takes is not the task's */
     }
+}
+
+/* A limit that the child is not held to is none. */
+static void see_cgroups(struct sandbox *box)
+{
+    const struct cgroup *group = &box->group;
+
+    if (!cgroup_has(group, CGROUP_MEMORY)) box->memory_by_cgroup = false;
+    if (!cgroup_has(group, CGROUP_PIDS)) box->processes_by_cgroup = false;
+    if (!cgroup_has(group, CGROUP_CPU)) box->cap_by_cgroup = false;
 }
 
 /* Without an exact meter the cap is a share of time on that many CPUs. */
@@ -273,10 +284,11 @@ static void close_launch(struct launch *launch)
 static int start_child(struct sandbox *box, struct launch *launch)
 {
     launch->parent = getpid();
-    box->monitor = fork();
+    box->monitor = cgroup_fork(&box->group);
+    see_cgroups(box);
+    launch->limit_data = !box->memory_by_cgroup;
     if (box->monitor == 0) run(launch);
     if (box->monitor < 0) return XN_EIO;
-    cgroup_enter(&box->group, box->monitor);
     meter_open(&box->meter, launch->spec->meter, &box->group, box->monitor);
     return 0;
 }
@@ -298,7 +310,6 @@ int sandbox_prepare(struct sandbox *box, const Xn__TaskSpec *spec,
         launch.fds.put[i] = -1;
     xn_arena_init(&arena, ARENA_MAX);
     set_cgroups(box, spec);
-    launch.limit_data = !box->memory_by_cgroup;
     rc = open_terminal(box, spec->terminal, &launch.terminal);
     if (rc) {
         fail(because_out, len, "a terminal");
@@ -402,6 +413,10 @@ int sandbox_build(struct sandbox *box, const Xn__TaskSpec *spec,
 int sandbox_begin(struct sandbox *box, const Xn__TaskSpec *spec,
                   uint64_t mono_us)
 {
+    if (box->cap_by_cgroup &&
+        !cgroup_limit_cpu(&box->group, spec->cpu_ms_per_s)) {
+        return XN_EIO;
+    }
     meter_start(&box->meter, box->init, spec->cpu_ms_per_s, mono_us);
     if (sys_write_all(box->gate, "g", 1)) return XN_EIO;
     close_fd(&box->gate);
