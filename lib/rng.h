@@ -1,8 +1,9 @@
 /* SPDX-License-Identifier: GPL-3.0-or-later */
 /* A seeded generator for choices that must repeat (which peer, how much
- * jitter); never for keys, salts or nonces.  xoshiro256** with a splitmix64
- * start: Blackman and Vigna, "Scrambled linear pseudorandom number
- * generators", ACM TOMS 47(4), 2021.
+ * jitter); never for keys or salts; what others get to
+ * see goes through a one-way hash.  xoshiro256** with a splitmix64 start:
+ * Blackman and Vigna, "Scrambled linear pseudorandom number generators", ACM
+ * TOMS 47(4), 2021.
  */
 #ifndef LIB_RNG_H
 #define LIB_RNG_H

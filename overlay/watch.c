@@ -109,13 +109,26 @@ static uint64_t pong_us(const struct link *link)
     return us < PROBE_US ? PROBE_US : us;
 }
 
+/* Not to be guessed: an answer before the question would be near.  So the
+ * generator's output is hashed: who saw some could reckon what comes next. */
+static uint32_t draw_nonce(struct ov *ov)
+{
+    uint64_t drawn = xn_rng_u64(ov->rng);
+    uint8_t bytes[8];
+    xn_id hash;
+
+    for (size_t i = 0; i < sizeof bytes; i++)
+        bytes[i] = (uint8_t)(drawn >> 8 * i);
+    xn_id_hash(bytes, sizeof bytes, &hash);
+    return (uint32_t)xn_id_head(&hash);
+}
+
 static void ping(struct ov *ov, const struct xn_now *now, struct link *link,
                  struct xn_out *out)
 {
     Xn__Ping body = XN__PING__INIT;
 
-    /* Not to be guessed: an answer before the question would be near. */
-    link->nonce = xn_rng_u64(ov->rng) >> 32;
+    link->nonce = draw_nonce(ov);
     body.nonce = link->nonce;
     link->ping_us = now->mono_us;
     ov_send(out, link->peer, XN__KIND__PING, &body);

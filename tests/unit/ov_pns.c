@@ -258,6 +258,34 @@ static void test_repeated(void **state)
     net_free(net);
 }
 
+/* Who sees the nonces of PINGs sees nothing of the generator. */
+static void test_nonce(void **state)
+{
+    struct net *net = start_few();
+    struct ov *ov = net->node[0].ov;
+    struct link *link = ring_link(ov, 0);
+    struct xn_rng rng;
+    uint64_t drawn;
+    uint32_t first;
+
+    (void)state;
+    net_run(net, 30 * SEC); /* no PING is under way */
+    rng = net->node[0].rng;
+    drawn = xn_rng_u64(&rng);
+    watch_probe(ov, &net->now, link, false, net_begin(net, 0));
+    net_end(net, 0);
+    first = link->nonce;
+    assert_int_not_equal(first, drawn >> 32);
+    assert_int_not_equal(first, (uint32_t)drawn);
+    net_run(net, SEC);
+    assert_int_equal(link->ping_us,
+                     0); /* it was answered, and is asked again */
+    watch_probe(ov, &net->now, link, false, net_begin(net, 0));
+    net_end(net, 0);
+    assert_int_not_equal(link->nonce, first);
+    net_free(net);
+}
+
 /* ---- among more than the budget ---- */
 
 enum { UP = 31, CROWD = 40 }; /* the others are only heard of */
@@ -534,6 +562,7 @@ int main(void)
         cmocka_unit_test(test_nothing_told),
         cmocka_unit_test(test_both_ends),
         cmocka_unit_test(test_repeated),
+        cmocka_unit_test(test_nonce),
         cmocka_unit_test(test_tables),
         cmocka_unit_test(test_held),
         cmocka_unit_test(test_ours_stay),
