@@ -110,9 +110,12 @@ int server_refusal(const struct net_reply *reply, char *because_out, size_t len,
 
 /* --corp, else XENO_CORP, else those that this server joined. */
 int server_corps(struct server *server);
-/* STATE/joined: "URL#ID" a line.  An exit code; errors are told. */
-int server_corps_keep(const struct server *server, const struct net_corp *corp,
-                      bool *new_out);
+/* STATE/joined: "URL#ID" a line.  _joined: those and `also`, in place of what
+ * server->corps holds; XN_ENOMEM.  _keep adds a line; an exit code; errors are
+ * told. */
+int server_corps_joined(struct server *server, const struct net_corp *also);
+bool server_corps_has(const struct server *server, const struct net_corp *corp);
+int server_corps_keep(const struct server *server, const struct net_corp *corp);
 
 /* ---- xenoserver_conf.c: pure ---- */
 

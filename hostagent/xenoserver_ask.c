@@ -223,18 +223,45 @@ int server_corps(struct server *server)
     return server->n_corps ? 0 : XN_ENOENT;
 }
 
-int server_corps_keep(const struct server *server, const struct net_corp *corp,
-                      bool *new_out)
+int server_corps_joined(struct server *server, const struct net_corp *also)
 {
-    char path[NET_PATH_MAX], hex[XN_ID_HEX], line[300], *text = NULL;
+    char *text = NULL;
+    int rc = read_joined(server, &text);
+
+    if (rc == XN_ENOMEM) return rc;
+    server->n_corps = 0;
+    add_corps(server, text);
+    add_corp(server, also);
+    free(text);
+    return 0;
+}
+
+static void put_joined(const struct net_corp *corp, char line[300])
+{
+    char hex[XN_ID_HEX];
+
+    xn_id_hex(&corp->id, hex);
+    snprintf(line, 300, "%s#%s\n", corp->url, hex);
+}
+
+bool server_corps_has(const struct server *server, const struct net_corp *corp)
+{
+    char line[300], *text = NULL;
+    bool has;
+
+    put_joined(corp, line);
+    has = read_joined(server, &text) == 0 && strstr(text, line);
+    free(text);
+    return has;
+}
+
+int server_corps_keep(const struct server *server, const struct net_corp *corp)
+{
+    char path[NET_PATH_MAX], line[300];
     FILE *file;
     bool good;
 
-    xn_id_hex(&corp->id, hex);
-    snprintf(line, sizeof line, "%s#%s\n", corp->url, hex);
-    *new_out = read_joined(server, &text) || !strstr(text, line);
-    free(text);
-    if (!*new_out) return XN_EXIT_OK;
+    put_joined(corp, line);
     net_file_path(path, server->state, "joined");
     file = fopen(path, "ae");
     good = file && fputs(line, file) >= 0;

@@ -127,10 +127,14 @@ void doctor_check_configuration(struct doctor *d)
 
 void doctor_check_disk(struct doctor *d)
 {
-    const char *state = d->server->state;
+    char state[NET_PATH_MAX], *slash;
     struct statvfs vfs;
     unsigned long long mb;
 
+    /* Before there is one, where it will be. */
+    snprintf(state, sizeof state, "%s", d->server->state);
+    while (access(state, F_OK) && (slash = strrchr(state, '/')) != NULL)
+        slash[slash == state] = '\0';
     if (statvfs(state, &vfs)) return; /* told with the files */
     mb = (unsigned long long)vfs.f_bavail * vfs.f_frsize >> 20;
     if (mb < DISK_LEAST_MB) {

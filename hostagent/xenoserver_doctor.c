@@ -354,7 +354,7 @@ static void check_nodes(struct doctor *d)
 
 static const char *const levels[] = {"ok", "warn", "fail"};
 
-static int show_json(const struct doctor *d, bool good)
+json_t *doctor_json(const struct doctor *d)
 {
     json_t *list = json_array();
 
@@ -366,21 +366,26 @@ static int show_json(const struct doctor *d, bool good)
                             levels[f->level], "because", f->because, "try",
                             f->try[0] ? json_string(f->try) : json_null()));
     }
-    return server_print_json(json_pack("{s:s, s:b, s:o}", "schema",
-                                       "xenoserver.doctor/1", "good", good,
-                                       "checks", list));
+    return list;
 }
 
-static int show(const struct doctor *d)
+static unsigned failures_of(const struct doctor *d)
+{
+    unsigned n = 0;
+
+    for (size_t i = 0; i < d->n; i++)
+        n += d->findings[i].level == DOCTOR_FAIL;
+    return n;
+}
+
+void doctor_print(const struct doctor *d)
 {
     unsigned n[3] = {0, 0, 0};
-    int code = XN_EXIT_OK;
 
     for (size_t i = 0; i < d->n; i++) {
         const struct doctor_finding *f = &d->findings[i];
 
         n[f->level]++;
-        if (d->server->json) continue;
         printf("%-5s %-14s ", levels[f->level], f->about);
         xn_put_plain(f->because, stdout);
         if (f->try[0]) {
@@ -389,12 +394,22 @@ static int show(const struct doctor *d)
         }
         putchar('\n');
     }
+    printf("%u ok, %u warn, %u fail\n", n[0], n[1], n[2]);
+}
+
+static int show(const struct doctor *d)
+{
+    unsigned failures = failures_of(d);
+    int code = XN_EXIT_OK;
+
     if (d->server->json) {
-        code = show_json(d, !n[DOCTOR_FAIL]);
+        code = server_print_json(
+            json_pack("{s:s, s:b, s:o}", "schema", "xenoserver.doctor/1",
+                      "good", failures == 0, "checks", doctor_json(d)));
     } else {
-        printf("%u ok, %u warn, %u fail\n", n[0], n[1], n[2]);
+        doctor_print(d);
     }
-    return !code && n[DOCTOR_FAIL] ? XN_EXIT_FAILED : code;
+    return !code && failures ? XN_EXIT_FAILED : code;
 }
 
 int server_doctor(struct server *server, int argc, char **argv)

@@ -34,6 +34,10 @@ void doctor_find(struct doctor *doctor, const char *about,
                  const char *because_fmt, ...)
     __attribute__((format(printf, 5, 6)));
 
+/* A line each, and a sum; the same as a list, the caller's. */
+void doctor_print(const struct doctor *doctor);
+json_t *doctor_json(const struct doctor *doctor);
+
 /* ---- xenoserver_check.c: this machine ---- */
 
 void doctor_check_files(struct doctor *doctor);

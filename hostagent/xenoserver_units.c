@@ -125,17 +125,11 @@ static const char *write_node(const char *text)
     return good ? NULL : "it was not written";
 }
 
-static const char *make_node_config(const struct server_node *node)
+static const char *make_node_config(const char *text)
 {
-    char *text = node_text(node);
-    const char *because = "out of memory, or a value cannot stand in it";
-
-    if (text && mkdir(UNITS_NODE_FOLDER, 0755) && errno != EEXIST)
-        because = strerror(errno);
-    else if (text)
-        because = write_node(text);
-    free(text);
-    return because;
+    if (mkdir(UNITS_NODE_FOLDER, 0755) && errno != EEXIST)
+        return strerror(errno);
+    return write_node(text);
 }
 
 static bool names_corp(const struct net_corp *corp)
@@ -153,22 +147,45 @@ static bool names_corp(const struct net_corp *corp)
     return named;
 }
 
-int server_node_configure(const struct server_node *node, bool *knows_out)
+static int cannot_configure(int rc, const char *because)
 {
-    uid_t owner = geteuid();
-    const struct passwd *user = getpwuid(owner);
-    const char *because = "cannot be root";
-    int code = XN_EXIT_OK;
+    return server_gripef(rc, "cannot configure the node",
+                         "--node URL of another one", "%s: %s",
+                         UNITS_NODE_CONFIG, because);
+}
 
-    if (user && become_root()) because = make_node_config(node);
-    if (because) {
-        code = server_gripef(XN_EIO, "cannot configure the node",
-                             "--node URL of another one", "%s: %s",
-                             UNITS_NODE_CONFIG, because);
-    }
-    *knows_out = names_corp(node->corp);
-    if (user && become(user)) return code;
+static int cannot_go_on(void)
+{
     return server_gripe(XN_EPERM, "cannot go on", "setuid failed", NULL);
+}
+
+int server_node_plan(const struct server_node *node, char **text_out,
+                     bool *knows_out)
+{
+    const struct passwd *user = getpwuid(geteuid());
+    bool there = access(UNITS_NODE_CONFIG, F_OK) == 0;
+
+    *text_out = there ? NULL : node_text(node);
+    *knows_out = !there;
+    if (!there) {
+        return *text_out
+                   ? XN_EXIT_OK
+                   : cannot_configure(XN_EINVAL, "a value cannot stand in it");
+    }
+    if (!user || !become_root()) return cannot_go_on();
+    *knows_out = names_corp(node->corp);
+    return become(user) ? XN_EXIT_OK : cannot_go_on();
+}
+
+int server_node_write(const char *text)
+{
+    const struct passwd *user = getpwuid(geteuid());
+    const char *because;
+
+    if (!user || !become_root()) return cannot_go_on();
+    because = make_node_config(text);
+    if (!become(user)) return cannot_go_on();
+    return because ? cannot_configure(XN_EIO, because) : XN_EXIT_OK;
 }
 
 /* ---- starting ---- */
@@ -207,17 +224,27 @@ static int all_run(const char *const *units)
     return XN_EXIT_OK;
 }
 
-int server_units_start(const struct server *server, bool node, bool changed)
+void server_units_list(const struct server *server, bool node,
+                       const char *units_out[UNITS_MAX + 1])
+{
+    size_t n = 0;
+
+    if (server_has_unit(server, "xenodomd"))
+        units_out[n++] = "xenodomd.service";
+    if (node) units_out[n++] = "xenonoded.service";
+    units_out[n++] = "xenohostd.service";
+    units_out[n] = NULL;
+}
+
+int server_units_start(const char *const *units, bool restart)
 {
     const char *const again[] = {"try-restart", "xenohostd.service", NULL};
-    const char *words[8] = {"enable", "--now"};
-    int n = 2;
+    const char *words[2 + UNITS_MAX + 1] = {"enable", "--now"};
 
-    if (server_has_unit(server, "xenodomd")) words[n++] = "xenodomd.service";
-    if (node) words[n++] = "xenonoded.service";
-    words[n] = "xenohostd.service";
-    if ((!changed || systemctl(again)) && systemctl(words))
-        return all_run(words + 2);
+    for (size_t i = 0; i < UNITS_MAX && units[i]; i++)
+        words[2 + i] = units[i];
+    if ((!restart || systemctl(again)) && systemctl(words))
+        return all_run(units);
     return server_gripe(XN_EIO, "cannot start the units",
                         "one of them is not ready",
                         "systemctl status xenodomd xenonoded xenohostd");

@@ -20,19 +20,28 @@ int server_as_owner(struct server *server);
  * installed, and are we root?  `unit`: "xenohostd". */
 bool server_has_unit(const struct server *server, const char *unit);
 
-/* The node beside it gets a configuration where it has none: to join `corp`,
- * with its listeners at `host`.  knows_out: what is there now names `corp`.  As
- * root.  An exit code; errors are told. */
+/* The configuration of the node beside it: to join `corp`, with its listeners at
+ * `host`.  *text_out is the caller's, NULL: it has one, which is left as it is;
+ * knows_out: that names `corp`.  Changes nothing.  As root.  An exit code; errors
+ * are told. */
 struct server_node {
     const struct net_corp *corp;
     const char *label, *host;
     const char *invitation; /* NULL: none */
 };
-int server_node_configure(const struct server_node *node, bool *knows_out);
+int server_node_plan(const struct server_node *node, char **text_out,
+                     bool *knows_out);
+/* Writes it, where there is none.  As root.  An exit code; errors are told. */
+int server_node_write(const char *text);
 
-/* Enables and starts xenodomd, xenonoded (where `node`) and xenohostd, and
- * waits until they run; a xenohostd that runs is restarted where its
- * configuration has changed.  As root.  An exit code; errors are told. */
-int server_units_start(const struct server *server, bool node, bool changed);
+/* What is started: xenodomd, xenonoded (where `node`), xenohostd; NULL behind
+ * the last one. */
+#define UNITS_MAX 3
+void server_units_list(const struct server *server, bool node,
+                       const char *units_out[UNITS_MAX + 1]);
+/* Enables and starts them and waits until they run; a xenohostd that runs is
+ * restarted where its configuration has changed.  As root.  An exit code; errors
+ * are told. */
+int server_units_start(const char *const *units, bool restart);
 
 #endif

@@ -102,6 +102,11 @@ units() {
         xenoserver join "$corp" | grep "xenoserver join, which starts it"
         ! systemctl is-active xenohostd
         xenoserver offer Currency=USD PricePerHour=0.1 CPUsmps=1000 MemoryMB=512
+        xenoserver join --dry-run "$corp" >/var/tmp/plan
+        grep "^would write */etc/xenoserver/xenonoded.conf" /var/tmp/plan
+        grep "^would start *xenonoded.service" /var/tmp/plan
+        ! ls /etc/xenoserver/xenonoded.conf
+        ! systemctl is-active xenohostd
         xenoserver join "$corp" | grep "^started"
         for unit in xenonoded xenohostd xenodomd; do
             systemctl is-active $unit

@@ -41,6 +41,28 @@ node=$(node_url 1)
 run status
 [ "$rc" -eq 6 ] && told 'holds no key'
 check $? 'without a key, status says how to join'
+tree() { # every name, mode, owner, time and byte
+    find "$scratch/my" -printf '%p %m %U %s %T@ %l\n' 2>/dev/null
+    find "$scratch/my" -type f -exec md5sum {} + 2>/dev/null
+}
+plans() { # WORDS...: join --dry-run does, and nothing is another afterwards
+    tree | sort >"$scratch/tree.before"
+    run join --dry-run "$@"
+    tree | sort | cmp -s - "$scratch/tree.before"
+}
+mkdir -p "$scratch/my"
+plans "$corp" --label otter --node "$node" --invitation sesame \
+    Currency=GBP PricePerHour=0.01 CPUSecond=0.001 CPUsmps=2000 &&
+    [ "$rc" -eq 0 ] && said "^would register with $corp as otter" &&
+    said '^an hour *7.21 GBP' && said "^would write *$state/xenohostd.conf" &&
+    said '^  +     per_hour = "0.01"' && said 'nothing was changed' &&
+    ! grep -q sesame "$scratch/out"
+check $? 'join --dry-run tells offer, prices and files, and changes nothing'
+plans "${corp%%:*}://127.0.0.1:1#${corp#*#}" && [ "$rc" -eq 0 ] &&
+    said '^not yet .*currency' && said '^[0-9]* ok, [0-9]* warn'
+check $? 'it asks no XenoCorp'
+plans "$corp" PricePerHour=cheap && [ "$rc" -eq 2 ] && told 'is an amount'
+check $? 'what join would refuse it refuses'
 run join "$corp" --label otter --node "$node" --listen-api 127.0.0.1:0 \
     --invitation 'say "otter"'
 [ "$rc" -eq 0 ] && said '^registered ' && said 'xenoserver offer' &&
@@ -90,6 +112,15 @@ run join "$corp" --node "$node" Currency=GBP
     cmp -s "$scratch/before" "$state/xenohostd.conf" &&
     (cd "$state" && md5sum --quiet -c "$scratch/sums")
 check $? 'join again changes nothing and says what to start'
+plans "$other" && [ "$rc" -eq 0 ] && said "^would accept  *with $other as otter" &&
+    said "^  -     corps = \"$corp\"$" &&
+    said "^  +     corps = \"$corp $other\"$"
+check $? 'a dry run shows what becomes of what is there'
+plans "$corp" PricePerHour=7 && [ "$rc" -eq 4 ] && told 'xenoserver offer'
+check $? 'and refuses what is configured otherwise'
+plans "$corp" -o json && [ "$rc" -eq 0 ] && said '"would": "registered already"' &&
+    said '"files": \[\]'
+check $? 'of the same again it says that nothing is written'
 run join "$other"
 [ "$rc" -eq 0 ] && said '^accepted  *with beta' &&
     grep -q "^ *corps = \"$corp $other\"$" "$state/xenohostd.conf"
