@@ -289,7 +289,7 @@ static void on_started(void *owner, void *ctx, const struct xn_now *now, int rc,
         s->work.rounds = 0;
         task_take_status(s, now, t, status);
         task_go(s, now);
-    } else if (!rc || (tell && rc == XN_ECONFLICT)) {
+    } else if (!rc) {
         task_go(s, now);
     } else if (is_unsure(tell, rc)) {
         if (!tell && rc == XN_EUNREACH) t->tried = false; /* nothing was done */

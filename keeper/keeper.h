@@ -23,7 +23,7 @@
 #define KEEPER_LOCK "lock"       /* locked as long as the keeper lives */
 #define KEEPER_SOCKET "socket"   /* it listens here */
 #define KEEPER_CONSOLE "console" /* keeper/console.h */
-#define KEEPER_METER "meter"     /* TaskReading, the last on record */
+#define KEEPER_METER "meter"     /* TaskReading; without one nothing has run */
 #define KEEPER_CGROUPS "cgroups" /* folders of the session's, a line each */
 #define KEEPER_DOMAIN "domain"   /* DomainNote, there before the domain */
 #define KEEPER_DISK "own-disk"   /* of a domain, as long as it lives */

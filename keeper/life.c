@@ -336,8 +336,7 @@ static void write_exit(struct keeper *keeper)
     record_put(keeper->dir, KEEPER_EXIT, last);
 }
 
-/* Everything is gone before the record says so, and counted. */
-static void end_all(struct keeper *keeper)
+static void end_processes(struct keeper *keeper)
 {
     keeper->runner->kill(keeper);
     keeper->runner->await(keeper);
@@ -345,12 +344,23 @@ static void end_all(struct keeper *keeper)
     keeper_drain_terminal(keeper);
     console_finish(&keeper->console);
     keeper->state = XN__TASK_STATE__ENDED;
-    write_exit(keeper);
+}
+
+/* Whoever hears of the end may take the folder away at once. */
+static void leave(struct keeper *keeper)
+{
     keeper->runner->clear(keeper);
-    /* Whoever hears of the end may take the folder away at once. */
     unlinkat(keeper->dir, KEEPER_SOCKET, 0);
     close(keeper->lock);
     keeper->lock = -1;
+}
+
+/* Everything is gone before the record says so, and counted. */
+static void end_all(struct keeper *keeper)
+{
+    end_processes(keeper);
+    write_exit(keeper);
+    leave(keeper);
 }
 
 void keeper_finish(struct keeper *keeper)
@@ -390,6 +400,7 @@ static int begin(struct keeper *keeper)
 
     set_clocks(keeper, now);
     keeper->started_us = sys_wall_us();
+    keeper_note_reading(keeper); /* from here on it may have run */
     rc = keeper->runner->begin(keeper, now);
     if (rc) {
         keeper->started_us = 0;
@@ -461,7 +472,7 @@ static void catch_up(struct keeper *keeper, uint64_t now)
         const Xn__TaskReading *reading = (Xn__TaskReading *)body;
 
         keeper->memory_kib_ms = reading->memory_kib_s * 1000;
-        keeper->memory_bytes = reading->memory_bytes;
+        if (reading->memory_bytes) keeper->memory_bytes = reading->memory_bytes;
         since = reading->wall_us;
         protobuf_c_message_free_unpacked(body, NULL);
     }
@@ -473,14 +484,20 @@ static void catch_up(struct keeper *keeper, uint64_t now)
     keeper->started_mono_us = now > ran ? now - ran : 1;
 }
 
-/* It is gone, or never ran: there is nothing to take up. */
+/* Nothing of it has run, so it never was: who asked for it may begin it anew
+ * (session_sweep). */
+static int undo_start(struct keeper *keeper, int rc)
+{
+    snprintf(keeper->because, sizeof keeper->because,
+             "its keeper was killed while it was started");
+    end_processes(keeper);
+    unlinkat(keeper->dir, KEEPER_METER, 0);
+    leave(keeper);
+    return rc;
+}
+
 static int end_lost(struct keeper *keeper, int rc)
 {
-    if (!keeper->started_mono_us) {
-        snprintf(keeper->because, sizeof keeper->because,
-                 "its keeper was killed while it was started");
-        return fail_start(keeper, rc);
-    }
     keeper->end = XN__TASK_END__KEEPER;
     snprintf(keeper->because, sizeof keeper->because,
              "its keeper was killed, and it is gone");
@@ -500,8 +517,9 @@ static int take_up(struct keeper *keeper)
     if (!rc) rc = keeper->runner->build(keeper);
     drop_put(keeper->spec);
     if (rc && rc != XN_ENOENT) return rc;
-    if (keeper->started_us) catch_up(keeper, now);
-    if (rc || !keeper->started_us) return end_lost(keeper, XN_EREFUSED);
+    if (!keeper->started_us) return undo_start(keeper, XN_EREFUSED);
+    catch_up(keeper, now);
+    if (rc) return end_lost(keeper, XN_EREFUSED);
     set_clocks(keeper, now);
     keeper->stands = keeper->paused;
     keeper->state =

@@ -318,17 +318,21 @@ static int sweep_cgroups(int folder, const char *name)
     return 0;
 }
 
+/* Whoever made it was killed before its task could run: there never was a
+ * session. */
+static bool never_began(int folder)
+{
+    return !has(folder, KEEPER_SPEC) ||
+           (!has(folder, KEEPER_METER) && !has(folder, KEEPER_DOMAIN) &&
+            !has(folder, KEEPER_EXIT));
+}
+
 /* Takes the lock meanwhile, so that nobody else is at it. */
 static int sweep_locked(int folder, const char *name)
 {
     int rc;
 
-    /* Killed before it had a spec, or its keeper did the first that it does:
-     * there never was a session. */
-    if (!has(folder, KEEPER_SPEC) ||
-        (!has(folder, KEEPER_CONSOLE) && !has(folder, KEEPER_EXIT))) {
-        return XN_ENOENT;
-    }
+    if (never_began(folder)) return XN_ENOENT;
     /* A domain lives on: what became of it is for another keeper to say. */
     if (session_is_lost(folder)) return XN_ENOTYET;
     unlinkat(folder, KEEPER_DOMAIN, 0);

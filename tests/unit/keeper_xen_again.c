@@ -12,9 +12,24 @@
 #include <cmocka.h>
 
 #include "keeper/record.h"
+#include "keeper/sys.h"
 #include "lib/err.h"
 #include "tests/unit/domain_kit.h"
 #include "tests/unit/xen_fake.h"
+
+/* Nothing is left by which it could be known that it was begun. */
+static void never_was(struct bench *b)
+{
+    static const char *const names[] = {KEEPER_EXIT, KEEPER_METER,
+                                        KEEPER_DOMAIN, KEEPER_DISK};
+
+    assert_int_equal(b->keeper.state, XN__TASK_STATE__ENDED);
+    for (size_t i = 0; i < sizeof names / sizeof *names; i++)
+        assert_int_equal(faccessat(b->keeper.dir, names[i], F_OK, 0), -1);
+    assert_int_equal(fake_there(), 0);
+    assert_int_equal(fake->open, 0);
+    assert_false(sys_is_locked(b->keeper.dir, KEEPER_LOCK));
+}
 
 static void burn_and_boot(struct bench *b)
 {
@@ -119,7 +134,7 @@ static void a_damaged_note_of_none_ends_it(void **state)
     bench_ended(b, XN__TASK_END__KEEPER, 0, 165, "it is gone");
 }
 
-static void a_damaged_note_before_it_began_ends_it(void **state)
+static void a_damaged_note_before_it_began_undoes_it(void **state)
 {
     struct bench *b = *state;
 
@@ -129,7 +144,7 @@ static void a_damaged_note_before_it_began_ends_it(void **state)
     assert_int_equal(fake_there(), 1);
     spoil_note(b);
     assert_int_not_equal(bench_start(b), 0);
-    bench_ended(b, XN__TASK_END__NOT_STARTED, 0, 0, "while it was started");
+    never_was(b);
 }
 
 static void clear_records(struct bench *b)
@@ -169,6 +184,7 @@ static void killed_between_boots_it_boots(void **state)
         ran = fake->domains[0].cpu_ns > 0;
         if (bench_start(b)) {
             assert_false(ran);
+            never_was(b);
         } else {
             bench_turn(b);
             assert_int_equal(fake_there(), 1);
@@ -240,7 +256,7 @@ static void killed_anywhere_it_is_found(void **state)
 {
     struct bench *b = *state;
     unsigned at, most = 1000;
-    bool after = false;
+    bool after = false, ran;
     int rc;
 
     for (at = 1; at < most; after = !after, at += !after) {
@@ -252,8 +268,11 @@ static void killed_anywhere_it_is_found(void **state)
         bench_dies(b, live_and_end);
         if (fake->calls < at) most = at; /* it came to its end */
         assert_true(fake_there() <= 1);
+        ran = fake->domains[0].cpu_ns > 0;
         rc = bench_start(b);
-        if (!rc) {
+        if (rc && !ran) {
+            never_was(b);
+        } else if (!rc) {
             assert_int_equal(fake_there(), 1);
             keeper_stop(&b->keeper, XN__TASK_END__STOPPED, "enough", 0);
             bench_turn(b);
@@ -275,7 +294,7 @@ int main(void)
         T(what_it_used_is_known_when_it_is_gone),
         T(a_damaged_note_is_mended),
         T(a_damaged_note_of_none_ends_it),
-        T(a_damaged_note_before_it_began_ends_it),
+        T(a_damaged_note_before_it_began_undoes_it),
         T(killed_between_boots_it_boots),
         T(it_stays_paused),
         T(without_xen_the_next_keeper_waits),
