@@ -47,12 +47,14 @@ static bool next_claim(const struct host_session *s, struct price_usage *usage,
 {
     bool last = s->state == XN__SESSION_STATE__SESSION_ENDING;
     uint64_t till_us = cut_till(s, metered_us);
+    char activity[XN_VALUE_MAX + 1];
 
     if (till_us < s->claims.till_us) till_us = s->claims.till_us;
     claim_cut(&s->terms, &s->claims, till_us, usage);
+    s->host->market.manager->activity(s, activity);
     return claim_next(&s->terms, &s->claims, usage, till_us,
-                      last ? MONEY_FINAL : MONEY_RUNNING,
-                      s->host->market.manager->activity(s), claim_out) == 0;
+                      last ? MONEY_FINAL : MONEY_RUNNING, activity,
+                      claim_out) == 0;
 }
 
 bool session_next_claim(const struct host_session *s, struct money *claim_out)

@@ -10,8 +10,8 @@
 
 struct host_manager {
     const char *name;
-    /* What a claim says the usage was for. */
-    const char *(*activity)(const struct host_session *s);
+    /* What a claim says the usage was for, up to the last reading. */
+    void (*activity)(const struct host_session *s, char out[XN_VALUE_MAX + 1]);
     /* Which CPU time its meter tells, now. */
     enum money_metering (*metering)(const struct host *host);
     /* Begin it, or find the one that runs; ends with session_started. */

@@ -14,9 +14,9 @@ static enum money_metering metering(const struct host *host)
     return MONEY_RESERVED;
 }
 
-static const char *activity(const struct host_session *s)
+static void activity(const struct host_session *s, char out[XN_VALUE_MAX + 1])
 {
-    return "reserved capacity";
+    strcpy(out, "reserved capacity");
 }
 
 static void stand(struct host_session *s, const struct xn_now *now)

@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: GPL-3.0-or-later */
 /* The managers that run tasks, one at a time in a session: a session is what it
  * reserved, and what its tasks used of the CPU, where there is an exact meter. */
+#include <inttypes.h>
 #include <stdio.h>
 #include <string.h>
 
@@ -19,6 +20,7 @@
  * xenodomd is there again. */
 #define END_US_MAX (120 * SECOND_US)
 #define NS_UNITS (XN_DEC_ONE / 1000000000)
+#define BYTE_UNITS (XN_DEC_ONE / 1000000000)
 
 static enum money_metering metering(const struct host *host)
 {
@@ -77,7 +79,16 @@ static void fail(struct host_session *s, const struct xn_now *now)
                    because);
 }
 
-/* CPU time of tasks never goes back, whatever is read; before the first there is
+/* Both ways, as the price is; 1 GB is 1e9 bytes. */
+static xn_dec traffic_gb(const struct host_session *s)
+{
+    uint64_t sent, got;
+
+    task_traffic(s, &sent, &got);
+    return (xn_dec){((xn_i128)sent + got) * BYTE_UNITS};
+}
+
+/* CPU time and bytes of tasks never goes back, whatever is read; before the first there is
  * none.  Time in which nobody knows whether its machine works is not paid for. */
 static uint64_t usage_until(const struct host_session *s, uint64_t wall_us,
                             struct price_usage *usage)
@@ -86,8 +97,10 @@ static uint64_t usage_until(const struct host_session *s, uint64_t wall_us,
     uint64_t till_us =
         session_reserved(s, session_known_us(s, wall_us), reserved, usage);
     xn_dec cpu = {(xn_i128)task_cpu_ns(s) * NS_UNITS};
+    xn_dec net = traffic_gb(s);
 
     if (s->used && xn_dec_cmp(cpu, usage->cpu_s) > 0) usage->cpu_s = cpu;
+    if (xn_dec_cmp(net, usage->net_gb) > 0) usage->net_gb = net;
     return till_us;
 }
 
@@ -318,15 +331,25 @@ void sandbox_over(struct host_session *s, const struct xn_now *now)
     }
 }
 
-static const char *activity_of(const struct host_session *s, const char *tasks)
+static void activity_of(const struct host_session *s, const char *tasks,
+                        char out[XN_VALUE_MAX + 1])
 {
-    return never_ran(s) ? "capacity kept for a task while its image was fetched"
-                        : tasks;
+    uint64_t sent, got;
+
+    task_traffic(s, &sent, &got);
+    if (never_ran(s))
+        tasks = "capacity kept for a task while its image was fetched";
+    if (sent || got)
+        snprintf(out, XN_VALUE_MAX + 1,
+                 "%s; %" PRIu64 " bytes sent, %" PRIu64 " received", tasks,
+                 sent, got);
+    else
+        snprintf(out, XN_VALUE_MAX + 1, "%s", tasks);
 }
 
-static const char *activity(const struct host_session *s)
+static void activity(const struct host_session *s, char out[XN_VALUE_MAX + 1])
 {
-    return activity_of(s, "tasks in a sandbox");
+    activity_of(s, "tasks in a sandbox", out);
 }
 
 const struct host_manager host_manager_sandbox = {
@@ -340,9 +363,10 @@ const struct host_manager host_manager_sandbox = {
     .meter = meter,
 };
 
-static const char *domain_activity(const struct host_session *s)
+static void domain_activity(const struct host_session *s,
+                            char out[XN_VALUE_MAX + 1])
 {
-    return activity_of(s, "tasks in a domain");
+    activity_of(s, "tasks in a domain", out);
 }
 
 const struct host_manager host_manager_xen = {

@@ -103,6 +103,7 @@ int task_add(struct host_session *s, const struct xn_now *now,
     record.last = want->last;
     record.created_us = now->wall_us;
     record.cpu_before_ns = task_cpu_ns(s);
+    task_traffic(s, &record.sent_before, &record.got_before);
     record.exact = true;
     record.spec = &spec;
     record.image = want->image;
@@ -240,6 +241,8 @@ void task_describe(const struct host_session *s, const struct host_task *t,
     out->memory_bytes = t->memory_bytes;
     out->console_bytes = t->console_bytes;
     out->address = t->address;
+    out->sent_bytes = r->sent_bytes;
+    out->got_bytes = r->got_bytes;
     out->exact = r->exact;
     if (r->image) out->image = r->image->sha256;
     if (!t->over) return;

@@ -5,11 +5,26 @@
 #include "hostagent/task.h"
 #include "lib/err.h"
 
+/* Whatever a machine says, it does not fall. */
+static uint64_t sum(uint64_t a, uint64_t b)
+{
+    return a + b < a ? UINT64_MAX : a + b;
+}
+
 uint64_t task_cpu_ns(const struct host_session *s)
 {
     const struct host_task *t = task_last(s);
 
-    return t ? t->record->cpu_before_ns + t->record->cpu_ns : 0;
+    return t ? sum(t->record->cpu_before_ns, t->record->cpu_ns) : 0;
+}
+
+void task_traffic(const struct host_session *s, uint64_t *sent_out,
+                  uint64_t *got_out)
+{
+    const struct host_task *t = task_last(s);
+
+    *sent_out = t ? sum(t->record->sent_before, t->record->sent_bytes) : 0;
+    *got_out = t ? sum(t->record->got_before, t->record->got_bytes) : 0;
 }
 
 /* A reading of before the last one changes nothing. */
@@ -18,6 +33,9 @@ static void take_reading(struct host_task *t, const Xn__TaskReading *reading)
     Xn__TaskRecord *r = t->record;
 
     if (reading->cpu_ns > r->cpu_ns) r->cpu_ns = reading->cpu_ns;
+    if (reading->sent_bytes > r->sent_bytes)
+        r->sent_bytes = reading->sent_bytes;
+    if (reading->got_bytes > r->got_bytes) r->got_bytes = reading->got_bytes;
     r->exact = reading->exact;
     t->memory_bytes = reading->memory_bytes;
 }

@@ -11,19 +11,24 @@
 #define DOMAIN_LINE_MAX 1024 /* what Xen passes to a guest, its 0 included */
 #define DOMAIN_VCPUS_MAX 128
 
+struct domain_use {
+    uint64_t cpu_ns;
+    uint64_t sent_bytes, got_bytes; /* by its interface */
+};
+
 struct domain {
     const struct xen_calls *calls;
     struct xen *xen; /* NULL: not open */
     uint8_t uuid[XEN_UUID];
     uint32_t id;
-    bool there;           /* as far as we know */
-    bool killed;          /* by us */
-    bool begun;           /* has run */
-    bool boots;           /* begins anew: what there is of it never ran */
-    uint64_t cpu_ns;      /* of this boot, when it was last looked at */
-    uint64_t older_ns;    /* of those before it */
-    uint32_t short_boots; /* one after another */
-    uint64_t booted_us;   /* mono */
+    bool there;              /* as far as we know */
+    bool killed;             /* by us */
+    bool begun;              /* has run */
+    bool boots;              /* begins anew: what there is of it never ran */
+    struct domain_use use;   /* of this boot, when it was last looked at */
+    struct domain_use older; /* of those before it */
+    uint32_t short_boots;    /* one after another */
+    uint64_t booted_us;      /* mono */
     uint64_t memory_bytes;
 };
 

@@ -36,6 +36,8 @@ keeper_libkeeper_a_SOURCES += keeper/spec.c
 keeper_libkeeper_a_SOURCES += keeper/spec.h
 keeper_libkeeper_a_SOURCES += keeper/sys.c
 keeper_libkeeper_a_SOURCES += keeper/sys.h
+keeper_libkeeper_a_SOURCES += keeper/traffic.c
+keeper_libkeeper_a_SOURCES += keeper/traffic.h
 keeper_libkeeper_a_SOURCES += keeper/xen.h
 
 # What a program links to use this folder.
@@ -46,6 +48,7 @@ EXTRA_DIST += keeper/deps
 
 # What a keeper is, whatever it keeps.
 KEEP = keeper/keep.c keeper/keeper.h keeper/life.c keeper/runner.h keeper/serve.c
+KEEP_DOMAIN = $(KEEP) keeper/domain_use.c keeper/domain_use.h keeper/run_domain.c
 
 pkglibexec_PROGRAMS += keeper/xeno-keeper
 keeper_xeno_keeper_SOURCES = $(KEEP)
@@ -59,7 +62,7 @@ XENODOMD += keeper/xenodomd_ask.c
 XENODOMD += keeper/xenodomd_live.c
 XENODOMD += keeper/xenodomd_managers.c
 XENODOMD += keeper/xenodomd_serve.c
-keeper_xenodomd_SOURCES = $(KEEP) keeper/run_domain.c $(XENODOMD)
+keeper_xenodomd_SOURCES = $(KEEP_DOMAIN) $(XENODOMD)
 dist_pkglibexec_SCRIPTS = keeper/xeno-hotplug
 if HAVE_XEN
 keeper_xenodomd_SOURCES += keeper/xen_libxl.c
@@ -89,7 +92,7 @@ tests_unit_keeper_LDADD = $(XN_KEEPER_LIBS) $(CMOCKA_LIBS)
 UNIT_TESTS += tests/unit/cgroup
 tests_unit_cgroup_SOURCES = tests/unit/cgroup.c
 tests_unit_cgroup_LDADD = $(XN_KEEPER_LIBS) $(CMOCKA_LIBS)
-DOMAIN_KIT = $(KEEP) keeper/run_domain.c tests/unit/domain_kit.c tests/unit/domain_kit.h
+DOMAIN_KIT = $(KEEP_DOMAIN) tests/unit/domain_kit.c tests/unit/domain_kit.h
 DOMAIN_KIT += tests/unit/xen_fake.c tests/unit/xen_fake.h
 UNIT_TESTS += tests/unit/keeper_xen
 tests_unit_keeper_xen_SOURCES = tests/unit/keeper_xen.c $(DOMAIN_KIT)
@@ -106,9 +109,12 @@ tests_unit_network_LDADD = $(XN_KEEPER_LIBS) $(CMOCKA_LIBS)
 UNIT_TESTS += tests/unit/patience
 tests_unit_patience_SOURCES = tests/unit/patience.c
 tests_unit_patience_LDADD = $(XN_KEEPER_LIBS) $(CMOCKA_LIBS)
+UNIT_TESTS += tests/unit/traffic
+tests_unit_traffic_SOURCES = tests/unit/traffic.c
+tests_unit_traffic_LDADD = $(XN_KEEPER_LIBS) $(CMOCKA_LIBS)
 # xenodomd on a hypervisor that is made up.
 check_PROGRAMS += tests/unit/xenodomd_fake
-tests_unit_xenodomd_fake_SOURCES = $(KEEP) keeper/run_domain.c $(XENODOMD)
+tests_unit_xenodomd_fake_SOURCES = $(KEEP_DOMAIN) $(XENODOMD)
 tests_unit_xenodomd_fake_SOURCES += tests/unit/xen_fake.c tests/unit/xen_fake.h
 tests_unit_xenodomd_fake_CPPFLAGS = $(AM_CPPFLAGS) '-DXEN_BACK_END=&xen_fake'
 tests_unit_xenodomd_fake_LDADD = $(XN_KEEPER_LIBS)

@@ -10,6 +10,7 @@
 #include <sys/random.h>
 #include <unistd.h>
 
+#include "keeper/domain_use.h"
 #include "keeper/keeper.h"
 #include "keeper/network.h"
 #include "keeper/record.h"
@@ -39,95 +40,15 @@ static void say(struct keeper *keeper, const char *what)
     xn_plain(keeper->because);
 }
 
-/* ---- what is noted ------------------------------------------------------- */
-
-static int put_note(struct keeper *keeper)
-{
-    struct domain *d = &keeper->domain;
-    Xn__DomainNote note;
-
-    xn__domain_note__init(&note);
-    note.uuid.data = d->uuid;
-    note.uuid.len = sizeof d->uuid;
-    note.cpu_ns = d->older_ns;
-    note.begun = d->begun;
-    note.boots = d->boots;
-    note.started_us = keeper->started_us;
-    return record_put(keeper->dir, KEEPER_DOMAIN, &note);
-}
-
-/* Of what was read when it was still read; since when it ran, by that.  0, 0:
- * nothing was. */
-static uint64_t last_cpu_ns(struct keeper *keeper, uint64_t *started_us_out)
-{
-    ProtobufCMessage *body = NULL;
-    const Xn__TaskReading *reading;
-    uint64_t ns;
-
-    *started_us_out = 0;
-    if (record_get(keeper->dir, KEEPER_METER, &xn__task_reading__descriptor,
-                   &body)) {
-        return 0;
-    }
-    reading = (Xn__TaskReading *)body;
-    ns = reading->cpu_ns;
-    if (reading->wall_us > reading->run_ms * 1000)
-        *started_us_out = reading->wall_us - reading->run_ms * 1000;
-    protobuf_c_message_free_unpacked(body, NULL);
-    return ns;
-}
-
-static int get_note(struct keeper *keeper)
-{
-    struct domain *d = &keeper->domain;
-    ProtobufCMessage *body = NULL;
-    const Xn__DomainNote *note;
-    uint64_t last, since_us;
-    int rc;
-
-    rc = record_get(keeper->dir, KEEPER_DOMAIN, &xn__domain_note__descriptor,
-                    &body);
-    if (rc) return rc;
-    note = (Xn__DomainNote *)body;
-    if (note->uuid.len == sizeof d->uuid) {
-        memcpy(d->uuid, note->uuid.data, sizeof d->uuid);
-        d->older_ns = note->cpu_ns;
-        d->begun = note->begun;
-        d->boots = note->boots;
-        if (d->begun) keeper->started_us = note->started_us;
-        last = last_cpu_ns(keeper, &since_us);
-        if (last > d->older_ns) d->cpu_ns = last - d->older_ns;
-    } else {
-        rc = XN_EINTEGRITY;
-    }
-    protobuf_c_message_free_unpacked(body, NULL);
-    return rc;
-}
-
-/* ---- looking ------------------------------------------------------------- */
-
-static int look(struct domain *d, struct xen_look *out)
-{
-    int rc;
-
-    memset(out, 0, sizeof *out);
-    if (!d->there) return XN_ENOENT;
-    rc = d->calls->look(d->xen, d->id, out);
-    if (rc == XN_ENOENT) d->there = false;
-    if (rc) return rc;
-    if (out->cpu_ns > d->cpu_ns) d->cpu_ns = out->cpu_ns;
-    d->memory_bytes = out->memory_kib << 10;
-    return 0;
-}
-
 /* Its last reading comes first. */
-static void destroy(struct domain *d)
+static void destroy(struct keeper *keeper)
 {
+    struct domain *d = &keeper->domain;
     struct xen_look last;
 
-    if (look(d, &last) == 0 && d->calls->destroy(d->xen, d->id) == 0) {
-        d->there = false;
-    }
+    if (domain_look(d, &last)) return;
+    domain_count(keeper);
+    if (d->calls->destroy(d->xen, d->id) == 0) d->there = false;
 }
 
 /* ---- making one ---------------------------------------------------------- */
@@ -139,8 +60,7 @@ static int plan(struct keeper *keeper)
     if (getrandom(d->uuid, sizeof d->uuid, 0) != sizeof d->uuid) return XN_EIO;
     d->uuid[6] = (uint8_t)((d->uuid[6] & 0x0f) | 0x40); /* RFC 4122: random */
     d->uuid[8] = (uint8_t)((d->uuid[8] & 0x3f) | 0x80);
-    d->cpu_ns = 0;
-    return put_note(keeper);
+    return domain_note(keeper);
 }
 
 static void domain_name(const struct keeper *keeper, char out[DOMAIN_NAME_MAX])
@@ -240,11 +160,11 @@ static int boot(struct keeper *keeper)
     struct domain *d = &keeper->domain;
     int rc;
 
-    d->older_ns += d->cpu_ns;
+    domain_use_ends(d);
     d->booted_us = sys_mono_us();
     rc = make(keeper);
     d->boots = false;
-    if (!rc) rc = put_note(keeper);
+    if (!rc) rc = domain_note(keeper);
     if (!rc && !keeper->stands) rc = d->calls->unpause(d->xen, d->id);
     return rc;
 }
@@ -254,7 +174,7 @@ static int boot_at_last(struct keeper *keeper)
 {
     struct domain *d = &keeper->domain;
 
-    if (d->there) destroy(d);
+    if (d->there) destroy(keeper);
     if (d->there) return XN_EIO;
     return boot(keeper) ? XN_ENOENT : 0;
 }
@@ -267,22 +187,24 @@ static int mend_note(struct keeper *keeper)
     struct domain *d = &keeper->domain;
     struct xen_look now;
     char name[DOMAIN_NAME_MAX];
-    uint64_t last = last_cpu_ns(keeper, &keeper->started_us);
+    struct domain_use last;
     int rc;
 
+    domain_last_use(keeper, &last, &keeper->started_us);
     domain_name(keeper, name);
     xn_log(XN_LOG_ERROR, "session %s: its note of the domain is damaged",
            keeper->spec->name);
     rc = d->calls->find_name(d->xen, name, d->uuid, &d->id);
-    if (rc == XN_ENOENT) d->cpu_ns = last;
+    if (rc == XN_ENOENT) d->use = last;
     if (rc) return rc;
     d->there = true;
-    rc = look(d, &now);
+    rc = domain_look(d, &now);
     if (rc) return rc;
-    if (last > d->cpu_ns) d->older_ns = last - d->cpu_ns;
+    domain_count(keeper);
+    domain_use_before(d, &last);
     d->begun = keeper->started_us || !now.paused;
     if (d->begun && !keeper->started_us) keeper->started_us = sys_wall_us();
-    return put_note(keeper);
+    return domain_note(keeper);
 }
 
 static int find(struct keeper *keeper)
@@ -291,14 +213,14 @@ static int find(struct keeper *keeper)
     struct xen_look now;
     int rc;
 
-    rc = get_note(keeper);
+    rc = domain_noted(keeper);
     if (rc == XN_EINTEGRITY) rc = mend_note(keeper);
     if (rc) return rc;
     rc = d->calls->find(d->xen, d->uuid, &d->id);
     if (rc == XN_ENOENT && d->boots) return boot_at_last(keeper);
     if (rc) return rc;
     d->there = true;
-    rc = look(d, &now);
+    rc = domain_look(d, &now);
     if (rc) return rc;
     if (d->boots && now.end == XEN_LIVES) return boot_at_last(keeper);
     keeper->paused = now.paused;
@@ -344,7 +266,7 @@ static int begin(struct keeper *keeper, uint64_t mono_us)
 
     d->begun = true;
     d->booted_us = mono_us;
-    rc = put_note(keeper);
+    rc = domain_note(keeper);
     if (!rc) rc = d->calls->unpause(d->xen, d->id);
     if (rc) say(keeper, "the domain cannot begin");
     return rc;
@@ -371,17 +293,16 @@ static void meter(struct keeper *keeper, uint64_t mono_us, Xn__TaskReading *out)
     struct xen_look now;
 
     (void)mono_us;
-    if (d->there) look(d, &now);
-    out->kind = XN__METER_KIND__HYPERVISOR;
-    out->exact = true;
-    out->cpu_ns = d->older_ns + d->cpu_ns;
+    if (d->there) domain_look(d, &now);
+    domain_count(keeper);
+    domain_read(d, out);
 }
 
 static bool memory(struct keeper *keeper, uint64_t *bytes_out)
 {
     struct xen_look now;
 
-    look(&keeper->domain, &now);
+    domain_look(&keeper->domain, &now);
     *bytes_out = keeper->domain.memory_bytes;
     return false; /* the hypervisor gives it no more than it may have */
 }
@@ -443,8 +364,8 @@ static bool boot_again(struct keeper *keeper)
     /* who is killed between the two domains leaves none, and no usage unsaid */
     keeper_note_reading(keeper);
     d->boots = true;
-    if (put_note(keeper)) return false; /* at the next look */
-    destroy(d);
+    if (domain_note(keeper)) return false; /* at the next look */
+    destroy(keeper);
     if (d->there) return false;
     if (boot(keeper)) {
         return end_as(keeper, XN__TASK_END__CRASHED, 1,
@@ -465,7 +386,7 @@ static bool has_ended(struct keeper *keeper)
 {
     struct domain *d = &keeper->domain;
     struct xen_look now;
-    int rc = look(d, &now);
+    int rc = domain_look(d, &now);
 
     if (rc == XN_ENOENT) {
         if (d->killed) return end_as(keeper, keeper->end, 128 + SIGKILL, "");
@@ -473,7 +394,7 @@ static bool has_ended(struct keeper *keeper)
                       "the domain is gone, and was not ended by its keeper");
     }
     if (rc) return false; /* nothing is known: again later */
-    if (d->killed) destroy(d);
+    if (d->killed) destroy(keeper);
     if (d->killed && !d->there)
         return end_as(keeper, keeper->end, 128 + SIGKILL, "");
     switch (now.end) {
@@ -492,7 +413,7 @@ static void kill_domain(struct keeper *keeper)
 {
     keeper->domain.killed = true;
     take_last_words(keeper);
-    destroy(&keeper->domain);
+    destroy(keeper);
 }
 
 /* However long it takes: an end is not told while there may be a domain. */
@@ -501,7 +422,7 @@ static void await(struct keeper *keeper)
     struct domain *d = &keeper->domain;
 
     while (d->there) {
-        destroy(d);
+        destroy(keeper);
         if (d->there) poll(NULL, 0, AWAIT_MS);
     }
 }

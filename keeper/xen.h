@@ -79,6 +79,10 @@ struct xen_calls {
                      uint8_t uuid_out[XEN_UUID], uint32_t *out);
     /* A domain that is being taken down is gone. */
     int (*look)(struct xen *xen, uint32_t id, struct xen_look *out);
+    /* Bytes that crossed its interface, as dom0 counts them: what the guest does
+     * with its end sets nothing back. */
+    int (*traffic)(struct xen *xen, uint32_t id, uint64_t *sent_out,
+                   uint64_t *got_out);
     int (*pause)(struct xen *xen, uint32_t id);
     int (*unpause)(struct xen *xen, uint32_t id);
     /* Asks the guest, and does not wait for it; it may not hear. */

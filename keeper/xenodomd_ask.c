@@ -86,6 +86,10 @@ static void print_reading(const Xn__TaskReading *reading)
            spec_meter_name(reading->kind), reading->exact ? "" : " (not exact)",
            reading->cpu_ns, reading->memory_kib_s, reading->memory_bytes,
            reading->run_ms);
+    if (reading->sent_bytes || reading->got_bytes) {
+        printf("sent_bytes %" PRIu64 "\ngot_bytes %" PRIu64 "\n",
+               reading->sent_bytes, reading->got_bytes);
+    }
 }
 
 static void print_status(const Xn__TaskStatus *status)

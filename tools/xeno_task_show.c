@@ -108,6 +108,10 @@ json_t *xeno_task_json(const Xn__HostTask *task)
     if (task->address) {
         address_text(task->address, address);
         json_object_set_new(out, "address", json_string(address));
+        json_object_set_new(out, "sent_bytes",
+                            json_integer((json_int_t)task->sent_bytes));
+        json_object_set_new(out, "got_bytes",
+                            json_integer((json_int_t)task->got_bytes));
     }
     if (task->end == XN__TASK_END__NOT_STARTED && task->advice[0])
         add_refusal(out, task);
@@ -137,6 +141,9 @@ void xeno_task_say(const Xn__HostTask *task)
     if (task->address) {
         address_text(task->address, text);
         xeno_say("address", "%s", text);
+        xeno_say("network", "%llu bytes sent, %llu received",
+                 (unsigned long long)task->sent_bytes,
+                 (unsigned long long)task->got_bytes);
     }
     xeno_say("console", "%llu bytes", (unsigned long long)task->console_bytes);
 }

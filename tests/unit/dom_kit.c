@@ -83,6 +83,8 @@ static void add(const struct dom *dom, struct telling *t,
     t->status[i].state = task->ended ? XN__TASK_STATE__ENDED : task->state;
     t->status[i].reading = &t->reading[i];
     t->reading[i].cpu_ns = task->cpu_ns;
+    t->reading[i].sent_bytes = task->sent_bytes;
+    t->reading[i].got_bytes = task->got_bytes;
     t->reading[i].exact = dom->exact;
     if (!task->ended) return;
     t->status[i].exit = &t->exit[i];

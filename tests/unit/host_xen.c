@@ -1,9 +1,10 @@
 /* SPDX-License-Identifier: GPL-3.0-or-later */
 /* A server whose tasks run in domains: what it asks for, and what it says where
  * there is no Xen. */
-#include "hostagent/state.h"
+#include "hostagent/session.h"
 #include "lib/err.h"
 #include "tests/unit/market_kit.h"
+#include "tests/unit/money_kit.h"
 #include "tests/unit/task_kit.h"
 
 static void a_task_gets_a_domain(void **state)
@@ -27,6 +28,69 @@ static void a_task_gets_a_domain(void **state)
     assert_int_equal(spec->runner, XN__RUNNER__XEN);
     assert_string_equal(spec->image, "/images/linux");
     assert_int_equal(spec->cpu_ms_per_s, 1000);
+    market_close(m);
+}
+
+#define NETWORKED                                                              \
+    "<EnvironmentalRequirements><Resources><MemoryMB>512</MemoryMB>"           \
+    "</Resources><QoS><CPUsmps>1000</CPUsmps><NetMbps>8</NetMbps></QoS>"       \
+    "</EnvironmentalRequirements>"
+
+static void traffic(struct dom *dom, uint64_t sent_bytes, uint64_t got_bytes)
+{
+    dom_last(dom)->sent_bytes = sent_bytes;
+    dom_last(dom)->got_bytes = got_bytes;
+}
+
+/* What goes over its interface is paid for, both ways, of all its tasks; never
+ * more than its rate allows. */
+static void its_traffic_is_charged(void **state)
+{
+    struct market *m = market_open_xen(true, NULL);
+    const struct host_session *s;
+    struct price_usage before;
+    Xn__HostTask *task;
+    struct money claim;
+
+    (void)state;
+    market_quote(m, NETWORKED);
+    market_order(m, m->word, 10 * GBP);
+    market_ask_create(m);
+    market_serve(m);
+    market_know_session(m);
+    tasks_run(m, 1, false);
+    assert_int_equal(dom_last(&m->dom)->spec->net_kbit_per_s, 8000);
+    traffic(&m->dom, 6000000, 1500000);
+    market_pass(m, 30 * SECOND_US);
+    s = session_find((struct host *)m->h.core, &m->session);
+    assert_true(s->claims.usage.net_gb.v == kit_dec("0.0075").v);
+    assert_true(session_next_claim(s, &claim));
+    assert_string_equal(claim.claim.activity,
+                        "tasks in a domain; 6000000 bytes sent, 1500000 "
+                        "received");
+    task = tasks_look(m);
+    assert_int_equal(task->sent_bytes, 6000000);
+    assert_int_equal(task->got_bytes, 1500000);
+    xn__host_task__free_unpacked(task, NULL);
+    /* another task's begin at zero, and a machine that says less is not heard */
+    dom_end(&m->dom, &m->h, dom_last(&m->dom), XN__TASK_END__FINISHED, 0, true);
+    market_serve(m);
+    tasks_run(m, 2, false);
+    traffic(&m->dom, 1000000, 0);
+    market_pass(m, 30 * SECOND_US);
+    assert_true(s->claims.usage.net_gb.v == kit_dec("0.0085").v);
+    traffic(&m->dom, 0, 0);
+    market_restart(m);
+    market_pass(m, 30 * SECOND_US);
+    s = session_find((struct host *)m->h.core, &m->session);
+    before = s->claims.usage;
+    assert_true(before.net_gb.v == kit_dec("0.0085").v);
+    traffic(&m->dom, UINT64_MAX, UINT64_MAX);
+    market_pass(m, 30 * SECOND_US);
+    assert_true(s->claims.usage.net_gb.v > before.net_gb.v);
+    /* 2 MB a second, both ways together */
+    assert_true(s->claims.usage.net_gb.v <=
+                before.net_gb.v + kit_dec("0.09").v);
     market_close(m);
 }
 
@@ -78,6 +142,7 @@ int main(void)
 {
     static const struct CMUnitTest tests[] = {
         cmocka_unit_test(a_task_gets_a_domain),
+        cmocka_unit_test(its_traffic_is_charged),
         cmocka_unit_test(the_setup_is_kept),
         cmocka_unit_test(without_xen_nothing_is_sold),
     };

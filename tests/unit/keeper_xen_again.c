@@ -42,6 +42,79 @@ static void burn_and_boot(struct bench *b)
     bench_turn(b);
 }
 
+static void write_net_spec(struct bench *b)
+{
+    Xn__TaskNet net = XN__TASK_NET__INIT;
+    Xn__TaskSpec spec;
+
+    net.bridge = (char *)"xenbr0";
+    net.address = 0x0a090002;
+    net.gateway = 0x0a090001;
+    net.prefix = 24;
+    bench_fill(&spec);
+    spec.net_kbit_per_s = 1000;
+    spec.net = &net;
+    bench_put_spec(b, &spec);
+}
+
+static void traffic_is(struct bench *b, uint64_t sent, uint64_t got)
+{
+    Xn__TaskReading reading;
+
+    keeper_reading(&b->keeper, &reading);
+    assert_int_equal(reading.sent_bytes, sent);
+    assert_int_equal(reading.got_bytes, got);
+}
+
+static void cross(uint64_t sent, uint64_t got)
+{
+    fake_last()->sent = sent;
+    fake_last()->got = got;
+}
+
+static void send_and_boot(struct bench *b)
+{
+    cross(1000, 70);
+    bench_turn(b);
+    fake_last()->end = XEN_REBOOT;
+    bench_turn(b);
+    traffic_is(b, 1000, 70);
+    cross(500, 30);
+    traffic_is(b, 1500, 100);
+    /* its counters begin anew */
+    cross(20, 40);
+    traffic_is(b, 1520, 110);
+    b->later_us += HOUR_US; /* a durable reading */
+    bench_turn(b);
+    cross(30, 40);
+    bench_turn(b);
+}
+
+/* Bytes are counted once: whatever boots, begins anew, or is killed. */
+static void what_crossed_its_interface_is_known(void **state)
+{
+    struct bench *b = *state;
+
+    write_net_spec(b);
+    bench_dies(b, send_and_boot);
+    cross(30, 45); /* nobody looks */
+    assert_int_equal(bench_start(b), 0);
+    traffic_is(b, 1530, 115);
+    bench_put_away(b);
+    bench_dies(b, NULL);
+    cross(10, 50); /* it began anew meanwhile, after 20 on record */
+    assert_int_equal(bench_start(b), 0);
+    traffic_is(b, 1530, 120);
+    fake->bad_traffic = 1;
+    traffic_is(b, 1530, 120);
+    cross(60, 51);
+    fake_last()->end = XEN_POWEROFF;
+    bench_turn(b);
+    assert_int_equal(b->keeper.last.reading->sent_bytes, 1580);
+    assert_int_equal(b->keeper.last.reading->got_bytes, 121);
+    bench_ended(b, XN__TASK_END__FINISHED, 0, 0, "the task ended");
+}
+
 static void it_outlives_its_keeper(void **state)
 {
     struct bench *b = *state;
@@ -245,7 +318,13 @@ static void without_xen_the_next_keeper_waits(void **state)
 
 static void live_and_end(struct bench *b)
 {
+    cross(800, 80);
     burn_and_boot(b);
+    cross(200, 20);
+    bench_turn(b);
+    cross(100, 10); /* anew */
+    b->later_us += HOUR_US;
+    bench_turn(b);
     fake_last()->end = XEN_POWEROFF;
     bench_turn(b);
 }
@@ -262,7 +341,7 @@ static void killed_anywhere_it_is_found(void **state)
     for (at = 1; at < most; after = !after, at += !after) {
         memset(fake->domains, 0, sizeof fake->domains);
         fake->n = fake->calls = 0;
-        bench_write_spec(b, 0);
+        write_net_spec(b);
         fake->die_at = at;
         fake->die_after = after;
         bench_dies(b, live_and_end);
@@ -281,6 +360,8 @@ static void killed_anywhere_it_is_found(void **state)
         assert_int_equal(fake_there(), 0);
         assert_int_equal(b->keeper.state, XN__TASK_STATE__ENDED);
         assert_true(b->keeper.last_reading.cpu_ns <= 165 * MS);
+        assert_true(b->keeper.last_reading.sent_bytes <= 1100);
+        assert_true(b->keeper.last_reading.got_bytes <= 110);
         clear_records(b);
     }
     assert_in_range(at, 15, 999);
@@ -289,6 +370,7 @@ static void killed_anywhere_it_is_found(void **state)
 int main(void)
 {
     const struct CMUnitTest tests[] = {
+        T(what_crossed_its_interface_is_known),
         T(it_outlives_its_keeper),
         T(it_boots_again_with_another_keeper),
         T(what_it_used_is_known_when_it_is_gone),

@@ -117,6 +117,7 @@ struct market *market_open_xen(bool can, const char *no_xen)
 {
     struct market *m = open_market(NULL, "0.1", true);
 
+    m->offer.net_gb = "0.05";
     m->config.xen = true;
     m->config.image = "/images/linux";
     m->dom.exact = false; /* of sandboxes: it is not asked */

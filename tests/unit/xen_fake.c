@@ -263,6 +263,19 @@ static int fake_look(struct xen *xen, uint32_t id, struct xen_look *out)
     return leave(0);
 }
 
+static int fake_traffic(struct xen *xen, uint32_t id, uint64_t *sent_out,
+                        uint64_t *got_out)
+{
+    struct fake_domain *d = domain(id);
+
+    enter(xen);
+    if (!d || !d->address[0]) return leave(XN_ENOENT);
+    if (comes_true(&fake->bad_traffic)) return fail(xen, "no answer");
+    *sent_out = d->sent;
+    *got_out = d->got;
+    return leave(0);
+}
+
 static int set_paused(struct xen *xen, uint32_t id, bool paused)
 {
     struct fake_domain *d = domain(id);
@@ -334,6 +347,7 @@ const struct xen_calls xen_fake = {
     .find = fake_find,
     .find_name = fake_find_name,
     .look = fake_look,
+    .traffic = fake_traffic,
     .pause = fake_pause,
     .unpause = fake_unpause,
     .shutdown = fake_shutdown,

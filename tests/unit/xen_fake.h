@@ -20,6 +20,7 @@ struct fake_domain {
     char address[16], bridge[16]; /* "": no interface */
     uint8_t mac[6];
     uint64_t kbit_per_s;
+    uint64_t sent, got; /* bytes, by its interface */
     enum xen_end end;
 };
 
@@ -32,7 +33,7 @@ struct fake_host {
     bool deaf_to_pause;  /* says yes and does nothing */
     unsigned bad_create; /* so many fail, */
     bool part;           /* each leaving a part */
-    unsigned bad_destroy, bad_look, bad_console;
+    unsigned bad_destroy, bad_look, bad_console, bad_traffic;
     uint64_t room_kib;
     int open;
     unsigned calls;  /* so far */

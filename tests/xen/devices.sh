@@ -25,7 +25,7 @@ point 120 'a guest with an interface is heard as itself, and as nobody else' '
     grep -q "guest: 10.9.0.[2-9] is heard" /tmp/heard
     grep -q "guest: 10.9.0.[2-9] is still heard" /tmp/heard
     [ "$(grep -c "guest: another.* is not heard" /tmp/heard)" = 3 ]'
-point 120 'and has the rate that it was made for, each way' '
+point 120 'and has the rate that it was made for, each way; its bytes are counted' '
     mkfifo /tmp/hold
     nc -l -p 7410 0<>/tmp/hold >/tmp/came &
     head -c 524288 /dev/zero | nc -l -p 7411 >/dev/null &
@@ -37,6 +37,12 @@ point 120 'and has the rate that it was made for, each way' '
     for word in sent got; do # 2097 ms, less the 64 KiB that may go at once
         [ "$(console lc | sed -n "s/^guest: $word.* in \([0-9]*\) ms.*/\1/p")" \
             -ge 1700 ]
+    done
+    # 512 KiB and the other way's acknowledgements, with all headers
+    for word in sent_bytes got_bytes; do
+        echo "$word $(of lc $word)"
+        [ "$(of lc $word)" -ge 524288 ]
+        [ "$(of lc $word)" -le 650000 ]
     done'
 point 60 'without a bridge there is none, and that is said' '
     ip link del xenbr0
