@@ -280,6 +280,8 @@ static void meet(struct host_machine *m, const struct xn_now *now,
 {
     m->exact = told->exact;
     m->xen = told->xen;
+    m->bridge = told->bridge;
+    m->disk_bytes = told->disk_bytes;
     m->images = told->images;
     snprintf(m->no_xen, sizeof m->no_xen, "%s",
              told->no_xen[0] ? told->no_xen : "that machine runs no Xen");

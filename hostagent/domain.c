@@ -254,6 +254,8 @@ static void take_abilities(struct host_machine *m, const Xn__DomTell *tell)
 
     m->exact = tell->exact;
     m->xen = tell->xen;
+    m->bridge = tell->bridge;
+    m->disk_bytes = tell->disk_bytes;
     snprintf(m->no_xen, sizeof m->no_xen, "%s",
              tell->no_xen[0] ? tell->no_xen : "this host runs no Xen");
     xn_plain(m->no_xen);

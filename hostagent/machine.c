@@ -9,6 +9,7 @@
 #include "lib/err.h"
 
 #define AMOUNTS 5
+#define GB 1000000000
 
 static const struct amount {
     const char *token;
@@ -158,12 +159,39 @@ bool host_is_exact(const struct host *host)
 
 /* ---- what is free ---- */
 
+/* A sandbox has no network. */
+static bool has_network(const struct host_machine *m)
+{
+    return !m->host->config.sandbox || (m->host->config.xen && m->bridge);
+}
+
+/* What is offered, as far as it is there. */
+static void machine_has(const struct host_machine *m, struct money_rates *out)
+{
+    xn_dec room = {(xn_i128)m->disk_bytes * (XN_DEC_ONE / GB)};
+
+    *out = m->offered;
+    if (!has_network(m)) out->net_mbps.v = 0;
+    if (m->disk_bytes && xn_dec_cmp(out->disk_gb, room) > 0)
+        out->disk_gb = room;
+}
+
+const char *host_cannot(const struct host *host, const char *token)
+{
+    if (strcmp(token, "NetMbps")) return NULL;
+    for (size_t i = 0; i < host->market.n_machines; i++) {
+        if (has_network(&host->market.machines[i])) return NULL;
+    }
+    return host->config.xen ? "its domains have no network"
+                            : "its sandboxes have no network";
+}
+
 void machine_free_now(const struct host_machine *m,
                       struct money_rates *free_out)
 {
     const struct host_market *market = &m->host->market;
 
-    *free_out = m->offered;
+    machine_has(m, free_out);
     for (size_t n = 0; n < market->n_sessions; n++) {
         const struct host_session *s = market->sessions[n];
 
@@ -203,7 +231,7 @@ static void most(const struct host *host, bool now, struct money_rates *out)
         const struct host_machine *m = &host->market.machines[n];
 
         if (!is_offered(m)) continue;
-        of = m->offered;
+        machine_has(m, &of);
         if (now) machine_free_now(m, &of);
         for (size_t i = 0; i < AMOUNTS; i++) {
             if (xn_dec_cmp(amount_of(&of, i), amount_of(out, i)) > 0)
@@ -232,7 +260,7 @@ void host_whole(const struct host *host, bool free_now,
         const struct host_machine *m = &host->market.machines[n];
 
         if (!is_offered(m)) continue;
-        of = m->offered;
+        machine_has(m, &of);
         if (free_now) machine_free_now(m, &of);
         for (size_t i = 0; i < AMOUNTS; i++)
             amount_at(whole_out, i)->v += amount_of(&of, i).v;

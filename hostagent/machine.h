@@ -22,6 +22,8 @@ struct host_machine {
     bool images;                /* its tasks may bring one */
     bool xen;                   /* it can make domains, */
     char no_xen[256];           /* or why it cannot */
+    bool bridge;                /* its domains can have an interface */
+    uint64_t disk_bytes;        /* for their disks; 0: it did not say */
     uint64_t sweep;             /* ticket of the list of what it has */
     char swept[256];            /* up to this name */
     bool owes;                  /* it is asked for again */
@@ -66,6 +68,8 @@ void host_free_now(const struct host *host, struct money_rates *free_out);
 /* Of all machines together. */
 void host_whole(const struct host *host, bool free_now,
                 struct money_rates *whole_out);
+/* Why no machine has any of that, ever; NULL: one has. */
+const char *host_cannot(const struct host *host, const char *token);
 /* One after the other: its token; NULL: there is no such. */
 const char *host_amount(const struct money_rates *rates, size_t i,
                         xn_dec *amount_out);

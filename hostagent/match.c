@@ -26,16 +26,23 @@ bool host_fits(struct host *host, uint64_t ask, const char *what,
 {
     char asked[XN_DEC_TEXT_MAX], left[XN_DEC_TEXT_MAX], because[160], try[120];
     xn_dec want, is_free;
-    const char *token = host_lacks(host, rates, &want, &is_free);
+    const char *token = host_lacks(host, rates, &want, &is_free), *cannot;
 
     if (!token) return true;
     if (!ask) return false;
     xn_dec_format(want, asked);
     xn_dec_format(is_free, left);
-    snprintf(because, sizeof because, "%s: %s asked, %s free", token, asked,
-             left);
-    snprintf(try, sizeof try, "%s:%s  |  xenofind %s:%s..", token, left, token,
-             asked);
+    cannot = host_cannot(host, token);
+    if (cannot) {
+        snprintf(because, sizeof because, "%s: %s asked, and %s", token, asked,
+                 cannot);
+        snprintf(try, sizeof try, "no %s  |  another server", token);
+    } else {
+        snprintf(because, sizeof because, "%s: %s asked, %s free", token, asked,
+                 left);
+        snprintf(try, sizeof try, "%s:%s  |  xenofind %s:%s..", token, left,
+                 token, asked);
+    }
     refuse(host, ask, what, XN_EREFUSED, because, try);
     return false;
 }

@@ -53,6 +53,8 @@ static void describe(const struct member *m, Xn__Amounts *amounts,
     out->up = m->up;
     out->exact = m->exact;
     out->xen = m->xen;
+    out->bridge = m->bridge;
+    out->disk_bytes = m->disk_bytes;
     out->no_xen = (char *)(uintptr_t)m->no_xen;
     out->amounts = amounts;
     out->images = m->config.images;
@@ -120,6 +122,8 @@ static void begin_life(struct member *m, const Xn__DomTell *told)
     if (told) {
         m->exact = told->exact;
         m->xen = told->xen;
+        m->bridge = told->bridge;
+        m->disk_bytes = told->disk_bytes;
         snprintf(m->no_xen, sizeof m->no_xen, "%s", told->no_xen);
     }
     xn_out_log(&m->out, told ? XN_LOG_INFO : XN_LOG_WARN, "xenodomd is %s",

@@ -46,7 +46,8 @@ struct member {
     size_t n_asked;
 
     /* xenodomd, as it said; up: life is of this connection. */
-    bool up, exact, xen;
+    bool up, exact, xen, bridge;
+    uint64_t disk_bytes;
     char no_xen[256];
     uint64_t life;
     uint64_t seen;                   /* ends in this life */

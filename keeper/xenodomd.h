@@ -49,7 +49,7 @@ struct dom_client {
 /* A session that lives, as far as we know. */
 struct live {
     char name[SPEC_NAME_MAX];
-    uint64_t memory_bytes;
+    uint64_t memory_bytes, disk_bytes;
     uint32_t uid;
     uint32_t address; /* IPv4; 0: none */
     int watch;        /* the keeper's socket: it closes when the keeper ends */

@@ -34,6 +34,7 @@ static struct live *add(struct dom *dom, const Xn__TaskSpec *spec)
     live = &dom->live[dom->n_live++];
     snprintf(live->name, sizeof live->name, "%s", spec->name);
     live->memory_bytes = spec->memory_bytes;
+    live->disk_bytes = spec->disk_bytes;
     live->uid = spec->uid;
     live->address = spec->net ? spec->net->address : 0;
     live->watch = live->talk = live->ready = live->client = -1;

@@ -6,6 +6,7 @@
 #include <stdlib.h>
 #include <string.h>
 #include <sys/socket.h>
+#include <sys/statvfs.h>
 #include <unistd.h>
 
 #include "keeper/keeper.h"
@@ -322,6 +323,22 @@ static uint64_t xen_bytes(const struct dom *dom)
                                               : dom->envelope.memory_bytes;
 }
 
+/* What is free where their disks are, and what they have. */
+static uint64_t disk_bytes(const struct dom *dom)
+{
+    struct statvfs at;
+    uint64_t bytes;
+    size_t i;
+
+    if (fstatvfs(dom->sessions, &at)) return 0;
+    bytes = (uint64_t)at.f_bavail * at.f_frsize;
+    for (i = 0; i < dom->n_live; i++) {
+        if (dom->live[i].runner == XN__RUNNER__XEN)
+            bytes += dom->live[i].disk_bytes;
+    }
+    return bytes ? bytes : 1; /* 0 would be: not said */
+}
+
 static void begin_watch(struct dom *dom, size_t i)
 {
     Xn__DomTell answer;
@@ -331,6 +348,7 @@ static void begin_watch(struct dom *dom, size_t i)
     answer.no_xen = dom->probe.no_xen;
     answer.xen = !answer.no_xen[0];
     if (answer.xen) answer.xen_bytes = xen_bytes(dom);
+    if (answer.xen) answer.disk_bytes = disk_bytes(dom);
     answer.bridge = answer.xen && dom->envelope.network.bridge;
     dom_answer(dom, (int)i, &answer);
     dom->clients[i].watches = true;

@@ -114,6 +114,44 @@ static void the_setup_is_kept(void **state)
     market_close(m);
 }
 
+#define DISK_OF(gb)                                                            \
+    "<EnvironmentalRequirements><Resources><MemoryMB>512</"                    \
+    "MemoryMB><DiskGB>" gb "</DiskGB></Resources></EnvironmentalRequirements>"
+
+static void refused(struct market *m, const char *requirements, const char *why)
+{
+    uint64_t ask = market_ask_quote(m, requirements, &m->s.client.caller);
+    char because[300];
+
+    market_serve(m);
+    assert_int_equal(market_refused(m, ask, because), XN_EREFUSED);
+    assert_string_equal(because, why);
+}
+
+/* 40 GB and 100 Mbit/s are offered. */
+static void what_is_not_there_is_not_promised(void **state)
+{
+    struct market *m = market_open_xen(true, NULL);
+
+    (void)state;
+    market_quote(m, NETWORKED);
+    market_quote(m, DISK_OF("40"));
+    m->dom.bridge = false;
+    m->dom.disk_bytes = 12500000000;
+    dom_connect(&m->dom, &m->h);
+    refused(m, NETWORKED, "NetMbps: 8 asked, and its domains have no network");
+    refused(m, DISK_OF("12.6"), "DiskGB: 12.6 asked, 12.5 free");
+    market_quote(m, DISK_OF("12.5"));
+    m->dom.bridge = true;
+    dom_connect(&m->dom, &m->h);
+    market_quote(m, NETWORKED);
+    market_close(m);
+    m = market_open_sandbox(NULL, "0.1");
+    refused(m, NETWORKED,
+            "NetMbps: 8 asked, and its sandboxes have no network");
+    market_close(m);
+}
+
 /* What, because, try: before anybody has paid. */
 static void without_xen_nothing_is_sold(void **state)
 {
@@ -144,6 +182,7 @@ int main(void)
         cmocka_unit_test(a_task_gets_a_domain),
         cmocka_unit_test(its_traffic_is_charged),
         cmocka_unit_test(the_setup_is_kept),
+        cmocka_unit_test(what_is_not_there_is_not_promised),
         cmocka_unit_test(without_xen_nothing_is_sold),
     };
 

@@ -121,7 +121,7 @@ struct market *market_open_xen(bool can, const char *no_xen)
     m->config.xen = true;
     m->config.image = "/images/linux";
     m->dom.exact = false; /* of sandboxes: it is not asked */
-    m->dom.xen = can;
+    m->dom.xen = m->dom.bridge = can;
     m->dom.no_xen = no_xen;
     return begin(m);
 }

@@ -365,6 +365,7 @@ static void its_memory_is_told(void **state)
         tell = ask_with(b, &question, NULL);
         assert_int_equal(tell->xen_bytes >> 20, rows[i][1]);
         assert_true(tell->bridge);
+        assert_true(tell->disk_bytes > 1);
         xn__dom_tell__free_unpacked(tell, NULL);
     }
 }
