@@ -1,5 +1,7 @@
 /* SPDX-License-Identifier: GPL-3.0-or-later */
 /* REQUEST, ACK and REPLY as they come over links. */
+#include <string.h>
+
 #include "lib/err.h"
 #include "overlay/inside.h"
 #include "overlay/queries.h"
@@ -86,13 +88,23 @@ static bool keeps_too_much(const struct ov *ov, const struct link *link,
     return link->kept + more > KEPT_FROM_ONE || ov->kept + more > KEPT_FROM_ALL;
 }
 
+/* What is not said of it is zero. */
+static bool take_key(const Xn__Request *body, xn_id *key_out)
+{
+    if (body->key.len > XN_ID_SIZE) return false;
+    if (body->key.len == 0 && !body->direct) return false;
+    *key_out = (xn_id){{0}};
+    if (body->key.len) memcpy(key_out->b, body->key.data, body->key.len);
+    return true;
+}
+
 void route_request(struct ov *ov, const struct xn_now *now, struct link *link,
                    struct xn_msg *msg, struct xn_out *out)
 {
     const Xn__Request *body = XN_BODY(msg, Xn__Request);
     xn_id key;
 
-    if (xn_id_from_bytes(&body->key, &key) || body->copy >= OV_COPIES_MAX ||
+    if (!take_key(body, &key) || body->copy >= OV_COPIES_MAX ||
         body->hops > HOPS_MAX || !travels(body->kind, body->direct, false)) {
         link_rude(ov, now, link, "malformed REQUEST", out);
         return;

@@ -41,7 +41,7 @@
 /* That we have. */
 #define FEATURES                                                               \
     (OV_FEATURE_NEXT | OV_FEATURE_TERSE | OV_FEATURE_REVOKED |                 \
-     OV_FEATURE_NEAR | OV_FEATURE_PNS)
+     OV_FEATURE_NEAR | OV_FEATURE_PNS | OV_FEATURE_BRIEF)
 
 #define DIALS_MAX 16U  /* outstanding */
 #define NEW_MAX 32U    /* links over the budget until their HELLO */
@@ -56,6 +56,7 @@
 #define LIFE_TOLD 15U       /* peers whose word a newcomer takes */
 #define LIFE_ENDED 16U      /* nodes of the last ends, remembered */
 #define HOPS_MAX 32U
+#define KEY_SAID 8U            /* bytes of a key, in a REQUEST */
 #define SENDS_MAX 6U           /* of one request: the first and five reroutes */
 #define QUERIES_MAX 16384U     /* pending, all */
 #define QUERIES_FROM_ALL 8192U /* of these, from peers */

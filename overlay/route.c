@@ -89,6 +89,17 @@ void route_deliver(struct ov *ov, const struct xn_now *now, struct query *q,
 
 /* ---- sending on ---- */
 
+/* Distances are counted in 2^-64ths of the ring (table_apart), so its first
+ * bytes say where a key lies; a direct request has no way to find. */
+static ProtobufCBinaryData said_key(const struct query *q,
+                                    const struct link *to)
+{
+    ProtobufCBinaryData key = xn_id_bytes(&q->key);
+
+    if (to->features & OV_FEATURE_BRIEF) key.len = q->direct ? 0 : KEY_SAID;
+    return key;
+}
+
 static int send_request(struct ov *ov, const struct xn_now *now,
                         struct query *q, struct link *to, bool witness,
                         struct xn_out *out)
@@ -98,7 +109,7 @@ static int send_request(struct ov *ov, const struct xn_now *now,
     int rc;
 
     request.rid = q->number;
-    request.key = xn_id_bytes(&q->key);
+    request.key = said_key(q, to);
     request.copy = q->copy;
     request.direct = q->direct;
     request.hops = q->hops;

@@ -38,8 +38,8 @@ uint64_t sim_wire_gets(struct sim_wire_end *end, uint64_t now_us);
 #define SIM_WIRE_SYN 60
 #define SIM_WIRE_EMPTY 52
 /* What the dialling and the dialled end send to open a link, SYNs apart. */
-#define SIM_WIRE_DIALLER 1010
-#define SIM_WIRE_DIALLED 970
+#define SIM_WIRE_DIALLER 969
+#define SIM_WIRE_DIALLED 931
 /* What both ends send to close one. */
 #define SIM_WIRE_CLOSE (2 * (24 + 52) + 2 * SIM_WIRE_EMPTY)
 /* A probe and its answer, which each end causes every so long. */

@@ -263,6 +263,18 @@ static struct xn_msg *as_said(const struct node *node, struct xn_msg *msg)
     return other;
 }
 
+/* All of a key to who has no bits; to others what they need of it. */
+static void check_key(const struct node *to, const struct xn_msg *msg)
+{
+    const Xn__Request *request = XN_BODY(msg, Xn__Request);
+
+    if (msg->kind != XN__KIND__REQUEST) return;
+    if (to->older)
+        assert_int_equal(request->key.len, XN_ID_SIZE);
+    else
+        assert_in_range(request->key.len, 0, request->direct ? 0 : 8);
+}
+
 static void act_send(struct net *net, struct node *node,
                      const struct xn_action *act)
 {
@@ -282,6 +294,7 @@ static void act_send(struct net *net, struct node *node,
         if (net->node[other].up) close_side(net, at, side, conn->delay_us);
         return;
     }
+    check_key(&net->node[other], act->msg);
     if (xn_rng_below(&net->rng, 100) < net->config.loss_percent) return;
     happen(net, (struct happening){.at_us = net->now.mono_us + conn->delay_us +
                                             node->late_us,

@@ -79,6 +79,44 @@ static void test_malformed(void **state)
     net_free(net);
 }
 
+/* Of a key the first bytes do; none only where nobody looks for it. */
+static void test_keys(void **state)
+{
+    struct net *net = mesh(3);
+    Xn__Request request = XN__REQUEST__INIT;
+    uint8_t bytes[XN_ID_SIZE + 1] = {0};
+    const struct {
+        size_t len;
+        bool direct, rude;
+    } keys[] = {
+        {0, true, false},
+        {0, false, true},
+        {1, false, false},
+        {8, false, false},
+        {8, true, false},
+        {XN_ID_SIZE, false, false},
+        {XN_ID_SIZE + 1, false, true},
+    };
+    size_t i;
+
+    (void)state;
+    memcpy(bytes, net->node[0].contact.position.b, XN_ID_SIZE);
+    request.key.data = bytes;
+    request.patience_ms = 5000;
+    request.kind = XN__KIND__FIND;
+    for (i = 0; i < sizeof keys / sizeof keys[0]; i++) {
+        uint64_t before = rude(net, 0);
+
+        request.rid++;
+        request.key.len = keys[i].len;
+        request.direct = keys[i].direct;
+        assert_true(inject(net, 0, 1, XN__KIND__REQUEST, &request));
+        assert_int_equal(rude(net, 0) - before, keys[i].rude);
+        assert_true(net_until(net, 200 * SEC, net_is_mesh));
+    }
+    net_free(net);
+}
+
 /* Answers that nobody waits for, or from one who was not asked. */
 static void test_stray_replies(void **state)
 {
@@ -502,6 +540,7 @@ int main(void)
 {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(test_malformed),
+        cmocka_unit_test(test_keys),
         cmocka_unit_test(test_stray_replies),
         cmocka_unit_test(test_floods),
         cmocka_unit_test(test_large_requests),
