@@ -11,7 +11,6 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
-#include <sys/random.h>
 #include <sys/signalfd.h>
 #include <sys/socket.h>
 #include <sys/stat.h>
@@ -36,7 +35,7 @@
 
 struct arguments {
     const char *state, *memory, *sessions, *uid_base, *meter;
-    const char *bridge, *addresses, *gateway;
+    const char *bridge, *addresses, *gateway, *nat;
     const char *keeper, *bwrap, *ready, *help, *version;
     const char *users[DOM_UIDS_MAX];
     uint64_t ready_fd;
@@ -150,6 +149,8 @@ static int parse(struct arguments *args, int argc, char **argv, int *words_out)
         XN_OPTION("addresses", 0, "RANGE", "FIRST-LAST/PREFIX, theirs; IPv4",
                   &args->addresses),
         XN_OPTION("gateway", 0, "ADDRESS", "theirs", &args->gateway),
+        XN_OPTION("nat", 0, NULL, "they go out under this host's address",
+                  &args->nat),
         XN_OPTION("meter", 0, "KIND",
                   "best to use: cgroup, perf, proc, reserved", &args->meter),
         XN_OPTION("keeper", 0, "PROGRAM", "the keeper", &args->keeper),
@@ -377,16 +378,16 @@ static void say_ready(const struct arguments *args)
     close((int)args->ready_fd);
 }
 
-/* Which was given last is not known any more: not always the first again. */
-static void begin_addresses(struct dom *dom)
+static int set_up_nat(const struct dom *dom)
 {
-    const struct network *net = &dom->envelope.network;
-    uint32_t random = 0;
+    const char *try = NULL;
+    char because[160];
+    int rc = network_nat(&dom->envelope.network, because, sizeof because, &try);
 
-    if (!net->bridge || getrandom(&random, sizeof random, 0) != sizeof random) {
-        return;
-    }
-    dom->address = net->first + random % (net->last - net->first + 1);
+    if (rc)
+        xn_gripe_rc(PROGRAM, rc, NULL, "cannot give guests a way out", because,
+                    try);
+    return rc;
 }
 
 static int serve(const struct arguments *args)
@@ -399,7 +400,6 @@ static int serve(const struct arguments *args)
     sys_set_oom(SYS_OOM_DAEMON);
     xn_log_open(PROGRAM, XN_LOG_INFO, NULL);
     dom.envelope = args->envelope;
-    begin_addresses(&dom);
     dom.probe.fd = -1;
     rc = resolve_images(&dom.envelope);
     if (rc) return rc;
@@ -410,8 +410,10 @@ static int serve(const struct arguments *args)
     }
     dom.signals = open_signals();
     rc = open_state(&dom, args);
+    if (!rc && args->nat) rc = set_up_nat(&dom);
     if (!rc) rc = open_listener(&dom, args->state);
     if (rc) return rc;
+    network_begin(&dom);
     cgroup_make_room();
     dom.exact = has_exact_meter(&dom);
     dom_adopt(&dom);

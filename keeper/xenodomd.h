@@ -112,6 +112,18 @@ bool manager_probe(struct dom *dom);
 bool manager_probed(struct dom *dom);
 int manager_keep_domain(int argc, char **argv);
 
+/* ---- xenodomd_network.c: interfaces of domains ---- */
+
+/* Who had an address last is known from here on. */
+void network_begin(struct dom *dom);
+/* What the spec has of an interface; errors as of a manager's fit. */
+int network_fit(struct dom *dom, Xn__TaskSpec *spec, char *because_out,
+                size_t len, const char **try_out);
+/* Guests go out under this host's address, and are asked nothing from outside.
+ * XN_EINVAL, XN_EREFUSED: why not, and what to try. */
+int network_nat(const struct network *net, char *because_out, size_t len,
+                const char **try_out);
+
 /* ---- xenodomd_live.c: what lives ---- */
 
 /* Looks at all folders: takes up who lives, sweeps who does not. */

@@ -175,57 +175,6 @@ static int check_xen(const struct dom *dom, char *because_out, size_t len,
     return say_xen(&own, because_out, len, try_out);
 }
 
-static bool is_taken(const struct dom *dom, uint32_t address)
-{
-    size_t i;
-
-    for (i = 0; i < dom->n_live; i++) {
-        if (dom->live[i].address == address) return true;
-    }
-    return false;
-}
-
-/* 0: none is free.  Each is used once before any is used again. */
-static uint32_t free_address(const struct dom *dom)
-{
-    const struct network *net = &dom->envelope.network;
-    uint32_t n = net->last - net->first + 1, i, at;
-
-    at = dom->address >= net->first ? dom->address - net->first + 1 : 0;
-    for (i = 0; i < n && i <= DOM_SESSIONS_MAX; i++) {
-        uint32_t address = net->first + (at + i) % n;
-
-        if (!is_taken(dom, address)) return address;
-    }
-    return 0;
-}
-
-static int fit_network(struct dom *dom, Xn__TaskSpec *spec, char *because_out,
-                       size_t len, const char **try_out)
-{
-    const struct network *network = &dom->envelope.network;
-
-    if (!spec->net_kbit_per_s) return 0;
-    if (!network->bridge) {
-        snprintf(because_out, len, "there is no bridge for an interface");
-        *try_out = PROGRAM " --bridge BRIDGE --addresses FIRST-LAST/PREFIX "
-                           "--gateway ADDRESS";
-        return XN_EREFUSED;
-    }
-    spec->net = malloc(sizeof *spec->net);
-    if (!spec->net) return XN_ENOMEM;
-    xn__task_net__init(spec->net);
-    spec->net->bridge = strdup(network->bridge);
-    spec->net->address = dom->address = free_address(dom);
-    spec->net->gateway = network->gateway;
-    spec->net->prefix = network->prefix;
-    if (!spec->net->bridge) return XN_ENOMEM;
-    if (spec->net->address) return 0;
-    snprintf(because_out, len, "all addresses are given away");
-    *try_out = "when a session has ended";
-    return XN_EREFUSED;
-}
-
 /* It is asked after the probe.  Its meter is the hypervisor, and nobody of this
  * machine runs it. */
 static int fit_xen(struct dom *dom, Xn__TaskSpec *spec, char *because_out,
@@ -234,7 +183,7 @@ static int fit_xen(struct dom *dom, Xn__TaskSpec *spec, char *because_out,
     int rc = say_xen(dom, because_out, len, try_out);
 
     spec->meter = XN__METER_KIND__ANY_METER;
-    if (!rc) rc = fit_network(dom, spec, because_out, len, try_out);
+    if (!rc) rc = network_fit(dom, spec, because_out, len, try_out);
     return rc ? rc : domain_fit(spec, because_out, len);
 }
 

@@ -404,6 +404,28 @@ static void each_guest_has_an_address_of_its_own(void **state)
     assert_int_equal(joined(b, "c", NULL), first);
 }
 
+/* Each is used once before any is used again, whoever gives them. */
+static void a_restart_gives_none_twice_in_a_row(void **state)
+{
+    struct bench *b = *state;
+    int64_t last = 0, is;
+
+    for (int i = 0; i < 5; i++) {
+        int fd = watch(b, true);
+
+        is = joined(b, "a", NULL);
+        assert_true(is > 0);
+        if (i) assert_int_equal(is, last ^ 1);
+        last = is;
+        assert_int_equal(asked(b, XN__DOM_OP__DOM_STOP), 0);
+        xn__dom_tell__free_unpacked(hear(fd, NULL), NULL);
+        close(fd);
+        assert_int_equal(asked(b, XN__DOM_OP__DOM_FORGET), 0);
+        end_daemon(b, SIGKILL);
+        run_daemon(b);
+    }
+}
+
 static void all_that_can_be_asked(void **state)
 {
     struct bench *b = *state;
@@ -592,6 +614,7 @@ int main(void)
         T(all_that_can_be_asked),
         T(its_memory_is_told),
         T(each_guest_has_an_address_of_its_own),
+        T(a_restart_gives_none_twice_in_a_row),
         T(what_it_refuses),
         T(a_stuck_xen_keeps_nobody_else_waiting),
         T(a_stuck_keeper_is_not_waited_for_again),
