@@ -365,44 +365,59 @@ pid_t cgroup_fork(struct cgroup *group)
     return pid;
 }
 
-static int get(const struct cgroup *group, enum cgroup_what what,
-               const char *file, const char *key, uint64_t *out)
+/* ---- readings ------------------------------------------------------------ */
+
+static int open_file(const struct cgroup *group, enum cgroup_what what,
+                     const char *v1, const char *v2)
 {
     char path[CGROUP_PATH_MAX + 48];
 
-    if (!cgroup_has(group, what)) return XN_ENOENT;
-    snprintf(path, sizeof path, "%s/%s", group->path[what], file);
-    return sys_read_number(path, key, out);
+    if (!cgroup_has(group, what)) return -1;
+    snprintf(path, sizeof path, "%s/%s", group->path[what],
+             group->v2[what] ? v2 : v1);
+    return open(path, O_RDONLY | O_CLOEXEC);
 }
 
-int cgroup_cpu_ns(const struct cgroup *group, uint64_t *ns_out)
+void cgroup_open(const struct cgroup *group, struct cgroup_files *out)
+{
+    out->v2_meter = group->v2[CGROUP_METER];
+    out->cpu = open_file(group, CGROUP_METER, "cpuacct.usage", "cpu.stat");
+    out->memory = open_file(group, CGROUP_MEMORY, "memory.usage_in_bytes",
+                            "memory.current");
+    out->kills =
+        open_file(group, CGROUP_MEMORY, "memory.oom_control", "memory.events");
+}
+
+void cgroup_close(struct cgroup_files *files)
+{
+    if (files->cpu >= 0) close(files->cpu);
+    if (files->memory >= 0) close(files->memory);
+    if (files->kills >= 0) close(files->kills);
+    *files = CGROUP_NO_FILES;
+}
+
+int cgroup_cpu_ns(const struct cgroup_files *files, uint64_t *ns_out)
 {
     uint64_t us;
     int rc;
 
-    if (!group->v2[CGROUP_METER]) {
-        return get(group, CGROUP_METER, "cpuacct.usage", "", ns_out);
-    }
-    rc = get(group, CGROUP_METER, "cpu.stat", "usage_usec ", &us);
+    if (!files->v2_meter) return sys_reread_number(files->cpu, "", ns_out);
+    rc = sys_reread_number(files->cpu, "usage_usec ", &us);
     if (!rc) *ns_out = us * 1000;
     return rc;
 }
 
-int cgroup_memory(const struct cgroup *group, uint64_t *bytes_out)
+int cgroup_memory(const struct cgroup_files *files, uint64_t *bytes_out)
 {
-    return get(group, CGROUP_MEMORY,
-               group->v2[CGROUP_MEMORY] ? "memory.current"
-                                        : "memory.usage_in_bytes",
-               "", bytes_out);
+    return sys_reread_number(files->memory, "", bytes_out);
 }
 
-int cgroup_memory_kills(const struct cgroup *group, uint64_t *n_out)
+int cgroup_memory_kills(const struct cgroup_files *files, uint64_t *n_out)
 {
-    return get(group, CGROUP_MEMORY,
-               group->v2[CGROUP_MEMORY] ? "memory.events"
-                                        : "memory.oom_control",
-               "oom_kill ", n_out);
+    return sys_reread_number(files->kills, "oom_kill ", n_out);
 }
+
+/* ---- the end ------------------------------------------------------------- */
 
 static void kill_all(const char *path)
 {

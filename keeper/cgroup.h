@@ -47,11 +47,23 @@ void cgroup_ease_cpu(const struct cgroup *group);
  * did not take it is given up, in both. */
 pid_t cgroup_fork(struct cgroup *group);
 
-/* XN_ENOENT where there is no such group or number. */
-int cgroup_cpu_ns(const struct cgroup *group, uint64_t *ns_out);
-int cgroup_memory(const struct cgroup *group, uint64_t *bytes_out);
+/* What is read again and again, kept open: hundreds of keepers cost what theirs
+ * cost.  -1: not to be had. */
+struct cgroup_files {
+    int cpu, memory, kills;
+    bool v2_meter;
+};
+#define CGROUP_NO_FILES ((struct cgroup_files){-1, -1, -1, false})
+
+void cgroup_open(const struct cgroup *group, struct cgroup_files *out);
+/* Harmless if repeated. */
+void cgroup_close(struct cgroup_files *files);
+
+/* XN_ENOENT where there is no such file or number. */
+int cgroup_cpu_ns(const struct cgroup_files *files, uint64_t *ns_out);
+int cgroup_memory(const struct cgroup_files *files, uint64_t *bytes_out);
 /* How often the kernel killed somebody in it for memory. */
-int cgroup_memory_kills(const struct cgroup *group, uint64_t *n_out);
+int cgroup_memory_kills(const struct cgroup_files *files, uint64_t *n_out);
 
 /* Kills who is left in it and removes it; false: it is still there. */
 bool cgroup_remove(const char *path);

@@ -208,6 +208,7 @@ static void clear(struct keeper *keeper)
     for (i = 0; i < KEEPER_CLIENTS_MAX; i++)
         keeper_drop(&keeper->clients[i]);
     console_close(&keeper->console);
+    record_close(&keeper->meter);
     xn_buf_clear(&keeper->typed);
     close(keeper->listener);
     close(keeper->signals);

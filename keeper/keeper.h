@@ -14,6 +14,7 @@
 #include "keeper/cap.h"
 #include "keeper/console.h"
 #include "keeper/domain.h"
+#include "keeper/record.h"
 #include "keeper/runner.h"
 #include "keeper/sandbox.h"
 #include "lib/buf.h"
@@ -68,6 +69,7 @@ struct keeper {
     uint64_t kill_us;         /* mono; after a grace; 0: none */
     uint64_t look_us, cap_us; /* mono; next looks */
     uint64_t note_us;         /* mono; next reading on record */
+    struct record meter;      /* where that is written over */
     uint64_t run_us;          /* a task with a meter that is not exact: time
                                  that it did not stand */
     uint64_t run_since_us;

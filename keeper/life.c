@@ -53,7 +53,7 @@ void keeper_note_reading(struct keeper *keeper)
     Xn__TaskReading reading;
 
     keeper_reading(keeper, &reading);
-    record_note(keeper->dir, KEEPER_METER, &reading);
+    record_renote(keeper->dir, KEEPER_METER, &keeper->meter, &reading);
 }
 
 /* ---- signals to all ------------------------------------------------------ */
@@ -544,6 +544,8 @@ void keeper_init(struct keeper *keeper, const struct runner *runner)
     xn_buf_init(&keeper->typed, SPEC_INPUT_MAX);
     keeper->console.fd = keeper->terminal = -1;
     keeper->box.init_fd = keeper->box.terminal = -1;
+    keeper->box.files = CGROUP_NO_FILES;
+    keeper->meter = RECORD_CLOSED;
     for (i = 0; i < KEEPER_CLIENTS_MAX; i++)
         keeper->clients[i].fd = -1;
 }

@@ -34,7 +34,7 @@ static bool read_raw(const struct meter *meter, uint64_t *ns_out)
 
     switch (meter->kind) {
     case XN__METER_KIND__CGROUP:
-        return cgroup_cpu_ns(meter->group, ns_out) == 0;
+        return cgroup_cpu_ns(meter->files, ns_out) == 0;
     case XN__METER_KIND__PERF:
         return read(meter->perf, ns_out, sizeof *ns_out) == sizeof *ns_out;
     case XN__METER_KIND__PROC:
@@ -61,14 +61,14 @@ static bool try_kind(struct meter *meter, Xn__MeterKind kind, pid_t pid)
 }
 
 void meter_open(struct meter *meter, Xn__MeterKind best,
-                const struct cgroup *group, pid_t pid)
+                const struct cgroup_files *files, pid_t pid)
 {
     int kind =
         best > XN__METER_KIND__CGROUP ? (int)best : XN__METER_KIND__CGROUP;
 
     memset(meter, 0, sizeof *meter);
     meter->perf = -1;
-    meter->group = group;
+    meter->files = files;
     while (!try_kind(meter, (Xn__MeterKind)kind, pid))
         kind++;
 }
@@ -129,6 +129,7 @@ static pid_t start_idler(struct cgroup *group, int *end_out)
 
 bool meter_try(Xn__MeterKind best, const char *name)
 {
+    struct cgroup_files files = CGROUP_NO_FILES;
     struct cgroup group = {0};
     struct meter meter;
     bool exact = false;
@@ -139,9 +140,11 @@ bool meter_try(Xn__MeterKind best, const char *name)
     cgroup_make(&group);
     pid = start_idler(&group, &end);
     if (pid > 0) {
-        meter_open(&meter, best, &group, pid);
+        cgroup_open(&group, &files);
+        meter_open(&meter, best, &files, pid);
         exact = meter_is_exact(&meter);
         meter_close(&meter);
+        cgroup_close(&files);
         close(end);
         sys_wait(pid);
     }

@@ -14,7 +14,7 @@
 
 struct meter {
     Xn__MeterKind kind;
-    const struct cgroup *group;
+    const struct cgroup_files *files;
     int perf;        /* descriptor, -1: none */
     pid_t init;      /* for PROC */
     uint64_t base;   /* what the sandbox itself had used */
@@ -24,9 +24,9 @@ struct meter {
 };
 
 /* Chooses one, not better than `best`.  `pid` is a child that runs nothing yet.
- * The cgroup stays the caller's. */
+ * The files stay the caller's. */
 void meter_open(struct meter *meter, Xn__MeterKind best,
-                const struct cgroup *group, pid_t pid);
+                const struct cgroup_files *files, pid_t pid);
 /* From here on the task runs; `init` is the sandbox's first process. */
 void meter_start(struct meter *meter, pid_t init, uint32_t cap_ms_per_s,
                  uint64_t mono_us);

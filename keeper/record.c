@@ -113,22 +113,6 @@ int record_put(int dir, const char *name, const void *body)
     return rc;
 }
 
-/* One write that covers all that was there: who is killed has done it or not.
- * To rename onto a file makes some file systems write to the disk at once. */
-static bool write_over(int dir, const char *name, const uint8_t *data,
-                       size_t len)
-{
-    int fd = openat(dir, name, O_WRONLY | O_CLOEXEC | O_NOFOLLOW);
-    struct stat st;
-    bool done;
-
-    if (fd < 0) return false;
-    done = len <= NOTE_MAX && fstat(fd, &st) == 0 && st.st_size > 0 &&
-           st.st_size <= (off_t)len && pwrite(fd, data, len, 0) == (ssize_t)len;
-    close(fd);
-    return done;
-}
-
 int record_note(int dir, const char *name, const void *body)
 {
     uint8_t *data;
@@ -136,10 +120,51 @@ int record_note(int dir, const char *name, const void *body)
     int rc = form(body, &data, &len);
 
     if (rc) return rc;
-    if (!write_over(dir, name, data, len))
-        rc = replace(dir, name, data, len, false);
+    rc = replace(dir, name, data, len, false);
     free(data);
     return rc;
+}
+
+/* One write that covers all that was there: who is killed has done it or not.
+ * To rename onto a file makes some file systems write to the disk at once. */
+static bool write_over(struct record *record, const uint8_t *data, size_t len)
+{
+    if (record->fd < 0 || len > NOTE_MAX || len < record->len) return false;
+    record->len = len;
+    return pwrite(record->fd, data, len, 0) == (ssize_t)len;
+}
+
+static int write_anew(int dir, const char *name, struct record *record,
+                      const uint8_t *data, size_t len)
+{
+    int rc;
+
+    record_close(record);
+    rc = replace(dir, name, data, len, false);
+    if (rc) return rc;
+    record->fd = openat(dir, name, O_WRONLY | O_CLOEXEC | O_NOFOLLOW);
+    record->len = len;
+    return 0;
+}
+
+int record_renote(int dir, const char *name, struct record *record,
+                  const void *body)
+{
+    uint8_t *data;
+    size_t len;
+    int rc = form(body, &data, &len);
+
+    if (rc) return rc;
+    if (!write_over(record, data, len))
+        rc = write_anew(dir, name, record, data, len);
+    free(data);
+    return rc;
+}
+
+void record_close(struct record *record)
+{
+    if (record->fd >= 0) close(record->fd);
+    *record = RECORD_CLOSED;
 }
 
 int record_parse(const uint8_t *data, size_t len,

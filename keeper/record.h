@@ -17,6 +17,19 @@ int record_put(int dir, const char *name, const void *body);
  * goes down there may be none that is whole.  A tenth of the cost. */
 int record_note(int dir, const char *name, const void *body);
 
+/* One that is noted again and again, kept open. */
+struct record {
+    int fd; /* -1: not yet */
+    size_t len;
+};
+#define RECORD_CLOSED ((struct record){-1, 0})
+
+/* As record_note; nobody else writes it meanwhile. */
+int record_renote(int dir, const char *name, struct record *record,
+                  const void *body);
+/* Harmless if repeated. */
+void record_close(struct record *record);
+
 /* *body_out is the caller's: protobuf_c_message_free_unpacked(body, NULL).
  * XN_ENOENT: no such file; XN_EIO; XN_EINTEGRITY: it is not whole. */
 int record_get(int dir, const char *name,

@@ -118,8 +118,8 @@ static bool memory(struct keeper *keeper, uint64_t *bytes_out)
     struct proc_sum sum;
 
     if (box->memory_by_cgroup) {
-        cgroup_memory(&box->group, bytes_out);
-        return cgroup_memory_kills(&box->group, &kills) == 0 && kills > 0;
+        cgroup_memory(&box->files, bytes_out);
+        return cgroup_memory_kills(&box->files, &kills) == 0 && kills > 0;
     }
     /* once it has ended, somebody else may have its number */
     if (!box->monitor || proc_sum(box->init, &sum)) return false;

@@ -289,7 +289,8 @@ static int start_child(struct sandbox *box, struct launch *launch)
     launch->limit_data = !box->memory_by_cgroup;
     if (box->monitor == 0) run(launch);
     if (box->monitor < 0) return XN_EIO;
-    meter_open(&box->meter, launch->spec->meter, &box->group, box->monitor);
+    cgroup_open(&box->group, &box->files);
+    meter_open(&box->meter, launch->spec->meter, &box->files, box->monitor);
     return 0;
 }
 
@@ -306,6 +307,7 @@ int sandbox_prepare(struct sandbox *box, const Xn__TaskSpec *spec,
 
     box->init_fd = box->terminal = box->news = box->gate = box->go = -1;
     box->meter.perf = -1;
+    box->files = CGROUP_NO_FILES;
     for (i = 0; i < SPEC_PUT_MAX; i++)
         launch.fds.put[i] = -1;
     xn_arena_init(&arena, ARENA_MAX);
@@ -446,6 +448,7 @@ void sandbox_clear(struct sandbox *box)
     int i;
 
     meter_close(&box->meter);
+    cgroup_close(&box->files);
     close_fd(&box->init_fd);
     close_fd(&box->terminal);
     close_fd(&box->news);

@@ -22,6 +22,7 @@ struct sandbox {
     int gate;      /* the task starts when this is written to */
     int go;        /* the child runs bwrap when this is written to */
     struct cgroup group;
+    struct cgroup_files files;
     struct meter meter;
     uint8_t cpus; /* that it is held to, where the meter is not exact; 0: all */
     bool memory_by_cgroup, cap_by_cgroup, processes_by_cgroup;

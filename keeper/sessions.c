@@ -230,8 +230,11 @@ static int live_status(int folder, int *talk, unsigned wait_ms,
     xn__keeper_ask__init(&ask);
     ask.op = XN__KEEPER_OP__STATUS;
     if (*talk >= 0) {
-        sys_unix_set_timeout(*talk, wait_ms);
+        bool usual = wait_ms == SESSIONS_KEEPER_MS;
+
+        if (!usual) sys_unix_set_timeout(*talk, wait_ms);
         rc = ask_over(*talk, &ask, &tell);
+        if (!usual) sys_unix_set_timeout(*talk, SESSIONS_KEEPER_MS);
     }
     if (rc) *talk = -1;
     if (rc == XN_EUNREACH && session_lives(folder))

@@ -44,8 +44,9 @@ int session_ask(int folder, const Xn__KeeperAsk *ask, unsigned wait_ms,
                 Xn__KeeperTell **tell_out);
 
 /* The caller's, like what xn__task_status__unpack gives.  Of one that has ended,
- * from its records.  *talk: a connection to its keeper over which no answer is
- * owed, -1: none; it is -1 afterwards where one is.  XN_ETIMEOUT: its keeper does
+ * from its records.  *talk: a connection to its keeper that waits for
+ * SESSIONS_KEEPER_MS and is owed no answer, -1: none; it is -1 afterwards where
+ * one is owed.  XN_ETIMEOUT: its keeper does
  * not answer, or there is none just now; XN_ENOENT. */
 int session_status(int folder, const char *name, int *talk, unsigned wait_ms,
                    Xn__TaskStatus **status_out);

@@ -99,14 +99,12 @@ int sys_write_text(int dir, const char *path, const char *text)
     return rc;
 }
 
-int sys_read_number(const char *path, const char *key, uint64_t *out)
+static int find_number(const char *text, const char *key, uint64_t *out)
 {
-    char text[8192], *line, *end;
+    const char *line;
     size_t n = strlen(key);
+    char *end;
 
-    if (sys_read_text(AT_FDCWD, path, text, sizeof text) <= 0) {
-        return XN_ENOENT;
-    }
     for (line = text; line; line = strchr(line, '\n')) {
         line += *line == '\n';
         if (strncmp(line, key, n) != 0) continue;
@@ -114,6 +112,26 @@ int sys_read_number(const char *path, const char *key, uint64_t *out)
         if (end != line + n) return 0;
     }
     return XN_ENOENT;
+}
+
+int sys_read_number(const char *path, const char *key, uint64_t *out)
+{
+    char text[8192];
+
+    if (sys_read_text(AT_FDCWD, path, text, sizeof text) <= 0) {
+        return XN_ENOENT;
+    }
+    return find_number(text, key, out);
+}
+
+int sys_reread_number(int fd, const char *key, uint64_t *out)
+{
+    char text[4096];
+    ssize_t n = pread(fd, text, sizeof text - 1, 0);
+
+    if (n <= 0) return XN_ENOENT;
+    text[n] = '\0';
+    return find_number(text, key, out);
 }
 
 int sys_memory_file(const char *name, const void *data, size_t len)

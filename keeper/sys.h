@@ -24,6 +24,8 @@ int sys_write_text(int dir, const char *path, const char *text);
 /* The first number behind `key` (at the line's start; "" = the file's first
  * word).  XN_ENOENT. */
 int sys_read_number(const char *path, const char *key, uint64_t *out);
+/* The same of the first page of an open file, from its start. */
+int sys_reread_number(int fd, const char *key, uint64_t *out);
 
 /* A readable descriptor with these bytes in memory; -1 with errno. */
 int sys_memory_file(const char *name, const void *data, size_t len);

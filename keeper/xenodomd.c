@@ -11,6 +11,7 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/epoll.h>
 #include <sys/signalfd.h>
 #include <sys/socket.h>
 #include <sys/stat.h>
@@ -254,19 +255,24 @@ static int open_state(struct dom *dom, const struct arguments *args)
     return rc;
 }
 
-/* Polls are: listener, signals, probe, clients, two of each session. */
-enum { POLL_LISTENER, POLL_SIGNALS, POLL_PROBE, POLL_CLIENTS };
-#define POLL_LIVE (POLL_CLIENTS + DOM_CLIENTS_MAX)
+enum { POLL_LISTENER, POLL_SIGNALS, POLL_PROBE, POLL_NEWS, POLL_CLIENTS };
+#define POLLS (POLL_CLIENTS + DOM_CLIENTS_MAX)
 
-static nfds_t fill_polls(struct dom *dom, struct pollfd *polls, int *wait_out)
+/* Its keeper neither lives nor is being started: it is looked at again. */
+static bool is_alone(const struct live *live)
 {
-    nfds_t n = 0;
+    return live->watch < 0 && live->ready < 0;
+}
+
+static void fill_polls(struct dom *dom, struct pollfd *polls, int *wait_out)
+{
     size_t i;
 
     *wait_out = -1;
-    polls[n++] = (struct pollfd){dom->listener, POLLIN, 0};
-    polls[n++] = (struct pollfd){dom->signals, POLLIN, 0};
-    polls[n++] = (struct pollfd){dom->probe.fd, POLLIN, 0};
+    polls[POLL_LISTENER] = (struct pollfd){dom->listener, POLLIN, 0};
+    polls[POLL_SIGNALS] = (struct pollfd){dom->signals, POLLIN, 0};
+    polls[POLL_PROBE] = (struct pollfd){dom->probe.fd, POLLIN, 0};
+    polls[POLL_NEWS] = (struct pollfd){dom->news, POLLIN, 0};
     if (dom->probe.fd >= 0) *wait_out = TAKE_MS;
     for (i = 0; i < DOM_CLIENTS_MAX; i++) {
         struct dom_client *client = &dom->clients[i];
@@ -275,58 +281,37 @@ static nfds_t fill_polls(struct dom *dom, struct pollfd *polls, int *wait_out)
 
         if (client->watches) events |= POLLIN; /* its end */
         if (client->out.len > 0) *wait_out = TAKE_MS;
-        polls[n++] = (struct pollfd){client->fd, client->waits ? 0 : events, 0};
+        polls[POLL_CLIENTS + i] =
+            (struct pollfd){client->fd, client->waits ? 0 : events, 0};
     }
-    for (i = 0; i < dom->n_live; i++) {
-        struct live *live = &dom->live[i];
-
-        polls[n++] = (struct pollfd){live->watch, POLLIN, 0};
-        polls[n++] = (struct pollfd){live->ready, POLLIN, 0};
-        if (live->watch < 0 && live->ready < 0 && *wait_out != SOON_MS) {
-            *wait_out = live->stuck ? STUCK_MS : SOON_MS;
-        }
+    for (i = 0; i < dom->n_live && *wait_out != SOON_MS; i++) {
+        if (is_alone(&dom->live[i]))
+            *wait_out = dom->live[i].stuck ? STUCK_MS : SOON_MS;
     }
-    return n;
-}
-
-/* Nothing comes over a watch but its end, and answers that were too late. */
-static bool has_closed(int watch)
-{
-    char late[4096];
-    ssize_t n = recv(watch, late, sizeof late, MSG_DONTWAIT);
-
-    return n == 0 || (n < 0 && errno != EAGAIN && errno != EINTR);
 }
 
 /* From the last on: burying moves the last into the place. */
-static void serve_live(struct dom *dom, const struct pollfd *polls, size_t n)
+static void bury_alone(struct dom *dom)
 {
-    while (n-- > 0) {
-        struct live *live = &dom->live[n];
+    size_t i;
 
-        if (polls[2 * n + 1].revents)
-            dom_ready(dom, n);
-        else if (live->watch < 0
-                     ? live->ready < 0
-                     : polls[2 * n].revents && has_closed(live->watch)) {
-            dom_bury(dom, n);
-        }
+    for (i = dom->n_live; i-- > 0;) {
+        if (is_alone(&dom->live[i])) dom_bury(dom, i);
     }
 }
 
 static void run(struct dom *dom)
 {
-    static struct pollfd polls[POLL_LIVE + 2 * DOM_SESSIONS_MAX];
-    size_t i, n_live;
-    nfds_t n;
+    struct pollfd polls[POLLS];
+    size_t i;
     int wait;
 
     for (;;) {
-        n_live = dom->n_live;
-        n = fill_polls(dom, polls, &wait);
-        if (poll(polls, n, wait) < 0) continue;
+        fill_polls(dom, polls, &wait);
+        if (poll(polls, POLLS, wait) < 0) continue;
         if (polls[POLL_SIGNALS].revents) break;
-        serve_live(dom, polls + POLL_LIVE, n_live);
+        bury_alone(dom);
+        if (polls[POLL_NEWS].revents) dom_hear(dom);
         if (polls[POLL_LISTENER].revents) dom_accept(dom);
         for (i = 0; i < DOM_CLIENTS_MAX; i++) {
             const struct pollfd *client = &polls[POLL_CLIENTS + i];
@@ -409,6 +394,8 @@ static int serve(const struct arguments *args)
         dom.clients[i].fd = dom.clients[i].passes = -1;
     }
     dom.signals = open_signals();
+    dom.news = epoll_create1(EPOLL_CLOEXEC);
+    if (dom.news < 0) return XN_EIO;
     rc = open_state(&dom, args);
     if (!rc && args->nat) rc = set_up_nat(&dom);
     if (!rc) rc = open_listener(&dom, args->state);
@@ -430,7 +417,7 @@ static int serve(const struct arguments *args)
 /* What a daemon would sweep, without one: for who takes a state folder away. */
 static int sweep(const struct arguments *args)
 {
-    static struct dom dom;
+    static struct dom dom = {.news = -1};
     int rc;
 
     xn_log_open(PROGRAM, XN_LOG_WARN, NULL);

@@ -77,6 +77,7 @@ struct dom {
     const char *keeper, *bwrap; /* of sandboxes */
     int state, sessions;        /* folders */
     int listener, signals;
+    int news;         /* epoll: all keepers' sockets and starts under way */
     bool exact;       /* sessions get an exact meter */
     uint32_t address; /* given last: who had one does not leave it warm */
     struct probe probe;
@@ -133,8 +134,8 @@ int dom_start(struct dom *dom, Xn__TaskSpec *spec, int client,
               char *because_out, size_t len, const char **try_out);
 /* The keeper at this place has ended. */
 void dom_bury(struct dom *dom, size_t i);
-/* It said how the start went: the answer goes to who asked. */
-void dom_ready(struct dom *dom, size_t i);
+/* Takes what came over `news`: ends, and how starts went. */
+void dom_hear(struct dom *dom);
 
 /* ---- xenodomd_serve.c: who asks ---- */
 void dom_accept(struct dom *dom);

@@ -4,6 +4,8 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/epoll.h>
+#include <sys/socket.h>
 #include <unistd.h>
 
 #include "keeper/keeper.h"
@@ -45,12 +47,30 @@ static struct live *add(struct dom *dom, const Xn__TaskSpec *spec)
     return live;
 }
 
+/* To poll hundreds of them each time would cost more than what is asked. */
+static void listen_to(struct dom *dom, int fd)
+{
+    struct epoll_event event = {.events = EPOLLIN, .data.fd = fd};
+
+    if (fd >= 0) epoll_ctl(dom->news, EPOLL_CTL_ADD, fd, &event);
+}
+
+/* A child that has not become a keeper yet may hold it, too: closing it is not
+ * enough. */
+static void hang_up(struct dom *dom, int *fd)
+{
+    if (*fd < 0) return;
+    epoll_ctl(dom->news, EPOLL_CTL_DEL, *fd, NULL);
+    close(*fd);
+    *fd = -1;
+}
+
 static void take_out(struct dom *dom, size_t i)
 {
     struct live *live = &dom->live[i];
 
-    if (live->watch >= 0) close(live->watch);
-    if (live->ready >= 0) close(live->ready);
+    hang_up(dom, &live->watch);
+    hang_up(dom, &live->ready);
     *live = dom->live[--dom->n_live];
 }
 
@@ -62,6 +82,7 @@ static void watch(struct dom *dom, struct live *live)
     live->patience.silent = false; /* this one is another */
     live->watch = sys_unix_connect(folder, KEEPER_SOCKET, SESSIONS_KEEPER_MS);
     live->talk = live->watch;
+    listen_to(dom, live->watch);
     close(folder);
 }
 
@@ -79,6 +100,7 @@ static int revive(struct dom *dom, struct live *live)
     manager->programs(dom, &programs);
     rc = session_restart(dom->sessions, live->name, &programs, &live->ready);
     if (rc) live->ready = -1;
+    listen_to(dom, live->ready);
     if (!live->stuck) { /* else it has been said */
         xn_log(rc ? XN_LOG_WARN : XN_LOG_INFO, "session %s: another keeper%s%s",
                live->name, rc ? ": " : "", rc ? xn_strerror(rc) : "");
@@ -151,8 +173,8 @@ void dom_bury(struct dom *dom, size_t i)
                    xn_strerror(rc));
         }
         live->stuck = rc != 0;
-        if (live->watch >= 0) close(live->watch);
-        live->watch = live->talk = -1;
+        hang_up(dom, &live->watch);
+        live->talk = -1;
         return;
     }
     xn_log(XN_LOG_INFO, "session %s: ended", name);
@@ -254,11 +276,13 @@ int dom_start(struct dom *dom, Xn__TaskSpec *spec, int client,
         return XN_EREFUSED;
     }
     live->ready = ready;
+    listen_to(dom, ready);
     live->client = client;
     return 0;
 }
 
-void dom_ready(struct dom *dom, size_t i)
+/* It said how the start went: the answer goes to who asked. */
+static void ready(struct dom *dom, size_t i)
 {
     struct live *live = &dom->live[i];
     ProtobufCMessage *body = NULL;
@@ -268,8 +292,7 @@ void dom_ready(struct dom *dom, size_t i)
 
     rc = frame_read(live->ready, FRAME_TELL_MAX, &xn__keeper_tell__descriptor,
                     &body);
-    close(live->ready);
-    live->ready = -1;
+    hang_up(dom, &live->ready);
     xn__dom_tell__init(&answer);
     tell = (Xn__KeeperTell *)body;
     answer.rc = rc ? XN_EUNKNOWN : tell->rc;
@@ -284,4 +307,40 @@ void dom_ready(struct dom *dom, size_t i)
     if (answer.rc == 0) watch(dom, live);
     if (live->watch < 0) dom_bury(dom, i);
     if (body) protobuf_c_message_free_unpacked(body, NULL);
+}
+
+/* Nothing comes over a watch but its end, and answers that were too late. */
+static bool has_closed(int watch)
+{
+    char late[4096];
+    ssize_t n = recv(watch, late, sizeof late, MSG_DONTWAIT);
+
+    return n == 0 || (n < 0 && errno != EAGAIN && errno != EINTR);
+}
+
+static void hear_from(struct dom *dom, int fd)
+{
+    size_t i;
+
+    for (i = 0; i < dom->n_live; i++) {
+        struct live *live = &dom->live[i];
+
+        if (live->ready == fd)
+            ready(dom, i);
+        else if (live->watch != fd)
+            continue;
+        else if (has_closed(fd))
+            dom_bury(dom, i);
+        return;
+    }
+}
+
+/* One at a time: what one does may close others. */
+void dom_hear(struct dom *dom)
+{
+    struct epoll_event event;
+    size_t i, n = dom->n_live;
+
+    for (i = 0; i < n && epoll_wait(dom->news, &event, 1, 0) == 1; i++)
+        hear_from(dom, event.data.fd);
 }

@@ -89,26 +89,24 @@ void dom_answer(struct dom *dom, int i, Xn__DomTell *tell)
 }
 
 /* All that keepers are asked goes through here. */
-static unsigned wait_ms(struct dom *dom, const char *name)
+static unsigned wait_ms(struct dom *dom, struct live *live)
 {
-    struct live *live = dom_find(dom, name);
     size_t silent = 0;
 
-    for (size_t i = 0; i < dom->n_live; i++)
+    if (!live) return SESSIONS_KEEPER_MS;
+    for (size_t i = 0; live->patience.silent && i < dom->n_live; i++)
         silent += dom->live[i].patience.silent;
-    return live ? patience_for(&live->patience, sys_mono_us(), silent)
-                : SESSIONS_KEEPER_MS;
+    return patience_for(&live->patience, sys_mono_us(), silent);
 }
 
-static void note_answer(struct dom *dom, const char *name, int rc)
+static void note_answer(struct live *live, int rc)
 {
-    struct live *live = dom_find(dom, name);
     bool silent = rc == XN_ETIMEOUT;
 
     if (!live || live->watch < 0 || live->patience.silent == silent) return;
     live->patience.silent = silent;
     xn_log(silent ? XN_LOG_WARN : XN_LOG_INFO, "session %s: its keeper %s",
-           name, silent ? "does not answer" : "answers again");
+           live->name, silent ? "does not answer" : "answers again");
 }
 
 static int status_of(struct dom *dom, int folder, const char *name,
@@ -117,9 +115,9 @@ static int status_of(struct dom *dom, int folder, const char *name,
     struct live *live = dom_find(dom, name);
     int nowhere = -1;
     int rc = session_status(folder, name, live ? &live->talk : &nowhere,
-                            wait_ms(dom, name), status_out);
+                            wait_ms(dom, live), status_out);
 
-    note_answer(dom, name, rc);
+    note_answer(live, rc);
     return rc;
 }
 
@@ -196,6 +194,7 @@ static void answer_list(struct dom *dom, size_t client, const Xn__DomAsk *ask)
 static int forward(struct dom *dom, int folder, const Xn__DomAsk *ask,
                    Xn__KeeperOp op)
 {
+    struct live *live = dom_find(dom, ask->name);
     Xn__KeeperTell *tell = NULL;
     Xn__KeeperAsk forwarded;
     int rc;
@@ -208,8 +207,8 @@ static int forward(struct dom *dom, int folder, const Xn__DomAsk *ask,
     forwarded.reason = ask->reason;
     forwarded.grace_ms = ask->grace_ms;
     forwarded.input = ask->input;
-    rc = session_ask(folder, &forwarded, wait_ms(dom, ask->name), &tell);
-    note_answer(dom, ask->name, rc);
+    rc = session_ask(folder, &forwarded, wait_ms(dom, live), &tell);
+    note_answer(live, rc);
     if (rc) return rc;
     rc = tell->rc;
     xn__keeper_tell__free_unpacked(tell, NULL);

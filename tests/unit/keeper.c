@@ -93,6 +93,7 @@ static void a_note_comes_back(void **state)
     static const char *const names[] = {
         "a", "a-longer-one", "b", "c", "longest of all there are", ""};
     struct folder *folder = *state;
+    struct record record = RECORD_CLOSED;
     ProtobufCMessage *body = NULL;
     Xn__TaskExit last;
     struct stat before, now;
@@ -104,7 +105,7 @@ static void a_note_comes_back(void **state)
         if (i) assert_int_equal(fstatat(folder->fd, "r", &before, 0), 0);
         xn__task_exit__init(&last);
         last.name = (char *)(uintptr_t)names[i];
-        assert_int_equal(record_note(folder->fd, "r", &last), 0);
+        assert_int_equal(record_renote(folder->fd, "r", &record, &last), 0);
         assert_int_equal(
             record_get(folder->fd, "r", &xn__task_exit__descriptor, &body), 0);
         assert_string_equal(((Xn__TaskExit *)body)->name, names[i]);
@@ -113,6 +114,7 @@ static void a_note_comes_back(void **state)
         if (strlen(names[i]) >= was)
             assert_int_equal(now.st_ino, before.st_ino);
     }
+    record_close(&record);
     assert_int_equal(faccessat(folder->fd, "r.new", F_OK, 0), -1);
 }
 
