@@ -372,8 +372,10 @@ run $tag-k meter_ms=100 cpu_ms_per_s=200 -- spin
 x watch >"$scratch/watched" 2>/dev/null &
 watcher=$!
 await 180 grep -q meter "$scratch/watched"
-metered() { [ -s "$state/sessions/$tag-k/meter" ]; }
-await 180 metered
+used() { [ "$(field $tag-k cpu_ns)" -gt 0 ] && touch "$scratch/used"; }
+await 180 used
+noted() { [ "$state/sessions/$tag-k/meter" -nt "$scratch/used" ]; }
+await 180 noted
 kill -9 "$(keeper_of $tag-k)"
 await 180 is $tag-k state ended
 is $tag-k end 'keeper died'
