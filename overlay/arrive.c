@@ -173,6 +173,15 @@ static void take_yours(struct ov *ov, const struct xn_now *now, struct query *q,
     route_on(ov, now, q, out);
 }
 
+/* That way it came nowhere; from here others lead there, and what each costs is
+ * bounded. */
+static bool may_go_round(const struct ov *ov, const struct xn_now *now,
+                         const struct query *q, const Xn__Reply *body)
+{
+    return body->rc == XN_EUNREACH && q->via && q->n_sent < SENDS_MAX &&
+           !q->direct && !q->pinned && !q->enough && !route_is_near(ov, now, q);
+}
+
 /* q NULL: it is not known what it answers. */
 static bool reply_is_good(const Xn__Reply *body, const struct query *q)
 {
@@ -202,6 +211,10 @@ void route_reply(struct ov *ov, const struct xn_now *now, struct link *link,
     /* Another may do better. */
     if (q->via && q->via != link && body->rc != 0) return;
     if (q->via == link) take_sample(ov, now, q, body->held_ms);
+    if (may_go_round(ov, now, q, body)) {
+        route_again(ov, now, q, out);
+        return;
+    }
     reply.rid = 0;
     reply.yours = false;
     if (body->hops <= q->hops + 1 || body->from.len == 0) {

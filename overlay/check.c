@@ -142,7 +142,7 @@ static const char *check_queries(const struct ov *ov)
         from += q->from != NULL;
         kept += q->kept;
         if (q->via && q->delivered) return "a request in two places";
-        if (q->n_tried > SENDS_MAX) return "a request sent too often";
+        if (q->n_tried > WAYS_MAX) return "a request sent too often";
         if (!q->carrier && !q->delivered && !q->enough)
             return "a request without a body";
         if (ov->depth == 0 && !q->timer) return "a request for ever";

@@ -83,7 +83,7 @@ static size_t find_witness(const struct ov *ov, const struct query *q,
     size_t left = 2 * (size_t)ov->config.leaves, at;
     struct walk walk;
 
-    if (q->witness || q->yours || q->n_sent >= SENDS_MAX) return RING_NONE;
+    if (q->witness || q->yours || q->n_sent >= WAYS_MAX) return RING_NONE;
     walk_start(&walk, ov, &q->key);
     while (left-- > 0 && walk_next(&walk, &at)) {
         if (at == RING_SELF || at == wanted || is_asker(ov, q, at)) continue;

@@ -294,7 +294,7 @@ bool address_is_good(const char *address)
  * others all the time. */
 static size_t hints_max(const struct ov *ov)
 {
-    size_t max = 4 * (size_t)ov->config.links_max;
+    size_t max = ov->config.links_max;
 
     if (max < HINTS_MIN || ov->ring.n >= ov->config.links_max) return HINTS_MIN;
     return max < HINTS_MAX ? max : HINTS_MAX;

@@ -45,19 +45,20 @@
 
 #define DIALS_MAX 16U  /* outstanding */
 #define NEW_MAX 32U    /* links over the budget until their HELLO */
-#define HINTS_MIN 256U /* the table holds 4 * links_max within these */
+#define HINTS_MIN 256U /* the table holds links_max within these */
 #define HINTS_MAX 4096U
 #define GAP_TRIES 8U        /* looks at random hints */
 #define HINTS_PER_MSG 512U  /* taken from one message */
 #define PAGE_MAX 256U       /* contacts in one PEERS */
-#define HELLO_PEERS_MAX 64U /* in one HELLO */
+#define HELLO_PEERS_MAX 32U /* in one HELLO */
 #define HAVE_MAX 192U       /* ids named in one PEERS: leaf set and failures */
 #define SOME_MAX 64U        /* contacts from all around, in one PEERS */
 #define LIFE_TOLD 15U       /* peers whose word a newcomer takes */
 #define LIFE_ENDED 16U      /* nodes of the last ends, remembered */
 #define HOPS_MAX 32U
 #define KEY_SAID 8U            /* bytes of a key, in a REQUEST */
-#define SENDS_MAX 6U           /* of one request: the first and five reroutes */
+#define SENDS_MAX 6U           /* of one request to where it waits ... */
+#define WAYS_MAX 12U           /* ... and in all: the others are reroutes */
 #define QUERIES_MAX 16384U     /* pending, all */
 #define QUERIES_FROM_ALL 8192U /* of these, from peers */
 #define QUERIES_FROM_ONE 512U  /* of these, from one peer */

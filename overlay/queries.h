@@ -22,7 +22,7 @@ struct query {
     bool witnessed; /* sent so by us, the last time */
     bool yours;     /* a witness said that it is ours */
     uint8_t n_tried, n_sent;
-    xn_peer tried[SENDS_MAX]; /* none that is gone */
+    xn_peer tried[WAYS_MAX]; /* none that is gone */
     xn_id key;
     uint32_t copy, hops, kind;
     struct xn_msg *carrier; /* keeps the payload */

@@ -11,6 +11,8 @@
 
 #include <utlist.h>
 
+#define BESIDE 4U /* of the key's neighbours, looked at together */
+
 static void query_due(void *owner, void *ctx, const struct xn_now *now, int rc,
                       struct xn_msg *msg, struct xn_out *out);
 
@@ -139,8 +141,8 @@ static int send_request(struct ov *ov, const struct xn_now *now,
 void route_over(struct ov *ov, const struct xn_now *now, struct query *q,
                 struct link *to, bool witness, struct xn_out *out)
 {
-    int rc = q->n_sent < SENDS_MAX ? send_request(ov, now, q, to, witness, out)
-                                   : XN_EUNREACH;
+    int rc = q->n_sent < WAYS_MAX ? send_request(ov, now, q, to, witness, out)
+                                  : XN_EUNREACH;
 
     if (rc)
         answer_fail(ov, now, q, rc, out);
@@ -153,7 +155,7 @@ void route_over(struct ov *ov, const struct xn_now *now, struct query *q,
 static void wait_for(struct ov *ov, const struct xn_now *now, struct query *q,
                      struct link *link, struct xn_out *out)
 {
-    if (link && link->probes == 0 && q->n_sent < SENDS_MAX) {
+    if (link && link->probes == 0 && q->n_sent < WAYS_MAX) {
         route_over(ov, now, q, link, q->witness, out);
         return;
     }
@@ -195,6 +197,25 @@ void route_again(struct ov *ov, const struct xn_now *now, struct query *q,
     route_on(ov, now, q, out);
 }
 
+/* Neighbours often fall together: those beside the key are looked at with the
+ * one that is silent, not one after the other. */
+static void probe_beside(struct ov *ov, const struct xn_now *now,
+                         const struct query *q, struct xn_out *out)
+{
+    struct walk walk;
+    unsigned left = BESIDE;
+    size_t at;
+
+    if (!route_is_near(ov, now, q)) return;
+    walk_start(&walk, ov, &q->key);
+    while (left-- > 0 && walk_next(&walk, &at)) {
+        struct link *link = at == RING_SELF ? NULL : ring_link(ov, at);
+
+        if (link && now->mono_us - link->heard_us > PROBE_US)
+            watch_probe(ov, now, link, false, out);
+    }
+}
+
 /* Silence of the one it was sent to. */
 static void no_ack(struct ov *ov, const struct xn_now *now, struct query *q,
                    struct xn_out *out)
@@ -203,6 +224,7 @@ static void no_ack(struct ov *ov, const struct xn_now *now, struct query *q,
     bool fixed = q->direct || q->pinned || query_is_lax(ov, q);
 
     watch_probe(ov, now, link, false, out);
+    probe_beside(ov, now, q, out);
     if (q->enough || (fixed && q->n_sent >= SENDS_MAX)) {
         route_set_timer(ov, q, q->deadline_us, out);
     } else if (q->direct || q->pinned ||
