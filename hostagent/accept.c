@@ -4,7 +4,6 @@
 #include <stdio.h>
 #include <string.h>
 
-#include "hostagent/machine.h"
 #include "hostagent/session.h"
 #include "hostagent/task.h"
 #include "lib/err.h"
@@ -65,16 +64,18 @@ static void never_began(struct host_session *s, const struct xn_now *now)
     session_go(s, now);
 }
 
-/* Nobody waits for it any more, and nothing is set apart for it, or its machine
- * is lost: who is told that it failed does not pay. */
-static void never_begins(struct host_session *s, const struct xn_now *now,
-                         int rc, const char *because)
+/* Nobody waits for it any more, and nothing is set apart for it: who was told
+ * that it failed does not pay. */
+static void never_begins(struct host_session *s, const struct xn_now *now)
 {
     s->state = XN__SESSION_STATE__SESSION_ENDING;
     s->ended_us = now->wall_us;
     s->down = true;
-    s->rc = rc;
-    snprintf(s->reason, sizeof s->reason, "%s", because);
+    if (!s->rc) {
+        s->rc = XN_ETIMEOUT;
+        snprintf(s->reason, sizeof s->reason,
+                 "accepted when nobody waited any more: it never began");
+    }
     session_save(s, now, never_began);
 }
 
@@ -94,15 +95,11 @@ static void take_acceptance(struct host_session *s, const struct xn_now *now,
     host_bytes_clear(&s->requirements);
     s->metered_us = now->wall_us;
     s->rounds = 0;
-    s->reason[0] = 0;
-    s->rc = 0;
     if (late) {
-        never_begins(s, now, XN_ETIMEOUT,
-                     "accepted when nobody waited any more: it never began");
-    } else if (session_is_stranded(s)) {
-        never_begins(s, now, XN_EUNREACH,
-                     "the machine that it was to run on is lost");
+        never_begins(s, now);
     } else {
+        s->reason[0] = 0;
+        s->rc = 0;
         s->state = XN__SESSION_STATE__SESSION_RUNNING;
         s->counting = true;
         session_save(s, now, session_start);

@@ -358,6 +358,8 @@ static void claim_again(struct host_session *s, const struct xn_now *now)
     if (s->step) xn_ticket_forget(s->host->tickets, s->step);
     s->step = 0;
     s->state = XN__SESSION_STATE__SESSION_CLAIMED;
+    s->rc = 0;
+    s->reason[0] = 0;
     s->patience_us = 0;
     session_save(s, now, session_validate);
 }

@@ -190,8 +190,24 @@ void session_failed(struct host_session *s, const struct xn_now *now, int rc,
     session_end(s, now, rc, because);
 }
 
+/* Its asker is told so, and it never begins, also where its machine is back by
+ * the time that the XenoCorp has answered; unless the same is asked again, which
+ * finds it another. */
+static void unsettle(struct host_session *s, const struct xn_now *now)
+{
+    session_give_up(s);
+    s->state = XN__SESSION_STATE__SESSION_UNSETTLED;
+    set_reason(s, XN_EUNREACH, "the machine that it was to run on is lost");
+    session_refuse(s, XN_EUNKNOWN, s->reason, "the same again");
+    session_save(s, now, session_validate);
+}
+
 void session_strand(struct host_session *s, const struct xn_now *now)
 {
+    if (s->state == XN__SESSION_STATE__SESSION_CLAIMED) {
+        unsettle(s, now);
+        return;
+    }
     session_failed(s, now, XN_EUNREACH, "the machine that it ran on is lost");
     task_go(s, now);
 }

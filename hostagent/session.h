@@ -3,7 +3,8 @@
  *
  *   (papers checked) -> CLAIMED -> RUNNING <-> PAUSED -> ENDING -> ENDED
  *                        |     \-> REFUSED
- *                        \-> UNSETTLED (the corp did not answer in time)
+ *                        \-> UNSETTLED (the corp did not answer in time, or
+ *                                       its machine was lost before)
  *
  * A state is durable before it has any effect: the papers before the corp is
  * asked, the acceptance before the environment starts, a claim before it is
