@@ -178,6 +178,8 @@ bool host_takes_image(struct host *host, uint64_t ask, const char *what,
 #define TASK_WAITS_OF_CALLER 8
 #define TASK_WAITS_OF_SESSION 32
 #define TASK_WAITS_MAX 1024
+#define TASK_CONSOLES_FAR                                                      \
+    24 /* of one member; the lane has 32: some still end */
 
 enum task_waiting {
     WAIT_RUNS,

@@ -117,7 +117,7 @@ static void ask(struct host_session *s, const struct xn_now *now,
     if (m && m->url) {
         s->work.asked_us = now->mono_us;
         s->work.step = member_call(m, now, "/v1/fetch", &body, FAR_US,
-                                   XN__CALL_LANE__LANE_LONG, on_fetched, s);
+                                   XN__CALL_LANE__LANE_FETCH, on_fetched, s);
         return;
     }
     s->work.step = xn_ticket(s->host->tickets, now->mono_us + TASK_FETCH_US,

@@ -275,6 +275,20 @@ static void on_console(void *owner, void *ctx, const struct xn_now *now, int rc,
     drop(wait);
 }
 
+/* Each has a connection to that member for itself. */
+static bool too_many_there(const struct host_machine *m)
+{
+    const struct task_wait *wait;
+    size_t n = 0;
+
+    DL_FOREACH(m->host->market.waits, wait)
+    {
+        n += wait->kind == WAIT_CONSOLE && wait->ticket &&
+             xn_id_eq(&wait->machine, &m->id);
+    }
+    return n >= TASK_CONSOLES_FAR;
+}
+
 void task_wait_console(struct task_wait *wait, const struct xn_now *now,
                        Xn__AskConsole *ask)
 {
@@ -285,6 +299,13 @@ void task_wait_console(struct task_wait *wait, const struct xn_now *now,
     if (!m || m->lost) {
         refuse(wait, XN_ENOENT, "it was on a machine that is lost",
                "what was read of it before");
+        drop(wait);
+        return;
+    }
+    if (m->url && too_many_there(m)) {
+        refuse(wait, XN_EBUSY,
+               "as many consoles of its machine are read as can be",
+               "when one of them is not read any more");
         drop(wait);
         return;
     }

@@ -34,6 +34,7 @@ static const unsigned of_host[] = {
     [XN__CALL_LANE__LANE_SHORT] = NET_CALLS_OF_HOST,
     [XN__CALL_LANE__LANE_LONG] = 32,
     [XN__CALL_LANE__LANE_WATCH] = 1,
+    [XN__CALL_LANE__LANE_FETCH] = 32,
 };
 #define LANES (sizeof of_host / sizeof of_host[0])
 

@@ -13,6 +13,7 @@ static const size_t of_host[] = {
     [XN__CALL_LANE__LANE_SHORT] = 8,
     [XN__CALL_LANE__LANE_LONG] = 32,
     [XN__CALL_LANE__LANE_WATCH] = 1,
+    [XN__CALL_LANE__LANE_FETCH] = 32,
 };
 
 struct far far[MACHINES];
@@ -98,7 +99,7 @@ static const Xn__Call *call_of(const struct held *held)
 /* Those to whose lane there is a connection, oldest first. */
 static void send_held(struct far *f, const struct market *m)
 {
-    size_t busy[3] = {0};
+    size_t busy[4] = {0};
 
     for (size_t i = 0; i < f->n_held; i++) {
         struct held *held = &f->held[i];

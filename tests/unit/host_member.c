@@ -1,5 +1,8 @@
 /* SPDX-License-Identifier: GPL-3.0-or-later */
 /* A member of a cluster: whom it answers, and the images that it fetches. */
+#include <utlist.h>
+
+#include "hostagent/task.h"
 #include "lib/err.h"
 #include "tests/unit/cluster_kit.h"
 #include "wire/api.pb-c.h"
@@ -134,6 +137,79 @@ static void two_sessions_wait_for_one_image(void **state)
     assert_int_equal(far[1].fetches, 1);
 }
 
+/* ---- consoles ---- */
+
+/* Somebody else's from now on: who asks has a bound of his own. */
+static void are_of_others(struct market *m, uint8_t who)
+{
+    const struct host *host = (const struct host *)m->h.core;
+    struct task_wait *wait;
+
+    DL_FOREACH(host->market.waits, wait)
+    {
+        if (xn_id_eq(&wait->caller, &m->s.client.id)) wait->caller.b[0] ^= who;
+    }
+}
+
+/* Calls that wait for their answers. */
+static unsigned calls_of(const struct far *f, const char *path,
+                         Xn__CallLane lane)
+{
+    unsigned n = 0;
+
+    for (size_t i = 0; i < f->n_held; i++) {
+        const Xn__Call *call = XN_BODY(f->held[i].act.msg, Xn__Call);
+
+        n += strstr(call->url, path) && call->lane == lane;
+    }
+    return n;
+}
+
+static unsigned consoles_read(const struct far *f)
+{
+    return calls_of(f, "/v1/console", XN__CALL_LANE__LANE_LONG);
+}
+
+/* Nor does an image wait for them. */
+static void so_many_consoles_of_a_member_are_read(void **state)
+{
+    struct market *m = *state;
+    const Xn__Caller *client = &m->s.client.caller;
+    uint64_t ask;
+    char because[300];
+    struct far *f;
+    xn_id s;
+
+    for (size_t i = 0; i < 2; i++) /* the second where images are taken */
+        s = cluster_begin(m);
+    f = &far[cluster_machine_of(&s)];
+    assert_int_equal(f - far, 1);
+    for (uint8_t i = 0; i < TASK_CONSOLES_FAR; i++) {
+        tasks_ask_console(m, 0, 20000, client);
+        market_serve(m);
+        if (i % 8 == 7) are_of_others(m, i);
+    }
+    assert_int_equal(consoles_read(f), TASK_CONSOLES_FAR);
+    ask = tasks_ask_console(m, 0, 20000, client);
+    assert_int_equal(market_refused(m, ask, because), XN_EBUSY);
+    assert_string_equal(because,
+                        "as many consoles of its machine are read as can be");
+    f->slow = true;
+    ask = create(m);
+    cluster_pass(m, SECOND_US);
+    assert_int_equal(calls_of(f, "/v1/fetch", XN__CALL_LANE__LANE_FETCH), 1);
+    far_fetched(f, &f->fetch);
+    cluster_pass(m, SECOND_US);
+    xn__host_session__free_unpacked(market_session(m, ask), NULL);
+    assert_int_equal(cluster_machine_of(&m->session), 1);
+    m->session = s;
+    cluster_pass(m, 25 * SECOND_US); /* nobody waits any more */
+    assert_int_equal(consoles_read(f), 0);
+    tasks_ask_console(m, 0, 20000, client);
+    market_serve(m);
+    assert_int_equal(consoles_read(f), 1);
+}
+
 static uint64_t ask_fetch(struct market *m, struct far *f, uint8_t number)
 {
     uint8_t hash[XN_ID_SIZE] = {number};
@@ -193,6 +269,7 @@ int main(void)
         TEST(a_slow_image_is_waited_for),
         TEST(two_sessions_wait_for_one_image),
         TEST(a_member_fetches_so_many_at_once),
+        TEST(so_many_consoles_of_a_member_are_read),
         TEST(its_machine_is_lost_meanwhile),
     };
 
