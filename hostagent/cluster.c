@@ -20,6 +20,7 @@
 #define SILENT_US (4 * SECOND_US)    /* then it is not there */
 #define AGAIN_US (SECOND_US / 2)     /* between questions without an answer */
 #define GAP_US (SECOND_US / 50)      /* between others, at least */
+#define ANEW_US SECOND_US            /* where all that it has is looked at */
 #define DOCUMENT_US (10 * SECOND_US) /* between new documents, at least */
 #define TELL_MS 10000                /* for what nobody waits for */
 #define URL_MAX 300
@@ -293,23 +294,27 @@ static void meet(struct host_machine *m, const struct xn_now *now,
     host_dom_begin(m, now);
 }
 
-static void take_ends(struct host_machine *m, const struct xn_now *now,
+/* true: all that it has is looked at. */
+static bool take_ends(struct host_machine *m, const struct xn_now *now,
                       const Xn__Machine *told)
 {
     if (told->seen - m->seen > told->n_ended) { /* some are not told any more */
         host_dom_begin(m, now);
-        return;
+        return true;
     }
     for (size_t i = 0; i < told->n_ended; i++) {
         if (member_status_ok(told->ended[i]))
             host_dom_take(m, now, told->ended[i]);
     }
+    return false;
 }
 
-static void heard(struct host_machine *m, const struct xn_now *now,
+/* true: all that it has is looked at. */
+static bool heard(struct host_machine *m, const struct xn_now *now,
                   const Xn__Machine *told, const struct money_rates *offered)
 {
     bool was_met = host_cluster_met(m->host), new = told->life != m->life;
+    bool anew = false;
     uint64_t seen = told->seen;
 
     m->heard_us = now->mono_us;
@@ -322,11 +327,13 @@ static void heard(struct host_machine *m, const struct xn_now *now,
         leave(m, now, "its xenodomd is not there");
     } else if (new || !m->up) {
         meet(m, now, told);
+        anew = true;
     } else if (seen != m->seen) {
-        take_ends(m, now, told);
+        anew = take_ends(m, now, told);
     }
     m->seen = seen;
     offer_anew(m->host, now, was_met);
+    return anew;
 }
 
 static void on_watched(void *owner, void *ctx, const struct xn_now *now, int rc,
@@ -347,8 +354,7 @@ static void on_watched(void *owner, void *ctx, const struct xn_now *now, int rc,
     } else if (!take_amounts(told, &offered) || told->life == 0) {
         missed(m, now, "what it says is malformed");
     } else {
-        heard(m, now, told, &offered);
-        watch_after(m, now, GAP_US);
+        watch_after(m, now, heard(m, now, told, &offered) ? ANEW_US : GAP_US);
     }
 }
 
