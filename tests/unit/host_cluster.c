@@ -113,6 +113,7 @@ static void a_lost_machine_ends_its_sessions_alone(void **state)
     xn_id s = cluster_begin(m), other = cluster_begin(m);
     struct far *f = &far[cluster_machine_of(&s)];
     Xn__HostSession *session;
+    char because[300];
     int64_t paid, last;
 
     assert_true(cluster_machine_of(&other) != cluster_machine_of(&s));
@@ -140,6 +141,13 @@ static void a_lost_machine_ends_its_sessions_alone(void **state)
     cluster_pass(m, 20 * SECOND_US);
     assert_true(cluster_paid_of(m, &other) > paid);
     assert_true(cluster_paid_of(m, &s) == last);
+
+    m->session = s;
+    assert_int_equal(
+        market_refused(m, tasks_ask_console(m, 0, 0, &m->s.client.caller),
+                       because),
+        XN_EREFUSED);
+    assert_string_equal(because, "the machine that it ran on is lost");
 
     /* It was but cut off: what it ran is ended there, once. */
     assert_int_equal(dom_live(&f->dom), 1);
