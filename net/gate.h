@@ -2,7 +2,10 @@
 /* How many handshakes that others want a daemon begins: each costs it some
  * milliseconds of CPU, and them nothing.  Sources from which a member has proved
  * itself have a rate of their own, so that a storm of strangers shuts no member
- * out.  Pure: time is an argument, in microseconds. */
+ * out.  Among strangers, once half of what may begin at once is spent, those of a
+ * network begin the fewer the less is left and the more of it have begun: a storm
+ * from few networks leaves others theirs.  Pure: time is an argument, in
+ * microseconds. */
 #ifndef NET_GATE_H
 #define NET_GATE_H
 
@@ -20,7 +23,9 @@ void net_gate_free(struct net_gate *gate);
 void net_gate_know(struct net_gate *gate, uint64_t member, uint64_t source);
 /* O(members kept): a microsecond. */
 bool net_gate_knows(const struct net_gate *gate, uint64_t source);
-/* 0: one may begin now and is counted; else so long to wait. */
-uint64_t net_gate_take(struct net_gate *gate, bool known, uint64_t now_us);
+/* 0: one may begin now and is counted; else so long to wait.  `network`: a
+ * stranger's (net_addr_network); 0: is not looked at. */
+uint64_t net_gate_take(struct net_gate *gate, bool known, uint64_t network,
+                       uint64_t now_us);
 
 #endif

@@ -51,8 +51,8 @@ struct conn {
     struct ask *ask;                 /* unanswered */
     uint64_t limit_us;               /* mono: then it is closed */
     struct xn_cert caller;
-    uint64_t source;
-    bool has_source; /* and address */
+    uint64_t source, network;
+    bool has_source; /* and network, address */
     bool cut;        /* soon gone */
     char address[NET_ADDR_TEXT];
     struct conn *prev, *next;
@@ -153,6 +153,7 @@ static void look_up_source(struct conn *conn)
     if (getpeername(fd, (struct sockaddr *)&sa, &len)) return;
     net_addr_text((struct sockaddr *)&sa, conn->address);
     conn->source = net_addr_source((struct sockaddr *)&sa);
+    conn->network = net_addr_network((struct sockaddr *)&sa);
     conn->has_source = true;
 }
 
@@ -234,14 +235,14 @@ static struct bufferevent *new_bufferevent(struct event_base *base, void *arg)
 }
 
 /* One more handshake of this source, and of all? */
-static bool may_begin(struct net_http *http, uint64_t source)
+static bool may_begin(struct net_http *http, uint64_t source, uint64_t network)
 {
     uint64_t now_us = net_mono_us();
 
     if (http->connects && !net_budget_take(http->connects, source, now_us))
         return false;
     return net_gate_take(http->gate, net_gate_knows(http->gate, source),
-                         now_us) == 0;
+                         network, now_us) == 0;
 }
 
 /* Before a handshake costs us anything: who begins too many has this one ended.
@@ -252,7 +253,8 @@ static int on_hello(SSL *ssl, int *alert, void *arg)
 
     if (!conn || !conn->http) return SSL_CLIENT_HELLO_ERROR;
     look_up_source(conn);
-    if (may_begin(conn->http, conn->source)) return SSL_CLIENT_HELLO_SUCCESS;
+    if (may_begin(conn->http, conn->source, conn->network))
+        return SSL_CLIENT_HELLO_SUCCESS;
     *alert = SSL_AD_USER_CANCELLED;
     return SSL_CLIENT_HELLO_ERROR;
 }

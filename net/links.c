@@ -313,7 +313,7 @@ static uint64_t let_in(struct net_links *links, bool known)
     uint64_t wait_us;
 
     while ((link = next_waiting(links, known)) != NULL) {
-        wait_us = net_gate_take(links->gate, known, net_mono_us());
+        wait_us = net_gate_take(links->gate, known, 0, net_mono_us());
         if (wait_us) return wait_us;
         link->waits = false;
         net_link_begin(link);

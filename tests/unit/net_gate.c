@@ -25,7 +25,7 @@ static unsigned begun(struct net_gate *gate, bool known, uint64_t from_us,
     unsigned n = 0;
 
     for (; from_us < until_us; from_us += 1000)
-        n += net_gate_take(gate, known, from_us) == 0;
+        n += net_gate_take(gate, known, 0, from_us) == 0;
     return n;
 }
 
@@ -36,10 +36,10 @@ static void a_storm_has_a_rate(void **state)
 
     (void)state;
     assert_in_range(begun(gate, false, 0, 10 * SEC), 500, 530);
-    wait_us = net_gate_take(gate, false, 10 * SEC);
-    if (wait_us == 0) wait_us = net_gate_take(gate, false, 10 * SEC);
+    wait_us = net_gate_take(gate, false, 0, 10 * SEC);
+    if (wait_us == 0) wait_us = net_gate_take(gate, false, 0, 10 * SEC);
     assert_in_range(wait_us, 1, 20000);
-    assert_int_equal(net_gate_take(gate, false, 10 * SEC + wait_us), 0);
+    assert_int_equal(net_gate_take(gate, false, 0, 10 * SEC + wait_us), 0);
     net_gate_free(gate);
 }
 
@@ -50,9 +50,9 @@ static void members_have_their_own(void **state)
 
     (void)state;
     begun(gate, false, 0, SEC);
-    assert_true(net_gate_take(gate, false, SEC) > 0 ||
-                net_gate_take(gate, false, SEC) > 0);
-    assert_int_equal(net_gate_take(gate, true, SEC), 0);
+    assert_true(net_gate_take(gate, false, 0, SEC) > 0 ||
+                net_gate_take(gate, false, 0, SEC) > 0);
+    assert_int_equal(net_gate_take(gate, true, 0, SEC), 0);
     assert_in_range(begun(gate, true, SEC, 11 * SEC), 500, 530);
     net_gate_free(gate);
 }
@@ -98,6 +98,44 @@ static void who_roams(void **state)
     net_gate_free(gate);
 }
 
+/* Three times what may begin, from 32 networks, and one of another each 50 ms. */
+static void a_newcomer_has_a_turn(void **state)
+{
+    struct net_gate *gate = gate_of(400);
+    unsigned in = 0, tried = 0, storm = 0;
+    uint64_t now_us;
+
+    (void)state;
+    for (now_us = SEC; now_us < 11 * SEC; now_us += 1000) {
+        storm +=
+            net_gate_take(gate, false, 1 + now_us / 1000 % 32, now_us) == 0;
+        if (now_us % 5000 == 0)
+            storm += net_gate_take(gate, false, 7, now_us) == 0;
+        if (now_us % 50000) continue;
+        tried++;
+        in += net_gate_take(gate, false, 1000 + tried, now_us) == 0;
+    }
+    print_message("# of %u newcomers %u came in, of the storm %u\n", tried, in,
+                  storm);
+    assert_true(in >= tried * 9 / 10); /* some share a place with the storm */
+    assert_in_range(storm, 2000, 4200);
+    net_gate_free(gate);
+}
+
+/* Nobody else wants what a network takes. */
+static void one_network_may_have_all(void **state)
+{
+    struct net_gate *gate = gate_of(400);
+    unsigned n = 0;
+    uint64_t now_us;
+
+    (void)state;
+    for (now_us = SEC; now_us < 11 * SEC; now_us += 1000)
+        n += net_gate_take(gate, false, 7, now_us) == 0;
+    assert_in_range(n, 4000, 4200);
+    net_gate_free(gate);
+}
+
 static void none_is_no_bound(void **state)
 {
     struct net_gate *gate = gate_of(0);
@@ -114,6 +152,8 @@ int main(void)
         cmocka_unit_test(members_have_their_own),
         cmocka_unit_test(who_is_known),
         cmocka_unit_test(who_roams),
+        cmocka_unit_test(a_newcomer_has_a_turn),
+        cmocka_unit_test(one_network_may_have_all),
         cmocka_unit_test(none_is_no_bound),
     };
 
