@@ -125,11 +125,12 @@ size_t corp_rates_count(const struct corp_rates *rates)
 void corp_rates_text(const struct corp_rates *rates, const char *of,
                      char out[CORP_RATES_TEXT])
 {
-    bool rare = rates->rate.step_us > MINUTE_US;
-    uint64_t period_us = rare ? DAY_US : MINUTE_US;
+    uint64_t step_us = rates->rate.step_us;
+    /* What the step was rounded off is no part of one. */
+    bool whole = MINUTE_US / step_us && MINUTE_US % step_us < step_us / 100;
 
     snprintf(out, CORP_RATES_TEXT, "%.60s: %u at once, then %llu a %s", of,
              rates->rate.burst,
-             (unsigned long long)(period_us / rates->rate.step_us),
-             rare ? "day" : "minute");
+             (unsigned long long)((whole ? MINUTE_US : DAY_US) / step_us),
+             whole ? "minute" : "day");
 }

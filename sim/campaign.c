@@ -46,6 +46,13 @@ struct state {
     xn_id *digests; /* by seed */
 };
 
+static volatile sig_atomic_t interrupted;
+
+static void on_signal(int number)
+{
+    interrupted = number;
+}
+
 /* ---- a seed's process ---- */
 
 static _Noreturn void be_child(const struct state *s, const struct job *job)
@@ -54,6 +61,9 @@ static _Noreturn void be_child(const struct state *s, const struct job *job)
     int rc = XN_EXIT_FAILED;
 
     prctl(PR_SET_PDEATHSIG, SIGKILL);
+    signal(SIGINT, SIG_DFL);
+    signal(SIGTERM, SIG_DFL);
+    signal(SIGHUP, SIG_DFL);
     if (dup2(fileno(job->out), STDOUT_FILENO) >= 0 &&
         dup2(fileno(job->err), STDERR_FILENO) >= 0) {
         rc = c->run(c->user, job->seed);
@@ -204,6 +214,7 @@ static int run_all(struct state *s)
         if (s->ended == s->begun) return XN_EXIT_OK;
         tell_progress(s);
         pid = waitpid(-1, &status, 0);
+        if (interrupted) return XN_EXIT_FAILED; /* its seeds die of that too */
         if (pid < 0 && errno != EINTR) return XN_EXIT_FAILED;
         job = pid > 0 ? job_of(s, pid) : NULL;
         if (job) job_end(s, job, status);
@@ -222,6 +233,7 @@ static void tell_sums(const struct state *s)
         printf("%s %.0f %s\n", sums[i], s->sum[i],
                strstr(sums[i], "seconds") ? "s" : "count");
     }
+    if (interrupted) return; /* of no beginning of the seeds */
     xn_id_hash(s->digests, s->ended * sizeof *s->digests, &digest);
     xn_id_hex(&digest, hex);
     printf("digest %s sha256\n", hex);
@@ -240,11 +252,29 @@ static void end_jobs(struct state *s)
     }
 }
 
+static void tell_interrupted(const struct state *s)
+{
+    xn_gripef(s->campaign->program, "was interrupted [XS-1-CAMPAIGN]",
+              "the same again, or the rest by --seed and --seeds",
+              "%u of %u seeds ended, %u of them failed", s->ended,
+              s->campaign->seeds, s->failed);
+}
+
+static void catch_signals(void)
+{
+    const int numbers[] = {SIGINT, SIGTERM, SIGHUP};
+    struct sigaction action = {.sa_handler = on_signal};
+
+    for (size_t i = 0; i < sizeof numbers / sizeof numbers[0]; i++)
+        sigaction(numbers[i], &action, NULL);
+}
+
 int sim_campaign(const struct sim_campaign *campaign)
 {
     struct state s = {.campaign = campaign};
     int rc = XN_EXIT_FAILED;
 
+    catch_signals();
     s.jobs = calloc(campaign->jobs, sizeof *s.jobs);
     s.digests = calloc(campaign->seeds, sizeof *s.digests);
     if (!s.jobs || !s.digests) {
@@ -257,7 +287,8 @@ int sim_campaign(const struct sim_campaign *campaign)
     if (s.hopeless) rc = XN_EXIT_USAGE;
     if (s.failed) rc = XN_EXIT_FAILED;
     if (s.first.err) tell_failed(&s, &s.first);
-    if (!rc || (s.failed && campaign->keep_going)) tell_sums(&s);
+    if (interrupted) tell_interrupted(&s);
+    if (!rc || interrupted || (s.failed && campaign->keep_going)) tell_sums(&s);
 out:
     end_jobs(&s);
     job_clear(&s.first);

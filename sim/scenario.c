@@ -15,7 +15,7 @@ static int parse_nodes(struct scn_parser *p)
 {
     uint64_t n;
     uint32_t where = scn_column(p);
-    int rc = scn_take_number(p, SCN_NODES_MAX, &n);
+    int rc = scn_take_number(p, SIM_NODES_MAX, &n);
 
     if (!rc && !n) rc = scn_complain(p, where, "a run needs nodes");
     if (!rc) p->scn->nodes = (uint32_t)n;

@@ -9,10 +9,9 @@
 #define SIM_SCENARIO_PARSE_H
 
 #include "sim/scenario.h"
+#include "sim/world.h"
 
 enum { SCN_WORDS_MAX = 16 };
-
-#define SCN_NODES_MAX (1U << 23)
 
 struct scn_word {
     char text[SCN_WORD_MAX];

@@ -204,7 +204,7 @@ int scn_take_amount(struct scn_parser *p, struct scn_amount *amount)
         return scn_complain(p, scn_column(p),
                             "expected how many: all, a number or a share");
     }
-    return scn_take_number(p, SCN_NODES_MAX, &amount->n);
+    return scn_take_number(p, SIM_NODES_MAX, &amount->n);
 }
 
 int scn_take_file(struct scn_parser *p, char *file_out)

@@ -61,6 +61,19 @@ found merge "the leaf set of node"
 found queue "waits for [0-9]* things"
 found silence "ended with ETIMEOUT"
 
+# Ended before its end it tells how far it came.
+"$xenosim" run "$scenario" --seeds 1000 >"$scratch/out" 2>"$scratch/err" &
+pid=$!
+while [ -d "/proc/$pid" ] && ! read -r _ <"/proc/$pid/task/$pid/children"; do
+    sleep 0.05
+done
+kill -TERM "$pid"
+wait "$pid"
+[ $? -eq 1 ] && grep -q 'was interrupted' "$scratch/err" &&
+    grep -Eq 'because: [0-9]+ of 1000 seeds ended, 0 of them failed' \
+        "$scratch/err" && [ "$(metric out seeds)" ] && ! [ "$(metric out digest)" ]
+ok $? "interrupted: says how many seeds ended"
+
 "$xenosim" run "$scenario" --seeds 0 >"$scratch/out" 2>"$scratch/err"
 [ $? -eq 2 ] && grep -q 'seeds wants' "$scratch/err"
 ok $? "no seeds: refused"

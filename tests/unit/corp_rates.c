@@ -90,6 +90,33 @@ static void a_rate_of_nothing_is_refused(void **state)
     assert_null(rates);
 }
 
+/* As the operator set it: so many a minute, or a day. */
+static void a_rate_is_told_as_it_is(void **state)
+{
+    static const struct {
+        uint64_t step_us;
+        const char *text;
+    } want[] = {
+        {60 * SECOND, "asks: 2 at once, then 1 a minute"},
+        {60 * SECOND / 7, "asks: 2 at once, then 7 a minute"},
+        {8640 * SECOND, "asks: 2 at once, then 10 a day"},
+        {86400 * SECOND / 2000, "asks: 2 at once, then 2000 a day"},
+        {86400 * SECOND / 10000, "asks: 2 at once, then 10000 a day"},
+        {86400 * SECOND / 14400, "asks: 2 at once, then 10 a minute"},
+    };
+
+    for (size_t i = 0; i < sizeof want / sizeof want[0]; i++) {
+        const struct xn_rate rate = {.burst = 2, .step_us = want[i].step_us};
+        struct corp_rates *rates = NULL;
+        char text[CORP_RATES_TEXT];
+
+        assert_int_equal(corp_rates_new(&rate, 10, 7, &rates), 0);
+        corp_rates_text(rates, "asks", text);
+        assert_string_equal(text, want[i].text);
+        corp_rates_free(rates);
+    }
+}
+
 /* ---- orders ---- */
 
 static void three_orders(struct corp_config *config)
@@ -395,6 +422,7 @@ int main(void)
         cmocka_unit_test(each_has_his_own),
         cmocka_unit_test(the_table_is_bounded),
         cmocka_unit_test(a_rate_of_nothing_is_refused),
+        cmocka_unit_test(a_rate_is_told_as_it_is),
         FEW_TEST(who_issues_for_ever_is_slowed),
         FEW_TEST(old_words_and_ends_are_free),
         FEW_TEST(issue_and_void_for_ever_is_slowed),
