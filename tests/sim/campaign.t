@@ -64,7 +64,7 @@ found silence "ended with ETIMEOUT"
 # Ended before its end it tells how far it came.
 "$xenosim" run "$scenario" --seeds 1000 >"$scratch/out" 2>"$scratch/err" &
 pid=$!
-while [ -d "/proc/$pid" ] && ! read -r _ <"/proc/$pid/task/$pid/children"; do
+while [ -d "/proc/$pid" ] && ! grep -q . "/proc/$pid/task/$pid/children"; do
     sleep 0.05
 done
 kill -TERM "$pid"
