@@ -22,6 +22,7 @@ hostagent_libhostagent_a_SOURCES += hostagent/member.c
 hostagent_libhostagent_a_SOURCES += hostagent/member.h
 hostagent_libhostagent_a_SOURCES += hostagent/member_fetch.c
 hostagent_libhostagent_a_SOURCES += hostagent/member_in.h
+hostagent_libhostagent_a_SOURCES += hostagent/member_self.c
 hostagent_libhostagent_a_SOURCES += hostagent/metrics.c
 hostagent_libhostagent_a_SOURCES += hostagent/metrics.h
 hostagent_libhostagent_a_SOURCES += hostagent/offer.c
@@ -156,6 +157,11 @@ tests_unit_host_task_deaths_LDADD = $(XN_HOSTAGENT_LIBS) $(XN_CORP_LIBS) $(CMOCK
 UNIT_TESTS += tests/unit/host_deaths
 tests_unit_host_deaths_SOURCES = tests/unit/host_deaths.c $(MARKET_KIT)
 tests_unit_host_deaths_LDADD = $(XN_HOSTAGENT_LIBS) $(XN_CORP_LIBS) $(CMOCKA_LIBS)
+
+FUZZ_TARGETS += tests/fuzz/fuzz_member
+tests_fuzz_fuzz_member_SOURCES = tests/fuzz/any_msg.c tests/fuzz/any_msg.h
+tests_fuzz_fuzz_member_SOURCES += tests/fuzz/fuzz_member.c $(FUZZ_MAIN)
+tests_fuzz_fuzz_member_LDADD = $(XN_HOSTAGENT_LIBS) $(FUZZ_LIBS)
 
 FUZZ_TARGETS += tests/fuzz/fuzz_host
 tests_fuzz_fuzz_host_SOURCES = tests/fuzz/fuzz_host.c $(FUZZ_MAIN)

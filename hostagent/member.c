@@ -32,8 +32,7 @@ static void drop_ends(struct member *m)
 
 /* ---- news ---- */
 
-static void describe(const struct member *m, Xn__Amounts *amounts,
-                     Xn__Machine *out)
+void member_amounts(const struct member *m, Xn__Amounts *out)
 {
     char *texts[5];
 
@@ -41,12 +40,18 @@ static void describe(const struct member *m, Xn__Amounts *amounts,
         texts[i] =
             (char *)(uintptr_t)(m->config.amounts[i] ? m->config.amounts[i]
                                                      : "");
-    xn__amounts__init(amounts);
-    amounts->cpu_smps = texts[0];
-    amounts->memory_mb = texts[1];
-    amounts->disk_gb = texts[2];
-    amounts->net_mbps = texts[3];
-    amounts->ipv4_addresses = texts[4];
+    xn__amounts__init(out);
+    out->cpu_smps = texts[0];
+    out->memory_mb = texts[1];
+    out->disk_gb = texts[2];
+    out->net_mbps = texts[3];
+    out->ipv4_addresses = texts[4];
+}
+
+static void describe(const struct member *m, Xn__Amounts *amounts,
+                     Xn__Machine *out)
+{
+    member_amounts(m, amounts);
     xn__machine__init(out);
     out->life = m->life;
     out->seen = m->seen;
@@ -318,12 +323,19 @@ static bool is_manager(const struct member *m, const Xn__Caller *caller)
 static void on_ask(struct member *m, const struct xn_now *now, uint64_t ask,
                    const Xn__Ask *question)
 {
+    if (member_is_self(m, question->caller)) {
+        member_on_self(m, now, ask, question);
+        return;
+    }
     if (!is_manager(m, question->caller)) {
+        m->refused++;
         xn_out_refuse(&m->out, ask, XN_EPERM, WHAT,
                       "it answers the manager of its cluster alone",
                       "the server that the manager advertises");
         return;
     }
+    m->asked_us = now->wall_us;
+    m->questions++;
     for (size_t i = 0; i < sizeof routes / sizeof routes[0]; i++) {
         if (strcmp(routes[i].path, question->path) == 0 &&
             strcmp("POST", question->method) == 0) {
@@ -458,6 +470,7 @@ int member_config_pack(const struct member_config *config, uint8_t **bytes_out,
     for (size_t i = 0; i < 5; i++)
         texts[i] =
             (char *)(uintptr_t)(config->amounts[i] ? config->amounts[i] : "");
+    setup.id = xn_id_bytes(&config->id);
     setup.manager = xn_id_bytes(&config->manager);
     setup.amounts = texts;
     setup.n_amounts = 5;
@@ -474,7 +487,7 @@ int member_new_packed(const uint8_t *bytes, size_t len, uint64_t seed,
     int rc = XN_EINVAL;
 
     if (!setup) return XN_EINVAL;
-    if (setup->n_amounts == 5 &&
+    if (setup->n_amounts == 5 && !xn_id_from_bytes(&setup->id, &config.id) &&
         !xn_id_from_bytes(&setup->manager, &config.manager)) {
         for (size_t i = 0; i < 5; i++) {
             if (setup->amounts[i][0]) config.amounts[i] = setup->amounts[i];

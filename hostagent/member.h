@@ -2,7 +2,7 @@
 /* A member of a cluster: the agent on a machine that another one, its manager,
  * speaks for.  It advertises and sells nothing and keeps nothing: what its manager
  * asks of its xenodomd it asks there, and it tells what ends.  Whoever is not its
- * manager, by its key, is refused.  (The manager's side: machine.h.) */
+ * manager, by its key, is refused; but its own key is told how it is.  (The manager's side: machine.h.) */
 #ifndef HOSTAGENT_MEMBER_H
 #define HOSTAGENT_MEMBER_H
 
@@ -10,6 +10,7 @@
 #include "wire/id.h"
 
 struct member_config {
+    xn_id id; /* its own: of its operator, to whom it tells how it is */
     xn_id manager;
     /* What the machine is, in the order of Amounts; NULL: none of that.  Copied,
      * as all texts. */

@@ -85,6 +85,7 @@ static void on_fetched(void *owner, void *ctx, const struct xn_now *now, int rc,
     f->done_us = now->mono_us;
     if (!rc && (!msg || msg->kind != XN__KIND__FETCHED)) rc = XN_EPROTO;
     if (!rc) {
+        m->fetched += !XN_BODY(msg, Xn__Fetched)->rc;
         f->told = xn_msg_ref(msg);
         answer_all(m, f, msg->body);
         return;
@@ -222,6 +223,15 @@ size_t member_fetch_tickets(const struct member *m)
         for (size_t k = 0; k < ASKERS_MAX; k++)
             n += m->fetches[i].askers[k].timer != 0;
     }
+    return n;
+}
+
+uint32_t member_fetches(const struct member *m)
+{
+    uint32_t n = 0;
+
+    for (size_t i = 0; i < FETCHES_MAX; i++)
+        n += m->fetches[i].ticket != 0;
     return n;
 }
 

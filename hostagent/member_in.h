@@ -53,9 +53,23 @@ struct member {
     uint64_t seen;                   /* ends in this life */
     Xn__TaskStatus *ends[ENDS_KEPT]; /* the last, end n at n % ENDS_KEPT */
 
+    uint64_t asked_us;     /* wall: by its manager, last; 0: it has not */
+    uint64_t questions;    /* of its, since the start, ... */
+    uint64_t refused;      /* ... and of others that were no matter of theirs */
+    uint64_t fetched;      /* images, since the start */
     uint64_t watch, timer; /* who waits for news; 0: nobody */
     struct member_fetch fetches[FETCHES_MAX];
 };
+
+/* The machine's amounts, as it tells them; texts are the core's. */
+void member_amounts(const struct member *m, Xn__Amounts *out);
+
+/* ---- member_self.c: what its own operator is told ---- */
+
+/* The same key asks: is it its own? */
+bool member_is_self(const struct member *m, const Xn__Caller *caller);
+void member_on_self(struct member *m, const struct xn_now *now, uint64_t ask,
+                    const Xn__Ask *question);
 
 /* ---- member_fetch.c: images ---- */
 
@@ -67,6 +81,7 @@ bool member_has_image(const struct member *m, const struct xn_now *now,
                       const char *path);
 void member_fetch_cancel(struct member *m, uint64_t ask);
 size_t member_fetch_tickets(const struct member *m);
+uint32_t member_fetches(const struct member *m); /* under way */
 void member_fetch_clear(struct member *m);
 /* What was asked has another form. */
 void member_malformed(struct member *m, uint64_t ask);

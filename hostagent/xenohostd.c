@@ -279,6 +279,7 @@ static int run_member(struct net_daemon *daemon, struct xn_arena *arena)
     daemon->store = NET_STORE_NONE;
     daemon->dom_path = net_settings_text(daemon->settings, "sell.xenodomd");
     rc = net_daemon_open(daemon);
+    if (!rc) config.id = daemon->identity.cert.id;
     if (!rc) rc = member_config_pack(&config, &packed, &len);
     if (!rc) rc = member_new(&config, daemon->seed, &core);
     if (!rc) rc = net_daemon_run(daemon, core, packed, len);

@@ -18,7 +18,8 @@
 
 struct view { /* what is known of the server */
     struct net_identity identity;
-    const char *state; /* "offered", "drained", "starting", "silent" */
+    const char
+        *state; /* "offered", "drained", "starting", "silent", "member" */
     Xn__HostStatus *status;
     struct ad_lease lease;
     bool has_lease, has_sessions;
@@ -227,6 +228,20 @@ static void say_machines(const Xn__HostStatus *s)
     }
 }
 
+static json_t *member_json(const Xn__HostStatus *s)
+{
+    const Xn__MemberStatus *m = s ? s->member : NULL;
+    char hex[XN_ID_HEX] = "";
+    xn_id id;
+
+    if (!m) return json_null();
+    if (!xn_id_from_bytes(&m->manager, &id)) xn_id_hex(&id, hex);
+    return json_pack("{s:s, s:o, s:b, s:o, s:i, s:i}", "manager", hex, "asked",
+                     net_json_time(m->asked_us), "xenodomd", (int)m->up,
+                     "amounts", amounts_json(m->amounts), "questions",
+                     (int)m->questions, "fetches", (int)m->fetches);
+}
+
 static void say_time(const char *name, uint64_t us)
 {
     char text[XN_UTC_TEXT_MAX];
@@ -252,7 +267,7 @@ static int show_json(const struct view *view)
     xn_id_hex(&cert->id, hex);
     return server_print_json(json_pack(
         "{s:s, s:s, s:s, s:s, s:o, s:o, s:o, s:o, s:o, s:o, s:i, s:o, "
-        "s:o}",
+        "s:o, s:o}",
         "schema", "xenoserver.status/1", "name", name, "id", hex, "state",
         view->state, "version",
         view->has_lease ? json_integer((json_int_t)view->lease.version)
@@ -264,7 +279,27 @@ static int show_json(const struct view *view)
         s ? json_integer(s->copies_least) : json_null(), "sessions",
         sessions_json(view), "troubled", (int)view->troubled, "trouble",
         view->troubled ? json_string(view->trouble) : json_null(), "machines",
-        machines_json(s)));
+        machines_json(s), "member", member_json(s)));
+}
+
+static void say_member(const Xn__MemberStatus *m)
+{
+    char name[XN_NAME_MAX] = "?";
+    xn_id id;
+
+    if (!xn_id_from_bytes(&m->manager, &id)) xn_id_name(&id, NULL, name);
+    server_say("manager", "%s", name);
+    if (m->asked_us)
+        say_time("asked", m->asked_us);
+    else
+        server_say("asked", "not since the start");
+    server_say("xenodomd", "%s", m->up ? "there" : "gone");
+    if (m->amounts)
+        server_say("amounts", "%s CPUsmps, %s MemoryMB",
+                   or_none(m->amounts->cpu_smps),
+                   or_none(m->amounts->memory_mb));
+    server_say("under way", "%u questions, %u images", (unsigned)m->questions,
+               (unsigned)m->fetches);
 }
 
 static int show(const struct server *server, const struct view *view)
@@ -283,6 +318,10 @@ static int show(const struct server *server, const struct view *view)
         server_say("version", "%llu", (unsigned long long)view->lease.version);
         say_time("lease until", view->lease.until_us);
     }
+    if (s && s->member) {
+        say_member(s->member);
+        return XN_EXIT_OK;
+    }
     if (s) {
         server_say("node", "%s", s->node);
         if (s->published_us) say_time("published", s->published_us);
@@ -295,6 +334,7 @@ static int show(const struct server *server, const struct view *view)
 
 static const char *state_of(const struct view *view)
 {
+    if (view->status->member) return "member";
     if (!view->has_lease) return "drained";
     if (view->lease.withdrawn) return "drained";
     if (view->lease.until_us <= net_wall_us()) return "lapsed";

@@ -151,6 +151,16 @@ rc=$?
 ok $rc "a fourth fits nowhere, and is told what is free on one machine"
 await 60 status_has "^machine .* there: 1 sessions, free 500 of 2000 CPUsmps"
 ok $? "xenoserver status tells of the machines"
+"$xenoserver" status --state "$scratch/member1" >"$scratch/out" 2>&1 &&
+    grep -q '^state *member' "$scratch/out" &&
+    grep -Eq '^asked .*\([0-9] s ago\)' "$scratch/out" &&
+    grep -q '^xenodomd *there' "$scratch/out"
+rc=$?
+[ $rc -eq 0 ] || diag "$scratch/out"
+ok $rc "and a member of itself"
+"$xenoserver" metrics --state "$scratch/member1" >"$scratch/out" 2>&1 &&
+    grep -q '^xeno_member_xenodomd_up 1$' "$scratch/out"
+ok $? "in numbers, too"
 for i in 1 2 3; do
     "$xeno" console "${session[$i]}" 2>>"$scratch/err" | tr -d '\r' |
         grep -qx "here is $i"

@@ -25,7 +25,7 @@ static const char *const sizes[MACHINES][2] = {
 static void begin_far(struct far *f, const struct market *m)
 {
     size_t i = (size_t)(f - far);
-    struct member_config config = {.manager = m->server->id};
+    struct member_config config = {.id = f->id, .manager = m->server->id};
     struct xn_core *core = NULL;
 
     config.amounts[0] = sizes[i][0];

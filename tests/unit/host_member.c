@@ -52,6 +52,53 @@ static void a_member_answers_its_manager_alone(void **state)
                      XN_EUNREACH);
 }
 
+static bool tells(struct far *f, const Xn__Caller *own, const char *line)
+{
+    uint64_t ask = crank_ask(&f->c, "GET", "/metrics", NULL, own);
+    struct xn_msg *msg = NULL;
+    const Xn__Answer *answer = crank_answer(&f->c, ask, &msg);
+    char text[4096];
+
+    assert_int_equal(answer->status, 200);
+    assert_true(answer->body.len < sizeof text);
+    memcpy(text, answer->body.data, answer->body.len);
+    text[answer->body.len] = '\0';
+    xn_msg_free(msg);
+    return strstr(text, line) != NULL;
+}
+
+/* Its own key alone. */
+static void its_operator_sees_how_it_is(void **state)
+{
+    struct market *m = *state;
+    Xn__WatchMachine watch = XN__WATCH_MACHINE__INIT;
+    struct far *f = &far[0];
+    Xn__Caller own = m->server->caller;
+    Xn__HostStatus *status;
+    xn_id manager;
+    uint64_t ask;
+
+    own.id = xn_id_bytes(&f->id);
+    ask = crank_ask(&f->c, "GET", "/v1/status", NULL, &own);
+    status = crank_answered(&f->c, ask, &xn__host_status__descriptor);
+    assert_non_null(status->member);
+    assert_int_equal(xn_id_from_bytes(&status->member->manager, &manager), 0);
+    assert_true(xn_id_eq(&manager, &m->server->id));
+    assert_true(status->member->up);
+    assert_in_range(status->member->asked_us, m->h.now.wall_us - 4 * SECOND_US,
+                    m->h.now.wall_us);
+    assert_string_equal(status->member->amounts->cpu_smps, "4000");
+    xn__host_status__free_unpacked(status, NULL);
+    assert_true(tells(f, &own, "\nxeno_member_xenodomd_up 1\n"));
+    assert_true(tells(f, &own, "\nxeno_member_refused_total 0\n"));
+    ask = crank_ask(&f->c, "GET", "/v1/status", NULL, &m->s.client.caller);
+    assert_int_equal(crank_refused(&f->c, ask), XN_EPERM);
+    ask = crank_ask(&f->c, "GET", "/metrics", NULL, &m->server->caller);
+    assert_int_equal(crank_refused(&f->c, ask), XN_ENOENT);
+    assert_true(tells(f, &own, "\nxeno_member_refused_total 1\n"));
+    assert_int_equal(refused(f, "/v1/machine", &watch, &own), XN_ENOENT);
+}
+
 static void no_folder_is_taken_from_a_manager(void **state)
 {
     struct market *m = *state;
@@ -264,6 +311,7 @@ int main(void)
 #define TEST(name)                                                             \
     cmocka_unit_test_setup_teardown(name, cluster_set_up, cluster_tear_down)
         TEST(a_member_answers_its_manager_alone),
+        TEST(its_operator_sees_how_it_is),
         TEST(no_folder_is_taken_from_a_manager),
         TEST(an_image_is_fetched_by_the_machine),
         TEST(a_slow_image_is_waited_for),
