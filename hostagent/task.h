@@ -46,7 +46,9 @@ struct host_task {
     bool fetching;       /* that is the step under way, and not given up */
     Xn__TaskState state; /* by xenodomd's last word */
     uint64_t memory_bytes, console_bytes;
-    uint32_t address; /* IPv4; 0: none */
+    uint32_t address;     /* IPv4; 0: none */
+    uint8_t address6[16]; /* IPv6 */
+    bool has_address6;
 };
 
 /* ---- task.c: what becomes of the last task of a session ---- */

@@ -241,6 +241,10 @@ void task_describe(const struct host_session *s, const struct host_task *t,
     out->memory_bytes = t->memory_bytes;
     out->console_bytes = t->console_bytes;
     out->address = t->address;
+    if (t->has_address6) {
+        out->address6 = (ProtobufCBinaryData){
+            sizeof t->address6, (uint8_t *)(uintptr_t)t->address6};
+    }
     out->sent_bytes = r->sent_bytes;
     out->got_bytes = r->got_bytes;
     out->exact = r->exact;

@@ -59,6 +59,9 @@ void task_take_status(struct host_session *s, const struct xn_now *now,
     t->state = status->state;
     t->console_bytes = status->console_bytes;
     t->address = status->address;
+    t->has_address6 = status->address6.len == sizeof t->address6;
+    if (t->has_address6)
+        memcpy(t->address6, status->address6.data, sizeof t->address6);
     s->work.sure = true;
     if (status->exit) {
         if (status->exit->reading) take_reading(t, status->exit->reading);

@@ -66,6 +66,25 @@ static int add_net(struct line *line, const Xn__TaskNet *net)
     return add_word(line, "ip=", word);
 }
 
+bool domain_has_ipv6(const Xn__TaskNet *net)
+{
+    return net && net->address6.len == NETWORK_ADDRESS6 &&
+           net->gateway6.len == NETWORK_ADDRESS6;
+}
+
+/* `ip6=ADDRESS/BITS,GATEWAY`: no kernel's word, so Linux's first process has it
+ * in its environment. */
+static int add_net6(struct line *line, const Xn__TaskNet *net)
+{
+    char address[NETWORK_TEXT6_MAX], gateway[NETWORK_TEXT6_MAX];
+    char word[2 * NETWORK_TEXT6_MAX + 8];
+
+    network_text6(net->address6.data, address);
+    network_text6(net->gateway6.data, gateway);
+    snprintf(word, sizeof word, "%s/%u,%s", address, net->prefix6, gateway);
+    return add_word(line, "ip6=", word);
+}
+
 int domain_line(const Xn__TaskSpec *spec, char *out, size_t len)
 {
     struct line line = {out, 0, len, false};
@@ -73,6 +92,7 @@ int domain_line(const Xn__TaskSpec *spec, char *out, size_t len)
     int rc = 0;
 
     if (spec->net) rc = add_net(&line, spec->net);
+    if (!rc && domain_has_ipv6(spec->net)) rc = add_net6(&line, spec->net);
     for (i = 0; !rc && i < spec->n_env; i++)
         rc = add_word(&line, "", spec->env[i]);
     if (!rc) rc = add_word(&line, "init=", spec->argv[0]);

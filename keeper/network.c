@@ -11,6 +11,8 @@
 
 #define PREFIX_MIN 8
 #define PREFIX_MAX 30
+#define PREFIX6_MIN 16
+#define PREFIX6_MAX 96 /* an IPv4 address goes behind it */
 
 static bool parse_address(const char *text, uint32_t *out)
 {
@@ -102,6 +104,84 @@ void network_text(uint32_t address, char out[NETWORK_TEXT_MAX])
 {
     snprintf(out, NETWORK_TEXT_MAX, "%u.%u.%u.%u", address >> 24,
              address >> 16 & 255, address >> 8 & 255, address & 255);
+}
+
+static const char *wrong6(const char *net, const char *gateway,
+                          struct network *out)
+{
+    char room[64], *slash;
+    uint64_t bits = 0;
+
+    if (!net || !gateway) return "--net6 and --gateway6 belong together";
+    if (!out->bridge) return "--net6 wants --bridge and --addresses";
+    if (snprintf(room, sizeof room, "%s", net) >= (int)sizeof room ||
+        !(slash = strchr(room, '/')))
+        return "--net6: ADDRESS/BITS, as 2001:db8:1::/64";
+    *slash = '\0';
+    if (inet_pton(AF_INET6, room, out->net6) != 1 ||
+        xn_number_parse(slash + 1, PREFIX6_MAX, &bits) || bits < PREFIX6_MIN)
+        return "--net6: ADDRESS/BITS, of 16 to 96 bits";
+    for (uint64_t i = bits; i < 8 * NETWORK_ADDRESS6; i++) {
+        if (out->net6[i / 8] & 0x80 >> i % 8)
+            return "--net6: it has more than BITS";
+    }
+    if (inet_pton(AF_INET6, gateway, out->gateway6) != 1)
+        return "--gateway6: no IPv6 address";
+    out->prefix6 = (uint32_t)bits;
+    return NULL;
+}
+
+/* Is it one that a guest may get? */
+static bool is_guests(const struct network *net)
+{
+    const uint8_t *g = net->gateway6;
+    uint32_t last = (uint32_t)g[12] << 24 | (uint32_t)g[13] << 16 |
+                    (uint32_t)g[14] << 8 | g[15];
+
+    return !memcmp(g, net->net6, NETWORK_ADDRESS6 - 4) && last >= net->first &&
+           last <= net->last;
+}
+
+int network_parse6(const char *net, const char *gateway, struct network *out,
+                   char *because_out, size_t len)
+{
+    const char *because;
+
+    out->prefix6 = 0;
+    if (!net && !gateway) return 0;
+    because = wrong6(net, gateway, out);
+    if (!because && is_guests(out)) because = "--gateway6: a guest may get it";
+    if (!because) return 0;
+    out->prefix6 = 0;
+    snprintf(because_out, len, "%s", because);
+    return XN_EINVAL;
+}
+
+void network_address6(const struct network *net, uint32_t address,
+                      uint8_t out[NETWORK_ADDRESS6])
+{
+    const uint8_t last[] = {(uint8_t)(address >> 24), (uint8_t)(address >> 16),
+                            (uint8_t)(address >> 8), (uint8_t)address};
+
+    memcpy(out, net->net6, NETWORK_ADDRESS6);
+    memcpy(out + NETWORK_ADDRESS6 - sizeof last, last, sizeof last);
+}
+
+void network_text6(const uint8_t address[NETWORK_ADDRESS6],
+                   char out[NETWORK_TEXT6_MAX])
+{
+    inet_ntop(AF_INET6, address, out, NETWORK_TEXT6_MAX);
+}
+
+void network_digits6(const uint8_t address[NETWORK_ADDRESS6],
+                     char out[NETWORK_TEXT6_MAX])
+{
+    size_t i, n = 0;
+
+    for (i = 0; i < NETWORK_ADDRESS6; i++) {
+        n += (size_t)snprintf(out + n, NETWORK_TEXT6_MAX - n, "%s%02x",
+                              i && i % 2 == 0 ? ":" : "", address[i]);
+    }
 }
 
 void network_mac(uint32_t address, uint8_t out[NETWORK_MAC])

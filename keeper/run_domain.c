@@ -72,7 +72,7 @@ static int ask_for_it(struct keeper *keeper, struct xen_want *want)
 {
     const Xn__TaskNet *net = keeper->spec->net;
     struct domain *d = &keeper->domain;
-    char address[NETWORK_TEXT_MAX];
+    char address[NETWORK_TEXT_MAX], address6[NETWORK_TEXT6_MAX];
     struct xen_nic nic = {.address = address,
                           .kbit_per_s = keeper->spec->net_kbit_per_s};
     int rc;
@@ -81,6 +81,10 @@ static int ask_for_it(struct keeper *keeper, struct xen_want *want)
         nic.bridge = net->bridge;
         network_text(net->address, address);
         network_mac(net->address, nic.mac);
+        if (domain_has_ipv6(net)) {
+            network_digits6(net->address6.data, address6);
+            nic.address6 = address6;
+        }
         want->nic = &nic;
     }
     rc = d->calls->create(d->xen, want, &d->id);
@@ -314,6 +318,8 @@ static void describe(const struct keeper *keeper, Xn__TaskStatus *status)
         (char *)(keeper->spec->cpu_ms_per_s ? "hypervisor" : "none");
     status->processes_by = (char *)"none";
     if (keeper->spec->net) status->address = keeper->spec->net->address;
+    if (domain_has_ipv6(keeper->spec->net))
+        status->address6 = keeper->spec->net->address6;
 }
 
 /* ---- end ----------------------------------------------------------------- */

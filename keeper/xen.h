@@ -37,7 +37,8 @@ struct xen_disk {
 /* What it sends from another address, of either kind, is dropped. */
 struct xen_nic {
     const char *bridge;
-    const char *address; /* IPv4 */
+    const char *address;  /* IPv4 */
+    const char *address6; /* IPv6 with all its digits; NULL: none */
     uint8_t mac[6];
     uint64_t kbit_per_s; /* each way */
 };

@@ -246,7 +246,9 @@ static int add_nic(const struct xen_nic *nic, libxl_domain_config *config)
     config->nics = add;
     config->num_nics = 1;
     add->bridge = strdup(nic->bridge);
-    add->ip = strdup(nic->address);
+    if (asprintf(&add->ip, "%s%s%s", nic->address, nic->address6 ? " " : "",
+                 nic->address6 ? nic->address6 : "") < 0)
+        add->ip = NULL;
     add->script = strdup(HOTPLUG);
     add->nictype = LIBXL_NIC_TYPE_VIF;
     memcpy(add->mac, nic->mac, sizeof nic->mac);

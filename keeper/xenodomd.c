@@ -36,7 +36,7 @@
 
 struct arguments {
     const char *state, *memory, *sessions, *uid_base, *meter;
-    const char *bridge, *addresses, *gateway, *nat;
+    const char *bridge, *addresses, *gateway, *net6, *gateway6, *nat;
     const char *keeper, *bwrap, *ready, *help, *version;
     const char *users[DOM_UIDS_MAX];
     uint64_t ready_fd;
@@ -123,7 +123,9 @@ static int take_network(struct arguments *args)
     char because[128];
 
     if (!network_parse(args->bridge, args->addresses, args->gateway,
-                       &args->envelope.network, because, sizeof because)) {
+                       &args->envelope.network, because, sizeof because) &&
+        !network_parse6(args->net6, args->gateway6, &args->envelope.network,
+                        because, sizeof because)) {
         return 0;
     }
     return gripe(XN_EINVAL, "cannot take a network", because);
@@ -150,6 +152,9 @@ static int parse(struct arguments *args, int argc, char **argv, int *words_out)
         XN_OPTION("addresses", 0, "RANGE", "FIRST-LAST/PREFIX, theirs; IPv4",
                   &args->addresses),
         XN_OPTION("gateway", 0, "ADDRESS", "theirs", &args->gateway),
+        XN_OPTION("net6", 0, "NET", "ADDRESS/BITS, in which they have IPv6",
+                  &args->net6),
+        XN_OPTION("gateway6", 0, "ADDRESS", "theirs", &args->gateway6),
         XN_OPTION("nat", 0, NULL, "they go out under this host's address",
                   &args->nat),
         XN_OPTION("meter", 0, "KIND",

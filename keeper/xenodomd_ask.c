@@ -95,13 +95,17 @@ static void print_reading(const Xn__TaskReading *reading)
 static void print_status(const Xn__TaskStatus *status)
 {
     const Xn__TaskExit *last = status->exit;
-    char address[NETWORK_TEXT_MAX];
+    char address[NETWORK_TEXT_MAX], address6[NETWORK_TEXT6_MAX];
 
     printf("name %s\nstate %s\n", status->name, spec_state_name(status->state));
     if (status->keeper_pid) printf("keeper %u\n", status->keeper_pid);
     if (status->address) {
         network_text(status->address, address);
         printf("address %s\n", address);
+    }
+    if (status->address6.len == NETWORK_ADDRESS6) {
+        network_text6(status->address6.data, address6);
+        printf("address6 %s\n", address6);
     }
     if (status->memory_by[0]) {
         printf("memory_by %s\nprocesses_by %s\ncap_by %s\n", status->memory_by,

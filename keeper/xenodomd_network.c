@@ -87,6 +87,28 @@ static uint32_t free_address(const struct dom *dom)
     return 0;
 }
 
+static int copy6(const uint8_t address[NETWORK_ADDRESS6],
+                 ProtobufCBinaryData *to)
+{
+    to->data = malloc(NETWORK_ADDRESS6);
+    if (!to->data) return XN_ENOMEM;
+    memcpy(to->data, address, NETWORK_ADDRESS6);
+    to->len = NETWORK_ADDRESS6;
+    return 0;
+}
+
+static int add_address6(const struct network *network, Xn__TaskNet *net)
+{
+    uint8_t address[NETWORK_ADDRESS6];
+    int rc;
+
+    network_address6(network, net->address, address);
+    rc = copy6(address, &net->address6);
+    if (!rc) rc = copy6(network->gateway6, &net->gateway6);
+    net->prefix6 = network->prefix6;
+    return rc;
+}
+
 int network_fit(struct dom *dom, Xn__TaskSpec *spec, char *because_out,
                 size_t len, const char **try_out)
 {
@@ -114,7 +136,8 @@ int network_fit(struct dom *dom, Xn__TaskSpec *spec, char *because_out,
     spec->net->gateway = network->gateway;
     spec->net->prefix = network->prefix;
     note_address(dom);
-    return spec->net->bridge ? 0 : XN_ENOMEM;
+    if (!spec->net->bridge) return XN_ENOMEM;
+    return network->prefix6 ? add_address6(network, spec->net) : 0;
 }
 
 /* ---- the way out --------------------------------------------------------- */

@@ -1,5 +1,6 @@
 /* SPDX-License-Identifier: GPL-3.0-or-later */
 /* What became of a task, for people and programs. */
+#include <arpa/inet.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -89,10 +90,17 @@ static void address_text(uint32_t address, char out[ADDRESS_MAX])
              address >> 16 & 255, address >> 8 & 255, address & 255);
 }
 
+/* As inet_ntop does, since what comes over the network may be of any length. */
+static bool address6_text(const Xn__HostTask *task, char out[INET6_ADDRSTRLEN])
+{
+    return task->address6.len == sizeof(struct in6_addr) &&
+           inet_ntop(AF_INET6, task->address6.data, out, INET6_ADDRSTRLEN);
+}
+
 json_t *xeno_task_json(const Xn__HostTask *task)
 {
     json_t *argv = json_array(), *out;
-    char address[ADDRESS_MAX];
+    char address[ADDRESS_MAX], address6[INET6_ADDRSTRLEN];
 
     for (size_t i = 0; i < task->n_argv; i++)
         json_array_append_new(argv, json_string(task->argv[i]));
@@ -113,6 +121,8 @@ json_t *xeno_task_json(const Xn__HostTask *task)
         json_object_set_new(out, "got_bytes",
                             json_integer((json_int_t)task->got_bytes));
     }
+    if (address6_text(task, address6))
+        json_object_set_new(out, "address6", json_string(address6));
     if (task->end == XN__TASK_END__NOT_STARTED && task->advice[0])
         add_refusal(out, task);
     return out;
@@ -145,6 +155,7 @@ void xeno_task_say(const Xn__HostTask *task)
                  (unsigned long long)task->sent_bytes,
                  (unsigned long long)task->got_bytes);
     }
+    if (address6_text(task, text)) xeno_say("address", "%s", text);
     xeno_say("console", "%llu bytes", (unsigned long long)task->console_bytes);
 }
 

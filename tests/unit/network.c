@@ -69,11 +69,61 @@ static void what_does_not_is_said(void **state)
     }
 }
 
+static void of_ipv6_as_well(void **state)
+{
+    static const struct {
+        const char *net, *gateway, *because;
+    } rows[] = {
+        {"2001:db8:1::/64", NULL, "belong together"},
+        {NULL, "fe80::1", "belong together"},
+        {"2001:db8:1::", "fe80::1", "ADDRESS/BITS"},
+        {"2001:db8:1::/97", "fe80::1", "16 to 96"},
+        {"2001:db8:1::/15", "fe80::1", "16 to 96"},
+        {"10.9.0.0/24", "fe80::1", "16 to 96"},
+        {"2001:db8:1::1/64", "fe80::1", "more than BITS"},
+        {"2001:db8:1::/64", "here", "--gateway6"},
+        {"2001:db8:1::/64", "2001:db8:1::a09:9", "may get it"},
+    };
+    char because[128], text[NETWORK_TEXT6_MAX];
+    uint8_t address[NETWORK_ADDRESS6];
+    struct network net;
+    size_t i;
+
+    (void)state;
+    assert_int_equal(network_parse("xenbr0", "10.9.0.2-10.9.0.9/24", "10.9.0.1",
+                                   &net, because, sizeof because),
+                     0);
+    for (i = 0; i < sizeof rows / sizeof *rows; i++) {
+        assert_int_equal(network_parse6(rows[i].net, rows[i].gateway, &net,
+                                        because, sizeof because),
+                         XN_EINVAL);
+        if (!strstr(because, rows[i].because)) fail_msg("%zu: %s", i, because);
+        assert_int_equal(net.prefix6, 0);
+    }
+    assert_int_equal(network_parse6(NULL, NULL, &net, because, sizeof because),
+                     0);
+    assert_int_equal(net.prefix6, 0);
+    assert_int_equal(network_parse6("2001:db8:1::/96", "2001:db8:1::a09:1",
+                                    &net, because, sizeof because),
+                     0);
+    assert_int_equal(net.prefix6, 96);
+    network_address6(&net, 0x0a090002, address);
+    network_text6(address, text);
+    assert_string_equal(text, "2001:db8:1::a09:2");
+    network_digits6(address, text);
+    assert_string_equal(text, "2001:0db8:0001:0000:0000:0000:0a09:0002");
+    net.bridge = NULL;
+    assert_int_equal(network_parse6("2001:db8:1::/64", "fe80::1", &net, because,
+                                    sizeof because),
+                     XN_EINVAL);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(what_goes_is_taken),
         cmocka_unit_test(what_does_not_is_said),
+        cmocka_unit_test(of_ipv6_as_well),
     };
 
     return cmocka_run_group_tests(tests, NULL, NULL);

@@ -186,6 +186,8 @@ static void take_nic(struct fake_domain *d, const struct xen_nic *nic)
     if (!nic) return;
     snprintf(d->address, sizeof d->address, "%s", nic->address);
     snprintf(d->bridge, sizeof d->bridge, "%s", nic->bridge);
+    if (nic->address6)
+        snprintf(d->address6, sizeof d->address6, "%s", nic->address6);
     memcpy(d->mac, nic->mac, sizeof d->mac);
     d->kbit_per_s = nic->kbit_per_s;
 }

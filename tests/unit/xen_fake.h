@@ -18,6 +18,7 @@ struct fake_domain {
     uint64_t disk_bytes[XEN_DISKS_MAX]; /* 0: none */
     bool disk_writable[XEN_DISKS_MAX];
     char address[16], bridge[16]; /* "": no interface */
+    char address6[46];
     uint8_t mac[6];
     uint64_t kbit_per_s;
     uint64_t sent, got; /* bytes, by its interface */

@@ -49,6 +49,7 @@ static void run_daemon(struct bench *b)
         execl("tests/unit/xenodomd_fake", "xenodomd_fake", "--state", b->state,
               "--images", b->images, "--ready-fd", fd_text, "--bridge", "br0",
               "--addresses", "10.9.0.2-10.9.0.3/24", "--gateway", "10.9.0.1",
+              "--net6", "2001:db8:9::/64", "--gateway6", "2001:db8:9::1",
               (char *)NULL);
         _exit(127);
     }
@@ -375,7 +376,7 @@ static void each_guest_has_an_address_of_its_own(void **state)
     uint8_t mac[6] = {2, 0x58, 10, 9, 0, 0};
     struct bench *b = *state;
     Xn__TaskNet mine = XN__TASK_NET__INIT;
-    char line[100], *text = line + 3;
+    char line[100], line6[200], *text = line + 3;
     int64_t first, second;
     int fd;
 
@@ -391,8 +392,14 @@ static void each_guest_has_an_address_of_its_own(void **state)
     assert_string_equal(fake_last()->bridge, "br0");
     assert_memory_equal(fake_last()->mac, mac, sizeof mac);
     assert_int_equal(fake_last()->kbit_per_s, 2000);
-    strcat(line, "::10.9.0.1:255.255.255.0::eth0:off init=/sbin/init");
-    assert_string_equal(fake_last()->line, line);
+    strcat(line, "::10.9.0.1:255.255.255.0::eth0:off");
+    snprintf(line6, sizeof line6,
+             "%s ip6=2001:db8:9::a09:%d/64,2001:db8:9::1 init=/sbin/init", line,
+             (int)(first & 3));
+    assert_string_equal(fake_last()->line, line6);
+    snprintf(line6, sizeof line6, "2001:0db8:0009:0000:0000:0000:0a09:000%d",
+             (int)(first & 3));
+    assert_string_equal(fake_last()->address6, line6);
     end_daemon(b, SIGKILL); /* the next one knows what is given away */
     run_daemon(b);
     assert_int_equal(joined(b, "b", NULL), second);

@@ -24,7 +24,8 @@ point 120 'a guest with an interface is heard as itself, and as nobody else' '
     cat /tmp/heard
     grep -q "guest: 10.9.0.[2-9] is heard" /tmp/heard
     grep -q "guest: 10.9.0.[2-9] is still heard" /tmp/heard
-    [ "$(grep -c "guest: another.* is not heard" /tmp/heard)" = 3 ]'
+    grep -q "guest: 2001:db8:9::a09:[2-9] is heard" /tmp/heard
+    [ "$(grep -c "guest: another.* is not heard" /tmp/heard)" = 4 ]'
 point 120 'and has the rate that it was made for, each way; its bytes are counted' '
     mkfifo /tmp/hold
     nc -l -p 7410 0<>/tmp/hold >/tmp/came &

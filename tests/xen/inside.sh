@@ -12,10 +12,12 @@ is_ready() { # WORD
 }
 
 images="--images /guests --allow 100 --bridge xenbr0 \
-    --addresses 10.9.0.2-10.9.0.9/24 --gateway 10.9.0.1"
+    --addresses 10.9.0.2-10.9.0.9/24 --gateway 10.9.0.1 \
+    --net6 2001:db8:9::/64 --gateway6 2001:db8:9::1"
 bridge_up() {
     ip link add xenbr0 type bridge
     ip addr add 10.9.0.1/24 dev xenbr0
+    ip addr add 2001:db8:9::1/64 dev xenbr0 nodad
     ip link set xenbr0 up
 }
 

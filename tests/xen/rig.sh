@@ -223,7 +223,7 @@ make_image() {
     put_libraries $programs && put_modules "$dom0_tree" xenfs \
         xen-evtchn xen-gntdev xen-gntalloc xen-privcmd virtio_pci \
         9pnet_virtio 9p virtio_net bridge xen-netback xen-blkback loop \
-        sch_ingress sch_tbf cls_flower cls_matchall act_gact || return 1
+        sch_ingress sch_tbf cls_flower cls_matchall cls_u32 act_gact || return 1
     pack "$dom0_tree" >"$rig/dom0.cpio" || return 1
     rm -rf "$dom0_tree"
 }
