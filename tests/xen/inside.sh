@@ -101,7 +101,7 @@ xl_says() { xl list "xeno-$1" | awk "END { print \$$2 }"; } # NAME COLUMN
 up_s() { cut -d' ' -f1 /proc/uptime; } # by the hypervisor's clock
 
 til() { # SECONDS COMMAND...
-    local end=$(($(up_s | cut -d. -f1) + $1))
+    local end=$(($(up_s | cut -d. -f1) + $1 * ${patience:-1}))
     shift
     until "$@"; do
         [ "$(up_s | cut -d. -f1)" -lt "$end" ] || return 1

@@ -280,7 +280,7 @@ dom0() {
     local ask rc=124
     ask=$(mktemp -u "$share/XXXXXX")
     answered() { [ -e "$ask.rc" ] || ! is_on; }
-    printf '%s\n' "$2" >"$ask.new" && mv "$ask.new" "$ask.ask"
+    printf '%s\n' "patience=${XN_PATIENCE:-1}" "$2" >"$ask.new" && mv "$ask.new" "$ask.ask"
     await "$1" answered
     [ ! -s "$ask.rc" ] || rc=$(<"$ask.rc")
     [ ! -e "$ask.out" ] || cat "$ask.out"
