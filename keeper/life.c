@@ -310,7 +310,7 @@ static void add_last_words(struct keeper *keeper)
     xn_plain(keeper->because);
 }
 
-static void write_exit(struct keeper *keeper)
+static void fill_exit(struct keeper *keeper)
 {
     Xn__TaskExit *last = &keeper->last;
     int status = keeper->status;
@@ -333,7 +333,6 @@ static void write_exit(struct keeper *keeper)
         last->signal = WTERMSIG(status);
         last->code = 128 + last->signal;
     }
-    record_put(keeper->dir, KEEPER_EXIT, last);
 }
 
 static void end_processes(struct keeper *keeper)
@@ -344,6 +343,7 @@ static void end_processes(struct keeper *keeper)
     keeper_drain_terminal(keeper);
     console_finish(&keeper->console);
     keeper->state = XN__TASK_STATE__ENDED;
+    fill_exit(keeper);
 }
 
 /* Whoever hears of the end may take the folder away at once. */
@@ -359,7 +359,7 @@ static void leave(struct keeper *keeper)
 static void end_all(struct keeper *keeper)
 {
     end_processes(keeper);
-    write_exit(keeper);
+    record_put(keeper->dir, KEEPER_EXIT, &keeper->last);
     leave(keeper);
 }
 
@@ -488,6 +488,7 @@ static void catch_up(struct keeper *keeper, uint64_t now)
  * (session_sweep). */
 static int undo_start(struct keeper *keeper, int rc)
 {
+    keeper->end = XN__TASK_END__NOT_STARTED;
     snprintf(keeper->because, sizeof keeper->because,
              "its keeper was killed while it was started");
     end_processes(keeper);

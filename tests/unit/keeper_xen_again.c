@@ -16,13 +16,18 @@
 #include "lib/err.h"
 #include "tests/unit/domain_kit.h"
 #include "tests/unit/xen_fake.h"
+#include "wire/frame.h"
 
 /* Nothing is left by which it could be known that it was begun. */
 static void never_was(struct bench *b)
 {
     static const char *const names[] = {KEEPER_EXIT, KEEPER_METER,
                                         KEEPER_DOMAIN, KEEPER_DISK};
+    struct xn_buf told;
 
+    xn_buf_init(&told, FRAME_TELL_MAX); /* to who is still there */
+    assert_int_equal(keeper_tell_status(&b->keeper, XN_EREFUSED, &told), 0);
+    xn_buf_clear(&told);
     assert_int_equal(b->keeper.state, XN__TASK_STATE__ENDED);
     for (size_t i = 0; i < sizeof names / sizeof *names; i++)
         assert_int_equal(faccessat(b->keeper.dir, names[i], F_OK, 0), -1);
