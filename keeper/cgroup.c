@@ -353,6 +353,7 @@ pid_t cgroup_fork(struct cgroup *group)
     cloned = pid >= 0;
     if (!cloned) pid = fork();
     if (pid == 0) {
+        sys_lose_precedence(); /* which version 1 takes into no new group */
         in = (uint8_t)enter(group, cloned);
         (void)sys_write_all(ends[1], &in, 1);
     }

@@ -3,6 +3,7 @@
 
 #include <errno.h>
 #include <fcntl.h>
+#include <sched.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -232,6 +233,15 @@ int sys_wait(pid_t pid)
         got = waitpid(pid, &status, 0);
     while (got < 0 && errno == EINTR);
     return got == pid ? status : -1;
+}
+
+void sys_lose_precedence(void)
+{
+    const struct sched_param none = {0};
+    int policy = sched_getscheduler(0) & ~SCHED_RESET_ON_FORK;
+
+    if (policy == SCHED_FIFO || policy == SCHED_RR)
+        (void)sched_setscheduler(0, SCHED_OTHER, &none);
 }
 
 #define OOM_MOST 1000

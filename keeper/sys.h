@@ -55,4 +55,7 @@ int sys_wait(pid_t pid);
 enum { SYS_OOM_TASK = 500, SYS_OOM_KEEPER = -500, SYS_OOM_DAEMON = -900 };
 void sys_set_oom(int adjust);
 
+/* Real time's, where whoever started us gave us that: a task has none. */
+void sys_lose_precedence(void);
+
 #endif

@@ -2,6 +2,7 @@
 /* Control groups, where this machine lets us have any. */
 #include <fcntl.h>
 #include <inttypes.h>
+#include <sched.h>
 #include <setjmp.h>
 #include <stdarg.h>
 #include <stddef.h>
@@ -112,6 +113,22 @@ static void what_it_cannot_enter_is_given_up(void **state)
     end(pid, line);
 }
 
+static void a_favoured_keepers_child_is_not(void **state)
+{
+    const struct sched_param first = {.sched_priority = 1}, none = {0};
+    struct cgroup *group = *state, all = *group;
+    int line[2], i;
+    pid_t pid;
+
+    if (sched_setscheduler(0, SCHED_RR, &first)) skip();
+    pid = start(group, line);
+    assert_int_equal(sched_setscheduler(0, SCHED_OTHER, &none), 0);
+    assert_int_equal(sched_getscheduler(pid), SCHED_OTHER);
+    for (i = 0; i < CGROUP_KINDS; i++)
+        assert_int_equal(cgroup_has(group, i), cgroup_has(&all, i));
+    end(pid, line);
+}
+
 static void an_eased_cap_comes_back(void **state)
 {
     struct cgroup *group = *state;
@@ -135,6 +152,7 @@ int main(void)
     const struct CMUnitTest tests[] = {
         TEST(a_child_is_in_all),
         TEST(what_it_cannot_enter_is_given_up),
+        TEST(a_favoured_keepers_child_is_not),
         TEST(an_eased_cap_comes_back),
     };
 
