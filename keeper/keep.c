@@ -161,25 +161,25 @@ static void turn(struct keeper *keeper, uint64_t until)
     bool lives = keeper->state != XN__TASK_STATE__ENDED;
     struct pollfd polls[KEEPER_POLLS];
     uint64_t now = sys_mono_us();
-    size_t i;
+    size_t i, n = keeper->n_clients;
 
-    for (i = 0; i < KEEPER_CLIENTS_MAX; i++) {
+    for (i = 0; i < n; i++) {
         polls[i].fd = keeper->clients[i].fd;
         polls[i].events = keeper_wants(keeper, &keeper->clients[i]);
         polls[i].revents = 0;
     }
-    polls[i] = (struct pollfd){lives ? keeper->listener : -1, POLLIN, 0};
-    polls[i + 1] = (struct pollfd){keeper->signals, POLLIN, 0};
-    polls[i + 2] = (struct pollfd){
+    polls[n] = (struct pollfd){lives ? keeper->listener : -1, POLLIN, 0};
+    polls[n + 1] = (struct pollfd){keeper->signals, POLLIN, 0};
+    polls[n + 2] = (struct pollfd){
         lives && (keeper->pty_bytes > 0 || now >= keeper->pty_us)
             ? keeper->terminal
             : -1,
         POLLIN, 0};
-    if (poll(polls, KEEPER_POLLS, wait_ms(now, until)) < 0) return;
-    if (polls[i + 2].revents) keeper_read_terminal(keeper, sys_mono_us());
-    if (polls[i + 1].revents) take_signals(keeper);
-    if (polls[i].revents) keeper_accept(keeper);
-    for (i = 0; i < KEEPER_CLIENTS_MAX; i++) {
+    if (poll(polls, n + 3, wait_ms(now, until)) < 0) return;
+    if (polls[n + 2].revents) keeper_read_terminal(keeper, sys_mono_us());
+    if (polls[n + 1].revents) take_signals(keeper);
+    if (polls[n].revents) keeper_accept(keeper);
+    for (i = 0; i < n; i++) {
         if (polls[i].revents) {
             keeper_serve(keeper, &keeper->clients[i], polls[i].revents);
         }

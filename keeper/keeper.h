@@ -70,6 +70,8 @@ struct keeper {
     uint64_t look_us, cap_us; /* mono; next looks */
     uint64_t note_us;         /* mono; next reading on record */
     struct record meter;      /* where that is written over */
+    Xn__TaskReading noted;    /* what stands there */
+    uint64_t noted_us;        /* mono; since then; 0: nothing does */
     uint64_t run_us;          /* a task with a meter that is not exact: time
                                  that it did not stand */
     uint64_t run_since_us;
@@ -81,6 +83,7 @@ struct keeper {
     uint64_t type_us;    /* mono; then it is tried again */
 
     int listener, signals;
+    size_t n_clients; /* places behind these were never taken */
     struct keeper_client clients[KEEPER_CLIENTS_MAX];
 };
 
@@ -93,7 +96,7 @@ void keeper_init(struct keeper *keeper, const struct runner *runner);
 int keeper_start(struct keeper *keeper);
 /* What is due at that time; returns when to come again. */
 uint64_t keeper_tick(struct keeper *keeper, uint64_t mono_us);
-/* It is awake: what the next tick does is done now where it is due before long. */
+/* It is awake: looks and notes, where that is due before long. */
 void keeper_hasten(struct keeper *keeper, uint64_t mono_us);
 /* Looks whether the task has ended by itself, and sees to all that follows. */
 void keeper_finish(struct keeper *keeper);
@@ -107,7 +110,7 @@ void keeper_read_terminal(struct keeper *keeper, uint64_t mono_us);
 int keeper_type(struct keeper *keeper, const void *data, size_t len);
 /* All of it that is there, before the terminal is taken away. */
 void keeper_drain_terminal(struct keeper *keeper);
-/* The reading of now; into its record. */
+/* The reading of now, or what was noted just now; into its record. */
 void keeper_note_reading(struct keeper *keeper);
 void keeper_reading(struct keeper *keeper, Xn__TaskReading *out);
 

@@ -49,6 +49,7 @@ void keeper_accept(struct keeper *keeper)
         client->fd = fd;
         xn_buf_init(&client->in, IN_MAX);
         xn_buf_init(&client->out, OUT_MAX);
+        if (i >= keeper->n_clients) keeper->n_clients = i + 1;
         return;
     }
     close(fd);

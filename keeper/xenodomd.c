@@ -269,6 +269,18 @@ static bool is_alone(const struct live *live)
     return live->watch < 0 && live->ready < 0;
 }
 
+static void see_alone(struct dom *dom, int *wait_out)
+{
+    size_t i;
+
+    dom->alone = false;
+    for (i = 0; i < dom->n_live && *wait_out != SOON_MS; i++) {
+        if (!is_alone(&dom->live[i])) continue;
+        *wait_out = dom->live[i].stuck ? STUCK_MS : SOON_MS;
+        dom->alone = true;
+    }
+}
+
 static void fill_polls(struct dom *dom, struct pollfd *polls, int *wait_out)
 {
     size_t i;
@@ -289,10 +301,7 @@ static void fill_polls(struct dom *dom, struct pollfd *polls, int *wait_out)
         polls[POLL_CLIENTS + i] =
             (struct pollfd){client->fd, client->waits ? 0 : events, 0};
     }
-    for (i = 0; i < dom->n_live && *wait_out != SOON_MS; i++) {
-        if (is_alone(&dom->live[i]))
-            *wait_out = dom->live[i].stuck ? STUCK_MS : SOON_MS;
-    }
+    if (dom->alone) see_alone(dom, wait_out);
 }
 
 /* From the last on: burying moves the last into the place. */
@@ -315,7 +324,7 @@ static void run(struct dom *dom)
         fill_polls(dom, polls, &wait);
         if (poll(polls, POLLS, wait) < 0) continue;
         if (polls[POLL_SIGNALS].revents) break;
-        bury_alone(dom);
+        if (dom->alone) bury_alone(dom);
         if (polls[POLL_NEWS].revents) dom_hear(dom);
         if (polls[POLL_LISTENER].revents) dom_accept(dom);
         for (i = 0; i < DOM_CLIENTS_MAX; i++) {

@@ -82,7 +82,10 @@ struct dom {
     uint32_t address; /* given last: who had one does not leave it warm */
     struct probe probe;
     struct live live[DOM_SESSIONS_MAX];
+    uint32_t
+        keys[DOM_SESSIONS_MAX]; /* of their names: a look at all is short */
     size_t n_live;
+    bool alone; /* perhaps one has no keeper, and is none being started */
     struct dom_client clients[DOM_CLIENTS_MAX];
 };
 

@@ -18,12 +18,24 @@
 
 #define REVIVE_US 1000000 /* between two keepers of one domain */
 
+/* FNV-1a. */
+static uint32_t key_of(const char *name)
+{
+    uint32_t key = 2166136261U;
+
+    while (*name)
+        key = (key ^ (uint8_t)*name++) * 16777619U;
+    return key;
+}
+
 struct live *dom_find(struct dom *dom, const char *name)
 {
+    uint32_t key = key_of(name);
     size_t i;
 
     for (i = 0; i < dom->n_live; i++) {
-        if (strcmp(dom->live[i].name, name) == 0) return &dom->live[i];
+        if (dom->keys[i] == key && strcmp(dom->live[i].name, name) == 0)
+            return &dom->live[i];
     }
     return NULL;
 }
@@ -33,7 +45,9 @@ static struct live *add(struct dom *dom, const Xn__TaskSpec *spec)
     struct live *live;
 
     if (dom->n_live >= DOM_SESSIONS_MAX) return NULL;
+    dom->keys[dom->n_live] = key_of(spec->name);
     live = &dom->live[dom->n_live++];
+    dom->alone = true;
     snprintf(live->name, sizeof live->name, "%s", spec->name);
     live->memory_bytes = spec->memory_bytes;
     live->disk_bytes = spec->disk_bytes;
@@ -63,6 +77,7 @@ static void hang_up(struct dom *dom, int *fd)
     epoll_ctl(dom->news, EPOLL_CTL_DEL, *fd, NULL);
     close(*fd);
     *fd = -1;
+    dom->alone = true;
 }
 
 static void take_out(struct dom *dom, size_t i)
@@ -72,6 +87,7 @@ static void take_out(struct dom *dom, size_t i)
     hang_up(dom, &live->watch);
     hang_up(dom, &live->ready);
     *live = dom->live[--dom->n_live];
+    dom->keys[i] = dom->keys[dom->n_live];
 }
 
 static void watch(struct dom *dom, struct live *live)
