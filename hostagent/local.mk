@@ -72,6 +72,7 @@ hostagent_xenohostd_LDADD = $(XN_HOSTAGENT_LIBS) $(XN_NET_LIBS)
 # The operator's tool.
 sbin_PROGRAMS += hostagent/xenoserver
 hostagent_xenoserver_SOURCES = hostagent/xenohostd_offer.c hostagent/xenohostd_offer.h
+hostagent_xenoserver_SOURCES += hostagent/xenohostd_cluster.c hostagent/xenohostd_cluster.h
 hostagent_xenoserver_SOURCES += hostagent/xenoserver.c
 hostagent_xenoserver_SOURCES += hostagent/xenoserver.h
 hostagent_xenoserver_SOURCES += hostagent/xenoserver_ask.c

@@ -17,6 +17,8 @@
 
 #define CLOCK_FAIL_S 300 /* what peers tolerate */
 #define CLOCK_WARN_S 30
+#define MANAGER_S 30 /* that a member is not asked for */
+#define SECOND_US 1000000ULL
 #define URL_MAX 512
 
 void doctor_find(struct doctor *d, const char *about, enum doctor_level level,
@@ -91,6 +93,32 @@ static void check_corps(struct doctor *d)
 
 /* ---- xenohostd ---- */
 
+/* It sells nothing by itself: its manager asks it, and it its xenodomd. */
+static void check_member(struct doctor *d, const Xn__MemberStatus *m)
+{
+    uint64_t now_us = net_wall_us();
+    unsigned long long s =
+        now_us > m->asked_us ? (now_us - m->asked_us) / SECOND_US : 0;
+    char name[XN_NAME_MAX] = "?";
+    xn_id id;
+
+    if (!xn_id_from_bytes(&m->manager, &id)) xn_id_name(&id, NULL, name);
+    if (!m->up) {
+        doctor_find(d, "member", DOCTOR_FAIL, "start it; sell.xenodomd",
+                    "its xenodomd is not there");
+    } else if (!m->asked_us || s > MANAGER_S) {
+        doctor_find(d, "member", DOCTOR_FAIL,
+                    "cluster.members there, cluster.manager here, and the "
+                    "network from there",
+                    "its manager %s has not asked %s", name,
+                    m->asked_us ? "for half a minute" : "since the start");
+    } else {
+        doctor_find(d, "member", DOCTOR_OK, NULL,
+                    "it runs at %s, and its manager %s asked %llu s ago",
+                    d->api, name, s);
+    }
+}
+
 static void check_host(struct doctor *d)
 {
     const struct server_question question = {
@@ -114,6 +142,10 @@ static void check_host(struct doctor *d)
         return;
     }
     rc = server_ask(d->server, &d->identity, &question, &d->status);
+    if (!rc && d->status->member) {
+        check_member(d, d->status->member);
+        return;
+    }
     d->drained = rc == XN_ENOENT || (!rc && !d->status->envelope.len);
     if (d->drained) {
         doctor_find(d, "xenohostd", DOCTOR_WARN, "xenoserver undrain",
@@ -331,6 +363,7 @@ static void check_nodes(struct doctor *d)
     char node[256];
     bool asked = false;
 
+    if (d->status && d->status->member) return; /* it publishes nothing */
     if (!list && d->settings)
         list = net_settings_text(d->settings, "publish.nodes");
     if (!list) {

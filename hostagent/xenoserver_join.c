@@ -6,6 +6,7 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "hostagent/xenohostd_cluster.h"
 #include "hostagent/xenoserver_join.h"
 #include "lib/err.h"
 
@@ -90,6 +91,19 @@ static void say_units(const struct join_plan *plan)
     server_say("then", "xenoserver doctor");
 }
 
+/* What its manager is to be told: where it answers, and its key. */
+static bool member_word(const struct join_plan *plan, char *out, size_t len)
+{
+    const char *listen = net_settings_text(plan->settings, "listen.api");
+    char hex[XN_ID_HEX];
+
+    if (!xenohostd_is_member(plan->settings)) return false;
+    xn_id_hex(&plan->identity.cert.id, hex);
+    snprintf(out, len, "https://%.*s#%s", SERVER_HOST_MAX,
+             listen ? listen : "HOST:7403", hex);
+    return true;
+}
+
 static void say_next(const struct server *server, const struct join_plan *plan)
 {
     const char *nodes, *given = server->state_option;
@@ -110,7 +124,9 @@ static void say_next(const struct server *server, const struct join_plan *plan)
         return;
     }
     nodes = net_settings_text(plan->settings, "publish.nodes");
-    server_say("next", "a node at %s: man xenonoded", nodes ? nodes : "--node");
+    if (!xenohostd_is_member(plan->settings))
+        server_say("next", "a node at %s: man xenonoded",
+                   nodes ? nodes : "--node");
     slash = realpath(server->config, NULL);
     server_say("next", "xenohostd --state %s --config %s", server->state,
                slash ? slash : server->config);
@@ -133,23 +149,31 @@ static int show(const struct server *server, const struct join_choice *c,
     const char *how = done[plan->how];
     char name[XN_NAME_MAX], hex[XN_ID_HEX];
     bool ready = !plan->not_yet[0];
+    char word[SERVER_HOST_MAX + XN_ID_HEX + 20];
+    bool is_member = member_word(plan, word, sizeof word);
 
     xn_id_name(&self->cert.id, self->cert.label, name);
     xn_id_hex(&self->cert.id, hex);
     if (server->json) {
         return server_print_json(json_pack(
-            "{s:s, s:s, s:s, s:s, s:s, s:s, s:b, s:b, s:b, s:o}", "schema",
+            "{s:s, s:s, s:s, s:s, s:s, s:s, s:b, s:b, s:b, s:o, s:o}", "schema",
             "xenoserver.join/1", "how", how, "corp", known ? known->label : "",
             "name", name, "id", hex, "configuration", server->config,
             "configuration_new", plan->before == NULL, "ready", ready,
             "started", plan->start[0] != NULL, "because",
-            ready ? json_null() : json_string(plan->not_yet)));
+            ready ? json_null() : json_string(plan->not_yet), "member",
+            is_member ? json_string(word) : json_null()));
     }
     server_say(how, "with %s as %s", known ? known->label : c->corp->url, name);
     server_say("id", "%s", hex);
     server_say("configuration", "%s (%s)", server->config,
                plan->before ? "left as it is" : "written");
     say_next(server, plan);
+    if (is_member)
+        server_say("manager",
+                   "xenoserver offer cluster.members='%s' (all of them, "
+                   "between blanks) there, and start xenohostd again",
+                   word);
     return XN_EXIT_OK;
 }
 

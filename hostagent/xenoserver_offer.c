@@ -6,6 +6,7 @@
 #include <string.h>
 
 #include "hostagent/offer.h"
+#include "hostagent/xenohostd_cluster.h"
 #include "hostagent/xenohostd_offer.h"
 #include "hostagent/xenoserver.h"
 #include "lib/arena.h"
@@ -86,19 +87,38 @@ static int check_whole(struct advert_offer *offer, char *why, size_t len)
     return rc ? XN_EINVAL : 0;
 }
 
+/* A member of a cluster offers nothing by itself: its amounts must be right. */
+static int check_settings(const struct net_settings *settings,
+                          struct xn_arena *arena, char *why, size_t len)
+{
+    struct member_config member;
+    struct host_config *host;
+    struct advert_offer offer;
+    int rc;
+
+    if (xenohostd_is_member(settings))
+        return xenohostd_member(settings, arena, &member, why, len);
+    rc = xenohostd_offer(settings, arena, &offer, why, len);
+    if (!rc) rc = check_whole(&offer, why, len);
+    if (rc) return rc;
+    snprintf(why, len, "out of memory");
+    host = calloc(1, sizeof *host);
+    rc = host ? xenohostd_members(settings, arena, host, why, len) : XN_ENOMEM;
+    free(host);
+    return rc;
+}
+
 int server_offer_check(const struct server *server, const char *text,
                        char *why_out, size_t len)
 {
     struct net_settings *settings = NULL;
-    struct advert_offer offer;
     struct xn_arena arena;
     int rc;
 
     rc = server_settings(server, server->config, text, &settings, why_out, len);
     if (rc) return rc;
     xn_arena_init(&arena, ARENA_MAX);
-    rc = xenohostd_offer(settings, &arena, &offer, why_out, len);
-    if (!rc) rc = check_whole(&offer, why_out, len);
+    rc = check_settings(settings, &arena, why_out, len);
     if (rc) add_place(server, text, why_out, len);
     xn_arena_clear(&arena);
     net_settings_free(settings);

@@ -116,6 +116,29 @@ for ((i = ${#urls[@]} - 1; i >= 0; i--)); do
     corps+=(--corp "${urls[$i]}")
 done
 
+# ---- how an operator makes one, with join alone
+joins() { # CODE TEXT WORD...: at a machine that nobody has joined yet
+    local rc code=$1 text=$2
+    "$xenoserver" join --state "$scratch/joins" --config "$scratch/joins.conf" \
+        --label joins --listen-api 127.0.0.1:7999 "${corps[1]}" "${@:3}" \
+        >"$scratch/out" 2>&1
+    rc=$?
+    [ "$rc" -eq "$code" ] && grep -q -- "$text" "$scratch/out"
+    rc=$?
+    [ $rc -eq 0 ] || diag "$scratch/out"
+    return $rc
+}
+some=$(printf '%064d' 7)
+joins 2 'cluster.manager is no id' cluster.manager=otter &&
+    joins 2 'sell.xenodomd is not set' "cluster.manager=$some" &&
+    [ ! -e "$scratch/joins.conf" ]
+ok $? "what makes no member is refused, and nothing is written"
+joins 0 "cluster.members='https://127.0.0.1:7999#[0-9a-f]\{64\}'" \
+    "cluster.manager=$some" "sell.xenodomd=$scratch/domd1/socket" &&
+    ! grep -q 'not yet\|a node at' "$scratch/out" &&
+    grep -q "^ *manager = \"$some\"" "$scratch/joins.conf"
+ok $? "a machine joins as a member, and is told what its manager must be"
+
 # ---- it comes to be: the manager's id first, which members are told
 agent cluster --node "$XENO_NODES" --set price.currency=USD \
     --set price.per_hour=0.1
