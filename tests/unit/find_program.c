@@ -99,7 +99,7 @@ static void check_forms(const char *url)
     assert_exit(0, url, "ServerName:s003");
     assert_non_null(strstr(find_out, "NAME"));
     assert_non_null(strstr(find_out, "s003"));
-    assert_says("shown 1 of 1 matching (230 known), find_ads ");
+    assert_says("shown 1 of 1 matching (230 known), ads ");
     assert_exit(3, url, "CPUsmps:9000.. --explain");
     assert_non_null(strstr(find_out, "cheapest relaxation: CPUsmps:1499.."));
     assert_says("no server matches [XS-3-NONE]");
