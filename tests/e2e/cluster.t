@@ -184,6 +184,12 @@ ok $rc "and a member of itself"
 "$xenoserver" metrics --state "$scratch/member1" >"$scratch/out" 2>&1 &&
     grep -q '^xeno_member_xenodomd_up 1$' "$scratch/out"
 ok $? "in numbers, too"
+"$xenoserver" doctor --state "$scratch/member1" >"$scratch/out" 2>&1
+grep -q '^ok *member ' "$scratch/out" &&
+    ! grep -Eq '^(warn|fail) +(xenohostd|node)' "$scratch/out"
+rc=$?
+[ $rc -eq 0 ] || diag "$scratch/out"
+ok $rc "and its doctor knows it as one"
 for i in 1 2 3; do
     "$xeno" console "${session[$i]}" 2>>"$scratch/err" | tr -d '\r' |
         grep -qx "here is $i"
