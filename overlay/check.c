@@ -13,6 +13,7 @@ static const char *check_full(const struct ov *ov)
     for (i = 0; i < ov->by_peer.n; i++) {
         const struct link *link = link_at(&ov->by_peer, i);
 
+        if (ov->handles[i] != link->peer) return "a wrong handle";
         if (i > 0 && link_at(&ov->by_peer, i - 1)->peer >= link->peer) {
             return "links out of order by handle";
         }

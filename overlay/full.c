@@ -43,7 +43,7 @@ static size_t peer_lower(const struct ov *ov, xn_peer peer)
     while (lo < hi) {
         size_t mid = (lo + hi) / 2;
 
-        if (link_at(&ov->by_peer, mid)->peer < peer)
+        if (ov->handles[mid] < peer)
             lo = mid + 1;
         else
             hi = mid;
@@ -55,9 +55,8 @@ struct link *link_find(const struct ov *ov, xn_peer peer)
 {
     size_t i = peer_lower(ov, peer);
 
-    if (i == ov->by_peer.n) return NULL;
-    return link_at(&ov->by_peer, i)->peer == peer ? link_at(&ov->by_peer, i)
-                                                  : NULL;
+    if (i == ov->by_peer.n || ov->handles[i] != peer) return NULL;
+    return link_at(&ov->by_peer, i);
 }
 
 struct link *link_find_live(const struct ov *ov, xn_peer peer)
@@ -77,12 +76,28 @@ struct link *link_need(struct ov *ov, xn_peer peer)
 
 bool ring_add_peer(struct ov *ov, struct link *link)
 {
-    return vec_put(&ov->by_peer, peer_lower(ov, link->peer), link);
+    size_t at = peer_lower(ov, link->peer), n = ov->by_peer.n;
+    xn_peer *handles = ov->handles;
+
+    if (!vec_put(&ov->by_peer, at, link)) return false;
+    handles = realloc(handles, ov->by_peer.cap * sizeof *handles);
+    if (!handles) {
+        vec_drop(&ov->by_peer, at);
+        return false;
+    }
+    memmove(handles + at + 1, handles + at, (n - at) * sizeof *handles);
+    handles[at] = link->peer;
+    ov->handles = handles;
+    return true;
 }
 
 void ring_drop_peer(struct ov *ov, struct link *link)
 {
-    vec_drop(&ov->by_peer, peer_lower(ov, link->peer));
+    size_t at = peer_lower(ov, link->peer);
+    xn_peer *here = ov->handles + at;
+
+    vec_drop(&ov->by_peer, at);
+    memmove(here, here + 1, (ov->by_peer.n - at) * sizeof *here);
 }
 
 /* ---- by id ---- */
@@ -172,15 +187,22 @@ static struct link *to_rest(const struct ov *ov)
     return best;
 }
 
-/* A large simulation's memory would grow with what was ever used. */
+/* A large simulation's memory would grow with what was ever used.  Where those
+ * in full are all busy, as many steps go by until they are looked at again. */
 void links_rest(struct ov *ov)
 {
     struct link *link;
 
+    if (ov->ring.n_awake <= AWAKE_MAX) return;
+    if (ov->ring.rest_wait > 0) {
+        ov->ring.rest_wait--;
+        return;
+    }
     while (ov->ring.n_awake > AWAKE_MAX && (link = to_rest(ov)) != NULL) {
         ring_drop_peer(ov, link);
         link_free(link);
         ov->ring.n_awake--;
         ov->ring.n_stood++;
     }
+    if (ov->ring.n_awake > AWAKE_MAX) ov->ring.rest_wait = ov->by_peer.n;
 }

@@ -181,9 +181,10 @@ struct ring {
     /* near: its round trip, coarsely; 0: not known.  silent: passed over, it
      * will soon be gone, or heard again. */
     struct xn_route *routes;
-    uint32_t n, cap;  /* cap 0: they are lent (ov_stand) */
-    uint32_t n_stood; /* of these, not in full */
-    uint32_t n_awake; /* of those that stood from the start, in full */
+    uint32_t n, cap;    /* cap 0: they are lent (ov_stand) */
+    uint32_t n_stood;   /* of these, not in full */
+    uint32_t n_awake;   /* of those that stood from the start, in full */
+    uint32_t rest_wait; /* steps until one of these is sought that may rest */
 };
 
 #define RING_SELF SIZE_MAX       /* not in it: us */
@@ -236,6 +237,7 @@ struct ov {
     struct ov_user user;
 
     struct vec by_peer; /* links in full, every state, by handle */
+    xn_peer *handles;   /* theirs: a search touches nothing else */
     struct vec by_id;   /* links in full, new and live, by id; but for those
                            that stood, whom the ring finds */
     struct ring ring;   /* all live ones */

@@ -55,6 +55,7 @@ void ov_free(struct ov *ov)
     for (i = 0; i < ov->by_peer.n; i++)
         link_free(link_at(&ov->by_peer, i));
     free(ov->by_peer.v);
+    free(ov->handles);
     free(ov->by_id.v);
     ring_clear(&ov->ring);
     life_clear(ov);
@@ -85,6 +86,7 @@ void ov_warm(const struct ov *ov, int steps)
         for (i = 1; i < WARM_ROUTES && ov->ring.n > 0; i++)
             __builtin_prefetch(&ov->ring.routes[i * ov->ring.n / WARM_ROUTES]);
         __builtin_prefetch(ov->by_peer.v);
+        __builtin_prefetch(ov->handles);
         __builtin_prefetch(ov->queries.v);
     } else {
         for (i = 0; i < ov->by_peer.n && i < WARM_LINKS; i++)
