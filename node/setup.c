@@ -16,6 +16,7 @@ void node_config_default(struct node_config *config)
     config->overlay.links_max = 512;
     config->overlay.leaves = 8;
     config->overlay.copies = 3;
+    config->overlay.cache = 64;
     config->index.copies_near = 3;
     config->index.copies_far = 2;
     config->index.lease_us_max = AD_LEASE_US_MAX;
@@ -43,6 +44,9 @@ static const struct node_setting settings[] = {
      "pause between digest exchanges with a neighbour", MEMBER(index.sync_us)},
     {"overlay.announce", true, SECOND, 3600 * SECOND,
      "pause between announcements to the corps", MEMBER(announce_us)},
+    {"overlay.cache", false, 0, OV_CACHE_MAX,
+     "who answered and is asked directly again: so many; 0: none",
+     MEMBER(overlay.cache)},
     {"overlay.leaves", false, 3, OV_LEAVES_MAX, "leaf set, each side",
      MEMBER(overlay.leaves)},
     {"overlay.links", false, 4, 65536,
@@ -105,6 +109,7 @@ int node_config_pack(const struct node_config *config, uint8_t **bytes_out,
     setup.links = config->overlay.links_max;
     setup.leaves = config->overlay.leaves;
     setup.secure = config->overlay.secure;
+    setup.cache = config->overlay.cache;
     setup.copies_near = config->index.copies_near;
     setup.copies_far = config->index.copies_far;
     setup.lease_us = config->index.lease_us_max;
@@ -137,6 +142,7 @@ static int unpack(const Xn__NodeSetup *setup, struct node_config *config)
     config->overlay.links_max = setup->links;
     config->overlay.leaves = setup->leaves;
     config->overlay.secure = setup->secure;
+    config->overlay.cache = setup->cache;
     config->overlay.copies = setup->copies_near;
     config->index.copies_near = setup->copies_near;
     config->index.copies_far = setup->copies_far;

@@ -190,6 +190,16 @@ static bool reply_is_good(const Xn__Reply *body, const struct query *q)
     return body->rc < 0 || travels(body->kind, !q || q->direct, true);
 }
 
+static void learn(struct ov *ov, const struct xn_now *now,
+                  const struct query *q, const struct link *link,
+                  const Xn__Reply *reply, struct xn_out *out)
+{
+    xn_id from;
+
+    if (q->pinned || xn_id_from_bytes(&reply->from, &from)) return;
+    owners_learn(ov, now, q, link, &from, out);
+}
+
 void route_reply(struct ov *ov, const struct xn_now *now, struct link *link,
                  struct xn_msg *msg, struct xn_out *out)
 {
@@ -221,5 +231,7 @@ void route_reply(struct ov *ov, const struct xn_now *now, struct link *link,
         /* It says that it answered itself: then we know who that is. */
         reply.from = xn_id_bytes(&link_contact(ov, link)->id);
     }
+    if (!q->from && !q->direct && !q->enough && body->rc == 0)
+        learn(ov, now, q, link, &reply, out);
     answer_finish(ov, now, q, &reply, NULL, out);
 }

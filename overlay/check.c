@@ -173,6 +173,7 @@ bool ov_check(const struct ov *ov, char *why_out, size_t len)
     if (!why && !trace_check(ov)) why = "traces or what is relayed miscounted";
     if (!why && !visit_check(ov)) why = "visits miscounted";
     if (!why && !guest_check(ov)) why = "guests miscounted";
+    if (!why && !owners_check(ov)) why = "owners beyond the bound";
     if (!why && !seek_check(ov)) why = "searches miscounted";
     if (!why) return true;
     snprintf(why_out, len, "overlay: %s", why);

@@ -17,6 +17,7 @@
  *   trace.c   where would a request go? (NEXT)
  *   seek.c    a search of our own for who is nearest to a key (NEAR); claims.c
  *             whom it has heard of;  doubt.c  the routing failure test
+ *   owners.c  who answered for which keys
  *   visit.c   links opened to ask and given back;  guest.c  nodes that accept
  *             no links
  *   clock.c   is our clock wrong?
@@ -290,6 +291,9 @@ struct ov {
     struct trace *traces;
     struct relay *relays;
     struct seek *seeks;
+    struct vec owners;  /* that answered */
+    xn_id sought_owner; /* whose address was asked for last */
+    uint64_t sought_us; /* not again before */
     struct near *nears;    /* NEARs under way */
     struct visit *dialled; /* for a visit */
     struct pns *pns;       /* NULL: nobody has told its coordinate yet */
@@ -627,6 +631,20 @@ void seek_missed(struct ov *ov, const struct xn_now *now, const xn_id *id,
 void seek_clear(struct ov *ov);
 /* Are the counts those of the lists? */
 bool seek_check(const struct ov *ov);
+
+/* ---- owners.c */
+
+/* Our question was answered, over this link, by `from` as the path says. */
+void owners_learn(struct ov *ov, const struct xn_now *now,
+                  const struct query *q, const struct link *link,
+                  const xn_id *from, struct xn_out *out);
+/* To whom it is sent before any other: who answered for its key before; NULL. */
+struct link *owners_link(struct ov *ov, const struct xn_now *now,
+                         const struct query *q);
+/* It was silent. */
+void owners_forget(struct ov *ov, const xn_id *id);
+void owners_clear(struct ov *ov);
+bool owners_check(const struct ov *ov);
 
 /* ---- visit.c */
 

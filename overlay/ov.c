@@ -20,6 +20,7 @@ void ov_config_fit(struct ov_config *c)
     /* But who holds a key must know the others who do. */
     if (c->leaves < c->copies) c->leaves = c->copies;
     if (c->links_max < 2 * c->leaves + 2) c->links_max = 2 * c->leaves + 2;
+    if (c->cache > OV_CACHE_MAX) c->cache = OV_CACHE_MAX;
 }
 
 int ov_new(const struct ov_config *config, const struct xn_peers *peers,
@@ -59,6 +60,7 @@ void ov_free(struct ov *ov)
     free(ov->by_id.v);
     ring_clear(&ov->ring);
     life_clear(ov);
+    owners_clear(ov);
     free(ov->changes);
     free(ov);
 }

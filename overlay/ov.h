@@ -25,6 +25,7 @@
 #define OV_COPIES_MAX 8
 #define OV_LEAVES_MAX 64U /* each side */
 #define OV_ADDRESS_MAX 80
+#define OV_CACHE_MAX 1024U
 
 struct ov;
 
@@ -47,6 +48,9 @@ struct ov_config {
      * search of our own has found (seek.c), so that malicious nodes on the way
      * cannot keep it.  0: it is sent on from hop to hop. */
     uint32_t secure;
+    /* So many who answered are remembered, to be asked directly; at most
+     * OV_CACHE_MAX.  0: none. */
+    uint32_t cache;
 };
 
 /* A question that arrived here, to be answered once with ov_answer, now or
@@ -293,6 +297,7 @@ struct ov_stats {
     uint64_t doubted;              /* requests sent to a witness, see route.c */
     uint64_t seeks, seeks_doubted; /* searches; where the failure test fired */
     uint64_t visits, visits_failed;
+    uint64_t straight; /* our own, to who had answered before (owners.c) */
     uint64_t any_sent; /* our own of any_copy_kind, each time one was sent */
     /* Of those by ov_ask that have ended. */
     uint64_t outcomes[OV_OUTCOMES];

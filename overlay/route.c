@@ -166,7 +166,7 @@ static void wait_for(struct ov *ov, const struct xn_now *now, struct query *q,
 void route_on(struct ov *ov, const struct xn_now *now, struct query *q,
               struct xn_out *out)
 {
-    struct link *to = NULL;
+    struct link *to = NULL, *owner;
 
     if (q->deadline_us <= now->mono_us + 1000) {
         answer_fail(ov, now, q, XN_ETIMEOUT, out);
@@ -174,7 +174,10 @@ void route_on(struct ov *ov, const struct xn_now *now, struct query *q,
     }
     switch (route_choose(ov, now, q, &to)) {
     case HOP_HERE: route_deliver(ov, now, q, out); break;
-    case HOP_ON: route_over(ov, now, q, to, q->witness, out); break;
+    case HOP_ON:
+        owner = owners_link(ov, now, q);
+        route_over(ov, now, q, owner ? owner : to, q->witness, out);
+        break;
     case HOP_WITNESS:
         ov->stats.doubted++;
         hints_hurry(ov, now, &q->key);
@@ -193,6 +196,7 @@ void route_again(struct ov *ov, const struct xn_now *now, struct query *q,
                  struct xn_out *out)
 {
     ov->stats.rerouted++;
+    if (q->via) owners_forget(ov, &link_contact(ov, q->via)->id);
     query_unsend(q);
     route_on(ov, now, q, out);
 }

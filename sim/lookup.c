@@ -22,8 +22,10 @@ struct sim_lookup {
 
 static void random_key(struct sim_run *run, xn_id *key_out)
 {
+    uint32_t keys = sim_world_settings(run->world)->keys;
     uint64_t draw = sim_run_draw(run);
 
+    if (keys) draw %= keys;
     xn_id_hash(&draw, sizeof draw, key_out);
 }
 

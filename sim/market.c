@@ -310,8 +310,10 @@ void market_query(struct sim_market *market)
 uint32_t market_some(struct sim_market *market)
 {
     uint64_t now_us = sim_world_now(market->run->world);
-    uint32_t start = (uint32_t)(sim_run_draw(market->run) % market->nodes), i;
+    uint32_t keys = sim_world_settings(market->run->world)->keys, start, i;
 
+    if (keys == 0 || keys > market->nodes) keys = market->nodes;
+    start = (uint32_t)(sim_run_draw(market->run) % keys);
     for (i = 0; i < market->nodes; i++) {
         uint32_t server = (start + i) % market->nodes;
 

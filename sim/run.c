@@ -111,6 +111,7 @@ static int set_one(struct sim_run *run, struct sim_config *config,
                    const struct scn_set *set)
 {
     const struct sim_probe *probe = &run->options->probe;
+    uint64_t number = 0;
     size_t i;
     int rc;
 
@@ -130,6 +131,11 @@ static int set_one(struct sim_run *run, struct sim_config *config,
         rc = xn_number_parse(set->value, UINT64_MAX, &config->flip);
         return rc || !config->flip ? XN_EINVAL : 0;
     }
+    if (!strcmp(set->key, "sim.keys")) {
+        rc = xn_number_parse(set->value, UINT32_MAX, &number);
+        config->settings.keys = (uint32_t)number;
+        return rc;
+    }
     if (!strcmp(set->key, "sim.nat")) {
         return set_nat(&config->settings, set->value);
     }
@@ -141,10 +147,11 @@ static int set_one(struct sim_run *run, struct sim_config *config,
 
 static const char *nearest_key(const struct sim_probe *probe, const char *key)
 {
-    const char *names[KEYS_MAX] = {"sim.flip", "sim.nat", "sim.trace"};
+    const char *names[KEYS_MAX] = {"sim.flip", "sim.keys", "sim.nat",
+                                   "sim.trace"};
     const char *const *more =
         probe->settings ? probe->settings(probe->user) : NULL;
-    size_t n = 3, i;
+    size_t n = 4, i;
 
     for (i = 0; i < SPANS; i++)
         names[n++] = spans[i].key;

@@ -90,6 +90,7 @@ struct sim_settings {
     uint64_t queue_bytes;  /* waiting to be sent: a link that adds more dies */
     uint64_t skew_us;      /* wall clocks differ by at most so much; */
     uint32_t skew_ppm;     /* not 0: these by just so much, others not at all */
+    uint32_t keys;         /* so many are looked up; 0: any */
     uint64_t median_us;    /* of poisson churn, beats the step's; 0: does not */
     bool corp_off;         /* XenoCorp cannot be reached */
     uint32_t queue_max;    /* actions from one step: a bound */

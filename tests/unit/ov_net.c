@@ -626,7 +626,8 @@ void net_start(struct net *net, uint32_t i, uint32_t via)
                                .leaves = net->config.leaves,
                                .copies = 3,
                                .any_copy_kind = net->config.any_copy_kind,
-                               .secure = net->config.secure};
+                               .secure = net->config.secure,
+                               .cache = net->config.cache};
     struct ov_user user = {node, deliver, leaves_changed, peer_changed};
 
     if (net->config.user) user = net->config.user->ov;

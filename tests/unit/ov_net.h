@@ -60,6 +60,7 @@ struct net_config {
     unsigned loss_percent;
     uint32_t any_copy_kind;
     bool secure;
+    uint32_t cache;
     uint64_t (*way_us)(uint32_t a, uint32_t b); /* one way; NULL: some */
     uint64_t seed;
     const struct net_user *user; /* NULL: a plain one */
