@@ -34,6 +34,9 @@ static const struct row {
     ROW("requests_doubted", doubted,
         "Requests sent to a witness, since their "
         "node may be gone."),
+    ROW("requests_straight", straight,
+        "Requests of this node sent straight to "
+        "who had answered before."),
 #undef ROW
 };
 
