@@ -291,9 +291,9 @@ struct ov {
     struct trace *traces;
     struct relay *relays;
     struct seek *seeks;
-    struct vec owners;  /* that answered */
-    xn_id sought_owner; /* whose address was asked for last */
-    uint64_t sought_us; /* not again before */
+    struct vec owners;     /* that answered */
+    xn_id sought_owner;    /* whose address was asked for last */
+    uint64_t sought_us;    /* not again before */
     struct near *nears;    /* NEARs under way */
     struct visit *dialled; /* for a visit */
     struct pns *pns;       /* NULL: nobody has told its coordinate yet */
