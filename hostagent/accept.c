@@ -18,23 +18,25 @@
 
 /* The documents of this sale as far as the rules look at them: what was checked
  * when they came is in the record. */
-static enum money_reason accept(struct host_session *s,
+enum money_reason sale_accepted(const struct host_session *s,
+                                const struct host_sale *sale,
                                 const struct money_acceptance *acceptance,
                                 struct claim_terms *terms_out,
                                 struct money_refusal *why)
 {
+    const struct claim_terms *terms = &sale->terms;
     struct session_chain room;
     struct money_quote quote = {.until_us = UINT64_MAX};
 
-    session_chain(s, &room);
+    sale_chain(sale, &room);
     quote.head.by = s->host->config.id;
-    quote.head.hash = s->quote;
+    quote.head.hash = sale->quote;
     quote.head.corp = s->host->config.corp;
-    memcpy(quote.currency, s->terms.currency, sizeof quote.currency);
+    memcpy(quote.currency, terms->currency, sizeof quote.currency);
     memcpy(quote.env_type, s->env_type, sizeof quote.env_type);
-    quote.rates = s->terms.rates;
-    quote.prices = s->terms.prices;
-    if (!xn_id_eq(&acceptance->session, &s->id))
+    quote.rates = terms->rates;
+    quote.prices = terms->prices;
+    if (!xn_id_eq(&acceptance->session, &terms->session))
         return reason_refuse(why, REASON_ACCEPTANCE, "Session");
     return claim_terms(&room.chain, &quote, acceptance, terms_out, why);
 }
@@ -84,10 +86,10 @@ static void take_acceptance(struct host_session *s, const struct xn_now *now,
 {
     bool late = s->state == XN__SESSION_STATE__SESSION_UNSETTLED;
 
-    s->terms = *terms;
+    s->sale.terms = *terms;
     s->accepted = true;
     s->host->market.counts.accepted++;
-    claim_begin(&s->terms, &s->claims);
+    claim_begin(&s->sale.terms, &s->claims);
     host_bytes_clear(&s->acceptance);
     s->acceptance = s->candidate;
     s->candidate = (struct host_bytes){NULL, 0};
@@ -118,7 +120,7 @@ static void on_acceptance(void *owner, void *ctx, const struct xn_now *now,
     if (rc == XN_ETIMEOUT || rc == XN_EBUSY || rc == XN_EIO) {
         session_pause_longer(s, now, session_validate);
     } else if (host_verified(MONEY_ACCEPTANCE, now, rc, msg, &doc, &why) ||
-               accept(s, &doc.acceptance, &terms, &why)) {
+               sale_accepted(s, &s->sale, &doc.acceptance, &terms, &why)) {
         xn_out_log(out, XN_LOG_ERROR, "the XenoCorp's acceptance: %s",
                    why.text);
         set_refused(s, now, XN_EINTEGRITY, why.text);
@@ -157,7 +159,7 @@ static bool is_hopeless(const struct host_session *s, const struct xn_now *now)
 {
     return s->state == XN__SESSION_STATE__SESSION_UNSETTLED &&
            (now->wall_us >= s->created_us + UNSETTLED_US_MAX ||
-            now->wall_us >= s->terms.until_us + MONEY_AHEAD_US_MAX);
+            now->wall_us >= s->sale.terms.until_us + MONEY_AHEAD_US_MAX);
 }
 
 /* Until it has answered, it may have accepted: it is asked on, with nothing set

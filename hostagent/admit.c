@@ -23,31 +23,19 @@
 #define SECOND_US 1000000ULL
 #define WAITING_MAX 8   /* of one holder, not accepted yet */
 #define CHECKING_MAX 64 /* of all */
-#define PAPERS (ORDER_NARROWINGS_MAX + 2)
-#define ORDER 0
-#define QUOTE 1
-#define NARROWINGS 2
 #define BODY_MAX                                                               \
-    (PAPERS * (SESSION_PAPER_MAX + 8) + SESSION_REQUIREMENTS_MAX + 256 +       \
+    (PAPERS_MAX * (SESSION_PAPER_MAX + 8) + SESSION_REQUIREMENTS_MAX + 256 +   \
      TASK_BODY_MAX)
-
-struct paper {
-    struct host_session *session;
-    struct money doc;
-    int outage;
-    enum money_reason reason;
-    struct money_refusal why;
-};
 
 struct host_admit {
     Xn__CreateSession *want;
-    struct paper papers[PAPERS];
-    size_t n, waiting;
+    struct host_papers papers;
 };
 
 void session_admit_clear(struct host_session *s)
 {
     if (!s->admit) return;
+    papers_forget(&s->admit->papers);
     xn__create_session__free_unpacked(s->admit->want, NULL);
     free(s->admit);
     s->admit = NULL;
@@ -65,88 +53,31 @@ void session_refuse(struct host_session *s, int rc, const char *because,
 
 /* ---- judging what came ---- */
 
+static struct host_brought brought(const Xn__CreateSession *want)
+{
+    return (struct host_brought){want->order, want->quote, want->narrowings,
+                                 want->n_narrowings};
+}
+
 static int pack_validate(struct host_session *s)
 {
     const Xn__CreateSession *want = s->admit->want;
-    Xn__Validate body = XN__VALIDATE__INIT;
+    const struct host_brought papers = brought(want);
 
-    body.order = want->order;
-    body.narrowings = want->narrowings;
-    body.n_narrowings = want->n_narrowings;
-    body.quote = want->quote;
-    body.session = xn_id_bytes(&s->id);
     session_set_bytes(s, &s->requirements, want->requirements.data,
                       want->requirements.len);
-    return xn_pack(&body, &s->validate.data, &s->validate.len);
+    return papers_validate(&papers, &s->id, &s->validate);
 }
 
 static void take_papers(struct host_session *s,
                         const struct money_limits *limits)
 {
-    const struct host_admit *admit = s->admit;
-    const struct money_order *order = &admit->papers[ORDER].doc.order;
-    const struct money_quote *quote = &admit->papers[QUOTE].doc.quote;
+    const struct host_papers *papers = &s->admit->papers;
+    const struct money_quote *quote = papers_quote(papers);
 
-    s->serial = order->serial;
-    s->narrowing = admit->papers[admit->n - 1].doc.head.hash;
-    s->quote = quote->head.hash;
+    papers_sale(papers, limits, &s->id, &s->sale);
     memcpy(s->env_type, quote->env_type, sizeof s->env_type);
-    s->terms.corp = s->host->config.corp;
-    s->terms.holder = s->holder;
-    s->terms.server = s->host->config.id;
-    s->terms.session = s->id;
-    memcpy(s->terms.currency, limits->currency, sizeof s->terms.currency);
-    s->terms.amount = limits->amount;
-    s->terms.most_per_hour = limits->most_per_hour;
-    s->terms.until_us = limits->until_us;
-    s->terms.rates = quote->rates;
     s->used = quote->metering == MONEY_USED;
-    s->terms.prices = quote->prices;
-}
-
-static enum money_reason check_rules(const struct host_session *s,
-                                     const struct xn_now *now,
-                                     struct money_limits *limits_out,
-                                     struct money_refusal *why)
-{
-    const struct host_admit *admit = s->admit;
-    const struct money_order *order = &admit->papers[ORDER].doc.order;
-    struct money_narrowing room[ORDER_NARROWINGS_MAX];
-    struct order_chain chain = {
-        .order = order, .narrowings = room, .n = admit->n - NARROWINGS};
-    enum money_reason reason;
-
-    for (size_t i = 0; i < admit->n; i++) {
-        if (!admit->papers[i].reason) continue;
-        *why = admit->papers[i].why;
-        return why->reason;
-    }
-    for (size_t i = 0; i < chain.n; i++)
-        room[i] = admit->papers[NARROWINGS + i].doc.narrowing;
-    if (!xn_id_eq(&order->head.by, &s->host->config.corp))
-        return reason_refuse(why, REASON_OTHER_CORP, "PurchaseOrder");
-    reason = order_accepts(&chain, &admit->papers[QUOTE].doc.quote,
-                           &s->host->config.id, now->wall_us, limits_out, why);
-    if (!reason && !xn_id_eq(&order->holder, &s->holder))
-        reason = reason_refuse(why, REASON_CALLER, NULL);
-    return reason;
-}
-
-/* Has another session of ours this order?  The corp would say no as well. */
-static bool has_session(const struct host_session *s, const xn_id *serial)
-{
-    const struct host_market *m = &s->host->market;
-
-    for (size_t i = 0; i < m->n_sessions; i++) {
-        const struct host_session *at = m->sessions[i];
-
-        if (at != s && at->state != XN__SESSION_STATE__SESSION_NONE &&
-            at->state != XN__SESSION_STATE__SESSION_REFUSED &&
-            xn_id_eq(&at->serial, serial)) {
-            return true;
-        }
-    }
-    return false;
 }
 
 /* The machine on which it will be.  false: it was refused. */
@@ -171,23 +102,13 @@ static bool admit(struct host_session *s, const struct xn_now *now,
                   struct money_limits *limits_out)
 {
     const struct host_admit *admit = s->admit;
-    const struct money_quote *quote = &admit->papers[QUOTE].doc.quote;
-    struct money_refusal why;
+    const struct money_quote *quote = papers_quote(&admit->papers);
 
-    for (size_t i = 0; i < admit->n; i++) {
-        if (!admit->papers[i].outage) continue;
-        session_refuse(s, admit->papers[i].outage,
-                       "nobody could look at the papers", "again in a second");
+    if (!papers_judge(&admit->papers, now, s->ask, WHAT, limits_out))
         return false;
-    }
-    if (check_rules(s, now, limits_out, &why)) {
-        if (s->ask) xn_out_refuse_why(&s->host->out, s->ask, WHAT, &why);
-        return false;
-    }
-    if (has_session(s, &admit->papers[ORDER].doc.order.serial)) {
-        session_refuse(s, XN_EMONEY,
-                       "another session of this server has the order",
-                       "a fresh order");
+    if (!xn_id_is_zero(&quote->session)) {
+        session_refuse(s, XN_EMONEY, "the quote is one to extend a session",
+                       "a quote for a new one");
         return false;
     }
     if (admit->want->requirements.len &&
@@ -232,56 +153,16 @@ static void judge(struct host_session *s, const struct xn_now *now)
     session_save(s, now, session_validate);
 }
 
-/* ---- looking at what came ---- */
-
-static void on_paper(void *owner, void *ctx, const struct xn_now *now, int rc,
-                     struct xn_msg *msg, struct xn_out *out)
-{
-    struct paper *paper = ctx;
-    struct host_session *s = paper->session;
-
-    /* That nobody could look says nothing about the document. */
-    if (rc == XN_ETIMEOUT || rc == XN_EIO || rc == XN_EBUSY) {
-        paper->outage = rc;
-    } else {
-        paper->reason = host_verified(paper->doc.type, now, rc, msg,
-                                      &paper->doc, &paper->why);
-    }
-    if (--s->admit->waiting == 0) judge(s, now);
-}
-
-static void add_paper(struct host_session *s, const struct xn_now *now,
-                      enum money_type type, ProtobufCBinaryData envelope)
-{
-    struct paper *paper = &s->admit->papers[s->admit->n++];
-
-    paper->session = s;
-    paper->doc.type = type;
-    s->admit->waiting++;
-    host_verify(s->host, now, envelope, on_paper, paper);
-}
-
-static bool paper_fits(ProtobufCBinaryData envelope)
-{
-    return envelope.len > 0 && envelope.len <= SESSION_PAPER_MAX;
-}
-
 static const char *malformed(const Xn__CreateSession *want)
 {
+    const struct host_brought papers = brought(want);
     xn_id request;
 
     if (xn_id_from_bytes(&want->request, &request) || xn_id_is_zero(&request))
         return "a request's name is 32 bytes, not all zero";
-    if (want->n_narrowings > ORDER_NARROWINGS_MAX)
-        return "at most 8 narrowings";
     if (want->requirements.len > SESSION_REQUIREMENTS_MAX)
         return "requirements are at most 16384 bytes";
-    for (size_t i = 0; i < want->n_narrowings; i++) {
-        if (!paper_fits(want->narrowings[i]))
-            return "a signed document is 1 to 8192 bytes";
-    }
-    if (!paper_fits(want->order) || !paper_fits(want->quote))
-        return "a signed document is 1 to 8192 bytes";
+    if (papers_malformed(&papers)) return papers_malformed(&papers);
     if (want->task && (want->task->session.len || want->task->request.len))
         return "a first task has no names of its own";
     return want->task ? task_malformed(want->task) : NULL;
@@ -292,11 +173,12 @@ static const char *malformed(const Xn__CreateSession *want)
 static void begin(struct host_session *s, const struct xn_now *now,
                   Xn__CreateSession *want)
 {
+    const struct host_brought papers = brought(want);
+
     s->admit->want = want;
-    add_paper(s, now, MONEY_ORDER, want->order);
-    add_paper(s, now, MONEY_QUOTE, want->quote);
-    for (size_t i = 0; i < want->n_narrowings; i++)
-        add_paper(s, now, MONEY_NARROWING, want->narrowings[i]);
+    s->admit->papers.session = s;
+    s->admit->papers.next = judge;
+    papers_begin(&s->admit->papers, now, &papers);
 }
 
 static bool is_waiting(const struct host_session *s)
@@ -348,11 +230,11 @@ static void attach(struct host_session *s, uint64_t ask)
 
 static void claim_again(struct host_session *s, const struct xn_now *now)
 {
-    if (!host_fits(s->host, s->ask, WHAT, &s->terms.rates)) {
+    if (!host_fits(s->host, s->ask, WHAT, &s->sale.terms.rates)) {
         s->ask = 0;
         return;
     }
-    if (!place(s, &s->terms.rates, s->used,
+    if (!place(s, &s->sale.terms.rates, s->used,
                task_last(s) && task_last(s)->record->image))
         return;
     if (s->step) xn_ticket_forget(s->host->tickets, s->step);

@@ -35,7 +35,7 @@ static uint64_t cut_till(const struct host_session *s, uint64_t till_us)
     uint64_t from_us = s->claims.till_us, to_us = s->refused_till_us;
 
     if (!s->cuts) return till_us;
-    if (from_us < s->terms.since_us) from_us = s->terms.since_us;
+    if (from_us < s->sale.terms.since_us) from_us = s->sale.terms.since_us;
     if (s->cuts >= SESSION_CUTS_MAX || to_us < from_us) return from_us;
     to_us = from_us + (to_us - from_us) / 2;
     return till_us < to_us ? till_us : to_us;
@@ -45,21 +45,41 @@ static uint64_t cut_till(const struct host_session *s, uint64_t till_us)
 static bool next_claim(const struct host_session *s, struct price_usage *usage,
                        uint64_t metered_us, struct money *claim_out)
 {
-    bool last = s->state == XN__SESSION_STATE__SESSION_ENDING;
+    bool last =
+        s->state == XN__SESSION_STATE__SESSION_ENDING || session_closes(s);
     uint64_t till_us = cut_till(s, metered_us);
     char activity[XN_VALUE_MAX + 1];
 
     if (till_us < s->claims.till_us) till_us = s->claims.till_us;
-    claim_cut(&s->terms, &s->claims, till_us, usage);
+    claim_cut(&s->sale.terms, &s->claims, till_us, usage);
     s->host->market.manager->activity(s, activity);
-    return claim_next(&s->terms, &s->claims, usage, till_us,
+    return claim_next(&s->sale.terms, &s->claims, usage, till_us,
                       last ? MONEY_FINAL : MONEY_RUNNING, activity,
                       claim_out) == 0;
 }
 
+/* What was claimed under the orders before is the past. */
+struct price_usage session_usage(const struct host_session *s,
+                                 const struct price_usage *metered)
+{
+    struct price_usage usage = *metered;
+
+#define LESS(field) usage.field.v -= s->base.field.v
+    LESS(hours);
+    LESS(cpu_s);
+    LESS(memory_mb_h);
+    LESS(net_gb);
+    LESS(disk_gb_h);
+#undef LESS
+    return usage;
+}
+
+/* The last claim of an order stays where it was divided from the next. */
 bool session_next_claim(const struct host_session *s, struct money *claim_out)
 {
-    struct price_usage usage = s->metered;
+    const struct host_extension *x = s->next_order;
+    struct price_usage usage =
+        session_usage(s, x && x->divided ? &x->base : &s->metered);
 
     return next_claim(s, &usage, s->metered_us, claim_out);
 }
@@ -68,30 +88,28 @@ const char *session_spends_all(const struct host_session *s,
                                const struct price_usage *usage,
                                uint64_t till_us)
 {
-    struct price_usage cut = *usage;
+    struct price_usage cut = session_usage(s, usage);
     struct money next;
 
     if (!next_claim(s, &cut, till_us, &next)) return NULL;
-    if (next.claim.amount >= s->terms.amount)
+    if (next.claim.amount >= s->sale.terms.amount)
         return "the order was spent before its task began";
-    if (next.claim.amount >= claim_ceiling(&s->terms, till_us))
+    if (next.claim.amount >= claim_ceiling(&s->sale.terms, till_us))
         return "the order allows no more in this hour, before its task began";
     return NULL;
 }
 
 static bool used_nothing(const struct host_session *s)
 {
-    static const struct price_usage none = {.hours = {0}};
-
     return s->claims.sequence == 0 &&
-           memcmp(&s->metered, &none, sizeof none) == 0;
+           memcmp(&s->metered, &s->base, sizeof s->base) == 0;
 }
 
 /* A session that never began does not pay for being set up. */
 bool session_settled(const struct host_session *s)
 {
     return s->claims.final || s->cuts > SESSION_CUTS_MAX ||
-           (used_nothing(s) && s->terms.prices.setup.v != 0);
+           (used_nothing(s) && s->sale.terms.prices.setup.v != 0);
 }
 
 static void drop_claim(struct host_session *s)
@@ -128,7 +146,9 @@ static void too_late(struct host_session *s, const struct xn_now *now,
     s->refused_till_us = s->claimed.till_us;
     s->cuts++;
     drop_claim(s);
-    if (s->state == XN__SESSION_STATE__SESSION_ENDING) {
+    if (s->next_order && stopped) s->next_order->forgone = true;
+    if (s->state == XN__SESSION_STATE__SESSION_ENDING ||
+        (session_closes(s) && !stopped)) {
         session_go(s, now);
     } else {
         session_end(s, now, 0,
@@ -231,11 +251,11 @@ static void refused(struct host_session *s, const struct xn_now *now,
 static void warn(struct host_session *s)
 {
     static const unsigned steps[] = {5, 20, 50};
-    int64_t left = s->terms.amount - s->claims.amount;
+    int64_t left = s->sale.terms.amount - s->claims.amount;
     char name[XN_NAME_MAX], text[MONEY_TEXT_MAX];
 
     for (size_t i = 0; i < sizeof steps / sizeof steps[0]; i++) {
-        if ((xn_i128)left * 100 >= (xn_i128)s->terms.amount * steps[i]) {
+        if ((xn_i128)left * 100 >= (xn_i128)s->sale.terms.amount * steps[i]) {
             continue;
         }
         if (s->warned == steps[i]) return;
@@ -243,7 +263,7 @@ static void warn(struct host_session *s)
         xn_id_name(&s->id, NULL, name);
         xn_out_log(&s->host->out, XN_LOG_INFO,
                    "session %s: less than %u %% of the order left: %s", name,
-                   steps[i], money_text(left, s->terms.currency, text));
+                   steps[i], money_text(left, s->sale.terms.currency, text));
         return;
     }
 }
@@ -251,7 +271,7 @@ static void warn(struct host_session *s)
 static void advance(struct host_session *s, const struct xn_now *now,
                     const struct claim_state *after)
 {
-    host_count_charge(s->host, s->terms.currency,
+    host_count_charge(s->host, s->sale.terms.currency,
                       after->amount - s->claims.amount);
     s->claims = *after;
     host_bytes_clear(&s->receipt);
@@ -277,8 +297,8 @@ static void on_verified(void *owner, void *ctx, const struct xn_now *now,
     s->step = 0;
     claim_taken(&s->claimed, &after);
     if (host_verified(MONEY_RECEIPT, now, rc, msg, &doc, &why) ||
-        claim_receipted(&s->terms, &s->claimed.head.hash, &s->claims, &after,
-                        &doc.receipt, &why)) {
+        claim_receipted(&s->sale.terms, &s->claimed.head.hash, &s->claims,
+                        &after, &doc.receipt, &why)) {
         trouble(s, XN_LOG_ERROR, why.text);
         again_later(s, now);
         return;
@@ -364,6 +384,7 @@ static void make(struct host_session *s, const struct xn_now *now)
     int rc = XN_EINVAL;
 
     xn_buf_init(&text, MONEY_BYTES_MAX);
+    session_divide(s);
     if (session_next_claim(s, &s->made)) rc = money_write(&s->made, &text);
     if (rc) {
         trouble(s, XN_LOG_ERROR, "what was used cannot be claimed");

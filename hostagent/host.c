@@ -206,6 +206,7 @@ static const struct route routes[] = {
     {"POST", "/v1/quote", host_quote},
     {"POST", "/v1/sessions", host_create},
     {"GET", "/v1/sessions", host_list},
+    {"POST", "/v1/sessions/extend", host_extend},
     {"POST", "/v1/sessions/stop", host_stop},
     {"GET", "/v1/status", on_query},
     {"POST", "/v1/tasks", host_task_new},
@@ -302,8 +303,8 @@ static void host_free(struct xn_core *core)
 {
     struct host *host = (struct host *)core;
 
-    xn_tickets_free(host->tickets, NULL);
     host_market_clear(host);
+    xn_tickets_free(host->tickets, NULL);
     xn__host_record__free_unpacked(host->record, NULL);
     xn__host_record__free_unpacked(host->draft, NULL);
     xn_msg_free(host->lease);

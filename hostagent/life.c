@@ -86,7 +86,7 @@ void session_end(struct host_session *s, const struct xn_now *now, int rc,
 
 static bool is_spent(const struct host_session *s)
 {
-    return s->claims.amount >= s->terms.amount;
+    return s->claims.amount >= s->sale.terms.amount;
 }
 
 static void stand(struct host_session *s, const struct xn_now *now)
@@ -134,7 +134,7 @@ static void look_at_paused(struct host_session *s, const struct xn_now *now)
             session_end(s, now, XN_EMONEY, "the order is spent");
         else
             session_go(s, now);
-    } else if (claim_ceiling(&s->terms, now->wall_us) > s->claims.amount) {
+    } else if (claim_ceiling(&s->sale.terms, now->wall_us) > s->claims.amount) {
         resume(s, now);
     } else {
         session_go(s, now);
@@ -147,9 +147,10 @@ static void look_at_running(struct host_session *s, const struct xn_now *now)
 
     if (!session_next_claim(s, &next)) {
         session_go(s, now);
-    } else if (next.claim.amount >= s->terms.amount) {
+    } else if (next.claim.amount >= s->sale.terms.amount) {
         pause(s, now, "the order is spent");
-    } else if (next.claim.amount >= claim_ceiling(&s->terms, s->metered_us)) {
+    } else if (next.claim.amount >=
+               claim_ceiling(&s->sale.terms, s->metered_us)) {
         pause(s, now, "the order allows no more in this hour");
     } else if (next.claim.amount > s->claims.amount) {
         session_claim(s, now);
@@ -163,7 +164,9 @@ void session_metered(struct host_session *s, const struct xn_now *now,
 {
     s->metered = *usage;
     s->metered_us = till_us;
-    if (now->wall_us >= s->terms.until_us)
+    if (session_closes(s))
+        session_claim(s, now);
+    else if (now->wall_us >= s->sale.terms.until_us)
         session_end(s, now, 0, "the order has ended");
     else if (s->state == XN__SESSION_STATE__SESSION_PAUSED)
         look_at_paused(s, now);
@@ -237,6 +240,18 @@ static void tick(struct host_session *s, const struct xn_now *now)
     manager_of(s)->meter(s, now);
 }
 
+/* Its extension may have its turn before that. */
+static uint64_t sooner(const struct host_session *s, const struct xn_now *now,
+                       uint64_t us)
+{
+    const struct host_extension *x = s->next_order;
+    uint64_t left_us;
+
+    if (!x || !x->on) return us;
+    left_us = x->due_us > now->mono_us ? x->due_us - now->mono_us : 0;
+    return left_us < us ? left_us : us;
+}
+
 /* When to look at the meter again. */
 static void wait(struct host_session *s, const struct xn_now *now)
 {
@@ -247,17 +262,21 @@ static void wait(struct host_session *s, const struct xn_now *now)
         config->pause_us < us) {
         us = config->pause_us;
     }
-    session_pause_for(s, now, us, tick);
+    session_pause_for(s, now, sooner(s, now, us), tick);
 }
 
 static void go_down(struct host_session *s, const struct xn_now *now)
 {
     if (!s->down)
         manager_of(s)->end(s, now);
-    else if (!s->claim.len && session_settled(s))
-        finish(s, now);
-    else
+    else if (session_extend(s, now))
+        return;
+    else if (s->claim.len || !session_settled(s))
         session_claim(s, now);
+    else if (s->next_order && s->next_order->on)
+        session_pause_for(s, now, sooner(s, now, UINT64_MAX / 2), session_go);
+    else
+        finish(s, now);
 }
 
 void session_go(struct host_session *s, const struct xn_now *now)
@@ -271,7 +290,7 @@ void session_go(struct host_session *s, const struct xn_now *now)
             session_start(s, now);
         else if (s->claim.len)
             session_claim(s, now);
-        else
+        else if (!session_extend(s, now))
             wait(s, now);
         break;
     case XN__SESSION_STATE__SESSION_ENDING: go_down(s, now); break;

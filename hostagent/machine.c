@@ -197,7 +197,7 @@ void machine_free_now(const struct host_machine *m,
 
         if (!session_holds(s) || !xn_id_eq(&s->machine, &m->id)) continue;
         for (size_t i = 0; i < AMOUNTS; i++)
-            amount_at(free_out, i)->v -= amount_of(&s->terms.rates, i).v;
+            amount_at(free_out, i)->v -= amount_of(&s->sale.terms.rates, i).v;
     }
     for (size_t i = 0; i < AMOUNTS; i++) { /* less is offered than was sold */
         if (amount_at(free_out, i)->v < 0) amount_at(free_out, i)->v = 0;

@@ -75,7 +75,7 @@ static bool goes_first(const struct host_session *s,
 static bool may_drop(const struct host_session *s)
 {
     return session_is_over(s) && !s->step && !s->stop && !s->work.step &&
-           !(s->host->config.sandbox && task_lives(s));
+           !s->next_order && !(s->host->config.sandbox && task_lives(s));
 }
 
 /* Drops the one that is over for longest, where one may be dropped. */
@@ -154,6 +154,7 @@ void session_set_bytes(struct host_session *s, struct host_bytes *to,
 void session_clear(struct host_session *s)
 {
     session_admit_clear(s);
+    session_extension_clear(s);
     task_clear_all(s);
     host_bytes_clear(&s->validate);
     host_bytes_clear(&s->requirements);
@@ -206,6 +207,7 @@ void host_market_cancel(struct host *host, uint64_t ask)
 
         if (s->ask == ask) s->ask = 0;
         if (s->ask_end == ask) s->ask_end = 0;
+        if (s->next_order && s->next_order->ask == ask) s->next_order->ask = 0;
     }
     host_quotes_cancel(host, ask);
     task_waits_cancel(host, ask);
@@ -283,8 +285,11 @@ static const char *session_wrong(const struct host_session *s)
         return "a session stands still";
     if (session_is_over(s) && s->claim.len)
         return "an ended session owes a claim";
-    if (s->claims.amount > s->terms.amount) return "charged above the order";
-    if (s->accepted && xn_id_is_zero(&s->terms.acceptance))
+    if (session_is_over(s) && s->next_order && s->next_order->on)
+        return "an ended session has another order";
+    if (s->claims.amount > s->sale.terms.amount)
+        return "charged above the order";
+    if (s->accepted && xn_id_is_zero(&s->sale.terms.acceptance))
         return "accepted without an acceptance";
     return task_wrong(s);
 }
@@ -314,6 +319,8 @@ size_t host_market_tickets(const struct host *host)
     for (size_t i = 0; i < m->n_machines; i++)
         n += (m->machines[i].sweep != 0) + (m->machines[i].watch != 0);
     for (size_t i = 0; i < m->n_sessions; i++)
-        n += m->sessions[i]->admit ? ORDER_NARROWINGS_MAX + 3 : 3;
+        n += 3 + (m->sessions[i]->admit || m->sessions[i]->next_order
+                      ? PAPERS_MAX + 1
+                      : 0);
     return n;
 }

@@ -242,7 +242,8 @@ static bool may_pass(const Xn__DomAsk *want)
     case XN__DOM_OP__DOM_PAUSE:
     case XN__DOM_OP__DOM_RESUME:
     case XN__DOM_OP__DOM_FORGET:
-    case XN__DOM_OP__DOM_INPUT: return true;
+    case XN__DOM_OP__DOM_INPUT:
+    case XN__DOM_OP__DOM_LIFETIME: return true;
     default: return false;
     }
 }

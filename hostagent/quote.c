@@ -11,12 +11,19 @@
 #include "hostagent/manager.h"
 #include "hostagent/session.h"
 #include "hostagent/task.h"
+#include "hostagent/task_aim.h"
 #include "lib/err.h"
 #include "wire/nest.h"
 
 #define WHAT "cannot quote"
 #define SIGN_US (20 * 1000000ULL)
 #define QUOTES_MAX 64 /* being signed */
+
+struct wanted {
+    struct host_want want;
+    bool used;     /* by CPU time used */
+    xn_id session; /* zero: for a new one */
+};
 
 struct host_quote {
     uint64_t ask; /* 0: nobody waits */
@@ -76,8 +83,9 @@ static void on_signed(void *owner, void *ctx, const struct xn_now *now, int rc,
 }
 
 static void write_quote(const struct host *host, const struct xn_now *now,
-                        const struct host_want *want, struct money *out)
+                        const struct wanted *wanted, struct money *out)
 {
+    const struct host_want *want = &wanted->want;
     struct money_quote *quote = &out->quote;
     const char *currency = host->offer.currency;
 
@@ -89,10 +97,12 @@ static void write_quote(const struct host *host, const struct xn_now *now,
     quote->version = host->record->version;
     memcpy(quote->env_type, want->env_type, sizeof quote->env_type);
     quote->rates = want->rates;
-    quote->metering = host->market.manager->metering(host);
+    quote->metering = wanted->used ? MONEY_USED : MONEY_RESERVED;
     if (strlen(currency) < sizeof quote->currency)
         memcpy(quote->currency, currency, strlen(currency) + 1);
     quote->prices = host->market.prices;
+    quote->session = wanted->session;
+    if (!xn_id_is_zero(&wanted->session)) quote->prices.setup.v = 0;
 }
 
 static void sign(struct host *host, const struct xn_now *now,
@@ -110,7 +120,7 @@ static void sign(struct host *host, const struct xn_now *now,
 }
 
 static void begin(struct host *host, const struct xn_now *now, uint64_t ask,
-                  const struct host_want *want)
+                  const struct wanted *wanted)
 {
     struct host_quote *quote = calloc(1, sizeof *quote);
     struct xn_buf text;
@@ -126,7 +136,7 @@ static void begin(struct host *host, const struct xn_now *now, uint64_t ask,
     host_free_now(host, &quote->left);
     DL_APPEND(host->market.quotes, quote);
     host->market.n_quotes++;
-    write_quote(host, now, want, &doc);
+    write_quote(host, now, wanted, &doc);
     rc = money_write(&doc, &text);
     if (rc) {
         xn_out_refuse(&host->out, ask, rc, WHAT,
@@ -163,14 +173,55 @@ static bool may_ask(struct host *host, const struct xn_now *now, uint64_t ask,
     return false;
 }
 
+/* What that session has: it is his, and runs. */
+static bool match_session(struct host *host, uint64_t ask,
+                          const Xn__Ask *question, const Xn__AskQuote *body,
+                          struct wanted *out)
+{
+    const struct host_session *s;
+    struct task_aim aim;
+
+    if (body->requirements.len ||
+        xn_id_from_bytes(&body->session, &out->session)) {
+        xn_out_refuse(&host->out, ask, XN_EINVAL, WHAT,
+                      "a session's id is 32 bytes, and it has what it has",
+                      "a session, or requirements");
+        return false;
+    }
+    if (!task_aim_session(host, ask, question, WHAT, false, &out->session,
+                          &aim))
+        return false;
+    s = aim.s;
+    if (s->state != XN__SESSION_STATE__SESSION_RUNNING &&
+        s->state != XN__SESSION_STATE__SESSION_PAUSED) {
+        xn_out_refuse(&host->out, ask, XN_EREFUSED, WHAT,
+                      "the session does not run", "a quote for a new one");
+        return false;
+    }
+    out->want.rates = s->sale.terms.rates;
+    memcpy(out->want.env_type, s->env_type, sizeof out->want.env_type);
+    out->used = s->used;
+    return true;
+}
+
+static bool match(struct host *host, uint64_t ask, const Xn__Ask *question,
+                  const Xn__AskQuote *body, struct wanted *out)
+{
+    memset(out, 0, sizeof *out);
+    if (body->session.len) return match_session(host, ask, question, body, out);
+    out->used = host->market.manager->metering(host) == MONEY_USED;
+    return host_match(host, ask, WHAT, body->requirements, &out->want) &&
+           host_fits(host, ask, WHAT, &out->want.rates);
+}
+
 void host_quote(struct host *host, const struct xn_now *now, uint64_t ask,
                 const Xn__Ask *question)
 {
     Xn__AskQuote *body = NULL;
-    struct host_want want;
+    struct wanted wanted;
 
     if (!may_ask(host, now, ask, question)) return;
-    if (question->body.len <= SESSION_REQUIREMENTS_MAX + 16) {
+    if (question->body.len <= SESSION_REQUIREMENTS_MAX + 64) {
         body = xn_unpack(&xn__ask_quote__descriptor, question->body.data,
                          question->body.len);
     }
@@ -178,9 +229,8 @@ void host_quote(struct host *host, const struct xn_now *now, uint64_t ask,
         xn_out_refuse(&host->out, ask, body ? XN_ETOOBIG : XN_EPROTO, WHAT,
                       "the body is not what this path takes",
                       "an AskQuote with at most 16384 bytes of requirements");
-    } else if (host_match(host, ask, WHAT, body->requirements, &want) &&
-               host_fits(host, ask, WHAT, &want.rates)) {
-        begin(host, now, ask, &want);
+    } else if (match(host, ask, question, body, &wanted)) {
+        begin(host, now, ask, &wanted);
     }
     if (body) xn__ask_quote__free_unpacked(body, NULL);
 }

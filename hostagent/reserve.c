@@ -38,9 +38,9 @@ uint64_t session_reserved(const struct host_session *s, uint64_t wall_us,
     *usage = s->metered;
     if (s->counting && wall_us > s->metered_us) us = wall_us - s->metered_us;
     add(&usage->hours, xn_dec_int(1), us, HOUR_US);
-    if (cpu) add(&usage->cpu_s, s->terms.rates.cpu_smps, us, 1000000000);
-    add(&usage->memory_mb_h, s->terms.rates.memory_mb, us, HOUR_US);
-    add(&usage->disk_gb_h, s->terms.rates.disk_gb, us, HOUR_US);
+    if (cpu) add(&usage->cpu_s, s->sale.terms.rates.cpu_smps, us, 1000000000);
+    add(&usage->memory_mb_h, s->sale.terms.rates.memory_mb, us, HOUR_US);
+    add(&usage->disk_gb_h, s->sale.terms.rates.disk_gb, us, HOUR_US);
     return s->metered_us + us;
 }
 

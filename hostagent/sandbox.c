@@ -178,7 +178,7 @@ static int overdue(const struct host_session *s, const struct xn_now *now,
         return XN_ETIMEOUT;
     }
     *because_out = "the order has ended before its task began";
-    if (now->wall_us >= s->terms.until_us) return XN_EMONEY;
+    if (now->wall_us >= s->sale.terms.until_us) return XN_EMONEY;
     *because_out = session_spends_all(s, usage, till_us);
     return *because_out ? XN_EMONEY : 0;
 }

@@ -32,6 +32,12 @@ struct host_admit; /* papers that are being checked: admit.c */
 struct host_session;
 typedef void session_next(struct host_session *s, const struct xn_now *now);
 
+struct host_sale { /* an order, and what it is good for */
+    xn_id serial, narrowing, quote;
+    /* Before the acceptance: what the order allows. */
+    struct claim_terms terms;
+};
+
 #define TASKS_KEPT 16 /* of a session; those before are forgotten */
 
 struct host_task;                        /* task.h */
@@ -57,12 +63,11 @@ struct host_session {
     struct host *host;
     xn_id id;
     xn_id request; /* hash of the CreateSession */
-    xn_id holder, serial, narrowing, quote;
+    xn_id holder;
+    struct host_sale sale;  /* of its last order */
     Xn__SessionState state; /* SESSION_NONE: its papers are being checked */
     uint64_t created_us;
     char env_type[XN_VALUE_MAX + 1];
-    /* Before the acceptance: what the order allows. */
-    struct claim_terms terms;
     bool accepted;
     struct host_bytes validate, requirements; /* while it is not accepted */
     struct host_bytes acceptance;             /* envelope */
@@ -77,6 +82,12 @@ struct host_session {
     struct price_usage metered;
     uint64_t metered_us;
     bool counting;
+
+    struct price_usage base; /* used under the orders before */
+    int64_t before;          /* charged under these */
+    uint32_t extended;       /* so many there were */
+    xn_id extension;         /* hash of the last ExtendSession; zero: none */
+    struct host_extension *next_order; /* extend.c; NULL: none */
 
     xn_id machine; /* that it runs on: a member's, or zero */
 
@@ -238,6 +249,105 @@ bool session_next_claim(const struct host_session *s, struct money *claim_out);
 bool session_settled(const struct host_session *s);
 #define SESSION_CUTS_MAX 6
 
+/* What was used under this order, of what the meter says. */
+struct price_usage session_usage(const struct host_session *s,
+                                 const struct price_usage *metered);
+
+/* ---- papers.c: an order that is brought, and what belongs to it ---- */
+
+#define PAPERS_MAX (ORDER_NARROWINGS_MAX + 2)
+
+struct host_brought { /* envelopes, lent */
+    ProtobufCBinaryData order, quote;
+    const ProtobufCBinaryData *narrowings;
+    size_t n;
+};
+struct host_paper {
+    struct host_papers *of;
+    struct money doc;
+    uint64_t ticket; /* 0: it was looked at */
+    int outage;
+    enum money_reason reason;
+    struct money_refusal why;
+};
+struct host_papers { /* zeroed but for the first two */
+    struct host_session *session;
+    session_next *next; /* once all were looked at */
+    struct host_paper list[PAPERS_MAX];
+    size_t n, waiting;
+};
+
+/* NULL: nothing is wrong with their sizes. */
+const char *papers_malformed(const struct host_brought *brought);
+void papers_begin(struct host_papers *papers, const struct xn_now *now,
+                  const struct host_brought *brought);
+/* They are looked at no more. */
+void papers_forget(struct host_papers *papers);
+/* By signatures, rules and holder; no other session has the order.  Refused,
+ * where false; ask 0: nobody waits. */
+bool papers_judge(const struct host_papers *papers, const struct xn_now *now,
+                  uint64_t ask, const char *what,
+                  struct money_limits *limits_out);
+const struct money_order *papers_order(const struct host_papers *papers);
+const struct money_quote *papers_quote(const struct host_papers *papers);
+/* name: the session's, with the corp. */
+void papers_sale(const struct host_papers *papers,
+                 const struct money_limits *limits, const xn_id *name,
+                 struct host_sale *sale_out);
+/* The body of a Validate; XN_ENOMEM. */
+int papers_validate(const struct host_brought *brought, const xn_id *name,
+                    struct host_bytes *out);
+
+/* ---- extend.c: another order for a session that runs ----
+ *
+ *   VERIFY all papers -> rules -> TXN: on record -> CALL validate -> VERIFY the
+ *   acceptance -> TXN -> meter -> the last claim of the order before
+ *     -> TXN: it is the session's order -> ANSWER
+ *
+ * All but the first are steps of the session.  The corp knows the session by
+ * another name under each order, so nothing is new to it: one order ends with a
+ * last claim, another has its first.  What the meter says is divided at the
+ * reading of that last claim. */
+struct host_extension {
+    bool on;       /* on record; else its papers are being checked */
+    xn_id request; /* hash of the ExtendSession */
+    struct host_sale sale;
+    bool accepted;
+    struct host_bytes acceptance; /* envelope */
+    struct host_bytes validate;   /* while it is not accepted */
+    uint64_t asked_us;
+    bool divided;            /* the last claim of the order before was made, */
+    struct price_usage base; /* at this reading */
+    bool forgone;            /* what is used behind it is not to be paid */
+    /* Not durable. */
+    bool taken; /* it is the session's own from the next save on */
+    struct host_papers *papers;
+    Xn__ExtendSession *want;
+    uint64_t ask, timer; /* who waits, and until when */
+    uint64_t due_us;     /* mono: the corp is asked then */
+    unsigned rounds;
+};
+
+void host_extend(struct host *host, const struct xn_now *now, uint64_t ask,
+                 const Xn__Ask *question);
+/* Has it an order that was accepted and is not its own yet? */
+bool session_closes(const struct host_session *s);
+/* The next step of its extension, where that has the turn; false: it has not.
+ */
+bool session_extend(struct host_session *s, const struct xn_now *now);
+/* A last claim of the order before is made, of what the meter said. */
+void session_divide(struct host_session *s);
+void session_extension_clear(struct host_session *s);
+/* The record's part; XN_EINTEGRITY, XN_ENOMEM. */
+struct extension_record {
+    uint8_t prices[sizeof(struct price_list) / sizeof(xn_dec) * XN_DEC_BYTES];
+    uint8_t base[2][sizeof(struct price_usage) / sizeof(xn_dec) * XN_DEC_BYTES];
+    Xn__SessionExtension body;
+};
+void session_extension_put(const struct host_session *s,
+                           struct extension_record *room, Xn__SessionRecord *r);
+int session_extension_get(const Xn__SessionRecord *r, struct host_session *s);
+
 /* ---- admit.c ---- */
 
 void host_create(struct host *host, const struct xn_now *now, uint64_t ask,
@@ -253,6 +363,13 @@ void session_refuse(struct host_session *s, int rc, const char *because,
 void session_validate(struct host_session *s, const struct xn_now *now);
 /* It was refused, and that is on record. */
 void session_refused(struct host_session *s, const struct xn_now *now);
+/* Is this the corp's acceptance of that sale, under the name in its terms?  The
+ * terms that follow from it. */
+enum money_reason sale_accepted(const struct host_session *s,
+                                const struct host_sale *sale,
+                                const struct money_acceptance *acceptance,
+                                struct claim_terms *terms_out,
+                                struct money_refusal *why);
 
 /* ---- quote.c, stop.c, list.c ---- */
 
@@ -270,7 +387,7 @@ struct session_chain {
     struct money_narrowing last;
     struct order_chain chain;
 };
-void session_chain(const struct host_session *s, struct session_chain *room);
+void sale_chain(const struct host_sale *sale, struct session_chain *room);
 
 /* ---- match.c ---- */
 

@@ -23,6 +23,7 @@
 struct decs { /* room for a record's */
     uint8_t rates[RATES * XN_DEC_BYTES], prices[PRICES * XN_DEC_BYTES];
     uint8_t usage[USAGES * XN_DEC_BYTES], metered[USAGES * XN_DEC_BYTES];
+    struct extension_record extension;
 };
 
 static ProtobufCBinaryData bytes_of(const struct host_bytes *bytes)
@@ -46,20 +47,20 @@ static void put_sale(const struct host_session *s, struct decs *room,
 {
     r->request = xn_id_bytes(&s->request);
     r->holder = xn_id_bytes(&s->holder);
-    r->serial = xn_id_bytes(&s->serial);
-    r->narrowing = xn_id_bytes(&s->narrowing);
-    r->quote = xn_id_bytes(&s->quote);
+    r->serial = xn_id_bytes(&s->sale.serial);
+    r->narrowing = xn_id_bytes(&s->sale.narrowing);
+    r->quote = xn_id_bytes(&s->sale.quote);
     r->env_type = text_of(s->env_type);
-    r->rates = decs(&s->terms.rates, RATES, room->rates);
-    r->prices = decs(&s->terms.prices, PRICES, room->prices);
-    r->currency = text_of(s->terms.currency);
+    r->rates = decs(&s->sale.terms.rates, RATES, room->rates);
+    r->prices = decs(&s->sale.terms.prices, PRICES, room->prices);
+    r->currency = text_of(s->sale.terms.currency);
     r->created_us = s->created_us;
-    r->amount = s->terms.amount;
-    r->most_per_hour = s->terms.most_per_hour;
-    r->until_us = s->terms.until_us;
+    r->amount = s->sale.terms.amount;
+    r->most_per_hour = s->sale.terms.most_per_hour;
+    r->until_us = s->sale.terms.until_us;
     if (!s->accepted) return;
-    r->acceptance = xn_id_bytes(&s->terms.acceptance);
-    r->since_us = s->terms.since_us;
+    r->acceptance = xn_id_bytes(&s->sale.terms.acceptance);
+    r->since_us = s->sale.terms.since_us;
     r->envelope = bytes_of(&s->acceptance);
 }
 
@@ -91,6 +92,7 @@ int session_pack(const struct host_session *s, uint8_t **bytes_out,
     r.state = s->state;
     put_sale(s, &room, &r);
     put_claims(s, &room, &r);
+    session_extension_put(s, &room.extension, &r);
     r.warned = s->warned;
     r.paused_us = s->paused_us;
     r.ended_us = s->ended_us;
@@ -136,26 +138,28 @@ static int get_sale(const Xn__SessionRecord *r, struct host_session *s)
     int rc = get_id(&r->request, &s->request);
 
     if (!rc) rc = get_id(&r->holder, &s->holder);
-    if (!rc) rc = get_id(&r->serial, &s->serial);
-    if (!rc) rc = get_id(&r->narrowing, &s->narrowing);
-    if (!rc) rc = get_id(&r->quote, &s->quote);
+    if (!rc) rc = get_id(&r->serial, &s->sale.serial);
+    if (!rc) rc = get_id(&r->narrowing, &s->sale.narrowing);
+    if (!rc) rc = get_id(&r->quote, &s->sale.quote);
     if (!rc) rc = get_text(r->env_type, s->env_type, sizeof s->env_type);
-    if (!rc) rc = get_decs(&r->rates, &s->terms.rates, RATES);
-    if (!rc) rc = get_decs(&r->prices, &s->terms.prices, PRICES);
+    if (!rc) rc = get_decs(&r->rates, &s->sale.terms.rates, RATES);
+    if (!rc) rc = get_decs(&r->prices, &s->sale.terms.prices, PRICES);
     if (!rc) {
-        rc = get_text(r->currency, s->terms.currency, sizeof s->terms.currency);
+        rc = get_text(r->currency, s->sale.terms.currency,
+                      sizeof s->sale.terms.currency);
     }
     s->created_us = r->created_us;
-    s->terms.corp = s->host->config.corp;
-    s->terms.server = s->host->config.id;
-    s->terms.holder = s->holder;
-    s->terms.session = s->id;
-    s->terms.amount = r->amount;
-    s->terms.most_per_hour = r->most_per_hour;
-    s->terms.since_us = r->since_us;
-    s->terms.until_us = r->until_us;
+    s->sale.terms.corp = s->host->config.corp;
+    s->sale.terms.server = s->host->config.id;
+    s->sale.terms.holder = s->holder;
+    s->sale.terms.session = s->id;
+    s->sale.terms.amount = r->amount;
+    s->sale.terms.most_per_hour = r->most_per_hour;
+    s->sale.terms.since_us = r->since_us;
+    s->sale.terms.until_us = r->until_us;
     s->accepted = r->acceptance.len > 0;
-    if (!rc && s->accepted) rc = get_id(&r->acceptance, &s->terms.acceptance);
+    if (!rc && s->accepted)
+        rc = get_id(&r->acceptance, &s->sale.terms.acceptance);
     if (!rc) rc = get_bytes(&r->envelope, &s->acceptance);
     return rc;
 }
@@ -205,6 +209,7 @@ int session_unpack(const uint8_t *bytes, size_t len, struct host_session *s)
 
     if (!rc) rc = get_sale(r, s);
     if (!rc) rc = get_claims(r, s);
+    if (!rc) rc = session_extension_get(r, s);
     if (!rc) rc = get_text(r->reason, s->reason, sizeof s->reason);
     if (!rc && r->machine.len) rc = get_id(&r->machine, &s->machine);
     if (!rc) {
@@ -361,8 +366,8 @@ static int note_forgotten(struct host_session *s, const struct xn_now *now,
     struct host_market *m = &s->host->market;
     Xn__ForgottenSessions body = XN__FORGOTTEN_SESSIONS__INIT;
 
-    if (m->forgotten.accepted_us < s->terms.since_us)
-        m->forgotten.accepted_us = s->terms.since_us;
+    if (m->forgotten.accepted_us < s->sale.terms.since_us)
+        m->forgotten.accepted_us = s->sale.terms.since_us;
     m->forgotten.dropped_us = now->wall_us;
     body.accepted_us = m->forgotten.accepted_us;
     body.dropped_us = m->forgotten.dropped_us;
@@ -445,17 +450,17 @@ void session_describe(const struct host_session *s, bool whole,
 {
     const struct host_task *t = task_last(s);
 
-    amounts_describe(&s->terms.rates, &room->amounts);
+    amounts_describe(&s->sale.terms.rates, &room->amounts);
     xn__host_session__init(out);
     out->session = xn_id_bytes(&s->id);
     out->state = s->state;
     out->holder = xn_id_bytes(&s->holder);
-    out->serial = xn_id_bytes(&s->serial);
-    out->currency = text_of(s->terms.currency);
+    out->serial = xn_id_bytes(&s->sale.serial);
+    out->currency = text_of(s->sale.terms.currency);
     out->charged = out->claimed = s->claims.amount;
     if (s->claim.len) out->claimed = s->claimed.amount;
     out->created_us = s->created_us;
-    out->until_us = s->terms.until_us;
+    out->until_us = s->sale.terms.until_us;
     out->till_us = s->claims.till_us;
     out->sequence = s->claims.sequence;
     out->warned = s->warned;
@@ -470,9 +475,11 @@ void session_describe(const struct host_session *s, bool whole,
         out->tasks = t->number;
         out->task = &room->task;
     }
+    out->extended = s->extended;
+    out->before = s->before;
     if (s->accepted) {
-        out->amount = s->terms.amount;
-        out->since_us = s->terms.since_us;
+        out->amount = s->sale.terms.amount;
+        out->since_us = s->sale.terms.since_us;
     }
     if (!whole) return;
     out->acceptance = bytes_of(&s->acceptance);

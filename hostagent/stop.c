@@ -9,7 +9,7 @@
 
 #define WHAT "cannot stop the session"
 
-void session_chain(const struct host_session *s, struct session_chain *room)
+void sale_chain(const struct host_sale *sale, struct session_chain *room)
 {
     static const char any[] = "an order";
     struct money_order *order = &room->order;
@@ -17,20 +17,20 @@ void session_chain(const struct host_session *s, struct session_chain *room)
 
     memset(room, 0, sizeof *room);
     xn_id_hash(any, sizeof any, &order->head.hash);
-    order->head.by = order->head.corp = s->terms.corp;
-    order->serial = s->serial;
-    order->holder = s->holder;
-    memcpy(order->limits.currency, s->terms.currency, MONEY_CURRENCY_SIZE);
-    order->limits.amount = s->terms.amount;
-    order->limits.until_us = s->terms.until_us;
-    order->limits.most_per_hour = s->terms.most_per_hour;
-    last->head.hash = s->narrowing;
-    last->head.by = s->holder;
-    last->head.corp = s->terms.corp;
+    order->head.by = order->head.corp = sale->terms.corp;
+    order->serial = sale->serial;
+    order->holder = sale->terms.holder;
+    memcpy(order->limits.currency, sale->terms.currency, MONEY_CURRENCY_SIZE);
+    order->limits.amount = sale->terms.amount;
+    order->limits.until_us = sale->terms.until_us;
+    order->limits.most_per_hour = sale->terms.most_per_hour;
+    last->head.hash = sale->narrowing;
+    last->head.by = sale->terms.holder;
+    last->head.corp = sale->terms.corp;
     last->over = order->head.hash;
-    memcpy(last->limits.currency, s->terms.currency, MONEY_CURRENCY_SIZE);
-    last->limits.server = s->terms.server;
-    last->limits.quote = s->quote;
+    memcpy(last->limits.currency, sale->terms.currency, MONEY_CURRENCY_SIZE);
+    last->limits.server = sale->terms.server;
+    last->limits.quote = sale->quote;
     room->chain = (struct order_chain){order, last, 1};
 }
 
@@ -51,19 +51,33 @@ static void end(struct host_session *s, const struct xn_now *now,
     }
 }
 
+/* That of its order, or of the one that is to be. */
+static enum money_reason stops(const struct host_session *s,
+                               const struct money_stop *stop,
+                               struct money_refusal *why)
+{
+    const struct host_extension *x = s->next_order;
+    struct session_chain room;
+
+    if (x && x->on) {
+        sale_chain(&x->sale, &room);
+        if (!order_stops(&room.chain, stop, why)) return REASON_FINE;
+    }
+    sale_chain(&s->sale, &room);
+    return order_stops(&room.chain, stop, why);
+}
+
 static void on_stop(void *owner, void *ctx, const struct xn_now *now, int rc,
                     struct xn_msg *msg, struct xn_out *out)
 {
     struct host_session *s = ctx;
-    struct session_chain room;
     struct money_refusal why;
     struct money doc;
 
     s->stop = 0;
     if (!s->ask_end) return; /* he does not wait any more: not heard */
-    session_chain(s, &room);
     if (host_verified(MONEY_STOP, now, rc, msg, &doc, &why) ||
-        order_stops(&room.chain, &doc.stop, &why)) {
+        stops(s, &doc.stop, &why)) {
         xn_out_refuse_why(out, s->ask_end, WHAT, &why);
         s->ask_end = 0;
     } else {

@@ -217,6 +217,9 @@ static uint64_t ask(struct host_session *s, const struct xn_now *now,
         snprintf(reason, sizeof reason, "%s", s->reason);
         body.reason = reason;
         body.grace_ms = GRACE_MS;
+    } else if (op == XN__DOM_OP__DOM_LIFETIME) {
+        body.life_ms =
+            task_life_ms(s, t->record->started_us, t->record->spec->life_ms);
     }
     return host_dom(session_machine(s), now, &body, fn, s);
 }
@@ -309,7 +312,8 @@ static void start(struct host_session *s, const struct xn_now *now,
 
     task_name(s, t->number, name);
     spec.name = name;
-    spec.life_ms = task_life_ms(s, now, spec.life_ms);
+    spec.life_ms = task_life_ms(s, now->wall_us, spec.life_ms);
+    t->until_us = s->sale.terms.until_us;
     body.op = XN__DOM_OP__DOM_START;
     if (t->image) spec.image = t->image;
     body.spec = &spec;
@@ -365,15 +369,49 @@ static Xn__DomOp missing(const struct host_session *s,
                                               : XN__DOM_OP__DOM_NOTHING;
 }
 
+/* Its machine ends it a minute after the order at the latest: after another
+ * order than it was started under.  A keeper of before that does not know this
+ * ends it by the first. */
+static bool is_misled(const struct host_session *s, const struct host_task *t)
+{
+    return s->extended && t->until_us != s->sale.terms.until_us &&
+           (t->state == XN__TASK_STATE__RUNNING ||
+            t->state == XN__TASK_STATE__PAUSED);
+}
+
+static void on_lifetime(void *owner, void *ctx, const struct xn_now *now,
+                        int rc, struct xn_msg *msg, struct xn_out *out)
+{
+    struct host_session *s = ctx;
+    struct host_task *t = current(s);
+    const Xn__TaskStatus *status;
+    const Xn__DomTell *tell;
+
+    s->work.step = 0;
+    rc = host_told(s->host, rc, msg, &tell);
+    status = task_status_in(s, t, tell);
+    if (status) task_take_status(s, now, t, status);
+    if (rc && !(tell && rc == XN_EPROTO)) {
+        t->until_us = 0;
+        task_again_later(s, now);
+    } else {
+        task_go(s, now);
+    }
+}
+
 static void reconcile(struct host_session *s, const struct xn_now *now,
                       struct host_task *t)
 {
     Xn__DomOp op = missing(s, t);
 
-    if (op == XN__DOM_OP__DOM_NOTHING)
-        task_tell_stands(s, t);
-    else
+    if (op != XN__DOM_OP__DOM_NOTHING) {
         s->work.step = ask(s, now, t, op, on_told);
+        return;
+    }
+    task_tell_stands(s, t);
+    if (!is_misled(s, t)) return;
+    t->until_us = s->sale.terms.until_us;
+    s->work.step = ask(s, now, t, XN__DOM_OP__DOM_LIFETIME, on_lifetime);
 }
 
 /* ---- going on ---- */

@@ -49,6 +49,8 @@ struct host_task {
     uint32_t address;     /* IPv4; 0: none */
     uint8_t address6[16]; /* IPv6 */
     bool has_address6;
+    uint64_t until_us; /* end of the order that its keeper was told of; 0: that
+                          is not known */
 };
 
 /* ---- task.c: what becomes of the last task of a session ---- */
@@ -148,7 +150,7 @@ void task_spec(const struct host_session *s, const Xn__NewTask *want,
                Xn__TaskSpec *out);
 /* How long it may run; want_ms 0: no limit is asked.  Its machine ends it a minute after the order
  * at the latest, whatever has become of this server. */
-uint64_t task_life_ms(const struct host_session *s, const struct xn_now *now,
+uint64_t task_life_ms(const struct host_session *s, uint64_t from_us,
                       uint64_t want_ms);
 
 /* ---- task_new.c, task_ask.c, task_pause.c: who asks for tasks ---- */

@@ -113,9 +113,9 @@ static bool may_begin(struct host_session *s, const struct xn_now *now,
         if (s->rc == XN_EMONEY) rc = XN_EMONEY;
         snprintf(because, sizeof because, "the session has ended: %s",
                  s->reason);
-    } else if (task_too_small(&s->terms.rates)) {
+    } else if (task_too_small(&s->sale.terms.rates)) {
         snprintf(because, sizeof because, "%s",
-                 task_too_small(&s->terms.rates));
+                 task_too_small(&s->sale.terms.rates));
         snprintf(try, sizeof try, "a session with MemoryMB:8");
     } else if (task_lives(s)) {
         rc = XN_EBUSY;

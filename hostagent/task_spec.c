@@ -104,12 +104,12 @@ const char *task_too_small(const struct money_rates *rates)
 
 #define LATE_MS 60000 /* whoever is there has ended the session before */
 
-uint64_t task_life_ms(const struct host_session *s, const struct xn_now *now,
+uint64_t task_life_ms(const struct host_session *s, uint64_t from_us,
                       uint64_t want_ms)
 {
-    uint64_t until_us = s->terms.until_us, ms = LATE_MS;
+    uint64_t until_us = s->sale.terms.until_us, ms = LATE_MS;
 
-    if (until_us > now->wall_us) ms += (until_us - now->wall_us) / 1000;
+    if (until_us > from_us) ms += (until_us - from_us) / 1000;
     if (ms > TASK_LIFE_MS_MAX) ms = TASK_LIFE_MS_MAX;
     return want_ms && want_ms < ms ? want_ms : ms;
 }
@@ -117,7 +117,7 @@ uint64_t task_life_ms(const struct host_session *s, const struct xn_now *now,
 void task_spec(const struct host_session *s, const Xn__NewTask *want,
                Xn__TaskSpec *out)
 {
-    const struct money_rates *rates = &s->terms.rates;
+    const struct money_rates *rates = &s->sale.terms.rates;
 
     xn__task_spec__init(out);
     out->argv = want->argv;

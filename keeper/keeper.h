@@ -103,6 +103,8 @@ void keeper_finish(struct keeper *keeper);
 void keeper_stop(struct keeper *keeper, Xn__TaskEnd end, const char *because,
                  uint32_t grace_ms);
 int keeper_pause(struct keeper *keeper, bool pause);
+/* How long it may run, from its start on.  XN_ECONFLICT: it has ended. */
+int keeper_lifetime(struct keeper *keeper, uint64_t life_ms);
 /* Reads what the task wrote, within its allowance. */
 void keeper_read_terminal(struct keeper *keeper, uint64_t mono_us);
 /* Puts what was typed into the terminal: all of it, some later where it is full.

@@ -110,6 +110,7 @@ static int obey(struct keeper *keeper, struct keeper_client *client,
         client->from = ask->from;
         return 0;
     case XN__KEEPER_OP__INPUT: return type_in(keeper, &ask->input);
+    case XN__KEEPER_OP__LIFETIME: return keeper_lifetime(keeper, ask->life_ms);
     default: return XN_EPROTO;
     }
 }

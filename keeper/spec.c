@@ -8,6 +8,8 @@
 #include "keeper/console.h"
 #include "lib/err.h"
 
+#define LIFE_MS_MAX (1ULL << 40)
+
 #define MIB (1ULL << 20)
 
 struct bound {
@@ -66,7 +68,7 @@ static int check_numbers(const Xn__TaskSpec *spec, char *because_out,
         {"console_bytes", spec->console_bytes, CONSOLE_BYTES_MIN,
          CONSOLE_BYTES_MAX},
         {"meter_ms", spec->meter_ms, 100, 3600000},
-        {"life_ms", spec->life_ms, 0, 1ULL << 40},
+        {"life_ms", spec->life_ms, 0, LIFE_MS_MAX},
         {"net_kbit_per_s", spec->net_kbit_per_s, 0, 100000000},
         {"uid", spec->uid, 0, 0xfffffffe},
         {"meter", (uint64_t)spec->meter, 0, XN__METER_KIND__RESERVED},
@@ -218,7 +220,10 @@ int spec_check_keeper_ask(const Xn__KeeperAsk *ask, char *because_out,
                           size_t len)
 {
     const struct bound rows[] = {
-        {"op", (uint64_t)ask->op, XN__KEEPER_OP__STATUS, XN__KEEPER_OP__INPUT},
+        {"op", (uint64_t)ask->op, XN__KEEPER_OP__STATUS,
+         XN__KEEPER_OP__LIFETIME},
+        {"life_ms", ask->life_ms, ask->op == XN__KEEPER_OP__LIFETIME,
+         LIFE_MS_MAX},
         {"bytes of reason", strlen(ask->reason), 0, SPEC_REASON_MAX},
         {"bytes of input", ask->input.len, 0, SPEC_INPUT_MAX},
         {"grace_ms", ask->grace_ms, 0, SPEC_GRACE_MS_MAX},
@@ -230,7 +235,10 @@ int spec_check_keeper_ask(const Xn__KeeperAsk *ask, char *because_out,
 int spec_check_dom_ask(const Xn__DomAsk *ask, char *because_out, size_t len)
 {
     const struct bound rows[] = {
-        {"op", (uint64_t)ask->op, XN__DOM_OP__DOM_START, XN__DOM_OP__DOM_WATCH},
+        {"op", (uint64_t)ask->op, XN__DOM_OP__DOM_START,
+         XN__DOM_OP__DOM_LIFETIME},
+        {"life_ms", ask->life_ms, ask->op == XN__DOM_OP__DOM_LIFETIME,
+         LIFE_MS_MAX},
         {"bytes of reason", strlen(ask->reason), 0, SPEC_REASON_MAX},
         {"bytes of input", ask->input.len, 0, SPEC_INPUT_MAX},
         {"grace_ms", ask->grace_ms, 0, SPEC_GRACE_MS_MAX},

@@ -207,6 +207,7 @@ static int forward(struct dom *dom, int folder, const Xn__DomAsk *ask,
     forwarded.reason = ask->reason;
     forwarded.grace_ms = ask->grace_ms;
     forwarded.input = ask->input;
+    forwarded.life_ms = ask->life_ms;
     rc = session_ask(folder, &forwarded, wait_ms(dom, live), &tell);
     note_answer(live, rc);
     if (rc) return rc;
@@ -245,6 +246,8 @@ static int obey(struct dom *dom, struct dom_client *client, int folder,
         return forward(dom, folder, ask, XN__KEEPER_OP__RESUME);
     case XN__DOM_OP__DOM_INPUT:
         return forward(dom, folder, ask, XN__KEEPER_OP__INPUT);
+    case XN__DOM_OP__DOM_LIFETIME:
+        return forward(dom, folder, ask, XN__KEEPER_OP__LIFETIME);
     case XN__DOM_OP__DOM_CONSOLE: return open_console(folder, client, live_out);
     case XN__DOM_OP__DOM_FORGET:
         dom_adopt(dom);

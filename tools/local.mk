@@ -40,6 +40,7 @@ tools_libxeno_a_SOURCES += tools/xeno_bill_print.c
 tools_libxeno_a_SOURCES += tools/xeno_common.c
 tools_libxeno_a_SOURCES += tools/xeno_corp.c
 tools_libxeno_a_SOURCES += tools/xeno_console.c
+tools_libxeno_a_SOURCES += tools/xeno_extend.c
 tools_libxeno_a_SOURCES += tools/xeno_kept.c
 tools_libxeno_a_SOURCES += tools/xeno_kept.h
 tools_libxeno_a_SOURCES += tools/xeno_list.c

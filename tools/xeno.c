@@ -44,6 +44,8 @@ static const struct xeno_verb verbs[] = {
      xeno_session_new},
     {"session", "list", "[SERVER]", "Your sessions", xeno_session_list},
     {"session", "show", "SESSION", "One of them", xeno_session_show},
+    {"session", "extend", "SESSION ORDER", "Another order pays for it from now",
+     xeno_session_extend},
     {"session", "stop", "SESSION", "End it, and tell the XenoCorp",
      xeno_session_stop},
     {"task", "new", "SESSION -- COMMAND", "Run another in it", xeno_task_new},

@@ -65,6 +65,7 @@ int xeno_session_new(struct xeno *xeno, int argc, char **argv);
 int xeno_session_list(struct xeno *xeno, int argc, char **argv);
 int xeno_session_show(struct xeno *xeno, int argc, char **argv);
 int xeno_session_stop(struct xeno *xeno, int argc, char **argv);
+int xeno_session_extend(struct xeno *xeno, int argc, char **argv);
 
 /* ---- all sessions that are kept here ---- */
 

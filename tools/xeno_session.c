@@ -40,7 +40,7 @@ json_t *xeno_session_json(const Xn__HostSession *s)
     (void)xn_id_from_bytes(&s->serial, &serial);
     return json_pack(
         "{s:o, s:s, s:o, s:s, s:o, s:o, s:o, s:I, s:o, s:o, s:o, s:s, s:s, "
-        "s:s, s:s, s:i, s:i, s:o}",
+        "s:s, s:s, s:i, s:i, s:o, s:i, s:o}",
         "session", xeno_json_id(&id), "state", xeno_session_state(s->state),
         "order", xeno_json_id(&serial), "currency", s->currency, "amount",
         xeno_json_money(s->amount), "charged", xeno_json_money(s->charged),
@@ -49,7 +49,8 @@ json_t *xeno_session_json(const Xn__HostSession *s)
         xeno_json_time(s->until_us), "till", xeno_json_time(s->till_us), "type",
         s->env_type, "manager", s->manager, "reason", s->reason, "trouble",
         s->trouble, "warned", (int)s->warned, "tasks", (int)s->tasks, "task",
-        s->task ? xeno_task_json(s->task) : json_null());
+        s->task ? xeno_task_json(s->task) : json_null(), "extended",
+        (int)s->extended, "before", xeno_json_money(s->before));
 }
 
 int xeno_session_print(const struct xeno *xeno, const Xn__HostSession *s)
@@ -74,6 +75,11 @@ int xeno_session_print(const struct xeno *xeno, const Xn__HostSession *s)
         xeno_say("order", "%s", money_text(s->amount, s->currency, text));
     }
     xeno_say("charged", "%s", money_text(s->charged, s->currency, text));
+    if (s->extended) {
+        xeno_say("before", "%s, by %u order%s",
+                 money_text(s->before, s->currency, text), s->extended,
+                 s->extended == 1 ? "" : "s");
+    }
     xeno_say("runs in", "%s", s->manager);
     if (s->warned) xeno_say("left", "less than %u %%", s->warned);
     if (s->trouble[0]) xeno_say("trouble", "%s", s->trouble);

@@ -79,6 +79,7 @@ static const struct flat_field quote[] = {
     MAY("MemoryMBHour", DECIMAL, quote.prices.memory_mb_hour),
     MAY("NetGB", DECIMAL, quote.prices.net_gb),
     MAY("DiskGBHour", DECIMAL, quote.prices.disk_gb_hour),
+    MAY("Session", ID, quote.session),
 };
 
 static const struct flat_field acceptance[] = {

@@ -99,6 +99,7 @@ struct money_quote {
     unsigned metering; /* enum money_metering */
     char currency[MONEY_CURRENCY_SIZE];
     struct price_list prices;
+    xn_id session; /* to extend that one; zero: for a new one */
 };
 
 struct money_acceptance {

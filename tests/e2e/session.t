@@ -78,8 +78,33 @@ ok $? "xenohostd is killed and starts again"
 before=$(field claims "$scratch/look.json")
 await 300 claims_reach $((before + 2))
 ok $? "claims go on behind the others"
-"$xeno" session stop "$server" "$session" "$order" >/dev/null \
-    2>>"$scratch/err"
+# Another order pays from now on; the one before is closed and charged.
+"$xeno" order new "2$currency" --for 3h --corp "$corp" -o json \
+    >"$scratch/order2.json" 2>>"$scratch/err"
+first=$order
+order=$(field serial "$scratch/order2.json")
+"$xeno" session extend "$session" "$order" -o json >"$scratch/extended.json" \
+    2>>"$scratch/err" && [ "$(field extended "$scratch/extended.json")" = 1 ] &&
+    [ "$(field order "$scratch/extended.json")" = "$order" ]
+ok $? "extended by another order"
+restart_host
+"$xeno" session extend "$session" "$order" -o json >"$scratch/extended.json" \
+    2>>"$scratch/err" && [ "$(field extended "$scratch/extended.json")" = 1 ]
+ok $? "the same again is one, after a kill -9 too"
+"$xeno" session extend "$session" "$first" >/dev/null 2>"$scratch/refused"
+[ $? -eq 5 ] && grep -q 'narrowed to something else' "$scratch/refused"
+ok $? "not by an order that is bound"
+"$xeno" bill "$first" -o json >"$scratch/bill1.json" 2>>"$scratch/err" &&
+    "$xeno" order show "$first" -o json >"$scratch/show.json" \
+        2>>"$scratch/err" && [ "$(field state "$scratch/show.json")" = closed ]
+ok $? "the bill of the one before verifies, and it is closed"
+look
+[ "$(field before "$scratch/look.json")" = "$(field charged "$scratch/show.json")" ]
+ok $? "with what the session says was charged before"
+before=$(field claims "$scratch/look.json")
+await 300 claims_reach $((before + 2))
+ok $? "claims go on under the new one"
+"$xeno" session stop "$session" >/dev/null 2>>"$scratch/err"
 ok $? "stopped"
 restart_host
 await 300 is_ended

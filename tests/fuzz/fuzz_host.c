@@ -11,6 +11,7 @@
 
 #include "hostagent/host.h"
 #include "lib/err.h"
+#include "tests/fuzz/host_papers.h"
 #include "wire/nest.h"
 #include "wire/store.pb-c.h"
 
@@ -38,6 +39,7 @@ struct fuzz {
     bool answered[ASKS];
     unsigned asks;
     xn_id me, corp, holder, session;
+    struct papers_ids ids;
 };
 
 static unsigned byte(struct fuzz *f)
@@ -481,11 +483,95 @@ static void other_done(struct fuzz *f)
     }
 }
 
-static void happen(struct fuzz *f)
+/* ---- an order that is brought ---- */
+
+static void ask_extend(struct fuzz *f)
 {
+    unsigned how = byte(f);
+    ProtobufCBinaryData body = papers_extend(&f->ids, how, f->now.wall_us);
+
+    ask(f, "POST", "/v1/sessions/extend", "", body, how & 128 ? 2 : 0);
+    free(body.data);
+}
+
+static void verify_done(struct fuzz *f)
+{
+    Xn__Verified said = XN__VERIFIED__INIT;
+    Xn__Caller signer;
     size_t i;
 
-    switch (byte(f) % 12) {
+    if (!oldest(f, XN_ACT_VERIFY, &i)) return;
+    said.payload = XN_BODY(f->pending[i].msg, Xn__Verify)->data;
+    said.signer = &signer;
+    if (papers_signer(&f->ids, said.payload, &signer))
+        done(f, i, 0, XN__KIND__VERIFIED, &said);
+    else
+        done(f, i, XN_EINTEGRITY, 0, NULL);
+}
+
+static void call_done(struct fuzz *f)
+{
+    static const char *const reasons[] = {"", "CLAIM_ENDED", "CLAIM_STOPPED",
+                                          "CLAIM_RATE", "CLAIM_PRICE"};
+    Xn__Refusal refusal = XN__REFUSAL__INIT;
+    Xn__Answer answer = XN__ANSWER__INIT;
+    Xn__Caller corp = XN__CALLER__INIT;
+    const Xn__Call *call;
+    unsigned how = byte(f);
+    size_t i;
+
+    if (!oldest(f, XN_ACT_CALL, &i)) return;
+    call = XN_BODY(f->pending[i].msg, Xn__Call);
+    corp.id = xn_id_bytes(&f->corp);
+    answer.server = &corp;
+    answer.status = 400;
+    refusal.rc = -(int)(1 + how % 30);
+    refusal.because = (char *)(uintptr_t) "so it is";
+    refusal.reason = (char *)(uintptr_t)reasons[how % 5];
+    if (strstr(call->url, "/v1/validate") && !(how & 128)) {
+        answer.status = 200;
+        answer.body =
+            papers_validated(&f->ids, call->body, how, f->now.wall_us);
+    } else {
+        assert(!xn_pack(&refusal, &answer.body.data, &answer.body.len));
+    }
+    done(f, i, 0, XN__KIND__ANSWER, &answer);
+    free(answer.body.data);
+}
+
+/* The last of a session's: as its holder signed it is not known here. */
+static void stop_by_operator(struct fuzz *f)
+{
+    Xn__StopSession body = XN__STOP_SESSION__INIT;
+    ProtobufCBinaryData packed = {0, NULL};
+
+    body.session = xn_id_bytes(&f->session);
+    assert(!xn_pack(&body, &packed.data, &packed.len));
+    ask(f, "POST", "/v1/sessions/stop", "", packed, 1);
+    free(packed.data);
+}
+
+static void happen_to_orders(struct fuzz *f, unsigned what)
+{
+    switch (what) {
+    case 0: ask_extend(f); break;
+    case 1: verify_done(f); break;
+    case 2: call_done(f); break;
+    default: stop_by_operator(f);
+    }
+    serve_store(f);
+}
+
+static void happen(struct fuzz *f)
+{
+    unsigned what = byte(f);
+    size_t i;
+
+    if (what >= 252) {
+        happen_to_orders(f, what - 252);
+        return;
+    }
+    switch (what % 12) {
     case 0: ask_anything(f); break;
     case 1: ask_task(f); break;
     case 2: ask_about_task(f); break;
@@ -527,6 +613,7 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t len)
     xn_id_hash("corp", 4, &f->corp);
     xn_id_hash("holder", 6, &f->holder);
     xn_id_hash("session", 7, &f->session);
+    f->ids = (struct papers_ids){f->me, f->corp, f->holder, f->session};
     store_session(f);
     begin(f);
     for (unsigned i = 0; i < STEPS && f->at < f->end; i++)

@@ -205,6 +205,7 @@ static int obey(struct dom *dom, struct dom_task *task, const Xn__DomAsk *ask)
         dom->resumes++;
         task->state = XN__TASK_STATE__RUNNING;
         break;
+    case XN__DOM_OP__DOM_LIFETIME: task->life_ms = ask->life_ms; break;
     case XN__DOM_OP__DOM_INPUT:
         assert_true(ask->input.len < sizeof task->typed);
         memcpy(task->typed, ask->input.data, ask->input.len);

@@ -22,6 +22,7 @@ struct dom_task {
     int32_t code;
     char because[128];
     char typed[64];
+    uint64_t life_ms; /* as told since; 0: it was not */
 };
 
 struct dom {

@@ -667,7 +667,14 @@ static void asks_have_bounds(void **state)
     assert_int_equal(spec_check_keeper_ask(&keeper, because, 256), XN_EINVAL);
     reason[SPEC_REASON_MAX] = '\0';
     assert_int_equal(spec_check_keeper_ask(&keeper, because, 256), 0);
-    keeper.op = (Xn__KeeperOp)7;
+    keeper.op = XN__KEEPER_OP__LIFETIME; /* of no time */
+    assert_int_equal(spec_check_keeper_ask(&keeper, because, 256), XN_EINVAL);
+    keeper.life_ms = 1ULL << 40;
+    assert_int_equal(spec_check_keeper_ask(&keeper, because, 256), 0);
+    keeper.life_ms++;
+    assert_int_equal(spec_check_keeper_ask(&keeper, because, 256), XN_EINVAL);
+    keeper.life_ms = 1;
+    keeper.op = (Xn__KeeperOp)8;
     assert_int_equal(spec_check_keeper_ask(&keeper, because, 256), XN_EINVAL);
     xn__dom_ask__init(&dom);
     dom.op = XN__DOM_OP__DOM_START;
@@ -689,7 +696,13 @@ static void asks_have_bounds(void **state)
     assert_int_equal(spec_check_dom_ask(&dom, because, 256), XN_EINVAL);
     dom.op = XN__DOM_OP__DOM_WATCH; /* it has no name */
     assert_int_equal(spec_check_dom_ask(&dom, because, 256), 0);
-    dom.op = (Xn__DomOp)(XN__DOM_OP__DOM_WATCH + 1);
+    dom.op = XN__DOM_OP__DOM_LIFETIME;
+    assert_int_equal(spec_check_dom_ask(&dom, because, 256), XN_EINVAL);
+    dom.name = (char *)"x";
+    assert_int_equal(spec_check_dom_ask(&dom, because, 256), XN_EINVAL);
+    dom.life_ms = 1;
+    assert_int_equal(spec_check_dom_ask(&dom, because, 256), 0);
+    dom.op = (Xn__DomOp)(XN__DOM_OP__DOM_LIFETIME + 1);
     assert_int_equal(spec_check_dom_ask(&dom, because, 256), XN_EINVAL);
 }
 

@@ -145,6 +145,28 @@ static void its_time_ends(void **state)
     bench_ended(b, XN__TASK_END__LIFE, 137, 0, "its time was over");
 }
 
+/* The session's order is another: also for the next keeper. */
+static void its_time_is_moved(void **state)
+{
+    struct bench *b = *state;
+
+    bench_write_spec(b, 1000);
+    assert_int_equal(bench_start(b), 0);
+    assert_int_equal(keeper_lifetime(&b->keeper, 3600000), 0);
+    b->later_us += 1000000;
+    bench_turn(b);
+    bench_turn(b);
+    assert_int_equal(b->keeper.state, XN__TASK_STATE__RUNNING);
+    fake->open = 0; /* the first keeper's, which was killed */
+    assert_int_equal(bench_start(b), 0);
+    assert_int_equal(b->keeper.spec->life_ms, 3600000);
+    assert_int_equal(keeper_lifetime(&b->keeper, 1), 0);
+    bench_turn(b);
+    bench_turn(b);
+    bench_ended(b, XN__TASK_END__LIFE, 137, 0, "its time was over");
+    assert_int_equal(keeper_lifetime(&b->keeper, 2), XN_ECONFLICT);
+}
+
 static void a_crash_is_said(void **state)
 {
     static const struct {
@@ -301,6 +323,7 @@ int main(void)
         T(a_guest_that_is_asked_ends),
         T(a_deaf_guest_is_ended),
         T(its_time_ends),
+        T(its_time_is_moved),
         T(a_crash_is_said),
         T(one_that_is_taken_away_is_missed),
         T(a_hypervisor_that_does_not_answer_is_no_end),

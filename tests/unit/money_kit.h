@@ -102,6 +102,7 @@ static inline void kit_quote(struct sale *s)
     q->prices.memory_mb_hour = kit_dec("0.000002");
     q->prices.net_gb = kit_dec("0.09");
     q->prices.disk_gb_hour = kit_dec("0.000000000001");
+    memset(&q->session, 0x5e, sizeof q->session);
     kit_must(kit_vouch(&s->quote, &s->corp));
 }
 
