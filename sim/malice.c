@@ -367,7 +367,7 @@ static bool meets_request(struct sim_run *run, uint32_t node, uint32_t from,
     enum how how = run->malice->how[node];
     bool near = request->kind == XN__KIND__NEAR;
     Xn__Near *body = NULL;
-    xn_id key;
+    xn_id key = {{0}}; /* of a request's the first bytes are told */
 
     if (request->direct && !near) return false;
     if (how == DROP || how == FLOOD) {
@@ -375,8 +375,9 @@ static bool meets_request(struct sim_run *run, uint32_t node, uint32_t from,
         return true;
     }
     if (!near) {
-        if (!xn_id_from_bytes(&request->key, &key))
-            answer(run, node, from, request, &key);
+        if (request->key.len == 0 || request->key.len > XN_ID_SIZE) return true;
+        memcpy(key.b, request->key.data, request->key.len);
+        answer(run, node, from, request, &key);
         return true;
     }
     body = xn__near__unpack(NULL, request->payload.len, request->payload.data);
