@@ -112,9 +112,11 @@ void keeper_read_terminal(struct keeper *keeper, uint64_t mono_us);
 int keeper_type(struct keeper *keeper, const void *data, size_t len);
 /* All of it that is there, before the terminal is taken away. */
 void keeper_drain_terminal(struct keeper *keeper);
-/* The reading of now, or what was noted just now; into its record. */
+/* The reading of now, into its record. */
 void keeper_note_reading(struct keeper *keeper);
-void keeper_reading(struct keeper *keeper, Xn__TaskReading *out);
+/* What was noted at that time (mono) or later, or else the reading of now. */
+void keeper_reading(struct keeper *keeper, uint64_t since_us,
+                    Xn__TaskReading *out);
 
 /* serve.c: who asks over the socket. */
 

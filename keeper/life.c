@@ -23,7 +23,6 @@
 #define PTY_US 100000 /* a flood may fill the console at 10 MiB/s */
 #define PTY_BYTES (1 << 20)
 #define FAR_US 3600000000ULL
-#define FRESH_US 1000 /* a reading is as good as new */
 
 static uint64_t min_u64(uint64_t a, uint64_t b)
 {
@@ -46,16 +45,15 @@ static void read_now(struct keeper *keeper, uint64_t now, Xn__TaskReading *out)
     out->run_ms = (now - keeper->started_mono_us) / 1000;
 }
 
-void keeper_reading(struct keeper *keeper, Xn__TaskReading *out)
+void keeper_reading(struct keeper *keeper, uint64_t since_us,
+                    Xn__TaskReading *out)
 {
-    uint64_t now = sys_mono_us();
-
     if (keeper->ended_mono_us) {
         read_now(keeper, keeper->ended_mono_us, out);
-    } else if (keeper->noted_us && now - keeper->noted_us < FRESH_US) {
+    } else if (keeper->noted_us >= since_us) {
         *out = keeper->noted;
     } else {
-        read_now(keeper, now, out);
+        read_now(keeper, sys_mono_us(), out);
     }
 }
 
@@ -343,7 +341,7 @@ static void fill_exit(struct keeper *keeper)
     int status = keeper->status;
 
     xn__task_exit__init(last);
-    keeper_reading(keeper, &keeper->last_reading);
+    keeper_reading(keeper, keeper->ended_mono_us, &keeper->last_reading);
     last->name = keeper->spec->name;
     last->end = keeper->end;
     last->because = keeper->because;

@@ -55,14 +55,14 @@ void keeper_accept(struct keeper *keeper)
     close(fd);
 }
 
-static int tell(struct keeper *keeper, Xn__KeeperTell *tell_out,
-                struct xn_buf *out)
+static int tell(struct keeper *keeper, uint64_t asked_us,
+                Xn__KeeperTell *tell_out, struct xn_buf *out)
 {
     Xn__TaskStatus status;
     Xn__TaskReading reading;
 
     xn__task_status__init(&status);
-    keeper_reading(keeper, &reading);
+    keeper_reading(keeper, asked_us, &reading);
     status.name = keeper->spec->name;
     status.state = keeper->state;
     status.reading = &reading;
@@ -83,7 +83,7 @@ int keeper_tell_status(struct keeper *keeper, int rc, struct xn_buf *out)
     xn__keeper_tell__init(&answer);
     answer.rc = rc;
     answer.because = keeper->because;
-    return tell(keeper, &answer, out);
+    return tell(keeper, sys_mono_us(), &answer, out);
 }
 
 static int type_in(struct keeper *keeper, const ProtobufCBinaryData *input)
@@ -94,10 +94,10 @@ static int type_in(struct keeper *keeper, const ProtobufCBinaryData *input)
 
 /* How the answer looks: 0, or what stands against it. */
 static int obey(struct keeper *keeper, struct keeper_client *client,
-                const Xn__KeeperAsk *ask)
+                uint64_t asked_us, const Xn__KeeperAsk *ask)
 {
     switch (ask->op) {
-    case XN__KEEPER_OP__STATUS: keeper_hasten(keeper, sys_mono_us()); return 0;
+    case XN__KEEPER_OP__STATUS: keeper_hasten(keeper, asked_us); return 0;
     case XN__KEEPER_OP__STOP:
         keeper_stop(keeper, XN__TASK_END__STOPPED,
                     ask->reason[0] ? ask->reason : "asked to stop",
@@ -119,6 +119,7 @@ static int obey(struct keeper *keeper, struct keeper_client *client,
 static void answer_one(struct keeper *keeper, struct keeper_client *client,
                        const Xn__KeeperAsk *ask)
 {
+    uint64_t asked_us = sys_mono_us();
     char because[128] = "";
     Xn__KeeperTell answer;
 
@@ -126,14 +127,14 @@ static void answer_one(struct keeper *keeper, struct keeper_client *client,
     answer.because = because;
     answer.rc = spec_check_keeper_ask(ask, because, sizeof because);
     if (!answer.rc)
-        answer.rc = obey(keeper, client, ask);
+        answer.rc = obey(keeper, client, asked_us, ask);
     else
         client->closing = true;
     /* the console's own frames say enough */
     if (client->follows && !answer.rc && ask->op == XN__KEEPER_OP__CONSOLE) {
         return;
     }
-    if (tell(keeper, &answer, &client->out)) client->closing = true;
+    if (tell(keeper, asked_us, &answer, &client->out)) client->closing = true;
 }
 
 static void take_asks(struct keeper *keeper, struct keeper_client *client)

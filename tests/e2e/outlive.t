@@ -110,8 +110,12 @@ began=$(date +%s%N)
     >"$scratch/session" 2>>"$scratch/err"
 session=$(cat "$scratch/session")
 name=$(task_name "$session" 1)
-read_once() { [ -s "$XENODEV_STATE/domd-01/sessions/$name/meter" ]; }
-await 300 read_once
+burns() { [ "$(of_task 1 "$name" cpu_ns)" -gt 0 ]; }
+await 300 burns
+touch "$scratch/burns"
+meter=$XENODEV_STATE/domd-01/sessions/$name/meter
+noted() { [ "$meter" -nt "$scratch/burns" ]; }
+await 300 noted
 kill_9 "$(of_task 1 "$name" keeper)"
 lived=$(($(date +%s%N) - began))
 await 300 ended "$session"

@@ -66,7 +66,7 @@ static void traffic_is(struct bench *b, uint64_t sent, uint64_t got)
 {
     Xn__TaskReading reading;
 
-    keeper_reading(&b->keeper, &reading);
+    keeper_reading(&b->keeper, UINT64_MAX, &reading);
     assert_int_equal(reading.sent_bytes, sent);
     assert_int_equal(reading.got_bytes, got);
 }
@@ -132,7 +132,7 @@ static void it_outlives_its_keeper(void **state)
     assert_int_equal(bench_start(b), 0);
     assert_int_equal(b->keeper.state, XN__TASK_STATE__RUNNING);
     assert_int_equal(bench_cpu_ms(b), 180);
-    keeper_reading(&b->keeper, &reading);
+    keeper_reading(&b->keeper, UINT64_MAX, &reading);
     assert_true(reading.run_ms < 3600000); /* not the test's hour */
     fake_last()->end = XEN_POWEROFF;
     bench_turn(b);
