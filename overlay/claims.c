@@ -164,7 +164,7 @@ static size_t next_near(const struct claims *claims, size_t want)
 
 static size_t next_first(struct claims *claims)
 {
-    uint32_t seen = 0;
+    uint8_t named[SOURCES_MAX] = {0};
     size_t i, next = CLAIM_NONE;
 
     for (i = 0; i < claims->n; i++) {
@@ -176,10 +176,10 @@ static size_t next_first(struct claims *claims)
             continue;
         if (claim->state == CLAIM_FAILED) continue;
         for (s = 0; s < claims->sources; s++) {
-            if (is_believed(claims, s))
-                claim->is_first |= (claim->by & ~seen) >> s & 1;
+            if (!(claim->by >> s & 1) || named[s] == CLAIMS_FIRST) continue;
+            named[s]++;
+            claim->is_first |= is_believed(claims, s);
         }
-        seen |= claim->by;
         if (claim->is_first && claim->state == CLAIM_HEARD &&
             next == CLAIM_NONE)
             next = i;

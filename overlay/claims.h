@@ -20,6 +20,7 @@
 #define SOURCES_MAX 32U     /* bits of claim.by */
 #define CLAIMS_OF_ONE 8U    /* of one source, kept */
 #define CLAIMS_WRONG_MAX 3U /* of one source, before it is believed no more */
+#define CLAIMS_FIRST 2U     /* of one source, met whatever others say */
 #define CLAIM_NONE SIZE_MAX
 
 enum claim_state {
@@ -38,14 +39,14 @@ struct claim {
     enum claim_state state;
     uint32_t by;   /* sources */
     bool is_start; /* asked wherever it stands */
-    bool is_first; /* the nearest that one source has named */
+    bool is_first; /* among the nearest CLAIMS_FIRST that one source has named */
     uint8_t looks; /* while it is dialled: after two it is late, and others are
                       dialled beside it */
 };
 
 struct claims {
     xn_id key;
-    uint64_t reach; /* who stands this near knows all around the key */
+    uint64_t reach; /* who stands this near knows some beside the key */
     struct claim *v;
     size_t n, cap;
     unsigned sources;
@@ -69,14 +70,15 @@ size_t claims_prove(struct claims *claims, const xn_id *id,
 void claims_fail(struct claims *claims, size_t i);
 
 /* One to dial: of the `want` nearest, as far as each source is believed, those
- * that are being dialled counted in; or the nearest that some source has named,
- * within reach: whoever does not lie knows who is nearest, whatever liars say
- * of nodes that are nearer still.  CLAIM_NONE: nobody.  O(n). */
+ * that are being dialled counted in; or one of the nearest CLAIMS_FIRST that some
+ * source has named, within reach: whoever does not lie knows who is nearest, or
+ * knows one who does, whatever liars say of nodes that are nearer still; and of
+ * two that it names one may lie.  CLAIM_NONE: nobody.  O(n). */
 size_t claims_next(struct claims *claims, size_t want);
 /* Has each of the `want` nearest been named by two, or met? */
 bool claims_agree(const struct claims *claims, size_t want);
-/* Is this among the `want` nearest that are met, or would it be; or the nearest
- * of one source? */
+/* Is this among the `want` nearest that are met, or would it be; or among
+ * the first of one source? */
 bool claims_counts(const struct claims *claims, size_t i, size_t want);
 /* The rank-th nearest that is met; CLAIM_NONE. */
 size_t claims_met(const struct claims *claims, size_t rank);

@@ -461,7 +461,7 @@ static struct seek *seek_new(struct ov *ov, const struct xn_now *now,
 
     if (!seek) return NULL;
     seek->ov = ov;
-    claims_init(&seek->claims, key, ring_reach(ov) / 4 * 3);
+    claims_init(&seek->claims, key, ring_reach(ov) / 2 * 3);
     seek->want = copy < ov->config.copies ? ov->config.copies : copy + 1;
     /* The question itself takes time too. */
     left_us -= left_us / 4;
