@@ -39,7 +39,8 @@ struct claim {
     enum claim_state state;
     uint32_t by;   /* sources */
     bool is_start; /* asked wherever it stands */
-    bool is_first; /* among the nearest CLAIMS_FIRST that one source has named */
+    bool
+        is_first; /* among the nearest CLAIMS_FIRST that one source has named */
     uint8_t looks; /* while it is dialled: after two it is late, and others are
                       dialled beside it */
 };
