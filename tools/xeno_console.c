@@ -20,6 +20,7 @@ enum {
     INPUT_MAX = 4096,
     ROOM_MS = 30,         /* between two looks for room in the terminal */
     PATIENCE_MS = 180000, /* with a server that does not answer */
+    AWAY_MS = 30000,      /* with what runs its tasks, for what is there now */
     GRACE_MS = 5000,
 };
 #define END_OF_INPUT 4 /* ctrl-D, as a terminal has it */
@@ -119,9 +120,28 @@ static bool is_early(const struct watch *w, const Xn__ConsolePiece *piece)
            net_mono_us() - w->asked_us < POLL_MS / 2 * 1000ULL;
 }
 
-static bool passes(int rc)
+/* What runs the server's tasks begins anew, or has just been killed. */
+static bool is_away(int rc)
 {
-    return rc == XN_EUNREACH || rc == XN_ETIMEOUT || rc == XN_EBUSY;
+    return rc == XN_ENOTYET || rc == XN_EUNKNOWN;
+}
+
+static bool passes(const struct xeno_stream *s, int rc)
+{
+    return is_away(rc) || (s->follow && (rc == XN_EUNREACH ||
+                                         rc == XN_ETIMEOUT || rc == XN_EBUSY));
+}
+
+static unsigned patience_ms(const struct xeno_stream *s)
+{
+    return s->follow ? PATIENCE_MS : AWAY_MS;
+}
+
+static void tell_silence(const struct watch *w)
+{
+    fprintf(stderr,
+            XENO_PROGRAM ": no answer, asked again for %u seconds: %s\n",
+            patience_ms(w->stream) / 1000, w->why.because);
 }
 
 static void end_console(struct watch *w)
@@ -140,17 +160,12 @@ static void end_console(struct watch *w)
             w->pause_ms = 0;
         take_piece(w, piece);
         xn__console_piece__free_unpacked(piece, NULL);
-    } else if (!passes(rc) || !s->follow ||
-               net_mono_us() - w->answered_us > PATIENCE_MS * UINT64_C(1000)) {
+    } else if (!passes(s, rc) || net_mono_us() - w->answered_us >
+                                     patience_ms(s) * UINT64_C(1000)) {
         w->rc = rc;
         xeno_tell(&w->why, cannot);
     } else {
-        if (!w->silent) {
-            fprintf(stderr,
-                    XENO_PROGRAM ": no answer, asked again for %d minutes: "
-                                 "%s\n",
-                    PATIENCE_MS / 60000, w->why.because);
-        }
+        if (!w->silent) tell_silence(w);
         w->silent = true;
         ask_later(w);
     }

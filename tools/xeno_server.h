@@ -62,6 +62,8 @@ int xeno_session_take(const char *text, xn_id *out);
 
 int xeno_quote(struct xeno *xeno, int argc, char **argv);
 int xeno_session_new(struct xeno *xeno, int argc, char **argv);
+/* All that server's, page by page. */
+int xeno_session_list_at(const struct xeno *xeno, const char *text);
 int xeno_session_list(struct xeno *xeno, int argc, char **argv);
 int xeno_session_show(struct xeno *xeno, int argc, char **argv);
 int xeno_session_stop(struct xeno *xeno, int argc, char **argv);

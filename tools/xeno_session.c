@@ -232,26 +232,99 @@ int xeno_session_new(struct xeno *xeno, int argc, char **argv)
 
 static const char cannot_tell[] = "cannot tell the sessions";
 
+#define LISTED_MAX 65536 /* sessions of a server */
+
+/* Behind the last of those before, and not nothing where it goes on. */
+static bool goes_on(const Xn__Sessions *page, xn_id *last)
+{
+    for (size_t i = 0; i < page->n_sessions; i++) {
+        xn_id id;
+
+        if (xn_id_from_bytes(&page->sessions[i]->session, &id) ||
+            xn_id_cmp(&id, last) <= 0)
+            return false;
+        *last = id;
+    }
+    return !page->more || page->n_sessions;
+}
+
+/* Takes what is in the page. */
+static int add_page(Xn__Sessions *all, Xn__Sessions *page)
+{
+    size_t n = all->n_sessions + page->n_sessions;
+    Xn__HostSession **list =
+        realloc(all->sessions, (n + 1) * sizeof *all->sessions);
+
+    if (!list) return XN_ENOMEM;
+    if (page->n_sessions)
+        memcpy(list + all->n_sessions, page->sessions,
+               page->n_sessions * sizeof *list);
+    all->sessions = list;
+    all->n_sessions = n;
+    page->n_sessions = 0;
+    return 0;
+}
+
+/* All that the server has of ours, page by page; the caller's, whatever comes.
+ */
+static int list_all(const struct xeno *xeno, const struct xeno_member *server,
+                    Xn__Sessions *all)
+{
+    char path[40 + XN_ID_HEX] = "/v1/sessions", hex[XN_ID_HEX];
+    const struct xeno_question question = {.what = cannot_tell,
+                                           .method = "GET",
+                                           .path = path,
+                                           .answer = &xn__sessions__descriptor,
+                                           .patient = true};
+    bool more = true;
+    xn_id last = {{0}};
+    int rc = 0;
+
+    while (more && !rc) {
+        Xn__Sessions *page = NULL;
+
+        rc = xeno_ask(xeno, server, &question, &page);
+        if (rc) break;
+        more = page->more;
+        if (!goes_on(page, &last) || all->n_sessions > LISTED_MAX) {
+            rc = XN_EPROTO;
+            xeno_gripe(rc, cannot_tell, "its list is out of order",
+                       "another version of xeno");
+        } else {
+            rc = add_page(all, page);
+            if (rc) xeno_no_memory();
+        }
+        xn__sessions__free_unpacked(page, NULL);
+        xn_id_hex(&last, hex);
+        snprintf(path, sizeof path, "/v1/sessions?after=%s", hex);
+    }
+    return xn_exit_code(rc);
+}
+
+int xeno_session_list_at(const struct xeno *xeno, const char *text)
+{
+    Xn__Sessions all = XN__SESSIONS__INIT;
+    struct xeno_member server;
+    int code = xeno_server(xeno, text, &server);
+
+    if (code) return code;
+    code = list_all(xeno, &server, &all);
+    if (!code) code = show_list(xeno, &all);
+    for (size_t i = 0; i < all.n_sessions; i++)
+        xn__host_session__free_unpacked(all.sessions[i], NULL);
+    free(all.sessions);
+    xeno_member_clear(&server);
+    return code;
+}
+
 int xeno_session_list(struct xeno *xeno, int argc, char **argv)
 {
-    struct xeno_question question = {.what = cannot_tell,
-                                     .method = "GET",
-                                     .path = "/v1/sessions",
-                                     .answer = &xn__sessions__descriptor};
-    struct xeno_member server;
-    Xn__Sessions *list = NULL;
     int words, code;
 
     code = xeno_options(xeno, NULL, 0, argc, argv, 0, 1, &words);
     if (code >= 0) return code;
-    if (words == argc) return xeno_list_all(xeno, true);
-    code = xeno_server(xeno, argv[words], &server);
-    if (code) return code;
-    code = xn_exit_code(xeno_ask(xeno, &server, &question, &list));
-    if (!code) code = show_list(xeno, list);
-    if (list) xn__sessions__free_unpacked(list, NULL);
-    xeno_member_clear(&server);
-    return code;
+    return words == argc ? xeno_list_all(xeno, true)
+                         : xeno_session_list_at(xeno, argv[words]);
 }
 
 int xeno_session_get(const struct xeno *xeno, const struct xeno_member *server,

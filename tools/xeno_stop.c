@@ -6,6 +6,9 @@
 #include "lib/err.h"
 #include "net/clock.h"
 #include "tools/xeno_kept.h"
+#include "tools/xeno_stop.h"
+
+#define STOPS_MAX 4096 /* as many as are kept */
 
 static const char cannot_stop[] = "cannot stop the session";
 
@@ -52,16 +55,10 @@ static int tell_server(const struct xeno *xeno,
     return xn_exit_code(xeno_ask(xeno, server, &question, session_out));
 }
 
-/* The XenoCorp first: from then on nothing is paid, whatever the server does.
- * What it says where all has ended long ago does not matter. */
-int xeno_session_end(const struct xeno *xeno, const struct xeno_member *member,
-                     const struct xeno_member *server,
-                     const struct xeno_order *order, const xn_id *session,
-                     Xn__HostSession **session_out)
+int xeno_stop_seal(const struct xeno_member *member,
+                   const struct xeno_order *order, struct xeno_paper *paper_out)
 {
     struct money doc = {.type = MONEY_STOP};
-    ProtobufCBinaryData paper = {0, NULL};
-    int code, at_corp;
 
     if (!order->n) {
         return xeno_gripe(XN_EMONEY, cannot_stop,
@@ -70,13 +67,27 @@ int xeno_session_end(const struct xeno *xeno, const struct xeno_member *member,
     }
     doc.head.issued_us = net_wall_us();
     doc.stop.narrowing = order->narrowings[order->n - 1].head.hash;
-    if (money_seal(&doc, member->identity.key, member->identity.x509,
-                   &paper.data, &paper.len)) {
-        return xn_exit_code(XN_ENOMEM);
-    }
+    return xn_exit_code(money_seal(&doc, member->identity.key,
+                                   member->identity.x509, &paper_out->data,
+                                   &paper_out->len));
+}
+
+/* The XenoCorp first: from then on nothing is paid, whatever the server does.
+ * What it says where all has ended long ago does not matter. */
+int xeno_session_end(const struct xeno *xeno, const struct xeno_member *member,
+                     const struct xeno_member *server,
+                     const struct xeno_order *order, const xn_id *session,
+                     Xn__HostSession **session_out)
+{
+    struct xeno_paper sealed = {NULL, 0};
+    ProtobufCBinaryData paper;
+    int at_corp, code = xeno_stop_seal(member, order, &sealed);
+
+    if (code) return code;
+    paper = (ProtobufCBinaryData){sealed.len, sealed.data};
     at_corp = tell_corp(xeno, member, order, &paper);
     code = tell_server(xeno, server, session, &paper, session_out);
-    free(paper.data);
+    free(sealed.data);
     if (at_corp == XN_EXIT_MONEY && !code) at_corp = XN_EXIT_OK;
     return at_corp ? at_corp : code;
 }
@@ -145,13 +156,10 @@ int xeno_session_stop(struct xeno *xeno, int argc, char **argv)
 
 int xeno_stop(struct xeno *xeno, int argc, char **argv)
 {
-    int words, code, worst = XN_EXIT_OK;
+    int words, code;
 
-    code = xeno_options(xeno, NULL, 0, argc, argv, 1, 64, &words);
+    code = xeno_options(xeno, NULL, 0, argc, argv, 1, STOPS_MAX, &words);
     if (code >= 0) return code;
-    for (; words < argc; words++) {
-        code = end_kept(xeno, argv[words]);
-        if (code) worst = code;
-    }
-    return worst;
+    if (argc - words == 1) return end_kept(xeno, argv[words]);
+    return xeno_stops(xeno, (size_t)(argc - words), argv + words);
 }

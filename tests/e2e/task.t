@@ -103,7 +103,14 @@ ok $? "it still runs"
 find_process domd
 dies
 ok $? "xenodomd is killed"
+timeout 60 "$xeno" console "$session" >"$scratch/waited" \
+    2>"$scratch/waited.err" &
+reader=$!
+await 200 grep -q 'asked again for 30 seconds' "$scratch/waited.err"
+ok $? "its console is waited for, which is said"
 begins_again
+wait "$reader" && grep -q half "$scratch/waited"
+ok $? "and comes when it is there again"
 await 300 is state running
 ok $? "and comes back: the task still runs"
 heard() {
@@ -153,6 +160,22 @@ ok $? "which ends with it"
     awk -F'"' '$2 == "cpu_s" && $4 >= 0.3 { good = 1 } END { exit !good }' \
         "$scratch/bill"
 ok $? "what was read before is charged"
+
+# ---- several ----
+
+run -- sleep 600
+one=$session
+run -- sleep 600
+ok $? "two more"
+"$xeno" stop "$one" ffffffff "$session" >"$scratch/stopped" 2>"$scratch/none"
+[ $? -eq 3 ] && [ "$(grep -c 'charged' "$scratch/stopped")" = 2 ] &&
+    grep -q "^${one:0:12}  " "$scratch/stopped" && grep -q ffffffff "$scratch/none"
+ok $? "are stopped at once, a line each; one that is none is told"
+await 300 session_is ended
+ok $? "and end"
+"$xeno" stop "$one" "$session" -o json >"$scratch/stopped" 2>>"$err" &&
+    [ "$(grep -c '"exit": 0' "$scratch/stopped")" = 2 ]
+ok $? "the same again is no error"
 
 # ---- drained ----
 

@@ -9,6 +9,7 @@
 #include <sys/stat.h>
 #include <unistd.h>
 
+#include "lib/err.h"
 #include "lib/gripe.h"
 #include "tools/xeno_list.h"
 #include "wire/api.pb-c.h"
@@ -230,7 +231,7 @@ static void keep_all(void)
 }
 
 /* What it writes; free. */
-static char *listed(bool ended_too, int code)
+static char *told_by(int (*run)(void), int code)
 {
     char path[80], *text = calloc(1, 1 << 20);
     int out = dup(STDOUT_FILENO), file, rc;
@@ -240,7 +241,7 @@ static char *listed(bool ended_too, int code)
     fflush(stdout);
     file = open(path, O_RDWR | O_CREAT | O_TRUNC, 0600);
     assert_true(file >= 0 && dup2(file, STDOUT_FILENO) >= 0);
-    rc = xeno_list_all(&xeno, ended_too);
+    rc = run();
     fflush(stdout);
     assert_true(dup2(out, STDOUT_FILENO) >= 0);
     assert_true(pread(file, text, (1 << 20) - 1, 0) >= 0);
@@ -248,6 +249,27 @@ static char *listed(bool ended_too, int code)
     close(out);
     assert_int_equal(rc, code);
     return text;
+}
+
+static int list_kept(void)
+{
+    return xeno_list_all(&xeno, false);
+}
+
+static int list_ended(void)
+{
+    return xeno_list_all(&xeno, true);
+}
+
+static char *listed(bool ended_too, int code)
+{
+    return told_by(ended_too ? list_ended : list_kept, code);
+}
+
+/* `xeno session list SERVER` */
+static int list_server(void)
+{
+    return xeno_session_list_at(&xeno, url);
 }
 
 static unsigned times(const char *text, const char *what)
@@ -315,7 +337,26 @@ static void of_many_a_few_are_sought(void **state)
     free(text);
 }
 
+static void a_servers_own_list_has_all_pages(void **state)
+{
+    char *text;
+
+    serve((struct plan){.n = 150, .burst = 1000});
+    text = told_by(list_server, XN_EXIT_OK);
+    assert_int_equal(times(text, "\"running\""), 150);
+    free(text);
+}
+
 /* ---- one that means harm ---- */
+
+static void a_servers_own_list_has_an_end(void **state)
+{
+    serve((struct plan){.n = 60, .burst = 1000, .reversed = true});
+    free(told_by(list_server, xn_exit_code(XN_EPROTO)));
+    kit_kill(&child, SIGTERM);
+    serve((struct plan){.n = 100, .burst = 1000, .endless = true});
+    free(told_by(list_server, xn_exit_code(XN_EPROTO)));
+}
 
 static void is_given_up(struct plan what, unsigned asked)
 {
@@ -357,6 +398,8 @@ int main(void)
         TEST(a_table_asks_for_no_meters),
         TEST(meters_are_asked_for_again),
         TEST(of_many_a_few_are_sought),
+        TEST(a_servers_own_list_has_all_pages),
+        TEST(a_servers_own_list_has_an_end),
         TEST(nobody_waits_for_an_hour),
         TEST(nobody_is_put_off_for_ever),
         TEST(a_list_out_of_order_is_refused),
