@@ -91,6 +91,7 @@ hostagent_xenoserver_SOURCES += hostagent/xenoserver_join.h
 hostagent_xenoserver_SOURCES += hostagent/xenoserver_metrics.c
 hostagent_xenoserver_SOURCES += hostagent/xenoserver_offer.c
 hostagent_xenoserver_SOURCES += hostagent/xenoserver_plan.c
+hostagent_xenoserver_SOURCES += hostagent/xenoserver_reach.c
 hostagent_xenoserver_SOURCES += hostagent/xenoserver_self.c
 hostagent_xenoserver_SOURCES += hostagent/xenoserver_status.c
 hostagent_xenoserver_SOURCES += hostagent/xenoserver_units.c

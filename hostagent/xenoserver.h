@@ -149,6 +149,8 @@ void server_self_machine(char *out, size_t len);
  * there, unless something translates it.  false: there is no way. */
 bool server_self_address(const struct net_corp *corp,
                          char out[SERVER_HOST_MAX]);
+/* Is its host an address, not a name, of this machine? */
+bool server_self_url(const char *url);
 /* Does publish.nodes, URLs between blanks, name a node of this machine at its
  * port?  By an address, not by a name. */
 bool server_self_node(const char *nodes, char host_out[SERVER_HOST_MAX]);

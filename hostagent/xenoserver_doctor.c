@@ -203,6 +203,10 @@ static void check_endpoint(struct doctor *d, const struct advert *advert)
                     "%s is no address that others can reach", value->text);
         return;
     }
+    if (strncmp(value->text, "https://", 8) == 0) {
+        snprintf(d->endpoint, sizeof d->endpoint, "%.*s",
+                 (int)strcspn(value->text + 8, "/"), value->text + 8);
+    }
     snprintf(url, sizeof url, "%s/v1/status", value->text);
     rc = net_request(&d->identity, "GET", url, NULL, 0, &d->identity.cert.id,
                      d->server->timeout_ms, &reply, why, sizeof why);
@@ -323,20 +327,31 @@ static void check_findable(struct doctor *d, const char *node)
     free(body);
 }
 
-static bool check_node(struct doctor *d, const char *node)
+int doctor_ask_node(const struct doctor *d, const char *node,
+                    Xn__NodeStatus **status_out, char *why_out, size_t len)
 {
     struct net_reply reply = {.status = 0};
-    Xn__NodeStatus *status = NULL;
-    char url[URL_MAX], why[300] = "";
+    char url[URL_MAX];
     int rc;
 
+    *status_out = NULL;
     snprintf(url, sizeof url, "%s/v1/status", node);
     rc = net_request(&d->identity, "GET", url, NULL, 0, NULL,
-                     d->server->timeout_ms, &reply, why, sizeof why);
+                     d->server->timeout_ms, &reply, why_out, len);
     if (!rc && reply.status == 200 && reply.server.role == XN__ROLE__NODE) {
-        status = xn_unpack(&xn__node_status__descriptor, reply.body.data,
-                           reply.body.len);
+        *status_out = xn_unpack(&xn__node_status__descriptor, reply.body.data,
+                                reply.body.len);
     }
+    net_reply_clear(&reply);
+    return rc;
+}
+
+static bool check_node(struct doctor *d, const char *node)
+{
+    Xn__NodeStatus *status;
+    char why[300] = "";
+    int rc = doctor_ask_node(d, node, &status, why, sizeof why);
+
     if (!status) {
         doctor_find(d, "node", DOCTOR_FAIL,
                     rc == XN_EIDENT
@@ -350,9 +365,17 @@ static bool check_node(struct doctor *d, const char *node)
     } else {
         doctor_find(d, "node", DOCTOR_OK, NULL, "%s has %u links, %u ads", node,
                     (unsigned)status->links, (unsigned)status->ads);
+        if (server_self_url(node)) {
+            doctor_check_outside(d, node, status);
+        } else {
+            doctor_find(d, "outside", DOCTOR_WARN,
+                        "a node beside the server: man xenonoded",
+                        "%s is no address of this machine: nobody was asked "
+                        "whether others reach it",
+                        node);
+        }
     }
     if (status) xn__node_status__free_unpacked(status, NULL);
-    net_reply_clear(&reply);
     return !rc;
 }
 

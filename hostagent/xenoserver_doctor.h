@@ -25,6 +25,7 @@ struct doctor {
     char api[300];                 /* of the running xenohostd, or "" */
     Xn__HostStatus *status;        /* that it told, or NULL */
     bool drained;
+    char endpoint[256]; /* where clients are told to come: HOST:PORT, or "" */
     struct doctor_finding findings[DOCTOR_FINDINGS_MAX];
     size_t n;
 };
@@ -38,6 +39,10 @@ void doctor_find(struct doctor *doctor, const char *about,
 void doctor_print(const struct doctor *doctor);
 json_t *doctor_json(const struct doctor *doctor);
 
+/* What the node says, the caller's, or NULL; the rc of asking it. */
+int doctor_ask_node(const struct doctor *doctor, const char *node,
+                    Xn__NodeStatus **status_out, char *why_out, size_t len);
+
 /* ---- xenoserver_check.c: this machine ---- */
 
 void doctor_check_files(struct doctor *doctor);
@@ -46,6 +51,15 @@ void doctor_check_configuration(struct doctor *doctor);
 void doctor_check_disk(struct doctor *doctor);
 void doctor_check_kernel_clock(struct doctor *doctor);
 void doctor_check_sandbox(struct doctor *doctor);
+
+/* ---- xenoserver_reach.c: what others see ---- */
+
+/* `node` is one of this machine, which asks others; `status` is what it told. */
+void doctor_check_outside(struct doctor *doctor, const char *node,
+                          const Xn__NodeStatus *status);
+/* The same when it has met others, for which it has so many seconds. */
+void doctor_await_outside(struct doctor *doctor, const char *node,
+                          unsigned seconds);
 
 /* ---- xenoserver_xen.c: Xen, by xenodomd ---- */
 

@@ -7,6 +7,7 @@
 #include <string.h>
 
 #include "hostagent/xenohostd_cluster.h"
+#include "hostagent/xenoserver_doctor.h"
 #include "hostagent/xenoserver_join.h"
 #include "lib/err.h"
 
@@ -76,6 +77,35 @@ static int carry_out(const struct server *server, const struct join_choice *c,
     return code;
 }
 
+/* ---- seen from outside ---- */
+
+#define MEET_S 20 /* a node that was just started has met others by then */
+
+/* What others see of what was started; NULL: no node beside it was. */
+static struct doctor *look(struct server *server, const struct join_plan *plan)
+{
+    const char *endpoint = net_settings_text(plan->settings, "offer.endpoint");
+    const char *nodes = net_settings_text(plan->settings, "publish.nodes");
+    char host[SERVER_HOST_MAX], node[SERVER_HOST_MAX + 20];
+    struct doctor *d;
+
+    if (!plan->node || !nodes || !server_self_node(nodes, host)) return NULL;
+    d = calloc(1, sizeof *d);
+    if (!d) return NULL;
+    d->server = server;
+    d->identity = plan->identity; /* lent */
+    if (endpoint && strncmp(endpoint, "https://", 8) == 0)
+        endpoint += 8;
+    else
+        endpoint = net_settings_text(plan->settings, "listen.api");
+    if (endpoint)
+        snprintf(d->endpoint, sizeof d->endpoint, "%.*s",
+                 (int)strcspn(endpoint, "/"), endpoint);
+    snprintf(node, sizeof node, "https://%s:" SERVER_NODE_PORT, host);
+    doctor_await_outside(d, node, MEET_S);
+    return d;
+}
+
 /* ---- what is next ---- */
 
 static void say_units(const struct join_plan *plan)
@@ -136,7 +166,7 @@ static void say_next(const struct server *server, const struct join_plan *plan)
 }
 
 static int show(const struct server *server, const struct join_choice *c,
-                const struct join_plan *plan)
+                const struct join_plan *plan, const struct doctor *outside)
 {
     static const char *const done[] = {
         [JOIN_REGISTER] = "registered",
@@ -156,13 +186,14 @@ static int show(const struct server *server, const struct join_choice *c,
     xn_id_hex(&self->cert.id, hex);
     if (server->json) {
         return server_print_json(json_pack(
-            "{s:s, s:s, s:s, s:s, s:s, s:s, s:b, s:b, s:b, s:o, s:o}", "schema",
-            "xenoserver.join/1", "how", how, "corp", known ? known->label : "",
-            "name", name, "id", hex, "configuration", server->config,
-            "configuration_new", plan->before == NULL, "ready", ready,
-            "started", plan->start[0] != NULL, "because",
+            "{s:s, s:s, s:s, s:s, s:s, s:s, s:b, s:b, s:b, s:o, s:o, s:o}",
+            "schema", "xenoserver.join/1", "how", how, "corp",
+            known ? known->label : "", "name", name, "id", hex, "configuration",
+            server->config, "configuration_new", plan->before == NULL, "ready",
+            ready, "started", plan->start[0] != NULL, "because",
             ready ? json_null() : json_string(plan->not_yet), "member",
-            is_member ? json_string(word) : json_null()));
+            is_member ? json_string(word) : json_null(), "outside",
+            outside ? doctor_json(outside) : json_null()));
     }
     server_say(how, "with %s as %s", known ? known->label : c->corp->url, name);
     server_say("id", "%s", hex);
@@ -174,6 +205,7 @@ static int show(const struct server *server, const struct join_choice *c,
                    "xenoserver offer cluster.members='%s' (all of them, "
                    "between blanks) there, and start xenohostd again",
                    word);
+    if (outside) doctor_print(outside);
     return XN_EXIT_OK;
 }
 
@@ -181,6 +213,7 @@ static int show(const struct server *server, const struct join_choice *c,
 
 static int join(struct server *server, struct join_choice *c, bool dry)
 {
+    struct doctor *outside = NULL;
     struct join_plan plan;
     int code = join_complete(c);
 
@@ -190,8 +223,10 @@ static int join(struct server *server, struct join_choice *c, bool dry)
         code = join_tell(server, c, &plan);
     } else if (!code) {
         code = carry_out(server, c, &plan);
-        if (!code) code = show(server, c, &plan);
+        if (!code) outside = look(server, &plan);
+        if (!code) code = show(server, c, &plan, outside);
     }
+    free(outside);
     join_plan_clear(&plan);
     return code;
 }

@@ -91,6 +91,18 @@ static bool is_own(const char *host)
     return own;
 }
 
+bool server_self_url(const char *url)
+{
+    char bare[SERVER_HOST_MAX];
+    const char *host = url + strlen("https://");
+    size_t len = strcspn(host, *host == '[' ? "]" : ":/");
+
+    if (strncmp(url, "https://", 8) != 0 || len >= sizeof bare) return false;
+    snprintf(bare, sizeof bare, "%.*s", (int)len, host + (*host == '['));
+    bare[strcspn(bare, "]")] = '\0';
+    return is_own(bare);
+}
+
 bool server_self_node(const char *nodes, char host_out[SERVER_HOST_MAX])
 {
     static const char end[] = ":" SERVER_NODE_PORT;

@@ -7,18 +7,21 @@
 #include <utlist.h>
 
 #include "lib/err.h"
+#include "net/addr.h"
 #include "net/tls.h"
 #include "net/transfer.h"
 
 enum {
     ANSWER_MAX = 1 << 20,
     PATIENCE_MS = 30000, /* where the core names none, and at most */
+    PROBE_MS = 5000,
     CONNECTIONS = 64,
 };
 
 struct call {
     struct net_transfer transfer;
     uint64_t ticket;
+    char probed[NET_ADDR_TEXT]; /* this host, or "" */
     struct call *prev, *next;
 };
 
@@ -31,6 +34,17 @@ struct net_calls {
     bool freeing;
 };
 
+/* Whatever kept us from meeting it, it was not met. */
+static void finish_probe(struct net_calls *calls, const struct call *call,
+                         CURLcode code)
+{
+    Xn__Probed body = XN__PROBED__INIT;
+
+    body.seen = (char *)(uintptr_t)call->probed;
+    body.met = code == CURLE_OK;
+    net_loop_done_body(calls->loop, call->ticket, XN__KIND__PROBED, &body);
+}
+
 static void finish(struct net_calls *calls, struct call *call, CURLcode code)
 {
     struct net_transfer *t = &call->transfer;
@@ -38,7 +52,9 @@ static void finish(struct net_calls *calls, struct call *call, CURLcode code)
     Xn__Caller server;
     int rc = net_transfer_end(t, code);
 
-    if (!calls->freeing && rc) {
+    if (!calls->freeing && call->probed[0]) {
+        finish_probe(calls, call, code);
+    } else if (!calls->freeing && rc) {
         net_loop_done(calls->loop, call->ticket,
                       code == CURLE_ABORTED_BY_CALLBACK ? XN_ECANCELLED : rc,
                       NULL);
@@ -170,6 +186,24 @@ void net_calls_free(struct net_calls *calls)
     free(calls);
 }
 
+static int begin(struct net_calls *calls,
+                 const struct net_transfer_order *order, struct call *call)
+{
+    int rc = net_transfer_init(&call->transfer, order);
+
+    if (rc) return rc;
+    curl_easy_setopt(call->transfer.easy, CURLOPT_PRIVATE, call);
+    if (call->probed[0]) {
+        curl_easy_setopt(call->transfer.easy, CURLOPT_CONNECT_ONLY, 1L);
+        curl_easy_setopt(call->transfer.easy, CURLOPT_FRESH_CONNECT, 1L);
+    }
+    if (curl_multi_add_handle(calls->multi, call->transfer.easy)) {
+        net_transfer_clear(&call->transfer);
+        return XN_ENOMEM;
+    }
+    return 0;
+}
+
 static int make(struct net_calls *calls, const Xn__Call *in, struct call *call)
 {
     struct net_transfer_order order = {0};
@@ -190,14 +224,7 @@ static int make(struct net_calls *calls, const Xn__Call *in, struct call *call)
                            ? in->patience_ms
                            : PATIENCE_MS;
     order.answer_max = ANSWER_MAX;
-    rc = net_transfer_init(&call->transfer, &order);
-    if (rc) return rc;
-    curl_easy_setopt(call->transfer.easy, CURLOPT_PRIVATE, call);
-    if (curl_multi_add_handle(calls->multi, call->transfer.easy)) {
-        net_transfer_clear(&call->transfer);
-        return XN_ENOMEM;
-    }
-    return 0;
+    return begin(calls, &order, call);
 }
 
 void net_calls_make(struct net_calls *calls, uint64_t ticket,
@@ -206,6 +233,47 @@ void net_calls_make(struct net_calls *calls, uint64_t ticket,
     struct call *call = calloc(1, sizeof *call);
     int rc = call ? make(calls, in, call) : XN_ENOMEM;
 
+    if (rc) {
+        free(call);
+        net_loop_done(calls->loop, ticket, rc, NULL);
+        return;
+    }
+    call->ticket = ticket;
+    DL_APPEND(calls->all, call);
+}
+
+static int make_probe(struct net_calls *calls, const Xn__Probe *probe,
+                      struct call *call)
+{
+    static const struct net_identity nobody;
+    struct net_transfer_order order = {
+        .identity = &nobody,
+        .method = "GET",
+        .pin_suffices = true,
+        .timeout_ms = PROBE_MS,
+    };
+    char url[NET_ADDR_TEXT + 24];
+    xn_id id;
+    int rc = xn_id_from_bytes(&probe->id, &id);
+
+    if (rc) return rc;
+    snprintf(url, sizeof url, "https://%s:%u/", call->probed,
+             (unsigned)probe->port);
+    order.peer = &id;
+    order.url = url;
+    return begin(calls, &order, call);
+}
+
+void net_calls_probe(struct net_calls *calls, uint64_t ticket, const char *host,
+                     const Xn__Probe *probe)
+{
+    struct call *call = calloc(1, sizeof *call);
+    int rc = XN_ENOMEM;
+
+    if (call) {
+        snprintf(call->probed, sizeof call->probed, "%s", host);
+        rc = make_probe(calls, probe, call);
+    }
     if (rc) {
         free(call);
         net_loop_done(calls->loop, ticket, rc, NULL);

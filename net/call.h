@@ -17,6 +17,10 @@ int net_calls_new(struct net_loop *loop, const struct net_identity *identity,
 void net_calls_free(struct net_calls *calls);
 void net_calls_make(struct net_calls *calls, uint64_t ticket,
                     const Xn__Call *call);
+/* The other end's TLS handshake alone, with no certificate of ours: is it that of
+ * `id`?  PROBED; `host` is told in it. */
+void net_calls_probe(struct net_calls *calls, uint64_t ticket, const char *host,
+                     const Xn__Probe *probe);
 bool net_calls_abort(struct net_calls *calls, uint64_t ticket);
 bool net_calls_idle(const struct net_calls *calls);
 

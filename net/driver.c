@@ -103,6 +103,18 @@ static void act_link(struct net_driver *d, const struct xn_action *action)
     }
 }
 
+static void act_probe(struct net_driver *d, const struct xn_action *action)
+{
+    char host[NET_ADDR_TEXT];
+
+    if (d->links && net_links_host(d->links, action->peer, host)) {
+        net_calls_probe(d->calls[0], action->ticket, host,
+                        XN_BODY(action->msg, Xn__Probe));
+    } else {
+        lacking(d, action);
+    }
+}
+
 static void act_store(struct net_driver *d, const struct xn_action *action)
 {
     if (!d->store) {
@@ -204,7 +216,7 @@ static void act(void *user, const struct xn_action *action)
         else
             lacking(d, action);
         break;
-    case XN_ACT_PROBE: lacking(d, action); break;
+    case XN_ACT_PROBE: act_probe(d, action); break;
     }
 }
 

@@ -5,8 +5,8 @@
  * The loop thread alone touches the core.  SIGN, VERIFY and ISSUE run in a
  * small pool, TXN and READ in the store's own thread; their results come back
  * to the loop as DONE events.  CALL runs on libcurl's multi interface in the
- * same loop, DOMAIN on unix sockets, FETCH in two threads of its own.  PROBE ends
- * with XN_EREFUSED.
+ * same loop, DOMAIN on unix sockets, FETCH in two threads of its own, PROBE as
+ * CALL.
  *
  * The first event of a core is a WAKE.  On SIGTERM the core gets a News of
  * kind "stop" and then about a second to send what it has to say.

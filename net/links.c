@@ -556,6 +556,19 @@ bool net_links_abort(struct net_links *links, uint64_t ticket)
     return false;
 }
 
+bool net_links_host(const struct net_links *links, xn_peer peer,
+                    char host_out[NET_ADDR_TEXT])
+{
+    const struct net_link *link = link_of(links, peer);
+    char *port;
+
+    if (!link) return false;
+    net_addr_text((const struct sockaddr *)&link->remote.sa, host_out);
+    port = strrchr(host_out, ':');
+    if (port) *port = '\0';
+    return port != NULL;
+}
+
 void net_links_hang(struct net_links *links, xn_peer peer,
                     const Xn__Reason *reason)
 {

@@ -37,6 +37,10 @@ void net_links_dial(struct net_links *links, uint64_t ticket,
                     const Xn__Dial *dial);
 /* End a dial early; false: no such one. */
 bool net_links_abort(struct net_links *links, uint64_t ticket);
+/* The host that this peer's link comes from or was dialled at, as a URL has it;
+ * false: there is none. */
+bool net_links_host(const struct net_links *links, xn_peer peer,
+                    char host_out[NET_ADDR_TEXT]);
 void net_links_hang(struct net_links *links, xn_peer peer,
                     const Xn__Reason *reason);
 void net_links_send(struct net_links *links, xn_peer peer, struct xn_msg *msg);

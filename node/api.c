@@ -133,6 +133,7 @@ static const struct path {
     {"GET", "/v1/peers", node_api_peers},
     {"GET", "/v1/revoked", node_api_revoked},
     {"POST", "/v1/trace", node_api_trace},
+    {"POST", "/v1/reach", node_api_reach},
     {"GET", "/metrics", node_api_metrics},
 };
 
@@ -157,6 +158,6 @@ void node_api_ask(struct node *node, const struct xn_now *now, uint64_t ticket,
     xn_out_refuse(
         out, ticket, XN_ENOENT, "request refused",
         "a node has no such method and path",
-        "POST /v1/search, /v1/get, /v1/publish, /v1/trace or GET /v1/status, "
-        "/v1/peers, /v1/revoked, /metrics");
+        "POST /v1/search, /v1/get, /v1/publish, /v1/trace, /v1/reach or GET "
+        "/v1/status, /v1/peers, /v1/revoked, /metrics");
 }

@@ -8,6 +8,7 @@ node_libnode_a_SOURCES += node/corps.c
 node_libnode_a_SOURCES += node/metrics.c
 node_libnode_a_SOURCES += node/node.c
 node_libnode_a_SOURCES += node/node.h
+node_libnode_a_SOURCES += node/reach.c
 node_libnode_a_SOURCES += node/revoked.c
 node_libnode_a_SOURCES += node/setup.c
 node_libnode_a_SOURCES += node/state.h
@@ -26,6 +27,11 @@ EXTRA_DIST += man/xenonoded.8
 EXTRA_DIST += node/README.md node/deps
 
 # Unit tests of this folder, three lines each:
+UNIT_TESTS += tests/unit/node_reach
+tests_unit_node_reach_SOURCES = tests/unit/node_reach.c
+tests_unit_node_reach_SOURCES += tests/unit/crank.c
+tests_unit_node_reach_SOURCES += tests/unit/crank.h
+tests_unit_node_reach_LDADD = $(XN_NODE_LIBS) $(CMOCKA_LIBS)
 UNIT_TESTS += tests/unit/node_revoked
 tests_unit_node_revoked_SOURCES = tests/unit/node_revoked.c
 tests_unit_node_revoked_SOURCES += tests/unit/crank.c

@@ -23,6 +23,8 @@ static void deliver(void *user, const struct xn_now *now,
 
     if (request->msg->kind == XN__KIND__REVOKED)
         node_revoked_deliver(node, now, request, out);
+    else if (request->msg->kind == XN__KIND__REACH)
+        node_reach_deliver(node, now, request, out);
     else
         xis_deliver(node->xis, now, request, out);
 }
@@ -253,6 +255,7 @@ static void node_free(struct xn_core *core)
 
     DL_FOREACH_SAFE(node->questions, question, next) free(question);
     node_revoked_clear(node);
+    node_reach_clear(node);
     rd_free(node->rd);
     xis_free(node->xis);
     ov_free(node->ov);

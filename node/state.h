@@ -8,6 +8,8 @@
 
 struct question;
 struct offer;
+struct probe;
+struct reach;
 
 struct served { /* lists of revoked keys, within a second */
     uint64_t since_us;
@@ -36,6 +38,9 @@ struct node {
     struct revoked_ask *revoked_asks; /* ours for such lists, under way */
     uint64_t revoked_timer;
     struct served served_peers, served_callers;
+    struct probe *probes; /* ours for peers, and the last ones */
+    unsigned n_probes;
+    struct reach *reaches; /* questions whether we are reached, under way */
 };
 
 /* NULL: no memory, and out->rc says so. */
@@ -73,6 +78,15 @@ void node_revoked_deliver(struct node *node, const struct xn_now *now,
 void node_revoked_clear(struct node *node);
 void node_api_revoked(struct node *node, const struct xn_now *now,
                       uint64_t ticket, const Xn__Ask *ask, struct xn_out *out);
+
+/* ---- reach.c: can others reach us? ---- */
+
+/* A peer wants to know. */
+void node_reach_deliver(struct node *node, const struct xn_now *now,
+                        const struct ov_request *request, struct xn_out *out);
+void node_reach_clear(struct node *node);
+void node_api_reach(struct node *node, const struct xn_now *now,
+                    uint64_t ticket, const Xn__Ask *ask, struct xn_out *out);
 
 /* ---- api.c: the client interface ---- */
 

@@ -42,7 +42,7 @@
 /* That we have. */
 #define FEATURES                                                               \
     (OV_FEATURE_NEXT | OV_FEATURE_TERSE | OV_FEATURE_REVOKED |                 \
-     OV_FEATURE_NEAR | OV_FEATURE_PNS | OV_FEATURE_BRIEF)
+     OV_FEATURE_NEAR | OV_FEATURE_PNS | OV_FEATURE_BRIEF | OV_FEATURE_REACH)
 
 #define DIALS_MAX 16U  /* outstanding */
 #define NEW_MAX 32U    /* links over the budget until their HELLO */

@@ -257,6 +257,7 @@ bool ov_clock(struct ov *ov, const struct xn_now *now, struct xn_out *out);
 #define OV_FEATURE_NEAR 8U   /* and it takes visits */
 #define OV_FEATURE_PNS 16U   /* who of its links is near to a coordinate */
 #define OV_FEATURE_BRIEF 32U /* of a REQUEST's key the first bytes */
+#define OV_FEATURE_REACH 64U /* whether it can dial us; the user answers */
 uint64_t ov_features(const struct ov *ov, xn_peer peer);
 /* Did it hold other lists of revoked keys than we do, when its HELLO came? */
 bool ov_revoked_differs(const struct ov *ov, xn_peer peer);

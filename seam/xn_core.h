@@ -40,8 +40,9 @@
  *   CALL    msg Call     -> Answer      HTTPS to a corp, node or host
  *   DOMAIN  msg DomAsk     -> DomTell       what sessions run in: xenodomd
  *           msg AskConsole -> ConsolePiece
- *   FETCH   msg Fetch, PROBE msg Probe: back ends of the host agent and of
- *           measuring; a driver without one answers XN_EREFUSED
+ *   PROBE   peer, msg Probe -> Probed   who answers at a port of that peer's
+ *           host; a driver that cannot look answers XN_EREFUSED, as
+ *   FETCH   msg Fetch -> Fetched        where there is no back end for it
  *   ABORT   ticket: that action is no longer wanted; its DONE comes all the
  *           same, early, with XN_ECANCELLED or its result
  *   LOG     msg Log

@@ -43,6 +43,8 @@ static const struct kind_row wire_kinds[] = {
     ROW(NEAR_DONE, near_done),
     ROW(REVOKED, revoked),
     ROW(REVOKED_DONE, revoked_done),
+    ROW(REACH, reach),
+    ROW(REACH_DONE, reach_done),
 };
 
 static const struct kind_row local_kinds[] = {
@@ -73,6 +75,7 @@ static const struct kind_row local_kinds[] = {
     LOCAL(ASK_CONSOLE, ask_console),
     LOCAL(CONSOLE_PIECE, console_piece),
     LOCAL(FETCHED, fetched),
+    LOCAL(PROBED, probed),
 };
 
 static const struct kind_row *row_of(unsigned kind)

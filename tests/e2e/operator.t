@@ -159,6 +159,14 @@ run doctor
 [ "$rc" -eq 0 ] && said '^ok  *findable' && said '^ok  *port' &&
     said '^ok  *node' && ! said '^fail'
 check $? 'doctor: all is well'
+seen() { run doctor; said "$1"; }
+await 60 seen '^ok  *outside .*server: 127.0.0.1:[0-9]* is reached by'
+check $? 'another node reaches the server'
+run offer Endpoint=https://127.0.0.1:9
+await 60 seen '^fail  *outside .*server: 1 of 1 nodes .* could not reach' &&
+    said 'open TCP port 9'
+check $? 'and doctor says what to open where none does'
+run offer Endpoint=
 chmod 644 "$state/key.pem"
 run doctor -o json
 [ "$rc" -eq 1 ] && said '"level": "fail"' && said 'chmod 600'
