@@ -30,6 +30,8 @@
 struct host_admit {
     Xn__CreateSession *want;
     struct host_papers papers;
+    bool agreed; /* the operator's program takes it */
+    char address[80];
 };
 
 void session_admit_clear(struct host_session *s)
@@ -133,6 +135,36 @@ static int take_task(struct host_session *s, const struct xn_now *now)
     return task ? task_add(s, now, task, &s->request) : 0;
 }
 
+static void judge(struct host_session *s, const struct xn_now *now);
+
+static void on_policy(void *owner, void *ctx, const struct xn_now *now, int rc,
+                      struct xn_msg *msg, struct xn_out *out)
+{
+    struct host_session *s = ctx;
+
+    s->admit->agreed = policy_agrees(s, rc, msg);
+    if (s->admit->agreed)
+        judge(s, now); /* what is free may be less by now */
+    else
+        session_free(s);
+}
+
+static void ask_policy(struct host_session *s, const struct xn_now *now,
+                       const struct money_limits *limits)
+{
+    const struct host_admit *admit = s->admit;
+    const struct policy_case what = {
+        .order = papers_order(&admit->papers),
+        .quote = papers_quote(&admit->papers),
+        .limits = limits,
+        .task = admit->want->task,
+        .requirements = admit->want->requirements,
+        .address = admit->address,
+    };
+
+    if (policy_ask(s, now, &what, on_policy)) s->host->out.rc = XN_ENOMEM;
+}
+
 static void judge(struct host_session *s, const struct xn_now *now)
 {
     struct money_limits limits;
@@ -140,6 +172,10 @@ static void judge(struct host_session *s, const struct xn_now *now)
     /* Who does not wait any more has no session yet. */
     if (!s->ask || !admit(s, now, &limits)) {
         session_free(s);
+        return;
+    }
+    if (s->host->config.policy_us && !s->admit->agreed) {
+        ask_policy(s, now, &limits);
         return;
     }
     take_papers(s, &limits);
@@ -328,6 +364,9 @@ static void create(struct host *host, const struct xn_now *now, uint64_t ask,
         return;
     }
     s->ask = ask;
+    if (question->caller)
+        snprintf(s->admit->address, sizeof s->admit->address, "%s",
+                 question->caller->address);
     begin(s, now, *want);
     *want = NULL;
 }

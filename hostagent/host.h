@@ -45,8 +45,11 @@ struct host_config {
     bool sandbox;          /* sessions run tasks, through xenodomd; else they
                             * reserve capacity and nothing runs */
     bool images;           /* tasks may bring one: FETCH */
-    bool xen;          /* with `sandbox`: each task in a domain of its own */
-    const char *image; /* with `xen`: the folder with the kernel; copied */
+    bool xen;           /* with `sandbox`: each task in a domain of its own */
+    const char *image;  /* with `xen`: the folder with the kernel; copied */
+    uint64_t policy_us; /* the operator's program is asked (ADMIT) and has so
+                         * long; 0: there is none */
+    bool policy_open;   /* what it gives no answer to is accepted */
     /* With `sandbox`: the machines that it speaks for, besides its own. */
     struct host_member members[HOST_MEMBERS_MAX];
     size_t n_members;

@@ -162,6 +162,22 @@ const char *host_market_wrong(const struct host *host);
 /* Reads what sessions there are, and goes on with each. */
 void host_market_begin(struct host *host, const struct xn_now *now);
 
+/* ---- policy.c: the operator's program ---- */
+
+struct policy_case {
+    const struct money_order *order;
+    const struct money_quote *quote;
+    const struct money_limits *limits;
+    const Xn__NewTask *task; /* NULL: none comes with it */
+    ProtobufCBinaryData requirements;
+    const char *address; /* that the client asks from */
+};
+/* `fn` gets the session as ctx.  XN_ENOMEM. */
+int policy_ask(struct host_session *s, const struct xn_now *now,
+               const struct policy_case *what, xn_ended *fn);
+/* What came of it; false: the client was refused. */
+bool policy_agrees(struct host_session *s, int rc, const struct xn_msg *msg);
+
 /* ---- session_file.c: a session and its record ---- */
 
 int session_pack(const struct host_session *s, uint8_t **bytes_out,

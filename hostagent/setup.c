@@ -134,6 +134,8 @@ int host_config_pack(const struct host_config *config, uint8_t **bytes_out,
                                               : "reserve");
     setup.image = text_of(config->image);
     setup.images = config->images;
+    setup.policy_us = config->policy_us;
+    setup.policy_open = config->policy_open;
     setup.texts = list;
     setup.n_texts = OFFER_TEXTS;
     setup.corps = (char **)(uintptr_t)offer.corps;
@@ -186,6 +188,8 @@ static int unpack_sale(const Xn__HostSetup *setup, struct host_config *config)
     config->sandbox = config->xen || strcmp(setup->manager, "sandbox") == 0;
     config->image = setup->image;
     config->images = setup->images;
+    config->policy_us = setup->policy_us;
+    config->policy_open = setup->policy_open;
     return xn_id_from_bytes(&setup->corp, &config->corp);
 }
 

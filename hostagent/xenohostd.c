@@ -12,6 +12,7 @@
 #include "lib/arena.h"
 #include "lib/err.h"
 #include "lib/gripe.h"
+#include "net/admission.h"
 #include "net/daemon.h"
 
 #define PROGRAM "xenohostd"
@@ -251,6 +252,28 @@ static int set_images(struct net_daemon *daemon,
     return 0;
 }
 
+/* The operator's own word on each order. */
+static int set_admission(struct net_daemon *daemon, struct host_config *config)
+{
+    const struct net_settings *set = daemon->settings;
+    char why[1200];
+    int rc;
+
+    daemon->admission = net_settings_text(set, "admission.program");
+    if (!daemon->admission) return 0;
+    daemon->admission_us = net_settings_span_us(set, "admission.time");
+    config->policy_us = daemon->admission_us;
+    config->policy_open = net_settings_bool(set, "admission.open");
+    rc = net_admission_check(daemon->admission, why, sizeof why);
+    if (rc) {
+        xn_gripe_rc(PROGRAM, rc, NULL, "cannot ask admission.program", why,
+                    rc == XN_EPERM ? "chown root, chmod go-w, also of the "
+                                     "folders above it"
+                                   : "man xenohostd.conf");
+    }
+    return rc;
+}
+
 static int bad_cluster(int rc, const char *why)
 {
     xn_gripe_rc(PROGRAM, rc, NULL, "cannot be part of a cluster", why,
@@ -300,6 +323,7 @@ static int prepare(struct net_daemon *daemon, struct xn_arena *arena,
     rc = set_nodes(daemon, arena, config);
     if (!rc) rc = set_manager(daemon, config);
     if (!rc) rc = set_images(daemon, images, config);
+    if (!rc) rc = set_admission(daemon, config);
     if (rc) return rc;
     if (!daemon->index_node) daemon->index_node = config->nodes[0];
     rc = xenohostd_offer(daemon->settings, arena, offer, why, sizeof why);

@@ -69,6 +69,12 @@ const struct net_setting xenohostd_offer_rows[XENOHOSTD_OFFER_ROWS] = {
     TEXT("sell.image", 1024,
          "manager xen: xenodomd's folder with the kernel of all tasks"),
     TEXT("sell.xenodomd", 1024, "xenodomd's socket, which runs the tasks"),
+    TEXT("admission.program", 1000,
+         "an absolute path: what it refuses is not sold"),
+    {"admission.time", NET_SPAN, "5s", 100000, 15000000,
+     "that it has for an answer"},
+    {"admission.open", NET_BOOL, "no", 0, 0,
+     "what it gives no answer to is sold all the same"},
     TEXT("cluster.members", 8192,
          "https://HOST:PORT#ID of each agent whose machine this one speaks "
          "for, between blanks"),

@@ -309,6 +309,8 @@ int net_daemon_open(struct net_daemon *d)
     config.api_body_max = d->api_body_max;
     config.dom_path = d->dom_path;
     config.images = d->images;
+    config.admission = d->admission;
+    config.admission_us = d->admission_us;
     config.threads =
         (unsigned)net_settings_number(d->settings, "limits.threads");
     if (d->wants_links) {

@@ -40,7 +40,9 @@ struct net_daemon {
     size_t api_body_max;                    /* of a request; 0: 1 MiB */
     const char *dom_path;                   /* xenodomd's socket; NULL: none */
     const struct net_images_config *images; /* NULL: no FETCH */
-    const struct xn_option *options;        /* besides the common ones */
+    const char *admission;                  /* program; NULL: no ADMIT */
+    uint64_t admission_us;
+    const struct xn_option *options; /* besides the common ones */
     size_t n_options;
     const struct net_setting *settings_rows; /* besides the common ones */
     size_t n_settings_rows;

@@ -1,5 +1,6 @@
 /* SPDX-License-Identifier: GPL-3.0-or-later */
 #include "net/driver.h"
+#include "net/admission.h"
 
 #include <errno.h>
 #include <signal.h>
@@ -49,6 +50,7 @@ struct net_driver {
     struct net_calls *calls[LANES];
     struct net_dom *dom;
     struct net_images *images;
+    struct net_admission *admission;
     struct net_store *store;
     struct net_record *record;
     struct event *term, *intr, *linger;
@@ -83,6 +85,7 @@ static void abort_action(struct net_driver *d, uint64_t ticket)
         if (d->calls[i] && net_calls_abort(d->calls[i], ticket)) return;
     }
     if (d->images && net_images_abort(d->images, ticket)) return;
+    if (d->admission && net_admission_abort(d->admission, ticket)) return;
     if (d->links) net_links_abort(d->links, ticket);
     if (d->dom) net_dom_abort(d->dom, ticket);
     /* The others end soon by themselves. */
@@ -217,6 +220,13 @@ static void act(void *user, const struct xn_action *action)
             lacking(d, action);
         break;
     case XN_ACT_PROBE: act_probe(d, action); break;
+    case XN_ACT_ADMIT:
+        if (d->admission)
+            net_admission_ask(d->admission, action->ticket,
+                              XN_BODY(action->msg, Xn__Admit));
+        else
+            lacking(d, action);
+        break;
     }
 }
 
@@ -250,6 +260,7 @@ static bool all_idle(const struct net_driver *d)
     return net_loop_quiet(d->loop) && net_crypto_idle(d->crypto) &&
            calls_idle(d) && (!d->dom || net_dom_idle(d->dom)) &&
            (!d->images || net_images_idle(d->images)) &&
+           (!d->admission || net_admission_idle(d->admission)) &&
            (!d->store || net_store_idle(d->store)) &&
            (!d->links || net_links_idle(d->links)) &&
            (!d->http || net_http_idle(d->http));
@@ -411,6 +422,9 @@ static int open_parts(struct net_driver *d, const struct net_config *config)
         rc = net_dom_new(d->loop, config->dom_path, &d->dom);
     }
     if (!rc && config->images) rc = open_images(d, config);
+    if (!rc && config->admission)
+        rc = net_admission_new(d->loop, config->admission, config->admission_us,
+                               &d->admission);
     if (!rc) rc = open_record(d, config);
     if (!rc) rc = open_links(d, config);
     if (!rc) rc = open_http(d, config);
@@ -443,6 +457,7 @@ void net_driver_free(struct net_driver *d)
         net_calls_free(d->calls[i]);
     net_dom_free(d->dom);
     net_images_free(d->images);
+    net_admission_free(d->admission);
     net_store_free(d->store);
     net_pool_free(d->pool);
     net_crypto_free(d->crypto);

@@ -34,6 +34,8 @@ struct net_config {
     const char *record_path; /* --record; NULL: no recording */
     const char *dom_path; /* xenodomd's socket (net/dom.h); NULL: no DOMAIN */
     const struct net_images_config *images; /* NULL: no FETCH */
+    const char *admission;  /* program for ADMIT; NULL: no ADMIT */
+    uint64_t admission_us;  /* that it may take */
     const char *delay_path; /* --delay, for tests (net/delay.h); NULL: none */
     unsigned threads;       /* of the pool; 1 */
     unsigned links_max;     /* accepted, dialled, half-open: hard bound; 512 */

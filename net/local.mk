@@ -4,6 +4,8 @@ noinst_LIBRARIES += net/libnet.a
 net_libnet_a_SOURCES =
 net_libnet_a_SOURCES += net/addr.c
 net_libnet_a_SOURCES += net/addr.h
+net_libnet_a_SOURCES += net/admission.c
+net_libnet_a_SOURCES += net/admission.h
 net_libnet_a_SOURCES += net/backing.h
 net_libnet_a_SOURCES += net/budget.c
 net_libnet_a_SOURCES += net/budget.h
@@ -121,6 +123,9 @@ XN_NET_LIBS = net/libnet.a $(XN_SEAM_LIBS) $(EVENT_SSL_LIBS) $(EVENT_THREADS_LIB
 
 EXTRA_DIST += net/deps net/README.md
 
+UNIT_TESTS += tests/unit/net_admission
+tests_unit_net_admission_SOURCES = tests/unit/net_admission.c $(NET_KIT)
+tests_unit_net_admission_LDADD = $(XN_NET_LIBS) $(CMOCKA_LIBS)
 UNIT_TESTS += tests/unit/net_delay
 tests_unit_net_delay_SOURCES = tests/unit/net_delay.c $(NET_KIT)
 tests_unit_net_delay_LDADD = $(XN_NET_LIBS) $(CMOCKA_LIBS)

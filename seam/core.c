@@ -32,7 +32,7 @@ const char *xn_act_name(enum xn_act act)
     static const char *const names[] = {
         "?",      "DIAL",   "HANG",   "SEND",  "ANSWER", "SIGN",
         "VERIFY", "ISSUE",  "RANDOM", "TXN",   "READ",   "CALL",
-        "FETCH",  "DOMAIN", "PROBE",  "ABORT", "LOG",
+        "FETCH",  "DOMAIN", "PROBE",  "ADMIT", "ABORT",  "LOG",
     };
 
     return act < sizeof names / sizeof names[0] ? names[act] : "?";
@@ -50,6 +50,8 @@ unsigned xn_act_msg_kind(enum xn_act act)
     case XN_ACT_TXN: return XN__KIND__TXN;
     case XN_ACT_READ: return XN__KIND__READ;
     case XN_ACT_CALL: return XN__KIND__CALL;
+    case XN_ACT_PROBE: return XN__KIND__PROBE;
+    case XN_ACT_ADMIT: return XN__KIND__ADMIT;
     case XN_ACT_LOG: return XN__KIND__LOG;
     default: return 0;
     }

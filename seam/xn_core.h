@@ -42,7 +42,8 @@
  *           msg AskConsole -> ConsolePiece
  *   PROBE   peer, msg Probe -> Probed   who answers at a port of that peer's
  *           host; a driver that cannot look answers XN_EREFUSED, as
- *   FETCH   msg Fetch -> Fetched        where there is no back end for it
+ *   FETCH   msg Fetch -> Fetched, and
+ *   ADMIT   msg Admit -> Admitted       where there is no back end for it
  *   ABORT   ticket: that action is no longer wanted; its DONE comes all the
  *           same, early, with XN_ECANCELLED or its result
  *   LOG     msg Log
@@ -101,6 +102,7 @@ enum xn_act {
     XN_ACT_FETCH,
     XN_ACT_DOMAIN,
     XN_ACT_PROBE,
+    XN_ACT_ADMIT,
     XN_ACT_ABORT,
     XN_ACT_LOG,
 };

@@ -173,6 +173,7 @@ static void perform(struct sim_world *world, uint32_t node,
     case XN_ACT_FETCH:
     case XN_ACT_DOMAIN:
     case XN_ACT_PROBE:
+    case XN_ACT_ADMIT:
         sim_done(world, node, action->ticket, 1, XN_EREFUSED, NULL);
         break;
     default:

@@ -76,6 +76,8 @@ static const struct kind_row local_kinds[] = {
     LOCAL(CONSOLE_PIECE, console_piece),
     LOCAL(FETCHED, fetched),
     LOCAL(PROBED, probed),
+    LOCAL(ADMIT, admit),
+    LOCAL(ADMITTED, admitted),
 };
 
 static const struct kind_row *row_of(unsigned kind)

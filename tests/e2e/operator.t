@@ -77,6 +77,11 @@ check $? 'the same again says so'
     --config "$state/xenohostd.conf" 2>"$scratch/err"
 [ $? -eq 2 ] && grep -q 'no price.currency' "$scratch/err"
 check $? 'xenohostd understands it and misses the price, as join said'
+"$XN_BUILD/hostagent/xenohostd" --state "$state" --node "$node" \
+    --config "$state/xenohostd.conf" --set admission.program=judge \
+    2>"$scratch/err"
+[ $? -ne 0 ] && told 'no absolute path'
+check $? 'xenohostd does not start with a program that it cannot trust'
 run offer
 [ "$rc" -eq 0 ] && said '^configuration'
 check $? 'offer without words shows it'

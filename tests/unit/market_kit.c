@@ -368,7 +368,7 @@ static bool serve_first(struct market *m, bool corp_calls)
     for (size_t i = 0; i < m->h.n_pending; i++) {
         const struct xn_action *act = &m->h.pending[i];
 
-        if (act->kind == XN_ACT_ANSWER) continue;
+        if (act->kind == XN_ACT_ANSWER || act->kind == XN_ACT_ADMIT) continue;
         if (!corp_calls && is_corp_call(act)) continue;
         serve(m, act->kind, i);
         return true;
