@@ -87,16 +87,21 @@ hostagent_xenoserver_SOURCES += hostagent/xenoserver_doctor.c
 hostagent_xenoserver_SOURCES += hostagent/xenoserver_doctor.h
 hostagent_xenoserver_SOURCES += hostagent/xenoserver_dry.c
 hostagent_xenoserver_SOURCES += hostagent/xenoserver_earnings.c
+hostagent_xenoserver_SOURCES += hostagent/xenoserver_html.c
+hostagent_xenoserver_SOURCES += hostagent/xenoserver_html.h
 hostagent_xenoserver_SOURCES += hostagent/xenoserver_join.c
 hostagent_xenoserver_SOURCES += hostagent/xenoserver_join.h
 hostagent_xenoserver_SOURCES += hostagent/xenoserver_metrics.c
 hostagent_xenoserver_SOURCES += hostagent/xenoserver_offer.c
+hostagent_xenoserver_SOURCES += hostagent/xenoserver_page.c
 hostagent_xenoserver_SOURCES += hostagent/xenoserver_plan.c
 hostagent_xenoserver_SOURCES += hostagent/xenoserver_reach.c
 hostagent_xenoserver_SOURCES += hostagent/xenoserver_self.c
 hostagent_xenoserver_SOURCES += hostagent/xenoserver_status.c
 hostagent_xenoserver_SOURCES += hostagent/xenoserver_units.c
 hostagent_xenoserver_SOURCES += hostagent/xenoserver_units.h
+hostagent_xenoserver_SOURCES += hostagent/xenoserver_view.c
+hostagent_xenoserver_SOURCES += hostagent/xenoserver_view.h
 hostagent_xenoserver_SOURCES += hostagent/xenoserver_xen.c
 hostagent_xenoserver_CPPFLAGS = $(AM_CPPFLAGS) '-DXN_SYSCONFDIR="$(sysconfdir)"'
 hostagent_xenoserver_LDADD = $(XN_HOSTAGENT_LIBS) $(XN_NET_LIBS) $(JANSSON_LIBS)
@@ -107,6 +112,7 @@ tests_unit_server_conf_SOURCES = hostagent/xenoserver_conf.c hostagent/xenoserve
 tests_unit_server_conf_SOURCES += hostagent/xenoserver.h tests/unit/server_conf.c
 tests_unit_server_conf_LDADD = $(XN_NET_LIBS) $(CMOCKA_LIBS)
 SHELL_TESTS += tests/e2e/operator.t
+SHELL_TESTS += tests/e2e/page.t
 SHELL_TESTS += tests/e2e/task.t
 
 # Unit tests of this folder; crank is a driver by hand.

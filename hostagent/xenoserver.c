@@ -17,6 +17,7 @@ static const struct server_verb verbs[] = {
      "Register this server, write its configuration", server_join},
     {"doctor", "", "Check what keeps a server from earning", server_doctor},
     {"status", "", "What the running xenohostd does", server_status},
+    {"page", "", "Show it in a browser on this machine", server_page},
     {"metrics", "", "What it counts, for Prometheus", server_metrics},
     {"offer", "[TOKEN=VALUE]...", "Show or change what is offered",
      server_offer},

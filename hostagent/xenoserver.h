@@ -170,6 +170,7 @@ int server_offer_check(const struct server *server, const char *text,
 
 int server_join(struct server *server, int argc, char **argv);
 int server_status(struct server *server, int argc, char **argv);
+int server_page(struct server *server, int argc, char **argv);
 int server_metrics(struct server *server, int argc, char **argv);
 int server_offer(struct server *server, int argc, char **argv);
 int server_drain(struct server *server, int argc, char **argv);

@@ -4,131 +4,13 @@
 #include <stdlib.h>
 #include <string.h>
 
-#include "hostagent/xenoserver.h"
+#include "hostagent/xenoserver_view.h"
 #include "lib/err.h"
-#include "lib/text.h"
 #include "lib/utc.h"
 #include "net/clock.h"
 #include "net/json.h"
-#include "wire/ad.h"
-#include "wire/envelope.h"
-#include "wire/msg.h"
-
-#define SESSION_STATES 8
-
-struct view { /* what is known of the server */
-    struct net_identity identity;
-    const char
-        *state; /* "offered", "drained", "starting", "silent", "member" */
-    Xn__HostStatus *status;
-    struct ad_lease lease;
-    bool has_lease, has_sessions;
-    unsigned sessions[SESSION_STATES]; /* by state */
-    /* What keeps claims from being taken, and of how many sessions. */
-    unsigned troubled;
-    char trouble[300]; /* of the first */
-};
-
-static void view_clear(struct view *view)
-{
-    if (view->status) xn__host_status__free_unpacked(view->status, NULL);
-    net_identity_clear(&view->identity);
-}
-
-/* ---- asking ---- */
-
-static void take_lease(struct view *view)
-{
-    const ProtobufCBinaryData *blob = &view->status->lease;
-    uint8_t *payload = NULL;
-    size_t len = 0;
-    xn_id signer;
-
-    if (blob_verify(blob->data, blob->len, LEASE_CONTEXT, &signer, &payload,
-                    &len)) {
-        return;
-    }
-    view->has_lease =
-        ad_lease_decode(payload, len, &signer, &view->lease) == 0 &&
-        xn_id_eq(&signer, &view->identity.cert.id);
-    free(payload);
-}
-
-static void note_trouble(struct view *view, const Xn__HostSession *session)
-{
-    char name[XN_NAME_MAX] = "?";
-    xn_id id;
-
-    if (!session->trouble[0] || view->troubled++) return;
-    if (!xn_id_from_bytes(&session->session, &id)) xn_id_name(&id, NULL, name);
-    snprintf(view->trouble, sizeof view->trouble, "%s: %s", name,
-             session->trouble);
-    xn_plain(view->trouble);
-}
-
-static void count(struct view *view, const Xn__Sessions *page)
-{
-    for (size_t i = 0; i < page->n_sessions; i++) {
-        unsigned state = (unsigned)page->sessions[i]->state;
-
-        if (state < SESSION_STATES) view->sessions[state]++;
-        note_trouble(view, page->sessions[i]);
-    }
-}
-
-/* A xenohostd that keeps none refuses the path: then there is nothing to
- * tell. */
-static void ask_sessions(const struct server *server, struct view *view)
-{
-    char path[120] = "/v1/sessions", hex[XN_ID_HEX];
-    const struct server_question question = {
-        .what = "cannot tell the sessions",
-        .method = "GET",
-        .path = path,
-        .answer = &xn__sessions__descriptor,
-        .quiet = true,
-    };
-    Xn__Sessions *page = NULL;
-    bool more = true;
-    xn_id last;
-
-    for (unsigned n = 0; more && n < 1000; n++) {
-        if (server_ask(server, &view->identity, &question, &page)) return;
-        view->has_sessions = true;
-        count(view, page);
-        more = page->more && page->n_sessions > 0 &&
-               !xn_id_from_bytes(&page->sessions[page->n_sessions - 1]->session,
-                                 &last);
-        xn__sessions__free_unpacked(page, NULL);
-        xn_id_hex(&last, hex);
-        snprintf(path, sizeof path, "/v1/sessions?after=%s", hex);
-    }
-}
-
-/* That it has nothing to tell is an answer, too. */
-static int ask(const struct server *server, const char *what,
-               const char *method, const char *path, struct view *view)
-{
-    const struct server_question question = {
-        .what = what,
-        .method = method,
-        .path = path,
-        .answer = &xn__host_status__descriptor,
-    };
-    int rc, code = server_identity(server, what, &view->identity);
-
-    if (code) return code;
-    rc = server_ask(server, &view->identity, &question, &view->status);
-    if (rc) return xn_exit_code(rc);
-    take_lease(view);
-    return XN_EXIT_OK;
-}
 
 /* ---- showing ---- */
-
-static const char *const state_names[SESSION_STATES] = {
-    "none",   "claimed", "unsettled", "running",
-    "paused", "ending",  "ended",     "refused"};
 
 static json_t *sessions_json(const struct view *view)
 {
@@ -137,7 +19,7 @@ static json_t *sessions_json(const struct view *view)
     if (!view->has_sessions) return json_null();
     counts = json_object();
     for (size_t i = 1; i < SESSION_STATES; i++) {
-        (void)json_object_set_new(counts, state_names[i],
+        (void)json_object_set_new(counts, view_session_state((unsigned)i),
                                   json_integer(view->sessions[i]));
     }
     return counts;
@@ -152,7 +34,7 @@ static void say_sessions(const struct view *view)
         if (!view->sessions[i]) continue;
         len += (size_t)snprintf(text + len, sizeof text - len, "%s%u %s",
                                 len ? ", " : "", view->sessions[i],
-                                state_names[i]);
+                                view_session_state((unsigned)i));
     }
     if (view->has_sessions) server_say("sessions", "%s", len ? text : "none");
     if (view->troubled > 1)
@@ -260,7 +142,7 @@ static void say_time(const char *name, uint64_t us)
 static int show_json(const struct view *view)
 {
     const Xn__HostStatus *s = view->status;
-    const struct xn_cert *cert = &view->identity.cert;
+    const struct xn_cert *cert = &view->identity->cert;
     char name[XN_NAME_MAX], hex[XN_ID_HEX];
 
     xn_id_name(&cert->id, cert->label, name);
@@ -305,7 +187,7 @@ static void say_member(const Xn__MemberStatus *m)
 static int show(const struct server *server, const struct view *view)
 {
     const Xn__HostStatus *s = view->status;
-    const struct xn_cert *cert = &view->identity.cert;
+    const struct xn_cert *cert = &view->identity->cert;
     char name[XN_NAME_MAX], hex[XN_ID_HEX];
 
     if (server->json) return show_json(view);
@@ -332,58 +214,18 @@ static int show(const struct server *server, const struct view *view)
     return XN_EXIT_OK;
 }
 
-static const char *state_of(const struct view *view)
-{
-    if (view->status->member) return "member";
-    if (!view->has_lease) return "drained";
-    if (view->lease.withdrawn) return "drained";
-    if (view->lease.until_us <= net_wall_us()) return "lapsed";
-    return view->status->published_us ? "offered" : "publishing";
-}
-
-/* Who has withdrawn refuses to tell an advertisement; who has just begun, too.
- */
-static int ask_state(const struct server *server, struct view *view)
-{
-    static const char what[] = "cannot tell the status";
-    const struct server_question question = {
-        .what = what,
-        .method = "GET",
-        .path = "/v1/status",
-        .answer = &xn__host_status__descriptor,
-        .quiet = true,
-    };
-    int rc, code = server_identity(server, what, &view->identity);
-
-    if (code) return code;
-    rc = server_ask(server, &view->identity, &question, &view->status);
-    if (!rc) {
-        take_lease(view);
-        view->state = state_of(view);
-    } else if (rc == XN_ENOENT) {
-        view->state = "drained";
-    } else if (rc == XN_ENOTYET) {
-        view->state = "starting";
-    } else {
-        struct server_question aloud = question;
-
-        aloud.quiet = false;
-        return xn_exit_code(
-            server_ask(server, &view->identity, &aloud, &view->status));
-    }
-    ask_sessions(server, view);
-    return XN_EXIT_OK;
-}
-
 int server_status(struct server *server, int argc, char **argv)
 {
+    struct net_identity identity = {.key = NULL};
     struct view view = {.state = "silent"};
     int words, code = server_options(server, NULL, 0, argc, argv, 0, &words);
 
     if (code >= 0) return code;
-    code = ask_state(server, &view);
-    if (!code && view.state) code = show(server, &view);
+    code = server_identity(server, "cannot tell the status", &identity);
+    if (!code) code = xn_exit_code(view_ask(server, &identity, false, &view));
+    if (!code) code = show(server, &view);
     view_clear(&view);
+    net_identity_clear(&identity);
     return code;
 }
 
@@ -392,17 +234,18 @@ int server_status(struct server *server, int argc, char **argv)
 static int order(struct server *server, int argc, char **argv, const char *what,
                  const char *path)
 {
+    struct net_identity identity = {.key = NULL};
     struct view view = {.state = "silent"};
     int words, code = server_options(server, NULL, 0, argc, argv, 0, &words);
 
     if (code >= 0) return code;
-    code = ask(server, what, "POST", path, &view);
-    if (!code) {
-        view.state = state_of(&view);
-        ask_sessions(server, &view);
-        code = show(server, &view);
-    }
+    code = server_identity(server, what, &identity);
+    if (!code)
+        code = xn_exit_code(
+            view_order(server, &identity, what, "POST", path, &view));
+    if (!code) code = show(server, &view);
     view_clear(&view);
+    net_identity_clear(&identity);
     return code;
 }
 
