@@ -74,7 +74,8 @@ static int receive(int fd, uint32_t number, uint64_t *bytes_out)
         n = (int)recv(fd, &answer, sizeof answer, 0);
         if (n <= 0) return XN_EIO;
         head = &answer.head;
-        for (; NLMSG_OK(head, n); head = NLMSG_NEXT(head, n)) {
+        for (; n > 0 && NLMSG_OK(head, (unsigned)n);
+             head = NLMSG_NEXT(head, n)) {
             if (head->nlmsg_seq != number) continue;
             if (head->nlmsg_type == NLMSG_ERROR) return rc;
             if (head->nlmsg_type == RTM_NEWQDISC)
