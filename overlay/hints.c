@@ -415,6 +415,14 @@ none:
     return NULL;
 }
 
+/* A visit ends. */
+static bool is_linked(const struct ov *ov, const xn_id *id)
+{
+    const struct link *link = link_find_id(ov, id);
+
+    return link ? !link->visit : link_has_id(ov, id);
+}
+
 static struct hint *add(struct ov *ov, const struct xn_now *now,
                         const xn_id *id, const xn_id *position,
                         const char *address, bool met, uint16_t teller)
@@ -423,7 +431,7 @@ static struct hint *add(struct ov *ov, const struct xn_now *now,
 
     if (xn_id_eq(id, &ov->config.id) || !address_is_good(address)) return NULL;
     if (strcmp(address, ov->config.address) == 0) return NULL;
-    if (link_has_id(ov, id) || is_shunned(ov, id)) return NULL;
+    if (is_linked(ov, id) || is_shunned(ov, id)) return NULL;
     hint = hint_find(ov, id);
     if (hint) {
         if (!met) hint->named_us = now->mono_us;

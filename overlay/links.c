@@ -769,7 +769,10 @@ static void lose_apart(struct ov *ov, const struct xn_now *now,
     bool missed = link->visit && link->state == LINK_NEW && !link->incoming;
 
     if (link->state == LINK_NEW) ov->n_new--;
-    if (link->visit) visit_lost(ov, link);
+    if (link->visit) {
+        visit_lost(ov, link);
+        ov->dial_dirty = true; /* who is wanted may be dialled now */
+    }
     ov->n_guests -= link->guest;
     ring_drop_id(ov, link);
     link->state = LINK_CLOSING;

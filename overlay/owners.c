@@ -11,6 +11,9 @@
  * again, and is not linked to us, is visited: those on the way tell where it is
  * (trace.c).
  *
+ * A neighbour is not visited, nor asked over a visit that has lasted since before
+ * it was one: two nodes have one link, and that is to be one of the ring.
+ *
  * An id that came over others is hearsay: it costs one visit at a time, and a
  * liar is asked nothing that it would not have been asked by its place.  Where
  * we know the order beside the key ourselves, in a full mesh all around, there is
@@ -79,6 +82,7 @@ static void told(void *user, void *ctx, const struct xn_now *now,
     if (trace->end != XN__TRACE_END__TRACE_OWNER || trace->owner == 0) return;
     if (!xn_id_eq(&owner->id, &ov->sought_owner)) return;
     if (!address_is_good(owner->address)) return;
+    if (ring_is_leaf(ov, &owner->position)) return;
     /* No room: another time. */
     visit_dial(ov, now, &owner->id, owner->address, out);
 }
@@ -175,6 +179,14 @@ void owners_learn(struct ov *ov, const struct xn_now *now,
 
 /* ---- using ---- */
 
+static bool may_serve(const struct ov *ov, const struct link *link)
+{
+    if (link->state != LINK_LIVE || link->nowhere || link->guest) return false;
+    if (link->visit && ring_is_leaf(ov, &link_contact(ov, link)->position))
+        return false;
+    return link->probes == 0;
+}
+
 /* Is it nearer to the key than all links of the ring, but for itself? */
 static bool is_nearest(const struct ov *ov, const struct query *q,
                        const struct link *link)
@@ -206,9 +218,7 @@ struct link *owners_link(struct ov *ov, const struct xn_now *now,
         if (owner->copy != q->copy || !holds(owner, xn_id_head(&q->key)))
             continue;
         link = link_need_id(ov, &owner->id);
-        if (!link || link->state != LINK_LIVE || link->nowhere || link->guest ||
-            link->probes > 0)
-            continue;
+        if (!link || !may_serve(ov, link)) continue;
         if (!is_nearest(ov, q, link) || route_is_near(ov, now, q)) return NULL;
         ov->stats.straight++;
         return link;

@@ -212,6 +212,43 @@ static void test_bounded(void **state)
     net_free(net);
 }
 
+/* On the shorter way from node 0 to that one. */
+static bool is_between(const struct net *net, uint32_t i, uint32_t owner)
+{
+    uint64_t self = xn_id_head(&net->node[0].contact.position);
+    uint64_t to = xn_id_head(&net->node[owner].contact.position) - self;
+    uint64_t at = xn_id_head(&net->node[i].contact.position) - self;
+
+    return to <= INT64_MAX ? at < to : at > to;
+}
+
+/* Who comes to be a neighbour is linked as one, however often it is asked. */
+static void test_becomes_neighbour(void **state)
+{
+    struct net *net = start(CACHE);
+    struct asked asked;
+    uint32_t owner;
+    xn_peer peer;
+    xn_id key;
+
+    (void)state;
+    owner = far_key(net, &key);
+    make_known(net, &key);
+    for (uint32_t i = 1; i < NODES; i++) {
+        if (i == owner || !is_between(net, i, owner)) continue;
+        net_crash(net, i, true);
+        net_run(net, SEC);
+        ask(net, 0, &key);
+    }
+    for (unsigned i = 0; i < 40; i++)
+        asked = ask(net, 0, &key);
+    assert_int_equal(asked.by, owner);
+    assert_true(net_peer(net, 0, owner, &peer));
+    assert_true(net_peer(net, owner, 0, &peer));
+    assert_int_equal(net->node[0].ov->n_visits, 0);
+    net_free(net);
+}
+
 /* Somebody nearer comes: whom we remember sends it on, once. */
 static void test_nearer_comes(void **state)
 {
@@ -284,9 +321,13 @@ static void test_liar(void **state)
 int main(void)
 {
     const struct CMUnitTest tests[] = {
-        cmocka_unit_test(test_asked_again), cmocka_unit_test(test_cold),
-        cmocka_unit_test(test_rare),        cmocka_unit_test(test_owner_dies),
-        cmocka_unit_test(test_bounded),     cmocka_unit_test(test_nearer_comes),
+        cmocka_unit_test(test_asked_again),
+        cmocka_unit_test(test_cold),
+        cmocka_unit_test(test_rare),
+        cmocka_unit_test(test_owner_dies),
+        cmocka_unit_test(test_bounded),
+        cmocka_unit_test(test_nearer_comes),
+        cmocka_unit_test(test_becomes_neighbour),
         cmocka_unit_test(test_liar),
     };
 
