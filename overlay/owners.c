@@ -28,6 +28,8 @@
 #define TIMES 4U                 /* so often in a row, then a visit pays */
 #define PACE_US (SECOND_US / 4)  /* between two of these */
 #define WHERE_US (2 * SECOND_US) /* to find where one is */
+#define PAYS 16U                 /* answers, for what opening a link costs */
+#define WAIT_US_MAX (256 * SECOND_US)
 
 struct owner {
     xn_id id;
@@ -35,6 +37,9 @@ struct owner {
     uint8_t times;   /* in a row, none AGAIN_US after the one before */
     uint64_t lo, hi; /* heads of keys, clockwise */
     uint64_t said_us;
+    uint32_t served;  /* answers over the last visit */
+    uint64_t wait_us; /* from that one to the next, if it did not pay; */
+    uint64_t next_us; /* then */
 };
 
 static struct owner *owner_at(const struct ov *ov, size_t i)
@@ -91,7 +96,6 @@ static void ask_where(struct ov *ov, const struct xn_now *now,
                       const struct query *q, const xn_id *id,
                       struct xn_out *out)
 {
-    if (now->mono_us < ov->sought_us) return;
     ov->sought_us = now->mono_us + WHERE_US;
     ov->sought_owner = *id;
     ov_trace(ov, now, &q->key, q->copy, &ov->config.id, ov->sought_us, told, ov,
@@ -154,6 +158,22 @@ static void stretch(struct owner *owner, uint64_t key, uint64_t most)
         owner->lo = owner->hi = key;
 }
 
+/* Those who cannot be visited, and those whose other visitors take ours its place,
+ * are tried ever more rarely. */
+static bool may_visit(const struct ov *ov, const struct xn_now *now,
+                      struct owner *owner)
+{
+    if (owner->times < TIMES || link_has_id(ov, &owner->id)) return false;
+    if (now->mono_us < ov->sought_us || now->mono_us < owner->next_us)
+        return false;
+    owner->wait_us = owner->served >= PAYS ? 0 : 2 * owner->wait_us;
+    if (owner->wait_us < AGAIN_US) owner->wait_us = AGAIN_US;
+    if (owner->wait_us > WAIT_US_MAX) owner->wait_us = WAIT_US_MAX;
+    owner->next_us = now->mono_us + owner->wait_us;
+    owner->served = 0;
+    return true;
+}
+
 void owners_learn(struct ov *ov, const struct xn_now *now,
                   const struct query *q, const struct link *link,
                   const xn_id *from, struct xn_out *out)
@@ -173,8 +193,8 @@ void owners_learn(struct ov *ov, const struct xn_now *now,
     if (owner->said_us + AGAIN_US < now->mono_us) owner->times = 0;
     owner->said_us = now->mono_us;
     if (owner->times < TIMES) owner->times++;
-    if (owner->times == TIMES && !link_has_id(ov, from))
-        ask_where(ov, now, q, from, out);
+    if (link->visit && xn_id_eq(from, brought)) owner->served++;
+    if (may_visit(ov, now, owner)) ask_where(ov, now, q, from, out);
 }
 
 /* ---- using ---- */

@@ -16,9 +16,9 @@
 
 enum { NODES = 96, CACHE = 8, TIMES = 4 };
 
-static struct net *start(uint32_t cache)
+static struct net *start_some(uint32_t nodes, uint32_t cache)
 {
-    const struct net_config config = {.nodes = NODES,
+    const struct net_config config = {.nodes = nodes,
                                       .links_max = 24,
                                       .leaves = 4,
                                       .handle_per_link = true,
@@ -27,13 +27,18 @@ static struct net *start(uint32_t cache)
     struct net *net = net_new(&config);
 
     net->check_every = 16;
-    for (uint32_t i = 0; i < NODES; i++) {
+    for (uint32_t i = 0; i < nodes; i++) {
         net_start(net, i, i / 2);
         net_run(net, SEC / 20);
     }
     assert_true(net_until(net, 300 * SEC, net_has_leaves));
     net_run(net, 60 * SEC);
     return net;
+}
+
+static struct net *start(uint32_t cache)
+{
+    return start_some(NODES, cache);
 }
 
 static struct asked ask(struct net *net, uint32_t from, const xn_id *key)
@@ -249,6 +254,60 @@ static void test_becomes_neighbour(void **state)
     net_free(net);
 }
 
+/* Whom nobody can dial: asked for on the way, and tried ever more rarely. */
+static void test_cannot_be_visited(void **state)
+{
+    struct net *net = start(CACHE);
+    struct asked asked;
+    uint32_t owner;
+    xn_id key;
+
+    (void)state;
+    owner = far_key(net, &key);
+    net->node[owner].guest = true;
+    for (unsigned i = 0; i < 240; i++) {
+        net_ask(net, 0, &key, 0, 20 * SEC, &asked);
+        net_run(net, SEC / 4);
+    }
+    assert_int_equal(asked.by, owner);
+    assert_in_range(ov_stats(net->node[0].ov)->visits_failed, 2, 6);
+    net_free(net);
+}
+
+static uint64_t all_visits(const struct net *net)
+{
+    uint64_t n = 0;
+
+    for (uint32_t i = 0; i < net->config.nodes; i++)
+        n += ov_stats(net->node[i].ov)->visits;
+    return n;
+}
+
+/* More ask it than it takes visits: what is opened pays, though they put each
+ * other out. */
+static void test_crowd(void **state)
+{
+    enum { CROWD = 2 * VISITED_MAX };
+    struct net *net = start_some(CROWD, CACHE);
+    struct asked asked[CROWD];
+    uint64_t before = 0;
+    xn_id key;
+
+    (void)state;
+    net->check_every = 1000;
+    far_key(net, &key);
+    for (unsigned second = 0; second < 120; second++) {
+        if (second == 60) before = all_visits(net);
+        for (uint32_t i = 0; i < CROWD; i++)
+            net_ask(net, i, &key, 0, 20 * SEC, &asked[i]);
+        net_run(net, SEC);
+    }
+    assert_int_equal(net->node[net_nearest(net, &key, 0)].ov->n_visited,
+                     VISITED_MAX);
+    assert_in_range(all_visits(net) - before, 1, 60 * CROWD / 16);
+    net_free(net);
+}
+
 /* Somebody nearer comes: whom we remember sends it on, once. */
 static void test_nearer_comes(void **state)
 {
@@ -328,6 +387,8 @@ int main(void)
         cmocka_unit_test(test_bounded),
         cmocka_unit_test(test_nearer_comes),
         cmocka_unit_test(test_becomes_neighbour),
+        cmocka_unit_test(test_cannot_be_visited),
+        cmocka_unit_test(test_crowd),
         cmocka_unit_test(test_liar),
     };
 
