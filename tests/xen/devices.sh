@@ -39,7 +39,7 @@ point 120 'and has the rate that it was made for, each way; its bytes are counte
         [ "$(console lc | sed -n "s/^guest: $word.* in \([0-9]*\) ms.*/\1/p")" \
             -ge 1700 ]
     done
-    # 512 KiB and the other way's acknowledgements, with all headers
+    # 512 KiB and the acknowledgements of the other way, with all headers
     for word in sent_bytes got_bytes; do
         echo "$word $(of lc $word)"
         [ "$(of lc $word)" -ge 524288 ]

@@ -17,7 +17,8 @@ images="--images /guests --allow 100 --bridge xenbr0 \
 bridge_up() {
     ip link add xenbr0 type bridge
     ip addr add 10.9.0.1/24 dev xenbr0
-    ip addr add 2001:db8:9::1/64 dev xenbr0 nodad
+    echo 0 >/proc/sys/net/ipv6/conf/xenbr0/accept_dad
+    ip addr add 2001:db8:9::1/64 dev xenbr0
     ip link set xenbr0 up
 }
 

@@ -290,6 +290,7 @@ dom0() {
 # point SECONDS NAME COMMANDS: all of them in dom0, until one fails.
 point() {
     local rc
+    [ $# -eq 3 ] || bail "point: a quote ends too early: $2"
     dom0 "$1" "set -e
 $3" >"$scratch/said" 2>&1
     rc=$?
