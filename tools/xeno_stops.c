@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: GPL-3.0-or-later */
 /* xeno stop of several sessions: the XenoCorps of some are told at once, then
- * their servers; a line for each. */
+ * their servers, whatever those said; a line for each. */
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -26,7 +26,8 @@ struct stop {
     struct xeno_question question;
     struct xeno_asking asking;
     struct xeno_why why; /* rc 0: nothing is wrong */
-    int code;            /* an exit code; then it goes no further */
+    struct xeno_why at_corp;
+    int code; /* an exit code; then it goes no further */
     Xn__HostSession *session;
 };
 
@@ -96,10 +97,11 @@ static void begin_server(const struct xeno *xeno, struct stop *stop)
 static void take_corp(struct stop *stop, int rc, void *answer)
 {
     if (answer) xn__charged__free_unpacked(answer, NULL);
+    stop->at_corp = stop->why;
+    stop->at_corp.rc = rc;
+    memset(&stop->why, 0, sizeof stop->why);
     /* Where all has ended long ago the server's word is enough. */
-    stop->code = xn_exit_code(rc);
-    if (stop->code == XN_EXIT_MONEY) stop->code = XN_EXIT_OK;
-    if (!stop->code) stop->why.rc = 0;
+    if (xn_exit_code(rc) == XN_EXIT_MONEY) stop->at_corp.rc = 0;
 }
 
 static void take_server(struct stop *stop, int rc, void *answer)
@@ -150,17 +152,33 @@ static void tell_moved(const struct xeno *xeno, struct stop *stop)
 
 /* ---- what became of it ---- */
 
+static int code_of(const struct stop *stop)
+{
+    return stop->code ? stop->code : xn_exit_code(stop->at_corp.rc);
+}
+
 static json_t *json_of(const struct stop *stop)
 {
     json_t *top = stop->session ? xeno_session_json(stop->session)
                                 : json_pack("{s:o, s:s}", "session",
                                             xeno_json_id(&stop->kept.session),
                                             "state", "unknown");
+    const struct xeno_why *why = stop->code ? &stop->why : &stop->at_corp;
 
-    if (top && stop->why.rc)
-        json_object_set_new(top, "because", json_string(stop->why.because));
-    if (top) json_object_set_new(top, "exit", json_integer(stop->code));
+    if (top && why->rc)
+        json_object_set_new(top, "because", json_string(why->because));
+    if (top) json_object_set_new(top, "exit", json_integer(code_of(stop)));
     return top;
+}
+
+/* By all its orders; what a server says may be anything. */
+static int64_t charged_by(const Xn__HostSession *session)
+{
+    int64_t all;
+
+    return __builtin_add_overflow(session->charged, session->before, &all)
+               ? INT64_MAX
+               : all;
 }
 
 /* What was found out of it here was told already. */
@@ -174,10 +192,12 @@ static void say(const struct stop *stop)
         printf("%.12s  not stopped: %s\n", hex,
                stop->why.rc ? stop->why.because : "see above");
     } else {
-        money_text(stop->session->charged + stop->session->before,
-                   stop->session->currency, charged);
-        printf("%.12s  %s, charged %s\n", hex,
+        money_text(charged_by(stop->session), stop->session->currency, charged);
+        printf("%.12s  %s, charged %s", hex,
                xeno_session_state(stop->session->state), charged);
+        if (stop->at_corp.rc)
+            printf("; its XenoCorp was not told: %s", stop->at_corp.because);
+        putchar('\n');
     }
     (void)fflush(stdout);
 }
@@ -207,7 +227,7 @@ static int stop_some(const struct xeno *xeno, struct stop *stops, size_t n,
             json_array_append_new(rows, json_of(&stops[i]));
         else
             say(&stops[i]);
-        if (stops[i].code > worst) worst = stops[i].code;
+        if (code_of(&stops[i]) > worst) worst = code_of(&stops[i]);
         clear(&stops[i]);
     }
     return worst;

@@ -176,6 +176,9 @@ ok $? "and end"
 "$xeno" stop "$one" "$session" -o json >"$scratch/stopped" 2>>"$err" &&
     [ "$(grep -c '"exit": 0' "$scratch/stopped")" = 2 ]
 ok $? "the same again is no error"
+gone_too() { "$xeno" session show "$one" 2>>"$err" | grep -q '^state *ended'; }
+await 300 gone_too
+ok $? "and end, both"
 
 # ---- drained ----
 
@@ -190,13 +193,29 @@ currency=$(field currency "$scratch/quote.json")
     2>>"$err"
 order=$(field serial "$scratch/order")
 "$xeno" order narrow "$order" --quote "$scratch/quote" >/dev/null 2>>"$err"
+narrowed=$order
+run -- sleep 600
+one=$session
+run -- sleep 600
+ok $? "two more, for later"
 "$XN_BUILD/hostagent/xenoserver" drain --state "$XENODEV_STATE/host-01" \
     >/dev/null 2>>"$err"
 ok $? "the server is drained"
-"$xeno" session new "$server" "$order" --quote "$scratch/quote" \
+"$xeno" session new "$server" "$narrowed" --quote "$scratch/quote" \
     >/dev/null 2>"$scratch/refused"
 [ $? -eq 4 ] && grep -q withdrawn "$scratch/refused"
 ok $? "and begins no session"
+
+# ---- without its XenoCorp ----
+
+kill_9 $(sed -n '/"corps"/,/"servers"/s/^ *"pid": \([0-9]*\),$/\1/p' \
+    "$XENODEV_STATE/platform.json")
+"$xeno" stop "$one" "$session" >"$scratch/stopped" 2>>"$err"
+[ $? -eq 7 ] && [ "$(grep -c 'ending, .*was not told' "$scratch/stopped")" = 2 ]
+ok $? "two are stopped though their XenoCorp does not answer, which is said"
+ends() { look && [ "$(field state "$scratch/look")" = ended ]; }
+await 300 ends
+ok $? "and nothing of them runs on"
 
 for pid in "${started[@]}"; do
     kill -TERM "$pid" 2>/dev/null
