@@ -31,7 +31,7 @@ struct host_admit {
     Xn__CreateSession *want;
     struct host_papers papers;
     bool agreed; /* the operator's program takes it */
-    char address[80];
+    char address[HOST_ADDRESS_MAX];
 };
 
 void session_admit_clear(struct host_session *s)
@@ -141,12 +141,15 @@ static void on_policy(void *owner, void *ctx, const struct xn_now *now, int rc,
                       struct xn_msg *msg, struct xn_out *out)
 {
     struct host_session *s = ctx;
+    struct policy_word no;
 
-    s->admit->agreed = policy_agrees(s, rc, msg);
-    if (s->admit->agreed)
+    s->admit->agreed = policy_agrees(s, rc, msg, &no);
+    if (s->admit->agreed) {
         judge(s, now); /* what is free may be less by now */
-    else
+    } else {
+        session_refuse(s, no.rc, no.because, no.try);
         session_free(s);
+    }
 }
 
 static void ask_policy(struct host_session *s, const struct xn_now *now,
@@ -161,8 +164,14 @@ static void ask_policy(struct host_session *s, const struct xn_now *now,
         .requirements = admit->want->requirements,
         .address = admit->address,
     };
+    int rc = policy_ask(s, now, &what, on_policy);
 
-    if (policy_ask(s, now, &what, on_policy)) s->host->out.rc = XN_ENOMEM;
+    if (rc == XN_EBUSY) {
+        session_refuse(s, rc, POLICY_BUSY, "again in a second");
+        session_free(s);
+    } else if (rc) {
+        s->host->out.rc = rc;
+    }
 }
 
 static void judge(struct host_session *s, const struct xn_now *now)

@@ -345,6 +345,44 @@ static int keep(struct host_session *s, const struct xn_now *now,
     return papers_validate(&papers, &name, &x->validate);
 }
 
+static void judge(struct host_session *s, const struct xn_now *now);
+
+static void on_policy(void *owner, void *ctx, const struct xn_now *now, int rc,
+                      struct xn_msg *msg, struct xn_out *out)
+{
+    struct host_session *s = ctx;
+    struct policy_word no;
+
+    s->next_order->agreed = policy_agrees(s, rc, msg, &no);
+    if (s->next_order->agreed) {
+        judge(s, now); /* it may have ended meanwhile */
+    } else {
+        refuse(s, no.rc, no.because, no.try);
+        session_extension_clear(s);
+    }
+}
+
+static void ask_policy(struct host_session *s, const struct xn_now *now,
+                       const struct money_limits *limits)
+{
+    const struct host_extension *x = s->next_order;
+    const struct policy_case what = {
+        .order = papers_order(x->papers),
+        .quote = papers_quote(x->papers),
+        .limits = limits,
+        .address = x->address,
+        .extends = true,
+    };
+    int rc = policy_ask(s, now, &what, on_policy);
+
+    if (rc == XN_EBUSY) {
+        refuse(s, rc, POLICY_BUSY, "again in a second");
+        session_extension_clear(s);
+    } else if (rc) {
+        s->host->out.rc = rc;
+    }
+}
+
 static void judge(struct host_session *s, const struct xn_now *now)
 {
     struct host_extension *x = s->next_order;
@@ -353,6 +391,10 @@ static void judge(struct host_session *s, const struct xn_now *now)
     /* Who does not wait any more has brought nothing yet. */
     if (!x->ask || !admit(s, now, &limits)) {
         session_extension_clear(s);
+        return;
+    }
+    if (s->host->config.policy_us && !x->agreed) {
+        ask_policy(s, now, &limits);
         return;
     }
     if (keep(s, now, &limits)) {
@@ -415,7 +457,8 @@ static bool may_begin(struct host_session *s, const struct xn_now *now,
 }
 
 static void begin(struct host_session *s, const struct xn_now *now,
-                  uint64_t ask, const xn_id *request, Xn__ExtendSession *want)
+                  uint64_t ask, const Xn__Caller *caller, const xn_id *request,
+                  Xn__ExtendSession *want)
 {
     struct host_extension *x = calloc(1, sizeof *x);
     const struct host_brought papers = brought(want);
@@ -430,6 +473,7 @@ static void begin(struct host_session *s, const struct xn_now *now,
     s->next_order = x;
     x->want = want;
     x->request = *request;
+    if (caller) snprintf(x->address, sizeof x->address, "%s", caller->address);
     attach(s, now, ask);
     x->papers->session = s;
     x->papers->next = judge;
@@ -450,7 +494,8 @@ static const char *malformed(const Xn__ExtendSession *want, xn_id *session_out)
 
 /* Takes `want`. */
 static void extend(struct task_aim *aim, const struct xn_now *now, uint64_t ask,
-                   const xn_id *request, Xn__ExtendSession *want)
+                   const Xn__Caller *caller, const xn_id *request,
+                   Xn__ExtendSession *want)
 {
     struct host_session *s = aim->s;
 
@@ -459,7 +504,7 @@ static void extend(struct task_aim *aim, const struct xn_now *now, uint64_t ask,
     } else if (s->next_order && xn_id_eq(&s->next_order->request, request)) {
         attach(s, now, ask);
     } else if (may_begin(s, now, ask, &aim->caller)) {
-        begin(s, now, ask, request, want);
+        begin(s, now, ask, caller, request, want);
         return;
     }
     xn__extend_session__free_unpacked(want, NULL);
@@ -483,7 +528,7 @@ void host_extend(struct host *host, const struct xn_now *now, uint64_t ask,
                     "an ExtendSession as doc/PROTOCOL.md has it");
     } else if (task_aim_session(host, ask, question, WHAT, false, &id, &aim)) {
         xn_id_hash(question->body.data, question->body.len, &request);
-        extend(&aim, now, ask, &request, want);
+        extend(&aim, now, ask, question->caller, &request, want);
         return;
     }
     xn__extend_session__free_unpacked(want, NULL);

@@ -176,6 +176,7 @@ void session_free(struct host_session *s)
     at = session_at(s->host, &s->id);
     if (s->step) xn_ticket_forget(s->host->tickets, s->step);
     if (s->stop) xn_ticket_forget(s->host->tickets, s->stop);
+    if (s->policy) xn_ticket_forget(s->host->tickets, s->policy);
     if (s->work.step) xn_ticket_forget(s->host->tickets, s->work.step);
     task_waits_drop(s);
     memmove(m->sessions + at, m->sessions + at + 1,

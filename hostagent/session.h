@@ -22,6 +22,7 @@
 #define SESSION_PAPER_MAX 8192 /* an envelope of a document of money */
 #define SESSION_REQUIREMENTS_MAX (16 * 1024)
 #define SESSION_REASON_MAX 200
+#define HOST_ADDRESS_MAX 80 /* that a client asks from */
 
 struct host_bytes {
     uint8_t *data;
@@ -111,6 +112,7 @@ struct host_session {
     uint64_t patience_us; /* mono: the corp has until then to answer */
     uint64_t ask;         /* who waits for it to be created; 0: nobody */
     uint64_t stop;        /* ticket of a stop that is being verified */
+    uint64_t policy;      /* of what the operator's program is asked */
     uint64_t ask_end;     /* who waits for its end to be on record */
     struct host_admit *admit;
     struct money made;                /* being signed */
@@ -164,6 +166,8 @@ void host_market_begin(struct host *host, const struct xn_now *now);
 
 /* ---- policy.c: the operator's program ---- */
 
+#define POLICY_BUSY "too many wait for the operator's word"
+#define POLICY_OF_HOLDER 2 /* asked at once: the program has few places */
 struct policy_case {
     const struct money_order *order;
     const struct money_quote *quote;
@@ -171,12 +175,19 @@ struct policy_case {
     const Xn__NewTask *task; /* NULL: none comes with it */
     ProtobufCBinaryData requirements;
     const char *address; /* that the client asks from */
+    bool extends;
 };
-/* `fn` gets the session as ctx.  XN_ENOMEM. */
+struct policy_word { /* refused: what the client is told; lent by the message */
+    int rc;
+    const char *because, *try;
+};
+/* `fn` gets the session as ctx.  XN_EBUSY: POLICY_OF_HOLDER of its holder's are
+ * asked already; XN_ENOMEM. */
 int policy_ask(struct host_session *s, const struct xn_now *now,
                const struct policy_case *what, xn_ended *fn);
-/* What came of it; false: the client was refused. */
-bool policy_agrees(struct host_session *s, int rc, const struct xn_msg *msg);
+/* What came of it; false: it is refused with *no_out. */
+bool policy_agrees(struct host_session *s, int rc, const struct xn_msg *msg,
+                   struct policy_word *no_out);
 
 /* ---- session_file.c: a session and its record ---- */
 
@@ -316,8 +327,9 @@ int papers_validate(const struct host_brought *brought, const xn_id *name,
 
 /* ---- extend.c: another order for a session that runs ----
  *
- *   VERIFY all papers -> rules -> TXN: on record -> CALL validate -> VERIFY the
- *   acceptance -> TXN -> meter -> the last claim of the order before
+ *   VERIFY all papers -> rules, the operator's program -> TXN: on record
+ *     -> CALL validate -> VERIFY the acceptance -> TXN
+ *     -> meter -> the last claim of the order before
  *     -> TXN: it is the session's order -> ANSWER
  *
  * All but the first are steps of the session.  The corp knows the session by
@@ -339,6 +351,8 @@ struct host_extension {
     bool taken; /* it is the session's own from the next save on */
     struct host_papers *papers;
     Xn__ExtendSession *want;
+    bool agreed; /* the operator's program takes it */
+    char address[HOST_ADDRESS_MAX];
     uint64_t ask, timer; /* who waits, and until when */
     uint64_t due_us;     /* mono: the corp is asked then */
     unsigned rounds;

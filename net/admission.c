@@ -188,7 +188,7 @@ static char *tell(const Xn__Admit *what)
     static const Xn__Amounts none = XN__AMOUNTS__INIT;
     json_t *top = json_pack(
         "{s:s, s:o, s:o, s:s, s:o, s:o, s:s, s:o, s:o, s:o, s:o, s:o, s:o, "
-        "s:o}",
+        "s:o, s:b}",
         "schema", "xenohostd.admission/1", "session", hex(&what->session),
         "client", hex(&what->client), "address", what->address, "order",
         hex(&what->order), "environment", words_or_null(what->environment),
@@ -198,7 +198,8 @@ static char *tell(const Xn__Admit *what)
         "most_per_hour",
         what->most_per_hour ? net_json_money(what->most_per_hour) : json_null(),
         "until", net_json_time(what->until_us), "requirements",
-        requirements_of(what), "task", task_of(what));
+        requirements_of(what), "task", task_of(what), "extends",
+        (int)what->extends);
     char *text = top ? json_dumps(top, JSON_COMPACT) : NULL;
 
     json_decref(top);

@@ -179,6 +179,111 @@ static void who_goes_away_has_nothing(void **state)
     assert_string_equal(memory, "4096");
 }
 
+/* Requests cost nothing: one client's do not take all the places. */
+static void one_client_has_two_at_once(void **state)
+{
+    struct market *m = *state;
+    uint64_t one = brings(m, NULL), two = brings(m, NULL), ask;
+    char because[300];
+
+    m->word++; /* with the order of the second */
+    ask = market_ask_create(m);
+    market_serve(m);
+    assert_int_equal(crank_refused_why(&m->h, ask, because), XN_EBUSY);
+    assert_non_null(strstr(because, "operator's word"));
+    /* Who hangs up has his places until the program has answered. */
+    crank_event(&m->h, XN_EV_CANCEL, one, 0, NULL);
+    crank_event(&m->h, XN_EV_CANCEL, two, 0, NULL);
+    ask = brings(m, NULL);
+    assert_int_equal(crank_refused(&m->h, ask), XN_EBUSY);
+    says(m, true, "", "");
+    says(m, false, "", "");
+    ask = brings(m, NULL);
+    says(m, true, "", "");
+    xn__host_session__free_unpacked(market_session(m, ask), NULL);
+}
+
+/* ---- another order for a session ---- */
+
+static uint64_t extends(struct market *m, uint8_t w)
+{
+    Xn__AskQuote want = XN__ASK_QUOTE__INIT;
+    Xn__ExtendSession body = XN__EXTEND_SESSION__INIT;
+    struct money_refusal why;
+    Xn__Quoted *quoted;
+    uint8_t word[32];
+    ProtobufCBinaryData narrowing;
+    uint64_t ask;
+
+    market_pass(m, 1000);
+    want.session = xn_id_bytes(&m->session);
+    ask = market_ask(m, "POST", "/v1/quote", "", &want, &m->s.client.caller);
+    market_serve(m);
+    quoted = crank_answered(&m->h, ask, &xn__quoted__descriptor);
+    deal_clear(&m->d);
+    memset(&m->d, 0, sizeof m->d);
+    assert_int_equal(money_open(MONEY_QUOTE, quoted->quote.data,
+                                quoted->quote.len, m->s.anchors,
+                                m->h.now.wall_us, &m->d.quote.doc, &why),
+                     0);
+    m->d.quote.len = quoted->quote.len;
+    m->d.quote.data = malloc(quoted->quote.len);
+    assert_non_null(m->d.quote.data);
+    memcpy(m->d.quote.data, quoted->quote.data, quoted->quote.len);
+    xn__quoted__free_unpacked(quoted, NULL);
+    market_order(m, (uint8_t)(100 + w), 7 * GBP);
+    memset(word, w, sizeof word);
+    narrowing = shop_bytes(&m->d.narrowing);
+    body.session = xn_id_bytes(&m->session);
+    body.request = (ProtobufCBinaryData){sizeof word, word};
+    body.order = shop_bytes(&m->d.order);
+    body.quote = shop_bytes(&m->d.quote);
+    body.narrowings = &narrowing;
+    body.n_narrowings = 1;
+    ask = market_ask(m, "POST", "/v1/sessions/extend", "", &body,
+                     &m->s.client.caller);
+    market_serve(m);
+    return ask;
+}
+
+static void another_order_is_asked_about_too(void **state)
+{
+    struct market *m = *state;
+    uint64_t ask = brings(m, NULL);
+    const Xn__Admit *told;
+    Xn__HostSession *session;
+    struct xn_action act;
+    char because[300];
+
+    says(m, true, "", "");
+    market_know_session(m);
+    xn__host_session__free_unpacked(market_session(m, ask), NULL);
+    assert_int_equal(m->calls_validate, 1);
+    ask = extends(m, 1);
+    act = crank_take(&m->h, XN_ACT_ADMIT);
+    told = XN_BODY(act.msg, Xn__Admit);
+    assert_true(told->extends);
+    assert_memory_equal(told->session.data, m->session.b, XN_ID_SIZE);
+    assert_int_equal(told->amount, 7 * GBP);
+    crank_done(&m->h, &act, XN_ETIMEOUT, 0, NULL);
+    market_serve(m);
+    assert_int_equal(crank_refused_why(&m->h, ask, because), XN_EREFUSED);
+    ask = extends(m, 2);
+    says(m, false, "enough for today", "tomorrow");
+    assert_int_equal(crank_refused_why(&m->h, ask, because), XN_EREFUSED);
+    assert_non_null(strstr(because, "enough for today"));
+    ask = extends(m, 3);
+    crank_event(&m->h, XN_EV_CANCEL, ask, 0, NULL);
+    says(m, true, "", ""); /* nobody waits for it */
+    assert_int_equal(m->calls_validate, 1);
+    assert_int_equal(market_state(m), XN__SESSION_STATE__SESSION_RUNNING);
+    ask = extends(m, 4);
+    says(m, true, "", "");
+    session = market_session(m, ask);
+    assert_int_equal(session->extended, 1);
+    xn__host_session__free_unpacked(session, NULL);
+}
+
 #define CLOSED(fn)                                                             \
     cmocka_unit_test_setup_teardown(fn, closed_set_up, market_tear_down)
 
@@ -192,6 +297,8 @@ int main(void)
                                         open_set_up, market_tear_down),
         CLOSED(what_is_free_is_looked_at_again),
         CLOSED(who_goes_away_has_nothing),
+        CLOSED(one_client_has_two_at_once),
+        CLOSED(another_order_is_asked_about_too),
     };
 
     return cmocka_run_group_tests(tests, NULL, NULL);
