@@ -54,6 +54,16 @@ void doctor_check_sandbox(struct doctor *doctor);
 
 /* ---- xenoserver_reach.c: what others see ---- */
 
+struct doctor_aim {        /* what they should find */
+    const char *about;     /* "node", as findings have it */
+    const char *whom;      /* "all": who is to come in there */
+    const char *address;   /* HOST:PORT, as others are told */
+    const char *otherwise; /* where nobody can come in */
+    const xn_id *id;
+};
+/* What follows from what they found. */
+void doctor_judge_outside(struct doctor *doctor, const struct doctor_aim *aim,
+                          const Xn__Reached *reached);
 /* `node` is one of this machine, which asks others; `status` is what it told. */
 void doctor_check_outside(struct doctor *doctor, const char *node,
                           const Xn__NodeStatus *status);

@@ -129,6 +129,16 @@ static void head(const struct html_facts *f, struct xn_buf *out)
                   colour(f->view->state), f->view->state);
 }
 
+/* By all its orders. */
+static int64_t charged_by(const Xn__HostSession *s)
+{
+    int64_t all;
+
+    if (s->charged < 0 || s->before < 0) return 0;
+    return __builtin_add_overflow(s->charged, s->before, &all) ? INT64_MAX
+                                                               : all;
+}
+
 /* Of what the sessions that are shown were charged. */
 static void earned(const struct view *view, struct xn_buf *out)
 {
@@ -149,8 +159,8 @@ static void earned(const struct view *view, struct xn_buf *out)
                 strcpy(sums[n].currency, s->currency);
                 sums[n++].micro = 0;
             }
-            if (s->charged > 0 && sums[k].micro < INT64_MAX - s->charged)
-                sums[k].micro += s->charged;
+            if (sums[k].micro < INT64_MAX - charged_by(s))
+                sums[k].micro += charged_by(s);
         }
     }
     for (k = 0; k < n; k++) {
@@ -324,6 +334,11 @@ static void session_row(struct xn_buf *out, const Xn__HostSession *s)
     put_money(out, s->amount);
     xn_buf_char(out, ' ');
     put(out, s->currency);
+    if (s->extended) {
+        xn_buf_str(out, "<br><span class=\"dim\">before: ");
+        put_money(out, s->before);
+        xn_buf_str(out, "</span>");
+    }
     if (s->warned)
         xn_buf_printf(out, "<br><span class=\"warn\">under %u %% left</span>",
                       (unsigned)s->warned);

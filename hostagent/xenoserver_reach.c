@@ -15,15 +15,6 @@
 #define URL_MAX 512
 #define TRIES 4 /* where all were busy */
 
-/* What they should find. */
-struct aim {
-    const char *about;     /* "node", as findings have it */
-    const char *whom;      /* "nodes": who is to come in there */
-    const char *address;   /* HOST:PORT, as others are told */
-    const char *otherwise; /* where nobody can come in */
-    const xn_id *id;
-};
-
 static unsigned port_of(const char *address)
 {
     const char *colon = strrchr(address, ':');
@@ -45,8 +36,9 @@ static bool is_numeric(const char *address)
 }
 
 /* XN_ENOTYET: nobody can look yet. */
-static int ask(const struct doctor *d, const char *node, const struct aim *aim,
-               Xn__Reached **reached_out, char *why_out, size_t len)
+static int ask(const struct doctor *d, const char *node,
+               const struct doctor_aim *aim, Xn__Reached **reached_out,
+               char *why_out, size_t len)
 {
     Xn__Reach body = XN__REACH__INIT;
     struct net_reply reply = {.status = 0};
@@ -77,7 +69,7 @@ static int ask(const struct doctor *d, const char *node, const struct aim *aim,
 
 /* ---- what they say ---- */
 
-static void found(struct doctor *d, const struct aim *aim,
+static void found(struct doctor *d, const struct doctor_aim *aim,
                   const Xn__ReachedBy *by)
 {
     const char *there = by->node->address;
@@ -87,7 +79,7 @@ static void found(struct doctor *d, const struct aim *aim,
 }
 
 /* The port is open there, but that is not what others are told. */
-static void elsewhere(struct doctor *d, const struct aim *aim,
+static void elsewhere(struct doctor *d, const struct doctor_aim *aim,
                       const Xn__ReachedBy *by)
 {
     char try[200];
@@ -103,7 +95,7 @@ static void elsewhere(struct doctor *d, const struct aim *aim,
                 aim->about, by->seen, aim->address);
 }
 
-static void not_found(struct doctor *d, const struct aim *aim,
+static void not_found(struct doctor *d, const struct doctor_aim *aim,
                       const Xn__ReachedBy *by, unsigned n)
 {
     unsigned port = port_of(aim->address);
@@ -128,26 +120,30 @@ static void not_found(struct doctor *d, const struct aim *aim,
                 aim->address);
 }
 
-static void judge(struct doctor *d, const struct aim *aim,
-                  const Xn__Reached *reached)
+/* That a node met it elsewhere is its word alone: nothing beside another's who
+ * met it where it is said to be. */
+void doctor_judge_outside(struct doctor *d, const struct doctor_aim *aim,
+                          const Xn__Reached *reached)
 {
-    const Xn__ReachedBy *met = NULL, *missed = NULL;
+    const Xn__ReachedBy *met = NULL, *astray = NULL, *missed = NULL;
     unsigned n = 0;
 
     for (size_t i = 0; i < reached->n_by; i++) {
         const Xn__ReachedBy *by = reached->by[i];
 
         if (by->rc || !by->node) continue;
-        if (by->met)
-            met = by;
-        else
+        if (!by->met)
             missed = by;
+        else if (is_numeric(aim->address) && !is_host(aim->address, by->seen))
+            astray = by;
+        else
+            met = by;
         n += !by->met;
     }
-    if (met && is_numeric(aim->address) && !is_host(aim->address, met->seen)) {
-        elsewhere(d, aim, met);
-    } else if (met) {
+    if (met) {
         found(d, aim, met);
+    } else if (astray) {
+        elsewhere(d, aim, astray);
     } else if (missed) {
         not_found(d, aim, missed, n);
     } else {
@@ -166,7 +162,8 @@ static bool all_busy(const Xn__Reached *reached)
     return n > 0 && n == reached->n_by;
 }
 
-static void check(struct doctor *d, const char *node, const struct aim *aim)
+static void check(struct doctor *d, const char *node,
+                  const struct doctor_aim *aim)
 {
     const struct timespec pause = {.tv_sec = 1};
     Xn__Reached *reached = NULL;
@@ -189,7 +186,7 @@ static void check(struct doctor *d, const char *node, const struct aim *aim)
                     "%s: %s could not have it looked for: %s", aim->about, node,
                     why[0] ? why : xn_strerror(rc));
     } else if (reached) {
-        judge(d, aim, reached);
+        doctor_judge_outside(d, aim, reached);
         xn__reached__free_unpacked(reached, NULL);
     }
 }
@@ -199,11 +196,12 @@ static void check(struct doctor *d, const char *node, const struct aim *aim)
 void doctor_check_outside(struct doctor *d, const char *node,
                           const Xn__NodeStatus *status)
 {
-    struct aim aim = {.about = "node",
-                      .whom = "all",
-                      .otherwise = "overlay.address = \"none\" in "
-                                   "xenonoded's configuration: it then dials "
-                                   "and is not dialled"};
+    struct doctor_aim aim = {.about = "node",
+                             .whom = "all",
+                             .otherwise =
+                                 "overlay.address = \"none\" in "
+                                 "xenonoded's configuration: it then dials "
+                                 "and is not dialled"};
     xn_id id;
 
     if (status->self && !xn_id_from_bytes(&status->self->id, &id)) {
@@ -216,11 +214,12 @@ void doctor_check_outside(struct doctor *d, const char *node,
                         "node: it dials and need not be reached");
     }
     if (!d->endpoint[0]) return;
-    aim = (struct aim){.about = "server",
-                       .whom = "clients",
-                       .address = d->endpoint,
-                       .otherwise = "sell from a machine that clients reach",
-                       .id = &d->identity.cert.id};
+    aim = (struct doctor_aim){.about = "server",
+                              .whom = "clients",
+                              .address = d->endpoint,
+                              .otherwise =
+                                  "sell from a machine that clients reach",
+                              .id = &d->identity.cert.id};
     check(d, node, &aim);
 }
 
