@@ -231,11 +231,11 @@ static void hold_to_cap(struct keeper *keeper, uint64_t mono_us)
     set_standing(keeper, mono_us);
 }
 
-/* A sandbox has one keeper; whoever keeps a domain next reads it in the spec. */
+/* A sandbox has one keeper; whoever keeps a domain next reads it in the spec, so
+ * the same again is written again: it may have failed before. */
 int keeper_lifetime(struct keeper *keeper, uint64_t life_ms)
 {
     if (keeper->state == XN__TASK_STATE__ENDED) return XN_ECONFLICT;
-    if (keeper->spec->life_ms == life_ms) return 0;
     keeper->spec->life_ms = life_ms;
     if (keeper->spec->runner == XN__RUNNER__SANDBOX) return 0;
     return record_put(keeper->dir, KEEPER_SPEC, keeper->spec);
