@@ -524,17 +524,15 @@ static void call_done(struct fuzz *f)
     call = XN_BODY(f->pending[i].msg, Xn__Call);
     corp.id = xn_id_bytes(&f->corp);
     answer.server = &corp;
-    answer.status = 400;
     refusal.rc = -(int)(1 + how % 30);
     refusal.because = (char *)(uintptr_t) "so it is";
     refusal.reason = (char *)(uintptr_t)reasons[how % 5];
-    if (strstr(call->url, "/v1/validate") && !(how & 128)) {
-        answer.status = 200;
+    if (strstr(call->url, "/v1/validate") && !(how & 128))
         answer.body =
             papers_validated(&f->ids, call->body, how, f->now.wall_us);
-    } else {
+    answer.status = answer.body.data ? 200 : 400;
+    if (!answer.body.data)
         assert(!xn_pack(&refusal, &answer.body.data, &answer.body.len));
-    }
     done(f, i, 0, XN__KIND__ANSWER, &answer);
     free(answer.body.data);
 }

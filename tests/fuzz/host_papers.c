@@ -123,10 +123,12 @@ ProtobufCBinaryData papers_validated(const struct papers_ids *ids,
     memcpy(a->currency, order.order.limits.currency, sizeof a->currency);
     a->amount = order.order.limits.amount;
     a->until_us = order.order.limits.until_us;
+    if (a->head.issued_us >= a->until_us) goto over;
     body.acceptance = text_of(&doc, &hash);
     if (how & TORN) body.acceptance.len /= 2;
     assert(!xn_pack(&body, &out.data, &out.len));
     free(body.acceptance.data);
+over:
     xn__validate__free_unpacked(asked, NULL);
     return out;
 }

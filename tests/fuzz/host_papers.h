@@ -18,7 +18,8 @@ ProtobufCBinaryData papers_extend(const struct papers_ids *ids, unsigned how,
 /* Who signed that; false: it is no document. */
 bool papers_signer(const struct papers_ids *ids, ProtobufCBinaryData text,
                    Xn__Caller *signer_out);
-/* What the XenoCorp says to such a Validate: a Validated, the caller's. */
+/* What the XenoCorp says to such a Validate: a Validated, the caller's; no data: the
+ * order is over. */
 ProtobufCBinaryData papers_validated(const struct papers_ids *ids,
                                      ProtobufCBinaryData validate, unsigned how,
                                      uint64_t wall_us);
