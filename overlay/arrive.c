@@ -173,13 +173,18 @@ static void take_yours(struct ov *ov, const struct xn_now *now, struct query *q,
     route_on(ov, now, q, out);
 }
 
-/* That way it came nowhere; from here others lead there, and what each costs is
- * bounded. */
-static bool may_go_round(const struct ov *ov, const struct xn_now *now,
+/* That way it came nowhere; others may lead there.  They are for who asks to try:
+ * did each hop, one refusal beside the key would have honest nodes send as many
+ * requests as there are ways. */
+static bool may_go_round(struct ov *ov, const struct xn_now *now,
                          const struct query *q, const Xn__Reply *body)
 {
-    return body->rc == XN_EUNREACH && q->via && q->n_sent < SENDS_MAX &&
-           !q->direct && !q->pinned && !q->enough && !route_is_near(ov, now, q);
+    struct link *other;
+
+    return body->rc == XN_EUNREACH && !q->from && q->via &&
+           q->n_sent < SENDS_MAX && !q->direct && !q->pinned && !q->enough &&
+           !route_is_near(ov, now, q) &&
+           route_choose(ov, now, q, &other) == HOP_ON;
 }
 
 /* q NULL: it is not known what it answers. */

@@ -475,6 +475,20 @@ static void keep(struct node *node, xn_peer peer, uint64_t rid)
     xn_msg_free(act.msg);
 }
 
+static void refuse(struct node *node, xn_peer peer, const Xn__Request *request)
+{
+    struct xn_action act = {.kind = XN_ACT_SEND, .peer = peer};
+    Xn__Reply reply = XN__REPLY__INIT;
+
+    reply.rid = request->rid;
+    reply.rc = XN_EUNREACH;
+    reply.from = xn_id_bytes(&node->contact.id);
+    reply.hops = request->hops + 1;
+    assert_int_equal(xn_msg_new(XN__KIND__REPLY, &reply, &act.msg), 0);
+    act_send(node->net, node, &act);
+    xn_msg_free(act.msg);
+}
+
 static void came(struct net *net, const struct happening *h)
 {
     struct node *node = &net->node[h->node];
@@ -483,6 +497,10 @@ static void came(struct net *net, const struct happening *h)
     if (!conn->open[h->side]) return;
     if (node->keeps && h->msg->kind == XN__KIND__REQUEST) {
         keep(node, conn->handle[h->side], XN_BODY(h->msg, Xn__Request)->rid);
+        return;
+    }
+    if (node->refuses && h->msg->kind == XN__KIND__REQUEST) {
+        refuse(node, conn->handle[h->side], XN_BODY(h->msg, Xn__Request));
         return;
     }
     begin(node);

@@ -34,11 +34,12 @@ struct node {
     struct xn_tickets *tickets;
     struct xn_out out;
     bool up;
-    bool deaf;  /* takes part in nothing, and nobody is told */
-    bool older; /* says in HELLO that it has no features */
-    bool newer; /* has them all in HELLO, and a field that nobody knows */
-    bool guest; /* nobody can dial it, and it says so */
-    bool keeps; /* acknowledges the requests that come to it, and no more */
+    bool deaf;    /* takes part in nothing, and nobody is told */
+    bool older;   /* says in HELLO that it has no features */
+    bool newer;   /* has them all in HELLO, and a field that nobody knows */
+    bool guest;   /* nobody can dial it, and it says so */
+    bool keeps;   /* acknowledges the requests that come to it, and no more */
+    bool refuses; /* them: it knows no way */
     Xn__Contact *names; /* asked who is near: this one; NULL: who is */
     uint64_t late_us;   /* all it says arrives so much later */
     uint64_t ahead_us;  /* its wall clock; negative ones wrap */
