@@ -299,11 +299,12 @@ static void on_ended(evutil_socket_t fd, short what, void *arg)
     struct run *run = arg;
     Xn__Admitted said = XN__ADMITTED__INIT;
     int status = -1, rc = XN_EPROTO;
+    pid_t got = waitpid(run->pid, &status, WNOHANG);
 
-    if (waitpid(run->pid, &status, WNOHANG) != run->pid) return;
-    kill(-run->pid, SIGKILL); /* what it left behind */
+    if (got == 0 || (got < 0 && errno == EINTR)) return;
+    if (got > 0) kill(-run->pid, SIGKILL); /* what it left behind */
     run->pid = 0;
-    if (take(run) && WIFEXITED(status) && WEXITSTATUS(status) == 0 &&
+    if (got > 0 && take(run) && WIFEXITED(status) && WEXITSTATUS(status) == 0 &&
         strlen(run->text) == run->len) {
         rc = understand(run->text, &said);
     }

@@ -387,6 +387,8 @@ static int open_signals(struct net_driver *d)
 
     /* A peer that goes away in the middle of a write must not kill us. */
     signal(SIGPIPE, SIG_IGN);
+    /* Who is started with it ignored is not told how a child has ended. */
+    signal(SIGCHLD, SIG_DFL);
     d->term = evsignal_new(base, SIGTERM, on_signal, d);
     d->intr = evsignal_new(base, SIGINT, on_signal, d);
     d->linger = event_new(base, -1, EV_PERSIST, on_linger, d);

@@ -151,6 +151,19 @@ static void answers_are_taken(void **state)
     assert_string_equal(because, "a?[31mb");
 }
 
+/* Whoever started the agent: how a program ended is heard. */
+static void answers_are_taken_where_children_were_ignored(void **state)
+{
+    char because[200], advice[200];
+    bool accept = false;
+
+    signal(SIGCHLD, SIG_IGN);
+    assert_int_equal(answer("echo accept", 3000000, &accept, because, advice),
+                     0);
+    assert_true(accept);
+    signal(SIGCHLD, SIG_DFL);
+}
+
 /* What it is told, with nothing of our environment around it. */
 static void it_is_told(void **state)
 {
@@ -310,6 +323,7 @@ int main(void)
 {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(answers_are_taken),
+        cmocka_unit_test(answers_are_taken_where_children_were_ignored),
         cmocka_unit_test(it_is_told),
         cmocka_unit_test(other_ends_are_no_answer),
         cmocka_unit_test(slow_ones_are_killed),
