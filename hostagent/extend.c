@@ -79,6 +79,15 @@ bool session_closes(const struct host_session *s)
     return s->next_order && s->next_order->accepted;
 }
 
+uint64_t session_until(const struct host_session *s)
+{
+    uint64_t until_us = s->sale.terms.until_us;
+
+    if (session_closes(s) && s->next_order->sale.terms.until_us > until_us)
+        until_us = s->next_order->sale.terms.until_us;
+    return until_us;
+}
+
 void session_divide(struct host_session *s)
 {
     struct host_extension *x = s->next_order;

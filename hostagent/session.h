@@ -362,6 +362,8 @@ void host_extend(struct host *host, const struct xn_now *now, uint64_t ask,
                  const Xn__Ask *question);
 /* Has it an order that was accepted and is not its own yet? */
 bool session_closes(const struct host_session *s);
+/* The end of its order; while another follows it, of the one that is longer. */
+uint64_t session_until(const struct host_session *s);
 /* The next step of its extension, where that has the turn; false: it has not.
  */
 bool session_extend(struct host_session *s, const struct xn_now *now);

@@ -313,7 +313,7 @@ static void start(struct host_session *s, const struct xn_now *now,
     task_name(s, t->number, name);
     spec.name = name;
     spec.life_ms = task_life_ms(s, now->wall_us, spec.life_ms);
-    t->until_us = s->sale.terms.until_us;
+    t->until_us = session_until(s);
     body.op = XN__DOM_OP__DOM_START;
     if (t->image) spec.image = t->image;
     body.spec = &spec;
@@ -374,7 +374,8 @@ static Xn__DomOp missing(const struct host_session *s,
  * ends it by the first. */
 static bool is_misled(const struct host_session *s, const struct host_task *t)
 {
-    return s->extended && t->until_us != s->sale.terms.until_us &&
+    return (s->extended || session_closes(s)) &&
+           t->until_us != session_until(s) &&
            (t->state == XN__TASK_STATE__RUNNING ||
             t->state == XN__TASK_STATE__PAUSED);
 }
@@ -410,7 +411,7 @@ static void reconcile(struct host_session *s, const struct xn_now *now,
     }
     task_tell_stands(s, t);
     if (!is_misled(s, t)) return;
-    t->until_us = s->sale.terms.until_us;
+    t->until_us = session_until(s);
     s->work.step = ask(s, now, t, XN__DOM_OP__DOM_LIFETIME, on_lifetime);
 }
 

@@ -107,7 +107,7 @@ const char *task_too_small(const struct money_rates *rates)
 uint64_t task_life_ms(const struct host_session *s, uint64_t from_us,
                       uint64_t want_ms)
 {
-    uint64_t until_us = s->sale.terms.until_us, ms = LATE_MS;
+    uint64_t until_us = session_until(s), ms = LATE_MS;
 
     if (until_us > from_us) ms += (until_us - from_us) / 1000;
     if (ms > TASK_LIFE_MS_MAX) ms = TASK_LIFE_MS_MAX;

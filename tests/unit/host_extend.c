@@ -303,6 +303,41 @@ static void tells_its_task(void **state)
     deal_clear(&first);
 }
 
+/* The order is accepted, and the XenoCorp gone before the last claim of the one
+ * before: the task need not end with that. */
+static void tells_its_task_at_once(void **state)
+{
+    struct market *m = *state;
+    struct deal first, second;
+    struct xn_action call;
+    uint64_t until_us, ask;
+
+    tasks_begin(m);
+    tasks_run(m, 1, false);
+    first = next_order(m, 77, 3 * GBP);
+    m->d.narrowing.doc.narrowing.limits.until_us = m->h.now.wall_us + HOUR_US;
+    shop_seal(&m->d.narrowing, &m->s.client.party);
+    extend(m, 1, 1);
+    second = next_order(m, 78, 3 * GBP);
+    until_us = m->h.now.wall_us + 20 * HOUR_US;
+    m->d.narrowing.doc.narrowing.limits.until_us = until_us;
+    shop_seal(&m->d.narrowing, &m->s.client.party);
+    ask_extend(m, 2);
+    market_serve_but_calls(m);
+    call = market_take_call(m, "/v1/validate");
+    m->corp_down = true;
+    market_carry(m, &call);
+    market_pass(m, 60 * SECOND_US);
+    assert_int_equal(dom_last(&m->dom)->life_ms,
+                     60000 + (until_us - dom_last(&m->dom)->started_us) / 1000);
+    m->corp_down = false;
+    market_pass(m, 120 * SECOND_US);
+    ask = ask_extend(m, 2);
+    is_extended(m, ask, 2);
+    deal_clear(&first);
+    deal_clear(&second);
+}
+
 /* CPU time of before is not claimed again, though there was time for it. */
 static void pays_cpu_time_once(void **state)
 {
@@ -715,6 +750,8 @@ int main(void)
         CASE(lasts_as_long_as_the_new_order),
         cmocka_unit_test(has_no_set_up_twice),
         cmocka_unit_test_setup_teardown(tells_its_task, tasks_set_up,
+                                        market_tear_down),
+        cmocka_unit_test_setup_teardown(tells_its_task_at_once, tasks_set_up,
                                         market_tear_down),
         cmocka_unit_test_setup_teardown(pays_cpu_time_once, tasks_set_up,
                                         market_tear_down),
