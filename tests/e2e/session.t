@@ -104,6 +104,24 @@ ok $? "with what the session says was charged before"
 before=$(field claims "$scratch/look.json")
 await 300 claims_reach $((before + 2))
 ok $? "claims go on under the new one"
+# Prices that rise meanwhile are no surprise.
+"$XN_BUILD/hostagent/xenoserver" offer --state "$XENODEV_STATE/host-01" \
+    --config "$XENODEV_STATE/host-01.conf" PricePerHour=9 >/dev/null \
+    2>>"$scratch/err" &&
+    "$xeno" order new "2$currency" --for 3h --corp "$corp" -o json \
+        >"$scratch/order3.json" 2>>"$scratch/err"
+ok $? "the server asks more, and there is one more order"
+order=$(field serial "$scratch/order3.json")
+"$xeno" session extend "$session" "$order" >/dev/null 2>"$scratch/refused"
+[ $? -eq 5 ] && grep -q 'PricePerHour is 9 .* by now, and was' "$scratch/refused"
+ok $? "it does not pay for that unawares"
+"$xeno" session extend "$session" "$order" --dearer -o json \
+    >"$scratch/extended.json" 2>>"$scratch/err" &&
+    [ "$(field extended "$scratch/extended.json")" = 2 ]
+ok $? "but where that is said"
+before=$(field claims "$scratch/extended.json")
+await 300 claims_reach $((before + 2))
+ok $? "and is charged for"
 "$xeno" session stop "$session" >/dev/null 2>>"$scratch/err"
 ok $? "stopped"
 restart_host
