@@ -483,10 +483,19 @@ static uint64_t vain_network(const struct net_links *links,
 /* Where it listens tells nothing of the network of who is dialled by nobody. */
 #define OF_NO_NETWORK "0.0.0.0:0"
 
+static bool may_dial(const struct net_links *links, const struct sockaddr *sa)
+{
+    const char *at = links->nowhere ? OF_NO_NETWORK : links->address;
+    struct net_addr own;
+
+    return !net_addr_parse(at, &own) &&
+           net_addr_may_dial(sa, (struct sockaddr *)&own.sa, links->private_ok);
+}
+
 static int dial(struct net_links *links, const Xn__Contact *contact,
                 const char **why_out, struct net_link **link_out)
 {
-    struct net_addr addr, own;
+    struct net_addr addr;
     struct net_link *link;
     xn_id want = {{0}};
     uint64_t network;
@@ -498,11 +507,7 @@ static int dial(struct net_links *links, const Xn__Contact *contact,
         return XN_EINVAL;
     }
     *why_out = "that address is not for dialling";
-    if (net_addr_parse(links->nowhere ? OF_NO_NETWORK : links->address, &own) ||
-        !net_addr_may_dial((struct sockaddr *)&addr.sa,
-                           (struct sockaddr *)&own.sa, links->private_ok)) {
-        return XN_EINVAL;
-    }
+    if (!may_dial(links, (struct sockaddr *)&addr.sa)) return XN_EINVAL;
     *why_out = "that is this node itself";
     if (xn_id_eq(&want, &links->identity->cert.id)) return XN_EIDENT;
     *why_out = "linked already";
@@ -560,10 +565,13 @@ bool net_links_host(const struct net_links *links, xn_peer peer,
                     char host_out[NET_ADDR_TEXT])
 {
     const struct net_link *link = link_of(links, peer);
+    const struct sockaddr *sa;
     char *port;
 
     if (!link) return false;
-    net_addr_text((const struct sockaddr *)&link->remote.sa, host_out);
+    sa = (const struct sockaddr *)&link->remote.sa;
+    if (!may_dial(links, sa)) return false;
+    net_addr_text(sa, host_out);
     port = strrchr(host_out, ':');
     if (port) *port = '\0';
     return port != NULL;

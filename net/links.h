@@ -38,7 +38,8 @@ void net_links_dial(struct net_links *links, uint64_t ticket,
 /* End a dial early; false: no such one. */
 bool net_links_abort(struct net_links *links, uint64_t ticket);
 /* The host that this peer's link comes from or was dialled at, as a URL has it;
- * false: there is none. */
+ * false: there is none, or it is not for dialling: behind a proxy all links come
+ * from one of ours. */
 bool net_links_host(const struct net_links *links, xn_peer peer,
                     char host_out[NET_ADDR_TEXT]);
 void net_links_hang(struct net_links *links, xn_peer peer,

@@ -833,6 +833,70 @@ static void simultaneous_dials(void **state)
         simultaneous(&a, &b);
 }
 
+/* ---- looking for a peer ------------------------------------------------ */
+
+/* Looks for who links to it, and says by a PING what came of that. */
+static void looks(struct kit_core *core, const struct xn_now *now,
+                  const struct xn_event *ev, struct xn_out *out)
+{
+    static xn_peer peer;
+    Xn__Probe probe = XN__PROBE__INIT;
+
+    if (ev->kind == XN_EV_UP) {
+        peer = ev->peer;
+        probe.id = xn_id_bytes(&a.cert.id);
+        probe.port = 1;
+        xn_out_emit(out, XN_ACT_PROBE, 1, peer, XN__KIND__PROBE, &probe);
+    } else if (ev->kind == XN_EV_DONE) {
+        kit_ping(out, peer, (uint64_t)-ev->rc);
+    }
+}
+
+struct looked {
+    const char *address;
+    int rc;
+};
+
+static void is_looked_for(struct kit_core *core, const struct xn_now *now,
+                          const struct xn_event *ev, struct xn_out *out)
+{
+    struct looked *l = core->ctx;
+
+    if (ev->kind == XN_EV_WAKE) kit_dial(out, 1, l->address, &b.cert.id);
+    if (ev->kind != XN_EV_MSG) return;
+    assert_int_equal(ev->msg->kind, XN__KIND__PING);
+    l->rc = -(int)XN_BODY(ev->msg, Xn__Ping)->nonce;
+    kit_stop();
+}
+
+/* Only where it would dial: who listens to the world and has a proxy before it
+ * looks at nobody's bidding what else is on that proxy's machine. */
+static void looks_where_it_may_dial(void **state)
+{
+    static const struct {
+        const char *listen;
+        int rc;
+    } rows[] = {{"127.0.0.1:0", 0}, {"0.0.0.0:0", XN_EREFUSED}};
+
+    for (size_t i = 0; i < sizeof rows / sizeof rows[0]; i++) {
+        struct net_config config = kit_config(&b), mine = kit_config(&a);
+        struct kit_child child;
+        struct net_driver *driver;
+        char address[64];
+        struct looked l = {.address = address, .rc = 1};
+
+        config.listen_links = rows[i].listen;
+        kit_spawn(&config, looks, &child);
+        snprintf(address, sizeof address, "127.0.0.1%s",
+                 strrchr(child.links, ':'));
+        assert_int_equal(net_driver_new(&mine, &driver), 0);
+        kit_run(driver, is_looked_for, &l);
+        net_driver_free(driver);
+        assert_int_equal(l.rc, rows[i].rc);
+        kit_kill(&child, SIGKILL);
+    }
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
@@ -844,6 +908,7 @@ int main(void)
         cmocka_unit_test(names_are_not_dialled),
         cmocka_unit_test(not_for_dialling),
         cmocka_unit_test(announced_for_dialling),
+        cmocka_unit_test(looks_where_it_may_dial),
         cmocka_unit_test(nowhere_for_dialling),
         cmocka_unit_test(dials_in_vain),
         cmocka_unit_test(garbage_on_the_port),
