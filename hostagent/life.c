@@ -252,11 +252,25 @@ static uint64_t sooner(const struct host_session *s, const struct xn_now *now,
     return left_us < us ? left_us : us;
 }
 
+#define SLOTS 40 /* of the time between readings: those of one are together */
+
+/* A little sooner than asked.  Who begins again finds all sessions at once, and
+ * spreads them. */
+static uint64_t to_a_slot(struct host_session *s, const struct xn_now *now,
+                          uint64_t us)
+{
+    uint64_t slot_us = us / SLOTS ? us / SLOTS : 1;
+
+    if (s->loaded) us = xn_rng_between(&s->host->rng, slot_us, us);
+    s->loaded = false;
+    return us - (now->mono_us + us) % slot_us;
+}
+
 /* When to look at the meter again. */
 static void wait(struct host_session *s, const struct xn_now *now)
 {
     const struct host_config *config = &s->host->config;
-    uint64_t us = config->charge_us;
+    uint64_t us = to_a_slot(s, now, config->charge_us);
 
     if (s->state == XN__SESSION_STATE__SESSION_PAUSED && is_spent(s) &&
         config->pause_us < us) {

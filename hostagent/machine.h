@@ -12,6 +12,15 @@
 
 #include "hostagent/session.h"
 
+/* Of one machine; an answer has that many at most. */
+#define HOST_READS_MAX 100
+struct host_reads {
+    xn_id want[HOST_READS_MAX]; /* sessions whose meter is due */
+    xn_id asked[HOST_READS_MAX];
+    size_t n_want, n_asked;
+    uint64_t ticket; /* of the question, or of the moment to ask it; 0 */
+};
+
 struct host_machine {
     struct host *host;
     xn_id id;                   /* the member's; zero: this server's own */
@@ -27,6 +36,7 @@ struct host_machine {
     uint64_t sweep;             /* ticket of the list of what it has */
     char swept[256];            /* up to this name */
     bool owes;                  /* it is asked for again */
+    struct host_reads reads;
 
     /* Members alone. */
     bool met; /* it was heard since the start, or waited for in vain */

@@ -318,7 +318,8 @@ size_t host_market_tickets(const struct host *host)
     size_t n = m->n_quotes + (m->load != 0) + (m->due != 0) + m->n_waits;
 
     for (size_t i = 0; i < m->n_machines; i++)
-        n += (m->machines[i].sweep != 0) + (m->machines[i].watch != 0);
+        n += (m->machines[i].sweep != 0) + (m->machines[i].watch != 0) +
+             (m->machines[i].reads.ticket != 0);
     for (size_t i = 0; i < m->n_sessions; i++)
         n += 3 + (m->sessions[i]->admit || m->sessions[i]->next_order
                       ? PAPERS_MAX + 1

@@ -62,6 +62,7 @@ static void take_session(struct host *host, const Xn__Record *record)
     if (!rc) {
         s->host = host;
         s->id = id;
+        s->loaded = true;
         rc = session_unpack(record->value.data, record->value.len, s);
         if (!rc) rc = session_insert(host, s);
     }

@@ -14,7 +14,6 @@
 #define START_US (20 * SECOND_US)
 /* A fetch that takes no longer costs nothing. */
 #define FETCH_FREE_US (30 * SECOND_US)
-#define METER_US (5 * SECOND_US)
 #define LOOK_US SECOND_US
 /* After that the session ends with what was read last; its task is ended when
  * xenodomd is there again. */
@@ -262,33 +261,12 @@ static void metered(struct host_session *s, const struct xn_now *now)
     session_metered(s, now, &usage, till_us);
 }
 
-/* Where it does not answer, what was read last stands. */
-static void on_metered(void *owner, void *ctx, const struct xn_now *now, int rc,
-                       struct xn_msg *msg, struct xn_out *out)
-{
-    struct host_session *s = ctx;
-    const Xn__DomTell *tell;
-
-    s->step = 0;
-    if (!host_told(s->host, rc, msg, &tell) && tell->n_tasks == 1)
-        task_heard(s, now, tell->tasks[0]);
-    metered(s, now);
-}
-
 static void meter(struct host_session *s, const struct xn_now *now)
 {
-    Xn__DomAsk ask = XN__DOM_ASK__INIT;
-    char name[TASK_NAME_MAX];
-
-    if (!task_lives(s) || !task_last(s)->record->seen || !session_is_up(s)) {
+    if (task_lives(s) && task_last(s)->record->seen && session_is_up(s))
+        session_read(s, now, metered);
+    else
         metered(s, now);
-        return;
-    }
-    task_name(s, task_last(s)->number, name);
-    ask.op = XN__DOM_OP__DOM_STATUS;
-    ask.name = name;
-    s->step = host_dom(session_machine(s), now, &ask, on_metered, s);
-    xn_ticket_postpone(s->host->tickets, s->step, now->mono_us + METER_US);
 }
 
 /* ---- the end ---- */

@@ -49,6 +49,8 @@ struct host_work {                       /* the tasks of a session */
     bool sure;     /* what xenodomd said of the last is of this connection */
     uint64_t step; /* ticket of what is under way */
     unsigned rounds;
+    uint64_t read;  /* the session's step, where that waits for its meter */
+    unsigned reads; /* of it, up to now */
     /* The session's step waits for the first to run, or for the last to end. */
     bool starting, ending;
     bool waiting;       /* nothing else is that step */
@@ -103,6 +105,7 @@ struct host_session {
     uint64_t step;      /* ticket of what is under way */
     session_next *next; /* after it */
     bool started;
+    bool loaded; /* from the store, and its meter has not been waited for */
     bool stored; /* a record of it may be in the store */
     bool filed;  /* its papers and first task are there */
     struct host_work work;

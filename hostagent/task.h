@@ -78,6 +78,8 @@ void task_heard(struct host_session *s, const struct xn_now *now,
 /* The same, and the caller goes on. */
 void task_take_status(struct host_session *s, const struct xn_now *now,
                       struct host_task *t, const Xn__TaskStatus *status);
+/* Its last one's reading alone. */
+void task_read(struct host_session *s, const Xn__TaskReading *reading);
 /* The one word on that task in an answer; NULL: it is not there. */
 const Xn__TaskStatus *task_status_in(const struct host_session *s,
                                      const struct host_task *t,
@@ -243,6 +245,13 @@ void host_dom_begin(struct host_machine *m, const struct xn_now *now);
 /* That machine's word on a task. */
 void host_dom_take(struct host_machine *m, const struct xn_now *now,
                    const Xn__TaskStatus *status);
+
+/* ---- readings.c ---- */
+
+/* Reads the meter of a task that lives on a machine that is up, along with
+ * those of others, then `next`: after some seconds in any case. */
+void session_read(struct host_session *s, const struct xn_now *now,
+                  session_next *next);
 
 /* ---- sandbox.c: the session's side ---- */
 

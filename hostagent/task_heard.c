@@ -40,6 +40,13 @@ static void take_reading(struct host_task *t, const Xn__TaskReading *reading)
     t->memory_bytes = reading->memory_bytes;
 }
 
+void task_read(struct host_session *s, const Xn__TaskReading *reading)
+{
+    struct host_task *t = task_last(s);
+
+    if (t && !t->record->exit) take_reading(t, reading);
+}
+
 static bool is_of(const struct host_session *s, const struct host_task *t,
                   const Xn__TaskStatus *status)
 {

@@ -165,18 +165,30 @@ static bool join(char *out, const char *folder, const char *name)
     return false;
 }
 
+/* Version 1 keeps a sum.  Version 2's is gathered when it is read, from groups
+ * beside it as well: some 100 us among hundreds of them. */
+static bool plan_meter(const char *name, struct cgroup *out)
+{
+    char folder[CGROUP_PATH_MAX];
+
+    return own_folder(controller[CGROUP_METER], folder) &&
+           access(folder, W_OK) == 0 &&
+           join(out->path[CGROUP_METER], folder, name);
+}
+
 void cgroup_plan(const char *name, struct cgroup *out)
 {
     char folder[CGROUP_PATH_MAX] = "";
-    bool v2 = parent_v2(folder) && access(folder, W_OK) == 0;
+    bool v2 = parent_v2(folder) && access(folder, W_OK) == 0, v1;
     int i;
 
     memset(out, 0, sizeof *out);
+    v1 = plan_meter(name, out);
     for (i = 0; i < CGROUP_KINDS; i++) {
         /* cpu.stat counts without a controller */
-        if (v2 && (i == CGROUP_METER || v2_hand_down(folder, controller[i]))) {
+        if (v2 &&
+            (i == CGROUP_METER ? !v1 : v2_hand_down(folder, controller[i])))
             out->v2[i] = join(out->path[i], folder, name);
-        }
     }
     for (i = 0; i < CGROUP_KINDS; i++) {
         if (!cgroup_has(out, i) && own_folder(controller[i], folder)) {
@@ -446,26 +458,46 @@ bool cgroup_remove(const char *path)
     return false;
 }
 
+/* A line of a list, of n bytes.  The list is ours, but what it names is checked
+ * all the same. */
+static bool take_line(const char *line, size_t n, const char *name,
+                      char path_out[CGROUP_PATH_MAX])
+{
+    char end[128];
+    size_t tail = (size_t)snprintf(end, sizeof end, "/" PREFIX "%s", name);
+
+    if (n >= CGROUP_PATH_MAX || n < tail) return false;
+    memcpy(path_out, line, n);
+    path_out[n] = '\0';
+    return strncmp(path_out, ROOT "/", strlen(ROOT "/")) == 0 &&
+           !strstr(path_out, "/../") && strcmp(path_out + n - tail, end) == 0;
+}
+
 bool cgroup_remove_listed(const char *text, const char *name)
 {
-    char path[CGROUP_PATH_MAX], end[128];
-    size_t n, tail;
+    char path[CGROUP_PATH_MAX];
     bool all = true;
+    size_t n;
 
-    tail = (size_t)snprintf(end, sizeof end, "/" PREFIX "%s", name);
     for (; *text; text += n + (text[n] == '\n')) {
         n = strcspn(text, "\n");
-        if (n >= sizeof path || n < tail) continue;
-        memcpy(path, text, n);
-        path[n] = '\0';
-        /* The file is ours, but what is removed is checked all the same. */
-        if (strncmp(path, ROOT "/", strlen(ROOT "/")) != 0 ||
-            strstr(path, "/../") || strcmp(path + n - tail, end) != 0) {
-            continue;
-        }
-        if (!cgroup_remove(path)) all = false;
+        if (take_line(text, n, name, path) && !cgroup_remove(path)) all = false;
     }
     return all;
+}
+
+void cgroup_open_listed(const char *text, const char *name,
+                        struct cgroup_files *out)
+{
+    struct cgroup group = {0};
+    char *path = group.path[CGROUP_METER];
+
+    *out = CGROUP_NO_FILES;
+    if (!take_line(text, strcspn(text, "\n"), name, path)) return;
+    out->cpu = open_file(&group, CGROUP_METER, "cpuacct.usage", "");
+    if (out->cpu >= 0) return;
+    group.v2[CGROUP_METER] = out->v2_meter = true;
+    out->cpu = open_file(&group, CGROUP_METER, "", "cpu.stat");
 }
 
 void cgroup_make_room(void)

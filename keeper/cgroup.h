@@ -59,6 +59,10 @@ void cgroup_open(const struct cgroup *group, struct cgroup_files *out);
 /* Harmless if repeated. */
 void cgroup_close(struct cgroup_files *files);
 
+/* The file of CPU time alone, by the list of a session that has such a group. */
+void cgroup_open_listed(const char *text, const char *name,
+                        struct cgroup_files *out);
+
 /* XN_ENOENT where there is no such file or number. */
 int cgroup_cpu_ns(const struct cgroup_files *files, uint64_t *ns_out);
 int cgroup_memory(const struct cgroup_files *files, uint64_t *bytes_out);

@@ -248,9 +248,14 @@ static uint64_t life_us(const struct keeper *keeper)
                : UINT64_MAX;
 }
 
+/* What its group counts is there without us (tally.h): then with each look. */
 static uint64_t note_every_us(const struct keeper *keeper)
 {
-    return (uint64_t)keeper->spec->meter_ms * 1000;
+    uint64_t us = (uint64_t)keeper->spec->meter_ms * 1000;
+
+    return keeper->noted.base_ns && us < keeper->look_every_us
+               ? keeper->look_every_us
+               : us;
 }
 
 void keeper_hasten(struct keeper *keeper, uint64_t mono_us)
@@ -433,6 +438,7 @@ static int begin(struct keeper *keeper)
     }
     keeper->started_mono_us = now;
     keeper->state = XN__TASK_STATE__RUNNING;
+    keeper_note_reading(keeper); /* from what it counts, too */
     return 0;
 }
 

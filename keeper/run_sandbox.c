@@ -87,7 +87,9 @@ static void meter(struct keeper *keeper, uint64_t mono_us, Xn__TaskReading *out)
 
     out->kind = from->kind;
     out->exact = meter_is_exact(from);
-    if (keeper->started_mono_us) out->cpu_ns = meter_read(from, mono_us);
+    if (!keeper->started_mono_us) return;
+    out->cpu_ns = meter_read(from, mono_us);
+    if (from->kind == XN__METER_KIND__CGROUP) out->base_ns = from->base;
 }
 
 /* Used time, or time on its CPUs where no meter is exact. */

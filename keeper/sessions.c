@@ -17,6 +17,7 @@
 #include "keeper/record.h"
 #include "keeper/spec.h"
 #include "keeper/sys.h"
+#include "keeper/tally.h"
 #include "lib/err.h"
 #include "wire/frame.h"
 
@@ -311,11 +312,24 @@ static int write_exit(int folder, const char *name)
     return rc;
 }
 
+/* What was used since its keeper noted a reading, while the group knows. */
+static void note_last(int folder, const char *name)
+{
+    Xn__TaskReading reading;
+    struct tally tally;
+
+    if (has(folder, KEEPER_EXIT)) return;
+    if (!tally_open(folder, name, &tally) && !tally_read(&tally, &reading))
+        (void)record_note(folder, KEEPER_METER, &reading);
+    tally_close(&tally);
+}
+
 static int sweep_cgroups(int folder, const char *name)
 {
     char text[CGROUP_KINDS * CGROUP_PATH_MAX];
 
     if (sys_read_text(folder, KEEPER_CGROUPS, text, sizeof text) < 0) return 0;
+    note_last(folder, name);
     if (!cgroup_remove_listed(text, name)) return XN_EBUSY;
     unlinkat(folder, KEEPER_CGROUPS, 0);
     return 0;

@@ -235,8 +235,9 @@ int spec_check_keeper_ask(const Xn__KeeperAsk *ask, char *because_out,
 int spec_check_dom_ask(const Xn__DomAsk *ask, char *because_out, size_t len)
 {
     const struct bound rows[] = {
-        {"op", (uint64_t)ask->op, XN__DOM_OP__DOM_START,
-         XN__DOM_OP__DOM_LIFETIME},
+        {"op", (uint64_t)ask->op, XN__DOM_OP__DOM_START, XN__DOM_OP__DOM_METER},
+        {"names", ask->n_names, ask->op == XN__DOM_OP__DOM_METER,
+         SPEC_NAMES_MAX},
         {"life_ms", ask->life_ms, ask->op == XN__DOM_OP__DOM_LIFETIME,
          LIFE_MS_MAX},
         {"bytes of reason", strlen(ask->reason), 0, SPEC_REASON_MAX},
@@ -245,7 +246,8 @@ int spec_check_dom_ask(const Xn__DomAsk *ask, char *because_out, size_t len)
     };
     bool named =
         ask->op != XN__DOM_OP__DOM_START && ask->op != XN__DOM_OP__DOM_LIST &&
-        ask->op != XN__DOM_OP__DOM_ADOPT && ask->op != XN__DOM_OP__DOM_WATCH;
+        ask->op != XN__DOM_OP__DOM_ADOPT && ask->op != XN__DOM_OP__DOM_WATCH &&
+        ask->op != XN__DOM_OP__DOM_METER;
     int rc = check_bounds(rows, sizeof rows / sizeof rows[0], because_out, len);
 
     if (rc) return rc;

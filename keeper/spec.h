@@ -9,6 +9,7 @@
 #include "wire/task.pb-c.h"
 
 #define SPEC_NAME_MAX 64
+#define SPEC_NAMES_MAX 100       /* asked of at once */
 #define SPEC_WORDS_MAX 256       /* of argv and of env */
 #define SPEC_TEXT_MAX (64 << 10) /* bytes of all of argv or env */
 #define SPEC_REASON_MAX 256

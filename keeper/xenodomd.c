@@ -12,6 +12,7 @@
 #include <stdlib.h>
 #include <string.h>
 #include <sys/epoll.h>
+#include <sys/resource.h>
 #include <sys/signalfd.h>
 #include <sys/socket.h>
 #include <sys/stat.h>
@@ -389,6 +390,16 @@ static int set_up_nat(const struct dom *dom)
     return rc;
 }
 
+/* A socket and a counter for each session. */
+static void raise_limits(void)
+{
+    struct rlimit limit;
+
+    if (getrlimit(RLIMIT_NOFILE, &limit)) return;
+    limit.rlim_cur = limit.rlim_max;
+    setrlimit(RLIMIT_NOFILE, &limit);
+}
+
 static int serve(const struct arguments *args)
 {
     static struct dom dom;
@@ -396,6 +407,7 @@ static int serve(const struct arguments *args)
     int rc;
 
     umask(077);
+    raise_limits();
     sys_set_oom(SYS_OOM_DAEMON);
     xn_log_open(PROGRAM, XN_LOG_INFO, NULL);
     dom.envelope = args->envelope;

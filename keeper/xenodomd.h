@@ -11,6 +11,7 @@
 #include "keeper/patience.h"
 #include "keeper/sessions.h"
 #include "keeper/spec.h"
+#include "keeper/tally.h"
 #include "lib/buf.h"
 #include "wire/task.pb-c.h"
 
@@ -19,7 +20,7 @@
 #define DOM_SESSIONS_MAX 1000
 #define DOM_FOLDERS_MAX 16
 #define DOM_UIDS_MAX 16
-#define DOM_LIST_MAX 100     /* in one answer */
+#define DOM_LIST_MAX SPEC_NAMES_MAX /* in one answer */
 #define DOM_TAKE_US 10000000 /* for a client to take a part of its answer */
 
 /* What the operator lets be asked for. */
@@ -58,6 +59,7 @@ struct live {
     int client; /* who asked for it; -1 */
     bool stuck; /* it has ended, but cannot be swept yet */
     struct patience patience; /* with its keeper */
+    struct tally tally;       /* of its control group; closed: not asked for */
     Xn__Runner runner;
     uint64_t again_us; /* mono; not before then another keeper */
 };
@@ -153,6 +155,10 @@ void dom_answer_held(struct dom *dom);
 void dom_drop(struct dom *dom, size_t i);
 /* A session has ended: who watches is told. */
 void dom_tell_end(struct dom *dom, const char *name);
+
+/* ---- xenodomd_meter.c: readings of many ---- */
+/* Of those of its names that can be read so. */
+void dom_answer_readings(struct dom *dom, int client, const Xn__DomAsk *ask);
 
 /* ---- xenodomd_ask.c: the program's words, which ask a daemon ---- */
 struct ask_options {

@@ -58,6 +58,7 @@ static struct live *add(struct dom *dom, const Xn__TaskSpec *spec)
     live->patience = (struct patience){.silent = false};
     live->runner = spec->runner;
     live->again_us = 0;
+    live->tally = TALLY_CLOSED;
     return live;
 }
 
@@ -86,6 +87,7 @@ static void take_out(struct dom *dom, size_t i)
 
     hang_up(dom, &live->watch);
     hang_up(dom, &live->ready);
+    tally_close(&live->tally);
     *live = dom->live[--dom->n_live];
     dom->keys[i] = dom->keys[dom->n_live];
 }

@@ -380,6 +380,7 @@ static void answer_now(struct dom *dom, size_t i, Xn__DomAsk *ask)
     case XN__DOM_OP__DOM_WATCH: begin_watch(dom, i); break;
     case XN__DOM_OP__DOM_LIST:
     case XN__DOM_OP__DOM_ADOPT: answer_list(dom, i, ask); break;
+    case XN__DOM_OP__DOM_METER: dom_answer_readings(dom, (int)i, ask); break;
     default: answer_named(dom, i, ask);
     }
 }

@@ -85,7 +85,8 @@ static bool is_harmless(const struct dom_job *job)
     switch (XN_BODY(job->msg, Xn__DomAsk)->op) {
     case XN__DOM_OP__DOM_LIST:
     case XN__DOM_OP__DOM_STATUS:
-    case XN__DOM_OP__DOM_ADOPT: return true;
+    case XN__DOM_OP__DOM_ADOPT:
+    case XN__DOM_OP__DOM_METER: return true;
     default: return false;
     }
 }

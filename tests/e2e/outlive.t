@@ -103,8 +103,8 @@ cgroup | perf)
 esac
 
 # ---- the keeper dies
-# Its last reading on record counts, or one that the agent took behind it; never
-# the time after the kill.
+# What its group has counted is charged; where it has none, the last reading on
+# record, or one that the agent took behind it; never the time after the kill.
 began=$(date +%s%N)
 "$xeno" run --detach --max 5USD -f "$burner" -- sh -c './burner spin' \
     >"$scratch/session" 2>>"$scratch/err"
@@ -115,7 +115,7 @@ await 300 burns
 touch "$scratch/burns"
 meter=$XENODEV_STATE/domd-01/sessions/$name/meter
 noted() { [ "$meter" -nt "$scratch/burns" ]; }
-await 300 noted
+[ "$exact" = cgroup ] || await 300 noted
 kill_9 "$(of_task 1 "$name" keeper)"
 lived=$(($(date +%s%N) - began))
 await 300 ended "$session"

@@ -164,6 +164,22 @@ void dom_end(struct dom *dom, struct crank *c, struct dom_task *task,
 
 /* ---- what it is asked ---- */
 
+static void read_meters(struct dom *dom, const Xn__DomAsk *ask,
+                        struct telling *t)
+{
+    dom->meters++;
+    t->tell.rc = dom->no_meter;
+    assert_in_range(ask->n_names, 1, 100);
+    for (size_t i = 0; i < ask->n_names && !dom->no_meter; i++) {
+        const struct dom_task *task = dom_find(dom, ask->names[i]);
+
+        if (!task || task->ended || dom->uncounted) continue;
+        add(dom, t, task);
+        t->status[t->tell.n_tasks - 1].state = XN__TASK_STATE__STARTING;
+        dom->metered++;
+    }
+}
+
 static struct dom_task *start(struct dom *dom, const struct crank *c,
                               const Xn__TaskSpec *spec)
 {
@@ -220,6 +236,11 @@ static void do_it(struct dom *dom, struct crank *c, const Xn__DomAsk *ask,
 {
     struct dom_task *task = dom_find(dom, ask->name);
 
+    if (ask->op == XN__DOM_OP__DOM_METER) {
+        read_meters(dom, ask, t);
+        return;
+    }
+    dom->looks += ask->op == XN__DOM_OP__DOM_STATUS;
     if (ask->op == XN__DOM_OP__DOM_LIST) {
         for (size_t i = 0; i < dom->n; i++)
             add(dom, t, &dom->tasks[i]);

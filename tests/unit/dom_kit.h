@@ -36,9 +36,14 @@ struct dom {
     unsigned lose;   /* so many are done and answered XN_EUNKNOWN */
     unsigned silent; /* so many are never answered, nor done */
     unsigned loses_of_100;
+    int no_meter;   /* DomTell.rc of METER, as of an older one */
+    bool uncounted; /* no task's meter can be read without its keeper */
     struct xn_rng *rng;
     /* Counted. */
     unsigned starts, stops, pauses, resumes, forgets, consoles, aborts;
+    unsigned looks;    /* at one task, STATUS */
+    unsigned meters;   /* questions, whatever they ask of */
+    size_t metered;    /* readings in their answers */
     uint32_t grace_ms; /* of the last stop */
     bool stops_slowly; /* a stop is heard, the end comes by dom_end */
     const char *console;

@@ -146,6 +146,8 @@ static void sixteen_are_kept(void **state)
     xn__host_task__free_unpacked(task, NULL);
     assert_true(cpu_ns == 0);
     market_pass(m, 20 * SECOND_US);
+    market_ask_stop(m, &m->s.client, &m->s.client);
+    market_pass(m, 10 * SECOND_US);
     /* 60 s at 0.1 and 512 MB x 0.00001 an hour. */
     assert_in_range(market_charged(m), 200 + 60 * 29, 200 + 62 * 30);
 }
