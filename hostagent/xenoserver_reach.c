@@ -8,6 +8,7 @@
 
 #include "hostagent/xenoserver_doctor.h"
 #include "lib/err.h"
+#include "net/addr.h"
 #include "net/clock.h"
 #include "wire/msg.h"
 #include "wire/nest.h"
@@ -23,11 +24,17 @@ static unsigned port_of(const char *address)
     return port < 65536 ? (unsigned)port : 0;
 }
 
+/* However each of them is spelled. */
 static bool is_host(const char *address, const char *host)
 {
-    size_t len = strlen(host);
+    char there[NET_ADDR_TEXT + 8], a_text[NET_ADDR_TEXT], b_text[NET_ADDR_TEXT];
+    struct net_addr a, b;
 
-    return strncmp(address, host, len) == 0 && address[len] == ':';
+    snprintf(there, sizeof there, "%s:%u", host, port_of(address));
+    if (net_addr_parse(address, &a) || net_addr_parse(there, &b)) return false;
+    net_addr_text((struct sockaddr *)&a.sa, a_text);
+    net_addr_text((struct sockaddr *)&b.sa, b_text);
+    return strcmp(a_text, b_text) == 0;
 }
 
 static bool is_numeric(const char *address)
@@ -121,11 +128,12 @@ static void not_found(struct doctor *d, const struct doctor_aim *aim,
 }
 
 /* That a node met it elsewhere is its word alone: nothing beside another's who
- * met it where it is said to be. */
+ * met it where it is said to be, or sees it there and did not meet it. */
 void doctor_judge_outside(struct doctor *d, const struct doctor_aim *aim,
                           const Xn__Reached *reached)
 {
     const Xn__ReachedBy *met = NULL, *astray = NULL, *missed = NULL;
+    bool is_there = false;
     unsigned n = 0;
 
     for (size_t i = 0; i < reached->n_by; i++) {
@@ -138,11 +146,12 @@ void doctor_judge_outside(struct doctor *d, const struct doctor_aim *aim,
             astray = by;
         else
             met = by;
+        is_there |= is_host(aim->address, by->seen);
         n += !by->met;
     }
     if (met) {
         found(d, aim, met);
-    } else if (astray) {
+    } else if (astray && !is_there) {
         elsewhere(d, aim, astray);
     } else if (missed) {
         not_found(d, aim, missed, n);

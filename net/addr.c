@@ -57,17 +57,22 @@ int net_addr_parse(const char *text, struct net_addr *addr_out)
 void net_addr_text(const struct sockaddr *sa, char out[NET_ADDR_TEXT])
 {
     char host[INET6_ADDRSTRLEN] = "?";
+    struct sockaddr_in mapped = {.sin_family = AF_INET};
+    const struct sockaddr_in6 *six = (const void *)sa;
 
+    if (sa->sa_family == AF_INET6 && IN6_IS_ADDR_V4MAPPED(&six->sin6_addr)) {
+        memcpy(&mapped.sin_addr, &six->sin6_addr.s6_addr[12], 4);
+        mapped.sin_port = six->sin6_port;
+        sa = (const struct sockaddr *)&mapped;
+    }
     if (sa->sa_family == AF_INET) {
         const struct sockaddr_in *in = (const void *)sa;
 
         inet_ntop(AF_INET, &in->sin_addr, host, sizeof host);
         snprintf(out, NET_ADDR_TEXT, "%s:%u", host, ntohs(in->sin_port));
     } else if (sa->sa_family == AF_INET6) {
-        const struct sockaddr_in6 *in6 = (const void *)sa;
-
-        inet_ntop(AF_INET6, &in6->sin6_addr, host, sizeof host);
-        snprintf(out, NET_ADDR_TEXT, "[%s]:%u", host, ntohs(in6->sin6_port));
+        inet_ntop(AF_INET6, &six->sin6_addr, host, sizeof host);
+        snprintf(out, NET_ADDR_TEXT, "[%s]:%u", host, ntohs(six->sin6_port));
     } else {
         snprintf(out, NET_ADDR_TEXT, "?");
     }

@@ -16,6 +16,7 @@ struct net_addr {
 
 /* XN_EINVAL: not numeric, or no port. */
 int net_addr_parse(const char *text, struct net_addr *addr_out);
+/* An IPv4 host as that, by whichever listener it came. */
 void net_addr_text(const struct sockaddr *sa, char out[NET_ADDR_TEXT]);
 /* Do both come from one source: the same IPv4 host, the same IPv6 /64? */
 int net_addr_same_source(const struct sockaddr *a, const struct sockaddr *b);

@@ -701,6 +701,24 @@ static void sources(void **state)
     }
 }
 
+static void text_of_addresses(void **state)
+{
+    static const char *const rows[][2] = {
+        {"192.0.2.1:1", "192.0.2.1:1"},
+        {"[::ffff:192.0.2.1]:65535", "192.0.2.1:65535"},
+        {"[2001:DB8:0::1]:7", "[2001:db8::1]:7"},
+    };
+
+    for (size_t i = 0; i < sizeof rows / sizeof rows[0]; i++) {
+        char text[NET_ADDR_TEXT];
+        struct net_addr addr;
+
+        assert_int_equal(net_addr_parse(rows[i][0], &addr), 0);
+        net_addr_text((struct sockaddr *)&addr.sa, text);
+        assert_string_equal(text, rows[i][1]);
+    }
+}
+
 /* ---- one link per peer ------------------------------------------------- */
 
 struct twice {
@@ -922,6 +940,7 @@ int main(void)
         cmocka_unit_test(half_open_many_sources),
         cmocka_unit_test(storm_of_one_source),
         cmocka_unit_test(sources),
+        cmocka_unit_test(text_of_addresses),
         cmocka_unit_test(one_link_per_peer),
         cmocka_unit_test(simultaneous_dials),
     };

@@ -49,13 +49,14 @@ const char *view_session_state(unsigned state)
 
 /* ---- who met it where ---- */
 
-static const struct doctor_finding *judged(struct doctor *d,
-                                           const char *const *seen, size_t n)
+static const struct doctor_finding *judged_at(struct doctor *d,
+                                              const char *told,
+                                              const char *const *seen, size_t n)
 {
     const struct doctor_aim aim = {.about = "server",
                                    .whom = "clients",
                                    .otherwise = "sell elsewhere",
-                                   .address = "192.0.2.1:7403"};
+                                   .address = told};
     Xn__Contact node = XN__CONTACT__INIT;
     Xn__ReachedBy rows[3], *by[3];
     Xn__Reached reached = XN__REACHED__INIT;
@@ -76,6 +77,12 @@ static const struct doctor_finding *judged(struct doctor *d,
     return &d->findings[0];
 }
 
+static const struct doctor_finding *judged(struct doctor *d,
+                                           const char *const *seen, size_t n)
+{
+    return judged_at(d, "192.0.2.1:7403", seen, n);
+}
+
 /* One that lies has nobody told to advertise another's address. */
 static void one_word_is_nothing_beside_two(void **state)
 {
@@ -94,6 +101,7 @@ static void else_it_is_told(void **state)
 {
     static const char *const astray[] = {"203.0.113.9", "-203.0.113.9"};
     static const char *const missed[] = {"-192.0.2.1", "-192.0.2.1"};
+    static const char *const lied_to[] = {"-192.0.2.1", "203.0.113.9"};
     const struct doctor_finding *f;
     struct doctor d;
 
@@ -103,6 +111,23 @@ static void else_it_is_told(void **state)
     f = judged(&d, missed, 2);
     assert_int_equal(f->level, DOCTOR_FAIL);
     assert_non_null(strstr(f->because, "2 of 2 nodes"));
+    f = judged(&d, lied_to, 2);
+    assert_int_equal(f->level, DOCTOR_FAIL);
+    assert_null(strstr(f->try, "203.0.113.9"));
+}
+
+/* An address has many spellings. */
+static void one_address_is_one(void **state)
+{
+    static const char *const six[] = {"[2001:db8::1]"};
+    static const char *const four[] = {"[::ffff:192.0.2.1]"};
+    struct doctor d;
+
+    assert_int_equal(judged_at(&d, "[2001:DB8:0::1]:7403", six, 1)->level,
+                     DOCTOR_OK);
+    assert_int_equal(judged(&d, four, 1)->level, DOCTOR_OK);
+    assert_int_equal(judged_at(&d, "[2001:db8::2]:7403", six, 1)->level,
+                     DOCTOR_FAIL);
 }
 
 /* ---- the page ---- */
@@ -144,6 +169,7 @@ int main(void)
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(one_word_is_nothing_beside_two),
         cmocka_unit_test(else_it_is_told),
+        cmocka_unit_test(one_address_is_one),
         cmocka_unit_test(orders_of_before_are_charged_too),
     };
 
