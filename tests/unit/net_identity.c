@@ -293,6 +293,7 @@ static void documents(struct kit_core *core, const struct xn_now *now,
     struct documents *d = core->ctx;
     Xn__Sign sign = XN__SIGN__INIT;
     Xn__Random random = XN__RANDOM__INIT;
+    Xn__Probe probe = XN__PROBE__INIT;
     Xn__Issue issue = XN__ISSUE__INIT;
 
     if (ev->kind == XN_EV_WAKE && d->step == 0) {
@@ -339,8 +340,9 @@ static void documents(struct kit_core *core, const struct xn_now *now,
         break;
     case 7:
         assert_int_equal(ev->rc, XN_EPERM); /* a node is no corp */
-        /* No back end: refused, not forgotten. */
-        xn_out_add(out, XN_ACT_PROBE, 8, XN_PEER_NONE, NULL);
+        /* No such peer: refused, not forgotten. */
+        xn_out_emit(out, XN_ACT_PROBE, 8, XN_PEER_NONE, XN__KIND__PROBE,
+                    &probe);
         break;
     case 8:
         assert_int_equal(ev->rc, XN_EREFUSED);
