@@ -199,35 +199,84 @@ static bool may_better(struct ov *ov, const struct xn_now *now)
     return true;
 }
 
-/* How far apart the links on either side of it are: where it would stand. */
-static uint64_t width_at(const struct ov *ov, const xn_id *position)
-{
-    size_t n = ov->ring.n, at = ring_lower(ov, position);
+/* Whom we are about to be linked to: dialled, or waited for to say HELLO. */
+struct coming {
+    uint64_t at[DIALS_MAX + NEW_MAX];
+    size_t n;
+};
 
-    if (n < 2) return UINT64_MAX;
-    return xn_id_head(&ring_contact(ov, at % n)->position) -
-           xn_id_head(&ring_contact(ov, (at + n - 1) % n)->position);
+static void coming_add(struct coming *coming, const xn_id *position)
+{
+    if (coming->n == DIALS_MAX + NEW_MAX) return;
+    coming->at[coming->n++] = xn_id_head(position);
 }
 
-/* Fewer links than nodes: of some, the one between links that are farthest
- * apart, so that each key is within reach of one of them. */
+static void coming_find(const struct ov *ov, struct coming *coming)
+{
+    const struct hint *hint;
+    uint32_t left = ov->n_new, i;
+
+    coming->n = 0;
+    DL_FOREACH2(ov->dials, hint, dial_next)
+    {
+        coming_add(coming, &hint->position);
+    }
+    for (i = 0; left > 0 && i < ov->by_peer.n; i++) {
+        const struct link *link = link_at(&ov->by_peer, i);
+
+        if (link->state != LINK_NEW) continue;
+        coming_add(coming, &link_contact(ov, link)->position);
+        left--;
+    }
+}
+
+static uint64_t lesser(uint64_t a, uint64_t b)
+{
+    return a < b ? a : b;
+}
+
+/* How far is it to the nearest of us, our links and those to come? */
+static uint64_t apart_at(const struct ov *ov, const struct coming *coming,
+                         const xn_id *position)
+{
+    size_t n = ov->ring.n, at = ring_lower(ov, position), i;
+    uint64_t head = xn_id_head(position);
+    uint64_t apart = table_apart(position, &ov->config.position);
+
+    for (i = n > 0 ? 2 : 0; i > 0; i--) { /* on either side of it */
+        const struct xn_contact *link = ring_contact(ov, (at + n - i + 1) % n);
+
+        apart = lesser(apart, table_apart(position, &link->position));
+    }
+    for (i = 0; i < coming->n; i++) {
+        uint64_t way = head - coming->at[i];
+
+        apart = lesser(apart, lesser(way, -way));
+    }
+    return apart;
+}
+
+/* Fewer links than nodes: of some, the one farthest from all links, so that each
+ * key is within reach of one of them. */
 static struct hint *pick_apart(const struct ov *ov, const struct xn_now *now,
                                const struct room *room)
 {
     struct due due = due_now(ov, now, room);
     struct hint *best = NULL;
-    uint64_t width = 0;
+    struct coming coming;
+    uint64_t most = 0;
     size_t i;
 
+    coming_find(ov, &coming);
     for (i = 0; i < APART_TRIES && due.n > 0; i++) {
         struct hint *hint = due_draw(ov, &due);
         uint64_t here;
 
         if (!is_due(ov, hint, now, room)) continue;
-        here = width_at(ov, &hint->position);
-        if (best && here <= width) continue;
+        here = apart_at(ov, &coming, &hint->position);
+        if (best && here <= most) continue;
         best = hint;
-        width = here;
+        most = here;
     }
     return best ? best : pick_any(ov, now, room);
 }

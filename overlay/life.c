@@ -6,7 +6,7 @@
  * that never come.  What n links cost a second is n over the life of a node;
  * what they save goes with 1 / n, for so much shorter is what is left of the
  * way after a hop.  Both are least together where n goes with the square root
- * of the life.  How much of it: where requests are one a second, eighty links
+ * of the life.  How much of it: where requests are one a second, fifty links
  * are worth it at a quarter of an hour.
  * How long nodes live shows in our links: the time that all have stood, for
  * each that ended with its node.  A newcomer has seen none: it goes by the
@@ -23,7 +23,7 @@
 
 #include "overlay/inside.h"
 
-#define SQUARE_PER_S 7U   /* of the number of links, by how long nodes live */
+#define SQUARE_PER_S 3U   /* of the number of links, by how long nodes live */
 #define ENDS_MIN 4U       /* seen, before we trust them */
 #define ENDS_MAX 64U      /* then the older half of it counts no more */
 #define TOLD_WORTH 8U     /* ends, as which what others said counts */

@@ -5,6 +5,7 @@
 #include <stdarg.h>
 #include <stddef.h>
 #include <stdint.h>
+#include <stdio.h>
 #include <string.h>
 
 #include <cmocka.h>
@@ -75,8 +76,8 @@ static void test_seen(void **state)
         ends(&ov, 60 * n, n);
     /* Ten links for 480 s, eight ends. */
     assert_int_equal(life_seen_s(&ov), 600);
-    /* 65 x 65 is the first above 7 for each second. */
-    assert_int_equal(links_wanted(&ov), 65);
+    /* 43 x 43 is the first above 3 for each second. */
+    assert_int_equal(links_wanted(&ov), 43);
     ov.ring.n = 0;
     life_clear(&ov);
 }
@@ -277,6 +278,46 @@ static void test_watch(void **state)
     life_clear(&ov);
 }
 
+/* A position so many 256ths around the ring, and a little. */
+static struct hint *hear(struct ov *ov, uint8_t part, uint8_t more)
+{
+    struct xn_now now = {SECOND_US, 0};
+    xn_id id = number(256U * part + more), position = {{part, more}};
+    char address[8];
+
+    snprintf(address, sizeof address, "n%u", 256U * part + more);
+    return hint_add(ov, &now, &id, &position, address, true);
+}
+
+/* Two are beside each other, the third is nearer to us than these: whoever of
+ * the two is dialled first, the other one comes last. */
+static void test_links_lie_apart(void **state)
+{
+    struct xn_now now = {2 * SECOND_US, 0};
+    struct hint *hint, *third;
+    struct xn_rng rng;
+    struct ov ov;
+    uint64_t i;
+
+    (void)state;
+    young(&ov)->config.address = ""; /* without neighbours */
+    xn_rng_seed(&rng, 1);
+    ov.rng = &rng;
+    hear(&ov, 128, 0);
+    hear(&ov, 128, 1);
+    third = hear(&ov, 64, 0);
+    for (i = 1; i <= 3; i++) {
+        hint = hint_pick(&ov, &now);
+        assert_non_null(hint);
+        assert_int_equal(hint == third, i == 2);
+        dial_begun(&ov, &now, hint, i);
+    }
+    while (ov.dials)
+        dial_over(&ov, ov.dials);
+    hints_clear(&ov);
+    life_clear(&ov);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
@@ -291,6 +332,7 @@ int main(void)
         cmocka_unit_test(test_a_burst_comes_back),
         cmocka_unit_test(test_a_gap_is_ours),
         cmocka_unit_test(test_watch),
+        cmocka_unit_test(test_links_lie_apart),
     };
 
     return cmocka_run_group_tests(tests, NULL, NULL);
