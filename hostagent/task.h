@@ -78,7 +78,7 @@ void task_heard(struct host_session *s, const struct xn_now *now,
 /* The same, and the caller goes on. */
 void task_take_status(struct host_session *s, const struct xn_now *now,
                       struct host_task *t, const Xn__TaskStatus *status);
-/* Its last one's reading alone. */
+/* What its last one has used, and no more: the reading is not all its keeper's. */
 void task_read(struct host_session *s, const Xn__TaskReading *reading);
 /* The one word on that task in an answer; NULL: it is not there. */
 const Xn__TaskStatus *task_status_in(const struct host_session *s,

@@ -37,7 +37,6 @@ static void take_reading(struct host_task *t, const Xn__TaskReading *reading)
         r->sent_bytes = reading->sent_bytes;
     if (reading->got_bytes > r->got_bytes) r->got_bytes = reading->got_bytes;
     r->exact = reading->exact;
-    t->memory_bytes = reading->memory_bytes;
 }
 
 void task_read(struct host_session *s, const Xn__TaskReading *reading)
@@ -62,7 +61,10 @@ void task_take_status(struct host_session *s, const struct xn_now *now,
     Xn__TaskRecord *r = t->record;
 
     if (r->exit) return;
-    if (status->reading) take_reading(t, status->reading);
+    if (status->reading) {
+        take_reading(t, status->reading);
+        t->memory_bytes = status->reading->memory_bytes;
+    }
     t->state = status->state;
     t->console_bytes = status->console_bytes;
     t->address = status->address;

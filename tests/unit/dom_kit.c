@@ -86,6 +86,7 @@ static void add(const struct dom *dom, struct telling *t,
     t->reading[i].sent_bytes = task->sent_bytes;
     t->reading[i].got_bytes = task->got_bytes;
     t->reading[i].exact = dom->exact;
+    t->reading[i].memory_bytes = DOM_TASK_MEMORY;
     if (!task->ended) return;
     t->status[i].exit = &t->exit[i];
     t->exit[i].name = t->status[i].name;
@@ -176,6 +177,7 @@ static void read_meters(struct dom *dom, const Xn__DomAsk *ask,
         if (!task || task->ended || dom->uncounted) continue;
         add(dom, t, task);
         t->status[t->tell.n_tasks - 1].state = XN__TASK_STATE__STARTING;
+        t->reading[t->tell.n_tasks - 1].memory_bytes = 1; /* of long ago */
         dom->metered++;
     }
 }

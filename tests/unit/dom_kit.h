@@ -10,6 +10,7 @@
 #include "wire/task.pb-c.h"
 
 #define DOM_TASKS_MAX 64
+#define DOM_TASK_MEMORY (1 << 20) /* that each has */
 
 struct dom_task {
     char name[64];

@@ -35,6 +35,8 @@ static uint64_t charged_cpu_ms(struct market *m)
     task = tasks_look(m);
     m->dom.up = true;
     ms = task->cpu_ns / 1000000;
+    assert_int_equal(task->memory_bytes, DOM_TASK_MEMORY);
+    assert_int_equal(task->state, XN__TASK_STATE__RUNNING);
     xn__host_task__free_unpacked(task, NULL);
     return ms;
 }
