@@ -143,8 +143,8 @@ static json_t *hex(const ProtobufCBinaryData *bytes)
 
 static json_t *requirements_of(const Xn__Admit *what)
 {
-    char *text =
-        strndup((const char *)what->requirements.data, what->requirements.len);
+    const ProtobufCBinaryData *xml = &what->requirements;
+    char *text = xml->len ? strndup((const char *)xml->data, xml->len) : NULL;
     json_t *value = text && text[0] ? words(text) : json_null();
 
     free(text);
