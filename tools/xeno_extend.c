@@ -11,6 +11,7 @@
 #include "lib/err.h"
 #include "net/clock.h"
 #include "tools/xeno_kept.h"
+#include "tools/xeno_stop.h"
 
 #define QUOTE "quote"
 
@@ -227,6 +228,28 @@ static int extend(const struct xeno *xeno, struct xeno_place *place,
     }
     free(quote.paper.data);
     return code;
+}
+
+bool xeno_order_extends(const struct xeno *xeno,
+                        const struct xeno_member *member,
+                        const struct xeno_order *order, const xn_id *session)
+{
+    struct order_chain chain = xeno_order_chain(order);
+    struct xeno_paper paper = {NULL, 0};
+    struct money_limits limits = {.amount = 0};
+    struct money_refusal why;
+    struct money doc;
+    bool extends;
+
+    (void)order_effective(&chain, &limits, NULL);
+    extends =
+        xeno_order_read(xeno, &order->order.serial, QUOTE, &paper) == 0 &&
+        money_open(MONEY_QUOTE, paper.data, paper.len, member->identity.anchors,
+                   net_wall_us(), &doc, &why) == 0 &&
+        xn_id_eq(&doc.head.hash, &limits.quote) &&
+        xn_id_eq(&doc.quote.session, session);
+    free(paper.data);
+    return extends;
 }
 
 int xeno_session_extend(struct xeno *xeno, int argc, char **argv)

@@ -38,7 +38,7 @@ static int tell_corp(const struct xeno *xeno, const struct xeno_member *member,
 
 static int tell_server(const struct xeno *xeno,
                        const struct xeno_member *server, const xn_id *session,
-                       const ProtobufCBinaryData *stop,
+                       const ProtobufCBinaryData *stop, struct xeno_why *why,
                        Xn__HostSession **session_out)
 {
     Xn__StopSession body = XN__STOP_SESSION__INIT;
@@ -48,7 +48,8 @@ static int tell_server(const struct xeno *xeno,
                                      .body = &body,
                                      .answer = &xn__host_session__descriptor,
                                      .changes = true,
-                                     .patient = true};
+                                     .patient = true,
+                                     .why = why};
 
     body.session = xn_id_bytes(session);
     body.stop = *stop;
@@ -72,12 +73,35 @@ int xeno_stop_seal(const struct xeno_member *member,
                                    &paper_out->len));
 }
 
+bool xeno_stop_follow(const struct xeno *xeno, const struct xeno_member *server,
+                      const xn_id *session, const xn_id *serial,
+                      struct xeno_member *member_out,
+                      struct xeno_order *order_out)
+{
+    Xn__HostSession *now = NULL;
+    char hex[XN_ID_HEX];
+    xn_id other;
+    bool known;
+
+    if (xeno_session_get(xeno, server, session, true, &now)) return false;
+    known = !xn_id_from_bytes(&now->serial, &other);
+    xn__host_session__free_unpacked(now, NULL);
+    if (!known || xn_id_eq(&other, serial)) return false;
+    xn_id_hex(&other, hex);
+    if (xeno_order_find(xeno, hex, member_out, order_out)) return false;
+    /* Else a server names any order of ours, and we stop that one. */
+    if (xeno_order_extends(xeno, member_out, order_out, session)) return true;
+    xeno_order_clear(order_out);
+    xeno_member_clear(member_out);
+    return false;
+}
+
 /* The XenoCorp first: from then on nothing is paid, whatever the server does.
  * What it says where all has ended long ago does not matter. */
-int xeno_session_end(const struct xeno *xeno, const struct xeno_member *member,
-                     const struct xeno_member *server,
-                     const struct xeno_order *order, const xn_id *session,
-                     Xn__HostSession **session_out)
+static int end_by(const struct xeno *xeno, const struct xeno_member *member,
+                  const struct xeno_member *server,
+                  const struct xeno_order *order, const xn_id *session,
+                  struct xeno_why *why, Xn__HostSession **session_out)
 {
     struct xeno_paper sealed = {NULL, 0};
     ProtobufCBinaryData paper;
@@ -86,10 +110,32 @@ int xeno_session_end(const struct xeno *xeno, const struct xeno_member *member,
     if (code) return code;
     paper = (ProtobufCBinaryData){sealed.len, sealed.data};
     at_corp = tell_corp(xeno, member, order, &paper);
-    code = tell_server(xeno, server, session, &paper, session_out);
+    code = tell_server(xeno, server, session, &paper, why, session_out);
     free(sealed.data);
     if (at_corp == XN_EXIT_MONEY && !code) at_corp = XN_EXIT_OK;
     return at_corp ? at_corp : code;
+}
+
+int xeno_session_end(const struct xeno *xeno, const struct xeno_member *member,
+                     const struct xeno_member *server,
+                     const struct xeno_order *order, const xn_id *session,
+                     Xn__HostSession **session_out)
+{
+    struct xeno_why why = {.rc = 0};
+    struct xeno_member other;
+    struct xeno_order next;
+    int code = end_by(xeno, member, server, order, session, &why, session_out);
+
+    if (why.rc == XN_EINTEGRITY && /* it is no stop of that session's order */
+        xeno_stop_follow(xeno, server, session, &order->order.serial, &other,
+                         &next)) {
+        memset(&why, 0, sizeof why);
+        code = end_by(xeno, &other, server, &next, session, &why, session_out);
+        xeno_order_clear(&next);
+        xeno_member_clear(&other);
+    }
+    if (why.rc) xeno_tell(&why, cannot_stop);
+    return code;
 }
 
 static int end(const struct xeno *xeno, const struct xeno_member *member,

@@ -38,6 +38,14 @@ static bool goes_on(const struct stop *stop)
 
 /* ---- which one, and its paper ---- */
 
+static void seal(struct stop *stop)
+{
+    stop->code =
+        xeno_server_as(stop->kept.server, &stop->member, &stop->server);
+    if (!stop->code)
+        stop->code = xeno_stop_seal(&stop->member, &stop->order, &stop->paper);
+}
+
 static void prepare(const struct xeno *xeno, struct stop *stop)
 {
     char hex[XN_ID_HEX];
@@ -48,10 +56,16 @@ static void prepare(const struct xeno *xeno, struct stop *stop)
     stop->code = xeno_order_find(xeno, hex, &stop->member, &stop->order);
     if (stop->code) return;
     stop->has_order = true;
-    stop->code =
-        xeno_server_as(stop->kept.server, &stop->member, &stop->server);
-    if (!stop->code)
-        stop->code = xeno_stop_seal(&stop->member, &stop->order, &stop->paper);
+    seal(stop);
+}
+
+static void clear(struct stop *stop)
+{
+    free(stop->paper.data);
+    if (stop->session) xn__host_session__free_unpacked(stop->session, NULL);
+    if (!stop->has_order) return;
+    xeno_order_clear(&stop->order);
+    xeno_member_clear(&stop->member);
 }
 
 /* ---- who is told ---- */
@@ -150,6 +164,26 @@ static void tell_moved(const struct xeno *xeno, struct stop *stop)
     tell(xeno, stop, 1, begin_server, take_server);
 }
 
+/* One whose order is another by now is told that one's stop. */
+static void tell_extended(const struct xeno *xeno, struct stop *stop)
+{
+    struct xeno_member member;
+    struct xeno_order order;
+
+    if (stop->why.rc != XN_EINTEGRITY || !stop->has_order ||
+        !xeno_stop_follow(xeno, &stop->server, &stop->kept.session,
+                          &stop->order.order.serial, &member, &order))
+        return;
+    clear(stop);
+    stop->order = order;
+    stop->member = member;
+    stop->paper = (struct xeno_paper){NULL, 0};
+    memset(&stop->why, 0, sizeof stop->why);
+    seal(stop);
+    tell(xeno, stop, 1, begin_corp, take_corp);
+    tell(xeno, stop, 1, begin_server, take_server);
+}
+
 /* ---- what became of it ---- */
 
 static int code_of(const struct stop *stop)
@@ -202,15 +236,6 @@ static void say(const struct stop *stop)
     (void)fflush(stdout);
 }
 
-static void clear(struct stop *stop)
-{
-    free(stop->paper.data);
-    if (stop->session) xn__host_session__free_unpacked(stop->session, NULL);
-    if (!stop->has_order) return;
-    xeno_order_clear(&stop->order);
-    xeno_member_clear(&stop->member);
-}
-
 /* At most AT_ONCE of them; the worst of their exit codes. */
 static int stop_some(const struct xeno *xeno, struct stop *stops, size_t n,
                      json_t *rows)
@@ -223,6 +248,7 @@ static int stop_some(const struct xeno *xeno, struct stop *stops, size_t n,
     tell(xeno, stops, n, begin_server, take_server);
     for (size_t i = 0; i < n; i++) {
         tell_moved(xeno, &stops[i]);
+        tell_extended(xeno, &stops[i]);
         if (rows)
             json_array_append_new(rows, json_of(&stops[i]));
         else

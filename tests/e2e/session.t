@@ -78,6 +78,8 @@ ok $? "xenohostd is killed and starts again"
 before=$(field claims "$scratch/look.json")
 await 300 claims_reach $((before + 2))
 ok $? "claims go on behind the others"
+kept=$XENO_KEY/sessions/$session
+cp "$kept" "$scratch/kept"
 # Another order pays from now on; the one before is closed and charged.
 "$xeno" order new "2$currency" --for 3h --corp "$corp" -o json \
     >"$scratch/order2.json" 2>>"$scratch/err"
@@ -122,8 +124,13 @@ ok $? "but where that is said"
 before=$(field claims "$scratch/extended.json")
 await 300 claims_reach $((before + 2))
 ok $? "and is charged for"
+# As for who did not hear that it was extended.
+cp "$scratch/kept" "$kept"
 "$xeno" session stop "$session" >/dev/null 2>>"$scratch/err"
-ok $? "stopped"
+ok $? "stopped, though another order is known for it"
+cp "$scratch/kept" "$kept"
+"$xeno" stop "$session" "$session" >/dev/null 2>>"$scratch/err"
+ok $? "the same again is no error"
 restart_host
 await 300 is_ended
 ok $? "the last claim is taken, after another kill -9"
