@@ -40,8 +40,10 @@ static void dial_ended(void *owner, void *ctx, const struct xn_now *now, int rc,
     struct ov *ov = owner;
     struct visit *visit = ctx, gone = *visit;
 
-    (void)rc, (void)msg;
+    (void)msg;
     ov_enter(ov);
+    if (rc == XN_ETIMEOUT) /* the driver has more patience */
+        xn_out_add(out, XN_ACT_ABORT, gone.ticket, XN_PEER_NONE, NULL);
     drop(ov, visit);
     ov->stats.visits_failed++;
     seek_missed(ov, now, &gone.id, gone.address, out);

@@ -344,6 +344,8 @@ static void end(struct node *node)
             act_send(net, node, act);
         else if (act->kind == XN_ACT_HANG)
             act_hang(net, node, act);
+        else if (act->kind == XN_ACT_ABORT)
+            net->aborted++;
         else if (net->config.user)
             net->config.user->act(node, act);
     }

@@ -80,7 +80,7 @@ struct net {
     int32_t *pair; /* open link of two nodes, where there is one per pair */
     struct happening *heap;
     size_t n_heap, cap_heap;
-    uint64_t seq, steps, sent, sent_bytes;
+    uint64_t seq, steps, sent, sent_bytes, aborted;
     uint64_t check_every; /* steps */
     struct xn_rng rng;
     struct xn_now now;

@@ -274,6 +274,23 @@ static void test_cannot_be_visited(void **state)
     net_free(net);
 }
 
+/* Who cannot be met in time is dialled no longer. */
+static void test_slow_to_visit(void **state)
+{
+    struct net *net = start(CACHE);
+    uint32_t owner;
+    xn_id key;
+
+    (void)state;
+    owner = far_key(net, &key);
+    net->node[owner].gate_us = 10 * SEC;
+    make_known(net, &key);
+    net_run(net, 20 * SEC);
+    assert_int_equal(ov_stats(net->node[0].ov)->visits_failed, 1);
+    assert_int_equal(net->aborted, 1);
+    net_free(net);
+}
+
 static uint64_t all_visits(const struct net *net)
 {
     uint64_t n = 0;
@@ -388,6 +405,7 @@ int main(void)
         cmocka_unit_test(test_nearer_comes),
         cmocka_unit_test(test_becomes_neighbour),
         cmocka_unit_test(test_cannot_be_visited),
+        cmocka_unit_test(test_slow_to_visit),
         cmocka_unit_test(test_crowd),
         cmocka_unit_test(test_liar),
     };
