@@ -18,7 +18,7 @@
 #define ASK_US (10 * SECOND_US)  /* a peer's answer */
 #define PROBE_US (8 * SECOND_US) /* the driver ends it first */
 #define PEERS 3U                 /* that are asked */
-#define ASKS_MAX 4U              /* POSTs under way */
+#define ASKS_MAX 4U              /* POSTs under way, of a caller one */
 #define PROBES_MAX 16U           /* ours for peers, in a second, */
 #define PROBES_OF_ONE 2U         /* and for one of them */
 #define PORT_MAX 65535U
@@ -132,6 +132,7 @@ struct reached_by { /* a peer that is asked */
 struct reach {
     struct node *node;
     uint64_t ticket; /* of the POST */
+    xn_id caller;
     struct reached_by by[PEERS];
     unsigned n, open;
     struct reach *prev, *next;
@@ -208,20 +209,34 @@ static unsigned choose(struct node *node, struct ov_peer chosen[PEERS])
     return n;
 }
 
+static bool may_ask(const struct node *node, const xn_id *caller)
+{
+    const struct reach *reach;
+    unsigned under_way = 0;
+
+    DL_FOREACH(node->reaches, reach)
+    {
+        if (xn_id_eq(&reach->caller, caller)) return false;
+        under_way++;
+    }
+    return under_way < ASKS_MAX;
+}
+
 static int ask_peers(struct node *node, const struct xn_now *now,
-                     uint64_t ticket, const Xn__Reach *body, struct xn_out *out)
+                     uint64_t ticket, const xn_id *caller,
+                     const Xn__Reach *body, struct xn_out *out)
 {
     struct ov_peer chosen[PEERS];
-    struct reach *reach, *other;
-    unsigned n = choose(node, chosen), under_way = 0;
+    struct reach *reach;
+    unsigned n = choose(node, chosen);
 
-    DL_FOREACH(node->reaches, other) under_way++;
-    if (under_way >= ASKS_MAX) return XN_EBUSY;
+    if (!may_ask(node, caller)) return XN_EBUSY;
     if (!n) return XN_ENOTYET;
     reach = calloc(1, sizeof *reach);
     if (!reach) return XN_ENOMEM;
     reach->node = node;
     reach->ticket = ticket;
+    reach->caller = *caller;
     reach->n = reach->open = n;
     DL_APPEND(node->reaches, reach);
     for (unsigned i = 0; i < n; i++) {
@@ -244,14 +259,16 @@ static int ask_peers(struct node *node, const struct xn_now *now,
 void node_api_reach(struct node *node, const struct xn_now *now,
                     uint64_t ticket, const Xn__Ask *ask, struct xn_out *out)
 {
+    xn_id caller = {{0}};
     Xn__Reach *body;
     int rc = XN_EINVAL;
 
     if (!node_api_member(ask, ticket, "looking refused", out)) return;
+    (void)xn_id_from_bytes(&ask->caller->id, &caller); /* a member has one */
     body = xn_unpack(&xn__reach__descriptor, ask->body.data, ask->body.len);
     if (body && body->port && body->port <= PORT_MAX &&
         body->id.len == XN_ID_SIZE) {
-        rc = ask_peers(node, now, ticket, body, out);
+        rc = ask_peers(node, now, ticket, &caller, body, out);
     }
     if (body) xn__reach__free_unpacked(body, NULL);
     if (rc == XN_EINVAL) {

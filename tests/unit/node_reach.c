@@ -197,15 +197,23 @@ static void looking_is_paced(void **state)
 
 /* ---- for this node ---- */
 
-static uint64_t post(struct world *w, Xn__Role role, uint32_t port)
+static uint64_t post_by(struct world *w, uint8_t who, Xn__Role role,
+                        uint32_t port)
 {
+    const xn_id id = {{who}};
     Xn__Caller caller = XN__CALLER__INIT;
     Xn__Reach reach = XN__REACH__INIT;
 
     caller.role = role;
+    caller.id = xn_id_bytes(&id);
     reach.port = port;
     reach.id = xn_id_bytes(&wanted);
     return crank_ask(&w->c, "POST", "/v1/reach", &reach, &caller);
+}
+
+static uint64_t post(struct world *w, Xn__Role role, uint32_t port)
+{
+    return post_by(w, 1, role, port);
 }
 
 /* Answers the question that this peer was sent; false: it was sent none. */
@@ -272,7 +280,7 @@ static void three_peers_look(void **state)
     xn__reached__free_unpacked(reached, NULL);
 }
 
-/* They are waited for, and not for ever. */
+/* They are waited for, and not for ever; by each who asks once at a time. */
 static void silent_peers_are_told(void **state)
 {
     struct world *w = *state;
@@ -281,7 +289,7 @@ static void silent_peers_are_told(void **state)
 
     link_up(w, 1, 95, "127.0.0.1:9001"); /* nobody else is there */
     for (int i = 0; i < 5; i++)
-        ticket[i] = post(w, XN__ROLE__SERVER, 7403);
+        ticket[i] = post_by(w, (uint8_t)(i + 1), XN__ROLE__SERVER, 7403);
     assert_int_equal(crank_refused(&w->c, ticket[4]), XN_EBUSY);
     crank_pass(&w->c, 30000000);
     for (int i = 0; i < 4; i++) {
@@ -292,6 +300,25 @@ static void silent_peers_are_told(void **state)
     }
 }
 
+static void one_caller_asks_once_at_a_time(void **state)
+{
+    struct world *w = *state;
+    uint64_t first, again;
+
+    link_up(w, 1, 95, "127.0.0.1:9001");
+    first = post_by(w, 1, XN__ROLE__CLIENT, 7403);
+    again = post_by(w, 1, XN__ROLE__CLIENT, 7404);
+    assert_int_equal(crank_refused(&w->c, again), XN_EBUSY);
+    post_by(w, 2, XN__ROLE__SERVER, 7403); /* another is not kept out */
+    assert_true(peer_tells(w, 1, true));
+    xn__reached__free_unpacked(
+        crank_answered(&w->c, first, &xn__reached__descriptor), NULL);
+    again = post_by(w, 1, XN__ROLE__CLIENT, 7404);
+    crank_pass(&w->c, 30000000);
+    xn__reached__free_unpacked(
+        crank_answered(&w->c, again, &xn__reached__descriptor), NULL);
+}
+
 #define CASE(fn) cmocka_unit_test_setup_teardown(fn, set_up, tear_down)
 
 int main(void)
@@ -299,7 +326,7 @@ int main(void)
     const struct CMUnitTest tests[] = {
         CASE(a_peer_is_looked_for),  CASE(what_makes_no_sense_is_refused),
         CASE(looking_is_paced),      CASE(three_peers_look),
-        CASE(silent_peers_are_told),
+        CASE(silent_peers_are_told), CASE(one_caller_asks_once_at_a_time),
     };
 
     return cmocka_run_group_tests(tests, NULL, NULL);
