@@ -59,7 +59,7 @@ static uint64_t a_number(void)
 struct drawn {
     Xn__DomAsk ask;
     Xn__TaskSpec spec;
-    char *argv[WORDS], *env[WORDS];
+    char *argv[WORDS], *env[WORDS], *names[WORDS];
     Xn__TaskFile files[FILES], *put[FILES];
 };
 
@@ -148,6 +148,11 @@ static void draw(struct drawn *d)
         chance(3) ? XN__DOM_OP__DOM_START : (Xn__DomOp)xn_rng_below(&rng, 14);
     d->ask.name = a_name();
     if (!chance(20)) d->ask.spec = &d->spec;
+    d->ask.names = d->names;
+    if (d->ask.op == XN__DOM_OP__DOM_METER)
+        d->ask.n_names = xn_rng_below(&rng, WORDS);
+    for (size_t i = 0; i < d->ask.n_names; i++)
+        d->names[i] = a_name();
     d->spec.name = a_name();
     draw_words(d);
     draw_files(d);

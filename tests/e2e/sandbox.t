@@ -378,11 +378,27 @@ used() {
 }
 await 180 used
 noted() { [ "$state/sessions/$tag-k/meter" -nt "$scratch/used" ]; }
+held=$(keeper_of $tag-k)
 case $(field $tag-k meter) in
-cgroup*) ;; # that outlives its keeper
-*) await 180 noted && used=1 ;;
+cgroup*) # that outlives its keeper
+    told() { "$XN_BUILD/tests/e2e/meter_asker" "$state" $tag-none "$@"; }
+    kill -STOP "$held"
+    read -r who first < <(told $tag-k)
+    [ "$who" = $tag-k ] && [ "$first" -ge "$used" ]
+    ok $? "its meter is read without its keeper: $first ns"
+    more() { [ "$(told $tag-k | cut -d' ' -f2)" -gt "$first" ]; }
+    await 180 more
+    ok $? "and again"
+    used=$first
+    ;;
+*)
+    ok 0 "its meter is read without its keeper # SKIP it is not a group's"
+    [ -z "$("$XN_BUILD/tests/e2e/meter_asker" "$state" $tag-k)" ]
+    ok $? "nor said to be"
+    await 180 noted && used=1
+    ;;
 esac
-kill -9 "$(keeper_of $tag-k)"
+kill -9 "$held"
 await 180 is $tag-k state ended
 is $tag-k end 'keeper died'
 ok $? "kill -9 of the keeper: the reason is known"

@@ -702,7 +702,14 @@ static void asks_have_bounds(void **state)
     assert_int_equal(spec_check_dom_ask(&dom, because, 256), XN_EINVAL);
     dom.life_ms = 1;
     assert_int_equal(spec_check_dom_ask(&dom, because, 256), 0);
-    dom.op = (Xn__DomOp)(XN__DOM_OP__DOM_LIFETIME + 1);
+    dom.op = XN__DOM_OP__DOM_METER; /* of nobody */
+    assert_int_equal(spec_check_dom_ask(&dom, because, 256), XN_EINVAL);
+    dom.n_names = SPEC_NAMES_MAX;
+    assert_int_equal(spec_check_dom_ask(&dom, because, 256), 0);
+    dom.n_names++;
+    assert_int_equal(spec_check_dom_ask(&dom, because, 256), XN_EINVAL);
+    dom.n_names = 1;
+    dom.op = (Xn__DomOp)(XN__DOM_OP__DOM_METER + 1);
     assert_int_equal(spec_check_dom_ask(&dom, because, 256), XN_EINVAL);
 }
 
