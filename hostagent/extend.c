@@ -392,6 +392,16 @@ static void ask_policy(struct host_session *s, const struct xn_now *now,
     }
 }
 
+/* That it is to stand still, or to go on, may be what was being recorded. */
+static void as_recorded(struct host_session *s, const struct xn_now *now)
+{
+    if (s->state == XN__SESSION_STATE__SESSION_PAUSED)
+        s->host->market.manager->pause(s, now);
+    else
+        s->host->market.manager->resume(s, now);
+    session_go(s, now);
+}
+
 static void judge(struct host_session *s, const struct xn_now *now)
 {
     struct host_extension *x = s->next_order;
@@ -415,7 +425,7 @@ static void judge(struct host_session *s, const struct xn_now *now)
     xn__extend_session__free_unpacked(x->want, NULL);
     x->want = NULL;
     session_give_up(s); /* whatever it was: it is done again where wanted */
-    session_save(s, now, session_go);
+    session_save(s, now, as_recorded);
 }
 
 /* ---- what is asked ---- */

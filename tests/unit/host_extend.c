@@ -338,6 +338,39 @@ static void tells_its_task_at_once(void **state)
     deal_clear(&second);
 }
 
+/* Its order is spent, and another, which is void, is brought while that is being
+ * recorded: the task stands at once. */
+static void stands_still_all_the_same(void **state)
+{
+    struct market *m = *state;
+    struct deal first;
+    uint64_t ask;
+    uint8_t w = 1;
+
+    market_begin(m, 1000);
+    tasks_run(m, 1, false);
+    first = next_order(m, 77, GBP);
+    ask = deal_ask_void(&m->s, &m->d);
+    shop_serve(&m->s);
+    xn__order_status__free_unpacked(
+        crank_answered(&m->s.c, ask, &xn__order_status__descriptor), NULL);
+    for (unsigned i = 0; i < 60 && !m->dom.pauses; i++) {
+        crank_pass(&m->h, SECOND_US);
+        crank_pass(&m->s.c, SECOND_US);
+        if (!crank_count(&m->h, XN_ACT_DOMAIN)) {
+            market_serve(m);
+            continue;
+        }
+        ask = ask_extend(m, w++);
+        market_serve(m);
+        assert_int_equal(market_refused(m, ask, NULL), XN_EMONEY);
+        if (market_state(m) == XN__SESSION_STATE__SESSION_PAUSED) break;
+    }
+    assert_int_equal(market_state(m), XN__SESSION_STATE__SESSION_PAUSED);
+    assert_int_equal(dom_last(&m->dom)->state, XN__TASK_STATE__PAUSED);
+    deal_clear(&first);
+}
+
 /* CPU time of before is not claimed again, though there was time for it. */
 static void pays_cpu_time_once(void **state)
 {
@@ -752,6 +785,8 @@ int main(void)
         cmocka_unit_test_setup_teardown(tells_its_task, tasks_set_up,
                                         market_tear_down),
         cmocka_unit_test_setup_teardown(tells_its_task_at_once, tasks_set_up,
+                                        market_tear_down),
+        cmocka_unit_test_setup_teardown(stands_still_all_the_same, tasks_set_up,
                                         market_tear_down),
         cmocka_unit_test_setup_teardown(pays_cpu_time_once, tasks_set_up,
                                         market_tear_down),
