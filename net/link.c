@@ -33,6 +33,8 @@ enum {
 struct parcel {
     struct xn_msg *msg;
     struct parcel *next;
+    size_t head_len;
+    uint8_t head[NET_FRAME_HEAD];
 };
 
 struct net_link_io {
@@ -48,13 +50,14 @@ struct net_link_io {
     unsigned depth;               /* calls under way: no free yet */
     bool ended;                   /* our side of the stream is closed */
     bool unacked;                 /* UNACKED_MS is set */
+    bool brief;                   /* the peer reads short frames */
 };
 
 static void pump(struct net_link *link);
 
 static size_t parcel_size(const struct parcel *p)
 {
-    return NET_FRAME_HEAD + p->msg->size;
+    return p->head_len + p->msg->size;
 }
 
 static void drop_first(struct net_link_io *io)
@@ -207,19 +210,17 @@ static size_t gather(const struct net_link_io *io, uint8_t *out)
     size_t n = 0, skip = io->offset;
 
     for (p = io->first; p && n < RECORD; p = p->next) {
-        uint8_t head[NET_FRAME_HEAD];
         size_t part;
 
-        if (skip < NET_FRAME_HEAD) {
-            net_frame_head(p->msg, head);
-            part = NET_FRAME_HEAD - skip;
+        if (skip < p->head_len) {
+            part = p->head_len - skip;
             if (part > RECORD - n) part = RECORD - n;
-            memcpy(out + n, head + skip, part);
+            memcpy(out + n, p->head + skip, part);
             n += part;
             skip += part;
         }
-        if (skip >= NET_FRAME_HEAD) {
-            size_t at = skip - NET_FRAME_HEAD;
+        if (skip >= p->head_len) {
+            size_t at = skip - p->head_len;
 
             part = p->msg->size - at;
             if (part > RECORD - n) part = RECORD - n;
@@ -304,6 +305,12 @@ static void come_back(struct net_link *link)
     event_add(link->io->timer, &now);
 }
 
+static void take_hello(struct net_link_io *io, const struct xn_msg *msg)
+{
+    if (msg->kind != XN__KIND__HELLO) return;
+    io->brief = XN_BODY(msg, Xn__Hello)->features & XN_FEATURE_SHORT;
+}
+
 /* Hand out whole frames; false: stop reading now. */
 static bool hand_out(struct net_link *link, unsigned *frames_left)
 {
@@ -319,6 +326,7 @@ static bool hand_out(struct net_link *link, unsigned *frames_left)
             return false;
         }
         (*frames_left)--;
+        take_hello(io, msg);
         io->user->frame(link, msg);
     }
     if (link->state == NET_LINK_OPEN) come_back(link);
@@ -516,6 +524,7 @@ bool net_link_send(struct net_link *link, struct xn_msg *msg)
     p = calloc(1, sizeof *p);
     if (!p) return false;
     p->msg = xn_msg_ref(msg);
+    p->head_len = net_frame_head(msg, io->brief, p->head);
     *io->last = p;
     io->last = &p->next;
     io->queued += parcel_size(p);

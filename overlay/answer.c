@@ -12,20 +12,30 @@ bool link_is_terse(const struct link *link)
     return (link->features & OV_FEATURE_TERSE) != 0;
 }
 
-/* held_us: since the request came. */
+/* As `from` is said there.  Who asks any copy wants to know which one answered,
+ * to ask another one next. */
+static size_t from_said(const struct ov *ov, const struct link *to,
+                        const Xn__Reply *body, bool lax)
+{
+    if (body->from.len != XN_ID_SIZE) return body->from.len;
+    if (link_is_terse(to) &&
+        memcmp(body->from.data, ov->config.id.b, XN_ID_SIZE) == 0) {
+        return 0;
+    }
+    return !lax && (to->features & OV_FEATURE_SHORT) ? OV_FROM_SAID
+                                                     : XN_ID_SIZE;
+}
+
+/* held_us: since the request came; lax: any copy may answer it. */
 static void answer_send(const struct ov *ov, struct link *to, uint64_t rid,
-                        uint64_t held_us, const Xn__Reply *body,
+                        uint64_t held_us, bool lax, const Xn__Reply *body,
                         struct xn_out *out)
 {
     Xn__Reply reply = *body, refusal = XN__REPLY__INIT;
 
     reply.rid = rid;
-    reply.held_ms = 0;
-    if (link_is_terse(to)) {
-        reply.held_ms = (uint32_t)(held_us / 1000);
-        if (memcmp(reply.from.data, ov->config.id.b, XN_ID_SIZE) == 0)
-            reply.from.len = 0;
-    }
+    reply.held_ms = link_is_terse(to) ? (uint32_t)(held_us / 1000) : 0;
+    reply.from.len = from_said(ov, to, body, lax);
     if (ov_send(out, to->peer, XN__KIND__REPLY, &reply) != XN_ETOOBIG) return;
     refusal.rid = rid;
     refusal.rc = XN_ETOOBIG;
@@ -93,8 +103,8 @@ void answer_finish(struct ov *ov, const struct xn_now *now, struct query *q,
         return;
     }
     if (q->from) {
-        answer_send(ov, q->from, q->from_rid, now->mono_us - q->got_us, body,
-                    out);
+        answer_send(ov, q->from, q->from_rid, now->mono_us - q->got_us,
+                    query_is_lax(ov, q), body, out);
     } else {
         if (body->rc == 0 && !msg) {
             rc = xn_msg_decode(body->kind, body->payload.data,
@@ -161,5 +171,5 @@ void answer_refuse(struct ov *ov, struct link *link, uint64_t rid, int rc,
     if (rc == XN_EBUSY) ov->stats.busy++;
     reply.rc = rc;
     reply.from = xn_id_bytes(&ov->config.id);
-    answer_send(ov, link, rid, 0, &reply, out);
+    answer_send(ov, link, rid, 0, true, &reply, out);
 }

@@ -190,19 +190,12 @@ static bool may_go_round(struct ov *ov, const struct xn_now *now,
 /* q NULL: it is not known what it answers. */
 static bool reply_is_good(const Xn__Reply *body, const struct query *q)
 {
-    if (body->from.len && body->from.len != XN_ID_SIZE) return false;
+    if (body->from.len && body->from.len != OV_FROM_SAID &&
+        body->from.len != XN_ID_SIZE) {
+        return false;
+    }
     if (body->rc > 0) return false;
     return body->rc < 0 || travels(body->kind, !q || q->direct, true);
-}
-
-static void learn(struct ov *ov, const struct xn_now *now,
-                  const struct query *q, const struct link *link,
-                  const Xn__Reply *reply, struct xn_out *out)
-{
-    xn_id from;
-
-    if (q->pinned || xn_id_from_bytes(&reply->from, &from)) return;
-    owners_learn(ov, now, q, link, &from, out);
 }
 
 void route_reply(struct ov *ov, const struct xn_now *now, struct link *link,
@@ -211,6 +204,7 @@ void route_reply(struct ov *ov, const struct xn_now *now, struct link *link,
     const Xn__Reply *body = XN_BODY(msg, Xn__Reply);
     struct query *q = query_find(ov, body->rid);
     Xn__Reply reply = *body;
+    xn_id from = {{0}};
 
     /* Late, doubled, or of one who was not asked. */
     if (q && (q->delivered || !query_tried(q, link->peer))) q = NULL;
@@ -234,9 +228,12 @@ void route_reply(struct ov *ov, const struct xn_now *now, struct link *link,
     reply.yours = false;
     if (body->hops <= q->hops + 1 || body->from.len == 0) {
         /* It says that it answered itself: then we know who that is. */
-        reply.from = xn_id_bytes(&link_contact(ov, link)->id);
+        from = link_contact(ov, link)->id;
+    } else {
+        memcpy(from.b, body->from.data, body->from.len);
     }
-    if (!q->from && !q->direct && !q->enough && body->rc == 0)
-        learn(ov, now, q, link, &reply, out);
+    reply.from = xn_id_bytes(&from);
+    if (!q->from && !q->direct && !q->pinned && !q->enough && body->rc == 0)
+        owners_learn(ov, now, q, link, &from, out);
     answer_finish(ov, now, q, &reply, NULL, out);
 }

@@ -150,6 +150,24 @@ struct link *link_need_id(struct ov *ov, const xn_id *id)
     return at == RING_NONE ? link : ring_link(ov, at);
 }
 
+struct link *link_need_head(struct ov *ov, const xn_id *id)
+{
+    xn_id least = {{0}};
+    size_t i;
+
+    memcpy(least.b, id->b, OV_FROM_SAID);
+    i = id_lower(ov, &least);
+    if (i < ov->by_id.n && link_at(&ov->by_id, i)->head == xn_id_head(&least)) {
+        return link_at(&ov->by_id, i);
+    }
+    if (ov->ring.n_stood + ov->ring.n_awake == 0) return NULL;
+    for (i = 0; i < ov->ring.n; i++) {
+        if (xn_id_head(&ring_contact(ov, i)->id) == xn_id_head(&least))
+            return ring_link(ov, i);
+    }
+    return NULL;
+}
+
 bool ring_add_id(struct ov *ov, struct link *link)
 {
     return vec_put(&ov->by_id, id_lower(ov, &link_contact(ov, link)->id), link);

@@ -42,7 +42,8 @@
 /* That we have. */
 #define FEATURES                                                               \
     (OV_FEATURE_NEXT | OV_FEATURE_TERSE | OV_FEATURE_REVOKED |                 \
-     OV_FEATURE_NEAR | OV_FEATURE_PNS | OV_FEATURE_BRIEF | OV_FEATURE_REACH)
+     OV_FEATURE_NEAR | OV_FEATURE_PNS | OV_FEATURE_BRIEF | OV_FEATURE_REACH |  \
+     OV_FEATURE_SHORT)
 
 #define DIALS_MAX 16U  /* outstanding */
 #define NEW_MAX 32U    /* links over the budget until their HELLO */
@@ -328,6 +329,8 @@ struct link *link_find_id(const struct ov *ov, const xn_id *id);
 struct link *link_need(struct ov *ov, xn_peer peer);
 struct link *link_need_id(struct ov *ov, const xn_id *id);
 bool link_has_id(const struct ov *ov, const xn_id *id);
+/* The same of whom the first OV_FROM_SAID bytes of `id` tell. */
+struct link *link_need_head(struct ov *ov, const xn_id *id);
 /* Nobody has a pointer to a link: some that stood are but rows again. */
 void links_rest(struct ov *ov);
 /* All: false when out of memory; dropping a live one needs some only where the

@@ -14,10 +14,10 @@
  * A neighbour is not visited, nor asked over a visit that has lasted since before
  * it was one: two nodes have one link, and that is to be one of the ring.
  *
- * An id that came over others is hearsay: it costs one visit at a time, and a
- * liar is asked nothing that it would not have been asked by its place.  Where
- * we know the order beside the key ourselves, in a full mesh all around, there is
- * nothing to remember. */
+ * Of an id that came over others the first bytes are told, and it is hearsay: it
+ * costs one visit at a time, and a liar is asked nothing that it would not have
+ * been asked by its place.  Where we know the order beside the key ourselves, in
+ * a full mesh all around, there is nothing to remember. */
 #include <stdlib.h>
 #include <string.h>
 
@@ -41,6 +41,12 @@ struct owner {
     uint64_t wait_us; /* from that one to the next, if it did not pay; */
     uint64_t next_us; /* then */
 };
+
+/* By their first bytes, OV_FROM_SAID of them. */
+static bool is_same(const xn_id *a, const xn_id *b)
+{
+    return xn_id_head(a) == xn_id_head(b);
+}
 
 static struct owner *owner_at(const struct ov *ov, size_t i)
 {
@@ -70,7 +76,7 @@ void owners_forget(struct ov *ov, const xn_id *id)
     size_t i = ov->owners.n;
 
     while (i-- > 0) {
-        if (xn_id_eq(&owner_at(ov, i)->id, id)) drop(ov, i);
+        if (is_same(&owner_at(ov, i)->id, id)) drop(ov, i);
     }
 }
 
@@ -85,7 +91,7 @@ static void told(void *user, void *ctx, const struct xn_now *now,
     (void)user;
     ov->sought_us = now->mono_us + PACE_US;
     if (trace->end != XN__TRACE_END__TRACE_OWNER || trace->owner == 0) return;
-    if (!xn_id_eq(&owner->id, &ov->sought_owner)) return;
+    if (!is_same(&owner->id, &ov->sought_owner)) return;
     if (!address_is_good(owner->address)) return;
     if (ring_is_leaf(ov, &owner->position)) return;
     /* No room: another time. */
@@ -111,7 +117,7 @@ static struct owner *find(const struct ov *ov, const xn_id *id, uint32_t copy)
     for (i = 0; i < ov->owners.n; i++) {
         struct owner *owner = owner_at(ov, i);
 
-        if (owner->copy == copy && xn_id_eq(&owner->id, id)) return owner;
+        if (owner->copy == copy && is_same(&owner->id, id)) return owner;
     }
     return NULL;
 }
@@ -181,10 +187,10 @@ void owners_learn(struct ov *ov, const struct xn_now *now,
     const xn_id *brought = &link_contact(ov, link)->id;
     struct owner *owner;
 
-    if (ov->config.cache == 0 || xn_id_eq(from, &ov->config.id)) return;
+    if (ov->config.cache == 0 || is_same(from, &ov->config.id)) return;
     if (route_is_near(ov, now, q)) return;
     owner = find(ov, brought, q->copy);
-    if (owner && !xn_id_eq(from, brought) && holds(owner, xn_id_head(&q->key)))
+    if (owner && !is_same(from, brought) && holds(owner, xn_id_head(&q->key)))
         owners_forget(ov, brought); /* it was sent on */
     owner = find(ov, from, q->copy);
     if (!owner) owner = add(ov, from, q);
@@ -193,7 +199,7 @@ void owners_learn(struct ov *ov, const struct xn_now *now,
     if (owner->said_us + AGAIN_US < now->mono_us) owner->times = 0;
     owner->said_us = now->mono_us;
     if (owner->times < TIMES) owner->times++;
-    if (link->visit && xn_id_eq(from, brought)) owner->served++;
+    if (link->visit && is_same(from, brought)) owner->served++;
     if (may_visit(ov, now, owner)) ask_where(ov, now, q, from, out);
 }
 
@@ -237,7 +243,7 @@ struct link *owners_link(struct ov *ov, const struct xn_now *now,
 
         if (owner->copy != q->copy || !holds(owner, xn_id_head(&q->key)))
             continue;
-        link = link_need_id(ov, &owner->id);
+        link = link_need_head(ov, &owner->id);
         if (!link || !may_serve(ov, link)) continue;
         if (!is_nearest(ov, q, link) || route_is_near(ov, now, q)) return NULL;
         ov->stats.straight++;

@@ -45,6 +45,7 @@ struct sim_link {
     uint32_t peer;
     uint8_t state; /* enum sim_half */
     bool heard;    /* dialling: the peer has answered so far */
+    bool brief;    /* the peer reads short frames */
     struct sim_wire_end end;
     union {
         uint32_t trip_us; /* dialling: when it began, then what the SYN took */

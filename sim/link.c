@@ -21,8 +21,6 @@
 #include "sim/inside.h"
 #include "sim/wire.h"
 
-enum { FRAME_HEAD = 6 }; /* of a message on a link */
-
 #define STOOD UINT64_MAX /* connection of every link that stands */
 
 /* ---- the table of halves: open addressing, linear, no tombstones ---- */
@@ -118,7 +116,9 @@ static struct sim_link *half(struct sim_world *world, uint32_t number,
     if (!node->stands || !sim_graph_links(world->graph, number, peer)) {
         return NULL;
     }
-    return add(world, number, peer, SIM_UP, STOOD);
+    link = add(world, number, peer, SIM_UP, STOOD);
+    if (link) link->brief = true; /* its HELLOs came long ago */
+    return link;
 }
 
 static void vacate(struct sim_node *node, struct sim_link *link)
@@ -560,7 +560,8 @@ void sim_link_send(struct sim_world *world, uint32_t number,
         return;
     }
     if (!link || link->state != SIM_UP) return;
-    wire = sim_wire_message(FRAME_HEAD + action->msg->size);
+    wire = action->msg->size;
+    wire = sim_wire_message(wire + sim_wire_head(wire, link->brief));
     sim_spend_message(world, action->msg, wire);
     sim_talk(world, link, true);
     at_us = sim_arrival(world, number, action->peer, wire);
@@ -648,13 +649,15 @@ static struct xn_msg *reread(struct sim_world *world,
     return fresh;
 }
 
-static void count(struct sim_world *world, const struct xn_msg *msg)
+/* Both ends are taken to read the same frames. */
+static void count(struct sim_world *world, const struct sim_link *link,
+                  const struct xn_msg *msg)
 {
     struct sim_totals *totals = &world->totals;
     uint32_t hops;
 
     totals->messages++;
-    totals->bytes += msg->size + FRAME_HEAD;
+    totals->bytes += msg->size + sim_wire_head(msg->size, link->brief);
     if (msg->size > totals->message_max) totals->message_max = msg->size;
     if (msg->kind != XN__KIND__REPLY) return;
     hops = XN_BODY(msg, Xn__Reply)->hops;
@@ -666,7 +669,9 @@ static void deliver(struct sim_world *world, const struct sim_event *event,
 {
     struct xn_msg *msg = event->msg, *fresh = NULL;
 
-    count(world, msg);
+    if (msg->kind == XN__KIND__HELLO)
+        link->brief = XN_BODY(msg, Xn__Hello)->features & XN_FEATURE_SHORT;
+    count(world, link, msg);
     if (world->totals.messages == world->config.flip) {
         fresh = damaged(world, msg);
         if (!fresh) { /* a real receiver would drop the link */

@@ -19,6 +19,12 @@ uint64_t sim_wire_message(size_t bytes)
     return stream + SIM_WIRE_EMPTY * (segments + (segments - 1) / 2);
 }
 
+size_t sim_wire_head(size_t body, bool brief)
+{
+    if (!brief) return 6;
+    return body < 1U << 7 ? 2 : body < 1U << 14 ? 3 : 4;
+}
+
 /* What it still owed and no answer carried in time. */
 static uint64_t overdue(struct sim_wire_end *end, uint32_t now_ms)
 {

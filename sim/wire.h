@@ -19,9 +19,11 @@
 #include <stddef.h>
 #include <stdint.h>
 
-/* A message of so many bytes with its frame's header, but for the last empty
+/* A message of so many bytes with its frame's head, but for the last empty
  * segment. */
 uint64_t sim_wire_message(size_t bytes);
+/* Of a frame's head (net/frame.h), to who reads short ones or not. */
+size_t sim_wire_head(size_t body, bool brief);
 
 /* One end of a link: what it owes the other, and when it last talked. */
 struct sim_wire_end {

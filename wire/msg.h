@@ -19,6 +19,10 @@
 #include "wire/local.pb-c.h"
 #include "wire/overlay.pb-c.h"
 
+/* A bit of Hello.features: the sender reads short frames (net/frame.h), and of a
+ * Reply's `from` the first bytes. */
+#define XN_FEATURE_SHORT 128U
+
 #define XN_MSG_MAX (1U << 20)   /* encoded body of a link frame, bytes */
 #define XN_LOCAL_MAX (1U << 26) /* of a local message */
 

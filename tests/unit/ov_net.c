@@ -275,6 +275,22 @@ static void check_key(const struct node *to, const struct xn_msg *msg)
         assert_in_range(request->key.len, 0, request->direct ? 0 : 8);
 }
 
+/* All of who answered to who has no bits, and to who asks any copy; to others
+ * the first bytes at most. */
+static void check_from(const struct net *net, const struct node *to,
+                       const struct xn_msg *msg)
+{
+    const Xn__Reply *reply = XN_BODY(msg, Xn__Reply);
+
+    if (msg->kind != XN__KIND__REPLY) return;
+    if (to->older)
+        assert_int_equal(reply->from.len, XN_ID_SIZE);
+    else if (net->config.any_copy_kind == 0)
+        assert_in_range(reply->from.len, 0, OV_FROM_SAID);
+    else if (reply->rc == 0 && reply->kind == net->config.any_copy_kind + 1)
+        assert_int_not_equal(reply->from.len, OV_FROM_SAID);
+}
+
 static void act_send(struct net *net, struct node *node,
                      const struct xn_action *act)
 {
@@ -295,6 +311,7 @@ static void act_send(struct net *net, struct node *node,
         return;
     }
     check_key(&net->node[other], act->msg);
+    if (!node->refuses) check_from(net, &net->node[other], act->msg);
     if (xn_rng_below(&net->rng, 100) < net->config.loss_percent) return;
     happen(net, (struct happening){.at_us = net->now.mono_us + conn->delay_us +
                                             node->late_us,
