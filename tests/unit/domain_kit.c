@@ -43,6 +43,8 @@ void bench_put_away(struct bench *b)
     b->open = false;
     console_close(&k->console);
     xn_buf_clear(&k->typed);
+    if (k->terminal >= 0) close(k->terminal);
+    if (k->domain.xen) k->domain.calls->close(k->domain.xen);
     if (k->image >= 0) close(k->image);
     if (k->lock >= 0) close(k->lock);
     close(k->dir);

@@ -164,7 +164,6 @@ static void its_time_is_moved(void **state)
     bench_turn(b);
     bench_turn(b);
     assert_int_equal(b->keeper.state, XN__TASK_STATE__RUNNING);
-    b->keeper.domain.calls->close(b->keeper.domain.xen); /* it was killed */
     assert_int_equal(bench_start(b), 0);
     assert_int_equal(b->keeper.spec->life_ms, 3600000);
     assert_int_equal(keeper_lifetime(&b->keeper, 1), 0);
