@@ -166,10 +166,10 @@ static void stretch(struct owner *owner, uint64_t key, uint64_t most)
 
 /* Those who cannot be visited, and those whose other visitors take ours its place,
  * are tried ever more rarely. */
-static bool may_visit(const struct ov *ov, const struct xn_now *now,
+static bool may_visit(struct ov *ov, const struct xn_now *now,
                       struct owner *owner)
 {
-    if (owner->times < TIMES || link_has_id(ov, &owner->id)) return false;
+    if (owner->times < TIMES || link_need_head(ov, &owner->id)) return false;
     if (now->mono_us < ov->sought_us || now->mono_us < owner->next_us)
         return false;
     owner->wait_us = owner->served >= PAYS ? 0 : 2 * owner->wait_us;

@@ -105,6 +105,10 @@ static void test_asked_again(void **state)
     assert_int_equal(asked.by, owner);
     assert_int_equal(asked.hops, 1);
     assert_int_equal(straight(net), before + 1);
+    /* One link serves for as long as it is asked. */
+    for (unsigned i = 0; i < 60; i++)
+        assert_int_equal(ask(net, 0, &key).hops, 1);
+    assert_int_equal(ov_stats(net->node[0].ov)->visits, 1);
     /* Between two keys of its all are its. */
     other = beyond(net, &key, owner);
     assert_int_equal(net_nearest(net, &other, 0), owner);
