@@ -28,7 +28,7 @@
 #define ENDS_MAX 64U      /* then the older half of it counts no more */
 #define TOLD_WORTH 8U     /* ends, as which what others said counts */
 #define LINKS_PER_LEAF 5U /* at least so many links, for each leaf on a side */
-#define SILENT_PART 1000U /* of a life, a node may be silent for */
+#define SILENT_PART 100U  /* of a life, a node may be silent for */
 #define WATCH_MAX_US (15 * SECOND_US)
 #define BURST_US (10 * SECOND_US)
 #define BACK_S 30U               /* who is linked again by then did not end */
@@ -222,7 +222,7 @@ uint32_t life_seen_s(const struct ov *ov)
     return s < 1 ? 1 : s < UINT32_MAX ? (uint32_t)s : UINT32_MAX;
 }
 
-/* So that no more than one in a thousand is silent and not known to be, by what
+/* So that no more than one in a hundred is silent and not known to be, by what
  * we have seen ourselves.  In a minute all must be mended, so there is a most. */
 uint64_t life_watch_us(const struct ov *ov)
 {

@@ -259,7 +259,7 @@ static void test_a_gap_is_ours(void **state)
 /* The neighbour is looked at each thousandth of a life, from 5 to 15 s. */
 static void test_watch(void **state)
 {
-    struct xn_now now = {3600 * SECOND_US, 0};
+    struct xn_now now = {360 * SECOND_US, 0};
     struct ov ov;
     uint32_t n;
 
@@ -269,10 +269,10 @@ static void test_watch(void **state)
     life_count(&ov, &now);
     assert_int_equal(life_watch_us(&ov), 15 * SECOND_US);
     for (n = 0; n < 39; n++)
-        ends(&ov, 3600 + 60 * n, n);
+        ends(&ov, 360 + 6 * n, n);
     assert_in_range(life_watch_us(&ov), 14 * SECOND_US, 15 * SECOND_US - 1);
     for (; n < 60; n++)
-        ends(&ov, 6000, 100 + n);
+        ends(&ov, 600, 100 + n);
     assert_in_range(life_watch_us(&ov), 9 * SECOND_US, 11 * SECOND_US);
     ov.ring.n = 0;
     life_clear(&ov);
