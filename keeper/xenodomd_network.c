@@ -142,8 +142,10 @@ int network_fit(struct dom *dom, Xn__TaskSpec *spec, char *because_out,
 
 /* ---- the way out --------------------------------------------------------- */
 
-/* What guests send goes out as this host's; to them comes what answers it.  All
- * of it is one table of our own, put in place of the last in one step. */
+/* What guests send goes out as this host's; to them comes what answers it.  Of
+ * link-local addresses (RFC 3927) nothing goes out: there a cloud tells a host
+ * its secrets.  All of it is one table of our own, put in place of the last in
+ * one step. */
 static const char rules[] =
     "table ip xenodomd\n"
     "delete table ip xenodomd\n"
@@ -154,6 +156,7 @@ static const char rules[] =
     "    }\n"
     "    chain through {\n"
     "        type filter hook forward priority filter\n"
+    "        iifname \"%s\" ip daddr 169.254.0.0/16 drop\n"
     "        oifname != \"%s\" accept\n"
     "        iifname \"%s\" accept\n"
     "        ct state established,related accept\n"
@@ -202,6 +205,6 @@ int network_nat(const struct network *net, char *because_out, size_t len,
     *try_out = "apt install nftables; run it as root";
     network_text(net->first & network_mask(net->prefix), address);
     snprintf(text, sizeof text, rules, address, net->prefix, net->bridge,
-             net->bridge, net->bridge);
+             net->bridge, net->bridge, net->bridge);
     return nft(text, because_out, len);
 }

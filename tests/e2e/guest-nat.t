@@ -86,6 +86,10 @@ in_ "$world" ip route add 10.9.0.0/24 via 192.0.2.1
 ok $? 'nobody outside reaches it by himself'
 hears "$world" 192.0.2.1
 ok $? 'nor is the host closed'
+in_ "$world" ip addr add 169.254.169.254/32 dev eth0
+in_ "$host" ip route add 169.254.169.254 via 192.0.2.2
+hears "$host" 169.254.169.254 && ! hears "$guest" 169.254.169.254
+ok $? "what this host is told about itself is no guest's to ask for"
 in_ "$host" nft list table ip xenodomd >"$scratch/once"
 kill "$domd"
 wait "$domd"
