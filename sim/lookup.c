@@ -61,16 +61,6 @@ static void count_stretch(struct sim_run *run, const struct sim_lookup *row,
     run->tally.lookup_direct_us += rtt_us;
 }
 
-/* Of an id that came over others the first bytes are told. */
-static bool is_owner(const struct sim_run *run, const xn_id *from,
-                     uint32_t owner)
-{
-    const struct xn_peers *peers = sim_world_peers(run->world);
-
-    return owner < peers->n &&
-           xn_id_head(from) == xn_id_head(&peers->rows[owner].id);
-}
-
 static void violate_end(struct sim_run *run, const struct sim_lookup *row,
                         int rc)
 {
@@ -91,7 +81,7 @@ static void judge(struct sim_run *run, const struct sim_lookup *row, int rc,
     run->tally.lookup_settled += calm;
     if (owner == UINT32_MAX) return;
     if (rc && calm) violate_end(run, row, rc);
-    if (is_owner(run, from, owner)) {
+    if (sim_run_is(run, from, owner)) {
         run->tally.lookup_right += rc == 0;
         run->tally.lookup_unknown += rc != 0;
         count_stretch(run, row, owner, took_us);
@@ -101,9 +91,9 @@ static void judge(struct sim_run *run, const struct sim_lookup *row, int rc,
         run->tally.lookup_unknown++;
         return;
     }
-    if (!calm &&
-        (is_owner(run, from, row->owner) ||
-         is_owner(run, from, sim_run_owner(run, row->node, &row->key, true)))) {
+    if (!calm && (sim_run_is(run, from, row->owner) ||
+                  sim_run_is(run, from,
+                             sim_run_owner(run, row->node, &row->key, true)))) {
         run->tally.lookup_right++;
         return;
     }

@@ -108,6 +108,14 @@ static uint32_t first_from(const struct sought *sought, size_t at, bool up)
     return UINT32_MAX;
 }
 
+bool sim_run_is(const struct sim_run *run, const xn_id *from, uint32_t node)
+{
+    const struct xn_peers *peers = sim_world_peers(run->world);
+
+    return node < peers->n &&
+           xn_id_head(from) == xn_id_head(&peers->rows[node].id);
+}
+
 uint32_t sim_run_owner(const struct sim_run *run, uint32_t from,
                        const xn_id *key, bool members)
 {

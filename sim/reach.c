@@ -77,7 +77,6 @@ static void judge(struct sim_run *run, struct sim_reach *row)
 static void answered(struct sim_run *run, uint64_t number, int rc,
                      const xn_id *from, uint32_t hops)
 {
-    const struct xn_peers *peers = sim_world_peers(run->world);
     struct sim_reach *row;
     size_t i;
 
@@ -86,8 +85,7 @@ static void answered(struct sim_run *run, uint64_t number, int rc,
     HASH_FIND(hh, run->reach_rows, &number, sizeof number, row);
     if (!row) return;
     for (i = 0; i < row->n && rc == 0; i++) {
-        if (xn_id_eq(from, &peers->rows[row->copies[i]].id))
-            row->got |= 1U << i;
+        if (sim_run_is(run, from, row->copies[i])) row->got |= 1U << i;
     }
     if (--row->left == 0) judge(run, row);
 }

@@ -187,6 +187,9 @@ __attribute__((format(printf, 2, 3))) void sim_run_violation(
 uint32_t sim_run_owner(const struct sim_run *run, uint32_t from,
                        const xn_id *key, bool members);
 
+/* Of who answered over others the first bytes are told (ov.h): is it that node? */
+bool sim_run_is(const struct sim_run *run, const xn_id *from, uint32_t node);
+
 /* The running nodes next to this one on the ring, nearest first, of those that
  * it could reach; how many. */
 size_t sim_run_beside(const struct sim_run *run, uint32_t node, bool up,
