@@ -17,7 +17,7 @@ int main(int argc, char **argv)
     Xn__DomAsk ask = XN__DOM_ASK__INIT;
     ProtobufCMessage *body = NULL;
     const Xn__DomTell *tell;
-    int folder, fd;
+    int folder, fd, rc;
 
     if (argc < 2) return 2;
     folder = open(argv[1], O_RDONLY | O_DIRECTORY | O_CLOEXEC);
@@ -34,5 +34,9 @@ int main(int argc, char **argv)
     for (size_t i = 0; i < tell->n_tasks; i++)
         printf("%s %" PRIu64 "\n", tell->tasks[i]->name,
                tell->tasks[i]->reading->cpu_ns);
-    return tell->rc ? 3 : 0;
+    rc = tell->rc ? 3 : 0;
+    protobuf_c_message_free_unpacked(body, NULL);
+    close(fd);
+    close(folder);
+    return rc;
 }
