@@ -26,20 +26,19 @@ struct node {
     struct rd *rd;              /* NULL: nobody has searched yet */
     struct question *questions; /* of rd to the index, under way */
     char *texts; /* of the corps, one behind the other, and our address */
-    size_t n_corps;
+    uint32_t n_corps, n_offers;
     uint64_t announce_us;
     bool started, late_told;
     bool peers_changed; /* since they were stored; soon they are again */
+    uint32_t n_probes;
     uint64_t started_us;
     struct xn_msg *bootstrap; /* Sample: contacts to begin with, or NULL */
     struct revoked revoked;
     struct offer *offers; /* lists of revoked keys that are being verified */
-    size_t n_offers;
     struct revoked_ask *revoked_asks; /* ours for such lists, under way */
     uint64_t revoked_timer;
     struct served served_peers, served_callers;
-    struct probe *probes; /* ours for peers, and the last ones */
-    unsigned n_probes;
+    struct probe *probes;  /* ours for peers, and the last ones */
     struct reach *reaches; /* questions whether we are reached, under way */
 };
 

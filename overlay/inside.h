@@ -293,7 +293,7 @@ struct ov {
     struct relay *relays;
     struct seek *seeks;
     struct vec owners;     /* that answered */
-    xn_id sought_owner;    /* whose address was asked for last */
+    uint64_t sought_owner; /* head of whose address was asked for last */
     uint64_t sought_us;    /* not again before */
     struct near *nears;    /* NEARs under way */
     struct visit *dialled; /* for a visit */
