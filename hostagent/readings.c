@@ -2,7 +2,8 @@
 /* Meters that are due together are read together: one question to a machine for
  * what would be hundreds.  xenodomd answers it without waking who keeps them;
  * what it cannot read so, and each session from time to time, is asked for by
- * itself, which tells what else has become of its task. */
+ * itself, which tells what else has become of its task.  Whose meter cannot be
+ * read so is asked for by itself until then. */
 #include <string.h>
 
 #include "hostagent/machine.h"
@@ -32,8 +33,10 @@ static void on_alone(void *owner, void *ctx, const struct xn_now *now, int rc,
     const Xn__DomTell *tell;
 
     s->step = 0;
-    if (!host_told(s->host, rc, msg, &tell) && tell->n_tasks == 1)
+    if (!host_told(s->host, rc, msg, &tell) && tell->n_tasks == 1) {
+        s->work.is_read = tell->tasks[0]->reading != NULL;
         task_heard(s, now, tell->tasks[0]);
+    }
     s->next(s, now);
 }
 
@@ -92,14 +95,17 @@ static void on_readings(void *owner, void *ctx, const struct xn_now *now,
 
         if (!is_waiting(s)) continue;
         status = next_of(s, tell, &at);
+        s->work.is_read = status != NULL;
         if (status) {
             task_read(s, status->reading);
             task_go(s, now);
         }
-        if (status || is_silence(rc))
+        if (status || is_silence(rc)) {
             go_on(s, now);
-        else
+        } else {
+            s->work.alone = true;
             ask_alone(s, now);
+        }
     }
     r->n_asked = 0;
     if (r->n_want && !r->ticket) gather(m, now);
@@ -143,10 +149,11 @@ void session_read(struct host_session *s, const struct xn_now *now,
 {
     struct host_machine *m = session_machine(s);
     struct host_reads *r = &m->reads;
+    bool anew = (s->work.reads++ + s->id.b[1]) % ALONE_EVERY == 0;
 
     session_pause_for(s, now, METER_US, next);
-    if ((s->work.reads++ + s->id.b[1]) % ALONE_EVERY == 0 ||
-        r->n_want == HOST_READS_MAX) {
+    if (anew || s->work.alone || r->n_want == HOST_READS_MAX) {
+        if (anew) s->work.alone = false;
         ask_alone(s, now);
         return;
     }

@@ -18,6 +18,7 @@
 /* After that the session ends with what was read last; its task is ended when
  * xenodomd is there again. */
 #define END_US_MAX (120 * SECOND_US)
+#define UNREAD_US_MAX (600 * SECOND_US)
 #define NS_UNITS (XN_DEC_ONE / 1000000000)
 #define BYTE_UNITS (XN_DEC_ONE / 1000000000)
 
@@ -253,17 +254,28 @@ void sandbox_runs(struct host_session *s, const struct xn_now *now)
 
 /* ---- the meter ---- */
 
+/* A claim takes no more of each time than that time allows: what was used until
+ * one is made without it could not be claimed any more.  So a meter that does not
+ * answer is waited for, though not until hours alone have spent the order. */
+static bool may_claim(const struct host_session *s, const struct xn_now *now)
+{
+    return s->work.is_read || !s->used || session_closes(s) ||
+           now->wall_us >= s->metered_us + UNREAD_US_MAX;
+}
+
 static void metered(struct host_session *s, const struct xn_now *now)
 {
-    struct price_usage usage;
-    uint64_t till_us = usage_until(s, now->wall_us, &usage);
+    struct price_usage usage = s->metered;
+    uint64_t till_us = s->metered_us;
 
+    if (may_claim(s, now)) till_us = usage_until(s, now->wall_us, &usage);
     session_metered(s, now, &usage, till_us);
 }
 
 static void meter(struct host_session *s, const struct xn_now *now)
 {
-    if (task_lives(s) && task_last(s)->record->seen && session_is_up(s))
+    s->work.is_read = !task_lives(s) || !task_last(s)->record->seen;
+    if (!s->work.is_read && session_is_up(s))
         session_read(s, now, metered);
     else
         metered(s, now);

@@ -51,6 +51,8 @@ struct host_work {                       /* the tasks of a session */
     unsigned rounds;
     uint64_t read;  /* the session's step, where that waits for its meter */
     unsigned reads; /* of it, up to now */
+    bool alone;     /* it was not read with others' */
+    bool is_read;   /* at the last look at it, or there was nothing to read */
     /* The session's step waits for the first to run, or for the last to end. */
     bool starting, ending;
     bool waiting;       /* nothing else is that step */

@@ -87,9 +87,11 @@ static void by_their_keepers(void **state)
     assert_int_equal(charged_cpu_ms(m), READINGS * 1000);
     assert_int_equal(m->dom.metered, 0);
     assert_true(m->dom.looks >= SESSIONS * READINGS);
+    assert_in_range(m->dom.meters, 0, 2 * SESSIONS); /* not ever again */
 }
 
-/* What was read last stands, and is claimed; no question stays for ever. */
+/* What was read last stands, and is claimed when it is as old as may be; no
+ * question stays for ever. */
 static void silence(void **state)
 {
     struct market *m = *state;
@@ -102,10 +104,48 @@ static void silence(void **state)
     m->dom.silent = 1000;
     dom_burn(&m->dom, 1000000000);
     market_pass(m, 100 * SECOND_US);
-    assert_true(m->calls_charge > claims + SESSIONS);
+    assert_int_equal(m->calls_charge, claims);
     assert_true(1000 - m->dom.silent >= 5);
+    market_pass(m, 600 * SECOND_US);
+    assert_in_range(m->calls_charge, claims + SESSIONS, claims + 2 * SESSIONS);
     m->dom.silent = 0;
     assert_int_equal(charged_cpu_ms(m), 2000 + READINGS * 1000);
+}
+
+/* As much CPU time as it may have. */
+static void burn_for(struct market *m, unsigned seconds)
+{
+    while (seconds-- > 0) {
+        dom_burn(&m->dom, 1000000000);
+        market_pass(m, SECOND_US);
+    }
+}
+
+/* What goes by while nobody reads it could not be made up for later: there is no
+ * time for it but its own. */
+static void unread_is_not_unpaid(void **state)
+{
+    struct market *m = *state;
+    const int64_t all = 400 * 100 + 400 * (100000 + 5120) / 3600;
+    uint64_t ask;
+
+    m->word++;
+    tasks_begin(m);
+    tasks_run(m, 1, false);
+    burn_for(m, 50);
+    dom_vanish(&m->dom, &m->h);
+    burn_for(m, 100);
+    dom_connect(&m->dom, &m->h);
+    burn_for(m, 50);
+    m->dom.silent = 1000;
+    burn_for(m, 100);
+    m->dom.silent = 0;
+    burn_for(m, 100);
+    ask = market_ask_stop(m, &m->s.client, &m->s.client);
+    market_serve(m);
+    xn__host_session__free_unpacked(market_session(m, ask), NULL);
+    market_pass(m, 60 * SECOND_US);
+    assert_in_range(market_charged(m), all - 200, all + 200);
 }
 
 /* Who begins again finds all sessions at once, and does not read them so. */
@@ -129,9 +169,13 @@ static void spread_after_a_restart(void **state)
 int main(void)
 {
     static const struct CMUnitTest tests[] = {
-        T(together),     T(looks_now_and_then),
-        T(an_older_one), T(by_their_keepers),
-        T(silence),      T(spread_after_a_restart),
+        T(together),
+        T(looks_now_and_then),
+        T(an_older_one),
+        T(by_their_keepers),
+        T(silence),
+        T(unread_is_not_unpaid),
+        T(spread_after_a_restart),
     };
 
     return cmocka_run_group_tests(tests, NULL, NULL);

@@ -472,21 +472,20 @@ static void gone_in_the_middle(void **state)
     dom_burn(&m->dom, 2000000000);
     charged = market_charged(m);
     market_pass(m, 60 * SECOND_US);
-    /* Hours go on, and the session says what is amiss. */
+    /* Nothing is claimed, and the session says what is amiss. */
     session = market_look(m);
     assert_int_equal(session->state, XN__SESSION_STATE__SESSION_RUNNING);
     assert_non_null(strstr(session->trouble, "xenodomd"));
-    assert_in_range(session->charged, charged + 50 * 29, charged + 70 * 30);
+    assert_int_equal(session->charged, charged);
     xn__host_session__free_unpacked(session, NULL);
     /* Back: it still runs, and what it used meanwhile is charged. */
-    charged = market_charged(m);
     dom_connect(&m->dom, &m->h);
     market_pass(m, 20 * SECOND_US);
     session = market_look(m);
     assert_string_equal(session->trouble, "");
     xn__host_session__free_unpacked(session, NULL);
-    assert_in_range(market_charged(m), charged + 200 + 10 * 29,
-                    charged + 200 + 30 * 30);
+    assert_in_range(market_charged(m), charged + 200 + 60 * 29,
+                    charged + 200 + 100 * 30);
     /* It ends while nobody listens; again, and xenodomd has no idea of it. */
     for (unsigned round = 0; round < 2; round++) {
         dom_vanish(&m->dom, &m->h);
