@@ -24,7 +24,7 @@ enum {
     TURN_FRAMES = 16, /* a link's share of one turn of the loop */
     TURN_BYTES = 256 * 1024,
     RECORD = 16 * 1024, /* of TLS */
-    UNACKED_MS = 15000, /* so long what was sent may go without an answer */
+    UNACKED_MS = 15000, /* at least, what was sent may go without an answer */
     IDLE_S = 600,       /* then an idle link is probed, ... */
     PROBE_S = 15,       /* ... so often, ... */
     PROBES = 4,         /* ... and ends when so many are lost in a row */
@@ -49,7 +49,7 @@ struct net_link_io {
     size_t queued;                /* bytes, the offset included */
     unsigned depth;               /* calls under way: no free yet */
     bool ended;                   /* our side of the stream is closed */
-    bool unacked;                 /* UNACKED_MS is set */
+    int unacked_ms;               /* as is set; 0: it is not */
     bool brief;                   /* the peer reads short frames */
 };
 
@@ -123,6 +123,22 @@ static void set_timer(struct net_link *link, uint64_t us)
     event_add(link->io->timer, &tv);
 }
 
+/* While TCP_USER_TIMEOUT is set Linux goes by it instead of by the count of
+ * keepalive's probes: on a link that was idle for longer one lost probe would be
+ * the end.  So it is set only while there may be something unacknowledged;
+ * and for four round trips, or one lost packet would be the end of a far one. */
+static void set_unacked(struct net_link *link, bool unacked)
+{
+    struct net_link_io *io = link->io;
+    int ms = (int)(xn_shake_us(link->trip_us) / 1000);
+
+    if (ms < UNACKED_MS) ms = UNACKED_MS;
+    if (!unacked) ms = 0;
+    if (io->unacked_ms == ms) return;
+    io->unacked_ms = ms;
+    setsockopt(io->fd, IPPROTO_TCP, TCP_USER_TIMEOUT, &ms, sizeof ms);
+}
+
 /* TCP has shaken hands: TLS may take what follows from how long that took. */
 static void connected(struct net_link *link)
 {
@@ -133,6 +149,7 @@ static void connected(struct net_link *link)
     getsockopt(link->io->fd, IPPROTO_TCP, TCP_INFO, &info, &len);
     link->trip_us = info.tcpi_rtt;
     set_timer(link, xn_shake_us(link->trip_us));
+    set_unacked(link, true);
 }
 
 /* An SSL call did not succeed.  true: it wants the socket; try again later. */
@@ -261,18 +278,6 @@ static void finish(struct net_link *link)
     event_add(io->in, NULL);
 }
 
-/* While TCP_USER_TIMEOUT is set Linux goes by it instead of by the count of
- * keepalive's probes: on a link that was idle for longer one lost probe would be
- * the end.  So it is set only while there may be something unacknowledged. */
-static void set_unacked(struct net_link_io *io, bool unacked)
-{
-    int ms = unacked ? UNACKED_MS : 0;
-
-    if (io->unacked == unacked) return;
-    io->unacked = unacked;
-    setsockopt(io->fd, IPPROTO_TCP, TCP_USER_TIMEOUT, &ms, sizeof ms);
-}
-
 static void flush(struct net_link *link)
 {
     struct net_link_io *io = link->io;
@@ -282,7 +287,7 @@ static void flush(struct net_link *link)
     while (io->first) {
         size_t n = gather(io, chunk);
 
-        set_unacked(io, true); /* the socket may take it and we not learn */
+        set_unacked(link, true); /* the socket may take it and we not learn */
         ERR_clear_error();
         errno = 0;
         ret = SSL_write(io->ssl, chunk, (int)n);
@@ -501,7 +506,7 @@ int net_link_new(struct event_base *base, SSL_CTX *ctx, int fd, bool incoming,
     }
     tune(fd);
     link->io->fd = fd;
-    set_unacked(link->io, true); /* the handshake */
+    set_unacked(link, true); /* the handshake */
     link->io->user = user;
     link->owner = owner;
     link->peer = XN_PEER_NONE;
@@ -544,9 +549,9 @@ void net_link_rest(struct net_link *link)
     struct net_link_io *io = link->io;
     int unacked = 0;
 
-    if (link->state != NET_LINK_OPEN || !io->unacked || io->first) return;
+    if (link->state != NET_LINK_OPEN || !io->unacked_ms || io->first) return;
     if (ioctl(io->fd, SIOCOUTQ, &unacked) || unacked > 0) return;
-    set_unacked(io, false);
+    set_unacked(link, false);
 }
 
 size_t net_link_queued(const struct net_link *link)

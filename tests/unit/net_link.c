@@ -155,6 +155,12 @@ static void idle_and_not(void **state)
     while (!right.frames)
         event_base_loop(base, EVLOOP_ONCE);
     rest(&left);
+    left.link->trip_us = 6000000; /* one that is far */
+    ping(&left);
+    assert_int_equal(option(near, TCP_USER_TIMEOUT), 24000);
+    while (right.frames < 2)
+        event_base_loop(base, EVLOOP_ONCE);
+    rest(&left);
     close_end(&left);
     close_end(&right);
     event_base_free(base);
