@@ -728,6 +728,9 @@ void watch_pong(struct ov *ov, const struct xn_now *now, struct link *link,
 void watch_tell(xn_peer peer, const xn_id *id, struct xn_out *out);
 void watch_suspect(struct ov *ov, const struct xn_now *now, struct link *link,
                    const Xn__Suspect *body, struct xn_out *out);
+/* A link has come: of whom we told the others before it did. */
+void watch_live(const struct ov *ov, const struct xn_now *now,
+                const struct link *link, struct xn_out *out);
 /* The round trip as far as we know it, for choosing; 0: not at all. */
 uint32_t watch_near(const struct link *link);
 /* By when an answer of this node should have come; link NULL: it stands. */

@@ -615,6 +615,7 @@ static void link_live(struct ov *ov, const struct xn_now *now,
     ov_changed(ov, link->peer, true, out);
     guest_make_room(ov, now, out);
     leaves_live(ov, now, link, out);
+    watch_live(ov, now, link, out);
     pns_live(ov, now, link, out);
 }
 

@@ -10,6 +10,7 @@
 #define SERVED_US 5000U            /* for the answer itself, on both sides */
 #define SILENT_US (15 * SECOND_US) /* so long one is followed by the next */
 #define AGAIN_US (60 * SECOND_US)  /* between SUSPECTs of one that is gone */
+#define LATE_MAX 4U                /* SUSPECTs to who is linked later */
 #define KEEP_US (50 * SECOND_US)   /* so long a guest lets a link be silent */
 #define HEARD_US SECOND_US /* so lately heard, a SUSPECT is not looked into */
 
@@ -241,6 +242,23 @@ static void spread_lost(struct ov *ov, const struct xn_now *now,
         if (!hint->met || hint->told_us) continue;
         hint->told_us = now->mono_us;
         spread(ov, now, &hint->id, true, XN_PEER_NONE, out);
+    }
+}
+
+void watch_live(const struct ov *ov, const struct xn_now *now,
+                const struct link *link, struct xn_out *out)
+{
+    size_t n = ov->hints_pos.n, told = 0, i, at;
+
+    if (n == 0 || !ring_is_leaf(ov, &link_contact(ov, link)->position)) return;
+    at = hint_pos_lower(ov, &ov->config.position, &ov->config.id);
+    for (i = 0; i < n && told < LATE_MAX; i++) {
+        const struct hint *hint = hint_at(&ov->hints_pos, (at + i) % n);
+
+        if (!is_ours(ov, &hint->position)) return;
+        if (!hint->told_us || now->mono_us - hint->told_us > AGAIN_US) continue;
+        watch_tell(link->peer, &hint->id, out);
+        told++;
     }
 }
 

@@ -571,6 +571,31 @@ static void test_dead_link(void **state)
     net_free(net);
 }
 
+/* Who was not linked to the watcher while it told of a death hears of it when it
+ * is linked again. */
+static void test_told_late(void **state)
+{
+    struct net *net = mesh(4, true);
+    uint32_t dead = next_of(net, 0), other = next_of(net, dead);
+    unsigned i;
+    xn_peer peer;
+
+    (void)state;
+    net->node[dead].deaf = true;
+    for (i = 0; i < 6000 && net_peer(net, 0, dead, &peer); i++) {
+        net_cut(net, 0, other);
+        net_run(net, SEC / 200);
+    }
+    assert_false(net_peer(net, 0, dead, &peer));
+    net_cut(net, 0, other);
+    assert_true(net_peer(net, other, dead, &peer));
+    net_run(net, 10 * SEC);
+    assert_true(net_peer(net, 0, other, &peer));
+    assert_false(net_peer(net, other, dead, &peer));
+    net_crash(net, dead, false);
+    net_free(net);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
@@ -594,6 +619,7 @@ int main(void)
         cmocka_unit_test(test_witness_dies),
         cmocka_unit_test(test_watcher_dies_too),
         cmocka_unit_test(test_dead_link),
+        cmocka_unit_test(test_told_late),
     };
 
     return cmocka_run_group_tests_name("ov_faults", tests, NULL, NULL);
