@@ -53,11 +53,12 @@ in_ "$guest" ip addr add 10.9.0.2/24 dev eth0
 in_ "$guest" ip link set eth0 up
 in_ "$guest" ip route add default via 10.9.0.1
 
-domd() {
-    in_ "$host" "$XN_BUILD/keeper/xenodomd" --state "$scratch/state" --nat \
+domd() { # becomes it
+    exec nsenter -t "$host" -n \
+        "$XN_BUILD/keeper/xenodomd" --state "$scratch/state" --nat \
         --bridge br0 --addresses 10.9.0.2-10.9.0.9/24 --gateway 10.9.0.1 "$@"
 }
-domd >"$scratch/out" 2>&1
+(domd) >"$scratch/out" 2>&1
 [ $? -eq 4 ] && grep -q 'try: .*ip_forward=1' "$scratch/out"
 ok $? 'where this host forwards nothing, that is said and nothing begun'
 
@@ -95,8 +96,7 @@ kill "$domd"
 wait "$domd"
 domd --ready-fd 3 3>&4 >>"$scratch/domd" 2>&1 &
 domd=$!
-read -rt 30 line <&4
-grep -q masquerade "$scratch/once" &&
+read -rt 30 line <&4 && grep -q masquerade "$scratch/once" &&
     in_ "$host" nft list table ip xenodomd | cmp -s - "$scratch/once"
 ok $? 'another start leaves the same rules, once'
 plan
