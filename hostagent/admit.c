@@ -71,6 +71,11 @@ static int pack_validate(struct host_session *s)
     return papers_validate(&papers, &s->id, &s->validate);
 }
 
+static bool quote_is_pvh(const struct money_quote *quote)
+{
+    return strcmp(quote->virtualisation, "pvh") == 0;
+}
+
 static void take_papers(struct host_session *s,
                         const struct money_limits *limits)
 {
@@ -80,22 +85,31 @@ static void take_papers(struct host_session *s,
     papers_sale(papers, limits, &s->id, &s->sale);
     memcpy(s->env_type, quote->env_type, sizeof s->env_type);
     s->used = quote->metering == MONEY_USED;
+    s->pvh = quote_is_pvh(quote);
+}
+
+static void refuse_place(struct host_session *s, struct host_needs needs)
+{
+    session_refuse(s, XN_EREFUSED,
+                   needs.image ? "no machine that takes images has room"
+                   : needs.pvh
+                       ? "no machine that has room can make PVH domains"
+                       : "no machine that has room can meter what is used",
+                   needs.image ? "less of it, or no --image"
+                   : needs.pvh ? "less of it, or Virtualisation:pv"
+                               : "a fresh quote");
 }
 
 /* The machine on which it will be.  false: it was refused. */
 static bool place(struct host_session *s, const struct money_rates *rates,
-                  bool used, bool image)
+                  struct host_needs needs)
 {
-    const struct host_machine *m = host_place(s->host, rates, used, image);
+    const struct host_machine *m = host_place(s->host, rates, needs);
 
     if (m)
         s->machine = m->id;
     else
-        session_refuse(s, XN_EREFUSED,
-                       image ? "no machine that takes images has room"
-                             : "no machine that has room can meter what is "
-                               "used",
-                       image ? "less of it, or no --image" : "a fresh quote");
+        refuse_place(s, needs);
     return m != NULL;
 }
 
@@ -105,6 +119,10 @@ static bool admit(struct host_session *s, const struct xn_now *now,
 {
     const struct host_admit *admit = s->admit;
     const struct money_quote *quote = papers_quote(&admit->papers);
+    const struct host_needs needs = {.used = quote->metering == MONEY_USED,
+                                     .image = admit->want->task &&
+                                              admit->want->task->image,
+                                     .pvh = quote_is_pvh(quote)};
 
     if (!papers_judge(&admit->papers, now, s->ask, WHAT, limits_out))
         return false;
@@ -124,8 +142,7 @@ static bool admit(struct host_session *s, const struct xn_now *now,
         return false;
     }
     return host_fits(s->host, s->ask, WHAT, &quote->rates) &&
-           place(s, &quote->rates, quote->metering == MONEY_USED,
-                 admit->want->task && admit->want->task->image);
+           place(s, &quote->rates, needs);
 }
 
 static int take_task(struct host_session *s, const struct xn_now *now)
@@ -275,13 +292,16 @@ static void attach(struct host_session *s, uint64_t ask)
 
 static void claim_again(struct host_session *s, const struct xn_now *now)
 {
+    const struct host_needs needs = {.used = s->used,
+                                     .image = task_last(s) &&
+                                              task_last(s)->record->image,
+                                     .pvh = s->pvh};
+
     if (!host_fits(s->host, s->ask, WHAT, &s->sale.terms.rates)) {
         s->ask = 0;
         return;
     }
-    if (!place(s, &s->sale.terms.rates, s->used,
-               task_last(s) && task_last(s)->record->image))
-        return;
+    if (!place(s, &s->sale.terms.rates, needs)) return;
     if (s->step) xn_ticket_forget(s->host->tickets, s->step);
     s->step = 0;
     s->state = XN__SESSION_STATE__SESSION_CLAIMED;

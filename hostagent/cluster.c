@@ -147,20 +147,26 @@ static void say_by(struct host *host, uint64_t us)
         xn_ticket(host->tickets, us, on_due, host, NULL, &host->out);
 }
 
-/* The advertisement follows, unless the start is not over: at its own pace, for
- * a member may say something else each time. */
-static void offer_anew(struct host *host, const struct xn_now *now,
-                       bool was_met)
+void host_offer_follows(struct host *host, const struct xn_now *now)
 {
     struct host_market *market = &host->market;
     uint64_t by = market->said_us + DOCUMENT_US;
+
+    if (host->loaded && !market->due)
+        say_by(host, by > now->mono_us ? by : now->mono_us);
+}
+
+/* Unless the start is not over. */
+static void offer_anew(struct host *host, const struct xn_now *now,
+                       bool was_met)
+{
     bool changed = host_say_machines(host);
 
     if (!host->loaded || !host_cluster_met(host)) return;
     if (!was_met)
         say(host, now);
-    else if (changed && !market->due)
-        say_by(host, by > now->mono_us ? by : now->mono_us);
+    else if (changed)
+        host_offer_follows(host, now);
 }
 
 /* ---- it is not there ---- */
@@ -281,6 +287,7 @@ static void meet(struct host_machine *m, const struct xn_now *now,
 {
     m->exact = told->exact;
     m->xen = told->xen;
+    m->pvh = told->pvh;
     m->bridge = told->bridge;
     m->disk_bytes = told->disk_bytes;
     m->images = told->images;

@@ -247,13 +247,22 @@ static void unsure(struct host_machine *m, const struct xn_now *now)
     }
 }
 
-static void take_abilities(struct host_machine *m, const Xn__DomTell *tell)
+static void take_pvh(struct host_machine *m, const struct xn_now *now, bool can)
+{
+    if (m->pvh == can) return;
+    m->pvh = can;
+    host_offer_follows(m->host, now);
+}
+
+static void take_abilities(struct host_machine *m, const struct xn_now *now,
+                           const Xn__DomTell *tell)
 {
     struct host *host = m->host;
     bool exact = host->config.xen ? tell->xen : tell->exact;
 
     m->exact = tell->exact;
     m->xen = tell->xen;
+    take_pvh(m, now, tell->pvh);
     m->bridge = tell->bridge;
     m->disk_bytes = tell->disk_bytes;
     snprintf(m->no_xen, sizeof m->no_xen, "%s",
@@ -271,7 +280,7 @@ static void connected(struct host_machine *m, const struct xn_now *now,
                       const Xn__DomTell *tell)
 {
     m->up = true;
-    take_abilities(m, tell);
+    take_abilities(m, now, tell);
     unsure(m, now);
     host_dom_begin(m, now);
 }

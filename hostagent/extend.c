@@ -302,6 +302,7 @@ static bool is_for(const struct host_session *s,
     return xn_id_eq(&quote->session, &s->id) &&
            (quote->metering == MONEY_USED) == s->used &&
            strcmp(quote->env_type, s->env_type) == 0 &&
+           strcmp(quote->virtualisation, s->pvh ? "pvh" : "") == 0 &&
            memcmp(&quote->rates, &s->sale.terms.rates, sizeof quote->rates) ==
                0;
 }

@@ -44,6 +44,7 @@ static void add(struct host *host, const struct host_member *member)
 
     m->host = host;
     m->met = !member;
+    m->pvh = true;
     m->images = !member && host->config.images;
     if (!member) return;
     m->id = member->id;
@@ -301,17 +302,18 @@ static bool is_tighter(const struct money_rates *left,
     return false;
 }
 
-static bool may_take(const struct host_machine *m, bool used)
+static bool may_take(const struct host_machine *m, struct host_needs needs)
 {
     const struct host_config *config = &m->host->config;
 
     if (!is_offered(m) || (config->xen && m->url && !m->xen)) return false;
-    return !m->url || !used || knows_use(m);
+    if ((needs.image && !m->images) || (needs.pvh && !m->pvh)) return false;
+    return !m->url || !needs.used || knows_use(m);
 }
 
 struct host_machine *host_place(const struct host *host,
-                                const struct money_rates *want, bool used,
-                                bool image)
+                                const struct money_rates *want,
+                                struct host_needs needs)
 {
     struct host_machine *best = NULL;
     struct money_rates left, least;
@@ -319,7 +321,7 @@ struct host_machine *host_place(const struct host *host,
     for (size_t n = 0; n < host->market.n_machines; n++) {
         struct host_machine *m = &host->market.machines[n];
 
-        if (!may_take(m, used) || (image && !m->images)) continue;
+        if (!may_take(m, needs)) continue;
         machine_free_now(m, &left);
         if (lacks(&left, want) < AMOUNTS) continue;
         if (best && !is_tighter(&left, &least)) continue;
@@ -334,14 +336,15 @@ struct host_machine *host_place(const struct host *host,
 const char *host_lacks(const struct host *host, const struct money_rates *want,
                        xn_dec *want_out, xn_dec *free_out)
 {
+    const struct host_needs none = {.pvh = false};
     struct money_rates left;
     size_t i;
 
-    if (host_place(host, want, false, false)) return NULL;
+    if (host_place(host, want, none)) return NULL;
     host_free_now(host, &left);
     i = lacks(&left, want);
     for (size_t n = 0; i == AMOUNTS && n < host->market.n_machines; n++) {
-        if (!may_take(&host->market.machines[n], false)) continue;
+        if (!may_take(&host->market.machines[n], none)) continue;
         machine_free_now(&host->market.machines[n], &left);
         i = lacks(&left, want);
     }
@@ -349,6 +352,50 @@ const char *host_lacks(const struct host *host, const struct money_rates *want,
     *want_out = amount_of(want, i);
     *free_out = amount_of(&left, i);
     return amounts[i].token;
+}
+
+/* ---- environments ---- */
+
+bool host_env_is_pvh(const struct host *host,
+                     const struct advert_environment *env)
+{
+    return host->config.xen && env->virtualisation &&
+           strcmp(env->virtualisation, "pvh") == 0;
+}
+
+static bool has_pvh(const struct host *host)
+{
+    for (size_t i = 0; i < host->market.n_machines; i++) {
+        const struct host_machine *m = &host->market.machines[i];
+
+        if (is_offered(m) && m->pvh) return true;
+    }
+    return false;
+}
+
+bool host_can_run(const struct host *host, const struct advert_environment *env)
+{
+    return !host_env_is_pvh(host, env) || has_pvh(host);
+}
+
+struct advert_offer host_able_offer(
+    const struct host *host,
+    struct advert_environment room[OFFER_ENVIRONMENTS_MAX])
+{
+    struct advert_offer offer = host->offer;
+    size_t n = 0;
+
+    for (size_t i = 0; i < offer.n_environments; i++) {
+        if (n < OFFER_ENVIRONMENTS_MAX &&
+            host_can_run(host, &offer.environments[i])) {
+            room[n++] = offer.environments[i];
+        }
+    }
+    if (n) {
+        offer.environments = room;
+        offer.n_environments = n;
+    }
+    return offer;
 }
 
 /* ---- what is said of a cluster ---- */
@@ -384,6 +431,7 @@ bool host_say_machines(struct host *host)
     struct host_market *market = &host->market;
     struct money_rates offered, whole;
     char before[sizeof market->largest + sizeof market->whole];
+    bool pvh = market->pvh;
     uint32_t up = 0;
 
     memcpy(before, market->largest, sizeof market->largest);
@@ -401,7 +449,9 @@ bool host_say_machines(struct host *host)
     xn_dec_format(xn_dec_int(up), market->whole[0]);
     xn_dec_format(whole.cpu_smps, market->whole[1]);
     xn_dec_format(whole.memory_mb, market->whole[2]);
-    return memcmp(before, market->largest, sizeof market->largest) != 0 ||
+    market->pvh = has_pvh(host);
+    return market->pvh != pvh ||
+           memcmp(before, market->largest, sizeof market->largest) != 0 ||
            memcmp(before + sizeof market->largest, market->whole,
                   sizeof market->whole) != 0;
 }

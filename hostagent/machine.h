@@ -10,6 +10,7 @@
 #ifndef HOSTAGENT_MACHINE_H
 #define HOSTAGENT_MACHINE_H
 
+#include "hostagent/offer.h"
 #include "hostagent/session.h"
 
 /* Of one machine; an answer has that many at most. */
@@ -31,6 +32,7 @@ struct host_machine {
     bool images;                /* its tasks may bring one */
     bool xen;                   /* it can make domains, */
     char no_xen[256];           /* or why it cannot */
+    bool pvh;                   /* these can be PVH ones; so until it told */
     bool bridge;                /* its domains can have an interface */
     uint64_t disk_bytes;        /* for their disks; 0: it did not say */
     uint64_t sweep;             /* ticket of the list of what it has */
@@ -69,6 +71,18 @@ bool host_is_exact(const struct host *host);
 /* Why no machine can make domains. */
 const char *host_no_xen(const struct host *host);
 
+/* Can any machine run such an environment? */
+bool host_can_run(const struct host *host,
+                  const struct advert_environment *env);
+/* Its tasks are PVH domains. */
+bool host_env_is_pvh(const struct host *host,
+                     const struct advert_environment *env);
+/* The offer as it is advertised: of its environments those that can be run, at
+ * room; where none can, all: the advertisement stays, and who asks is refused. */
+struct advert_offer host_able_offer(
+    const struct host *host,
+    struct advert_environment room[OFFER_ENVIRONMENTS_MAX]);
+
 /* Of what it is, less what sessions hold; never negative. */
 void machine_free_now(const struct host_machine *m,
                       struct money_rates *free_out);
@@ -86,18 +100,22 @@ const char *host_amount(const struct money_rates *rates, size_t i,
 /* What is missing for these rates: the token's name; NULL: they fit. */
 const char *host_lacks(const struct host *host, const struct money_rates *want,
                        xn_dec *want_out, xn_dec *free_out);
-/* The machine that has them and the least besides; `used`: its meters are exact;
- * `image`: its tasks may bring one.  NULL: none has. */
+struct host_needs {
+    bool used;  /* exact meters */
+    bool image; /* that its tasks may bring one */
+    bool pvh;
+};
+/* The machine that has them and the least besides.  NULL: none has. */
 struct host_machine *host_place(const struct host *host,
-                                const struct money_rates *want, bool used,
-                                bool image);
+                                const struct money_rates *want,
+                                struct host_needs needs);
 uint32_t machine_sessions(const struct host_machine *m);
 
 /* Of a cluster: its amounts are those of its largest machine, and how many there
  * are and what in all is said beside them, always of now.  Else nothing. */
 int host_bind_offer(struct host *host, struct advert_offer *offer,
                     struct xn_arena *arena);
-/* These texts are of now; true: they have changed. */
+/* These texts are of now; true: they have changed, or what can be run. */
 bool host_say_machines(struct host *host);
 
 /* ---- cluster.c: members ---- */
@@ -105,6 +123,9 @@ bool host_say_machines(struct host *host);
 void host_cluster_begin(struct host *host, const struct xn_now *now);
 /* All members were heard or waited for: what is offered is known. */
 bool host_cluster_met(const struct host *host);
+/* The advertisement follows what can be had: at its own pace, for a machine may
+ * say something else each time. */
+void host_offer_follows(struct host *host, const struct xn_now *now);
 /* A CALL to the member, with its patience; returns the ticket, 0: out of memory. */
 uint64_t member_call(struct host_machine *m, const struct xn_now *now,
                      const char *path, const void *body, uint64_t patience_us,

@@ -222,20 +222,25 @@ static bool read_requirements(struct host *host, uint64_t ask, const char *what,
     return false;
 }
 
-/* The first environment that meets the query with those amounts. */
+/* The first environment that meets the query with those amounts, one that can be
+ * run if there is any. */
 static const struct advert_environment *choose(const struct host *host,
                                                const struct query *query,
                                                const struct money_rates *rates)
 {
+    const struct advert_environment *unable = NULL;
+
     for (size_t i = 0; i < host->offer.n_environments; i++) {
         const struct advert_environment *env = &host->offer.environments[i];
 
-        if (env->type && strlen(env->type) <= XN_VALUE_MAX &&
-            meets(host, query, rates, env)) {
-            return env;
+        if (!env->type || strlen(env->type) > XN_VALUE_MAX ||
+            !meets(host, query, rates, env)) {
+            continue;
         }
+        if (host_can_run(host, env)) return env;
+        unable = env;
     }
-    return NULL;
+    return unable;
 }
 
 bool host_match(struct host *host, uint64_t ask, const char *what,
@@ -254,11 +259,19 @@ bool host_match(struct host *host, uint64_t ask, const char *what,
         if (!env) {
             say_why_not(host, query, &want_out->rates, because, sizeof because);
             refuse(host, ask, what, XN_EREFUSED, because, "xenofind");
+        } else if (!host_can_run(host, env)) {
+            refuse(host, ask, what, XN_EREFUSED,
+                   "Virtualisation: its environment is pvh, and its hardware "
+                   "does not virtualise",
+                   "Virtualisation:pv  |  xenofind Virtualisation:pvh");
+            env = NULL;
         }
     }
-    if (env)
+    if (env) {
         snprintf(want_out->env_type, sizeof want_out->env_type, "%s",
                  env->type);
+        want_out->pvh = host_env_is_pvh(host, env);
+    }
     query_free(query);
     return env != NULL;
 }
@@ -274,6 +287,8 @@ bool host_matches(struct host *host, uint64_t ask, const char *what,
         const struct advert_environment *env = &host->offer.environments[i];
 
         met = env->type && strcmp(env->type, quote->env_type) == 0 &&
+              strcmp(quote->virtualisation,
+                     host_env_is_pvh(host, env) ? "pvh" : "") == 0 &&
               meets(host, query, &quote->rates, env);
     }
     if (!met) {

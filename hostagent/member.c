@@ -58,6 +58,7 @@ static void describe(const struct member *m, Xn__Amounts *amounts,
     out->up = m->up;
     out->exact = m->exact;
     out->xen = m->xen;
+    out->pvh = m->pvh;
     out->bridge = m->bridge;
     out->disk_bytes = m->disk_bytes;
     out->no_xen = (char *)(uintptr_t)m->no_xen;
@@ -127,6 +128,7 @@ static void begin_life(struct member *m, const Xn__DomTell *told)
     if (told) {
         m->exact = told->exact;
         m->xen = told->xen;
+        m->pvh = told->pvh;
         m->bridge = told->bridge;
         m->disk_bytes = told->disk_bytes;
         snprintf(m->no_xen, sizeof m->no_xen, "%s", told->no_xen);

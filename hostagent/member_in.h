@@ -46,7 +46,7 @@ struct member {
     size_t n_asked;
 
     /* xenodomd, as it said; up: life is of this connection. */
-    bool up, exact, xen, bridge;
+    bool up, exact, xen, pvh, bridge;
     uint64_t disk_bytes;
     char no_xen[256];
     uint64_t life;

@@ -6,6 +6,8 @@
 #include "lib/arena.h"
 #include "wire/advert.h"
 
+#define OFFER_ENVIRONMENTS_MAX 16
+
 /* Where the offer's single texts are, in an order that never changes. */
 #define OFFER_TEXTS 24
 void offer_texts(struct advert_offer *offer, const char **texts[OFFER_TEXTS]);

@@ -96,6 +96,7 @@ static void write_quote(const struct host *host, const struct xn_now *now,
     quote->until_us = now->wall_us + host->config.quote_us;
     quote->version = host->record->version;
     memcpy(quote->env_type, want->env_type, sizeof quote->env_type);
+    if (want->pvh) memcpy(quote->virtualisation, "pvh", sizeof "pvh");
     quote->rates = want->rates;
     quote->metering = wanted->used ? MONEY_USED : MONEY_RESERVED;
     if (strlen(currency) < sizeof quote->currency)
@@ -200,6 +201,7 @@ static bool match_session(struct host *host, uint64_t ask,
     }
     out->want.rates = s->sale.terms.rates;
     memcpy(out->want.env_type, s->env_type, sizeof out->want.env_type);
+    out->want.pvh = s->pvh;
     out->used = s->used;
     return true;
 }

@@ -13,7 +13,6 @@
 #include "wire/nest.h"
 
 #define ARENA_MAX (1 << 20)
-#define ENVIRONMENTS_MAX 16
 #define EXTRAS_MAX 200
 
 static char *text_of(const char *text)
@@ -33,10 +32,10 @@ int offer_pack(const struct advert_offer *offer, uint8_t **bytes_out,
     Xn__HostOffer body = XN__HOST_OFFER__INIT;
     const char **texts[OFFER_TEXTS];
     char *list[OFFER_TEXTS];
-    char *environments[3 * ENVIRONMENTS_MAX], *extras[2 * EXTRAS_MAX];
+    char *environments[3 * OFFER_ENVIRONMENTS_MAX], *extras[2 * EXTRAS_MAX];
     size_t i;
 
-    if (offer->n_environments > ENVIRONMENTS_MAX ||
+    if (offer->n_environments > OFFER_ENVIRONMENTS_MAX ||
         offer->n_extras > EXTRAS_MAX) {
         return XN_EINVAL;
     }
@@ -99,7 +98,7 @@ int offer_unpack(const uint8_t *bytes, size_t len, struct xn_arena *arena,
 
     if (!body) return XN_EINVAL;
     if (body->n_texts != OFFER_TEXTS || body->n_environments % 3 ||
-        body->n_environments > (size_t)3 * ENVIRONMENTS_MAX ||
+        body->n_environments > (size_t)3 * OFFER_ENVIRONMENTS_MAX ||
         body->n_extras % 2 || body->n_extras > (size_t)2 * EXTRAS_MAX) {
         goto out;
     }

@@ -73,6 +73,7 @@ struct host_session {
     Xn__SessionState state; /* SESSION_NONE: its papers are being checked */
     uint64_t created_us;
     char env_type[XN_VALUE_MAX + 1];
+    bool pvh; /* its tasks are PVH domains */
     bool accepted;
     struct host_bytes validate, requirements; /* while it is not accepted */
     struct host_bytes acceptance;             /* envelope */
@@ -431,6 +432,7 @@ void sale_chain(const struct host_sale *sale, struct session_chain *room);
 struct host_want {
     struct money_rates rates;
     char env_type[XN_VALUE_MAX + 1];
+    bool pvh;
 };
 /* What the requirements ask for, of what is free; the first environment of
  * ours that meets them.  what: "cannot quote"; refused where false. */

@@ -51,6 +51,7 @@ static void put_sale(const struct host_session *s, struct decs *room,
     r->narrowing = xn_id_bytes(&s->sale.narrowing);
     r->quote = xn_id_bytes(&s->sale.quote);
     r->env_type = text_of(s->env_type);
+    r->pvh = s->pvh;
     r->rates = decs(&s->sale.terms.rates, RATES, room->rates);
     r->prices = decs(&s->sale.terms.prices, PRICES, room->prices);
     r->currency = text_of(s->sale.terms.currency);
@@ -137,6 +138,7 @@ static int get_sale(const Xn__SessionRecord *r, struct host_session *s)
 {
     int rc = get_id(&r->request, &s->request);
 
+    s->pvh = r->pvh;
     if (!rc) rc = get_id(&r->holder, &s->holder);
     if (!rc) rc = get_id(&r->serial, &s->sale.serial);
     if (!rc) rc = get_id(&r->narrowing, &s->sale.narrowing);
@@ -466,6 +468,8 @@ void session_describe(const struct host_session *s, bool whole,
     out->warned = s->warned;
     out->env_type = text_of(s->env_type);
     out->reserved = &room->amounts.body;
+    if (s->host->config.xen)
+        out->virtualisation = text_of(s->pvh ? "pvh" : "pv");
     out->manager = text_of(s->host->market.manager->name);
     out->reason = text_of(s->reason);
     out->rc = s->rc;

@@ -44,6 +44,7 @@ struct host_market { /* what is sold: session.h */
     char largest[5][XN_DEC_TEXT_MAX]; /* what a cluster offers: of a machine, */
     char whole[3][XN_DEC_TEXT_MAX];   /* of all: machines, CPU, memory */
     uint64_t said_us; /* mono: the last that began to be published */
+    bool pvh;         /* a machine of it can make PVH domains */
     uint64_t due;     /* ticket of the next; 0: nothing has changed */
     struct host_session **sessions; /* in order of id */
     size_t n_sessions;

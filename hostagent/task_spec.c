@@ -129,6 +129,7 @@ void task_spec(const struct host_session *s, const Xn__NewTask *want,
     out->terminal = want->terminal;
     if (s->host->config.xen) {
         out->runner = XN__RUNNER__XEN;
+        out->pvh = s->pvh;
         out->image = (char *)(uintptr_t)s->host->config.image;
         out->net_kbit_per_s =
             (uint32_t)amount(rates->net_mbps, 1000, NET_KBIT_PER_S_MAX);

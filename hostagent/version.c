@@ -4,7 +4,7 @@
 #include <stdlib.h>
 #include <string.h>
 
-#include "hostagent/offer.h"
+#include "hostagent/machine.h"
 #include "hostagent/state.h"
 #include "lib/err.h"
 
@@ -51,6 +51,16 @@ bool host_drop_places(struct host *host, const Xn__Published *published)
 }
 
 /* ---- a new version ---- */
+
+static int write_document(const struct host *host, uint64_t version,
+                          struct xn_buf *out)
+{
+    struct advert_environment room[OFFER_ENVIRONMENTS_MAX];
+    struct advert_offer offer = host_able_offer(host, room);
+    char why[128];
+
+    return offer_write(&offer, version, out, NULL, why, sizeof why);
+}
 
 int host_set_bytes(ProtobufCBinaryData *to, const void *data, size_t len)
 {
@@ -113,7 +123,6 @@ int host_make_draft(struct host *host, const struct xn_now *now)
 {
     Xn__HostRecord *draft = malloc(sizeof *draft);
     struct xn_buf xml;
-    char why[128];
     int rc;
 
     xn_buf_init(&xml, ADVERT_BYTES_MAX);
@@ -126,10 +135,8 @@ int host_make_draft(struct host *host, const struct xn_now *now)
      * must be on record, or a restart would offer. */
     draft->placed = draft->withdrawn && !host->record && !host->damaged;
     rc = set_tokens(host, draft);
-    if (!rc && !draft->withdrawn) {
-        rc = offer_write(&host->offer, draft->version, &xml, NULL, why,
-                         sizeof why);
-    }
+    if (!rc && !draft->withdrawn)
+        rc = write_document(host, draft->version, &xml);
     if (!rc) rc = host_set_bytes(&draft->document, xml.data, xml.len);
     if (!rc) {
         rc = host_set_bytes(&draft->certificate, host->config.certificate.b,
@@ -146,12 +153,10 @@ static bool same_document(struct host *host)
 {
     const Xn__HostRecord *record = host->record;
     struct xn_buf xml;
-    char why[128];
     bool same;
 
     xn_buf_init(&xml, ADVERT_BYTES_MAX);
-    same = !offer_write(&host->offer, record->version, &xml, NULL, why,
-                        sizeof why) &&
+    same = !write_document(host, record->version, &xml) &&
            xml.len == record->document.len &&
            !memcmp(xml.data, record->document.data, xml.len);
     xn_buf_clear(&xml);

@@ -6,10 +6,10 @@
 #include <sys/utsname.h>
 #include <unistd.h>
 
+#include "hostagent/offer.h"
 #include "lib/err.h"
 #include "wire/token.h"
 
-#define ENVIRONMENTS_MAX 16
 #define EXTRAS_MAX 200
 #define BLANK " \t\r\n"
 #define MEMORY_STEP_MB 256 /* so that a restart does not change the offer */
@@ -148,7 +148,21 @@ int xenohostd_split(const char *text, char separator, size_t max,
     return 0;
 }
 
-static int set_environments(const char *text, struct xn_arena *arena,
+/* What a domain is, if it is one; else the word is the operator's. */
+static bool is_domain(const struct net_settings *s)
+{
+    const char *manager = net_settings_text(s, "sell.manager");
+
+    return manager && strcmp(manager, "xen") == 0;
+}
+
+static bool is_kind(const char *virtualisation)
+{
+    return strcmp(virtualisation, "pv") == 0 ||
+           strcmp(virtualisation, "pvh") == 0;
+}
+
+static int set_environments(const char *text, bool xen, struct xn_arena *arena,
                             struct advert_offer *offer, char *why, size_t len)
 {
     struct advert_environment *list;
@@ -156,8 +170,9 @@ static int set_environments(const char *text, struct xn_arena *arena,
     size_t n, n_words, i;
     int rc;
 
-    snprintf(why, len, "offer.environments: more than %d", ENVIRONMENTS_MAX);
-    rc = xenohostd_split(text, ';', ENVIRONMENTS_MAX, arena, &parts, &n);
+    snprintf(why, len, "offer.environments: more than %d",
+             OFFER_ENVIRONMENTS_MAX);
+    rc = xenohostd_split(text, ';', OFFER_ENVIRONMENTS_MAX, arena, &parts, &n);
     if (rc) return rc;
     list = xn_arena_alloc(arena, (n + 1) * sizeof *list);
     if (!list) return XN_ENOMEM;
@@ -170,7 +185,11 @@ static int set_environments(const char *text, struct xn_arena *arena,
         if (rc || n_words == 0) return XN_EINVAL;
         list[i].type = words[0];
         list[i].kernel = n_words > 1 ? words[1] : NULL;
-        list[i].virtualisation = n_words > 2 ? words[2] : NULL;
+        list[i].virtualisation = n_words > 2 ? words[2] : xen ? "pv" : NULL;
+        if (!xen || is_kind(list[i].virtualisation)) continue;
+        snprintf(why, len, "offer.environments: '%s': a domain is pv or pvh",
+                 parts[i]);
+        return XN_EINVAL;
     }
     offer->environments = list;
     offer->n_environments = n;
@@ -235,7 +254,8 @@ static const char *find_cpus(struct xn_arena *arena)
 }
 
 /* This kernel, as tasks in a sandbox would see it: "Linux", "6.1". */
-static int find_environment(struct xn_arena *arena, struct advert_offer *offer)
+static int find_environment(bool xen, struct xn_arena *arena,
+                            struct advert_offer *offer)
 {
     struct advert_environment *env = xn_arena_alloc(arena, sizeof *env);
     struct utsname name;
@@ -247,14 +267,15 @@ static int find_environment(struct xn_arena *arena, struct advert_offer *offer)
     len += strspn(name.release + len, "0123456789");
     env->type = xn_arena_strdup(arena, name.sysname);
     env->kernel = xn_arena_strndup(arena, name.release, len);
-    env->virtualisation = "sandbox";
+    env->virtualisation = xen ? "pv" : "sandbox";
     if (!env->type || !env->kernel) return XN_ENOMEM;
     offer->environments = env;
     offer->n_environments = 1;
     return 0;
 }
 
-static int find_out(struct xn_arena *arena, struct advert_offer *offer)
+static int find_out(bool xen, struct xn_arena *arena,
+                    struct advert_offer *offer)
 {
     struct utsname name;
 
@@ -263,7 +284,7 @@ static int find_out(struct xn_arena *arena, struct advert_offer *offer)
     if (!offer->architecture && !uname(&name)) {
         offer->architecture = xn_arena_strdup(arena, name.machine);
     }
-    return offer->n_environments ? 0 : find_environment(arena, offer);
+    return offer->n_environments ? 0 : find_environment(xen, arena, offer);
 }
 
 /* ---- the whole ---- */
@@ -365,7 +386,8 @@ int xenohostd_offer_given(const struct net_settings *settings,
         return XN_EINVAL;
     }
     if (environments) {
-        rc = set_environments(environments, arena, &offer, why_out, why_len);
+        rc = set_environments(environments, is_domain(settings), arena, &offer,
+                              why_out, why_len);
     }
     if (!rc && tokens) {
         rc = set_extras(tokens, arena, &offer, why_out, why_len);
@@ -384,7 +406,7 @@ int xenohostd_offer(const struct net_settings *settings, struct xn_arena *arena,
 
     if (rc) return rc;
     snprintf(why_out, why_len, "out of memory");
-    return find_out(arena, offer_out);
+    return find_out(is_domain(settings), arena, offer_out);
 }
 
 int xenohostd_amounts(const struct net_settings *settings,
@@ -397,5 +419,5 @@ int xenohostd_amounts(const struct net_settings *settings,
     memset(offer_out, 0, sizeof *offer_out);
     set_texts(settings, offer_out);
     snprintf(why_out, why_len, "out of memory");
-    return find_out(arena, offer_out);
+    return find_out(is_domain(settings), arena, offer_out);
 }

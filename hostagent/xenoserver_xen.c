@@ -77,6 +77,18 @@ static void compare_network(struct doctor *d, bool bridge)
                 "%s Mb/s are offered, and domains have no bridge", text);
 }
 
+static void compare_pvh(struct doctor *d, bool pvh)
+{
+    const char *sold = net_settings_text(d->settings, "offer.environments");
+
+    if (pvh || !sold || !strstr(sold, " pvh")) return;
+    doctor_find(d, "pvh", DOCTOR_FAIL,
+                "xenoserver offer offer.environments='TYPE KERNEL pv'; or "
+                "AMD-V with NPT, VT-x with EPT, switched on by the firmware",
+                "PVH domains are offered, and the hardware does not "
+                "virtualise: they are not advertised");
+}
+
 void doctor_check_domains(struct doctor *d)
 {
     const char *manager, *path;
@@ -97,11 +109,13 @@ void doctor_check_domains(struct doctor *d)
         doctor_find(d, "xenodomd", DOCTOR_FAIL, "xenodomd check --runner xen",
                     "%s", tell->no_xen);
     } else {
-        doctor_find(d, "xenodomd", DOCTOR_OK, NULL,
-                    "domains can be made, of %" PRIu64 " MB of memory together",
-                    tell->xen_bytes >> 20);
+        doctor_find(
+            d, "xenodomd", DOCTOR_OK, NULL,
+            "domains can be made, %s, of %" PRIu64 " MB of memory together",
+            tell->pvh ? "PV and PVH" : "PV alone", tell->xen_bytes >> 20);
         compare(d, tell->xen_bytes >> 20);
         compare_network(d, tell->bridge);
+        compare_pvh(d, tell->pvh);
     }
     if (tell) xn__dom_tell__free_unpacked(tell, NULL);
 }

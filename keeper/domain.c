@@ -91,7 +91,9 @@ int domain_line(const Xn__TaskSpec *spec, char *out, size_t len)
     size_t i;
     int rc = 0;
 
-    if (spec->net) rc = add_net(&line, spec->net);
+    /* as PV Linux knows by itself where its console is */
+    if (spec->pvh) rc = add_word(&line, "", "console=hvc0");
+    if (!rc && spec->net) rc = add_net(&line, spec->net);
     if (!rc && domain_has_ipv6(spec->net)) rc = add_net6(&line, spec->net);
     for (i = 0; !rc && i < spec->n_env; i++)
         rc = add_word(&line, "", spec->env[i]);

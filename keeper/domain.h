@@ -35,8 +35,8 @@ struct domain {
 /* XN_EINVAL: because_out says in a line why a domain cannot be like that. */
 int domain_fit(const Xn__TaskSpec *spec, char *because_out, size_t len);
 bool domain_has_ipv6(const Xn__TaskNet *net); /* NULL has none */
-/* The kernel's command line: `[ip=...] [ip6=...] NAME=VALUE... init=PROGRAM -- ARG...`, as
- * Linux reads it.  XN_EINVAL, XN_ETOOBIG. */
+/* The kernel's command line: `[console=hvc0] [ip=...] [ip6=...] NAME=VALUE...
+ * init=PROGRAM -- ARG...`, as Linux reads it.  XN_EINVAL, XN_ETOOBIG. */
 int domain_line(const Xn__TaskSpec *spec, char *out, size_t len);
 /* How many CPUs it gets, and how much of one all of them may use together. */
 uint32_t domain_vcpus(const Xn__TaskSpec *spec);

@@ -100,7 +100,8 @@ static int create(struct keeper *keeper)
     char kernel[1100], ramdisk[1100], line[DOMAIN_LINE_MAX];
     char name[DOMAIN_NAME_MAX];
     const Xn__TaskSpec *spec = keeper->spec;
-    struct xen_want want = {.name = name,
+    struct xen_want want = {.pvh = spec->pvh,
+                            .name = name,
                             .kernel = kernel,
                             .ramdisk = ramdisk,
                             .line = line,

@@ -44,6 +44,7 @@ struct xen_nic {
 };
 
 struct xen_want {
+    bool pvh; /* else PV */
     const char *name;
     uint8_t uuid[XEN_UUID];
     const char *kernel, *ramdisk; /* files; NULL: no ramdisk */
@@ -72,6 +73,8 @@ struct xen_calls {
     const char *(*why)(const struct xen *xen);
     /* Memory that domains could still be given. */
     int (*room)(struct xen *xen, uint64_t *kib_out);
+    /* Can it make PVH domains? */
+    int (*can_pvh)(struct xen *xen, bool *out);
     /* It stands before its first instruction.  On failure there may be a part
      * of it: find. */
     int (*create)(struct xen *xen, const struct xen_want *want, uint32_t *out);

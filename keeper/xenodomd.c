@@ -459,11 +459,10 @@ static int sweep(const struct arguments *args)
 /* Can its tasks be run here? */
 static int check(const struct arguments *args, Xn__Runner runner)
 {
-    static const char *const can[] = {"sandboxes can be made",
-                                      "domains can be made"};
     static const char *const cannot[] = {"cannot make sandboxes here",
                                          "cannot make domains here"};
-    struct dom dom = {.bwrap = args->bwrap ? args->bwrap : BWRAP};
+    struct dom dom = {.bwrap = args->bwrap ? args->bwrap : BWRAP,
+                      .probe = {.fd = -1}};
     const char *try = NULL;
     char because[256];
 
@@ -471,7 +470,9 @@ static int check(const struct arguments *args, Xn__Runner runner)
         xn_gripe_rc(PROGRAM, XN_EREFUSED, NULL, cannot[runner], because, try);
         return XN_EXIT_REFUSED;
     }
-    puts(can[runner]);
+    puts(runner == XN__RUNNER__SANDBOX ? "sandboxes can be made"
+         : dom.probe.pvh               ? "domains can be made, PV and PVH"
+                                       : "domains can be made, PV alone");
     return xn_end(PROGRAM, 0);
 }
 

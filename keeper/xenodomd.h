@@ -72,6 +72,7 @@ struct probe {
     uint64_t until_us; /* mono; longer is not waited */
     char no_xen[256]; /* the last answer: why there is none; "": there is one */
     uint64_t room_kib; /* that was free for domains */
+    bool pvh;          /* domains can be PVH ones */
 };
 
 struct dom {
@@ -97,7 +98,7 @@ struct dom {
  * in common is the keeper, which answers all that is asked of a session. */
 struct manager {
     /* Can it be had here?  XN_EREFUSED: why not, and what to try. */
-    int (*check)(const struct dom *dom, char *because_out, size_t len,
+    int (*check)(struct dom *dom, char *because_out, size_t len,
                  const char **try_out);
     /* Puts in what is not for the caller to choose.  Errors as of spec_check, or
      * those of check. */

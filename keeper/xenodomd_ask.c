@@ -301,6 +301,8 @@ static bool set_number(Xn__TaskSpec *spec, const char *key, uint64_t n)
         spec->meter_ms = (uint32_t)n;
     else if (strcmp(key, "life_ms") == 0)
         spec->life_ms = n;
+    else if (strcmp(key, "pvh") == 0)
+        spec->pvh = n != 0;
     else if (strcmp(key, "terminal") == 0)
         spec->terminal = n != 0;
     else

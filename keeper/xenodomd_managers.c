@@ -21,7 +21,7 @@
 
 /* ---- sandboxes ----------------------------------------------------------- */
 
-static int check_sandbox(const struct dom *dom, char *because_out, size_t len,
+static int check_sandbox(struct dom *dom, char *because_out, size_t len,
                          const char **try_out)
 {
     if (access(dom->bwrap, X_OK)) {
@@ -54,6 +54,10 @@ static int fit_sandbox(struct dom *dom, Xn__TaskSpec *spec, char *because_out,
     (void)try_out;
     if (spec->net_kbit_per_s) {
         snprintf(because_out, len, "net_kbit_per_s: a sandbox has no network");
+        return XN_EINVAL;
+    }
+    if (spec->pvh) {
+        snprintf(because_out, len, "pvh: a sandbox is no domain");
         return XN_EINVAL;
     }
     if (geteuid() == 0) spec->uid = free_uid(dom);
@@ -92,6 +96,7 @@ static int say_xen(const struct dom *dom, char *because_out, size_t len,
 struct said {
     char no_xen[256]; /* "": there is one */
     uint64_t room_kib;
+    bool pvh;
 };
 
 /* In the child.  Of what the parent has open, nothing stays: the lock of its
@@ -105,6 +110,7 @@ static void try_xen(int out)
     if (xen->open(&opened, said.no_xen, sizeof said.no_xen) == 0) {
         said.no_xen[0] = '\0';
         if (xen->room(opened, &said.room_kib)) said.room_kib = 0;
+        if (xen->can_pvh(opened, &said.pvh)) said.pvh = false;
         xen->close(opened);
     }
     _exit(sys_write_all(3, &said, sizeof said) ? 1 : 0);
@@ -153,6 +159,7 @@ bool manager_probed(struct dom *dom)
         xn_plain(said.no_xen);
         memcpy(probe->no_xen, said.no_xen, sizeof said.no_xen);
         probe->room_kib = said.room_kib;
+        probe->pvh = said.pvh;
     }
     close(probe->fd);
     probe->fd = -1;
@@ -160,19 +167,17 @@ bool manager_probed(struct dom *dom)
 }
 
 /* For the program's word alone: the daemon never waits. */
-static int check_xen(const struct dom *dom, char *because_out, size_t len,
+static int check_xen(struct dom *dom, char *because_out, size_t len,
                      const char **try_out)
 {
-    struct dom own = {.probe = {.fd = -1}};
     struct pollfd said = {.events = POLLIN};
 
-    (void)dom;
-    if (manager_probe(&own)) {
-        said.fd = own.probe.fd;
+    if (manager_probe(dom)) {
+        said.fd = dom->probe.fd;
         (void)poll(&said, 1, PROBE_US / 1000);
-        while (!manager_probed(&own)) {}
+        while (!manager_probed(dom)) {}
     }
-    return say_xen(&own, because_out, len, try_out);
+    return say_xen(dom, because_out, len, try_out);
 }
 
 /* It is asked after the probe.  Its meter is the hypervisor, and nobody of this
@@ -183,6 +188,13 @@ static int fit_xen(struct dom *dom, Xn__TaskSpec *spec, char *because_out,
     int rc = say_xen(dom, because_out, len, try_out);
 
     spec->meter = XN__METER_KIND__ANY_METER;
+    if (!rc && spec->pvh && !dom->probe.pvh) {
+        snprintf(because_out, len,
+                 "pvh: this machine's processors do not virtualise for Xen");
+        *try_out = "a PV domain; or AMD-V with NPT, VT-x with EPT: perhaps "
+                   "the firmware has it off";
+        rc = XN_EREFUSED;
+    }
     if (!rc) rc = network_fit(dom, spec, because_out, len, try_out);
     return rc ? rc : domain_fit(spec, because_out, len);
 }

@@ -351,6 +351,7 @@ static void begin_watch(struct dom *dom, size_t i)
     answer.xen = !answer.no_xen[0];
     if (answer.xen) answer.xen_bytes = xen_bytes(dom);
     if (answer.xen) answer.disk_bytes = disk_bytes(dom);
+    answer.pvh = answer.xen && dom->probe.pvh;
     answer.bridge = answer.xen && dom->envelope.network.bridge;
     dom_answer(dom, (int)i, &answer);
     dom->clients[i].watches = true;

@@ -126,21 +126,23 @@ static int show(const struct xeno *xeno, const struct money_quote *q,
 
     if (xeno->json) {
         return xeno_print_json(json_pack(
-            "{s:s, s:o, s:o, s:o, s:s, s:o, s:s, s:s, s:o, s:s, s:{s:s, s:s}}",
+            "{s:s, s:o, s:o, s:o, s:s, s:s, s:o, s:s, s:s, s:o, s:s, s:{s:s, "
+            "s:s}}",
             "schema", "xeno.quote/1", "quote", xeno_json_id(&q->head.hash),
             "server", xeno_json_id(&q->head.by), "until",
-            xeno_json_time(q->until_us), "type", q->env_type, "rates",
-            json_rates(&q->rates), "cpu_metering", metering(q), "currency",
-            q->currency, "prices", json_prices(&q->prices), "manager",
-            quoted->manager, "free", "CPUsmps",
-            quoted->free ? quoted->free->cpu_smps : "", "MemoryMB",
+            xeno_json_time(q->until_us), "type", q->env_type, "virtualisation",
+            q->virtualisation, "rates", json_rates(&q->rates), "cpu_metering",
+            metering(q), "currency", q->currency, "prices",
+            json_prices(&q->prices), "manager", quoted->manager, "free",
+            "CPUsmps", quoted->free ? quoted->free->cpu_smps : "", "MemoryMB",
             quoted->free ? quoted->free->memory_mb : ""));
     }
     xn_id_hex(&q->head.hash, hex);
     xn_utc_format(q->until_us, until);
     xeno_say("quote", "%s", hex);
     xeno_say("until", "%s", until);
-    xeno_say("type", "%s", q->env_type);
+    xeno_say("type", "%s%s%s", q->env_type, *q->virtualisation ? ", " : "",
+             q->virtualisation);
     say("CPU", q->rates.cpu_smps, "ms/s");
     say("memory", q->rates.memory_mb, "MB");
     say("disk", q->rates.disk_gb, "GB");

@@ -19,9 +19,13 @@ static const char *const amounts[] = {"CPUsmps", "MemoryMB", "DiskGB",
                                       "NetMbps", "IPv4Addresses"};
 #define AMOUNTS (sizeof amounts / sizeof amounts[0])
 
+/* What its tasks run in. */
+static const char *const kinds[] = {"EnvType", "EnvKernel", "Virtualisation"};
+#define KINDS (sizeof kinds / sizeof kinds[0])
+
 struct wanted {
     xn_dec amount[AMOUNTS];
-    char env_type[64];
+    char kind[KINDS][64];
 };
 
 /* ---- what is wanted, by the search's own conditions ---- */
@@ -32,6 +36,14 @@ static const char *least(const Xn__Expr *expr)
     if (expr->op == XN__EXPR_OP__IN && expr->n_values == 1)
         return expr->values[0];
     return NULL;
+}
+
+/* Names that need no escapes in XML; others are the search's alone. */
+static void take_kind(const Xn__Expr *expr, const char *text, char out[64])
+{
+    if (expr->op == XN__EXPR_OP__IN && strlen(text) < 64 &&
+        !strpbrk(text, "<>&\"'"))
+        snprintf(out, 64, "%s", text);
 }
 
 static void take_condition(const Xn__Expr *expr, struct wanted *wanted)
@@ -46,10 +58,10 @@ static void take_condition(const Xn__Expr *expr, struct wanted *wanted)
             xn_dec_cmp(d, wanted->amount[i]) > 0)
             wanted->amount[i] = d;
     }
-    /* Names that need no escapes in XML; others are the search's alone. */
-    if (strcmp(expr->token, "EnvType") == 0 && expr->op == XN__EXPR_OP__IN &&
-        strlen(text) < sizeof wanted->env_type && !strpbrk(text, "<>&\"'"))
-        snprintf(wanted->env_type, sizeof wanted->env_type, "%s", text);
+    for (size_t i = 0; i < KINDS; i++) {
+        if (strcmp(expr->token, kinds[i]) == 0)
+            take_kind(expr, text, wanted->kind[i]);
+    }
 }
 
 static void take_conditions(const struct query *query, struct wanted *wanted)
@@ -70,8 +82,11 @@ static int write_requirements(const struct wanted *wanted, struct xn_buf *xml)
     char text[XN_DEC_TEXT_MAX];
 
     xn_buf_str(xml, "<EnvironmentalRequirements>");
-    if (wanted->env_type[0])
-        xn_buf_printf(xml, "<EnvType>%s</EnvType>", wanted->env_type);
+    for (size_t i = 0; i < KINDS; i++) {
+        if (wanted->kind[i][0])
+            xn_buf_printf(xml, "<%s>%s</%s>", kinds[i], wanted->kind[i],
+                          kinds[i]);
+    }
     xn_buf_str(xml, "<Resources>");
     for (size_t i = 0; i < AMOUNTS; i++) {
         if (!wanted->amount[i].v) continue;

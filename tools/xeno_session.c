@@ -40,7 +40,7 @@ json_t *xeno_session_json(const Xn__HostSession *s)
     (void)xn_id_from_bytes(&s->serial, &serial);
     return json_pack(
         "{s:o, s:s, s:o, s:s, s:o, s:o, s:o, s:I, s:o, s:o, s:o, s:s, s:s, "
-        "s:s, s:s, s:i, s:i, s:o, s:i, s:o}",
+        "s:s, s:s, s:i, s:i, s:o, s:i, s:o, s:s}",
         "session", xeno_json_id(&id), "state", xeno_session_state(s->state),
         "order", xeno_json_id(&serial), "currency", s->currency, "amount",
         xeno_json_money(s->amount), "charged", xeno_json_money(s->charged),
@@ -50,7 +50,8 @@ json_t *xeno_session_json(const Xn__HostSession *s)
         s->env_type, "manager", s->manager, "reason", s->reason, "trouble",
         s->trouble, "warned", (int)s->warned, "tasks", (int)s->tasks, "task",
         s->task ? xeno_task_json(s->task) : json_null(), "extended",
-        (int)s->extended, "before", xeno_json_money(s->before));
+        (int)s->extended, "before", xeno_json_money(s->before),
+        "virtualisation", s->virtualisation);
 }
 
 int xeno_session_print(const struct xeno *xeno, const Xn__HostSession *s)
@@ -80,7 +81,8 @@ int xeno_session_print(const struct xeno *xeno, const Xn__HostSession *s)
                  money_text(s->before, s->currency, text), s->extended,
                  s->extended == 1 ? "" : "s");
     }
-    xeno_say("runs in", "%s", s->manager);
+    xeno_say("runs in", "%s%s%s", s->manager, *s->virtualisation ? ", " : "",
+             s->virtualisation);
     if (s->warned) xeno_say("left", "less than %u %%", s->warned);
     if (s->trouble[0]) xeno_say("trouble", "%s", s->trouble);
     if (s->task) xeno_task_say(s->task);

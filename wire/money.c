@@ -66,6 +66,7 @@ static const struct flat_field quote[] = {
     MUST("Until", UTC, quote.until_us),
     ABOVE_0("Version", COUNT, quote.version, FLAT_MUST),
     MUST("EnvType", TEXT, quote.env_type),
+    MAY("Virtualisation", TEXT, quote.virtualisation),
     MUST("CPUsmps", DECIMAL, quote.rates.cpu_smps),
     MUST("MemoryMB", DECIMAL, quote.rates.memory_mb),
     MAY("DiskGB", DECIMAL, quote.rates.disk_gb),

@@ -95,6 +95,7 @@ struct money_quote {
     uint64_t until_us; /* to be accepted before */
     uint64_t version;  /* of the server's advertisement */
     char env_type[XN_VALUE_MAX + 1];
+    char virtualisation[XN_VALUE_MAX + 1]; /* "pvh"; "": as that type is */
     struct money_rates rates;
     unsigned metering; /* enum money_metering */
     char currency[MONEY_CURRENCY_SIZE];

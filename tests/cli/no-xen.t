@@ -36,6 +36,8 @@ read -r _ <"$scratch/ready"
 refuses 4 'this host runs no Xen\|built without libxl' \
     'start --runner xen says why not' \
     --state "$state" start a --runner xen --set image=/none -- /sbin/init
+refuses 2 'pvh: a sandbox is no domain' 'a sandbox that is to be a PVH domain' \
+    --state "$state" start a --set pvh=1 -- /bin/true
 [ -z "$(ls "$state/sessions")" ]
 ok $? 'and makes nothing'
 kill "$daemon"

@@ -91,6 +91,10 @@ fi
 
 refuses 4 'free' 'requirements that nobody can meet' \
     quote "$server" "$scratch/much"
+printf '<EnvironmentalRequirements>%s</EnvironmentalRequirements>' \
+    '<Virtualisation>pvh</Virtualisation>' >"$scratch/pvh"
+refuses 4 'does not meet Virtualisation:pvh' 'a PVH domain where there is none' \
+    quote "$server" "$scratch/pvh"
 refuses 5 'account\|enough\|hold' 'more than the account has' \
     order new "1000000$currency" --corp "$corp"
 

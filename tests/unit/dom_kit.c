@@ -135,6 +135,7 @@ void dom_connect(struct dom *dom, struct crank *c)
     dom->up = true;
     t->tell.exact = dom->exact;
     t->tell.xen = dom->xen;
+    t->tell.pvh = dom->pvh;
     t->tell.bridge = dom->bridge;
     t->tell.disk_bytes = dom->disk_bytes;
     if (dom->no_xen) t->tell.no_xen = (char *)(uintptr_t)dom->no_xen;

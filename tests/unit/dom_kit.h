@@ -27,7 +27,7 @@ struct dom_task {
 };
 
 struct dom {
-    bool up, exact, xen, bridge;
+    bool up, exact, xen, pvh, bridge;
     uint64_t disk_bytes;
     const char *no_xen; /* NULL: as an older one, which does not say */
     struct dom_task tasks[DOM_TASKS_MAX];

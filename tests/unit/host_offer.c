@@ -99,6 +99,27 @@ static void takes_what_is_said(void **state)
     done(&f);
 }
 
+#define DOMAINS PRICE "sell { manager = \"xen\" } "
+
+/* Of a domain it is said what it is. */
+static void domains_are_pv_or_pvh(void **state)
+{
+    struct fix f;
+
+    assert_int_equal(read_offer(&f, DOMAINS
+                                "offer { environments = \"Linux 6.1 pvh; "
+                                "NetBSD\" }"),
+                     0);
+    assert_string_equal(f.offer.environments[0].virtualisation, "pvh");
+    assert_string_equal(f.offer.environments[1].virtualisation, "pv");
+    done(&f);
+    assert_int_equal(read_offer(&f, DOMAINS), 0);
+    assert_string_equal(f.offer.environments[0].virtualisation, "pv");
+    done(&f);
+    refuses(DOMAINS "offer { environments = \"Linux 6.1 hvm\" }",
+            "'Linux 6.1 hvm': a domain is pv or pvh");
+}
+
 static void says_what_is_wrong(void **state)
 {
     char many[4096] = PRICE "offer { environments = \"";
@@ -128,6 +149,7 @@ int main(void)
     static const struct CMUnitTest tests[] = {
         cmocka_unit_test(finds_out_what_is_left_out),
         cmocka_unit_test(takes_what_is_said),
+        cmocka_unit_test(domains_are_pv_or_pvh),
         cmocka_unit_test(says_what_is_wrong),
     };
 

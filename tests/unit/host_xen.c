@@ -152,6 +152,90 @@ static void what_is_not_there_is_not_promised(void **state)
     market_close(m);
 }
 
+#define KIND(kind)                                                             \
+    "<EnvironmentalRequirements><Virtualisation>" kind                         \
+    "</Virtualisation><Resources><MemoryMB>512</MemoryMB></Resources>"         \
+    "</EnvironmentalRequirements>"
+
+static bool advertises(struct market *m, const char *element)
+{
+    uint64_t ask = market_ask(m, "GET", "/v1/status", "", NULL, &m->operator);
+    Xn__HostStatus *status;
+    bool has;
+
+    market_serve(m);
+    status = crank_answered(&m->h, ask, &xn__host_status__descriptor);
+    has = memmem(status->envelope.data, status->envelope.len, element,
+                 strlen(element)) != NULL;
+    xn__host_status__free_unpacked(status, NULL);
+    return has;
+}
+
+static const Xn__TaskSpec *bought(struct market *m, const char *requirements)
+{
+    Xn__HostSession *session;
+    uint64_t ask;
+
+    market_quote(m, requirements);
+    market_order(m, ++m->word, GBP);
+    ask = tasks_ask_create(m, true);
+    market_serve(m);
+    session = market_session(m, ask);
+    assert_string_equal(session->virtualisation,
+                        m->d.quote.doc.quote.virtualisation[0] ? "pvh" : "pv");
+    xn__host_session__free_unpacked(session, NULL);
+    return dom_last(&m->dom)->spec;
+}
+
+/* pv and pvh are offered, in that order. */
+static void pvh_is_had_by_who_asks_for_it(void **state)
+{
+    struct market *m = market_open_xen(true, NULL);
+
+    (void)state;
+    assert_true(advertises(m, "<Virtualisation>pvh</Virtualisation>"));
+    assert_true(bought(m, KIND("pvh"))->pvh);
+    market_restart(m); /* which is on record */
+    market_serve(m);
+    assert_true(m->d.quote.doc.quote.virtualisation[0]);
+    assert_false(bought(m, KIND("pv"))->pvh);
+    assert_false(bought(m, SMALL)->pvh);
+    market_close(m);
+}
+
+static void without_the_hardware_it_is_not_advertised(void **state)
+{
+    struct market *m = market_open_xen(true, NULL);
+    char because[300];
+    uint64_t ask;
+
+    (void)state;
+    market_quote(m, KIND("pvh"));
+    m->dom.pvh = false;
+    dom_connect(&m->dom, &m->h);
+    market_pass(m, 30 * SECOND_US);
+    assert_false(advertises(m, ">pvh<"));
+    assert_true(advertises(m, ">pv<"));
+    refused(m, KIND("pvh"),
+            "Virtualisation: its environment is pvh, and its hardware does "
+            "not virtualise");
+    refused(m, KIND("hvm"), "its offer does not meet Virtualisation:hvm");
+    /* a quote of before */
+    market_order(m, ++m->word, GBP);
+    ask = market_ask_create(m);
+    market_serve(m);
+    assert_int_equal(market_refused(m, ask, because), XN_EREFUSED);
+    assert_string_equal(because,
+                        "no machine that has room can make PVH domains");
+    market_quote(m, SMALL);
+    m->dom.pvh = true;
+    dom_connect(&m->dom, &m->h);
+    market_pass(m, 30 * SECOND_US);
+    assert_true(advertises(m, ">pvh<"));
+    market_quote(m, KIND("pvh"));
+    market_close(m);
+}
+
 /* What, because, try: before anybody has paid. */
 static void without_xen_nothing_is_sold(void **state)
 {
@@ -183,6 +267,8 @@ int main(void)
         cmocka_unit_test(its_traffic_is_charged),
         cmocka_unit_test(the_setup_is_kept),
         cmocka_unit_test(what_is_not_there_is_not_promised),
+        cmocka_unit_test(pvh_is_had_by_who_asks_for_it),
+        cmocka_unit_test(without_the_hardware_it_is_not_advertised),
         cmocka_unit_test(without_xen_nothing_is_sold),
     };
 

@@ -171,6 +171,12 @@ static void a_line_is_what_linux_reads(void **state)
         assert_int_equal(domain_line(&spec, line, strlen(lines[i])),
                          XN_ETOOBIG);
     }
+    xn__task_spec__init(&spec);
+    spec.argv = (char **)words[0];
+    spec.n_argv = 1;
+    spec.pvh = true;
+    assert_int_equal(domain_line(&spec, line, sizeof line), 0);
+    assert_string_equal(line, "console=hvc0 init=/a");
 }
 
 static void what_a_domain_cannot_be_is_said(void **state)

@@ -115,13 +115,16 @@ struct market *market_open_sandbox(const char *setup, const char *per_hour)
 
 struct market *market_open_xen(bool can, const char *no_xen)
 {
+    static const struct advert_environment domains[] = {
+        {"Linux", "6.1", "pv"}, {"Linux", "6.1", "pvh"}};
     struct market *m = open_market(NULL, "0.1", true);
 
     m->offer.net_gb = "0.05";
     m->config.xen = true;
     m->config.image = "/images/linux";
     m->dom.exact = false; /* of sandboxes: it is not asked */
-    m->dom.xen = m->dom.bridge = can;
+    m->dom.xen = m->dom.pvh = m->dom.bridge = can;
+    m->offer.environments = domains;
     m->dom.no_xen = no_xen;
     return begin(m);
 }

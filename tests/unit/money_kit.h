@@ -90,6 +90,7 @@ static inline void kit_quote(struct sale *s)
     q->until_us = KIT_NOW_US + 60000000;
     q->version = KIT_NOW_US - 77;
     strcpy(q->env_type, "Linux");
+    strcpy(q->virtualisation, "pvh");
     q->rates.cpu_smps = kit_dec("1500");
     q->rates.memory_mb = kit_dec("512");
     q->rates.disk_gb = kit_dec("20");

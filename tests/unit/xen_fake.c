@@ -168,6 +168,13 @@ static int fake_room(struct xen *xen, uint64_t *kib_out)
     return leave(0);
 }
 
+static int fake_can_pvh(struct xen *xen, bool *out)
+{
+    enter(xen);
+    *out = !fake->no_pvh;
+    return leave(0);
+}
+
 static void take_disks(struct fake_domain *d, const struct xen_want *want)
 {
     struct stat st;
@@ -209,6 +216,7 @@ static int fake_create(struct xen *xen, const struct xen_want *want,
     snprintf(d->ramdisk, sizeof d->ramdisk, "%s",
              want->ramdisk ? want->ramdisk : "");
     snprintf(d->line, sizeof d->line, "%s", want->line);
+    d->pvh = want->pvh;
     d->memory_kib = want->memory_kib;
     d->vcpus = want->vcpus;
     d->cap = want->cap;
@@ -345,6 +353,7 @@ const struct xen_calls xen_fake = {
     .close = fake_close,
     .why = fake_why,
     .room = fake_room,
+    .can_pvh = fake_can_pvh,
     .create = fake_create,
     .find = fake_find,
     .find_name = fake_find_name,

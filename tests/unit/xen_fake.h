@@ -11,6 +11,7 @@
 
 struct fake_domain {
     bool there, paused, asked; /* to shut down */
+    bool pvh;
     uint8_t uuid[XEN_UUID];
     char name[80], kernel[256], ramdisk[256], line[1024];
     uint64_t memory_kib, cpu_ns;
@@ -30,6 +31,7 @@ struct fake_host {
     size_t n;
     char folder[512]; /* consoles are in it, FIFOs */
     bool absent;
+    bool no_pvh;
     bool stuck;          /* it does not answer, not even that */
     bool deaf_to_pause;  /* says yes and does nothing */
     unsigned bad_create; /* so many fail, */

@@ -371,6 +371,49 @@ static void its_memory_is_told(void **state)
     }
 }
 
+static Xn__DomTell *start_kind(struct bench *b, const char *name, bool pvh)
+{
+    Xn__TaskSpec spec = XN__TASK_SPEC__INIT;
+
+    spec.name = (char *)(uintptr_t)name;
+    spec.image = b->image;
+    spec.pvh = pvh;
+    return start_spec(b, &spec);
+}
+
+/* As the hardware is, told to who watches. */
+static void pvh_is_what_the_hardware_can(void **state)
+{
+    struct bench *b = *state;
+    Xn__DomAsk question = XN__DOM_ASK__INIT;
+    Xn__DomTell *tell;
+    bool can;
+
+    question.op = XN__DOM_OP__DOM_WATCH;
+    for (can = false;; can = true) {
+        fake->no_pvh = !can;
+        tell = ask_with(b, &question, NULL);
+        assert_true(tell->xen);
+        assert_int_equal(tell->pvh, can);
+        xn__dom_tell__free_unpacked(tell, NULL);
+        tell = start_kind(b, "a", true);
+        if (can) break;
+        assert_int_equal(tell->rc, XN_EREFUSED);
+        assert_string_equal(tell->because, "pvh: this machine's processors do "
+                                           "not virtualise for Xen");
+        assert_true(strlen(tell->advice) > 0);
+        xn__dom_tell__free_unpacked(tell, NULL);
+        assert_int_equal(fake->n, 0);
+    }
+    assert_int_equal(tell->rc, 0);
+    xn__dom_tell__free_unpacked(tell, NULL);
+    assert_true(fake_last()->pvh);
+    tell = start_kind(b, "b", false);
+    assert_int_equal(tell->rc, 0);
+    xn__dom_tell__free_unpacked(tell, NULL);
+    assert_false(fake_last()->pvh);
+}
+
 static void each_guest_has_an_address_of_its_own(void **state)
 {
     uint8_t mac[6] = {2, 0x58, 10, 9, 0, 0};
@@ -620,6 +663,7 @@ int main(void)
     const struct CMUnitTest tests[] = {
         T(all_that_can_be_asked),
         T(its_memory_is_told),
+        T(pvh_is_what_the_hardware_can),
         T(each_guest_has_an_address_of_its_own),
         T(a_restart_gives_none_twice_in_a_row),
         T(what_it_refuses),

@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: GPL-3.0-or-later */
-/* A whole paravirtualised guest, which is up in milliseconds where Linux takes
- * ten seconds: it says how much memory it has and then does what the word in
+/* A whole guest, PV or PVH as it is started, which is up in milliseconds where
+ * Linux takes ten seconds: it says how much memory it has and then does what the
+ * word in
  * `init=/WORD` on its command line says, and after that what is typed, a word a
  * line: spin, idle, exit, reboot, crash, deaf, talk, count, eat.
  * control/shutdown in xenstore is
@@ -12,7 +13,11 @@
 #define __XEN_INTERFACE_VERSION__ __XEN_LATEST_INTERFACE_VERSION__
 #include <xen/xen.h>
 
+#include <xen/arch-x86/cpuid.h>
+#include <xen/arch-x86/hvm/start_info.h>
 #include <xen/event_channel.h>
+#include <xen/hvm/hvm_op.h>
+#include <xen/hvm/params.h>
 #include <xen/io/console.h>
 #include <xen/io/xs_wire.h>
 #include <xen/memory.h>
@@ -26,8 +31,8 @@
 #define COUNT 20 /* lines, and how long it works for each */
 #define COUNT_MS 100
 
-/* Notes say where the kernel begins, where Xen is to write its hypercalls, and
- * that physical is virtual. */
+/* Notes say where the kernel begins, as PV and as PVH, where Xen is to write its
+ * hypercalls, and that physical is virtual. */
 __asm__(".pushsection .note.Xen, \"a\", @note\n"
         ".macro NOTE type, value:vararg\n"
         ".align 4\n.long 4, 2f - 1f, \\type\n.asciz \"Xen\"\n"
@@ -39,6 +44,7 @@ __asm__(".pushsection .note.Xen, \"a\", @note\n"
         "NOTE 3, .quad 0\n"               /* VIRT_BASE */
         "NOTE 1, .quad _start\n"          /* ENTRY */
         "NOTE 2, .quad hypercalls\n"      /* HYPERCALL_PAGE */
+        "NOTE 18, .long _start_pvh\n"     /* PHYS32_ENTRY */
         ".popsection\n"
         ".text\n.align 4096\n.globl hypercalls\nhypercalls: .skip 4096\n"
         ".globl _start\n_start:\ncld\nlea stack(%rip), %rsp\n"
@@ -46,10 +52,41 @@ __asm__(".pushsection .note.Xen, \"a\", @note\n"
         ".bss\n.align 4096\n.globl shared\nshared: .skip 4096\n"
         ".skip 16384\nstack:\n.text\n");
 
-extern char hypercalls[], shared[];
-static start_info_t *boot;
+/* PVH begins with 32 bits and no pages: here it gets both as PV has them, 4 GiB
+ * where physical is virtual.  0x20 is PAE, 0x100 LME, and the bits of cr0 are PG
+ * and PE. */
+__asm__(".code32\n.globl _start_pvh\n_start_pvh:\ncld\n"
+        "mov %cr4, %eax\nor $0x20, %eax\nmov %eax, %cr4\n"
+        "mov $top, %eax\nmov %eax, %cr3\n"
+        "mov $0xc0000080, %ecx\nrdmsr\nor $0x100, %eax\nwrmsr\n"
+        "mov %cr0, %eax\nor $0x80000001, %eax\nmov %eax, %cr0\n"
+        "lgdt segments\nljmp $8, $1f\n"
+        ".code64\n1: xor %eax, %eax\nmov %eax, %ss\nmov %eax, %ds\n"
+        "mov %eax, %es\nlea stack(%rip), %rsp\nxor %ebp, %ebp\n"
+        "mov %ebx, %edi\ncall guest_main_pvh\nud2\n"
+        ".data\nsegments: .word 15\n.long descriptors\n.align 8\n"
+        "descriptors: .quad 0, 0x00af9a000000ffff\n"
+        ".align 4096\nlarge:\n.set at, 0x83\n"
+        ".rept 2048\n.quad at\n.set at, at + 0x200000\n.endr\n"
+        "gigabytes:\n.quad large + 3, large + 0x1003, large + 0x2003\n"
+        ".quad large + 0x3003\n.skip 4096 - 32\n"
+        "top: .quad gigabytes + 3\n.skip 4096 - 8\n.text\n");
 
-void guest_main(start_info_t *start);
+extern char hypercalls[], shared[];
+
+struct ring {
+    void *page;
+    uint32_t port;
+};
+
+static struct {
+    const char *line;
+    uint64_t pages; /* of memory */
+    struct ring console, store;
+} boot;
+
+void guest_main(const start_info_t *start);
+void guest_main_pvh(const struct hvm_start_info *start);
 
 static long hypercall(unsigned nr, long a, long b, long c)
 {
@@ -108,13 +145,6 @@ static void end(unsigned reason)
 
 /* ---- rings --------------------------------------------------------------- */
 
-static void *page(unsigned long machine_frame)
-{
-    const unsigned long *physical = (unsigned long *)HYPERVISOR_VIRT_START;
-
-    return (void *)(physical[machine_frame] << 12);
-}
-
 static void kick(uint32_t port)
 {
     struct evtchn_send send = {port};
@@ -149,8 +179,8 @@ static bool get(const volatile char *ring, uint32_t size,
 
 static void say(const char *text)
 {
-    volatile struct xencons_interface *io = page(boot->console.domU.mfn);
-    uint32_t port = boot->console.domU.evtchn;
+    volatile struct xencons_interface *io = boot.console.page;
+    uint32_t port = boot.console.port;
 
     for (; *text; text++)
         put(io->out, sizeof io->out, &io->out_prod, &io->out_cons, port, *text);
@@ -171,7 +201,7 @@ static void say_number(uint64_t number)
 
 static bool typed(char *byte_out)
 {
-    volatile struct xencons_interface *io = page(boot->console.domU.mfn);
+    volatile struct xencons_interface *io = boot.console.page;
 
     return get(io->in, sizeof io->in, &io->in_prod, &io->in_cons, byte_out);
 }
@@ -180,19 +210,19 @@ static bool typed(char *byte_out)
 
 static void store_put(const void *bytes, uint32_t n)
 {
-    volatile struct xenstore_domain_interface *io = page(boot->store_mfn);
+    volatile struct xenstore_domain_interface *io = boot.store.page;
     const char *from = bytes;
 
     while (n--)
         put(io->req, XENSTORE_RING_SIZE, &io->req_prod, &io->req_cons,
-            boot->store_evtchn, *from++);
-    kick(boot->store_evtchn);
+            boot.store.port, *from++);
+    kick(boot.store.port);
 }
 
 /* What does not fit is dropped. */
 static void store_get(void *out, uint32_t n, uint32_t max)
 {
-    volatile struct xenstore_domain_interface *io = page(boot->store_mfn);
+    volatile struct xenstore_domain_interface *io = boot.store.page;
     uint32_t i;
     char byte;
 
@@ -203,7 +233,7 @@ static void store_get(void *out, uint32_t n, uint32_t max)
         }
         if (i < max) ((char *)out)[i] = byte;
     }
-    kick(boot->store_evtchn);
+    kick(boot.store.port);
 }
 
 static bool store_ask(uint32_t type, const char *body, uint32_t len, char *out,
@@ -285,7 +315,7 @@ static void eat(void)
     struct xen_memory_reservation more = {.nr_extents = 1, .domid = DOMID_SELF};
     unsigned n = 0;
 
-    frame = boot->nr_pages;
+    frame = boot.pages;
     set_xen_guest_handle(more.extent_start, &frame);
     while (n < 4096 &&
            hypercall(__HYPERVISOR_memory_op, XENMEM_populate_physmap,
@@ -379,15 +409,14 @@ static const char *first_word(const char *line)
     return "idle";
 }
 
-void guest_main(start_info_t *start)
+static void run(const char *kind)
 {
-    boot = start;
-    hypercall(__HYPERVISOR_update_va_mapping, (long)shared,
-              (long)(boot->shared_info | 7), UVMF_INVLPG);
     say("guest: up, memory_kib ");
-    say_number(boot->nr_pages * 4);
+    say_number(boot.pages * 4);
+    say(", ");
+    say(kind);
     say("\n");
-    obey(first_word((const char *)boot->cmd_line));
+    obey(first_word(boot.line));
     for (;;) {
         uint64_t until = now_ns() + LOOK_MS * MS;
 
@@ -396,4 +425,75 @@ void guest_main(start_info_t *start)
         obey_what_is_typed();
         obey_xenstore();
     }
+}
+
+/* ---- begin --------------------------------------------------------------- */
+
+static void *page_of(unsigned long machine_frame)
+{
+    const unsigned long *physical = (unsigned long *)HYPERVISOR_VIRT_START;
+
+    return (void *)(physical[machine_frame] << 12);
+}
+
+void guest_main(const start_info_t *start)
+{
+    hypercall(__HYPERVISOR_update_va_mapping, (long)shared,
+              (long)(start->shared_info | 7), UVMF_INVLPG);
+    boot.line = (const char *)start->cmd_line;
+    boot.pages = start->nr_pages;
+    boot.console = (struct ring){page_of(start->console.domU.mfn),
+                                 start->console.domU.evtchn};
+    boot.store = (struct ring){page_of(start->store_mfn), start->store_evtchn};
+    run("PV");
+}
+
+/* Xen says by which register it is told where to write its hypercalls. */
+static void find_hypercalls(void)
+{
+    uint32_t eax = XEN_CPUID_LEAF(2), ebx, ecx = 0, edx;
+
+    __asm__ volatile("cpuid" : "+a"(eax), "=b"(ebx), "+c"(ecx), "=d"(edx));
+    __asm__ volatile("wrmsr" ::"c"(ebx), "a"((uint32_t)(long)hypercalls), "d"(0)
+                     : "memory");
+}
+
+static uint64_t param(uint32_t index)
+{
+    struct xen_hvm_param ask = {.domid = DOMID_SELF, .index = index};
+
+    hypercall(__HYPERVISOR_hvm_op, HVMOP_get_param, (long)&ask, 0);
+    return ask.value;
+}
+
+static struct ring ring_of(uint32_t frame, uint32_t port)
+{
+    return (struct ring){(void *)(param(frame) << 12), (uint32_t)param(port)};
+}
+
+static uint64_t pages_of(const struct hvm_start_info *start)
+{
+    const struct hvm_memmap_table_entry *map =
+        (const void *)start->memmap_paddr;
+    uint64_t bytes = 0;
+    uint32_t i;
+
+    for (i = 0; i < start->memmap_entries; i++)
+        bytes += map[i].type == XEN_HVM_MEMMAP_TYPE_RAM ? map[i].size : 0;
+    return bytes >> 12;
+}
+
+void guest_main_pvh(const struct hvm_start_info *start)
+{
+    struct xen_add_to_physmap add = {.domid = DOMID_SELF,
+                                     .space = XENMAPSPACE_shared_info,
+                                     .gpfn = (unsigned long)shared >> 12};
+
+    find_hypercalls();
+    hypercall(__HYPERVISOR_memory_op, XENMEM_add_to_physmap, (long)&add, 0);
+    boot.line = (const char *)start->cmdline_paddr;
+    boot.pages = pages_of(start);
+    boot.console = ring_of(HVM_PARAM_CONSOLE_PFN, HVM_PARAM_CONSOLE_EVTCHN);
+    boot.store = ring_of(HVM_PARAM_STORE_PFN, HVM_PARAM_STORE_EVTCHN);
+    run("PVH");
 }

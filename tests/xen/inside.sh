@@ -99,6 +99,10 @@ of() { domd status "$1" | sed -n "s/^$2 //p"; }  # NAME KEY
 is() { [ "$(of "$1" "$2")" = "$3" ]; }           # NAME KEY VALUE
 id_of() { xl domid "xeno-$1"; }                  # NAME
 xl_says() { xl list "xeno-$1" | awk "END { print \$$2 }"; } # NAME COLUMN
+kind_of() { # NAME
+    xl list -l "xeno-$1" |
+        awk '/"type": "pvh?"/ { gsub(/[",]/, ""); print $2; exit }'
+}
 up_s() { cut -d' ' -f1 /proc/uptime; } # by the hypervisor's clock
 
 til() { # SECONDS COMMAND...

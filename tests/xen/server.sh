@@ -28,7 +28,7 @@ point 60 'a server in dom0 joins over TCP' "
     as_xeno xenoserver offer --state /server Currency=USD CPUSecond=0.001 \\
         PricePerHour=0.36 MemoryMB=700 CPUsmps=1000 Hypervisor=Xen \\
         offer.endpoint=https://127.0.0.1:$port sell.manager=xen \\
-        offer.environments='Stub 1 pv' \\
+        offer.environments='Stub 1 pv; Stub 1 pvh' \\
         sell.image=/guests/stub sell.xenodomd=/state/socket sell.charge=1s \\
         sell.pause=20s"
 point 60 'xenohostd starts there, as nobody special' "
