@@ -16,9 +16,9 @@
 /* Of one machine; an answer has that many at most. */
 #define HOST_READS_MAX 100
 struct host_reads {
-    xn_id want[HOST_READS_MAX]; /* sessions whose meter is due */
-    xn_id asked[HOST_READS_MAX];
-    size_t n_want, n_asked;
+    xn_id asked[HOST_READS_MAX]; /* sessions, until it has answered */
+    size_t n_asked;
+    bool more;       /* others may be due, for the next question */
     uint64_t ticket; /* of the question, or of the moment to ask it; 0 */
 };
 

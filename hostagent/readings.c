@@ -108,7 +108,7 @@ static void on_readings(void *owner, void *ctx, const struct xn_now *now,
         }
     }
     r->n_asked = 0;
-    if (r->n_want && !r->ticket) gather(m, now);
+    if (r->more && !r->ticket) gather(m, now);
 }
 
 static void on_gathered(void *owner, void *ctx, const struct xn_now *now,
@@ -117,18 +117,20 @@ static void on_gathered(void *owner, void *ctx, const struct xn_now *now,
     char names[HOST_READS_MAX][TASK_NAME_MAX], *list[HOST_READS_MAX];
     Xn__DomAsk ask = XN__DOM_ASK__INIT;
     struct host_machine *m = ctx;
+    const struct host_market *market = &m->host->market;
     struct host_reads *r = &m->reads;
+    size_t i;
 
     r->ticket = 0;
-    for (size_t i = 0; i < r->n_want; i++) {
-        struct host_session *s = session_find(m->host, &r->want[i]);
+    for (i = 0; i < market->n_sessions && r->n_asked < HOST_READS_MAX; i++) {
+        const struct host_session *s = market->sessions[i];
 
-        if (!is_waiting(s)) continue;
-        r->asked[r->n_asked] = r->want[i];
+        if (!is_waiting(s) || !xn_id_eq(&s->machine, &m->id)) continue;
+        r->asked[r->n_asked] = s->id;
         list[r->n_asked] = names[r->n_asked];
         task_name(s, task_last(s)->number, names[r->n_asked++]);
     }
-    r->n_want = 0;
+    r->more = i < market->n_sessions; /* perhaps: after these */
     if (!r->n_asked) return;
     ask.op = XN__DOM_OP__DOM_METER;
     ask.names = list;
@@ -152,12 +154,14 @@ void session_read(struct host_session *s, const struct xn_now *now,
     bool anew = (s->work.reads++ + s->id.b[1]) % ALONE_EVERY == 0;
 
     session_pause_for(s, now, METER_US, next);
-    if (anew || s->work.alone || r->n_want == HOST_READS_MAX) {
+    if (anew || s->work.alone) {
         if (anew) s->work.alone = false;
         ask_alone(s, now);
         return;
     }
     s->work.read = s->step;
-    r->want[r->n_want++] = s->id;
-    if (!r->ticket) gather(m, now);
+    if (r->ticket)
+        r->more = true; /* if that is asked already */
+    else
+        gather(m, now);
 }

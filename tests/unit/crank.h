@@ -8,7 +8,7 @@
 #include "seam/xn_core.h"
 #include "wire/id.h"
 
-#define CRANK_RECORDS_MAX 4096
+#define CRANK_RECORDS_MAX 8192
 
 struct crank_record {
     uint8_t *key, *value;

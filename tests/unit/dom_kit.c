@@ -251,7 +251,7 @@ static void do_it(struct dom *dom, struct crank *c, const Xn__DomAsk *ask,
     }
     if (ask->op == XN__DOM_OP__DOM_START) {
         dom->starts++;
-        assert_null(dom_live(dom) > 32 ? dom : NULL);
+        assert_in_range(dom->n, 0, DOM_TASKS_MAX - 1);
         t->tell.rc =
             dom_find(dom, ask->spec->name) ? XN_ECONFLICT : dom->refuse;
         dom->refuse = 0;

@@ -9,7 +9,7 @@
 #include "tests/unit/crank.h"
 #include "wire/task.pb-c.h"
 
-#define DOM_TASKS_MAX 64
+#define DOM_TASKS_MAX 160
 #define DOM_TASK_MEMORY (1 << 20) /* that each has */
 
 struct dom_task {

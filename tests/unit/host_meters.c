@@ -5,6 +5,7 @@
 #include "tests/unit/task_kit.h"
 
 #define SESSIONS 3
+#define CROWD 130   /* more than are asked of at once */
 #define READINGS 10 /* of each in 100 s */
 
 /* Each with a task that runs. */
@@ -148,6 +149,36 @@ static void unread_is_not_unpaid(void **state)
     assert_in_range(market_charged(m), all - 200, all + 200);
 }
 
+/* The agent stood still for a minute: all are due in one moment. */
+static void all_at_once(void **state)
+{
+    struct market *m = *state;
+
+    m->offer.cpu_smps = "200000";
+    m->offer.memory_mb = "100000";
+    market_restart(m);
+    market_serve(m);
+    for (unsigned i = 0; i < CROWD; i++) {
+        m->word++;
+        market_begin(m, GBP);
+        tasks_run(m, 1, false);
+        deal_clear(&m->d);
+        memset(&m->d, 0, sizeof m->d);
+        market_pass(m, SECOND_US);
+    }
+    market_pass(m, 10 * SECOND_US);
+    m->dom.looks = m->dom.meters = 0;
+    m->dom.metered = 0;
+    crank_pass(&m->s.c, 60 * SECOND_US);
+    m->h.now.mono_us += 60 * SECOND_US;
+    m->h.now.wall_us += 60 * SECOND_US;
+    crank_pass(&m->h, 1);
+    market_serve(m);
+    assert_int_equal(m->dom.meters, 2);
+    assert_in_range(m->dom.metered + m->dom.looks, CROWD, CROWD);
+    assert_in_range(m->dom.looks, 0, CROWD / 10);
+}
+
 /* Who begins again finds all sessions at once, and does not read them so. */
 static void spread_after_a_restart(void **state)
 {
@@ -169,13 +200,10 @@ static void spread_after_a_restart(void **state)
 int main(void)
 {
     static const struct CMUnitTest tests[] = {
-        T(together),
-        T(looks_now_and_then),
-        T(an_older_one),
-        T(by_their_keepers),
-        T(silence),
-        T(unread_is_not_unpaid),
-        T(spread_after_a_restart),
+        T(together),     T(looks_now_and_then),
+        T(an_older_one), T(by_their_keepers),
+        T(silence),      T(unread_is_not_unpaid),
+        T(all_at_once),  T(spread_after_a_restart),
     };
 
     return cmocka_run_group_tests(tests, NULL, NULL);
