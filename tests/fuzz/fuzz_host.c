@@ -412,7 +412,10 @@ static void domain_done(struct fuzz *f, bool raw)
         if (tell) xn__dom_tell__free_unpacked(tell, NULL);
     } else {
         asked = XN_BODY(f->pending[i].msg, Xn__DomAsk);
-        tell_of(f, &t, asked->spec ? asked->spec->name : asked->name);
+        tell_of(f, &t,
+                asked->spec      ? asked->spec->name
+                : asked->n_names ? asked->names[0]
+                                 : asked->name);
         done(f, i, 0, XN__KIND__DOM_TELL, &t.tell);
     }
 }

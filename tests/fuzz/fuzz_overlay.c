@@ -107,7 +107,8 @@ static void hello(struct world *w, xn_peer peer)
 
     if (!w->up[peer]) return;
     body.version = 1;
-    body.features = peer != 5; /* one is older */
+    /* one is older, some are of now */
+    body.features = peer == 5 ? 0 : peer % 3 ? ~UINT64_C(0) : 1;
     body.address = (char *)(uintptr_t) "h:1";
     if (xn_msg_new(XN__KIND__HELLO, &body, &msg)) return;
     ov_msg(w->ov, &w->now, peer, msg, &w->out);
@@ -197,8 +198,11 @@ static void settle(struct world *w)
 
 static void begin(struct world *w, bool secure)
 {
-    struct ov_config config = {
-        .links_max = 10, .leaves = 3, .copies = 3, .secure = secure};
+    struct ov_config config = {.links_max = 10,
+                               .leaves = 3,
+                               .copies = 3,
+                               .cache = 4,
+                               .secure = secure};
     const struct ov_user user = {w, deliver, leaves_changed, peer_changed};
     uint8_t i;
 
