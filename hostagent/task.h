@@ -171,6 +171,10 @@ void host_task_pause(struct host *host, const struct xn_now *now, uint64_t ask,
                      const Xn__Ask *question);
 void host_task_resume(struct host *host, const struct xn_now *now, uint64_t ask,
                       const Xn__Ask *question);
+/* ---- task_stream.c: connections that are carried to tasks ---- */
+
+void host_task_forward(struct host *host, const struct xn_now *now,
+                       uint64_t ask, const Xn__Ask *question);
 /* Refused, where this server runs no tasks, or cannot now; the session's
  * machine, or (NULL) any. */
 bool host_runs_tasks(struct host *host, uint64_t ask, const char *what,
@@ -184,6 +188,8 @@ bool host_takes_image(struct host *host, uint64_t ask, const char *what,
 #define TASK_WAITS_OF_CALLER 8
 #define TASK_WAITS_OF_SESSION 32
 #define TASK_WAITS_MAX 1024
+#define TASK_STREAMS_OF_SESSION 32
+#define TASK_STREAM_US (7 * 86400 * 1000000ULL) /* that one lasts at most */
 #define TASK_CONSOLES_FAR                                                      \
     24 /* of one member; the lane has 32: some still end */
 
@@ -194,6 +200,7 @@ enum task_waiting {
     WAIT_LOOK, /* its reading; where there is none, the last stands */
     WAIT_CONSOLE,
     WAIT_STANDS, /* it stands still or goes on, as was asked last */
+    WAIT_STREAM, /* the driver carries it, and has answered by that */
 };
 struct task_wait {
     enum task_waiting kind;
@@ -217,6 +224,8 @@ void task_wait_dom(struct task_wait *wait, const struct xn_now *now,
                    const Xn__DomAsk *ask);
 void task_wait_console(struct task_wait *wait, const struct xn_now *now,
                        Xn__AskConsole *ask);
+void task_wait_stream(struct task_wait *wait, const struct xn_now *now,
+                      Xn__AskStream *ask);
 /* It runs, or has ended: those who waited for that are answered. */
 void task_tell(struct host_session *s, const struct host_task *t);
 /* It does as its session and its asker want: those who waited for that. */

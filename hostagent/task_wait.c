@@ -24,17 +24,23 @@ static void drop(struct task_wait *wait)
     free(wait);
 }
 
-static bool too_many(const struct host_session *s, const xn_id *caller)
+static bool too_many(const struct host_session *s, const xn_id *caller,
+                     enum task_waiting kind)
 {
     const struct host_market *m = &s->host->market;
-    size_t of_caller = 0, of_session = 0;
+    size_t of_caller = 0, of_session = 0, streams = 0;
     struct task_wait *wait;
 
     DL_FOREACH(m->waits, wait)
     {
+        if (wait->kind == WAIT_STREAM) {
+            streams += xn_id_eq(&wait->session, &s->id);
+            continue;
+        }
         of_caller += xn_id_eq(&wait->caller, caller);
         of_session += xn_id_eq(&wait->session, &s->id);
     }
+    if (kind == WAIT_STREAM) return streams >= TASK_STREAMS_OF_SESSION;
     return of_caller >= TASK_WAITS_OF_CALLER ||
            of_session >= TASK_WAITS_OF_SESSION || m->n_waits >= TASK_WAITS_MAX;
 }
@@ -46,10 +52,15 @@ struct task_wait *task_wait_new(struct host_session *s, uint64_t ask,
     struct host *host = s->host;
     struct task_wait *wait;
 
-    if (too_many(s, caller)) {
-        xn_out_refuse(&host->out, ask, XN_EBUSY, what,
-                      "too many questions wait for an answer already",
-                      "when one of them has been answered");
+    if (too_many(s, caller, kind)) {
+        if (kind == WAIT_STREAM)
+            xn_out_refuse(&host->out, ask, XN_EBUSY, what,
+                          "the session has as many connections as it can",
+                          "when one of them has ended");
+        else
+            xn_out_refuse(&host->out, ask, XN_EBUSY, what,
+                          "too many questions wait for an answer already",
+                          "when one of them has been answered");
         return NULL;
     }
     wait = calloc(1, sizeof *wait);
@@ -88,6 +99,12 @@ static void refuse(struct task_wait *wait, int rc, const char *because,
     if (wait->ask)
         xn_out_refuse(&wait->host->out, wait->ask, rc, wait->what, because,
                       try);
+}
+
+static void abandon(const struct task_wait *wait)
+{
+    xn_out_add(&wait->host->out, XN_ACT_ABORT, wait->ticket, XN_PEER_NONE,
+               NULL);
 }
 
 /* NULL: it is gone. */
@@ -139,6 +156,8 @@ void task_tell(struct host_session *s, const struct host_task *t)
     {
         bool ends = wait->kind == WAIT_END || wait->kind == WAIT_STANDS;
 
+        if (wait->kind == WAIT_STREAM && t->over && is_of(wait, s, t))
+            abandon(wait);
         if (is_of(wait, s, t) &&
             (wait->kind == WAIT_RUNS || (ends && t->over))) {
             tell_one(wait, s, t);
@@ -322,6 +341,46 @@ void task_wait_console(struct task_wait *wait, const struct xn_now *now,
                 XN__KIND__ASK_CONSOLE, ask);
 }
 
+/* ---- streams ---- */
+
+/* It has ended, or did not begin, which is said. */
+static void on_stream(void *owner, void *ctx, const struct xn_now *now, int rc,
+                      struct xn_msg *msg, struct xn_out *out)
+{
+    struct task_wait *wait = ctx;
+    const Xn__DomTell *tell;
+
+    if (rc == XN_ETIMEOUT) abandon(wait); /* by our own clock, perhaps */
+    wait->ticket = 0;
+    if (!rc && msg && msg->kind == XN__KIND__DOM_TELL) {
+        tell = XN_BODY(msg, Xn__DomTell);
+        if (tell->rc < 0) refuse(wait, tell->rc, tell->because, tell->advice);
+    } else if (rc == XN_EUNREACH) {
+        refuse(wait, XN_ENOTYET, "what runs tasks on this server is not there",
+               "again in some seconds");
+    } else if (rc == XN_EBUSY) {
+        refuse(wait, rc, "too many connections begin at once",
+               "again in a second");
+    } else if (rc) {
+        refuse(wait, XN_EUNKNOWN, "xenodomd does not answer",
+               "again in a second");
+    }
+    drop(wait);
+}
+
+void task_wait_stream(struct task_wait *wait, const struct xn_now *now,
+                      Xn__AskStream *ask)
+{
+    struct host *host = wait->host;
+
+    ask->ask = wait->ask;
+    wait->ticket = xn_ticket(host->tickets, now->mono_us + TASK_STREAM_US,
+                             on_stream, host, wait, &host->out);
+    if (!wait->ticket) return;
+    xn_out_emit(&host->out, XN_ACT_DOMAIN, wait->ticket, XN_PEER_NONE,
+                XN__KIND__ASK_STREAM, ask);
+}
+
 /* ---- they go away ---- */
 
 static void cancel(struct task_wait *wait)
@@ -330,9 +389,9 @@ static void cancel(struct task_wait *wait)
     if (wait->kind == WAIT_RUNS || wait->kind == WAIT_END ||
         wait->kind == WAIT_STANDS) {
         drop(wait); /* only a time */
-    } else if (wait->kind == WAIT_CONSOLE && wait->ticket) {
-        xn_out_add(&wait->host->out, XN_ACT_ABORT, wait->ticket, XN_PEER_NONE,
-                   NULL);
+    } else if ((wait->kind == WAIT_CONSOLE || wait->kind == WAIT_STREAM) &&
+               wait->ticket) {
+        abandon(wait);
     }
 }
 
@@ -353,6 +412,7 @@ void task_waits_drop(struct host_session *s)
     DL_FOREACH_SAFE(s->host->market.waits, wait, next)
     {
         if (!xn_id_eq(&wait->session, &s->id)) continue;
+        if (wait->kind == WAIT_STREAM) abandon(wait);
         refuse(wait, XN_ENOENT, "it is not remembered any more", NULL);
         drop(wait);
     }

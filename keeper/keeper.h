@@ -35,6 +35,7 @@
 struct keeper_client {
     int fd; /* -1: a free place */
     struct xn_buf in, out;
+    int passes;   /* goes with the answer that waits; -1: nothing */
     bool follows; /* gets the console, from `from` on */
     uint64_t from;
     bool closing; /* once all is sent */

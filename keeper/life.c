@@ -579,5 +579,5 @@ void keeper_init(struct keeper *keeper, const struct runner *runner)
     keeper->box.files = CGROUP_NO_FILES;
     keeper->meter = RECORD_CLOSED;
     for (i = 0; i < KEEPER_CLIENTS_MAX; i++)
-        keeper->clients[i].fd = -1;
+        keeper->clients[i].fd = keeper->clients[i].passes = -1;
 }

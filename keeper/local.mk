@@ -16,6 +16,8 @@ keeper_libkeeper_a_SOURCES += keeper/filter.c
 keeper_libkeeper_a_SOURCES += keeper/filter.h
 keeper_libkeeper_a_SOURCES += keeper/herd.c
 keeper_libkeeper_a_SOURCES += keeper/herd.h
+keeper_libkeeper_a_SOURCES += keeper/join.c
+keeper_libkeeper_a_SOURCES += keeper/join.h
 keeper_libkeeper_a_SOURCES += keeper/loop.c
 keeper_libkeeper_a_SOURCES += keeper/loop.h
 keeper_libkeeper_a_SOURCES += keeper/meter.c
@@ -79,6 +81,9 @@ EXTRA_DIST += man/xenodomd.8
 
 # What runs inside in sandbox.t; never instrumented, since it is copied into an
 # image and held to a task's memory.
+check_PROGRAMS += tests/e2e/porter
+tests_e2e_porter_SOURCES = tests/e2e/porter.c
+tests_e2e_porter_LDFLAGS =
 check_PROGRAMS += tests/e2e/burner
 tests_e2e_burner_SOURCES = tests/e2e/burner.c
 tests_e2e_burner_CFLAGS = -O1 -Wall -Wextra

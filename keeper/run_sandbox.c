@@ -7,6 +7,7 @@
 #include <unistd.h>
 
 #include "keeper/herd.h"
+#include "keeper/join.h"
 #include "keeper/keeper.h"
 #include "keeper/proc.h"
 #include "keeper/sys.h"
@@ -143,6 +144,11 @@ static void describe(const struct keeper *keeper, Xn__TaskStatus *status)
                                                           : "meter");
 }
 
+static int connect_in(struct keeper *keeper, uint16_t port, int *fd_out)
+{
+    return join_connect(keeper->box.init_fd, port, fd_out);
+}
+
 /* ---- end ----------------------------------------------------------------- */
 
 static bool has_ended(struct keeper *keeper)
@@ -187,4 +193,5 @@ const struct runner runner_sandbox = {
     .cap_reading = cap_reading,
     .memory = memory,
     .describe = describe,
+    .connect = connect_in,
 };

@@ -31,6 +31,9 @@ struct runner {
     /* Kind and CPU time, which never falls. */
     void (*meter)(struct keeper *keeper, uint64_t mono_us,
                   Xn__TaskReading *out);
+    /* A socket on its way to a port inside, as join_connect.  NULL: it has
+     * addresses of its own. */
+    int (*connect)(struct keeper *keeper, uint16_t port, int *fd_out);
     /* What a cap that the keeper holds goes by.  NULL: there is no such cap. */
     uint64_t (*cap_reading)(struct keeper *keeper, uint64_t mono_us);
     /* What it has of memory now; true: more than it may. */

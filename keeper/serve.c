@@ -20,7 +20,8 @@
 void keeper_drop(struct keeper_client *client)
 {
     if (client->fd >= 0) close(client->fd);
-    client->fd = -1;
+    if (client->passes >= 0) close(client->passes);
+    client->fd = client->passes = -1;
     xn_buf_clear(&client->in);
     xn_buf_clear(&client->out);
     client->follows = client->closing = false;
@@ -92,6 +93,14 @@ static int type_in(struct keeper *keeper, const ProtobufCBinaryData *input)
     return keeper_type(keeper, input->data, input->len);
 }
 
+static int forward(struct keeper *keeper, struct keeper_client *client,
+                   uint16_t port)
+{
+    if (keeper->state == XN__TASK_STATE__ENDED) return XN_ECONFLICT;
+    if (!keeper->runner->connect) return XN_EINVAL;
+    return keeper->runner->connect(keeper, port, &client->passes);
+}
+
 /* How the answer looks: 0, or what stands against it. */
 static int obey(struct keeper *keeper, struct keeper_client *client,
                 uint64_t asked_us, const Xn__KeeperAsk *ask)
@@ -111,6 +120,8 @@ static int obey(struct keeper *keeper, struct keeper_client *client,
         return 0;
     case XN__KEEPER_OP__INPUT: return type_in(keeper, &ask->input);
     case XN__KEEPER_OP__LIFETIME: return keeper_lifetime(keeper, ask->life_ms);
+    case XN__KEEPER_OP__FORWARD:
+        return forward(keeper, client, (uint16_t)ask->port);
     default: return XN_EPROTO;
     }
 }
@@ -142,7 +153,8 @@ static void take_asks(struct keeper *keeper, struct keeper_client *client)
     ProtobufCMessage *body;
     int rc = 0;
 
-    while (!client->closing && client->out.len < OUT_MAX / 2) {
+    while (!client->closing && client->passes < 0 &&
+           client->out.len < OUT_MAX / 2) {
         rc = frame_next(&client->in, ASK_MAX, &xn__keeper_ask__descriptor,
                         &body);
         if (rc) break;
@@ -168,8 +180,10 @@ static bool flush(struct keeper_client *client)
     ssize_t n;
 
     if (client->out.len == 0) return true;
-    n = send(client->fd, client->out.data, client->out.len, MSG_NOSIGNAL);
+    n = sys_send(client->fd, client->out.data, client->out.len, client->passes);
     if (n < 0) return errno == EAGAIN || errno == EINTR;
+    if (client->passes >= 0) close(client->passes);
+    client->passes = -1;
     xn_buf_drop(&client->out, (size_t)n);
     return true;
 }

@@ -221,7 +221,8 @@ int spec_check_keeper_ask(const Xn__KeeperAsk *ask, char *because_out,
 {
     const struct bound rows[] = {
         {"op", (uint64_t)ask->op, XN__KEEPER_OP__STATUS,
-         XN__KEEPER_OP__LIFETIME},
+         XN__KEEPER_OP__FORWARD},
+        {"port", ask->port, ask->op == XN__KEEPER_OP__FORWARD, UINT16_MAX},
         {"life_ms", ask->life_ms, ask->op == XN__KEEPER_OP__LIFETIME,
          LIFE_MS_MAX},
         {"bytes of reason", strlen(ask->reason), 0, SPEC_REASON_MAX},

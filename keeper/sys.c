@@ -205,6 +205,56 @@ int sys_unix_connect(int dir, const char *name, unsigned timeout_ms)
     return fd;
 }
 
+ssize_t sys_send(int fd, const void *data, size_t len, int passes)
+{
+    union {
+        struct cmsghdr head;
+        char room[CMSG_SPACE(sizeof(int))];
+    } control = {.room = {0}};
+    struct iovec part = {(void *)(uintptr_t)data, len};
+    struct msghdr msg = {.msg_iov = &part, .msg_iovlen = 1};
+
+    if (passes >= 0) {
+        msg.msg_control = &control;
+        msg.msg_controllen = sizeof control;
+        control.head.cmsg_level = SOL_SOCKET;
+        control.head.cmsg_type = SCM_RIGHTS;
+        control.head.cmsg_len = CMSG_LEN(sizeof(int));
+        memcpy(CMSG_DATA(&control.head), &passes, sizeof(int));
+    }
+    return sendmsg(fd, &msg, MSG_NOSIGNAL);
+}
+
+int sys_pass_fd(int fd, int passes)
+{
+    return sys_send(fd, "", 1, passes) == 1 ? 0 : XN_EIO;
+}
+
+int sys_take_fd(int fd)
+{
+    union {
+        struct cmsghdr head;
+        char room[CMSG_SPACE(sizeof(int))];
+    } control;
+    char byte;
+    struct iovec part = {&byte, 1};
+    struct msghdr msg = {.msg_iov = &part,
+                         .msg_iovlen = 1,
+                         .msg_control = &control,
+                         .msg_controllen = sizeof control};
+    const struct cmsghdr *head;
+    int passed = -1;
+
+    if (recvmsg(fd, &msg, MSG_CMSG_CLOEXEC) != 1) return -1;
+    head = CMSG_FIRSTHDR(&msg);
+    if (head && head->cmsg_level == SOL_SOCKET &&
+        head->cmsg_type == SCM_RIGHTS &&
+        head->cmsg_len == CMSG_LEN(sizeof(int))) {
+        memcpy(&passed, CMSG_DATA(head), sizeof passed);
+    }
+    return passed;
+}
+
 int sys_lock(int dir, const char *name)
 {
     int fd = openat(dir, name, O_RDWR | O_CREAT | O_CLOEXEC | O_NOFOLLOW, 0600);

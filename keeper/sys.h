@@ -40,6 +40,13 @@ int sys_unix_connect(int dir, const char *name, unsigned timeout_ms);
 
 void sys_unix_set_timeout(int fd, unsigned timeout_ms); /* 0: none */
 
+/* As send without a signal; `passes`: a descriptor that goes along, and stays
+ * the caller's; -1: none. */
+ssize_t sys_send(int fd, const void *data, size_t len, int passes);
+/* A byte, and the descriptor with it (-1: alone); takes one from there, or -1. */
+int sys_pass_fd(int fd, int passes);
+int sys_take_fd(int fd);
+
 /* Takes `name` in the folder for this process and those that inherit the
  * descriptor.  -1 with errno, EWOULDBLOCK: somebody has it. */
 int sys_lock(int dir, const char *name);

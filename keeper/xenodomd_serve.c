@@ -458,24 +458,10 @@ static bool receive(struct dom_client *client)
 
 static bool flush(struct dom_client *client)
 {
-    union {
-        struct cmsghdr head;
-        char room[CMSG_SPACE(sizeof(int))];
-    } control;
-    struct iovec part = {client->out.data, client->out.len};
-    struct msghdr msg = {.msg_iov = &part, .msg_iovlen = 1};
     ssize_t n;
 
     if (client->out.len == 0) return true;
-    if (client->passes >= 0) {
-        msg.msg_control = &control;
-        msg.msg_controllen = sizeof control;
-        control.head.cmsg_level = SOL_SOCKET;
-        control.head.cmsg_type = SCM_RIGHTS;
-        control.head.cmsg_len = CMSG_LEN(sizeof(int));
-        memcpy(CMSG_DATA(&control.head), &client->passes, sizeof(int));
-    }
-    n = sendmsg(client->fd, &msg, MSG_NOSIGNAL);
+    n = sys_send(client->fd, client->out.data, client->out.len, client->passes);
     if (n < 0) return errno == EAGAIN || errno == EINTR;
     if (client->passes >= 0) close(client->passes);
     client->passes = -1;

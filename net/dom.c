@@ -40,6 +40,8 @@ static void job_free(struct dom_job *job)
 
     if (dom_is_console(job)) {
         dom->n_consoles--;
+    } else if (dom_is_stream(job)) {
+        dom->n_streams--;
     } else {
         dom->n_asks--;
         dom->bytes -= job->msg->size;
@@ -47,6 +49,8 @@ static void job_free(struct dom_job *job)
     DL_DELETE(dom->jobs, job);
     net_unix_close(&job->sock);
     if (job->timer) event_free(job->timer);
+    if (job->connects) event_free(job->connects);
+    if (job->stream >= 0) close(job->stream);
     xn_buf_clear(&job->data);
     xn_msg_free(job->msg);
     free(job);
@@ -60,6 +64,11 @@ void dom_finish(struct dom_job *job, int rc, unsigned kind, const void *body)
         net_loop_done(loop, job->ticket, rc, NULL);
     else
         net_loop_done_body(loop, job->ticket, kind, body);
+    dom_forget(job);
+}
+
+void dom_forget(struct dom_job *job)
+{
     leave(job, DOM_WAITS);
     job_free(job);
 }
@@ -81,7 +90,7 @@ static bool may_wait(const struct dom_job *job)
 /* Was nothing done where no answer came? */
 static bool is_harmless(const struct dom_job *job)
 {
-    if (dom_is_console(job)) return true;
+    if (dom_is_console(job) || dom_is_stream(job)) return true;
     switch (XN_BODY(job->msg, Xn__DomAsk)->op) {
     case XN__DOM_OP__DOM_LIST:
     case XN__DOM_OP__DOM_STATUS:
@@ -125,9 +134,11 @@ static void on_answer(void *arg)
     fd = net_unix_take_fd(&job->sock);
     if (fd < 0) spare(job);
     leave(job, DOM_WAITS);
-    if (dom_is_console(job))
+    if (dom_is_console(job)) {
         dom_console_tell(job, (Xn__DomTell *)body, fd);
-    else {
+    } else if (dom_is_stream(job)) {
+        dom_stream_tell(job, (Xn__DomTell *)body, fd);
+    } else {
         if (fd >= 0) evutil_closesocket(fd);
         dom_finish(job, 0, XN__KIND__DOM_TELL, body);
     }
@@ -138,13 +149,15 @@ static void on_answer(void *arg)
 
 static int send_question(struct dom_job *job)
 {
-    Xn__DomAsk console = XN__DOM_ASK__INIT;
+    Xn__DomAsk console = XN__DOM_ASK__INIT; /* a keeper's socket */
 
-    if (!dom_is_console(job)) {
-        return net_unix_send(&job->sock, job->msg->body);
-    }
     console.op = XN__DOM_OP__DOM_CONSOLE;
-    console.name = XN_BODY(job->msg, Xn__AskConsole)->name;
+    if (dom_is_console(job))
+        console.name = XN_BODY(job->msg, Xn__AskConsole)->name;
+    else if (dom_is_stream(job))
+        console.name = XN_BODY(job->msg, Xn__AskStream)->name;
+    else
+        return net_unix_send(&job->sock, job->msg->body);
     return net_unix_send(&job->sock, &console);
 }
 
@@ -201,7 +214,9 @@ static void on_timer(evutil_socket_t fd, short what, void *arg)
     struct dom_job *job = arg;
     uint64_t now = net_mono_us();
 
-    if (job->state == DOM_READS) {
+    if (job->state == DOM_READS && dom_is_stream(job)) {
+        dom_stream_timeout(job);
+    } else if (job->state == DOM_READS) {
         dom_console_timeout(job);
     } else if (now >= job->due_us) {
         dom_finish(job, XN_ETIMEOUT, 0, NULL);
@@ -221,6 +236,10 @@ static int judge(const struct net_dom *dom, const struct xn_msg *msg)
 
     if (msg && msg->kind == XN__KIND__ASK_CONSOLE) {
         return dom->n_consoles < NET_DOM_CONSOLES_MAX ? 0 : XN_EBUSY;
+    }
+    if (msg && msg->kind == XN__KIND__ASK_STREAM) {
+        if (!dom->streams) return XN_EREFUSED;
+        return dom->n_streams < NET_DOM_STREAMS_MAX ? 0 : XN_EBUSY;
     }
     if (!msg || msg->kind != XN__KIND__DOM_ASK) return XN_EINVAL;
     ask = XN_BODY(msg, Xn__DomAsk);
@@ -249,6 +268,7 @@ static int add_job(struct net_dom *dom, uint64_t ticket, struct xn_msg *msg)
         return XN_ENOMEM;
     }
     job->dom = dom;
+    job->stream = -1;
     job->ticket = ticket;
     job->msg = xn_msg_ref(msg);
     net_unix_init(&job->sock, NULL, 0, NULL, NULL);
@@ -256,6 +276,11 @@ static int add_job(struct net_dom *dom, uint64_t ticket, struct xn_msg *msg)
     if (dom_is_console(job)) {
         dom->n_consoles++;
         return dom_console_begin(job);
+    }
+    if (dom_is_stream(job)) {
+        dom->n_streams++;
+        dom_stream_begin(job);
+        return 0;
     }
     dom->n_asks++;
     dom->bytes += msg->size;
@@ -283,7 +308,8 @@ void net_dom_abort(struct net_dom *dom, uint64_t ticket)
     DL_FOREACH(dom->jobs, job)
     {
         if (job->ticket != ticket) continue;
-        if (dom_is_console(job) || job->state != DOM_ASKED) {
+        if (dom_is_console(job) || dom_is_stream(job) ||
+            job->state != DOM_ASKED) {
             dom_finish(job, XN_ECANCELLED, 0, NULL);
         }
         return;
@@ -291,6 +317,11 @@ void net_dom_abort(struct net_dom *dom, uint64_t ticket)
 }
 
 /* ---- begin and end ------------------------------------------------------- */
+
+void net_dom_carry(struct net_dom *dom, struct net_streams *streams)
+{
+    dom->streams = streams;
+}
 
 bool net_dom_idle(const struct net_dom *dom)
 {

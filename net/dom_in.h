@@ -11,7 +11,7 @@ enum dom_state {
     DOM_WAITS, /* for a connection to xenodomd */
     DOM_RESTS, /* until it is tried again */
     DOM_ASKED, /* xenodomd has it */
-    DOM_READS, /* a keeper's frames */
+    DOM_READS, /* a keeper's frames, or is being connected */
 };
 
 struct dom_job {
@@ -31,6 +31,10 @@ struct dom_job {
     size_t most;
     struct xn_buf data;
 
+    /* A stream's. */
+    int stream;             /* a socket that connects; -1 */
+    struct event *connects; /* tells when it has */
+
     struct dom_job *prev, *next;
 };
 
@@ -41,9 +45,10 @@ struct net_dom {
     char *path;
     struct dom_job *jobs; /* as they came */
     struct event *pump;
-    size_t n_asks, n_consoles, bytes;
-    size_t n_asked; /* connections to xenodomd */
-    int spare;      /* one over which no answer is owed; -1 */
+    size_t n_asks, n_consoles, n_streams, bytes;
+    struct net_streams *streams; /* NULL: no streams */
+    size_t n_asked;              /* connections to xenodomd */
+    int spare;                   /* one over which no answer is owed; -1 */
 
     struct net_unix watch;
     enum watch_state watch_state;
@@ -57,8 +62,14 @@ static inline bool dom_is_console(const struct dom_job *job)
     return job->msg->kind == XN__KIND__ASK_CONSOLE;
 }
 
+static inline bool dom_is_stream(const struct dom_job *job)
+{
+    return job->msg->kind == XN__KIND__ASK_STREAM;
+}
+
 /* dom.c */
 void dom_finish(struct dom_job *job, int rc, unsigned kind, const void *body);
+void dom_forget(struct dom_job *job); /* its DONE is somebody else's */
 /* Lets it wait, and begin again from asking xenodomd. */
 #define DOM_REST_US 50000 /* where too many want in, or a keeper ends */
 void dom_rest(struct dom_job *job, uint64_t us);
@@ -68,6 +79,11 @@ void dom_set_timer(struct dom_job *job, uint64_t mono_us);
 int dom_console_begin(struct dom_job *job);
 void dom_console_tell(struct dom_job *job, const Xn__DomTell *tell, int fd);
 void dom_console_timeout(struct dom_job *job);
+
+/* dom_stream.c: the same of a stream. */
+void dom_stream_begin(struct dom_job *job);
+void dom_stream_tell(struct dom_job *job, const Xn__DomTell *tell, int fd);
+void dom_stream_timeout(struct dom_job *job);
 
 /* dom_watch.c */
 int dom_watch_new(struct net_dom *dom);

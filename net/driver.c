@@ -25,6 +25,7 @@
 #include "net/post.h"
 #include "net/record.h"
 #include "net/store.h"
+#include "net/streams.h"
 #include "seam/out.h"
 
 /* After SIGTERM: how long a core may still say things. */
@@ -49,6 +50,7 @@ struct net_driver {
     struct net_http *http;
     struct net_calls *calls[LANES];
     struct net_dom *dom;
+    struct net_streams *streams; /* between http and dom */
     struct net_images *images;
     struct net_admission *admission;
     struct net_store *store;
@@ -87,6 +89,7 @@ static void abort_action(struct net_driver *d, uint64_t ticket)
     if (d->images && net_images_abort(d->images, ticket)) return;
     if (d->admission && net_admission_abort(d->admission, ticket)) return;
     if (d->links) net_links_abort(d->links, ticket);
+    if (d->streams && net_streams_abort(d->streams, ticket)) return;
     if (d->dom) net_dom_abort(d->dom, ticket);
     /* The others end soon by themselves. */
 }
@@ -430,6 +433,10 @@ static int open_parts(struct net_driver *d, const struct net_config *config)
     if (!rc) rc = open_record(d, config);
     if (!rc) rc = open_links(d, config);
     if (!rc) rc = open_http(d, config);
+    if (!rc && d->http && d->dom) {
+        rc = net_streams_new(d->loop, d->http, &d->streams);
+        net_dom_carry(d->dom, d->streams);
+    }
     return rc;
 }
 
@@ -452,6 +459,7 @@ int net_driver_new(const struct net_config *config,
 void net_driver_free(struct net_driver *d)
 {
     if (!d) return;
+    net_streams_free(d->streams);
     net_http_free(d->http);
     net_links_free(d->links);
     net_delays_free(d->delays);

@@ -54,6 +54,7 @@ struct conn {
     uint64_t source, network;
     bool has_source; /* and network, address */
     bool cut;        /* soon gone */
+    bool taken;      /* by who carries something else over it */
     char address[NET_ADDR_TEXT];
     struct conn *prev, *next;
 };
@@ -193,7 +194,8 @@ static void make_room(struct net_http *http)
     {
         unsigned n = counts[group_of(conn)];
 
-        if (conn->ask || !conn->has_source || n <= most) continue;
+        if (conn->ask || conn->taken || !conn->has_source || n <= most)
+            continue;
         most = n;
         victim = conn;
     }
@@ -484,6 +486,35 @@ void net_http_answer(struct net_http *http, uint64_t ticket,
     if (status < 200 || status > 599) status = 500;
     reply(end_ask(ask), status, type && *type ? type : "application/x-protobuf",
           answer->body.data, answer->body.len, answer->retry_s);
+}
+
+/* evhttp has no word for this: it waits for a reply that never comes, and so
+ * touches the connection no more. */
+int net_http_take(struct net_http *http, uint64_t ticket, const char *protocol,
+                  struct net_http_taken *taken_out)
+{
+    struct ask *ask;
+    struct conn *conn;
+    const char *wants;
+
+    HASH_FIND(hh, http->asks, &ticket, sizeof ticket, ask);
+    if (!ask) return XN_ENOENT;
+    conn = ask->conn;
+    wants = evhttp_find_header(evhttp_request_get_input_headers(ask->request),
+                               "Upgrade");
+    if (!wants || strcmp(wants, protocol) != 0) return XN_EPROTO;
+    end_ask(ask);
+    conn->taken = true;
+    conn->limit_us = UINT64_MAX;
+    evhttp_connection_set_closecb(conn->evcon, NULL, NULL);
+    bufferevent_set_timeouts(conn->bev, NULL, NULL);
+    evbuffer_add_printf(bufferevent_get_output(conn->bev),
+                        "HTTP/1.1 101 Switching Protocols\r\n"
+                        "Connection: Upgrade\r\nUpgrade: %s\r\n\r\n",
+                        protocol);
+    taken_out->evcon = conn->evcon;
+    taken_out->bev = conn->bev;
+    return 0;
 }
 
 /* ---- deadlines, begin and end ------------------------------------------ */

@@ -8,6 +8,8 @@
 #include "net/loop.h"
 
 struct net_http;
+struct bufferevent;
+struct evhttp_connection;
 
 struct net_http_config {
     const struct net_identity *identity;
@@ -31,6 +33,17 @@ const char *net_http_address(const struct net_http *http);
 /* An unknown ticket (its asker went away) is ignored. */
 void net_http_answer(struct net_http *http, uint64_t ticket,
                      const Xn__Answer *answer);
+
+/* Its connection is the caller's from here on, and carries what he wants: all
+ * that the asker gets of an answer is status 101.  evhttp_connection_free ends
+ * it, before net_http_free.  XN_ENOENT: the asker went away; XN_EPROTO: he has
+ * not asked for an upgrade to that protocol, and is still to be answered. */
+struct net_http_taken {
+    struct evhttp_connection *evcon;
+    struct bufferevent *bev; /* evcon's */
+};
+int net_http_take(struct net_http *http, uint64_t ticket, const char *protocol,
+                  struct net_http_taken *taken_out);
 struct net_http_load {
     unsigned connections, unanswered; /* now */
     uint64_t opened;                  /* connections, since the start */

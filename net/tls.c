@@ -92,23 +92,34 @@ void net_tls_peer_to(SSL *ssl, struct xn_cert *cert)
     SSL_set_app_data(ssl, cert);
 }
 
-/* A client's certificate only proves a key at this point: what it may do is
- * decided at its first request. */
+/* A certificate only proves a key at this point: what a client may do is decided
+ * at its first request, and who a server is before there is any. */
 static int verify_later(X509_STORE_CTX *store, void *arg)
 {
     X509_STORE_CTX_set_error(store, X509_V_OK);
     return 1;
 }
 
-int net_tls_api(const struct net_identity *identity, SSL_CTX **ctx_out)
+static int api_context(const SSL_METHOD *method,
+                       const struct net_identity *identity, SSL_CTX **ctx_out)
 {
-    SSL_CTX *ctx = new_context(TLS_server_method(), identity);
+    SSL_CTX *ctx = new_context(method, identity);
 
     if (!ctx) return XN_EIDENT;
     SSL_CTX_set_verify(ctx, SSL_VERIFY_PEER, NULL);
     SSL_CTX_set_cert_verify_callback(ctx, verify_later, NULL);
     *ctx_out = ctx;
     return 0;
+}
+
+int net_tls_api(const struct net_identity *identity, SSL_CTX **ctx_out)
+{
+    return api_context(TLS_server_method(), identity, ctx_out);
+}
+
+int net_tls_client(const struct net_identity *identity, SSL_CTX **ctx_out)
+{
+    return api_context(TLS_client_method(), identity, ctx_out);
 }
 
 void net_tls_caller(SSL *ssl, const struct net_identity *identity,

@@ -18,6 +18,8 @@ void net_tls_peer_to(SSL *ssl, struct xn_cert *cert);
 
 /* A server whose clients may show a certificate or none. */
 int net_tls_api(const struct net_identity *identity, SSL_CTX **ctx_out);
+/* A client of one, who looks at net_tls_caller before he says anything. */
+int net_tls_client(const struct net_identity *identity, SSL_CTX **ctx_out);
 /* Who is at the other end: ANYBODY with the id of its key where no accepted
  * corp vouches for it now, ANYBODY with a zero id where it showed none. */
 void net_tls_caller(SSL *ssl, const struct net_identity *identity,

@@ -40,6 +40,8 @@
  *   CALL    msg Call     -> Answer      HTTPS to a corp, node or host
  *   DOMAIN  msg DomAsk     -> DomTell       what sessions run in: xenodomd
  *           msg AskConsole -> ConsolePiece
+ *           msg AskStream  -> (none) or DomTell; carries bytes over the
+ *           connection of an ASK, which is answered thereby
  *   PROBE   peer, msg Probe -> Probed   who answers at a port of that peer's
  *           host; a driver that cannot look answers XN_EREFUSED, as
  *   FETCH   msg Fetch -> Fetched, and

@@ -46,6 +46,8 @@ static const struct xeno_verb verbs[] = {
     {"session", "show", "SESSION", "One of them", xeno_session_show},
     {"session", "extend", "SESSION ORDER", "Another order pays for it from now",
      xeno_session_extend},
+    {"session", "forward", "SESSION PORT...",
+     "Ports here that lead to its task", xeno_session_forward},
     {"session", "stop", "SESSION", "End it, and tell the XenoCorp",
      xeno_session_stop},
     {"task", "new", "SESSION -- COMMAND", "Run another in it", xeno_task_new},

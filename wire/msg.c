@@ -78,6 +78,7 @@ static const struct kind_row local_kinds[] = {
     LOCAL(PROBED, probed),
     LOCAL(ADMIT, admit),
     LOCAL(ADMITTED, admitted),
+    LOCAL(ASK_STREAM, ask_stream),
 };
 
 static const struct kind_row *row_of(unsigned kind)

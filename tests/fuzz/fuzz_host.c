@@ -306,9 +306,10 @@ static void ask(struct fuzz *f, const char *method, const char *path,
 static void ask_anything(struct fuzz *f)
 {
     static const char *const paths[] = {
-        "/v1/tasks",   "/v1/tasks/input", "/v1/tasks/stop",
-        "/v1/console", "/v1/sessions",    "/v1/quote",
-        "/v1/status",  "/v1/offer",       "/v1/sessions/stop"};
+        "/v1/tasks",        "/v1/tasks/input", "/v1/tasks/stop",
+        "/v1/console",      "/v1/sessions",    "/v1/quote",
+        "/v1/status",       "/v1/offer",       "/v1/sessions/stop",
+        "/v1/tasks/forward"};
     unsigned path = byte(f), who = byte(f);
     ProtobufCBinaryData b = bytes(f);
     char query[1100];
@@ -318,7 +319,8 @@ static void ask_anything(struct fuzz *f)
         if (b.data[i] >= ' ' && b.data[i] < 127) query[n++] = (char)b.data[i];
     }
     query[n] = 0;
-    ask(f, path & 128 ? "GET" : "POST", paths[(path & 127) % 9], query, b, who);
+    ask(f, path & 128 ? "GET" : "POST",
+        paths[(path & 127) % (sizeof paths / sizeof *paths)], query, b, who);
 }
 
 static void ask_task(struct fuzz *f)
@@ -410,6 +412,9 @@ static void domain_done(struct fuzz *f, bool raw)
         tell = xn_unpack(&xn__dom_tell__descriptor, b.data, b.len);
         done(f, i, tell ? 0 : errors[b.len / 4 % 4], XN__KIND__DOM_TELL, tell);
         if (tell) xn__dom_tell__free_unpacked(tell, NULL);
+    } else if (f->pending[i].msg->kind == XN__KIND__ASK_STREAM) {
+        tell_of(f, &t, XN_BODY(f->pending[i].msg, Xn__AskStream)->name);
+        done(f, i, 0, XN__KIND__DOM_TELL, t.tell.rc ? &t.tell : NULL);
     } else {
         asked = XN_BODY(f->pending[i].msg, Xn__DomAsk);
         tell_of(f, &t,

@@ -44,7 +44,13 @@ static void judge(ProtobufCMessage *body)
     Xn__DomAsk *ask;
 
     if (body->descriptor == &xn__keeper_ask__descriptor) {
-        spec_check_keeper_ask((Xn__KeeperAsk *)body, because, sizeof because);
+        const Xn__KeeperAsk *to = (const Xn__KeeperAsk *)body;
+
+        if (spec_check_keeper_ask(to, because, sizeof because) == 0 &&
+            to->op == XN__KEEPER_OP__FORWARD &&
+            (to->port == 0 || to->port > UINT16_MAX)) {
+            abort();
+        }
     } else if (body->descriptor == &xn__dom_ask__descriptor) {
         ask = (Xn__DomAsk *)body;
         if (spec_check_dom_ask(ask, because, sizeof because) == 0 &&

@@ -317,7 +317,7 @@ static void serve_console(struct dom *dom, struct crank *c,
         return;
     }
     if (!dom->up) {
-        assert_true(dom->n_waiting < 32); /* for xenodomd, as the driver does */
+        assert_true(dom->n_waiting < 64); /* for xenodomd, as the driver does */
         dom->waiting[dom->n_waiting++] = *act;
         return;
     }
@@ -329,7 +329,7 @@ static void serve_console(struct dom *dom, struct crank *c,
         crank_done(c, act, 0, XN__KIND__CONSOLE_PIECE, &piece);
         return;
     }
-    assert_true(dom->n_waiting < 32);
+    assert_true(dom->n_waiting < 64);
     dom->waiting[dom->n_waiting++] = *act;
 }
 
@@ -359,12 +359,44 @@ static void serve_abort(struct dom *dom, struct crank *c, uint64_t ticket)
     }
 }
 
+static void serve_stream(struct dom *dom, struct crank *c,
+                         struct xn_action *act)
+{
+    Xn__DomTell tell = XN__DOM_TELL__INIT;
+
+    dom->streams++;
+    dom->port = XN_BODY(act->msg, Xn__AskStream)->port;
+    if (!dom->up) {
+        crank_done(c, act, XN_EUNREACH, 0, NULL);
+    } else if (dom->refuse_streams) {
+        tell.rc = dom->refuse_streams;
+        tell.because = (char *)(uintptr_t) "nothing listens there";
+        tell.advice = (char *)(uintptr_t) "another port";
+        crank_done(c, act, 0, XN__KIND__DOM_TELL, &tell);
+    } else {
+        assert_true(dom->n_waiting < 64);
+        dom->waiting[dom->n_waiting++] = *act;
+    }
+}
+
+void dom_end_stream(struct dom *dom, struct crank *c)
+{
+    struct xn_action act;
+
+    assert_true(dom->n_waiting > 0);
+    act = dom->waiting[--dom->n_waiting];
+    assert_int_equal(act.msg->kind, XN__KIND__ASK_STREAM);
+    crank_done(c, &act, 0, 0, NULL);
+}
+
 void dom_serve(struct dom *dom, struct crank *c, struct xn_action *act)
 {
     if (act->kind == XN_ACT_ABORT) {
         serve_abort(dom, c, act->ticket);
     } else if (act->msg->kind == XN__KIND__ASK_CONSOLE) {
         serve_console(dom, c, act);
+    } else if (act->msg->kind == XN__KIND__ASK_STREAM) {
+        serve_stream(dom, c, act);
     } else if (dom->silent) {
         dom->silent--;
         xn_msg_free(act->msg);

@@ -48,7 +48,10 @@ struct dom {
     uint32_t grace_ms; /* of the last stop */
     bool stops_slowly; /* a stop is heard, the end comes by dom_end */
     const char *console;
-    struct xn_action waiting[32]; /* consoles that wait */
+    unsigned streams;             /* asked for */
+    uint32_t port;                /* of the last */
+    int refuse_streams;           /* DomTell.rc; 0: they begin */
+    struct xn_action waiting[64]; /* consoles that wait, streams that last */
     size_t n_waiting;
 };
 
@@ -67,6 +70,8 @@ void dom_end(struct dom *dom, struct crank *c, struct dom_task *task,
              Xn__TaskEnd end, int32_t code, bool tell);
 /* Answers a console that waits. */
 void dom_say(struct dom *dom, struct crank *c, const char *text, bool end);
+/* The stream that was begun last ends. */
+void dom_end_stream(struct dom *dom, struct crank *c);
 /* CPU time goes by in whatever runs. */
 void dom_burn(struct dom *dom, uint64_t ns);
 

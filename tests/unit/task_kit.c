@@ -133,6 +133,16 @@ uint64_t tasks_ask_pause(struct market *m, bool pause)
                       "", &body, &m->s.client.caller);
 }
 
+uint64_t tasks_ask_forward(struct market *m, uint32_t port)
+{
+    Xn__ForwardTask body = XN__FORWARD_TASK__INIT;
+
+    body.session = xn_id_bytes(&m->session);
+    body.port = port;
+    return market_ask(m, "POST", "/v1/tasks/forward", "", &body,
+                      &m->s.client.caller);
+}
+
 uint64_t tasks_ask_stop(struct market *m, const Xn__Caller *caller)
 {
     Xn__StopTask body = XN__STOP_TASK__INIT;

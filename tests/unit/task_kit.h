@@ -24,6 +24,7 @@ uint64_t tasks_ask_console(struct market *m, uint64_t from, unsigned wait_ms,
                            const Xn__Caller *caller);
 uint64_t tasks_ask_input(struct market *m, const char *text);
 uint64_t tasks_ask_pause(struct market *m, bool pause);
+uint64_t tasks_ask_forward(struct market *m, uint32_t port);
 uint64_t tasks_ask_stop(struct market *m, const Xn__Caller *caller);
 /* The task in the answer, to be freed. */
 Xn__HostTask *tasks_answered(struct market *m, uint64_t ask);

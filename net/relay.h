@@ -1,0 +1,39 @@
+/* SPDX-License-Identifier: GPL-3.0-or-later */
+/* Carries bytes between an upgraded connection (wire/stream.h) and descriptors
+ * of this machine.  Nothing is read that cannot be passed on: some 200 KiB of
+ * each direction are held, and whoever does not read makes the other end wait. */
+#ifndef NET_RELAY_H
+#define NET_RELAY_H
+
+#include <event2/event.h>
+#include <stdbool.h>
+
+struct bufferevent;
+struct net_relay;
+
+struct net_relay_config {
+    struct event_base *base;
+    /* Lent until `over`: it is open, and all that it has read is of the stream.
+     */
+    struct bufferevent *far;
+    bool serves;     /* ours is the server's end, which says why it is over */
+    int near;        /* a socket that does not block */
+    unsigned idle_s; /* then it is over; 0: never */
+    /* The last of it, once, and not from within a call; `near` is closed, and
+     * net_relay_free is to come.  rc 0: both sides have said all; because: a
+     * line. */
+    void (*over)(void *arg, int rc, const char *because);
+    void *arg;
+};
+
+/* Takes `near`, in any case.  XN_ENOMEM. */
+int net_relay_new(const struct net_relay_config *config,
+                  struct net_relay **relay_out);
+/* It ends for this reason, which the other end is told; then `over`. */
+void net_relay_end(struct net_relay *relay, int rc, const char *because);
+void net_relay_free(struct net_relay *relay); /* NULL is fine */
+
+/* A connection whose other end is gone without a word is over in two minutes. */
+void net_relay_watch(int fd);
+
+#endif

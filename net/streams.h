@@ -1,0 +1,25 @@
+/* SPDX-License-Identifier: GPL-3.0-or-later */
+/* Connections of requests that were upgraded, and what they carry: the server's
+ * end of "xeno-stream".  Each is an action of the core's that is under way. */
+#ifndef NET_STREAMS_H
+#define NET_STREAMS_H
+
+#include "net/http.h"
+#include "net/loop.h"
+
+#define NET_STREAMS_MAX 128 /* a half of the connections that there are */
+
+struct net_streams;
+
+int net_streams_new(struct net_loop *loop, struct net_http *http,
+                    struct net_streams **streams_out);
+void net_streams_free(struct net_streams *streams); /* they get no DONE */
+/* Joins the connection of that ASK, which is answered thereby, to a socket, which
+ * it takes in any case; DONE comes at the end.  XN_ENOENT: the asker went away;
+ * XN_EPROTO: he has not asked for that; XN_EBUSY, XN_ENOMEM. */
+int net_streams_begin(struct net_streams *streams, uint64_t ticket,
+                      uint64_t ask, int fd);
+/* false: it is none of these. */
+bool net_streams_abort(struct net_streams *streams, uint64_t ticket);
+
+#endif

@@ -1,0 +1,404 @@
+/* SPDX-License-Identifier: GPL-3.0-or-later */
+/* Frames of streams, and what carries bytes between them and a socket: order,
+ * half-closing, bounds, and who does not keep to the form. */
+#include <errno.h>
+#include <setjmp.h>
+#include <signal.h>
+#include <stdarg.h>
+#include <stddef.h>
+#include <stdint.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/socket.h>
+#include <unistd.h>
+
+#include <cmocka.h>
+#include <event2/buffer.h>
+#include <event2/bufferevent.h>
+#include <event2/event.h>
+
+#include "lib/err.h"
+#include "lib/rng.h"
+#include "net/relay.h"
+#include "wire/api.pb-c.h"
+#include "wire/msg.h"
+#include "wire/nest.h"
+#include "wire/stream.h"
+
+#define HELD_MAX (1 << 20) /* of one direction: sockets' own room included */
+
+struct kit {
+    struct event_base *base;
+    struct bufferevent *bev;
+    struct net_relay *relay;
+    int far, near; /* our ends */
+    bool over;
+    int rc;
+    char because[256];
+};
+
+static void on_over(void *arg, int rc, const char *because)
+{
+    struct kit *k = arg;
+
+    assert_false(k->over);
+    k->over = true;
+    k->rc = rc;
+    snprintf(k->because, sizeof k->because, "%s", because);
+}
+
+static void pair(int out[2])
+{
+    assert_int_equal(socketpair(AF_UNIX, SOCK_STREAM | SOCK_NONBLOCK, 0, out),
+                     0);
+}
+
+static void begin(struct kit *k, bool serves)
+{
+    int far[2], near[2];
+    struct net_relay_config config = {
+        .serves = serves, .over = on_over, .arg = k};
+
+    memset(k, 0, sizeof *k);
+    pair(far);
+    pair(near);
+    k->base = event_base_new();
+    k->bev = bufferevent_socket_new(k->base, far[0], BEV_OPT_CLOSE_ON_FREE);
+    k->far = far[1];
+    k->near = near[1];
+    config.base = k->base;
+    config.far = k->bev;
+    config.near = near[0];
+    assert_int_equal(net_relay_new(&config, &k->relay), 0);
+}
+
+static void end(struct kit *k)
+{
+    net_relay_free(k->relay);
+    bufferevent_free(k->bev);
+    event_base_free(k->base);
+    if (k->far >= 0) close(k->far);
+    if (k->near >= 0) close(k->near);
+}
+
+static void turn(struct kit *k)
+{
+    for (int i = 0; i < 20; i++)
+        event_base_loop(k->base, EVLOOP_NONBLOCK);
+}
+
+static void run_until_over(struct kit *k)
+{
+    while (!k->over)
+        event_base_loop(k->base, EVLOOP_ONCE);
+}
+
+static void say(struct kit *k, enum stream_kind kind, const void *data,
+                size_t len)
+{
+    uint8_t frame[STREAM_HEAD + STREAM_MAX];
+
+    stream_head_put(kind, len, frame);
+    if (len) memcpy(frame + STREAM_HEAD, data, len);
+    assert_int_equal(write(k->far, frame, STREAM_HEAD + len),
+                     STREAM_HEAD + len);
+}
+
+/* All that is there of a descriptor; -1 behind it: it has ended. */
+static size_t take(int fd, uint8_t *data, size_t room, bool *ended_out)
+{
+    size_t n = 0;
+    ssize_t got = 1;
+
+    while (n < room && got > 0) {
+        got = read(fd, data + n, room - n);
+        if (got > 0) n += (size_t)got;
+    }
+    *ended_out = got == 0 || (got < 0 && errno != EAGAIN);
+    return n;
+}
+
+/* ---- frames -------------------------------------------------------------- */
+
+static void heads_come_back(void **state)
+{
+    static const size_t lens[] = {1, 255, 256, 32768};
+    struct stream_head head;
+    uint8_t data[STREAM_HEAD];
+
+    for (int kind = STREAM_DATA; kind <= STREAM_OVER; kind++) {
+        for (size_t i = 0; i < 4; i++) {
+            stream_head_put((enum stream_kind)kind, lens[i], data);
+            if (kind == STREAM_END) {
+                assert_int_equal(stream_head_parse(data, &head), XN_EPROTO);
+                continue;
+            }
+            assert_int_equal(stream_head_parse(data, &head), 0);
+            assert_int_equal(head.kind, kind);
+            assert_int_equal(head.len, lens[i]);
+        }
+    }
+    stream_head_put(STREAM_END, 0, data);
+    assert_int_equal(stream_head_parse(data, &head), 0);
+}
+
+static void others_are_refused(void **state)
+{
+    static const uint8_t bad[][STREAM_HEAD] = {
+        {0, 0, 0, 1},   {5, 0, 0, 1},       {255, 0, 0, 1}, {1, 0, 0, 0},
+        {1, 0, 128, 1}, {1, 255, 255, 255}, {3, 0, 0, 1},   {2, 0, 0, 0}};
+    struct stream_head head;
+
+    for (size_t i = 0; i < sizeof bad / sizeof *bad; i++)
+        assert_int_equal(stream_head_parse(bad[i], &head), XN_EPROTO);
+}
+
+/* ---- bytes --------------------------------------------------------------- */
+
+static void carries_both_ways(void **state)
+{
+    uint8_t data[64];
+    struct kit k;
+    bool ended;
+
+    begin(&k, true);
+    say(&k, STREAM_DATA, "hello", 5);
+    turn(&k);
+    assert_int_equal(take(k.near, data, sizeof data, &ended), 5);
+    assert_memory_equal(data, "hello", 5);
+    assert_int_equal(write(k.near, "world", 5), 5);
+    turn(&k);
+    assert_int_equal(take(k.far, data, sizeof data, &ended), 9);
+    assert_memory_equal(data, "\1\0\0\5world", 9);
+    assert_false(k.over);
+    end(&k);
+}
+
+/* Each side's end is passed on alone; after both it is over. */
+static void passes_ends_on(void **state)
+{
+    for (int first = 0; first < 2; first++) {
+        uint8_t data[64];
+        struct kit k;
+        bool ended;
+
+        begin(&k, first);
+        say(&k, STREAM_DATA, "all", 3);
+        say(&k, STREAM_END, NULL, 0);
+        turn(&k);
+        assert_int_equal(take(k.near, data, sizeof data, &ended), 3);
+        assert_true(ended);
+        assert_int_equal(write(k.near, "late", 4), 4);
+        turn(&k);
+        assert_int_equal(take(k.far, data, sizeof data, &ended), 8);
+        assert_false(ended || k.over);
+        shutdown(k.near, SHUT_WR);
+        run_until_over(&k);
+        assert_int_equal(k.rc, 0);
+        assert_int_equal(take(k.far, data, sizeof data, &ended), 4);
+        assert_memory_equal(data, "\3\0\0\0", 4);
+        end(&k);
+    }
+}
+
+/* Frames cut anywhere are the same frames. */
+static void frames_in_pieces(void **state)
+{
+    uint8_t frames[] = {1, 0, 0, 3, 'a', 'b', 'c', 1, 0, 0, 1, 'd', 3, 0, 0, 0};
+    uint8_t data[64];
+    struct kit k;
+    bool ended;
+
+    begin(&k, true);
+    for (size_t i = 0; i < sizeof frames; i++) {
+        assert_int_equal(write(k.far, frames + i, 1), 1);
+        turn(&k);
+    }
+    assert_int_equal(take(k.near, data, sizeof data, &ended), 4);
+    assert_memory_equal(data, "abcd", 4);
+    assert_true(ended);
+    end(&k);
+}
+
+/* Whoever does not read makes the other end wait: what is held does not grow. */
+static void holds_little(void **state)
+{
+    uint8_t frame[STREAM_HEAD + STREAM_MAX] = {0}, *all = malloc(HELD_MAX);
+    size_t sent = 0, got = 0;
+    struct kit k;
+    bool ended;
+    ssize_t n;
+
+    begin(&k, true);
+    stream_head_put(STREAM_DATA, STREAM_MAX, frame);
+    do {
+        size_t at = sent % sizeof frame;
+
+        n = write(k.far, frame + at, sizeof frame - at);
+        if (n > 0) sent += (size_t)n;
+        turn(&k);
+        assert_true(sent < HELD_MAX);
+    } while (n > 0);
+    while (got + STREAM_HEAD * (sent / sizeof frame + 1) < sent) {
+        got += take(k.near, all, HELD_MAX, &ended);
+        assert_false(ended);
+        turn(&k);
+    }
+    /* and the other way */
+    for (sent = 0, n = 1; n > 0;) {
+        n = write(k.near, frame, sizeof frame);
+        if (n > 0) sent += (size_t)n;
+        turn(&k);
+        assert_true(sent < HELD_MAX);
+    }
+    for (got = 0; got < sent; turn(&k))
+        got += take(k.far, all, HELD_MAX, &ended);
+    assert_false(k.over);
+    free(all);
+    end(&k);
+}
+
+/* ---- ends ---------------------------------------------------------------- */
+
+static void refuses_what_is_no_frame(void **state)
+{
+    static const struct {
+        bool serves;
+        uint8_t bytes[12];
+        size_t n;
+    } bad[] = {
+        {true, {7, 0, 0, 1}, 4},
+        {true, {1, 0, 128, 1}, 4},
+        {true, {2, 0, 0, 1, 'x'}, 5},  /* a client's standard error */
+        {true, {4, 0, 0, 2, 8, 1}, 6}, /* the last word is ours */
+        {true, {3, 0, 0, 0, 1, 0, 0, 1, 'x'}, 9}, /* after its end */
+        {false, {4, 0, 0, 2, 8, 1}, 6},           /* no error at all */
+        {false, {4, 0, 0, 2, 255, 255}, 6},       /* no message */
+    };
+
+    for (size_t i = 0; i < sizeof bad / sizeof *bad; i++) {
+        struct kit k;
+
+        begin(&k, bad[i].serves);
+        assert_int_equal(write(k.far, bad[i].bytes, bad[i].n), bad[i].n);
+        run_until_over(&k);
+        assert_int_equal(k.rc, XN_EPROTO);
+        end(&k);
+    }
+}
+
+/* What the server says last is what the client hears. */
+static void tells_why(void **state)
+{
+    struct kit server, client;
+    uint8_t data[512];
+    bool ended;
+    size_t n;
+
+    begin(&server, true);
+    net_relay_end(server.relay, XN_ECONFLICT, "so it is");
+    run_until_over(&server);
+    assert_int_equal(server.rc, XN_ECONFLICT);
+    assert_int_equal(read(server.near, data, 1), 0);
+    n = take(server.far, data, sizeof data, &ended);
+    begin(&client, false);
+    assert_int_equal(write(client.far, data, n), n);
+    run_until_over(&client);
+    assert_int_equal(client.rc, XN_ECONFLICT);
+    assert_string_equal(client.because, "so it is");
+    end(&server);
+    end(&client);
+}
+
+static void is_cut(void **state)
+{
+    struct kit k;
+
+    begin(&k, true);
+    close(k.far);
+    k.far = -1;
+    run_until_over(&k);
+    assert_int_equal(k.rc, XN_EUNREACH);
+    end(&k);
+    begin(&k, true);
+    close(k.near);
+    k.near = -1;
+    say(&k, STREAM_DATA, "hello", 5);
+    run_until_over(&k);
+    assert_int_equal(k.rc, XN_ECANCELLED);
+    end(&k);
+}
+
+/* Who has said all and closes is heard to the end. */
+static void hears_who_has_left(void **state)
+{
+    uint8_t part[STREAM_MAX] = {0}, data[STREAM_MAX];
+    size_t got = 0;
+    struct kit k;
+    bool ended = false;
+
+    begin(&k, true);
+    shutdown(k.near, SHUT_WR);
+    turn(&k);
+    for (int i = 0; i < 3; i++) {
+        say(&k, STREAM_DATA, part, sizeof part);
+        turn(&k);
+    }
+    say(&k, STREAM_END, NULL, 0);
+    close(k.far);
+    k.far = -1;
+    while (!ended) {
+        turn(&k);
+        got += take(k.near, data, sizeof data, &ended);
+    }
+    assert_int_equal(got, 3 * sizeof part);
+    run_until_over(&k);
+    assert_int_equal(k.rc, 0);
+    end(&k);
+}
+
+/* Anything at all comes to an end, within bounds. */
+static void babble(void **state)
+{
+    struct xn_rng rng;
+    struct kit k;
+
+    xn_rng_seed(&rng, 14);
+    for (int i = 0; i < 2000; i++) {
+        uint8_t data[64];
+        size_t n = 1 + xn_rng_below(&rng, sizeof data);
+
+        begin(&k, i % 2);
+        for (size_t at = 0; at < n; at++)
+            data[at] =
+                (uint8_t)(xn_rng_below(&rng, 3) ? xn_rng_below(&rng, 6)
+                                                : xn_rng_below(&rng, 256));
+        assert_int_equal(write(k.far, data, n), n);
+        turn(&k);
+        close(k.far);
+        k.far = -1;
+        run_until_over(&k);
+        assert_true(k.rc < 0);
+        end(&k);
+    }
+}
+
+int main(void)
+{
+    const struct CMUnitTest tests[] = {
+        cmocka_unit_test(heads_come_back),
+        cmocka_unit_test(others_are_refused),
+        cmocka_unit_test(carries_both_ways),
+        cmocka_unit_test(passes_ends_on),
+        cmocka_unit_test(frames_in_pieces),
+        cmocka_unit_test(holds_little),
+        cmocka_unit_test(refuses_what_is_no_frame),
+        cmocka_unit_test(tells_why),
+        cmocka_unit_test(is_cut),
+        cmocka_unit_test(hears_who_has_left),
+        cmocka_unit_test(babble),
+    };
+
+    signal(SIGPIPE, SIG_IGN);
+    return cmocka_run_group_tests(tests, NULL, NULL);
+}
