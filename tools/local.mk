@@ -162,6 +162,7 @@ SHELL_TESTS += tests/cli/completion.t
 SHELL_TESTS += tests/cli/help.t
 SHELL_TESTS += tests/cli/xeno-words.t
 SHELL_TESTS += tests/e2e/nat.t
+SHELL_TESTS += tests/e2e/straight.t
 SHELL_TESTS += tests/e2e/overlay.t
 SHELL_TESTS += tests/e2e/revoke.t
 SHELL_TESTS += tests/e2e/find.t
