@@ -141,6 +141,14 @@ static bool admit(struct host_session *s, const struct xn_now *now,
                        "a quote with MemoryMB:8");
         return false;
     }
+    if (admit->want->task &&
+        task_lacks_disk(s->host, admit->want->task, &quote->rates)) {
+        session_refuse(
+            s, XN_EREFUSED,
+            task_lacks_disk(s->host, admit->want->task, &quote->rates),
+            "a quote with DiskGB, at least what the image has");
+        return false;
+    }
     return host_fits(s->host, s->ask, WHAT, &quote->rates) &&
            place(s, &quote->rates, needs);
 }

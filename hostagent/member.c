@@ -259,7 +259,7 @@ static bool set_folder(const struct member *m, const struct xn_now *now,
     if (spec->runner == XN__RUNNER__XEN) {
         spec->image =
             (char *)(uintptr_t)(m->config.image ? m->config.image : "");
-        return true;
+        return !spec->disk[0] || member_has_image(m, now, spec->disk);
     }
     return !spec->image[0] || member_has_image(m, now, spec->image);
 }

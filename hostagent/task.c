@@ -315,7 +315,7 @@ static void start(struct host_session *s, const struct xn_now *now,
     spec.life_ms = task_life_ms(s, now->wall_us, spec.life_ms);
     t->until_us = session_until(s);
     body.op = XN__DOM_OP__DOM_START;
-    if (t->image) spec.image = t->image;
+    if (t->image) *(s->host->config.xen ? &spec.disk : &spec.image) = t->image;
     body.spec = &spec;
     t->tried = true;
     s->work.step = host_dom(session_machine(s), now, &body, on_started, s);

@@ -147,6 +147,9 @@ const char *task_advice(const struct host_task *t);
 const char *task_malformed(const Xn__NewTask *want);
 /* Is a session of these rates large enough for any?  NULL: yes. */
 const char *task_too_small(const struct money_rates *rates);
+/* Why its image, a disk where tasks are domains, has no place.  NULL: it has. */
+const char *task_lacks_disk(const struct host *host, const Xn__NewTask *want,
+                            const struct money_rates *rates);
 /* What the session's terms let it have.  The texts and files stay want's. */
 void task_spec(const struct host_session *s, const Xn__NewTask *want,
                Xn__TaskSpec *out);

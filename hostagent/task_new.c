@@ -136,6 +136,17 @@ static bool may_begin(struct host_session *s, const struct xn_now *now,
     return false;
 }
 
+static bool has_disk(struct host_session *s, uint64_t ask,
+                     const Xn__NewTask *want)
+{
+    const char *because = task_lacks_disk(s->host, want, &s->sale.terms.rates);
+
+    if (because)
+        task_refuse(s->host, ask, XN_EREFUSED, NEW, because,
+                    "a session with DiskGB, at least what the image has");
+    return !because;
+}
+
 static void begin(struct task_aim *aim, const struct xn_now *now, uint64_t ask,
                   const Xn__NewTask *want, const xn_id *request)
 {
@@ -145,7 +156,7 @@ static void begin(struct task_aim *aim, const struct xn_now *now, uint64_t ask,
 
     if (!host_runs_tasks(s->host, ask, NEW, s) ||
         !host_takes_image(s->host, ask, NEW, want, s) ||
-        !may_begin(s, now, ask, &aim->caller)) {
+        !has_disk(s, ask, want) || !may_begin(s, now, ask, &aim->caller)) {
         return;
     }
     wait = task_wait_new(s, ask, &aim->caller, number, WAIT_RUNS, NEW);

@@ -102,6 +102,13 @@ const char *task_too_small(const struct money_rates *rates)
     return "a task wants at least 8 MB of memory";
 }
 
+const char *task_lacks_disk(const struct host *host, const Xn__NewTask *want,
+                            const struct money_rates *rates)
+{
+    if (!want->image || !host->config.xen || rates->disk_gb.v) return NULL;
+    return "a domain's image is a disk of its own, and none was asked for";
+}
+
 #define LATE_MS 60000 /* whoever is there has ended the session before */
 
 uint64_t task_life_ms(const struct host_session *s, uint64_t from_us,

@@ -229,8 +229,7 @@ static int set_images(struct net_daemon *daemon,
     const struct net_settings *set = daemon->settings;
 
     images->dir = net_settings_text(set, "images.folder");
-    if (!images->dir || !config->sandbox || config->xen || config->bare)
-        return 0;
+    if (!images->dir || !config->sandbox || config->bare) return 0;
     images->store = net_settings_text(set, "images.store");
     images->hosts = net_settings_text(set, "images.hosts");
     images->ca = net_settings_text(set, "images.ca");
@@ -295,7 +294,6 @@ static int run_member(struct net_daemon *daemon, struct xn_arena *arena)
 
     rc = xenohostd_member(daemon->settings, arena, &config, why, sizeof why);
     if (rc) return bad_cluster(rc, why);
-    as.xen = config.image != NULL;
     rc = set_images(daemon, &images, &as);
     if (rc) return rc;
     config.images = as.images;

@@ -5,6 +5,7 @@
 #include <fcntl.h>
 #include <stdio.h>
 #include <string.h>
+#include <sys/file.h>
 #include <sys/stat.h>
 #include <unistd.h>
 
@@ -124,6 +125,8 @@ int domain_fit(const Xn__TaskSpec *spec, char *because_out, size_t len)
         because = "image: a domain wants one, with a kernel";
     else if (spec->n_put > 0)
         because = "put: no files go along with a domain";
+    else if (spec->disk[0] && !spec->disk_bytes)
+        because = "disk: it wants disk_bytes to be copied to";
     else if (domain_vcpus(spec) > DOMAIN_VCPUS_MAX)
         because = "cpu_ms_per_s: a domain has at most 128 CPUs";
     if (!because) {
@@ -193,47 +196,157 @@ int domain_check_image(int folder, bool *ramdisk_out, char *because_out,
 
 /* ---- disks --------------------------------------------------------------- */
 
-/* Its room is taken at once: who pays for it finds it there. */
-static int make_disk(int folder, const char *name, uint64_t bytes)
+/* errno, for who asked for a disk. */
+static int failed(const char **because_out)
+{
+    *because_out = strerror(errno);
+    return errno == ENOSPC || errno == EDQUOT || errno == EFBIG ? XN_ENOSPC
+                                                                : XN_EIO;
+}
+
+static ssize_t copy_block(int from, int to, off_t at, off_t end)
+{
+    static char block[1 << 16];
+    size_t want =
+        end - at < (off_t)sizeof block ? (size_t)(end - at) : sizeof block;
+    ssize_t n = pread(from, block, want, at);
+
+    return n > 0 ? pwrite(to, block, (size_t)n, at) : n;
+}
+
+/* Without copying where the file system can share blocks.  -1 with errno. */
+static int copy_range(int from, int to, off_t at, off_t end)
+{
+    while (at < end) {
+        off_t in = at, out = at;
+        ssize_t n = copy_file_range(from, &in, to, &out, (size_t)(end - at), 0);
+
+        if (n <= 0) n = copy_block(from, to, at, end);
+        if (n < 0 && errno == EINTR) continue;
+        if (n == 0) errno = EIO; /* it has become shorter */
+        if (n <= 0) return -1;
+        at += n;
+    }
+    return 0;
+}
+
+/* Holes stay blank. */
+static int copy_data(int from, int to)
+{
+    off_t data = 0, hole = 0;
+
+    while ((data = lseek(from, hole, SEEK_DATA)) >= 0) {
+        hole = lseek(from, data, SEEK_HOLE);
+        if (hole < 0 || copy_range(from, to, data, hole)) return -1;
+    }
+    return errno == ENXIO ? 0 : -1;
+}
+
+/* Who asked may have put another file's name there: one that not all may read is
+ * not read for him. */
+static int copy_file(int folder, int to, uint64_t bytes,
+                     const char **because_out)
+{
+    int fd =
+        openat(folder, "disk", O_RDONLY | O_NOFOLLOW | O_NONBLOCK | O_CLOEXEC);
+    struct stat st;
+    int rc = 0;
+
+    if (fd < 0 || fstat(fd, &st)) {
+        *because_out = "its image has no file `disk`";
+        rc = XN_ENOENT;
+    } else if (!S_ISREG(st.st_mode) || !(st.st_mode & S_IROTH)) {
+        *because_out = "its image's `disk` is no file that all may read";
+        rc = XN_EPERM;
+    } else if ((uint64_t)st.st_size > bytes) {
+        *because_out = "its image's disk is larger";
+        rc = XN_ETOOBIG;
+    } else if (copy_data(fd, to)) {
+        rc = failed(because_out);
+    }
+    if (fd >= 0) close(fd);
+    return rc;
+}
+
+/* What is locked stays, for whoever keeps images; and what is not there any more
+ * under its name was being removed. */
+static int copy_disk(const char *path, int to, uint64_t bytes,
+                     const char **because_out)
+{
+    int folder = open(path, O_RDONLY | O_DIRECTORY | O_CLOEXEC);
+    int rc = XN_ENOENT;
+    struct stat is, named;
+
+    *because_out = "its image is not there";
+    if (folder >= 0 && !flock(folder, LOCK_SH | LOCK_NB) &&
+        !fstat(folder, &is) && !stat(path, &named) &&
+        is.st_dev == named.st_dev && is.st_ino == named.st_ino) {
+        rc = copy_file(folder, to, bytes, because_out);
+    }
+    if (folder >= 0) close(folder);
+    return rc;
+}
+
+/* Its room is taken at once: who pays for it finds it there.  Its size comes last:
+ * what has it is whole. */
+static int fill_disk(int fd, const Xn__TaskSpec *spec, const char **because_out)
+{
+    off_t bytes = (off_t)spec->disk_bytes;
+    struct stat st;
+    int rc = 0;
+
+    if (!fstat(fd, &st) && st.st_size == bytes) return 0;
+    if (fallocate(fd, FALLOC_FL_KEEP_SIZE, 0, bytes) && errno != EOPNOTSUPP)
+        return failed(because_out);
+    if (spec->disk[0])
+        rc = copy_disk(spec->disk, fd, spec->disk_bytes, because_out);
+    if (!rc && ftruncate(fd, bytes)) rc = failed(because_out);
+    return rc;
+}
+
+/* Open, or an error. */
+static int make_disk(int folder, const char *name, const Xn__TaskSpec *spec,
+                     const char **because_out)
 {
     int fd =
         openat(folder, name, O_RDWR | O_CREAT | O_NOFOLLOW | O_CLOEXEC, 0600);
-    struct stat st;
-    int failed;
+    int rc;
 
-    if (fd < 0) return -1;
-    if (!fstat(fd, &st) && (uint64_t)st.st_size == bytes) return fd;
-    if (fallocate(fd, 0, 0, (off_t)bytes) == 0) return fd;
-    if (errno == EOPNOTSUPP && ftruncate(fd, (off_t)bytes) == 0) return fd;
-    failed = errno;
+    if (fd < 0) return failed(because_out);
+    rc = fill_disk(fd, spec, because_out);
+    if (!rc) return fd;
     close(fd);
     unlinkat(folder, name, 0);
-    errno = failed;
-    return -1;
+    return rc;
 }
 
-int domain_open_disks(int image, int folder, const char *name, uint64_t bytes,
+int domain_open_disks(int image, int folder, const char *name,
+                      const Xn__TaskSpec *spec,
                       struct xen_disk disks_out[XEN_DISKS_MAX],
                       char *because_out, size_t len)
 {
+    struct xen_disk *own = &disks_out[spec->disk[0] ? 0 : 1];
     const char *why = "";
     int rc;
 
     disks_out[0] = disks_out[1] = (struct xen_disk){.file = -1};
-    rc = open_file(image, "disk", &why);
-    if (rc < 0 && rc != XN_ENOENT) {
-        snprintf(because_out, len, "the image's disk: %s", why);
+    if (own != disks_out) {
+        rc = open_file(image, "disk", &why);
+        if (rc < 0 && rc != XN_ENOENT) {
+            snprintf(because_out, len, "the image's disk: %s", why);
+            return rc;
+        }
+        disks_out[0].file = rc < 0 ? -1 : rc;
+    }
+    if (!spec->disk_bytes) return 0;
+    own->writable = true;
+    rc = make_disk(folder, name, spec, &why);
+    if (rc < 0) {
+        snprintf(because_out, len, "a disk of its own: %s", why);
         return rc;
     }
-    disks_out[0].file = rc < 0 ? -1 : rc;
-    if (!bytes) return 0;
-    disks_out[1].writable = true;
-    disks_out[1].file = make_disk(folder, name, bytes);
-    if (disks_out[1].file >= 0) return 0;
-    rc = errno == ENOSPC || errno == EDQUOT || errno == EFBIG ? XN_ENOSPC
-                                                              : XN_EIO;
-    snprintf(because_out, len, "a disk of its own: %s", strerror(errno));
-    return rc;
+    own->file = rc;
+    return 0;
 }
 
 void domain_close_disks(struct xen_disk disks[XEN_DISKS_MAX])

@@ -1,7 +1,8 @@
 /* SPDX-License-Identifier: GPL-3.0-or-later */
 /* A task in a domain of its own.  The session's image is a folder with `kernel`
  * and, if it wants them, `ramdisk` and `disk`; env, argv go to the kernel, which
- * gives them to the program.  The domain outlives its keeper. */
+ * gives them to the program.  A client's image is a folder with `disk` alone, which
+ * nobody here parses.  The domain outlives its keeper. */
 #ifndef KEEPER_DOMAIN_H
 #define KEEPER_DOMAIN_H
 
@@ -50,9 +51,13 @@ int domain_check_image(int folder, bool *ramdisk_out, char *because_out,
 
 /* Its disks: the image's, which all who have that image read, and a blank one of
  * its own of disk_bytes, `name` in its session's folder, made where there is none
- * yet.  Both may be left out.  domain_close_disks afterwards, whatever came of
- * it.  XN_EPERM, XN_ENOSPC, XN_EIO with a reason. */
-int domain_open_disks(int image, int folder, const char *name, uint64_t bytes,
+ * yet.  Both may be left out.  With spec->disk there is one: its own, which
+ * begins as a copy of `disk` in there and is blank behind that.
+ * domain_close_disks afterwards, whatever came of it.  XN_ENOENT, XN_EPERM,
+ * XN_ETOOBIG: the copy is larger than disk_bytes, XN_ENOSPC, XN_EIO with a
+ * reason. */
+int domain_open_disks(int image, int folder, const char *name,
+                      const Xn__TaskSpec *spec,
                       struct xen_disk disks_out[XEN_DISKS_MAX],
                       char *because_out, size_t len);
 void domain_close_disks(struct xen_disk disks[XEN_DISKS_MAX]);

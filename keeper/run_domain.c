@@ -121,9 +121,8 @@ static int create(struct keeper *keeper)
     snprintf(kernel, sizeof kernel, "%s/kernel", spec->image);
     snprintf(ramdisk, sizeof ramdisk, "%s/ramdisk", spec->image);
     if (!has_ramdisk) want.ramdisk = NULL;
-    rc = domain_open_disks(keeper->image, keeper->dir, KEEPER_DISK,
-                           spec->disk_bytes, want.disks, keeper->because,
-                           sizeof keeper->because);
+    rc = domain_open_disks(keeper->image, keeper->dir, KEEPER_DISK, spec,
+                           want.disks, keeper->because, sizeof keeper->because);
     if (!rc) rc = ask_for_it(keeper, &want);
     domain_close_disks(want.disks);
     return rc;

@@ -210,6 +210,10 @@ int spec_check(const Xn__TaskSpec *spec, char *because_out, size_t len)
         snprintf(because_out, len, "image: not an absolute path without ..");
         return XN_EINVAL;
     }
+    if (spec->disk[0] && !is_plain_path(spec->disk)) {
+        snprintf(because_out, len, "disk: not an absolute path without ..");
+        return XN_EINVAL;
+    }
     rc = check_words("argv", spec->argv, spec->n_argv, because_out, len);
     if (!rc) rc = check_env(spec, because_out, len);
     if (!rc) rc = check_numbers(spec, because_out, len);

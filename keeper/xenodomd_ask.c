@@ -343,7 +343,9 @@ static bool set_one(Xn__TaskSpec *spec, char **env, char *text)
     if (!equals || (size_t)(equals - text) >= sizeof key) return false;
     memcpy(key, text, (size_t)(equals - text));
     key[equals - text] = '\0';
-    if (strcmp(key, "image") == 0) {
+    if (strcmp(key, "disk") == 0) {
+        spec->disk = equals + 1;
+    } else if (strcmp(key, "image") == 0) {
         spec->image = equals + 1;
     } else if (strcmp(key, "env") == 0) {
         env[spec->n_env++] = equals + 1;

@@ -210,22 +210,22 @@ static bool is_within(const char *path, const char *folder)
 }
 
 /* Links are followed first: where they lead is what counts. */
-static int check_image(const struct dom *dom, Xn__TaskSpec *spec,
-                       char *because_out, size_t len)
+static int check_folder(const struct dom *dom, const char *what, char **path,
+                        char *because_out, size_t len)
 {
     char *real;
     size_t i;
 
-    if (!spec->image[0]) return 0;
-    real = realpath(spec->image, NULL);
+    if (!(*path)[0]) return 0;
+    real = realpath(*path, NULL);
     for (i = 0; real && i < dom->envelope.n_images; i++) {
         if (!is_within(real, dom->envelope.images[i])) continue;
-        free(spec->image);
-        spec->image = real;
+        free(*path);
+        *path = real;
         return 0;
     }
     free(real);
-    snprintf(because_out, len, "image: no folder within --images");
+    snprintf(because_out, len, "%s: no folder within --images", what);
     return XN_EPERM;
 }
 
@@ -277,7 +277,8 @@ int dom_start(struct dom *dom, Xn__TaskSpec *spec, int client,
     int ready, rc;
 
     rc = complete(dom, spec, because_out, len, try_out);
-    if (!rc) rc = check_image(dom, spec, because_out, len);
+    if (!rc) rc = check_folder(dom, "image", &spec->image, because_out, len);
+    if (!rc) rc = check_folder(dom, "disk", &spec->disk, because_out, len);
     if (!rc) rc = check_envelope(dom, spec, because_out, len);
     if (rc) return rc;
     manager_of(spec->runner)->programs(dom, &programs);

@@ -56,8 +56,9 @@ static int fit_sandbox(struct dom *dom, Xn__TaskSpec *spec, char *because_out,
         snprintf(because_out, len, "net_kbit_per_s: a sandbox has no network");
         return XN_EINVAL;
     }
-    if (spec->pvh) {
-        snprintf(because_out, len, "pvh: a sandbox is no domain");
+    if (spec->pvh || spec->disk[0]) {
+        snprintf(because_out, len, "%s: a sandbox is no domain",
+                 spec->pvh ? "pvh" : "disk");
         return XN_EINVAL;
     }
     if (geteuid() == 0) spec->uid = free_uid(dom);

@@ -112,6 +112,10 @@ static void no_folder_is_taken_from_a_manager(void **state)
     spec.image = (char *)(uintptr_t) "/etc";
     assert_int_equal(refused(f, "/v1/domain", &ask, &m->server->caller),
                      XN_EUNREACH);
+    spec.runner = XN__RUNNER__XEN;
+    spec.disk = spec.image;
+    assert_int_equal(refused(f, "/v1/domain", &ask, &m->server->caller),
+                     XN_EUNREACH);
     assert_int_equal(f->dom.starts, 0);
 }
 

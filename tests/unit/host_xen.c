@@ -178,7 +178,7 @@ static const Xn__TaskSpec *bought(struct market *m, const char *requirements)
 
     market_quote(m, requirements);
     market_order(m, ++m->word, GBP);
-    ask = tasks_ask_create(m, true);
+    ask = tasks_ask_create(m, false);
     market_serve(m);
     session = market_session(m, ask);
     assert_string_equal(session->virtualisation,
@@ -236,6 +236,46 @@ static void without_the_hardware_it_is_not_advertised(void **state)
     market_close(m);
 }
 
+#define WITH_DISK DISK_OF("2")
+
+/* A client's image is its domain's disk: the kernel stays the operator's. */
+static void its_image_is_a_disk(void **state)
+{
+    struct market *m = market_open_xen(true, NULL);
+    const Xn__TaskSpec *spec;
+    char because[300];
+    uint64_t ask;
+
+    (void)state;
+    m->brings_image = true;
+    spec = bought(m, WITH_DISK);
+    assert_int_equal(m->fetch.n, 1);
+    assert_string_equal(spec->image, "/images/linux");
+    assert_string_equal(spec->disk, "/images/one");
+    assert_int_equal(spec->disk_bytes, 2000000000);
+    /* it wants room of its own, of the first and of each that follows */
+    market_quote(m, SMALL);
+    market_order(m, ++m->word, GBP);
+    ask = tasks_ask_create(m, true);
+    market_serve(m);
+    assert_int_equal(market_refused(m, ask, because), XN_EREFUSED);
+    assert_string_equal(because, "a domain's image is a disk of its own, and "
+                                 "none was asked for");
+    assert_int_equal(m->fetch.n, 1);
+    m->brings_image = false;
+    bought(m, SMALL);
+    market_know_session(m);
+    dom_end(&m->dom, &m->h, dom_last(&m->dom), XN__TASK_END__FINISHED, 0, true);
+    market_serve(m);
+    m->brings_image = true;
+    ask = tasks_ask_new(m, 9, false);
+    market_serve(m);
+    assert_int_equal(market_refused(m, ask, because), XN_EREFUSED);
+    assert_string_equal(because, "a domain's image is a disk of its own, and "
+                                 "none was asked for");
+    market_close(m);
+}
+
 /* What, because, try: before anybody has paid. */
 static void without_xen_nothing_is_sold(void **state)
 {
@@ -267,6 +307,7 @@ int main(void)
         cmocka_unit_test(its_traffic_is_charged),
         cmocka_unit_test(the_setup_is_kept),
         cmocka_unit_test(what_is_not_there_is_not_promised),
+        cmocka_unit_test(its_image_is_a_disk),
         cmocka_unit_test(pvh_is_had_by_who_asks_for_it),
         cmocka_unit_test(without_the_hardware_it_is_not_advertised),
         cmocka_unit_test(without_xen_nothing_is_sold),

@@ -103,6 +103,134 @@ static void its_disks_are_two(void **state)
     assert_int_equal(faccessat(b->keeper.dir, KEEPER_DISK, F_OK, 0), -1);
 }
 
+/* ---- a client's image ---------------------------------------------------- */
+
+#define TAIL 300000 /* behind a hole */
+
+struct brought {
+    char folder[560], disk[600];
+};
+
+static void bring(const struct bench *b, struct brought *image)
+{
+    int fd;
+
+    snprintf(image->folder, sizeof image->folder, "%.500s/client", b->path);
+    snprintf(image->disk, sizeof image->disk, "%s/disk", image->folder);
+    assert_int_equal(mkdir(image->folder, 0755), 0);
+    fd = open(image->disk, O_WRONLY | O_CREAT | O_CLOEXEC, 0644);
+    assert_int_equal(write(fd, "root", 4), 4);
+    assert_int_equal(pwrite(fd, "tail", 4, TAIL), 4);
+    assert_int_equal(fchmod(fd, 0644), 0);
+    close(fd);
+}
+
+static void take_back(const struct brought *image)
+{
+    if (rmdir(image->disk)) unlink(image->disk);
+    rmdir(image->folder);
+}
+
+static void holds(int dir, const char *name, off_t at, const char *text)
+{
+    int fd = openat(dir, name, O_RDONLY | O_CLOEXEC);
+    char word[5] = "";
+
+    assert_int_equal(pread(fd, word, 4, at), 4);
+    assert_string_equal(word, text);
+    close(fd);
+}
+
+static void scribble(const struct bench *b)
+{
+    int fd = openat(b->keeper.dir, KEEPER_DISK, O_WRONLY | O_CLOEXEC);
+
+    assert_int_equal(pwrite(fd, "mine", 4, 0), 4);
+    close(fd);
+}
+
+/* Its domain has a copy, which is its own: what it writes it finds when it has
+ * booted again, and nobody else does. */
+static void a_clients_image_is_its_disk(void **state)
+{
+    struct bench *b = *state;
+    struct brought image;
+    Xn__TaskSpec spec;
+
+    bring(b, &image);
+    bench_fill(&spec);
+    spec.disk_bytes = MIB;
+    spec.disk = image.folder;
+    bench_put_spec(b, &spec);
+    assert_int_equal(bench_start(b), 0);
+    assert_int_equal(fake_last()->disk_bytes[0], MIB);
+    assert_true(fake_last()->disk_writable[0]);
+    assert_int_equal(fake_last()->disk_bytes[1], 0);
+    holds(b->keeper.dir, KEEPER_DISK, 0, "root");
+    holds(b->keeper.dir, KEEPER_DISK, 4, "");
+    holds(b->keeper.dir, KEEPER_DISK, TAIL, "tail");
+    scribble(b);
+    fake_last()->end = XEN_REBOOT;
+    bench_turn(b);
+    assert_int_equal(fake->n, 2);
+    holds(b->keeper.dir, KEEPER_DISK, 0, "mine");
+    holds(AT_FDCWD, image.disk, 0, "root");
+    fake_last()->end = XEN_POWEROFF;
+    bench_turn(b);
+    bench_ended(b, XN__TASK_END__FINISHED, 0, 0, "the task ended");
+    assert_int_equal(faccessat(b->keeper.dir, KEEPER_DISK, F_OK, 0), -1);
+    take_back(&image);
+}
+
+static void make_other(const struct brought *image, enum bad_file how)
+{
+    unlink(image->disk);
+    if (how == LINK) assert_int_equal(symlink("/proc/version", image->disk), 0);
+    if (how == FIFO) assert_int_equal(mkfifo(image->disk, 0644), 0);
+    if (how == FOLDER) assert_int_equal(mkdir(image->disk, 0755), 0);
+}
+
+static void what_is_no_disk_of_a_clients(void **state)
+{
+    static const struct {
+        int rc;
+        const char *because;
+        uint64_t bytes;
+        mode_t mode;       /* 0: as it is */
+        enum bad_file how; /* WRITABLE: none */
+        bool elsewhere;
+    } rows[] = {
+        {XN_ETOOBIG, "its image's disk is larger", TAIL, 0, WRITABLE, false},
+        {XN_EPERM, "no file that all may read", MIB, 0640, WRITABLE, false},
+        {XN_ENOENT, "its image has no file `disk`", MIB, 0, MISSING, false},
+        {XN_ENOENT, "its image has no file `disk`", MIB, 0, LINK, false},
+        {XN_EPERM, "no file that all may read", MIB, 0, FIFO, false},
+        {XN_EPERM, "no file that all may read", MIB, 0, FOLDER, false},
+        {XN_ENOENT, "its image is not there", MIB, 0, WRITABLE, true},
+        {XN_ENOSPC, "a disk of its own: ", 1ULL << 44, 0, WRITABLE, false},
+    };
+    struct bench *b = *state;
+
+    for (size_t i = 0; i < sizeof rows / sizeof *rows; i++) {
+        struct brought image;
+        Xn__TaskSpec spec;
+
+        bring(b, &image);
+        if (rows[i].mode) chmod(image.disk, rows[i].mode);
+        if (rows[i].how != WRITABLE) make_other(&image, rows[i].how);
+        bench_fill(&spec);
+        spec.disk_bytes = rows[i].bytes;
+        spec.disk = rows[i].elsewhere ? image.disk : image.folder;
+        bench_put_spec(b, &spec);
+        assert_int_equal(bench_start(b), rows[i].rc);
+        assert_non_null(strstr(b->keeper.because, rows[i].because));
+        assert_int_equal(fake->n, 0);
+        assert_int_equal(faccessat(b->keeper.dir, KEEPER_DISK, F_OK, 0), -1);
+        bench_put_away(b);
+        take_back(&image);
+    }
+}
+
 static void a_disk_without_room_is_refused(void **state)
 {
     struct bench *b = *state;
@@ -231,6 +359,8 @@ int main(void)
     const struct CMUnitTest tests[] = {
         T(only_roots_files_are_booted),
         T(its_disks_are_two),
+        T(a_clients_image_is_its_disk),
+        T(what_is_no_disk_of_a_clients),
         T(a_disk_without_room_is_refused),
         T(what_cannot_start_says_why),
         cmocka_unit_test(a_line_is_what_linux_reads),

@@ -20,13 +20,16 @@ found() {
 
 point 60 'a server in dom0 joins over TCP' "
     $set_corps
-    mkdir -p /server && chown xeno /server
+    mkdir -p /server /guests/fetched /store
+    chown xeno /server /guests/fetched
     for corp in \$corps; do
         as_xeno xenoserver join \$corp --state /server --label xen \\
             --node '$(inside_url "$(node_url 1)")' --listen-api 10.0.2.15:7403
     done
     as_xeno xenoserver offer --state /server Currency=USD CPUSecond=0.001 \\
         PricePerHour=0.36 MemoryMB=700 CPUsmps=1000 Hypervisor=Xen \\
+        DiskGB=0.02 DiskGBHour=3.6 images.folder=/guests/fetched \\
+        images.store=/store images.size=8 images.room=16 \\
         offer.endpoint=https://127.0.0.1:$port sell.manager=xen \\
         offer.environments='Stub 1 pv; Stub 1 pvh' \\
         sell.image=/guests/stub sell.xenodomd=/state/socket sell.charge=1s \\
