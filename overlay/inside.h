@@ -398,6 +398,8 @@ size_t ring_ccw(const struct ov *ov, size_t d);
 bool ring_is_leaf(const struct ov *ov, const xn_id *position);
 /* How far our leaf set reaches on its shorter side, in 2^-64ths of the ring. */
 uint64_t ring_reach(const struct ov *ov);
+/* Of nodes on the ring, in the mean of our leaf set. */
+uint64_t ring_spacing(const struct ov *ov);
 
 /* ---- hints.c */
 

@@ -389,3 +389,16 @@ uint64_t ring_reach(const struct ov *ov)
     down = table_apart(self, &ring_contact(ov, ring_ccw(ov, leaves))->position);
     return up < down ? up : down;
 }
+
+uint64_t ring_spacing(const struct ov *ov)
+{
+    const xn_id *self = &ov->config.position;
+    size_t leaves = ov->config.leaves;
+
+    if (ov->ring.n < 2 * leaves) return UINT64_MAX / (ov->ring.n + 1);
+    return (table_apart(self,
+                        &ring_contact(ov, ring_cw(ov, leaves))->position) +
+            table_apart(self,
+                        &ring_contact(ov, ring_ccw(ov, leaves))->position)) /
+           (2 * leaves);
+}

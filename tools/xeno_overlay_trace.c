@@ -48,7 +48,7 @@ static const char *why_of(const Xn__TraceHop *hop, size_t i)
         [XN__WAY__WAY_NONE] = "",
         [XN__WAY__WAY_OWNER] = "the key is its, as its neighbour says",
         [XN__WAY__WAY_NEAREST] = "nearest to the key of all links",
-        [XN__WAY__WAY_BESIDE] = "quickest of those that know the owner",
+        [XN__WAY__WAY_BESIDE] = "best of those that may know the owner",
         [XN__WAY__WAY_PLACE] = "quickest of those in the key's direction",
         [XN__WAY__WAY_WITNESS] = "may know whether a silent node is gone",
     };
