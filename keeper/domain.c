@@ -242,13 +242,21 @@ static int copy_data(int from, int to)
     return errno == ENXIO ? 0 : -1;
 }
 
+/* The second name is that which archives of cloud images have. */
+static int open_first(int folder)
+{
+    const int how = O_RDONLY | O_NOFOLLOW | O_NONBLOCK | O_CLOEXEC;
+    int fd = openat(folder, "disk", how);
+
+    return fd < 0 && errno == ENOENT ? openat(folder, "disk.raw", how) : fd;
+}
+
 /* Who asked may have put another file's name there: one that not all may read is
  * not read for him. */
 static int copy_file(int folder, int to, uint64_t bytes,
                      const char **because_out)
 {
-    int fd =
-        openat(folder, "disk", O_RDONLY | O_NOFOLLOW | O_NONBLOCK | O_CLOEXEC);
+    int fd = open_first(folder);
     struct stat st;
     int rc = 0;
 

@@ -149,6 +149,30 @@ static void scribble(const struct bench *b)
     close(fd);
 }
 
+/* So are archives of cloud images. */
+static void that_may_be_called_raw(void **state)
+{
+    struct bench *b = *state;
+    struct brought image;
+    Xn__TaskSpec spec;
+    char raw[620];
+
+    bring(b, &image);
+    snprintf(raw, sizeof raw, "%s.raw", image.disk);
+    assert_int_equal(rename(image.disk, raw), 0);
+    bench_fill(&spec);
+    spec.disk_bytes = MIB;
+    spec.disk = image.folder;
+    bench_put_spec(b, &spec);
+    assert_int_equal(bench_start(b), 0);
+    holds(b->keeper.dir, KEEPER_DISK, TAIL, "tail");
+    fake_last()->end = XEN_POWEROFF;
+    bench_turn(b);
+    bench_ended(b, XN__TASK_END__FINISHED, 0, 0, "the task ended");
+    assert_int_equal(rename(raw, image.disk), 0);
+    take_back(&image);
+}
+
 /* Its domain has a copy, which is its own: what it writes it finds when it has
  * booted again, and nobody else does. */
 static void a_clients_image_is_its_disk(void **state)
@@ -360,6 +384,7 @@ int main(void)
         T(only_roots_files_are_booted),
         T(its_disks_are_two),
         T(a_clients_image_is_its_disk),
+        T(that_may_be_called_raw),
         T(what_is_no_disk_of_a_clients),
         T(a_disk_without_room_is_refused),
         T(what_cannot_start_says_why),

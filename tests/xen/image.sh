@@ -1,7 +1,8 @@
 # SPDX-License-Identifier: GPL-3.0-or-later
 # A client's image, fetched by its SHA-256, is the disk of his domain: Linux of
 # the operator's finds there what he brought, writes to it, and finds that when
-# it has booted again.  Sourced by xen.t.
+# it has booted again.  Or there is a kernel on it, which the operator's boot
+# loader boots.  Sourced by xen.t.
 . "$here/server.sh"
 
 sells() { # IMAGE
@@ -53,4 +54,25 @@ point 30 'its disk is gone with it, the image as it was' '
     tar -xOf /share/disk.tar disk | cmp - "$(find /guests/fetched -name disk)"'
 await 60 is_settled && grep -q '"disk_gb_h": "0.00[0-9]*[1-9]' "$scratch/bill"
 ok $? 'the bill verifies, and has the disk'
+
+# ---- with a kernel of its own
+
+sells grub
+tar -C "$rig" -czf "$share/own.tar.gz" disk.raw
+sha256=$(sha256sum "$share/own.tar.gz")
+sha256=${sha256%% *}
+point 30 'another image is in the store' '
+    cp /share/own.tar.gz /store/
+    chmod 644 /store/own.tar.gz'
+buy --image "own.tar.gz@sha256:$sha256" CPUsmps:1000.. MemoryMB:64.. \
+    DiskGB:0.004.. -- /boot
+rc=$?
+ok $rc 'it is fetched, and runs'
+[ $rc -eq 0 ] || diag "$scratch/err"
+await 120 says 'guest: ends'
+rc=$?
+ok $rc 'the boot loader boots the kernel that is on the disk that was brought'
+[ $rc -eq 0 ] || diag "$scratch/console"
+await 60 session_is ended "$session"
+ok $? 'which ends'
 sells stub

@@ -56,7 +56,7 @@ real_name() {
 
 unpack_packages() {
     local name
-    [ ! -e "$rig/files/complete" ] || return 0
+    [ ! "$rig/files/complete" -nt "$here/packages.dom0" ] || return 0
     mkdir -p "$rig/debs"
     rm -rf "$rig/files"
     for name in $(names_in "$here/packages.dom0"); do
@@ -200,6 +200,19 @@ make_linux() {
         chmod -R go-w "$folder"
 }
 
+# A boot loader as the server's kernel, and a client's disk with a kernel of his
+# own and what that is told.
+make_grub() {
+    local tree=$scratch/grub folder=$rig/guests/grub
+    mkdir -p "$tree/boot/grub" "$folder" &&
+        cp "$rig/files/usr/lib/grub-xen/grub-x86_64-xen.bin" "$folder/kernel" &&
+        cp "$rig/guests/stub/kernel" "$tree/boot/guest" &&
+        printf 'linux /boot/guest init=/exit\nboot\n' \
+            >"$tree/boot/grub/grub.cfg" &&
+        rm -f "$rig/disk.raw" && truncate -s 1M "$rig/disk.raw" &&
+        mke2fs -q -t ext2 -d "$tree" "$rig/disk.raw" && chmod -R go-w "$folder"
+}
+
 make_image() {
     local name programs
     dom0_tree=$scratch/dom0
@@ -234,7 +247,7 @@ make_machine() {
     unpack_packages
     [ -s "$rig/vmlinux" ] || unpack_kernel "$rig"/files/boot/vmlinuz-* || return 1
     gunzip -c "$rig/files/boot/xen-4.17-amd64.gz" >"$rig/xen" &&
-        make_guest && make_linux && make_steps && make_image
+        make_guest && make_linux && make_grub && make_steps && make_image
 }
 
 # ---- its life
