@@ -261,14 +261,14 @@ static int copy_file(int folder, int to, uint64_t bytes,
     int rc = 0;
 
     if (fd < 0 || fstat(fd, &st)) {
-        *because_out = "its image has no file `disk`";
-        rc = XN_ENOENT;
+        *because_out = "its image has no file `disk` or `disk.raw`";
+        rc = XN_EREFUSED;
     } else if (!S_ISREG(st.st_mode) || !(st.st_mode & S_IROTH)) {
         *because_out = "its image's `disk` is no file that all may read";
-        rc = XN_EPERM;
+        rc = XN_EREFUSED;
     } else if ((uint64_t)st.st_size > bytes) {
-        *because_out = "its image's disk is larger";
-        rc = XN_ETOOBIG;
+        *because_out = "its image's disk is larger than what was asked for";
+        rc = XN_EREFUSED;
     } else if (copy_data(fd, to)) {
         rc = failed(because_out);
     }

@@ -54,8 +54,8 @@ int domain_check_image(int folder, bool *ramdisk_out, char *because_out,
  * yet.  Both may be left out.  With spec->disk there is one: its own, which
  * begins as a copy of `disk` in there and is blank behind that.
  * domain_close_disks afterwards, whatever came of it.  XN_ENOENT, XN_EPERM,
- * XN_ETOOBIG: the copy is larger than disk_bytes, XN_ENOSPC, XN_EIO with a
- * reason. */
+ * XN_EREFUSED: there is nothing that could be copied, or it is larger than
+ * disk_bytes; XN_ENOSPC, XN_EIO; with a reason. */
 int domain_open_disks(int image, int folder, const char *name,
                       const Xn__TaskSpec *spec,
                       struct xen_disk disks_out[XEN_DISKS_MAX],

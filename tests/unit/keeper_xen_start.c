@@ -224,12 +224,13 @@ static void what_is_no_disk_of_a_clients(void **state)
         enum bad_file how; /* WRITABLE: none */
         bool elsewhere;
     } rows[] = {
-        {XN_ETOOBIG, "its image's disk is larger", TAIL, 0, WRITABLE, false},
-        {XN_EPERM, "no file that all may read", MIB, 0640, WRITABLE, false},
-        {XN_ENOENT, "its image has no file `disk`", MIB, 0, MISSING, false},
-        {XN_ENOENT, "its image has no file `disk`", MIB, 0, LINK, false},
-        {XN_EPERM, "no file that all may read", MIB, 0, FIFO, false},
-        {XN_EPERM, "no file that all may read", MIB, 0, FOLDER, false},
+        {XN_EREFUSED, "larger than what was asked for", TAIL, 0, WRITABLE,
+         false},
+        {XN_EREFUSED, "no file that all may read", MIB, 0640, WRITABLE, false},
+        {XN_EREFUSED, "its image has no file `disk`", MIB, 0, MISSING, false},
+        {XN_EREFUSED, "its image has no file `disk`", MIB, 0, LINK, false},
+        {XN_EREFUSED, "no file that all may read", MIB, 0, FIFO, false},
+        {XN_EREFUSED, "no file that all may read", MIB, 0, FOLDER, false},
         {XN_ENOENT, "its image is not there", MIB, 0, WRITABLE, true},
         {XN_ENOSPC, "a disk of its own: ", 1ULL << 44, 0, WRITABLE, false},
     };
