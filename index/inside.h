@@ -456,6 +456,7 @@ struct xis_place {
     uint8_t state;
     bool known;    /* it holds this version's document */
     bool answered; /* since the last publish of this ad, well or not */
+    bool told;     /* and well; only those out of sight are told again */
     uint8_t tries; /* that failed, in a row */
     int rc;
     uint64_t next_us;

@@ -13,10 +13,11 @@
 #include "index/inside.h"
 #include "lib/err.h"
 
-#define OLD_MAX 512   /* tokens of one ad's old places */
-#define STEP_MAX 200  /* ads placed anew in one step */
-#define STEP_US 10000 /* between such steps */
-#define BACKOFF_MAX 5 /* doublings of a second */
+#define OLD_MAX 512                   /* tokens of one ad's old places */
+#define STEP_MAX 200                  /* ads placed anew in one step */
+#define STEP_US 10000                 /* between such steps */
+#define BACKOFF_MAX 5                 /* doublings of a second */
+#define TWICE_US (20 * XIS_SECOND_US) /* until one out of sight hears again */
 
 /* ---- old places */
 
@@ -327,8 +328,14 @@ static void place_done(struct xis *xis, const struct xn_now *now,
 {
     at->tries = 0;
     if (at->dest->where.peer == XN_PEER_NONE) {
-        /* Out of sight: say it again from time to time. */
-        at->next_us = now->mono_us + xis->config.sync_us;
+        /* Out of sight: say it again from time to time, and the first time
+         * soon.  Where the ring has just changed, nodes on the way may not
+         * agree yet who the copies are, and one was passed over. */
+        uint64_t us = xis->config.sync_us;
+
+        if (!at->told && us > TWICE_US) us = TWICE_US;
+        at->told = true;
+        at->next_us = now->mono_us + us;
         xis->retry = true;
         set_timer(xis, now->mono_us + XIS_RETRY_US, out);
     }
@@ -488,7 +495,7 @@ int xis_pub_begin(struct xis *xis, const struct xn_now *now,
     for (i = 0; i < pub->n_places; i++) {
         struct xis_place *at = &pub->places[i];
 
-        at->answered = false;
+        at->answered = at->told = false;
         if (pub->version != pub->ad->version) at->known = false;
         at->next_us = 0;
         if (at->state == XIS_DONE) at->state = XIS_DUE;

@@ -439,6 +439,57 @@ static void test_newcomer_is_asked_again(void **state)
     kit_free(kit);
 }
 
+static bool all_have_settled(struct net *net)
+{
+    uint32_t i;
+
+    for (i = 0; i < net->config.nodes; i++) {
+        const struct kit_node *node = net->node[i].component;
+
+        if (net->node[i].up && !xis_settled(node->xis)) return false;
+    }
+    return net_has_leaves(net);
+}
+
+/* Who publishes among more nodes than it can see is told that all copies have
+ * the ad, though the nodes on the way took another for one of them: that one is
+ * told within half a minute, and its neighbours need not find out. */
+static void test_passed_over(void **state)
+{
+    enum { ALL = 60 };
+    struct kit *kit = kit_new(ALL, 29);
+    struct kit_ad ad = kit_ad(kit, 1, V1);
+    uint32_t owner, by = 0, i;
+    struct xis *xis;
+    xn_id key, id;
+
+    (void)state;
+    kit->net->config.links_max = 32;
+    for (i = 0; i < ALL; i++) {
+        net_start(kit->net, i, i / 2);
+        net_run(kit->net, SEC / 20);
+    }
+    assert_true(net_until(kit->net, 120 * SEC, all_have_settled));
+    xn_token_key("CPUsmps", NULL, 0, false, &key);
+    owner = net_nearest(kit->net, &key, 0);
+    while (is_copy(kit, by, "CPUsmps"))
+        by++;
+    assert_false(ov_is_mesh(kit->net->node[by].ov, &kit->net->now));
+    kit_publish(kit, by, &ad, 1);
+    net_run(kit->net, 4 * SEC);
+    assert_int_equal(kit->node[by].status, 200);
+    assert_true(kit_has(kit, owner, 1, V1));
+    xis = kit_xis(kit, owner);
+    kit_server_id(1, &id);
+    xis_ad_remove(xis, xis_ad_find(xis, &id));
+    assert_false(kit_has(kit, owner, 1, V1));
+    for (i = 0; i < ALL; i++) /* neighbours do not compare meanwhile */
+        kit_xis(kit, i)->settle.background_us += 3600 * SEC;
+    net_run(kit->net, 22 * SEC);
+    assert_true(kit_has(kit, owner, 1, V1));
+    kit_free(kit);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
@@ -453,6 +504,7 @@ int main(void)
         cmocka_unit_test(test_left_alone),
         cmocka_unit_test(test_put_in_its_place),
         cmocka_unit_test(test_newcomer_is_asked_again),
+        cmocka_unit_test(test_passed_over),
         cmocka_unit_test(test_loss),
     };
 
