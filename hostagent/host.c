@@ -211,6 +211,7 @@ static const struct route routes[] = {
     {"GET", "/v1/status", on_query},
     {"POST", "/v1/tasks", host_task_new},
     {"GET", "/v1/tasks", host_task_list},
+    {"POST", "/v1/tasks/exec", host_task_exec},
     {"POST", "/v1/tasks/forward", host_task_forward},
     {"POST", "/v1/tasks/input", host_task_input},
     {"POST", "/v1/tasks/pause", host_task_pause},

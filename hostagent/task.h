@@ -178,6 +178,8 @@ void host_task_resume(struct host *host, const struct xn_now *now, uint64_t ask,
 
 void host_task_forward(struct host *host, const struct xn_now *now,
                        uint64_t ask, const Xn__Ask *question);
+void host_task_exec(struct host *host, const struct xn_now *now, uint64_t ask,
+                    const Xn__Ask *question);
 /* Refused, where this server runs no tasks, or cannot now; the session's
  * machine, or (NULL) any. */
 bool host_runs_tasks(struct host *host, uint64_t ask, const char *what,

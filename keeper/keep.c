@@ -116,6 +116,7 @@ static void take_signals(struct keeper *keeper)
                         "the keeper was told to end", 0);
         }
     }
+    keeper_reap(keeper);
     if (keeper->state != XN__TASK_STATE__ENDED) keeper_finish(keeper);
 }
 

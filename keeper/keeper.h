@@ -31,6 +31,7 @@
 #define KEEPER_EXIT "exit"       /* TaskExit, the last thing that is written */
 
 #define KEEPER_CLIENTS_MAX 64
+#define KEEPER_EXECS_MAX 16 /* commands beside the task, at once */
 
 struct keeper_client {
     int fd; /* -1: a free place */
@@ -83,6 +84,9 @@ struct keeper {
     struct xn_buf typed; /* taken, and not in the terminal yet */
     uint64_t type_us;    /* mono; then it is tried again */
 
+    pid_t execs[KEEPER_EXECS_MAX]; /* 0: a free place */
+    unsigned n_execs;
+
     int listener, signals;
     size_t n_clients; /* places behind these were never taken */
     struct keeper_client clients[KEEPER_CLIENTS_MAX];
@@ -115,6 +119,11 @@ int keeper_type(struct keeper *keeper, const void *data, size_t len);
 void keeper_drain_terminal(struct keeper *keeper);
 /* The reading of now, into its record. */
 void keeper_note_reading(struct keeper *keeper);
+/* A command beside it: XN_EBUSY, XN_ECONFLICT; else as runner.h has it. */
+int keeper_exec(struct keeper *keeper, char *const *argv, size_t n_argv,
+                int *fd_out);
+/* Those that have ended. */
+void keeper_reap(struct keeper *keeper);
 /* What was noted at that time (mono) or later, or else the reading of now. */
 void keeper_reading(struct keeper *keeper, uint64_t since_us,
                     Xn__TaskReading *out);

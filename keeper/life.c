@@ -18,6 +18,7 @@
 #include "lib/text.h"
 
 #define STAND_US 1000 /* between signals that do not get there */
+#define JOIN_US 20000 /* between signals while others may come in */
 #define EVASIONS_MAX 3
 #define TYPE_US 10000 /* between looks for room in a full terminal */
 #define PTY_US 100000 /* a flood may fill the console at 10 MiB/s */
@@ -87,7 +88,7 @@ static bool send(struct keeper *keeper, int sig)
 /* Stands or goes on as pause and cap together want; while it is being stopped,
  * the cap holds on.  Where a messenger does not come back, nobody knows whether
  * they got it: another is sent until one does, or who fights one would be rid of
- * the cap. */
+ * the cap.  Nor is whoever comes in while they stand. */
 static void set_standing(struct keeper *keeper, uint64_t mono_us)
 {
     bool stand = keeper->paused || (keeper->caps_itself && keeper->cap.held);
@@ -97,7 +98,7 @@ static void set_standing(struct keeper *keeper, uint64_t mono_us)
         keeper->stand_us = mono_us + STAND_US;
         return;
     }
-    keeper->stand_us = 0;
+    keeper->stand_us = stand && keeper->n_execs ? mono_us + JOIN_US : 0;
     if (stand == keeper->stands) return;
     if (stand) {
         keeper->run_us += mono_us - keeper->run_since_us;
@@ -145,6 +146,44 @@ void keeper_stop(struct keeper *keeper, Xn__TaskEnd end, const char *because,
     keeper->paused = false;
     send(keeper, SIGTERM);
     set_standing(keeper, now);
+}
+
+/* ---- commands beside it -------------------------------------------------- */
+
+int keeper_exec(struct keeper *keeper, char *const *argv, size_t n_argv,
+                int *fd_out)
+{
+    unsigned i = 0;
+    int rc;
+
+    if (!keeper->runner->exec) return XN_EINVAL;
+    if (keeper->state != XN__TASK_STATE__RUNNING) return XN_ECONFLICT;
+    while (i < KEEPER_EXECS_MAX && keeper->execs[i])
+        i++;
+    if (i == KEEPER_EXECS_MAX) return XN_EBUSY;
+    rc = keeper->runner->exec(keeper, argv, n_argv, &keeper->execs[i], fd_out);
+    if (rc) {
+        keeper->execs[i] = 0;
+        return rc;
+    }
+    keeper->n_execs++;
+    /* it comes in while the others stand, or soon will */
+    if (keeper->stands) keeper->stand_us = sys_mono_us() + JOIN_US;
+    return 0;
+}
+
+void keeper_reap(struct keeper *keeper)
+{
+    int status;
+
+    for (unsigned i = 0; i < KEEPER_EXECS_MAX; i++) {
+        pid_t pid = keeper->execs[i];
+
+        if (!pid || waitpid(pid, &status, WNOHANG) != pid) continue;
+        keeper->execs[i] = 0;
+        keeper->n_execs--;
+        if (keeper->stands) keeper->stand_us = sys_mono_us();
+    }
 }
 
 /* ---- the terminal -------------------------------------------------------- */

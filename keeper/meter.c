@@ -28,6 +28,18 @@ static int open_perf(pid_t pid)
                         PERF_FLAG_FD_CLOEXEC);
 }
 
+static bool read_perf(const struct meter *meter, uint64_t *ns_out)
+{
+    uint64_t ns;
+
+    if (read(meter->perf, ns_out, sizeof *ns_out) != sizeof *ns_out)
+        return false;
+    for (unsigned i = 0; i < meter->n_more; i++) {
+        if (read(meter->more[i], &ns, sizeof ns) == sizeof ns) *ns_out += ns;
+    }
+    return true;
+}
+
 static bool read_raw(const struct meter *meter, uint64_t *ns_out)
 {
     struct proc_sum sum;
@@ -35,8 +47,7 @@ static bool read_raw(const struct meter *meter, uint64_t *ns_out)
     switch (meter->kind) {
     case XN__METER_KIND__CGROUP:
         return cgroup_cpu_ns(meter->files, ns_out) == 0;
-    case XN__METER_KIND__PERF:
-        return read(meter->perf, ns_out, sizeof *ns_out) == sizeof *ns_out;
+    case XN__METER_KIND__PERF: return read_perf(meter, ns_out);
     case XN__METER_KIND__PROC:
         if (!meter->init || proc_sum(meter->init, &sum)) return false;
         *ns_out = sum.cpu_ns;
@@ -82,6 +93,18 @@ void meter_start(struct meter *meter, pid_t init, uint32_t cap_ms_per_s,
     if (!read_raw(meter, &meter->base)) meter->base = 0;
 }
 
+bool meter_join(struct meter *meter, pid_t pid)
+{
+    int fd;
+
+    if (meter->kind != XN__METER_KIND__PERF) return true;
+    if (meter->n_more == METER_MORE_MAX) return false;
+    fd = open_perf(pid);
+    if (fd < 0) return false;
+    meter->more[meter->n_more++] = fd;
+    return true;
+}
+
 uint64_t meter_read(struct meter *meter, uint64_t mono_us)
 {
     uint64_t ns = 0;
@@ -106,6 +129,8 @@ void meter_close(struct meter *meter)
 {
     if (meter->perf >= 0) close(meter->perf);
     meter->perf = -1;
+    while (meter->n_more)
+        close(meter->more[--meter->n_more]);
 }
 
 /* A child that ends when we close `end`, or die. */

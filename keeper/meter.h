@@ -12,10 +12,16 @@
 #include "keeper/cgroup.h"
 #include "wire/task.pb-c.h"
 
+/* Processes that can join a task's where PERF counts it: what they leave behind
+ * is counted as well, so none gives its place up. */
+#define METER_MORE_MAX 64
+
 struct meter {
     Xn__MeterKind kind;
     const struct cgroup_files *files;
-    int perf;        /* descriptor, -1: none */
+    int perf;                 /* descriptor, -1: none */
+    int more[METER_MORE_MAX]; /* the same of what joined it */
+    unsigned n_more;
     pid_t init;      /* for PROC */
     uint64_t base;   /* what the sandbox itself had used */
     uint64_t cpu_ns; /* last reading; never falls */
@@ -30,6 +36,9 @@ void meter_open(struct meter *meter, Xn__MeterKind best,
 /* From here on the task runs; `init` is the sandbox's first process. */
 void meter_start(struct meter *meter, pid_t init, uint32_t cap_ms_per_s,
                  uint64_t mono_us);
+/* A process that is no child of theirs joins them, and has run nothing yet; false:
+ * it would not be counted. */
+bool meter_join(struct meter *meter, pid_t pid);
 /* Nanoseconds since then. */
 uint64_t meter_read(struct meter *meter, uint64_t mono_us);
 bool meter_is_exact(const struct meter *meter);

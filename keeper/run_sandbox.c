@@ -6,6 +6,7 @@
 #include <sys/wait.h>
 #include <unistd.h>
 
+#include "keeper/exec.h"
 #include "keeper/herd.h"
 #include "keeper/join.h"
 #include "keeper/keeper.h"
@@ -149,6 +150,13 @@ static int connect_in(struct keeper *keeper, uint16_t port, int *fd_out)
     return join_connect(keeper->box.init_fd, port, fd_out);
 }
 
+static int exec_in(struct keeper *keeper, char *const *argv, size_t n_argv,
+                   pid_t *pid_out, int *fd_out)
+{
+    return exec_begin(&keeper->box, keeper->spec, argv, n_argv, pid_out,
+                      fd_out);
+}
+
 /* ---- end ----------------------------------------------------------------- */
 
 static bool has_ended(struct keeper *keeper)
@@ -194,4 +202,5 @@ const struct runner runner_sandbox = {
     .memory = memory,
     .describe = describe,
     .connect = connect_in,
+    .exec = exec_in,
 };

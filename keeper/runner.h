@@ -6,6 +6,7 @@
 
 #include <stdbool.h>
 #include <stdint.h>
+#include <sys/types.h>
 
 #include "wire/task.pb-c.h"
 
@@ -34,6 +35,9 @@ struct runner {
     /* A socket on its way to a port inside, as join_connect.  NULL: it has
      * addresses of its own. */
     int (*connect)(struct keeper *keeper, uint16_t port, int *fd_out);
+    /* A command beside it, as exec_begin.  NULL: nobody but itself begins any. */
+    int (*exec)(struct keeper *keeper, char *const *argv, size_t n_argv,
+                pid_t *pid_out, int *fd_out);
     /* What a cap that the keeper holds goes by.  NULL: there is no such cap. */
     uint64_t (*cap_reading)(struct keeper *keeper, uint64_t mono_us);
     /* What it has of memory now; true: more than it may. */

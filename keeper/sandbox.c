@@ -21,6 +21,7 @@
 
 #include "keeper/bwrap.h"
 #include "keeper/filter.h"
+#include "keeper/limits.h"
 #include "keeper/sys.h"
 #include "lib/err.h"
 
@@ -74,67 +75,6 @@ static int open_terminal(struct sandbox *box, bool for_people, int *slave_out)
     return 0;
 }
 
-static bool limit(int what, rlim_t value)
-{
-    struct rlimit now, both = {value, value};
-
-    /* what we are held to ourselves may be less */
-    if (getrlimit(what, &now) == 0 && now.rlim_max < value) {
-        both.rlim_cur = both.rlim_max = now.rlim_max;
-    }
-    return setrlimit(what, &both) == 0;
-}
-
-static bool set_limits(const struct launch *launch)
-{
-    const Xn__TaskSpec *spec = launch->spec;
-
-    /* whoever started us may be favoured: a task is not */
-    if (getpriority(PRIO_PROCESS, 0) < 0 && setpriority(PRIO_PROCESS, 0, 0))
-        return false;
-    return limit(RLIMIT_NICE, 0) && limit(RLIMIT_CORE, 0) &&
-           limit(RLIMIT_FSIZE, spec->file_bytes) &&
-           limit(RLIMIT_NOFILE, spec->files) && limit(RLIMIT_RTPRIO, 0) &&
-           limit(RLIMIT_MEMLOCK, 64 << 10) &&
-           limit(RLIMIT_MSGQUEUE, 64 << 10) &&
-           (!launch->limit_data || limit(RLIMIT_DATA, spec->memory_bytes));
-}
-
-/* The first few of those that we may use ourselves. */
-static bool pin(unsigned cpus)
-{
-    cpu_set_t all, some;
-    unsigned cpu;
-
-    if (cpus == 0) return true;
-    CPU_ZERO(&some);
-    if (sched_getaffinity(0, sizeof all, &all)) return false;
-    for (cpu = 0; cpu < CPU_SETSIZE && cpus > 0; cpu++) {
-        if (!CPU_ISSET(cpu, &all)) continue;
-        CPU_SET(cpu, &some);
-        cpus--;
-    }
-    return sched_setaffinity(0, sizeof some, &some) == 0;
-}
-
-static bool become(uid_t uid)
-{
-    if (uid == 0) return true;
-    return setgroups(0, NULL) == 0 && setresgid(uid, uid, uid) == 0 &&
-           setresuid(uid, uid, uid) == 0;
-}
-
-static void reset_signals(void)
-{
-    sigset_t none;
-    int i;
-
-    for (i = 1; i < NSIG; i++)
-        signal(i, SIG_DFL);
-    sigemptyset(&none);
-    sigprocmask(SIG_SETMASK, &none, NULL);
-}
-
 static bool pass_files(const struct launch *launch)
 {
     size_t i;
@@ -157,7 +97,7 @@ static void run(const struct launch *launch)
     const struct bwrap_fds *fds = &launch->fds;
     uint8_t cpus;
 
-    reset_signals();
+    limits_reset_signals();
     if (read(launch->go, &cpus, 1) != 1) _exit(1); /* our keeper has died */
     if (!take_terminal(launch->terminal)) _exit(1);
     sys_set_oom(SYS_OOM_TASK);
@@ -167,7 +107,7 @@ static void run(const struct launch *launch)
         !sys_set_inherited(fds->filter, true) ||
         !sys_set_inherited(fds->passwd, true) ||
         !sys_set_inherited(fds->group, true) || !pass_files(launch) ||
-        !pin(cpus) || !become(launch->spec->uid) || !set_limits(launch)) {
+        !limits_take(launch->spec, cpus, launch->limit_data)) {
         dprintf(2, "xeno-keeper: cannot give up privilege: %s\n",
                 strerror(errno));
         _exit(1);

@@ -220,12 +220,29 @@ int spec_check(const Xn__TaskSpec *spec, char *because_out, size_t len)
     return rc ? rc : check_put(spec, because_out, len);
 }
 
+static int check_command(const Xn__KeeperAsk *ask, char *because_out,
+                         size_t len)
+{
+    size_t bytes = 0;
+
+    if (ask->op != XN__KEEPER_OP__EXEC) return 0;
+    for (size_t i = 0; i < ask->n_argv; i++)
+        bytes += strlen(ask->argv[i]) + 1;
+    if (ask->n_argv > 0 && ask->n_argv <= SPEC_EXEC_WORDS_MAX &&
+        bytes <= SPEC_EXEC_TEXT_MAX && ask->argv[0][0] == '/')
+        return 0;
+    snprintf(because_out, len,
+             "argv: no program by its whole path with at most %d words of %d "
+             "bytes",
+             SPEC_EXEC_WORDS_MAX, SPEC_EXEC_TEXT_MAX);
+    return XN_EINVAL;
+}
+
 int spec_check_keeper_ask(const Xn__KeeperAsk *ask, char *because_out,
                           size_t len)
 {
     const struct bound rows[] = {
-        {"op", (uint64_t)ask->op, XN__KEEPER_OP__STATUS,
-         XN__KEEPER_OP__FORWARD},
+        {"op", (uint64_t)ask->op, XN__KEEPER_OP__STATUS, XN__KEEPER_OP__EXEC},
         {"port", ask->port, ask->op == XN__KEEPER_OP__FORWARD, UINT16_MAX},
         {"life_ms", ask->life_ms, ask->op == XN__KEEPER_OP__LIFETIME,
          LIFE_MS_MAX},
@@ -234,7 +251,9 @@ int spec_check_keeper_ask(const Xn__KeeperAsk *ask, char *because_out,
         {"grace_ms", ask->grace_ms, 0, SPEC_GRACE_MS_MAX},
     };
 
-    return check_bounds(rows, sizeof rows / sizeof rows[0], because_out, len);
+    int rc = check_bounds(rows, sizeof rows / sizeof rows[0], because_out, len);
+
+    return rc ? rc : check_command(ask, because_out, len);
 }
 
 int spec_check_dom_ask(const Xn__DomAsk *ask, char *because_out, size_t len)

@@ -12,6 +12,8 @@
 #define SPEC_NAMES_MAX 100       /* asked of at once */
 #define SPEC_WORDS_MAX 256       /* of argv and of env */
 #define SPEC_TEXT_MAX (64 << 10) /* bytes of all of argv or env */
+#define SPEC_EXEC_WORDS_MAX 64   /* of a command beside a task */
+#define SPEC_EXEC_TEXT_MAX 8192  /* bytes of these */
 #define SPEC_REASON_MAX 256
 #define SPEC_INPUT_MAX 4096 /* bytes typed at once */
 #define SPEC_GRACE_MS_MAX 60000

@@ -1,7 +1,8 @@
 /* SPDX-License-Identifier: GPL-3.0-or-later */
 /* A connection to a port of a task: of a sandbox its keeper passes a socket of
  * the network inside; a domain has an address, which xenodomd tells.  Nothing
- * else is ever connected to. */
+ * else is ever connected to.  Or a command beside a task, of which its keeper
+ * passes a socket. */
 #include <errno.h>
 #include <netinet/in.h>
 #include <stdio.h>
@@ -21,6 +22,11 @@ void dom_stream_begin(struct dom_job *job)
 {
     job->due_us = net_mono_us() + STREAM_US;
     dom_set_timer(job, job->due_us);
+}
+
+static bool is_command(const struct dom_job *job)
+{
+    return XN_BODY(job->msg, Xn__AskStream)->n_argv > 0;
 }
 
 static void refuse(struct dom_job *job, int rc, const char *because,
@@ -50,7 +56,8 @@ static void hand_over(struct dom_job *job)
     int fd = job->stream, rc;
 
     job->stream = -1;
-    rc = net_streams_begin(job->dom->streams, job->ticket, ask->ask, fd);
+    rc = net_streams_begin(job->dom->streams, job->ticket, ask->ask, fd,
+                           is_command(job));
     if (!rc)
         dom_forget(job);
     else if (rc == XN_EPROTO)
@@ -115,15 +122,32 @@ static void on_socket(void *arg)
     if (body) protobuf_c_message_free_unpacked(body, NULL);
     fd = net_unix_take_fd(&job->sock);
     net_unix_close(&job->sock);
+    if (!rc && fd >= 0 && is_command(job)) {
+        job->stream = fd;
+        if (evutil_make_socket_nonblocking(fd))
+            dom_finish(job, XN_EIO, 0, NULL);
+        else
+            hand_over(job);
+        return;
+    }
     if (!rc && fd >= 0) {
         await_connection(job, fd);
         return;
     }
     if (fd >= 0) close(fd);
-    if (rc == XN_EREFUSED)
+    if (is_command(job) && rc == XN_EBUSY)
+        refuse(job, rc, "as many commands run beside the task as can",
+               "when one of them has ended");
+    else if (is_command(job) && rc == XN_EREFUSED)
+        refuse(job, rc, "the command cannot be held as its task is",
+               "again in a second; xeno task new");
+    else if (rc == XN_EREFUSED)
         refuse_port(job, rc, "nothing listens on");
     else if (rc == XN_EUNREACH || rc == XN_ECONFLICT || rc == XN_ENOENT)
         refuse(job, XN_EREFUSED, "the task has just ended", "a new one");
+    else if (rc == XN_EINVAL && is_command(job))
+        refuse(job, XN_EREFUSED, "its task is a domain",
+               "xeno console --input");
     else if (rc == XN_EINVAL)
         refuse(job, XN_EREFUSED, "its domain has no interface",
                "a session with NetMbps, or its console");
@@ -133,6 +157,7 @@ static void on_socket(void *arg)
 
 static void ask_keeper(struct dom_job *job, int fd)
 {
+    const Xn__AskStream *want = XN_BODY(job->msg, Xn__AskStream);
     Xn__KeeperAsk ask = XN__KEEPER_ASK__INIT;
     int rc;
 
@@ -140,8 +165,10 @@ static void ask_keeper(struct dom_job *job, int fd)
                   job);
     rc = net_unix_adopt(&job->sock, net_loop_base(job->dom->loop), fd);
     job->state = DOM_READS;
-    ask.op = XN__KEEPER_OP__FORWARD;
-    ask.port = XN_BODY(job->msg, Xn__AskStream)->port;
+    ask.op = is_command(job) ? XN__KEEPER_OP__EXEC : XN__KEEPER_OP__FORWARD;
+    ask.port = want->port;
+    ask.argv = want->argv;
+    ask.n_argv = want->n_argv;
     if (!rc) rc = net_unix_send(&job->sock, &ask);
     if (rc)
         dom_finish(job, rc, 0, NULL);
@@ -175,7 +202,7 @@ void dom_stream_tell(struct dom_job *job, const Xn__DomTell *tell, int fd)
     const Xn__TaskStatus *status = tell->n_tasks > 0 ? tell->tasks[0] : NULL;
     uint32_t address = status ? status->address : 0;
 
-    if (!tell->rc && tell->live && fd >= 0 && !address) {
+    if (!tell->rc && tell->live && fd >= 0 && (!address || is_command(job))) {
         ask_keeper(job, fd);
         return;
     }

@@ -39,6 +39,7 @@ struct net_relay {
     bool near_ended; /* it has no more, and the far end was told */
     bool stuffed;    /* too much waits for the far end */
     bool deaf;       /* too much waits for `near` */
+    bool mute;       /* `near` takes nothing any more */
     bool ending, told;
     uint64_t moved_us; /* mono: when a byte was carried last */
     int rc;
@@ -107,7 +108,7 @@ void net_relay_end(struct net_relay *r, int rc, const char *because)
     r->rc = rc;
     snprintf(r->because, sizeof r->because, "%s", because);
     close_near(r);
-    if (r->config.serves && rc && !r->far_gone) put_over(r);
+    if (r->config.serves && !r->config.whole && rc && !r->far_gone) put_over(r);
     set_clock(r, waiting(r) && !r->far_gone ? LAST_S * 1000000ULL : 0);
 }
 
@@ -120,6 +121,10 @@ static void near_failed(struct net_relay *r, int error)
 {
     char because[BECAUSE_MAX];
 
+    if (r->config.whole) { /* what it said before that counts */
+        r->mute = true;
+        return;
+    }
     snprintf(because, sizeof because, "its program has closed it: %s",
              strerror(error));
     net_relay_end(r, XN_ECANCELLED, because);
@@ -150,6 +155,7 @@ static bool write_some(struct net_relay *r)
     struct evbuffer *in = in_of(r);
     int n;
 
+    if (r->mute) evbuffer_drain(in, evbuffer_get_length(in));
     if (evbuffer_get_length(in) == 0) return false;
     n = evbuffer_write_atmost(in, r->near, (ev_ssize_t)r->left);
     if (n > 0) {
@@ -226,8 +232,11 @@ static void pump(struct net_relay *r)
 {
     bool more = true;
 
+    if (r->config.whole) r->left = evbuffer_get_length(in_of(r));
     while (more && !r->ending)
-        more = r->left ? write_some(r) : take_frame(r);
+        more = r->left           ? write_some(r)
+               : r->config.whole ? false
+                                 : take_frame(r);
     if (!r->ending) heed_room(r);
     if (r->far_gone && !r->ending && !event_pending(r->writes, EV_WRITE, NULL))
         net_relay_end(r, XN_EUNREACH, "the connection was cut");
@@ -267,16 +276,23 @@ static void on_readable(evutil_socket_t fd, short what, void *arg)
     ssize_t n = read(r->near, data, sizeof data);
 
     if (n < 0 && (errno == EAGAIN || errno == EINTR)) return;
+    if (n < 0 && r->config.whole) n = 0;
     if (n < 0) {
         near_failed(r, errno);
         return;
     }
     r->moved_us = net_mono_us();
-    put(r, n ? STREAM_DATA : STREAM_END, data, (size_t)n);
+    if (r->config.whole)
+        bufferevent_write(r->config.far, data, (size_t)n);
+    else
+        put(r, n ? STREAM_DATA : STREAM_END, data, (size_t)n);
     r->stuffed = waiting(r) >= OUT_HIGH;
     r->near_ended = n == 0;
     if (r->stuffed || r->near_ended) event_del(r->reads);
-    end_if_done(r);
+    if (r->config.whole && r->near_ended)
+        net_relay_end(r, 0, ""); /* it has said why */
+    else
+        end_if_done(r);
 }
 
 static void on_far_written(struct bufferevent *far, void *arg)

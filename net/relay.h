@@ -17,6 +17,7 @@ struct net_relay_config {
      */
     struct bufferevent *far;
     bool serves;     /* ours is the server's end, which says why it is over */
+    bool whole;      /* near speaks of itself, in frames: they are passed on */
     int near;        /* a socket that does not block */
     unsigned idle_s; /* then it is over; 0: never */
     /* The last of it, once, and not from within a call; `near` is closed, and

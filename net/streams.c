@@ -46,14 +46,15 @@ static void on_over(void *arg, int rc, const char *because)
     drop(s);
 }
 
-static int join(struct stream *s, struct bufferevent *bev, int fd)
+static int join(struct stream *s, struct bufferevent *bev, int fd, bool whole)
 {
     const struct net_relay_config config = {
         .base = net_loop_base(s->streams->loop),
         .far = bev,
         .serves = true,
+        .whole = whole,
         .near = fd,
-        .idle_s = IDLE_S,
+        .idle_s = whole ? 0 : IDLE_S,
         .over = on_over,
         .arg = s,
     };
@@ -63,7 +64,7 @@ static int join(struct stream *s, struct bufferevent *bev, int fd)
 }
 
 int net_streams_begin(struct net_streams *streams, uint64_t ticket,
-                      uint64_t ask, int fd)
+                      uint64_t ask, int fd, bool whole)
 {
     struct stream *s = NULL;
     struct net_http_taken taken;
@@ -84,7 +85,7 @@ int net_streams_begin(struct net_streams *streams, uint64_t ticket,
     s->evcon = taken.evcon;
     DL_APPEND(streams->all, s);
     streams->n++;
-    rc = join(s, taken.bev, fd);
+    rc = join(s, taken.bev, fd, whole);
     if (rc) drop(s);
     return rc;
 }

@@ -35,6 +35,8 @@ static const struct xeno_verb verbs[] = {
     {"list", NULL, "", "Your sessions, wherever they are", xeno_list},
     {"top", NULL, "", "What they use now", xeno_top},
     {"console", NULL, "SESSION[/N]", "What its task wrote", xeno_console},
+    {"exec", NULL, "SESSION[/N] -- COMMAND", "Run a command beside its task",
+     xeno_exec},
     {"wait", NULL, "SESSION[/N]", "Until its task has ended", xeno_wait},
     {"stop", NULL, "SESSION...", "End sessions, and tell the XenoCorp",
      xeno_stop},

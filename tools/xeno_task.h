@@ -105,6 +105,7 @@ int xeno_task_pause(struct xeno *xeno, int argc, char **argv);
 int xeno_task_resume(struct xeno *xeno, int argc, char **argv);
 int xeno_task_stop(struct xeno *xeno, int argc, char **argv);
 int xeno_console(struct xeno *xeno, int argc, char **argv);
+int xeno_exec(struct xeno *xeno, int argc, char **argv);
 int xeno_session_forward(struct xeno *xeno, int argc, char **argv);
 int xeno_wait(struct xeno *xeno, int argc, char **argv);
 int xeno_run(struct xeno *xeno, int argc, char **argv);

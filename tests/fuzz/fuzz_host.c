@@ -306,10 +306,10 @@ static void ask(struct fuzz *f, const char *method, const char *path,
 static void ask_anything(struct fuzz *f)
 {
     static const char *const paths[] = {
-        "/v1/tasks",        "/v1/tasks/input", "/v1/tasks/stop",
-        "/v1/console",      "/v1/sessions",    "/v1/quote",
-        "/v1/status",       "/v1/offer",       "/v1/sessions/stop",
-        "/v1/tasks/forward"};
+        "/v1/tasks",         "/v1/tasks/input", "/v1/tasks/stop",
+        "/v1/console",       "/v1/sessions",    "/v1/quote",
+        "/v1/status",        "/v1/offer",       "/v1/sessions/stop",
+        "/v1/tasks/forward", "/v1/tasks/exec"};
     unsigned path = byte(f), who = byte(f);
     ProtobufCBinaryData b = bytes(f);
     char query[1100];

@@ -56,6 +56,7 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t len)
     config.far =
         bufferevent_socket_new(config.base, far[0], BEV_OPT_CLOSE_ON_FREE);
     config.serves = data[0] & 1;
+    config.whole = data[0] & 4;
     config.near = near[0];
     if (net_relay_new(&config, &relay)) abort();
     if (data[0] & 2) shutdown(near[1], SHUT_WR);

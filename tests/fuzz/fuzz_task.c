@@ -51,6 +51,12 @@ static void judge(ProtobufCMessage *body)
             (to->port == 0 || to->port > UINT16_MAX)) {
             abort();
         }
+        if (spec_check_keeper_ask(to, because, sizeof because) == 0 &&
+            to->op == XN__KEEPER_OP__EXEC &&
+            (to->n_argv == 0 || to->n_argv > SPEC_EXEC_WORDS_MAX ||
+             to->argv[0][0] != '/')) {
+            abort();
+        }
     } else if (body->descriptor == &xn__dom_ask__descriptor) {
         ask = (Xn__DomAsk *)body;
         if (spec_check_dom_ask(ask, because, sizeof because) == 0 &&

@@ -366,6 +366,7 @@ static void serve_stream(struct dom *dom, struct crank *c,
 
     dom->streams++;
     dom->port = XN_BODY(act->msg, Xn__AskStream)->port;
+    dom->words = XN_BODY(act->msg, Xn__AskStream)->n_argv;
     if (!dom->up) {
         crank_done(c, act, XN_EUNREACH, 0, NULL);
     } else if (dom->refuse_streams) {

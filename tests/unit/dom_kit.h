@@ -50,6 +50,7 @@ struct dom {
     const char *console;
     unsigned streams;             /* asked for */
     uint32_t port;                /* of the last */
+    size_t words;                 /* the same, of its command */
     int refuse_streams;           /* DomTell.rc; 0: they begin */
     struct xn_action waiting[64]; /* consoles that wait, streams that last */
     size_t n_waiting;

@@ -6,6 +6,8 @@
 #include "tests/unit/market_kit.h"
 #include "tests/unit/task_kit.h"
 
+#include <string.h>
+
 #define OF_SESSION 32
 
 static void is_refused(struct market *m, int rc, const char *because)
@@ -210,16 +212,96 @@ static void are_given_up(void **state)
     assert_int_equal(m->dom.n_waiting, 0);
 }
 
+/* ---- commands ---- */
+
+static uint64_t ask_exec(struct market *m, char **argv, size_t n)
+{
+    Xn__ExecTask body = XN__EXEC_TASK__INIT;
+
+    body.session = xn_id_bytes(&m->session);
+    body.argv = argv;
+    body.n_argv = n;
+    return market_ask(m, "POST", "/v1/tasks/exec", "", &body,
+                      &m->s.client.caller);
+}
+
+static char *const_text(const char *text)
+{
+    return (char *)(uintptr_t)text;
+}
+
+static void runs_a_command(void **state)
+{
+    struct market *m = *state;
+    char *argv[] = {const_text("/bin/echo"), const_text("hello")};
+
+    tasks_begin(m);
+    tasks_run(m, 1, false);
+    ask_exec(m, argv, 2);
+    market_serve(m);
+    assert_int_equal(m->dom.n_waiting, 1);
+    assert_int_equal(m->dom.words, 2);
+    dom_end_stream(&m->dom, &m->h);
+    tasks_ask_pause(m, true);
+    market_serve(m);
+    assert_int_equal(market_refused(m, ask_exec(m, argv, 2), NULL),
+                     XN_EREFUSED);
+}
+
+static void is_no_command(void **state)
+{
+    struct market *m = *state;
+    char *words[65], *by_name[] = {const_text("echo")}, *long_one[2],
+                     text[8192];
+
+    memset(text, 'x', sizeof text - 1);
+    text[sizeof text - 1] = '\0';
+    for (size_t i = 0; i < 65; i++)
+        words[i] = const_text("/bin/echo");
+    long_one[0] = words[0];
+    long_one[1] = text;
+    tasks_begin(m);
+    tasks_run(m, 1, false);
+    assert_int_equal(market_refused(m, ask_exec(m, NULL, 0), NULL), XN_EINVAL);
+    assert_int_equal(market_refused(m, ask_exec(m, by_name, 1), NULL),
+                     XN_EINVAL);
+    assert_int_equal(market_refused(m, ask_exec(m, words, 65), NULL),
+                     XN_EINVAL);
+    assert_int_equal(market_refused(m, ask_exec(m, long_one, 2), NULL),
+                     XN_EINVAL);
+    assert_int_equal(m->dom.streams, 0);
+    ask_exec(m, words, 64);
+    market_serve(m);
+    assert_int_equal(m->dom.words, 64);
+}
+
+static void a_domain_takes_none(void **state)
+{
+    struct market *m = market_open_xen(true, NULL);
+    char *argv[] = {const_text("/bin/echo")};
+    char because[300];
+
+    tasks_begin(m);
+    tasks_run(m, 1, false);
+    assert_int_equal(market_refused(m, ask_exec(m, argv, 1), because),
+                     XN_EREFUSED);
+    assert_string_equal(because, "a domain runs by itself: nobody else begins "
+                                 "anything in it");
+    begins_a_stream(m, 80); /* its address is reached */
+    market_close(m);
+}
+
 int main(void)
 {
 #define TEST(name)                                                             \
     cmocka_unit_test_setup_teardown(name, tasks_set_up, market_tear_down)
     static const struct CMUnitTest tests[] = {
-        TEST(is_carried),   TEST(could_be_carried),
-        TEST(is_malformed), TEST(nobody_is_there),
-        TEST(stands_still), TEST(the_driver_says_no),
-        TEST(are_bounded),  TEST(end_with_their_task),
-        TEST(are_given_up),
+        TEST(is_carried),    TEST(could_be_carried),
+        TEST(is_malformed),  TEST(nobody_is_there),
+        TEST(stands_still),  TEST(the_driver_says_no),
+        TEST(are_bounded),   TEST(end_with_their_task),
+        TEST(are_given_up),  TEST(runs_a_command),
+        TEST(is_no_command), cmocka_unit_test(a_domain_takes_none),
     };
 
     return cmocka_run_group_tests_name("host_streams", tests, NULL, NULL);

@@ -53,11 +53,11 @@ static void pair(int out[2])
                      0);
 }
 
-static void begin(struct kit *k, bool serves)
+static void begin_as(struct kit *k, bool serves, bool whole)
 {
     int far[2], near[2];
     struct net_relay_config config = {
-        .serves = serves, .over = on_over, .arg = k};
+        .serves = serves, .whole = whole, .over = on_over, .arg = k};
 
     memset(k, 0, sizeof *k);
     pair(far);
@@ -70,6 +70,11 @@ static void begin(struct kit *k, bool serves)
     config.far = k->bev;
     config.near = near[0];
     assert_int_equal(net_relay_new(&config, &k->relay), 0);
+}
+
+static void begin(struct kit *k, bool serves)
+{
+    begin_as(k, serves, false);
 }
 
 static void end(struct kit *k)
@@ -357,6 +362,42 @@ static void hears_who_has_left(void **state)
     end(&k);
 }
 
+/* Who speaks of himself is passed on as he is, to his end; that he takes nothing
+ * any more ends nothing. */
+static void passes_on(void **state)
+{
+    static const uint8_t last[] = {4, 0, 0, 2, 24, 1};
+    uint8_t data[64];
+    struct kit k;
+    bool ended;
+
+    begin_as(&k, true, true);
+    say(&k, STREAM_DATA, "in", 2);
+    say(&k, STREAM_END, NULL, 0);
+    turn(&k);
+    assert_int_equal(take(k.near, data, sizeof data, &ended), 10);
+    assert_memory_equal(data, "\1\0\0\2in\3\0\0\0", 10);
+    assert_false(ended || k.over);
+    say(&k, STREAM_DATA, "not taken", 9);
+    turn(&k);
+    assert_int_equal(write(k.near, last, sizeof last), sizeof last);
+    close(k.near);
+    k.near = -1;
+    say(&k, STREAM_DATA, "nor this", 8);
+    run_until_over(&k);
+    assert_int_equal(k.rc, 0);
+    assert_int_equal(take(k.far, data, sizeof data, &ended), sizeof last);
+    assert_memory_equal(data, last, sizeof last);
+    end(&k);
+    begin_as(&k, true, true); /* who leaves is gone for him, too */
+    close(k.far);
+    k.far = -1;
+    run_until_over(&k);
+    assert_int_equal(take(k.near, data, sizeof data, &ended), 0);
+    assert_true(ended);
+    end(&k);
+}
+
 /* Anything at all comes to an end, within bounds. */
 static void babble(void **state)
 {
@@ -396,6 +437,7 @@ int main(void)
         cmocka_unit_test(tells_why),
         cmocka_unit_test(is_cut),
         cmocka_unit_test(hears_who_has_left),
+        cmocka_unit_test(passes_on),
         cmocka_unit_test(babble),
     };
 

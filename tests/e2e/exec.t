@@ -1,0 +1,233 @@
+#!/bin/bash
+# SPDX-License-Identifier: GPL-3.0-or-later
+# Commands beside a task: their streams and ends, that they are held, counted and
+# ended as the task is, what is refused and why, and that nothing is left.
+. "${XN_SRC:-.}/tests/e2e/lib.sh"
+. "${XN_SRC:-.}/tests/e2e/tasks.sh"
+tasks_or_skip
+burner=$XN_BUILD/tests/e2e/burner
+err=$scratch/err
+out=$scratch/out
+started=()
+
+ends_all() {
+    [ ${#started[@]} -eq 0 ] || kill -KILL "${started[@]}" 2>/dev/null
+    goes_away
+}
+trap ends_all EXIT
+
+x() { # WORDS...: a command, with nothing to read
+    timeout 120 "$xeno" exec "$session" -- "$@" </dev/null
+}
+
+refuses() { # RC BECAUSE NAME WORDS...: of xeno exec
+    local want=$1 because=$2 name=$3
+    shift 3
+    timeout 120 "$xeno" exec "$@" </dev/null >"$out" 2>"$scratch/no"
+    [ $? -eq "$want" ] && grep -q "^  because: .*$because" "$scratch/no" &&
+        grep -q '^  try: .' "$scratch/no"
+    ok $? "$name" || diag "$scratch/no"
+}
+
+look() { # FIELD: of the session's last task
+    "$xeno" task show "$session" -o json >"$scratch/look" 2>>"$err" &&
+        field "$1" "$scratch/look"
+}
+
+has_no() { # WORD: no process inside is called by it
+    ! x sh -c 'cat /proc/[0-9]*/cmdline | tr "\0" " "' 2>>"$err" | grep -q "$1"
+}
+
+has() { ! has_no "$1"; }
+
+descriptors() { # PID
+    find "/proc/$1/fd" -mindepth 1 2>/dev/null | wc -l
+}
+
+no_more_than() { # COUNT PID
+    [ "$(descriptors "$2")" -le "$1" ]
+}
+
+carriers() { # processes that the keeper has begun, but for the task's monitor
+    local pid n=0
+    for pid in $(cat "/proc/$keeper/task/$keeper/children"); do
+        case $(readlink "/proc/$pid/exe") in */xeno-keeper) n=$((n + 1)) ;; esac
+    done
+    echo "$n"
+}
+
+has_carriers() { [ "$(carriers)" -eq "$1" ]; }
+
+up --servers 1
+"$xeno" run --detach --keep -o json CPUsmps:1000.. -e COLOUR=blue \
+    -f "burner=$burner" -- sh -c 'echo up; exec sleep 10000' \
+    >"$scratch/run" 2>>"$err" || bail "no task runs: $(cat "$err")"
+session=$(field session "$scratch/run")
+name=$(task_name "$session" 1)
+runs() { [ "$(of_task 1 "$name" state)" = running ]; }
+await 100 runs
+agent=$(pid_of host 1)
+keeper=$(of_task 1 "$name" keeper)
+of_agent=$(descriptors "$agent")
+of_keeper=$(descriptors "$keeper")
+
+# ---- streams and ends ----
+
+x sh -c 'echo out; echo err >&2; exit 7' >"$out" 2>"$scratch/e"
+[ $? -eq 7 ] && [ "$(cat "$out")" = out ] && [ "$(cat "$scratch/e")" = err ]
+ok $? 'output and errors come apart, and the code is its own'
+head -c 3000000 /dev/urandom >"$scratch/data"
+"$xeno" exec "$session" -- cat <"$scratch/data" 2>>"$err" |
+    cmp - "$scratch/data" >/dev/null
+ok $? 'what is sent comes back, to its end'
+[ "$(echo 'some words' | "$xeno" exec "$session" -- tr a-z A-Z)" = 'SOME WORDS' ]
+ok $? 'a filter filters'
+"$xeno" exec "$session" -- true <"$scratch/data" 2>>"$err"
+ok $? 'who reads nothing ends all the same'
+x sh -c 'kill -KILL $$' >/dev/null 2>&1
+[ $? -eq 137 ]
+ok $? 'a signal ends one: 128 and its number'
+x /no/such 2>"$scratch/e"
+[ $? -eq 127 ] && grep -q 'No such file' "$scratch/e"
+ok $? 'one that is not there: 127'
+x /etc/passwd 2>/dev/null
+[ $? -eq 126 ]
+ok $? 'one that cannot be run: 126'
+[ "$(x sh -c 'echo a; (sleep 1000; echo b) & echo c')" = "$(printf 'a\nc')" ]
+ok $? 'what it leaves in the background is not waited for'
+
+# ---- as the task is ----
+
+[ "$(x sh -c 'echo $HOME $COLOUR; pwd; hostname; id -u; tr "\0" " " </proc/1/cmdline |
+    grep -c bwrap')" = "$(printf '/home/task blue\n/home/task\ntask\n1000\n1')" ]
+ok $? 'it is where the task is, as who it is'
+x sh -c 'grep -E "^(Cap|NoNew|Seccomp:)" /proc/self/status' >"$out"
+[ "$(grep -c 'Cap.*:.0000000000000000$' "$out")" -eq 5 ] &&
+    grep -q 'NoNewPrivs:.1' "$out" && grep -q 'Seccomp:.2' "$out"
+ok $? 'without a capability, behind its filter'
+echo secret >"$scratch/secret"
+"$burner" listen "$scratch/port" &
+started+=("$!")
+await 60 test -s "$scratch/port"
+timeout 120 "$xeno" exec "$session" -- ./burner escape $$ \
+    "$(cat "$scratch/port")" "$scratch/secret" </dev/null >"$out" 2>>"$err"
+[ $? -eq 0 ] && [ "$(grep -c '^held' "$out")" -ge 50 ] &&
+    ! grep -q ESCAPED "$out"
+rc=$?
+[ $rc -eq 0 ] || grep -v '^held' "$out" | diag
+ok $rc "$(grep -c '^held' "$out") ways out are closed to it"
+before=$(look cpu_ns)
+x ./burner work 50 >/dev/null 2>>"$err"
+[ $(($(look cpu_ns) - before)) -gt 350000000 ]
+ok $? 'what it uses the meter of its task counts'
+
+# ---- who leaves ----
+
+leaves() { # SIGNAL CODE
+    "$xeno" exec "$session" -- sleep 4321 </dev/null 2>>"$err" &
+    left=$!
+    started+=("$left")
+    await 60 has 'sleep 4321' || return 1
+    kill "-$1" "$left"
+    wait "$left"
+    [ $? -eq "$2" ] && await 60 has_no 'sleep 4321'
+}
+# a background job of a shell ignores SIGINT from its start on
+leaves TERM 130
+ok $? 'SIGTERM ends it, there and here'
+leaves KILL 137
+ok $? 'who is killed here leaves none there'
+
+# ---- who does not read ----
+
+rss() {
+    sed -n 's/^VmRSS: *\([0-9]*\) kB/\1/p' "/proc/$agent/status"
+}
+before=$(rss)
+mkfifo "$scratch/slow"
+"$xeno" exec "$session" -- cat /dev/zero </dev/null >"$scratch/slow" \
+    2>>"$err" &
+zero=$!
+started+=("$zero")
+exec 8<"$scratch/slow"
+head -c 100000 <&8 >/dev/null
+stands() { # it sleeps in a write
+    x sh -c 'for p in /proc/[0-9]*; do
+        grep -q "^cat" $p/cmdline && grep -q "^State:.S" $p/status && echo yes
+    done' 2>>"$err" | grep -q yes
+}
+await 60 stands && [ $(($(rss) - before)) -lt 8192 ]
+ok $? 'who does not read makes it wait, and little is held'
+exec 8<&-
+wait "$zero"
+await 60 has_no 'cat /dev/zero'
+ok $? 'when he is gone it ends'
+
+# ---- how many ----
+
+many=()
+for _ in $(seq 16); do
+    "$xeno" exec "$session" -- sleep 1234 </dev/null 2>>"$err" &
+    many+=("$!")
+done
+started+=("${many[@]}")
+await 100 has_carriers 16
+refuses 4 'as many commands' 'more at once than there may be' \
+    "$session" -- true
+kill -TERM "${many[@]}"
+wait "${many[@]}"
+await 100 has_carriers 0 && x true
+ok $? 'their places are free again'
+
+# ---- refusals ----
+
+refuses 3 '' 'a session that nobody knows' "$(printf '%064d' 7)" -- true
+refuses 3 'no such task' 'a task that there is not' "$session/7" -- true
+refuses 2 'no command' 'no command' "$session" --
+refuses 2 'no JSON' 'JSON' -o json "$session" -- true
+# shellcheck disable=SC2046 # that many words
+refuses 2 '64 words' 'a command that is too long' "$session" -- $(seq 100)
+"$xeno" task pause "$session" >/dev/null 2>>"$err"
+refuses 4 'task is paused' 'a task that is paused' "$session" -- true
+"$xeno" task resume "$session" >/dev/null 2>>"$err"
+x true
+ok $? 'it takes commands when it goes on'
+
+# ---- while it stands still ----
+
+"$xeno" exec "$session" -- sh -c 'while :; do :; done' </dev/null 2>>"$err" &
+started+=("$!")
+spins() { [ "$(look cpu_ns)" -gt $((before + 500000000)) ]; }
+before=$(look cpu_ns)
+await 60 spins
+"$xeno" task pause "$session" >/dev/null 2>>"$err"
+before=$(look cpu_ns)
+read -rt 1 <> <(:)
+[ $(($(look cpu_ns) - before)) -lt 200000000 ]
+ok $? 'one that runs stands still when its task does'
+"$xeno" task resume "$session" >/dev/null 2>>"$err"
+
+# ---- the end ----
+
+await 100 no_more_than $((of_agent + 4)) "$agent"
+"$xeno" exec "$session" -- sleep 5678 </dev/null >"$out" 2>"$scratch/no" &
+last=$!
+started+=("$last")
+await 60 has 'sleep 5678'
+"$xeno" task stop "$session" >/dev/null 2>>"$err"
+wait "$last"
+rc=$?
+[ $rc -eq 143 ] || [ $rc -eq 137 ] || { [ $rc -eq 4 ] && grep -q 'task has ended' "$scratch/no"; }
+ok $? 'it ends with its task'
+refuses 4 'task has ended' 'a task that has ended' "$session" -- true
+await 100 gone "$keeper"
+ok $? 'the keeper is gone'
+await 100 no_more_than "$of_agent" "$agent"
+ok $? 'and nothing is left with the agent'
+"$xeno" stop "$session" >/dev/null 2>>"$err"
+refuses 3 'session has ended' 'a session that has ended' "$session" -- true
+[ -z "$(find /sys/fs/cgroup -name "*$name*" 2>/dev/null)" ]
+ok $? 'no control group is left'
+down >/dev/null 2>>"$err"
+ok $? 'the platform goes away'
+plan

@@ -1,0 +1,85 @@
+/* SPDX-License-Identifier: GPL-3.0-or-later */
+/* xeno exec: a command beside a task, in its sandbox. */
+#include "lib/err.h"
+#include "net/command.h"
+#include "tools/xeno_kept.h"
+#include "tools/xeno_task.h"
+#include "wire/nest.h"
+
+enum { INTERRUPTED = 128 + 2 };
+
+static const char cannot[] = "cannot run the command";
+
+/* Its code; where it was cut off, what the server says of that. */
+static int code_of(const struct xeno *xeno, const struct xeno_place *place,
+                   const struct net_command_end *end)
+{
+    Xn__ForwardTask body = XN__FORWARD_TASK__INIT; /* could it be reached? */
+    struct xeno_why why;
+    const struct xeno_question question = {
+        .what = cannot,
+        .method = "POST",
+        .path = "/v1/tasks/forward",
+        .body = &body,
+        .answer = &xn__host_task__descriptor,
+        .why = &why,
+    };
+    Xn__HostTask *task = NULL;
+
+    if (!end->rc) return end->code;
+    if (end->rc == XN_ECANCELLED) return INTERRUPTED;
+    body.session = xn_id_bytes(&place->kept.session);
+    body.task = place->task;
+    if (end->began && end->rc == XN_EUNREACH &&
+        xeno_ask(xeno, &place->server, &question, &task))
+        return xeno_tell(&why, "the command was ended");
+    if (task) xn__host_task__free_unpacked(task, NULL);
+    return xeno_gripe(end->rc, end->began ? "the command was cut off" : cannot,
+                      end->because[0] ? end->because : xn_strerror(end->rc),
+                      end->try[0] ? end->try : "the same again");
+}
+
+static int run(const struct xeno *xeno, const struct xeno_place *place,
+               const Xn__NewTask *words)
+{
+    Xn__ExecTask body = XN__EXEC_TASK__INIT;
+    const struct net_command command = {
+        .identity = &place->server.identity,
+        .url = place->server.corp.url,
+        .path = "/v1/tasks/exec",
+        .server = &place->server.corp.id,
+        .body = &body,
+        .timeout_ms = xeno->timeout_ms,
+    };
+    struct net_command_end end;
+
+    body.session = xn_id_bytes(&place->kept.session);
+    body.task = place->task;
+    body.argv = words->argv;
+    body.n_argv = words->n_argv;
+    net_command_run(&command, &end);
+    return code_of(xeno, place, &end);
+}
+
+int xeno_exec(struct xeno *xeno, int argc, char **argv)
+{
+    static struct xeno_deed deed;
+    struct xeno_work work = {0};
+    struct xeno_place place;
+    int words, code;
+
+    code = xeno_work_split(&work, &argc, argv);
+    if (code >= 0) return code;
+    code = xeno_options(xeno, NULL, 0, argc, argv, 1, 1, &words);
+    if (code >= 0) return code;
+    if (xeno->json) return xeno_usage("what a command says is no JSON");
+    if (!work.argc) return xeno_usage("no command stands behind --");
+    code = xeno_deed_make(&work, &deed);
+    if (!code) code = xeno_place(xeno, argv[words], &place);
+    if (!code) {
+        code = run(xeno, &place, &deed.task);
+        xeno_place_clear(&place);
+    }
+    xeno_deed_clear(&deed);
+    return code;
+}
