@@ -128,6 +128,7 @@ static void run(const struct exec *e, const int fds[3])
     pid_t pid = getppid();
 
     setsid();
+    signal(SIGPIPE, SIG_DFL);
     for (int i = 0; i < 3; i++)
         dup2(fds[i], i);
     close_range(3, ~0U, 0);
