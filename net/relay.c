@@ -41,6 +41,7 @@ struct net_relay {
     bool deaf;       /* too much waits for `near` */
     bool mute;       /* `near` takes nothing any more */
     bool ending, told;
+    bool lingers;      /* until the other end, which is told why, has closed */
     uint64_t moved_us; /* mono: when a byte was carried last */
     int rc;
     char because[BECAUSE_MAX];
@@ -101,6 +102,8 @@ static void close_near(struct net_relay *r)
     r->near = -1;
 }
 
+/* A connection that is closed before all that came was read is reset, and what
+ * was said last is lost at the other end: so that goes on to be read. */
 void net_relay_end(struct net_relay *r, int rc, const char *because)
 {
     if (r->ending) return;
@@ -109,7 +112,11 @@ void net_relay_end(struct net_relay *r, int rc, const char *because)
     snprintf(r->because, sizeof r->because, "%s", because);
     close_near(r);
     if (r->config.serves && !r->config.whole && rc && !r->far_gone) put_over(r);
-    set_clock(r, waiting(r) && !r->far_gone ? LAST_S * 1000000ULL : 0);
+    r->lingers = r->config.serves && (r->config.whole || rc) && !r->far_gone;
+    if (r->lingers) bufferevent_enable(r->config.far, EV_READ);
+    set_clock(r, (waiting(r) || r->lingers) && !r->far_gone
+                     ? LAST_S * 1000000ULL
+                     : 0);
 }
 
 static void end_if_done(struct net_relay *r)
@@ -232,6 +239,7 @@ static void pump(struct net_relay *r)
 {
     bool more = true;
 
+    if (r->ending) evbuffer_drain(in_of(r), evbuffer_get_length(in_of(r)));
     if (r->config.whole) r->left = evbuffer_get_length(in_of(r));
     while (more && !r->ending)
         more = r->left           ? write_some(r)
@@ -300,7 +308,7 @@ static void on_far_written(struct bufferevent *far, void *arg)
     struct net_relay *r = arg;
 
     if (r->ending) {
-        if (!waiting(r)) set_clock(r, 0);
+        if (!waiting(r) && !r->lingers) set_clock(r, 0);
     } else if (r->stuffed) {
         r->stuffed = false;
         event_add(r->reads, NULL);
