@@ -3,10 +3,12 @@
 
 #include <errno.h>
 #include <fcntl.h>
+#include <linux/openat2.h>
 #include <stdio.h>
 #include <string.h>
 #include <sys/file.h>
 #include <sys/stat.h>
+#include <sys/syscall.h>
 #include <unistd.h>
 
 #include "keeper/network.h"
@@ -276,12 +278,22 @@ static int copy_file(int folder, int to, uint64_t bytes,
     return rc;
 }
 
+/* Links were followed when it was allowed: one that is there now was put there
+ * since, and may lead where only root gets. */
+static int open_folder(const char *path)
+{
+    const struct open_how how = {.flags = O_RDONLY | O_DIRECTORY | O_CLOEXEC,
+                                 .resolve = RESOLVE_NO_SYMLINKS};
+
+    return (int)syscall(SYS_openat2, AT_FDCWD, path, &how, sizeof how);
+}
+
 /* What is locked stays, for whoever keeps images; and what is not there any more
  * under its name was being removed. */
 static int copy_disk(const char *path, int to, uint64_t bytes,
                      const char **because_out)
 {
-    int folder = open(path, O_RDONLY | O_DIRECTORY | O_CLOEXEC);
+    int folder = open_folder(path);
     int rc = XN_ENOENT;
     struct stat is, named;
 

@@ -113,9 +113,12 @@ struct brought {
 
 static void bring(const struct bench *b, struct brought *image)
 {
+    char *real = realpath(b->path, NULL);
     int fd;
 
-    snprintf(image->folder, sizeof image->folder, "%.500s/client", b->path);
+    assert_non_null(real);
+    snprintf(image->folder, sizeof image->folder, "%.500s/client", real);
+    free(real);
     snprintf(image->disk, sizeof image->disk, "%s/disk", image->folder);
     assert_int_equal(mkdir(image->folder, 0755), 0);
     fd = open(image->disk, O_WRONLY | O_CREAT | O_CLOEXEC, 0644);
@@ -256,6 +259,34 @@ static void what_is_no_disk_of_a_clients(void **state)
     }
 }
 
+/* xenodomd has followed those that were there when it allowed the folder. */
+static void links_to_it_are_not_followed(void **state)
+{
+    static const char *const rows[] = {"/link", "/way/client"};
+    struct bench *b = *state;
+    char link[620], way[620], path[620];
+    struct brought image;
+    Xn__TaskSpec spec;
+
+    bring(b, &image);
+    snprintf(link, sizeof link, "%.500s/link", b->path);
+    snprintf(way, sizeof way, "%.500s/way", b->path);
+    assert_int_equal(symlink("client", link) || symlink(".", way), 0);
+    for (size_t i = 0; i < sizeof rows / sizeof *rows; i++) {
+        snprintf(path, sizeof path, "%.500s%s", b->path, rows[i]);
+        bench_fill(&spec);
+        spec.disk_bytes = MIB;
+        spec.disk = path;
+        bench_put_spec(b, &spec);
+        assert_int_equal(bench_start(b), XN_ENOENT);
+        assert_non_null(strstr(b->keeper.because, "its image is not there"));
+        assert_int_equal(fake->n, 0);
+        bench_put_away(b);
+    }
+    assert_int_equal(unlink(link) || unlink(way), 0);
+    take_back(&image);
+}
+
 static void a_disk_without_room_is_refused(void **state)
 {
     struct bench *b = *state;
@@ -387,6 +418,7 @@ int main(void)
         T(a_clients_image_is_its_disk),
         T(that_may_be_called_raw),
         T(what_is_no_disk_of_a_clients),
+        T(links_to_it_are_not_followed),
         T(a_disk_without_room_is_refused),
         T(what_cannot_start_says_why),
         cmocka_unit_test(a_line_is_what_linux_reads),
