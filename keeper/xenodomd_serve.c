@@ -99,12 +99,16 @@ static unsigned wait_ms(struct dom *dom, struct live *live)
     return patience_for(&live->patience, sys_mono_us(), silent);
 }
 
+/* One that makes its domain still, or copies a disk for it, is as silent as one
+ * that is stuck, but nothing to log. */
 static void note_answer(struct live *live, int rc)
 {
     bool silent = rc == XN_ETIMEOUT;
 
-    if (!live || live->watch < 0 || live->patience.silent == silent) return;
+    if (!live || (live->watch < 0 && live->ready < 0)) return;
+    if (live->patience.silent == silent) return;
     live->patience.silent = silent;
+    if (live->watch < 0) return;
     xn_log(silent ? XN_LOG_WARN : XN_LOG_INFO, "session %s: its keeper %s",
            live->name, silent ? "does not answer" : "answers again");
 }

@@ -206,6 +206,8 @@ static int fake_create(struct xen *xen, const struct xen_want *want,
     bool bad = comes_true(&fake->bad_create);
 
     enter(xen);
+    while (*(volatile bool *)&fake->slow)
+        poll(NULL, 0, 20);
     if (bad && !fake->part) return fail(xen, "no such kernel");
     if (fake->n == FAKE_DOMAINS) abort();
     d = &fake->domains[fake->n++];

@@ -33,6 +33,7 @@ struct fake_host {
     bool absent;
     bool no_pvh;
     bool stuck;          /* it does not answer, not even that */
+    bool slow;           /* what is made is not done */
     bool deaf_to_pause;  /* says yes and does nothing */
     unsigned bad_create; /* so many fail, */
     bool part;           /* each leaving a part */

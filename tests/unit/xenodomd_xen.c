@@ -173,7 +173,7 @@ static int asked(struct bench *b, Xn__DomOp op)
     return rc;
 }
 
-static Xn__DomTell *start_spec(struct bench *b, Xn__TaskSpec *spec)
+static int say_start(struct bench *b, Xn__TaskSpec *spec)
 {
     Xn__DomAsk question = XN__DOM_ASK__INIT;
     char *argv[] = {(char *)"/sbin/init"};
@@ -183,7 +183,16 @@ static Xn__DomTell *start_spec(struct bench *b, Xn__TaskSpec *spec)
     spec->argv = argv;
     spec->n_argv = 1;
     spec->runner = XN__RUNNER__XEN;
-    return ask_with(b, &question, NULL);
+    return say(b, &question);
+}
+
+static Xn__DomTell *start_spec(struct bench *b, Xn__TaskSpec *spec)
+{
+    int fd = say_start(b, spec);
+    Xn__DomTell *tell = hear(fd, NULL);
+
+    close(fd);
+    return tell;
 }
 
 static Xn__DomTell *start(struct bench *b, const char *image)
@@ -591,6 +600,34 @@ static void a_stuck_keeper_is_not_waited_for_again(void **state)
     assert_int_equal(asked(b, XN__DOM_OP__DOM_STOP), 0);
 }
 
+/* Nor is one that makes its domain still: it may have a large disk to copy. */
+static void a_long_start_is_not_waited_for_again(void **state)
+{
+    struct bench *b = *state;
+    Xn__TaskSpec spec = XN__TASK_SPEC__INIT;
+    uint64_t begun_us;
+    Xn__DomTell *tell;
+    int fd;
+
+    fake->slow = true;
+    spec.name = (char *)"a";
+    spec.image = b->image;
+    fd = say_start(b, &spec);
+    while (asked(b, XN__DOM_OP__DOM_STATUS) == XN_ENOENT)
+        poll(NULL, 0, 20);
+    begun_us = sys_mono_us();
+    for (int i = 0; i < 8; i++)
+        assert_int_equal(asked(b, XN__DOM_OP__DOM_STATUS), XN_ETIMEOUT);
+    /* or it would have been 40 s */
+    assert_true(sys_mono_us() - begun_us < 30000000);
+    fake->slow = false;
+    tell = hear(fd, NULL);
+    assert_int_equal(tell->rc, 0);
+    xn__dom_tell__free_unpacked(tell, NULL);
+    close(fd);
+    assert_int_equal(asked(b, XN__DOM_OP__DOM_STOP), 0);
+}
+
 static void whoever_is_killed_it_goes_on(void **state)
 {
     struct bench *b = *state;
@@ -669,6 +706,7 @@ int main(void)
         T(what_it_refuses),
         T(a_stuck_xen_keeps_nobody_else_waiting),
         T(a_stuck_keeper_is_not_waited_for_again),
+        T(a_long_start_is_not_waited_for_again),
         T(whoever_is_killed_it_goes_on),
         T(one_that_went_while_nobody_looked),
     };
