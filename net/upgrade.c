@@ -30,7 +30,7 @@ struct net_upgrade {
     uint8_t *body;
     size_t len;
     size_t awaits; /* bytes of a refusal, whose head has come */
-    bool met, begun;
+    bool begun;
     int rc; /* of what failed before it had begun */
     char because[300];
 };
@@ -144,7 +144,6 @@ static void ask(struct net_upgrade *up)
         fail(up, XN_EIDENT, "what answers has another key");
         return;
     }
-    up->met = true;
     evbuffer_add_printf(bufferevent_get_output(up->bev),
                         "POST %s HTTP/1.1\r\nHost: %s\r\n"
                         "Connection: Upgrade\r\nUpgrade: " STREAM_PROTOCOL
@@ -165,8 +164,7 @@ static void on_event(struct bufferevent *bev, short what, void *arg)
     } else if (dns) {
         fail(up, XN_EUNREACH, evutil_gai_strerror(dns));
     } else if (bufferevent_get_openssl_error(bev)) {
-        fail(up, up->met ? XN_EUNREACH : XN_EIDENT,
-             net_tls_error(text, sizeof text));
+        fail(up, XN_EUNREACH, net_tls_error(text, sizeof text));
     } else {
         fail(up, XN_EUNREACH,
              what & BEV_EVENT_EOF

@@ -305,7 +305,7 @@ static void refuses_what_is_no_frame(void **state)
 static void tells_why(void **state)
 {
     struct kit server, client;
-    uint8_t data[512];
+    uint8_t data[512] = {0};
     bool ended;
     size_t n;
 
