@@ -314,6 +314,7 @@ static void carry(struct exec *e)
     while (!e->over && e->ended >= 0)
         turn(e);
     if (e->over) kill(-e->pid, SIGKILL);
+    if (e->over) kill(e->pid, SIGKILL); /* it may lead no group yet */
     while (waitpid(e->pid, &status, 0) < 0 && errno == EINTR) {}
     finish(e, WIFEXITED(status) ? WEXITSTATUS(status) : 128 + WTERMSIG(status));
 }
