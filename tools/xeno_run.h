@@ -15,6 +15,8 @@
 
 #define RUN_WORDS_MAX 64
 #define RUN_CANDIDATES_MAX 24
+#define RUN_AMOUNTS 5
+#define RUN_KINDS 3
 
 struct run_wish { /* as the command line says it */
     const char *words[RUN_WORDS_MAX];
@@ -24,6 +26,13 @@ struct run_wish { /* as the command line says it */
     char currency[MONEY_CURRENCY_SIZE];
     uint64_t life_us;
     bool keep;
+};
+
+/* What the quote is asked for: amounts, 0: any, and what the tasks run in, "":
+ * in anything. */
+struct run_wanted {
+    xn_dec amount[RUN_AMOUNTS];
+    char kind[RUN_KINDS][64];
 };
 
 struct run_candidate {
@@ -43,7 +52,8 @@ struct run {
     struct run_wish wish;
     const struct xeno_work *work;
     struct xeno_deed *deed;
-    struct xn_buf requirements; /* XML */
+    struct run_wanted wanted;
+    struct xn_buf requirements; /* the same, XML */
     struct xeno_member members[XENO_CORPS_MAX];
     size_t n_members;
     struct run_candidate candidates[RUN_CANDIDATES_MAX];
@@ -75,6 +85,9 @@ int run_find(struct run *run, const char *config);
  * left; the cheapest that the wish allows, or NULL: run->why says why. */
 struct run_candidate *run_cheapest(struct run *run);
 void run_candidate_clear(struct run_candidate *candidate);
+/* The token of which the quote has less than was wanted; NULL: it has all. */
+const char *run_falls_short(const struct run_wanted *wanted,
+                            const struct xeno_quoted *quoted);
 /* The price of using all that the quote allows for so long; XN_EOVERFLOW. */
 int run_cost(const struct money_quote *quote, uint64_t us, int64_t *micro_out);
 

@@ -15,18 +15,13 @@ enum { AT_ONCE = 3 }; /* quotes asked for together */
 #define MEMORY_MB "256"
 
 /* Amounts that a session has set apart; the quote is for them. */
-static const char *const amounts[] = {"CPUsmps", "MemoryMB", "DiskGB",
-                                      "NetMbps", "IPv4Addresses"};
-#define AMOUNTS (sizeof amounts / sizeof amounts[0])
+static const char *const amounts[RUN_AMOUNTS] = {
+    "CPUsmps", "MemoryMB", "DiskGB", "NetMbps", "IPv4Addresses"};
 
 /* What its tasks run in. */
-static const char *const kinds[] = {"EnvType", "EnvKernel", "Virtualisation"};
-#define KINDS (sizeof kinds / sizeof kinds[0])
-
-struct wanted {
-    xn_dec amount[AMOUNTS];
-    char kind[KINDS][64];
-};
+enum { VIRTUALISATION = RUN_KINDS - 1 };
+static const char *const kinds[RUN_KINDS] = {"EnvType", "EnvKernel",
+                                             "Virtualisation"};
 
 /* ---- what is wanted, by the search's own conditions ---- */
 
@@ -46,25 +41,26 @@ static void take_kind(const Xn__Expr *expr, const char *text, char out[64])
         snprintf(out, 64, "%s", text);
 }
 
-static void take_condition(const Xn__Expr *expr, struct wanted *wanted)
+static void take_condition(const Xn__Expr *expr, struct run_wanted *wanted)
 {
     const char *text = least(expr);
     xn_dec d;
 
     if (!text || !expr->token) return;
-    for (size_t i = 0; i < AMOUNTS; i++) {
+    for (size_t i = 0; i < RUN_AMOUNTS; i++) {
         if (strcmp(expr->token, amounts[i]) != 0) continue;
         if (!xn_dec_parse(text, strlen(text), &d) &&
             xn_dec_cmp(d, wanted->amount[i]) > 0)
             wanted->amount[i] = d;
     }
-    for (size_t i = 0; i < KINDS; i++) {
+    for (size_t i = 0; i < RUN_KINDS; i++) {
         if (strcmp(expr->token, kinds[i]) == 0)
             take_kind(expr, text, wanted->kind[i]);
     }
 }
 
-static void take_conditions(const struct query *query, struct wanted *wanted)
+static void take_conditions(const struct query *query,
+                            struct run_wanted *wanted)
 {
     const Xn__Expr *where = query_proto(query)->where;
 
@@ -77,18 +73,19 @@ static void take_conditions(const struct query *query, struct wanted *wanted)
     }
 }
 
-static int write_requirements(const struct wanted *wanted, struct xn_buf *xml)
+static int write_requirements(const struct run_wanted *wanted,
+                              struct xn_buf *xml)
 {
     char text[XN_DEC_TEXT_MAX];
 
     xn_buf_str(xml, "<EnvironmentalRequirements>");
-    for (size_t i = 0; i < KINDS; i++) {
+    for (size_t i = 0; i < RUN_KINDS; i++) {
         if (wanted->kind[i][0])
             xn_buf_printf(xml, "<%s>%s</%s>", kinds[i], wanted->kind[i],
                           kinds[i]);
     }
     xn_buf_str(xml, "<Resources>");
-    for (size_t i = 0; i < AMOUNTS; i++) {
+    for (size_t i = 0; i < RUN_AMOUNTS; i++) {
         if (!wanted->amount[i].v) continue;
         xn_dec_format(wanted->amount[i], text);
         xn_buf_printf(xml, "<%s>%s</%s>", amounts[i], text, amounts[i]);
@@ -195,7 +192,6 @@ int run_find(struct run *run, const char *config)
 {
     struct find_options *opt = calloc(1, sizeof *opt);
     struct query *query = NULL;
-    struct wanted wanted;
     struct line line;
     int rc = opt ? 0 : XN_ENOMEM;
 
@@ -210,8 +206,8 @@ int run_find(struct run *run, const char *config)
     if (!rc) rc = find_query_make(opt, &query);
     if (!rc && !opt->n_nodes) rc = find_no_nodes(opt);
     if (!rc) {
-        take_conditions(query, &wanted);
-        rc = write_requirements(&wanted, &run->requirements);
+        take_conditions(query, &run->wanted);
+        rc = write_requirements(&run->wanted, &run->requirements);
     }
     if (!rc) rc = search(run, opt, query);
     query_free(query);
@@ -248,6 +244,27 @@ int run_cost(const struct money_quote *quote, uint64_t us, int64_t *micro_out)
     return rc ? rc : price_amount(&quote->prices, &usage, micro_out);
 }
 
+/* Of types and kernels the search has seen to, as the server's quote says no more
+ * of them than its advertisement. */
+const char *run_falls_short(const struct run_wanted *wanted,
+                            const struct xeno_quoted *quoted)
+{
+    const struct money_quote *q = &quoted->quote;
+    const xn_dec has[RUN_AMOUNTS] = {q->rates.cpu_smps, q->rates.memory_mb,
+                                     q->rates.disk_gb, q->rates.net_mbps,
+                                     q->rates.ipv4_addresses};
+
+    for (size_t i = 0; i < RUN_AMOUNTS; i++) {
+        if (xn_dec_cmp(has[i], wanted->amount[i]) < 0) return amounts[i];
+    }
+    if (strcmp(quoted->manager, "xen") == 0 &&
+        strcmp(wanted->kind[VIRTUALISATION], "pvh") == 0 &&
+        strcmp(q->virtualisation, "pvh") != 0) {
+        return kinds[VIRTUALISATION];
+    }
+    return NULL;
+}
+
 static void note(struct run *run, const struct run_candidate *c, int rc,
                  const char *because, const char *try)
 {
@@ -282,11 +299,15 @@ static void judge(struct run *run, struct run_candidate *c)
 {
     const struct money_quote *q = &c->quoted.quote;
     bool xen = strcmp(c->quoted.manager, "xen") == 0;
+    const char *lacks = run_falls_short(&run->wanted, &c->quoted);
     char text[200];
 
     if (strcmp(q->currency, run->wish.currency) != 0) {
         snprintf(text, sizeof text, "it asks for %s", q->currency);
         note(run, c, XN_EREFUSED, text, "--max in that currency");
+    } else if (lacks) {
+        snprintf(text, sizeof text, "its quote is not what %s asks for", lacks);
+        note(run, c, XN_EREFUSED, text, "another server");
     } else if (xen && !says(&run->wish, "EnvType")) {
         /* its kernel gets the command, which need not be a program there */
         note(run, c, XN_EREFUSED, "its tasks are domains, with its own kernel",

@@ -252,6 +252,51 @@ static void a_refusal_for_good_ends_a_purchase(void **state)
     end_run(run);
 }
 
+/* ---- what it quotes ---- */
+
+static void is_short_of(const char *token, const struct run_wanted *wanted,
+                        const struct xeno_quoted *quoted)
+{
+    const char *lacks = run_falls_short(wanted, quoted);
+
+    if (!token) {
+        assert_null(lacks);
+        return;
+    }
+    assert_non_null(lacks);
+    assert_string_equal(lacks, token);
+}
+
+/* A cheap quote of less is no cheap quote. */
+static void a_quote_of_less_is_not_taken(void **state)
+{
+    struct xeno_quoted quoted = {.manager = "xen"};
+    struct run_wanted wanted = {.kind = {"Linux"}};
+    struct money_rates *has = &quoted.quote.rates;
+
+    (void)state;
+    is_short_of(NULL, &wanted, &quoted);
+    wanted.amount[0] = xn_dec_int(1000);
+    wanted.amount[1] = wanted.amount[2] = xn_dec_int(2);
+    wanted.amount[3] = wanted.amount[4] = xn_dec_int(1);
+    has->cpu_smps = xn_dec_int(999);
+    is_short_of("CPUsmps", &wanted, &quoted);
+    has->cpu_smps = xn_dec_int(1000);
+    is_short_of("MemoryMB", &wanted, &quoted);
+    has->memory_mb = xn_dec_int(3);
+    is_short_of("DiskGB", &wanted, &quoted);
+    has->disk_gb = xn_dec_int(2);
+    is_short_of("NetMbps", &wanted, &quoted);
+    has->net_mbps = xn_dec_int(1);
+    is_short_of("IPv4Addresses", &wanted, &quoted);
+    has->ipv4_addresses = xn_dec_int(1);
+    is_short_of(NULL, &wanted, &quoted);
+    strcpy(wanted.kind[2], "pvh");
+    is_short_of("Virtualisation", &wanted, &quoted);
+    strcpy(quoted.quote.virtualisation, "pvh");
+    is_short_of(NULL, &wanted, &quoted);
+}
+
 int main(void)
 {
 #define TEST(name) cmocka_unit_test_setup_teardown(name, setup, teardown)
@@ -262,6 +307,7 @@ int main(void)
         TEST(a_signal_ends_a_question),
         TEST(a_signal_ends_a_purchase_with_a_word),
         TEST(a_refusal_for_good_ends_a_purchase),
+        cmocka_unit_test(a_quote_of_less_is_not_taken),
     };
 
     return cmocka_run_group_tests(tests, NULL, NULL);
