@@ -194,6 +194,7 @@ bool host_takes_image(struct host *host, uint64_t ask, const char *what,
 #define TASK_WAITS_OF_SESSION 32
 #define TASK_WAITS_MAX 1024
 #define TASK_STREAMS_OF_SESSION 32
+#define TASK_STREAMS_MAX 112 /* the driver has 128: some still end */
 #define TASK_STREAM_US (7 * 86400 * 1000000ULL) /* that one lasts at most */
 #define TASK_CONSOLES_FAR                                                      \
     24 /* of one member; the lane has 32: some still end */

@@ -45,6 +45,61 @@ static bool too_many(const struct host_session *s, const xn_id *caller,
            of_session >= TASK_WAITS_OF_SESSION || m->n_waits >= TASK_WAITS_MAX;
 }
 
+static void refuse(struct task_wait *wait, int rc, const char *because,
+                   const char *try)
+{
+    if (wait->ask)
+        xn_out_refuse(&wait->host->out, wait->ask, rc, wait->what, because,
+                      try);
+}
+
+static void abandon(const struct task_wait *wait)
+{
+    xn_out_add(&wait->host->out, XN_ACT_ABORT, wait->ticket, XN_PEER_NONE,
+               NULL);
+}
+
+/* Of this caller, NULL: of all; those that end already are not counted. */
+static size_t streams_of(const struct host_market *m, const xn_id *caller)
+{
+    const struct task_wait *wait;
+    size_t n = 0;
+
+    DL_FOREACH(m->waits, wait)
+    {
+        n += wait->kind == WAIT_STREAM && wait->ask &&
+             (!caller || xn_id_eq(&wait->caller, caller));
+    }
+    return n;
+}
+
+/* The server has all that it can: the oldest of who has most gives way to who
+ * has fewer, with this one too.  So who takes all that there are shares them as
+ * soon as somebody else wants some.  false: there is no such. */
+static bool make_room(const struct host_market *m, const xn_id *caller)
+{
+    struct task_wait *wait, *victim = NULL;
+    size_t most = streams_of(m, caller) + 1;
+
+    if (streams_of(m, NULL) < TASK_STREAMS_MAX) return true;
+    DL_FOREACH(m->waits, wait)
+    {
+        size_t n = wait->kind == WAIT_STREAM && wait->ask
+                       ? streams_of(m, &wait->caller)
+                       : 0;
+
+        if (n <= most) continue;
+        most = n;
+        victim = wait;
+    }
+    if (!victim) return false;
+    abandon(victim);
+    refuse(victim, XN_EBUSY, "others have fewer connections", /* not begun */
+           "when some have ended");
+    victim->ask = 0;
+    return true;
+}
+
 struct task_wait *task_wait_new(struct host_session *s, uint64_t ask,
                                 const xn_id *caller, uint32_t number,
                                 enum task_waiting kind, const char *what)
@@ -61,6 +116,12 @@ struct task_wait *task_wait_new(struct host_session *s, uint64_t ask,
             xn_out_refuse(&host->out, ask, XN_EBUSY, what,
                           "too many questions wait for an answer already",
                           "when one of them has been answered");
+        return NULL;
+    }
+    if (kind == WAIT_STREAM && !make_room(&host->market, caller)) {
+        xn_out_refuse(&host->out, ask, XN_EBUSY, what,
+                      "this server carries as many connections as it can",
+                      "again when others have ended");
         return NULL;
     }
     wait = calloc(1, sizeof *wait);
@@ -91,20 +152,6 @@ void task_answer(const struct host_session *s, const struct host_task *t,
     if (!ask) return;
     task_describe(s, t, &body);
     xn_out_answer(&s->host->out, ask, 200, &body);
-}
-
-static void refuse(struct task_wait *wait, int rc, const char *because,
-                   const char *try)
-{
-    if (wait->ask)
-        xn_out_refuse(&wait->host->out, wait->ask, rc, wait->what, because,
-                      try);
-}
-
-static void abandon(const struct task_wait *wait)
-{
-    xn_out_add(&wait->host->out, XN_ACT_ABORT, wait->ticket, XN_PEER_NONE,
-               NULL);
 }
 
 /* NULL: it is gone. */

@@ -317,7 +317,10 @@ static void serve_console(struct dom *dom, struct crank *c,
         return;
     }
     if (!dom->up) {
-        assert_true(dom->n_waiting < 64); /* for xenodomd, as the driver does */
+        assert_true(
+            dom->n_waiting <
+            sizeof dom->waiting /
+                sizeof *dom->waiting); /* for xenodomd, as the driver does */
         dom->waiting[dom->n_waiting++] = *act;
         return;
     }
@@ -329,7 +332,7 @@ static void serve_console(struct dom *dom, struct crank *c,
         crank_done(c, act, 0, XN__KIND__CONSOLE_PIECE, &piece);
         return;
     }
-    assert_true(dom->n_waiting < 64);
+    assert_true(dom->n_waiting < sizeof dom->waiting / sizeof *dom->waiting);
     dom->waiting[dom->n_waiting++] = *act;
 }
 
@@ -375,7 +378,8 @@ static void serve_stream(struct dom *dom, struct crank *c,
         tell.advice = (char *)(uintptr_t) "another port";
         crank_done(c, act, 0, XN__KIND__DOM_TELL, &tell);
     } else {
-        assert_true(dom->n_waiting < 64);
+        assert_true(dom->n_waiting <
+                    sizeof dom->waiting / sizeof *dom->waiting);
         dom->waiting[dom->n_waiting++] = *act;
     }
 }

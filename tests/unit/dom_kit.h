@@ -48,11 +48,11 @@ struct dom {
     uint32_t grace_ms; /* of the last stop */
     bool stops_slowly; /* a stop is heard, the end comes by dom_end */
     const char *console;
-    unsigned streams;             /* asked for */
-    uint32_t port;                /* of the last */
-    size_t words;                 /* the same, of its command */
-    int refuse_streams;           /* DomTell.rc; 0: they begin */
-    struct xn_action waiting[64]; /* consoles that wait, streams that last */
+    unsigned streams;              /* asked for */
+    uint32_t port;                 /* of the last */
+    size_t words;                  /* the same, of its command */
+    int refuse_streams;            /* DomTell.rc; 0: they begin */
+    struct xn_action waiting[128]; /* consoles that wait, streams that last */
     size_t n_waiting;
 };
 

@@ -1,7 +1,10 @@
 /* SPDX-License-Identifier: GPL-3.0-or-later */
 /* Connections that are carried to a task: who may have them, how many, and what
  * ends them. */
+#include <utlist.h>
+
 #include "hostagent/session.h"
+#include "hostagent/task.h"
 #include "lib/err.h"
 #include "tests/unit/market_kit.h"
 #include "tests/unit/task_kit.h"
@@ -179,6 +182,49 @@ static void are_bounded(void **state)
     is_refused(m, XN_EBUSY, "the session has as many connections as it can");
 }
 
+/* All that there are now are others', of other sessions. */
+static void are_of_others(struct market *m, bool each_anothers)
+{
+    struct host *host = (struct host *)m->h.core;
+    struct task_wait *wait;
+    uint32_t n = 1;
+
+    DL_FOREACH(host->market.waits, wait)
+    {
+        memset(&wait->session, 0, sizeof wait->session);
+        memset(&wait->caller, 0, sizeof wait->caller);
+        memcpy(&wait->caller, &n, sizeof n);
+        n += each_anothers;
+    }
+}
+
+/* Who has all that the server can carry shares it with who comes later. */
+static void are_shared(void **state)
+{
+    struct market *m = *state;
+
+    tasks_begin(m);
+    tasks_run(m, 1, false);
+    for (unsigned i = 0; i < TASK_STREAMS_MAX; i++) {
+        begins_a_stream(m, 80);
+        if (i % OF_SESSION == 0) are_of_others(m, false);
+    }
+    are_of_others(m, false);
+    assert_int_equal(m->dom.aborts, 0);
+    for (unsigned i = 1; i <= OF_SESSION; i++) {
+        tasks_ask_forward(m, 81);
+        market_serve(m);
+        assert_int_equal(m->dom.aborts, i);
+        assert_int_equal(m->dom.n_waiting, TASK_STREAMS_MAX);
+        assert_int_equal(m->dom.port, 81);
+    }
+    are_of_others(m, true); /* nobody has more than another */
+    is_refused(m, XN_EBUSY,
+               "this server carries as many connections as it can");
+    dom_end_stream(&m->dom, &m->h);
+    begins_a_stream(m, 80);
+}
+
 static void end_with_their_task(void **state)
 {
     struct market *m = *state;
@@ -296,12 +342,19 @@ int main(void)
 #define TEST(name)                                                             \
     cmocka_unit_test_setup_teardown(name, tasks_set_up, market_tear_down)
     static const struct CMUnitTest tests[] = {
-        TEST(is_carried),    TEST(could_be_carried),
-        TEST(is_malformed),  TEST(nobody_is_there),
-        TEST(stands_still),  TEST(the_driver_says_no),
-        TEST(are_bounded),   TEST(end_with_their_task),
-        TEST(are_given_up),  TEST(runs_a_command),
-        TEST(is_no_command), cmocka_unit_test(a_domain_takes_none),
+        TEST(is_carried),
+        TEST(could_be_carried),
+        TEST(is_malformed),
+        TEST(nobody_is_there),
+        TEST(stands_still),
+        TEST(the_driver_says_no),
+        TEST(are_bounded),
+        TEST(end_with_their_task),
+        TEST(are_shared),
+        TEST(are_given_up),
+        TEST(runs_a_command),
+        TEST(is_no_command),
+        cmocka_unit_test(a_domain_takes_none),
     };
 
     return cmocka_run_group_tests_name("host_streams", tests, NULL, NULL);
