@@ -89,7 +89,8 @@ static long length_of(const char *head)
     return n >= 0 && n <= REFUSAL_MAX ? n : -1;
 }
 
-static void take_head(struct net_upgrade *up, struct evbuffer *in, size_t len)
+/* false: it has ended, and is perhaps freed. */
+static bool take_head(struct net_upgrade *up, struct evbuffer *in, size_t len)
 {
     char head[HEAD_MAX + 1];
     unsigned status;
@@ -99,17 +100,19 @@ static void take_head(struct net_upgrade *up, struct evbuffer *in, size_t len)
     head[len] = '\0';
     if (sscanf(head, "HTTP/1.1 %3u ", &status) != 1) {
         fail(up, XN_EPROTO, "its answer is not understood");
-        return;
+        return false;
     }
     if (status == SWITCHED) {
         end(up, 0, "", "");
-        return;
+        return false;
     }
     n = length_of(head);
-    if (n <= 0)
+    if (n <= 0) {
         fail(up, XN_EPROTO, "its answer is not understood");
-    else
-        up->awaits = (size_t)n;
+        return false;
+    }
+    up->awaits = (size_t)n;
+    return true;
 }
 
 static void on_read(struct bufferevent *bev, void *arg)
@@ -126,10 +129,9 @@ static void on_read(struct bufferevent *bev, void *arg)
             return;
         }
         if (blank.pos < 0) return;
-        take_head(up, in, (size_t)blank.pos + 4);
+        if (!take_head(up, in, (size_t)blank.pos + 4)) return;
     }
-    if (up->awaits && evbuffer_get_length(in) >= up->awaits)
-        take_refusal(up, in);
+    if (evbuffer_get_length(in) >= up->awaits) take_refusal(up, in);
 }
 
 /* ---- the question -------------------------------------------------------- */
