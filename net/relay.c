@@ -294,7 +294,7 @@ static void on_readable(evutil_socket_t fd, short what, void *arg)
         bufferevent_write(r->config.far, data, (size_t)n);
     else
         put(r, n ? STREAM_DATA : STREAM_END, data, (size_t)n);
-    r->stuffed = waiting(r) >= OUT_HIGH;
+    r->stuffed = n && waiting(r) >= OUT_HIGH;
     r->near_ended = n == 0;
     if (r->stuffed || r->near_ended) event_del(r->reads);
     if (r->config.whole && r->near_ended)

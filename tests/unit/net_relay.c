@@ -274,6 +274,42 @@ static void holds_little(void **state)
 
 /* ---- ends ---------------------------------------------------------------- */
 
+static size_t held(const struct kit *k)
+{
+    return evbuffer_get_length(bufferevent_get_output(k->bev));
+}
+
+/* An end that is as much as may wait is said once. */
+static void ends_once_when_full(void **state)
+{
+    const size_t high = 128 << 10;
+    uint8_t *data = calloc(1, HELD_MAX);
+    size_t sent = 0, got = 0;
+    struct kit k;
+    bool ended;
+
+    begin(&k, true);
+    while (held(&k) < high - 1) {
+        size_t n = high - 1 - held(&k);
+
+        n = n > 4000 ? 2000 : n - STREAM_HEAD;
+        assert_int_equal(write(k.near, data, n), n);
+        sent += STREAM_HEAD + n;
+        turn(&k);
+    }
+    assert_int_equal(held(&k), high - 1);
+    assert_int_equal(shutdown(k.near, SHUT_WR), 0);
+    sent += STREAM_HEAD;
+    for (unsigned i = 0; i < 1000 && (got < sent || i < 20); i++) {
+        got += take(k.far, data, HELD_MAX, &ended);
+        turn(&k);
+    }
+    assert_int_equal(got, sent);
+    assert_false(k.over);
+    free(data);
+    end(&k);
+}
+
 static void refuses_what_is_no_frame(void **state)
 {
     static const struct {
@@ -448,6 +484,7 @@ int main(void)
         cmocka_unit_test(passes_ends_on),
         cmocka_unit_test(frames_in_pieces),
         cmocka_unit_test(holds_little),
+        cmocka_unit_test(ends_once_when_full),
         cmocka_unit_test(refuses_what_is_no_frame),
         cmocka_unit_test(tells_why),
         cmocka_unit_test(is_cut),
