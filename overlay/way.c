@@ -97,8 +97,19 @@ static void best_of(const struct ov *ov, struct best *best, size_t at,
     *best = (struct best){at, us};
 }
 
+/* Not back to who asks us, however near he is in time: he would send it here
+ * again.  Only the nearest one to the key may be him, and is told so. */
+static bool may_take(const struct ov *ov, const struct query *q, size_t nearest,
+                     size_t at)
+{
+    if (at != nearest && q->from && q->from->peer == ring_peer(ov, at))
+        return false;
+    return query_may_use(ov, q, at);
+}
+
 /* Of those whose leaf set may reach the key, both ways from it. */
-static struct best best_beside(const struct ov *ov, const struct query *q)
+static struct best best_beside(const struct ov *ov, const struct query *q,
+                               size_t nearest)
 {
     struct beyond beyond = beyond_from(ov);
     size_t n = ov->ring.n, from = ring_lower(ov, &q->key), i, at;
@@ -109,7 +120,7 @@ static struct best best_beside(const struct ov *ov, const struct query *q)
         for (i = 0; i < n; i++) {
             at = up ? (from + i) % n : (from + n - 1 - i) % n;
             if (!ring_apart_within(ov, at, &q->key, beyond.lost)) break;
-            if (!query_may_use(ov, q, at)) continue;
+            if (!may_take(ov, q, nearest, at)) continue;
             best_of(ov, &best, at, beyond_us(&beyond, key_apart(ov, q, at)));
         }
     }
@@ -117,7 +128,8 @@ static struct best best_beside(const struct ov *ov, const struct query *q)
 }
 
 /* The nearest in time of those in its place of the table that bring it nearer. */
-static size_t best_placed(const struct ov *ov, const struct query *q)
+static size_t best_placed(const struct ov *ov, const struct query *q,
+                          size_t nearest)
 {
     uint64_t ours = table_apart(&q->key, &ov->config.position);
     struct table_place place;
@@ -127,7 +139,7 @@ static size_t best_placed(const struct ov *ov, const struct query *q)
     table_place(ov->digit, &ov->config.position, &q->key, &place);
     ring_within(ov, &place, &i, &end);
     for (; i < end; i++) {
-        if (!query_may_use(ov, q, i)) continue;
+        if (!may_take(ov, q, nearest, i)) continue;
         if (!ring_apart_within(ov, i, &q->key, ours - 1)) continue;
         best = sooner(ov, best, i);
     }
@@ -142,8 +154,8 @@ size_t way_choose(const struct ov *ov, const struct query *q, size_t nearest)
     if (ring_is_leaf(ov, &q->key)) return nearest; /* it is the owner */
     if (ov_is_guest(ov))
         return nearest; /* how dense nodes are shows no leaf set */
-    best = best_beside(ov, q);
-    placed = best_placed(ov, q);
+    best = best_beside(ov, q, nearest);
+    placed = best_placed(ov, q, nearest);
     if (placed != RING_NONE) best_of(ov, &best, placed, STEP_US + LAST_US);
     return best.at != RING_NONE ? best.at : nearest;
 }

@@ -105,11 +105,39 @@ static void test_refused_beside_the_key(void **state)
     net_free(net);
 }
 
+/* What would be the best way is not one to who asks. */
+static void test_not_back(void **state)
+{
+    struct net *net = start();
+    struct xn_now now = net->now;
+    unsigned n = 0;
+
+    (void)state;
+    for (uint32_t i = 0; i < 50 * NODES; i++) {
+        struct ov *ov = net->node[i % NODES].ov;
+        struct query q = {.deadline_us = UINT64_MAX};
+        struct link *best, *link;
+
+        net_key(net, &q.key);
+        if (route_is_near(ov, &now, &q) ||
+            route_choose(ov, &now, &q, &best) != HOP_ON ||
+            route_why(ov, &now, &q, best) == XN__WAY__WAY_NEAREST)
+            continue;
+        q.from = best;
+        assert_int_equal(route_choose(ov, &now, &q, &link), HOP_ON);
+        assert_ptr_not_equal(link, best);
+        n++;
+    }
+    assert_true(n > 100);
+    net_free(net);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(test_round),
         cmocka_unit_test(test_refused_beside_the_key),
+        cmocka_unit_test(test_not_back),
     };
 
     cmocka_set_message_output(CM_OUTPUT_TAP);
