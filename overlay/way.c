@@ -107,19 +107,22 @@ static bool may_take(const struct ov *ov, const struct query *q, size_t nearest,
     return query_may_use(ov, q, at);
 }
 
-/* Of those whose leaf set may reach the key, both ways from it. */
+/* Of those whose leaf set may reach the key, both ways from it, and who are nearer
+ * to it than we are: so no request goes round in circles. */
 static struct best best_beside(const struct ov *ov, const struct query *q,
                                size_t nearest)
 {
+    uint64_t ours = table_apart(&q->key, &ov->config.position), within;
     struct beyond beyond = beyond_from(ov);
     size_t n = ov->ring.n, from = ring_lower(ov, &q->key), i, at;
     struct best best = {.at = RING_NONE};
     int up;
 
+    within = ours > 0 && ours - 1 < beyond.lost ? ours - 1 : beyond.lost;
     for (up = 0; up < 2; up++) {
         for (i = 0; i < n; i++) {
             at = up ? (from + i) % n : (from + n - 1 - i) % n;
-            if (!ring_apart_within(ov, at, &q->key, beyond.lost)) break;
+            if (!ring_apart_within(ov, at, &q->key, within)) break;
             if (!may_take(ov, q, nearest, at)) continue;
             best_of(ov, &best, at, beyond_us(&beyond, key_apart(ov, q, at)));
         }

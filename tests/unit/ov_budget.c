@@ -415,6 +415,60 @@ static void test_way_to_our_own_place(void **state)
     net_free(net);
 }
 
+static size_t nearest_to(const struct ov *ov, const xn_id *key)
+{
+    size_t best = 0, at;
+
+    for (at = 1; at < ov->ring.n; at++) {
+        if (table_apart(key, &ring_contact(ov, at)->position) <
+            table_apart(key, &ring_contact(ov, best)->position)) {
+            best = at;
+        }
+    }
+    return best;
+}
+
+/* Whoever is nearer to the key than we are is slow, the others are near. */
+static void slow_before(struct ov *ov, const xn_id *key)
+{
+    uint64_t ours = table_apart(key, &ov->config.position);
+    size_t at;
+
+    for (at = 0; at < ov->ring.n; at++) {
+        bool before = table_apart(key, &ring_contact(ov, at)->position) < ours;
+
+        ov->ring.routes[at].near = before ? 200 : 1;
+    }
+}
+
+/* Each hop is nearer to the key than the last, whatever is near in time: no
+ * request goes round in circles. */
+static void test_way_goes_on(void **state)
+{
+    struct net *net = start(60, 16, 3);
+    unsigned asked = 0, i, k;
+
+    (void)state;
+    for (i = 0; i < 60; i++) {
+        struct ov *ov = net->node[i].ov;
+        struct query q = {.copy = 0};
+
+        for (k = 0; k < 200; k++) {
+            size_t at;
+
+            net_key(net, &q.key);
+            if (ring_is_leaf(ov, &q.key)) continue;
+            slow_before(ov, &q.key);
+            at = way_choose(ov, &q, nearest_to(ov, &q.key));
+            assert_true(table_apart(&q.key, &ring_contact(ov, at)->position) <
+                        table_apart(&q.key, &ov->config.position));
+            asked++;
+        }
+    }
+    assert_true(asked > 1000);
+    net_free(net);
+}
+
 /* What node 0 says to node `who`, as if that had asked it so. */
 static uint64_t answer_bytes(struct net *net, uint32_t who, Xn__Peers *peers)
 {
@@ -466,6 +520,7 @@ int main(void)
         cmocka_unit_test(test_thin_side),
         cmocka_unit_test(test_stale_links),
         cmocka_unit_test(test_way_to_our_own_place),
+        cmocka_unit_test(test_way_goes_on),
         cmocka_unit_test(test_reach),
     };
 
