@@ -12,6 +12,7 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/prctl.h>
 #include <sys/stat.h>
 #include <sys/wait.h>
 #include <unistd.h>
@@ -112,12 +113,31 @@ static int remove_tree(const char *path)
     return sys_wait(pid);
 }
 
+/* Keepers outlive their daemon, which they are to, and then are our children
+ * (main). */
+static void end_keepers(void)
+{
+    char path[64];
+    FILE *children;
+    int pid;
+
+    snprintf(path, sizeof path, "/proc/self/task/%d/children", (int)getpid());
+    children = fopen(path, "r");
+    if (!children) return;
+    while (fscanf(children, "%d", &pid) == 1)
+        kill(pid, SIGKILL);
+    fclose(children);
+    while (waitpid(-1, NULL, 0) > 0)
+        continue;
+}
+
 static int end_test(void **state)
 {
     struct bench *b = *state;
     int rc;
 
     end_daemon(b, SIGTERM);
+    end_keepers();
     fake_end();
     rc = remove_tree(b->path);
     free(b);
@@ -712,5 +732,6 @@ int main(void)
     };
 
     signal(SIGPIPE, SIG_IGN);
+    if (prctl(PR_SET_CHILD_SUBREAPER, 1)) return 1;
     return cmocka_run_group_tests(tests, NULL, NULL);
 }
