@@ -53,7 +53,7 @@ stops() {
 # ---- what became of it
 
 boot_says() { # LAST: what a guest says each time
-    echo 'guest: up, memory_kib 16384'
+    echo 'guest: up, memory_kib 16384, PV'
     for ((i = 1; i <= 20; i++)); do echo "guest: line $i"; done
     echo 'guest: used N ms'
     echo "guest: $1"
