@@ -62,7 +62,7 @@ domd() { # becomes it
 [ $? -eq 4 ] && grep -q 'try: .*ip_forward=1' "$scratch/out"
 ok $? 'where this host forwards nothing, that is said and nothing begun'
 
-in_ "$host" sysctl -qw net.ipv4.ip_forward=1
+in_ "$host" bash -c 'echo 1 >/proc/sys/net/ipv4/ip_forward'
 hears() { # PID ADDRESS: nobody listens there, which it says
     in_ "$1" timeout 2 bash -c ": <>/dev/tcp/$2/9" 2>&1 | grep -q refused
 }
