@@ -367,7 +367,7 @@ static void be(struct exec *e)
 /* As bwrap sets it. */
 static char **environment(const Xn__TaskSpec *spec)
 {
-    static const char *const own[] = {"HOME=" SANDBOX_HOME,
+    static const char *const own[] = {("HOME=" SANDBOX_HOME),
                                       "PATH=/usr/local/bin:/usr/bin:/bin",
                                       "LANG=C.UTF-8"};
     size_t n = sizeof own / sizeof *own;

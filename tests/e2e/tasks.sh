@@ -37,9 +37,10 @@ kill_9() { # PID...: and they are gone
 }
 
 gone() { # PID: is it, or a zombie of another's, with its last thread?
-    local tasks=(/proc/"$1"/task/*)
-    [ ! -e "/proc/$1" ] ||
-        { ! readlink "/proc/$1/exe" >/dev/null 2>&1 && [ ${#tasks[@]} -le 1 ]; }
+    local tasks=(/proc/"$1"/task/*) stat
+    # Its files, and the locks on them, go after its memory and before this state.
+    read -r stat 2>/dev/null <"/proc/$1/stat" || return 0
+    [[ ${stat##*) } == [ZX]* ]] && [ ${#tasks[@]} -le 1 ]
 }
 
 d() { # N WORD...: what xenodomd of server N says
