@@ -16,6 +16,7 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/ioctl.h>
 #include <sys/prctl.h>
 #include <sys/resource.h>
 #include <sys/socket.h>
@@ -170,6 +171,7 @@ static void say(struct exec *e, enum stream_kind kind, const void *data,
     stream_head_put(kind, len, head);
     xn_buf_add(&e->said, head, sizeof head);
     xn_buf_add(&e->said, data, len);
+    if (xn_buf_rc(&e->said)) e->over = true;
 }
 
 static void say_over(struct exec *e, int code)
@@ -182,15 +184,17 @@ static void say_over(struct exec *e, int code)
     say(e, STREAM_OVER, data, xn__stream_over__pack(&over, data));
 }
 
-/* False: there is nothing now. */
-static bool hear(struct exec *e, int *fd, enum stream_kind kind)
+/* At most `most` bytes; how many there were. */
+static size_t hear(struct exec *e, int *fd, enum stream_kind kind, size_t most)
 {
     uint8_t data[PART];
-    ssize_t n = *fd < 0 ? 0 : read(*fd, data, sizeof data);
+    ssize_t n = *fd < 0 || !most
+                    ? 0
+                    : read(*fd, data, most < sizeof data ? most : sizeof data);
 
     if (n > 0) say(e, kind, data, (size_t)n);
     if (n == 0 || (n < 0 && errno != EAGAIN && errno != EINTR)) close_fd(fd);
-    return n > 0;
+    return n > 0 ? (size_t)n : 0;
 }
 
 static void flush(struct exec *e)
@@ -213,6 +217,7 @@ static void listen_up(struct exec *e)
 
     if (n > 0) xn_buf_add(&e->taken, data, (size_t)n);
     if (n == 0 || (n < 0 && errno != EAGAIN && errno != EINTR)) e->over = true;
+    if (xn_buf_rc(&e->taken)) e->over = true;
 }
 
 /* Part of a frame's bytes to its input; false: it takes none now. */
@@ -283,23 +288,33 @@ static void turn(struct exec *e)
         listen_up(e);
     if (polls[0].revents & (POLLHUP | POLLERR)) e->over = true;
     pass_on(e);
-    if (polls[2].revents) hear(e, &e->out, STREAM_DATA);
-    if (polls[3].revents) hear(e, &e->err, STREAM_ERR);
+    if (polls[2].revents) hear(e, &e->out, STREAM_DATA, PART);
+    if (polls[3].revents) hear(e, &e->err, STREAM_ERR, PART);
     if (polls[4].revents) close_fd(&e->ended);
     flush(e);
 }
 
+static size_t waiting(int fd)
+{
+    int n = 0;
+
+    return fd >= 0 && ioctl(fd, FIONREAD, &n) == 0 ? (size_t)n : 0;
+}
+
 /* What was written before it ended is said, however long that takes; who has its
- * output still, in the background, is not waited for. */
+ * output still, in the background, is not waited for, nor heard. */
 static void finish(struct exec *e, int code)
 {
     struct pollfd room = {.fd = e->link, .events = POLLOUT};
+    size_t out = waiting(e->out), err = waiting(e->err), n;
     bool more = true;
 
     while (!e->over && (more || e->said.len)) {
         if (more) {
-            more = hear(e, &e->out, STREAM_DATA);
-            more = hear(e, &e->err, STREAM_ERR) || more;
+            out -= n = hear(e, &e->out, STREAM_DATA, out);
+            more = n > 0;
+            err -= n = hear(e, &e->err, STREAM_ERR, err);
+            more = more || n > 0;
             if (!more) say_over(e, code);
         }
         if (poll(&room, 1, -1) < 0 && errno != EINTR) e->over = true;
