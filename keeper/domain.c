@@ -232,16 +232,17 @@ static int copy_range(int from, int to, off_t at, off_t end)
     return 0;
 }
 
-/* Holes stay blank. */
-static int copy_data(int from, int to)
+/* Holes stay blank, and what has come behind `end` since it was judged. */
+static int copy_data(int from, int to, off_t end)
 {
     off_t data = 0, hole = 0;
 
-    while ((data = lseek(from, hole, SEEK_DATA)) >= 0) {
+    while (hole < end && (data = lseek(from, hole, SEEK_DATA)) >= 0) {
         hole = lseek(from, data, SEEK_HOLE);
-        if (hole < 0 || copy_range(from, to, data, hole)) return -1;
+        if (hole < 0 || copy_range(from, to, data, hole < end ? hole : end))
+            return -1;
     }
-    return errno == ENXIO ? 0 : -1;
+    return data >= 0 || errno == ENXIO ? 0 : -1;
 }
 
 /* The second name is that which archives of cloud images have. */
@@ -271,7 +272,7 @@ static int copy_file(int folder, int to, uint64_t bytes,
     } else if ((uint64_t)st.st_size > bytes) {
         *because_out = "its image's disk is larger than what was asked for";
         rc = XN_EREFUSED;
-    } else if (copy_data(fd, to)) {
+    } else if (copy_data(fd, to, st.st_size)) {
         rc = failed(because_out);
     }
     if (fd >= 0) close(fd);

@@ -10,6 +10,7 @@
 #include <stdlib.h>
 #include <string.h>
 #include <sys/stat.h>
+#include <sys/syscall.h>
 #include <unistd.h>
 
 #include <cmocka.h>
@@ -206,6 +207,48 @@ static void a_clients_image_is_its_disk(void **state)
     bench_turn(b);
     bench_ended(b, XN__TASK_END__FINISHED, 0, 0, "the task ended");
     assert_int_equal(faccessat(b->keeper.dir, KEEPER_DISK, F_OK, 0), -1);
+    take_back(&image);
+}
+
+#define LATE (TAIL + 100000) /* what has come since it was judged */
+
+static const char *grows; /* when it is copied */
+
+/* In the place of the C library's. */
+ssize_t copy_file_range(int from, off_t *in, int to, off_t *out, size_t len,
+                        unsigned flags)
+{
+    if (grows) {
+        int fd = open(grows, O_WRONLY | O_CLOEXEC);
+
+        assert_int_equal(pwrite(fd, "late", 4, LATE), 4);
+        close(fd);
+        grows = NULL;
+    }
+    return syscall(SYS_copy_file_range, from, in, to, out, len, flags);
+}
+
+/* Who has his disk grow while it is copied has no more of it copied. */
+static void no_more_is_copied_than_was_judged(void **state)
+{
+    struct bench *b = *state;
+    struct brought image;
+    Xn__TaskSpec spec;
+
+    bring(b, &image);
+    bench_fill(&spec);
+    spec.disk_bytes = MIB;
+    spec.disk = image.folder;
+    bench_put_spec(b, &spec);
+    grows = image.disk;
+    assert_int_equal(bench_start(b), 0);
+    assert_null(grows);
+    holds(AT_FDCWD, image.disk, LATE, "late");
+    holds(b->keeper.dir, KEEPER_DISK, TAIL, "tail");
+    holds(b->keeper.dir, KEEPER_DISK, LATE, "");
+    fake_last()->end = XEN_POWEROFF;
+    bench_turn(b);
+    bench_ended(b, XN__TASK_END__FINISHED, 0, 0, "the task ended");
     take_back(&image);
 }
 
@@ -417,6 +460,7 @@ int main(void)
         T(its_disks_are_two),
         T(a_clients_image_is_its_disk),
         T(that_may_be_called_raw),
+        T(no_more_is_copied_than_was_judged),
         T(what_is_no_disk_of_a_clients),
         T(links_to_it_are_not_followed),
         T(a_disk_without_room_is_refused),
