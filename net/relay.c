@@ -106,10 +106,16 @@ static void close_near(struct net_relay *r)
  * was said last is lost at the other end: so that goes on to be read. */
 void net_relay_end(struct net_relay *r, int rc, const char *because)
 {
-    if (r->ending) return;
+    bool ending = r->ending;
+
+    if (ending && (r->rc || !rc || r->far_gone)) return;
     r->ending = true;
     r->rc = rc;
     snprintf(r->because, sizeof r->because, "%s", because);
+    if (ending) { /* what was still to be taken is given up */
+        set_clock(r, LAST_S * 1000000ULL);
+        return;
+    }
     close_near(r);
     if (r->config.serves && !r->config.whole && rc && !r->far_gone) put_over(r);
     r->lingers = r->config.serves && (r->config.whole || rc) && !r->far_gone;
@@ -137,13 +143,21 @@ static void near_failed(struct net_relay *r, int error)
     net_relay_end(r, XN_ECANCELLED, because);
 }
 
+/* Both sides have said all, and the last of it waits for who reads slowly. */
+static bool is_taken_yet(const struct net_relay *r)
+{
+    return !r->rc && !r->far_gone && waiting(r) > 0;
+}
+
 static void on_clock(evutil_socket_t fd, short what, void *arg)
 {
     struct net_relay *r = arg;
     uint64_t idle_us = r->config.idle_s * 1000000ULL;
     uint64_t quiet_us = net_mono_us() - r->moved_us;
 
-    if (r->ending && !r->told) {
+    if (r->ending && is_taken_yet(r) && (!idle_us || quiet_us < idle_us)) {
+        set_clock(r, LAST_S * 1000000ULL);
+    } else if (r->ending && !r->told) {
         r->told = true;
         bufferevent_setcb(r->config.far, NULL, NULL, NULL, NULL);
         r->config.over(r->config.arg, r->rc, r->because);

@@ -10,6 +10,8 @@
 #include <stdlib.h>
 #include <string.h>
 #include <sys/socket.h>
+#include <sys/syscall.h>
+#include <time.h>
 #include <unistd.h>
 
 #include <cmocka.h>
@@ -36,6 +38,17 @@ struct kit {
     int rc;
     char because[256];
 };
+
+static time_t ahead_s; /* of every clock */
+
+/* In the place of the C library's. */
+int clock_gettime(clockid_t clock, struct timespec *out)
+{
+    long rc = syscall(SYS_clock_gettime, clock, out);
+
+    out->tv_sec += ahead_s;
+    return (int)rc;
+}
 
 static void on_over(void *arg, int rc, const char *because)
 {
@@ -449,6 +462,48 @@ static void passes_on(void **state)
     end(&k);
 }
 
+/* Who has said all is heard to the end however slowly that is read, but for who
+ * is ended meanwhile. */
+static void what_was_said_waits(void **state)
+{
+    for (int ended_too = 0; ended_too < 2; ended_too++) {
+        uint8_t *data = calloc(1, HELD_MAX);
+        size_t sent = 0, got = 0;
+        struct kit k;
+        bool ended;
+
+        begin_as(&k, true, true);
+        while (held(&k) < 100 << 10) {
+            assert_int_equal(write(k.near, data, 4000), 4000);
+            sent += 4000;
+            turn(&k);
+        }
+        close(k.near);
+        k.near = -1;
+        for (int i = 0; i < 20; i++) {
+            ahead_s += 60;
+            turn(&k);
+            assert_false(k.over);
+        }
+        if (ended_too) {
+            net_relay_end(k.relay, XN_ECONFLICT, "so it is");
+            ahead_s += 60;
+            run_until_over(&k);
+            assert_int_equal(k.rc, XN_ECONFLICT);
+        } else {
+            for (unsigned i = 0; i < 1000 && got < sent; i++) {
+                got += take(k.far, data, HELD_MAX, &ended);
+                turn(&k);
+            }
+            assert_int_equal(got, sent);
+            run_until_left(&k);
+            assert_int_equal(k.rc, 0);
+        }
+        free(data);
+        end(&k);
+    }
+}
+
 /* Anything at all comes to an end, within bounds. */
 static void babble(void **state)
 {
@@ -490,6 +545,7 @@ int main(void)
         cmocka_unit_test(is_cut),
         cmocka_unit_test(hears_who_has_left),
         cmocka_unit_test(passes_on),
+        cmocka_unit_test(what_was_said_waits),
         cmocka_unit_test(babble),
     };
 
