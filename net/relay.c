@@ -331,16 +331,15 @@ static void on_far_written(struct bufferevent *far, void *arg)
 
 /* ---- begin --------------------------------------------------------------- */
 
+/* TCP_USER_TIMEOUT would take who does not read for one who is gone. */
 void net_relay_watch(int fd)
 {
     const int on = 1, idle_s = 60, step_s = 15, steps = 4;
-    const unsigned unsent_ms = 120000;
 
     setsockopt(fd, SOL_SOCKET, SO_KEEPALIVE, &on, sizeof on);
     setsockopt(fd, IPPROTO_TCP, TCP_KEEPIDLE, &idle_s, sizeof idle_s);
     setsockopt(fd, IPPROTO_TCP, TCP_KEEPINTVL, &step_s, sizeof step_s);
     setsockopt(fd, IPPROTO_TCP, TCP_KEEPCNT, &steps, sizeof steps);
-    setsockopt(fd, IPPROTO_TCP, TCP_USER_TIMEOUT, &unsent_ms, sizeof unsent_ms);
     setsockopt(fd, IPPROTO_TCP, TCP_NODELAY, &on, sizeof on);
 }
 

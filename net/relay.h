@@ -34,7 +34,8 @@ int net_relay_new(const struct net_relay_config *config,
 void net_relay_end(struct net_relay *relay, int rc, const char *because);
 void net_relay_free(struct net_relay *relay); /* NULL is fine */
 
-/* A connection whose other end is gone without a word is over in two minutes. */
+/* A connection whose other end is gone without a word is over in two minutes; in
+ * as long as TCP says again what was not heard, where something was said to it. */
 void net_relay_watch(int fd);
 
 #endif

@@ -2,6 +2,8 @@
 /* Frames of streams, and what carries bytes between them and a socket: order,
  * half-closing, bounds, and who does not keep to the form. */
 #include <errno.h>
+#include <netinet/in.h>
+#include <netinet/tcp.h>
 #include <setjmp.h>
 #include <signal.h>
 #include <stdarg.h>
@@ -504,6 +506,21 @@ static void what_was_said_waits(void **state)
     }
 }
 
+/* Who is there and does not read is waited for; who is gone is missed. */
+static void who_is_gone_is_missed(void **state)
+{
+    int fd = socket(AF_INET, SOCK_STREAM, 0), on = 0, patience = 1;
+    socklen_t len = sizeof on;
+
+    net_relay_watch(fd);
+    assert_int_equal(getsockopt(fd, SOL_SOCKET, SO_KEEPALIVE, &on, &len), 0);
+    assert_true(on);
+    assert_int_equal(
+        getsockopt(fd, IPPROTO_TCP, TCP_USER_TIMEOUT, &patience, &len), 0);
+    assert_int_equal(patience, 0); /* a closed window counts against it */
+    close(fd);
+}
+
 /* Anything at all comes to an end, within bounds. */
 static void babble(void **state)
 {
@@ -546,6 +563,7 @@ int main(void)
         cmocka_unit_test(hears_who_has_left),
         cmocka_unit_test(passes_on),
         cmocka_unit_test(what_was_said_waits),
+        cmocka_unit_test(who_is_gone_is_missed),
         cmocka_unit_test(babble),
     };
 
