@@ -379,6 +379,16 @@ static void be(struct exec *e)
 
 /* ---- begin --------------------------------------------------------------- */
 
+/* In the place of the one of its name, where there is one. */
+static void put_variable(char **env, char *word)
+{
+    size_t n = strcspn(word, "=") + 1, i = 0;
+
+    while (env[i] && strncmp(env[i], word, n) != 0)
+        i++;
+    env[i] = word;
+}
+
 /* As bwrap sets it. */
 static char **environment(const Xn__TaskSpec *spec)
 {
@@ -389,8 +399,7 @@ static char **environment(const Xn__TaskSpec *spec)
     char **env = calloc(n + spec->n_env + 1, sizeof *env);
 
     for (size_t i = 0; env && i < n + spec->n_env; i++)
-        env[i] = i < spec->n_env ? spec->env[i]
-                                 : (char *)(uintptr_t)own[i - spec->n_env];
+        put_variable(env, i < n ? (char *)(uintptr_t)own[i] : spec->env[i - n]);
     return env;
 }
 

@@ -59,7 +59,7 @@ carriers() { # processes that the keeper has begun, but for the task's monitor
 has_carriers() { [ "$(carriers)" -eq "$1" ]; }
 
 up --servers 1
-"$xeno" run --detach --keep -o json CPUsmps:1000.. -e COLOUR=blue \
+"$xeno" run --detach --keep -o json CPUsmps:1000.. -e COLOUR=blue -e LANG=C \
     -f "burner=$burner" -- sh -c 'echo up; exec sleep 10000' \
     >"$scratch/run" 2>>"$err" || bail "no task runs: $(cat "$err")"
 session=$(field session "$scratch/run")
@@ -101,6 +101,8 @@ ok $? 'what it leaves in the background is not waited for'
 [ "$(x sh -c 'echo $HOME $COLOUR; pwd; hostname; id -u; tr "\0" " " </proc/1/cmdline |
     grep -c bwrap')" = "$(printf '/home/task blue\n/home/task\ntask\n1000\n1')" ]
 ok $? 'it is where the task is, as who it is'
+[ "$(x sh -c 'tr "\0" "\n" </proc/$$/environ | grep "^LANG="')" = LANG=C ]
+ok $? "a variable that the task's client set is as he set it"
 x sh -c 'grep -E "^(Cap|NoNew|Seccomp:|SigIgn)" /proc/self/status' >"$out"
 [ "$(grep -c 'Cap.*:.0000000000000000$' "$out")" -eq 5 ] &&
     grep -q 'SigIgn:.*0000000$' "$out" &&
