@@ -353,27 +353,45 @@ static unsigned enter(const struct cgroup *group, bool in_v2)
     return in;
 }
 
+/* In the child *in_out has a bit for each that it is in. */
+static pid_t fork_into(const struct cgroup *group, uint8_t *in_out)
+{
+    pid_t pid = clone_v2(group);
+    bool cloned = pid >= 0;
+
+    if (!cloned) pid = fork();
+    if (pid != 0) return pid;
+    sys_lose_precedence(); /* which version 1 takes into no new group */
+    *in_out = (uint8_t)enter(group, cloned);
+    return 0;
+}
+
 pid_t cgroup_fork(struct cgroup *group)
 {
     uint8_t in = 0;
     int ends[2], i;
-    bool cloned;
     pid_t pid;
 
     if (pipe2(ends, O_CLOEXEC)) return -1;
-    pid = clone_v2(group);
-    cloned = pid >= 0;
-    if (!cloned) pid = fork();
-    if (pid == 0) {
-        sys_lose_precedence(); /* which version 1 takes into no new group */
-        in = (uint8_t)enter(group, cloned);
-        (void)sys_write_all(ends[1], &in, 1);
-    }
+    pid = fork_into(group, &in);
+    if (pid == 0) (void)sys_write_all(ends[1], &in, 1);
     close(ends[1]);
     if (pid > 0 && read(ends[0], &in, 1) != 1) in = 0; /* it has died */
     close(ends[0]);
     for (i = 0; pid >= 0 && i < CGROUP_KINDS; i++) {
         if (cgroup_has(group, i) && !(in & 1U << i)) give_up(group, i);
+    }
+    return pid;
+}
+
+pid_t cgroup_join(const struct cgroup *group, bool *all_out)
+{
+    uint8_t in = 0;
+    pid_t pid = fork_into(group, &in);
+
+    *all_out = true;
+    for (int i = 0; pid == 0 && i < CGROUP_KINDS; i++) {
+        if (cgroup_has(group, i) && !(in & 1U << i)) *all_out = false;
     }
     return pid;
 }

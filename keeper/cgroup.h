@@ -46,6 +46,10 @@ void cgroup_ease_cpu(const struct cgroup *group);
 /* As fork(), of a process with one thread: the child is in all of them.  What
  * did not take it is given up, in both. */
 pid_t cgroup_fork(struct cgroup *group);
+/* The same of groups in which others run, who may have used up their CPU time:
+ * so it waits for nobody, gives up none, and the child finds out for itself
+ * whether all have taken it. */
+pid_t cgroup_join(const struct cgroup *group, bool *all_out);
 
 /* What is read again and again, kept open: hundreds of keepers cost what theirs
  * cost.  -1: not to be had. */

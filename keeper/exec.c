@@ -349,10 +349,19 @@ static bool let_go(struct exec *e, int *init)
     return close_range(6, ~0U, 0) == 0;
 }
 
-/* The child.  What goes wrong here is told as the command's own word. */
-static void be(struct exec *e)
+static void say_why_not(struct exec *e, const char *why)
 {
     static const char what[] = "xeno-keeper: the sandbox cannot be entered: ";
+
+    say(e, STREAM_ERR, what, sizeof what - 1);
+    say(e, STREAM_ERR, why, strlen(why));
+    say(e, STREAM_ERR, "\n", 1);
+    finish(e, EXEC_NOT_ENTERED);
+}
+
+/* The child.  What goes wrong here is told as the command's own word. */
+static void be(struct exec *e, bool held)
+{
     int init = e->box->init_fd;
     char byte;
 
@@ -364,16 +373,12 @@ static void be(struct exec *e)
         _exit(1); /* it is not wanted */
     sys_set_oom(SYS_OOM_TASK);
     umask(022);
-    if (enter(e, init) && start(e)) {
+    if (!held)
+        say_why_not(e, "its control groups do not take it");
+    else if (enter(e, init) && start(e))
         carry(e);
-    } else {
-        const char *why = strerror(errno);
-
-        say(e, STREAM_ERR, what, sizeof what - 1);
-        say(e, STREAM_ERR, why, strlen(why));
-        say(e, STREAM_ERR, "\n", 1);
-        finish(e, EXEC_NOT_ENTERED);
-    }
+    else
+        say_why_not(e, strerror(errno));
     _exit(0);
 }
 
@@ -403,14 +408,6 @@ static char **environment(const Xn__TaskSpec *spec)
     return env;
 }
 
-static bool is_held(const struct cgroup *all, const struct cgroup *in)
-{
-    for (int i = 0; i < CGROUP_KINDS; i++) {
-        if (cgroup_has(all, i) && !cgroup_has(in, i)) return false;
-    }
-    return true;
-}
-
 static char **copy(char *const *argv, size_t n)
 {
     char **out = calloc(n + 1, sizeof *out);
@@ -419,13 +416,16 @@ static char **copy(char *const *argv, size_t n)
     return out;
 }
 
+/* Nobody waits for the child: it is held as the task is, and where that leaves
+ * nothing of its CPU time it comes as late as its others do. */
 int exec_begin(struct sandbox *box, const Xn__TaskSpec *spec, char *const *argv,
                size_t n_argv, pid_t *pid_out, int *fd_out)
 {
     struct exec e = {.box = box, .spec = spec, .in = -1, .out = -1, .err = -1};
-    struct cgroup group = box->group;
     int ends[2] = {-1, -1}, go[2] = {-1, -1}, rc = XN_ENOMEM;
+    bool held;
 
+    *pid_out = 0;
     e.argv = copy(argv, n_argv);
     e.env = environment(spec);
     if (!e.argv || !e.env || pipe2(go, O_CLOEXEC) ||
@@ -433,22 +433,22 @@ int exec_begin(struct sandbox *box, const Xn__TaskSpec *spec, char *const *argv,
         goto out;
     e.go = go[0];
     e.link = ends[1];
-    *pid_out = cgroup_fork(&group);
+    *pid_out = cgroup_join(&box->group, &held);
     if (*pid_out == 0) {
         close(go[1]);
         close(ends[0]);
-        be(&e);
+        be(&e, held);
     }
-    if (*pid_out < 0) goto out;
+    if (*pid_out < 0) {
+        *pid_out = 0;
+        goto out;
+    }
     rc = XN_EREFUSED;
-    if (is_held(&box->group, &group) && meter_join(&box->meter, *pid_out))
+    if (meter_join(&box->meter, *pid_out))
         rc = sys_write_all(go[1], "g", 1) ? XN_EIO : 0;
     if (!rc) {
         *fd_out = ends[0];
         ends[0] = -1;
-    } else {
-        close_fd(&go[1]);
-        sys_wait(*pid_out);
     }
 out:
     close_fd(&go[0]);

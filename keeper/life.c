@@ -162,11 +162,8 @@ int keeper_exec(struct keeper *keeper, char *const *argv, size_t n_argv,
         i++;
     if (i == KEEPER_EXECS_MAX) return XN_EBUSY;
     rc = keeper->runner->exec(keeper, argv, n_argv, &keeper->execs[i], fd_out);
-    if (rc) {
-        keeper->execs[i] = 0;
-        return rc;
-    }
-    keeper->n_execs++;
+    if (keeper->execs[i]) keeper->n_execs++;
+    if (rc) return rc;
     /* it comes in while the others stand, or soon will */
     if (keeper->stands) keeper->stand_us = sys_mono_us() + JOIN_US;
     return 0;

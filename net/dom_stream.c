@@ -139,8 +139,9 @@ static void on_socket(void *arg)
         refuse(job, rc, "as many commands run beside the task as can",
                "when one of them has ended");
     else if (is_command(job) && rc == XN_EREFUSED)
-        refuse(job, rc, "the command cannot be held as its task is",
-               "again in a second; xeno task new");
+        refuse(job, rc,
+               "what further commands beside the task use cannot be counted",
+               "xeno task new");
     else if (rc == XN_EREFUSED)
         refuse_port(job, rc, "nothing listens on");
     else if (rc == XN_EUNREACH || rc == XN_ECONFLICT || rc == XN_ENOENT)
