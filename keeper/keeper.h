@@ -86,6 +86,7 @@ struct keeper {
 
     pid_t execs[KEEPER_EXECS_MAX]; /* 0: a free place */
     unsigned n_execs;
+    uint64_t joined_us; /* mono; the last of them was begun */
 
     int listener, signals;
     size_t n_clients; /* places behind these were never taken */

@@ -18,7 +18,8 @@
 #include "lib/text.h"
 
 #define STAND_US 1000 /* between signals that do not get there */
-#define JOIN_US 20000 /* between signals while others may come in */
+#define JOIN_US 20000 /* between signals while others may come in, at least */
+#define JOIN_PART 8   /* of the time since one did */
 #define EVASIONS_MAX 3
 #define TYPE_US 10000 /* between looks for room in a full terminal */
 #define PTY_US 100000 /* a flood may fill the console at 10 MiB/s */
@@ -85,6 +86,15 @@ static bool send(struct keeper *keeper, int sig)
     return false;
 }
 
+/* Who has come in since it was told to stand is told then: soon after he was
+ * begun, and the longer that is ago the later. */
+static uint64_t tell_again_us(const struct keeper *keeper, uint64_t mono_us)
+{
+    uint64_t us = (mono_us - keeper->joined_us) / JOIN_PART;
+
+    return mono_us + (us < JOIN_US ? JOIN_US : us);
+}
+
 /* Stands or goes on as pause and cap together want; while it is being stopped,
  * the cap holds on.  Where a messenger does not come back, nobody knows whether
  * they got it: another is sent until one does, or who fights one would be rid of
@@ -98,7 +108,8 @@ static void set_standing(struct keeper *keeper, uint64_t mono_us)
         keeper->stand_us = mono_us + STAND_US;
         return;
     }
-    keeper->stand_us = stand && keeper->n_execs ? mono_us + JOIN_US : 0;
+    keeper->stand_us =
+        stand && keeper->n_execs ? tell_again_us(keeper, mono_us) : 0;
     if (stand == keeper->stands) return;
     if (stand) {
         keeper->run_us += mono_us - keeper->run_since_us;
@@ -164,8 +175,10 @@ int keeper_exec(struct keeper *keeper, char *const *argv, size_t n_argv,
     rc = keeper->runner->exec(keeper, argv, n_argv, &keeper->execs[i], fd_out);
     if (keeper->execs[i]) keeper->n_execs++;
     if (rc) return rc;
+    keeper->joined_us = sys_mono_us();
     /* it comes in while the others stand, or soon will */
-    if (keeper->stands) keeper->stand_us = sys_mono_us() + JOIN_US;
+    if (keeper->stands)
+        keeper->stand_us = tell_again_us(keeper, keeper->joined_us);
     return 0;
 }
 

@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: GPL-3.0-or-later */
-/* A command beside a task that cannot come in, or not yet.  Those that do are
- * tests/e2e/exec.t's. */
+/* A command beside a task that cannot come in, or not yet, and one while the task
+ * stands still.  Those that do come in are tests/e2e/exec.t's. */
 #include <fcntl.h>
 #include <setjmp.h>
 #include <signal.h>
@@ -17,6 +17,9 @@
 #include <cmocka.h>
 
 #include "keeper/exec.h"
+#include "keeper/keeper.h"
+#include "keeper/record.h"
+#include "keeper/sys.h"
 #include "lib/err.h"
 #include "wire/api.pb-c.h"
 #include "wire/nest.h"
@@ -146,12 +149,78 @@ static void nobody_counts_it(void **state)
     assert_int_equal(waitpid(pid, NULL, 0), pid);
 }
 
+/* ---- while it stands still ----------------------------------------------- */
+
+static unsigned stops;
+
+static int count_stop(struct keeper *keeper, int sig)
+{
+    stops += sig == SIGSTOP;
+    return 0;
+}
+
+static int begin_none(struct keeper *keeper, char *const *argv, size_t n_argv,
+                      pid_t *pid_out, int *fd_out)
+{
+    *pid_out = getpid(); /* no child of ours: it does not end */
+    return 0;
+}
+
+static bool no(struct keeper *keeper)
+{
+    return false;
+}
+
+static bool has_none(struct keeper *keeper, uint64_t *bytes_out)
+{
+    *bytes_out = 0;
+    return false;
+}
+
+static void read_none(struct keeper *keeper, uint64_t mono_us,
+                      Xn__TaskReading *out)
+{
+}
+
+/* All who come in are stopped, and yet an hour's pause costs little. */
+static void a_pause_is_told_ever_less(void **state)
+{
+    static const struct runner runner = {.signal = count_stop,
+                                         .exec = begin_none,
+                                         .has_ended = no,
+                                         .memory = has_none,
+                                         .meter = read_none};
+    char *argv[] = {(char *)"/bin/true"};
+    uint64_t from, now, soon = 0;
+    Xn__TaskSpec spec;
+    struct keeper k;
+    int fd;
+
+    xn__task_spec__init(&spec);
+    spec.meter_ms = 15000;
+    keeper_init(&k, &runner);
+    k.spec = &spec;
+    k.look_every_us = 30000000;
+    k.state = XN__TASK_STATE__RUNNING;
+    stops = 0;
+    assert_int_equal(keeper_exec(&k, argv, 1, &fd), 0);
+    assert_int_equal(keeper_pause(&k, true), 0);
+    from = sys_mono_us();
+    for (now = from; now < from + 3600000000; now = keeper_tick(&k, now)) {
+        if (now < from + 1000000) soon = stops;
+    }
+    assert_true(soon > 10);
+    assert_true(stops < 200);
+    record_close(&k.meter);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test_setup_teardown(it_comes_late, begin, end),
         cmocka_unit_test_setup_teardown(no_group_takes_it, begin, end),
         cmocka_unit_test_setup_teardown(nobody_counts_it, begin, end),
+        cmocka_unit_test(a_pause_is_told_ever_less),
     };
 
     signal(SIGPIPE, SIG_IGN);
