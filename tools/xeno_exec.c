@@ -14,26 +14,14 @@ static const char cannot[] = "cannot run the command";
 static int code_of(const struct xeno *xeno, const struct xeno_place *place,
                    const struct net_command_end *end)
 {
-    Xn__ForwardTask body = XN__FORWARD_TASK__INIT; /* could it be reached? */
     struct xeno_why why;
-    const struct xeno_question question = {
-        .what = cannot,
-        .method = "POST",
-        .path = "/v1/tasks/forward",
-        .body = &body,
-        .answer = &xn__host_task__descriptor,
-        .why = &why,
-    };
-    Xn__HostTask *task = NULL;
 
     if (!end->rc) return end->code;
     if (end->rc == XN_ECANCELLED) return INTERRUPTED;
-    body.session = xn_id_bytes(&place->kept.session);
-    body.task = place->task;
     if (end->began && end->rc == XN_EUNREACH &&
-        xeno_ask(xeno, &place->server, &question, &task))
+        xeno_task_reach(xeno, &place->server, &place->kept.session, place->task,
+                        cannot, &why))
         return xeno_tell(&why, "the command was ended");
-    if (task) xn__host_task__free_unpacked(task, NULL);
     return xeno_gripe(end->rc, end->began ? "the command was cut off" : cannot,
                       end->because[0] ? end->because : xn_strerror(end->rc),
                       end->try[0] ? end->try : "the same again");

@@ -159,26 +159,33 @@ static void on_refused(void *arg, uint16_t to, int rc, const char *because,
     fputc('\n', stderr);
 }
 
-/* Could a connection be carried?  0, or why not. */
-static int may_carry(const struct forwarding *f, struct xeno_why *why)
+int xeno_task_reach(const struct xeno *xeno, const struct xeno_member *server,
+                    const xn_id *session, uint32_t task, const char *what,
+                    struct xeno_why *why)
 {
-    Xn__ForwardTask body = XN__FORWARD_TASK__INIT;
+    Xn__ForwardTask body = XN__FORWARD_TASK__INIT; /* to no port */
     const struct xeno_question question = {
-        .what = cannot,
+        .what = what,
         .method = "POST",
         .path = "/v1/tasks/forward",
         .body = &body,
         .answer = &xn__host_task__descriptor,
         .why = why,
     };
-    Xn__HostTask *task = NULL;
+    Xn__HostTask *answer = NULL;
     int rc;
 
-    body.session = xn_id_bytes(&f->place.kept.session);
-    body.task = f->place.task;
-    rc = xeno_ask(f->xeno, &f->place.server, &question, &task);
-    if (task) xn__host_task__free_unpacked(task, NULL);
+    body.session = xn_id_bytes(session);
+    body.task = task;
+    rc = xeno_ask(xeno, server, &question, &answer);
+    if (answer) xn__host_task__free_unpacked(answer, NULL);
     return rc;
+}
+
+static int may_carry(const struct forwarding *f, struct xeno_why *why)
+{
+    return xeno_task_reach(f->xeno, &f->place.server, &f->place.kept.session,
+                           f->place.task, cannot, why);
 }
 
 /* A task may come after the one that has ended, after a session nothing does. */

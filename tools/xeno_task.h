@@ -98,6 +98,14 @@ struct xeno_stream {
  * how it ended. */
 int xeno_stream(struct xeno_stream *stream, enum xeno_stream_end *end_out);
 
+/* ---- xeno_forward.c ---- */
+
+/* Could a connection to its ports be carried, or a command be run beside it?  0,
+ * or why not; task 0: the last.  what: "cannot forward ports". */
+int xeno_task_reach(const struct xeno *xeno, const struct xeno_member *server,
+                    const xn_id *session, uint32_t task, const char *what,
+                    struct xeno_why *why);
+
 int xeno_task_new(struct xeno *xeno, int argc, char **argv);
 int xeno_task_list(struct xeno *xeno, int argc, char **argv);
 int xeno_task_show(struct xeno *xeno, int argc, char **argv);
