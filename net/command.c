@@ -60,6 +60,8 @@ static void take_over(struct run *r, const uint8_t *data, size_t len)
     if (over && over->exited && over->code >= 0 && over->code < 256) {
         r->end->code = over->code;
         end(r, 0, "", "");
+    } else if (over && !over->exited && over->rc < 0) {
+        end(r, over->rc, over->because, "xeno task show");
     } else {
         end(r, XN_EPROTO, "it is not understood how it has ended",
             "another version of xeno");

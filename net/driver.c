@@ -81,15 +81,19 @@ static void lacking(struct net_driver *d, const struct xn_action *action)
     net_loop_done(d->loop, action->ticket, XN_EREFUSED, NULL);
 }
 
-static void abort_action(struct net_driver *d, uint64_t ticket)
+static void abort_action(struct net_driver *d, uint64_t ticket,
+                         const struct xn_msg *why)
 {
+    const Xn__Reason *reason =
+        why && why->kind == XN__KIND__REASON ? XN_BODY(why, Xn__Reason) : NULL;
+
     for (size_t i = 0; i < LANES; i++) {
         if (d->calls[i] && net_calls_abort(d->calls[i], ticket)) return;
     }
     if (d->images && net_images_abort(d->images, ticket)) return;
     if (d->admission && net_admission_abort(d->admission, ticket)) return;
     if (d->links) net_links_abort(d->links, ticket);
-    if (d->streams && net_streams_abort(d->streams, ticket)) return;
+    if (d->streams && net_streams_abort(d->streams, ticket, reason)) return;
     if (d->dom) net_dom_abort(d->dom, ticket);
     /* The others end soon by themselves. */
 }
@@ -176,6 +180,20 @@ static void act_answer(struct net_driver *d, const struct xn_action *action)
     }
 }
 
+/* Of this machine's xenodomd, or what is carried to another's. */
+static void act_domain(struct net_driver *d, const struct xn_action *action)
+{
+    struct xn_msg *msg = action->msg;
+
+    if (d->streams && msg && msg->kind == XN__KIND__ASK_STREAM &&
+        XN_BODY(msg, Xn__AskStream)->url[0])
+        net_streams_far(d->streams, action->ticket, msg);
+    else if (d->dom)
+        net_dom_act(d->dom, action->ticket, msg);
+    else
+        lacking(d, action);
+}
+
 static void act(void *user, const struct xn_action *action)
 {
     struct net_driver *d = user;
@@ -204,17 +222,12 @@ static void act(void *user, const struct xn_action *action)
         net_calls_make(d->calls[XN_BODY(action->msg, Xn__Call)->lane],
                        action->ticket, XN_BODY(action->msg, Xn__Call));
         break;
-    case XN_ACT_ABORT: abort_action(d, action->ticket); break;
+    case XN_ACT_ABORT: abort_action(d, action->ticket, action->msg); break;
     case XN_ACT_LOG:
         xn_log((enum xn_log_level)XN_BODY(action->msg, Xn__Log)->level, "%s",
                XN_BODY(action->msg, Xn__Log)->text);
         break;
-    case XN_ACT_DOMAIN:
-        if (d->dom)
-            net_dom_act(d->dom, action->ticket, action->msg);
-        else
-            lacking(d, action);
-        break;
+    case XN_ACT_DOMAIN: act_domain(d, action); break;
     case XN_ACT_FETCH:
         if (d->images)
             net_images_fetch(d->images, action->ticket,
@@ -433,10 +446,9 @@ static int open_parts(struct net_driver *d, const struct net_config *config)
     if (!rc) rc = open_record(d, config);
     if (!rc) rc = open_links(d, config);
     if (!rc) rc = open_http(d, config);
-    if (!rc && d->http && d->dom) {
-        rc = net_streams_new(d->loop, d->http, &d->streams);
-        net_dom_carry(d->dom, d->streams);
-    }
+    if (!rc && d->http)
+        rc = net_streams_new(d->loop, d->http, config->identity, &d->streams);
+    if (!rc && d->streams && d->dom) net_dom_carry(d->dom, d->streams);
     return rc;
 }
 

@@ -103,7 +103,6 @@ static void on_upgraded(void *arg, int rc, const char *because, const char *try)
     struct net_forward *f = c->forward;
     struct net_relay_config config = {
         .base = f->base,
-        .near = c->near,
         .over = on_over,
         .arg = c,
     };
@@ -117,6 +116,7 @@ static void on_upgraded(void *arg, int rc, const char *because, const char *try)
     config.far = c->far = net_upgrade_take(c->upgrade);
     net_upgrade_free(c->upgrade);
     c->upgrade = NULL;
+    config.near = net_relay_socket(f->base, c->near);
     c->near = -1;
     net_relay_watch(bufferevent_getfd(c->far));
     if (net_relay_new(&config, &c->relay)) drop(c);

@@ -1,7 +1,6 @@
 /* SPDX-License-Identifier: GPL-3.0-or-later */
 #include "net/relay.h"
 
-#include <errno.h>
 #include <netinet/in.h>
 #include <netinet/tcp.h>
 #include <stdio.h>
@@ -12,6 +11,7 @@
 
 #include <event2/buffer.h>
 #include <event2/bufferevent.h>
+#include <event2/bufferevent_ssl.h>
 
 #include "lib/err.h"
 #include "net/clock.h"
@@ -20,26 +20,26 @@
 #include "wire/stream.h"
 
 enum {
-    PART = 16 << 10,      /* of what is near, in a frame */
-    OUT_HIGH = 128 << 10, /* bytes for the far end: then nothing is read */
-    OUT_LOW = 32 << 10,   /* then it is again */
-    IN_HIGH = 128 << 10,  /* bytes from there: the same */
-    IN_LOW = 32 << 10,
-    LAST_S = 5, /* for the last of it to be taken */
+    PART = 16 << 10,  /* of what is near, in a frame */
+    HIGH = 128 << 10, /* bytes for one end: then the other is not read */
+    LOW = 32 << 10,   /* then it is again */
+    LAST_S = 5,       /* for the last of it to be taken */
     BECAUSE_MAX = 256,
 };
 
 struct net_relay {
     struct net_relay_config config;
-    int near;
-    struct event *reads, *writes, *clock;
-    size_t left;     /* bytes of the frame under way, for `near` */
-    bool far_ended;  /* it has no more for us, and `near` has all of it */
-    bool far_gone;   /* nobody takes what we have any more */
-    bool near_ended; /* it has no more, and the far end was told */
-    bool stuffed;    /* too much waits for the far end */
-    bool deaf;       /* too much waits for `near` */
-    bool mute;       /* `near` takes nothing any more */
+    struct bufferevent *far, *near; /* near: NULL once it ends */
+    struct event *clock;
+    size_t left;                /* bytes of the frame under way, for `near` */
+    bool far_ended;             /* it has no more for us */
+    bool far_gone;              /* nobody takes what we have any more */
+    bool near_ended;            /* it has no more, and the far end was told */
+    bool near_gone;             /* nothing comes from there but what has come */
+    bool shut;                  /* `near` was told the far end's end */
+    bool mute;                  /* `near` takes nothing any more */
+    bool said;                  /* the last frame has been passed on */
+    bool far_still, near_still; /* they are not read: see carry */
     bool ending, told;
     bool lingers;      /* until the other end, which is told why, has closed */
     uint64_t moved_us; /* mono: when a byte was carried last */
@@ -54,24 +54,32 @@ static void set_clock(struct net_relay *r, uint64_t us)
     event_add(r->clock, &tv);
 }
 
-static struct evbuffer *in_of(const struct net_relay *r)
+static struct evbuffer *in_of(struct bufferevent *bev)
 {
-    return bufferevent_get_input(r->config.far);
+    return bufferevent_get_input(bev);
 }
 
-static size_t waiting(const struct net_relay *r)
+static struct evbuffer *out_of(struct bufferevent *bev)
 {
-    return evbuffer_get_length(bufferevent_get_output(r->config.far));
+    return bufferevent_get_output(bev);
 }
 
-static void put(struct net_relay *r, enum stream_kind kind, const void *data,
-                size_t len)
+static size_t waiting(struct bufferevent *bev)
+{
+    return evbuffer_get_length(out_of(bev));
+}
+
+static void put_head(struct net_relay *r, enum stream_kind kind, size_t len)
 {
     uint8_t head[STREAM_HEAD];
 
     stream_head_put(kind, len, head);
-    bufferevent_write(r->config.far, head, sizeof head);
-    if (len) bufferevent_write(r->config.far, data, len);
+    bufferevent_write(r->far, head, sizeof head);
+}
+
+static bool is_tls(struct bufferevent *bev)
+{
+    return bufferevent_openssl_get_ssl(bev) != NULL;
 }
 
 /* ---- the end ------------------------------------------------------------- */
@@ -84,8 +92,10 @@ static void put_over(struct net_relay *r)
 
     body.rc = r->rc;
     body.because = r->because;
-    if (xn_pack(&body, &bytes, &len) == 0 && len > 0)
-        put(r, STREAM_OVER, bytes, len);
+    if (xn_pack(&body, &bytes, &len) == 0 && len > 0) {
+        put_head(r, STREAM_OVER, len);
+        bufferevent_write(r->far, bytes, len);
+    }
     free(bytes);
 }
 
@@ -94,12 +104,12 @@ static void close_near(struct net_relay *r)
 {
     const struct linger none = {.l_onoff = 1, .l_linger = 0};
 
-    if (r->near < 0) return;
-    event_del(r->reads);
-    event_del(r->writes);
-    if (r->rc) setsockopt(r->near, SOL_SOCKET, SO_LINGER, &none, sizeof none);
-    close(r->near);
-    r->near = -1;
+    if (!r->near) return;
+    if (r->rc)
+        setsockopt(bufferevent_getfd(r->near), SOL_SOCKET, SO_LINGER, &none,
+                   sizeof none);
+    bufferevent_free(r->near);
+    r->near = NULL;
 }
 
 /* A connection that is closed before all that came was read is reset, and what
@@ -117,36 +127,18 @@ void net_relay_end(struct net_relay *r, int rc, const char *because)
         return;
     }
     close_near(r);
-    if (r->config.serves && !r->config.whole && rc && !r->far_gone) put_over(r);
-    r->lingers = r->config.serves && (r->config.whole || rc) && !r->far_gone;
-    if (r->lingers) bufferevent_enable(r->config.far, EV_READ);
-    set_clock(r, (waiting(r) || r->lingers) && !r->far_gone
+    if (r->config.serves && rc && !r->said && !r->far_gone) put_over(r);
+    r->lingers = r->config.serves && (r->said || rc) && !r->far_gone;
+    if (r->lingers) bufferevent_enable(r->far, EV_READ);
+    set_clock(r, (waiting(r->far) || r->lingers) && !r->far_gone
                      ? LAST_S * 1000000ULL
                      : 0);
-}
-
-static void end_if_done(struct net_relay *r)
-{
-    if (r->far_ended && r->near_ended) net_relay_end(r, 0, "");
-}
-
-static void near_failed(struct net_relay *r, int error)
-{
-    char because[BECAUSE_MAX];
-
-    if (r->config.whole) { /* what it said before that counts */
-        r->mute = true;
-        return;
-    }
-    snprintf(because, sizeof because, "its program has closed it: %s",
-             strerror(error));
-    net_relay_end(r, XN_ECANCELLED, because);
 }
 
 /* Both sides have said all, and the last of it waits for who reads slowly. */
 static bool is_taken_yet(const struct net_relay *r)
 {
-    return !r->rc && !r->far_gone && waiting(r) > 0;
+    return !r->rc && !r->far_gone && waiting(r->far) > 0;
 }
 
 static void on_clock(evutil_socket_t fd, short what, void *arg)
@@ -159,7 +151,7 @@ static void on_clock(evutil_socket_t fd, short what, void *arg)
         set_clock(r, LAST_S * 1000000ULL);
     } else if (r->ending && !r->told) {
         r->told = true;
-        bufferevent_setcb(r->config.far, NULL, NULL, NULL, NULL);
+        bufferevent_setcb(r->far, NULL, NULL, NULL, NULL);
         r->config.over(r->config.arg, r->rc, r->because);
     } else if (!r->ending && quiet_us >= idle_us) {
         net_relay_end(r, XN_ETIMEOUT, "nothing was said for too long");
@@ -168,33 +160,58 @@ static void on_clock(evutil_socket_t fd, short what, void *arg)
     }
 }
 
-/* ---- to what is near ----------------------------------------------------- */
+static void is_rude(struct net_relay *r, const struct bufferevent *who)
+{
+    net_relay_end(r, XN_EPROTO,
+                  who == r->far ? "the other end does not keep to the form"
+                                : "what runs it does not keep to the form");
+}
+
+/* ---- frames as they are -------------------------------------------------- */
+
+static bool may_say(const struct net_relay *r, const struct bufferevent *from,
+                    enum stream_kind kind)
+{
+    if (from == r->far)
+        return !r->far_ended && (kind == STREAM_DATA || kind == STREAM_END);
+    return !r->said && (!r->near_ended || kind == STREAM_OVER);
+}
+
+static void heard(struct net_relay *r, const struct bufferevent *from,
+                  enum stream_kind kind)
+{
+    r->said = kind == STREAM_OVER;
+    if (kind != STREAM_END) return;
+    if (from == r->far)
+        r->far_ended = r->shut = true;
+    else
+        r->near_ended = true;
+}
 
 /* Each of these: true: more can be done at once. */
-static bool write_some(struct net_relay *r)
+static bool pass_frame(struct net_relay *r, struct bufferevent *from,
+                       struct bufferevent *to)
 {
-    struct evbuffer *in = in_of(r);
-    int n;
+    struct evbuffer *in = in_of(from);
+    uint8_t data[STREAM_HEAD];
+    struct stream_head head;
 
-    if (r->mute) evbuffer_drain(in, evbuffer_get_length(in));
-    if (evbuffer_get_length(in) == 0) return false;
-    n = evbuffer_write_atmost(in, r->near, (ev_ssize_t)r->left);
-    if (n > 0) {
-        r->left -= (size_t)n;
-        r->moved_us = net_mono_us();
-        return true;
+    if (evbuffer_copyout(in, data, sizeof data) != sizeof data) return false;
+    if (stream_head_parse(data, &head) || !may_say(r, from, head.kind)) {
+        is_rude(r, from);
+        return false;
     }
-    if (n < 0 && errno == EINTR) return true;
-    if (n < 0 && errno != EAGAIN)
-        near_failed(r, errno);
-    else
-        event_add(r->writes, NULL);
-    return false;
+    if (evbuffer_get_length(in) < sizeof data + head.len) return false;
+    evbuffer_remove_buffer(in, out_of(to), sizeof data + head.len);
+    heard(r, from, head.kind);
+    return true;
 }
+
+/* ---- to a socket --------------------------------------------------------- */
 
 static bool take_over(struct net_relay *r, size_t len)
 {
-    struct evbuffer *in = in_of(r);
+    struct evbuffer *in = in_of(r->far);
     Xn__StreamOver *body;
 
     if (evbuffer_get_length(in) < STREAM_HEAD + len) return false;
@@ -211,7 +228,7 @@ static bool take_over(struct net_relay *r, size_t len)
 
 static bool take_frame(struct net_relay *r)
 {
-    struct evbuffer *in = in_of(r);
+    struct evbuffer *in = in_of(r->far);
     uint8_t data[STREAM_HEAD];
     struct stream_head head;
     int rc;
@@ -222,56 +239,170 @@ static bool take_frame(struct net_relay *r)
         return take_over(r, head.len);
     if (rc || r->far_ended ||
         (head.kind != STREAM_DATA && head.kind != STREAM_END)) {
-        net_relay_end(r, XN_EPROTO, "the other end does not keep to the form");
+        is_rude(r, r->far);
         return false;
     }
     evbuffer_drain(in, sizeof data);
     r->left = head.len;
-    if (head.kind == STREAM_DATA) return true;
-    r->far_ended = true;
-    shutdown(r->near, SHUT_WR);
-    end_if_done(r);
+    r->far_ended = head.kind == STREAM_END;
     return true;
 }
 
-/* A high watermark would do as much, but libevent calls us back at once as long
- * as it is reached. */
-static void heed_room(struct net_relay *r)
+static bool write_some(struct net_relay *r)
 {
-    size_t n = evbuffer_get_length(in_of(r));
+    int n = evbuffer_remove_buffer(in_of(r->far), out_of(r->near), r->left);
 
-    if (r->deaf && n <= IN_LOW) {
-        r->deaf = false;
-        bufferevent_enable(r->config.far, EV_READ); /* may call us */
-    } else if (!r->deaf && n >= IN_HIGH) {
-        r->deaf = true;
-        bufferevent_disable(r->config.far, EV_READ);
+    if (n <= 0) return false;
+    r->left -= (size_t)n;
+    return true;
+}
+
+/* ---- from one ------------------------------------------------------------ */
+
+static bool put_some(struct net_relay *r)
+{
+    struct evbuffer *in = in_of(r->near);
+    size_t n = evbuffer_get_length(in);
+
+    if (!n) return false;
+    if (n > PART) n = PART;
+    put_head(r, STREAM_DATA, n);
+    evbuffer_remove_buffer(in, out_of(r->far), n);
+    return true;
+}
+
+/* ---- both ways ----------------------------------------------------------- */
+
+static bool to_near(struct net_relay *r)
+{
+    if (r->mute) {
+        evbuffer_drain(in_of(r->far), evbuffer_get_length(in_of(r->far)));
+        return false;
     }
+    if (r->config.whole) return pass_frame(r, r->far, r->near);
+    return r->left ? write_some(r) : take_frame(r);
+}
+
+static bool to_far(struct net_relay *r)
+{
+    return r->config.whole ? pass_frame(r, r->near, r->far) : put_some(r);
+}
+
+/* Until one has nothing, which is true, or too much waits for the other: then it
+ * is not read until little does.  A high watermark would do as much, but libevent
+ * calls us back at once as long as it is reached. */
+static bool carry(struct net_relay *r, struct bufferevent *from,
+                  struct bufferevent *to, bool *still,
+                  bool (*some)(struct net_relay *r))
+{
+    size_t most = *still ? LOW + 1 : HIGH;
+    bool more = true, was = *still;
+
+    while (more && !r->ending && waiting(to) < most) {
+        more = some(r);
+        most = HIGH;
+        if (more) r->moved_us = net_mono_us();
+    }
+    if (r->ending) return false;
+    *still = waiting(to) >= most;
+    if (*still && !was) bufferevent_disable(from, EV_READ);
+    if (was && !*still) bufferevent_enable(from, EV_READ); /* may call us */
+    return !more;
+}
+
+/* Nothing comes from there any more, and all that came is passed on. */
+static void near_is_done(struct net_relay *r)
+{
+    if (r->near_ended && r->shut) {
+        net_relay_end(r, 0, "");
+    } else if (r->config.whole) {
+        net_relay_end(r, XN_EUNREACH, r->config.lost);
+    } else if (!r->near_ended) {
+        put_head(r, STREAM_END, 0);
+        r->near_ended = true;
+    }
+}
+
+/* That the far end has said all is said where all before that was taken. */
+static void shut_near(struct net_relay *r)
+{
+    if (r->shut || !r->far_ended || r->left || waiting(r->near)) return;
+    r->shut = true;
+    shutdown(bufferevent_getfd(r->near), SHUT_WR);
+}
+
+static bool end_if_done(struct net_relay *r)
+{
+    bool taken = r->mute || !waiting(r->near);
+
+    if (r->said || (r->near_ended && r->shut && taken))
+        net_relay_end(r, 0, "");
+    else if (r->far_gone && taken)
+        net_relay_end(r, XN_EUNREACH, "the connection was cut");
+    return r->ending;
 }
 
 static void pump(struct net_relay *r)
 {
-    bool more = true;
+    bool dry = false;
 
-    if (r->ending) evbuffer_drain(in_of(r), evbuffer_get_length(in_of(r)));
-    if (r->config.whole) r->left = evbuffer_get_length(in_of(r));
-    while (more && !r->ending)
-        more = r->left           ? write_some(r)
-               : r->config.whole ? false
-                                 : take_frame(r);
-    if (!r->ending) heed_room(r);
-    if (r->far_gone && !r->ending && !event_pending(r->writes, EV_WRITE, NULL))
-        net_relay_end(r, XN_EUNREACH, "the connection was cut");
+    if (r->ending)
+        evbuffer_drain(in_of(r->far), evbuffer_get_length(in_of(r->far)));
+    if (!r->ending) carry(r, r->far, r->near, &r->far_still, to_near);
+    if (!r->ending) dry = carry(r, r->near, r->far, &r->near_still, to_far);
+    if (r->ending) return;
+    if (!r->config.whole) shut_near(r);
+    if (!end_if_done(r) && r->near_gone && dry) near_is_done(r);
+    if (!r->ending) end_if_done(r);
 }
 
-static void on_writable(evutil_socket_t fd, short what, void *arg)
+static void near_failed(struct net_relay *r, int error)
+{
+    char because[BECAUSE_MAX];
+
+    snprintf(because, sizeof because, "its program has closed it: %s",
+             strerror(error));
+    net_relay_end(r, XN_ECANCELLED, because);
+}
+
+/* ---- what libevent tells ------------------------------------------------- */
+
+static void on_read(struct bufferevent *bev, void *arg)
 {
     pump(arg);
 }
 
-static void on_far_read(struct bufferevent *far, void *arg)
+static void on_near_written(struct bufferevent *near, void *arg)
 {
     pump(arg);
+}
+
+static void on_far_written(struct bufferevent *far, void *arg)
+{
+    struct net_relay *r = arg;
+
+    if (!r->ending)
+        pump(r);
+    else if (!waiting(far) && !r->lingers)
+        set_clock(r, 0);
+}
+
+/* Who takes nothing any more may have something to say yet; not so over TLS. */
+static void on_near_event(struct bufferevent *near, short what, void *arg)
+{
+    struct net_relay *r = arg;
+    bool failed = what & BEV_EVENT_ERROR;
+
+    if (!(what & (BEV_EVENT_EOF | BEV_EVENT_ERROR)) || r->ending) return;
+    if (failed && !r->config.whole) {
+        near_failed(r, EVUTIL_SOCKET_ERROR());
+        return;
+    }
+    if (failed && (what & BEV_EVENT_WRITING) && !is_tls(near))
+        r->mute = true;
+    else
+        r->near_gone = true;
+    pump(r);
 }
 
 /* Who has closed, and was told all before that, may have left bytes behind. */
@@ -289,46 +420,6 @@ static void on_far_event(struct bufferevent *far, short what, void *arg)
         pump(r);
 }
 
-/* ---- from what is near --------------------------------------------------- */
-
-static void on_readable(evutil_socket_t fd, short what, void *arg)
-{
-    struct net_relay *r = arg;
-    uint8_t data[PART];
-    ssize_t n = read(r->near, data, sizeof data);
-
-    if (n < 0 && (errno == EAGAIN || errno == EINTR)) return;
-    if (n < 0 && r->config.whole) n = 0;
-    if (n < 0) {
-        near_failed(r, errno);
-        return;
-    }
-    r->moved_us = net_mono_us();
-    if (r->config.whole)
-        bufferevent_write(r->config.far, data, (size_t)n);
-    else
-        put(r, n ? STREAM_DATA : STREAM_END, data, (size_t)n);
-    r->stuffed = n && waiting(r) >= OUT_HIGH;
-    r->near_ended = n == 0;
-    if (r->stuffed || r->near_ended) event_del(r->reads);
-    if (r->config.whole && r->near_ended)
-        net_relay_end(r, 0, ""); /* it has said why */
-    else
-        end_if_done(r);
-}
-
-static void on_far_written(struct bufferevent *far, void *arg)
-{
-    struct net_relay *r = arg;
-
-    if (r->ending) {
-        if (!waiting(r) && !r->lingers) set_clock(r, 0);
-    } else if (r->stuffed) {
-        r->stuffed = false;
-        event_add(r->reads, NULL);
-    }
-}
-
 /* ---- begin --------------------------------------------------------------- */
 
 /* TCP_USER_TIMEOUT would take who does not read for one who is gone. */
@@ -343,40 +434,44 @@ void net_relay_watch(int fd)
     setsockopt(fd, IPPROTO_TCP, TCP_NODELAY, &on, sizeof on);
 }
 
-static int open_events(struct net_relay *r)
+struct bufferevent *net_relay_socket(struct event_base *base, int fd)
 {
-    struct event_base *base = r->config.base;
+    struct bufferevent *bev =
+        bufferevent_socket_new(base, fd, BEV_OPT_CLOSE_ON_FREE);
 
-    r->reads = event_new(base, r->near, EV_READ | EV_PERSIST, on_readable, r);
-    r->writes = event_new(base, r->near, EV_WRITE, on_writable, r);
-    r->clock = evtimer_new(base, on_clock, r);
-    if (!r->reads || !r->writes || !r->clock || event_add(r->reads, NULL))
-        return XN_ENOMEM;
-    if (r->config.idle_s) set_clock(r, r->config.idle_s * 1000000ULL);
-    return 0;
+    if (!bev) close(fd);
+    return bev;
+}
+
+static void listen_to(struct bufferevent *bev, bufferevent_data_cb written,
+                      bufferevent_event_cb event, struct net_relay *r)
+{
+    bufferevent_setcb(bev, on_read, written, event, r);
+    bufferevent_setwatermark(bev, EV_WRITE, LOW, 0);
+    bufferevent_enable(bev, EV_READ | EV_WRITE);
 }
 
 int net_relay_new(const struct net_relay_config *config,
                   struct net_relay **relay_out)
 {
     struct net_relay *r = calloc(1, sizeof *r);
-    struct bufferevent *far = config->far;
+    struct event *clock = NULL;
 
-    if (!r) {
-        close(config->near);
+    if (r && config->near) clock = evtimer_new(config->base, on_clock, r);
+    if (!clock) {
+        if (config->near) bufferevent_free(config->near);
+        free(r);
         return XN_ENOMEM;
     }
     r->config = *config;
+    r->far = config->far;
     r->near = config->near;
+    r->clock = clock;
     r->moved_us = net_mono_us();
-    if (open_events(r)) {
-        net_relay_free(r);
-        return XN_ENOMEM;
-    }
-    bufferevent_setcb(far, on_far_read, on_far_written, on_far_event, r);
-    bufferevent_setwatermark(far, EV_WRITE, OUT_LOW, 0);
-    bufferevent_enable(far, EV_READ | EV_WRITE);
+    if (config->idle_s) set_clock(r, config->idle_s * 1000000ULL);
     *relay_out = r;
+    listen_to(r->far, on_far_written, on_far_event, r);
+    if (!r->ending) listen_to(r->near, on_near_written, on_near_event, r);
     pump(r);
     return 0;
 }
@@ -384,9 +479,7 @@ int net_relay_new(const struct net_relay_config *config,
 void net_relay_free(struct net_relay *r)
 {
     if (!r) return;
-    if (r->reads) event_free(r->reads);
-    if (r->writes) event_free(r->writes);
-    if (r->clock) event_free(r->clock);
-    if (r->near >= 0) close(r->near);
+    event_free(r->clock);
+    if (r->near) bufferevent_free(r->near);
     free(r);
 }

@@ -30,7 +30,7 @@ struct net_upgrade {
     uint8_t *body;
     size_t len;
     size_t awaits; /* bytes of a refusal, whose head has come */
-    bool begun;
+    bool begun, refused;
     int rc; /* of what failed before it had begun */
     char because[300];
 };
@@ -72,7 +72,8 @@ static void take_refusal(struct net_upgrade *up, struct evbuffer *in)
                         evbuffer_pullup(in, (ev_ssize_t)up->awaits), up->awaits)
             : NULL;
 
-    if (refusal && refusal->rc < 0)
+    up->refused = refusal && refusal->rc < 0;
+    if (up->refused)
         end(up, refusal->rc, refusal->because, refusal->try_);
     else
         fail(up, XN_EPROTO, "its answer is not understood");
@@ -245,6 +246,11 @@ int net_upgrade_new(const struct net_upgrade_order *order,
     }
     *upgrade_out = up;
     return 0;
+}
+
+bool net_upgrade_refused(const struct net_upgrade *up)
+{
+    return up->refused;
 }
 
 struct bufferevent *net_upgrade_take(struct net_upgrade *up)

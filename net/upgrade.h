@@ -29,6 +29,8 @@ struct net_upgrade_order { /* lent until it has ended, but for the body */
 /* XN_EINVAL: no such URL; XN_ENOMEM.  Names are looked up at once. */
 int net_upgrade_new(const struct net_upgrade_order *order,
                     struct net_upgrade **upgrade_out);
+/* Once it has ended: the server itself has refused, in its own words. */
+bool net_upgrade_refused(const struct net_upgrade *upgrade);
 /* The caller's (bufferevent_free). */
 struct bufferevent *net_upgrade_take(struct net_upgrade *upgrade);
 void net_upgrade_free(struct net_upgrade *upgrade); /* NULL is fine */

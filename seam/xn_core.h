@@ -41,13 +41,14 @@
  *   DOMAIN  msg DomAsk     -> DomTell       what sessions run in: xenodomd
  *           msg AskConsole -> ConsolePiece
  *           msg AskStream  -> (none) or DomTell; carries bytes over the
- *           connection of an ASK, which is answered thereby
+ *           connection of an ASK, which is answered thereby, to this machine's
+ *           or another's
  *   PROBE   peer, msg Probe -> Probed   who answers at a port of that peer's
  *           host; a driver that cannot look answers XN_EREFUSED, as
  *   FETCH   msg Fetch -> Fetched, and
  *   ADMIT   msg Admit -> Admitted       where there is no back end for it
- *   ABORT   ticket: that action is no longer wanted; its DONE comes all the
- *           same, early, with XN_ECANCELLED or its result
+ *   ABORT   ticket, msg Reason or none: that action is no longer wanted; its
+ *           DONE comes all the same, early, with XN_ECANCELLED or its result
  *   LOG     msg Log
  */
 #ifndef SEAM_XN_CORE_H

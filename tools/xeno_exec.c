@@ -18,7 +18,7 @@ static int code_of(const struct xeno *xeno, const struct xeno_place *place,
 
     if (!end->rc) return end->code;
     if (end->rc == XN_ECANCELLED) return INTERRUPTED;
-    if (end->began && end->rc == XN_EUNREACH &&
+    if (end->began && (end->rc == XN_EUNREACH || end->rc == XN_ECONFLICT) &&
         xeno_task_reach(xeno, &place->server, &place->kept.session, place->task,
                         cannot, &why))
         return xeno_tell(&why, "the command was ended");

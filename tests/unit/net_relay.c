@@ -83,7 +83,8 @@ static void begin_as(struct kit *k, bool serves, bool whole)
     k->near = near[1];
     config.base = k->base;
     config.far = k->bev;
-    config.near = near[0];
+    config.near = net_relay_socket(k->base, near[0]);
+    config.lost = "it is lost";
     assert_int_equal(net_relay_new(&config, &k->relay), 0);
 }
 
@@ -438,10 +439,9 @@ static void passes_on(void **state)
 
     begin_as(&k, true, true);
     say(&k, STREAM_DATA, "in", 2);
-    say(&k, STREAM_END, NULL, 0);
     turn(&k);
-    assert_int_equal(take(k.near, data, sizeof data, &ended), 10);
-    assert_memory_equal(data, "\1\0\0\2in\3\0\0\0", 10);
+    assert_int_equal(take(k.near, data, sizeof data, &ended), 6);
+    assert_memory_equal(data, "\1\0\0\2in", 6);
     assert_false(ended || k.over);
     say(&k, STREAM_DATA, "not taken", 9);
     turn(&k);
@@ -464,22 +464,30 @@ static void passes_on(void **state)
     end(&k);
 }
 
+static void say_near(struct kit *k, const void *data, size_t len)
+{
+    assert_int_equal(write(k->near, data, len), len);
+    turn(k);
+}
+
 /* Who has said all is heard to the end however slowly that is read, but for who
  * is ended meanwhile. */
 static void what_was_said_waits(void **state)
 {
     for (int ended_too = 0; ended_too < 2; ended_too++) {
+        static const uint8_t last[] = {4, 0, 0, 2, 24, 1};
         uint8_t *data = calloc(1, HELD_MAX);
-        size_t sent = 0, got = 0;
+        size_t sent = sizeof last, got = 0;
         struct kit k;
         bool ended;
 
         begin_as(&k, true, true);
+        stream_head_put(STREAM_DATA, 4000 - STREAM_HEAD, data);
         while (held(&k) < 100 << 10) {
-            assert_int_equal(write(k.near, data, 4000), 4000);
+            say_near(&k, data, 4000);
             sent += 4000;
-            turn(&k);
         }
+        say_near(&k, last, sizeof last);
         close(k.near);
         k.near = -1;
         for (int i = 0; i < 20; i++) {
@@ -521,6 +529,121 @@ static void who_is_gone_is_missed(void **state)
     close(fd);
 }
 
+/* Of one that speaks in frames only whole ones are passed on: so that it was cut
+ * can be said behind what it had said. */
+static void a_cut_is_said_in_its_place(void **state)
+{
+    uint8_t data[128];
+    Xn__StreamOver *over;
+    struct kit k;
+    bool ended;
+    size_t n;
+
+    begin_as(&k, true, true);
+    say_near(&k, "\2\0\0\2no\1\0\0\4cut", 13);
+    assert_int_equal(take(k.far, data, sizeof data, &ended), 6);
+    assert_memory_equal(data, "\2\0\0\2no", 6);
+    close(k.near);
+    k.near = -1;
+    turn(&k);
+    n = take(k.far, data, sizeof data, &ended);
+    assert_true(n > STREAM_HEAD && data[0] == STREAM_OVER);
+    over = xn__stream_over__unpack(NULL, n - STREAM_HEAD, data + STREAM_HEAD);
+    assert_non_null(over);
+    assert_int_equal(over->rc, XN_EUNREACH);
+    assert_string_equal(over->because, "it is lost");
+    xn__stream_over__free_unpacked(over, NULL);
+    run_until_left(&k);
+    assert_int_equal(k.rc, XN_EUNREACH);
+    end(&k);
+}
+
+/* Ends are passed on as frames; after both it is over, and both have heard so. */
+static void passes_framed_ends_on(void **state)
+{
+    uint8_t data[64];
+    bool ended;
+
+    for (int first = 0; first < 2; first++) {
+        struct kit k;
+
+        begin_as(&k, true, true);
+        if (first) say_near(&k, "\3\0\0\0", 4);
+        say(&k, STREAM_DATA, "all", 3);
+        say(&k, STREAM_END, NULL, 0);
+        turn(&k);
+        assert_int_equal(take(k.near, data, sizeof data, &ended), 11);
+        assert_memory_equal(data, "\1\0\0\3all\3\0\0\0", 11);
+        assert_int_equal(ended, first);
+        if (!first) say_near(&k, "\1\0\0\1x\3\0\0\0", 9);
+        run_until_over(&k);
+        assert_int_equal(k.rc, 0);
+        assert_int_equal(take(k.far, data, sizeof data, &ended), first ? 4 : 9);
+        end(&k);
+    }
+}
+
+/* Neither end may say what the other is not to hear. */
+static void frames_are_looked_at(void **state)
+{
+    static const struct {
+        bool near;
+        uint8_t bytes[12];
+        size_t n;
+    } bad[] = {
+        {false, {2, 0, 0, 1, 'x'}, 5},
+        {false, {4, 0, 0, 2, 24, 1}, 6},
+        {false, {3, 0, 0, 0, 1, 0, 0, 1, 'x'}, 9},
+        {false, {1, 0, 128, 1}, 4},
+        {true, {9, 0, 0, 1, 'x'}, 5},
+        {true, {3, 0, 0, 0, 1, 0, 0, 1, 'x'}, 9},
+        {true, {1, 255, 255, 255}, 4},
+    };
+
+    for (size_t i = 0; i < sizeof bad / sizeof *bad; i++) {
+        struct kit k;
+
+        begin_as(&k, true, true);
+        assert_int_equal(
+            write(bad[i].near ? k.near : k.far, bad[i].bytes, bad[i].n),
+            bad[i].n);
+        run_until_left(&k);
+        assert_int_equal(k.rc, XN_EPROTO);
+        end(&k);
+    }
+}
+
+static void holds_little_of_frames(void **state)
+{
+    uint8_t frame[STREAM_HEAD + STREAM_MAX] = {0}, *all = malloc(HELD_MAX);
+
+    stream_head_put(STREAM_DATA, STREAM_MAX, frame);
+    for (int way = 0; way < 2; way++) {
+        size_t sent = 0, got = 0;
+        struct kit k;
+        bool ended;
+        ssize_t n;
+        int from, to;
+
+        begin_as(&k, true, true);
+        from = way ? k.near : k.far;
+        to = way ? k.far : k.near;
+        do {
+            size_t at = sent % sizeof frame;
+
+            n = write(from, frame + at, sizeof frame - at);
+            if (n > 0) sent += (size_t)n;
+            turn(&k);
+            assert_true(sent < HELD_MAX);
+        } while (n > 0);
+        for (; got < sent / sizeof frame * sizeof frame; turn(&k))
+            got += take(to, all, HELD_MAX, &ended);
+        assert_false(k.over);
+        end(&k);
+    }
+    free(all);
+}
+
 /* Anything at all comes to an end, within bounds. */
 static void babble(void **state)
 {
@@ -528,11 +651,11 @@ static void babble(void **state)
     struct kit k;
 
     xn_rng_seed(&rng, 14);
-    for (int i = 0; i < 2000; i++) {
+    for (int i = 0; i < 3000; i++) {
         uint8_t data[64];
         size_t n = 1 + xn_rng_below(&rng, sizeof data);
 
-        begin(&k, i % 2);
+        begin_as(&k, i % 3, i % 3 == 2);
         for (size_t at = 0; at < n; at++)
             data[at] =
                 (uint8_t)(xn_rng_below(&rng, 3) ? xn_rng_below(&rng, 6)
@@ -564,6 +687,10 @@ int main(void)
         cmocka_unit_test(passes_on),
         cmocka_unit_test(what_was_said_waits),
         cmocka_unit_test(who_is_gone_is_missed),
+        cmocka_unit_test(a_cut_is_said_in_its_place),
+        cmocka_unit_test(passes_framed_ends_on),
+        cmocka_unit_test(frames_are_looked_at),
+        cmocka_unit_test(holds_little_of_frames),
         cmocka_unit_test(babble),
     };
 
