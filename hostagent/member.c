@@ -229,7 +229,8 @@ void member_malformed(struct member *m, uint64_t ask)
 {
     xn_out_refuse(&m->out, ask, XN_EPROTO, WHAT,
                   "the body is not what this path takes",
-                  "a DomAsk, AskConsole or Fetch as doc/PROTOCOL.md has it");
+                  "a DomAsk, AskConsole, AskStream or Fetch as "
+                  "doc/PROTOCOL.md has it");
 }
 
 /* What its xenodomd is asked for by operators of the machine, or over a
@@ -309,10 +310,9 @@ static const struct route {
     void (*handle)(struct member *m, const struct xn_now *now, uint64_t ask,
                    const Xn__Ask *question);
 } routes[] = {
-    {"/v1/console", on_console},
-    {"/v1/domain", on_domain},
-    {"/v1/fetch", member_on_fetch},
-    {"/v1/machine", on_watch},
+    {"/v1/console", on_console},      {"/v1/domain", on_domain},
+    {"/v1/fetch", member_on_fetch},   {"/v1/machine", on_watch},
+    {"/v1/stream", member_on_stream},
 };
 
 static bool is_manager(const struct member *m, const Xn__Caller *caller)
@@ -348,7 +348,8 @@ static void on_ask(struct member *m, const struct xn_now *now, uint64_t ask,
         }
     }
     xn_out_refuse(&m->out, ask, XN_ENOENT, WHAT, "a member has no such path",
-                  "POST /v1/machine, /v1/domain, /v1/console, /v1/fetch");
+                  "POST /v1/machine, /v1/domain, /v1/console, /v1/fetch, "
+                  "/v1/stream");
 }
 
 /* A console that nobody waits for any more is given up. */
@@ -361,6 +362,7 @@ static void on_cancel(struct member *m, uint64_t ask)
         m->watch = m->timer = 0;
     }
     member_fetch_cancel(m, ask);
+    member_stream_cancel(m, ask);
     DL_FOREACH(m->asked, asked)
     {
         if (asked->ask != ask) continue;
@@ -404,7 +406,7 @@ static bool member_check(const struct xn_core *core, char *why_out, size_t len)
     const struct member *m = (const struct member *)core;
 
     if (xn_tickets_count(m->tickets) ==
-        m->n_asked + (m->timer != 0) + member_fetch_tickets(m))
+        m->n_asked + m->n_streams + (m->timer != 0) + member_fetch_tickets(m))
         return true;
     snprintf(why_out, len, "member: questions and tickets do not match");
     return false;
@@ -417,6 +419,7 @@ static void member_free(struct xn_core *core)
     while (m->asked)
         drop(m, m->asked);
     drop_ends(m);
+    member_streams_clear(m);
     member_fetch_clear(m);
     xn_tickets_free(m->tickets, NULL);
     xn_out_clear(&m->out);

@@ -11,9 +11,10 @@
 
 #define SECOND_US 1000000ULL
 #define WHAT "cannot ask this machine"
-#define ENDS_KEPT 32   /* of tasks: who missed more looks at all */
-#define FETCHES_MAX 64 /* under way, or told a while ago */
-#define ASKERS_MAX 16  /* that wait for the same; others hear "not yet" */
+#define ENDS_KEPT 32    /* of tasks: who missed more looks at all */
+#define FETCHES_MAX 64  /* under way, or told a while ago */
+#define STREAMS_MAX 120 /* the manager counts to fewer: some still end */
+#define ASKERS_MAX 16   /* that wait for the same; others hear "not yet" */
 
 struct member_asker {
     uint64_t ask; /* 0: nobody */
@@ -42,8 +43,8 @@ struct member {
     struct xn_arena arena;
     struct xn_tickets *tickets;
     struct xn_out out;
-    struct asked *asked;
-    size_t n_asked;
+    struct asked *asked, *streams; /* streams: they last, and have no kind */
+    size_t n_asked, n_streams;
 
     /* xenodomd, as it said; up: life is of this connection. */
     bool up, exact, xen, pvh, bridge;
@@ -83,6 +84,14 @@ void member_fetch_cancel(struct member *m, uint64_t ask);
 size_t member_fetch_tickets(const struct member *m);
 uint32_t member_fetches(const struct member *m); /* under way */
 void member_fetch_clear(struct member *m);
+
+/* ---- member_stream.c: connections to tasks ---- */
+
+void member_on_stream(struct member *m, const struct xn_now *now, uint64_t ask,
+                      const Xn__Ask *question);
+void member_stream_cancel(struct member *m, uint64_t ask);
+void member_streams_clear(struct member *m);
+
 /* What was asked has another form. */
 void member_malformed(struct member *m, uint64_t ask);
 

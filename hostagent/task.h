@@ -230,8 +230,12 @@ void task_wait_dom(struct task_wait *wait, const struct xn_now *now,
                    const Xn__DomAsk *ask);
 void task_wait_console(struct task_wait *wait, const struct xn_now *now,
                        Xn__AskConsole *ask);
-void task_wait_stream(struct task_wait *wait, const struct xn_now *now,
-                      Xn__AskStream *ask);
+/* Who waits is told so, if anybody does. */
+void task_wait_refuse(const struct task_wait *wait, int rc, const char *because,
+                      const char *try);
+/* What is under way for it is not wanted; why: as who has a stream is told. */
+void task_wait_abandon(const struct task_wait *wait, const char *why);
+void task_wait_drop(struct task_wait *wait);
 /* It runs, or has ended: those who waited for that are answered. */
 void task_tell(struct host_session *s, const struct host_task *t);
 /* It does as its session and its asker want: those who waited for that. */
@@ -242,6 +246,11 @@ void task_waits_cancel(struct host *host, uint64_t ask);
 /* Of a session that goes. */
 void task_waits_drop(struct host_session *s);
 void task_waits_clear(struct host *host);
+
+/* ---- task_stream.c: connections ---- */
+
+/* Is there room for one more of this caller's?  It may be made. */
+bool task_stream_room(const struct host_market *m, const xn_id *caller);
 
 /* ---- domain.c: xenodomd ---- */
 

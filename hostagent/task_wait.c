@@ -3,6 +3,7 @@
  * has done it, that there is something on its console.  Each wait ends by
  * itself; when its asker goes away, what was asked of xenodomd is told so and
  * counts until it has ended. */
+#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 
@@ -14,7 +15,7 @@
 
 #define SECOND_US 1000000ULL
 
-static void drop(struct task_wait *wait)
+void task_wait_drop(struct task_wait *wait)
 {
     struct host *host = wait->host;
 
@@ -45,59 +46,22 @@ static bool too_many(const struct host_session *s, const xn_id *caller,
            of_session >= TASK_WAITS_OF_SESSION || m->n_waits >= TASK_WAITS_MAX;
 }
 
-static void refuse(struct task_wait *wait, int rc, const char *because,
-                   const char *try)
+void task_wait_refuse(const struct task_wait *wait, int rc, const char *because,
+                      const char *try)
 {
     if (wait->ask)
         xn_out_refuse(&wait->host->out, wait->ask, rc, wait->what, because,
                       try);
 }
 
-static void abandon(const struct task_wait *wait)
+void task_wait_abandon(const struct task_wait *wait, const char *why)
 {
-    xn_out_add(&wait->host->out, XN_ACT_ABORT, wait->ticket, XN_PEER_NONE,
-               NULL);
-}
+    Xn__Reason reason = XN__REASON__INIT;
 
-/* Of this caller, NULL: of all; those that end already are not counted. */
-static size_t streams_of(const struct host_market *m, const xn_id *caller)
-{
-    const struct task_wait *wait;
-    size_t n = 0;
-
-    DL_FOREACH(m->waits, wait)
-    {
-        n += wait->kind == WAIT_STREAM && wait->ask &&
-             (!caller || xn_id_eq(&wait->caller, caller));
-    }
-    return n;
-}
-
-/* The server has all that it can: the oldest of who has most gives way to who
- * has fewer, with this one too.  So who takes all that there are shares them as
- * soon as somebody else wants some.  false: there is no such. */
-static bool make_room(const struct host_market *m, const xn_id *caller)
-{
-    struct task_wait *wait, *victim = NULL;
-    size_t most = streams_of(m, caller) + 1;
-
-    if (streams_of(m, NULL) < TASK_STREAMS_MAX) return true;
-    DL_FOREACH(m->waits, wait)
-    {
-        size_t n = wait->kind == WAIT_STREAM && wait->ask
-                       ? streams_of(m, &wait->caller)
-                       : 0;
-
-        if (n <= most) continue;
-        most = n;
-        victim = wait;
-    }
-    if (!victim) return false;
-    abandon(victim);
-    refuse(victim, XN_EBUSY, "others have fewer connections", /* not begun */
-           "when some have ended");
-    victim->ask = 0;
-    return true;
+    reason.rc = XN_ECONFLICT;
+    reason.text = (char *)(uintptr_t)why;
+    xn_out_emit(&wait->host->out, XN_ACT_ABORT, wait->ticket, XN_PEER_NONE,
+                XN__KIND__REASON, &reason);
 }
 
 struct task_wait *task_wait_new(struct host_session *s, uint64_t ask,
@@ -118,7 +82,7 @@ struct task_wait *task_wait_new(struct host_session *s, uint64_t ask,
                           "when one of them has been answered");
         return NULL;
     }
-    if (kind == WAIT_STREAM && !make_room(&host->market, caller)) {
+    if (kind == WAIT_STREAM && !task_stream_room(&host->market, caller)) {
         xn_out_refuse(&host->out, ask, XN_EBUSY, what,
                       "this server carries as many connections as it can",
                       "again when others have ended");
@@ -170,8 +134,9 @@ static void end_with_task(struct task_wait *wait)
     if (t)
         task_answer(s, t, wait->ask);
     else
-        refuse(wait, XN_ENOENT, "it is not remembered any more", NULL);
-    drop(wait);
+        task_wait_refuse(wait, XN_ENOENT, "it is not remembered any more",
+                         "xeno task list");
+    task_wait_drop(wait);
 }
 
 static void tell_one(struct task_wait *wait, const struct host_session *s,
@@ -181,12 +146,21 @@ static void tell_one(struct task_wait *wait, const struct host_session *s,
 
     if (wait->kind == WAIT_RUNS && exit &&
         exit->end == XN__TASK_END__NOT_STARTED) {
-        refuse(wait, t->record->rc ? t->record->rc : XN_EREFUSED,
-               task_because(t), task_advice(t));
+        task_wait_refuse(wait, t->record->rc ? t->record->rc : XN_EREFUSED,
+                         task_because(t), task_advice(t));
     } else {
         task_answer(s, t, wait->ask);
     }
-    drop(wait);
+    task_wait_drop(wait);
+}
+
+static void abandon_stream(const struct task_wait *wait,
+                           const struct host_task *t)
+{
+    char why[SESSION_REASON_MAX + 40];
+
+    snprintf(why, sizeof why, "the task has ended: %s", task_because(t));
+    task_wait_abandon(wait, why);
 }
 
 static bool is_of(const struct task_wait *wait, const struct host_session *s,
@@ -204,7 +178,7 @@ void task_tell(struct host_session *s, const struct host_task *t)
         bool ends = wait->kind == WAIT_END || wait->kind == WAIT_STANDS;
 
         if (wait->kind == WAIT_STREAM && t->over && is_of(wait, s, t))
-            abandon(wait);
+            abandon_stream(wait, t);
         if (is_of(wait, s, t) &&
             (wait->kind == WAIT_RUNS || (ends && t->over))) {
             tell_one(wait, s, t);
@@ -232,12 +206,12 @@ static void on_time(void *owner, void *ctx, const struct xn_now *now, int rc,
 
     wait->ticket = 0;
     if (wait->kind == WAIT_RUNS || wait->kind == WAIT_STANDS) {
-        refuse(wait, XN_EUNKNOWN,
-               wait->kind == WAIT_RUNS
-                   ? "xenodomd has not said yet that it runs"
-                   : "xenodomd has not said yet that it does so",
-               "the same again");
-        drop(wait);
+        task_wait_refuse(wait, XN_EUNKNOWN,
+                         wait->kind == WAIT_RUNS
+                             ? "xenodomd has not said yet that it runs"
+                             : "xenodomd has not said yet that it does so",
+                         "the same again");
+        task_wait_drop(wait);
     } else {
         end_with_task(wait);
     }
@@ -257,13 +231,15 @@ void task_wait_until(struct task_wait *wait, const struct xn_now *now,
 static void refuse_dom(struct task_wait *wait, int rc, const Xn__DomTell *tell)
 {
     if (tell && rc == XN_ENOENT)
-        refuse(wait, XN_ENOTYET, "it does not run yet", "again in a second");
+        task_wait_refuse(wait, XN_ENOTYET, "it does not run yet",
+                         "again in a second");
     else if (tell)
-        refuse(wait, rc, tell->because[0] ? tell->because : xn_strerror(rc),
-               "xeno task show");
+        task_wait_refuse(wait, rc,
+                         tell->because[0] ? tell->because : xn_strerror(rc),
+                         "xeno task show");
     else
-        refuse(wait, XN_EUNKNOWN, "xenodomd does not answer",
-               "again in a second");
+        task_wait_refuse(wait, XN_EUNKNOWN, "xenodomd does not answer",
+                         "again in a second");
 }
 
 static void on_done(void *owner, void *ctx, const struct xn_now *now, int rc,
@@ -281,7 +257,7 @@ static void on_done(void *owner, void *ctx, const struct xn_now *now, int rc,
         task_heard(s, now, tell->tasks[0]);
     if (rc && wait->kind == WAIT_DONE && !(tell && rc == XN_ECONFLICT)) {
         refuse_dom(wait, rc, tell);
-        drop(wait);
+        task_wait_drop(wait);
     } else {
         end_with_task(wait);
     }
@@ -330,15 +306,17 @@ static void on_console(void *owner, void *ctx, const struct xn_now *now, int rc,
         none.end = true; /* it never began, or its folder is gone */
         xn_out_answer(out, wait->ask, 200, &none);
     } else if (rc == XN_ENOENT) {
-        refuse(wait, XN_ENOTYET, "it does not run yet", "again in a second");
+        task_wait_refuse(wait, XN_ENOTYET, "it does not run yet",
+                         "again in a second");
     } else if (rc == XN_EUNREACH) {
-        refuse(wait, XN_ENOTYET, "what runs tasks on this server is not there",
-               "again in some seconds");
+        task_wait_refuse(wait, XN_ENOTYET,
+                         "what runs tasks on this server is not there",
+                         "again in some seconds");
     } else if (rc) {
-        refuse(wait, XN_EUNKNOWN, "xenodomd does not answer",
-               "again in a second");
+        task_wait_refuse(wait, XN_EUNKNOWN, "xenodomd does not answer",
+                         "again in a second");
     }
-    drop(wait);
+    task_wait_drop(wait);
 }
 
 /* Each has a connection to that member for itself. */
@@ -363,16 +341,16 @@ void task_wait_console(struct task_wait *wait, const struct xn_now *now,
     uint64_t us = ask->wait_ms * 1000ULL + 20 * SECOND_US;
 
     if (!m || m->lost) {
-        refuse(wait, XN_ENOENT, "it was on a machine that is lost",
-               "what was read of it before");
-        drop(wait);
+        task_wait_refuse(wait, XN_ENOENT, "it was on a machine that is lost",
+                         "what was read of it before");
+        task_wait_drop(wait);
         return;
     }
     if (m->url && too_many_there(m)) {
-        refuse(wait, XN_EBUSY,
-               "as many consoles of its machine are read as can be",
-               "when one of them is not read any more");
-        drop(wait);
+        task_wait_refuse(wait, XN_EBUSY,
+                         "as many consoles of its machine are read as can be",
+                         "when one of them is not read any more");
+        task_wait_drop(wait);
         return;
     }
     if (m->url) {
@@ -388,46 +366,6 @@ void task_wait_console(struct task_wait *wait, const struct xn_now *now,
                 XN__KIND__ASK_CONSOLE, ask);
 }
 
-/* ---- streams ---- */
-
-/* It has ended, or did not begin, which is said. */
-static void on_stream(void *owner, void *ctx, const struct xn_now *now, int rc,
-                      struct xn_msg *msg, struct xn_out *out)
-{
-    struct task_wait *wait = ctx;
-    const Xn__DomTell *tell;
-
-    if (rc == XN_ETIMEOUT) abandon(wait); /* by our own clock, perhaps */
-    wait->ticket = 0;
-    if (!rc && msg && msg->kind == XN__KIND__DOM_TELL) {
-        tell = XN_BODY(msg, Xn__DomTell);
-        if (tell->rc < 0) refuse(wait, tell->rc, tell->because, tell->advice);
-    } else if (rc == XN_EUNREACH) {
-        refuse(wait, XN_ENOTYET, "what runs tasks on this server is not there",
-               "again in some seconds");
-    } else if (rc == XN_EBUSY) {
-        refuse(wait, rc, "too many connections begin at once",
-               "again in a second");
-    } else if (rc) {
-        refuse(wait, XN_EUNKNOWN, "xenodomd does not answer",
-               "again in a second");
-    }
-    drop(wait);
-}
-
-void task_wait_stream(struct task_wait *wait, const struct xn_now *now,
-                      Xn__AskStream *ask)
-{
-    struct host *host = wait->host;
-
-    ask->ask = wait->ask;
-    wait->ticket = xn_ticket(host->tickets, now->mono_us + TASK_STREAM_US,
-                             on_stream, host, wait, &host->out);
-    if (!wait->ticket) return;
-    xn_out_emit(&host->out, XN_ACT_DOMAIN, wait->ticket, XN_PEER_NONE,
-                XN__KIND__ASK_STREAM, ask);
-}
-
 /* ---- they go away ---- */
 
 static void cancel(struct task_wait *wait)
@@ -435,10 +373,10 @@ static void cancel(struct task_wait *wait)
     wait->ask = 0;
     if (wait->kind == WAIT_RUNS || wait->kind == WAIT_END ||
         wait->kind == WAIT_STANDS) {
-        drop(wait); /* only a time */
+        task_wait_drop(wait); /* only a time */
     } else if ((wait->kind == WAIT_CONSOLE || wait->kind == WAIT_STREAM) &&
                wait->ticket) {
-        abandon(wait);
+        task_wait_abandon(wait, "the asker went away");
     }
 }
 
@@ -459,9 +397,11 @@ void task_waits_drop(struct host_session *s)
     DL_FOREACH_SAFE(s->host->market.waits, wait, next)
     {
         if (!xn_id_eq(&wait->session, &s->id)) continue;
-        if (wait->kind == WAIT_STREAM) abandon(wait);
-        refuse(wait, XN_ENOENT, "it is not remembered any more", NULL);
-        drop(wait);
+        if (wait->kind == WAIT_STREAM)
+            task_wait_abandon(wait, "its session is forgotten");
+        task_wait_refuse(wait, XN_ENOENT, "it is not remembered any more",
+                         "xeno session list");
+        task_wait_drop(wait);
     }
 }
 

@@ -11,6 +11,7 @@ my %order = (
     task_refuse       => [2, 4, 5],
     session_refuse    => [1, 2, 3],
     host_order_failed => [1, 2, 3],
+    task_wait_refuse  => [1, 2, 3],
 );
 my %own = ('match.c' => [3, 4, 5], 'stop.c' => [2, 3, 4]);
 
@@ -45,7 +46,7 @@ for my $path (@ARGV) {
     my $text = do { local $/; <$file> };
     (my $base = $path) =~ s,.*/,,;
     $text =~ s{/\*.*?\*/}{ (my $c = $&) =~ s/[^\n]//g; $c }gse;
-    while ($text =~ /\b(xn_out_refuse|task_refuse|session_refuse|host_order_failed|refuse)\s*\(/g) {
+    while ($text =~ /\b(xn_out_refuse|task_refuse|session_refuse|host_order_failed|task_wait_refuse|refuse)\s*\(/g) {
         my $which = $1 eq 'refuse' ? $own{$base} : $order{$1};
         my $line = 1 + (substr($text, 0, pos $text) =~ tr/\n//);
         my @list = arguments($text, pos $text);

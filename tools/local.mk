@@ -183,10 +183,12 @@ SHELL_TESTS += tests/e2e/replay.t
 SHELL_TESTS += tests/e2e/run.t
 SHELL_TESTS += tests/e2e/six.t
 SHELL_TESTS += tests/e2e/exec.t
+SHELL_TESTS += tests/e2e/far.t
 SHELL_TESTS += tests/e2e/forward.t
 SHELL_TESTS += tests/e2e/twins.t
 SHELL_TESTS += tests/soak/sandbox.t
 EXTRA_DIST += tests/e2e/lib.sh
+EXTRA_DIST += tests/e2e/cluster.sh
 EXTRA_DIST += tests/e2e/tasks.sh
 
 # In full: every offer that has a price, six of 24 servers killed at once.

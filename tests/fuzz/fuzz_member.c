@@ -66,6 +66,14 @@ static void check_folder(const Xn__DomAsk *ask)
                 strcmp(ask->spec->image, IMAGE "kernel") != 0));
 }
 
+/* To its own xenodomd alone, and to a task's. */
+static void check_stream(const struct fuzz *f, const Xn__AskStream *ask)
+{
+    assert(!ask->url[0] && !ask->peer_id.len && ask->name[0]);
+    assert(ask->ask == f->asks && ask->port <= 65535);
+    assert(ask->n_argv ? ask->argv[0][0] == '/' : ask->port > 0);
+}
+
 static void step(struct fuzz *f, enum xn_ev kind, uint64_t ticket, int rc,
                  struct xn_msg *msg)
 {
@@ -83,6 +91,8 @@ static void step(struct fuzz *f, enum xn_ev kind, uint64_t ticket, int rc,
         } else if (act->kind == XN_ACT_DOMAIN || act->kind == XN_ACT_FETCH) {
             if (act->msg->kind == XN__KIND__DOM_ASK)
                 check_folder(XN_BODY(act->msg, Xn__DomAsk));
+            if (act->msg->kind == XN__KIND__ASK_STREAM)
+                check_stream(f, XN_BODY(act->msg, Xn__AskStream));
             assert(f->n_pending < PENDING);
             f->pending[f->n_pending] = *act;
             xn_msg_ref(f->pending[f->n_pending++].msg);
@@ -120,6 +130,7 @@ static const struct path {
     {"/v1/domain", &xn__dom_ask__descriptor},
     {"/v1/console", &xn__ask_console__descriptor},
     {"/v1/fetch", &xn__fetch__descriptor},
+    {"/v1/stream", &xn__ask_stream__descriptor},
     {"/v1/status", NULL},
     {"/metrics", NULL},
 };
@@ -166,6 +177,15 @@ static void answer_fetch(struct fuzz *f, struct xn_msg **msg_out)
     assert(!xn_msg_new(XN__KIND__FETCHED, &body, msg_out));
 }
 
+/* A stream is answered by the driver, that carries it, or is to be refused. */
+static bool carried(struct fuzz *f, const struct xn_action *act, bool well)
+{
+    if (act->msg->kind != XN__KIND__ASK_STREAM || !well) return false;
+    if (any_byte(&f->in) % 2) return false;
+    f->done[XN_BODY(act->msg, Xn__AskStream)->ask - 1] = true;
+    return true;
+}
+
 static void finish(struct fuzz *f, size_t i, bool well)
 {
     struct xn_action act = f->pending[i];
@@ -174,6 +194,11 @@ static void finish(struct fuzz *f, size_t i, bool well)
     int rc = well ? 0 : -(int)(1 + any_byte(&f->in) % 32);
 
     f->pending[i] = f->pending[--f->n_pending];
+    if (carried(f, &act, well)) {
+        step(f, XN_EV_DONE, act.ticket, 0, NULL);
+        xn_msg_free(act.msg);
+        return;
+    }
     if (act.msg->kind == XN__KIND__ASK_CONSOLE) kind = XN__KIND__CONSOLE_PIECE;
     if (well && act.kind == XN_ACT_FETCH)
         answer_fetch(f, &msg);
@@ -227,6 +252,12 @@ static void happen(struct fuzz *f)
 
 /* ---- begin and end ---- */
 
+static void carried_on(struct fuzz *f, const struct xn_action *act)
+{
+    if (act->msg->kind == XN__KIND__ASK_STREAM)
+        f->done[XN_BODY(act->msg, Xn__AskStream)->ask - 1] = true;
+}
+
 static void fill_pool(struct any_pool *pool, const struct fuzz *f)
 {
     static const char *const words[] = {
@@ -270,6 +301,8 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t len)
     }
     while (f->n_pending > 0 && f->n_pending % 2)
         finish(f, 0, false);
+    for (size_t i = 0; i < f->n_pending; i++) /* these last */
+        carried_on(f, &f->pending[i]);
     pass(f, 2000 * SECOND_US); /* nobody waits for ever */
     for (unsigned i = 0; i < f->asks; i++)
         assert(f->done[i]);

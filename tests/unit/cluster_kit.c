@@ -219,18 +219,120 @@ static bool goes_wrong(struct market *m, struct far *f, struct xn_action *act)
     return lost || (list && f->endless);
 }
 
-static bool carry(struct market *m, struct xn_action *act)
+/* ---- streams, as the driver has them ---- */
+
+static struct far *whose(const char *url, const ProtobufCBinaryData *peer_id)
 {
-    const Xn__Call *call = XN_BODY(act->msg, Xn__Call);
     struct far *f = NULL;
     xn_id peer;
 
     for (size_t i = 0; i < MACHINES; i++) {
-        if (!strncmp(call->url, far[i].url, strlen(far[i].url))) f = &far[i];
+        if (!strncmp(url, far[i].url, strlen(far[i].url))) f = &far[i];
     }
-    if (!f) return false;
-    assert_int_equal(xn_id_from_bytes(&call->peer_id, &peer), 0);
+    if (!f) return NULL;
+    assert_int_equal(xn_id_from_bytes(peer_id, &peer), 0);
     assert_true(xn_id_eq(&peer, &f->id));
+    return f;
+}
+
+/* Its end here, with that of its member: DONE to both. */
+static void end_stream(struct far *f, struct market *m, size_t i, int rc)
+{
+    struct held held = f->streams[i];
+
+    f->streams[i] = f->streams[--f->n_streams];
+    for (size_t n = 0; n < f->dom.n_waiting; n++) {
+        struct xn_action act = f->dom.waiting[n];
+
+        if (act.msg->kind != XN__KIND__ASK_STREAM ||
+            XN_BODY(act.msg, Xn__AskStream)->ask != held.ask)
+            continue;
+        f->dom.waiting[n] = f->dom.waiting[--f->dom.n_waiting];
+        crank_done(&f->c, &act, 0, 0, NULL);
+        break;
+    }
+    crank_done(&m->h, &held.act, rc, 0, NULL);
+}
+
+void far_cut(struct far *f, struct market *m)
+{
+    assert_true(f->n_streams > 0);
+    end_stream(f, m, f->n_streams - 1, 0);
+}
+
+static void refuse_stream(struct far *f, struct market *m,
+                          struct xn_action *act, uint64_t ask)
+{
+    struct xn_msg *msg = NULL;
+    const Xn__Answer *answer = crank_answer(&f->c, ask, &msg);
+    Xn__Refusal *said =
+        xn__refusal__unpack(NULL, answer->body.len, answer->body.data);
+    Xn__DomTell tell = XN__DOM_TELL__INIT;
+
+    assert_non_null(said);
+    tell.rc = said->rc;
+    tell.because = said->because;
+    tell.advice = said->try_;
+    crank_done(&m->h, act, 0, XN__KIND__DOM_TELL, &tell);
+    xn__refusal__free_unpacked(said, NULL);
+    xn_msg_free(msg);
+}
+
+static bool carry_stream(struct market *m, struct xn_action *act)
+{
+    const Xn__AskStream *want = XN_BODY(act->msg, Xn__AskStream);
+    struct far *f = whose(want->url, &want->peer_id);
+    Xn__AskStream body = XN__ASK_STREAM__INIT;
+    uint64_t ask;
+
+    if (!f) return false;
+    assert_string_equal(want->url + strlen(f->url), "/v1/stream");
+    if (f->health != WELL) {
+        crank_done(&m->h, act, f->health == DEAD ? XN_EUNREACH : XN_ETIMEOUT, 0,
+                   NULL);
+        return true;
+    }
+    body.name = want->name;
+    body.port = want->port;
+    body.argv = want->argv;
+    body.n_argv = want->n_argv;
+    ask = crank_ask(&f->c, "POST", "/v1/stream", &body, &m->server->caller);
+    far_serve(f);
+    if (has_answer(f, ask)) {
+        refuse_stream(f, m, act, ask);
+    } else {
+        assert_true(f->n_streams < STREAMS);
+        f->streams[f->n_streams++] = (struct held){*act, ask, 0};
+    }
+    return true;
+}
+
+static bool abort_stream(struct market *m, struct xn_action *act)
+{
+    for (size_t i = 0; i < MACHINES; i++) {
+        for (size_t n = 0; n < far[i].n_streams; n++) {
+            if (far[i].streams[n].act.ticket != act->ticket) continue;
+            snprintf(far[i].why, sizeof far[i].why, "%s",
+                     XN_BODY(act->msg, Xn__Reason)->text);
+            xn_msg_free(act->msg);
+            end_stream(&far[i], m, n, 0);
+            return true;
+        }
+    }
+    return false;
+}
+
+static bool carry(struct market *m, struct xn_action *act)
+{
+    const Xn__Call *call;
+    struct far *f;
+
+    if (act->kind == XN_ACT_ABORT) return abort_stream(m, act);
+    if (act->kind == XN_ACT_DOMAIN)
+        return act->msg->kind == XN__KIND__ASK_STREAM && carry_stream(m, act);
+    call = XN_BODY(act->msg, Xn__Call);
+    f = whose(call->url, &call->peer_id);
+    if (!f) return false;
     if (!f->begun) begin_far(f, m);
     if (goes_wrong(m, f, act)) return true;
     if (f->lie && strstr(call->url, "/v1/machine")) {
@@ -300,6 +402,8 @@ int cluster_tear_down(void **state)
     for (size_t i = 0; i < MACHINES; i++) {
         for (size_t n = 0; n < far[i].n_held; n++)
             xn_msg_free(far[i].held[n].act.msg);
+        for (size_t n = 0; n < far[i].n_streams; n++)
+            xn_msg_free(far[i].streams[n].act.msg);
         dom_clear(&far[i].dom);
         if (far[i].begun) crank_clear(&far[i].c);
     }

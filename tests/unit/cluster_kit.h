@@ -7,6 +7,7 @@
 #include "tests/unit/task_kit.h"
 
 #define MACHINES 3
+#define STREAMS 128
 #define STEP_US (SECOND_US / 10)
 #define GRACE_US (30 * SECOND_US)
 
@@ -37,6 +38,9 @@ struct far {
     struct xn_action fetch; /* under way, where it is slow */
     bool slow;
     unsigned fetches, aborted;
+    struct held streams[STREAMS]; /* that were upgraded */
+    size_t n_streams;
+    char why[300]; /* the last that was aborted was to end */
 };
 
 extern struct far far[MACHINES];
@@ -61,6 +65,8 @@ bool cluster_says(struct market *m, const char *element);
 void far_restart(struct far *f, struct market *m);
 /* Its driver's part, but for its answers. */
 void far_serve(struct far *f);
+/* The connection of its stream that was begun last is cut. */
+void far_cut(struct far *f, struct market *m);
 /* That FETCH of its ends well. */
 void far_fetched(struct far *f, struct xn_action *act);
 

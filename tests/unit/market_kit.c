@@ -350,9 +350,13 @@ static void serve(struct market *m, enum xn_act kind, size_t i)
             crank_done(&m->h, &act, XN_ECANCELLED, 0, NULL);
             break;
         }
+        if (m->carry && m->carry(m, &act)) break;
         dom_serve(&m->dom, &m->h, &act);
         break;
-    case XN_ACT_DOMAIN: dom_serve(&m->dom, &m->h, &act); break;
+    case XN_ACT_DOMAIN:
+        if (m->carry && m->carry(m, &act)) break;
+        dom_serve(&m->dom, &m->h, &act);
+        break;
     case XN_ACT_SIGN: serve_sign(m, &act); break;
     case XN_ACT_VERIFY: serve_verify(m, &act); break;
     case XN_ACT_CALL:
