@@ -26,7 +26,8 @@ struct net_upgrade {
     SSL_CTX *ctx;
     struct bufferevent *bev;
     struct event *clock, *fails;
-    char host[256];
+    char host[256];      /* as it is looked up */
+    char authority[272]; /* as it is told */
     uint8_t *body;
     size_t len;
     size_t awaits; /* bytes of a refusal, whose head has come */
@@ -152,7 +153,7 @@ static void ask(struct net_upgrade *up)
                         "Connection: Upgrade\r\nUpgrade: " STREAM_PROTOCOL
                         "\r\nContent-Type: application/x-protobuf\r\n"
                         "Content-Length: %zu\r\n\r\n",
-                        up->order.path, up->host, up->len);
+                        up->order.path, up->authority, up->len);
     bufferevent_write(up->bev, up->body, up->len);
 }
 
@@ -219,6 +220,19 @@ static int begin(struct net_upgrade *up, int port)
     return 0;
 }
 
+static int name(struct net_upgrade *up, const char *host, int port)
+{
+    size_t n = host ? strlen(host) : 0;
+
+    if (!n || n >= sizeof up->host || port <= 0) return XN_EINVAL;
+    if (host[0] == '[') /* IPv6, which stands in brackets */
+        snprintf(up->host, sizeof up->host, "%.*s", (int)n - 2, host + 1);
+    else
+        snprintf(up->host, sizeof up->host, "%s", host);
+    snprintf(up->authority, sizeof up->authority, "%s:%d", host, port);
+    return 0;
+}
+
 int net_upgrade_new(const struct net_upgrade_order *order,
                     struct net_upgrade **upgrade_out)
 {
@@ -226,16 +240,10 @@ int net_upgrade_new(const struct net_upgrade_order *order,
     struct evhttp_uri *uri = evhttp_uri_parse(order->url);
     const char *host = uri ? evhttp_uri_get_host(uri) : NULL;
     int port = uri ? evhttp_uri_get_port(uri) : 0;
-    size_t n = host ? strlen(host) : 0;
-    int rc = up ? 0 : XN_ENOMEM;
+    int rc = up ? name(up, host, port) : XN_ENOMEM;
 
-    if (!rc && (!n || n >= sizeof up->host || port <= 0)) rc = XN_EINVAL;
     if (!rc) {
         up->order = *order;
-        if (host[0] == '[') /* IPv6, which stands in brackets */
-            snprintf(up->host, sizeof up->host, "%.*s", (int)n - 2, host + 1);
-        else
-            snprintf(up->host, sizeof up->host, "%s", host);
         rc = xn_pack(order->body, &up->body, &up->len);
     }
     if (!rc) rc = begin(up, port);

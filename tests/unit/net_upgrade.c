@@ -1,0 +1,178 @@
+/* SPDX-License-Identifier: GPL-3.0-or-later */
+/* What a server hears first of a connection that is to be upgraded, and what it
+ * may answer. */
+#include <netinet/in.h>
+#include <signal.h>
+#include <stdio.h>
+#include <sys/socket.h>
+#include <sys/wait.h>
+#include <unistd.h>
+
+#include "tests/unit/net_kit.h"
+
+#include <event2/bufferevent.h>
+
+#include "net/tls.h"
+#include "net/upgrade.h"
+#include "wire/api.pb-c.h"
+
+#define HANGS_S 60 /* then this has failed */
+
+struct kit {
+    struct net_identity corp, server, client;
+    struct sockaddr_storage at;
+    int listener, heard; /* what the server was told comes out of `heard` */
+    int port;
+    pid_t pid;
+    struct event_base *base;
+    struct net_upgrade *up;
+    int rc;
+    bool ended;
+};
+
+/* False: this machine has no such address. */
+static bool listen_at(struct kit *k, int family)
+{
+    struct sockaddr_in v4 = {.sin_family = AF_INET};
+    struct sockaddr_in6 v6 = {.sin6_family = AF_INET6};
+    socklen_t len = family == AF_INET ? sizeof v4 : sizeof v6;
+    bool ok;
+
+    v4.sin_addr.s_addr = htonl(INADDR_LOOPBACK);
+    v6.sin6_addr = in6addr_loopback;
+    k->listener = socket(family, SOCK_STREAM | SOCK_CLOEXEC, 0);
+    ok = k->listener >= 0 && bind(k->listener,
+                                  family == AF_INET ? (struct sockaddr *)&v4
+                                                    : (struct sockaddr *)&v6,
+                                  len) == 0;
+    if (!ok) return false;
+    assert_int_equal(listen(k->listener, 1), 0);
+    len = sizeof k->at;
+    assert_int_equal(getsockname(k->listener, (struct sockaddr *)&k->at, &len),
+                     0);
+    k->port =
+        ntohs(family == AF_INET ? ((struct sockaddr_in *)&k->at)->sin_port
+                                : ((struct sockaddr_in6 *)&k->at)->sin6_port);
+    return true;
+}
+
+/* One connection: what is heard, to its blank line; then the answer. */
+static void serve(struct kit *k, int out, const char *answer)
+{
+    char data[4096] = "";
+    SSL_CTX *ctx = NULL;
+    SSL *ssl;
+    int n = 0, got = 1;
+
+    alarm(HANGS_S);
+    if (net_tls_api(&k->server, &ctx)) _exit(1);
+    ssl = SSL_new(ctx);
+    SSL_set_fd(ssl, accept(k->listener, NULL, NULL));
+    if (SSL_accept(ssl) != 1) _exit(2);
+    while (got > 0 && !strstr(data, "\r\n\r\n")) {
+        got = SSL_read(ssl, data + n, (int)sizeof data - 1 - n);
+        if (got > 0) n += got;
+        data[n] = '\0';
+    }
+    if (write(out, data, (size_t)n) != n) _exit(3);
+    SSL_write(ssl, answer, (int)strlen(answer));
+    SSL_shutdown(ssl);
+    _exit(0);
+}
+
+static void spawn(struct kit *k, const char *answer)
+{
+    int ends[2];
+
+    assert_int_equal(pipe(ends), 0);
+    k->pid = fork();
+    if (k->pid == 0) serve(k, ends[1], answer);
+    close(ends[1]);
+    close(k->listener);
+    k->heard = ends[0];
+}
+
+static void on_ended(void *arg, int rc, const char *because, const char *try)
+{
+    struct kit *k = arg;
+
+    assert_false(k->ended);
+    k->ended = true;
+    k->rc = rc;
+    event_base_loopbreak(k->base);
+}
+
+static void ask(struct kit *k, const char *host)
+{
+    Xn__ForwardTask body = XN__FORWARD_TASK__INIT;
+    char url[128];
+    struct net_upgrade_order order = {
+        .identity = &k->client,
+        .url = url,
+        .path = "/v1/tasks/forward",
+        .peer = &k->server.cert.id,
+        .body = &body,
+        .timeout_ms = HANGS_S * 1000,
+        .ended = on_ended,
+        .arg = k,
+    };
+
+    snprintf(url, sizeof url, "https://%s:%d", host, k->port);
+    k->base = order.base = event_base_new();
+    assert_int_equal(net_upgrade_new(&order, &k->up), 0);
+    event_base_dispatch(k->base);
+    assert_true(k->ended);
+}
+
+/* It is told the address that it was called by. */
+static void host_is(int family, const char *host)
+{
+    char data[4096] = "", line[160];
+    struct bufferevent *bev;
+    struct kit k = {0};
+    ssize_t n;
+
+    if (!listen_at(&k, family)) skip();
+    kit_make_corp(&k.corp, "corp");
+    kit_make_member(&k.corp, XN__ROLE__SERVER, "server", &k.server);
+    kit_make_member(&k.corp, XN__ROLE__CLIENT, "client", &k.client);
+    spawn(&k, "HTTP/1.1 101 Switching Protocols\r\n\r\n");
+    ask(&k, host);
+    assert_int_equal(k.rc, 0);
+    bev = net_upgrade_take(k.up);
+    assert_non_null(bev);
+    bufferevent_free(bev);
+    n = read(k.heard, data, sizeof data - 1);
+    assert_true(n > 0);
+    snprintf(line, sizeof line, "\r\nHost: %s:%d\r\n", host, k.port);
+    if (!strstr(data, line)) fail_msg("not %s: %s", line, data);
+    close(k.heard);
+    net_upgrade_free(k.up);
+    event_base_free(k.base);
+    assert_int_equal(waitpid(k.pid, NULL, 0), k.pid);
+    net_identity_clear(&k.client);
+    net_identity_clear(&k.server);
+    net_identity_clear(&k.corp);
+}
+
+static void it_is_called_by_name(void **state)
+{
+    host_is(AF_INET, "127.0.0.1");
+}
+
+static void ipv6_stands_in_brackets(void **state)
+{
+    host_is(AF_INET6, "[::1]");
+}
+
+int main(void)
+{
+    const struct CMUnitTest tests[] = {
+        cmocka_unit_test(it_is_called_by_name),
+        cmocka_unit_test(ipv6_stands_in_brackets),
+    };
+
+    signal(SIGPIPE, SIG_IGN);
+    alarm(HANGS_S * 2);
+    return cmocka_run_group_tests(tests, NULL, NULL);
+}
