@@ -6,14 +6,6 @@
 . "${XN_SRC:-.}/tests/e2e/tasks.sh"
 tasks_or_skip
 burner=$XN_BUILD/tests/e2e/burner
-err=$scratch/err
-out=$scratch/out
-started=()
-
-ends_all() {
-    [ ${#started[@]} -eq 0 ] || kill -KILL "${started[@]}" 2>/dev/null
-    goes_away
-}
 trap ends_all EXIT
 
 x() { # WORDS...: a command, with nothing to read
@@ -23,9 +15,7 @@ x() { # WORDS...: a command, with nothing to read
 refuses() { # RC BECAUSE NAME WORDS...: of xeno exec
     local want=$1 because=$2 name=$3
     shift 3
-    timeout 120 "$xeno" exec "$@" </dev/null >"$out" 2>"$scratch/no"
-    [ $? -eq "$want" ] && grep -q "^  because: .*$because" "$scratch/no" &&
-        grep -q '^  try: .' "$scratch/no"
+    is_refused "$want" "$because" exec "$@"
     ok $? "$name" || diag "$scratch/no"
 }
 
@@ -40,14 +30,6 @@ has_no() { # WORD: no process inside is called by it
 
 has() { ! has_no "$1"; }
 
-descriptors() { # PID
-    find "/proc/$1/fd" -mindepth 1 2>/dev/null | wc -l
-}
-
-no_more_than() { # COUNT PID
-    [ "$(descriptors "$2")" -le "$1" ]
-}
-
 carriers() { # processes that the keeper has begun, but for the task's monitor
     local pid n=0
     for pid in $(cat "/proc/$keeper/task/$keeper/children"); do
@@ -59,17 +41,12 @@ carriers() { # processes that the keeper has begun, but for the task's monitor
 has_carriers() { [ "$(carriers)" -eq "$1" ]; }
 
 up --servers 1
-"$xeno" run --detach --keep -o json CPUsmps:1000.. -e COLOUR=blue -e LANG=C \
-    -f "burner=$burner" -- sh -c 'echo up; exec sleep 10000' \
-    >"$scratch/run" 2>>"$err" || bail "no task runs: $(cat "$err")"
-session=$(field session "$scratch/run")
+new_task -e COLOUR=blue -e LANG=C -f "burner=$burner" -- \
+    sh -c 'echo up; exec sleep 10000'
 name=$(task_name "$session" 1)
 runs() { [ "$(of_task 1 "$name" state)" = running ]; }
 await 100 runs
-agent=$(pid_of host 1)
-keeper=$(of_task 1 "$name" keeper)
-of_agent=$(descriptors "$agent")
-of_keeper=$(descriptors "$keeper")
+look_at_it
 
 # ---- streams and ends ----
 

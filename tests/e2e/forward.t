@@ -6,22 +6,7 @@
 . "${XN_SRC:-.}/tests/e2e/tasks.sh"
 tasks_or_skip
 porter=$XN_BUILD/tests/e2e/porter
-err=$scratch/err
-out=$scratch/out
-started=()
-
-ends_all() {
-    [ ${#started[@]} -eq 0 ] || kill -KILL "${started[@]}" 2>/dev/null
-    goes_away
-}
 trap ends_all EXIT
-
-run() { # WORDS...: a detached task, its session is kept
-    "$xeno" run --detach --keep -o json CPUsmps:1000.. \
-        -f "porter=$porter" "$@" >"$scratch/run" 2>>"$err" ||
-        bail "no task runs: $(cat "$err")"
-    session=$(field session "$scratch/run")
-}
 
 says() { # TEXT TIMES
     [ "$("$xeno" console "$session" 2>>"$err" | grep -c "$1")" -ge "$2" ]
@@ -40,21 +25,11 @@ port_to() { # PORT: that leads there, at 127.0.0.1
         "$scratch/forward" | head -n 1
 }
 
-descriptors() { # PID
-    find "/proc/$1/fd" -mindepth 1 2>/dev/null | wc -l
-}
-
-no_more_than() { # COUNT PID
-    [ "$(descriptors "$2")" -le "$1" ]
-}
-
 refuses() { # RC BECAUSE NAME WORDS...
     local want=$1 because=$2 name=$3 words
     shift 3
     words=("$@")
-    "$xeno" session forward "${words[@]}" >"$out" 2>"$scratch/no"
-    [ $? -eq "$want" ] && grep -q "^  because: .*$because" "$scratch/no" &&
-        grep -q '^  try: .' "$scratch/no"
+    is_refused "$want" "$because" session forward "${words[@]}"
     ok $? "$name"
     "$xeno" session forward -o json "${words[@]}" >"$out" 2>"$scratch/no.json"
     [ $? -eq "$want" ] && grep -q "\"because\": \".*$because" "$out" &&
@@ -69,13 +44,11 @@ for outside in 47611 47612 47613 47614; do
     started+=("$!")
     await 20 grep -q ready "$scratch/outside" && break
 done
-run -- sh -c './porter serve 127.0.0.1 8080 & exec ./porter serve ::1 8081'
+new_task -f "porter=$porter" -- \
+    sh -c './porter serve 127.0.0.1 8080 & exec ./porter serve ::1 8081'
 await 100 says ready 2
 ok $? 'a task listens, at either loopback address'
-agent=$(pid_of host 1)
-keeper=$(of_task 1 "$(task_name "$session" 1)" keeper)
-of_agent=$(descriptors "$agent")
-of_keeper=$(descriptors "$keeper")
+look_at_it
 
 forward "$session" 0:8080 0:8081 0:9 "127.0.0.1:0:$outside"
 ok $? 'its ports are forwarded'

@@ -6,13 +6,6 @@
 . "${XN_SRC:-.}/tests/e2e/lib.sh"
 . "${XN_SRC:-.}/tests/e2e/tasks.sh"
 tasks_or_skip
-err=$scratch/err
-started=()
-
-ends_all() {
-    [ ${#started[@]} -eq 0 ] || kill -KILL "${started[@]}" 2>/dev/null
-    goes_away
-}
 trap ends_all EXIT
 
 # Of the platform's first server, with its command line: host or domd.

@@ -71,3 +71,43 @@ session_is() { # STATE SESSION: leaves it in look.json
     "$xeno" session show "$2" -o json >"$scratch/look.json" \
         2>>"$scratch/err" && [ "$(field state "$scratch/look.json")" = "$1" ]
 }
+
+# ---- connections to a task, and commands beside it
+
+err=$scratch/err
+out=$scratch/out
+started=() # in the background, to be ended with the test
+
+ends_all() { # for EXIT
+    [ ${#started[@]} -eq 0 ] || kill -KILL "${started[@]}" 2>/dev/null
+    goes_away
+}
+
+descriptors() { # PID
+    find "/proc/$1/fd" -mindepth 1 2>/dev/null | wc -l
+}
+
+no_more_than() { # COUNT PID
+    [ "$(descriptors "$2")" -le "$1" ]
+}
+
+new_task() { # xeno run's words: a detached task; its session is kept
+    "$xeno" run --detach --keep -o json CPUsmps:1000.. "$@" \
+        >"$scratch/run" 2>>"$err" || bail "no task runs: $(cat "$err")"
+    session=$(field session "$scratch/run")
+}
+
+look_at_it() { # at its agent and its keeper, and what these have open
+    agent=$(pid_of host 1)
+    keeper=$(of_task 1 "$(task_name "$session" 1)" keeper)
+    of_agent=$(descriptors "$agent")
+    of_keeper=$(descriptors "$keeper")
+}
+
+is_refused() { # RC BECAUSE WORDS...: of xeno; what it said is in $scratch/no
+    local want=$1 because=$2
+    shift 2
+    timeout 120 "$xeno" "$@" </dev/null >"$out" 2>"$scratch/no"
+    [ $? -eq "$want" ] && grep -q "^  because: .*$because" "$scratch/no" &&
+        grep -q '^  try: .' "$scratch/no"
+}
