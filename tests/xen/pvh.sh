@@ -82,24 +82,7 @@ ok $? 'and by what its client is told'
 point 60 'it works' "
     more() { xl_says $task 6 | awk '{ exit !(\$1 >= 3) }'; }
     til 40 more"
-type_in idle
-await 60 says 'guest: idles'
-ok $? 'what is typed outside is heard'
-used=$(dom0 30 "xl_says $task 6")
-x task show "$session" -o json >"$scratch/look"
-metered=$(field cpu_ns "$scratch/look")
-echo "# xl: $used s, the meter: $metered ns"
-within 5 "${metered}e-9" "$used"
-ok $? 'its meter says what xl says, within 5 percent'
-x stop "$session" >/dev/null
-await 60 session_is ended "$session"
-ok $? 'it is stopped'
-point 30 'and its domain is gone' '[ "$(domains)" = 0 ]'
-await 60 is_settled
-ok $? "the bill verifies, the XenoCorp's books say what the server does"
-echo "# billed: $(billed_s) s, ${charged-} USD"
-within 5 "$(billed_s)" "$used"
-ok $? 'and that CPU time'
+is_stopped_and_billed
 buy CPUsmps:250.. MemoryMB:16.. -- /exit && await 60 says 'guest: up.*, PV$'
 ok $? 'who does not ask for it gets a PV domain'
 await 60 session_is ended "$session"

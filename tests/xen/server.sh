@@ -92,3 +92,31 @@ within() { # PERCENT SECONDS SECONDS
     awk -v p="$1" -v a="$2" -v b="$3" 'BEGIN {
         d = a - b; exit !(b > 0 && (d < 0 ? -d : d) <= b * p / 100) }'
 }
+
+idles() {
+    type_in idle
+    says 'guest: idles'
+}
+
+# Points: it is told to idle, so that what it used stands; and the meter, the bill
+# and the books say what the hypervisor does.
+is_stopped_and_billed() {
+    local used metered
+    await 60 idles
+    ok $? 'what is typed outside is heard'
+    used=$(dom0 30 "xl_says $task 6")
+    x task show "$session" -o json >"$scratch/look"
+    metered=$(field cpu_ns "$scratch/look")
+    echo "# xl: $used s, the meter: $metered ns"
+    within 5 "${metered}e-9" "$used"
+    ok $? 'its meter says what xl says, within 5 percent'
+    x stop "$session" >/dev/null
+    await 60 session_is ended "$session"
+    ok $? 'it is stopped'
+    point 30 'and its domain is gone' '[ "$(domains)" = 0 ]'
+    await 60 is_settled
+    ok $? "the bill verifies, the XenoCorp's books say what the server does"
+    echo "# billed: $(billed_s) s, ${charged-} USD"
+    within 5 "$(billed_s)" "$used"
+    ok $? 'and that CPU time'
+}
