@@ -1,7 +1,8 @@
 /* SPDX-License-Identifier: GPL-3.0-or-later */
 /* Claims, one after the other (the paper, II-B.1(5)).
  *
- *   meter -> SIGN -> TXN: the claim -> CALL charge -> VERIFY the receipt
+ *   meter -> (activity.h) -> SIGN -> TXN: the claim -> CALL charge
+ *         -> VERIFY the receipt
  *
  * A claim is in the record before it is sent, and is sent again with the same
  * bytes until the corp has answered, whatever happens in between.  So the corp
@@ -13,6 +14,7 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "hostagent/activity.h"
 #include "hostagent/manager.h"
 #include "hostagent/metrics.h"
 #include "hostagent/session.h"
@@ -367,6 +369,7 @@ static void on_signed(void *owner, void *ctx, const struct xn_now *now, int rc,
     body = XN_BODY(msg, Xn__Signed);
     s->claimed = s->made.claim;
     session_set_bytes(s, &s->claim, body->data.data, body->data.len);
+    activity_signed(s, now);
     session_save(s, now, send);
 }
 
@@ -385,7 +388,8 @@ static void make(struct host_session *s, const struct xn_now *now)
 
     xn_buf_init(&text, MONEY_BYTES_MAX);
     session_divide(s);
-    if (session_next_claim(s, &s->made)) rc = money_write(&s->made, &text);
+    if (session_next_claim(s, &s->made)) rc = activity_bind(s, now, &s->made);
+    if (!rc) rc = money_write(&s->made, &text);
     if (rc) {
         trouble(s, XN_LOG_ERROR, "what was used cannot be claimed");
         s->cuts = SESSION_CUTS_MAX + 1;
@@ -405,5 +409,5 @@ void session_claim(struct host_session *s, const struct xn_now *now)
     if (s->claim.len)
         send(s, now);
     else
-        make(s, now);
+        activity_gather(s, now, make);
 }

@@ -6,6 +6,7 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "hostagent/activity.h"
 #include "hostagent/machine.h"
 #include "hostagent/manager.h"
 #include "hostagent/metrics.h"
@@ -201,6 +202,7 @@ struct route {
 
 static const struct route routes[] = {
     {"GET", "/metrics", host_metrics},
+    {"GET", "/v1/activity", host_activity},
     {"GET", "/v1/console", host_task_console},
     {"POST", "/v1/offer", on_offer},
     {"POST", "/v1/quote", host_quote},
@@ -324,7 +326,8 @@ static bool sale_ok(const struct host_config *config)
     if (xn_id_is_zero(&config->corp)) return true;
     return config->corp_url && strlen(config->corp_url) <= URL_MAX &&
            config->quote_us > 0 && config->charge_us > 0 &&
-           config->patience_us > 0 && config->sessions_max > 0 &&
+           config->patience_us > 0 && config->activity_us > 0 &&
+           config->notes_max > 0 && config->sessions_max > 0 &&
            config->sessions_max <= HOST_SESSIONS_MAX;
 }
 

@@ -3,6 +3,7 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "hostagent/activity.h"
 #include "hostagent/machine.h"
 #include "hostagent/manager.h"
 #include "hostagent/session.h"
@@ -156,6 +157,7 @@ void session_clear(struct host_session *s)
     session_admit_clear(s);
     session_extension_clear(s);
     task_clear_all(s);
+    activity_clear(s);
     host_bytes_clear(&s->validate);
     host_bytes_clear(&s->requirements);
     host_bytes_clear(&s->acceptance);
@@ -198,6 +200,7 @@ void host_market_clear(struct host *host)
     if (m->told) protobuf_c_message_free_unpacked(m->told, NULL);
     m->told = NULL;
     task_waits_clear(host);
+    activity_asks_clear(host);
     host_quotes_clear(host);
 }
 
@@ -211,6 +214,7 @@ void host_market_cancel(struct host *host, uint64_t ask)
         if (s->next_order && s->next_order->ask == ask) s->next_order->ask = 0;
     }
     host_quotes_cancel(host, ask);
+    activity_cancel(host, ask);
     task_waits_cancel(host, ask);
 }
 
@@ -315,7 +319,8 @@ const char *host_market_wrong(const struct host *host)
 size_t host_market_tickets(const struct host *host)
 {
     const struct host_market *m = &host->market;
-    size_t n = m->n_quotes + (m->load != 0) + (m->due != 0) + m->n_waits;
+    size_t n = m->n_quotes + (m->load != 0) + (m->due != 0) + m->n_waits +
+               (m->sweep_notes != 0) + m->n_activity_asks;
 
     for (size_t i = 0; i < m->n_machines; i++)
         n += (m->machines[i].sweep != 0) + (m->machines[i].watch != 0) +

@@ -3,6 +3,7 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "hostagent/activity.h"
 #include "hostagent/machine.h"
 #include "hostagent/manager.h"
 #include "hostagent/session.h"
@@ -91,11 +92,26 @@ static void take_task(struct host *host, const Xn__Record *record)
     if (rc) is_damaged(host, "task", rc);
 }
 
+static void take_notes(struct host *host, const Xn__Record *record)
+{
+    Xn__NotesKept *body =
+        xn__notes_kept__unpack(NULL, record->value.len, record->value.data);
+
+    host->market.notes = body ? body->notes : 1; /* a look tells how many */
+    if (body) xn__notes_kept__free_unpacked(body, NULL);
+}
+
+/* Key 'f', or 'fn' beside it. */
 static void take_forgotten(struct host *host, const Xn__Record *record)
 {
-    Xn__ForgottenSessions *body = xn__forgotten_sessions__unpack(
-        NULL, record->value.len, record->value.data);
+    Xn__ForgottenSessions *body = NULL;
 
+    if (record->key.len == 2 && record->key.data[1] == 'n') {
+        take_notes(host, record);
+        return;
+    }
+    body = xn__forgotten_sessions__unpack(NULL, record->value.len,
+                                          record->value.data);
     if (!body) {
         is_damaged(host, "session that is forgotten", XN_EINTEGRITY);
         return;
@@ -120,6 +136,7 @@ static void start_all(struct host *host, const struct xn_now *now)
     struct host_market *m = &host->market;
 
     m->loaded = true;
+    activity_watch(host, now);
     for (size_t i = 0; i < m->n_sessions; i++) {
         start_one(m->sessions[i], now);
         if (session_is_stranded(m->sessions[i]))

@@ -242,6 +242,7 @@ static bool may_pass(const Xn__DomAsk *want)
     case XN__DOM_OP__DOM_LIST:
     case XN__DOM_OP__DOM_STATUS:
     case XN__DOM_OP__DOM_METER:
+    case XN__DOM_OP__DOM_FLOWS:
     case XN__DOM_OP__DOM_STOP:
     case XN__DOM_OP__DOM_PAUSE:
     case XN__DOM_OP__DOM_RESUME:

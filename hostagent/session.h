@@ -64,6 +64,16 @@ struct host_work {                       /* the tasks of a session */
     uint64_t ending_us; /* mono: since then */
 };
 
+struct flows;
+struct host_activity {      /* activity.h: whom its tasks talked to */
+    struct flows *flows;    /* since the last claim; NULL: nobody */
+    struct flows *bound;    /* those of the claim that is being signed */
+    struct host_bytes note; /* the same: an ActivityNote */
+    uint64_t note_us;       /* wall; when it was written */
+    bool is_signed;         /* its claim is: it goes to the store */
+    uint32_t asked;         /* number of the task that is asked for */
+};
+
 struct host_session {
     struct host *host;
     xn_id id;
@@ -112,6 +122,7 @@ struct host_session {
     bool stored; /* a record of it may be in the store */
     bool filed;  /* its papers and first task are there */
     struct host_work work;
+    struct host_activity activity;
     unsigned rounds;      /* failures in a row */
     unsigned refusals;    /* of this claim in a row */
     unsigned denials;     /* the same, for what is no matter of its */

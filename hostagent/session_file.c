@@ -4,6 +4,7 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "hostagent/activity.h"
 #include "hostagent/machine.h"
 #include "hostagent/manager.h"
 #include "hostagent/session.h"
@@ -278,6 +279,7 @@ static void on_saved(void *owner, void *ctx, const struct xn_now *now, int rc,
     }
     s->stored = s->filed = true;
     s->rounds = 0;
+    activity_stored(s);
     next(s, now);
 }
 
@@ -290,11 +292,13 @@ static int pack_papers(const struct host_session *s, ProtobufCBinaryData *out)
     return xn_pack(&papers, &out->data, &out->len);
 }
 
-/* With the record go, at first, the papers and a task that came with them. */
+/* With the record go, at first, the papers and a task that came with them; with a
+ * claim its note. */
 struct session_writes {
-    Xn__Write state, papers, *list[3];
+    Xn__Write state, papers, *list[3 + ACTIVITY_WRITES];
     struct key key_s, key_p;
     struct task_write task;
+    struct activity_writes activity;
     Xn__Txn txn;
 };
 
@@ -323,6 +327,11 @@ static int writes_of(const struct host_session *s, struct session_writes *w)
     w->papers.key = (ProtobufCBinaryData){sizeof w->key_p.b, w->key_p.b};
     add_write(w, &w->state);
     rc = session_pack(s, &w->state.value.data, &w->state.value.len);
+    if (!rc && s->activity.is_signed) {
+        rc = activity_put(s, &w->activity);
+        for (size_t i = 0; i < ACTIVITY_WRITES; i++)
+            add_write(w, &w->activity.writes[i]);
+    }
     if (rc || s->filed) return rc;
     add_write(w, &w->papers);
     rc = pack_papers(s, &w->papers.value);

@@ -22,6 +22,8 @@ void host_config_default(struct host_config *config)
     config->watch_us = 5 * SECOND_US;
     config->quote_us = 5 * 60 * SECOND_US;
     config->charge_us = 10 * SECOND_US;
+    config->activity_us = 90 * 86400 * SECOND_US;
+    config->notes_max = 1000000;
     config->patience_us = 30 * SECOND_US;
     config->pause_us = 10 * SECOND_US;
     config->sessions_max = 256;
@@ -126,6 +128,8 @@ int host_config_pack(const struct host_config *config, uint8_t **bytes_out,
     setup.corp_url = text_of(config->corp_url);
     setup.quote_us = config->quote_us;
     setup.charge_us = config->charge_us;
+    setup.activity_us = config->activity_us;
+    setup.notes = config->notes_max;
     setup.patience_us = config->patience_us;
     setup.pause_us = config->pause_us;
     setup.sessions = config->sessions_max;
@@ -181,6 +185,8 @@ static int unpack_sale(const Xn__HostSetup *setup, struct host_config *config)
     config->corp_url = setup->corp_url;
     config->quote_us = setup->quote_us;
     config->charge_us = setup->charge_us;
+    if (setup->activity_us) config->activity_us = setup->activity_us;
+    if (setup->notes) config->notes_max = setup->notes;
     config->patience_us = setup->patience_us;
     config->pause_us = setup->pause_us;
     config->sessions_max = setup->sessions;

@@ -18,6 +18,7 @@ struct host_session;
 struct host_quote;
 struct host_machine;
 struct task_wait;
+struct activity_ask;
 struct host_manager;
 
 struct host_budget { /* of one caller's questions */
@@ -63,6 +64,10 @@ struct host_market { /* what is sold: session.h */
     } forgotten;              /* sessions that made room */
     struct task_wait *waits;
     size_t n_waits;
+    uint64_t notes;       /* activity.h: in the store, at most */
+    uint64_t sweep_notes; /* ticket of the look at old ones; 0: none */
+    struct activity_ask *activity_asks;
+    size_t n_activity_asks;
     struct host_budget budgets[HOST_BUDGETS];
     struct host_counts counts;
 };

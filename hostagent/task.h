@@ -42,6 +42,7 @@ struct host_task {
     bool stored;         /* a version of it is in the store */
     bool tried;          /* xenodomd may have heard of it */
     bool over;           /* its end is on record */
+    bool flows_told;     /* since then xenodomd has told all of them */
     char *image;         /* where it lies, from FETCH until DOM_START */
     bool fetching;       /* that is the step under way, and not given up */
     Xn__TaskState state; /* by xenodomd's last word */
@@ -216,6 +217,13 @@ struct task_wait {
     xn_id session, machine, caller;
     uint32_t number;
     const char *what;
+    struct { /* a stream to a port, as a flow */
+        uint16_t port;
+        char from[HOST_ADDRESS_MAX]; /* "ADDRESS:PORT" of who has it */
+        uint64_t since_us;           /* wall */
+        uint64_t sent, got;          /* that are told already */
+        bool told;                   /* that there is one is, too */
+    } carried;
     struct task_wait *prev, *next;
 };
 /* NULL: refused, too many wait. */
@@ -250,6 +258,9 @@ void task_waits_clear(struct host *host);
 /* ---- task_stream.c: connections ---- */
 
 /* Is there room for one more of this caller's?  It may be made. */
+/* So much it has carried by now. */
+void task_stream_carried(struct task_wait *wait, const struct xn_now *now,
+                         const Xn__Carried *carried);
 bool task_stream_room(const struct host_market *m, const xn_id *caller);
 
 /* ---- domain.c: xenodomd ---- */

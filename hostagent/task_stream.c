@@ -7,6 +7,7 @@
 
 #include <utlist.h>
 
+#include "hostagent/activity.h"
 #include "hostagent/machine.h"
 #include "hostagent/task_aim.h"
 #include "lib/err.h"
@@ -15,6 +16,7 @@
 #define FORWARD "cannot forward the port"
 #define EXEC "cannot run the command"
 #define PORT_MAX 65535
+#define PROTOCOL_TCP 6
 #define WORDS_MAX 64
 #define TEXT_MAX 8192 /* bytes of these */
 #define URL_MAX 300
@@ -122,6 +124,31 @@ static bool is_far(const struct task_wait *wait)
     return !m || m->url;
 }
 
+/* A flow of its session's, by as much as it has grown. */
+void task_stream_carried(struct task_wait *wait, const struct xn_now *now,
+                         const Xn__Carried *carried)
+{
+    struct host_session *s = session_find(wait->host, &wait->session);
+    struct flow flow = {.protocol = PROTOCOL_TCP, .carried = true};
+    uint64_t sent = wait->carried.sent, got = wait->carried.got;
+
+    if (!s || !wait->carried.port || carried->sent < sent ||
+        carried->got < got ||
+        (wait->carried.told && carried->sent == sent && carried->got == got)) {
+        return;
+    }
+    wait->carried.told = true;
+    wait->carried.sent = carried->sent;
+    wait->carried.got = carried->got;
+    flow.own_port = wait->carried.port;
+    flow.sent = carried->sent - sent;
+    flow.got = carried->got - got;
+    flow.first_us = wait->carried.since_us;
+    flow.last_us = now->wall_us;
+    if (flow_set_peer(&flow, wait->carried.from)) return;
+    activity_add(s, &flow);
+}
+
 /* It has ended, or did not begin, which is said. */
 static void on_stream(void *owner, void *ctx, const struct xn_now *now, int rc,
                       struct xn_msg *msg, struct xn_out *out)
@@ -133,7 +160,9 @@ static void on_stream(void *owner, void *ctx, const struct xn_now *now, int rc,
     if (rc == XN_ETIMEOUT) /* by our own clock, perhaps */
         task_wait_abandon(wait, "it has lasted for a week");
     wait->ticket = 0;
-    if (!rc && msg && msg->kind == XN__KIND__DOM_TELL) {
+    if (!rc && msg && msg->kind == XN__KIND__CARRIED) {
+        task_stream_carried(wait, now, XN_BODY(msg, Xn__Carried));
+    } else if (!rc && msg && msg->kind == XN__KIND__DOM_TELL) {
         tell = XN_BODY(msg, Xn__DomTell);
         if (tell->rc < 0) refuse_told(wait, tell, far);
     } else if (rc) {
@@ -196,7 +225,8 @@ static bool may_reach(const struct task_aim *aim, uint64_t ask,
 }
 
 static void begin(const struct task_aim *aim, const struct xn_now *now,
-                  uint64_t ask, const char *what, Xn__AskStream *body)
+                  uint64_t ask, const char *what, const char *from,
+                  Xn__AskStream *body)
 {
     struct task_wait *wait = task_wait_new(aim->s, ask, &aim->caller,
                                            aim->t->number, WAIT_STREAM, what);
@@ -205,6 +235,9 @@ static void begin(const struct task_aim *aim, const struct xn_now *now,
     if (!wait) return;
     task_name(aim->s, aim->t->number, name);
     body->name = name;
+    wait->carried.port = (uint16_t)body->port;
+    wait->carried.since_us = now->wall_us;
+    snprintf(wait->carried.from, sizeof wait->carried.from, "%s", from);
     carry(wait, now, body);
 }
 
@@ -228,7 +261,7 @@ static void forward(struct host *host, const struct xn_now *now, uint64_t ask,
             return;
         }
         body.port = want->port;
-        begin(&aim, now, ask, FORWARD, &body);
+        begin(&aim, now, ask, FORWARD, question->caller->address, &body);
     }
 }
 
@@ -278,7 +311,7 @@ static void exec(struct host *host, const struct xn_now *now, uint64_t ask,
         } else if (may_reach(&aim, ask, EXEC)) {
             body.argv = want->argv;
             body.n_argv = want->n_argv;
-            begin(&aim, now, ask, EXEC, &body);
+            begin(&aim, now, ask, EXEC, question->caller->address, &body);
         }
     }
 }

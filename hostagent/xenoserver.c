@@ -23,6 +23,8 @@ static const struct server_verb verbs[] = {
      server_offer},
     {"drain", "", "Take the advertisement back", server_drain},
     {"undrain", "", "Offer again", server_undrain},
+    {"activity", "[SESSION]", "Whom tasks talked to, claim by claim",
+     server_activity},
     {"earnings", "", "What the accounts hold", server_earnings},
 };
 #define VERBS (sizeof verbs / sizeof verbs[0])

@@ -177,5 +177,6 @@ int server_drain(struct server *server, int argc, char **argv);
 int server_undrain(struct server *server, int argc, char **argv);
 int server_doctor(struct server *server, int argc, char **argv);
 int server_earnings(struct server *server, int argc, char **argv);
+int server_activity(struct server *server, int argc, char **argv);
 
 #endif

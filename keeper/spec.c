@@ -259,7 +259,7 @@ int spec_check_keeper_ask(const Xn__KeeperAsk *ask, char *because_out,
 int spec_check_dom_ask(const Xn__DomAsk *ask, char *because_out, size_t len)
 {
     const struct bound rows[] = {
-        {"op", (uint64_t)ask->op, XN__DOM_OP__DOM_START, XN__DOM_OP__DOM_METER},
+        {"op", (uint64_t)ask->op, XN__DOM_OP__DOM_START, XN__DOM_OP__DOM_FLOWS},
         {"names", ask->n_names, ask->op == XN__DOM_OP__DOM_METER,
          SPEC_NAMES_MAX},
         {"life_ms", ask->life_ms, ask->op == XN__DOM_OP__DOM_LIFETIME,

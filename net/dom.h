@@ -14,8 +14,8 @@
  * once are in no order.  An AskConsole ends with DomTell's rc or ConsolePiece;
  * a piece without a byte and without `end`: nothing came in time.  As long as it
  * may wait it waits for xenodomd, too.  An AskStream is joined to the connection
- * of its ASK (net/streams.h); DONE comes when that has ended, or with DomTell,
- * which says why it did not begin. */
+ * of its ASK (net/streams.h); DONE comes with Carried when that has ended, or with
+ * DomTell, which says why it did not begin. */
 #ifndef NET_DOM_H
 #define NET_DOM_H
 
@@ -38,7 +38,7 @@ int net_dom_new(struct net_loop *loop, const char *path,
 void net_dom_carry(struct net_dom *dom, struct net_streams *streams);
 /* What is under way gets no DONE. */
 void net_dom_free(struct net_dom *dom);
-/* msg: DomAsk, AskConsole or AskStream. */
+/* msg: DomAsk, AskConsole, AskStream or, where streams are, AskCarried. */
 void net_dom_act(struct net_dom *dom, uint64_t ticket, struct xn_msg *msg);
 /* Ends the wait for a console or a stream with XN_ECANCELLED, and an ask that has
  * not begun; others end soon by themselves. */

@@ -2,6 +2,8 @@
 # One file per line, alphabetical, so that merges rarely conflict.
 noinst_LIBRARIES += net/libnet.a
 net_libnet_a_SOURCES =
+net_libnet_a_SOURCES += net/activity.c
+net_libnet_a_SOURCES += net/activity.h
 net_libnet_a_SOURCES += net/addr.c
 net_libnet_a_SOURCES += net/addr.h
 net_libnet_a_SOURCES += net/admission.c

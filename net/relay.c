@@ -43,6 +43,7 @@ struct net_relay {
     bool ending, told;
     bool lingers;      /* until the other end, which is told why, has closed */
     uint64_t moved_us; /* mono: when a byte was carried last */
+    uint64_t from_near, to_near; /* bytes of the stream */
     int rc;
     char because[BECAUSE_MAX];
 };
@@ -178,10 +179,12 @@ static bool may_say(const struct net_relay *r, const struct bufferevent *from,
 }
 
 static void heard(struct net_relay *r, const struct bufferevent *from,
-                  enum stream_kind kind)
+                  const struct stream_head *head)
 {
-    r->said = kind == STREAM_OVER;
-    if (kind != STREAM_END) return;
+    r->said = head->kind == STREAM_OVER;
+    if (head->kind == STREAM_DATA && from == r->far) r->to_near += head->len;
+    if (head->kind == STREAM_DATA && from != r->far) r->from_near += head->len;
+    if (head->kind != STREAM_END) return;
     if (from == r->far)
         r->far_ended = r->shut = true;
     else
@@ -203,7 +206,7 @@ static bool pass_frame(struct net_relay *r, struct bufferevent *from,
     }
     if (evbuffer_get_length(in) < sizeof data + head.len) return false;
     evbuffer_remove_buffer(in, out_of(to), sizeof data + head.len);
-    heard(r, from, head.kind);
+    heard(r, from, &head);
     return true;
 }
 
@@ -254,6 +257,7 @@ static bool write_some(struct net_relay *r)
 
     if (n <= 0) return false;
     r->left -= (size_t)n;
+    r->to_near += (uint64_t)n;
     return true;
 }
 
@@ -268,6 +272,7 @@ static bool put_some(struct net_relay *r)
     if (n > PART) n = PART;
     put_head(r, STREAM_DATA, n);
     evbuffer_remove_buffer(in, out_of(r->far), n);
+    r->from_near += n;
     return true;
 }
 
@@ -474,6 +479,13 @@ int net_relay_new(const struct net_relay_config *config,
     if (!r->ending) listen_to(r->near, on_near_written, on_near_event, r);
     pump(r);
     return 0;
+}
+
+void net_relay_carried(const struct net_relay *r, uint64_t *from_near_out,
+                       uint64_t *to_near_out)
+{
+    *from_near_out = r->from_near;
+    *to_near_out = r->to_near;
 }
 
 void net_relay_free(struct net_relay *r)

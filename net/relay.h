@@ -8,6 +8,7 @@
 
 #include <event2/event.h>
 #include <stdbool.h>
+#include <stdint.h>
 
 struct bufferevent;
 struct net_relay;
@@ -35,6 +36,9 @@ struct net_relay_config {
 /* Takes `near`, in any case, and its being NULL for no memory.  XN_ENOMEM. */
 int net_relay_new(const struct net_relay_config *config,
                   struct net_relay **relay_out);
+/* Bytes of the stream up to now, from near and to it. */
+void net_relay_carried(const struct net_relay *relay, uint64_t *from_near_out,
+                       uint64_t *to_near_out);
 /* It ends for this reason, which the other end is told; then `over`. */
 void net_relay_end(struct net_relay *relay, int rc, const char *because);
 void net_relay_free(struct net_relay *relay); /* NULL is fine */

@@ -54,9 +54,21 @@ static void done(struct stream *s, int rc)
     drop(s);
 }
 
+static void describe(const struct stream *s, Xn__Carried *out)
+{
+    xn__carried__init(out);
+    out->ticket = s->ticket;
+    net_relay_carried(s->relay, &out->sent, &out->got);
+}
+
 static void on_over(void *arg, int rc, const char *because)
 {
-    done(arg, 0);
+    struct stream *s = arg;
+    Xn__Carried body;
+
+    describe(s, &body);
+    net_loop_done_body(s->streams->loop, s->ticket, XN__KIND__CARRIED, &body);
+    drop(s);
 }
 
 /* Takes near, in any case. */
@@ -190,6 +202,25 @@ void net_streams_far(struct net_streams *streams, uint64_t ticket,
     s->silent = ask->n_argv > 0;
     rc = ask_far(s);
     if (rc) done(s, rc);
+}
+
+/* ---- what they have carried ---------------------------------------------- */
+
+void net_streams_tell(struct net_streams *streams, uint64_t ticket)
+{
+    Xn__Carried rows[NET_STREAMS_MAX], *list[NET_STREAMS_MAX];
+    Xn__AllCarried body = XN__ALL_CARRIED__INIT;
+    const struct stream *s;
+
+    DL_FOREACH(streams->all, s)
+    {
+        if (!s->relay) continue; /* it has not begun */
+        describe(s, &rows[body.n_streams]);
+        list[body.n_streams] = &rows[body.n_streams];
+        body.n_streams++;
+    }
+    body.streams = list;
+    net_loop_done_body(streams->loop, ticket, XN__KIND__ALL_CARRIED, &body);
 }
 
 /* ---- begin and end ------------------------------------------------------- */

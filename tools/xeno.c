@@ -46,6 +46,8 @@ static const struct xeno_verb verbs[] = {
      xeno_session_new},
     {"session", "list", "[SERVER]", "Your sessions", xeno_session_list},
     {"session", "show", "SESSION", "One of them", xeno_session_show},
+    {"session", "activity", "SESSION", "Whom its tasks talked to",
+     xeno_session_activity},
     {"session", "extend", "SESSION ORDER", "Another order pays for it from now",
      xeno_session_extend},
     {"session", "forward", "SESSION PORT...",

@@ -66,6 +66,7 @@ int xeno_session_new(struct xeno *xeno, int argc, char **argv);
 int xeno_session_list_at(const struct xeno *xeno, const char *text);
 int xeno_session_list(struct xeno *xeno, int argc, char **argv);
 int xeno_session_show(struct xeno *xeno, int argc, char **argv);
+int xeno_session_activity(struct xeno *xeno, int argc, char **argv);
 int xeno_session_stop(struct xeno *xeno, int argc, char **argv);
 int xeno_session_extend(struct xeno *xeno, int argc, char **argv);
 

@@ -79,6 +79,9 @@ static const struct kind_row local_kinds[] = {
     LOCAL(ADMIT, admit),
     LOCAL(ADMITTED, admitted),
     LOCAL(ASK_STREAM, ask_stream),
+    LOCAL(ASK_CARRIED, ask_carried),
+    LOCAL(CARRIED, carried),
+    LOCAL(ALL_CARRIED, all_carried),
 };
 
 static const struct kind_row *row_of(unsigned kind)

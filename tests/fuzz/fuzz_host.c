@@ -392,8 +392,29 @@ static void tell_of(struct fuzz *f, struct telling *t, const char *name)
     t->tell.rc = how & 128 ? -(int)(cpu % 30) : 0;
 }
 
+/* What other streams, some of which may be there, have carried. */
+static void carry(struct fuzz *f, size_t at)
+{
+    Xn__AllCarried body = XN__ALL_CARRIED__INIT;
+    Xn__Carried rows[8], *list[8];
+
+    for (size_t i = 0; i < f->n_pending && body.n_streams < 8; i++) {
+        Xn__Carried *row = &rows[body.n_streams];
+
+        if (f->pending[i].kind != XN_ACT_DOMAIN) continue;
+        xn__carried__init(row);
+        row->ticket = f->pending[i].ticket;
+        row->sent = (uint64_t)byte(f) << byte(f) % 60;
+        row->got = byte(f);
+        list[body.n_streams++] = row;
+    }
+    body.streams = list;
+    done(f, at, 0, XN__KIND__ALL_CARRIED, &body);
+}
+
 static void domain_done(struct fuzz *f, bool raw)
 {
+    Xn__Carried carried = XN__CARRIED__INIT;
     static const int errors[] = {XN_EUNREACH, XN_EUNKNOWN, XN_ETIMEOUT,
                                  XN_EBUSY};
     Xn__ConsolePiece piece = XN__CONSOLE_PIECE__INIT;
@@ -414,7 +435,13 @@ static void domain_done(struct fuzz *f, bool raw)
         if (tell) xn__dom_tell__free_unpacked(tell, NULL);
     } else if (f->pending[i].msg->kind == XN__KIND__ASK_STREAM) {
         tell_of(f, &t, XN_BODY(f->pending[i].msg, Xn__AskStream)->name);
-        done(f, i, 0, XN__KIND__DOM_TELL, t.tell.rc ? &t.tell : NULL);
+        carried.sent = carried.got = t.reading.cpu_ns;
+        if (t.tell.rc)
+            done(f, i, 0, XN__KIND__DOM_TELL, &t.tell);
+        else
+            done(f, i, 0, XN__KIND__CARRIED, &carried);
+    } else if (f->pending[i].msg->kind == XN__KIND__ASK_CARRIED) {
+        carry(f, i);
     } else {
         asked = XN_BODY(f->pending[i].msg, Xn__DomAsk);
         tell_of(f, &t,

@@ -243,6 +243,12 @@ static void do_it(struct dom *dom, struct crank *c, const Xn__DomAsk *ask,
         read_meters(dom, ask, t);
         return;
     }
+    if (ask->op == XN__DOM_OP__DOM_FLOWS) {
+        dom->flow_asks++;
+        t->tell.flows = dom->flows;
+        if (!dom->flows) t->tell.rc = XN_EPROTO;
+        return;
+    }
     dom->looks += ask->op == XN__DOM_OP__DOM_STATUS;
     if (ask->op == XN__DOM_OP__DOM_LIST) {
         for (size_t i = 0; i < dom->n; i++)
@@ -384,14 +390,37 @@ static void serve_stream(struct dom *dom, struct crank *c,
     }
 }
 
+static void tell_carried(struct dom *dom, struct crank *c,
+                         struct xn_action *act)
+{
+    Xn__AllCarried body = XN__ALL_CARRIED__INIT;
+    Xn__Carried rows[128], *list[128];
+
+    for (size_t i = 0; i < dom->n_waiting; i++) {
+        xn__carried__init(&rows[i]);
+        rows[i].ticket = dom->waiting[i].ticket;
+        rows[i].sent = dom->sent;
+        rows[i].got = dom->got;
+        list[i] = &rows[i];
+    }
+    body.streams = list;
+    body.n_streams = dom->n_waiting;
+    crank_done(c, act, dom->carries_unasked ? XN_EREFUSED : 0,
+               XN__KIND__ALL_CARRIED, &body);
+}
+
 void dom_end_stream(struct dom *dom, struct crank *c)
 {
+    Xn__Carried body = XN__CARRIED__INIT;
     struct xn_action act;
 
     assert_true(dom->n_waiting > 0);
     act = dom->waiting[--dom->n_waiting];
     assert_int_equal(act.msg->kind, XN__KIND__ASK_STREAM);
-    crank_done(c, &act, 0, 0, NULL);
+    body.ticket = act.ticket;
+    body.sent = dom->sent;
+    body.got = dom->got;
+    crank_done(c, &act, 0, XN__KIND__CARRIED, &body);
 }
 
 void dom_serve(struct dom *dom, struct crank *c, struct xn_action *act)
@@ -402,6 +431,8 @@ void dom_serve(struct dom *dom, struct crank *c, struct xn_action *act)
         serve_console(dom, c, act);
     } else if (act->msg->kind == XN__KIND__ASK_STREAM) {
         serve_stream(dom, c, act);
+    } else if (act->msg->kind == XN__KIND__ASK_CARRIED) {
+        tell_carried(dom, c, act);
     } else if (dom->silent) {
         dom->silent--;
         xn_msg_free(act->msg);

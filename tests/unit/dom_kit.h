@@ -52,6 +52,10 @@ struct dom {
     uint32_t port;                 /* of the last */
     size_t words;                  /* the same, of its command */
     int refuse_streams;            /* DomTell.rc; 0: they begin */
+    uint64_t sent, got;            /* that each has carried */
+    bool carries_unasked;          /* what lasts is not told */
+    unsigned flow_asks;            /* FLOWS */
+    Xn__Flows *flows;              /* of whatever task; NULL: an older one */
     struct xn_action waiting[128]; /* consoles that wait, streams that last */
     size_t n_waiting;
 };
