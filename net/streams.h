@@ -16,9 +16,9 @@ int net_streams_new(struct net_loop *loop, struct net_http *http,
                     struct net_streams **streams_out);
 void net_streams_free(struct net_streams *streams); /* they get no DONE */
 /* Joins the connection of that ASK, which is answered thereby, to a socket, which
- * it takes in any case; DONE, a Carried, comes at the end.  whole: as of net/relay.h, and
- * it may be silent for as long as it likes.  XN_ENOENT: the asker went away;
- * XN_EPROTO: he has not asked for that; XN_EBUSY, XN_ENOMEM. */
+ * it takes in any case; DONE, a Carried, comes at the end.  whole: as of
+ * net/relay.h, and it may be silent for as long as it likes.  XN_ENOENT: the asker
+ * went away; XN_EPROTO: he has not asked for that; XN_EBUSY, XN_ENOMEM. */
 int net_streams_begin(struct net_streams *streams, uint64_t ticket,
                       uint64_t ask, int fd, bool whole);
 /* DONE of this ticket: what each has carried up to now. */
