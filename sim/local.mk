@@ -119,11 +119,9 @@ tests_plantsim_LDFLAGS = $(AM_LDFLAGS) -Wl,--wrap=route_choose \
 tests_plantsim_LDADD = $(XN_SIM_LIBS) $(XN_NODE_LIBS) $(XN_SIM_LIBS)
 
 # make campaign [SEEDS=1000] [NODES=200]; the short form is in `make check`.
-SEEDS = 1000
-NODES = 200
 campaign: sim/xenosim tests/plantsim
 	@XN_SRC='$(abs_top_srcdir)' XN_BUILD='$(abs_top_builddir)' \
-	SEEDS='$(SEEDS)' NODES='$(NODES)' bash $(srcdir)/tests/sim/campaign.t
+	SEEDS='$(or $(SEEDS),1000)' NODES='$(or $(NODES),200)' bash $(srcdir)/tests/sim/campaign.t
 .PHONY: campaign
 
 man_MANS += man/xenosim.1
