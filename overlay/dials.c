@@ -281,17 +281,24 @@ static struct hint *pick_apart(const struct ov *ov, const struct xn_now *now,
     return best ? best : pick_any(ov, now, room);
 }
 
+/* Who is near to many is chosen by many, and can be by as many as have not been
+ * linked to it for nothing: so no more than the table takes, and some. */
+size_t links_enough(const struct ov *ov)
+{
+    return ov->config.links_max - 3 * (ov->config.links_max / 8);
+}
+
 /* As many as it wants; then again when a quarter is lost.  Where that is all of
- * the budget and there are more nodes, a quarter is for who chooses us, and what
- * is lost of the rest is soon replaced: the nearest are found among those. */
+ * the budget and there are more nodes, the rest is for who chooses us, and what
+ * is lost is soon replaced: the nearest are found among those. */
 static bool has_enough(struct ov *ov, const struct xn_now *now, size_t want)
 {
     size_t n = ov->ring.n + ov->n_new + ov->n_dials, least = want - want / 4;
 
     if (want == ov->config.links_max) {
         if (!links_crowded(ov, now)) return n >= want;
-        want = least;
-        least -= want / 12;
+        want = links_enough(ov);
+        least = want - want / 12;
     }
     if (n >= want) ov->grown = true;
     if (n < least) ov->grown = false;

@@ -467,6 +467,9 @@ struct hint *hint_pick(struct ov *ov, const struct xn_now *now);
 uint64_t hints_next(const struct ov *ov, const struct xn_now *now);
 /* Where it is being dialled, or was last. */
 const char *hint_address(const struct hint *hint);
+/* Where links last and there are more nodes than the budget: so many are dialled
+ * for, and above that those that are of no use are given up. */
+size_t links_enough(const struct ov *ov);
 /* Is there no room for another? */
 bool dials_full(const struct ov *ov);
 /* Whom that DIAL is for; NULL: nobody, any more. */

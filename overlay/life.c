@@ -17,7 +17,8 @@
  * nor what ends in a burst: nodes do not die by the quarter in seconds, and
  * where they do, that tells nothing of how long the others live.  Nor does a
  * node end that is linked again at once: it was restarted, or both had dialled
- * and one of the two links went. */
+ * and one of the two links went.  Nor one whose link ends as soon as it began: it
+ * had no room, and its word of that was overtaken. */
 #include <stdlib.h>
 #include <string.h>
 

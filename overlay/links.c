@@ -795,7 +795,7 @@ void link_lose(struct ov *ov, const struct xn_now *now, struct link *link,
         return;
     }
     if (live) leaves_lost(ov, &link_contact(ov, link)->position);
-    if (live && !link->shed) {
+    if (live && !link->shed && now->mono_us - link->up_us >= HELLO_US) {
         life_ended(ov, now, &link_contact(ov, link)->id);
     }
     life_count(ov, now);

@@ -6,10 +6,11 @@
  * are gone through, one at a time: whoever we are linked to there and is the
  * nearest to us is asked which of its own links in the same place should be
  * nearest to where we are (vivaldi.h); it knows a good part of that place, for
- * there its own table is finer by a digit.  One of them that should be nearer
- * is dialled, and those that we dialled before and that are nearest nowhere go,
- * from the fullest places and the farthest first, while we have more than leaves
- * room for who chooses us.  So a table comes to what its node would have chosen
+ * there its own table is finer by a digit.  Where we have nobody, another one is
+ * asked whose table has the same place.  One of them that should be nearer is
+ * dialled, and those that we dialled before and that are nearest nowhere go, from
+ * the fullest places and the farthest first, while we have more than leaves room
+ * for who chooses us.  So a table comes to what its node would have chosen
  * itself among some hundred for each place (Gummadi et al., "The impact of DHT
  * routing geometry on resilience and proximity", SIGCOMM 2003).  Where a whole
  * round has bettered little, the next one takes twice as long.
@@ -26,7 +27,7 @@
 #include "overlay/inside.h"
 
 #define SAMPLES_MIN 16U /* then we know where we are */
-#define PACE_MIN_US (2 * SECOND_US)
+#define PACE_MIN_US SECOND_US
 #define PACE_MAX_US (128 * SECOND_US)
 #define AWAIT_US (60 * SECOND_US) /* while there is nothing to better */
 #define NEAR_BEST 4U              /* named in one answer */
@@ -42,8 +43,8 @@ struct pns {
     bool said;                /* all links know where we are */
     bool wanted;              /* `nearer` is to be dialled */
     xn_id nearer, dialled;
-    size_t at;  /* of the ring: the next place begins there */
-    xn_peer of; /* who was asked, and has not answered; XN_PEER_NONE */
+    uint64_t next; /* the first bits of where the next place begins */
+    xn_peer of;    /* who was asked, and has not answered; XN_PEER_NONE */
     struct table_place place; /* about this one */
     uint64_t timer, pace_us;
 };
@@ -348,32 +349,65 @@ static void tell_where(struct ov *ov, struct xn_out *out)
     pns->told = pns->self;
 }
 
-/* The next place in which somebody may be asked; false: the round is over. */
-static bool next_place(struct ov *ov, struct table_place *place_out,
-                       size_t *at_out)
+/* Does our leaf set hold all of it?  Of less than the whole ring. */
+static bool is_known(const struct ov *ov, const struct table_place *place)
+{
+    return ring_is_leaf(ov, &place->lo) && ring_is_leaf(ov, &place->hi);
+}
+
+/* The place that begins there, or around it all that is known. */
+static void place_from(const struct ov *ov, uint64_t head,
+                       struct table_place *place_out)
+{
+    struct table_place around;
+    xn_id position = {{0}};
+    unsigned i;
+
+    for (i = 0; i < sizeof head; i++)
+        position.b[i] = (uint8_t)(head >> (56 - 8 * i));
+    table_place(ov->digit, &ov->config.position, &position, place_out);
+    if (place_out->level == 0) return;
+    table_prefix(&ov->config.position, place_out->level * ov->digit, &around);
+    if (is_known(ov, &around)) *place_out = around;
+}
+
+/* The next one that is not known; false: there is none in this round. */
+static bool next_place(struct ov *ov, struct table_place *place_out)
 {
     struct pns *pns = ov->pns;
-    size_t first;
 
-    while (pns->at < ov->ring.n) {
-        table_place(ov->digit, &ov->config.position,
-                    &ring_contact(ov, pns->at)->position, place_out);
-        ring_within(ov, place_out, &first, &pns->at);
-        if (ring_is_leaf(ov, &place_out->lo) &&
-            ring_is_leaf(ov, &place_out->hi)) {
-            continue; /* all of it is known */
-        }
-        *at_out = nearest_of(ov, first, pns->at);
-        if (*at_out != RING_NONE) return true;
-    }
-    pns->at = 0;
+    do {
+        place_from(ov, pns->next, place_out);
+        pns->next = xn_id_head(&place_out->hi) + 1;
+        if (!is_known(ov, place_out)) return true;
+    } while (pns->next != 0);
     return false;
+}
+
+/* The nearest whom we have there; where that is nobody one whose table has the
+ * same place: the nearest of some.  NULL: there is none. */
+static struct link *whom_to_ask(struct ov *ov, const struct table_place *place)
+{
+    struct table_place alike;
+    size_t first, end, at;
+
+    ring_within(ov, place, &first, &end);
+    at = nearest_of(ov, first, end);
+    if (at == RING_NONE) {
+        table_prefix(&ov->config.position, place->level * ov->digit, &alike);
+        ring_within(ov, &alike, &first, &end);
+        if (first == end) return NULL;
+        first += xn_rng_below(ov->rng, end - first);
+        at = nearest_of(ov, first, end);
+    }
+    return at == RING_NONE ? NULL : ring_link(ov, at);
 }
 
 static void round_over(struct ov *ov)
 {
     struct pns *pns = ov->pns;
 
+    if (pns->asked == 0) return; /* a newcomer that knows but neighbours */
     if (pns->bettered * WORTH > pns->asked)
         pns->pace_us /= 2;
     else
@@ -454,12 +488,12 @@ static size_t count_ours(const struct ov *ov)
     return n;
 }
 
-/* A quarter of the budget is for who chooses us; but not more than we can choose
- * whom we give up for them. */
+/* What is left of the budget is for who chooses us; but not more than we can
+ * choose whom we give up for them. */
 static void make_room(struct ov *ov, const struct xn_now *now,
                       struct xn_out *out)
 {
-    size_t most = ov->config.links_max - ov->config.links_max / 4, at;
+    size_t most = links_enough(ov), at;
     size_t ours = count_ours(ov), least = ov->config.links_max / 4;
     unsigned i;
 
@@ -487,16 +521,15 @@ static void go_on(struct ov *ov, const struct xn_now *now, struct xn_out *out)
 {
     struct table_place place;
     struct link *link;
-    size_t at;
 
     if (!has_room(ov)) return;
-    if (next_place(ov, &place, &at)) {
-        link = ring_link(ov, at);
+    if (next_place(ov, &place)) {
+        link = whom_to_ask(ov, &place);
         if (link) ask(ov, now, link, &place, out);
-    } else {
-        round_over(ov);
-        tell_where(ov, out);
     }
+    if (ov->pns->next != 0) return;
+    round_over(ov);
+    tell_where(ov, out);
 }
 
 static void pns_due(void *owner, void *ctx, const struct xn_now *now, int rc,

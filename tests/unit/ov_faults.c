@@ -596,6 +596,22 @@ static void test_told_late(void **state)
     net_free(net);
 }
 
+/* Whose link ends as soon as it began had no room for us; whose link stood, ended
+ * with it, as far as we know. */
+static void test_gone_at_once(void **state)
+{
+    struct net *net = mesh(6, true);
+
+    (void)state;
+    net_crash(net, 5, true);
+    net_run(net, 10 * SEC);
+    assert_int_equal(net->node[0].ov->life.ends, 0);
+    net_crash(net, 4, true);
+    net_run(net, 10 * SEC);
+    assert_int_equal(net->node[0].ov->life.ends, 1);
+    net_free(net);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
@@ -620,6 +636,7 @@ int main(void)
         cmocka_unit_test(test_watcher_dies_too),
         cmocka_unit_test(test_dead_link),
         cmocka_unit_test(test_told_late),
+        cmocka_unit_test(test_gone_at_once),
     };
 
     return cmocka_run_group_tests_name("ov_faults", tests, NULL, NULL);

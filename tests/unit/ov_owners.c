@@ -23,7 +23,7 @@ static struct net *start_some(uint32_t nodes, uint32_t cache)
                                       .leaves = 4,
                                       .handle_per_link = true,
                                       .cache = cache,
-                                      .seed = 11};
+                                      .seed = 13};
     struct net *net = net_new(&config);
 
     net->check_every = 16;

@@ -351,8 +351,7 @@ static void test_ours_stay(void **state)
     assert_in_range(ours_of(net), 1, crowd.links_max / 4);
     assert_int_equal(ov_stats(net->node[0].ov)->evicted,
                      OURS - crowd.links_max / 4);
-    assert_true(net->node[0].ov->ring.n >
-                crowd.links_max - crowd.links_max / 4);
+    assert_true(net->node[0].ov->ring.n > links_enough(net->node[0].ov));
     net_free(net);
 }
 
@@ -436,6 +435,32 @@ static void test_named_elsewhere(void **state)
     let_name(net, named, false);
     net_run(net, 300 * SEC);
     assert_int_equal(net->node[named].dialled, 1);
+    net_free(net);
+}
+
+/* Where we have nobody, others are asked whom they have there. */
+static void test_empty_place(void **state)
+{
+    struct net *net = start_crowd(0);
+    struct ov *ov = net->node[0].ov;
+    struct table_place place;
+    uint32_t named = UP;
+    size_t first, end;
+    uint64_t dials;
+
+    (void)state;
+    while (ring_is_leaf(ov, &net->node[named].contact.position))
+        assert_true(++named < CROWD);
+    table_place(ov->digit, ov_position(ov), &net->node[named].contact.position,
+                &place);
+    ring_within(ov, &place, &first, &end);
+    while (end-- > first)
+        net_crash(net, net_who(net, 0, ring_peer(ov, end)), true);
+    let_name(net, named, true);
+    ov->calm_us = UINT64_MAX; /* nobody is dialled for being heard of alone */
+    dials = ov_stats(ov)->dials;
+    net_run(net, 100 * SEC);
+    assert_true(ov_stats(ov)->dials > dials);
     net_free(net);
 }
 
@@ -572,6 +597,7 @@ int main(void)
         cmocka_unit_test(test_awaited_stay),
         cmocka_unit_test(test_named_elsewhere),
         cmocka_unit_test(test_named_again),
+        cmocka_unit_test(test_empty_place),
     };
 
     return cmocka_run_group_tests_name("ov_pns", tests, NULL, NULL);
