@@ -10,6 +10,7 @@
 #include "lib/err.h"
 #include "wire/msg.h"
 #include "wire/nest.h"
+#include "wire/stream.h"
 
 #define STREAM_US (8 * 86400 * SECOND_US) /* its manager ends it before */
 #define PORT_MAX 65535
@@ -75,6 +76,7 @@ static void begin(struct member *m, const struct xn_now *now, uint64_t ask,
     body.port = want->port;
     body.argv = want->argv;
     body.n_argv = want->n_argv;
+    body.terminal = want->terminal;
     asked->ticket = xn_ticket(m->tickets, now->mono_us + STREAM_US, on_over, m,
                               asked, &m->out);
     if (asked->ticket)
@@ -86,6 +88,7 @@ static bool is_whole(const Xn__AskStream *want)
 {
     return want && want->name[0] && strlen(want->name) < NAME_LEN_MAX &&
            want->port <= PORT_MAX && want->n_argv <= WORDS_MAX &&
+           stream_terminal_ok(want->terminal) &&
            (want->n_argv ? want->argv[0][0] == '/' : want->port > 0);
 }
 

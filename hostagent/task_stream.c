@@ -12,6 +12,7 @@
 #include "hostagent/task_aim.h"
 #include "lib/err.h"
 #include "lib/text.h"
+#include "wire/stream.h"
 
 #define FORWARD "cannot forward the port"
 #define EXEC "cannot run the command"
@@ -285,7 +286,7 @@ static bool is_command(const Xn__ExecTask *want)
     for (size_t i = 0; i < want->n_argv; i++)
         bytes += strlen(want->argv[i]) + 1;
     return want->n_argv && want->n_argv <= WORDS_MAX && bytes <= TEXT_MAX &&
-           want->argv[0][0] == '/';
+           want->argv[0][0] == '/' && stream_terminal_ok(want->terminal);
 }
 
 static void exec(struct host *host, const struct xn_now *now, uint64_t ask,
@@ -298,7 +299,8 @@ static void exec(struct host *host, const struct xn_now *now, uint64_t ask,
     if (xn_id_from_bytes(&want->session, &session) || !is_command(want)) {
         task_refuse(host, ask, XN_EINVAL, EXEC,
                     "a session's id, and a program by its whole path with at "
-                    "most 64 words of 8192 bytes",
+                    "most 64 words of 8192 bytes; of a terminal rows, columns "
+                    "and type",
                     "less of it; a file in the task's home folder");
     } else if (task_aim_session(host, ask, question, EXEC, false, &session,
                                 &aim) &&
@@ -311,6 +313,7 @@ static void exec(struct host *host, const struct xn_now *now, uint64_t ask,
         } else if (may_reach(&aim, ask, EXEC)) {
             body.argv = want->argv;
             body.n_argv = want->n_argv;
+            body.terminal = want->terminal;
             begin(&aim, now, ask, EXEC, question->caller->address, &body);
         }
     }

@@ -3,64 +3,35 @@
  * it reads and writes, ends it, and says how it ended.  Both are of the task's
  * user, namespaces, groups and filter, so that neither could do more than the task
  * itself, and what both use is the task's. */
-#include "keeper/exec.h"
+#include "keeper/exec_in.h"
 
 #include <errno.h>
 #include <fcntl.h>
 #include <linux/capability.h>
 #include <linux/filter.h>
 #include <linux/seccomp.h>
-#include <poll.h>
 #include <sched.h>
 #include <signal.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
-#include <sys/ioctl.h>
 #include <sys/prctl.h>
 #include <sys/resource.h>
 #include <sys/socket.h>
 #include <sys/stat.h>
 #include <sys/syscall.h>
-#include <sys/wait.h>
 #include <unistd.h>
 
 #include "keeper/filter.h"
 #include "keeper/limits.h"
 #include "keeper/sys.h"
-#include "lib/buf.h"
 #include "lib/err.h"
-#include "wire/api.pb-c.h"
-#include "wire/stream.h"
 
 enum {
-    FILTER_MAX = 4096,  /* instructions, as the kernel has it */
-    CAPABILITIES = 64,  /* more than there are */
-    IN_MAX = 64 << 10,  /* bytes of its input that wait */
-    OUT_MAX = 64 << 10, /* of its output: then it is not read */
-    PART = 16 << 10,
-    ASIDE = 200, /* above what we have open, as a rule */
+    FILTER_MAX = 4096, /* instructions, as the kernel has it */
+    CAPABILITIES = 64, /* more than there are */
+    ASIDE = 200,       /* above what we have open, as a rule */
 };
-
-struct exec {
-    const struct sandbox *box;
-    const Xn__TaskSpec *spec;
-    char **argv, **env;
-    int go, link; /* our end of the socket */
-    pid_t pid;
-    int in, out, err, ended; /* pipes; a pidfd */
-    struct xn_buf taken, said;
-    size_t left;   /* bytes of the frame under way, for its input */
-    bool deaf;     /* it reads no more */
-    bool all_said; /* the other end has */
-    bool over;
-};
-
-static void close_fd(int *fd)
-{
-    if (*fd >= 0) close(*fd);
-    *fd = -1;
-}
 
 /* ---- the way in ---------------------------------------------------------- */
 
@@ -98,7 +69,7 @@ static bool read_filter(const struct sandbox *box, struct sock_fprog *out)
     ok = out->filter && read(fd, out->filter, (size_t)is.st_size) == is.st_size;
     if (ok)
         out->len = (unsigned short)(is.st_size / (off_t)sizeof *out->filter);
-    close_fd(&fd);
+    exec_close(&fd);
     return ok;
 }
 
@@ -122,218 +93,6 @@ static bool enter(const struct exec *e, int init)
            prctl(PR_SET_SECCOMP, SECCOMP_MODE_FILTER, &filter, 0, 0) == 0;
 }
 
-/* ---- the command --------------------------------------------------------- */
-
-static void run(const struct exec *e, const int fds[3])
-{
-    pid_t pid = getppid();
-
-    setsid();
-    signal(SIGPIPE, SIG_DFL);
-    for (int i = 0; i < 3; i++)
-        dup2(fds[i], i);
-    close_range(3, ~0U, 0);
-    prctl(PR_SET_PDEATHSIG, SIGKILL);
-    if (getppid() != pid) _exit(EXEC_NOT_ENTERED);
-    execve(e->argv[0], e->argv, e->env);
-    dprintf(2, "xeno-keeper: %s: %s\n", e->argv[0], strerror(errno));
-    _exit(errno == ENOENT ? EXEC_NOT_FOUND : EXEC_NOT_RUN);
-}
-
-static bool start(struct exec *e)
-{
-    int in[2], out[2], err[2];
-
-    if (pipe2(in, O_CLOEXEC) || pipe2(out, O_CLOEXEC) || pipe2(err, O_CLOEXEC))
-        return false;
-    e->pid = fork();
-    if (e->pid == 0) run(e, (int[3]){in[0], out[1], err[1]});
-    close(in[0]);
-    close(out[1]);
-    close(err[1]);
-    e->in = in[1];
-    e->out = out[0];
-    e->err = err[0];
-    fcntl(e->in, F_SETFL, O_NONBLOCK);
-    fcntl(e->out, F_SETFL, O_NONBLOCK);
-    fcntl(e->err, F_SETFL, O_NONBLOCK);
-    if (e->pid > 0) e->ended = (int)syscall(SYS_pidfd_open, e->pid, 0);
-    return e->pid > 0 && e->ended >= 0;
-}
-
-/* ---- what it says -------------------------------------------------------- */
-
-static void say(struct exec *e, enum stream_kind kind, const void *data,
-                size_t len)
-{
-    uint8_t head[STREAM_HEAD];
-
-    stream_head_put(kind, len, head);
-    xn_buf_add(&e->said, head, sizeof head);
-    xn_buf_add(&e->said, data, len);
-    if (xn_buf_rc(&e->said)) e->over = true;
-}
-
-static void say_over(struct exec *e, int code)
-{
-    Xn__StreamOver over = XN__STREAM_OVER__INIT;
-    uint8_t data[32];
-
-    over.exited = true;
-    over.code = code;
-    say(e, STREAM_OVER, data, xn__stream_over__pack(&over, data));
-}
-
-/* At most `most` bytes; how many there were. */
-static size_t hear(struct exec *e, int *fd, enum stream_kind kind, size_t most)
-{
-    uint8_t data[PART];
-    ssize_t n = *fd < 0 || !most
-                    ? 0
-                    : read(*fd, data, most < sizeof data ? most : sizeof data);
-
-    if (n > 0) say(e, kind, data, (size_t)n);
-    if (n == 0 || (n < 0 && errno != EAGAIN && errno != EINTR)) close_fd(fd);
-    return n > 0 ? (size_t)n : 0;
-}
-
-static void flush(struct exec *e)
-{
-    ssize_t n = 0;
-
-    if (e->said.len)
-        n = send(e->link, e->said.data, e->said.len,
-                 MSG_NOSIGNAL | MSG_DONTWAIT);
-    if (n > 0) xn_buf_drop(&e->said, (size_t)n);
-    if (n < 0 && errno != EAGAIN && errno != EINTR) e->over = true;
-}
-
-/* ---- what it is told ----------------------------------------------------- */
-
-static void listen_up(struct exec *e)
-{
-    uint8_t data[PART];
-    ssize_t n = recv(e->link, data, sizeof data, MSG_DONTWAIT);
-
-    if (n > 0) xn_buf_add(&e->taken, data, (size_t)n);
-    if (n == 0 || (n < 0 && errno != EAGAIN && errno != EINTR)) e->over = true;
-    if (xn_buf_rc(&e->taken)) e->over = true;
-}
-
-/* Part of a frame's bytes to its input; false: it takes none now. */
-static bool pass_some(struct exec *e)
-{
-    size_t len = e->left < e->taken.len ? e->left : e->taken.len;
-    ssize_t n = (ssize_t)len;
-
-    if (!len) return false;
-    if (!e->deaf) n = write(e->in, e->taken.data, len);
-    if (n < 0 && (errno == EAGAIN || errno == EINTR)) return false;
-    if (n < 0) { /* it has closed it, or ended */
-        e->deaf = true;
-        close_fd(&e->in);
-        return true;
-    }
-    xn_buf_drop(&e->taken, (size_t)n);
-    e->left -= (size_t)n;
-    return true;
-}
-
-static bool next_frame(struct exec *e)
-{
-    struct stream_head head;
-
-    if (e->taken.len < STREAM_HEAD) return false;
-    if (stream_head_parse(e->taken.data, &head) || e->all_said ||
-        (head.kind != STREAM_DATA && head.kind != STREAM_END)) {
-        e->over = true;
-        return false;
-    }
-    xn_buf_drop(&e->taken, STREAM_HEAD);
-    e->left = head.len;
-    if (head.kind == STREAM_END) {
-        e->all_said = e->deaf = true;
-        close_fd(&e->in);
-    }
-    return true;
-}
-
-static void pass_on(struct exec *e)
-{
-    bool more = true;
-
-    while (more && !e->over)
-        more = e->left ? pass_some(e) : next_frame(e);
-}
-
-/* ---- until both have ended ----------------------------------------------- */
-
-static void turn(struct exec *e)
-{
-    bool hears = e->said.len < OUT_MAX;
-    struct pollfd polls[] = {
-        {e->link,
-         (short)((e->taken.len < IN_MAX ? POLLIN : 0) |
-                 (e->said.len ? POLLOUT : 0)),
-         0},
-        {e->left && e->taken.len && !e->deaf ? e->in : -1, POLLOUT, 0},
-        {hears ? e->out : -1, POLLIN, 0},
-        {hears ? e->err : -1, POLLIN, 0},
-        {e->ended, POLLIN, 0},
-    };
-
-    if (poll(polls, sizeof polls / sizeof *polls, -1) < 0) return;
-    if (polls[0].revents & (POLLIN | POLLHUP | POLLERR) &&
-        e->taken.len < IN_MAX)
-        listen_up(e);
-    if (polls[0].revents & (POLLHUP | POLLERR)) e->over = true;
-    pass_on(e);
-    if (polls[2].revents) hear(e, &e->out, STREAM_DATA, PART);
-    if (polls[3].revents) hear(e, &e->err, STREAM_ERR, PART);
-    if (polls[4].revents) close_fd(&e->ended);
-    flush(e);
-}
-
-static size_t waiting(int fd)
-{
-    int n = 0;
-
-    return fd >= 0 && ioctl(fd, FIONREAD, &n) == 0 ? (size_t)n : 0;
-}
-
-/* What was written before it ended is said, however long that takes; who has its
- * output still, in the background, is not waited for, nor heard. */
-static void finish(struct exec *e, int code)
-{
-    struct pollfd room = {.fd = e->link, .events = POLLOUT};
-    size_t out = waiting(e->out), err = waiting(e->err), n;
-    bool more = true;
-
-    while (!e->over && (more || e->said.len)) {
-        if (more) {
-            out -= n = hear(e, &e->out, STREAM_DATA, out);
-            more = n > 0;
-            err -= n = hear(e, &e->err, STREAM_ERR, err);
-            more = more || n > 0;
-            if (!more) say_over(e, code);
-        }
-        if (poll(&room, 1, -1) < 0 && errno != EINTR) e->over = true;
-        flush(e);
-    }
-}
-
-static void carry(struct exec *e)
-{
-    int status = 0;
-
-    while (!e->over && e->ended >= 0)
-        turn(e);
-    if (e->over) kill(-e->pid, SIGKILL);
-    if (e->over) kill(e->pid, SIGKILL); /* it may lead no group yet */
-    while (waitpid(e->pid, &status, 0) < 0 && errno == EINTR) {}
-    finish(e, WIFEXITED(status) ? WEXITSTATUS(status) : 128 + WTERMSIG(status));
-}
-
 /* Nothing of the keeper's is taken along, its lock above all. */
 static bool let_go(struct exec *e, int *init)
 {
@@ -349,16 +108,6 @@ static bool let_go(struct exec *e, int *init)
     return close_range(6, ~0U, 0) == 0;
 }
 
-static void say_why_not(struct exec *e, const char *why)
-{
-    static const char what[] = "xeno-keeper: the sandbox cannot be entered: ";
-
-    say(e, STREAM_ERR, what, sizeof what - 1);
-    say(e, STREAM_ERR, why, strlen(why));
-    say(e, STREAM_ERR, "\n", 1);
-    finish(e, EXEC_NOT_ENTERED);
-}
-
 /* The child.  What goes wrong here is told as the command's own word. */
 static void be(struct exec *e, bool held)
 {
@@ -367,18 +116,18 @@ static void be(struct exec *e, bool held)
 
     limits_reset_signals();
     signal(SIGPIPE, SIG_IGN);
-    xn_buf_init(&e->taken, IN_MAX + PART);
+    xn_buf_init(&e->taken, EXEC_IN_MAX + EXEC_PART);
     xn_buf_init(&e->said, 0);
     if (!let_go(e, &init) || read(e->go, &byte, 1) != 1)
         _exit(1); /* it is not wanted */
     sys_set_oom(SYS_OOM_TASK);
     umask(022);
     if (!held)
-        say_why_not(e, "its control groups do not take it");
-    else if (enter(e, init) && start(e))
-        carry(e);
+        exec_say_why_not(e, "its control groups do not take it");
+    else if (enter(e, init) && exec_start(e))
+        exec_carry(e);
     else
-        say_why_not(e, strerror(errno));
+        exec_say_why_not(e, strerror(errno));
     _exit(0);
 }
 
@@ -394,17 +143,22 @@ static void put_variable(char **env, char *word)
     env[i] = word;
 }
 
-/* As bwrap sets it. */
-static char **environment(const Xn__TaskSpec *spec)
+/* As bwrap sets it; what a terminal is its owner knows. */
+static char **environment(struct exec *e)
 {
+    const Xn__TaskSpec *spec = e->spec;
     static const char *const own[] = {("HOME=" SANDBOX_HOME),
                                       "PATH=/usr/local/bin:/usr/bin:/bin",
                                       "LANG=C.UTF-8"};
     size_t n = sizeof own / sizeof *own;
-    char **env = calloc(n + spec->n_env + 1, sizeof *env);
+    char **env = calloc(n + spec->n_env + 2, sizeof *env);
 
     for (size_t i = 0; env && i < n + spec->n_env; i++)
         put_variable(env, i < n ? (char *)(uintptr_t)own[i] : spec->env[i - n]);
+    if (env && e->terminal && e->terminal->type[0]) {
+        snprintf(e->term, sizeof e->term, "TERM=%s", e->terminal->type);
+        put_variable(env, e->term);
+    }
     return env;
 }
 
@@ -418,16 +172,21 @@ static char **copy(char *const *argv, size_t n)
 
 /* Nobody waits for the child: it is held as the task is, and where that leaves
  * nothing of its CPU time it comes as late as its others do. */
-int exec_begin(struct sandbox *box, const Xn__TaskSpec *spec, char *const *argv,
-               size_t n_argv, pid_t *pid_out, int *fd_out)
+int exec_begin(struct sandbox *box, const Xn__TaskSpec *spec,
+               const Xn__KeeperAsk *what, pid_t *pid_out, int *fd_out)
 {
-    struct exec e = {.box = box, .spec = spec, .in = -1, .out = -1, .err = -1};
+    struct exec e = {.box = box,
+                     .spec = spec,
+                     .terminal = what->terminal,
+                     .in = -1,
+                     .out = -1,
+                     .err = -1};
     int ends[2] = {-1, -1}, go[2] = {-1, -1}, rc = XN_ENOMEM;
     bool held;
 
     *pid_out = 0;
-    e.argv = copy(argv, n_argv);
-    e.env = environment(spec);
+    e.argv = copy(what->argv, what->n_argv);
+    e.env = environment(&e);
     if (!e.argv || !e.env || pipe2(go, O_CLOEXEC) ||
         socketpair(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC, 0, ends))
         goto out;
@@ -451,10 +210,10 @@ int exec_begin(struct sandbox *box, const Xn__TaskSpec *spec, char *const *argv,
         ends[0] = -1;
     }
 out:
-    close_fd(&go[0]);
-    close_fd(&go[1]);
-    close_fd(&ends[0]);
-    close_fd(&ends[1]);
+    exec_close(&go[0]);
+    exec_close(&go[1]);
+    exec_close(&ends[0]);
+    exec_close(&ends[1]);
     free(e.argv);
     free(e.env);
     return rc;

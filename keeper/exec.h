@@ -13,12 +13,12 @@
  * its standard error says why. */
 enum { EXEC_NOT_ENTERED = 125, EXEC_NOT_RUN = 126, EXEC_NOT_FOUND = 127 };
 
-/* Begins it.  *fd_out is a socket that speaks of it as wire/stream.h has it: DATA
+/* Begins it: what->argv, and its terminal, if it is to have one.  *fd_out is a socket that speaks of it as wire/stream.h has it: DATA
  * is what it reads, and its standard output, OVER its end.  Whoever closes that
  * ends the command and those in its group.  *pid_out is the process that carries
  * this, a child, which ends thereafter, and at once where this fails; 0: there is
  * none.  XN_EREFUSED: what it uses could not be counted; XN_ENOMEM, XN_EIO. */
-int exec_begin(struct sandbox *box, const Xn__TaskSpec *spec, char *const *argv,
-               size_t n_argv, pid_t *pid_out, int *fd_out);
+int exec_begin(struct sandbox *box, const Xn__TaskSpec *spec,
+               const Xn__KeeperAsk *what, pid_t *pid_out, int *fd_out);
 
 #endif

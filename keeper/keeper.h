@@ -121,8 +121,7 @@ void keeper_drain_terminal(struct keeper *keeper);
 /* The reading of now, into its record. */
 void keeper_note_reading(struct keeper *keeper);
 /* A command beside it: XN_EBUSY, XN_ECONFLICT; else as runner.h has it. */
-int keeper_exec(struct keeper *keeper, char *const *argv, size_t n_argv,
-                int *fd_out);
+int keeper_exec(struct keeper *keeper, const Xn__KeeperAsk *what, int *fd_out);
 /* Those that have ended. */
 void keeper_reap(struct keeper *keeper);
 /* What was noted at that time (mono) or later, or else the reading of now. */

@@ -161,8 +161,7 @@ void keeper_stop(struct keeper *keeper, Xn__TaskEnd end, const char *because,
 
 /* ---- commands beside it -------------------------------------------------- */
 
-int keeper_exec(struct keeper *keeper, char *const *argv, size_t n_argv,
-                int *fd_out)
+int keeper_exec(struct keeper *keeper, const Xn__KeeperAsk *what, int *fd_out)
 {
     unsigned i = 0;
     int rc;
@@ -172,7 +171,7 @@ int keeper_exec(struct keeper *keeper, char *const *argv, size_t n_argv,
     while (i < KEEPER_EXECS_MAX && keeper->execs[i])
         i++;
     if (i == KEEPER_EXECS_MAX) return XN_EBUSY;
-    rc = keeper->runner->exec(keeper, argv, n_argv, &keeper->execs[i], fd_out);
+    rc = keeper->runner->exec(keeper, what, &keeper->execs[i], fd_out);
     if (keeper->execs[i]) keeper->n_execs++;
     if (rc) return rc;
     keeper->joined_us = sys_mono_us();

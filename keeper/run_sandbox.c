@@ -150,11 +150,10 @@ static int connect_in(struct keeper *keeper, uint16_t port, int *fd_out)
     return join_connect(keeper->box.init_fd, port, fd_out);
 }
 
-static int exec_in(struct keeper *keeper, char *const *argv, size_t n_argv,
+static int exec_in(struct keeper *keeper, const Xn__KeeperAsk *what,
                    pid_t *pid_out, int *fd_out)
 {
-    return exec_begin(&keeper->box, keeper->spec, argv, n_argv, pid_out,
-                      fd_out);
+    return exec_begin(&keeper->box, keeper->spec, what, pid_out, fd_out);
 }
 
 /* ---- end ----------------------------------------------------------------- */

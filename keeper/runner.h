@@ -36,7 +36,7 @@ struct runner {
      * addresses of its own. */
     int (*connect)(struct keeper *keeper, uint16_t port, int *fd_out);
     /* A command beside it, as exec_begin.  NULL: nobody but itself begins any. */
-    int (*exec)(struct keeper *keeper, char *const *argv, size_t n_argv,
+    int (*exec)(struct keeper *keeper, const Xn__KeeperAsk *what,
                 pid_t *pid_out, int *fd_out);
     /* What a cap that the keeper holds goes by.  NULL: there is no such cap. */
     uint64_t (*cap_reading)(struct keeper *keeper, uint64_t mono_us);

@@ -7,6 +7,7 @@
 
 #include "keeper/console.h"
 #include "lib/err.h"
+#include "wire/stream.h"
 
 #define LIFE_MS_MAX (1ULL << 40)
 
@@ -229,11 +230,12 @@ static int check_command(const Xn__KeeperAsk *ask, char *because_out,
     for (size_t i = 0; i < ask->n_argv; i++)
         bytes += strlen(ask->argv[i]) + 1;
     if (ask->n_argv > 0 && ask->n_argv <= SPEC_EXEC_WORDS_MAX &&
-        bytes <= SPEC_EXEC_TEXT_MAX && ask->argv[0][0] == '/')
+        bytes <= SPEC_EXEC_TEXT_MAX && ask->argv[0][0] == '/' &&
+        stream_terminal_ok(ask->terminal))
         return 0;
     snprintf(because_out, len,
              "argv: no program by its whole path with at most %d words of %d "
-             "bytes",
+             "bytes, or no such terminal",
              SPEC_EXEC_WORDS_MAX, SPEC_EXEC_TEXT_MAX);
     return XN_EINVAL;
 }

@@ -13,18 +13,27 @@
 
 #include "lib/err.h"
 #include "net/relay.h"
+#include "net/terminal.h"
 #include "net/upgrade.h"
 #include "wire/api.pb-c.h"
 #include "wire/nest.h"
 #include "wire/stream.h"
 
-enum { SIGNALS = 3, PART = 16 << 10, OUT_HIGH = 128 << 10, OUT_LOW = 32 << 10 };
+enum {
+    SIGNALS = 4,
+    MOVES = 3,
+    PART = 16 << 10,
+    OUT_HIGH = 128 << 10,
+    OUT_LOW = 32 << 10
+};
 
 struct run {
     const struct net_command *command;
     struct net_command_end *end;
     struct event_base *base;
     struct event *signals[SIGNALS], *input;
+    struct event *moves[MOVES]; /* of a terminal */
+    struct net_terminal terminal;
     struct net_upgrade *upgrade;
     struct bufferevent *far;
 };
@@ -146,6 +155,45 @@ static void on_far_written(struct bufferevent *far, void *arg)
     if (r->input) event_add(r->input, NULL);
 }
 
+/* ---- a terminal ---------------------------------------------------------- */
+
+static void put_window(struct run *r)
+{
+    uint8_t data[STREAM_WINDOW_LEN];
+    uint16_t rows, columns;
+
+    if (!r->far || !r->input) return; /* behind END nothing is said */
+    net_terminal_window(&rows, &columns);
+    stream_window_put(rows, columns, data);
+    put(r, STREAM_WINDOW, data, sizeof data);
+}
+
+/* Who is stopped leaves the terminal as it was; who goes on finds it changed. */
+static void on_move(evutil_socket_t signal, short what, void *arg)
+{
+    struct run *r = arg;
+
+    if (!r->far) return;
+    if (signal == SIGTSTP) {
+        net_terminal_give_back(&r->terminal);
+        raise(SIGSTOP);
+    }
+    if (signal != SIGWINCH) net_terminal_take(&r->terminal);
+    put_window(r);
+}
+
+static int open_terminal(struct run *r)
+{
+    static const int moves[MOVES] = {SIGWINCH, SIGTSTP, SIGCONT};
+
+    if (!r->command->terminal) return 0;
+    for (size_t i = 0; i < MOVES; i++) {
+        r->moves[i] = evsignal_new(r->base, moves[i], on_move, r);
+        if (!r->moves[i] || event_add(r->moves[i], NULL)) return XN_ENOMEM;
+    }
+    return 0;
+}
+
 /* ---- begin and end ------------------------------------------------------- */
 
 static void on_upgraded(void *arg, int rc, const char *because, const char *try)
@@ -163,10 +211,15 @@ static void on_upgraded(void *arg, int rc, const char *because, const char *try)
     bufferevent_setwatermark(r->far, EV_WRITE, OUT_LOW, 0);
     r->input =
         event_new(r->base, STDIN_FILENO, EV_READ | EV_PERSIST, on_input, r);
-    if (!r->input || event_add(r->input, NULL))
+    if (!r->input || event_add(r->input, NULL)) {
         end(r, XN_ENOMEM, "out of memory", "the same again");
-    else
-        on_far_read(r->far, r);
+        return;
+    }
+    if (r->command->terminal) {
+        net_terminal_take(&r->terminal);
+        put_window(r); /* it may be another since we asked */
+    }
+    on_far_read(r->far, r);
 }
 
 static void on_signal(evutil_socket_t fd, short what, void *arg)
@@ -177,7 +230,7 @@ static void on_signal(evutil_socket_t fd, short what, void *arg)
 /* What is read may be a file, which not every way of waiting takes. */
 static int open_base(struct run *r)
 {
-    static const int signals[SIGNALS] = {SIGINT, SIGTERM, SIGHUP};
+    static const int signals[SIGNALS] = {SIGINT, SIGTERM, SIGHUP, SIGQUIT};
     struct event_config *config = event_config_new();
 
     if (config) {
@@ -190,7 +243,7 @@ static int open_base(struct run *r)
         r->signals[i] = evsignal_new(r->base, signals[i], on_signal, r);
         if (!r->signals[i] || event_add(r->signals[i], NULL)) return XN_ENOMEM;
     }
-    return 0;
+    return open_terminal(r);
 }
 
 static int begin(struct run *r)
@@ -226,11 +279,15 @@ void net_command_run(const struct net_command *command,
     } else if (event_base_dispatch(r.base) < 0) {
         end_out->rc = XN_EIO;
     }
+    net_terminal_give_back(&r.terminal);
     net_upgrade_free(r.upgrade);
     if (r.input) event_free(r.input);
     if (r.far) bufferevent_free(r.far);
     for (size_t i = 0; i < SIGNALS; i++) {
         if (r.signals[i]) event_free(r.signals[i]);
+    }
+    for (size_t i = 0; i < MOVES; i++) {
+        if (r.moves[i]) event_free(r.moves[i]);
     }
     if (r.base) event_base_free(r.base);
 }

@@ -1,8 +1,12 @@
 /* SPDX-License-Identifier: GPL-3.0-or-later */
 /* The client's end of a command beside a task: standard input goes there, what it
- * says comes out here. */
+ * says comes out here.  With a terminal each key goes there at once, so does a new
+ * size of the window, and our terminal is what it was whenever we return or are
+ * stopped. */
 #ifndef NET_COMMAND_H
 #define NET_COMMAND_H
+
+#include <stdbool.h>
 
 #include "net/identity.h"
 
@@ -12,11 +16,13 @@ struct net_command {
     const xn_id *server;
     const void *body;    /* the question that begins it */
     unsigned timeout_ms; /* until it is answered */
+    bool terminal;       /* it has one; ours is standard input */
 };
 
 struct net_command_end {
     int rc; /* 0: it has ended with `code`; else as of net/upgrade.h, or
-               XN_ECANCELLED: SIGINT, SIGTERM, SIGHUP; XN_EIO: errno */
+               XN_ECANCELLED: SIGINT, SIGTERM, SIGHUP, SIGQUIT; XN_EIO: errno
+             */
     int code;
     bool began;
     char because[300], try[200];

@@ -170,6 +170,7 @@ static void ask_keeper(struct dom_job *job, int fd)
     ask.port = want->port;
     ask.argv = want->argv;
     ask.n_argv = want->n_argv;
+    ask.terminal = want->terminal;
     if (!rc) rc = net_unix_send(&job->sock, &ask);
     if (rc)
         dom_finish(job, rc, 0, NULL);

@@ -174,8 +174,10 @@ static bool may_say(const struct net_relay *r, const struct bufferevent *from,
                     enum stream_kind kind)
 {
     if (from == r->far)
-        return !r->far_ended && (kind == STREAM_DATA || kind == STREAM_END);
-    return !r->said && (!r->near_ended || kind == STREAM_OVER);
+        return !r->far_ended && (kind == STREAM_DATA || kind == STREAM_END ||
+                                 kind == STREAM_WINDOW);
+    return !r->said && kind != STREAM_WINDOW &&
+           (!r->near_ended || kind == STREAM_OVER);
 }
 
 static void heard(struct net_relay *r, const struct bufferevent *from,

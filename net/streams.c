@@ -183,6 +183,7 @@ static int ask_far(struct stream *s)
     body.port = ask->port;
     body.argv = ask->argv;
     body.n_argv = ask->n_argv;
+    body.terminal = ask->terminal;
     return net_upgrade_new(&order, &s->upgrade);
 }
 

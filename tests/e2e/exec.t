@@ -6,6 +6,7 @@
 . "${XN_SRC:-.}/tests/e2e/tasks.sh"
 tasks_or_skip
 burner=$XN_BUILD/tests/e2e/burner
+typist=$XN_BUILD/tests/e2e/typist
 trap ends_all EXIT
 
 x() { # WORDS...: a command, with nothing to read
@@ -102,6 +103,57 @@ before=$(look cpu_ns)
 x ./burner work 50 >/dev/null 2>>"$err"
 [ $(($(look cpu_ns) - before)) -gt 350000000 ]
 ok $? 'what it uses the meter of its task counts'
+
+# ---- a terminal ----
+
+t() { # WORDS...: a command with one, before somebody who does as he is told
+    TERM=some-type "$typist" "$xeno" exec -t "$session" -- "$@" >"$out" \
+        2>"$scratch/e"
+}
+
+echo end | t sh -c 'tty; stty size; echo $TERM
+    test -t 0 && test -t 1 && test -t 2 && echo all; exit 7'
+[ $? -eq 7 ] && [ "$(tr -d '\r' <"$out")" = \
+    "$(printf '/dev/pts/0\n30 90\nsome-type\nall')" ]
+rc=$?
+[ $rc -eq 0 ] || diag "$out" "$scratch/e"
+ok $rc 'it has a terminal of the sandbox, of our size and type'
+printf '%s\n' 'expect >' 'modes raw' 'type three words\x7f\x7f\r' \
+    'expect [three wor]' 'modes cooked' end |
+    t sh -c 'printf "> "; read line; echo "[$line]"'
+ok $? 'keys go there as they are typed, and ours is what it was afterwards' ||
+    diag "$scratch/e"
+printf '%s\n' 'expect ready' 'size 41 123' 'expect now 41 123' 'type \x03' \
+    'modes cooked' end |
+    t sh -c 'trap "echo now \$(stty size)" WINCH; echo ready
+        while :; do sleep 0.1; done'
+[ $? -eq 130 ]
+ok $? 'so do a new size of the window, and ctrl-C' || diag "$scratch/e"
+printf '%s\n' 'modes raw' 'type one\r\x04' end | t cat
+[ $? -eq 0 ] && [ "$(tr -d '\r' <"$out")" = "$(printf 'one\none')" ]
+ok $? 'ctrl-D ends its input' || diag "$scratch/e"
+echo end | t sh -c 'seq 9000; exec sh -c "echo the end"'
+[ $? -eq 0 ] && [ "$(wc -l <"$out")" -eq 9001 ] && tail -n 1 "$out" | grep -q end
+ok $? 'what it says last is heard'
+[ "$(echo end | t sh -c 'echo a; (trap "" HUP; sleep 1000; echo b) & echo c
+    sleep 0.1'; tr -d '\r' <"$out")" = "$(printf 'a\nc')" ]
+ok $? 'what it leaves in the background is not waited for'
+for signal in 1 2 3 15; do
+    printf '%s\n' 'expect here' 'modes raw' "signal $signal" 'modes cooked' end |
+        t sh -c 'echo here; exec sleep 3456'
+    [ $? -eq 130 ] && await 60 has_no 'sleep 3456'
+    ok $? "signal $signal ends it, and ours is what it was" || diag "$scratch/e"
+done
+printf '%s\n' 'expect here' 'modes raw' 'signal 20' stopped 'modes cooked' \
+    'signal 18' 'modes raw' 'type x\r' 'modes cooked' end |
+    t sh -c 'echo here; read line; exit 9'
+[ $? -eq 9 ]
+ok $? 'who is stopped has ours back, and who goes on has none' || diag "$scratch/e"
+printf '%s\n' 'expect held' end |
+    t ./burner escape $$ "$(cat "$scratch/port")" "$scratch/secret"
+[ $? -eq 0 ] && [ "$(grep -c '^held' "$out")" -ge 50 ] && ! grep -q ESCAPED "$out"
+ok $? 'it is a way out no more than the others' || diag "$out"
+refuses 2 'no terminal' 'one for who has none himself' -t "$session" -- true
 
 # ---- who leaves ----
 

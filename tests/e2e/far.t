@@ -9,14 +9,13 @@
 tasks_or_skip
 . "${XN_SRC:-.}/tests/e2e/cluster.sh"
 porter=$XN_BUILD/tests/e2e/porter
-err=$scratch/err
-started=()
+typist=$XN_BUILD/tests/e2e/typist
 
-ends_all() {
-    [ ${#started[@]} -eq 0 ] || kill -KILL "${started[@]}" 2>/dev/null
+ends_them_all() {
+    ends_all
     goes_away_too
 }
-trap ends_all EXIT
+trap ends_them_all EXIT
 
 manager() { # GRACE
     agent cluster --node "$XENO_NODES" --set price.currency=USD \
@@ -39,14 +38,6 @@ forward() { # WORDS...: in the background, until it listens
 port_to() { # PORT: that leads there, at 127.0.0.1
     sed -n "s/^127\.0\.0\.1:\([0-9]*\) leads to port $1 .*/\1/p" \
         "$scratch/forward" | head -n 1
-}
-
-descriptors() { # PID
-    find "/proc/$1/fd" -mindepth 1 2>/dev/null | wc -l
-}
-
-no_more_than() { # COUNT PID
-    [ "$(descriptors "$2")" -le "$1" ]
 }
 
 rss() { # PID...: their memory in KiB
@@ -95,6 +86,10 @@ ok $? 'what is sent comes back, to its end'
 x /no/such 2>"$scratch/e"
 [ $? -eq 127 ] && grep -q 'No such file' "$scratch/e"
 ok $? 'one that is not there: 127'
+[ "$(echo end | TERM=odd "$typist" "$xeno" exec -t "$session" -- \
+    sh -c 'tty; stty size; echo $TERM' 2>>"$err" | tr -d '\r')" = \
+    "$(printf '/dev/pts/0\n30 90\nodd')" ]
+ok $? 'one with a terminal'
 has() { x sh -c 'cat /proc/[0-9]*/cmdline | tr "\0" " "' 2>>"$err" | grep -q "$1"; }
 has_no() { ! has "$1"; }
 "$xeno" exec "$session" -- sleep 4321 </dev/null 2>>"$err" &

@@ -296,6 +296,7 @@ static bool carry_stream(struct market *m, struct xn_action *act)
     body.port = want->port;
     body.argv = want->argv;
     body.n_argv = want->n_argv;
+    body.terminal = want->terminal;
     ask = crank_ask(&f->c, "POST", "/v1/stream", &body, &m->server->caller);
     far_serve(f);
     if (has_answer(f, ask)) {

@@ -34,6 +34,7 @@ static void its_member_is_asked(void **state)
     size_t answers = crank_count(&m->h, XN_ACT_ANSWER);
     char *argv[] = {(char *)(uintptr_t) "/bin/true", NULL};
     Xn__ExecTask body = XN__EXEC_TASK__INIT;
+    Xn__Terminal terminal = XN__TERMINAL__INIT;
 
     tasks_ask_forward(m, 80);
     market_serve(m);
@@ -42,10 +43,16 @@ static void its_member_is_asked(void **state)
     body.session = xn_id_bytes(&m->session);
     body.argv = argv;
     body.n_argv = 1;
+    body.terminal = &terminal;
+    terminal.columns = 80;
     market_ask(m, "POST", "/v1/tasks/exec", "", &body, &m->s.client.caller);
     market_serve(m);
     assert_int_equal(f->dom.streams, 2);
     assert_int_equal(f->dom.words, 1);
+    assert_int_equal(
+        XN_BODY(f->dom.waiting[f->dom.n_waiting - 1].msg, Xn__AskStream)
+            ->terminal->columns,
+        80);
     assert_int_equal(f->n_streams, 2);
     assert_int_equal(far[0].dom.streams + far[1].dom.streams +
                          far[2].dom.streams + m->dom.streams,
@@ -241,10 +248,12 @@ static void a_member_takes_no_other(void **state)
 {
     struct market *m = *state;
     char *argv[] = {(char *)(uintptr_t) "true", NULL};
-    Xn__AskStream bad[4];
+    Xn__Terminal none = XN__TERMINAL__INIT;
+    Xn__AskStream bad[5];
     struct far *f = &far[0];
 
-    for (size_t i = 0; i < 4; i++) {
+    none.type = (char *)(uintptr_t) "a\nb";
+    for (size_t i = 0; i < 5; i++) {
         xn__ask_stream__init(&bad[i]);
         bad[i].name = (char *)(uintptr_t) "some-1";
     }
@@ -253,7 +262,9 @@ static void a_member_takes_no_other(void **state)
     bad[2].n_argv = 1;
     bad[3].name = (char *)(uintptr_t) "";
     bad[3].port = 80;
-    for (size_t i = 0; i < 4; i++)
+    bad[4].port = 80;
+    bad[4].terminal = &none;
+    for (size_t i = 0; i < 5; i++)
         assert_int_equal(crank_refused(&f->c, ask_member(m, f, &bad[i])),
                          XN_EPROTO);
     assert_int_equal(f->dom.streams, 0);

@@ -321,6 +321,36 @@ static void is_no_command(void **state)
     assert_int_equal(m->dom.words, 64);
 }
 
+static void has_a_terminal(void **state)
+{
+    struct market *m = *state;
+    char *argv[] = {const_text("/bin/sh")};
+    Xn__ExecTask body = XN__EXEC_TASK__INIT;
+    Xn__Terminal terminal = XN__TERMINAL__INIT;
+    const Xn__AskStream *asked;
+
+    tasks_begin(m);
+    tasks_run(m, 1, false);
+    body.session = xn_id_bytes(&m->session);
+    body.argv = argv;
+    body.n_argv = 1;
+    body.terminal = &terminal;
+    terminal.rows = 65536;
+    assert_int_equal(market_refused(m,
+                                    market_ask(m, "POST", "/v1/tasks/exec", "",
+                                               &body, &m->s.client.caller),
+                                    NULL),
+                     XN_EINVAL);
+    assert_int_equal(m->dom.streams, 0);
+    terminal.rows = 24;
+    terminal.type = const_text("vt100");
+    market_ask(m, "POST", "/v1/tasks/exec", "", &body, &m->s.client.caller);
+    market_serve(m);
+    asked = XN_BODY(m->dom.waiting[m->dom.n_waiting - 1].msg, Xn__AskStream);
+    assert_int_equal(asked->terminal->rows, 24);
+    assert_string_equal(asked->terminal->type, "vt100");
+}
+
 static void a_domain_takes_none(void **state)
 {
     struct market *m = market_open_xen(true, NULL);
@@ -342,19 +372,13 @@ int main(void)
 #define TEST(name)                                                             \
     cmocka_unit_test_setup_teardown(name, tasks_set_up, market_tear_down)
     static const struct CMUnitTest tests[] = {
-        TEST(is_carried),
-        TEST(could_be_carried),
-        TEST(is_malformed),
-        TEST(nobody_is_there),
-        TEST(stands_still),
-        TEST(the_driver_says_no),
-        TEST(are_bounded),
-        TEST(end_with_their_task),
-        TEST(are_shared),
-        TEST(are_given_up),
-        TEST(runs_a_command),
-        TEST(is_no_command),
-        cmocka_unit_test(a_domain_takes_none),
+        TEST(is_carried),     TEST(could_be_carried),
+        TEST(is_malformed),   TEST(nobody_is_there),
+        TEST(stands_still),   TEST(the_driver_says_no),
+        TEST(are_bounded),    TEST(end_with_their_task),
+        TEST(are_shared),     TEST(are_given_up),
+        TEST(runs_a_command), TEST(is_no_command),
+        TEST(has_a_terminal), cmocka_unit_test(a_domain_takes_none),
     };
 
     return cmocka_run_group_tests_name("host_streams", tests, NULL, NULL);

@@ -650,6 +650,8 @@ static void the_largest_spec_fits(void **state)
 static void asks_have_bounds(void **state)
 {
     char because[256], reason[SPEC_REASON_MAX + 2];
+    char *command = (char *)(uintptr_t) "/bin/sh";
+    Xn__Terminal terminal = XN__TERMINAL__INIT;
     Xn__KeeperAsk keeper;
     Xn__DomAsk dom;
 
@@ -675,6 +677,16 @@ static void asks_have_bounds(void **state)
     assert_int_equal(spec_check_keeper_ask(&keeper, because, 256), XN_EINVAL);
     keeper.life_ms = 1;
     keeper.op = (Xn__KeeperOp)8;
+    assert_int_equal(spec_check_keeper_ask(&keeper, because, 256), XN_EINVAL);
+    xn__keeper_ask__init(&keeper);
+    keeper.op = XN__KEEPER_OP__EXEC;
+    assert_int_equal(spec_check_keeper_ask(&keeper, because, 256), XN_EINVAL);
+    keeper.argv = &command;
+    keeper.n_argv = 1;
+    assert_int_equal(spec_check_keeper_ask(&keeper, because, 256), 0);
+    keeper.terminal = &terminal;
+    assert_int_equal(spec_check_keeper_ask(&keeper, because, 256), 0);
+    terminal.columns = 65536;
     assert_int_equal(spec_check_keeper_ask(&keeper, because, 256), XN_EINVAL);
     xn__dom_ask__init(&dom);
     dom.op = XN__DOM_OP__DOM_START;
@@ -709,7 +721,7 @@ static void asks_have_bounds(void **state)
     dom.n_names++;
     assert_int_equal(spec_check_dom_ask(&dom, because, 256), XN_EINVAL);
     dom.n_names = 1;
-    dom.op = (Xn__DomOp)(XN__DOM_OP__DOM_METER + 1);
+    dom.op = (Xn__DomOp)(XN__DOM_OP__DOM_FLOWS + 1);
     assert_int_equal(spec_check_dom_ask(&dom, because, 256), XN_EINVAL);
 }
 

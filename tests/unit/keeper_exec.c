@@ -65,10 +65,13 @@ static int end(void **state)
 
 static pid_t start(struct group *g, int *fd_out)
 {
+    Xn__KeeperAsk what = XN__KEEPER_ASK__INIT;
     char *argv[] = {(char *)"/bin/true"};
     pid_t pid;
 
-    assert_int_equal(exec_begin(&g->box, &g->spec, argv, 1, &pid, fd_out), 0);
+    what.argv = argv;
+    what.n_argv = 1;
+    assert_int_equal(exec_begin(&g->box, &g->spec, &what, &pid, fd_out), 0);
     assert_true(pid > 0);
     return pid;
 }
@@ -137,13 +140,16 @@ static void no_group_takes_it(void **state)
 static void nobody_counts_it(void **state)
 {
     struct group *g = *state;
+    Xn__KeeperAsk what = XN__KEEPER_ASK__INIT;
     char *argv[] = {(char *)"/bin/true"};
     int fd = -1;
     pid_t pid;
 
+    what.argv = argv;
+    what.n_argv = 1;
     g->box.meter.kind = XN__METER_KIND__PERF;
     g->box.meter.n_more = METER_MORE_MAX;
-    assert_int_equal(exec_begin(&g->box, &g->spec, argv, 1, &pid, &fd),
+    assert_int_equal(exec_begin(&g->box, &g->spec, &what, &pid, &fd),
                      XN_EREFUSED);
     assert_int_equal(fd, -1);
     assert_int_equal(waitpid(pid, NULL, 0), pid);
@@ -159,7 +165,7 @@ static int count_stop(struct keeper *keeper, int sig)
     return 0;
 }
 
-static int begin_none(struct keeper *keeper, char *const *argv, size_t n_argv,
+static int begin_none(struct keeper *keeper, const Xn__KeeperAsk *what,
                       pid_t *pid_out, int *fd_out)
 {
     *pid_out = getpid(); /* no child of ours: it does not end */
@@ -190,7 +196,7 @@ static void a_pause_is_told_ever_less(void **state)
                                          .has_ended = no,
                                          .memory = has_none,
                                          .meter = read_none};
-    char *argv[] = {(char *)"/bin/true"};
+    Xn__KeeperAsk what = XN__KEEPER_ASK__INIT;
     uint64_t from, now, soon = 0;
     Xn__TaskSpec spec;
     struct keeper k;
@@ -203,7 +209,7 @@ static void a_pause_is_told_ever_less(void **state)
     k.look_every_us = 30000000;
     k.state = XN__TASK_STATE__RUNNING;
     stops = 0;
-    assert_int_equal(keeper_exec(&k, argv, 1, &fd), 0);
+    assert_int_equal(keeper_exec(&k, &what, &fd), 0);
     assert_int_equal(keeper_pause(&k, true), 0);
     from = sys_mono_us();
     for (now = from; now < from + 3600000000; now = keeper_tick(&k, now)) {

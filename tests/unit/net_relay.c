@@ -156,10 +156,10 @@ static void heads_come_back(void **state)
     struct stream_head head;
     uint8_t data[STREAM_HEAD];
 
-    for (int kind = STREAM_DATA; kind <= STREAM_OVER; kind++) {
+    for (int kind = STREAM_DATA; kind <= STREAM_WINDOW; kind++) {
         for (size_t i = 0; i < 4; i++) {
             stream_head_put((enum stream_kind)kind, lens[i], data);
-            if (kind == STREAM_END) {
+            if (kind == STREAM_END || kind == STREAM_WINDOW) {
                 assert_int_equal(stream_head_parse(data, &head), XN_EPROTO);
                 continue;
             }
@@ -170,13 +170,68 @@ static void heads_come_back(void **state)
     }
     stream_head_put(STREAM_END, 0, data);
     assert_int_equal(stream_head_parse(data, &head), 0);
+    stream_head_put(STREAM_WINDOW, STREAM_WINDOW_LEN, data);
+    assert_int_equal(stream_head_parse(data, &head), 0);
+}
+
+static void windows_come_back(void **state)
+{
+    static const uint16_t sizes[] = {0, 1, 255, 256, 65535};
+    uint8_t data[STREAM_WINDOW_LEN];
+    uint16_t rows, columns;
+
+    for (size_t i = 0; i < 25; i++) {
+        stream_window_put(sizes[i / 5], sizes[i % 5], data);
+        stream_window_get(data, &rows, &columns);
+        assert_int_equal(rows, sizes[i / 5]);
+        assert_int_equal(columns, sizes[i % 5]);
+    }
+    stream_window_put(0x0102, 0x0304, data);
+    assert_memory_equal(data, "\1\2\3\4", 4);
+}
+
+static void terminals_are_looked_at(void **state)
+{
+    static const struct {
+        uint32_t rows, columns;
+        const char *type;
+        bool ok;
+    } rows[] = {
+        {24, 80, "xterm-256color", true},
+        {0, 0, "", true},
+        {65535, 65535, "a.b+c_D", true},
+        {65536, 1, "", false},
+        {1, 65536, "", false},
+        {24, 80, "a b", false},
+        {24, 80, "a=b", false},
+        {24, 80, "a\n", false},
+        {24, 80, "../x", false},
+    };
+    Xn__Terminal terminal = XN__TERMINAL__INIT;
+    char type[STREAM_TERM_MAX + 2];
+
+    assert_true(stream_terminal_ok(NULL));
+    for (size_t i = 0; i < sizeof rows / sizeof *rows; i++) {
+        terminal.rows = rows[i].rows;
+        terminal.columns = rows[i].columns;
+        terminal.type = (char *)(uintptr_t)rows[i].type;
+        assert_int_equal(stream_terminal_ok(&terminal), rows[i].ok);
+    }
+    memset(type, 'x', sizeof type);
+    type[sizeof type - 1] = 0;
+    terminal.rows = terminal.columns = 1;
+    terminal.type = type;
+    assert_false(stream_terminal_ok(&terminal));
+    terminal.type = type + 1;
+    assert_true(stream_terminal_ok(&terminal));
 }
 
 static void others_are_refused(void **state)
 {
     static const uint8_t bad[][STREAM_HEAD] = {
-        {0, 0, 0, 1},   {5, 0, 0, 1},       {255, 0, 0, 1}, {1, 0, 0, 0},
-        {1, 0, 128, 1}, {1, 255, 255, 255}, {3, 0, 0, 1},   {2, 0, 0, 0}};
+        {0, 0, 0, 1},   {5, 0, 0, 1}, {5, 0, 0, 5},   {6, 0, 0, 1},
+        {255, 0, 0, 1}, {1, 0, 0, 0}, {1, 0, 128, 1}, {1, 255, 255, 255},
+        {3, 0, 0, 1},   {2, 0, 0, 0}};
     struct stream_head head;
 
     for (size_t i = 0; i < sizeof bad / sizeof *bad; i++)
@@ -334,6 +389,7 @@ static void refuses_what_is_no_frame(void **state)
         size_t n;
     } bad[] = {
         {true, {7, 0, 0, 1}, 4},
+        {true, {5, 0, 0, 4, 0, 1, 0, 1}, 8}, /* of a port */
         {true, {1, 0, 128, 1}, 4},
         {true, {2, 0, 0, 1, 'x'}, 5},  /* a client's standard error */
         {true, {4, 0, 0, 2, 8, 1}, 6}, /* the last word is ours */
@@ -595,7 +651,9 @@ static void frames_are_looked_at(void **state)
         {false, {4, 0, 0, 2, 24, 1}, 6},
         {false, {3, 0, 0, 0, 1, 0, 0, 1, 'x'}, 9},
         {false, {1, 0, 128, 1}, 4},
+        {false, {3, 0, 0, 0, 5, 0, 0, 4, 0, 1, 0, 1}, 12},
         {true, {9, 0, 0, 1, 'x'}, 5},
+        {true, {5, 0, 0, 4, 0, 1, 0, 1}, 8}, /* the client's word */
         {true, {3, 0, 0, 0, 1, 0, 0, 1, 'x'}, 9},
         {true, {1, 255, 255, 255}, 4},
     };
@@ -675,6 +733,8 @@ int main(void)
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(heads_come_back),
         cmocka_unit_test(others_are_refused),
+        cmocka_unit_test(windows_come_back),
+        cmocka_unit_test(terminals_are_looked_at),
         cmocka_unit_test(carries_both_ways),
         cmocka_unit_test(passes_ends_on),
         cmocka_unit_test(frames_in_pieces),
