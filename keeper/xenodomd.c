@@ -430,6 +430,7 @@ static int serve(const struct arguments *args)
     cgroup_make_room();
     dom.exact = has_exact_meter(&dom);
     dom_adopt(&dom);
+    dom_begin_flows(&dom);
     xn_log(XN_LOG_INFO, "ready: %zu sessions live", dom.n_live);
     say_ready(args);
     run(&dom);

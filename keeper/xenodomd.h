@@ -13,6 +13,7 @@
 #include "keeper/spec.h"
 #include "keeper/tally.h"
 #include "lib/buf.h"
+#include "wire/flows.h"
 #include "wire/task.pb-c.h"
 
 #define PROGRAM "xenodomd"
@@ -84,6 +85,7 @@ struct dom {
     bool exact;       /* sessions get an exact meter */
     uint32_t address; /* given last: who had one does not leave it warm */
     struct probe probe;
+    char no_flows[FLOWS_UNKNOWN_MAX]; /* why they were not counted last */
     struct live live[DOM_SESSIONS_MAX];
     uint32_t
         keys[DOM_SESSIONS_MAX]; /* of their names: a look at all is short */
@@ -160,6 +162,15 @@ void dom_tell_end(struct dom *dom, const char *name);
 /* ---- xenodomd_meter.c: readings of many ---- */
 /* Of those of its names that can be read so. */
 void dom_answer_readings(struct dom *dom, int client, const Xn__DomAsk *ask);
+
+/* ---- xenodomd_flows.c: whom domains talk to ---- */
+/* Where there is no session, nobody's are left. */
+void dom_begin_flows(struct dom *dom);
+/* From now on, where it has an interface; it starts in any case. */
+void dom_count_flows(struct dom *dom, const Xn__TaskSpec *spec);
+/* The session in that folder is about to go. */
+void dom_forget_flows(struct dom *dom, const char *name, int folder);
+void dom_answer_flows(struct dom *dom, int client, const Xn__DomAsk *ask);
 
 /* ---- xenodomd_ask.c: the program's words, which ask a daemon ---- */
 struct ask_options {

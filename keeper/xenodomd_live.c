@@ -297,6 +297,7 @@ int dom_start(struct dom *dom, Xn__TaskSpec *spec, int client,
     live->ready = ready;
     listen_to(dom, ready);
     live->client = client;
+    dom_count_flows(dom, spec);
     return 0;
 }
 

@@ -1,12 +1,12 @@
 /* SPDX-License-Identifier: GPL-3.0-or-later */
 /* Interfaces of domains: who has which address, and the way out. */
-#include <signal.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 #include <sys/random.h>
 #include <unistd.h>
 
+#include "keeper/nft.h"
 #include "keeper/record.h"
 #include "keeper/sys.h"
 #include "keeper/xenodomd.h"
@@ -173,20 +173,6 @@ static bool forwards(void)
     return c == '1';
 }
 
-static int nft(const char *text, char *because_out, size_t len)
-{
-    void (*before)(int) = signal(SIGCHLD, SIG_DFL); /* else none is told of */
-    FILE *to = popen("PATH=$PATH:/usr/sbin:/sbin exec nft -f -", "we");
-    bool sent = to && fputs(text, to) >= 0;
-    int status = to ? pclose(to) : -1;
-
-    signal(SIGCHLD, before);
-    if (sent && status == 0) return 0;
-    snprintf(because_out, len, "nft does not take its rules (status %d)",
-             status);
-    return XN_EREFUSED;
-}
-
 int network_nat(const struct network *net, char *because_out, size_t len,
                 const char **try_out)
 {
@@ -206,5 +192,5 @@ int network_nat(const struct network *net, char *because_out, size_t len,
     network_text(net->first & network_mask(net->prefix), address);
     snprintf(text, sizeof text, rules, address, net->prefix, net->bridge,
              net->bridge, net->bridge, net->bridge);
-    return nft(text, because_out, len);
+    return nft_run(text, because_out, len);
 }

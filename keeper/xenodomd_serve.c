@@ -255,6 +255,7 @@ static int obey(struct dom *dom, struct dom_client *client, int folder,
     case XN__DOM_OP__DOM_CONSOLE: return open_console(folder, client, live_out);
     case XN__DOM_OP__DOM_FORGET:
         dom_adopt(dom);
+        if (!session_lives(folder)) dom_forget_flows(dom, ask->name, folder);
         return session_forget(dom->sessions, ask->name);
     default: return XN_EPROTO;
     }
@@ -386,6 +387,7 @@ static void answer_now(struct dom *dom, size_t i, Xn__DomAsk *ask)
     case XN__DOM_OP__DOM_LIST:
     case XN__DOM_OP__DOM_ADOPT: answer_list(dom, i, ask); break;
     case XN__DOM_OP__DOM_METER: dom_answer_readings(dom, (int)i, ask); break;
+    case XN__DOM_OP__DOM_FLOWS: dom_answer_flows(dom, (int)i, ask); break;
     default: answer_named(dom, i, ask);
     }
 }

@@ -371,6 +371,21 @@ static int64_t joined(struct bench *b, const char *name, Xn__TaskNet *net)
     return address;
 }
 
+/* Whom that one talks to is not counted here: why. */
+static void is_not_counted(struct bench *b, const char *name, const char *why)
+{
+    Xn__DomAsk question = XN__DOM_ASK__INIT;
+    Xn__DomTell *tell;
+
+    question.op = XN__DOM_OP__DOM_FLOWS;
+    question.name = (char *)(uintptr_t)name;
+    tell = ask_with(b, &question, NULL);
+    assert_int_equal(tell->rc, XN_ENOENT);
+    assert_string_equal(tell->because, why);
+    assert_null(tell->flows);
+    xn__dom_tell__free_unpacked(tell, NULL);
+}
+
 /* ---- tests --------------------------------------------------------------- */
 
 /* What is free and what they have; never more than the operator lets. */
@@ -455,7 +470,9 @@ static void each_guest_has_an_address_of_its_own(void **state)
     mine.bridge = (char *)"other";
     mine.address = 0x0a090001;
     assert_int_equal(joined(b, "a", &mine), XN_EPERM);
+    is_not_counted(b, "a", "its flows are not counted");
     first = joined(b, "a", NULL); /* either of the two */
+    is_not_counted(b, "a", "there is no bridge br0");
     second = first ^ 1;
     assert_int_equal(first & ~1, 0x0a090002);
     mac[5] = (uint8_t)first;
