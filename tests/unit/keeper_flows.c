@@ -258,6 +258,30 @@ static void others_are_not_its(void **state)
     assert_int_equal(flows.n, 1);
 }
 
+/* Small one way, large the other: it is told with both. */
+static void the_largest_are_whole(void **state)
+{
+    const struct flow *flow;
+    struct flows flows;
+    char peer[32];
+
+    OR_SKIP;
+    send4("guest", 17, GUEST, 9, "192.0.3.1", 9);
+    for (unsigned i = 0; i < 5; i++)
+        send4("world", 17, "192.0.3.1", 9, GUEST, 9);
+    for (unsigned i = 0; i < 2 * FLOWS_MAX; i++) {
+        snprintf(peer, sizeof peer, "192.0.2.%u", i);
+        send4("guest", 17, GUEST, 1, peer, 2);
+        send4("guest", 17, GUEST, 1, peer, 2);
+    }
+    usleep(200000); /* all at once, or it would be told in parts */
+    take(NAME, (4 * FLOWS_MAX + 1) * BYTES, 5 * BYTES, &flows);
+    flow = flow_of(&flows, "192.0.3.1", 17, 9);
+    assert_int_equal(flow->sent, BYTES);
+    assert_int_equal(flow->got, 5 * BYTES);
+    assert_int_equal(flows.others, FLOWS_MAX + 1);
+}
+
 /* Ports are given up first, then addresses, and bytes never. */
 static void more_than_are_counted_apart(void **state)
 {
@@ -331,6 +355,7 @@ int main(void)
         cmocka_unit_test(both_ways_are_one_flow),
         cmocka_unit_test(by_ipv6_too),
         cmocka_unit_test(others_are_not_its),
+        cmocka_unit_test(the_largest_are_whole),
         cmocka_unit_test(more_than_are_counted_apart),
         cmocka_unit_test(a_name_has_its_own),
         cmocka_unit_test(rules_that_are_none),
