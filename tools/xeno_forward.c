@@ -147,9 +147,20 @@ static int say_listening(const struct forwarding *f)
 
 /* ---- while it runs ---- */
 
+/* Of one connection: it was not made, or was cut. */
 static void on_refused(void *arg, uint16_t to, int rc, const char *because,
                        const char *try)
 {
+    const struct forwarding *f = arg;
+
+    if (f->xeno->json) {
+        (void)xeno_print_json(json_pack("{s:s, s:i, s:i, s:s, s:s}", "schema",
+                                        "xeno.cut/1", "port", (int)to, "exit",
+                                        xn_exit_code(rc), "because", because,
+                                        "try", try ? try : ""));
+        (void)fflush(stdout);
+        return;
+    }
     fprintf(stderr, XENO_PROGRAM ": no connection to port %u: ", (unsigned)to);
     xn_put_plain(because, stderr);
     if (try && try[0]) {

@@ -174,10 +174,7 @@ ok $? 'who is killed here leaves none there'
 
 # ---- who does not read ----
 
-rss() {
-    sed -n 's/^VmRSS: *\([0-9]*\) kB/\1/p' "/proc/$agent/status"
-}
-before=$(rss)
+before=$(rss "$agent")
 mkfifo "$scratch/slow"
 "$xeno" exec "$session" -- cat /dev/zero </dev/null >"$scratch/slow" \
     2>>"$err" &
@@ -190,7 +187,7 @@ stands() { # it sleeps in a write
         grep -q "^cat" $p/cmdline && grep -q "^State:.S" $p/status && echo yes
     done' 2>>"$err" | grep -q yes
 }
-await 60 stands && [ $(($(rss) - before)) -lt 8192 ]
+await 60 stands && [ $(($(rss "$agent") - before)) -lt 8192 ]
 ok $? 'who does not read makes it wait, and little is held'
 exec 8<&-
 wait "$zero"

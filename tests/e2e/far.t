@@ -40,15 +40,6 @@ port_to() { # PORT: that leads there, at 127.0.0.1
         "$scratch/forward" | head -n 1
 }
 
-rss() { # PID...: their memory in KiB
-    local p sum=0
-    for p; do
-        sum=$((sum + $(sed -n 's/^VmRSS:[[:space:]]*\([0-9]*\) kB/\1/p' \
-            "/proc/$p/status")))
-    done
-    echo "$sum"
-}
-
 says() { # TEXT TIMES
     [ "$("$xeno" console "$session" 2>>"$err" | grep -c "$1")" -ge "$2" ]
 }

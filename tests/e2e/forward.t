@@ -84,14 +84,6 @@ refuses 3 'no such task' 'a task that there is not' "$session/7" 0:8080
 
 # ---- who does not read ----
 
-rss() { # PID...: their memory in KiB
-    local pid sum=0
-    for pid; do
-        sum=$((sum + $(sed -n 's/^VmRSS: *\([0-9]*\) kB/\1/p' \
-            "/proc/$pid/status")))
-    done
-    echo "$sum"
-}
 before=$(rss "$agent" "$forward")
 mkfifo "$scratch/word"
 "$porter" flood "$(port_to 8080)" <"$scratch/word" 2>>"$err" &
@@ -135,11 +127,20 @@ ok $? 'with all that it carried, and nothing listens any more'
 await 100 no_more_than "$of_agent" "$agent" &&
     await 100 no_more_than "$of_keeper" "$keeper"
 ok $? 'nothing of it is left with the agent, nor with the keeper'
-"$xeno" session forward -o json "$session" 0:8080 >"$scratch/json" 2>>"$err" &
+"$xeno" session forward -o json "$session" 127.0.0.1:0:9 >"$scratch/json" \
+    2>>"$err" &
 forward=$!
 started+=("$forward")
 await 100 grep -q '"schema": "xeno.forward/1"' "$scratch/json"
 ok $? 'as JSON it says where it listens'
+"$porter" hold "$(sed -n 's/.*"127\.0\.0\.1:\([0-9]*\)".*/\1/p' \
+    "$scratch/json")" >/dev/null 2>&1
+cut_is_told() {
+    grep -q '"schema": "xeno.cut/1"' "$scratch/json" &&
+        grep -q '"because": "nothing listens on port 9 there"' "$scratch/json"
+}
+await 60 cut_is_told
+ok $? 'and why a connection was cut'
 kill -TERM "$forward"
 wait "$forward"
 

@@ -91,6 +91,15 @@ no_more_than() { # COUNT PID
     [ "$(descriptors "$2")" -le "$1" ]
 }
 
+rss() { # PID...: their memory in KiB
+    local of sum=0
+    for of; do
+        sum=$((sum + $(sed -n 's/^VmRSS:[[:space:]]*\([0-9]*\) kB/\1/p' \
+            "/proc/$of/status")))
+    done
+    echo "$sum"
+}
+
 new_task() { # xeno run's words: a detached task; its session is kept
     "$xeno" run --detach --keep -o json CPUsmps:1000.. "$@" \
         >"$scratch/run" 2>>"$err" || bail "no task runs: $(cat "$err")"

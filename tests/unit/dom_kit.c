@@ -427,6 +427,7 @@ void dom_serve(struct dom *dom, struct crank *c, struct xn_action *act)
 {
     if (act->kind == XN_ACT_ABORT) {
         serve_abort(dom, c, act->ticket);
+        xn_msg_free(act->msg);
     } else if (act->msg->kind == XN__KIND__ASK_CONSOLE) {
         serve_console(dom, c, act);
     } else if (act->msg->kind == XN__KIND__ASK_STREAM) {
