@@ -230,6 +230,16 @@ static void put_hash(const struct host_bytes *note, char *text, size_t size)
     snprintf(text + len, size - len, "; note %s", hex);
 }
 
+/* A reason that is all there is to tell is told once, until there is more: or a
+ * server that cannot count would note that at each claim. */
+static bool is_told(const struct host_activity *a)
+{
+    const struct flows *f = a->flows;
+
+    return !f || !flows_any(f) ||
+           (a->excused && !f->n && !f->others_sent && !f->others_got);
+}
+
 int activity_bind(struct host_session *s, const struct xn_now *now,
                   struct money *claim)
 {
@@ -237,7 +247,8 @@ int activity_bind(struct host_session *s, const struct xn_now *now,
     int rc;
 
     unbind(s);
-    if (!a->flows || !flows_any(a->flows)) return 0;
+    if (is_told(a)) return 0;
+    a->excused = !a->flows->n;
     a->bound = a->flows;
     a->flows = NULL;
     rc = pack(s, now, claim);

@@ -71,6 +71,7 @@ struct host_activity {      /* activity.h: whom its tasks talked to */
     struct host_bytes note; /* the same: an ActivityNote */
     uint64_t note_us;       /* wall; when it was written */
     bool is_signed;         /* its claim is: it goes to the store */
+    bool excused;           /* the last had but a reason why nothing is known */
     uint32_t asked;         /* number of the task that is asked for */
 };
 

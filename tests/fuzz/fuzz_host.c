@@ -309,7 +309,7 @@ static void ask_anything(struct fuzz *f)
         "/v1/tasks",         "/v1/tasks/input", "/v1/tasks/stop",
         "/v1/console",       "/v1/sessions",    "/v1/quote",
         "/v1/status",        "/v1/offer",       "/v1/sessions/stop",
-        "/v1/tasks/forward", "/v1/tasks/exec"};
+        "/v1/tasks/forward", "/v1/tasks/exec",  "/v1/activity"};
     unsigned path = byte(f), who = byte(f);
     ProtobufCBinaryData b = bytes(f);
     char query[1100];

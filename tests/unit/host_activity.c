@@ -283,6 +283,30 @@ static void domains_are_asked_for_theirs(void **state)
     market_close(m);
 }
 
+/* One that cannot count says so, and not at each claim. */
+static void a_reason_is_noted_once(void **state)
+{
+    struct market *m = begin_domain(NETWORKED);
+    Xn__Flows flows = XN__FLOWS__INIT;
+    Xn__ActivityNote *note;
+    xn_id hash;
+
+    (void)state;
+    flows.unknown = text("there is no nft on this machine");
+    m->dom.flows = &flows;
+    until_noted(m, 1);
+    note = last_note(m, &hash);
+    claims(m, &hash);
+    assert_string_equal(note->flows->unknown, flows.unknown);
+    xn__activity_note__free_unpacked(note, NULL);
+    market_pass(m, 60 * SECOND_US);
+    assert_int_equal(count(m), 1);
+    assert_true(m->dom.flow_asks > 3);
+    flows.others_sent = 1;
+    until_noted(m, 2);
+    market_close(m);
+}
+
 static void who_has_no_network_is_not_asked(void **state)
 {
     struct market *m = begin_domain(SMALL);
@@ -436,6 +460,7 @@ int main(void)
         TEST(is_stored_before_it_is_sent),
         TEST(unknown_is_said),
         cmocka_unit_test(domains_are_asked_for_theirs),
+        cmocka_unit_test(a_reason_is_noted_once),
         cmocka_unit_test(who_has_no_network_is_not_asked),
         TEST(others_read_nothing),
         TEST(all_pages_are_told),
