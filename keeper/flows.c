@@ -440,12 +440,12 @@ static int receive(int fd, uint32_t number, const struct kind *kind,
 
 static int dump(int fd, const char *name, uint64_t wall_us, struct parts *parts)
 {
-    struct question q;
     char set[SET_NAME_MAX];
     int rc = 0;
 
     for (uint32_t i = 0; i < KINDS && !rc; i++) {
-        q.len = 0;
+        struct question q = {.len = 0};
+
         set_name(name, &kinds[i], set);
         put(&q, NFT_MSG_GETSETELEM, NLM_F_DUMP, i + 1, set);
         if (send(fd, q.at, q.len, 0) != (ssize_t)q.len) return XN_EIO;
