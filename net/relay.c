@@ -3,6 +3,7 @@
 
 #include <netinet/in.h>
 #include <netinet/tcp.h>
+#include <poll.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -24,6 +25,7 @@ enum {
     HIGH = 128 << 10, /* bytes for one end: then the other is not read */
     LOW = 32 << 10,   /* then it is again */
     LAST_S = 5,       /* for the last of it to be taken */
+    LOOK_S = 15,      /* between looks at who is not read */
     BECAUSE_MAX = 256,
 };
 
@@ -142,6 +144,23 @@ static bool is_taken_yet(const struct net_relay *r)
     return !r->rc && !r->far_gone && waiting(r->far) > 0;
 }
 
+/* Who is not read is not seen to leave: what he sent stands before it. */
+static bool has_left(const struct net_relay *r)
+{
+    struct pollfd far = {bufferevent_getfd(r->far), POLLRDHUP, 0};
+
+    return r->config.serves && r->far_still && !r->near_ended &&
+           poll(&far, 1, 0) > 0;
+}
+
+static void look_later(struct net_relay *r, uint64_t idle_us, uint64_t quiet_us)
+{
+    uint64_t us = LOOK_S * 1000000ULL;
+
+    if (idle_us && idle_us - quiet_us < us) us = idle_us - quiet_us;
+    set_clock(r, us);
+}
+
 static void on_clock(evutil_socket_t fd, short what, void *arg)
 {
     struct net_relay *r = arg;
@@ -154,10 +173,13 @@ static void on_clock(evutil_socket_t fd, short what, void *arg)
         r->told = true;
         bufferevent_setcb(r->far, NULL, NULL, NULL, NULL);
         r->config.over(r->config.arg, r->rc, r->because);
-    } else if (!r->ending && quiet_us >= idle_us) {
+    } else if (!r->ending && idle_us && quiet_us >= idle_us) {
         net_relay_end(r, XN_ETIMEOUT, "nothing was said for too long");
+    } else if (!r->ending && has_left(r)) {
+        r->far_gone = true;
+        net_relay_end(r, XN_EUNREACH, "the connection was cut");
     } else if (!r->ending) {
-        set_clock(r, idle_us - quiet_us);
+        look_later(r, idle_us, quiet_us);
     }
 }
 
@@ -475,7 +497,7 @@ int net_relay_new(const struct net_relay_config *config,
     r->near = config->near;
     r->clock = clock;
     r->moved_us = net_mono_us();
-    if (config->idle_s) set_clock(r, config->idle_s * 1000000ULL);
+    look_later(r, config->idle_s * 1000000ULL, 0);
     *relay_out = r;
     listen_to(r->far, on_far_written, on_far_event, r);
     if (!r->ending) listen_to(r->near, on_near_written, on_near_event, r);

@@ -639,6 +639,36 @@ static void passes_framed_ends_on(void **state)
     }
 }
 
+/* Who leaves is missed also where what he said is not taken. */
+static void who_leaves_is_missed(void **state)
+{
+    for (int whole = 0; whole < 2; whole++) {
+        uint8_t frame[STREAM_HEAD + STREAM_MAX] = {0};
+        size_t sent = 0;
+        struct kit k;
+        ssize_t n;
+
+        begin_as(&k, true, whole);
+        stream_head_put(STREAM_DATA, STREAM_MAX, frame);
+        do {
+            size_t at = sent % sizeof frame;
+
+            n = write(k.far, frame + at, sizeof frame - at);
+            if (n > 0) sent += (size_t)n;
+            turn(&k);
+        } while (n > 0);
+        close(k.far);
+        k.far = -1;
+        for (int i = 0; i < 3 && !k.over; i++) {
+            ahead_s += 20;
+            turn(&k);
+        }
+        assert_true(k.over);
+        assert_int_equal(k.rc, XN_EUNREACH);
+        end(&k);
+    }
+}
+
 /* Neither end may say what the other is not to hear. */
 static void frames_are_looked_at(void **state)
 {
@@ -749,6 +779,7 @@ int main(void)
         cmocka_unit_test(who_is_gone_is_missed),
         cmocka_unit_test(a_cut_is_said_in_its_place),
         cmocka_unit_test(passes_framed_ends_on),
+        cmocka_unit_test(who_leaves_is_missed),
         cmocka_unit_test(frames_are_looked_at),
         cmocka_unit_test(holds_little_of_frames),
         cmocka_unit_test(babble),
