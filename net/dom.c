@@ -9,7 +9,6 @@
 #include "lib/err.h"
 #include "net/clock.h"
 #include "net/dom_in.h"
-#include "net/streams.h"
 #include "wire/frame.h"
 
 #define START_US 120000000ULL /* a start on a busy machine */
@@ -293,13 +292,8 @@ static int add_job(struct net_dom *dom, uint64_t ticket, struct xn_msg *msg)
 
 void net_dom_act(struct net_dom *dom, uint64_t ticket, struct xn_msg *msg)
 {
-    int rc;
+    int rc = judge(dom, msg);
 
-    if (msg && msg->kind == XN__KIND__ASK_CARRIED && dom->streams) {
-        net_streams_tell(dom->streams, ticket);
-        return;
-    }
-    rc = judge(dom, msg);
     if (!rc) rc = add_job(dom, ticket, msg);
     if (rc)
         net_loop_done(dom->loop, ticket, rc, NULL);

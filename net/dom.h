@@ -38,7 +38,7 @@ int net_dom_new(struct net_loop *loop, const char *path,
 void net_dom_carry(struct net_dom *dom, struct net_streams *streams);
 /* What is under way gets no DONE. */
 void net_dom_free(struct net_dom *dom);
-/* msg: DomAsk, AskConsole, AskStream or, where streams are, AskCarried. */
+/* msg: DomAsk, AskConsole or AskStream. */
 void net_dom_act(struct net_dom *dom, uint64_t ticket, struct xn_msg *msg);
 /* Ends the wait for a console or a stream with XN_ECANCELLED, and an ask that has
  * not begun; others end soon by themselves. */

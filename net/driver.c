@@ -180,14 +180,16 @@ static void act_answer(struct net_driver *d, const struct xn_action *action)
     }
 }
 
-/* Of this machine's xenodomd, or what is carried to another's. */
+/* Of this machine's xenodomd, what is carried to another's, and how much is. */
 static void act_domain(struct net_driver *d, const struct xn_action *action)
 {
     struct xn_msg *msg = action->msg;
+    unsigned kind = msg && d->streams ? msg->kind : 0;
 
-    if (d->streams && msg && msg->kind == XN__KIND__ASK_STREAM &&
-        XN_BODY(msg, Xn__AskStream)->url[0])
+    if (kind == XN__KIND__ASK_STREAM && XN_BODY(msg, Xn__AskStream)->url[0])
         net_streams_far(d->streams, action->ticket, msg);
+    else if (kind == XN__KIND__ASK_CARRIED)
+        net_streams_tell(d->streams, action->ticket);
     else if (d->dom)
         net_dom_act(d->dom, action->ticket, msg);
     else

@@ -137,6 +137,13 @@ ok $? 'nothing is left with the manager, nor with the member'
 "$porter" hold "$(port_to 8080)" >"$scratch/held" 2>&1 &
 holder=$!
 started+=("$holder")
+activity() { "$xenoserver" activity --state "$scratch/cluster" "$@" 2>>"$err"; }
+lasts() { # its byte, by a manager that has no xenodomd of its own
+    activity -o json "$session" | tr -d ' \n' |
+        grep -q '"sent_bytes":0,"got_bytes":1,'
+}
+await 300 lasts && ! activity "$session" | grep -q 'not all is known'
+ok $? 'what is carried is noted while it lasts' || activity "$session" | diag
 "$xeno" exec "$session" -- sleep 5678 </dev/null >/dev/null 2>"$scratch/no" &
 last=$!
 started+=("$last")
