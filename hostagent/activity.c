@@ -183,7 +183,7 @@ static void note_clear(struct host_activity *a)
     a->is_signed = false;
 }
 
-/* A claim that was not signed after all gives back what was its. */
+/* A claim that was not made after all gives back what was its. */
 static void unbind(struct host_session *s)
 {
     struct host_activity *a = &s->activity;
@@ -213,7 +213,8 @@ static int pack(struct host_session *s, const struct xn_now *now,
     note.serial = xn_id_bytes(&s->sale.serial);
     note.sequence = claim->claim.sequence;
     note.since_us = begin_of(s);
-    note.till_us = a->note_us = now->wall_us;
+    note.till_us = now->wall_us;
+    if (!a->kept) a->note_us = now->wall_us;
     note.flows = &room.body;
     return xn_pack(&note, &a->note.data, &a->note.len);
 }
@@ -261,10 +262,10 @@ void activity_signed(struct host_session *s, const struct xn_now *now)
 {
     struct host_activity *a = &s->activity;
 
-    free(a->bound);
-    a->bound = NULL;
     if (!a->note.len || a->is_signed) return;
     a->is_signed = true;
+    if (a->kept) return; /* it takes the place of the one before */
+    a->kept = true;
     s->host->market.notes++;
     activity_watch(s->host, now);
 }
@@ -272,6 +273,15 @@ void activity_signed(struct host_session *s, const struct xn_now *now)
 void activity_stored(struct host_session *s)
 {
     if (s->activity.is_signed) note_clear(&s->activity);
+}
+
+void activity_taken(struct host_session *s)
+{
+    struct host_activity *a = &s->activity;
+
+    free(a->bound);
+    a->bound = NULL;
+    a->kept = false;
 }
 
 void activity_clear(struct host_session *s)

@@ -29,6 +29,9 @@ int activity_bind(struct host_session *s, const struct xn_now *now,
 void activity_signed(struct host_session *s, const struct xn_now *now);
 /* The note is in the store, if it was to go there. */
 void activity_stored(struct host_session *s);
+/* The claim has its receipt.  Until then another may be made in its place, whose
+ * note takes that of its note. */
+void activity_taken(struct host_session *s);
 void activity_clear(struct host_session *s);
 
 /* ---- activity_kept.c: in the store ---- */

@@ -280,6 +280,7 @@ static void advance(struct host_session *s, const struct xn_now *now,
     s->receipt = s->candidate;
     s->candidate = (struct host_bytes){NULL, 0};
     drop_claim(s);
+    activity_taken(s);
     s->cuts = 0;
     s->refused_till_us = 0;
     s->rounds = s->refusals = s->denials = 0;

@@ -67,9 +67,10 @@ struct host_work {                       /* the tasks of a session */
 struct flows;
 struct host_activity {      /* activity.h: whom its tasks talked to */
     struct flows *flows;    /* since the last claim; NULL: nobody */
-    struct flows *bound;    /* those of the claim that is being signed */
+    struct flows *bound;    /* those of the claim that is not taken yet */
     struct host_bytes note; /* the same: an ActivityNote */
-    uint64_t note_us;       /* wall; when it was written */
+    uint64_t note_us;       /* wall; when it was written first */
+    bool kept;              /* one of then is in the store, or goes there */
     bool is_signed;         /* its claim is: it goes to the store */
     bool excused;           /* the last had but a reason why nothing is known */
     uint32_t asked;         /* number of the task that is asked for */

@@ -197,6 +197,35 @@ static void is_stored_before_it_is_sent(void **state)
     assert_int_equal(count(m), 1);
 }
 
+/* A claim that is given up, for it came too late, gives its note to the next. */
+static void a_cut_claim_has_it_too(void **state)
+{
+    struct market *m = *state;
+    struct xn_action call;
+    Xn__ActivityNote *note;
+    xn_id hash;
+
+    begin(m);
+    begins_a_stream(m);
+    carries(m, 9, 8);
+    dom_end_stream(&m->dom, &m->h);
+    for (unsigned i = 0; i < 8 && !market_has_call(m, "/v1/charge"); i++) {
+        crank_pass(&m->h, 10 * SECOND_US);
+        market_serve_but_calls(m);
+    }
+    call = market_take_call(m, "/v1/charge");
+    market_say_refusal(m, &call, XN_ECONFLICT, "CLAIM_STOPPED");
+    m->s.c.now = m->h.now;
+    market_pass(m, 60 * SECOND_US);
+    assert_int_equal(market_state(m), XN__SESSION_STATE__SESSION_ENDED);
+    assert_int_equal(count(m), 1);
+    note = last_note(m, &hash);
+    claims(m, &hash);
+    assert_int_equal(note->flows->n_flows, 1);
+    assert_int_equal(note->flows->flows[0]->sent, 9);
+    xn__activity_note__free_unpacked(note, NULL);
+}
+
 static void unknown_is_said(void **state)
 {
     struct market *m = *state;
@@ -458,6 +487,7 @@ int main(void)
         TEST(what_is_carried_is_noted),
         TEST(the_last_claim_has_one),
         TEST(is_stored_before_it_is_sent),
+        TEST(a_cut_claim_has_it_too),
         TEST(unknown_is_said),
         cmocka_unit_test(domains_are_asked_for_theirs),
         cmocka_unit_test(a_reason_is_noted_once),
