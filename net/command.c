@@ -282,12 +282,15 @@ void net_command_run(const struct net_command *command,
     net_terminal_give_back(&r.terminal);
     net_upgrade_free(r.upgrade);
     if (r.input) event_free(r.input);
-    if (r.far) bufferevent_free(r.far);
+    if (r.far) {
+        bufferevent_setcb(r.far, NULL, NULL, NULL, NULL);
+        bufferevent_free(r.far);
+    }
     for (size_t i = 0; i < SIGNALS; i++) {
         if (r.signals[i]) event_free(r.signals[i]);
     }
     for (size_t i = 0; i < MOVES; i++) {
         if (r.moves[i]) event_free(r.moves[i]);
     }
-    if (r.base) event_base_free(r.base);
+    if (r.base) net_relay_base_free(r.base);
 }

@@ -241,6 +241,6 @@ void net_forward_free(struct net_forward *f)
         if (f->signals[i]) event_free(f->signals[i]);
     }
     if (f->clock) event_free(f->clock);
-    if (f->base) event_base_free(f->base);
+    if (f->base) net_relay_base_free(f->base);
     free(f);
 }

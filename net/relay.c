@@ -463,6 +463,12 @@ void net_relay_watch(int fd)
     setsockopt(fd, IPPROTO_TCP, TCP_NODELAY, &on, sizeof on);
 }
 
+void net_relay_base_free(struct event_base *base)
+{
+    event_base_loop(base, EVLOOP_NONBLOCK);
+    event_base_free(base);
+}
+
 struct bufferevent *net_relay_socket(struct event_base *base, int fd)
 {
     struct bufferevent *bev =

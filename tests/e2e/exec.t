@@ -41,6 +41,7 @@ carriers() { # processes that the keeper has begun, but for the task's monitor
 
 has_carriers() { [ "$(carriers)" -eq "$1" ]; }
 
+forgets_freed
 up --servers 1
 new_task -e COLOUR=blue -e LANG=C -f "burner=$burner" -- \
     sh -c 'echo up; exec sleep 10000'

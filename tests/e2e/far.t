@@ -44,6 +44,7 @@ says() { # TEXT TIMES
     [ "$("$xeno" console "$session" 2>>"$err" | grep -c "$1")" -ge "$2" ]
 }
 
+forgets_freed
 up --servers 1
 takes_corps
 agent cluster --node "$XENO_NODES" --set price.currency=USD \

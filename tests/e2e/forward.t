@@ -37,6 +37,7 @@ refuses() { # RC BECAUSE NAME WORDS...
     ok $? "$name, as JSON" || diag "$scratch/no" "$out"
 }
 
+forgets_freed
 up --servers 1
 # On this machine, not in the task: nobody gets there.
 for outside in 47611 47612 47613 47614; do

@@ -91,6 +91,13 @@ no_more_than() { # COUNT PID
     [ "$(descriptors "$2")" -le "$1" ]
 }
 
+# Where memory is to be counted, before anything is started: a sanitizer keeps
+# what was freed, as a rule.
+forgets_freed() {
+    export ASAN_OPTIONS="${ASAN_OPTIONS:-}:quarantine_size_mb=1"
+    ASAN_OPTIONS+=:thread_local_quarantine_size_kb=64
+}
+
 rss() { # PID...: their memory in KiB
     local of sum=0
     for of; do
