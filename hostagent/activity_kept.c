@@ -132,6 +132,7 @@ static void on_dropped(void *owner, void *ctx, const struct xn_now *now, int rc,
     if (rc) {
         xn_out_log(out, XN_LOG_ERROR, "cannot drop old activity notes: %s",
                    xn_strerror(rc));
+        host->market.notes += host->market.notes_dropped;
         activity_watch(host, now);
     } else {
         read_ages(host, now); /* there may be more */
@@ -200,7 +201,8 @@ static void drop(struct host *host, const struct xn_now *now,
         activity_watch(host, now);
         goto out;
     }
-    m->notes -= m->notes > n ? n : m->notes;
+    m->notes_dropped = m->notes > n ? n : m->notes;
+    m->notes -= m->notes_dropped;
     kept = d->list[d->txn.n_writes] = &d->writes[d->txn.n_writes];
     if (put_kept(m, kept)) {
         host->out.rc = XN_ENOMEM;

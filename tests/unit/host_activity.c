@@ -479,6 +479,35 @@ static void no_more_than_so_many(void **state)
     xn__activity_note__free_unpacked(note, NULL);
 }
 
+static void a_drop_that_fails_is_made_again(void **state)
+{
+    struct market *m = *state;
+    struct xn_action act;
+
+    begin(m);
+    begins_a_stream(m);
+    for (unsigned i = 1; i <= 90; i++) {
+        carries(m, i, 0);
+        market_pass(m, 11 * SECOND_US);
+    }
+    dom_end_stream(&m->dom, &m->h);
+    market_ask_stop(m, &m->s.client, &m->s.client);
+    market_pass(m, 30 * SECOND_US);
+    assert_true(stored(m, 'a') > 70); /* more than a look sees */
+    ((struct host *)m->h.core)->config.notes_max = 70;
+    for (unsigned i = 0; i < 20 && !crank_count(&m->h, XN_ACT_TXN); i++) {
+        crank_pass(&m->h, 10 * SECOND_US);
+        while (!crank_count(&m->h, XN_ACT_TXN) && market_serve_one(m))
+            ;
+    }
+    act = crank_take(&m->h, XN_ACT_TXN);
+    crank_done(&m->h, &act, XN_ENOSPC, 0, NULL);
+    m->s.c.now = m->h.now;
+    market_pass(m, 130 * SECOND_US);
+    assert_int_equal(stored(m, 'a'), 70);
+    assert_int_equal(stored(m, 'i'), 70);
+}
+
 int main(void)
 {
 #define TEST(name)                                                             \
@@ -496,6 +525,7 @@ int main(void)
         TEST(all_pages_are_told),
         TEST(the_old_go),
         TEST(no_more_than_so_many),
+        TEST(a_drop_that_fails_is_made_again),
     };
 
     return cmocka_run_group_tests_name("host_activity", tests, NULL, NULL);
