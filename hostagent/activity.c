@@ -188,7 +188,10 @@ static void unbind(struct host_session *s)
 {
     struct host_activity *a = &s->activity;
 
-    if (a->bound) add_all(s, a->bound);
+    if (a->bound) {
+        add_all(s, a->bound);
+        a->excused = false;
+    }
     free(a->bound);
     a->bound = NULL;
     note_clear(a);

@@ -197,18 +197,11 @@ static void is_stored_before_it_is_sent(void **state)
     assert_int_equal(count(m), 1);
 }
 
-/* A claim that is given up, for it came too late, gives its note to the next. */
-static void a_cut_claim_has_it_too(void **state)
+/* The first claim comes too late, and then less is claimed. */
+static void is_cut(struct market *m)
 {
-    struct market *m = *state;
     struct xn_action call;
-    Xn__ActivityNote *note;
-    xn_id hash;
 
-    begin(m);
-    begins_a_stream(m);
-    carries(m, 9, 8);
-    dom_end_stream(&m->dom, &m->h);
     for (unsigned i = 0; i < 8 && !market_has_call(m, "/v1/charge"); i++) {
         crank_pass(&m->h, 10 * SECOND_US);
         market_serve_but_calls(m);
@@ -218,6 +211,20 @@ static void a_cut_claim_has_it_too(void **state)
     m->s.c.now = m->h.now;
     market_pass(m, 60 * SECOND_US);
     assert_int_equal(market_state(m), XN__SESSION_STATE__SESSION_ENDED);
+}
+
+/* A claim that is given up, for it came too late, gives its note to the next. */
+static void a_cut_claim_has_it_too(void **state)
+{
+    struct market *m = *state;
+    Xn__ActivityNote *note;
+    xn_id hash;
+
+    begin(m);
+    begins_a_stream(m);
+    carries(m, 9, 8);
+    dom_end_stream(&m->dom, &m->h);
+    is_cut(m);
     assert_int_equal(count(m), 1);
     note = last_note(m, &hash);
     claims(m, &hash);
@@ -333,6 +340,25 @@ static void a_reason_is_noted_once(void **state)
     assert_true(m->dom.flow_asks > 3);
     flows.others_sent = 1;
     until_noted(m, 2);
+    market_close(m);
+}
+
+static void a_cut_claim_has_a_reason_too(void **state)
+{
+    struct market *m = begin_domain(NETWORKED);
+    Xn__Flows flows = XN__FLOWS__INIT;
+    Xn__ActivityNote *note;
+    xn_id hash;
+
+    (void)state;
+    flows.unknown = text("there is no nft on this machine");
+    m->dom.flows = &flows;
+    is_cut(m);
+    assert_int_equal(count(m), 1);
+    note = last_note(m, &hash);
+    claims(m, &hash);
+    assert_string_equal(note->flows->unknown, flows.unknown);
+    xn__activity_note__free_unpacked(note, NULL);
     market_close(m);
 }
 
@@ -520,6 +546,7 @@ int main(void)
         TEST(unknown_is_said),
         cmocka_unit_test(domains_are_asked_for_theirs),
         cmocka_unit_test(a_reason_is_noted_once),
+        cmocka_unit_test(a_cut_claim_has_a_reason_too),
         cmocka_unit_test(who_has_no_network_is_not_asked),
         TEST(others_read_nothing),
         TEST(all_pages_are_told),
