@@ -98,6 +98,15 @@ static void leave(struct net_link *link)
     free(link);
 }
 
+/* Nothing more is to be said: to be closed by a single packet, with no answer. */
+static void set_reset(struct net_link_io *io)
+{
+    const struct linger none = {.l_onoff = 1, .l_linger = 0};
+
+    io->ended = true;
+    setsockopt(io->fd, SOL_SOCKET, SO_LINGER, &none, sizeof none);
+}
+
 void net_link_close(struct net_link *link, int rc, const char *text)
 {
     struct net_link_io *io = link->io;
@@ -164,6 +173,8 @@ static bool ssl_waits(struct net_link *link, int ret)
         event_add(io->out, NULL);
         return true;
     }
+    /* All that the peer said has been read. */
+    if (link->state == NET_LINK_OPEN) set_reset(io);
     if (error == SSL_ERROR_ZERO_RETURN) {
         net_link_close(link, XN_EUNREACH, "closed by the peer");
         return false;
@@ -263,15 +274,17 @@ static void written(struct net_link_io *io, size_t n)
     }
 }
 
-/* All went out of a link that is to close: end our direction, then wait for
- * the peer to end its own, or a close would throw away what it has not read.
- */
+/* All went out of a link that is to close: end our direction, TLS's word for it
+ * and TCP's in one packet, then wait for the peer to end its own, or a close
+ * would throw away what it has not read. */
 static void finish(struct net_link *link)
 {
     struct net_link_io *io = link->io;
+    int on = 1;
 
     if (io->ended) return;
     io->ended = true;
+    setsockopt(io->fd, IPPROTO_TCP, TCP_CORK, &on, sizeof on);
     SSL_shutdown(io->ssl);
     ERR_clear_error();
     shutdown(io->fd, SHUT_WR);
@@ -575,4 +588,11 @@ void net_link_drain(struct net_link *link)
     event_del(io->in); /* until finish(): nobody reads meanwhile */
     flush(link);
     leave(link);
+}
+
+void net_link_reset(struct net_link *link)
+{
+    if (link->state != NET_LINK_OPEN) return;
+    set_reset(link->io);
+    net_link_close(link, 0, "closed");
 }

@@ -81,6 +81,8 @@ size_t net_link_queued(const struct net_link *link);
 bool net_link_idle(const struct net_link *link);
 /* Send what is queued, then close; frames that come are dropped. */
 void net_link_drain(struct net_link *link);
+/* The peer is silent: close at once, by a packet that is not said again. */
+void net_link_reset(struct net_link *link);
 /* Close now; calls closed() with these. */
 void net_link_close(struct net_link *link, int rc, const char *text);
 

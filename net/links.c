@@ -584,7 +584,10 @@ void net_links_hang(struct net_links *links, xn_peer peer,
 
     if (!link) return;
     part(links, link, reason ? reason->rc : 0, reason ? reason->text : "");
-    net_link_drain(link);
+    if (reason && reason->rc == XN_ETIMEOUT)
+        net_link_reset(link);
+    else
+        net_link_drain(link);
 }
 
 void net_links_send(struct net_links *links, xn_peer peer, struct xn_msg *msg)

@@ -192,7 +192,7 @@ static uint64_t cost_of(enum sim_kind kind)
     case SIM_SYNACK: return SIM_WIRE_SYN;
     case SIM_CONNECT: return SIM_WIRE_DIALLER;
     case SIM_READY: return SIM_WIRE_DIALLED;
-    case SIM_CLOSE: return SIM_WIRE_CLOSE;
+    case SIM_CLOSE: return SIM_WIRE_RESET;
     case SIM_FINISHED: return 0; /* of the dialler's above */
     default: return SIM_WIRE_EMPTY;
     }
@@ -239,6 +239,15 @@ static void say_last(struct sim_world *world, uint32_t from,
     if (at_us < link->last_us) at_us = link->last_us;
     link->last_us = at_us;
     sim_push(world, from, at_us, event);
+}
+
+/* It is over: with a word before, but to who is silent. */
+static void say_end(struct sim_world *world, uint32_t from,
+                    struct sim_link *link, int rc, bool silent)
+{
+    if (!silent)
+        sim_spend(world, SIM_CLOSING_LINK, SIM_WIRE_CLOSE - SIM_WIRE_RESET);
+    say_last(world, from, link, SIM_CLOSE, rc);
 }
 
 /* `to` will find out that nothing comes through from `from`, whose event this
@@ -591,6 +600,11 @@ static void on_hung(struct sim_world *world, const struct sim_event *event)
     if (link) close_half(world, event->to, link, event->rc);
 }
 
+static bool is_silent(const struct xn_action *action)
+{
+    return action->msg && XN_BODY(action->msg, Xn__Reason)->rc == XN_ETIMEOUT;
+}
+
 void sim_link_hang(struct sim_world *world, uint32_t number,
                    const struct xn_action *action)
 {
@@ -601,7 +615,7 @@ void sim_link_hang(struct sim_world *world, uint32_t number,
                              .kind = SIM_HUNG};
 
     if (!link || link->state != SIM_UP) return;
-    say_last(world, number, link, SIM_CLOSE, XN_EUNREACH);
+    say_end(world, number, link, XN_EUNREACH, is_silent(action));
     link->state = SIM_CLOSING;
     sim_count_links(world, -1);
     hung.ticket = link->conn;
@@ -675,7 +689,7 @@ static void deliver(struct sim_world *world, const struct sim_event *event,
     if (world->totals.messages == world->config.flip) {
         fresh = damaged(world, msg);
         if (!fresh) { /* a real receiver would drop the link */
-            say_last(world, event->to, link, SIM_CLOSE, XN_EPROTO);
+            say_end(world, event->to, link, XN_EPROTO, false);
             close_half(world, event->to, link, XN_EPROTO);
             return;
         }
@@ -763,7 +777,7 @@ void sim_link_end_all(struct sim_world *world, uint32_t number, bool power)
             close_later(world, number, link->peer, link->conn,
                         keepalive_end_us(world, number));
         } else {
-            say_last(world, number, link, SIM_CLOSE, XN_EUNREACH);
+            say_end(world, number, link, XN_EUNREACH, false);
         }
     }
     free(node->links);

@@ -42,8 +42,10 @@ uint64_t sim_wire_gets(struct sim_wire_end *end, uint64_t now_us);
 /* What the dialling and the dialled end send to open a link, SYNs apart. */
 #define SIM_WIRE_DIALLER 969
 #define SIM_WIRE_DIALLED 931
-/* What both ends send to close one. */
-#define SIM_WIRE_CLOSE (2 * (24 + 52) + 2 * SIM_WIRE_EMPTY)
+/* What both ends send to close one: TLS's word and TCP's, and a reset in
+ * return.  Where the other is silent, or knows of no link: the reset alone. */
+#define SIM_WIRE_CLOSE (24 + 52 + SIM_WIRE_RESET)
+#define SIM_WIRE_RESET 52
 /* A probe and its answer, which each end causes every so long. */
 #define SIM_WIRE_PROBE (2 * SIM_WIRE_EMPTY)
 /* SYNs to nobody until a dial of ten seconds is given up: 0, 1, 3, 7 s. */

@@ -47,9 +47,10 @@ struct spent {
 struct story {
     const char *address;
     unsigned asked;
-    bool up;
+    bool up, over;
     xn_peer peer;
-    struct spent open, all;
+    struct spent open, all, end;
+    int fd; /* the link's, kept beyond its end */
     /* The model of both ends. */
     struct sim_wire_end ours, theirs;
     uint64_t model;
@@ -67,15 +68,21 @@ static bool is_to(int fd, const char *address)
            is.sin_port == ((struct sockaddr_in *)&want.sa)->sin_port;
 }
 
-static void look(const char *address, struct spent *spent_out)
+static int find(const char *address)
 {
-    uint64_t syn = SIM_WIRE_SYN - HEADERS;
-    struct tcp_info info;
-    socklen_t len = sizeof info;
     int fd = 3;
 
     while (fd < 256 && !is_to(fd, address))
         fd++;
+    return fd;
+}
+
+static void look(int fd, struct spent *spent_out)
+{
+    uint64_t syn = SIM_WIRE_SYN - HEADERS;
+    struct tcp_info info;
+    socklen_t len = sizeof info;
+
     assert_int_equal(getsockopt(fd, IPPROTO_TCP, TCP_INFO, &info, &len), 0);
     spent_out->sent = info.tcpi_bytes_sent + HEADERS * info.tcpi_segs_out + syn;
     spent_out->got =
@@ -121,10 +128,14 @@ static void answers(struct kit_core *core, const struct xn_now *now,
 
 static void ask(struct story *s, uint64_t now_us, struct xn_out *out)
 {
-    if (s->asked == 0) look(s->address, &s->open);
+    if (s->asked == 0) {
+        s->fd = dup(find(s->address));
+        look(s->fd, &s->open);
+    }
     if (s->asked == ASKS + TURNS) {
-        look(s->address, &s->all);
-        kit_stop();
+        look(s->fd, &s->all);
+        xn_out_hang(out, s->peer, 0, "enough");
+        s->over = true;
         return;
     }
     kit_ping(out, s->peer, ++s->asked);
@@ -140,7 +151,14 @@ static void talks(struct kit_core *core, const struct xn_now *now,
         kit_dial(out, 5, s->address, &b.cert.id);
     } else if (ev->kind == XN_EV_WAKE && core->wake_us <= now->mono_us) {
         core->wake_us = UINT64_MAX;
+        if (s->over) {
+            look(s->fd, &s->end);
+            close(s->fd);
+            kit_stop();
+            return;
+        }
         ask(s, now->mono_us, out);
+        if (s->over) core->wake_us = now->mono_us + GAP_US;
     } else if (ev->kind == XN_EV_UP) {
         s->up = true;
         s->peer = ev->peer;
@@ -180,6 +198,8 @@ static void as_the_model_says(void **state)
             s.open.got);
     is_near("both talk", s.model,
             s.all.sent + s.all.got - s.open.sent - s.open.got);
+    is_near("one ends it, and is answered", SIM_WIRE_CLOSE,
+            s.end.sent + s.end.got - s.all.sent - s.all.got);
 }
 
 int main(void)
