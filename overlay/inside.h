@@ -58,7 +58,7 @@
 #define LIFE_TOLD 15U       /* peers whose word a newcomer takes */
 #define LIFE_ENDED 16U      /* nodes of the last ends, remembered */
 #define HOPS_MAX 32U
-#define KEY_SAID 8U            /* bytes of a key, in a REQUEST */
+#define KEY_SAID 6U            /* bytes of a key, in a REQUEST */
 #define SENDS_MAX 6U           /* of one request to where it waits ... */
 #define WAYS_MAX 12U           /* ... and in all: the others are reroutes */
 #define QUERIES_MAX 16384U     /* pending, all */

@@ -135,7 +135,6 @@ static void want_near(struct ov *ov, const struct xn_now *now, xn_peer peer,
 
     peers.linked = (uint32_t)name_ours(ov, now, &have);
     peers.want = true;
-    peers.from = xn_id_bytes(&ov->config.position);
     peers.have.data = have.bytes;
     peers.have.len = HAVE_SIZE * have.n;
     name_reach(ov, &peers);
