@@ -446,6 +446,15 @@ static void on_timer(evutil_socket_t fd, short what, void *arg)
     }
 }
 
+/* Else Linux acknowledges the first segments at once, and what is said in return
+ * a moment later acknowledges them again: three packets of a handshake. */
+void net_link_patient(int fd)
+{
+    int off = 0;
+
+    setsockopt(fd, IPPROTO_TCP, TCP_QUICKACK, &off, sizeof off);
+}
+
 static void tune(int fd)
 {
     int on = 1, idle = IDLE_S, interval = PROBE_S, count = PROBES;

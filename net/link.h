@@ -67,6 +67,9 @@ int net_link_new(struct event_base *base, SSL_CTX *ctx, int fd, bool incoming,
                  struct net_link **link_out);
 /* After it knocked, once. */
 void net_link_begin(struct net_link *link);
+/* For a socket that is to connect or to listen, before it does: acknowledgements
+ * wait for what is said in return, while that comes within 40 ms. */
+void net_link_patient(int fd);
 /* Queue a frame (takes a reference); net_link_flush sends.  false: the queue
  * is full. */
 bool net_link_send(struct net_link *link, struct xn_msg *msg);

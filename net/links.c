@@ -461,6 +461,7 @@ static int connecting(const struct net_addr *addr)
     int saved;
 
     if (fd < 0) return -1;
+    net_link_patient(fd);
     if (!connect(fd, (const struct sockaddr *)&addr->sa, addr->len) ||
         errno == EINPROGRESS) {
         return fd;
@@ -635,6 +636,7 @@ static int open_listener(struct net_links *links, const char *text)
 
     rc = net_listen(text, &fd, links->address);
     if (rc) return rc;
+    net_link_patient(fd);
     links->listener = evconnlistener_new(
         net_loop_base(links->loop), on_accept, links,
         LEV_OPT_CLOSE_ON_FREE | LEV_OPT_CLOSE_ON_EXEC, 0, fd);

@@ -40,8 +40,8 @@ uint64_t sim_wire_gets(struct sim_wire_end *end, uint64_t now_us);
 #define SIM_WIRE_SYN 60
 #define SIM_WIRE_EMPTY 52
 /* What the dialling and the dialled end send to open a link, SYNs apart. */
-#define SIM_WIRE_DIALLER 969
-#define SIM_WIRE_DIALLED 931
+#define SIM_WIRE_DIALLER 866
+#define SIM_WIRE_DIALLED 878
 /* What both ends send to close one: TLS's word and TCP's, and a reset in
  * return.  Where the other is silent, or knows of no link: the reset alone. */
 #define SIM_WIRE_CLOSE (24 + 52 + SIM_WIRE_RESET)
