@@ -232,7 +232,7 @@ int net_listen(const char *text, int *fd_out, char bound_out[NET_ADDR_TEXT])
     setsockopt(fd, SOL_SOCKET, SO_REUSEADDR, &one, sizeof one);
     setsockopt(fd, IPPROTO_TCP, TCP_NODELAY, &one, sizeof one);
     if (bind(fd, (struct sockaddr *)&addr.sa, addr.len)) goto out;
-    if (listen(fd, SOMAXCONN)) goto out;
+    if (listen(fd, 512)) goto out; /* in a longer queue all wait longer */
     addr.len = sizeof addr.sa;
     if (getsockname(fd, (struct sockaddr *)&addr.sa, &addr.len)) goto out;
     net_addr_text((struct sockaddr *)&addr.sa, bound_out);
