@@ -45,6 +45,16 @@ point 120 'and has the rate that it was made for, each way; its bytes are counte
         [ "$(of lc $word)" -ge 524288 ]
         [ "$(of lc $word)" -le 650000 ]
     done'
+point 60 'whom it talked to is counted, each way, and goes when it is forgotten' '
+    nft list set bridge xenodomd g-lc.o4 | tee /tmp/out | tr -d "\n"
+    nft list set bridge xenodomd g-lc.i4 | tee /tmp/in | tr -d "\n"
+    # the port that the guest sent to, and the one that it got from
+    [ "$(sed -n "s/.* 10\.9\.0\.1 \. 7410 \. .* bytes \([0-9]*\) .*/\1/p" \
+        /tmp/out)" -ge 524288 ]
+    [ "$(sed -n "s/.* 10\.9\.0\.1 \. 7411 \. .* bytes \([0-9]*\) .*/\1/p" \
+        /tmp/in)" -ge 524288 ]
+    xenodomd --state /state forget lc
+    ! nft list ruleset | grep g-lc'
 point 60 'without a bridge there is none, and that is said' '
     ip link del xenbr0
     ! start ld idle net_kbit_per_s=2000 2>/tmp/why

@@ -224,7 +224,8 @@ make_image() {
     done
     cp "$(command -v setpriv)" "$dom0_tree/usr/bin/" &&
         cp "$(PATH=$PATH:/usr/sbin command -v ip)" \
-            "$(PATH=$PATH:/usr/sbin command -v tc)" "$dom0_tree/usr/sbin/" &&
+            "$(PATH=$PATH:/usr/sbin command -v tc)" \
+            "$(PATH=$PATH:/usr/sbin command -v nft)" "$dom0_tree/usr/sbin/" &&
         cp --remove-destination "$(command -v dash)" "$dom0_tree/bin/sh" ||
         return 1
     printf 'root:x:0:0::/:/bin/sh\nxeno:x:100:100::/:/bin/sh\n' \
@@ -236,7 +237,8 @@ make_image() {
     put_libraries $programs && put_modules "$dom0_tree" xenfs \
         xen-evtchn xen-gntdev xen-gntalloc xen-privcmd virtio_pci \
         9pnet_virtio 9p virtio_net bridge xen-netback xen-blkback loop \
-        sch_ingress sch_tbf cls_flower cls_matchall cls_u32 act_gact || return 1
+        sch_ingress sch_tbf cls_flower cls_matchall cls_u32 act_gact \
+        crc32c_generic nft_meta_bridge || return 1
     pack "$dom0_tree" >"$rig/dom0.cpio" || return 1
     rm -rf "$dom0_tree"
 }
