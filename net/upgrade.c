@@ -200,8 +200,10 @@ static int begin(struct net_upgrade *up, int port)
     if (rc) return rc;
     ssl = SSL_new(up->ctx);
     if (!ssl) return XN_ENOMEM;
+    /* Not deferred, its end would be told before what came with it is there. */
     up->bev = bufferevent_openssl_socket_new(
-        base, -1, ssl, BUFFEREVENT_SSL_CONNECTING, BEV_OPT_CLOSE_ON_FREE);
+        base, -1, ssl, BUFFEREVENT_SSL_CONNECTING,
+        BEV_OPT_CLOSE_ON_FREE | BEV_OPT_DEFER_CALLBACKS);
     if (!up->bev) {
         SSL_free(ssl);
         return XN_ENOMEM;

@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: GPL-3.0-or-later */
-/* What a server hears first of a connection that is to be upgraded, and what it
- * may answer. */
+/* What a server hears first of a connection that is to be upgraded, what it may
+ * answer, and that what it says last is there when the end is told. */
 #include <netinet/in.h>
 #include <signal.h>
 #include <stdio.h>
@@ -10,24 +10,28 @@
 
 #include "tests/unit/net_kit.h"
 
+#include <event2/buffer.h>
 #include <event2/bufferevent.h>
 
 #include "net/tls.h"
 #include "net/upgrade.h"
 #include "wire/api.pb-c.h"
 
-#define HANGS_S 60 /* then this has failed */
+#define HANGS_S 60  /* then this has failed */
+#define RECORD 1500 /* bytes */
 
 struct kit {
     struct net_identity corp, server, client;
     struct sockaddr_storage at;
     int listener, heard; /* what the server was told comes out of `heard` */
+    int go;              /* closed: it says the rest and goes */
     int port;
     pid_t pid;
     struct event_base *base;
     struct net_upgrade *up;
     int rc;
     bool ended;
+    size_t there; /* bytes, when the end was told */
 };
 
 /* False: this machine has no such address. */
@@ -56,9 +60,11 @@ static bool listen_at(struct kit *k, int family)
     return true;
 }
 
-/* One connection: what is heard, to its blank line; then the answer. */
-static void serve(struct kit *k, int out, const char *answer)
+/* One connection: what is heard, to its blank line; then the answer; then, when it
+ * may, so many records. */
+static void serve(struct kit *k, int out, int may, int records)
 {
+    static const char answer[] = "HTTP/1.1 101 Switching Protocols\r\n\r\n";
     char data[4096] = "";
     SSL_CTX *ctx = NULL;
     SSL *ssl;
@@ -76,20 +82,29 @@ static void serve(struct kit *k, int out, const char *answer)
     }
     if (write(out, data, (size_t)n) != n) _exit(3);
     SSL_write(ssl, answer, (int)strlen(answer));
+    if (read(may, data, 1) != 0) _exit(4);
+    while (records-- > 0)
+        SSL_write(ssl, data, RECORD);
     SSL_shutdown(ssl);
     _exit(0);
 }
 
-static void spawn(struct kit *k, const char *answer)
+static void spawn(struct kit *k, int records)
 {
-    int ends[2];
+    int heard[2], go[2];
 
-    assert_int_equal(pipe(ends), 0);
+    assert_int_equal(pipe(heard), 0);
+    assert_int_equal(pipe(go), 0);
     k->pid = fork();
-    if (k->pid == 0) serve(k, ends[1], answer);
-    close(ends[1]);
+    if (k->pid == 0) {
+        close(go[1]);
+        serve(k, heard[1], go[0], records);
+    }
+    close(heard[1]);
+    close(go[0]);
     close(k->listener);
-    k->heard = ends[0];
+    k->heard = heard[0];
+    k->go = go[1];
 }
 
 static void on_ended(void *arg, int rc, const char *because, const char *try)
@@ -124,21 +139,45 @@ static void ask(struct kit *k, const char *host)
     assert_true(k->ended);
 }
 
+static bool begin(struct kit *k, int family, const char *host, int records)
+{
+    *k = (struct kit){0};
+    if (!listen_at(k, family)) return false;
+    kit_make_corp(&k->corp, "corp");
+    kit_make_member(&k->corp, XN__ROLE__SERVER, "server", &k->server);
+    kit_make_member(&k->corp, XN__ROLE__CLIENT, "client", &k->client);
+    spawn(k, records);
+    ask(k, host);
+    assert_int_equal(k->rc, 0);
+    return true;
+}
+
+/* The server has said all and is gone. */
+static void let_go(struct kit *k)
+{
+    close(k->go);
+    assert_int_equal(waitpid(k->pid, NULL, 0), k->pid);
+}
+
+static void end(struct kit *k)
+{
+    close(k->heard);
+    net_upgrade_free(k->up);
+    event_base_free(k->base);
+    net_identity_clear(&k->client);
+    net_identity_clear(&k->server);
+    net_identity_clear(&k->corp);
+}
+
 /* It is told the address that it was called by. */
 static void host_is(int family, const char *host)
 {
     char data[4096] = "", line[160];
     struct bufferevent *bev;
-    struct kit k = {0};
+    struct kit k;
     ssize_t n;
 
-    if (!listen_at(&k, family)) skip();
-    kit_make_corp(&k.corp, "corp");
-    kit_make_member(&k.corp, XN__ROLE__SERVER, "server", &k.server);
-    kit_make_member(&k.corp, XN__ROLE__CLIENT, "client", &k.client);
-    spawn(&k, "HTTP/1.1 101 Switching Protocols\r\n\r\n");
-    ask(&k, host);
-    assert_int_equal(k.rc, 0);
+    if (!begin(&k, family, host, 0)) skip();
     bev = net_upgrade_take(k.up);
     assert_non_null(bev);
     bufferevent_free(bev);
@@ -146,13 +185,8 @@ static void host_is(int family, const char *host)
     assert_true(n > 0);
     snprintf(line, sizeof line, "\r\nHost: %s:%d\r\n", host, k.port);
     if (!strstr(data, line)) fail_msg("not %s: %s", line, data);
-    close(k.heard);
-    net_upgrade_free(k.up);
-    event_base_free(k.base);
-    assert_int_equal(waitpid(k.pid, NULL, 0), k.pid);
-    net_identity_clear(&k.client);
-    net_identity_clear(&k.server);
-    net_identity_clear(&k.corp);
+    let_go(&k);
+    end(&k);
 }
 
 static void it_is_called_by_name(void **state)
@@ -165,11 +199,41 @@ static void ipv6_stands_in_brackets(void **state)
     host_is(AF_INET6, "[::1]");
 }
 
+static void on_end(struct bufferevent *bev, short what, void *arg)
+{
+    struct kit *k = arg;
+
+    k->there = evbuffer_get_length(bufferevent_get_input(bev));
+    event_base_loopbreak(k->base);
+}
+
+/* libevent reads into two pieces of memory at once: for some of these numbers the
+ * last record and the end come together. */
+static void its_end_is_told_last(void **state)
+{
+    for (int records = 1; records <= 12; records++) {
+        struct bufferevent *bev;
+        struct kit k;
+
+        if (!begin(&k, AF_INET, "127.0.0.1", records)) skip();
+        bev = net_upgrade_take(k.up);
+        assert_non_null(bev);
+        let_go(&k);
+        bufferevent_setcb(bev, NULL, NULL, on_end, &k);
+        bufferevent_enable(bev, EV_READ);
+        event_base_dispatch(k.base);
+        assert_int_equal(k.there, (size_t)records * RECORD);
+        bufferevent_free(bev);
+        end(&k);
+    }
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(it_is_called_by_name),
         cmocka_unit_test(ipv6_stands_in_brackets),
+        cmocka_unit_test(its_end_is_told_last),
     };
 
     signal(SIGPIPE, SIG_IGN);
