@@ -183,11 +183,6 @@ zero=$!
 started+=("$zero")
 exec 8<"$scratch/slow"
 head -c 100000 <&8 >/dev/null
-stands() { # it sleeps in a write
-    x sh -c 'for p in /proc/[0-9]*; do
-        grep -q "^cat" $p/cmdline && grep -q "^State:.S" $p/status && echo yes
-    done' 2>>"$err" | grep -q yes
-}
 await 60 stands && [ $(($(rss "$agent") - before)) -lt 8192 ]
 ok $? 'who does not read makes it wait, and little is held'
 exec 8<&-

@@ -96,11 +96,6 @@ zero=$!
 started+=("$zero")
 exec 8<"$scratch/slow"
 head -c 100000 <&8 >/dev/null
-stands() { # it sleeps in a write
-    x sh -c 'for p in /proc/[0-9]*; do
-        grep -q "^cat" $p/cmdline && grep -q "^State:.S" $p/status && echo yes
-    done' 2>>"$err" | grep -q yes
-}
 await 60 stands &&
     [ $(($(rss "${pid[cluster]}" "${pid[member1]}") - before)) -lt 16384 ]
 ok $? 'who does not read makes it wait, and little is held'
@@ -116,14 +111,8 @@ ok $? 'ports are forwarded'
 "$porter" echo "$(port_to 8080)" 10000000 >"$scratch/out" 2>>"$err" &&
     grep -q '^10000000 bytes' "$scratch/out"
 ok $? 'what is sent comes back, behind the end of what was sent'
-many=()
-for n in $(seq 20); do
-    "$porter" echo "$(port_to 8080)" $((n * 10007)) >/dev/null 2>>"$err" &
-    many+=("$!")
-done
-rc=0
-for p in "${many[@]}"; do wait "$p" || rc=1; done
-ok $rc 'twenty at once, each its own'
+twenty_at_once
+ok $? 'twenty at once, each its own'
 "$porter" hold "$(port_to 9)" >"$scratch/out" 2>&1
 grep -q reset "$scratch/out" &&
     grep -q 'no connection to port 9: nothing listens' "$scratch/forward.err"

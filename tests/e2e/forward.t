@@ -58,14 +58,8 @@ ok $? 'its ports are forwarded'
 ok $? 'what is sent comes back, behind the end of what was sent'
 "$porter" echo "$(port_to 8081)" 100000 >"$out" 2>>"$err"
 ok $? 'by IPv6 inside, too'
-many=()
-for n in $(seq 20); do
-    "$porter" echo "$(port_to 8080)" $((n * 10007)) >/dev/null 2>>"$err" &
-    many+=("$!")
-done
-rc=0
-for pid in "${many[@]}"; do wait "$pid" || rc=1; done
-ok $rc 'twenty at once, each its own'
+twenty_at_once
+ok $? 'twenty at once, each its own'
 
 # ---- where nobody is ----
 

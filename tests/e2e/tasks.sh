@@ -127,3 +127,20 @@ is_refused() { # RC BECAUSE WORDS...: of xeno; what it said is in $scratch/no
     [ $? -eq "$want" ] && grep -q "^  because: .*$because" "$scratch/no" &&
         grep -q '^  try: .' "$scratch/no"
 }
+
+# Connections to what listens at 8080 inside, where all that is sent comes back.
+twenty_at_once() {
+    local many=() n pid rc=0
+    for n in $(seq 20); do
+        "$porter" echo "$(port_to 8080)" $((n * 10007)) >/dev/null 2>>"$err" &
+        many+=("$!")
+    done
+    for pid in "${many[@]}"; do wait "$pid" || rc=1; done
+    return $rc
+}
+
+stands() { # a cat inside sleeps in a write
+    x sh -c 'for p in /proc/[0-9]*; do
+        grep -q "^cat" $p/cmdline && grep -q "^State:.S" $p/status && echo yes
+    done' 2>>"$err" | grep -q yes
+}
