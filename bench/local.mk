@@ -50,15 +50,19 @@ bench-session: all
 	@XN_BUILD='$(abs_top_builddir)' bash $(srcdir)/bench/session
 bench-hostagent: all
 	@XN_BUILD='$(abs_top_builddir)' bash $(srcdir)/bench/hostagent
+bench-goals: sim/xenosim
+	@XN_BUILD='$(abs_top_builddir)' bash $(srcdir)/bench/goals $(GOALS)
 bench-overlay: all bench/overlay_ads bench/overlay_dht
 	@XN_BUILD='$(abs_top_builddir)' bash $(srcdir)/bench/overlay
-.PHONY: bench bench-hostagent bench-overlay bench-programs bench-session
+.PHONY: bench bench-goals bench-hostagent bench-overlay bench-programs
+.PHONY: bench-session
 CLEANFILES += $(EXTRA_PROGRAMS) bench/overlay_dht
 
 EXTRA_DIST += bench/README.md
 EXTRA_DIST += bench/charges.sql
 EXTRA_DIST += bench/corp
 EXTRA_DIST += bench/deps
+EXTRA_DIST += bench/goals
 EXTRA_DIST += bench/hostagent
 EXTRA_DIST += bench/overlay
 EXTRA_DIST += bench/overlay_dht.cc

@@ -133,6 +133,7 @@ dist_pkgdata_DATA += sim/scenarios/churn.scn
 dist_pkgdata_DATA += sim/scenarios/get.scn
 dist_pkgdata_DATA += sim/scenarios/grid5000.scn
 dist_pkgdata_DATA += sim/scenarios/heal.scn
+dist_pkgdata_DATA += sim/scenarios/million.scn
 dist_pkgdata_DATA += sim/scenarios/quiet.scn
 dist_pkgdata_DATA += sim/scenarios/join.scn
 dist_pkgdata_DATA += sim/scenarios/malice.scn

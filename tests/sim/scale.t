@@ -95,8 +95,8 @@ ok $? "stretch: $(metric j lookup.stretch) of at most 1.75"
 awk 'BEGIN { srand(5); print "x\ty"
     for (i = 0; i < 400; i++) print 80 * rand() "\t" 60 * rand() }' \
     >"$scratch/points.tsv"
-sed 's/^at 600s/at 300s/; s/^at 610s/at 304s/; s/^at 613s/at 306s/
-    s/^run.*/run 308s/; s/2000/1000/' \
+sed 's/^at 310s/at 304s/; s/^at 313s/at 306s/; s/^run.*/run 308s/
+    s/2000/1000/' \
     "$XN_SRC/sim/scenarios/join.scn" >"$scratch/near.scn"
 sed 's/converge 10%/converge/; /join all/d' "$scratch/near.scn" \
     >"$scratch/built.scn"
