@@ -78,7 +78,8 @@ static void take_over(struct run *r, const uint8_t *data, size_t len)
     if (over) xn__stream_over__free_unpacked(over, NULL);
 }
 
-/* A whole one; false: there is none yet, or it is over. */
+/* A whole one, of which a NOOP has nothing; false: there is none yet, or it is
+ * over. */
 static bool take_frame(struct run *r)
 {
     struct evbuffer *in = bufferevent_get_input(r->far);

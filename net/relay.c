@@ -144,13 +144,20 @@ static bool is_taken_yet(const struct net_relay *r)
     return !r->rc && !r->far_gone && waiting(r->far) > 0;
 }
 
-/* Who is not read is not seen to leave: what he sent stands before it. */
+/* Who is not read is not seen to leave: what he sent stands before it, here or,
+ * where no more fits, still at his end.  So something is said to him: an end that
+ * nobody has any more resets the connection for it (RFC 1122, 4.2.2.13), which is
+ * seen at the next look. */
+static bool is_unseen(const struct net_relay *r)
+{
+    return r->config.serves && r->far_still && !r->near_ended;
+}
+
 static bool has_left(const struct net_relay *r)
 {
     struct pollfd far = {bufferevent_getfd(r->far), POLLRDHUP, 0};
 
-    return r->config.serves && r->far_still && !r->near_ended &&
-           poll(&far, 1, 0) > 0;
+    return is_unseen(r) && poll(&far, 1, 0) > 0;
 }
 
 static void look_later(struct net_relay *r, uint64_t idle_us, uint64_t quiet_us)
@@ -179,6 +186,7 @@ static void on_clock(evutil_socket_t fd, short what, void *arg)
         r->far_gone = true;
         net_relay_end(r, XN_EUNREACH, "the connection was cut");
     } else if (!r->ending) {
+        if (is_unseen(r) && !waiting(r->far)) put_head(r, STREAM_NOOP, 0);
         look_later(r, idle_us, quiet_us);
     }
 }
@@ -265,7 +273,8 @@ static bool take_frame(struct net_relay *r)
     if (!rc && head.kind == STREAM_OVER && !r->config.serves)
         return take_over(r, head.len);
     if (rc || r->far_ended ||
-        (head.kind != STREAM_DATA && head.kind != STREAM_END)) {
+        (head.kind != STREAM_DATA && head.kind != STREAM_END &&
+         (head.kind != STREAM_NOOP || r->config.serves))) {
         is_rude(r, r->far);
         return false;
     }

@@ -18,10 +18,10 @@ int stream_head_parse(const uint8_t data[STREAM_HEAD],
                       struct stream_head *head_out)
 {
     size_t len = (size_t)data[1] << 16 | (size_t)data[2] << 8 | data[3];
-    bool ends = data[0] == STREAM_END;
+    bool empty = data[0] == STREAM_END || data[0] == STREAM_NOOP;
 
-    if (data[0] < STREAM_DATA || data[0] > STREAM_WINDOW || len > STREAM_MAX ||
-        ends != (len == 0) ||
+    if (data[0] < STREAM_DATA || data[0] > STREAM_NOOP || len > STREAM_MAX ||
+        empty != (len == 0) ||
         (data[0] == STREAM_WINDOW && len != STREAM_WINDOW_LEN)) {
         return XN_EPROTO;
     }

@@ -24,6 +24,7 @@ enum stream_kind {
     STREAM_END,      /* no DATA comes from this side any more; no bytes */
     STREAM_OVER,   /* from the server, the last: StreamOver (wire/api.proto) */
     STREAM_WINDOW, /* to a command's terminal: its window is another now */
+    STREAM_NOOP,   /* from the server, to be passed over; no bytes */
 };
 
 struct stream_head {

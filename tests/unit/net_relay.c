@@ -68,14 +68,34 @@ static void pair(int out[2])
                      0);
 }
 
-static void begin_as(struct kit *k, bool serves, bool whole)
+/* By TCP. */
+static void connect_far(int far[2])
 {
-    int far[2], near[2];
+    struct sockaddr_in at = {.sin_family = AF_INET};
+    socklen_t len = sizeof at;
+    int listener = socket(AF_INET, SOCK_STREAM, 0);
+
+    at.sin_addr.s_addr = htonl(INADDR_LOOPBACK);
+    assert_int_equal(bind(listener, (struct sockaddr *)&at, len), 0);
+    assert_int_equal(listen(listener, 1), 0);
+    assert_int_equal(getsockname(listener, (struct sockaddr *)&at, &len), 0);
+    far[1] = socket(AF_INET, SOCK_STREAM, 0);
+    assert_int_equal(connect(far[1], (struct sockaddr *)&at, len), 0);
+    far[0] = accept(listener, NULL, NULL);
+    assert_true(far[0] >= 0);
+    for (int i = 0; i < 2; i++)
+        assert_int_equal(evutil_make_socket_nonblocking(far[i]), 0);
+    close(listener);
+}
+
+/* far: ours is the second. */
+static void begin_on(struct kit *k, const int far[2], bool serves, bool whole)
+{
+    int near[2];
     struct net_relay_config config = {
         .serves = serves, .whole = whole, .over = on_over, .arg = k};
 
     memset(k, 0, sizeof *k);
-    pair(far);
     pair(near);
     k->base = event_base_new();
     k->bev = bufferevent_socket_new(k->base, far[0], BEV_OPT_CLOSE_ON_FREE);
@@ -86,6 +106,14 @@ static void begin_as(struct kit *k, bool serves, bool whole)
     config.near = net_relay_socket(k->base, near[0]);
     config.lost = "it is lost";
     assert_int_equal(net_relay_new(&config, &k->relay), 0);
+}
+
+static void begin_as(struct kit *k, bool serves, bool whole)
+{
+    int far[2];
+
+    pair(far);
+    begin_on(k, far, serves, whole);
 }
 
 static void begin(struct kit *k, bool serves)
@@ -156,10 +184,10 @@ static void heads_come_back(void **state)
     struct stream_head head;
     uint8_t data[STREAM_HEAD];
 
-    for (int kind = STREAM_DATA; kind <= STREAM_WINDOW; kind++) {
+    for (int kind = STREAM_DATA; kind <= STREAM_NOOP; kind++) {
         for (size_t i = 0; i < 4; i++) {
             stream_head_put((enum stream_kind)kind, lens[i], data);
-            if (kind == STREAM_END || kind == STREAM_WINDOW) {
+            if (kind >= STREAM_WINDOW || kind == STREAM_END) {
                 assert_int_equal(stream_head_parse(data, &head), XN_EPROTO);
                 continue;
             }
@@ -169,6 +197,8 @@ static void heads_come_back(void **state)
         }
     }
     stream_head_put(STREAM_END, 0, data);
+    assert_int_equal(stream_head_parse(data, &head), 0);
+    stream_head_put(STREAM_NOOP, 0, data);
     assert_int_equal(stream_head_parse(data, &head), 0);
     stream_head_put(STREAM_WINDOW, STREAM_WINDOW_LEN, data);
     assert_int_equal(stream_head_parse(data, &head), 0);
@@ -231,7 +261,7 @@ static void others_are_refused(void **state)
     static const uint8_t bad[][STREAM_HEAD] = {
         {0, 0, 0, 1},   {5, 0, 0, 1}, {5, 0, 0, 5},   {6, 0, 0, 1},
         {255, 0, 0, 1}, {1, 0, 0, 0}, {1, 0, 128, 1}, {1, 255, 255, 255},
-        {3, 0, 0, 1},   {2, 0, 0, 0}};
+        {3, 0, 0, 1},   {2, 0, 0, 0}, {7, 0, 0, 1},   {7, 0, 0, 0}};
     struct stream_head head;
 
     for (size_t i = 0; i < sizeof bad / sizeof *bad; i++)
@@ -390,6 +420,7 @@ static void refuses_what_is_no_frame(void **state)
     } bad[] = {
         {true, {7, 0, 0, 1}, 4},
         {true, {5, 0, 0, 4, 0, 1, 0, 1}, 8}, /* of a port */
+        {true, {6, 0, 0, 0}, 4},             /* the server's */
         {true, {1, 0, 128, 1}, 4},
         {true, {2, 0, 0, 1, 'x'}, 5},  /* a client's standard error */
         {true, {4, 0, 0, 2, 8, 1}, 6}, /* the last word is ours */
@@ -639,27 +670,40 @@ static void passes_framed_ends_on(void **state)
     }
 }
 
-/* Who leaves is missed also where what he said is not taken. */
+/* As many bytes of frames as there is room for. */
+static void fill(struct kit *k)
+{
+    uint8_t frame[STREAM_HEAD + STREAM_MAX] = {0};
+    size_t sent = 0;
+    ssize_t n;
+
+    stream_head_put(STREAM_DATA, STREAM_MAX, frame);
+    do {
+        size_t at = sent % sizeof frame;
+
+        n = write(k->far, frame + at, sizeof frame - at);
+        if (n > 0) sent += (size_t)n;
+        turn(k);
+    } while (n > 0);
+}
+
+/* Who leaves is missed also where what he said is not taken; by TCP where his
+ * leaving cannot even be sent, for want of room. */
 static void who_leaves_is_missed(void **state)
 {
-    for (int whole = 0; whole < 2; whole++) {
-        uint8_t frame[STREAM_HEAD + STREAM_MAX] = {0};
-        size_t sent = 0;
+    for (int i = 0; i < 4; i++) {
         struct kit k;
-        ssize_t n;
+        int far[2];
 
-        begin_as(&k, true, whole);
-        stream_head_put(STREAM_DATA, STREAM_MAX, frame);
-        do {
-            size_t at = sent % sizeof frame;
-
-            n = write(k.far, frame + at, sizeof frame - at);
-            if (n > 0) sent += (size_t)n;
-            turn(&k);
-        } while (n > 0);
+        if (i < 2)
+            pair(far);
+        else
+            connect_far(far);
+        begin_on(&k, far, true, i % 2);
+        fill(&k);
         close(k.far);
         k.far = -1;
-        for (int i = 0; i < 3 && !k.over; i++) {
+        for (int j = 0; j < 3 && !k.over; j++) {
             ahead_s += 20;
             turn(&k);
         }
@@ -667,6 +711,56 @@ static void who_leaves_is_missed(void **state)
         assert_int_equal(k.rc, XN_EUNREACH);
         end(&k);
     }
+}
+
+/* Who is there and is not read goes on, and hears as little as there is to say. */
+static void who_stays_is_let_stay(void **state)
+{
+    uint8_t data[64];
+    struct kit k;
+    bool ended;
+
+    begin(&k, true);
+    fill(&k);
+    for (int i = 0; i < 3; i++) {
+        ahead_s += 20;
+        turn(&k);
+        assert_int_equal(take(k.far, data, sizeof data, &ended), STREAM_HEAD);
+        assert_memory_equal(data, "\6\0\0\0", STREAM_HEAD);
+        assert_false(k.over);
+    }
+    while (take(k.near, data, sizeof data, &ended) > 0)
+        turn(&k);
+    ahead_s += 20;
+    turn(&k);
+    assert_int_equal(take(k.far, data, sizeof data, &ended),
+                     0); /* it is read */
+    end(&k);
+}
+
+/* By the client's end; it may come where something else is awaited. */
+static void noops_are_passed_over(void **state)
+{
+    uint8_t data[64];
+    struct kit k;
+    bool ended;
+
+    begin(&k, false);
+    say(&k, STREAM_NOOP, NULL, 0);
+    say(&k, STREAM_DATA, "hello", 5);
+    say(&k, STREAM_NOOP, NULL, 0);
+    say(&k, STREAM_DATA, "!", 1);
+    turn(&k);
+    assert_int_equal(take(k.near, data, sizeof data, &ended), 6);
+    assert_memory_equal(data, "hello!", 6);
+    assert_false(k.over);
+    end(&k);
+
+    begin_as(&k, true, true); /* a cluster's manager passes them on */
+    say_near(&k, "\6\0\0\0", 4);
+    assert_int_equal(take(k.far, data, sizeof data, &ended), 4);
+    assert_memory_equal(data, "\6\0\0\0", 4);
+    end(&k);
 }
 
 /* Neither end may say what the other is not to hear. */
@@ -682,6 +776,7 @@ static void frames_are_looked_at(void **state)
         {false, {3, 0, 0, 0, 1, 0, 0, 1, 'x'}, 9},
         {false, {1, 0, 128, 1}, 4},
         {false, {3, 0, 0, 0, 5, 0, 0, 4, 0, 1, 0, 1}, 12},
+        {false, {6, 0, 0, 0}, 4}, /* the server's */
         {true, {9, 0, 0, 1, 'x'}, 5},
         {true, {5, 0, 0, 4, 0, 1, 0, 1}, 8}, /* the client's word */
         {true, {3, 0, 0, 0, 1, 0, 0, 1, 'x'}, 9},
@@ -746,7 +841,7 @@ static void babble(void **state)
         begin_as(&k, i % 3, i % 3 == 2);
         for (size_t at = 0; at < n; at++)
             data[at] =
-                (uint8_t)(xn_rng_below(&rng, 3) ? xn_rng_below(&rng, 6)
+                (uint8_t)(xn_rng_below(&rng, 3) ? xn_rng_below(&rng, 7)
                                                 : xn_rng_below(&rng, 256));
         assert_int_equal(write(k.far, data, n), n);
         turn(&k);
@@ -780,6 +875,8 @@ int main(void)
         cmocka_unit_test(a_cut_is_said_in_its_place),
         cmocka_unit_test(passes_framed_ends_on),
         cmocka_unit_test(who_leaves_is_missed),
+        cmocka_unit_test(who_stays_is_let_stay),
+        cmocka_unit_test(noops_are_passed_over),
         cmocka_unit_test(frames_are_looked_at),
         cmocka_unit_test(holds_little_of_frames),
         cmocka_unit_test(babble),
