@@ -173,6 +173,7 @@ static int ask_far(struct stream *s)
         .peer = &s->peer,
         .body = &body,
         .timeout_ms = FAR_MS,
+        .shares = true,
         .ended = on_upgraded,
         .arg = s,
     };

@@ -11,6 +11,7 @@
 #include <event2/buffer.h>
 #include <event2/bufferevent.h>
 #include <event2/bufferevent_ssl.h>
+#include <event2/dns.h>
 #include <event2/http.h>
 
 #include "lib/err.h"
@@ -26,8 +27,9 @@ struct net_upgrade {
     SSL_CTX *ctx;
     struct bufferevent *bev;
     struct event *clock, *fails;
-    char host[256];      /* as it is looked up */
-    char authority[272]; /* as it is told */
+    struct evdns_base *dns; /* NULL: it does not share */
+    char host[256];         /* as it is looked up */
+    char authority[272];    /* as it is told */
     uint8_t *body;
     size_t len;
     size_t awaits; /* bytes of a refusal, whose head has come */
@@ -189,6 +191,15 @@ static void on_fails(evutil_socket_t fd, short what, void *arg)
     tell(up, up->rc, up->because);
 }
 
+/* As the machine's resolver is told now; without a word, that DNS is on it. */
+static int open_dns(struct net_upgrade *up)
+{
+    up->dns = evdns_base_new(up->order.base, EVDNS_BASE_DISABLE_WHEN_INACTIVE);
+    if (!up->dns) return XN_ENOMEM;
+    evdns_base_resolv_conf_parse(up->dns, DNS_OPTIONS_ALL, "/etc/resolv.conf");
+    return 0;
+}
+
 static int begin(struct net_upgrade *up, int port)
 {
     const struct timeval time = {up->order.timeout_ms / 1000,
@@ -197,6 +208,7 @@ static int begin(struct net_upgrade *up, int port)
     SSL *ssl;
     int rc = net_tls_client(up->order.identity, &up->ctx);
 
+    if (!rc && up->order.shares) rc = open_dns(up);
     if (rc) return rc;
     ssl = SSL_new(up->ctx);
     if (!ssl) return XN_ENOMEM;
@@ -215,8 +227,8 @@ static int begin(struct net_upgrade *up, int port)
         return XN_ENOMEM;
     bufferevent_enable(up->bev, EV_READ | EV_WRITE);
     bufferevent_setcb(up->bev, on_read, NULL, on_event, up);
-    if (bufferevent_socket_connect_hostname(up->bev, NULL, AF_UNSPEC, up->host,
-                                            port))
+    if (bufferevent_socket_connect_hostname(up->bev, up->dns, AF_UNSPEC,
+                                            up->host, port))
         fail(up, XN_EUNREACH, strerror(errno));
     up->begun = true;
     return 0;
@@ -277,6 +289,7 @@ void net_upgrade_free(struct net_upgrade *up)
     if (up->clock) event_free(up->clock);
     if (up->fails) event_free(up->fails);
     if (up->bev) bufferevent_free(up->bev);
+    if (up->dns) evdns_base_free(up->dns, 1); /* a look-up ends, unheard */
     SSL_CTX_free(up->ctx);
     free(up->body);
     free(up);

@@ -5,6 +5,7 @@
 #define NET_UPGRADE_H
 
 #include <event2/event.h>
+#include <stdbool.h>
 
 #include "net/identity.h"
 
@@ -18,6 +19,9 @@ struct net_upgrade_order { /* lent until it has ended, but for the body */
     const xn_id *peer;      /* who must answer */
     const void *body;       /* a message */
     unsigned timeout_ms;
+    /* The base is others' too: a name is looked up in /etc/hosts and DNS while it
+     * goes on.  Else as the C library is told to, at once, which blocks. */
+    bool shares;
     /* Once, and not from within net_upgrade_new.  rc 0: net_upgrade_take; else
      * what the server refused with, XN_EUNREACH, XN_ETIMEOUT, XN_EIDENT,
      * XN_EPROTO, with lines that are lent.  net_upgrade_free in any case, also
@@ -26,7 +30,7 @@ struct net_upgrade_order { /* lent until it has ended, but for the body */
     void *arg;
 };
 
-/* XN_EINVAL: no such URL; XN_ENOMEM.  Names are looked up at once. */
+/* XN_EINVAL: no such URL; XN_ENOMEM. */
 int net_upgrade_new(const struct net_upgrade_order *order,
                     struct net_upgrade **upgrade_out);
 /* Once it has ended: the server itself has refused, in its own words. */

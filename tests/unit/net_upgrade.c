@@ -1,6 +1,9 @@
 /* SPDX-License-Identifier: GPL-3.0-or-later */
-/* What a server hears first of a connection that is to be upgraded, what it may
- * answer, and that what it says last is there when the end is told. */
+/* How a server is found by its name, what it hears first of a connection that is
+ * to be upgraded, what it may answer, and that what it says last is there when the
+ * end is told. */
+#include <dlfcn.h>
+#include <netdb.h>
 #include <netinet/in.h>
 #include <signal.h>
 #include <stdio.h>
@@ -12,7 +15,10 @@
 
 #include <event2/buffer.h>
 #include <event2/bufferevent.h>
+#include <event2/dns.h>
 
+#include "lib/err.h"
+#include "net/relay.h"
 #include "net/tls.h"
 #include "net/upgrade.h"
 #include "wire/api.pb-c.h"
@@ -28,11 +34,51 @@ struct kit {
     int port;
     pid_t pid;
     struct event_base *base;
+    bool shares;
+    unsigned timeout_ms; /* 0: HANGS_S */
     struct net_upgrade *up;
     int rc;
     bool ended;
     size_t there; /* bytes, when the end was told */
 };
+
+/* In the place of the machine's DNS while `socket` is open. */
+static struct {
+    int socket;
+    bool answers;         /* that there is no such name */
+    struct kit *gives_up; /* when it is asked */
+    const char *hosts;    /* a file, as /etc/hosts */
+    unsigned asked, blocked;
+} dns;
+
+/* In the place of libevent's. */
+int evdns_base_resolv_conf_parse(struct evdns_base *base, int flags,
+                                 const char *const filename)
+{
+    struct sockaddr_in at;
+    socklen_t len = sizeof at;
+
+    assert_int_equal(flags, DNS_OPTIONS_ALL);
+    assert_string_equal(filename, "/etc/resolv.conf");
+    assert_int_equal(getsockname(dns.socket, (struct sockaddr *)&at, &len), 0);
+    assert_int_equal(evdns_base_nameserver_sockaddr_add(
+                         base, (struct sockaddr *)&at, len, 0),
+                     0);
+    return dns.hosts ? evdns_base_load_hosts(base, dns.hosts) : 0;
+}
+
+/* In the place of the C library's, which then would wait for an answer. */
+int getaddrinfo(const char *host, const char *service,
+                const struct addrinfo *hints, struct addrinfo **list_out)
+{
+    int (*real)(const char *, const char *, const struct addrinfo *,
+                struct addrinfo **);
+
+    if (dns.socket) dns.blocked++;
+    if (dns.socket) return EAI_AGAIN;
+    *(void **)&real = dlsym(RTLD_NEXT, "getaddrinfo");
+    return real(host, service, hints, list_out);
+}
 
 /* False: this machine has no such address. */
 static bool listen_at(struct kit *k, int family)
@@ -127,13 +173,15 @@ static void ask(struct kit *k, const char *host)
         .path = "/v1/tasks/forward",
         .peer = &k->server.cert.id,
         .body = &body,
-        .timeout_ms = HANGS_S * 1000,
+        .timeout_ms = k->timeout_ms ? k->timeout_ms : HANGS_S * 1000,
+        .shares = k->shares,
         .ended = on_ended,
         .arg = k,
     };
 
     snprintf(url, sizeof url, "https://%s:%d", host, k->port);
-    k->base = order.base = event_base_new();
+    if (!k->base) k->base = event_base_new();
+    order.base = k->base;
     assert_int_equal(net_upgrade_new(&order, &k->up), 0);
     event_base_dispatch(k->base);
     assert_true(k->ended);
@@ -141,7 +189,6 @@ static void ask(struct kit *k, const char *host)
 
 static bool begin(struct kit *k, int family, const char *host, int records)
 {
-    *k = (struct kit){0};
     if (!listen_at(k, family)) return false;
     kit_make_corp(&k->corp, "corp");
     kit_make_member(&k->corp, XN__ROLE__SERVER, "server", &k->server);
@@ -170,11 +217,11 @@ static void end(struct kit *k)
 }
 
 /* It is told the address that it was called by. */
-static void host_is(int family, const char *host)
+static void host_is(int family, const char *host, bool shares)
 {
     char data[4096] = "", line[160];
     struct bufferevent *bev;
-    struct kit k;
+    struct kit k = {.shares = shares};
     ssize_t n;
 
     if (!begin(&k, family, host, 0)) skip();
@@ -191,12 +238,115 @@ static void host_is(int family, const char *host)
 
 static void it_is_called_by_name(void **state)
 {
-    host_is(AF_INET, "127.0.0.1");
+    host_is(AF_INET, "127.0.0.1", false);
 }
 
 static void ipv6_stands_in_brackets(void **state)
 {
-    host_is(AF_INET6, "[::1]");
+    host_is(AF_INET6, "[::1]", false);
+}
+
+/* ---- names, while the loop goes on ---- */
+
+static void on_asked(evutil_socket_t fd, short what, void *arg)
+{
+    struct sockaddr_in from;
+    socklen_t len = sizeof from;
+    uint8_t data[512];
+    ssize_t n =
+        recvfrom(fd, data, sizeof data, 0, (struct sockaddr *)&from, &len);
+
+    assert_true(n > 12);
+    dns.asked++;
+    if (dns.gives_up) {
+        net_upgrade_free(dns.gives_up->up);
+        dns.gives_up->up = NULL;
+        dns.gives_up->ended = true;
+        event_base_loopbreak(dns.gives_up->base);
+        dns.gives_up = NULL;
+    }
+    if (!dns.answers) return;
+    data[2] |= 0x80; /* an answer: NXDOMAIN */
+    data[3] = 0x83;
+    assert_int_equal(
+        sendto(fd, data, (size_t)n, 0, (struct sockaddr *)&from, len), n);
+}
+
+static void open_dns(void)
+{
+    struct sockaddr_in at = {.sin_family = AF_INET};
+
+    memset(&dns, 0, sizeof dns);
+    at.sin_addr.s_addr = htonl(INADDR_LOOPBACK);
+    dns.socket = socket(AF_INET, SOCK_DGRAM | SOCK_CLOEXEC, 0);
+    assert_int_equal(bind(dns.socket, (struct sockaddr *)&at, sizeof at), 0);
+}
+
+static void close_dns(void)
+{
+    close(dns.socket);
+    dns.socket = 0;
+}
+
+/* Its DNS is served by the same loop, which a look-up that waits would stop. */
+static void name_ends(bool answers, bool gives_up, unsigned timeout_ms, int rc)
+{
+    struct kit k = {.shares = true, .timeout_ms = timeout_ms, .port = 1};
+    struct event *asked;
+
+    open_dns();
+    dns.answers = answers;
+    dns.gives_up = gives_up ? &k : NULL;
+    kit_make_corp(&k.corp, "corp");
+    kit_make_member(&k.corp, XN__ROLE__SERVER, "server", &k.server);
+    kit_make_member(&k.corp, XN__ROLE__CLIENT, "client", &k.client);
+    k.base = event_base_new();
+    asked = event_new(k.base, dns.socket, EV_READ | EV_PERSIST, on_asked, NULL);
+    event_add(asked, NULL);
+    ask(&k, "far.example");
+    assert_int_equal(k.rc, rc);
+    assert_true(dns.asked > 0);
+    assert_int_equal(dns.blocked, 0);
+    net_upgrade_free(k.up);
+    event_free(asked);
+    net_relay_base_free(k.base);
+    close_dns();
+    net_identity_clear(&k.client);
+    net_identity_clear(&k.server);
+    net_identity_clear(&k.corp);
+}
+
+static void nobody_answers_for_its_name(void **state)
+{
+    name_ends(false, false, 500, XN_ETIMEOUT);
+}
+
+static void its_name_is_none(void **state)
+{
+    name_ends(true, false, 0, XN_EUNREACH);
+}
+
+/* on_ended is not called: rc stays 0. */
+static void it_is_given_up_meanwhile(void **state)
+{
+    name_ends(false, true, 0, 0);
+    name_ends(true, true, 0, 0);
+}
+
+static void its_name_is_known(void **state)
+{
+    char path[] = "/tmp/xn-hosts-XXXXXX";
+    int fd = mkstemp(path);
+
+    open_dns();
+    assert_int_equal(dprintf(fd, "127.0.0.1 far.example\n"), 22);
+    close(fd);
+    dns.hosts = path;
+    host_is(AF_INET, "far.example", true);
+    host_is(AF_INET, "127.0.0.1", true);
+    assert_int_equal(dns.blocked, 0);
+    unlink(path);
+    close_dns();
 }
 
 static void on_end(struct bufferevent *bev, short what, void *arg)
@@ -213,7 +363,7 @@ static void its_end_is_told_last(void **state)
 {
     for (int records = 1; records <= 12; records++) {
         struct bufferevent *bev;
-        struct kit k;
+        struct kit k = {0};
 
         if (!begin(&k, AF_INET, "127.0.0.1", records)) skip();
         bev = net_upgrade_take(k.up);
@@ -233,6 +383,10 @@ int main(void)
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(it_is_called_by_name),
         cmocka_unit_test(ipv6_stands_in_brackets),
+        cmocka_unit_test(nobody_answers_for_its_name),
+        cmocka_unit_test(its_name_is_none),
+        cmocka_unit_test(it_is_given_up_meanwhile),
+        cmocka_unit_test(its_name_is_known),
         cmocka_unit_test(its_end_is_told_last),
     };
 
