@@ -173,6 +173,23 @@ ok $? 'SIGTERM ends it, there and here'
 leaves KILL 137
 ok $? 'who is killed here leaves none there'
 
+# his end stands behind all that a connection holds
+"$xeno" exec "$session" -- sleep 5432 </dev/zero 2>>"$err" &
+full=$!
+started+=("$full")
+await 60 has 'sleep 5432'
+stands_still() { # it reads no more of its input
+    local before
+    before=$(grep rchar "/proc/$full/io")
+    read -rt 1 <> <(:)
+    [ "$before" = "$(grep rchar "/proc/$full/io")" ]
+}
+await 60 stands_still
+kill -KILL "$full"
+wait "$full"
+await 60 has_no 'sleep 5432'
+ok $? 'nor does who was not read'
+
 # ---- who does not read ----
 
 before=$(rss "$agent")
