@@ -263,13 +263,15 @@ int activity_bind(struct host_session *s, const struct xn_now *now,
 
 void activity_signed(struct host_session *s, const struct xn_now *now)
 {
+    struct notes_kept *kept = &s->host->market.notes;
     struct host_activity *a = &s->activity;
 
     if (!a->note.len || a->is_signed) return;
     a->is_signed = true;
-    if (a->kept) return; /* it takes the place of the one before */
-    a->kept = true;
-    s->host->market.notes++;
+    if (!a->kept) kept->n++; /* else it takes the place of the one before */
+    kept->bytes += a->note.len;
+    kept->bytes -= a->kept < kept->bytes ? a->kept : kept->bytes;
+    a->kept = a->note.len;
     activity_watch(s->host, now);
 }
 
@@ -284,7 +286,7 @@ void activity_taken(struct host_session *s)
 
     free(a->bound);
     a->bound = NULL;
-    a->kept = false;
+    a->kept = 0;
 }
 
 void activity_clear(struct host_session *s)

@@ -7,7 +7,7 @@
  *
  * A sandbox has no network: of it there are the connections that this server
  * carried.  Notes are kept for config.activity_us, and no more than
- * config.notes_max: the oldest go first. */
+ * config.notes_max, of config.notes_bytes: the oldest go first. */
 #ifndef HOSTAGENT_ACTIVITY_H
 #define HOSTAGENT_ACTIVITY_H
 

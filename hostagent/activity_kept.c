@@ -13,6 +13,7 @@
 #define WATCH_US (60 * SECOND_US)
 #define PAGE 64
 #define KEPT_KEY "fn"
+#define LENGTH 4
 
 /* ---- keys ---- */
 
@@ -49,6 +50,16 @@ static void age_key(const uint8_t session[XN_ID_SIZE], uint64_t sequence,
     put_number(key + 1 + 8 + XN_ID_SIZE, sequence);
 }
 
+/* Of a note, as it stands with its age; 0: that does not tell. */
+static uint64_t length_of(const ProtobufCBinaryData *value)
+{
+    uint64_t len = 0;
+
+    for (size_t i = 0; value->len == LENGTH && i < LENGTH; i++)
+        len = len << 8 | value->data[i];
+    return len;
+}
+
 /* ---- writing ---- */
 
 static ProtobufCBinaryData key_data(uint8_t key[ACTIVITY_KEY])
@@ -63,7 +74,8 @@ static int put_kept(const struct host_market *m, Xn__Write *write)
     xn__write__init(write);
     write->key.data = (uint8_t *)(uintptr_t)KEPT_KEY;
     write->key.len = strlen(KEPT_KEY);
-    body.notes = m->notes;
+    body.notes = m->notes.n;
+    body.bytes = m->notes.bytes;
     return xn_pack(&body, &write->value.data, &write->value.len);
 }
 
@@ -79,11 +91,15 @@ int activity_put(const struct host_session *s, struct activity_writes *room)
     note->key = key_data(room->note_key);
     age->key = key_data(room->age_key);
     note->value.data = malloc(a->note.len);
-    age->value.data = calloc(1, 1);
-    age->value.len = 1;
+    age->value.data = malloc(LENGTH);
     if (note->value.data) {
         memcpy(note->value.data, a->note.data, a->note.len);
         note->value.len = a->note.len;
+    }
+    if (age->value.data) {
+        age->value.len = LENGTH;
+        for (unsigned i = 0; i < LENGTH; i++)
+            age->value.data[i] = (uint8_t)(a->note.len >> (24 - 8 * i));
     }
     if (put_kept(&s->host->market, &room->writes[2]) || !note->value.data ||
         !age->value.data) {
@@ -117,7 +133,7 @@ void activity_watch(struct host *host, const struct xn_now *now)
     struct host_market *m = &host->market;
     uint64_t us = host->config.activity_us / 4;
 
-    if (m->sweep_notes || !m->notes) return;
+    if (m->sweep_notes || !m->notes.n) return;
     if (us > WATCH_US) us = WATCH_US;
     m->sweep_notes = xn_ticket(host->tickets, now->mono_us + us, on_time, host,
                                NULL, &host->out);
@@ -132,7 +148,8 @@ static void on_dropped(void *owner, void *ctx, const struct xn_now *now, int rc,
     if (rc) {
         xn_out_log(out, XN_LOG_ERROR, "cannot drop old activity notes: %s",
                    xn_strerror(rc));
-        host->market.notes += host->market.notes_dropped;
+        host->market.notes.n += host->market.notes_dropped.n;
+        host->market.notes.bytes += host->market.notes_dropped.bytes;
         activity_watch(host, now);
     } else {
         read_ages(host, now); /* there may be more */
@@ -158,10 +175,12 @@ static void add_drop(struct drops *d, const uint8_t *key, size_t len)
 
 /* Those of the page that are to go: they come by age. */
 static size_t gather(struct host *host, const struct xn_now *now,
-                     const Xn__Records *page, struct drops *d)
+                     const Xn__Records *page, struct drops *d,
+                     uint64_t *bytes_out)
 {
     const struct host_market *m = &host->market;
-    uint64_t max = host->config.notes_max;
+    uint64_t max = host->config.notes_max, bytes = 0;
+    uint64_t bytes_max = host->config.notes_bytes;
     size_t n = 0;
 
     while (n < page->n_records && n < PAGE) {
@@ -170,15 +189,17 @@ static size_t gather(struct host *host, const struct xn_now *now,
 
         if (key->len != ACTIVITY_KEY) break; /* none of ours */
         if (!activity_is_old(host, now, get_number(key->data + 1)) &&
-            m->notes <= max + n) {
+            m->notes.n <= max + n && m->notes.bytes <= bytes_max + bytes) {
             break;
         }
         note_key(key->data + 1 + 8, get_number(key->data + 1 + 8 + XN_ID_SIZE),
                  get_number(key->data + 1), note);
         add_drop(d, note, sizeof note);
         add_drop(d, key->data, key->len);
+        bytes += length_of(&page->records[n]->value);
         n++;
     }
+    *bytes_out = bytes;
     return n;
 }
 
@@ -187,6 +208,7 @@ static void drop(struct host *host, const struct xn_now *now,
 {
     struct host_market *m = &host->market;
     struct drops *d = calloc(1, sizeof *d);
+    uint64_t bytes = 0;
     Xn__Write *kept;
     size_t n;
 
@@ -196,13 +218,15 @@ static void drop(struct host *host, const struct xn_now *now,
     }
     xn__txn__init(&d->txn);
     d->txn.writes = d->list;
-    n = gather(host, now, page, d);
+    n = gather(host, now, page, d, &bytes);
     if (!n) {
         activity_watch(host, now);
         goto out;
     }
-    m->notes_dropped = m->notes > n ? n : m->notes;
-    m->notes -= m->notes_dropped;
+    m->notes_dropped.n = m->notes.n > n ? n : m->notes.n;
+    m->notes_dropped.bytes = m->notes.bytes > bytes ? bytes : m->notes.bytes;
+    m->notes.n -= m->notes_dropped.n;
+    m->notes.bytes -= m->notes_dropped.bytes;
     kept = d->list[d->txn.n_writes] = &d->writes[d->txn.n_writes];
     if (put_kept(m, kept)) {
         host->out.rc = XN_ENOMEM;
@@ -233,8 +257,8 @@ static void on_ages(void *owner, void *ctx, const struct xn_now *now, int rc,
         return;
     }
     page = XN_BODY(msg, Xn__Records);
-    if (m->notes < page->n_records) m->notes = page->n_records;
-    if (!page->n_records) m->notes = 0;
+    if (m->notes.n < page->n_records) m->notes.n = page->n_records;
+    if (!page->n_records) m->notes = (struct notes_kept){0};
     drop(host, now, page);
 }
 

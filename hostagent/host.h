@@ -43,6 +43,7 @@ struct host_config {
     uint64_t pause_us;     /* from an order's being spent to the end; 10 s */
     uint64_t activity_us;  /* notes of whom tasks talked to are kept; 90 days */
     uint32_t notes_max;    /* and no more of them than that; 1 000 000 */
+    uint64_t notes_bytes;  /* nor more bytes of them together; 1e9 */
     uint32_t sessions_max; /* remembered, ended ones included; 256 */
     bool sandbox;          /* sessions run tasks, through xenodomd; else they
                             * reserve capacity and nothing runs */

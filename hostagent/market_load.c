@@ -97,7 +97,8 @@ static void take_notes(struct host *host, const Xn__Record *record)
     Xn__NotesKept *body =
         xn__notes_kept__unpack(NULL, record->value.len, record->value.data);
 
-    host->market.notes = body ? body->notes : 1; /* a look tells how many */
+    host->market.notes.n = body ? body->notes : 1; /* a look tells how many */
+    host->market.notes.bytes = body ? body->bytes : 0;
     if (body) xn__notes_kept__free_unpacked(body, NULL);
 }
 

@@ -70,7 +70,8 @@ struct host_activity {      /* activity.h: whom its tasks talked to */
     struct flows *bound;    /* those of the claim that is not taken yet */
     struct host_bytes note; /* the same: an ActivityNote */
     uint64_t note_us;       /* wall; when it was written first */
-    bool kept;              /* one of then is in the store, or goes there */
+    size_t kept;            /* bytes of one of then that is in the store, or
+                             * goes there; 0: there is none */
     bool is_signed;         /* its claim is: it goes to the store */
     bool excused;           /* the last had but a reason why nothing is known */
     uint32_t asked;         /* number of the task that is asked for */

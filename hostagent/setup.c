@@ -24,6 +24,7 @@ void host_config_default(struct host_config *config)
     config->charge_us = 10 * SECOND_US;
     config->activity_us = 90 * 86400 * SECOND_US;
     config->notes_max = 1000000;
+    config->notes_bytes = 1000000000;
     config->patience_us = 30 * SECOND_US;
     config->pause_us = 10 * SECOND_US;
     config->sessions_max = 256;
@@ -130,6 +131,7 @@ int host_config_pack(const struct host_config *config, uint8_t **bytes_out,
     setup.charge_us = config->charge_us;
     setup.activity_us = config->activity_us;
     setup.notes = config->notes_max;
+    setup.note_bytes = config->notes_bytes;
     setup.patience_us = config->patience_us;
     setup.pause_us = config->pause_us;
     setup.sessions = config->sessions_max;
@@ -187,6 +189,7 @@ static int unpack_sale(const Xn__HostSetup *setup, struct host_config *config)
     config->charge_us = setup->charge_us;
     if (setup->activity_us) config->activity_us = setup->activity_us;
     if (setup->notes) config->notes_max = setup->notes;
+    if (setup->note_bytes) config->notes_bytes = setup->note_bytes;
     config->patience_us = setup->patience_us;
     config->pause_us = setup->pause_us;
     config->sessions_max = setup->sessions;

@@ -35,6 +35,10 @@ struct host_counts { /* since the start */
     } charged[HOST_CURRENCIES];
 };
 
+struct notes_kept {
+    uint64_t n, bytes;
+};
+
 struct host_market { /* what is sold: session.h */
     bool on;
     const struct host_manager *manager;
@@ -64,9 +68,9 @@ struct host_market { /* what is sold: session.h */
     } forgotten;              /* sessions that made room */
     struct task_wait *waits;
     size_t n_waits;
-    uint64_t notes;         /* activity.h: in the store, at most */
-    uint64_t notes_dropped; /* of these by the TXN that is under way */
-    uint64_t sweep_notes;   /* ticket of the look at old ones; 0: none */
+    struct notes_kept notes;         /* activity.h: in the store, at most */
+    struct notes_kept notes_dropped; /* by the TXN that is under way */
+    uint64_t sweep_notes; /* ticket of the look at old ones; 0: none */
     struct activity_ask *activity_asks;
     size_t n_activity_asks;
     struct host_budget budgets[HOST_BUDGETS];

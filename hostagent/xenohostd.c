@@ -131,6 +131,7 @@ static void set_sale(const struct net_daemon *daemon,
     config->charge_us = net_settings_span_us(set, "sell.charge");
     config->activity_us = net_settings_span_us(set, "activity.kept");
     config->notes_max = (uint32_t)net_settings_number(set, "activity.notes");
+    config->notes_bytes = (uint64_t)net_settings_number(set, "activity.bytes");
     config->patience_us = net_settings_span_us(set, "sell.patience");
     config->pause_us = net_settings_span_us(set, "sell.pause");
     config->sessions_max = (uint32_t)net_settings_number(set, "sell.sessions");

@@ -8,7 +8,7 @@
 #include "wire/advert.h"
 
 /* Rows for net_daemon.settings_rows: offer.*, price.*, place.* and so on. */
-#define XENOHOSTD_OFFER_ROWS 52
+#define XENOHOSTD_OFFER_ROWS 53
 extern const struct net_setting xenohostd_offer_rows[XENOHOSTD_OFFER_ROWS];
 
 /* Fill the offer; its texts are the settings' or in the arena.  What is left

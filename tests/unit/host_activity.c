@@ -439,7 +439,7 @@ static void all_pages_are_told(void **state)
         pages++;
     }
     assert_true(pages > 2);
-    assert_int_equal(n, ((struct host *)m->h.core)->market.notes);
+    assert_int_equal(n, ((struct host *)m->h.core)->market.notes.n);
     assert_true(n >= 30);
 }
 
@@ -505,6 +505,50 @@ static void no_more_than_so_many(void **state)
     xn__activity_note__free_unpacked(note, NULL);
 }
 
+/* Bytes of the notes that are stored. */
+static uint64_t stored_bytes(struct market *m)
+{
+    uint64_t bytes = 0;
+
+    for (size_t i = 0; i < m->h.n_records; i++) {
+        if (m->h.records[i].key_len == ACTIVITY_KEY &&
+            m->h.records[i].key[0] == 'a')
+            bytes += m->h.records[i].value_len;
+    }
+    return bytes;
+}
+
+/* What is counted is what there is, also by who begins anew. */
+static void no_more_than_so_many_bytes(void **state)
+{
+    struct market *m = *state;
+    struct host *host;
+    uint64_t all;
+
+    begin(m);
+    begins_a_stream(m);
+    for (unsigned i = 1; i <= 30; i++) {
+        carries(m, i * 1000, i);
+        market_pass(m, 11 * SECOND_US);
+    }
+    dom_end_stream(&m->dom, &m->h);
+    market_ask_stop(m, &m->s.client, &m->s.client);
+    market_serve(m);
+    all = stored_bytes(m);
+    assert_true(stored(m, 'a') >= 20);
+    market_restart(m);
+    market_serve(m);
+    host = (struct host *)m->h.core;
+    assert_int_equal(host->market.notes.bytes, all);
+    host->config.notes_bytes = all / 2;
+    market_pass(m, 130 * SECOND_US);
+    assert_true(stored_bytes(m) <= all / 2);
+    assert_true(stored_bytes(m) > all / 4);
+    assert_int_equal(stored(m, 'i'), stored(m, 'a'));
+    assert_int_equal(host->market.notes.n, stored(m, 'a'));
+    assert_int_equal(host->market.notes.bytes, stored_bytes(m));
+}
+
 static void a_drop_that_fails_is_made_again(void **state)
 {
     struct market *m = *state;
@@ -552,6 +596,7 @@ int main(void)
         TEST(all_pages_are_told),
         TEST(the_old_go),
         TEST(no_more_than_so_many),
+        TEST(no_more_than_so_many_bytes),
         TEST(a_drop_that_fails_is_made_again),
     };
 
