@@ -73,7 +73,7 @@ const struct net_setting xenohostd_offer_rows[XENOHOSTD_OFFER_ROWS] = {
      "how long it is kept whom tasks talked to"},
     {"activity.notes", NET_NUMBER, "1000000", 1, 1000000000,
      "no more of these, a claim's each: the oldest are dropped before time"},
-    {"activity.bytes", NET_NUMBER, "1000000000", 1, 1000000000000,
+    {"activity.bytes", NET_NUMBER, "1000000000", 1000000, 1000000000000,
      "nor more bytes of them, together"},
     TEXT("admission.program", 1000,
          "an absolute path: what it refuses is not sold"),

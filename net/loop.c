@@ -174,12 +174,21 @@ static void on_wake(evutil_socket_t fd, short what, void *arg)
     net_loop_raise(arg, XN_EV_WAKE, 0, 0, XN_PEER_NONE, NULL);
 }
 
+static void on_libevent(int severity, const char *text)
+{
+    static const enum xn_log_level levels[] = {XN_LOG_DEBUG, XN_LOG_INFO,
+                                               XN_LOG_WARN, XN_LOG_ERROR};
+
+    xn_log(levels[severity & 3], "libevent: %s", text);
+}
+
 int net_loop_new(const struct net_loop_user *user, struct net_loop **loop_out)
 {
     struct net_loop *loop = calloc(1, sizeof *loop);
     struct event_config *config = event_config_new();
     int rc = XN_ENOMEM;
 
+    event_set_log_callback(on_libevent);
     if (!loop || !config) goto out;
     loop->user = *user;
     loop->last = &loop->first;

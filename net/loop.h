@@ -22,6 +22,7 @@ struct net_loop_user {
                     const struct xn_event *ev, const struct xn_outbox *box);
 };
 
+/* From the first on, what libevent itself has to say goes to the log. */
 int net_loop_new(const struct net_loop_user *user, struct net_loop **loop_out);
 void net_loop_free(struct net_loop *loop);
 struct event_base *net_loop_base(const struct net_loop *loop);
