@@ -400,6 +400,9 @@ bool ring_is_leaf(const struct ov *ov, const xn_id *position);
 uint64_t ring_reach(const struct ov *ov);
 /* Of nodes on the ring, in the mean of our leaf set. */
 uint64_t ring_spacing(const struct ov *ov);
+/* So many there are, as close as those beside us lie: nobody's word.  Of 2 l
+ * leaves it is mostly right within one part in the root of 2 l. */
+uint64_t ring_nodes(const struct ov *ov);
 
 /* ---- hints.c */
 

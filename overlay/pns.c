@@ -97,6 +97,15 @@ static bool links_last(const struct ov *ov)
     return links_wanted(ov) == ov->config.links_max;
 }
 
+/* That there are more nodes than the budget is hearsay (HELLO), and who gives up
+ * links has others believe it: one liar would part an overlay in which all are
+ * linked to all.  So our neighbours must lie closer, too. */
+static bool is_dense(const struct ov *ov)
+{
+    return ring_nodes(ov) >
+           ov->config.links_max + (uint64_t)ov->config.links_max / 2;
+}
+
 /* As long as nobody knows where he is, all begin at one point. */
 Xn__Coordinate *pns_say(const struct ov *ov, Xn__Coordinate *out)
 {
@@ -532,6 +541,15 @@ static void go_on(struct ov *ov, const struct xn_now *now, struct xn_out *out)
     tell_where(ov, out);
 }
 
+static void better(struct ov *ov, const struct xn_now *now, struct xn_out *out)
+{
+    probe_any(ov, now, out);
+    if (!vivaldi_is_sure(&ov->pns->self)) return;
+    if (!ov->pns->said) tell_where(ov, out);
+    make_room(ov, now, out);
+    go_on(ov, now, out);
+}
+
 static void pns_due(void *owner, void *ctx, const struct xn_now *now, int rc,
                     struct xn_msg *msg, struct xn_out *out)
 {
@@ -542,12 +560,7 @@ static void pns_due(void *owner, void *ctx, const struct xn_now *now, int rc,
     ov_enter(ov);
     ov->pns->timer = 0;
     if (!ov->leaving && links_crowded(ov, now) && links_last(ov)) {
-        probe_any(ov, now, out);
-        if (vivaldi_is_sure(&ov->pns->self)) {
-            if (!ov->pns->said) tell_where(ov, out);
-            make_room(ov, now, out);
-            go_on(ov, now, out);
-        }
+        if (is_dense(ov)) better(ov, now, out);
         wait_us = ov->pns->pace_us;
     }
     if (!ov->leaving) set_timer(ov, now, hints_jittered(ov, wait_us), out);

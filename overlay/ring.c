@@ -402,3 +402,10 @@ uint64_t ring_spacing(const struct ov *ov)
                         &ring_contact(ov, ring_ccw(ov, leaves))->position)) /
            (2 * leaves);
 }
+
+uint64_t ring_nodes(const struct ov *ov)
+{
+    uint64_t spacing = ring_spacing(ov);
+
+    return UINT64_MAX / (spacing ? spacing : 1);
+}

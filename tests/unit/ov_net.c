@@ -251,10 +251,12 @@ static struct xn_msg *as_said(const struct node *node, struct xn_msg *msg)
     Xn__Hello hello;
 
     if (node->names && msg->kind == XN__KIND__PEERS) return as_named(node, msg);
-    if (!node->older && !node->newer) return xn_msg_ref(msg);
+    if (!node->older && !node->newer && !node->partial) return xn_msg_ref(msg);
     if (msg->kind != XN__KIND__HELLO) return xn_msg_ref(msg);
     hello = *XN_BODY(msg, Xn__Hello);
-    hello.features = node->newer ? UINT64_MAX : 0;
+    if (node->newer) hello.features = UINT64_MAX;
+    if (node->older) hello.features = 0;
+    hello.partial |= node->partial;
     if (node->newer) {
         hello.base.n_unknown_fields = 1;
         hello.base.unknown_fields = &field;
@@ -272,7 +274,7 @@ static void check_key(const struct node *to, const struct xn_msg *msg)
     if (to->older)
         assert_int_equal(request->key.len, XN_ID_SIZE);
     else
-        assert_in_range(request->key.len, 0, request->direct ? 0 : 8);
+        assert_in_range(request->key.len, 0, request->direct ? 0 : 6);
 }
 
 /* All of who answered to who has no bits, and to who asks any copy; to others

@@ -37,6 +37,7 @@ struct node {
     bool deaf;    /* takes part in nothing, and nobody is told */
     bool older;   /* says in HELLO that it has no features */
     bool newer;   /* has them all in HELLO, and a field that nobody knows */
+    bool partial; /* says in HELLO that there are more than it is linked to */
     bool guest;   /* nobody can dial it, and it says so */
     bool keeps;   /* acknowledges the requests that come to it, and no more */
     bool refuses; /* them: it knows no way */

@@ -326,6 +326,7 @@ static struct net *start_crowd(size_t ours)
     }
     assert_int_equal(ours, 0);
     links_set_partial(ov, &net->now);
+    assert_true(ring_nodes(ov) > crowd.links_max * 3 / 2); /* close to it */
     return net;
 }
 
@@ -498,6 +499,36 @@ static void test_named_again(void **state)
     net_free(net);
 }
 
+/* Who says that there are more than the budget has nobody give up links where
+ * there are not. */
+static void test_boast(void **state)
+{
+    const struct net_config config = {.nodes = 28,
+                                      .links_max = 32,
+                                      .leaves = 3,
+                                      .handle_per_link = true,
+                                      .way_us = way_us,
+                                      .seed = 11};
+    struct net *net = net_new(&config);
+    uint32_t i;
+
+    (void)state;
+    net->node[config.nodes - 1].partial = true;
+    for (i = 0; i < config.nodes; i++) {
+        net_start(net, i, 0);
+        net_run(net, SEC);
+    }
+    net_run(net, 300 * SEC);
+    for (i = 0; i < config.nodes; i++) {
+        const struct ov *ov = net->node[i].ov;
+
+        assert_int_equal(ov_stats(ov)->evicted, 0);
+        assert_true(config.nodes - 1 > links_enough(ov));
+    }
+    assert_true(net_is_mesh(net));
+    net_free(net);
+}
+
 /* ---- tables ---- */
 
 enum { NODES = 150 };
@@ -598,6 +629,7 @@ int main(void)
         cmocka_unit_test(test_named_elsewhere),
         cmocka_unit_test(test_named_again),
         cmocka_unit_test(test_empty_place),
+        cmocka_unit_test(test_boast),
     };
 
     return cmocka_run_group_tests_name("ov_pns", tests, NULL, NULL);
