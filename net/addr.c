@@ -218,6 +218,9 @@ bool net_addr_may_dial(const struct sockaddr *sa, const struct sockaddr *own,
     return scope == ELSEWHERE || scope_of(own) == scope;
 }
 
+/* Those who wait, not accepted yet. */
+enum { QUEUE = 512, QUEUE_DEFERRED = 4096 };
+
 int net_listen(const char *text, int *fd_out, char bound_out[NET_ADDR_TEXT])
 {
     struct net_addr addr;
@@ -232,7 +235,7 @@ int net_listen(const char *text, int *fd_out, char bound_out[NET_ADDR_TEXT])
     setsockopt(fd, SOL_SOCKET, SO_REUSEADDR, &one, sizeof one);
     setsockopt(fd, IPPROTO_TCP, TCP_NODELAY, &one, sizeof one);
     if (bind(fd, (struct sockaddr *)&addr.sa, addr.len)) goto out;
-    if (listen(fd, 512)) goto out; /* in a longer queue all wait longer */
+    if (listen(fd, QUEUE)) goto out; /* in a longer one all wait longer */
     addr.len = sizeof addr.sa;
     if (getsockname(fd, (struct sockaddr *)&addr.sa, &addr.len)) goto out;
     net_addr_text((struct sockaddr *)&addr.sa, bound_out);
@@ -247,4 +250,24 @@ out:
         errno = saved;
     }
     return rc;
+}
+
+static bool makes_cookies(void)
+{
+    FILE *file = fopen("/proc/sys/net/ipv4/tcp_syncookies", "re");
+    int c = file ? getc(file) : EOF;
+
+    if (file) fclose(file);
+    return c == '1' || c == '2';
+}
+
+/* The deferred fill the queue, not those who have spoken, so it is a long one. */
+void net_listen_defer(int fd, unsigned s)
+{
+    int seconds = (int)s;
+
+    if (!s || !makes_cookies()) return;
+    if (setsockopt(fd, IPPROTO_TCP, TCP_DEFER_ACCEPT, &seconds, sizeof seconds))
+        return;
+    listen(fd, QUEUE_DEFERRED);
 }

@@ -38,5 +38,11 @@ bool net_addr_may_dial(const struct sockaddr *sa, const struct sockaddr *own,
 /* A listening socket: non-blocking, close on exec, TCP_NODELAY (which accepted
  * ones inherit).  Writes the bound address.  XN_EINVAL; XN_EIO with errno. */
 int net_listen(const char *text, int *fd_out, char bound_out[NET_ADDR_TEXT]);
+/* From here on who connects and says nothing is the kernel's, for some `s`
+ * seconds (up to twice that; TCP_DEFER_ACCEPT): we accept him once he has spoken,
+ * or after that.  For protocols in which who connects speaks first.  Those who
+ * find no place there are accepted at once, by SYN cookies; where the kernel makes
+ * none they would be shut out, and this changes nothing.  0: neither. */
+void net_listen_defer(int fd, unsigned s);
 
 #endif

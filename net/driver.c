@@ -66,6 +66,7 @@ void net_config_default(struct net_config *config)
         .threads = 1,
         .links_max = 512,
         .handshakes = 50,
+        .defer_s = 60,
         .api_max = 256,
         .api_connects = 100,
         .api_connects_all = 400,
@@ -334,6 +335,7 @@ static int open_links(struct net_driver *d, const struct net_config *config)
 {
     struct net_links_config links = {.identity = config->identity,
                                      .listen = config->listen_links,
+                                     .defer_s = config->defer_s,
                                      .max = config->links_max,
                                      .handshakes = config->handshakes,
                                      .private_ok = config->private_ok,
@@ -354,6 +356,7 @@ static int open_http(struct net_driver *d, const struct net_config *config)
 {
     struct net_http_config http = {.identity = config->identity,
                                    .listen = config->listen_api,
+                                   .defer_s = config->defer_s,
                                    .max = config->api_max,
                                    .connects = config->api_connects,
                                    .connects_all = config->api_connects_all,

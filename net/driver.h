@@ -40,6 +40,7 @@ struct net_config {
     unsigned threads;       /* of the pool; 1 */
     unsigned links_max;     /* accepted, dialled, half-open: hard bound; 512 */
     unsigned handshakes;    /* of links, a second, that come in; 0: no bound */
+    unsigned defer_s;       /* net_listen_defer, of both; 60 */
     bool private_ok;       /* links to private addresses, wherever it listens */
     const char *announced; /* where others reach the links; NULL: where it
                               listens */

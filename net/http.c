@@ -33,6 +33,7 @@ enum {
     HEADERS_MAX = 8 * 1024,
     GAP_S = 60,       /* evhttp's own: silence */
     GROUPS = 1 << 12, /* places to count callers' connections in */
+    SPARE = 32,       /* one in so many places is kept free */
 };
 /* evhttp bounds the gaps alone, and a byte a second lives for ever: these are
  * from the connection's begin or its last answer to the next whole request. */
@@ -44,19 +45,20 @@ enum {
 /* Lives from the accept until OpenSSL frees the SSL: evhttp tells nobody about
  * a connection before its first request. */
 struct conn {
+    struct conn *prev, *next;
+    struct ask *ask; /* unanswered */
+    uint16_t group;  /* whose it is: where it is counted; with has_source */
+    bool has_source; /* and network, address */
+    bool cut;        /* soon gone */
+    bool taken;      /* by who carries something else over it */
     struct net_http *http; /* NULL: that is gone */
     SSL *ssl;
     struct bufferevent *bev;
     struct evhttp_connection *evcon; /* since the first request */
-    struct ask *ask;                 /* unanswered */
     uint64_t limit_us;               /* mono: then it is closed */
     struct xn_cert caller;
     uint64_t source, network;
-    bool has_source; /* and network, address */
-    bool cut;        /* soon gone */
-    bool taken;      /* by who carries something else over it */
     char address[NET_ADDR_TEXT];
-    struct conn *prev, *next;
 };
 
 struct ask {
@@ -78,7 +80,7 @@ struct net_http {
     struct net_budget *connects, *anonymous, *certified; /* NULL: no bound */
     struct net_gate *gate;
     char address[NET_ADDR_TEXT];
-    unsigned max, n;
+    unsigned max, n, n_cut;
     uint64_t opened;
     uint64_t ask_us;
     uint64_t secret; /* so that nobody chooses whom to be counted with */
@@ -123,6 +125,7 @@ static void conn_end(void *parent, void *ptr, CRYPTO_EX_DATA *ad, int index,
     if (http) {
         DL_DELETE(http->conns, conn);
         http->n--;
+        http->n_cut -= conn->cut;
         evconnlistener_enable(http->listener);
     }
     free(conn);
@@ -138,24 +141,9 @@ static void cut(struct conn *conn)
 {
     evutil_socket_t fd = bufferevent_getfd(conn->bev);
 
+    if (!conn->cut) conn->http->n_cut++;
     conn->cut = true;
     if (fd >= 0) shutdown(fd, SHUT_RDWR);
-}
-
-/* evhttp sets the socket only when new_bufferevent has returned. */
-static void look_up_source(struct conn *conn)
-{
-    evutil_socket_t fd = conn->bev ? bufferevent_getfd(conn->bev) : -1;
-    struct sockaddr_storage sa;
-    socklen_t len = sizeof sa;
-
-    if (conn->has_source || fd < 0) return;
-    memset(&sa, 0, sizeof sa);
-    if (getpeername(fd, (struct sockaddr *)&sa, &len)) return;
-    net_addr_text((struct sockaddr *)&sa, conn->address);
-    conn->source = net_addr_source((struct sockaddr *)&sa);
-    conn->network = net_addr_network((struct sockaddr *)&sa);
-    conn->has_source = true;
 }
 
 /* Whose connection it is: the certified caller's, else the address's. */
@@ -170,16 +158,33 @@ static uint64_t who_asks(const struct conn *conn)
 }
 
 /* Two callers may share a place now and then, and look like one. */
-static unsigned group_of(struct conn *conn)
+static void count_with(struct conn *conn)
 {
-    look_up_source(conn);
-    return (unsigned)(xn_rng_mix(conn->http->secret, who_asks(conn)) % GROUPS);
+    conn->group =
+        (uint16_t)(xn_rng_mix(conn->http->secret, who_asks(conn)) % GROUPS);
 }
 
-/* Full: of those who have most connections the oldest one with no request
- * under way gives its place up.  So who opens all there are and lets them idle
- * pushes out himself, and others still get in. */
-static void make_room(struct net_http *http)
+/* evhttp sets the socket only when new_bufferevent has returned. */
+static void look_up_source(struct conn *conn)
+{
+    struct sockaddr_storage sa;
+    socklen_t len = sizeof sa;
+    evutil_socket_t fd;
+
+    if (conn->has_source || !conn->bev) return;
+    fd = bufferevent_getfd(conn->bev);
+    memset(&sa, 0, sizeof sa);
+    if (fd < 0 || getpeername(fd, (struct sockaddr *)&sa, &len)) return;
+    net_addr_text((struct sockaddr *)&sa, conn->address);
+    conn->source = net_addr_source((struct sockaddr *)&sa);
+    conn->network = net_addr_network((struct sockaddr *)&sa);
+    conn->has_source = true;
+    count_with(conn);
+}
+
+/* Of those who have most connections the oldest one with no request under way;
+ * NULL: all have. */
+static struct conn *who_gives_way(struct net_http *http)
 {
     uint16_t counts[GROUPS] = {0};
     struct conn *conn, *victim = NULL;
@@ -187,19 +192,32 @@ static void make_room(struct net_http *http)
 
     DL_FOREACH(http->conns, conn)
     {
-        if (conn->cut) return; /* there will be room */
-        counts[group_of(conn)]++;
+        look_up_source(conn);
+        if (conn->has_source && !conn->cut) counts[conn->group]++;
     }
     DL_FOREACH(http->conns, conn)
     {
-        unsigned n = counts[group_of(conn)];
-
-        if (conn->ask || conn->taken || !conn->has_source || n <= most)
+        if (!conn->has_source || conn->cut || conn->ask || conn->taken ||
+            counts[conn->group] <= most) {
             continue;
-        most = n;
+        }
+        most = counts[conn->group];
         victim = conn;
     }
-    if (victim) cut(victim);
+    return victim;
+}
+
+/* So who opens all there are and lets them idle pushes out himself, and others
+ * still get in.  Some places are made free before they are wanted, so that many
+ * are accepted in one turn. */
+static void make_room(struct net_http *http)
+{
+    struct conn *victim;
+
+    while (http->n - http->n_cut >= http->max - http->max / SPARE &&
+           (victim = who_gives_way(http)) != NULL) {
+        cut(victim);
+    }
 }
 
 /* A connection begins.  NULL would not refuse it but serve it without TLS;
@@ -221,10 +239,9 @@ static struct bufferevent *new_bufferevent(struct event_base *base, void *arg)
     conn->limit_us = net_mono_us() + FIRST_US;
     DL_APPEND(http->conns, conn);
     http->opened++;
-    if (++http->n >= http->max) {
-        make_room(http);
-        evconnlistener_disable(http->listener);
-    }
+    http->n++;
+    make_room(http);
+    if (http->n >= http->max) evconnlistener_disable(http->listener);
     bev = bufferevent_openssl_socket_new(
         base, -1, ssl, BUFFEREVENT_SSL_ACCEPTING, BEV_OPT_CLOSE_ON_FREE);
     if (!bev) {
@@ -267,6 +284,7 @@ static void meet(struct conn *conn, struct evhttp_connection *evcon)
     conn->evcon = evcon;
     look_up_source(conn);
     net_tls_caller(conn->ssl, conn->http->identity, &conn->caller);
+    count_with(conn);
     if (conn->caller.role == XN__ROLE__NODE) /* other keys cost nothing */
         net_gate_know(conn->http->gate, xn_id_head(&conn->caller.id),
                       conn->source);
@@ -284,6 +302,7 @@ static void age(struct conn *conn)
     memset(&conn->caller, 0, sizeof conn->caller);
     conn->caller.id = id;
     conn->caller.role = XN__ROLE__ANYBODY;
+    count_with(conn);
 }
 
 /* ---- requests ---------------------------------------------------------- */
@@ -541,11 +560,9 @@ static void on_tick(evutil_socket_t fd, short what, void *arg)
             cut(conn);
         }
     }
-    if (http->n < http->max) {
+    make_room(http); /* all were busy when the last one came */
+    if (http->n < http->max)
         evconnlistener_enable(http->listener); /* descriptors were short */
-    } else {
-        make_room(http); /* all were busy when the last one came */
-    }
 }
 
 static void on_accept_error(struct evconnlistener *listener, void *arg)
@@ -554,12 +571,14 @@ static void on_accept_error(struct evconnlistener *listener, void *arg)
     evconnlistener_disable(listener);
 }
 
-static int open_listener(struct net_http *http, const char *text)
+static int open_listener(struct net_http *http, const char *text,
+                         unsigned defer_s)
 {
     int fd = -1, rc;
 
     rc = net_listen(text, &fd, http->address);
     if (rc) return rc;
+    net_listen_defer(fd, defer_s);
     http->listener = evconnlistener_new(
         net_loop_base(http->loop), NULL, NULL,
         LEV_OPT_CLOSE_ON_FREE | LEV_OPT_CLOSE_ON_EXEC, 0, fd);
@@ -612,7 +631,7 @@ static int start(struct net_http *http, const struct net_http_config *config)
     }
     rc = net_tls_api(config->identity, &http->ctx);
     if (!rc) SSL_CTX_set_client_hello_cb(http->ctx, on_hello, NULL);
-    if (!rc) rc = open_listener(http, config->listen);
+    if (!rc) rc = open_listener(http, config->listen, config->defer_s);
     if (!rc) {
         rc = open_evhttp(http, config->body_max ? config->body_max : BODY_MAX);
     }

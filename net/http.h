@@ -14,6 +14,7 @@ struct evhttp_connection;
 struct net_http_config {
     const struct net_identity *identity;
     const char *listen;
+    unsigned defer_s;  /* net_listen_defer */
     unsigned max;      /* connections */
     unsigned connects; /* that begin, per second and address; 0: no bound */
     /* The same of all addresses where no member has proved itself, and as many

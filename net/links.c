@@ -6,11 +6,12 @@
 #include <string.h>
 #include <unistd.h>
 
-#include <event2/listener.h>
+#include <event2/event.h>
 #include <utlist.h>
 
 #include "lib/err.h"
 #include "lib/log.h"
+#include "net/accept.h"
 #include "net/clock.h"
 #include "net/delay.h"
 #include "net/gate.h"
@@ -36,7 +37,7 @@ struct net_links {
     const struct net_identity *identity;
     const struct net_delays *delays;
     SSL_CTX *server, *client;
-    struct evconnlistener *listener;
+    struct net_accept *accept;
     struct event *tick, *gate_timer;
     struct net_gate *gate;
     struct net_vain *vain;
@@ -190,7 +191,7 @@ static void on_closed(struct net_link *link, int rc, const char *text)
     links->n--;
     if (links->paused && !links->freeing) {
         links->paused = false;
-        evconnlistener_enable(links->listener);
+        net_accept_set(links->accept, true);
     }
 }
 
@@ -287,9 +288,9 @@ static const struct net_link_user link_user = {on_knock, on_ready, on_frame,
 
 static void pause_at_bound(struct net_links *links)
 {
-    if (links->n < links->max || !links->listener) return;
+    if (links->n < links->max || !links->accept) return;
     links->paused = true;
-    evconnlistener_disable(links->listener);
+    net_accept_set(links->accept, false);
 }
 
 /* Whose handshake begins next: of the source, and among those of the network,
@@ -406,8 +407,8 @@ static struct net_link *add(struct net_links *links, int fd, bool incoming,
     return link;
 }
 
-static void on_accept(struct evconnlistener *listener, evutil_socket_t fd,
-                      struct sockaddr *sa, int len, void *arg)
+static void on_accept(void *arg, int fd, const struct sockaddr *sa,
+                      socklen_t len)
 {
     struct net_links *links = arg;
     struct net_link *link;
@@ -416,19 +417,20 @@ static void on_accept(struct evconnlistener *listener, evutil_socket_t fd,
         close(fd);
         return;
     }
-    link = add(links, fd, true, sa, (socklen_t)len);
+    link = add(links, fd, true, sa, len);
     if (link) link->known = net_gate_knows(links->gate, net_addr_source(sa));
 }
 
 /* No descriptors: wait for the next tick instead of spinning on the socket. */
-static void on_accept_error(struct evconnlistener *listener, void *arg)
+static void on_accept_error(void *arg)
 {
     struct net_links *links = arg;
 
     xn_log(XN_LOG_WARN, "cannot accept links: %s", strerror(errno));
     links->paused = true;
-    evconnlistener_disable(listener);
 }
+
+static const struct net_accept_user accept_user = {on_accept, on_accept_error};
 
 static void on_tick(evutil_socket_t fd, short what, void *arg)
 {
@@ -447,7 +449,7 @@ static void on_tick(evutil_socket_t fd, short what, void *arg)
     }
     if (links->paused && links->n < links->max) {
         links->paused = false;
-        evconnlistener_enable(links->listener);
+        net_accept_set(links->accept, true);
     }
 }
 
@@ -630,22 +632,17 @@ bool net_links_idle(const struct net_links *links)
 
 /* ---- begin and end ----------------------------------------------------- */
 
-static int open_listener(struct net_links *links, const char *text)
+static int open_listener(struct net_links *links, const char *text,
+                         unsigned defer_s)
 {
     int fd = -1, rc;
 
     rc = net_listen(text, &fd, links->address);
     if (rc) return rc;
+    net_listen_defer(fd, defer_s);
     net_link_patient(fd);
-    links->listener = evconnlistener_new(
-        net_loop_base(links->loop), on_accept, links,
-        LEV_OPT_CLOSE_ON_FREE | LEV_OPT_CLOSE_ON_EXEC, 0, fd);
-    if (!links->listener) {
-        close(fd);
-        return XN_ENOMEM;
-    }
-    evconnlistener_set_error_cb(links->listener, on_accept_error);
-    return 0;
+    return net_accept_new(net_loop_base(links->loop), fd, &accept_user, links,
+                          &links->accept);
 }
 
 /* Is it an address of a network that is not the world's? */
@@ -679,7 +676,7 @@ int net_links_new(struct net_loop *loop, const struct net_links_config *config,
     if (rc) goto out;
     rc = net_vain_new(&links->vain);
     if (rc) goto out;
-    rc = open_listener(links, config->listen);
+    rc = open_listener(links, config->listen, config->defer_s);
     if (rc) goto out;
     links->gate_timer = evtimer_new(net_loop_base(loop), on_gate, links);
     links->tick =
@@ -706,7 +703,7 @@ void net_links_free(struct net_links *links)
     if (links->gate_timer) event_free(links->gate_timer);
     net_gate_free(links->gate);
     net_vain_free(links->vain);
-    if (links->listener) evconnlistener_free(links->listener);
+    net_accept_free(links->accept);
     SSL_CTX_free(links->server);
     SSL_CTX_free(links->client);
     free(links->slots);

@@ -18,6 +18,7 @@ struct net_links;
 struct net_links_config {
     const struct net_identity *identity;
     const char *listen;
+    unsigned defer_s;      /* net_listen_defer */
     unsigned max;          /* all states together */
     unsigned handshakes;   /* that come in, a second; 0: no bound */
     bool private_ok;       /* to dial, wherever it listens */

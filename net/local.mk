@@ -2,6 +2,8 @@
 # One file per line, alphabetical, so that merges rarely conflict.
 noinst_LIBRARIES += net/libnet.a
 net_libnet_a_SOURCES =
+net_libnet_a_SOURCES += net/accept.c
+net_libnet_a_SOURCES += net/accept.h
 net_libnet_a_SOURCES += net/activity.c
 net_libnet_a_SOURCES += net/activity.h
 net_libnet_a_SOURCES += net/addr.c
@@ -185,6 +187,10 @@ tests_unit_net_identity_LDADD = $(XN_NET_LIBS) $(CMOCKA_LIBS)
 UNIT_TESTS += tests/unit/net_kv
 tests_unit_net_kv_SOURCES = tests/unit/net_kv.c tests/unit/store_kit.h $(NET_KIT)
 tests_unit_net_kv_LDADD = $(XN_NET_LIBS) $(CMOCKA_LIBS)
+UNIT_TESTS += tests/unit/net_accept
+tests_unit_net_accept_SOURCES = tests/unit/net_accept.c
+tests_unit_net_accept_LDADD = $(XN_NET_LIBS) $(CMOCKA_LIBS)
+
 UNIT_TESTS += tests/unit/net_gate
 tests_unit_net_gate_SOURCES = tests/unit/net_gate.c
 tests_unit_net_gate_LDADD = $(XN_NET_LIBS) $(CMOCKA_LIBS)

@@ -4,7 +4,7 @@
 # xenofind asking all the time while nodes are killed, stopped, cut off, restarted
 # one by one, and one of them is crowded.  It wants root, for the namespaces.
 # SOAK=short (8 nodes) or full (64); NODES, RATE (questions a second), STOP (s),
-# CUT (s); XN_SOAK_DIR: where.
+# CUT (s), CROWD (connections), PARTS (faults, floods); XN_SOAK_DIR: where.
 set -u
 : "${XN_SRC:?}" "${XN_BUILD:?}"
 skip() {
@@ -17,6 +17,7 @@ short) nodes=8 rate=4 stop=6 cut=6 calm=3 crowd=400 ;;
 esac
 nodes=${NODES:-$nodes} rate=${RATE:-$rate} stop=${STOP:-$stop} cut=${CUT:-$cut}
 crowd=${CROWD:-$crowd} ads=$((nodes > 40 ? nodes : 40))
+parts=${PARTS:-faults floods}
 # Where nodes come and go, or seem to, one has fewer links: 6 for each leaf.
 enough=$((nodes > 48 ? 48 : nodes - 1))
 
@@ -152,42 +153,42 @@ phase() {
 phase calm
 sleep "$calm"
 
-phase kill
-for n in 1 $((nodes / 2)) $((nodes - 1)); do
-    end_node $n KILL
-    sleep 2 # so long it is gone: how its neighbours take it is what counts
-    start_node $n
-    ready node$n
-done
-settle 300 $enough
-tap $? 'who was killed is back'
+faults() {
+    phase kill
+    for n in 1 $((nodes / 2)) $((nodes - 1)); do
+        end_node $n KILL
+        sleep 2 # so long it is gone: how its neighbours take it is what counts
+        start_node $n
+        ready node$n
+    done
+    settle 300 $enough
+    tap $? 'who was killed is back'
 
-phase stop
-kill -STOP "${pid[1]}" "${pid[$((nodes / 3))]}"
-sleep "$stop"
-kill -CONT "${pid[1]}" "${pid[$((nodes / 3))]}"
-settle 300 $enough
-tap $? "who was stopped for $stop s is back"
+    phase stop
+    kill -STOP "${pid[1]}" "${pid[$((nodes / 3))]}"
+    sleep "$stop"
+    kill -CONT "${pid[1]}" "${pid[$((nodes / 3))]}"
+    settle 300 $enough
+    tap $? "who was stopped for $stop s is back"
 
-phase cut
-halves add || bail 'cannot cut'
-sleep "$cut"
-phase heal
-halves del || bail 'cannot heal'
-settle 600 $enough
-tap $? "half of them were cut off for $cut s, and all are linked again"
+    phase cut
+    halves add || bail 'cannot cut'
+    sleep "$cut"
+    phase heal
+    halves del || bail 'cannot heal'
+    settle 600 $enough
+    tap $? "half of them were cut off for $cut s, and all are linked again"
 
-phase rolling
-for ((i = 1; i <= nodes; i++)); do
-    end_node $i TERM
-    start_node $i
-    ready node$i
-done
-settle 300 $enough
-tap $? 'all were restarted, one after the other'
+    phase rolling
+    for ((i = 1; i <= nodes; i++)); do
+        end_node $i TERM
+        start_node $i
+        ready node$i
+    done
+    settle 300 $enough
+    tap $? 'all were restarted, one after the other'
+}
 
-phase normal
-sleep "$calm"
 harass() { # PHASE WORD...: while that goes on
     mkfifo "$dir/stop"
     ip netns exec harm "$play" "${@:2}" <"$dir/stop" >"$dir/$1" \
@@ -204,9 +205,16 @@ harass() { # PHASE WORD...: while that goes on
     sed -n 's/^[0-9]/# &/p' "$dir/$1"
     rm -f "$dir/stop"
 }
-# From an address of its own, at the askers' own entry.
-harass crowded crowd $crowd "$(address 1):7000" "$(address 1):7001"
-harass storm storm "$(address 1):7000" "$(address 1):7001"
+
+floods() {
+    phase normal
+    sleep "$calm"
+    # From an address of its own, at the askers' own entry.
+    harass crowded crowd $crowd "$(address 1):7000" "$(address 1):7001"
+    harass storm storm "$(address 1):7000" "$(address 1):7001"
+}
+
+for part in $parts; do $part; done
 
 exec 8>&-
 wait $asker
@@ -214,7 +222,7 @@ rc=$?
 grep ' asked ' "$dir/asked" | sed 's/^/# /'
 tap $rc 'no question failed but for partial answers, and no answer was wrong'
 [ $rc -eq 0 ] || grep -v ' asked ' "$dir/asked" | sed 's/^/# /'
-for what in crowded storm; do
+grep -q '^normal ' "$dir/asked" && for what in crowded storm; do
     awk -v what=$what '$1 == "normal" { n = $13 } $1 == what { w = $13 }
         END { exit !(n && w && w < 2 * n) }' "$dir/asked"
     rc=$?

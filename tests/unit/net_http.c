@@ -408,18 +408,20 @@ static void connections_are_bounded(void **state)
 
 /* Who opens all connections there are and leaves them idle keeps nobody else
  * out: his own give way, not those of others. */
-static void idle_connections_give_way(void **state)
+static void idle_give_way(unsigned max)
 {
     static const char get[] = "GET / HTTP/1.1\r\n\r\n";
     struct kit_child first = child;
     struct raw other;
     Xn__Caller *caller;
     char out[512];
-    int fds[40], i, n;
+    unsigned silent = 4 * max + 8, i;
+    int fds[264], n;
 
-    spawn_narrow(8);
+    assert_true(silent <= sizeof fds / sizeof *fds);
+    spawn_narrow(max);
     raw_open(&other);
-    for (i = 0; i < 40; i++)
+    for (i = 0; i < silent; i++)
         fds[i] = tcp_open("127.0.0.2:0");
     caller = ask_as(&client, "GET", "/", NULL, 0);
     xn__caller__free_unpacked(caller, NULL);
@@ -427,11 +429,18 @@ static void idle_connections_give_way(void **state)
     n = SSL_read(other.ssl, out, sizeof out - 1);
     assert_true(n > 12);
     assert_memory_equal(out, "HTTP/1.1 200", 12);
-    for (i = 0; i < 40; i++)
+    for (i = 0; i < silent; i++)
         close(fds[i]);
     raw_close(&other);
     kit_kill(&child, SIGTERM);
     child = first;
+}
+
+/* With few places, and with so many that some are made free before. */
+static void idle_connections_give_way(void **state)
+{
+    idle_give_way(8);
+    idle_give_way(64);
 }
 
 /* Who begins more connections than he may has them refused; others may. */

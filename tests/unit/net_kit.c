@@ -128,6 +128,7 @@ struct net_config kit_config(const struct net_identity *identity)
     config.identity = identity;
     config.listen_links = "127.0.0.1:0";
     config.listen_api = "127.0.0.1:0";
+    config.defer_s = 0; /* who says nothing is ours to judge */
     return config;
 }
 
