@@ -89,12 +89,14 @@ bool claims_say(struct claims *claims, unsigned source, const xn_id *id,
 }
 
 size_t claims_prove(struct claims *claims, const xn_id *id,
-                    const xn_id *position)
+                    const xn_id *position, const char *address)
 {
     struct claim claim = {
         .id = *id, .position = *position, .state = CLAIM_PROVED};
     size_t i, kept = 0, at;
 
+    if (address && strlen(address) <= OV_ADDRESS_MAX)
+        memcpy(claim.address, address, strlen(address) + 1);
     for (i = 0; i < claims->n; i++) {
         const struct claim *other = &claims->v[i];
 
@@ -103,9 +105,14 @@ size_t claims_prove(struct claims *claims, const xn_id *id,
             continue;
         }
         /* Who said where it is has said so rightly. */
-        if (xn_id_eq(&other->position, position)) claim.by |= other->by;
+        if (xn_id_eq(&other->position, position)) {
+            claim.by |= other->by;
+            if (!claim.address[0])
+                memcpy(claim.address, other->address, sizeof claim.address);
+        }
         if (other->state > claim.state) claim.state = other->state;
         claim.is_start |= other->is_start;
+        claim.again |= other->again;
     }
     claims->n = kept;
     at = lower(claims, position);

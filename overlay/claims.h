@@ -39,8 +39,8 @@ struct claim {
     enum claim_state state;
     uint32_t by;   /* sources */
     bool is_start; /* asked wherever it stands */
-    bool
-        is_first; /* among the nearest CLAIMS_FIRST that one source has named */
+    bool is_first; /* among the nearest CLAIMS_FIRST that a source has named */
+    bool again;    /* met, and dialled once more when its link was gone */
     uint8_t looks; /* while it is dialled: after two it is late, and others are
                       dialled beside it */
 };
@@ -63,10 +63,11 @@ unsigned claims_source(struct claims *claims);
  * memory. */
 bool claims_say(struct claims *claims, unsigned source, const xn_id *id,
                 const xn_id *position, const char *address);
-/* A node that is met, as its certificate says: all else that was claimed of it
- * goes.  CLAIM_NONE: out of memory; else where it is. */
+/* A node that is met, as its certificate says, there (NULL: where somebody said,
+ * if anybody did): all else that was claimed of it goes.  CLAIM_NONE: out of
+ * memory; else where it is. */
 size_t claims_prove(struct claims *claims, const xn_id *id,
-                    const xn_id *position);
+                    const xn_id *position, const char *address);
 /* It is not where this says it is. */
 void claims_fail(struct claims *claims, size_t i);
 

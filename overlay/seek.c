@@ -292,11 +292,13 @@ static bool start_more(struct seek *seek, unsigned more, struct xn_out *out)
     walk_start(&walk, ov, &seek->claims.key);
     while (more > 0 && walk_next(&walk, &at)) {
         const struct xn_contact *contact;
+        Xn__Contact row;
         size_t i;
 
         if (at == RING_SELF || ov->ring.routes[at].silent) continue;
         contact = ring_contact(ov, at);
-        i = claims_prove(&seek->claims, &contact->id, &contact->position);
+        i = claims_prove(&seek->claims, &contact->id, &contact->position,
+                         contact_at(ov, at, &row) ? row.address : NULL);
         if (i == CLAIM_NONE) {
             out->rc = XN_ENOMEM;
             break;
@@ -316,8 +318,8 @@ static void prove(struct seek *seek, const struct link *link,
 {
     const struct xn_contact *contact = link_contact(seek->ov, link);
 
-    if (claims_prove(&seek->claims, &contact->id, &contact->position) ==
-        CLAIM_NONE)
+    if (claims_prove(&seek->claims, &contact->id, &contact->position,
+                     link_address(seek->ov, link)) == CLAIM_NONE)
         out->rc = XN_ENOMEM;
 }
 
@@ -336,6 +338,30 @@ static void meet(struct seek *seek, const struct xn_now *now, size_t i,
     } else {
         claim->state = CLAIM_DIALLED;
     }
+}
+
+/* A link that others opened is theirs to close, and so may be gone: who was met
+ * over such a one is dialled, once.  true: somebody is to be met. */
+static bool meet_again(struct seek *seek, const struct xn_now *now,
+                       struct xn_out *out)
+{
+    bool any = false;
+    size_t rank, i;
+
+    for (rank = 0; rank < seek->want && !out->rc; rank++) {
+        struct claim *claim;
+
+        i = claims_met(&seek->claims, rank);
+        if (i == CLAIM_NONE) break;
+        claim = &seek->claims.v[i];
+        if (claim->again || !claim->address[0] ||
+            met_link(seek, (uint32_t)rank))
+            continue;
+        claim->again = true;
+        meet(seek, now, i, out);
+        any = true;
+    }
+    return any;
 }
 
 /* Dialling pays once those asked have told, or agree. */
@@ -386,6 +412,7 @@ static void go_on(struct seek *seek, const struct xn_now *now,
     if (seek->over || seek->busy) return;
     seek->busy = true;
     while (!work(seek, now, out)) {
+        if (meet_again(seek, now, out)) continue;
         if (seek->round < ROUNDS && in_doubt(seek)) {
             unsigned more = seek->round < 2 ? STARTS : 2 * STARTS;
 
@@ -447,7 +474,8 @@ static struct seek *seek_find(const struct ov *ov, const xn_id *key,
 
     DL_FOREACH(ov->seeks, seek)
     {
-        if (xn_id_eq(&seek->claims.key, key) && copy < seek->want) return seek;
+        if (!xn_id_eq(&seek->claims.key, key) || copy >= seek->want) continue;
+        if (!seek->over || met_link(seek, copy)) return seek;
     }
     return NULL;
 }

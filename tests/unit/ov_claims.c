@@ -53,7 +53,8 @@ static void meet(struct claims *claims, uint8_t name, uint8_t distance)
 {
     xn_id id = who(name), position = at(distance);
 
-    assert_int_not_equal(claims_prove(claims, &id, &position), CLAIM_NONE);
+    assert_int_not_equal(claims_prove(claims, &id, &position, NULL),
+                         CLAIM_NONE);
 }
 
 /* The next one to dial, by its distance; it is dialled.  0: nobody. */

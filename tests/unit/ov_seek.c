@@ -66,6 +66,47 @@ static unsigned reached(struct net *net, unsigned *of_out)
     return got;
 }
 
+/* Who is found over a link that then ends, as others may end theirs, is met
+ * again. */
+static void test_link_ends(void **state)
+{
+    struct net *net = start(true);
+    const struct ov *ov = net->node[0].ov;
+    unsigned cuts = 0, i;
+    struct asked asked;
+    const xn_id *id;
+    uint32_t owner;
+    xn_id key;
+
+    (void)state;
+    for (i = 0; i < KEYS; i++) {
+        uint64_t end_us = net->now.mono_us + 6 * SEC;
+        bool cut;
+
+        net_key(net, &key);
+        owner = net_nearest(net, &key, 0);
+        id = &net->node[owner].contact.id;
+        cut = owner == 0 || link_find_id(ov, id);
+        net_ask(net, 0, &key, 0, 10 * SEC, &asked);
+        while (!cut && !asked.calls && net->now.mono_us < end_us) {
+            const struct link *link;
+
+            net_run(net, 1000);
+            link = link_find_id(ov, id);
+            cut = link && link->state == LINK_LIVE;
+            if (cut) net_cut(net, 0, owner);
+            cuts += cut;
+        }
+        net_run(net, 10 * SEC);
+        assert_int_equal(asked.calls, 1);
+        assert_int_equal(asked.rc, 0);
+        assert_int_equal(asked.by, owner);
+    }
+    print_message("# %u links cut\n", cuts);
+    assert_true(cuts > KEYS / 4);
+    net_free(net);
+}
+
 /* Nobody has a link left that was opened to ask. */
 static void assert_given_back(struct net *net)
 {
@@ -241,6 +282,7 @@ static void test_guest_is_no_owner(void **state)
 int main(void)
 {
     const struct CMUnitTest tests[] = {
+        cmocka_unit_test(test_link_ends),
         cmocka_unit_test(test_past_those_who_keep),
         cmocka_unit_test(test_copies),
         cmocka_unit_test(test_older),
