@@ -16,6 +16,7 @@ enum {
     FLOOD_PEERS = 4, /* each tenth of a second */
     FLOOD_ASKS = 8,
     NEAR_MAX = 16,
+    PLACE_MAX = 4, /* read of an answer about a place of the table */
     COPIES = 3,
     DRAWS_MAX = 64
 };
@@ -387,6 +388,39 @@ static bool meets_request(struct sim_run *run, uint32_t node, uint32_t from,
     return true;
 }
 
+/* Whom of them it has in a place of the table: those who ask are to take them
+ * for the nearest there. */
+static void tell_nearer(struct sim_run *run, uint32_t node, uint32_t to,
+                        const Xn__Peers *want)
+{
+    const struct sim_malice *malice = run->malice;
+    Xn__Coordinate there = *want->coordinate;
+    Xn__Peers peers = XN__PEERS__INIT;
+    struct names names = {.n = 0};
+    struct table_place place;
+    uint32_t from, i;
+    xn_id head;
+
+    if (xn_id_from_bytes(&want->from, &head)) return;
+    table_prefix(&head, want->bits, &place);
+    from = (uint32_t)(draw(run) % malice->n);
+    for (i = 0; i < malice->n && names.n < PLACE_MAX; i++) {
+        uint32_t other = malice->who[(from + i) % malice->n];
+        const xn_id *position = &contact_of(run, other)->position;
+
+        if (other == to || xn_id_cmp(position, &place.lo) < 0 ||
+            xn_id_cmp(position, &place.hi) > 0)
+            continue;
+        name_node(run, &names, other);
+        names.rows[names.n - 1].coordinate = &there;
+    }
+    there.error = 5;
+    peers.sample = names.ptr;
+    peers.n_sample = names.n;
+    peers.coordinate = &there;
+    say(run, node, to, XN__KIND__PEERS, &peers);
+}
+
 static bool meets_want(struct sim_run *run, uint32_t node, uint32_t from,
                        const Xn__Peers *want)
 {
@@ -396,6 +430,10 @@ static bool meets_want(struct sim_run *run, uint32_t node, uint32_t from,
     size_t n, i;
 
     if (run->malice->how[node] != ECLIPSE || !want->want) return false;
+    if (want->coordinate) {
+        tell_nearer(run, node, from, want);
+        return true;
+    }
     n = friends(run, &contact_of(run, from)->position, NEAR_MAX, near);
     for (i = 0; i < n; i++) {
         if (near[i] != from) name_node(run, &names, near[i]);

@@ -10,7 +10,8 @@
  *   lie       answer as if they owned the key; name those of them nearest to it,
  *             then honest ones from behind these, so that nothing looks sparse,
  *             and some that do not exist
- *   eclipse   the same, but name nobody else than themselves, ever
+ *   eclipse   the same, but name nobody else than themselves, ever, and as the
+ *             nearest in time to whoever asks for such
  *   flood     drop, and ask others for more than they can do
  *   mixed     each one of the first four
  *

@@ -11,7 +11,7 @@ run() { # NAME SETTING...
     local name=$1 sets=() set
     shift
     for set; do sets+=(--set "$set"); done
-    "$xenosim" run "$scratch/malice.scn" --nodes 900 --seed 4 \
+    "$xenosim" run "$scratch/malice.scn" --nodes "${nodes:-900}" --seed 4 \
         --set overlay.links=128 --set overlay.leaves=12 "${sets[@]}" \
         >"$scratch/$name" 2>"$scratch/$name.err"
 }
@@ -40,4 +40,25 @@ ok $? "nobody is malicious: $(metric calm reach.messages) messages"
 run again malice.how=lie
 [ -n "$(metric lie digest)" ] && [ "$(metric lie digest)" = "$(metric again digest)" ]
 ok $? "the same again gives the same"
+# Tables that joins have filled: malicious nodes name each other as the nearest.
+cat >"$scratch/malice.scn" <<'END'
+set overlay.secure 1
+set malice.how eclipse
+latency uniform 5ms 150ms
+access 1ms 20ms
+settle 600s
+at 0s      converge 10%
+at 1s      join all over 60s
+at 300s    reach 100/s
+at 310s    reach off
+run 330s
+END
+joined() { # NAME SETTING...
+    nodes=300 run "$1" overlay.links=64 overlay.leaves=8 "${@:2}"
+}
+joined nearer malice.share=25% && least nearer reach.count 900 &&
+    least nearer reach.all 98000
+ok $? "nearer ones: $(metric nearer reach.all) %"
+joined honest malice.share=0% && least honest reach.all 100000
+ok $? "nobody is malicious: $(metric honest reach.all) %"
 plan
