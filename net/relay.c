@@ -168,6 +168,20 @@ static void look_later(struct net_relay *r, uint64_t idle_us, uint64_t quiet_us)
     set_clock(r, us);
 }
 
+static void pump(struct net_relay *r);
+
+/* Who has closed, and was told all before that, may have left bytes behind. */
+static void look_at_far(struct net_relay *r)
+{
+    if (has_left(r)) r->far_gone = true;
+    if (r->far_gone && !r->near_ended)
+        net_relay_end(r, XN_EUNREACH, "the connection was cut");
+    else if (r->far_gone)
+        pump(r);
+    else if (is_unseen(r) && !waiting(r->far))
+        put_head(r, STREAM_NOOP, 0);
+}
+
 static void on_clock(evutil_socket_t fd, short what, void *arg)
 {
     struct net_relay *r = arg;
@@ -182,12 +196,9 @@ static void on_clock(evutil_socket_t fd, short what, void *arg)
         r->config.over(r->config.arg, r->rc, r->because);
     } else if (!r->ending && idle_us && quiet_us >= idle_us) {
         net_relay_end(r, XN_ETIMEOUT, "nothing was said for too long");
-    } else if (!r->ending && has_left(r)) {
-        r->far_gone = true;
-        net_relay_end(r, XN_EUNREACH, "the connection was cut");
     } else if (!r->ending) {
-        if (is_unseen(r) && !waiting(r->far)) put_head(r, STREAM_NOOP, 0);
-        look_later(r, idle_us, quiet_us);
+        look_at_far(r);
+        if (!r->ending) look_later(r, idle_us, quiet_us);
     }
 }
 
@@ -443,19 +454,14 @@ static void on_near_event(struct bufferevent *near, short what, void *arg)
     pump(r);
 }
 
-/* Who has closed, and was told all before that, may have left bytes behind. */
+/* libevent's TLS tells this before it has stored what came with it. */
 static void on_far_event(struct bufferevent *far, short what, void *arg)
 {
     struct net_relay *r = arg;
 
     if (!(what & (BEV_EVENT_EOF | BEV_EVENT_ERROR))) return;
     r->far_gone = true;
-    if (r->ending)
-        set_clock(r, 0);
-    else if (!r->near_ended)
-        net_relay_end(r, XN_EUNREACH, "the connection was cut");
-    else
-        pump(r);
+    set_clock(r, 0);
 }
 
 /* ---- begin --------------------------------------------------------------- */

@@ -162,6 +162,12 @@ static void say(struct kit *k, enum stream_kind kind, const void *data,
                      STREAM_HEAD + len);
 }
 
+static void say_near(struct kit *k, const void *data, size_t len)
+{
+    assert_int_equal(write(k->near, data, len), len);
+    turn(k);
+}
+
 /* All that is there of a descriptor; -1 behind it: it has ended. */
 static size_t take(int fd, uint8_t *data, size_t room, bool *ended_out)
 {
@@ -515,6 +521,42 @@ static void hears_who_has_left(void **state)
     end(&k);
 }
 
+/* As libevent's TLS does, which tells of the end first. */
+static void comes_with_the_end(struct kit *k, const uint8_t *data, size_t len)
+{
+    struct evbuffer *in = bufferevent_get_input(k->bev);
+
+    bufferevent_trigger_event(k->bev, BEV_EVENT_READING | BEV_EVENT_EOF, 0);
+    evbuffer_unfreeze(in, 0);
+    assert_int_equal(evbuffer_add(in, data, len), 0);
+    bufferevent_trigger(k->bev, EV_READ, 0);
+}
+
+static void what_comes_with_an_end_is_heard(void **state)
+{
+    static const uint8_t frames[] = {1, 0, 0, 2, 'i', 'n', 3, 0, 0, 0};
+    uint8_t data[64];
+    struct kit k;
+    bool ended;
+
+    for (int whole = 0; whole < 2; whole++) {
+        size_t skip = whole ? STREAM_HEAD : 0;
+
+        begin_as(&k, true, whole);
+        if (whole)
+            say_near(&k, "\3\0\0\0", 4);
+        else
+            shutdown(k.near, SHUT_WR);
+        turn(&k);
+        comes_with_the_end(&k, frames, sizeof frames);
+        run_until_over(&k);
+        assert_int_equal(k.rc, 0);
+        assert_true(take(k.near, data, sizeof data, &ended) >= skip + 2);
+        assert_memory_equal(data + skip, "in", 2);
+        end(&k);
+    }
+}
+
 /* Who speaks of himself is passed on as he is, to his end; that he takes nothing
  * any more ends nothing. */
 static void passes_on(void **state)
@@ -549,12 +591,6 @@ static void passes_on(void **state)
     assert_int_equal(take(k.near, data, sizeof data, &ended), 0);
     assert_true(ended);
     end(&k);
-}
-
-static void say_near(struct kit *k, const void *data, size_t len)
-{
-    assert_int_equal(write(k->near, data, len), len);
-    turn(k);
 }
 
 /* Who has said all is heard to the end however slowly that is read, but for who
@@ -869,6 +905,7 @@ int main(void)
         cmocka_unit_test(tells_why),
         cmocka_unit_test(is_cut),
         cmocka_unit_test(hears_who_has_left),
+        cmocka_unit_test(what_comes_with_an_end_is_heard),
         cmocka_unit_test(passes_on),
         cmocka_unit_test(what_was_said_waits),
         cmocka_unit_test(who_is_gone_is_missed),
