@@ -2,6 +2,9 @@
 #include "net/command.h"
 
 #include <errno.h>
+#include <fcntl.h>
+#include <limits.h>
+#include <poll.h>
 #include <signal.h>
 #include <stdio.h>
 #include <string.h>
@@ -22,6 +25,7 @@
 enum {
     SIGNALS = 4,
     MOVES = 3,
+    OUTPUTS = 2,
     PART = 16 << 10,
     OUT_HIGH = 128 << 10,
     OUT_LOW = 32 << 10
@@ -34,12 +38,21 @@ struct run {
     struct event *signals[SIGNALS], *input;
     struct event *moves[MOVES]; /* of a terminal */
     struct net_terminal terminal;
+    struct event *outputs[OUTPUTS]; /* where one takes nothing for now */
+    int fds[OUTPUTS];               /* standard output and error */
     struct net_upgrade *upgrade;
     struct bufferevent *far;
+    size_t left; /* bytes of the frame under way */
+    int to;      /* and where they go: of fds */
+    bool waits;  /* for that: nothing is read from the server either */
+    bool cut;    /* the server is gone */
+    bool over;
 };
 
 static void end(struct run *r, int rc, const char *because, const char *try)
 {
+    if (r->over) return;
+    r->over = true;
     r->end->rc = rc;
     snprintf(r->end->because, sizeof r->end->because, "%s", because);
     snprintf(r->end->try, sizeof r->end->try, "%s", try);
@@ -48,18 +61,44 @@ static void end(struct run *r, int rc, const char *because, const char *try)
 
 /* ---- what it says -------------------------------------------------------- */
 
-/* Waits, if need be: then nothing is read from the server either. */
-static bool write_all(int fd, const uint8_t *data, size_t len)
+static void is_cut(struct run *r)
 {
-    while (len > 0) {
-        ssize_t n = write(fd, data, len);
+    end(r, XN_EUNREACH, "the connection was cut", "xeno task show");
+}
 
-        if (n < 0 && errno != EINTR) return false;
-        if (n < 0) continue;
-        data += n;
-        len -= (size_t)n;
+static void wait_for(struct run *r)
+{
+    r->waits = true;
+    bufferevent_disable(r->far, EV_READ);
+    if (event_add(r->outputs[r->to], NULL))
+        end(r, XN_ENOMEM, "out of memory", "the same again");
+}
+
+/* No more than a pipe takes without waiting.  Each of these: true: there may be
+ * more. */
+static bool write_some(struct run *r)
+{
+    struct evbuffer *in = bufferevent_get_input(r->far);
+    struct pollfd room = {r->fds[r->to], POLLOUT, 0};
+    size_t len = evbuffer_get_length(in);
+    ssize_t n = -1;
+
+    if (len > r->left) len = r->left;
+    if (len > PIPE_BUF) len = PIPE_BUF;
+    if (!len) return false;
+    errno = EAGAIN;
+    if (poll(&room, 1, 0) > 0)
+        n = write(room.fd, evbuffer_pullup(in, (ev_ssize_t)len), len);
+    if (n >= 0) {
+        evbuffer_drain(in, (size_t)n);
+        r->left -= (size_t)n;
+    } else if (errno == EAGAIN || errno == EINTR) {
+        wait_for(r);
+    } else {
+        end(r, errno == EPIPE ? XN_ECANCELLED : XN_EIO, strerror(errno),
+            "more room");
     }
-    return true;
+    return n >= 0;
 }
 
 static void take_over(struct run *r, const uint8_t *data, size_t len)
@@ -78,46 +117,57 @@ static void take_over(struct run *r, const uint8_t *data, size_t len)
     if (over) xn__stream_over__free_unpacked(over, NULL);
 }
 
-/* A whole one, of which a NOOP has nothing; false: there is none yet, or it is
- * over. */
 static bool take_frame(struct run *r)
 {
     struct evbuffer *in = bufferevent_get_input(r->far);
-    uint8_t data[STREAM_HEAD], *all;
+    uint8_t data[STREAM_HEAD];
     struct stream_head head;
 
     if (evbuffer_copyout(in, data, sizeof data) != sizeof data) return false;
-    if (stream_head_parse(data, &head) || head.kind == STREAM_END) {
+    if (stream_head_parse(data, &head) || head.kind == STREAM_END ||
+        head.kind == STREAM_WINDOW) {
         end(r, XN_EPROTO, "its server does not keep to the form",
             "another version of xeno");
         return false;
     }
-    if (evbuffer_get_length(in) < STREAM_HEAD + head.len) return false;
-    evbuffer_drain(in, STREAM_HEAD);
-    all = evbuffer_pullup(in, (ev_ssize_t)head.len);
     if (head.kind == STREAM_OVER) {
-        take_over(r, all, head.len);
+        if (evbuffer_get_length(in) < STREAM_HEAD + head.len) return false;
+        evbuffer_drain(in, STREAM_HEAD);
+        take_over(r, evbuffer_pullup(in, (ev_ssize_t)head.len), head.len);
         return false;
     }
-    if (!write_all(head.kind == STREAM_ERR ? STDERR_FILENO : STDOUT_FILENO, all,
-                   head.len)) {
-        end(r, errno == EPIPE ? XN_ECANCELLED : XN_EIO, strerror(errno),
-            "more room");
-        return false;
-    }
-    evbuffer_drain(in, head.len);
+    evbuffer_drain(in, STREAM_HEAD);
+    r->left = head.len; /* 0 of a NOOP */
+    r->to = head.kind == STREAM_ERR;
     return true;
 }
 
 static void on_far_read(struct bufferevent *far, void *arg)
 {
-    while (take_frame(arg)) {}
+    struct run *r = arg;
+
+    while (!r->waits && !r->over && (r->left ? write_some(r) : take_frame(r))) {
+    }
 }
 
 static void on_far_event(struct bufferevent *far, short what, void *arg)
 {
-    if (what & (BEV_EVENT_EOF | BEV_EVENT_ERROR))
-        end(arg, XN_EUNREACH, "the connection was cut", "xeno task show");
+    struct run *r = arg;
+
+    if (!(what & (BEV_EVENT_EOF | BEV_EVENT_ERROR))) return;
+    r->cut = true;
+    if (!r->waits) is_cut(r);
+}
+
+static void on_output(evutil_socket_t fd, short what, void *arg)
+{
+    struct run *r = arg;
+
+    r->waits = false;
+    on_far_read(r->far, r);
+    if (r->waits) return;
+    if (r->cut) is_cut(r); /* what it said before that has been written */
+    bufferevent_enable(r->far, EV_READ);
 }
 
 /* ---- what it is told ----------------------------------------------------- */
@@ -156,6 +206,28 @@ static void on_far_written(struct bufferevent *far, void *arg)
     if (r->input) event_add(r->input, NULL);
 }
 
+/* ---- signals ------------------------------------------------------------- */
+
+/* Also where a write to a terminal that could not be opened waits: libevent would
+ * have it go on. */
+static int hear(struct run *r, int signal, event_callback_fn heard,
+                struct event **event_out)
+{
+    struct sigaction action;
+
+    *event_out = evsignal_new(r->base, signal, heard, r);
+    if (!*event_out || event_add(*event_out, NULL) ||
+        sigaction(signal, NULL, &action))
+        return XN_ENOMEM;
+    action.sa_flags &= ~SA_RESTART;
+    return sigaction(signal, &action, NULL) ? XN_ENOMEM : 0;
+}
+
+static void on_signal(evutil_socket_t fd, short what, void *arg)
+{
+    end(arg, XN_ECANCELLED, "a signal came", "the same again");
+}
+
 /* ---- a terminal ---------------------------------------------------------- */
 
 static void put_window(struct run *r)
@@ -174,11 +246,11 @@ static void on_move(evutil_socket_t signal, short what, void *arg)
 {
     struct run *r = arg;
 
-    if (!r->far) return;
     if (signal == SIGTSTP) {
         net_terminal_give_back(&r->terminal);
         raise(SIGSTOP);
     }
+    if (!r->far) return;
     if (signal != SIGWINCH) net_terminal_take(&r->terminal);
     put_window(r);
 }
@@ -186,13 +258,11 @@ static void on_move(evutil_socket_t signal, short what, void *arg)
 static int open_terminal(struct run *r)
 {
     static const int moves[MOVES] = {SIGWINCH, SIGTSTP, SIGCONT};
+    int rc = 0;
 
-    if (!r->command->terminal) return 0;
-    for (size_t i = 0; i < MOVES; i++) {
-        r->moves[i] = evsignal_new(r->base, moves[i], on_move, r);
-        if (!r->moves[i] || event_add(r->moves[i], NULL)) return XN_ENOMEM;
-    }
-    return 0;
+    for (size_t i = 0; !rc && r->command->terminal && i < MOVES; i++)
+        rc = hear(r, moves[i], on_move, &r->moves[i]);
+    return rc;
 }
 
 /* ---- begin and end ------------------------------------------------------- */
@@ -223,9 +293,27 @@ static void on_upgraded(void *arg, int rc, const char *because, const char *try)
     on_far_read(r->far, r);
 }
 
-static void on_signal(evutil_socket_t fd, short what, void *arg)
+/* A terminal may take less than it is given, and waits.  It is not ours to make it
+ * one that does not, since others write there, too: so it is opened once more. */
+static int open_output(int fd)
 {
-    end(arg, XN_ECANCELLED, "a signal came", "the same again");
+    char path[32];
+    int own = -1;
+
+    snprintf(path, sizeof path, "/proc/self/fd/%d", fd);
+    if (isatty(fd))
+        own = open(path, O_WRONLY | O_NONBLOCK | O_NOCTTY | O_CLOEXEC);
+    return own >= 0 ? own : fd;
+}
+
+static int open_outputs(struct run *r)
+{
+    for (int i = 0; i < OUTPUTS; i++) {
+        r->fds[i] = open_output(STDOUT_FILENO + i);
+        r->outputs[i] = event_new(r->base, r->fds[i], EV_WRITE, on_output, r);
+        if (!r->outputs[i]) return XN_ENOMEM;
+    }
+    return 0;
 }
 
 /* What is read may be a file, which not every way of waiting takes. */
@@ -233,6 +321,7 @@ static int open_base(struct run *r)
 {
     static const int signals[SIGNALS] = {SIGINT, SIGTERM, SIGHUP, SIGQUIT};
     struct event_config *config = event_config_new();
+    int rc = 0;
 
     if (config) {
         event_config_require_features(config, EV_FEATURE_FDS);
@@ -240,11 +329,10 @@ static int open_base(struct run *r)
         event_config_free(config);
     }
     if (!r->base) return XN_ENOMEM;
-    for (size_t i = 0; i < SIGNALS; i++) {
-        r->signals[i] = evsignal_new(r->base, signals[i], on_signal, r);
-        if (!r->signals[i] || event_add(r->signals[i], NULL)) return XN_ENOMEM;
-    }
-    return open_terminal(r);
+    for (size_t i = 0; !rc && i < SIGNALS; i++)
+        rc = hear(r, signals[i], on_signal, &r->signals[i]);
+    if (!rc) rc = open_outputs(r);
+    return rc ? rc : open_terminal(r);
 }
 
 static int begin(struct run *r)
@@ -292,6 +380,10 @@ void net_command_run(const struct net_command *command,
     }
     for (size_t i = 0; i < MOVES; i++) {
         if (r.moves[i]) event_free(r.moves[i]);
+    }
+    for (size_t i = 0; i < OUTPUTS; i++) {
+        if (r.outputs[i]) event_free(r.outputs[i]);
+        if (r.fds[i] > STDERR_FILENO) close(r.fds[i]);
     }
     if (r.base) net_relay_base_free(r.base);
 }

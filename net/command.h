@@ -29,7 +29,8 @@ struct net_command_end {
 };
 
 /* Until it has ended; descriptors 0, 1 and 2 are its own.  When we leave, the
- * server ends it. */
+ * server ends it; that can be had at any time by a signal, also while what it says
+ * is not taken. */
 void net_command_run(const struct net_command *command,
                      struct net_command_end *end_out);
 
