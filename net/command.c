@@ -15,6 +15,8 @@
 #include <event2/event.h>
 
 #include "lib/err.h"
+#include "net/clock.h"
+#include "net/liveness.h"
 #include "net/relay.h"
 #include "net/terminal.h"
 #include "net/upgrade.h"
@@ -38,6 +40,8 @@ struct run {
     struct event *signals[SIGNALS], *input;
     struct event *moves[MOVES]; /* of a terminal */
     struct net_terminal terminal;
+    struct event *looks; /* whether the server is there */
+    struct net_liveness liveness;
     struct event *outputs[OUTPUTS]; /* where one takes nothing for now */
     int fds[OUTPUTS];               /* standard output and error */
     struct net_upgrade *upgrade;
@@ -159,6 +163,15 @@ static void on_far_event(struct bufferevent *far, short what, void *arg)
     if (!r->waits) is_cut(r);
 }
 
+static void on_look(evutil_socket_t fd, short what, void *arg)
+{
+    struct run *r = arg;
+
+    if (net_liveness_lost(&r->liveness, bufferevent_getfd(r->far),
+                          net_mono_us()))
+        is_cut(r);
+}
+
 static void on_output(evutil_socket_t fd, short what, void *arg)
 {
     struct run *r = arg;
@@ -269,6 +282,7 @@ static int open_terminal(struct run *r)
 
 static void on_upgraded(void *arg, int rc, const char *because, const char *try)
 {
+    const struct timeval every = {NET_LIVENESS_LOOK_S, 0};
     struct run *r = arg;
 
     if (rc) {
@@ -277,12 +291,14 @@ static void on_upgraded(void *arg, int rc, const char *because, const char *try)
     }
     r->end->began = true;
     r->far = net_upgrade_take(r->upgrade);
-    net_relay_watch(bufferevent_getfd(r->far));
+    net_liveness_watch(bufferevent_getfd(r->far));
     bufferevent_setcb(r->far, on_far_read, on_far_written, on_far_event, r);
     bufferevent_setwatermark(r->far, EV_WRITE, OUT_LOW, 0);
     r->input =
         event_new(r->base, STDIN_FILENO, EV_READ | EV_PERSIST, on_input, r);
-    if (!r->input || event_add(r->input, NULL)) {
+    r->looks = event_new(r->base, -1, EV_PERSIST, on_look, r);
+    if (!r->input || event_add(r->input, NULL) || !r->looks ||
+        event_add(r->looks, &every)) {
         end(r, XN_ENOMEM, "out of memory", "the same again");
         return;
     }
@@ -371,6 +387,7 @@ void net_command_run(const struct net_command *command,
     net_terminal_give_back(&r.terminal);
     net_upgrade_free(r.upgrade);
     if (r.input) event_free(r.input);
+    if (r.looks) event_free(r.looks);
     if (r.far) {
         bufferevent_setcb(r.far, NULL, NULL, NULL, NULL);
         bufferevent_free(r.far);

@@ -13,6 +13,7 @@
 #include <utlist.h>
 
 #include "lib/err.h"
+#include "net/liveness.h"
 #include "net/relay.h"
 #include "net/upgrade.h"
 #include "wire/api.pb-c.h"
@@ -118,7 +119,7 @@ static void on_upgraded(void *arg, int rc, const char *because, const char *try)
     c->upgrade = NULL;
     config.near = net_relay_socket(f->base, c->near);
     c->near = -1;
-    net_relay_watch(bufferevent_getfd(c->far));
+    net_liveness_watch(bufferevent_getfd(c->far));
     if (net_relay_new(&config, &c->relay)) drop(c);
 }
 

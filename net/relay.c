@@ -1,8 +1,6 @@
 /* SPDX-License-Identifier: GPL-3.0-or-later */
 #include "net/relay.h"
 
-#include <netinet/in.h>
-#include <netinet/tcp.h>
 #include <poll.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -16,6 +14,7 @@
 
 #include "lib/err.h"
 #include "net/clock.h"
+#include "net/liveness.h"
 #include "wire/msg.h"
 #include "wire/nest.h"
 #include "wire/stream.h"
@@ -25,7 +24,6 @@ enum {
     HIGH = 128 << 10, /* bytes for one end: then the other is not read */
     LOW = 32 << 10,   /* then it is again */
     LAST_S = 5,       /* for the last of it to be taken */
-    LOOK_S = 15,      /* between looks at who is not read */
     BECAUSE_MAX = 256,
 };
 
@@ -33,10 +31,11 @@ struct net_relay {
     struct net_relay_config config;
     struct bufferevent *far, *near; /* near: NULL once it ends */
     struct event *clock;
-    size_t left;                /* bytes of the frame under way, for `near` */
-    bool far_ended;             /* it has no more for us */
-    bool far_gone;              /* nobody takes what we have any more */
-    bool near_ended;            /* it has no more, and the far end was told */
+    struct net_liveness liveness; /* of `far` */
+    size_t left;                  /* bytes of the frame under way, for `near` */
+    bool far_ended;               /* it has no more for us */
+    bool far_gone;                /* nobody takes what we have any more */
+    bool near_ended;              /* it has no more, and the far end was told */
     bool near_gone;             /* nothing comes from there but what has come */
     bool shut;                  /* `near` was told the far end's end */
     bool mute;                  /* `near` takes nothing any more */
@@ -162,7 +161,7 @@ static bool has_left(const struct net_relay *r)
 
 static void look_later(struct net_relay *r, uint64_t idle_us, uint64_t quiet_us)
 {
-    uint64_t us = LOOK_S * 1000000ULL;
+    uint64_t us = NET_LIVENESS_LOOK_S * 1000000ULL;
 
     if (idle_us && idle_us - quiet_us < us) us = idle_us - quiet_us;
     set_clock(r, us);
@@ -186,8 +185,10 @@ static void on_clock(evutil_socket_t fd, short what, void *arg)
 {
     struct net_relay *r = arg;
     uint64_t idle_us = r->config.idle_s * 1000000ULL;
-    uint64_t quiet_us = net_mono_us() - r->moved_us;
+    uint64_t now_us = net_mono_us(), quiet_us = now_us - r->moved_us;
 
+    if (net_liveness_lost(&r->liveness, bufferevent_getfd(r->far), now_us))
+        r->far_gone = true;
     if (r->ending && is_taken_yet(r) && (!idle_us || quiet_us < idle_us)) {
         set_clock(r, LAST_S * 1000000ULL);
     } else if (r->ending && !r->told) {
@@ -465,18 +466,6 @@ static void on_far_event(struct bufferevent *far, short what, void *arg)
 }
 
 /* ---- begin --------------------------------------------------------------- */
-
-/* TCP_USER_TIMEOUT would take who does not read for one who is gone. */
-void net_relay_watch(int fd)
-{
-    const int on = 1, idle_s = 60, step_s = 15, steps = 4;
-
-    setsockopt(fd, SOL_SOCKET, SO_KEEPALIVE, &on, sizeof on);
-    setsockopt(fd, IPPROTO_TCP, TCP_KEEPIDLE, &idle_s, sizeof idle_s);
-    setsockopt(fd, IPPROTO_TCP, TCP_KEEPINTVL, &step_s, sizeof step_s);
-    setsockopt(fd, IPPROTO_TCP, TCP_KEEPCNT, &steps, sizeof steps);
-    setsockopt(fd, IPPROTO_TCP, TCP_NODELAY, &on, sizeof on);
-}
 
 void net_relay_base_free(struct event_base *base)
 {

@@ -48,8 +48,5 @@ void net_relay_free(struct net_relay *relay); /* NULL is fine */
 struct bufferevent *net_relay_socket(struct event_base *base, int fd);
 /* With what was freed on it and waits for a last turn of it, as connections do. */
 void net_relay_base_free(struct event_base *base);
-/* A connection whose other end is gone without a word is over in two minutes; in
- * as long as TCP says again what was not heard, where something was said to it. */
-void net_relay_watch(int fd);
 
 #endif

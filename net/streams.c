@@ -10,6 +10,7 @@
 #include <utlist.h>
 
 #include "lib/err.h"
+#include "net/liveness.h"
 #include "net/relay.h"
 #include "net/upgrade.h"
 #include "wire/nest.h"
@@ -93,7 +94,7 @@ static int join(struct stream *s, struct bufferevent *near, const char *lost)
     }
     s->evcon = taken.evcon;
     config.far = taken.bev;
-    net_relay_watch(bufferevent_getfd(taken.bev));
+    net_liveness_watch(bufferevent_getfd(taken.bev));
     return net_relay_new(&config, &s->relay);
 }
 
@@ -149,7 +150,7 @@ static void on_upgraded(void *arg, int rc, const char *because, const char *try)
     }
     if (!rc) {
         near = net_upgrade_take(s->upgrade);
-        net_relay_watch(bufferevent_getfd(near));
+        net_liveness_watch(bufferevent_getfd(near));
         rc = join(s, near, "the machine that it runs on is gone");
     }
     if (rc) {

@@ -2,6 +2,8 @@
 #include "net/upgrade.h"
 
 #include <errno.h>
+#include <netinet/in.h>
+#include <netinet/tcp.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -162,10 +164,13 @@ static void ask(struct net_upgrade *up)
 static void on_event(struct bufferevent *bev, short what, void *arg)
 {
     struct net_upgrade *up = arg;
+    const int on = 1;
     int dns = bufferevent_socket_get_dns_error(bev);
     char text[200];
 
     if (what & BEV_EVENT_CONNECTED) {
+        setsockopt(bufferevent_getfd(bev), IPPROTO_TCP, TCP_NODELAY, &on,
+                   sizeof on);
         ask(up);
     } else if (dns) {
         fail(up, XN_EUNREACH, evutil_gai_strerror(dns));

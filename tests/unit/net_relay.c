@@ -2,6 +2,7 @@
 /* Frames of streams, and what carries bytes between them and a socket: order,
  * half-closing, bounds, and who does not keep to the form. */
 #include <errno.h>
+#include <linux/filter.h>
 #include <netinet/in.h>
 #include <netinet/tcp.h>
 #include <setjmp.h>
@@ -23,6 +24,7 @@
 
 #include "lib/err.h"
 #include "lib/rng.h"
+#include "net/liveness.h"
 #include "net/relay.h"
 #include "wire/api.pb-c.h"
 #include "wire/msg.h"
@@ -637,18 +639,133 @@ static void what_was_said_waits(void **state)
     }
 }
 
-/* Who is there and does not read is waited for; who is gone is missed. */
-static void who_is_gone_is_missed(void **state)
+/* As many bytes of frames as there is room for. */
+static void fill(struct kit *k)
+{
+    uint8_t frame[STREAM_HEAD + STREAM_MAX] = {0};
+    size_t sent = 0;
+    ssize_t n;
+
+    stream_head_put(STREAM_DATA, STREAM_MAX, frame);
+    do {
+        size_t at = sent % sizeof frame;
+
+        n = write(k->far, frame + at, sizeof frame - at);
+        if (n > 0) sent += (size_t)n;
+        turn(k);
+    } while (n > 0);
+}
+
+/* Nothing that comes is answered any more. */
+static void vanish(int fd)
+{
+    struct sock_filter nothing = {BPF_RET | BPF_K, 0, 0, 0};
+    struct sock_fprog program = {1, &nothing};
+
+    assert_int_equal(
+        setsockopt(fd, SOL_SOCKET, SO_ATTACH_FILTER, &program, sizeof program),
+        0);
+}
+
+static struct tcp_info info_of(int fd)
+{
+    struct tcp_info info;
+    socklen_t len = sizeof info;
+
+    assert_int_equal(getsockopt(fd, IPPROTO_TCP, TCP_INFO, &info, &len), 0);
+    return info;
+}
+
+/* All is said, and more than he has room for is still to be taken. */
+static void end_both(struct kit *k)
+{
+    uint8_t data[4096] = {0};
+
+    say(k, STREAM_END, NULL, 0);
+    while (evbuffer_get_length(bufferevent_get_output(k->bev)) < 64 << 10) {
+        assert_int_equal(write(k->near, data, sizeof data), sizeof data);
+        turn(k);
+    }
+    shutdown(k->near, SHUT_WR);
+    turn(k);
+}
+
+static bool is_unanswered(int fd)
+{
+    struct tcp_info info = info_of(fd);
+
+    return info.tcpi_retransmits || info.tcpi_probes;
+}
+
+/* Of a client and of a server, read or not, also where all has been said. */
+static void who_has_vanished_is_missed(void **state)
+{
+    for (int i = 0; i < 4; i++) {
+        bool serves = i > 0, unread = i == 2, ends = i == 3;
+        const int little = 8 << 10; /* so that it grows no more */
+        struct kit k;
+        int far[2];
+
+        connect_far(far);
+        assert_int_equal(
+            setsockopt(far[0], SOL_SOCKET, SO_SNDBUF, &little, sizeof little),
+            0);
+        begin_on(&k, far, serves, false);
+        if (unread) fill(&k);
+        if (ends) end_both(&k);
+        vanish(k.far);
+        if (!ends) assert_int_equal(write(k.near, "x", 1), 1);
+        turn(&k);
+        while (!is_unanswered(far[0]))
+            usleep(10000);
+        for (int j = 0; j < 6; j++) {
+            assert_false(k.over);
+            ahead_s += 20;
+            turn(&k);
+        }
+        for (int j = 0; j < 3; j++) {
+            ahead_s += 20;
+            turn(&k);
+        }
+        assert_true(k.over);
+        assert_int_equal(k.rc, ends ? 0 : XN_EUNREACH);
+        end(&k);
+    }
+}
+
+/* Its machine says that there is no room. */
+static void who_does_not_read_is_waited_for(void **state)
+{
+    uint8_t data[4096] = {0};
+    struct kit k;
+    int far[2];
+
+    connect_far(far);
+    begin_on(&k, far, true, false);
+    while (write(k.near, data, sizeof data) > 0)
+        turn(&k);
+    while (!info_of(far[0]).tcpi_backoff)
+        usleep(10000);
+    for (int i = 0; i < 20; i++) {
+        ahead_s += 20;
+        turn(&k);
+    }
+    assert_false(k.over);
+    end(&k);
+}
+
+/* Where nothing is said TCP asks; a closed window is no answer that is missing. */
+static void who_is_silent_is_asked(void **state)
 {
     int fd = socket(AF_INET, SOCK_STREAM, 0), on = 0, patience = 1;
     socklen_t len = sizeof on;
 
-    net_relay_watch(fd);
+    net_liveness_watch(fd);
     assert_int_equal(getsockopt(fd, SOL_SOCKET, SO_KEEPALIVE, &on, &len), 0);
     assert_true(on);
     assert_int_equal(
         getsockopt(fd, IPPROTO_TCP, TCP_USER_TIMEOUT, &patience, &len), 0);
-    assert_int_equal(patience, 0); /* a closed window counts against it */
+    assert_int_equal(patience, 0);
     close(fd);
 }
 
@@ -704,23 +821,6 @@ static void passes_framed_ends_on(void **state)
         assert_int_equal(take(k.far, data, sizeof data, &ended), first ? 4 : 9);
         end(&k);
     }
-}
-
-/* As many bytes of frames as there is room for. */
-static void fill(struct kit *k)
-{
-    uint8_t frame[STREAM_HEAD + STREAM_MAX] = {0};
-    size_t sent = 0;
-    ssize_t n;
-
-    stream_head_put(STREAM_DATA, STREAM_MAX, frame);
-    do {
-        size_t at = sent % sizeof frame;
-
-        n = write(k->far, frame + at, sizeof frame - at);
-        if (n > 0) sent += (size_t)n;
-        turn(k);
-    } while (n > 0);
 }
 
 /* Who leaves is missed also where what he said is not taken; by TCP where his
@@ -908,7 +1008,9 @@ int main(void)
         cmocka_unit_test(what_comes_with_an_end_is_heard),
         cmocka_unit_test(passes_on),
         cmocka_unit_test(what_was_said_waits),
-        cmocka_unit_test(who_is_gone_is_missed),
+        cmocka_unit_test(who_has_vanished_is_missed),
+        cmocka_unit_test(who_does_not_read_is_waited_for),
+        cmocka_unit_test(who_is_silent_is_asked),
         cmocka_unit_test(a_cut_is_said_in_its_place),
         cmocka_unit_test(passes_framed_ends_on),
         cmocka_unit_test(who_leaves_is_missed),
