@@ -441,10 +441,10 @@ static bool is_idle(const struct ov *ov, size_t at)
     return !link || (!link->sent && !link->held);
 }
 
-/* Of those that we dialled and that are no neighbours: the farthest that waits
- * for nothing, but not the nearest, nor who is that in the place.  Where one is
- * silent another may be needed.  RING_NONE: there is none. */
-static size_t spare_of(const struct ov *ov, size_t first, size_t end,
+/* Of those that we dialled and that are no neighbours: the farthest (idle: that
+ * waits for nothing), but not the nearest, nor who is that in the place.  Where
+ * one is silent another may be needed.  RING_NONE: there is none. */
+static size_t spare_of(const struct ov *ov, size_t first, size_t end, bool idle,
                        size_t *ours_out)
 {
     size_t near = RING_NONE, worst = RING_NONE, i;
@@ -462,7 +462,7 @@ static size_t spare_of(const struct ov *ov, size_t first, size_t end,
     for (i = first; i < end; i++) {
         if (i == near || i == nearest || !is_ours(ov, i)) continue;
         if (ring_is_leaf(ov, &ring_contact(ov, i)->position)) continue;
-        if (!is_idle(ov, i)) continue;
+        if (idle && !is_idle(ov, i)) continue;
         if (worst == RING_NONE || ring_near(ov, i) > ring_near(ov, worst))
             worst = i;
     }
@@ -470,7 +470,7 @@ static size_t spare_of(const struct ov *ov, size_t first, size_t end,
 }
 
 /* From the place in which we have the most. */
-static size_t spare(const struct ov *ov)
+static size_t spare(const struct ov *ov, bool idle)
 {
     size_t worst = RING_NONE, most = 0, first, end = 0, at, ours;
     struct table_place place;
@@ -480,7 +480,7 @@ static size_t spare(const struct ov *ov)
                     &ring_contact(ov, end)->position, &place);
         ring_within(ov, &place, &first, &end);
         if (end - first <= most) continue;
-        at = spare_of(ov, first, end, &ours);
+        at = spare_of(ov, first, end, idle, &ours);
         if (at == RING_NONE || ours <= most) continue;
         worst = at;
         most = ours;
@@ -498,7 +498,8 @@ static size_t count_ours(const struct ov *ov)
 }
 
 /* What is left of the budget is for who chooses us; but not more than we can
- * choose whom we give up for them. */
+ * choose whom we give up for them.  To wait for an answer that never comes keeps
+ * nobody his place when there is no other. */
 static void make_room(struct ov *ov, const struct xn_now *now,
                       struct xn_out *out)
 {
@@ -507,7 +508,8 @@ static void make_room(struct ov *ov, const struct xn_now *now,
     unsigned i;
 
     for (i = 0; i < SPARE_MAX && ov->ring.n > most && ours > least; i++) {
-        at = spare(ov);
+        at = spare(ov, true);
+        if (at == RING_NONE && !has_room(ov)) at = spare(ov, false);
         if (at == RING_NONE) return;
         links_evict(ov, now, at, out);
         ov->grown = true;

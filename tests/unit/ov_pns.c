@@ -392,6 +392,31 @@ static void test_awaited_stay(void **state)
     net_free(net);
 }
 
+/* Unless all room is taken: else some who wait for ever, for what friends of
+ * theirs never answer, would keep out all others. */
+static void test_awaited_go(void **state)
+{
+    struct net *net = start_crowd(14);
+    struct ov *ov = net->node[0].ov;
+    struct asked asked[UP];
+    uint32_t i, n = 0;
+
+    (void)state;
+    net->node[0].answer = ANSWER_NEVER;
+    for (i = 0; i < ov->ring.n; i++) {
+        xn_peer peer = ring_peer(ov, i);
+
+        if (link_find(ov, peer)->incoming) continue;
+        net_ask_peer(net, net_who(net, 0, peer), 0, 300 * SEC, &asked[n++]);
+    }
+    net_run(net, 50 * SEC);
+    assert_int_equal(ov_stats(ov)->evicted, 0);
+    ov->config.links_max = ov->ring.n;
+    net_run(net, 50 * SEC);
+    assert_in_range(ov_stats(ov)->evicted, 1, n - 1);
+    net_free(net);
+}
+
 /* Those who are in one place of node 0's table with that node, or all others,
  * say that it is right beside node 0. */
 static void let_name(struct net *net, uint32_t node, bool others)
@@ -626,6 +651,7 @@ int main(void)
         cmocka_unit_test(test_held),
         cmocka_unit_test(test_ours_stay),
         cmocka_unit_test(test_awaited_stay),
+        cmocka_unit_test(test_awaited_go),
         cmocka_unit_test(test_named_elsewhere),
         cmocka_unit_test(test_named_again),
         cmocka_unit_test(test_empty_place),
