@@ -173,7 +173,7 @@ static bool ssl_waits(struct net_link *link, int ret)
         event_add(io->out, NULL);
         return true;
     }
-    /* All that the peer said has been read. */
+    /* The peer has ended it, or broken a rule: it listens no more. */
     if (link->state == NET_LINK_OPEN) set_reset(io);
     if (error == SSL_ERROR_ZERO_RETURN) {
         net_link_close(link, XN_EUNREACH, "closed by the peer");

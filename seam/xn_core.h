@@ -28,7 +28,8 @@
  * Actions (core to driver); with ticket != 0 exactly one DONE comes back, with
  * the rc and the message named here:
  *   DIAL    msg Dial: open a link; DONE on failure alone, UP on success
- *   HANG    peer, msg Reason: close the link; GONE follows
+ *   HANG    peer, msg Reason: close the link when what was said before is out (rc
+ *           XN_ETIMEOUT: it is silent, at once); GONE follows
  *   SEND    peer, msg: best effort, in order, no ticket; dropped with the link
  *   ANSWER  ticket of the ASK, msg Answer: the whole answer
  *   SIGN    msg Sign     -> Signed      with the core's own key
