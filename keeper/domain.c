@@ -14,6 +14,8 @@
 #include "keeper/network.h"
 #include "lib/err.h"
 
+#define PIECE (16 << 20) /* bytes that are copied before it is asked again */
+
 struct line {
     char *out;
     size_t used, len;
@@ -202,6 +204,7 @@ int domain_check_image(int folder, bool *ramdisk_out, char *because_out,
 static int failed(const char **because_out)
 {
     *because_out = strerror(errno);
+    if (errno == ECANCELED) return XN_ECANCELLED;
     return errno == ENOSPC || errno == EDQUOT || errno == EFBIG ? XN_ENOSPC
                                                                 : XN_EIO;
 }
@@ -217,12 +220,19 @@ static ssize_t copy_block(int from, int to, off_t at, off_t end)
 }
 
 /* Without copying where the file system can share blocks.  -1 with errno. */
-static int copy_range(int from, int to, off_t at, off_t end)
+static int copy_range(const struct domain_heed *heed, int from, int to,
+                      off_t at, off_t end)
 {
     while (at < end) {
+        size_t want = end - at < PIECE ? (size_t)(end - at) : PIECE;
         off_t in = at, out = at;
-        ssize_t n = copy_file_range(from, &in, to, &out, (size_t)(end - at), 0);
+        ssize_t n;
 
+        if (!heed->goes_on(heed->arg)) {
+            errno = ECANCELED;
+            return -1;
+        }
+        n = copy_file_range(from, &in, to, &out, want, 0);
         if (n <= 0) n = copy_block(from, to, at, end);
         if (n < 0 && errno == EINTR) continue;
         if (n == 0) errno = EIO; /* it has become shorter */
@@ -233,13 +243,15 @@ static int copy_range(int from, int to, off_t at, off_t end)
 }
 
 /* Holes stay blank, and what has come behind `end` since it was judged. */
-static int copy_data(int from, int to, off_t end)
+static int copy_data(const struct domain_heed *heed, int from, int to,
+                     off_t end)
 {
     off_t data = 0, hole = 0;
 
     while (hole < end && (data = lseek(from, hole, SEEK_DATA)) >= 0) {
         hole = lseek(from, data, SEEK_HOLE);
-        if (hole < 0 || copy_range(from, to, data, hole < end ? hole : end))
+        if (hole < 0 ||
+            copy_range(heed, from, to, data, hole < end ? hole : end))
             return -1;
     }
     return data >= 0 || errno == ENXIO ? 0 : -1;
@@ -256,8 +268,8 @@ static int open_first(int folder)
 
 /* Who asked may have put another file's name there: one that not all may read is
  * not read for him. */
-static int copy_file(int folder, int to, uint64_t bytes,
-                     const char **because_out)
+static int copy_file(const struct domain_heed *heed, int folder, int to,
+                     uint64_t bytes, const char **because_out)
 {
     int fd = open_first(folder);
     struct stat st;
@@ -272,7 +284,7 @@ static int copy_file(int folder, int to, uint64_t bytes,
     } else if ((uint64_t)st.st_size > bytes) {
         *because_out = "its image's disk is larger than what was asked for";
         rc = XN_EREFUSED;
-    } else if (copy_data(fd, to, st.st_size)) {
+    } else if (copy_data(heed, fd, to, st.st_size)) {
         rc = failed(because_out);
     }
     if (fd >= 0) close(fd);
@@ -291,8 +303,8 @@ static int open_folder(const char *path)
 
 /* What is locked stays, for whoever keeps images; and what is not there any more
  * under its name was being removed. */
-static int copy_disk(const char *path, int to, uint64_t bytes,
-                     const char **because_out)
+static int copy_disk(const struct domain_heed *heed, const char *path, int to,
+                     uint64_t bytes, const char **because_out)
 {
     int folder = open_folder(path);
     int rc = XN_ENOENT;
@@ -302,7 +314,7 @@ static int copy_disk(const char *path, int to, uint64_t bytes,
     if (folder >= 0 && !flock(folder, LOCK_SH | LOCK_NB) &&
         !fstat(folder, &is) && !stat(path, &named) &&
         is.st_dev == named.st_dev && is.st_ino == named.st_ino) {
-        rc = copy_file(folder, to, bytes, because_out);
+        rc = copy_file(heed, folder, to, bytes, because_out);
     }
     if (folder >= 0) close(folder);
     return rc;
@@ -310,7 +322,8 @@ static int copy_disk(const char *path, int to, uint64_t bytes,
 
 /* Its room is taken at once: who pays for it finds it there.  Its size comes last:
  * what has it is whole. */
-static int fill_disk(int fd, const Xn__TaskSpec *spec, const char **because_out)
+static int fill_disk(const struct domain_heed *heed, int fd,
+                     const Xn__TaskSpec *spec, const char **because_out)
 {
     off_t bytes = (off_t)spec->disk_bytes;
     struct stat st;
@@ -320,13 +333,14 @@ static int fill_disk(int fd, const Xn__TaskSpec *spec, const char **because_out)
     if (fallocate(fd, FALLOC_FL_KEEP_SIZE, 0, bytes) && errno != EOPNOTSUPP)
         return failed(because_out);
     if (spec->disk[0])
-        rc = copy_disk(spec->disk, fd, spec->disk_bytes, because_out);
+        rc = copy_disk(heed, spec->disk, fd, spec->disk_bytes, because_out);
     if (!rc && ftruncate(fd, bytes)) rc = failed(because_out);
     return rc;
 }
 
 /* Open, or an error. */
-static int make_disk(int folder, const char *name, const Xn__TaskSpec *spec,
+static int make_disk(const struct domain_heed *heed, int folder,
+                     const char *name, const Xn__TaskSpec *spec,
                      const char **because_out)
 {
     int fd =
@@ -334,7 +348,7 @@ static int make_disk(int folder, const char *name, const Xn__TaskSpec *spec,
     int rc;
 
     if (fd < 0) return failed(because_out);
-    rc = fill_disk(fd, spec, because_out);
+    rc = fill_disk(heed, fd, spec, because_out);
     if (!rc) return fd;
     close(fd);
     unlinkat(folder, name, 0);
@@ -342,7 +356,7 @@ static int make_disk(int folder, const char *name, const Xn__TaskSpec *spec,
 }
 
 int domain_open_disks(int image, int folder, const char *name,
-                      const Xn__TaskSpec *spec,
+                      const Xn__TaskSpec *spec, const struct domain_heed *heed,
                       struct xen_disk disks_out[XEN_DISKS_MAX],
                       char *because_out, size_t len)
 {
@@ -361,7 +375,7 @@ int domain_open_disks(int image, int folder, const char *name,
     }
     if (!spec->disk_bytes) return 0;
     own->writable = true;
-    rc = make_disk(folder, name, spec, &why);
+    rc = make_disk(heed, folder, name, spec, &why);
     if (rc < 0) {
         snprintf(because_out, len, "a disk of its own: %s", why);
         return rc;

@@ -49,15 +49,21 @@ uint32_t domain_cap(const Xn__TaskSpec *spec);
 int domain_check_image(int folder, bool *ramdisk_out, char *because_out,
                        size_t len);
 
+/* Asked again and again while a disk is copied; false: that is given up. */
+struct domain_heed {
+    bool (*goes_on)(void *arg);
+    void *arg;
+};
+
 /* Its disks: the image's, which all who have that image read, and a blank one of
  * its own of disk_bytes, `name` in its session's folder, made where there is none
  * yet.  Both may be left out.  With spec->disk there is one: its own, which
  * begins as a copy of `disk` in there and is blank behind that.
  * domain_close_disks afterwards, whatever came of it.  XN_ENOENT, XN_EPERM,
  * XN_EREFUSED: there is nothing that could be copied, or it is larger than
- * disk_bytes; XN_ENOSPC, XN_EIO; with a reason. */
+ * disk_bytes; XN_ENOSPC, XN_EIO, XN_ECANCELLED; with a reason. */
 int domain_open_disks(int image, int folder, const char *name,
-                      const Xn__TaskSpec *spec,
+                      const Xn__TaskSpec *spec, const struct domain_heed *heed,
                       struct xen_disk disks_out[XEN_DISKS_MAX],
                       char *because_out, size_t len);
 void domain_close_disks(struct xen_disk disks[XEN_DISKS_MAX]);

@@ -194,7 +194,10 @@ static void run(struct keeper *keeper)
     for (;;) {
         until = keeper_tick(keeper, sys_mono_us());
         if (keeper->state == XN__TASK_STATE__ENDED) {
-            if (!linger) linger = sys_mono_us() + LINGER_US;
+            if (!linger) {
+                linger = sys_mono_us() + LINGER_US;
+                turn(keeper, 0); /* who asked before that */
+            }
             if (!has_clients(keeper) || sys_mono_us() >= linger) break;
             until = linger;
         }

@@ -66,7 +66,9 @@ struct keeper {
     uint64_t stand_us;   /* mono; nobody knows whether it does: again then */
     unsigned evasions;
 
-    uint64_t started_us; /* wall */
+    uint64_t asked_us;    /* mono; its start was asked for */
+    const char *unwanted; /* why it is not to start any more; NULL: it is */
+    uint64_t started_us;  /* wall */
     uint64_t started_mono_us, ended_mono_us;
     uint64_t kill_us;         /* mono; after a grace; 0: none */
     uint64_t look_us, cap_us; /* mono; next looks */
@@ -100,6 +102,9 @@ void keeper_init(struct keeper *keeper, const struct runner *runner);
 /* Starts the task, or takes up the one that outlived its keeper; not 0: state
  * is ENDED and its reason known. */
 int keeper_start(struct keeper *keeper);
+/* While it is started nobody is served, but whoever ends it is heard: why, or
+ * NULL.  Who asked for that has his answer afterwards. */
+const char *keeper_unwanted(struct keeper *keeper);
 /* What is due at that time; returns when to come again. */
 uint64_t keeper_tick(struct keeper *keeper, uint64_t mono_us);
 /* It is awake: looks and notes, where that is due before long. */
@@ -138,6 +143,8 @@ void keeper_serve(struct keeper *keeper, struct keeper_client *client,
 /* What to wait for on that client's behalf. */
 short keeper_wants(struct keeper *keeper, struct keeper_client *client);
 void keeper_drop(struct keeper_client *client);
+/* Somebody asks it to stop, whom nobody has heard yet. */
+bool keeper_hears_stop(struct keeper *keeper);
 /* The answer to STATUS, also what xenodomd is told at the start. */
 int keeper_tell_status(struct keeper *keeper, int rc, struct xn_buf *out);
 

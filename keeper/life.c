@@ -364,6 +364,27 @@ uint64_t keeper_tick(struct keeper *keeper, uint64_t mono_us)
 
 /* ---- start and end ------------------------------------------------------- */
 
+static bool is_told_to_end(void)
+{
+    sigset_t set;
+
+    return sigpending(&set) == 0 &&
+           (sigismember(&set, SIGTERM) || sigismember(&set, SIGINT));
+}
+
+const char *keeper_unwanted(struct keeper *keeper)
+{
+    uint64_t life_us = keeper->spec->life_ms * 1000;
+
+    if (is_told_to_end())
+        keeper->unwanted = "the keeper was told to end";
+    else if (life_us && sys_mono_us() - keeper->asked_us >= life_us)
+        keeper->unwanted = "its time was over";
+    else if (keeper_hears_stop(keeper))
+        keeper->unwanted = "asked to stop";
+    return keeper->unwanted;
+}
+
 /* The last line that bwrap, or who should have become it, had to say. */
 static void add_last_words(struct keeper *keeper)
 {
@@ -609,6 +630,7 @@ static int take_up(struct keeper *keeper)
 
 int keeper_start(struct keeper *keeper)
 {
+    keeper->asked_us = sys_mono_us();
     keeper->again = faccessat(keeper->dir, KEEPER_DOMAIN, F_OK, 0) == 0;
     return keeper->again ? take_up(keeper) : start_first(keeper);
 }

@@ -95,6 +95,11 @@ static int ask_for_it(struct keeper *keeper, struct xen_want *want)
     return rc;
 }
 
+static bool goes_on(void *keeper)
+{
+    return !keeper_unwanted(keeper);
+}
+
 static int create(struct keeper *keeper)
 {
     char kernel[1100], ramdisk[1100], line[DOMAIN_LINE_MAX];
@@ -108,6 +113,7 @@ static int create(struct keeper *keeper)
                             .memory_kib = spec->memory_bytes >> 10,
                             .vcpus = domain_vcpus(spec),
                             .cap = domain_cap(spec)};
+    const struct domain_heed heed = {goes_on, keeper};
     bool has_ramdisk;
     int rc;
 
@@ -121,8 +127,13 @@ static int create(struct keeper *keeper)
     snprintf(kernel, sizeof kernel, "%s/kernel", spec->image);
     snprintf(ramdisk, sizeof ramdisk, "%s/ramdisk", spec->image);
     if (!has_ramdisk) want.ramdisk = NULL;
-    rc = domain_open_disks(keeper->image, keeper->dir, KEEPER_DISK, spec,
+    rc = domain_open_disks(keeper->image, keeper->dir, KEEPER_DISK, spec, &heed,
                            want.disks, keeper->because, sizeof keeper->because);
+    if (rc == XN_ECANCELLED) { /* so it has not begun, and will not */
+        rc = XN_EREFUSED;
+        snprintf(keeper->because, sizeof keeper->because, "%s",
+                 keeper->unwanted);
+    }
     if (!rc) rc = ask_for_it(keeper, &want);
     domain_close_disks(want.disks);
     return rc;

@@ -165,6 +165,47 @@ static void take_asks(struct keeper *keeper, struct keeper_client *client)
     if (rc && rc != XN_ENOENT) client->closing = true;
 }
 
+/* ---- before anybody is served ---- */
+
+/* The first that it asks, which is left there. */
+static bool asks_to_stop(const struct keeper_client *client)
+{
+    ProtobufCMessage *body = NULL;
+    struct xn_buf in;
+    char data[TAKE];
+    ssize_t n = recv(client->fd, data, sizeof data, MSG_PEEK | MSG_DONTWAIT);
+    bool stops;
+
+    if (n <= 0) return false;
+    xn_buf_init(&in, IN_MAX);
+    xn_buf_add(&in, data, (size_t)n);
+    stops = frame_next(&in, ASK_MAX, &xn__keeper_ask__descriptor, &body) == 0 &&
+            ((const Xn__KeeperAsk *)body)->op == XN__KEEPER_OP__STOP;
+    if (body) protobuf_c_message_free_unpacked(body, NULL);
+    xn_buf_clear(&in);
+    return stops;
+}
+
+/* Who was not served in time has gone, and leaves his place. */
+bool keeper_hears_stop(struct keeper *keeper)
+{
+    struct pollfd comes = {keeper->listener, POLLIN, 0};
+    bool stops = false;
+
+    if (poll(&comes, 1, 0) > 0) keeper_accept(keeper);
+    for (size_t i = 0; !stops && i < keeper->n_clients; i++) {
+        struct keeper_client *client = &keeper->clients[i];
+        struct pollfd goes = {client->fd, 0, 0};
+
+        if (client->fd < 0) continue;
+        stops = asks_to_stop(client);
+        if (!stops && poll(&goes, 1, 0) > 0) keeper_drop(client);
+    }
+    return stops;
+}
+
+/* ---- one client ---- */
+
 /* Reads what came; false: the other end has closed. */
 static bool receive(struct keeper_client *client)
 {

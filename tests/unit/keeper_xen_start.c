@@ -2,7 +2,9 @@
 /* A domain's start: what its command line says, what is booted, its disks, and
  * what is refused. */
 #include <fcntl.h>
+#include <poll.h>
 #include <setjmp.h>
+#include <signal.h>
 #include <stdarg.h>
 #include <stddef.h>
 #include <stdint.h>
@@ -15,9 +17,11 @@
 
 #include <cmocka.h>
 
+#include "keeper/sys.h"
 #include "lib/err.h"
 #include "tests/unit/domain_kit.h"
 #include "tests/unit/xen_fake.h"
+#include "wire/frame.h"
 
 /* ---- starts that fail ---------------------------------------------------- */
 
@@ -213,6 +217,7 @@ static void a_clients_image_is_its_disk(void **state)
 #define LATE (TAIL + 100000) /* what has come since it was judged */
 
 static const char *grows; /* when it is copied */
+static void (*meanwhile)(void);
 
 /* In the place of the C library's. */
 ssize_t copy_file_range(int from, off_t *in, int to, off_t *out, size_t len,
@@ -225,6 +230,8 @@ ssize_t copy_file_range(int from, off_t *in, int to, off_t *out, size_t len,
         close(fd);
         grows = NULL;
     }
+    if (meanwhile) meanwhile();
+    meanwhile = NULL;
     return syscall(SYS_copy_file_range, from, in, to, out, len, flags);
 }
 
@@ -249,6 +256,94 @@ static void no_more_is_copied_than_was_judged(void **state)
     fake_last()->end = XEN_POWEROFF;
     bench_turn(b);
     bench_ended(b, XN__TASK_END__FINISHED, 0, 0, "the task ended");
+    take_back(&image);
+}
+
+static struct keeper *copies;
+static int asker = -1;
+
+static void asks_for_stop(void)
+{
+    Xn__KeeperAsk ask = XN__KEEPER_ASK__INIT;
+    struct xn_buf out;
+
+    ask.op = XN__KEEPER_OP__STOP;
+    xn_buf_init(&out, 0);
+    assert_int_equal(frame_put(&out, &ask), 0);
+    copies->listener = sys_unix_listen(copies->dir, KEEPER_SOCKET);
+    asker = sys_unix_connect(copies->dir, KEEPER_SOCKET, 60000);
+    assert_true(asker >= 0);
+    assert_int_equal(sys_write_all(asker, out.data, out.len), 0);
+    xn_buf_clear(&out);
+}
+
+static void sends_sigterm(void)
+{
+    raise(SIGTERM);
+}
+
+static void lets_time_pass(void)
+{
+    usleep(2000);
+}
+
+static void is_answered(void)
+{
+    ProtobufCMessage *body;
+
+    for (size_t i = 0; i < copies->n_clients; i++)
+        keeper_serve(copies, &copies->clients[i], POLLIN);
+    assert_int_equal(
+        frame_read(asker, FRAME_TELL_MAX, &xn__keeper_tell__descriptor, &body),
+        0);
+    assert_int_equal(((Xn__KeeperTell *)body)->rc, 0);
+    assert_int_equal(((Xn__KeeperTell *)body)->status->state,
+                     XN__TASK_STATE__ENDED);
+    protobuf_c_message_free_unpacked(body, NULL);
+    for (size_t i = 0; i < copies->n_clients; i++)
+        keeper_drop(&copies->clients[i]);
+    close(copies->listener);
+    copies->listener = -1;
+    close(asker);
+    asker = -1;
+}
+
+/* Of two pieces the second is not copied any more. */
+static void a_copy_is_given_up(void **state)
+{
+    static const struct {
+        void (*meanwhile)(void);
+        uint64_t life_ms;
+        const char *because;
+    } rows[] = {{asks_for_stop, 0, "asked to stop"},
+                {sends_sigterm, 0, "the keeper was told to end"},
+                {lets_time_pass, 1, "its time was over"}};
+    struct bench *b = *state;
+    struct brought image;
+    Xn__TaskSpec spec;
+    sigset_t term;
+
+    copies = &b->keeper;
+    sigemptyset(&term);
+    sigaddset(&term, SIGTERM);
+    sigprocmask(SIG_BLOCK, &term, NULL);
+    bring(b, &image);
+    for (size_t i = 0; i < sizeof rows / sizeof *rows; i++) {
+        bench_fill(&spec);
+        spec.disk_bytes = MIB;
+        spec.disk = image.folder;
+        spec.life_ms = rows[i].life_ms;
+        bench_put_spec(b, &spec);
+        meanwhile = rows[i].meanwhile;
+        assert_int_equal(bench_start(b), XN_EREFUSED);
+        meanwhile = NULL; /* its time may be over at the first look */
+        bench_ended(b, XN__TASK_END__NOT_STARTED, 0, 0, rows[i].because);
+        assert_int_equal(faccessat(b->keeper.dir, KEEPER_DISK, F_OK, 0), -1);
+        if (asker >= 0) is_answered();
+        if (rows[i].meanwhile == sends_sigterm)
+            assert_int_equal(sigwaitinfo(&term, NULL), SIGTERM);
+    }
+    sigprocmask(SIG_UNBLOCK, &term, NULL);
     take_back(&image);
 }
 
@@ -459,6 +554,7 @@ int main(void)
         T(only_roots_files_are_booted),
         T(its_disks_are_two),
         T(a_clients_image_is_its_disk),
+        T(a_copy_is_given_up),
         T(that_may_be_called_raw),
         T(no_more_is_copied_than_was_judged),
         T(what_is_no_disk_of_a_clients),
