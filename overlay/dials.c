@@ -1,19 +1,25 @@
 /* SPDX-License-Identifier: GPL-3.0-or-later */
-/* Which of the nodes that we have heard of to dial, and the dials under way. */
+/* Dialling the nodes that we have heard of: pick.c says whom next. */
+#include <stdlib.h>
 #include <string.h>
 
 #include <utlist.h>
 
+#include "lib/err.h"
 #include "overlay/inside.h"
 
-#define APART_TRIES 64U /* looks at random hints */
-#define DIALS_KEPT 4U   /* of DIALS_MAX, from each kind that could take all */
+#define BUSY_US (5 * SECOND_US) /* until a dial that was refused here */
 
 /* ---- under way ---- */
 
 const char *hint_address(const struct hint *hint)
 {
     return hint->by_name && hint->named ? hint->named : hint->address;
+}
+
+bool dial_is_hearsay(const struct hint *hint)
+{
+    return !hint->met || hint->by_name;
 }
 
 struct hint *dial_find(const struct ov *ov, uint64_t ticket)
@@ -32,8 +38,7 @@ bool dials_full(const struct ov *ov)
     return ov->n_dials >= DIALS_MAX;
 }
 
-/* By hearsay all of many could be said to be there, to aim us at it. */
-static bool is_dialled(const struct ov *ov, const char *address)
+bool dials_go_to(const struct ov *ov, const char *address)
 {
     const struct hint *hint;
 
@@ -48,7 +53,7 @@ void dial_begun(struct ov *ov, const struct xn_now *now, struct hint *hint,
                 uint64_t ticket)
 {
     hint->by_name =
-        hint->named && !hint->by_name && !is_dialled(ov, hint->named);
+        hint->named && !hint->by_name && !dials_go_to(ov, hint->named);
     hint->ticket = ticket;
     hint->dialled_us = now->mono_us;
     DL_APPEND2(ov->dials, hint, dial_prev, dial_next);
@@ -62,282 +67,138 @@ void dial_over(struct ov *ov, struct hint *hint)
     hint->ticket = 0;
 }
 
-/* ---- the next one ---- */
+/* ---- beginning and end ---- */
 
-/* A dial that fails takes its place for long.  So none of these kinds has all
- * places: who was never linked, for hearsay may be invented; who failed before,
- * for in a parted network that is half of all; who would be no neighbour, for
- * neighbours are wanted most. */
-struct room {
-    bool unmet, failed, far; /* one more of it may be dialled */
-};
-
-static struct room room_for(const struct ov *ov)
+/* Our driver would not: never, or it is busy.  That is nobody's fault, and says
+ * nothing of whether the node lives.  Of hearsay there is more. */
+static void not_tried(struct ov *ov, const struct xn_now *now,
+                      struct hint *hint, bool never)
 {
-    size_t unmet = 0, failed = 0, far = 0, most = DIALS_MAX - DIALS_KEPT;
-    const struct hint *hint;
-
-    DL_FOREACH2(ov->dials, hint, dial_next)
-    {
-        unmet += !hint->met;
-        failed += hint->failures > 0;
-        far += !ring_is_leaf(ov, &hint->position);
+    if (dial_is_hearsay(hint)) teller_was_right(ov, hint->teller);
+    if (!hint->met && (never || hint->teller)) {
+        hint_drop(ov, hint);
+        ov->dial_dirty = true;
+        return;
     }
-    return (struct room){unmet < most, failed < most, far < most};
+    hint->news_us = 0;
+    if (never)
+        hint_failed(ov, now, hint, false);
+    else
+        hint_due(ov, hint, now->mono_us + hints_jittered(ov, BUSY_US));
 }
 
-/* A link may be open and wait for its HELLO: the hint goes when that comes. */
-static bool is_due(const struct ov *ov, const struct hint *hint,
-                   const struct xn_now *now, const struct room *room)
+static void dial_ended(void *owner, void *ctx, const struct xn_now *now, int rc,
+                       struct xn_msg *msg, struct xn_out *out)
 {
-    if (hint->ticket || hint->next_us > now->mono_us) return false;
-    if (hint->failures && !room->failed) return false;
-    if (!room->far && !ring_is_leaf(ov, &hint->position)) return false;
-    if (!hint->met && (!room->unmet || !teller_may(ov, now, hint->teller) ||
-                       is_dialled(ov, hint->address))) {
+    struct ov *ov = owner;
+    struct hint *hint = ctx;
+
+    (void)msg;
+    ov_enter(ov);
+    dial_over(ov, hint);
+    ov->stats.dials_failed++;
+    if (rc == XN_EINVAL || rc == XN_EBUSY) {
+        not_tried(ov, now, hint, rc == XN_EINVAL);
+    } else if (rc == XN_ECONFLICT) { /* a link is on its way */
+        if (dial_is_hearsay(hint)) teller_was_right(ov, hint->teller);
+        hint_failed(ov, now, hint, false);
+    } else {
+        hint->news_us = 0;
+        watch_missed(ov, now, hint, out);
+        hint_failed(ov, now, hint, false);
+    }
+    ov_exit(ov, now, out);
+}
+
+static void dial(struct ov *ov, const struct xn_now *now, struct hint *hint,
+                 struct xn_out *out)
+{
+    Xn__Contact contact = XN__CONTACT__INIT;
+    Xn__Dial body = XN__DIAL__INIT;
+
+    uint64_t ticket = xn_ticket(ov->tickets, now->mono_us + DIAL_US, dial_ended,
+                                ov, hint, out);
+
+    if (!ticket) return;
+    dial_begun(ov, now, hint, ticket);
+    if (dial_is_hearsay(hint)) teller_dialled(ov, now, hint->teller);
+    ov->stats.dials++;
+    contact.id = xn_id_bytes(&hint->id);
+    contact.position = xn_id_bytes(&hint->position);
+    contact.address = (char *)(uintptr_t)hint_address(hint);
+    body.contact = &contact;
+    xn_out_emit(out, XN_ACT_DIAL, hint->ticket, XN_PEER_NONE, XN__KIND__DIAL,
+                &body);
+}
+
+static void dial_due(void *owner, void *ctx, const struct xn_now *now, int rc,
+                     struct xn_msg *msg, struct xn_out *out)
+{
+    struct ov *ov = owner;
+
+    (void)ctx, (void)rc, (void)msg;
+    ov_enter(ov);
+    ov->dial_timer = 0;
+    ov->dial_dirty = true;
+    ov_exit(ov, now, out);
+}
+
+void links_dial(struct ov *ov, const struct xn_now *now, struct xn_out *out)
+{
+    struct hint *hint;
+    uint64_t next_us;
+
+    ov->dial_dirty = false;
+    if (ov->leaving) return;
+    while (!dials_full(ov) && (hint = hint_pick(ov, now)) != NULL) {
+        dial(ov, now, hint, out);
+        if (!hint->ticket) return;
+    }
+    /* With all slots taken the end of a dial brings us back here. */
+    next_us = dials_full(ov) ? UINT64_MAX : hints_next(ov, now);
+    if (ov->dial_timer && next_us != ov->dial_timer_us) {
+        xn_ticket_forget(ov->tickets, ov->dial_timer);
+        ov->dial_timer = 0;
+    }
+    if (!ov->dial_timer && next_us != UINT64_MAX) {
+        ov->dial_timer_us = next_us;
+        ov->dial_timer =
+            xn_ticket(ov->tickets, next_us, dial_due, ov, NULL, out);
+    }
+}
+
+/* What was hearsay was wrong.  One that we were linked to may still come back
+ * to where it was. */
+static void somebody_else(struct ov *ov, const struct xn_now *now,
+                          struct hint *hint)
+{
+    if (!hint->met) {
+        hint_drop(ov, hint);
+        return;
+    }
+    if (hint->by_name) {
+        free(hint->named);
+        hint->named = NULL; /* and it is the other one's turn */
+    }
+    hint->news_us = 0;
+    hint_failed(ov, now, hint, false);
+}
+
+bool dial_answered(struct ov *ov, const struct xn_now *now, uint64_t ticket,
+                   const xn_id *id, char **address_out, uint64_t *since_us_out)
+{
+    struct hint *hint = dial_find(ov, ticket);
+
+    if (!hint) return true; /* it linked to us meanwhile: the hint went */
+    ov->dial_dirty = true;
+    xn_ticket_forget(ov->tickets, ticket);
+    dial_over(ov, hint);
+    if (!xn_id_eq(&hint->id, id)) {
+        somebody_else(ov, now, hint);
         return false;
     }
-    return !link_has_id(ov, &hint->id);
-}
-
-/* Of those who claim to be beside us who was named last, and of these the
- * nearest: who lost half of all to a partition is told by the others who is
- * left, and need not first try all in vain. */
-static struct hint *pick_leaf(const struct ov *ov, const struct xn_now *now,
-                              const struct room *room)
-{
-    size_t n = ov->hints_pos.n, at, d;
-    struct hint *best = NULL;
-
-    if (n == 0) return NULL;
-    at = hint_pos_lower(ov, &ov->config.position, &ov->config.id);
-    for (d = 0; d < n; d++) {
-        struct hint *side[] = {hint_at(&ov->hints_pos, (at + d) % n),
-                               hint_at(&ov->hints_pos, (at + n - 1 - d) % n)};
-        size_t leaves = 0, i;
-
-        for (i = 0; i < 2; i++) {
-            if (!ring_is_leaf(ov, &side[i]->position)) continue;
-            leaves++;
-            if (best && best->named_us >= side[i]->named_us) continue;
-            if (is_due(ov, side[i], now, room)) best = side[i];
-        }
-        if (leaves == 0) break; /* farther ones are none either */
-    }
-    return best;
-}
-
-/* Those whose time has come and for whose kind there is room, linked before or
- * not: so many of hints_due. */
-struct due {
-    size_t met, n;
-};
-
-static struct due due_now(const struct ov *ov, const struct xn_now *now,
-                          const struct room *room)
-{
-    struct due due = {.met = hints_due(ov, now, true)};
-
-    due.n = due.met;
-    if (room->unmet) due.n += hints_due(ov, now, false) - ov->n_met;
-    return due;
-}
-
-static struct hint *due_at(const struct ov *ov, const struct due *due, size_t i)
-{
-    return hint_at(&ov->hints_due, i < due->met ? i : i - due->met + ov->n_met);
-}
-
-static struct hint *due_draw(const struct ov *ov, const struct due *due)
-{
-    return due_at(ov, due, xn_rng_below(ov->rng, due->n));
-}
-
-static struct hint *pick_any(const struct ov *ov, const struct xn_now *now,
-                             const struct room *room)
-{
-    struct due due = due_now(ov, now, room);
-    size_t at, i;
-
-    if (due.n == 0) return NULL;
-    at = xn_rng_below(ov->rng, due.n);
-    for (i = 0; i < due.n; i++) {
-        struct hint *hint = due_at(ov, &due, (at + i) % due.n);
-
-        if (is_due(ov, hint, now, room)) return hint;
-    }
-    return NULL;
-}
-
-/* At the budget: some that would fill a gap of the prefix table. */
-static struct hint *pick_gap(const struct ov *ov, const struct xn_now *now,
-                             const struct room *room)
-{
-    struct due due = due_now(ov, now, room);
-    size_t i;
-
-    for (i = 0; i < GAP_TRIES && due.n > 0; i++) {
-        struct hint *hint = due_draw(ov, &due);
-
-        if (is_due(ov, hint, now, room) &&
-            links_fills_gap(ov, &hint->position)) {
-            return hint;
-        }
-    }
-    return NULL;
-}
-
-/* Where everybody is at the budget a dial mostly costs two nodes a handshake
- * for nothing: with half of the budget filled there is no hurry. */
-static bool may_better(struct ov *ov, const struct xn_now *now)
-{
-    if (!links_crowded(ov, now) || ov->ring.n < ov->config.links_max / 2) {
-        return true;
-    }
-    if (now->mono_us < ov->calm_us) return false;
-    ov->calm_us = now->mono_us + hints_jittered(ov, CALM_US);
+    if (dial_is_hearsay(hint)) teller_was_right(ov, hint->teller);
+    *address_out = strdup(hint_address(hint));
+    *since_us_out = hint->dialled_us;
     return true;
-}
-
-/* Whom we are about to be linked to: dialled, or waited for to say HELLO. */
-struct coming {
-    uint64_t at[DIALS_MAX + NEW_MAX];
-    size_t n;
-};
-
-static void coming_add(struct coming *coming, const xn_id *position)
-{
-    if (coming->n == DIALS_MAX + NEW_MAX) return;
-    coming->at[coming->n++] = xn_id_head(position);
-}
-
-static void coming_find(const struct ov *ov, struct coming *coming)
-{
-    const struct hint *hint;
-    uint32_t left = ov->n_new, i;
-
-    coming->n = 0;
-    DL_FOREACH2(ov->dials, hint, dial_next)
-    {
-        coming_add(coming, &hint->position);
-    }
-    for (i = 0; left > 0 && i < ov->by_peer.n; i++) {
-        const struct link *link = link_at(&ov->by_peer, i);
-
-        if (link->state != LINK_NEW) continue;
-        coming_add(coming, &link_contact(ov, link)->position);
-        left--;
-    }
-}
-
-static uint64_t lesser(uint64_t a, uint64_t b)
-{
-    return a < b ? a : b;
-}
-
-/* How far is it to the nearest of us, our links and those to come? */
-static uint64_t apart_at(const struct ov *ov, const struct coming *coming,
-                         const xn_id *position)
-{
-    size_t n = ov->ring.n, at = ring_lower(ov, position), i;
-    uint64_t head = xn_id_head(position);
-    uint64_t apart = table_apart(position, &ov->config.position);
-
-    for (i = n > 0 ? 2 : 0; i > 0; i--) { /* on either side of it */
-        const struct xn_contact *link = ring_contact(ov, (at + n - i + 1) % n);
-
-        apart = lesser(apart, table_apart(position, &link->position));
-    }
-    for (i = 0; i < coming->n; i++) {
-        uint64_t way = head - coming->at[i];
-
-        apart = lesser(apart, lesser(way, -way));
-    }
-    return apart;
-}
-
-/* Fewer links than nodes: of some, the one farthest from all links, so that each
- * key is within reach of one of them. */
-static struct hint *pick_apart(const struct ov *ov, const struct xn_now *now,
-                               const struct room *room)
-{
-    struct due due = due_now(ov, now, room);
-    struct hint *best = NULL;
-    struct coming coming;
-    uint64_t most = 0;
-    size_t i;
-
-    coming_find(ov, &coming);
-    for (i = 0; i < APART_TRIES && due.n > 0; i++) {
-        struct hint *hint = due_draw(ov, &due);
-        uint64_t here;
-
-        if (!is_due(ov, hint, now, room)) continue;
-        here = apart_at(ov, &coming, &hint->position);
-        if (best && here <= most) continue;
-        best = hint;
-        most = here;
-    }
-    return best ? best : pick_any(ov, now, room);
-}
-
-/* Who is near to many is chosen by many, and can be by as many as have not been
- * linked to it for nothing: so no more than the table takes, and some. */
-size_t links_enough(const struct ov *ov)
-{
-    return ov->config.links_max - 3 * (ov->config.links_max / 8);
-}
-
-/* As many as it wants; then again when a quarter is lost.  Where that is all of
- * the budget and there are more nodes, the rest is for who chooses us, and what
- * is lost is soon replaced: the nearest are found among those. */
-static bool has_enough(struct ov *ov, const struct xn_now *now, size_t want)
-{
-    size_t n = ov->ring.n + ov->n_new + ov->n_dials, least = want - want / 4;
-
-    if (want == ov->config.links_max) {
-        if (!links_crowded(ov, now)) return n >= want;
-        want = links_enough(ov);
-        least = want - want / 12;
-    }
-    if (n >= want) ov->grown = true;
-    if (n < least) ov->grown = false;
-    return ov->grown;
-}
-
-struct hint *hint_pick(struct ov *ov, const struct xn_now *now)
-{
-    struct room room = room_for(ov);
-    struct hint *hint = ov_is_guest(ov) ? NULL : pick_leaf(ov, now, &room);
-    size_t want = links_wanted(ov);
-
-    /* All who would be neighbours have been looked at. */
-    if (hint || ov->hints.n == 0 || !room.far) return hint;
-    if (want < ov->config.links_max) {
-        if (!has_enough(ov, now, want)) return pick_apart(ov, now, &room);
-        links_set_partial(ov, now);
-        return NULL;
-    }
-    hint = pns_pick(ov);
-    if (hint && is_due(ov, hint, now, &room)) return hint;
-    if (!may_better(ov, now)) return NULL;
-    if (!has_enough(ov, now, want)) return pick_any(ov, now, &room);
-    return pick_gap(ov, now, &room);
-}
-
-/* Those that are due and were not picked are looked at again later. */
-uint64_t hints_next(const struct ov *ov, const struct xn_now *now)
-{
-    size_t met = hints_due(ov, now, true), unmet = hints_due(ov, now, false);
-    uint64_t next_us = UINT64_MAX, unmet_us;
-
-    if (met < ov->n_met) next_us = hint_at(&ov->hints_due, met)->next_us;
-    if (unmet < ov->hints_due.n) {
-        unmet_us = hint_at(&ov->hints_due, unmet)->next_us;
-        if (unmet_us < next_us) next_us = unmet_us;
-    }
-    if (met + unmet - ov->n_met > ov->n_dials &&
-        next_us > now->mono_us + GOSSIP_MAX_US)
-        next_us = now->mono_us + GOSSIP_MAX_US;
-    return next_us;
 }

@@ -4,13 +4,14 @@
  *   ov.c      lifecycle, the calls that come in, the upcalls that go out
  *   ring.c    the live links by position;  full.c  links in full, by handle, by
  *             id
- *   hints.c   nodes that we have heard of;  dials.c  which of these to dial;
- *             tellers.c  who told of them, and is he worth it
- *   links.c   dialling, HELLO, the link budget
+ *   hints.c   nodes that we have heard of;  tellers.c  who told of them, and is
+ *             he worth it;  pick.c  which to dial next;  dials.c  dialling
+ *   links.c   links from their opening to their end;  hello.c  whether they
+ *             count
  *   leaves.c  the leaf set, and spreading who is there (PEERS)
  *   life.c    how long nodes live, and how many links that is worth
  *   choose.c  where a request goes next;  way.c  which of the ways there
- *   table.c   the places of the prefix table
+ *   table.c   the places of the prefix table;  places.c  the links in them
  *   pns.c     for each place the nearest in time; vivaldi.c  where a node is
  *   queries.c the requests under way; ask.c begins our own, arrive.c takes
  *             those of peers, route.c sends them on, answer.c ends them
@@ -463,16 +464,32 @@ bool teller_may(const struct ov *ov, const struct xn_now *now, uint16_t teller);
 void teller_dialled(struct ov *ov, const struct xn_now *now, uint16_t teller);
 void teller_was_right(struct ov *ov, uint16_t teller);
 
-/* ---- dials.c */
+/* ---- pick.c */
 
 /* The hint to dial now, or NULL. */
 struct hint *hint_pick(struct ov *ov, const struct xn_now *now);
+/* When there may be another. */
 uint64_t hints_next(const struct ov *ov, const struct xn_now *now);
-/* Where it is being dialled, or was last. */
-const char *hint_address(const struct hint *hint);
 /* Where links last and there are more nodes than the budget: so many are dialled
  * for, and above that those that are of no use are given up. */
 size_t links_enough(const struct ov *ov);
+
+/* ---- dials.c */
+
+/* All that is to be dialled now. */
+void links_dial(struct ov *ov, const struct xn_now *now, struct xn_out *out);
+/* A dial of ours became a link to `id`.  Its address (free) is the peer's until
+ * its HELLO says another; since when it was dialled.  false: the hint lied, it
+ * was for somebody else. */
+bool dial_answered(struct ov *ov, const struct xn_now *now, uint64_t ticket,
+                   const xn_id *id, char **address_out, uint64_t *since_us_out);
+/* Where it is being dialled, or was last. */
+const char *hint_address(const struct hint *hint);
+/* Is it dialled, or was last, because somebody says that it is there? */
+bool dial_is_hearsay(const struct hint *hint);
+/* Is somebody dialled there?  By hearsay all of many could be said to be at one
+ * address, to aim us at it. */
+bool dials_go_to(const struct ov *ov, const char *address);
 /* Is there no room for another? */
 bool dials_full(const struct ov *ov);
 /* Whom that DIAL is for; NULL: nobody, any more. */
@@ -481,16 +498,32 @@ void dial_begun(struct ov *ov, const struct xn_now *now, struct hint *hint,
                 uint64_t ticket);
 void dial_over(struct ov *ov, struct hint *hint);
 
-/* ---- links.c */
+/* ---- places.c */
 
-void links_dial(struct ov *ov, const struct xn_now *now, struct xn_out *out);
-void links_hello(struct ov *ov, const struct xn_now *now, struct link *link,
-                 struct xn_msg *msg, struct xn_out *out);
+/* Of these places of the ring, the nearest in time that says who is near (PNS)
+ * and is not silent; RING_NONE. */
+size_t places_nearest(const struct ov *ov, size_t first, size_t end);
+/* Is it that in its place? */
+bool places_is_nearest(const struct ov *ov, const struct link *link);
+/* Who could go most easily: not a neighbour, from the place in which most are,
+ * so many; the farthest of these.  RING_NONE: nobody. */
+size_t places_fullest(const struct ov *ov, size_t *count_out);
 /* Is the part of the prefix table empty that this position belongs in, and
  * another so full that a link can be spared for it? */
-bool links_fills_gap(const struct ov *ov, const xn_id *position);
+bool places_fills_gap(const struct ov *ov, const xn_id *position);
+/* How many links we dialled ourselves; those that stood are of these. */
+size_t places_ours(const struct ov *ov);
+/* Of these one (idle: that waits for nothing) that is nearest nowhere, from the
+ * place in which we have the most.  RING_NONE: there is none.  Both go through
+ * all links. */
+size_t places_spare(const struct ov *ov, bool idle);
+
+/* ---- links.c */
+
 /* Not linked to every node: there is a budget, or a peer says so of itself. */
 bool links_crowded(const struct ov *ov, const struct xn_now *now);
+/* So it is for ten minutes. */
+void links_set_crowded(struct ov *ov, const struct xn_now *now);
 /* Closes the one at that place of the ring, for a better one. */
 void links_evict(struct ov *ov, const struct xn_now *now, size_t at,
                  struct xn_out *out);
@@ -508,14 +541,29 @@ bool link_allows(struct link *link, const struct xn_now *now,
                  enum allowance what);
 void link_timer(struct ov *ov, struct link *link, uint64_t due_us, xn_ended *fn,
                 struct xn_out *out);
-void link_say_hello(struct ov *ov, const struct xn_now *now, struct link *link,
-                    bool full, struct xn_out *out);
 void link_timer_stop(struct ov *ov, struct link *link);
 void link_free(struct link *link);
 /* In full what only stood so far; NULL: no memory. */
 struct link *link_of_stood(struct ov *ov, xn_peer peer, uint32_t near_us);
 /* NULL: it has none. */
 const char *link_address(const struct ov *ov, const struct link *link);
+
+/* ---- hello.c */
+
+/* full: that we have no room, and whom to try instead. */
+void link_say_hello(struct ov *ov, const struct xn_now *now, struct link *link,
+                    bool full, struct xn_out *out);
+/* Says it again, and at last hangs up, until theirs comes. */
+void link_await_hello(struct ov *ov, const struct xn_now *now,
+                      struct link *link, struct xn_out *out);
+/* There is no room. */
+void link_refuse(struct ov *ov, const struct xn_now *now, struct link *link,
+                 struct xn_out *out);
+/* Is there room for a link to this position, or is it worth more than one that we
+ * have? */
+bool link_is_wanted(const struct ov *ov, const xn_id *position);
+void links_hello(struct ov *ov, const struct xn_now *now, struct link *link,
+                 struct xn_msg *msg, struct xn_out *out);
 
 /* ---- leaves.c */
 

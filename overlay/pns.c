@@ -22,7 +22,6 @@
  * of those that we chose ourselves a quarter of the budget stays, and of each
  * place the nearest. */
 #include <stdlib.h>
-#include <string.h>
 
 #include "overlay/inside.h"
 
@@ -115,21 +114,6 @@ Xn__Coordinate *pns_say(const struct ov *ov, Xn__Coordinate *out)
 
 /* ---- a question, and its answer ---- */
 
-/* The nearest of those that may answer; RING_NONE. */
-static size_t nearest_of(const struct ov *ov, size_t first, size_t end)
-{
-    size_t best = RING_NONE, i;
-
-    for (i = first; i < end; i++) {
-        uint32_t near_us = ring_near(ov, i);
-
-        if (near_us == 0 || ov->ring.routes[i].silent) continue;
-        if (!(ov_features(ov, ring_peer(ov, i)) & OV_FEATURE_PNS)) continue;
-        if (best == RING_NONE || near_us < ring_near(ov, best)) best = i;
-    }
-    return best;
-}
-
 static void ask(struct ov *ov, const struct xn_now *now, struct link *link,
                 const struct table_place *place, struct xn_out *out)
 {
@@ -213,7 +197,7 @@ static bool is_nearer(const struct ov *ov, const xn_id *position, uint32_t us)
 
     table_place(ov->digit, &ov->config.position, position, &place);
     ring_within(ov, &place, &first, &end);
-    best = nearest_of(ov, first, end);
+    best = places_nearest(ov, first, end);
     if (best == RING_NONE) return true;
     have_us = ring_near(ov, best);
     return us + us / 8 + SECOND_US / 1000 < have_us;
@@ -298,17 +282,6 @@ struct hint *pns_pick(struct ov *ov)
     return hint_find(ov, &pns->nearer);
 }
 
-static bool is_nearest(const struct ov *ov, const struct link *link)
-{
-    size_t at = ring_find(ov, link->peer), first, end;
-    struct table_place place;
-
-    table_place(ov->digit, &ov->config.position,
-                &link_contact(ov, link)->position, &place);
-    ring_within(ov, &place, &first, &end);
-    return nearest_of(ov, first, end) == at;
-}
-
 void pns_live(struct ov *ov, const struct xn_now *now, struct link *link,
               struct xn_out *out)
 {
@@ -316,7 +289,7 @@ void pns_live(struct ov *ov, const struct xn_now *now, struct link *link,
 
     if (pns && xn_id_eq(&pns->dialled, &link_contact(ov, link)->id)) {
         pns->dialled = (xn_id){{0}};
-        pns->bettered += is_nearest(ov, link);
+        pns->bettered += places_is_nearest(ov, link);
     }
     link->sample = true;
     if (link->opened_us)
@@ -401,13 +374,13 @@ static struct link *whom_to_ask(struct ov *ov, const struct table_place *place)
     size_t first, end, at;
 
     ring_within(ov, place, &first, &end);
-    at = nearest_of(ov, first, end);
+    at = places_nearest(ov, first, end);
     if (at == RING_NONE) {
         table_prefix(&ov->config.position, place->level * ov->digit, &alike);
         ring_within(ov, &alike, &first, &end);
         if (first == end) return NULL;
         first += xn_rng_below(ov->rng, end - first);
-        at = nearest_of(ov, first, end);
+        at = places_nearest(ov, first, end);
     }
     return at == RING_NONE ? NULL : ring_link(ov, at);
 }
@@ -426,77 +399,6 @@ static void round_over(struct ov *ov)
     pns->asked = pns->bettered = 0;
 }
 
-/* It stood, or we dialled it. */
-static bool is_ours(const struct ov *ov, size_t at)
-{
-    const struct link *link = link_find(ov, ring_peer(ov, at));
-
-    return !link || !link->incoming;
-}
-
-static bool is_idle(const struct ov *ov, size_t at)
-{
-    const struct link *link = link_find(ov, ring_peer(ov, at));
-
-    return !link || (!link->sent && !link->held);
-}
-
-/* Of those that we dialled and that are no neighbours: the farthest (idle: that
- * waits for nothing), but not the nearest, nor who is that in the place.  Where
- * one is silent another may be needed.  RING_NONE: there is none. */
-static size_t spare_of(const struct ov *ov, size_t first, size_t end, bool idle,
-                       size_t *ours_out)
-{
-    size_t near = RING_NONE, worst = RING_NONE, i;
-    size_t nearest = nearest_of(ov, first, end);
-
-    *ours_out = 0;
-    for (i = first; i < end; i++) {
-        if (ov->ring.routes[i].silent) return RING_NONE;
-        if (!is_ours(ov, i)) continue;
-        if (ring_is_leaf(ov, &ring_contact(ov, i)->position)) continue;
-        ++*ours_out;
-        if (near == RING_NONE || ring_near(ov, i) < ring_near(ov, near))
-            near = i;
-    }
-    for (i = first; i < end; i++) {
-        if (i == near || i == nearest || !is_ours(ov, i)) continue;
-        if (ring_is_leaf(ov, &ring_contact(ov, i)->position)) continue;
-        if (idle && !is_idle(ov, i)) continue;
-        if (worst == RING_NONE || ring_near(ov, i) > ring_near(ov, worst))
-            worst = i;
-    }
-    return worst;
-}
-
-/* From the place in which we have the most. */
-static size_t spare(const struct ov *ov, bool idle)
-{
-    size_t worst = RING_NONE, most = 0, first, end = 0, at, ours;
-    struct table_place place;
-
-    while (end < ov->ring.n) {
-        table_place(ov->digit, &ov->config.position,
-                    &ring_contact(ov, end)->position, &place);
-        ring_within(ov, &place, &first, &end);
-        if (end - first <= most) continue;
-        at = spare_of(ov, first, end, idle, &ours);
-        if (at == RING_NONE || ours <= most) continue;
-        worst = at;
-        most = ours;
-    }
-    return worst;
-}
-
-static size_t count_ours(const struct ov *ov)
-{
-    size_t n = 0, i;
-
-    for (i = 0; i < ov->ring.n; i++)
-        n += is_ours(ov, i);
-    return n;
-}
-
 /* What is left of the budget is for who chooses us; but not more than we can
  * choose whom we give up for them.  To wait for an answer that never comes keeps
  * nobody his place when there is no other. */
@@ -504,12 +406,12 @@ static void make_room(struct ov *ov, const struct xn_now *now,
                       struct xn_out *out)
 {
     size_t most = links_enough(ov), at;
-    size_t ours = count_ours(ov), least = ov->config.links_max / 4;
+    size_t ours = places_ours(ov), least = ov->config.links_max / 4;
     unsigned i;
 
     for (i = 0; i < SPARE_MAX && ov->ring.n > most && ours > least; i++) {
-        at = spare(ov, true);
-        if (at == RING_NONE && !has_room(ov)) at = spare(ov, false);
+        at = places_spare(ov, true);
+        if (at == RING_NONE && !has_room(ov)) at = places_spare(ov, false);
         if (at == RING_NONE) return;
         links_evict(ov, now, at, out);
         ov->grown = true;
