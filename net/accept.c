@@ -33,6 +33,14 @@ static bool goes_on(int error)
     return error == EINTR || error == ECONNABORTED || error == EPROTO;
 }
 
+static bool has_left(int fd)
+{
+    char first;
+    ssize_t n = recv(fd, &first, 1, MSG_PEEK | MSG_DONTWAIT);
+
+    return n == 0 || (n < 0 && errno != EAGAIN && errno != EINTR);
+}
+
 static void on_ready(evutil_socket_t fd, short what, void *arg)
 {
     struct net_accept *accept = arg;
@@ -43,7 +51,9 @@ static void on_ready(evutil_socket_t fd, short what, void *arg)
         int got = accept4(fd, (struct sockaddr *)&sa, &len,
                           SOCK_NONBLOCK | SOCK_CLOEXEC);
 
-        if (got >= 0) {
+        if (got >= 0 && has_left(got)) {
+            close(got);
+        } else if (got >= 0) {
             accept->user->accepted(accept->arg, got, (struct sockaddr *)&sa,
                                    len);
         } else if (errno == EAGAIN) {

@@ -1,7 +1,8 @@
 /* SPDX-License-Identifier: GPL-3.0-or-later */
 /* Accepts from a listening socket, NET_ACCEPT_TURN connections at most in one turn
  * of the loop: whoever opens them as fast as they are accepted leaves all else its
- * turns.  (libevent's own listener accepts until there are none.) */
+ * turns.  (libevent's own listener accepts until there are none.)  Who has left
+ * before his turn came is closed without a word. */
 #ifndef NET_ACCEPT_H
 #define NET_ACCEPT_H
 

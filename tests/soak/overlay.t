@@ -204,6 +204,7 @@ harass() { # PHASE WORD...: while that goes on
     wait $it
     sed -n 's/^[0-9]/# &/p' "$dir/$1"
     rm -f "$dir/stop"
+    sleep "$((calm / 4))" # how it all ends at once is not the next one's
 }
 
 floods() {

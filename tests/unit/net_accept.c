@@ -127,6 +127,37 @@ static void set_off_and_on(void **state)
     close_stage(&s);
 }
 
+static unsigned port_of(int fd,
+                        int (*name)(int, struct sockaddr *, socklen_t *))
+{
+    struct sockaddr_storage sa;
+    socklen_t len = sizeof sa;
+    char text[NET_ADDR_TEXT];
+    unsigned port;
+
+    assert_int_equal(name(fd, (struct sockaddr *)&sa, &len), 0);
+    net_addr_text((struct sockaddr *)&sa, text);
+    assert_int_equal(sscanf(text, "127.0.0.1:%u", &port), 1);
+    return port;
+}
+
+/* As thousands do at once whom the kernel held until then. */
+static void who_has_left_is_not_met(void **state)
+{
+    struct stage s;
+
+    (void)state;
+    open_stage(&s, 0);
+    call(&s);
+    close(s.callers[--s.n_callers]);
+    call(&s);
+    turn(&s);
+    assert_int_equal(s.n_got, 1);
+    assert_int_equal(port_of(s.got[0], getpeername),
+                     port_of(s.callers[0], getsockname));
+    close_stage(&s);
+}
+
 /* It does not spin on what it cannot take. */
 static void no_descriptors(void **state)
 {
@@ -156,20 +187,6 @@ static void no_descriptors(void **state)
     turn(&s);
     assert_int_equal(s.n_got, 2);
     close_stage(&s);
-}
-
-static unsigned port_of(int fd,
-                        int (*name)(int, struct sockaddr *, socklen_t *))
-{
-    struct sockaddr_storage sa;
-    socklen_t len = sizeof sa;
-    char text[NET_ADDR_TEXT];
-    unsigned port;
-
-    assert_int_equal(name(fd, (struct sockaddr *)&sa, &len), 0);
-    net_addr_text((struct sockaddr *)&sa, text);
-    assert_int_equal(sscanf(text, "127.0.0.1:%u", &port), 1);
-    return port;
 }
 
 static void accepts(struct stage *s, int caller)
@@ -210,6 +227,7 @@ int main(void)
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(a_turn_is_bounded),
         cmocka_unit_test(set_off_and_on),
+        cmocka_unit_test(who_has_left_is_not_met),
         cmocka_unit_test(no_descriptors),
         cmocka_unit_test(who_says_nothing_waits_outside),
     };
