@@ -22,26 +22,36 @@ static size_t from_said(const struct ov *ov, const struct link *to,
         memcmp(body->from.data, ov->config.id.b, XN_ID_SIZE) == 0) {
         return 0;
     }
-    return !lax && (to->features & OV_FEATURE_SHORT) ? OV_FROM_SAID
-                                                     : XN_ID_SIZE;
+    if (lax || !(to->features & OV_FEATURE_SHORT)) return XN_ID_SIZE;
+    return to->features & OV_FEATURE_SPARE ? OV_FROM_SAID : FROM_SAID_ONCE;
 }
 
-/* held_us: since the request came; lax: any copy may answer it. */
+/* Without what `to` knows by itself, who asked for such a kind. */
+static void spare(const struct link *to, unsigned asked, Xn__Reply *reply)
+{
+    if (!(to->features & OV_FEATURE_SPARE)) return;
+    if (reply->from.len == 0) reply->hops = 0;
+    if (reply->kind == asked + 1) reply->kind = 0;
+}
+
+/* asked: the kind; held_us: since the request came; lax: any copy may answer
+ * it. */
 static void answer_send(const struct ov *ov, struct link *to, uint64_t rid,
-                        uint64_t held_us, bool lax, const Xn__Reply *body,
-                        struct xn_out *out)
+                        unsigned asked, uint64_t held_us, bool lax,
+                        const Xn__Reply *body, struct xn_out *out)
 {
     Xn__Reply reply = *body, refusal = XN__REPLY__INIT;
 
     reply.rid = rid;
     reply.held_ms = link_is_terse(to) ? (uint32_t)(held_us / 1000) : 0;
     reply.from.len = from_said(ov, to, body, lax);
+    spare(to, asked, &reply);
     if (ov_send(out, to->peer, XN__KIND__REPLY, &reply) != XN_ETOOBIG) return;
     refusal.rid = rid;
     refusal.rc = XN_ETOOBIG;
     refusal.from = reply.from;
     refusal.held_ms = reply.held_ms;
-    refusal.hops = body->hops;
+    refusal.hops = reply.hops;
     ov_send(out, to->peer, XN__KIND__REPLY, &refusal);
 }
 
@@ -103,7 +113,7 @@ void answer_finish(struct ov *ov, const struct xn_now *now, struct query *q,
         return;
     }
     if (q->from) {
-        answer_send(ov, q->from, q->from_rid, now->mono_us - q->got_us,
+        answer_send(ov, q->from, q->from_rid, q->kind, now->mono_us - q->got_us,
                     query_is_lax(ov, q), body, out);
     } else {
         if (body->rc == 0 && !msg) {
@@ -171,5 +181,5 @@ void answer_refuse(struct ov *ov, struct link *link, uint64_t rid, int rc,
     if (rc == XN_EBUSY) ov->stats.busy++;
     reply.rc = rc;
     reply.from = xn_id_bytes(&ov->config.id);
-    answer_send(ov, link, rid, 0, true, &reply, out);
+    answer_send(ov, link, rid, 0, 0, true, &reply, out);
 }

@@ -24,19 +24,24 @@ static bool travels(unsigned kind, bool direct, bool answer)
     return kind < XN__KIND__NEXT || (direct && is_of_pair(kind, answer));
 }
 
+static uint64_t patience_ms(const Xn__Request *body)
+{
+    uint64_t ms = body->patience_ms + 100 * (uint64_t)body->patience_ds;
+
+    return ms < PATIENCE_MS_MAX ? ms : PATIENCE_MS_MAX;
+}
+
 static void take_request(struct ov *ov, const struct xn_now *now,
                          struct link *link, struct xn_msg *msg,
                          const xn_id *key, struct xn_out *out)
 {
     const Xn__Request *body = XN_BODY(msg, Xn__Request);
-    uint32_t patience_ms = body->patience_ms;
     struct query *q = query_new(ov, link);
 
     if (!q) {
         answer_refuse(ov, link, body->rid, XN_ENOMEM, out);
         return;
     }
-    if (patience_ms > PATIENCE_MS_MAX) patience_ms = PATIENCE_MS_MAX;
     q->from_rid = body->rid;
     q->got_us = now->mono_us;
     q->direct = body->direct;
@@ -48,7 +53,7 @@ static void take_request(struct ov *ov, const struct xn_now *now,
     query_keep(ov, q, msg);
     q->payload = body->payload.data;
     q->payload_len = body->payload.len;
-    q->deadline_us = now->mono_us + 1000 * (uint64_t)patience_ms;
+    q->deadline_us = now->mono_us + 1000 * patience_ms(body);
     if (q->direct) {
         route_deliver(ov, now, q, out);
         return;
@@ -110,7 +115,7 @@ void route_request(struct ov *ov, const struct xn_now *now, struct link *link,
         return;
     }
     if (is_repeated(now, link, body->rid, out)) return;
-    if (body->patience_ms == 0) {
+    if (patience_ms(body) == 0) {
         answer_refuse(ov, link, body->rid, XN_ETIMEOUT, out);
     } else if (link->asked >= QUERIES_FROM_ONE ||
                ov->n_from >= QUERIES_FROM_ALL ||
@@ -187,15 +192,23 @@ static bool may_go_round(struct ov *ov, const struct xn_now *now,
            route_choose(ov, now, q, &other) == HOP_ON;
 }
 
+/* What is not said of it is as asked. */
+static unsigned answer_kind(const Xn__Reply *body, const struct query *q)
+{
+    return body->rc || body->kind ? body->kind : q->kind + 1;
+}
+
 /* q NULL: it is not known what it answers. */
 static bool reply_is_good(const Xn__Reply *body, const struct query *q)
 {
     if (body->from.len && body->from.len != OV_FROM_SAID &&
-        body->from.len != XN_ID_SIZE) {
+        body->from.len != FROM_SAID_ONCE && body->from.len != XN_ID_SIZE) {
         return false;
     }
     if (body->rc > 0) return false;
-    return body->rc < 0 || travels(body->kind, !q || q->direct, true);
+    if (body->rc < 0 || (!q && !body->kind)) return true;
+    return travels(q ? answer_kind(body, q) : body->kind, !q || q->direct,
+                   true);
 }
 
 void route_reply(struct ov *ov, const struct xn_now *now, struct link *link,
@@ -226,6 +239,8 @@ void route_reply(struct ov *ov, const struct xn_now *now, struct link *link,
     }
     reply.rid = 0;
     reply.yours = false;
+    reply.kind = answer_kind(body, q);
+    if (body->from.len == 0) reply.hops = q->hops + 1;
     if (body->hops <= q->hops + 1 || body->from.len == 0) {
         /* It says that it answered itself: then we know who that is. */
         from = link_contact(ov, link)->id;

@@ -157,12 +157,15 @@ struct link *link_need_head(struct ov *ov, const xn_id *id)
 
     memcpy(least.b, id->b, OV_FROM_SAID);
     i = id_lower(ov, &least);
-    if (i < ov->by_id.n && link_at(&ov->by_id, i)->head == xn_id_head(&least)) {
-        return link_at(&ov->by_id, i);
+    if (i < ov->by_id.n) {
+        struct link *link = link_at(&ov->by_id, i);
+
+        if (xn_id_brief(&link_contact(ov, link)->id) == xn_id_brief(id))
+            return link;
     }
     if (ov->ring.n_stood + ov->ring.n_awake == 0) return NULL;
     for (i = 0; i < ov->ring.n; i++) {
-        if (xn_id_head(&ring_contact(ov, i)->id) == xn_id_head(&least))
+        if (xn_id_brief(&ring_contact(ov, i)->id) == xn_id_brief(id))
             return ring_link(ov, i);
     }
     return NULL;

@@ -44,7 +44,7 @@
 #define FEATURES                                                               \
     (OV_FEATURE_NEXT | OV_FEATURE_TERSE | OV_FEATURE_REVOKED |                 \
      OV_FEATURE_NEAR | OV_FEATURE_PNS | OV_FEATURE_BRIEF | OV_FEATURE_REACH |  \
-     OV_FEATURE_SHORT)
+     OV_FEATURE_SHORT | OV_FEATURE_SPARE)
 
 #define DIALS_MAX 16U  /* outstanding */
 #define NEW_MAX 32U    /* links over the budget until their HELLO */
@@ -70,6 +70,8 @@
 #define KEPT_FROM_ALL (64U << 20)
 #define KEPT_FROM_ONE (4U << 20)
 #define PATIENCE_MS_MAX 600000U
+#define PATIENCE_MS_FINE 1000U /* from here on tenths of a second are enough */
+#define FROM_SAID_ONCE 8U   /* OV_FROM_SAID to who has not OV_FEATURE_SPARE */
 #define VIA_MAX 16U         /* ids in one NEXT */
 #define NEXT_BYTES_MAX 1024 /* of one, and of its answer */
 #define TRACES_MAX 16U      /* our own, under way */
@@ -294,7 +296,7 @@ struct ov {
     struct relay *relays;
     struct seek *seeks;
     struct vec owners;     /* that answered */
-    uint64_t sought_owner; /* head of whose address was asked for last */
+    uint64_t sought_owner; /* brief, whose address was asked for last */
     uint64_t sought_us;    /* not again before */
     struct near *nears;    /* NEARs under way */
     struct visit *dialled; /* for a visit */

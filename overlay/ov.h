@@ -69,7 +69,7 @@ struct ov_request {
 /* Answer to ov_ask: rc 0 and msg, or an error and NULL.  `from`: whose id the
  * path names (the peer's own certificate where hops <= 1); beyond a hop, but for
  * any_copy_kind, perhaps its first OV_FROM_SAID bytes alone, the others zero. */
-#define OV_FROM_SAID 8U
+#define OV_FROM_SAID XN_ID_BRIEF
 struct ov_reply {
     int rc;
     struct xn_msg *msg; /* lent */
@@ -261,6 +261,7 @@ bool ov_clock(struct ov *ov, const struct xn_now *now, struct xn_out *out);
 #define OV_FEATURE_BRIEF 32U /* of a REQUEST's key the first bytes */
 #define OV_FEATURE_REACH 64U /* whether it can dial us; the user answers */
 #define OV_FEATURE_SHORT XN_FEATURE_SHORT
+#define OV_FEATURE_SPARE 256U /* what it knows is left out of a REPLY */
 uint64_t ov_features(const struct ov *ov, xn_peer peer);
 /* Did it hold other lists of revoked keys than we do, when its HELLO came? */
 bool ov_revoked_differs(const struct ov *ov, xn_peer peer);

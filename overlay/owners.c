@@ -45,7 +45,7 @@ struct owner {
 /* By their first bytes, OV_FROM_SAID of them. */
 static bool is_same(const xn_id *a, const xn_id *b)
 {
-    return xn_id_head(a) == xn_id_head(b);
+    return xn_id_brief(a) == xn_id_brief(b);
 }
 
 static struct owner *owner_at(const struct ov *ov, size_t i)
@@ -91,7 +91,7 @@ static void told(void *user, void *ctx, const struct xn_now *now,
     (void)user;
     ov->sought_us = now->mono_us + PACE_US;
     if (trace->end != XN__TRACE_END__TRACE_OWNER || trace->owner == 0) return;
-    if (xn_id_head(&owner->id) != ov->sought_owner) return;
+    if (xn_id_brief(&owner->id) != ov->sought_owner) return;
     if (!address_is_good(owner->address)) return;
     if (ring_is_leaf(ov, &owner->position)) return;
     /* No room: another time. */
@@ -103,7 +103,7 @@ static void ask_where(struct ov *ov, const struct xn_now *now,
                       struct xn_out *out)
 {
     ov->sought_us = now->mono_us + WHERE_US;
-    ov->sought_owner = xn_id_head(id);
+    ov->sought_owner = xn_id_brief(id);
     ov_trace(ov, now, &q->key, q->copy, &ov->config.id, ov->sought_us, told, ov,
              out);
 }

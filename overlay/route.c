@@ -102,12 +102,21 @@ static ProtobufCBinaryData said_key(const struct query *q,
     return key;
 }
 
+static void say_patience(const struct link *to, uint64_t ms,
+                         Xn__Request *request)
+{
+    if (ms > PATIENCE_MS_MAX) ms = PATIENCE_MS_MAX;
+    if (ms >= PATIENCE_MS_FINE && (to->features & OV_FEATURE_SPARE))
+        request->patience_ds = (uint32_t)(ms / 100);
+    else
+        request->patience_ms = (uint32_t)ms;
+}
+
 static int send_request(struct ov *ov, const struct xn_now *now,
                         struct query *q, struct link *to, bool witness,
                         struct xn_out *out)
 {
     Xn__Request request = XN__REQUEST__INIT;
-    uint64_t patience_ms = (q->deadline_us - now->mono_us) / 1000;
     int rc;
 
     request.rid = q->number;
@@ -115,8 +124,7 @@ static int send_request(struct ov *ov, const struct xn_now *now,
     request.copy = q->copy;
     request.direct = q->direct;
     request.hops = q->hops;
-    request.patience_ms =
-        patience_ms < PATIENCE_MS_MAX ? (uint32_t)patience_ms : PATIENCE_MS_MAX;
+    say_patience(to, (q->deadline_us - now->mono_us) / 1000, &request);
     request.kind = q->kind;
     request.witness = witness;
     request.payload.data = (uint8_t *)(uintptr_t)q->payload;

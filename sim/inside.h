@@ -74,11 +74,14 @@ struct sim_node {
     struct sim_store *store;
 };
 
+#define SIM_ASKED 32U
+
 /* What most runs have nothing of lies apart: unwritten it takes no memory. */
 struct sim_toll {
-    uint64_t busy_us;  /* its crypto thread is busy until then */
-    uint64_t broke_us; /* a link of it broke, or was held up, last */
-    uint64_t line_us;  /* what it sends is on the line by then */
+    uint64_t busy_us;         /* its crypto thread is busy until then */
+    uint64_t broke_us;        /* a link of it broke, or was held up, last */
+    uint64_t line_us;         /* what it sends is on the line by then */
+    uint8_t asked[SIM_ASKED]; /* kinds, of its last requests, by rid */
 };
 
 struct sim_corp {
@@ -145,8 +148,8 @@ void sim_link_cut(struct sim_world *world, uint32_t node);
 /* ---- wire.c ---- */
 
 void sim_spend(struct sim_world *world, enum sim_purpose what, uint64_t bytes);
-void sim_spend_message(struct sim_world *world, const struct xn_msg *msg,
-                       uint64_t bytes);
+void sim_spend_message(struct sim_world *world, uint32_t from, uint32_t to,
+                       const struct xn_msg *msg, uint64_t bytes);
 /* Something goes over the link, from this end or to it. */
 void sim_talk(struct sim_world *world, struct sim_link *link, bool sends);
 /* So many more halves of links are up. */

@@ -571,7 +571,7 @@ void sim_link_send(struct sim_world *world, uint32_t number,
     if (!link || link->state != SIM_UP) return;
     wire = action->msg->size;
     wire = sim_wire_message(wire + sim_wire_head(wire, link->brief));
-    sim_spend_message(world, action->msg, wire);
+    sim_spend_message(world, number, action->peer, action->msg, wire);
     sim_talk(world, link, true);
     at_us = sim_arrival(world, number, action->peer, wire);
     if (at_us == UINT64_MAX) {
@@ -668,14 +668,10 @@ static void count(struct sim_world *world, const struct sim_link *link,
                   const struct xn_msg *msg)
 {
     struct sim_totals *totals = &world->totals;
-    uint32_t hops;
 
     totals->messages++;
     totals->bytes += msg->size + sim_wire_head(msg->size, link->brief);
     if (msg->size > totals->message_max) totals->message_max = msg->size;
-    if (msg->kind != XN__KIND__REPLY) return;
-    hops = XN_BODY(msg, Xn__Reply)->hops;
-    totals->replies[hops < SIM_TRAFFIC_HOPS ? hops : SIM_TRAFFIC_HOPS - 1]++;
 }
 
 static void deliver(struct sim_world *world, const struct sim_event *event,

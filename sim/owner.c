@@ -113,7 +113,7 @@ bool sim_run_is(const struct sim_run *run, const xn_id *from, uint32_t node)
     const struct xn_peers *peers = sim_world_peers(run->world);
 
     return node < peers->n &&
-           xn_id_head(from) == xn_id_head(&peers->rows[node].id);
+           xn_id_brief(from) == xn_id_brief(&peers->rows[node].id);
 }
 
 uint32_t sim_run_owner(const struct sim_run *run, uint32_t from,

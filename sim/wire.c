@@ -71,15 +71,29 @@ void sim_spend(struct sim_world *world, enum sim_purpose what, uint64_t bytes)
     spend(world, 0, what, bytes);
 }
 
-void sim_spend_message(struct sim_world *world, const struct xn_msg *msg,
-                       uint64_t bytes)
+/* A REPLY need not say what it answers: who asked knows. */
+static unsigned carried(struct sim_world *world, uint32_t from, uint32_t to,
+                        const struct xn_msg *msg)
 {
-    unsigned carried = 0;
+    const Xn__Request *request;
+    const Xn__Reply *reply;
 
-    if (msg->kind == XN__KIND__REQUEST)
-        carried = XN_BODY(msg, Xn__Request)->kind;
-    if (msg->kind == XN__KIND__REPLY) carried = XN_BODY(msg, Xn__Reply)->kind;
-    spend(world, msg->kind, carried, bytes);
+    if (msg->kind == XN__KIND__REQUEST) {
+        request = XN_BODY(msg, Xn__Request);
+        world->tolls[from].asked[request->rid % SIM_ASKED] =
+            (uint8_t)request->kind;
+        return request->kind;
+    }
+    if (msg->kind != XN__KIND__REPLY) return 0;
+    reply = XN_BODY(msg, Xn__Reply);
+    if (reply->kind || reply->rc) return reply->kind;
+    return world->tolls[to].asked[reply->rid % SIM_ASKED] + 1U;
+}
+
+void sim_spend_message(struct sim_world *world, uint32_t from, uint32_t to,
+                       const struct xn_msg *msg, uint64_t bytes)
+{
+    spend(world, msg->kind, carried(world, from, to, msg), bytes);
 }
 
 /* The first probe comes after half of the time (net/link.c). */

@@ -25,7 +25,6 @@
 #define SIM_NODES_MAX XN_PEERS_MAX
 #define SIM_WALL_START 1795255200000000ULL /* wall time of virtual time 0 */
 #define SIM_CORP_URL "https://corp.sim"
-#define SIM_TRAFFIC_HOPS 34 /* 0 .. 33 */
 
 struct sim_world;
 struct sim_event;
@@ -130,8 +129,7 @@ struct sim_totals {
     uint64_t message_max; /* bytes */
     uint64_t signs, verifies, txns, calls, logs;
     uint64_t kills, starts;
-    uint64_t replies[SIM_TRAFFIC_HOPS]; /* REPLY deliveries by hops */
-    uint64_t queue_max;                 /* most actions from one step */
+    uint64_t queue_max; /* most actions from one step */
     uint64_t last_disturbed_us;
 };
 

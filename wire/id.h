@@ -38,6 +38,13 @@ static inline uint64_t xn_id_head(const xn_id *id)
     return head;
 }
 
+/* The first bytes, where they have to tell it from all others. */
+#define XN_ID_BRIEF 6U
+static inline uint64_t xn_id_brief(const xn_id *id)
+{
+    return xn_id_head(id) >> 8 * (8 - XN_ID_BRIEF);
+}
+
 /* SHA-256 of `len` bytes. */
 void xn_id_hash(const void *data, size_t len, xn_id *out);
 /* SHA-256 of two parts after each other, of which `out` may be one. */

@@ -70,6 +70,7 @@ static void test_malformed(void **state)
     suspect.id.len = 31;
     peers.digest.data = bytes;
     peers.digest.len = 1;
+    reply.rc = 1;
     for (i = 0; i < sizeof bad / sizeof bad[0]; i++) {
         assert_true(inject(net, 0, 1, bad[i].kind, bad[i].body));
         assert_int_equal(rude(net, 0), i + 1);
@@ -134,6 +135,7 @@ static void test_stray_replies(void **state)
     reply.kind = XN__KIND__FOUND;
     for (rid = 0; rid < 100; rid++) {
         reply.rid = ack.rid = rid;
+        reply.kind = rid % 2 ? XN__KIND__FOUND : 0; /* 0: as asked */
         inject(net, 0, 2, XN__KIND__REPLY, &reply);
         inject(net, 0, 2, XN__KIND__ACK, &ack);
     }
@@ -345,6 +347,7 @@ static struct xn_msg *sound_message(struct net *net, unsigned kind)
         request.direct = xn_rng_below(&net->rng, 2);
         request.hops = (uint32_t)xn_rng_below(&net->rng, 34);
         request.patience_ms = (uint32_t)xn_rng_below(&net->rng, 10000);
+        request.patience_ds = (uint32_t)xn_rng_below(&net->rng, 3) * 0x7fffffff;
         request.kind = XN__KIND__FIND;
         body = &request;
         break;
