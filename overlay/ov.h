@@ -68,7 +68,8 @@ struct ov_request {
 
 /* Answer to ov_ask: rc 0 and msg, or an error and NULL.  `from`: whose id the
  * path names (the peer's own certificate where hops <= 1); beyond a hop, but for
- * any_copy_kind, perhaps its first OV_FROM_SAID bytes alone, the others zero. */
+ * any_copy_kind, perhaps its first bytes alone, OV_FROM_SAID at least, the others
+ * zero. */
 #define OV_FROM_SAID XN_ID_BRIEF
 struct ov_reply {
     int rc;

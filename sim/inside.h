@@ -74,14 +74,15 @@ struct sim_node {
     struct sim_store *store;
 };
 
-#define SIM_ASKED 32U
+#define SIM_ASKED 32U /* about as many as wait for an answer at once */
 
-/* What most runs have nothing of lies apart: unwritten it takes no memory. */
+/* What a node that does nothing has nothing of lies apart: unwritten it takes no
+ * memory. */
 struct sim_toll {
     uint64_t busy_us;         /* its crypto thread is busy until then */
     uint64_t broke_us;        /* a link of it broke, or was held up, last */
     uint64_t line_us;         /* what it sends is on the line by then */
-    uint8_t asked[SIM_ASKED]; /* kinds, of its last requests, by rid */
+    uint8_t asked[SIM_ASKED]; /* kinds of its last requests, by rid */
 };
 
 struct sim_corp {

@@ -18,7 +18,7 @@ static struct net *start_gated(bool older, uint64_t gate_us)
         .nodes = NODES, .links_max = 512, .leaves = 8, .seed = 5};
     struct net *net = net_new(&config);
 
-    net->node[ASKER].older = older;
+    net->node[ASKER].lacks = older ? UINT64_MAX : 0;
     net->node[ASKED].gate_us = gate_us;
     net_start(net, ASKED, ASKED);
     net_start(net, ASKER, ASKED);

@@ -173,10 +173,12 @@ static void test_versions(void **state)
     uint32_t i;
 
     (void)state;
-    net->node[0].older = true;
+    net->node[0].lacks = UINT64_MAX;
     net->node[1].newer = net->node[2].newer = true;
+    net->node[3].lacks = OV_FEATURE_SPARE;
     assert_true(net_until(net, 60 * SEC, net_is_mesh));
     assert_int_equal(ov_features(net->node[3].ov, 0), 0);
+    assert_int_equal(ov_features(net->node[0].ov, 3) & OV_FEATURE_SPARE, 0);
     assert_true(ov_features(net->node[3].ov, 1) == UINT64_MAX);
     expect_agreement(net, 20);
     for (i = 0; i < 4; i++) {

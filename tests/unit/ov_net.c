@@ -251,11 +251,10 @@ static struct xn_msg *as_said(const struct node *node, struct xn_msg *msg)
     Xn__Hello hello;
 
     if (node->names && msg->kind == XN__KIND__PEERS) return as_named(node, msg);
-    if (!node->older && !node->newer && !node->partial) return xn_msg_ref(msg);
+    if (!node->lacks && !node->newer && !node->partial) return xn_msg_ref(msg);
     if (msg->kind != XN__KIND__HELLO) return xn_msg_ref(msg);
     hello = *XN_BODY(msg, Xn__Hello);
-    if (node->newer) hello.features = UINT64_MAX;
-    if (node->older) hello.features = 0;
+    hello.features = node->newer ? UINT64_MAX : hello.features & ~node->lacks;
     hello.partial |= node->partial;
     if (node->newer) {
         hello.base.n_unknown_fields = 1;
@@ -265,47 +264,43 @@ static struct xn_msg *as_said(const struct node *node, struct xn_msg *msg)
     return other;
 }
 
-/* All of a key to who has no bits; to others what they need of it. */
-static void check_key(const struct node *to, const struct xn_msg *msg)
+/* All of a key, and each millisecond, to who lacks the bits; to others what they
+ * need of it. */
+static void check_request(const struct node *to, const struct xn_msg *msg)
 {
     const Xn__Request *request = XN_BODY(msg, Xn__Request);
 
-    if (msg->kind != XN__KIND__REQUEST) return;
-    if (to->older)
+    if (to->lacks & OV_FEATURE_BRIEF)
         assert_int_equal(request->key.len, XN_ID_SIZE);
     else
         assert_in_range(request->key.len, 0, request->direct ? 0 : 6);
-    if (to->older) assert_int_equal(request->patience_ds, 0);
-    if (request->patience_ms > 1000) assert_true(to->older);
-}
-
-/* What it answers, and how many links it crossed, who has no bits is told. */
-static void check_kind(const struct node *to, const struct xn_msg *msg)
-{
-    const Xn__Reply *reply = XN_BODY(msg, Xn__Reply);
-
-    if (msg->kind != XN__KIND__REPLY || reply->rc) return;
-    if (to->older)
-        assert_int_not_equal(reply->kind, 0);
+    if (to->lacks & OV_FEATURE_SPARE)
+        assert_int_equal(request->patience_ds, 0);
     else
-        assert_int_equal(reply->kind, 0);
-    if (reply->from.len == 0) assert_int_equal(reply->hops, 0);
+        assert_in_range(request->patience_ms, 0, 999);
 }
 
-/* All of who answered to who has no bits, and to who asks any copy; to others
- * the first bytes at most. */
+/* All of who answered to who asks any copy; to others the first bytes at most,
+ * but to who lacks the bits. */
 static void check_from(const struct net *net, const struct node *to,
-                       const struct xn_msg *msg)
+                       const Xn__Reply *reply)
 {
-    const Xn__Reply *reply = XN_BODY(msg, Xn__Reply);
+    size_t said = to->lacks & OV_FEATURE_SPARE ? 8 : OV_FROM_SAID;
 
-    if (msg->kind != XN__KIND__REPLY) return;
-    if (to->older)
-        assert_int_equal(reply->from.len, XN_ID_SIZE);
-    else if (net->config.any_copy_kind == 0)
-        assert_in_range(reply->from.len, 0, OV_FROM_SAID);
-    else if (reply->rc == 0)
-        assert_int_not_equal(reply->from.len, OV_FROM_SAID);
+    if (net->config.any_copy_kind || (to->lacks & OV_FEATURE_SHORT))
+        said = XN_ID_SIZE;
+    if (reply->from.len || (to->lacks & OV_FEATURE_TERSE))
+        assert_int_equal(reply->from.len, said);
+}
+
+/* Who lacks the bit is told what it answers, and how many links it crossed. */
+static void check_reply(const struct node *to, const Xn__Reply *reply)
+{
+    bool spared = !(to->lacks & OV_FEATURE_SPARE);
+
+    if (reply->rc == 0) assert_int_equal(reply->kind == 0, spared);
+    if (reply->from.len == 0 && spared) assert_int_equal(reply->hops, 0);
+    if (reply->rc == 0 && !spared) assert_int_not_equal(reply->hops, 0);
 }
 
 static void act_send(struct net *net, struct node *node,
@@ -327,10 +322,11 @@ static void act_send(struct net *net, struct node *node,
         if (net->node[other].up) close_side(net, at, side, conn->delay_us);
         return;
     }
-    check_key(&net->node[other], act->msg);
-    if (!node->refuses) {
-        check_from(net, &net->node[other], act->msg);
-        check_kind(&net->node[other], act->msg);
+    if (act->msg->kind == XN__KIND__REQUEST)
+        check_request(&net->node[other], act->msg);
+    if (act->msg->kind == XN__KIND__REPLY && !node->refuses) {
+        check_from(net, &net->node[other], XN_BODY(act->msg, Xn__Reply));
+        check_reply(&net->node[other], XN_BODY(act->msg, Xn__Reply));
     }
     if (xn_rng_below(&net->rng, 100) < net->config.loss_percent) return;
     happen(net, (struct happening){.at_us = net->now.mono_us + conn->delay_us +

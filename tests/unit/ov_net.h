@@ -34,13 +34,13 @@ struct node {
     struct xn_tickets *tickets;
     struct xn_out out;
     bool up;
-    bool deaf;    /* takes part in nothing, and nobody is told */
-    bool older;   /* says in HELLO that it has no features */
-    bool newer;   /* has them all in HELLO, and a field that nobody knows */
-    bool partial; /* says in HELLO that there are more than it is linked to */
-    bool guest;   /* nobody can dial it, and it says so */
-    bool keeps;   /* acknowledges the requests that come to it, and no more */
-    bool refuses; /* them: it knows no way */
+    bool deaf;      /* takes part in nothing, and nobody is told */
+    bool newer;     /* has them all in HELLO, and a field that nobody knows */
+    bool partial;   /* says in HELLO that there are more than it is linked to */
+    bool guest;     /* nobody can dial it, and it says so */
+    bool keeps;     /* acknowledges the requests that come to it, and no more */
+    bool refuses;   /* them: it knows no way */
+    uint64_t lacks; /* features that it does not say in HELLO */
     Xn__Contact *names; /* asked who is near: this one; NULL: who is */
     uint64_t late_us;   /* all it says arrives so much later */
     uint64_t ahead_us;  /* its wall clock; negative ones wrap */

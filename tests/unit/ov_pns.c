@@ -608,7 +608,7 @@ static double joined(bool older)
 
     net->check_every = 50;
     for (i = 0; i < NODES; i++) {
-        net->node[i].older = older;
+        net->node[i].lacks = older ? UINT64_MAX : 0;
         net_start(net, i, i / 2);
         net_run(net, SEC / 20);
     }

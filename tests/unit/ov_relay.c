@@ -277,7 +277,7 @@ static void test_older(void **state)
 
     (void)state;
     net_crash(net, STALLED, true);
-    net->node[STALLED].older = true;
+    net->node[STALLED].lacks = UINT64_MAX;
     net_start(net, STALLED, RELAY);
     assert_true(net_until(net, 60 * SEC, net_is_mesh));
     assert_int_equal(rc_of(net, stalled, 1, 0), XN_EPROTO);

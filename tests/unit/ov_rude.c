@@ -152,6 +152,76 @@ static void test_stray_replies(void **state)
     net_free(net);
 }
 
+/* As if node 1 had answered all that node 0 asked. */
+static void answer_all(struct net *net, Xn__Reply *reply)
+{
+    for (reply->rid = 0; reply->rid < 100; reply->rid++)
+        inject(net, 0, 1, XN__KIND__REPLY, reply);
+}
+
+/* What a REPLY leaves out is as was asked; of who answered beyond the sender the
+ * first bytes do, and where it says that it answered itself the link names it. */
+static void test_answers(void **state)
+{
+    enum { NOBODY, SENDER, SAID };
+    const struct {
+        size_t from;
+        uint32_t hops, kind;
+        int rc;
+        unsigned by;
+        uint32_t hops_out;
+    } answers[] = {
+        {0, 0, 0, 0, SENDER, 1},
+        {0, 9, XN__KIND__FOUND, 0, SENDER, 1},
+        {0, 9, 0, XN_EUNREACH, SENDER, 1},
+        {XN_ID_SIZE, 1, 0, 0, SENDER, 1},
+        {OV_FROM_SAID, 1, 0, 0, SENDER, 1},
+        {OV_FROM_SAID, 2, 0, 0, SAID, 2},
+        {8, 3, XN__KIND__FOUND, 0, SAID, 3},
+        {XN_ID_SIZE, 2, 0, 0, SAID, 2},
+        {OV_FROM_SAID - 1, 2, 0, 0, NOBODY, 0},
+        {OV_FROM_SAID + 1, 2, 0, 0, NOBODY, 0},
+        {XN_ID_SIZE + 1, 2, 0, 0, NOBODY, 0},
+        {OV_FROM_SAID, 2, XN__KIND__REPLY, 0, NOBODY, 0},
+    };
+    uint8_t said[XN_ID_SIZE + 1];
+    struct net *net = mesh(2);
+    size_t i;
+
+    (void)state;
+    memset(said, 0xd5, sizeof said);
+    net->node[1].answer = ANSWER_NEVER;
+    for (i = 0; i < sizeof answers / sizeof answers[0]; i++) {
+        Xn__Reply reply = XN__REPLY__INIT;
+        uint64_t before = rude(net, 0);
+        xn_id from = {{0}};
+        struct asked asked;
+
+        net_ask_peer(net, 0, 1, 10 * SEC, &asked);
+        reply.from.data = said;
+        reply.from.len = answers[i].from;
+        reply.hops = answers[i].hops;
+        reply.kind = answers[i].kind;
+        reply.rc = answers[i].rc;
+        answer_all(net, &reply);
+        if (answers[i].by == NOBODY) {
+            assert_int_equal(rude(net, 0) - before, 1);
+            assert_true(net_until(net, 200 * SEC, net_is_mesh));
+            continue;
+        }
+        if (answers[i].by == SENDER)
+            from = net->node[1].contact.id;
+        else
+            memcpy(from.b, said, answers[i].from);
+        assert_int_equal(rude(net, 0), before);
+        assert_int_equal(asked.calls, 1);
+        assert_int_equal(asked.rc, answers[i].rc);
+        assert_int_equal(asked.hops, answers[i].hops_out);
+        assert_memory_equal(asked.from.b, from.b, XN_ID_SIZE);
+    }
+    net_free(net);
+}
+
 static void test_floods(void **state)
 {
     struct net *net = mesh(3);
@@ -545,6 +615,7 @@ int main(void)
         cmocka_unit_test(test_malformed),
         cmocka_unit_test(test_keys),
         cmocka_unit_test(test_stray_replies),
+        cmocka_unit_test(test_answers),
         cmocka_unit_test(test_floods),
         cmocka_unit_test(test_large_requests),
         cmocka_unit_test(test_lies),

@@ -192,7 +192,7 @@ static void test_older(void **state)
     for (uint32_t i = 0; i < NODES; i += 8) {
         net_crash(net, i + 1, true);
         net_start(net, i + 1, 0);
-        net->node[i + 1].older = true;
+        net->node[i + 1].lacks = UINT64_MAX;
     }
     assert_true(net_until(net, 300 * SEC, net_has_leaves));
     net_run(net, 60 * SEC);

@@ -407,7 +407,7 @@ static void test_last_hop(void **state)
     assert_int_equal(seen.trace.end, XN__TRACE_END__TRACE_SILENT);
     assert_int_equal(seen.trace.hops[1].rc, XN_ETIMEOUT);
     net_crash(net, 1, true);
-    net->node[1].older = true;
+    net->node[1].lacks = UINT64_MAX;
     net_start(net, 1, 0);
     assert_true(net_until(net, 60 * SEC, net_is_mesh));
     trace(net, 0, &net->node[1].contact.position, 0, &seen);
