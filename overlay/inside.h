@@ -57,7 +57,7 @@
 #define HAVE_MAX 192U       /* ids named in one PEERS: leaf set and failures */
 #define SOME_MAX 64U        /* contacts from all around, in one PEERS */
 #define LIFE_TOLD 15U       /* peers whose word a newcomer takes */
-#define LIFE_ENDED 16U      /* nodes of the last ends, remembered */
+#define LIFE_ENDED 128U     /* nodes of the last ends, remembered */
 #define HOPS_MAX 32U
 #define KEY_SAID 6U            /* bytes of a key, in a REQUEST */
 #define SENDS_MAX 6U           /* of one request to where it waits ... */

@@ -155,8 +155,9 @@ static struct ended *find_ended(const struct life *life, uint32_t tag)
     return NULL;
 }
 
-/* One node ends once, however often it comes back: else a single peer, by
- * linking and going again and again, would set what we take for a life. */
+/* One node ends once, however often it comes back, until as many others have
+ * ended as we remember: else some peers, by linking and going again and again,
+ * would set what we take for a life. */
 void life_ended(struct ov *ov, const struct xn_now *now, const xn_id *id)
 {
     struct life *life = &ov->life;

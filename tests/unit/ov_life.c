@@ -183,6 +183,21 @@ static void test_churn_is_none(void **state)
     life_clear(&ov);
 }
 
+/* A hundred that come and go in turn, to have us believe that all do. */
+static void test_some_come_and_go(void **state)
+{
+    struct ov ov;
+    uint32_t n;
+
+    (void)state;
+    settled(&ov);
+    for (n = 0; n < 20000; n++)
+        ends(&ov, 41 * 3600 + 4 * n, 1000 + n % 100);
+    assert_true(life_seen_s(&ov) > 10 * 3600);
+    ov.ring.n = 0;
+    life_clear(&ov);
+}
+
 /* All are restarted, one after the other: no node ends. */
 static void test_who_comes_back_did_not_end(void **state)
 {
@@ -328,6 +343,7 @@ int main(void)
         cmocka_unit_test(test_the_middle_word_counts),
         cmocka_unit_test(test_a_burst_is_ours),
         cmocka_unit_test(test_churn_is_none),
+        cmocka_unit_test(test_some_come_and_go),
         cmocka_unit_test(test_who_comes_back_did_not_end),
         cmocka_unit_test(test_a_burst_comes_back),
         cmocka_unit_test(test_a_gap_is_ours),
