@@ -130,6 +130,26 @@ void sim_broken(struct sim_world *world, uint32_t node, const char *fmt, ...)
     __attribute__((format(printf, 3, 4)));
 uint64_t sim_node_draw(struct sim_world *world, uint32_t node);
 
+/* ---- halves.c ---- */
+
+#define SIM_STOOD UINT64_MAX /* connection of every link that stands */
+
+/* In the table: one that has ended, too, and none that stands and rests; NULL. */
+struct sim_link *sim_halves_find(const struct sim_node *node, uint32_t peer);
+/* The half of the link to `peer`, NULL: there is none.  Pointers to others are
+ * lost. */
+struct sim_link *sim_halves_of(struct sim_world *world, uint32_t number,
+                               uint32_t peer);
+/* A new half in `state`; NULL: out of memory, the world has been told.  Pointers
+ * to others are lost. */
+struct sim_link *sim_halves_add(struct sim_world *world, uint32_t number,
+                                uint32_t peer, enum sim_half state,
+                                uint64_t conn);
+void sim_halves_drop(struct sim_world *world, uint32_t number,
+                     struct sim_link *link);
+/* All that stand come into the table, to stay there for this event. */
+void sim_halves_keep(struct sim_world *world, uint32_t number);
+
 /* ---- link.c ---- */
 
 void sim_link_event(struct sim_world *world, const struct sim_event *event);

@@ -21,168 +21,6 @@
 #include "sim/inside.h"
 #include "sim/wire.h"
 
-#define STOOD UINT64_MAX /* connection of every link that stands */
-
-/* ---- the table of halves: open addressing, linear, no tombstones ---- */
-
-static uint32_t home_of(const struct sim_node *node, uint32_t peer)
-{
-    return (peer * 2654435761U) & (node->links_cap - 1);
-}
-
-static struct sim_link *find(const struct sim_node *node, uint32_t peer)
-{
-    uint32_t i;
-
-    if (!node->links_cap) return NULL;
-    for (i = home_of(node, peer); node->links[i].state != SIM_FREE;
-         i = (i + 1) & (node->links_cap - 1)) {
-        if (node->links[i].peer == peer) return &node->links[i];
-    }
-    return NULL;
-}
-
-static struct sim_link *place(struct sim_node *node, uint32_t peer)
-{
-    uint32_t i = home_of(node, peer);
-
-    while (node->links[i].state != SIM_FREE)
-        i = (i + 1) & (node->links_cap - 1);
-    memset(&node->links[i], 0, sizeof node->links[i]);
-    node->links[i].peer = peer;
-    node->links_n++;
-    return &node->links[i];
-}
-
-/* Does it stand, with nothing on its way that the next must not overtake? */
-static bool rests(const struct sim_world *world, const struct sim_link *link)
-{
-    return link->state == SIM_UP && link->conn == STOOD &&
-           link->last_us <= world->now_us;
-}
-
-/* Room for one more: those that rest go, else the table grows. */
-static int make_room(const struct sim_world *world, struct sim_node *node)
-{
-    uint32_t old_cap = node->links_cap, cap = old_cap ? old_cap : 4, i, n = 0;
-    struct sim_link *old = node->links, *links;
-
-    for (i = 0; i < old_cap; i++)
-        n += old[i].state != SIM_FREE && !rests(world, &old[i]);
-    while (2 * (n + 1) > cap)
-        cap *= 2;
-    links = calloc(cap, sizeof *links);
-    if (!links) return XN_ENOMEM;
-    node->links = links;
-    node->links_cap = cap;
-    node->links_n = 0;
-    for (i = 0; i < old_cap; i++) {
-        if (old[i].state == SIM_FREE || rests(world, &old[i])) continue;
-        *place(node, old[i].peer) = old[i];
-    }
-    free(old);
-    return 0;
-}
-
-/* A new half in `state`; NULL: out of memory, the world has been told. */
-static struct sim_link *add(struct sim_world *world, uint32_t number,
-                            uint32_t peer, enum sim_half state, uint64_t conn)
-{
-    struct sim_node *node = &world->nodes[number];
-    struct sim_link *link = find(node, peer); /* ended, if any */
-
-    if (!link) {
-        if (4 * (node->links_n + 1) > 3 * node->links_cap &&
-            make_room(world, node)) {
-            sim_world_stop(world, XN_ENOMEM);
-            return NULL;
-        }
-        link = place(node, peer);
-    }
-    *link =
-        (struct sim_link){.peer = peer, .state = (uint8_t)state, .conn = conn};
-    return link;
-}
-
-/* The half of the link to `peer`, NULL: there is none.  Pointers to others are
- * lost. */
-static struct sim_link *half(struct sim_world *world, uint32_t number,
-                             uint32_t peer)
-{
-    const struct sim_node *node = &world->nodes[number];
-    struct sim_link *link = find(node, peer);
-
-    if (link) return link->state == SIM_ENDED ? NULL : link;
-    if (!node->stands || !sim_graph_links(world->graph, number, peer)) {
-        return NULL;
-    }
-    link = add(world, number, peer, SIM_UP, STOOD);
-    if (link) link->brief = true; /* its HELLOs came long ago */
-    return link;
-}
-
-static void vacate(struct sim_node *node, struct sim_link *link)
-{
-    uint32_t mask = node->links_cap - 1;
-    uint32_t hole = (uint32_t)(link - node->links), i = hole, home;
-
-    node->links_n--;
-    for (;;) {
-        i = (i + 1) & mask;
-        if (node->links[i].state == SIM_FREE) break;
-        home = home_of(node, node->links[i].peer);
-        /* May it move up to the hole?  Only if its home is not between. */
-        if (((i - home) & mask) >= ((i - hole) & mask)) {
-            node->links[hole] = node->links[i];
-            hole = i;
-        }
-    }
-    node->links[hole].state = SIM_FREE;
-}
-
-static void drop(struct sim_world *world, uint32_t number,
-                 struct sim_link *link)
-{
-    struct sim_node *node = &world->nodes[number];
-
-    if (node->stands && sim_graph_links(world->graph, number, link->peer))
-        link->state = SIM_ENDED;
-    else
-        vacate(node, link);
-}
-
-/* All halves of a node in its table. */
-static void keep_all(struct sim_world *world, uint32_t number)
-{
-    struct xn_route *routes;
-    size_t n, i;
-
-    if (!world->nodes[number].stands) return;
-    n = sim_graph_of(world->graph, number, &routes);
-    /* Else those that rest would go when the table grows. */
-    for (i = 0; i < n; i++) {
-        struct sim_link *link = half(world, number, routes[i].peer);
-
-        if (link && rests(world, link)) link->last_us = world->now_us + 1;
-    }
-}
-
-uint32_t sim_world_links(const struct sim_world *world, uint32_t number)
-{
-    const struct sim_node *node = &world->nodes[number];
-    struct xn_route *routes;
-    uint32_t up = 0, i;
-
-    for (i = 0; i < node->links_cap; i++)
-        up += node->links[i].state == SIM_UP &&
-              world->nodes[node->links[i].peer].core != NULL;
-    if (!node->stands) return up;
-    for (i = (uint32_t)sim_graph_of(world->graph, number, &routes); i > 0; i--)
-        up += !find(node, routes[i - 1].peer) &&
-              world->nodes[routes[i - 1].peer].core != NULL;
-    return up;
-}
-
 /* ---- words between the two ends ---- */
 
 static uint64_t cost_of(enum sim_kind kind)
@@ -344,12 +182,12 @@ void sim_link_dial(struct sim_world *world, uint32_t number,
         sim_done(world, number, action->ticket, 1000, XN_EIDENT, NULL);
         return;
     }
-    if (half(world, number, peer)) { /* linked or dialling already */
+    if (sim_halves_of(world, number, peer)) { /* linked or dialling already */
         sim_done(world, number, action->ticket, 1, XN_ECONFLICT, NULL);
         return;
     }
-    link = add(world, number, peer, SIM_DIALLING,
-               (uint64_t)number << 32 | node->counter);
+    link = sim_halves_add(world, number, peer, SIM_DIALLING,
+                          (uint64_t)number << 32 | node->counter);
     if (!link) return;
     link->ticket = action->ticket;
     link->trip_us = (uint32_t)world->now_us;
@@ -377,7 +215,7 @@ static struct sim_link *meant(struct sim_world *world,
                               const struct sim_event *event,
                               enum sim_half state)
 {
-    struct sim_link *link = half(world, event->to, event->from);
+    struct sim_link *link = sim_halves_of(world, event->to, event->from);
 
     return link && link->state == state && link->conn == event->ticket ? link
                                                                        : NULL;
@@ -408,7 +246,7 @@ static void end_dial(struct sim_world *world, uint32_t node,
     uint64_t ticket = link->ticket;
 
     world->totals.dials_failed++;
-    drop(world, node, link);
+    sim_halves_drop(world, node, link);
     sim_done(world, node, ticket, 0, rc, NULL);
 }
 
@@ -445,7 +283,7 @@ static void close_half(struct sim_world *world, uint32_t node,
     bool told = link->state != SIM_ACCEPTED;
 
     if (link->state == SIM_UP) sim_count_links(world, -1);
-    drop(world, node, link);
+    sim_halves_drop(world, node, link);
     if (told) tell_gone(world, node, peer, why);
 }
 
@@ -453,7 +291,7 @@ static void close_half(struct sim_world *world, uint32_t node,
 static bool make_way(struct sim_world *world, const struct sim_event *event)
 {
     uint32_t to = event->to, from = event->from;
-    struct sim_link *link = half(world, to, from);
+    struct sim_link *link = sim_halves_of(world, to, from);
 
     /* It agreed to the present link before it dialled this one: it must have
      * lost that. */
@@ -461,7 +299,7 @@ static bool make_way(struct sim_world *world, const struct sim_event *event)
                  (link->state != SIM_DIALLING &&
                   (uint32_t)event->ticket >= link->peer_mark))) {
         close_half(world, to, link, XN_EUNREACH);
-        link = half(world, to, from);
+        link = sim_halves_of(world, to, from);
     }
     if (!link) return true;
     if (link->state != SIM_DIALLING) return false;
@@ -488,7 +326,8 @@ static void on_connect(struct sim_world *world, const struct sim_event *event)
             node->core ? XN_ECONFLICT : XN_EUNREACH);
         return;
     }
-    link = add(world, event->to, event->from, SIM_ACCEPTED, event->ticket);
+    link = sim_halves_add(world, event->to, event->from, SIM_ACCEPTED,
+                          event->ticket);
     if (!link) return;
     link->peer_mark = event->mark;
     sim_push(world, event->to,
@@ -558,7 +397,7 @@ void sim_link_abort(struct sim_world *world, uint32_t number, uint64_t ticket)
 void sim_link_send(struct sim_world *world, uint32_t number,
                    const struct xn_action *action)
 {
-    struct sim_link *link = half(world, number, action->peer);
+    struct sim_link *link = sim_halves_of(world, number, action->peer);
     struct sim_event event = {
         .to = action->peer, .from = number, .kind = SIM_MSG};
     uint64_t at_us, wire;
@@ -608,7 +447,7 @@ static bool is_silent(const struct xn_action *action)
 void sim_link_hang(struct sim_world *world, uint32_t number,
                    const struct xn_action *action)
 {
-    struct sim_link *link = half(world, number, action->peer);
+    struct sim_link *link = sim_halves_of(world, number, action->peer);
     struct sim_event hung = {.to = number,
                              .from = action->peer,
                              .rc = XN_ECANCELLED,
@@ -759,7 +598,7 @@ void sim_link_end_all(struct sim_world *world, uint32_t number, bool power)
     struct sim_node *node = &world->nodes[number];
     uint32_t i;
 
-    keep_all(world, number);
+    sim_halves_keep(world, number);
     /* Not in the order of the table: its size depends on the past. */
     if (node->links_cap) {
         qsort(node->links, node->links_cap, sizeof *node->links, by_peer);
@@ -804,8 +643,8 @@ void sim_link_cut(struct sim_world *world, uint32_t number)
 
     if (node->stands) n = sim_graph_of(world->graph, number, &routes);
     for (i = 0; i < n; i++) {
-        if (!find(node, routes[i].peer))
-            cut_one(world, number, routes[i].peer, STOOD);
+        if (!sim_halves_find(node, routes[i].peer))
+            cut_one(world, number, routes[i].peer, SIM_STOOD);
     }
     for (i = 0; i < node->links_cap; i++) {
         const struct sim_link *link = &node->links[i];

@@ -21,6 +21,7 @@ sim_libsim_a_SOURCES += sim/get.c
 sim_libsim_a_SOURCES += sim/get.h
 sim_libsim_a_SOURCES += sim/graph.c
 sim_libsim_a_SOURCES += sim/graph.h
+sim_libsim_a_SOURCES += sim/halves.c
 sim_libsim_a_SOURCES += sim/hist.c
 sim_libsim_a_SOURCES += sim/hist.h
 sim_libsim_a_SOURCES += sim/inside.h
