@@ -91,8 +91,8 @@ void route_deliver(struct ov *ov, const struct xn_now *now, struct query *q,
 
 /* ---- sending on ---- */
 
-/* Its first bytes say where a key lies, but for one in 2^48 over the number of
- * nodes; a direct request has no way to find. */
+/* Its first bytes say where a key lies: of 2^48 keys there are as many as nodes
+ * for which it would be another's.  A direct request has no way to find. */
 static ProtobufCBinaryData said_key(const struct query *q,
                                     const struct link *to)
 {
