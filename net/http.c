@@ -33,7 +33,7 @@ enum {
     HEADERS_MAX = 8 * 1024,
     GAP_S = 60,       /* evhttp's own: silence */
     GROUPS = 1 << 12, /* places to count callers' connections in */
-    SPARE = 32,       /* one in so many places is kept free */
+    SHARE = 32,       /* of his, that who has most gives up at once */
 };
 /* evhttp bounds the gaps alone, and a byte a second lives for ever: these are
  * from the connection's begin or its last answer to the next whole request. */
@@ -182,41 +182,38 @@ static void look_up_source(struct conn *conn)
     count_with(conn);
 }
 
-/* Of those who have most connections the oldest one with no request under way;
- * NULL: all have. */
-static struct conn *who_gives_way(struct net_http *http)
+static bool is_idle(const struct conn *conn)
+{
+    return conn->has_source && !conn->ask && !conn->taken;
+}
+
+/* Full: who has most connections gives up the oldest one with no request under
+ * way, and one more for each SHARE, so that we need not look at all of them for
+ * each that comes.  So who opens all there are and lets them idle pushes out
+ * himself, and others still get in. */
+static void make_room(struct net_http *http)
 {
     uint16_t counts[GROUPS] = {0};
     struct conn *conn, *victim = NULL;
-    unsigned most = 0;
+    unsigned most = 0, left;
 
+    if (http->n_cut || http->n < http->max) return; /* there will be room */
     DL_FOREACH(http->conns, conn)
     {
         look_up_source(conn);
-        if (conn->has_source && !conn->cut) counts[conn->group]++;
+        if (conn->has_source) counts[conn->group]++;
     }
     DL_FOREACH(http->conns, conn)
     {
-        if (!conn->has_source || conn->cut || conn->ask || conn->taken ||
-            counts[conn->group] <= most) {
-            continue;
-        }
+        if (!is_idle(conn) || counts[conn->group] <= most) continue;
         most = counts[conn->group];
         victim = conn;
     }
-    return victim;
-}
-
-/* So who opens all there are and lets them idle pushes out himself, and others
- * still get in.  Some places are made free before they are wanted, so that many
- * are accepted in one turn. */
-static void make_room(struct net_http *http)
-{
-    struct conn *victim;
-
-    while (http->n - http->n_cut >= http->max - http->max / SPARE &&
-           (victim = who_gives_way(http)) != NULL) {
-        cut(victim);
+    left = victim ? 1 + most / SHARE : 0;
+    for (conn = victim; conn && left > 0; conn = conn->next) {
+        if (!is_idle(conn) || conn->group != victim->group) continue;
+        cut(conn);
+        left--;
     }
 }
 
