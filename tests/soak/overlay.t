@@ -191,13 +191,13 @@ faults() {
 
 harass() { # PHASE WORD...: while that goes on
     mkfifo "$dir/stop"
+    phase "$1"
     ip netns exec harm "$play" "${@:2}" <"$dir/stop" >"$dir/$1" \
         2>>"$dir/play.log" 8>&- &
     local it=$!
     exec 7>"$dir/stop"
     # It says so once all its connections stand; where it ends first, as well.
     until grep -q ready "$dir/$1" || ! kill -0 $it; do sleep 0.1; done
-    phase "$1"
     sleep "$calm"
     phase "after-$1"
     exec 7>&-
