@@ -193,7 +193,7 @@ UNIT_TESTS += tests/unit/net_kv
 tests_unit_net_kv_SOURCES = tests/unit/net_kv.c tests/unit/store_kit.h $(NET_KIT)
 tests_unit_net_kv_LDADD = $(XN_NET_LIBS) $(CMOCKA_LIBS)
 UNIT_TESTS += tests/unit/net_accept
-tests_unit_net_accept_SOURCES = tests/unit/net_accept.c
+tests_unit_net_accept_SOURCES = tests/unit/net_accept.c $(NET_KIT)
 tests_unit_net_accept_LDADD = $(XN_NET_LIBS) $(CMOCKA_LIBS)
 
 UNIT_TESTS += tests/unit/net_gate

@@ -444,6 +444,31 @@ static void idle_connections_give_way(void **state)
     idle_give_way(64);
 }
 
+/* More than there are places: none is accepted, and none pushed out. */
+static void silent_connections_wait_outside(void **state)
+{
+    struct net_config config = kit_config(&node);
+    struct kit_child first = child;
+    Xn__Caller *caller;
+    int fds[8], i;
+    char c;
+
+    if (!kit_makes_cookies()) skip();
+    config.api_max = 4;
+    config.defer_s = 60;
+    kit_spawn(&config, echoes, &child);
+    for (i = 0; i < 8; i++)
+        fds[i] = tcp_open("127.0.0.2:0");
+    caller = ask_as(&client, "GET", "/", NULL, 0);
+    xn__caller__free_unpacked(caller, NULL);
+    for (i = 0; i < 8; i++) {
+        assert_int_equal(recv(fds[i], &c, 1, MSG_DONTWAIT), -1);
+        close(fds[i]);
+    }
+    kit_kill(&child, SIGTERM);
+    child = first;
+}
+
 /* Who begins more connections than he may has them refused; others may. */
 static void a_storm_of_handshakes(void **state)
 {
@@ -628,6 +653,7 @@ int main(void)
         cmocka_unit_test(plain_http_is_refused),
         cmocka_unit_test(connections_are_bounded),
         cmocka_unit_test(idle_connections_give_way),
+        cmocka_unit_test(silent_connections_wait_outside),
         cmocka_unit_test(a_storm_of_handshakes),
         cmocka_unit_test(a_storm_from_everywhere),
         cmocka_unit_test(budgets),

@@ -132,6 +132,15 @@ struct net_config kit_config(const struct net_identity *identity)
     return config;
 }
 
+bool kit_makes_cookies(void)
+{
+    FILE *file = fopen("/proc/sys/net/ipv4/tcp_syncookies", "r");
+    int c = file ? getc(file) : EOF;
+
+    if (file) fclose(file);
+    return c == '1' || c == '2';
+}
+
 void kit_run(struct net_driver *driver, kit_on *on, void *ctx)
 {
     alarm(300);

@@ -66,6 +66,9 @@ void kit_kill(struct kit_child *child, int signal);
 void kit_polite(struct kit_core *core, const struct xn_now *now,
                 const struct xn_event *ev, struct xn_out *out);
 
+/* Does the kernel, so that net_listen_defer does something? */
+bool kit_makes_cookies(void);
+
 /* Actions. */
 void kit_dial(struct xn_out *out, uint64_t ticket, const char *address,
               const xn_id *id);

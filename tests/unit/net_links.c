@@ -569,6 +569,28 @@ static void half_open_source(void **state)
     kit_kill(&child, SIGTERM);
 }
 
+/* More than one address may have: none is accepted, and none pushed out. */
+static void half_open_outside(void **state)
+{
+    struct net_config config = kit_config(&b);
+    struct kit_child child;
+    int fds[17], i;
+    char c;
+
+    if (!kit_makes_cookies()) skip();
+    config.links_max = 64;
+    config.defer_s = 60;
+    kit_spawn(&config, tells, &child);
+    for (i = 0; i < 17; i++)
+        fds[i] = raw_connect(child.links);
+    still_polite(&child);
+    for (i = 0; i < 17; i++) {
+        assert_int_equal(recv(fds[i], &c, 1, MSG_DONTWAIT), -1);
+        close(fds[i]);
+    }
+    kit_kill(&child, SIGTERM);
+}
+
 /* Each of them has spoken, and then says no more: the oldest one whose turn came
  * gives way. */
 static void half_said(void **state)
@@ -935,6 +957,7 @@ int main(void)
         cmocka_unit_test(slow_reader),
         cmocka_unit_test(half_open),
         cmocka_unit_test(half_open_source),
+        cmocka_unit_test(half_open_outside),
         cmocka_unit_test(half_said),
         cmocka_unit_test(half_open_of_members),
         cmocka_unit_test(half_open_many_sources),
