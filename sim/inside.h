@@ -74,15 +74,11 @@ struct sim_node {
     struct sim_store *store;
 };
 
-#define SIM_ASKED 32U /* about as many as wait for an answer at once */
-
-/* What a node that does nothing has nothing of lies apart: unwritten it takes no
- * memory. */
+/* What most runs have nothing of lies apart: unwritten it takes no memory. */
 struct sim_toll {
-    uint64_t busy_us;         /* its crypto thread is busy until then */
-    uint64_t broke_us;        /* a link of it broke, or was held up, last */
-    uint64_t line_us;         /* what it sends is on the line by then */
-    uint8_t asked[SIM_ASKED]; /* kinds of its last requests, by rid */
+    uint64_t busy_us;  /* its crypto thread is busy until then */
+    uint64_t broke_us; /* a link of it broke, or was held up, last */
+    uint64_t line_us;  /* what it sends is on the line by then */
 };
 
 struct sim_corp {
@@ -102,6 +98,11 @@ struct sim_world {
     struct sim_totals totals;
     struct sim_node *nodes;
     struct sim_toll *tolls; /* of the nodes */
+    /* Kinds of requests under way, hashed by asker and rid.  Two may share a
+     * place, so what is counted by them is right within one part in a hundred.
+     * asked_last: the last place, all ones. */
+    uint8_t *asked;
+    uint32_t asked_last;
     struct sim_contacts contacts;
     struct sim_corp corp;
     struct sim_graph *graph; /* of those that stand; NULL: none does */

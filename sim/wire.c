@@ -3,6 +3,7 @@
 
 #include <string.h>
 
+#include "lib/rng.h"
 #include "sim/inside.h"
 
 #define SEGMENT 1448 /* of an MTU of 1500 */
@@ -71,6 +72,11 @@ void sim_spend(struct sim_world *world, enum sim_purpose what, uint64_t bytes)
     spend(world, 0, what, bytes);
 }
 
+static uint8_t *asked(struct sim_world *world, uint32_t node, uint64_t rid)
+{
+    return &world->asked[xn_rng_mix(node, rid) & world->asked_last];
+}
+
 /* A REPLY need not say what it answers: who asked knows. */
 static unsigned carried(struct sim_world *world, uint32_t from, uint32_t to,
                         const struct xn_msg *msg)
@@ -80,14 +86,13 @@ static unsigned carried(struct sim_world *world, uint32_t from, uint32_t to,
 
     if (msg->kind == XN__KIND__REQUEST) {
         request = XN_BODY(msg, Xn__Request);
-        world->tolls[from].asked[request->rid % SIM_ASKED] =
-            (uint8_t)request->kind;
+        *asked(world, from, request->rid) = (uint8_t)request->kind;
         return request->kind;
     }
     if (msg->kind != XN__KIND__REPLY) return 0;
     reply = XN_BODY(msg, Xn__Reply);
     if (reply->kind || reply->rc) return reply->kind;
-    return world->tolls[to].asked[reply->rid % SIM_ASKED] + 1U;
+    return *asked(world, to, reply->rid) + 1U;
 }
 
 void sim_spend_message(struct sim_world *world, uint32_t from, uint32_t to,

@@ -17,6 +17,7 @@ enum { SALT_NODE = 0x6e6f, SALT_CORE = 0x636f, SALT_SKEW = 0x736b };
 
 #define CONTROL UINT32_MAX /* sorts after every node */
 #define AHEAD 4            /* events between two steps of fetching */
+#define ASKED_MIN (1U << 17)
 
 /* ---- small things ---- */
 
@@ -178,7 +179,11 @@ int sim_world_new(const struct sim_config *config,
     rc = XN_ENOMEM;
     world->nodes = calloc(config->nodes, sizeof *world->nodes);
     world->tolls = calloc(config->nodes, sizeof *world->tolls);
-    if (!world->nodes || !world->tolls) goto out;
+    world->asked_last = ASKED_MIN - 1;
+    while (world->asked_last < 2 * config->nodes)
+        world->asked_last = 2 * world->asked_last + 1;
+    world->asked = calloc((size_t)world->asked_last + 1, 1);
+    if (!world->nodes || !world->tolls || !world->asked) goto out;
     *world_out = world;
     world = NULL;
     rc = 0;
@@ -208,6 +213,7 @@ void sim_world_free(struct sim_world *world)
     sim_corp_clear(&world->corp);
     free(world->nodes);
     free(world->tolls);
+    free(world->asked);
     sim_contacts_clear(&world->contacts);
     free(world);
 }
