@@ -104,6 +104,21 @@ static uint64_t usage_until(const struct host_session *s, uint64_t wall_us,
     return till_us;
 }
 
+/* Time in which its task was a file is passed over; what is heard of it later than
+ * it was paid, later time makes good. */
+static void skip_saved(struct host_session *s, uint64_t wall_us)
+{
+    uint64_t all_ms = task_saved_ms(s), ms, room_ms = 0;
+
+    if (all_ms <= s->saved_ms) return;
+    ms = all_ms - s->saved_ms;
+    wall_us = session_known_us(s, wall_us);
+    if (wall_us > s->metered_us) room_ms = (wall_us - s->metered_us) / 1000;
+    if (ms > room_ms) ms = room_ms;
+    s->metered_us += ms * 1000;
+    s->saved_ms += ms;
+}
+
 static bool is_starting(const struct host_session *s)
 {
     return s->work.starting && !s->started &&
@@ -266,8 +281,10 @@ static bool may_claim(const struct host_session *s, const struct xn_now *now)
 static void metered(struct host_session *s, const struct xn_now *now)
 {
     struct price_usage usage = s->metered;
-    uint64_t till_us = s->metered_us;
+    uint64_t till_us;
 
+    skip_saved(s, now->wall_us);
+    till_us = s->metered_us;
     if (may_claim(s, now)) till_us = usage_until(s, now->wall_us, &usage);
     session_metered(s, now, &usage, till_us);
 }
@@ -286,8 +303,10 @@ static void meter(struct host_session *s, const struct xn_now *now)
 static void ended(struct host_session *s, const struct xn_now *now)
 {
     struct price_usage usage;
-    uint64_t till_us = usage_until(s, s->ended_us, &usage);
+    uint64_t till_us;
 
+    skip_saved(s, s->ended_us);
+    till_us = usage_until(s, s->ended_us, &usage);
     s->work.ending = false;
     session_ended(s, now, &usage, till_us);
 }

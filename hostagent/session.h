@@ -100,6 +100,7 @@ struct host_session {
 
     struct price_usage metered;
     uint64_t metered_us;
+    uint64_t saved_ms; /* by then: of its tasks' time, what is not paid */
     bool counting;
 
     struct price_usage base; /* used under the orders before */

@@ -80,6 +80,7 @@ static void put_claims(const struct host_session *s, struct decs *room,
     r->claim_document = bytes_of(&s->document);
     r->metered = decs(&s->metered, USAGES, room->metered);
     r->metered_us = s->metered_us;
+    r->saved_ms = s->saved_ms;
     r->counting = s->counting;
     r->refused_till_us = s->refused_till_us;
     r->cuts = s->cuts;
@@ -188,6 +189,7 @@ static int get_claims(const Xn__SessionRecord *r, struct host_session *s)
     s->claims.amount = r->charged;
     s->claims.final = r->final;
     s->metered_us = r->metered_us;
+    s->saved_ms = r->saved_ms;
     s->counting = r->counting;
     s->refused_till_us = r->refused_till_us;
     s->cuts = r->cuts;

@@ -87,6 +87,8 @@ const Xn__TaskStatus *task_status_in(const struct host_session *s,
                                      const Xn__DomTell *tell);
 /* CPU time of all tasks of the session. */
 uint64_t task_cpu_ns(const struct host_session *s);
+/* Time that they were saved. */
+uint64_t task_saved_ms(const struct host_session *s);
 /* Bytes that they sent and got by their interfaces. */
 void task_traffic(const struct host_session *s, uint64_t *sent_out,
                   uint64_t *got_out);

@@ -103,6 +103,7 @@ int task_add(struct host_session *s, const struct xn_now *now,
     record.last = want->last;
     record.created_us = now->wall_us;
     record.cpu_before_ns = task_cpu_ns(s);
+    record.saved_before_ms = task_saved_ms(s);
     task_traffic(s, &record.sent_before, &record.got_before);
     record.exact = true;
     record.spec = &spec;

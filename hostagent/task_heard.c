@@ -18,6 +18,13 @@ uint64_t task_cpu_ns(const struct host_session *s)
     return t ? sum(t->record->cpu_before_ns, t->record->cpu_ns) : 0;
 }
 
+uint64_t task_saved_ms(const struct host_session *s)
+{
+    const struct host_task *t = task_last(s);
+
+    return t ? sum(t->record->saved_before_ms, t->record->saved_ms) : 0;
+}
+
 void task_traffic(const struct host_session *s, uint64_t *sent_out,
                   uint64_t *got_out)
 {
@@ -36,6 +43,7 @@ static void take_reading(struct host_task *t, const Xn__TaskReading *reading)
     if (reading->sent_bytes > r->sent_bytes)
         r->sent_bytes = reading->sent_bytes;
     if (reading->got_bytes > r->got_bytes) r->got_bytes = reading->got_bytes;
+    if (reading->saved_ms > r->saved_ms) r->saved_ms = reading->saved_ms;
     r->exact = reading->exact;
 }
 

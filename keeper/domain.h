@@ -31,6 +31,14 @@ struct domain {
     uint32_t short_boots;    /* one after another */
     uint64_t booted_us;      /* mono */
     uint64_t memory_bytes;
+    uint64_t saved_us;    /* wall; since then it is saved; 0: it is not */
+    uint64_t saved_ms;    /* that it was before */
+    bool wants_save;      /* at the next look */
+    uint32_t wakes;       /* since then: it was suspended and is not saved */
+    bool restores;        /* asked to, or the machine was started anew */
+    uint64_t restore_us;  /* mono; the next try */
+    uint64_t patience_us; /* mono; tries fail until then; 0: none did */
+    char unsaved[256];    /* why it could not be saved, or restored yet */
 };
 
 /* XN_EINVAL: because_out says in a line why a domain cannot be like that. */

@@ -4,6 +4,7 @@
 #include <string.h>
 
 #include "keeper/record.h"
+#include "keeper/sys.h"
 #include "lib/err.h"
 
 /* ---- what is noted ------------------------------------------------------- */
@@ -11,6 +12,7 @@
 int domain_note(struct keeper *keeper)
 {
     struct domain *d = &keeper->domain;
+    char boot[SYS_BOOT_ID];
     Xn__DomainNote note;
 
     xn__domain_note__init(&note);
@@ -22,6 +24,11 @@ int domain_note(struct keeper *keeper)
     note.begun = d->begun;
     note.boots = d->boots;
     note.started_us = keeper->started_us;
+    note.saved_us = d->saved_us;
+    note.saved_ms = d->saved_ms;
+    note.paused = keeper->paused;
+    note.boot = boot;
+    sys_boot_id(boot);
     return record_put(keeper->dir, KEEPER_DOMAIN, &note);
 }
 
@@ -63,6 +70,16 @@ static void take_last(struct keeper *keeper)
     d->use.got_bytes = less(last.got_bytes, d->older.got_bytes);
 }
 
+static void take_saved(struct keeper *keeper, const Xn__DomainNote *note)
+{
+    char boot[SYS_BOOT_ID];
+
+    if (!note->saved_us) return;
+    sys_boot_id(boot);
+    keeper->domain.restores = strcmp(note->boot, boot) != 0;
+    keeper->paused = note->paused;
+}
+
 int domain_noted(struct keeper *keeper)
 {
     struct domain *d = &keeper->domain;
@@ -80,6 +97,9 @@ int domain_noted(struct keeper *keeper)
                                        note->got_bytes};
         d->begun = note->begun;
         d->boots = note->boots;
+        d->saved_us = note->saved_us;
+        d->saved_ms = note->saved_ms;
+        take_saved(keeper, note);
         if (d->begun) keeper->started_us = note->started_us;
         take_last(keeper);
     } else {
@@ -96,7 +116,7 @@ int domain_look(struct domain *d, struct xen_look *out)
     int rc;
 
     memset(out, 0, sizeof *out);
-    if (!d->there) return XN_ENOENT;
+    if (!d->there || d->saved_us) return XN_ENOENT;
     rc = d->calls->look(d->xen, d->id, out);
     if (rc == XN_ENOENT) d->there = false;
     if (rc) return rc;
@@ -123,7 +143,7 @@ void domain_count(struct keeper *keeper)
     uint64_t sent, got;
     bool anew;
 
-    if (!keeper->spec->net || !d->there ||
+    if (!keeper->spec->net || !d->there || d->saved_us ||
         d->calls->traffic(d->xen, d->id, &sent, &got)) {
         return;
     }
@@ -135,6 +155,17 @@ void domain_count(struct keeper *keeper)
     d->older = older;
 }
 
+static uint64_t since_saved_ms(const struct domain *d)
+{
+    return d->saved_us ? less(sys_wall_us(), d->saved_us) / 1000 : 0;
+}
+
+void domain_saved_ends(struct domain *d)
+{
+    d->saved_ms += since_saved_ms(d);
+    d->saved_us = 0;
+}
+
 void domain_read(const struct domain *d, Xn__TaskReading *out)
 {
     out->kind = XN__METER_KIND__HYPERVISOR;
@@ -142,6 +173,7 @@ void domain_read(const struct domain *d, Xn__TaskReading *out)
     out->cpu_ns = d->older.cpu_ns + d->use.cpu_ns;
     out->sent_bytes = d->older.sent_bytes + d->use.sent_bytes;
     out->got_bytes = d->older.got_bytes + d->use.got_bytes;
+    out->saved_ms = d->saved_ms + since_saved_ms(d);
 }
 
 void domain_use_before(struct domain *d, const struct domain_use *all)

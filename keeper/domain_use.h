@@ -8,7 +8,7 @@
 
 #include "keeper/keeper.h"
 
-/* What is known now: uuid, boots before, whether it runs.  XN_EIO. */
+/* What is known now: uuid, boots before, whether it runs or is saved.  XN_EIO. */
 int domain_note(struct keeper *keeper);
 /* That, of the keeper before; XN_ENOENT, XN_EINTEGRITY. */
 int domain_noted(struct keeper *keeper);
@@ -17,7 +17,7 @@ int domain_noted(struct keeper *keeper);
 void domain_last_use(struct keeper *keeper, struct domain_use *out,
                      uint64_t *started_us_out);
 
-/* A look, its CPU time taken.  XN_ENOENT: it is gone. */
+/* A look, its CPU time taken.  XN_ENOENT: it is gone, or saved. */
 int domain_look(struct domain *d, struct xen_look *out);
 /* What its interface counts, if it has one. */
 void domain_count(struct keeper *keeper);
@@ -27,5 +27,7 @@ void domain_read(const struct domain *d, Xn__TaskReading *out);
 void domain_use_before(struct domain *d, const struct domain_use *all);
 /* What it used so far is of boots before. */
 void domain_use_ends(struct domain *d);
+/* The time that it was saved is over. */
+void domain_saved_ends(struct domain *d);
 
 #endif

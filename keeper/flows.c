@@ -520,6 +520,16 @@ static int open_kernel(void)
     return fd;
 }
 
+bool keeper_flows_has(const char *name)
+{
+    struct parts parts = {.n = PARTS_MAX}; /* none is kept */
+    int fd = open_kernel();
+    bool has = fd >= 0 && dump(fd, name, 0, &parts) == 0;
+
+    if (fd >= 0) close(fd);
+    return has;
+}
+
 int keeper_flows_take(const char *name, uint64_t wall_us, struct flows *out)
 {
     struct parts parts = {.list = malloc(PARTS_MAX * sizeof *parts.list)};

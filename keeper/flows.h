@@ -9,6 +9,8 @@
 #ifndef KEEPER_FLOWS_H
 #define KEEPER_FLOWS_H
 
+#include <stdbool.h>
+
 #include "wire/flows.h"
 
 /* Counts for that guest, whose name is a session's, from now on; again: from
@@ -16,6 +18,8 @@
  * stays.  XN_EREFUSED: because_out says why not.  Runs nft(8) twice, some 50 ms. */
 int keeper_flows_begin(const char *name, const Xn__TaskNet *net,
                        char *because_out, size_t len);
+/* Is anything counted for it?  Not any more, when the machine was started anew. */
+bool keeper_flows_has(const char *name);
 /* What was counted goes; `net` NULL: somebody else has its address. */
 void keeper_flows_end(const char *name, const Xn__TaskNet *net);
 /* Of all guests. */

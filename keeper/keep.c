@@ -111,7 +111,11 @@ static void take_signals(struct keeper *keeper)
     struct signalfd_siginfo info;
 
     while (read(keeper->signals, &info, sizeof info) == sizeof info) {
-        if (info.ssi_signo != SIGCHLD) {
+        if (info.ssi_signo == SIGCHLD) continue;
+        if (keeper->state ==
+            XN__TASK_STATE__SAVED) { /* the machine goes down */
+            keeper->leaves = true;
+        } else {
             keeper_stop(keeper, XN__TASK_END__STOPPED,
                         "the keeper was told to end", 0);
         }
@@ -202,6 +206,7 @@ static void run(struct keeper *keeper)
             until = linger;
         }
         turn(keeper, until);
+        if (keeper->leaves) break;
     }
 }
 

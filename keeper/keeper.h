@@ -28,6 +28,7 @@
 #define KEEPER_CGROUPS "cgroups" /* folders of the session's, a line each */
 #define KEEPER_DOMAIN "domain"   /* DomainNote, there before the domain */
 #define KEEPER_DISK "own-disk"   /* of a domain, as long as it lives */
+#define KEEPER_MEMORY "memory"   /* of a domain that is saved; .new: half */
 #define KEEPER_EXIT "exit"       /* TaskExit, the last thing that is written */
 
 #define KEEPER_CLIENTS_MAX 64
@@ -81,6 +82,7 @@ struct keeper {
     uint64_t run_since_us;
     uint64_t memory_kib_ms, memory_since_us, memory_bytes;
     bool again;          /* another keeper was here before us */
+    bool leaves;         /* what it keeps waits for another */
     uint64_t pty_us;     /* mono; the terminal's allowance is filled again */
     size_t pty_bytes;    /* may be read till then */
     struct xn_buf typed; /* taken, and not in the terminal yet */
@@ -114,6 +116,9 @@ void keeper_finish(struct keeper *keeper);
 void keeper_stop(struct keeper *keeper, Xn__TaskEnd end, const char *because,
                  uint32_t grace_ms);
 int keeper_pause(struct keeper *keeper, bool pause);
+/* To a file, or out of it: begun with the next tick.  XN_EREFUSED: it cannot
+ * be saved; XN_ECONFLICT: it does not run. */
+int keeper_save(struct keeper *keeper, bool save);
 /* How long it may run, from its start on.  XN_ECONFLICT: it has ended. */
 int keeper_lifetime(struct keeper *keeper, uint64_t life_ms);
 /* Reads what the task wrote, within its allowance. */

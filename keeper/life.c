@@ -119,8 +119,21 @@ static void set_standing(struct keeper *keeper, uint64_t mono_us)
     keeper->stands = stand;
 }
 
+int keeper_save(struct keeper *keeper, bool save)
+{
+    if (!keeper->runner->save) return XN_EREFUSED;
+    if (keeper->state != XN__TASK_STATE__RUNNING &&
+        keeper->state != XN__TASK_STATE__PAUSED &&
+        keeper->state != XN__TASK_STATE__SAVED) {
+        return XN_ECONFLICT;
+    }
+    keeper->look_us = 0;
+    return keeper->runner->save(keeper, save);
+}
+
 int keeper_pause(struct keeper *keeper, bool pause)
 {
+    if (keeper->state == XN__TASK_STATE__SAVED) return XN_ENOTYET;
     if (keeper->state != XN__TASK_STATE__RUNNING &&
         keeper->state != XN__TASK_STATE__PAUSED) {
         return XN_ECONFLICT;
@@ -143,6 +156,7 @@ void keeper_stop(struct keeper *keeper, Xn__TaskEnd end, const char *because,
         xn_plain(keeper->because);
     }
     if (keeper->state != XN__TASK_STATE__STOPPING) keeper->look_us = 0;
+    if (keeper->state == XN__TASK_STATE__SAVED) grace_ms = 0;
     keeper->state = XN__TASK_STATE__STOPPING;
     if (grace_ms == 0) {
         keeper->runner->kill(keeper);
@@ -289,11 +303,14 @@ int keeper_lifetime(struct keeper *keeper, uint64_t life_ms)
     return record_put(keeper->dir, KEEPER_SPEC, keeper->spec);
 }
 
-static uint64_t life_us(const struct keeper *keeper)
+/* It may have begun before this machine's clock did. */
+static uint64_t life_us(const struct keeper *keeper, uint64_t mono_us)
 {
-    return keeper->spec->life_ms
-               ? keeper->started_mono_us + keeper->spec->life_ms * 1000
-               : UINT64_MAX;
+    uint64_t ran_us = mono_us - keeper->started_mono_us;
+    uint64_t us = keeper->spec->life_ms * 1000;
+
+    if (!us) return UINT64_MAX;
+    return ran_us < us ? mono_us + us - ran_us : mono_us;
 }
 
 /* What its group counts is there without us (tally.h): then with each look. */
@@ -341,7 +358,7 @@ uint64_t keeper_tick(struct keeper *keeper, uint64_t mono_us)
         keeper->note_us = mono_us + note_every_us(keeper);
         keeper_note_reading(keeper);
     }
-    if (mono_us >= life_us(keeper)) {
+    if (mono_us >= life_us(keeper, mono_us)) {
         keeper_stop(keeper, XN__TASK_END__LIFE, "its time was over", 0);
     }
     if (keeper->kill_us && mono_us >= keeper->kill_us) {
@@ -350,7 +367,7 @@ uint64_t keeper_tick(struct keeper *keeper, uint64_t mono_us)
     }
     next = min_u64(next, keeper->look_us);
     next = min_u64(next, keeper->note_us);
-    next = min_u64(next, life_us(keeper));
+    next = min_u64(next, life_us(keeper, mono_us));
     if (keeper->caps_itself) next = min_u64(next, keeper->cap_us);
     if (keeper->stand_us) next = min_u64(next, keeper->stand_us);
     if (keeper->kill_us) next = min_u64(next, keeper->kill_us);
@@ -581,7 +598,7 @@ static void catch_up(struct keeper *keeper, uint64_t now)
             (keeper->memory_bytes >> 10) * ((wall - since) / 1000);
     }
     ran = wall > keeper->started_us ? wall - keeper->started_us : 0;
-    keeper->started_mono_us = now > ran ? now - ran : 1;
+    keeper->started_mono_us = now != ran ? now - ran : 1;
 }
 
 /* Nothing of it has run, so it never was: who asked for it may begin it anew
@@ -623,8 +640,9 @@ static int take_up(struct keeper *keeper)
     if (rc) return end_lost(keeper, XN_EREFUSED);
     set_clocks(keeper, now);
     keeper->stands = keeper->paused;
-    keeper->state =
-        keeper->paused ? XN__TASK_STATE__PAUSED : XN__TASK_STATE__RUNNING;
+    if (keeper->state != XN__TASK_STATE__SAVED)
+        keeper->state =
+            keeper->paused ? XN__TASK_STATE__PAUSED : XN__TASK_STATE__RUNNING;
     return 0;
 }
 

@@ -63,7 +63,9 @@ EXTRA_DIST += keeper/deps
 
 # What a keeper is, whatever it keeps.
 KEEP = keeper/keep.c keeper/keeper.h keeper/life.c keeper/runner.h keeper/serve.c
-KEEP_DOMAIN = $(KEEP) keeper/domain_use.c keeper/domain_use.h keeper/run_domain.c
+KEEP_DOMAIN = $(KEEP) keeper/domain_make.c keeper/domain_make.h
+KEEP_DOMAIN += keeper/domain_save.c keeper/domain_save.h
+KEEP_DOMAIN += keeper/domain_use.c keeper/domain_use.h keeper/run_domain.c
 
 pkglibexec_PROGRAMS += keeper/xeno-keeper
 keeper_xeno_keeper_SOURCES = $(KEEP)
@@ -79,6 +81,7 @@ XENODOMD += keeper/xenodomd_managers.c
 XENODOMD += keeper/xenodomd_flows.c
 XENODOMD += keeper/xenodomd_meter.c
 XENODOMD += keeper/xenodomd_network.c
+XENODOMD += keeper/xenodomd_save.c
 XENODOMD += keeper/xenodomd_serve.c
 keeper_xenodomd_SOURCES = $(KEEP_DOMAIN) $(XENODOMD)
 dist_pkglibexec_SCRIPTS = keeper/xeno-hotplug
@@ -130,6 +133,9 @@ tests_unit_keeper_exec_LDADD = $(XN_KEEPER_LIBS) $(CMOCKA_LIBS)
 UNIT_TESTS += tests/unit/keeper_xen_again
 tests_unit_keeper_xen_again_SOURCES = tests/unit/keeper_xen_again.c $(DOMAIN_KIT)
 tests_unit_keeper_xen_again_LDADD = $(XN_KEEPER_LIBS) $(CMOCKA_LIBS)
+UNIT_TESTS += tests/unit/keeper_xen_save
+tests_unit_keeper_xen_save_SOURCES = tests/unit/keeper_xen_save.c $(DOMAIN_KIT)
+tests_unit_keeper_xen_save_LDADD = $(XN_KEEPER_LIBS) $(CMOCKA_LIBS)
 UNIT_TESTS += tests/unit/keeper_xen_start
 tests_unit_keeper_xen_start_SOURCES = tests/unit/keeper_xen_start.c $(DOMAIN_KIT)
 tests_unit_keeper_xen_start_LDADD = $(XN_KEEPER_LIBS) $(CMOCKA_LIBS)
@@ -154,9 +160,13 @@ tests_unit_xenodomd_fake_SOURCES = $(KEEP_DOMAIN) $(XENODOMD)
 tests_unit_xenodomd_fake_SOURCES += tests/unit/xen_fake.c tests/unit/xen_fake.h
 tests_unit_xenodomd_fake_CPPFLAGS = $(AM_CPPFLAGS) '-DXEN_BACK_END=&xen_fake'
 tests_unit_xenodomd_fake_LDADD = $(XN_KEEPER_LIBS)
+DOMD_KIT = tests/unit/domd_kit.c tests/unit/domd_kit.h
+DOMD_KIT += tests/unit/xen_fake.c tests/unit/xen_fake.h
+UNIT_TESTS += tests/unit/xenodomd_save
+tests_unit_xenodomd_save_SOURCES = tests/unit/xenodomd_save.c $(DOMD_KIT)
+tests_unit_xenodomd_save_LDADD = $(XN_KEEPER_LIBS) $(CMOCKA_LIBS)
 UNIT_TESTS += tests/unit/xenodomd_xen
-tests_unit_xenodomd_xen_SOURCES = tests/unit/xenodomd_xen.c
-tests_unit_xenodomd_xen_SOURCES += tests/unit/xen_fake.c tests/unit/xen_fake.h
+tests_unit_xenodomd_xen_SOURCES = tests/unit/xenodomd_xen.c $(DOMD_KIT)
 tests_unit_xenodomd_xen_LDADD = $(XN_KEEPER_LIBS) $(CMOCKA_LIBS)
 FUZZ_TARGETS += tests/fuzz/fuzz_task
 tests_fuzz_fuzz_task_SOURCES = tests/fuzz/fuzz_task.c $(FUZZ_MAIN)

@@ -38,6 +38,9 @@ struct runner {
     /* A command beside it, as exec_begin.  NULL: nobody but itself begins any. */
     int (*exec)(struct keeper *keeper, const Xn__KeeperAsk *what,
                 pid_t *pid_out, int *fd_out);
+    /* Into a file, or out of it, before long: keeper->state is SAVED, or not any
+     * more; else describe says why not.  NULL: it ends with the machine. */
+    int (*save)(struct keeper *keeper, bool save);
     /* What a cap that the keeper holds goes by.  NULL: there is no such cap. */
     uint64_t (*cap_reading)(struct keeper *keeper, uint64_t mono_us);
     /* What it has of memory now; true: more than it may. */

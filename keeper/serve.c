@@ -122,6 +122,8 @@ static int obey(struct keeper *keeper, struct keeper_client *client,
     case XN__KEEPER_OP__LIFETIME: return keeper_lifetime(keeper, ask->life_ms);
     case XN__KEEPER_OP__FORWARD:
         return forward(keeper, client, (uint16_t)ask->port);
+    case XN__KEEPER_OP__SAVE: return keeper_save(keeper, true);
+    case XN__KEEPER_OP__RESTORE: return keeper_save(keeper, false);
     case XN__KEEPER_OP__EXEC: return keeper_exec(keeper, ask, &client->passes);
     default: return XN_EPROTO;
     }

@@ -21,11 +21,16 @@
 #include "lib/err.h"
 #include "wire/frame.h"
 
-static const char *const files[] = {
-    KEEPER_SPEC,   KEEPER_SOCKET,        KEEPER_CONSOLE, KEEPER_METER,
-    KEEPER_EXIT,   KEEPER_SPEC ".new",   KEEPER_CGROUPS, KEEPER_EXIT ".new",
-    KEEPER_DOMAIN, KEEPER_DOMAIN ".new", KEEPER_DISK,    KEEPER_METER ".new",
-    KEEPER_LOCK, /* last: it says who may do this */
+static const char *const files[] =
+    {
+        KEEPER_SPEC,    KEEPER_SOCKET,
+        KEEPER_CONSOLE, KEEPER_METER,
+        KEEPER_EXIT,    KEEPER_SPEC ".new",
+        KEEPER_CGROUPS, KEEPER_EXIT ".new",
+        KEEPER_DOMAIN,  KEEPER_DOMAIN ".new",
+        KEEPER_DISK,    KEEPER_METER ".new",
+        KEEPER_MEMORY,  KEEPER_MEMORY ".new",
+        KEEPER_LOCK, /* last: it says who may do this */
 };
 
 static int by_name(const struct dirent **a, const struct dirent **b)
@@ -354,6 +359,8 @@ static int sweep_locked(int folder, const char *name)
     if (session_is_lost(folder)) return XN_ENOTYET;
     unlinkat(folder, KEEPER_DOMAIN, 0);
     unlinkat(folder, KEEPER_DISK, 0);
+    unlinkat(folder, KEEPER_MEMORY, 0);
+    unlinkat(folder, KEEPER_MEMORY ".new", 0);
     rc = sweep_cgroups(folder, name);
     if (!rc) rc = write_exit(folder, name);
     unlinkat(folder, KEEPER_SOCKET, 0);

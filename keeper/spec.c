@@ -244,7 +244,8 @@ int spec_check_keeper_ask(const Xn__KeeperAsk *ask, char *because_out,
                           size_t len)
 {
     const struct bound rows[] = {
-        {"op", (uint64_t)ask->op, XN__KEEPER_OP__STATUS, XN__KEEPER_OP__EXEC},
+        {"op", (uint64_t)ask->op, XN__KEEPER_OP__STATUS,
+         XN__KEEPER_OP__RESTORE},
         {"port", ask->port, ask->op == XN__KEEPER_OP__FORWARD, UINT16_MAX},
         {"life_ms", ask->life_ms, ask->op == XN__KEEPER_OP__LIFETIME,
          LIFE_MS_MAX},
@@ -261,7 +262,8 @@ int spec_check_keeper_ask(const Xn__KeeperAsk *ask, char *because_out,
 int spec_check_dom_ask(const Xn__DomAsk *ask, char *because_out, size_t len)
 {
     const struct bound rows[] = {
-        {"op", (uint64_t)ask->op, XN__DOM_OP__DOM_START, XN__DOM_OP__DOM_FLOWS},
+        {"op", (uint64_t)ask->op, XN__DOM_OP__DOM_START,
+         XN__DOM_OP__DOM_RESTORE},
         {"names", ask->n_names, ask->op == XN__DOM_OP__DOM_METER,
          SPEC_NAMES_MAX},
         {"life_ms", ask->life_ms, ask->op == XN__DOM_OP__DOM_LIFETIME,
@@ -293,7 +295,7 @@ int spec_check_dom_ask(const Xn__DomAsk *ask, char *because_out, size_t len)
 static const char *const meters[] = {"any",  "cgroup",   "perf",
                                      "proc", "reserved", "hypervisor"};
 static const char *const states[] = {"starting", "running", "paused",
-                                     "stopping", "ended"};
+                                     "stopping", "ended",   "saved"};
 static const char *const ends[] = {
     "not yet",     "finished",    "stopped",        "memory", "life",
     "not started", "keeper died", "evaded its cap", "crashed"};

@@ -87,6 +87,13 @@ ssize_t sys_read_text(int dir, const char *path, char *text_out, size_t len)
     return (ssize_t)have;
 }
 
+void sys_boot_id(char out[SYS_BOOT_ID])
+{
+    if (sys_read_text(AT_FDCWD, "/proc/sys/kernel/random/boot_id", out,
+                      SYS_BOOT_ID) < 0)
+        out[0] = '\0';
+}
+
 int sys_write_text(int dir, const char *path, const char *text)
 {
     int fd = openat(dir, path, O_WRONLY | O_CLOEXEC);

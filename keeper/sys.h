@@ -11,6 +11,10 @@
 uint64_t sys_mono_us(void);
 uint64_t sys_wall_us(void);
 
+/* Of this start of the machine's kernel; "": not known. */
+#define SYS_BOOT_ID 64
+void sys_boot_id(char out[SYS_BOOT_ID]);
+
 /* All of it, or XN_EIO with errno. */
 int sys_write_all(int fd, const void *data, size_t len);
 int sys_pwrite_all(int fd, const void *data, size_t len, uint64_t at);

@@ -23,7 +23,8 @@ enum xen_end {
     XEN_POWEROFF,
     XEN_REBOOT,
     XEN_CRASH,
-    XEN_OTHER /* it stands, and will not go on */
+    XEN_SUSPENDED, /* as it is to be saved; `wake` goes on */
+    XEN_OTHER      /* it stands, and will not go on */
 };
 
 #define XEN_DISKS_MAX 2
@@ -54,6 +55,7 @@ struct xen_want {
     uint32_t cap; /* percent of one CPU; 0: none */
     struct xen_disk disks[XEN_DISKS_MAX];
     const struct xen_nic *nic; /* NULL: none */
+    int saved; /* a file that `save` wrote, from its start: it is restored; -1 */
 };
 
 struct xen_look {
@@ -75,8 +77,8 @@ struct xen_calls {
     int (*room)(struct xen *xen, uint64_t *kib_out);
     /* Can it make PVH domains? */
     int (*can_pvh)(struct xen *xen, bool *out);
-    /* It stands before its first instruction.  On failure there may be a part
-     * of it: find. */
+    /* It stands before its first instruction, or where it was saved.  On failure
+     * there may be a part of it: find. */
     int (*create)(struct xen *xen, const struct xen_want *want, uint32_t *out);
     int (*find)(struct xen *xen, const uint8_t uuid[XEN_UUID], uint32_t *out);
     int (*find_name)(struct xen *xen, const char *name,
@@ -92,6 +94,10 @@ struct xen_calls {
     /* Asks the guest, and does not wait for it; it may not hear. */
     int (*shutdown)(struct xen *xen, uint32_t id);
     int (*destroy)(struct xen *xen, uint32_t id);
+    /* Has the guest suspend itself, and writes its memory and its processors into
+     * that file: it is XEN_SUSPENDED then.  On failure it may be, too. */
+    int (*save)(struct xen *xen, uint32_t id, int file);
+    int (*wake)(struct xen *xen, uint32_t id);
     /* Its console, raw; does not block. */
     int (*console)(struct xen *xen, uint32_t id, int *fd_out);
 };

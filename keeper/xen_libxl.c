@@ -28,6 +28,8 @@
 #define HOTPLUG XN_LIBEXECDIR "/xeno-hotplug"
 #define CREATE_S 120 /* hotplug scripts on a busy host included */
 #define CALL_S 30
+#define SUSPEND_S 120          /* libxl waits a minute for the guest's word */
+#define MEMORY_KIB_S (8 << 10) /* of memory, to a slow disk and back */
 #define RATE_US 50000     /* in which the rate of an interface may be used up */
 #define CONSOLE_TRIES 200 /* xenconsoled takes a moment */
 #define CONSOLE_NS 50000000
@@ -295,6 +297,32 @@ static void leave_to_keeper(libxl_domain_config *config)
     config->on_watchdog = LIBXL_ACTION_ON_SHUTDOWN_PRESERVE;
 }
 
+static int make(struct xen *xen, libxl_domain_config *config, uint32_t *out)
+{
+    begin_call(xen, CREATE_S);
+    return done(libxl_domain_create_new(xen->ctx, config, out, NULL, NULL));
+}
+
+static unsigned memory_s(uint64_t kib)
+{
+    return SUSPEND_S + (unsigned)(kib / MEMORY_KIB_S);
+}
+
+static int make_saved(struct xen *xen, libxl_domain_config *config, int file,
+                      uint32_t *out)
+{
+    libxl_domain_restore_params params;
+    int rc;
+
+    libxl_domain_restore_params_init(&params);
+    params.stream_version = 2; /* as libxl_domain_suspend writes it */
+    begin_call(xen, memory_s(config->b_info.max_memkb));
+    rc = done(libxl_domain_create_restore(xen->ctx, config, out, file, -1,
+                                          &params, NULL, NULL));
+    libxl_domain_restore_params_dispose(&params);
+    return rc;
+}
+
 static int xen_create(struct xen *xen, const struct xen_want *want,
                       uint32_t *out)
 {
@@ -314,8 +342,8 @@ static int xen_create(struct xen *xen, const struct xen_want *want,
     if (!rc && want->nic) rc = add_nic(want->nic, &config);
     if (rc) goto out;
     *out = INVALID_DOMID;
-    begin_call(xen, CREATE_S);
-    rc = done(libxl_domain_create_new(xen->ctx, &config, out, NULL, NULL));
+    rc = want->saved < 0 ? make(xen, &config, out)
+                         : make_saved(xen, &config, want->saved, out);
 out:
     for (i = 0; i < XEN_DISKS_MAX; i++)
         if (loops[i] >= 0) close(loops[i]);
@@ -374,6 +402,7 @@ static enum xen_end end_of(const libxl_dominfo *info)
 {
     if (!info->shutdown) return XEN_LIVES;
     switch (info->shutdown_reason) {
+    case LIBXL_SHUTDOWN_REASON_SUSPEND: return XEN_SUSPENDED;
     case LIBXL_SHUTDOWN_REASON_POWEROFF: return XEN_POWEROFF;
     case LIBXL_SHUTDOWN_REASON_REBOOT: return XEN_REBOOT;
     case LIBXL_SHUTDOWN_REASON_CRASH:
@@ -460,6 +489,28 @@ static int xen_destroy(struct xen *xen, uint32_t id)
     return done(libxl_domain_destroy(xen->ctx, id, NULL));
 }
 
+static int xen_save(struct xen *xen, uint32_t id, int file)
+{
+    libxl_dominfo info;
+    int rc;
+
+    libxl_dominfo_init(&info);
+    begin_call(xen, CALL_S);
+    rc = done(libxl_domain_info(xen->ctx, &info, id));
+    if (!rc) {
+        begin_call(xen, memory_s(info.max_memkb));
+        rc = done(libxl_domain_suspend(xen->ctx, id, file, 0, NULL));
+    }
+    libxl_dominfo_dispose(&info);
+    return rc;
+}
+
+static int xen_wake(struct xen *xen, uint32_t id)
+{
+    begin_call(xen, CALL_S);
+    return done(libxl_domain_resume(xen->ctx, id, 1, NULL));
+}
+
 static int open_raw(const char *path)
 {
     int fd = open(path, O_RDWR | O_NOCTTY | O_NONBLOCK | O_CLOEXEC);
@@ -513,5 +564,7 @@ const struct xen_calls xen_libxl = {
     .unpause = xen_unpause,
     .shutdown = xen_shutdown,
     .destroy = xen_destroy,
+    .save = xen_save,
+    .wake = xen_wake,
     .console = xen_console,
 };

@@ -54,6 +54,7 @@ static const char usage[] =
     "       xenodomd [--state DIR] status|stop|pause|resume|console|forget "
     "NAME\n"
     "       xenodomd [--state DIR] type NAME TEXT\n"
+    "       xenodomd [--state DIR] save | restore [NAME]\n"
     "Starts tasks in sandboxes or domains, each with a keeper of its own.\n";
 
 static int gripe(int rc, const char *what, const char *because)

@@ -168,6 +168,8 @@ void dom_answer_readings(struct dom *dom, int client, const Xn__DomAsk *ask);
 void dom_begin_flows(struct dom *dom);
 /* From now on, where it has an interface; it starts in any case. */
 void dom_count_flows(struct dom *dom, const Xn__TaskSpec *spec);
+/* The same, where the machine was started anew since. */
+void dom_count_flows_again(struct dom *dom, const Xn__TaskSpec *spec);
 /* The session in that folder is about to go. */
 void dom_forget_flows(struct dom *dom, const char *name, int folder);
 void dom_answer_flows(struct dom *dom, int client, const Xn__DomAsk *ask);
@@ -180,5 +182,16 @@ struct ask_options {
     size_t n_sets;
 };
 int ask_main(const struct ask_options *options, int n_words, char **words);
+/* 0 and the answer, or what stands against it; *tell_out then is one that says so,
+ * or NULL: there was none.  It is the caller's. */
+int ask_daemon(const struct ask_options *options, const Xn__DomAsk *question,
+               Xn__DomTell **tell_out, int *fd_out);
+/* The same, told; returns an exit code. */
+int ask_told(const struct ask_options *options, const Xn__DomAsk *question,
+             Xn__DomTell **tell_out, int *fd_out);
+
+/* ---- xenodomd_save.c: the same, `save` and `restore` ---- */
+/* One of that name, or (NULL) all that can be, one after the other. */
+int ask_save(const struct ask_options *options, bool save, char *name);
 
 #endif

@@ -43,15 +43,14 @@ static int connect_to(const char *state)
     return fd;
 }
 
-/* The answer, or an exit code with the reason told. */
-static int ask(const struct ask_options *options, const Xn__DomAsk *question,
+int ask_daemon(const struct ask_options *options, const Xn__DomAsk *question,
                Xn__DomTell **tell_out, int *fd_out)
 {
     int fd = connect_to(options->state), rc;
     ProtobufCMessage *body;
-    Xn__DomTell *tell;
 
-    if (fd < 0) return XN_EXIT_NETWORK;
+    *tell_out = NULL;
+    if (fd < 0) return XN_EUNREACH;
     rc = frame_send(fd, question);
     if (!rc) {
         rc = frame_receive(fd, FRAME_TELL_MAX, &xn__dom_tell__descriptor, &body,
@@ -61,18 +60,25 @@ static int ask(const struct ask_options *options, const Xn__DomAsk *question,
     if (rc) {
         xn_gripe_rc(PROGRAM, rc, NULL, "no answer", xn_strerror(rc),
                     "man " PROGRAM);
-        return xn_exit_code(rc);
+        return rc;
     }
-    tell = (Xn__DomTell *)body;
-    if (!tell->rc) {
-        *tell_out = tell;
-        return 0;
-    }
+    *tell_out = (Xn__DomTell *)body;
+    return (*tell_out)->rc;
+}
+
+int ask_told(const struct ask_options *options, const Xn__DomAsk *question,
+             Xn__DomTell **tell_out, int *fd_out)
+{
+    int rc = ask_daemon(options, question, tell_out, fd_out);
+    Xn__DomTell *tell = *tell_out;
+
+    if (!rc || !tell) return rc ? xn_exit_code(rc) : 0;
     xn_gripe_rc(PROGRAM, tell->rc, NULL, "the daemon refuses",
                 tell->because[0] ? tell->because : xn_strerror(tell->rc),
                 tell->advice[0] ? tell->advice : NULL);
     rc = xn_exit_code(tell->rc);
     xn__dom_tell__free_unpacked(tell, NULL);
+    *tell_out = NULL;
     if (fd_out && *fd_out >= 0) close(*fd_out);
     return rc;
 }
@@ -86,6 +92,7 @@ static void print_reading(const Xn__TaskReading *reading)
            spec_meter_name(reading->kind), reading->exact ? "" : " (not exact)",
            reading->cpu_ns, reading->memory_kib_s, reading->memory_bytes,
            reading->run_ms);
+    if (reading->saved_ms) printf("saved_ms %" PRIu64 "\n", reading->saved_ms);
     if (reading->sent_bytes || reading->got_bytes) {
         printf("sent_bytes %" PRIu64 "\ngot_bytes %" PRIu64 "\n",
                reading->sent_bytes, reading->got_bytes);
@@ -113,6 +120,11 @@ static void print_status(const Xn__TaskStatus *status)
     }
     if (status->reading) print_reading(status->reading);
     printf("console_bytes %" PRIu64 "\n", status->console_bytes);
+    if (status->unsaved[0]) {
+        fputs("unsaved ", stdout);
+        xn_put_plain(status->unsaved, stdout);
+        putchar('\n');
+    }
     if (!last) return;
     printf("end %s\ncode %d\nsignal %d\nbecause ", spec_end_name(last->end),
            last->code, last->signal);
@@ -133,7 +145,7 @@ static int print_list(const struct ask_options *options, Xn__DomOp op)
     question.op = op;
     question.after = after;
     while (more) {
-        rc = ask(options, &question, &tell, NULL);
+        rc = ask_told(options, &question, &tell, NULL);
         if (rc) return rc;
         for (i = 0; i < tell->n_tasks; i++) {
             const Xn__TaskStatus *task = tell->tasks[i];
@@ -242,7 +254,7 @@ static int print_console(const struct ask_options *options, char *name)
     question.op = XN__DOM_OP__DOM_CONSOLE;
     question.name = name;
     while (!end) {
-        rc = ask(options, &question, &tell, &fd);
+        rc = ask_told(options, &question, &tell, &fd);
         if (rc) return rc;
         end = !tell->live;
         rc = end ? print_file(fd, &from) : follow_keeper(fd, &from, &end);
@@ -271,7 +283,7 @@ static int type_in(const struct ask_options *options, char *name,
     question.name = name;
     question.input.data = (uint8_t *)line;
     question.input.len = (size_t)n;
-    rc = ask(options, &question, &tell, NULL);
+    rc = ask_told(options, &question, &tell, NULL);
     if (!rc) xn__dom_tell__free_unpacked(tell, NULL);
     return rc;
 }
@@ -401,7 +413,7 @@ static int start(const struct ask_options *options, int n, char **words)
             goto out;
         }
     }
-    rc = ask(options, &question, &tell, NULL);
+    rc = ask_told(options, &question, &tell, NULL);
     if (!rc) xn__dom_tell__free_unpacked(tell, NULL);
 out:
     drop_files(&spec);
@@ -427,7 +439,7 @@ static int ask_named(const struct ask_options *options, Xn__DomOp op,
     question.name = name;
     question.grace_ms = (uint32_t)grace;
     if (options->reason) question.reason = (char *)options->reason;
-    rc = ask(options, &question, &tell, NULL);
+    rc = ask_told(options, &question, &tell, NULL);
     if (rc) return rc;
     if (op == XN__DOM_OP__DOM_STATUS && tell->n_tasks > 0) {
         print_status(tell->tasks[0]);
@@ -458,6 +470,10 @@ int ask_main(const struct ask_options *options, int n, char **words)
     if (n == 1 && strcmp(words[0], "watch") == 0) return print_ends(options);
     if (n == 2 && strcmp(words[0], "console") == 0) {
         return print_console(options, words[1]);
+    }
+    if (n <= 2 &&
+        (strcmp(words[0], "save") == 0 || strcmp(words[0], "restore") == 0)) {
+        return ask_save(options, words[0][0] == 's', n == 2 ? words[1] : NULL);
     }
     if (n == 3 && strcmp(words[0], "type") == 0) {
         return type_in(options, words[1], words[2]);

@@ -48,6 +48,11 @@ void dom_count_flows(struct dom *dom, const Xn__TaskSpec *spec)
            dom->no_flows);
 }
 
+void dom_count_flows_again(struct dom *dom, const Xn__TaskSpec *spec)
+{
+    if (spec->net && !keeper_flows_has(spec->name)) dom_count_flows(dom, spec);
+}
+
 static bool is_used(const struct dom *dom, uint32_t address)
 {
     for (size_t i = 0; i < dom->n_live; i++) {

@@ -142,6 +142,7 @@ static int adopt_one(void *context, const char *name)
     rc = record_get(folder, KEEPER_SPEC, &xn__task_spec__descriptor, &body);
     if (!rc) {
         live = add(dom, (Xn__TaskSpec *)body);
+        if (lost) dom_count_flows_again(dom, (Xn__TaskSpec *)body);
         if (live && lost)
             revive(dom, live);
         else if (live)

@@ -252,6 +252,10 @@ static int obey(struct dom *dom, struct dom_client *client, int folder,
         return forward(dom, folder, ask, XN__KEEPER_OP__INPUT);
     case XN__DOM_OP__DOM_LIFETIME:
         return forward(dom, folder, ask, XN__KEEPER_OP__LIFETIME);
+    case XN__DOM_OP__DOM_SAVE:
+        return forward(dom, folder, ask, XN__KEEPER_OP__SAVE);
+    case XN__DOM_OP__DOM_RESTORE:
+        return forward(dom, folder, ask, XN__KEEPER_OP__RESTORE);
     case XN__DOM_OP__DOM_CONSOLE: return open_console(folder, client, live_out);
     case XN__DOM_OP__DOM_FORGET:
         dom_adopt(dom);
@@ -261,10 +265,15 @@ static int obey(struct dom *dom, struct dom_client *client, int folder,
     }
 }
 
-static const char *why_not(Xn__DomOp op, int rc)
+static const char *why_not(Xn__DomOp op, int rc, const char **try_out)
 {
+    *try_out = rc ? PROGRAM " list" : "";
     switch (rc) {
     case 0: return "";
+    case XN_EREFUSED:
+        *try_out = "wait until it has ended, or " PROGRAM " stop";
+        return "a sandbox cannot be saved: it ends with the machine";
+    case XN_ENOTYET: *try_out = PROGRAM " restore"; return "it is saved";
     case XN_ENOENT: return "there is no such session";
     case XN_ECONFLICT: return "it has ended";
     case XN_ETIMEOUT:
@@ -281,6 +290,7 @@ static void answer_named(struct dom *dom, size_t i, const Xn__DomAsk *ask)
     struct dom_client *client = &dom->clients[i];
     int folder = session_open(dom->sessions, ask->name);
     Xn__TaskStatus *status = NULL;
+    const char *try;
     Xn__DomTell answer;
     bool live = false;
 
@@ -294,8 +304,8 @@ static void answer_named(struct dom *dom, size_t i, const Xn__DomAsk *ask)
         }
         if (!answer.rc) answer.rc = rc;
     }
-    answer.because = (char *)why_not(ask->op, answer.rc);
-    answer.advice = (char *)(answer.rc ? PROGRAM " list" : "");
+    answer.because = (char *)why_not(ask->op, answer.rc, &try);
+    answer.advice = (char *)try;
     answer.live = live;
     answer.tasks = &status;
     answer.n_tasks = status ? 1 : 0;
@@ -316,14 +326,24 @@ static void refuse(struct dom *dom, size_t i, int rc, const char *because,
     dom_answer(dom, (int)i, &answer);
 }
 
-/* What is free and what they have, within the envelope. */
+static bool is_saved(const struct dom *dom, const struct live *live)
+{
+    char path[SPEC_NAME_MAX + sizeof KEEPER_MEMORY + 1];
+
+    snprintf(path, sizeof path, "%s/%s", live->name, KEEPER_MEMORY);
+    return faccessat(dom->sessions, path, F_OK, 0) == 0;
+}
+
+/* What is free and what they have, within the envelope; of what is saved it is
+ * free, and theirs. */
 static uint64_t xen_bytes(const struct dom *dom)
 {
     uint64_t bytes = dom->probe.room_kib << 10;
     size_t i;
 
     for (i = 0; i < dom->n_live; i++) {
-        if (dom->live[i].runner == XN__RUNNER__XEN)
+        if (dom->live[i].runner == XN__RUNNER__XEN &&
+            !is_saved(dom, &dom->live[i]))
             bytes += dom->live[i].memory_bytes;
     }
     return bytes < dom->envelope.memory_bytes ? bytes

@@ -20,6 +20,7 @@ const char *xeno_task_state(const Xn__HostTask *task)
     case XN__TASK_STATE__PAUSED: return "paused";
     case XN__TASK_STATE__STOPPING: return "stopping";
     case XN__TASK_STATE__ENDED: return "ended";
+    case XN__TASK_STATE__SAVED: return "saved";
     default: return "?";
     }
 }

@@ -15,6 +15,7 @@ EXTRA_DIST += dist/systemd/xenodomd.service.in
 EXTRA_DIST += dist/systemd/xenohostd.service.in
 EXTRA_DIST += dist/systemd/xenonoded.service.in
 EXTRA_DIST += dist/systemd/xenocorp.sysusers
+EXTRA_DIST += dist/systemd/xenodomd-save.service
 EXTRA_DIST += dist/systemd/xenodomd-xen.conf
 EXTRA_DIST += dist/systemd/xenoserver.sysusers
 # What udev keeps away from.

@@ -343,6 +343,11 @@ ok $? "it is found again"
 x pause $tag-l && is $tag-l state paused && x resume $tag-l &&
     is $tag-l state running
 ok $? "and obeys"
+x save $tag-l 2>"$scratch/why"
+[ $? -eq 4 ] && grep -q "because: a sandbox cannot be saved" "$scratch/why" &&
+    grep -q "try: *wait until it has ended" "$scratch/why" &&
+    is $tag-l state running
+ok $? "but cannot be saved, which is told"
 x type $tag-l go
 x console $tag-l >"$scratch/l"
 await 180 is $tag-l state ended

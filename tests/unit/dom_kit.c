@@ -85,6 +85,7 @@ static void add(const struct dom *dom, struct telling *t,
     t->reading[i].cpu_ns = task->cpu_ns;
     t->reading[i].sent_bytes = task->sent_bytes;
     t->reading[i].got_bytes = task->got_bytes;
+    t->reading[i].saved_ms = task->saved_ms;
     t->reading[i].exact = dom->exact;
     t->reading[i].memory_bytes = DOM_TASK_MEMORY;
     if (!task->ended) return;

@@ -17,7 +17,7 @@ struct dom_task {
     Xn__TaskSpec *spec; /* as started */
     Xn__TaskState state;
     uint64_t cpu_ns, started_us;
-    uint64_t sent_bytes, got_bytes;
+    uint64_t sent_bytes, got_bytes, saved_ms;
     bool ended;
     Xn__TaskEnd end;
     int32_t code;

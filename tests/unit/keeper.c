@@ -721,7 +721,7 @@ static void asks_have_bounds(void **state)
     dom.n_names++;
     assert_int_equal(spec_check_dom_ask(&dom, because, 256), XN_EINVAL);
     dom.n_names = 1;
-    dom.op = (Xn__DomOp)(XN__DOM_OP__DOM_FLOWS + 1);
+    dom.op = (Xn__DomOp)(XN__DOM_OP__DOM_RESTORE + 1);
     assert_int_equal(spec_check_dom_ask(&dom, because, 256), XN_EINVAL);
 }
 

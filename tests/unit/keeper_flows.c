@@ -316,6 +316,8 @@ static void a_name_has_its_own(void **state)
 
     OR_SKIP;
     assert_int_equal(keeper_flows_take(next, NOW, &flows), XN_ENOENT);
+    assert_false(keeper_flows_has(next));
+    assert_true(keeper_flows_has(NAME));
     send4("guest", 17, GUEST, 1, "192.0.2.1", 2);
     send4("guest", 17, GUEST, 1, "192.0.2.1", 2);
     usleep(100000);

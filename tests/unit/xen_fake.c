@@ -199,6 +199,17 @@ static void take_nic(struct fake_domain *d, const struct xen_nic *nic)
     d->kbit_per_s = nic->kbit_per_s;
 }
 
+/* Its memory is of the same size, and what it has seen of time its own. */
+static void take_saved(struct fake_domain *d, int file)
+{
+    struct fake_domain was;
+
+    if (file < 0) return;
+    if (pread(file, &was, sizeof was, 0) != sizeof was) abort();
+    if (was.memory_kib != d->memory_kib || strcmp(was.name, d->name)) abort();
+    d->restored = true;
+}
+
 static int fake_create(struct xen *xen, const struct xen_want *want,
                        uint32_t *out)
 {
@@ -224,6 +235,7 @@ static int fake_create(struct xen *xen, const struct xen_want *want,
     d->cap = want->cap;
     take_disks(d, want);
     take_nic(d, want->nic);
+    take_saved(d, want->saved);
     *out = (uint32_t)fake->n;
     return bad ? fail(xen, "no memory") : leave(0);
 }
@@ -340,6 +352,45 @@ static int fake_destroy(struct xen *xen, uint32_t id)
     return leave(0);
 }
 
+static bool write_zeros(int file, size_t bytes)
+{
+    static const char zeros[4096];
+
+    for (; bytes > 0; bytes -= bytes < sizeof zeros ? bytes : sizeof zeros) {
+        if (write(file, zeros, bytes < sizeof zeros ? bytes : sizeof zeros) < 0)
+            return false;
+    }
+    return true;
+}
+
+/* One that stands still hears nothing. */
+static int fake_save(struct xen *xen, uint32_t id, int file)
+{
+    struct fake_domain *d = domain(id);
+    bool bad = comes_true(&fake->bad_save);
+
+    enter(xen);
+    if (!d) return leave(XN_ENOENT);
+    if (d->paused || (bad && !fake->late))
+        return fail(xen, "the guest does not answer");
+    d->end = XEN_SUSPENDED;
+    if (bad || write(file, d, sizeof *d) != sizeof *d ||
+        !write_zeros(file, fake->save_bytes))
+        return fail(xen, "it cannot be written");
+    return leave(0);
+}
+
+static int fake_wake(struct xen *xen, uint32_t id)
+{
+    struct fake_domain *d = domain(id);
+
+    enter(xen);
+    if (!d) return leave(XN_ENOENT);
+    if (comes_true(&fake->bad_wake)) return fail(xen, "it does not go on");
+    if (d->end == XEN_SUSPENDED) d->end = XEN_LIVES;
+    return leave(0);
+}
+
 static int fake_console(struct xen *xen, uint32_t id, int *fd_out)
 {
     enter(xen);
@@ -365,5 +416,7 @@ const struct xen_calls xen_fake = {
     .unpause = fake_unpause,
     .shutdown = fake_shutdown,
     .destroy = fake_destroy,
+    .save = fake_save,
+    .wake = fake_wake,
     .console = fake_console,
 };

@@ -24,6 +24,7 @@ struct fake_domain {
     uint64_t kbit_per_s;
     uint64_t sent, got; /* bytes, by its interface */
     enum xen_end end;
+    bool restored;
 };
 
 struct fake_host {
@@ -37,7 +38,10 @@ struct fake_host {
     bool deaf_to_pause;  /* says yes and does nothing */
     unsigned bad_create; /* so many fail, */
     bool part;           /* each leaving a part */
-    unsigned bad_destroy, bad_look, bad_console, bad_traffic;
+    unsigned bad_destroy, bad_look, bad_console, bad_traffic, bad_wake;
+    unsigned bad_save; /* so many fail, */
+    bool late;         /* each when the guest is suspended */
+    size_t save_bytes; /* that it writes; 0: the domain alone */
     uint64_t room_kib;
     int open;
     unsigned calls;  /* so far */

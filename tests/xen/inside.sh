@@ -30,6 +30,12 @@ domd_up() {
     is_ready xenodomd
 }
 
+domd_down() { # [SIGNAL]
+    kill "${1:--TERM}" "$(pid_of '^xenodomd --state /state --images')"
+    til 10 domd_is_down
+}
+domd_is_down() { [ -z "$(pid_of '^xenodomd --state /state --images')" ]; }
+
 as_xeno() { /usr/bin/setpriv --reuid 100 --regid 100 --clear-groups "$@"; }
 
 set_corps() { # URL#ID...

@@ -34,7 +34,7 @@ ok $rc "Xen and dom0 boot"
     bail "no Xen"
 }
 say "$(grep -E '^xen_(version|scheduler)' "$scratch/info" | tr -s ' \n' ' ')"
-for part in ${XN_XEN_PARTS:-domains devices pvh market image ends kills}; do
+for part in ${XN_XEN_PARTS:-domains devices save pvh market image ends kills}; do
     say "$part"
     . "$here/$part.sh"
 done
