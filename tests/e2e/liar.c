@@ -29,8 +29,12 @@ struct first { /* what was seen first of a server */
     UT_hash_handle hh;
 };
 
-struct asked { /* a search under way at this node */
-    uint64_t ticket;
+struct asked { /* a search under way at this node: what a REPLY answers, it need
+                * not say */
+    struct asker {
+        uint64_t peer; /* XN_PEER_NONE: a client */
+        uint64_t id;   /* a request's, or the ticket */
+    } by;
     UT_hash_handle hh;
 };
 
@@ -216,26 +220,50 @@ static void lie_answer(struct liar *liar, const struct xn_action *act)
     xn__search_result__free_unpacked(result, NULL);
 }
 
-static bool was_search(struct liar *liar, uint64_t ticket)
+static void note_search(struct liar *liar, uint64_t peer, uint64_t id)
 {
+    struct asked *asked = calloc(1, sizeof *asked);
+
+    if (!asked) abort();
+    asked->by = (struct asker){peer, id};
+    HASH_ADD(hh, liar->searches, by, sizeof asked->by, asked);
+}
+
+static bool was_search(struct liar *liar, uint64_t peer, uint64_t id)
+{
+    struct asker by = {peer, id};
     struct asked *asked;
 
-    HASH_FIND(hh, liar->searches, &ticket, sizeof ticket, asked);
+    HASH_FIND(hh, liar->searches, &by, sizeof by, asked);
     if (!asked) return false;
     HASH_DEL(liar->searches, asked);
     free(asked);
     return true;
 }
 
+static void hear(struct liar *liar, const struct xn_event *ev)
+{
+    const Xn__Request *request;
+
+    if (ev->kind == XN_EV_ASK &&
+        strcmp(XN_BODY(ev->msg, Xn__Ask)->path, "/v1/search") == 0)
+        note_search(liar, XN_PEER_NONE, ev->ticket);
+    if (ev->kind != XN_EV_MSG || ev->msg->kind != XN__KIND__REQUEST) return;
+    request = XN_BODY(ev->msg, Xn__Request);
+    if (request->kind == XN__KIND__FIND)
+        note_search(liar, ev->peer, request->rid);
+}
+
 static void pass(struct liar *liar, const struct xn_action *act)
 {
-    bool found = act->kind == XN_ACT_SEND &&
-                 act->msg->kind == XN__KIND__REPLY &&
-                 XN_BODY(act->msg, Xn__Reply)->kind == XN__KIND__FOUND;
+    const Xn__Reply *reply = NULL;
 
-    if (found) {
+    if (act->kind == XN_ACT_SEND && act->msg->kind == XN__KIND__REPLY)
+        reply = XN_BODY(act->msg, Xn__Reply);
+    if (reply && was_search(liar, act->peer, reply->rid) && !reply->rc) {
         lie_reply(liar, act);
-    } else if (act->kind == XN_ACT_ANSWER && was_search(liar, act->ticket)) {
+    } else if (act->kind == XN_ACT_ANSWER &&
+               was_search(liar, XN_PEER_NONE, act->ticket)) {
         lie_answer(liar, act);
     } else {
         xn_out_add(&liar->out, act->kind, act->ticket, act->peer,
@@ -248,17 +276,10 @@ static int liar_step(struct xn_core *core, const struct xn_now *now,
 {
     struct liar *liar = (struct liar *)core;
     struct xn_outbox box;
-    struct asked *asked;
     size_t i;
     int rc;
 
-    if (ev->kind == XN_EV_ASK &&
-        strcmp(XN_BODY(ev->msg, Xn__Ask)->path, "/v1/search") == 0) {
-        asked = calloc(1, sizeof *asked);
-        if (!asked) abort();
-        asked->ticket = ev->ticket;
-        HASH_ADD(hh, liar->searches, ticket, sizeof asked->ticket, asked);
-    }
+    hear(liar, ev);
     rc = xn_core_step(liar->inner, now, ev, &box);
     xn_out_reset(&liar->out);
     for (i = 0; i < box.n; i++)
